@@ -1,0 +1,78 @@
+"""The settings of every Photogram process: one frozen value, read once, from the environment or a file."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOCAL_S3_SECRET = "photogram-local-secret"  # noqa: S105  the default that production refuses
+
+
+class Settings(BaseSettings):
+    """Where the servers are and how a process behaves; product limits live in `domain/limits.py`.
+
+    Every field is read from `PHOTOGRAM_<NAME>` or, below it in rank, from the dotenv file given to `read_settings`.
+    Times are in seconds. Raises `pydantic.ValidationError` for values that make no sense, and in production for
+    secrets left at their defaults.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PHOTOGRAM_", frozen=True, extra="ignore")
+
+    environment: Literal["development", "production", "test"] = "development"
+
+    mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=photogram"
+    mongo_database: str = "photogram"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    key_prefix: str = Field("photogram:", description="Starts every Redis key, stream and channel.")
+
+    s3_endpoint_url: str | None = Field(None, description="None means Amazon S3.")
+    s3_region: str = "us-east-1"
+    s3_access_key: str = "photogram"
+    s3_secret_key: SecretStr = SecretStr(LOCAL_S3_SECRET)
+    incoming_bucket: str = "photogram-incoming"
+    media_bucket: str = "photogram-media"
+    media_base_url: str | None = Field(None, description="A CDN in front of the media bucket; else the bucket itself.")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    allowed_origins: tuple[str, ...] = Field((), description="Browser origins that may call the API (CORS).")
+    graphiql: bool = True
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "json"
+
+    mongo_timeout: float = Field(5.0, gt=0, description="Longest time for one MongoDB operation.")
+    redis_timeout: float = Field(1.0, gt=0, description="Longest time for one Redis command.")
+    s3_timeout: float = Field(10.0, gt=0, description="Longest wait for a connection to S3 or for its next bytes.")
+    operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
+    drain_timeout: float = Field(10.0, gt=0, description="How long SIGTERM waits for work in hand.")
+
+    access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")
+    refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of a session that is not used.")
+    upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")
+
+    render_processes: int = Field(1, ge=1, description="Child processes of a media worker.")
+    render_timeout: float = Field(60.0, gt=0, description="Longest time for one image.")
+    render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
+    sweep_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
+
+    @property
+    def media_url(self) -> str:
+        """Base of the renditions' addresses, without a slash at the end."""
+        if self.media_base_url:
+            return self.media_base_url.rstrip("/")
+        endpoint = self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com"
+        return f"{endpoint.rstrip('/')}/{self.media_bucket}"
+
+    @model_validator(mode="after")
+    def _refuse_default_secrets_in_production(self) -> Self:
+        if self.environment == "production" and self.s3_secret_key.get_secret_value() == LOCAL_S3_SECRET:
+            raise ValueError("PHOTOGRAM_S3_SECRET_KEY has its default value; production needs one of its own")
+        return self
+
+
+def read_settings(file: Path | None = None) -> Settings:
+    """Reads the environment over `file` (dotenv syntax). Raises FileNotFoundError if a named file is not there."""
+    if file is not None and not file.is_file():
+        raise FileNotFoundError(f"there is no settings file {file}")
+    return Settings(_env_file=file)

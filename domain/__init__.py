@@ -1,0 +1,1 @@
+"""What Photogram is about, in plain Python: records, rules, limits and errors, with no input or output."""

@@ -1,0 +1,109 @@
+"""Everything Photogram refuses or cannot do, each with a stable code.
+
+    PhotogramError
+    ├── Refusal             shown in a payload's userErrors; carries a UserErrorCode
+    │   └── NotFound        there is no such object, or the viewer may not see it: the two look the same
+    └── RequestError        a top-level GraphQL error with extensions.code, from RequestErrorCode
+        ├── Unauthenticated
+        └── BadInput        an argument that no screen of a correct client would send
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class UserErrorCode(StrEnum):
+    """Why a mutation could not do what was asked."""
+
+    INVALID_INPUT = "INVALID_INPUT"
+    NOT_FOUND = "NOT_FOUND"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    USERNAME_TAKEN = "USERNAME_TAKEN"
+    EMAIL_TAKEN = "EMAIL_TAKEN"
+    WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    IMAGE_CORRUPT = "IMAGE_CORRUPT"
+    TOO_MANY_PIXELS = "TOO_MANY_PIXELS"
+    TOO_MANY_FRAMES = "TOO_MANY_FRAMES"
+    CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+    UPLOAD_EXPIRED = "UPLOAD_EXPIRED"
+    UPLOAD_USED = "UPLOAD_USED"
+    TOO_MANY_FOLLOWS = "TOO_MANY_FOLLOWS"
+    COMMENTS_OFF = "COMMENTS_OFF"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    BUSY = "BUSY"
+
+
+class RequestErrorCode(StrEnum):
+    """The closed set of `extensions.code` on top-level errors."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    OPERATION_TOO_COMPLEX = "OPERATION_TOO_COMPLEX"
+    BAD_REQUEST = "BAD_REQUEST"
+    TIMEOUT = "TIMEOUT"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+class PhotogramError(Exception):
+    """The root of what Photogram raises on purpose."""
+
+
+class Refusal(PhotogramError):
+    """A mutation that was understood and not done; nothing was changed by it."""
+
+    def __init__(
+        self,
+        code: UserErrorCode,
+        message: str,
+        *,
+        field: Sequence[str] | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        """`field` is the path of the input field at fault; `retry_after_ms` says that waiting may help."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = None if field is None else list(field)
+        self.retry_after_ms = retry_after_ms
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.retry_after_ms is not None
+
+
+class NotFound(Refusal):
+    """There is no such object, or the viewer may not see it."""
+
+    def __init__(self, what: str, *, field: Sequence[str] | None = None) -> None:
+        super().__init__(UserErrorCode.NOT_FOUND, f"There is no such {what}.", field=field)
+
+
+class RequestError(PhotogramError):
+    """A request that cannot be served as it stands."""
+
+    def __init__(self, code: RequestErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Unauthenticated(RequestError):
+    """What was asked for needs a signed-in viewer."""
+
+    def __init__(self) -> None:
+        super().__init__(RequestErrorCode.UNAUTHENTICATED, "Sign in first: this needs a valid access token.")
+
+
+class BadInput(RequestError):
+    """An argument is malformed: a cursor, an id, a page size."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(RequestErrorCode.BAD_USER_INPUT, message)

@@ -1,0 +1,63 @@
+"""The product's limits, each with its reason; they are promises to clients, not settings."""
+
+from enum import StrEnum
+
+
+class SourceFormat(StrEnum):
+    """Image formats that can be uploaded."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    GIF = "GIF"
+
+    @property
+    def media_type(self) -> str:
+        """The MIME type sent with the file."""
+        return f"image/{self.value.lower()}"
+
+
+class RenditionFormat(StrEnum):
+    """Image formats that are served."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    GIF = "GIF"
+    WEBP = "WEBP"
+
+    @property
+    def media_type(self) -> str:
+        """The MIME type it is served with."""
+        return f"image/{self.value.lower()}"
+
+
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_IMAGE_PIXELS = 50_000_000  # the largest phone cameras save 50 megapixels; decoding one takes 150 MB
+MAX_IMAGE_FRAMES = 250  # ten seconds at 25 frames a second
+IMAGES_PER_DAY = 10
+IMAGES_PER_MONTH = 500
+IMAGES_PER_POST = 10
+
+RENDITION_WIDTHS = (150, 320, 640, 1080)  # the first one is cut square
+
+PAGE_SIZE_DEFAULT = 20
+PAGE_SIZE_MAX = 50
+NODES_MAX = 50
+
+CAPTION_MAX = 2_200
+COMMENT_MAX = 2_200
+HASHTAGS_MAX = 30
+MENTIONS_MAX = 20
+ALT_TEXT_MAX = 1_000
+TAGS_PER_IMAGE = 20
+LOCATION_NAME_MAX = 100
+USERNAME_MIN, USERNAME_MAX = 3, 30
+DISPLAY_NAME_MAX = 60
+BIOGRAPHY_MAX = 150
+WEBSITE_MAX = 200
+CLIENT_NAME_MAX = 100
+PASSWORD_MIN, PASSWORD_MAX = 12, 128
+FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees
+
+PREVIEW_COMMENTS = 2
+ACTORS_SHOWN = 3
+IDEMPOTENCY_HOURS = 24
