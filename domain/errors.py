@@ -1,11 +1,11 @@
 """Everything Photogram refuses or cannot do, each with a stable code.
 
-    PhotogramError
-    ├── Refusal             shown in a payload's userErrors; carries a UserErrorCode
-    │   └── NotFound        there is no such object, or the viewer may not see it: the two look the same
-    └── RequestError        a top-level GraphQL error with extensions.code, from RequestErrorCode
-        ├── Unauthenticated
-        └── BadInput        an argument that no screen of a correct client would send
+PhotogramError
+├── Refusal             shown in a payload's userErrors; carries a UserErrorCode
+│   └── NotFound        there is no such object, or the viewer may not see it: the two look the same
+└── RequestError        a top-level GraphQL error with extensions.code, from RequestErrorCode
+├── Unauthenticated
+└── BadInput        an argument that no screen of a correct client would send
 """
 
 from collections.abc import Sequence

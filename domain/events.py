@@ -1,0 +1,75 @@
+"""Facts, the effects they owe, and the doorbell that says so (docs/adr/0002).
+
+A fact is a document written by a mutation. Its `outbox` names the effects still owed for it. A `Ring` is the small
+message that wakes a worker; it may be lost, repeated or reordered, for the outbox is what counts.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Fact(StrEnum):
+    """Kinds of documents that can owe effects."""
+
+    POST_LIKE = "post_like"
+    COMMENT_LIKE = "comment_like"
+    COMMENT = "comment"
+    FOLLOW = "follow"
+    BLOCK = "block"
+    POST = "post"
+    UPLOAD = "upload"
+
+
+class Effect(StrEnum):
+    """What can be owed."""
+
+    COUNT = "count"  # the target's counter follows
+    COUNT_FOLLOWING = "count_following"  # the follower's counter follows
+    NOTIFY = "notify"  # those concerned are told, or what they were told is taken back
+    RECEIVE = "receive"  # an upload's bytes are awaited, checked and rendered
+    ASSEMBLE = "assemble"  # a post gets its images, or its failure
+    FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
+    FILL = "fill"  # a feed takes in, or drops, one author's posts
+    SEVER = "sever"  # a block ends following both ways
+    CLEAN = "clean"  # what hangs on something deleted goes too
+
+
+class Ring(msgspec.Struct, frozen=True, order=True):
+    """Something is owed: `effect`, for the facts of kind `fact` that share `key` (see `SETTLED_BY`)."""
+
+    effect: Effect
+    fact: Fact
+    key: str
+
+
+# The field whose value groups facts that are settled together. A thousand likes of one post are one piece of work.
+SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
+    (Effect.COUNT, Fact.POST_LIKE): "target_id",
+    (Effect.NOTIFY, Fact.POST_LIKE): "target_id",
+    (Effect.COUNT, Fact.COMMENT_LIKE): "target_id",
+    (Effect.NOTIFY, Fact.COMMENT_LIKE): "target_id",
+    (Effect.COUNT, Fact.COMMENT): "post_id",
+    (Effect.NOTIFY, Fact.COMMENT): "_id",
+    (Effect.CLEAN, Fact.COMMENT): "_id",
+    (Effect.COUNT, Fact.FOLLOW): "followee_id",
+    (Effect.COUNT_FOLLOWING, Fact.FOLLOW): "follower_id",
+    (Effect.NOTIFY, Fact.FOLLOW): "_id",
+    (Effect.FILL, Fact.FOLLOW): "_id",
+    (Effect.SEVER, Fact.BLOCK): "_id",
+    (Effect.COUNT, Fact.POST): "author_id",
+    (Effect.ASSEMBLE, Fact.POST): "_id",
+    (Effect.FAN_OUT, Fact.POST): "_id",
+    (Effect.NOTIFY, Fact.POST): "_id",
+    (Effect.CLEAN, Fact.POST): "_id",
+    (Effect.RECEIVE, Fact.UPLOAD): "_id",
+    (Effect.CLEAN, Fact.UPLOAD): "_id",
+}
+
+
+def rings_for(fact: Fact, document: Mapping[str, Any]) -> list[Ring]:
+    """The rings that would pay everything a document owes; empty for one that owes nothing."""
+    effects = [Effect(name) for name in document.get("outbox", ())]
+    return [Ring(effect, fact, str(document[SETTLED_BY[effect, fact]])) for effect in effects]

@@ -1,0 +1,34 @@
+"""Global ids: opaque to clients, the type's name and the object's id within (Relay's object identification)."""
+
+import base64
+import binascii
+
+from bson import ObjectId
+from bson.errors import InvalidId
+
+from domain.errors import BadInput
+
+
+def to_global_id(type_name: str, object_id: ObjectId) -> str:
+    """`Post` and an id become one URL-safe string."""
+    return base64.urlsafe_b64encode(f"{type_name}:{object_id}".encode()).decode().rstrip("=")
+
+
+def from_global_id(global_id: str) -> tuple[str, ObjectId]:
+    """The type's name and the object's id. Raises BadInput for what `to_global_id` cannot have made."""
+    try:
+        padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+        type_name, _, hexadecimal = text.partition(":")
+        return type_name, ObjectId(hexadecimal)
+    except (UnicodeError, binascii.Error, InvalidId) as error:
+        raise BadInput("That is not a global id.") from error
+
+
+def expect_id(global_id: str, type_name: str) -> ObjectId | None:
+    """The object's id if the global id is one of this type, else None: for the caller, there is no such object."""
+    try:
+        found, object_id = from_global_id(global_id)
+    except BadInput:
+        return None
+    return object_id if found == type_name else None

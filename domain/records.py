@@ -1,0 +1,256 @@
+"""What the stores return: immutable records with the names that the API shows.
+
+A record is made from a stored document by its field names alone (`id` is stored as `_id`), so the API's plain fields
+need no code. Every `datetime` is aware and in UTC.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+import msgspec
+from bson import ObjectId
+
+from domain.errors import UserErrorCode
+from domain.limits import RenditionFormat, SourceFormat
+
+
+class UserState(StrEnum):
+    """Whether an account takes part."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    DELETED = "DELETED"
+
+
+class PostStatus(StrEnum):
+    """Where a post is in its life."""
+
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class UploadStatus(StrEnum):
+    """Where an upload is in its life."""
+
+    AWAITING_BYTES = "AWAITING_BYTES"
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+
+class FollowState(StrEnum):
+    """How one user follows another."""
+
+    NONE = "NONE"
+    REQUESTED = "REQUESTED"
+    FOLLOWING = "FOLLOWING"
+
+
+class NotificationKind(StrEnum):
+    """What a notification tells."""
+
+    POST_LIKED = "POST_LIKED"
+    COMMENT_LIKED = "COMMENT_LIKED"
+    COMMENTED = "COMMENTED"
+    REPLIED = "REPLIED"
+    MENTIONED = "MENTIONED"
+    TAGGED = "TAGGED"
+    FOLLOWED = "FOLLOWED"
+    FOLLOW_REQUESTED = "FOLLOW_REQUESTED"
+    FOLLOW_ACCEPTED = "FOLLOW_ACCEPTED"
+    POST_READY = "POST_READY"
+    POST_FAILED = "POST_FAILED"
+
+
+def _as_it_is(_type: type, value: Any) -> Any:
+    return value
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of everything read from or written into a document."""
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Takes the fields it knows and leaves the others; raises msgspec.ValidationError if one has a wrong type."""
+        return msgspec.convert(document, cls, dec_hook=_as_it_is)
+
+    def to_document(self) -> dict[str, Any]:
+        """The document it was or can be stored as; enums as their values."""
+        document: dict[str, Any] = msgspec.to_builtins(self, builtin_types=(datetime,), enc_hook=lambda value: value)
+        return document
+
+
+class Stored(Record, frozen=True, kw_only=True, rename={"id": "_id"}):
+    """A record that is a document of its own."""
+
+    id: ObjectId
+
+
+class RenditionRecord(Record, frozen=True, kw_only=True):
+    """One size and format of an image; `key` is its place in the media bucket."""
+
+    key: str
+    format: RenditionFormat
+    width: int
+    height: int
+    byte_size: int
+
+
+class TagRecord(Record, frozen=True, kw_only=True):
+    """A person tagged in an image; `x` and `y` run from 0 to 1, from the top left."""
+
+    user_id: ObjectId
+    x: float
+    y: float
+
+
+class ImageRecord(Record, frozen=True, kw_only=True):
+    """An image as it can be shown; `id` is its upload's."""
+
+    id: ObjectId
+    width: int
+    height: int
+    blur_hash: str
+    dominant_color: str
+    is_animated: bool
+    renditions: list[RenditionRecord]
+    alt_text: str | None = None
+    tagged_users: list[TagRecord] = []
+
+
+class FailureRecord(Record, frozen=True, kw_only=True):
+    """Why an upload or a post could not be made."""
+
+    code: UserErrorCode
+    message: str
+
+
+class UserRecord(Stored, frozen=True, kw_only=True):
+    """An account as others may see it; secrets and addresses are not in it."""
+
+    username: str
+    display_name: str
+    biography: str | None = None
+    website: str | None = None
+    avatar: ImageRecord | None = None
+    is_private: bool = False
+    state: UserState = UserState.ACTIVE
+    created_at: datetime
+    post_count: int = 0
+    follower_count: int = 0
+    following_count: int = 0
+
+
+class SessionRecord(Stored, frozen=True, kw_only=True):
+    """A login on one device."""
+
+    user_id: ObjectId
+    client_name: str | None = None
+    created_at: datetime
+    last_used_at: datetime
+
+
+class UploadRecord(Stored, frozen=True, kw_only=True):
+    """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64."""
+
+    owner_id: ObjectId
+    status: UploadStatus
+    format: SourceFormat
+    byte_size: int
+    sha256: str
+    key: str
+    created_at: datetime
+    expires_at: datetime
+    image: ImageRecord | None = None
+    failure: FailureRecord | None = None
+    used_as_avatar: bool = False
+
+
+class LocationRecord(Record, frozen=True, kw_only=True):
+    """A place, as the author gave it."""
+
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class PostImage(Record, frozen=True, kw_only=True):
+    """What the author says of one image of a post, before it is made."""
+
+    upload_id: ObjectId
+    alt_text: str | None = None
+    tagged_users: list[TagRecord] = []
+
+
+class PostRecord(Stored, frozen=True, kw_only=True):
+    """One or more photographs with a caption; `images` is empty until all of them are ready."""
+
+    author_id: ObjectId
+    caption: str
+    hashtags: list[str] = []
+    mention_ids: list[ObjectId] = []
+    location: LocationRecord | None = None
+    comments_enabled: bool = True
+    status: PostStatus
+    failure: FailureRecord | None = None
+    image_inputs: list[PostImage] = []
+    images: list[ImageRecord] = []
+    created_at: datetime
+    edited_at: datetime | None = None
+    like_count: int = 0
+    comment_count: int = 0
+    preview_comment_ids: list[ObjectId] = []
+    deleted: bool = False
+
+
+class CommentRecord(Stored, frozen=True, kw_only=True):
+    """Words below a post; a reply has a `parent_id`."""
+
+    post_id: ObjectId
+    author_id: ObjectId
+    parent_id: ObjectId | None = None
+    text: str
+    mention_ids: list[ObjectId] = []
+    created_at: datetime
+    like_count: int = 0
+    reply_count: int = 0
+    deleted: bool = False
+
+
+class LikeRecord(Stored, frozen=True, kw_only=True):
+    """One user's like of one post or comment; `counted` tells whether the target's count already has it."""
+
+    target_id: ObjectId
+    user_id: ObjectId
+    liked: bool
+    counted: bool = False
+
+
+class FollowRecord(Stored, frozen=True, kw_only=True):
+    """One user's following of another; `version` grows with every change of `state`."""
+
+    follower_id: ObjectId
+    followee_id: ObjectId
+    state: FollowState
+    version: int = 0
+
+
+class NotificationRecord(Stored, frozen=True, kw_only=True):
+    """Something that happened that the recipient cares about; `withdrawn` when all of it was taken back."""
+
+    recipient_id: ObjectId
+    kind: NotificationKind
+    seq: int
+    actor_ids: list[ObjectId] = []
+    actor_count: int = 0
+    post_id: ObjectId | None = None
+    comment_id: ObjectId | None = None
+    created_at: datetime
+    updated_at: datetime
+    is_seen: bool = False
+    is_read: bool = False
+    withdrawn: bool = False
