@@ -1,0 +1,100 @@
+"""Renders an animated GIF: it stays animated, within a budget of pixels, and gets still posters."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import NamedTuple
+
+from PIL import Image, ImageFile
+
+from domain.limits import RenditionFormat
+from workers.rendering.ladder import Size, ladder
+from workers.rendering.rendered import RenderedFile
+from workers.rendering.source import damage_refused
+
+FRAME_PIXELS = 40_000_000  # of all frames of one rendition: 640 x 360 for 170 frames; 160 MB while in work
+_DEFAULT_DURATION = 100  # milliseconds; what browsers take for a frame that states none
+_OPAQUE_FROM = 128
+
+
+class Animation(NamedTuple):
+    """Frames that each show the whole picture, RGB or RGBA alike, with their times in milliseconds.
+
+    `loop` counts repetitions as GIF does: 0 is for ever, None is to play once.
+    """
+
+    frames: list[Image.Image]
+    durations: list[int]
+    loop: int | None
+
+
+def moving_sizes(source: Size, frame_count: int) -> list[Size]:
+    """The ladder's sizes that keep to the budget; if none does, the largest size that does."""
+    affordable = FRAME_PIXELS // frame_count
+    sizes = [size for size in ladder(source) if size.width * size.height <= affordable]
+    return sizes or [source.times((affordable / (source.width * source.height)) ** 0.5)]
+
+
+def read_animation(image: ImageFile.ImageFile, frame_count: int, size: Size) -> Animation:
+    """Decodes all frames at `size`. Raises Refusal(IMAGE_CORRUPT) if one cannot be decoded."""
+    frames, durations = [], []
+    with damage_refused():
+        loop = image.info.get("loop")
+        for number in range(frame_count):
+            image.seek(number)
+            frames.append(_clean(image, size))
+            durations.append(int(image.info.get("duration") or _DEFAULT_DURATION))
+    if all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
+        frames = [frame.convert("RGB") for frame in frames]
+    return Animation(frames, durations, loop)
+
+
+def _clean(image: Image.Image, size: Size) -> Image.Image:
+    frame = image.convert("RGBA").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    frame.info = {}
+    return frame
+
+
+def scaled(animation: Animation, size: Size) -> Animation:
+    """The same animation at another size, not larger."""
+    if animation.frames[0].size == size:
+        return animation
+    return animation._replace(frames=[frame.resize(size, Image.Resampling.LANCZOS) for frame in animation.frames])
+
+
+def encode_moving(animation: Animation) -> list[RenderedFile]:
+    """Writes the animation as GIF and as WEBP."""
+    width, height = animation.frames[0].size
+    return [
+        RenderedFile(RenditionFormat.GIF, width, height, _gif(animation)),
+        RenderedFile(RenditionFormat.WEBP, width, height, _webp(animation)),
+    ]
+
+
+def _gif(animation: Animation) -> bytes:
+    frames = [_palette_frame(frame) for frame in animation.frames]
+    transparent = animation.frames[0].mode == "RGBA"
+    # Disposal 2 clears a frame before the next: where pixels become transparent again nothing else will do.
+    options = {"disposal": 2} if transparent else {}
+    if animation.loop is not None:
+        options["loop"] = animation.loop
+    return _save("GIF", frames, duration=animation.durations, **options)
+
+
+def _palette_frame(frame: Image.Image) -> Image.Image:
+    """Reduces a frame to 256 colours; GIF knows no half transparency, so each pixel is all or nothing."""
+    if frame.mode == "RGB":
+        return frame.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    hard = frame.copy()
+    hard.putalpha(frame.getchannel("A").point(lambda value: 255 if value >= _OPAQUE_FROM else 0))
+    return hard
+
+
+def _webp(animation: Animation) -> bytes:
+    loop = 1 if animation.loop is None else animation.loop and animation.loop + 1  # WebP counts plays, 0 is for ever
+    return _save("WEBP", animation.frames, duration=animation.durations, loop=loop, quality=70, method=0)
+
+
+def _save(name: str, frames: Sequence[Image.Image], **options: object) -> bytes:
+    buffer = BytesIO()
+    frames[0].save(buffer, name, save_all=True, append_images=frames[1:], **options)
+    return buffer.getvalue()

@@ -1,0 +1,30 @@
+"""What rendering one image yields."""
+
+import msgspec
+
+from domain.limits import RenditionFormat
+
+
+class RenderedFile(msgspec.Struct, frozen=True):
+    """One finished file: `data` holds pixels and nothing else, no metadata of any kind. Sizes are in pixels."""
+
+    format: RenditionFormat
+    width: int
+    height: int
+    data: bytes
+
+
+class Rendered(msgspec.Struct, frozen=True, tag=True):
+    """An image ready to be stored.
+
+    `width` and `height` are those of the source, upright. `renditions` are ordered by width, then by the order of
+    `RenditionFormat`. A moving image also has still renditions (JPEG, or PNG where it is
+    transparent); its GIF and WEBP ones move.
+    """
+
+    width: int
+    height: int
+    blur_hash: str
+    dominant_color: str
+    is_animated: bool
+    renditions: list[RenderedFile]
