@@ -1,0 +1,69 @@
+"""Loopback ports: free ones for the servers, kept from start to start, and the API's own."""
+
+import errno
+import json
+import random
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.local.errors import StartError
+
+LOOPBACK = "127.0.0.1"
+LOW, HIGH = 20_000, 32_000
+"""Below the ports that systems hand to outgoing connections, so that a kept port is likely to be free next time."""
+
+
+def keep_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
+    """A free port for each name: the ones noted in `file` where they are still free, else new ones, noted again.
+
+    Kept ports let addresses that clients remember (images, a replica set's member) outlive a restart.
+    """
+    kept = _read(file)
+    ports: dict[str, int] = {}
+    for name in names:
+        port = kept.get(name)
+        taken = set(ports.values())
+        ports[name] = port if port and port not in taken and _is_free(port) else _free_port(taken | set(kept.values()))
+    if ports != kept:
+        file.write_text(json.dumps(ports, indent=1) + "\n")
+    return ports
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket for the API, inheritable; port 0 means any free one. Raises StartError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(f"port {port} on {host} is taken by another program; choose one with --port") from error
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _free_port(taken: set[int]) -> int:
+    for _ in range(200):
+        port = random.randint(LOW, HIGH)  # noqa: S311  not a secret
+        if port not in taken and _is_free(port):
+            return port
+    raise StartError(f"no free port between {LOW} and {HIGH} on {LOOPBACK}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _read(file: Path) -> dict[str, int]:
+    try:
+        kept = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): port for name, port in kept.items() if isinstance(port, int)} if isinstance(kept, dict) else {}

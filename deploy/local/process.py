@@ -1,0 +1,108 @@
+"""A child process with its own group and log, which dies with the process that started it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from deploy.local.errors import StartError
+from deploy.local.logs import last_words, rotate
+
+TETHER = Path(__file__).with_name("tether.py")
+
+
+class Process:
+    """One running child. Not thread-safe; used by the supervisor's main thread."""
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._popen = popen
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Self:
+        """Starts `command` in a process group of its own (Ctrl-C does not reach it), with its output in `log`.
+
+        Must be called from the main thread: the kernel's parent-death signal fires when the *thread* that forked ends.
+        Raises StartError if the command cannot be started.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("children must be started from the main thread")
+        tethered = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *map(str, command)]
+        try:
+            rotate(log)
+            with log.open("ab") as output:
+                popen = subprocess.Popen(
+                    tethered,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    pass_fds=pass_fds,
+                    process_group=0,
+                )
+        except OSError as error:
+            raise StartError(f"{name} cannot be started: {error.strerror} ({error.filename or log})") from error
+        return cls(name, popen, log)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the number of the signal that ended it."""
+        return self._popen.poll()
+
+    def why_it_ended(self) -> str:
+        """One line: the code or signal it ended with and the last thing of weight in its log."""
+        code = self.exit_code
+        if code is None:
+            return f"{self.name} is running"
+        ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return f"{self.name} {ending}: {last_words(self.log)} (log: {self.log})"
+
+    def check(self) -> None:
+        """Raises StartError if it is not running any more."""
+        if self.exit_code is not None:
+            raise StartError(self.why_it_ended())
+
+    def terminate(self) -> None:
+        """Asks it to stop; returns at once. Nothing happens if it ended already."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+
+    def kill(self) -> None:
+        """Ends it and whatever it started in its group. Safe to repeat."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait(timeout=5)
+
+    def wait(self, until: float) -> None:
+        """Waits for its end up to `until` (monotonic seconds), then kills it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(timeout=max(0.0, until - time.monotonic()))
+        self.kill()
+
+
+def stop_all(processes: Sequence[Process], timeout: float) -> None:
+    """Asks all of them to stop at once, and kills those that have not after `timeout` seconds. Safe to repeat."""
+    for process in processes:
+        process.terminate()
+    until = time.monotonic() + timeout
+    for process in processes:
+        process.wait(until)

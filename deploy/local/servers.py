@@ -1,0 +1,106 @@
+"""Starts MongoDB, Valkey and SeaweedFS as children of this process: for `photogram run` and for the tests alike."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from config import Settings
+from deploy.local import folder, mongodb, seaweedfs, valkey
+from deploy.local.environment import environment
+from deploy.local.errors import StartError
+from deploy.local.ports import keep_ports
+from deploy.local.process import Process, stop_all
+
+Waiting = tuple[str, Callable[[float], None]]
+"""A server's name and what to call to await it, up to a time in monotonic seconds."""
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+@dataclass
+class LocalServers:
+    """The servers that run, and the settings that point at them."""
+
+    settings: Settings
+    processes: list[Process] = field(default_factory=list)
+
+
+def own_servers(settings: Settings) -> set[str]:
+    """Names of the server settings that were given, by environment, file or argument: those are not started here."""
+    return settings.model_fields_set & {"mongo_url", "redis_url", "s3_endpoint_url"}
+
+
+@contextmanager
+def local_servers(data_dir: Path, settings: Settings) -> Iterator[Settings]:
+    """Runs the servers that `settings` does not name while the block runs; yields settings that name them all.
+
+    Everything listens on loopback and writes below `data_dir`, which belongs to one such block at a time. The
+    servers are stopped at the end of the block and die with this process, also when it is killed. Call it from the
+    main thread. Raises StartError.
+    """
+    with running_servers(data_dir, settings) as servers:
+        yield servers.settings
+
+
+@contextmanager
+def running_servers(
+    data_dir: Path, settings: Settings, announce: Callable[[str], None] = lambda _text: None
+) -> Iterator[LocalServers]:
+    """As `local_servers`, but yields the processes too, to be watched; `announce` is told what is awaited."""
+    with ExitStack() as stack:
+        try:
+            data_dir = data_dir.absolute()
+            lock = stack.enter_context(folder.held(data_dir))
+            servers = LocalServers(settings)
+            stack.callback(_stop, servers)
+            for name, await_ready in _start(data_dir, lock, servers, stack):
+                announce(f"Starting {name}")
+                await_ready(time.monotonic() + START_SECONDS)
+            _write_connection_file(data_dir, servers, stack)
+        except OSError as error:
+            raise StartError(f"{error.strerror}: {error.filename or data_dir}") from error
+        yield servers
+
+
+def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -> list[Waiting]:
+    """Starts all at once, in the caller's thread; returns what has to be waited for, the quickest first."""
+    given = own_servers(servers.settings)
+    ports = keep_ports(data_dir / "ports.json", ("mongo", "valkey", *seaweedfs.PORTS))
+    logs = data_dir / "logs"
+    waiting: list[Waiting] = []
+    updates: dict[str, str] = {}
+    if "s3_endpoint_url" not in given:  # the slowest goes first
+        weed = seaweedfs.start(data_dir / "s3", logs / "seaweedfs.log", ports, lock, servers.settings)
+        stack.callback(seaweedfs.remove_sockets, ports)
+        servers.processes.append(weed)
+        waiting.append((seaweedfs.NAME, partial(seaweedfs.await_ready, weed, ports)))
+        updates["s3_endpoint_url"] = seaweedfs.url(ports)
+    if "mongo_url" not in given:
+        mongod = mongodb.start(data_dir / "mongo", logs / "mongod.log", ports["mongo"], lock)
+        servers.processes.append(mongod)
+        waiting.insert(0, (mongodb.NAME, partial(mongodb.await_ready, mongod, ports["mongo"])))
+        updates["mongo_url"] = mongodb.url(ports["mongo"])
+    if "redis_url" not in given:
+        redis = valkey.start(data_dir / "valkey", logs / "valkey.log", ports["valkey"], lock)
+        servers.processes.append(redis)
+        waiting.insert(0, (valkey.NAME, partial(valkey.await_ready, redis, ports["valkey"])))
+        updates["redis_url"] = valkey.url(ports["valkey"])
+    servers.settings = servers.settings.model_copy(update=updates)
+    return waiting
+
+
+def _stop(servers: LocalServers) -> None:
+    stop_all([process for process in servers.processes if process.name == seaweedfs.NAME], seaweedfs.STOP_SECONDS)
+    stop_all(servers.processes, STOP_SECONDS)
+
+
+def _write_connection_file(data_dir: Path, servers: LocalServers, stack: ExitStack) -> None:
+    """A settings file for other commands, there while the servers are: `photogram --config FILE verify`."""
+    file = data_dir / "connection.env"
+    file.unlink(missing_ok=True)
+    stack.callback(file.unlink, missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{name}={value}\n" for name, value in environment(servers.settings).items()))

@@ -1,0 +1,46 @@
+"""Starts the embedded Valkey, with what it acknowledges kept on disk within a second."""
+
+import socket
+import time
+from pathlib import Path
+
+from deploy.local import binaries
+from deploy.local.errors import StartError
+from deploy.local.ports import LOOPBACK
+from deploy.local.process import Process
+
+NAME = "Valkey"
+
+
+def start(folder: Path, log: Path, port: int, lock: int) -> Process:
+    """Starts valkey-server on `port`; it is not ready yet. Raises StartError."""
+    folder.mkdir(exist_ok=True)
+    command: list[str | Path] = [
+        *(binaries.valkey_server(), "--port", str(port), "--bind", LOOPBACK, "--dir", folder, "--daemonize", "no"),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+        *("--maxmemory-policy", "noeviction"),  # streams are queues: better to refuse a write than to lose one
+    ]
+    return Process.start(NAME, command, log=log, pass_fds=[lock])
+
+
+def url(port: int) -> str:
+    return f"redis://{LOOPBACK}:{port}/0"
+
+
+def await_ready(process: Process, port: int, until: float) -> None:
+    """Waits for its PONG, which it gives once its data is loaded. Raises StartError if it ends or is late."""
+    while time.monotonic() < until:
+        process.check()
+        if _answers(port):
+            return
+        time.sleep(0.05)
+    raise StartError(f"{NAME} did not become ready in time (log: {process.log})")
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+    except OSError:
+        return False
