@@ -13,7 +13,9 @@ from workers.rendering.source import damage_refused
 
 FRAME_PIXELS = 40_000_000  # of all frames of one rendition: 640 x 360 for 170 frames; 160 MB while in work
 _DEFAULT_DURATION = 100  # milliseconds; what browsers take for a frame that states none
-_OPAQUE_FROM = 128
+_OPAQUE_FROM = 128  # alpha
+_PALETTE_SAMPLE = (64, 64)
+_CLEAR = 255  # the palette index that stands for nothing
 
 
 class Animation(NamedTuple):
@@ -81,12 +83,17 @@ def _gif(animation: Animation) -> bytes:
 
 
 def _palette_frame(frame: Image.Image) -> Image.Image:
-    """Reduces a frame to 256 colours; GIF knows no half transparency, so each pixel is all or nothing."""
-    if frame.mode == "RGB":
-        return frame.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    hard = frame.copy()
-    hard.putalpha(frame.getchannel("A").point(lambda value: 255 if value >= _OPAQUE_FROM else 0))
-    return hard
+    """Reduces a frame to 255 colours; GIF knows no half transparency, so each pixel is all or nothing.
+
+    The colours are chosen from a sample: Pillow's median cut over every pixel takes ten times as long.
+    """
+    opaque = frame.convert("RGB")
+    sample = opaque.resize(_PALETTE_SAMPLE, Image.Resampling.NEAREST)
+    reduced = opaque.quantize(palette=sample.quantize(_CLEAR, Image.Quantize.MEDIANCUT), dither=Image.Dither.NONE)
+    if frame.mode == "RGBA":
+        reduced.paste(_CLEAR, mask=frame.getchannel("A").point(lambda value: 0 if value >= _OPAQUE_FROM else 255))
+        reduced.info["transparency"] = _CLEAR
+    return reduced
 
 
 def _webp(animation: Animation) -> bytes:

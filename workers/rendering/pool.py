@@ -1,0 +1,197 @@
+"""Renders images in child processes, so that a bad one costs neither the worker nor another image.
+
+Each child has pipes of its own. (`concurrent.futures` and Pebble share one pipe and one lock among all children: one
+killed at the wrong moment takes the others along, and both load the parent's main module into every child.)
+"""
+
+import asyncio
+import math
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from domain.errors import Refusal, UserErrorCode
+from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, decode_answer
+from workers.rendering.rendered import Rendered
+
+_START_TIMEOUT = 30.0
+_LAST_BREATH = 2.0
+_READ_AHEAD = 4 * 1024 * 1024
+_LONGEST_ANSWER = 256 * 1024 * 1024
+_ROOT = Path(__file__).resolve().parents[2]
+_OWN_FAULT = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGFPE, -signal.SIGILL}
+_UNREADABLE = "We could not read this image. Try saving it again in another program."
+_TOO_SLOW = "This image takes too long to process. Try a smaller one."
+_TOO_BIG = "This image needs too much memory. Try a smaller one."
+
+log = structlog.get_logger(__name__)
+
+
+class RenderingUnavailable(Exception):
+    """Children cannot be started, or the pool is closed: no image's fault, and worth another try later."""
+
+
+class _ChildLost(Exception):
+    """The child ended in the middle of an image."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"a rendering child ended with {code}")
+        self.code = code
+
+
+class RenderPool:
+    """At most `processes` images at a time; further ones wait.
+
+    One image may take `timeout` seconds, at most half of them computing, and `memory_mb` MiB of address space.
+    """
+
+    def __init__(self, processes: int, timeout: float, memory_mb: int) -> None:
+        self._timeout = timeout
+        self._memory_mb = memory_mb
+        self._children: set[Process] = set()
+        self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
+        self._closed = True
+        for _ in range(processes):
+            self._idle.put_nowait(None)
+
+    async def __aenter__(self) -> Self:
+        """Starts one child, to find out early whether that works; the others start when needed."""
+        self._closed = False
+        await self._idle.get()
+        self._idle.put_nowait(await self._start())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kills the children; images in work end with RenderingUnavailable."""
+        self._closed = True
+        for child in list(self._children):
+            await self._end(child)
+
+    async def render(self, data: bytes) -> Rendered:
+        """Renders an image; safe to repeat.
+
+        Raises Refusal if the image is at fault: also if it crashes or hangs a child, or takes too much time or memory.
+        A child that was killed from outside is replaced and the image tried once more before it is blamed.
+        Raises RenderingUnavailable if no child can be had. Cancelling kills the child.
+        """
+        try:
+            return await self._attempt(data)
+        except _ChildLost as lost:
+            if lost.code in _OWN_FAULT:
+                log.warning("image_crashed_child", exit_code=lost.code, byte_size=len(data))
+                raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE) from lost
+            if lost.code == -signal.SIGXCPU:
+                raise Refusal(UserErrorCode.TOO_MANY_PIXELS, _TOO_SLOW) from lost
+            log.warning("render_child_killed", exit_code=lost.code, byte_size=len(data))
+        try:
+            return await self._attempt(data)
+        except _ChildLost as lost:
+            log.warning("image_killed_two_children", exit_code=lost.code, byte_size=len(data))
+            raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE) from lost
+
+    async def _attempt(self, data: bytes) -> Rendered:
+        child = await self._idle.get()
+        healthy = False
+        try:
+            if child is None or child.returncode is not None:
+                child = await self._start()
+            answer: Answer = decode_answer(await self._exchange(child, data))
+            healthy = not isinstance(answer, Failed)
+        finally:
+            try:
+                if child is not None and not healthy:
+                    await self._end(child)
+            finally:
+                self._idle.put_nowait(child if healthy else None)
+        if isinstance(answer, Refused):
+            raise Refusal(answer.code, answer.message)
+        if isinstance(answer, Failed):
+            log.error("rendering_failed", reason=answer.reason, detail=answer.detail, byte_size=len(data))
+            if answer.reason == "memory":
+                raise Refusal(UserErrorCode.TOO_MANY_PIXELS, _TOO_BIG)
+            raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE)
+        return answer
+
+    async def _exchange(self, child: Process, data: bytes) -> bytes:
+        """Sends an image and waits for the answer. Raises _ChildLost if the child dies, hangs or babbles."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await _ask(child, data)
+        except TimeoutError:
+            raise _ChildLost(None) from None
+        except (EOFError, ConnectionError) as error:
+            # It is dying: killing it before asyncio has noticed would lose its exit code.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(child.wait(), _LAST_BREATH)
+            raise _ChildLost(child.returncode) from error
+
+    async def _start(self) -> Process:
+        if self._closed:
+            raise RenderingUnavailable("the rendering pool is closed")
+        try:
+            child = await self._spawn()
+        except OSError as error:
+            raise RenderingUnavailable(f"no rendering child can be started: {error}") from error
+        self._children.add(child)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                await _read(child)
+        except (TimeoutError, EOFError, ConnectionError) as error:
+            await self._end(child)
+            raise RenderingUnavailable(f"a rendering child did not start, exit code {child.returncode}") from error
+        except BaseException:
+            await self._end(child)
+            raise
+        return child
+
+    async def _spawn(self) -> Process:
+        cpu_seconds = math.ceil(self._timeout / 2)
+        command = ("-P", "-m", "workers.rendering.child", str(self._memory_mb), str(cpu_seconds))
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C at the terminal is for the parent
+            limit=_READ_AHEAD,
+        )
+
+    async def _end(self, child: Process) -> None:
+        """Kills a child, if it still lives, and waits until it is gone; safe to repeat."""
+        self._children.discard(child)
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+        await child.wait()
+
+
+async def _ask(child: Process, data: bytes) -> bytes:
+    assert child.stdin is not None  # noqa: S101  it was started with pipes
+    child.stdin.write(LENGTH.pack(len(data)))
+    child.stdin.write(data)
+    await child.stdin.drain()
+    return await _read(child)
+
+
+async def _read(child: Process) -> bytes:
+    assert child.stdout is not None  # noqa: S101  it was started with pipes
+    (length,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
+    if length > _LONGEST_ANSWER:
+        raise EOFError
+    return await child.stdout.readexactly(length)
+
+
+def _environment() -> dict[str, str]:
+    """What Python needs to start, and none of the settings: a child that an image took over finds no secret."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(_ROOT)}
