@@ -34,6 +34,7 @@ class Process:
         log: Path,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        cwd: Path | None = None,
     ) -> Self:
         """Starts `command` in a process group of its own (Ctrl-C does not reach it), with its output in `log`.
 
@@ -52,6 +53,7 @@ class Process:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=env,
+                    cwd=cwd,
                     pass_fds=pass_fds,
                     process_group=0,
                 )

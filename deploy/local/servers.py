@@ -41,23 +41,25 @@ def local_servers(data_dir: Path, settings: Settings) -> Iterator[Settings]:
     servers are stopped at the end of the block and die with this process, also when it is killed. Call it from the
     main thread. Raises StartError.
     """
-    with running_servers(data_dir, settings) as servers:
+    with folder.held(data_dir) as lock, running_servers(data_dir, lock, settings) as servers:
         yield servers.settings
 
 
 @contextmanager
 def running_servers(
-    data_dir: Path, settings: Settings, announce: Callable[[str], None] = lambda _text: None
+    data_dir: Path, lock: int, settings: Settings, announce: Callable[[str], None] = lambda _text: None
 ) -> Iterator[LocalServers]:
-    """As `local_servers`, but yields the processes too, to be watched; `announce` is told what is awaited."""
+    """As `local_servers`, in a folder that is `held`; yields the processes too, to be watched.
+
+    `announce` is told the name of the server that is awaited.
+    """
     with ExitStack() as stack:
         try:
             data_dir = data_dir.absolute()
-            lock = stack.enter_context(folder.held(data_dir))
             servers = LocalServers(settings)
             stack.callback(_stop, servers)
             for name, await_ready in _start(data_dir, lock, servers, stack):
-                announce(f"Starting {name}")
+                announce(name)
                 await_ready(time.monotonic() + START_SECONDS)
             _write_connection_file(data_dir, servers, stack)
         except OSError as error:

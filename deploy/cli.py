@@ -1,0 +1,166 @@
+"""The command line: one program for every process of Photogram, with the same settings for all of them.
+
+Commands import what they run only when they run: `--help` and one-line complaints come at once.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from config import Settings, read_settings
+from deploy.local.errors import StartError
+
+app = typer.Typer(
+    name="photogram",
+    help="The backend of a photo-sharing app. Settings come from PHOTOGRAM_... variables or from --config FILE.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; default PHOTOGRAM_HOST or 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default PHOTOGRAM_PORT or 8000; 0: any.")]
+DataDir = Annotated[
+    Path, typer.Option(envvar="PHOTOGRAM_DATA_DIR", help="Folder of the embedded servers' data and all logs.")
+]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the settings come from."""
+
+    file: Path | None
+
+    def settings(self, **given: Any) -> Settings:
+        """The settings, with those of `given` that are not None in place. Ends the program if they make no sense."""
+        settings = read_settings(self.file)
+        return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file of settings (NAME=value lines); variables win over it.")
+    ] = None,
+) -> None:
+    context.obj = Origin(config)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    data_dir: DataDir = Path(".photogram"),
+    host: Host = None,
+    port: Port = None,
+    api_processes: Annotated[int, typer.Option(min=1, help="API processes that share the port.")] = 1,
+    seed: Annotated[
+        bool | None,
+        typer.Option(
+            "--seed/--no-seed", help="Prepare the demo. Default: in the embedded database.", show_default=False
+        ),
+    ] = None,
+    stop_with_parent: Annotated[
+        bool | None,
+        typer.Option(help="Stop when the starting process dies. Default: yes, unless under nohup.", show_default=False),
+    ] = None,
+) -> None:
+    """Start everything on this machine: MongoDB, Valkey, SeaweedFS, the API, workers and a demo; Ctrl-C stops it.
+
+    A server given by PHOTOGRAM_MONGO_URL, PHOTOGRAM_REDIS_URL or PHOTOGRAM_S3_ENDPOINT_URL is used, not started.
+    """
+    from deploy.local import stopping  # noqa: PLC0415
+    from deploy.local.supervisor import RunOptions, Supervisor  # noqa: PLC0415
+
+    parent = os.getppid()
+    if stop_with_parent or (stop_with_parent is None and not stopping.hangup_is_ignored()):
+        stopping.stop_with_parent(parent)
+    stopping.stop_on_signals()
+    settings = context.obj.settings(host=host, port=port)
+    Supervisor(settings, RunOptions(data_dir, api_processes, seed)).run()
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Host = None,
+    port: Port = None,
+    listener: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
+) -> None:
+    """Run one API process. SIGTERM drains it: no new requests, those in hand finish, sockets are closed with 1012."""
+    from deploy.server import serve_api  # noqa: PLC0415
+
+    settings = context.obj.settings(host=host, port=port)
+    serve_api(settings, socket.socket(fileno=listener) if listener is not None else None)
+
+
+@app.command()
+def worker(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(help="Which workers; all of them when none is named.")] = None,
+) -> None:
+    """Run workers in one process. SIGTERM lets them finish what they have in hand."""
+    import uvloop  # noqa: PLC0415
+
+    from workers.runner import run_workers  # noqa: PLC0415
+
+    settings = context.obj.settings()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_workers(settings, names or []))
+
+
+@app.command()
+def seed(context: typer.Context) -> None:
+    """Put the demo's users, pictures, follows, likes and comments into the servers that the settings name.
+
+    Safe to repeat: what is there already is left alone. The API must be able to reach the same servers.
+    """
+    from deploy.demo.seed import seed as seed_demo  # noqa: PLC0415
+
+    login = asyncio.run(seed_demo(context.obj.settings(), print))
+    print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the API's schema in GraphQL's own language (SDL)."""
+    from resolvers.api import schema as graphql_schema  # noqa: PLC0415
+
+    print(graphql_schema.as_str())
+
+
+def main() -> None:
+    """The program. Says in one line what is wrong with the settings (exit code 2) or cannot be started (1)."""
+    sys.exit(_guarded(app))
+
+
+def _guarded(program: Callable[[], None]) -> int:
+    try:
+        program()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "".join(f"PHOTOGRAM_{str(part).upper()}: " for part in problem["loc"][:1])
+            print(f"photogram: {name}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        return 2
+    except (SettingsError, FileNotFoundError) as error:
+        print(f"photogram: {error}", file=sys.stderr)
+        return 2
+    except StartError as error:
+        print(f"photogram: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""`photogram run`: the whole product on one machine, until it is told to stop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from config import Settings
+from deploy.local import folder
+from deploy.local.errors import StartError
+from deploy.local.ports import listen
+from deploy.local.process import Process, stop_all
+from deploy.local.servers import own_servers, running_servers
+from deploy.local.services import Service, api_process, await_ready, reachable, worker_process
+from deploy.local.stopping import StopRequestedError
+from deploy.local.terminal import Terminal
+
+READY_SECONDS = 60.0
+DRAIN_MARGIN = 3.0
+
+
+class DemoLogin(Protocol):
+    """What the seed hands over."""
+
+    username: str
+    password: str
+    access_token: str
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """`seed`: None means into the embedded database only, never in production."""
+
+    data_dir: Path
+    api_processes: int = 1
+    seed: bool | None = None
+
+
+@dataclass
+class Supervisor:
+    """Owns the children of one `photogram run`. Used once, in the main thread."""
+
+    settings: Settings
+    options: RunOptions
+    terminal: Terminal = field(default_factory=Terminal)
+    services: list[Service] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Starts everything, prints where it is, and watches it until a signal. Raises StartError.
+
+        Order of stopping: API and workers side by side (they drain), then the servers. Whatever does not stop in time
+        is killed. When a server dies everything stops; the API and the workers are started again.
+        """
+        try:
+            with ExitStack() as stack:
+                self._start_and_watch(stack)
+        except StopRequestedError:
+            self.terminal.say("Stopped. The data is kept.")
+        except StartError:
+            self.terminal.abandon()
+            raise
+
+    def _start_and_watch(self, stack: ExitStack) -> None:
+        lock = stack.enter_context(folder.held(self.options.data_dir))
+        listener = stack.enter_context(closing(listen(self.settings.host, self.settings.port)))
+        announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
+        servers = stack.enter_context(running_servers(self.options.data_dir, lock, self.settings, announce))
+        settings = servers.settings.model_copy(update={"port": listener.getsockname()[1]})
+        self.terminal.doing("Preparing indexes and buckets")
+        asyncio.run(_prepare(settings))
+        self.terminal.doing("Starting the API and the workers")
+        stack.callback(self._stop_services)
+        stack.callback(listener.close)  # first of all: nobody new is let in while the API drains
+        self._start_services(settings, listener.fileno())
+        await_ready(self._children(), settings.host, settings.port, READY_SECONDS)
+        login = self._seed(settings)
+        self.terminal.done()
+        self.terminal.say(_where(settings, login, self.options.data_dir))
+        self._watch(servers.processes)
+
+    def _start_services(self, settings: Settings, listener: int) -> None:
+        logs = self.options.data_dir.absolute() / "logs"
+        for number in range(self.options.api_processes):
+            self.services.append(Service.start(partial(api_process, number, settings, listener, logs)))
+        self.services.append(Service.start(partial(worker_process, settings, logs)))
+
+    def _children(self) -> list[Process]:
+        return [service.process for service in self.services]
+
+    def _seed(self, settings: Settings) -> DemoLogin | None:
+        wanted = self.options.seed
+        if wanted is None:
+            wanted = settings.environment != "production" and "mongo_url" not in own_servers(self.settings)
+        if not wanted:
+            return None
+        self.terminal.doing("Preparing the demo")
+        return asyncio.run(_demo(settings, self.terminal.detail))
+
+    def _watch(self, servers: list[Process]) -> None:
+        while True:
+            for server in servers:
+                server.check()
+            for service in self.services:
+                news = service.tend()
+                if news:
+                    self.terminal.say(news)
+            time.sleep(0.2)
+
+    def _stop_services(self) -> None:
+        self.terminal.abandon()
+        self.terminal.say("Stopping ...")
+        stop_all(self._children(), self.settings.drain_timeout + DRAIN_MARGIN)
+
+
+async def _prepare(settings: Settings) -> None:
+    from datasources.sources import prepare  # noqa: PLC0415
+
+    await prepare(settings)
+
+
+async def _demo(settings: Settings, progress: Callable[[str], None]) -> DemoLogin:
+    from deploy.demo.seed import seed  # noqa: PLC0415
+
+    return await seed(settings, progress)
+
+
+def _where(settings: Settings, login: DemoLogin | None, data_dir: Path) -> str:
+    base = f"http://{reachable(settings.host)}:{settings.port}"
+    lines = ["", "Photogram is running.", ""]
+    if settings.graphiql:
+        lines.append(f"  GraphiQL          {base}/graphiql")
+    lines.append(f"  GraphQL endpoint  {base}/graphql")
+    if login:
+        lines += [
+            f"  Demo login        {login.username} / {login.password}",
+            f"  Access token      {login.access_token}",
+        ]
+    lines += [f"  Logs              {data_dir / 'logs'}", "", "Press Ctrl-C to stop.", ""]
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""What `photogram run` says: a spinner and ticks on a terminal, plain lines in a pipe or a file."""
+
+import os
+import sys
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+
+class Terminal:
+    """Shows one stage of work at a time. Output that nobody reads any more (a closed pipe) is dropped silently."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._status: Status | None = None
+        self._stage = ""
+        self._since = 0.0
+
+    def doing(self, stage: str) -> None:
+        """Ends the stage before, with its seconds, and begins `stage`."""
+        self.done()
+        self._stage, self._since = stage, time.monotonic()
+        if self._console.is_terminal:
+            self._status = self._console.status(escape(f"{stage} ..."))
+            self._status.start()
+
+    def detail(self, text: str) -> None:
+        """Shows how far the stage is; only on a terminal, where the line can be written over."""
+        if self._status:
+            self._status.update(escape(f"{self._stage}: {text}"))
+
+    def done(self) -> None:
+        """Ends the stage, if there is one."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+        if self._stage:
+            self.say(f"{self._stage}: {time.monotonic() - self._since:.1f} s")
+            self._stage = ""
+
+    def abandon(self) -> None:
+        """Takes the spinner away without a word: the stage did not end well, and somebody else says why."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+        self._stage = ""
+
+    def say(self, text: str) -> None:
+        """Writes `text` as it is, at once."""
+        try:
+            self._console.print(escape(text))
+            self._console.file.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
