@@ -186,6 +186,17 @@ class PostImage(Record, frozen=True, kw_only=True):
     tagged_users: list[TagRecord] = []
 
 
+class PostDraft(Record, frozen=True, kw_only=True):
+    """What an author gives for a new post, checked."""
+
+    images: list[PostImage]
+    caption: str = ""
+    hashtags: list[str] = []
+    mention_ids: list[ObjectId] = []
+    location: LocationRecord | None = None
+    comments_enabled: bool = True
+
+
 class PostRecord(Stored, frozen=True, kw_only=True):
     """One or more photographs with a caption; `images` is empty until all of them are ready."""
 

@@ -1,0 +1,144 @@
+"""Comments on posts and replies to comments."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.idempotency import Idempotency, earlier
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page
+from datasources.outbox import change, owing, paid
+from datasources.transport import Doorbell
+from domain.events import Effect, Fact, rings_for
+from domain.limits import PREVIEW_COMMENTS
+from domain.paging import Page, PageRequest, cut_page
+from domain.records import CommentRecord
+
+_OWED = (Effect.COUNT, Effect.NOTIFY)
+
+
+class CommentStore:
+    """The collection `comments`. `counted` tells whether the post's and the parent's counts have a comment."""
+
+    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+        self._comments = database["comments"]
+        self._doorbell = doorbell
+
+    async def add(
+        self,
+        post_id: ObjectId,
+        author_id: ObjectId,
+        text: str,
+        now: datetime,
+        *,
+        parent_id: ObjectId | None = None,
+        mention_ids: Sequence[ObjectId] = (),
+        idempotency: Idempotency | None = None,
+    ) -> CommentRecord:
+        """A comment that owes its count and its notifications, in one insert; a replayed key gives the first one.
+
+        Raises Refusal (IDEMPOTENCY_KEY_REUSED).
+        """
+        document: Document = {
+            "_id": ObjectId(),
+            "post_id": post_id,
+            "author_id": author_id,
+            "parent_id": parent_id,
+            "text": text,
+            "mention_ids": list(mention_ids),
+            "created_at": now,
+            "deleted": False,
+            "counted": False,
+            **owing(_OWED, now),
+            **(idempotency.fields() if idempotency else {}),
+        }
+        try:
+            await self._comments.insert_one(document)
+        except DuplicateKeyError:
+            first = await earlier(self._comments, "author_id", author_id, idempotency)
+            if first is None:
+                raise
+            document = first
+        return await self._rung(document)
+
+    async def by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
+        """Comments in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
+        found = await find_by_ids(self._comments, ids)
+        return [CommentRecord.from_document(found[one]) if one in found else None for one in ids]
+
+    async def of_post(self, post_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """The ids of a post's comments that are no replies, newest first."""
+        return await self._page({"post_id": post_id, "parent_id": None, "deleted": False}, request)
+
+    async def replies(self, parent_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """The ids of a comment's replies, newest first."""
+        return await self._page({"parent_id": parent_id, "deleted": False}, request)
+
+    async def delete(self, comment_id: ObjectId, now: datetime) -> None:
+        """Hides a comment at once; its count, notifications, likes and replies are owed. Safe to repeat."""
+        pipeline = change({"deleted": True}, [*_OWED, Effect.CLEAN], now, watched="deleted")
+        document = await self._comments.find_one_and_update({"_id": comment_id}, pipeline, return_document=True)
+        if document is not None:
+            await self._rung(document)
+
+    async def delete_replies(self, parent_id: ObjectId, now: datetime) -> None:
+        """Hides every reply to a deleted comment. Safe to repeat and to stop half way."""
+        async for reply in self._comments.find({"parent_id": parent_id, "deleted": False}, {"_id": 1}):
+            await self.delete(reply["_id"], now)
+
+    async def owed_counts(self, post_id: ObjectId, session: Session, most: int) -> list[Document]:
+        """Comments that their post's and parents' counts do not reflect yet."""
+        query = {"post_id": post_id, "outbox": Effect.COUNT.value}
+        fields = {"parent_id": 1, "deleted": 1, "counted": 1}
+        return await self._comments.find(query, fields, limit=most, session=session).to_list()
+
+    async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
+        """Says that the counts now reflect these comments, and takes away the tombstones that owe nothing more."""
+        some = {"_id": {"$in": list(ids)}}
+        pipeline = [{"$set": {"counted": {"$not": "$deleted"}}}, *paid(Effect.COUNT)]
+        await self._comments.update_many(some, pipeline, session=session)
+        await self._comments.delete_many({**some, "deleted": True, "outbox": {"$exists": False}}, session=session)
+
+    async def add_replies(self, parent_id: ObjectId, delta: int, session: Session) -> None:
+        """Moves a comment's reply count."""
+        await self._comments.update_one({"_id": parent_id}, {"$inc": {"reply_count": delta}}, session=session)
+
+    async def add_likes(self, comment_id: ObjectId, delta: int, session: Session) -> bool:
+        """Moves a comment's like count; False if the comment is gone."""
+        moved = await self._comments.update_one({"_id": comment_id}, {"$inc": {"like_count": delta}}, session=session)
+        return moved.matched_count == 1
+
+    async def preview_ids(self, post_id: ObjectId, session: Session) -> list[ObjectId]:
+        """The comments to show below a post: its latest few that are no replies."""
+        query = {"post_id": post_id, "parent_id": None, "deleted": False}
+        rows = self._comments.find(query, {"_id": 1}, sort=[("_id", -1)], limit=PREVIEW_COMMENTS, session=session)
+        return [row["_id"] for row in await rows.to_list()]
+
+    async def document(self, comment_id: ObjectId, session: Session | None = None) -> Document | None:
+        """A comment with what it owes, for the workers."""
+        return await self._comments.find_one({"_id": comment_id}, session=session)
+
+    async def pay(self, comment_id: ObjectId, effect: Effect, version: int, session: Session | None = None) -> None:
+        """Takes an effect out of a comment's outbox unless it changed since it was read; then the tombstone, if due."""
+        query = {"_id": comment_id, "version": version or {"$in": [0, None]}}
+        await self._comments.update_one(query, paid(effect), session=session)
+        gone = {"_id": comment_id, "deleted": True, "outbox": {"$exists": False}}
+        await self._comments.delete_one(gone, session=session)
+
+    async def ids_of_post(self, post_id: ObjectId, most: int) -> list[ObjectId]:
+        """Some comments of a post, deleted ones and replies too."""
+        rows = await self._comments.find({"post_id": post_id}, {"_id": 1}, limit=most).to_list()
+        return [row["_id"] for row in rows]
+
+    async def erase(self, ids: Sequence[ObjectId]) -> None:
+        """Takes comments of a deleted post away, whatever they owe. Safe to repeat."""
+        await self._comments.delete_many({"_id": {"$in": list(ids)}})
+
+    async def _page(self, query: Document, request: PageRequest) -> Page[ObjectId]:
+        rows = await find_page(self._comments, query, request.expects(ObjectId), projection={"_id": 1})
+        return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
+
+    async def _rung(self, document: Document) -> CommentRecord:
+        await self._doorbell.ring(rings_for(Fact.COMMENT, document))
+        return CommentRecord.from_document(document)

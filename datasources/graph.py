@@ -1,0 +1,200 @@
+"""Who follows, blocks and mutes whom."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from bson import ObjectId
+
+from datasources.mongo import Database, Document, Session, find_page, upsert
+from datasources.outbox import change, paid
+from datasources.transport import Doorbell
+from domain.errors import Refusal, UserErrorCode
+from domain.events import Effect, Fact, rings_for
+from domain.limits import FOLLOWING_MAX
+from domain.paging import Key, Page, PageRequest, cut_page
+from domain.records import FollowRecord, FollowState
+from domain.visibility import ONESELF, Relation
+
+_OWED = (Effect.COUNT, Effect.COUNT_FOLLOWING, Effect.NOTIFY, Effect.FILL)
+
+
+class GraphStore:
+    """The collections `follows`, `blocks` and `mutes`. A follow is a fact; ending it is a change of that fact."""
+
+    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+        self._follows = database["follows"]
+        self._blocks = database["blocks"]
+        self._mutes = database["mutes"]
+        self._doorbell = doorbell
+
+    async def follow(
+        self, follower_id: ObjectId, followee_id: ObjectId, *, is_private: bool, now: datetime
+    ) -> FollowRecord:
+        """Sees to it that one follows the other or, with a private account, has asked to; who follows already stays so.
+
+        Atomic and safe to repeat. Raises Refusal (TOO_MANY_FOLLOWS) at the limit, which simultaneous calls may pass
+        by a few.
+        """
+        await self._refuse_too_many(follower_id, followee_id)
+        wanted = FollowState.REQUESTED if is_private else FollowState.FOLLOWING
+        already = {"$eq": ["$state", FollowState.FOLLOWING.value]}
+        values = {"state": {"$cond": [already, FollowState.FOLLOWING.value, wanted.value]}}
+        key = {"follower_id": follower_id, "followee_id": followee_id}
+        return await self._rung(await upsert(self._follows, key, change(values, _OWED, now, watched="state")))
+
+    async def unfollow(self, follower_id: ObjectId, followee_id: ObjectId, *, now: datetime) -> None:
+        """Sees to it that one neither follows the other nor asks to. Atomic and safe to repeat."""
+        await self._set_state(follower_id, followee_id, FollowState.NONE, now)
+
+    async def accept(self, follower_id: ObjectId, followee_id: ObjectId, *, now: datetime) -> bool:
+        """Grants a request; False if there is neither a request nor a following. Safe to repeat."""
+        only = {"$in": [FollowState.REQUESTED.value, FollowState.FOLLOWING.value]}
+        return await self._set_state(follower_id, followee_id, FollowState.FOLLOWING, now, only) is not None
+
+    async def decline(self, follower_id: ObjectId, followee_id: ObjectId, *, now: datetime) -> None:
+        """Refuses a request; does nothing to one who follows already. Safe to repeat."""
+        await self._set_state(follower_id, followee_id, FollowState.NONE, now, FollowState.REQUESTED.value)
+
+    async def accept_all(self, followee_id: ObjectId, *, now: datetime) -> None:
+        """Grants every open request, as an account that goes public does. Safe to repeat and to stop half way."""
+        query = {"followee_id": followee_id, "state": FollowState.REQUESTED.value}
+        async for document in self._follows.find(query, projection={"follower_id": 1}):
+            await self._set_state(
+                document["follower_id"], followee_id, FollowState.FOLLOWING, now, FollowState.REQUESTED.value
+            )
+
+    async def block(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
+        """Hides two users from each other at once; a worker then ends their following. Safe to repeat."""
+        pipeline = change({"active": True}, [Effect.SEVER], now, watched="active")
+        document = await upsert(self._blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
+        await self._doorbell.ring(rings_for(Fact.BLOCK, document))
+
+    async def unblock(self, blocker_id: ObjectId, blocked_id: ObjectId) -> None:
+        """Ends a block; following does not come back by itself. Safe to repeat."""
+        await self._blocks.delete_one({"blocker_id": blocker_id, "blocked_id": blocked_id})
+
+    async def mute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
+        """Keeps one's acts and posts out of the other's feed and notifications. Safe to repeat."""
+        key = {"muter_id": muter_id, "muted_id": muted_id}
+        await upsert(self._mutes, key, [{"$set": {"active": True}}])
+
+    async def unmute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
+        """Ends a mute. Safe to repeat."""
+        await self._mutes.delete_one({"muter_id": muter_id, "muted_id": muted_id})
+
+    async def relations(self, viewer_id: ObjectId, user_ids: Sequence[ObjectId]) -> list[Relation]:
+        """How the viewer stands to each of these users, in their order; four operations side by side."""
+        some = {"$in": list(user_ids)}
+        follows, followed, blocks, mutes = await asyncio.gather(
+            self._follows.find({"follower_id": viewer_id, "followee_id": some}).to_list(),
+            self._follows.find(
+                {"followee_id": viewer_id, "follower_id": some, "state": FollowState.FOLLOWING.value}
+            ).to_list(),
+            self._blocks.find(
+                {"$or": [{"blocker_id": viewer_id, "blocked_id": some}, {"blocked_id": viewer_id, "blocker_id": some}]}
+            ).to_list(),
+            self._mutes.find({"muter_id": viewer_id, "muted_id": some}).to_list(),
+        )
+        states = {document["followee_id"]: FollowState(document["state"]) for document in follows}
+        followers = {document["follower_id"] for document in followed}
+        pairs = {(document["blocker_id"], document["blocked_id"]) for document in blocks}
+        muted = {document["muted_id"] for document in mutes}
+        return [
+            ONESELF
+            if user_id == viewer_id
+            else Relation(
+                follow_state=states.get(user_id, FollowState.NONE),
+                is_followed=user_id in followers,
+                has_blocked=(viewer_id, user_id) in pairs,
+                is_blocked=(user_id, viewer_id) in pairs,
+                has_muted=user_id in muted,
+            )
+            for user_id in user_ids
+        ]
+
+    async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Who follows a user, latest first."""
+        return await self._edges({"followee_id": user_id, "state": "FOLLOWING"}, "follower_id", request)
+
+    async def following(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Whom a user follows, latest first."""
+        return await self._edges({"follower_id": user_id, "state": "FOLLOWING"}, "followee_id", request)
+
+    async def requests(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Who asks to follow a user, latest first."""
+        return await self._edges({"followee_id": user_id, "state": "REQUESTED"}, "follower_id", request)
+
+    async def blocked(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Whom a user has blocked, latest first."""
+        found = await find_page(self._blocks, {"blocker_id": user_id}, request.expects(ObjectId))
+        return cut_page(request, [(row["_id"], row["blocked_id"]) for row in found])
+
+    async def muted(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Whom a user has muted, latest first."""
+        found = await find_page(self._mutes, {"muter_id": user_id}, request.expects(ObjectId))
+        return cut_page(request, [(row["_id"], row["muted_id"]) for row in found])
+
+    async def follower_ids(self, user_id: ObjectId, chunk: int) -> AsyncIterator[list[ObjectId]]:
+        """Every follower's id, in chunks; those who start following meanwhile may be missed."""
+        last: Key | None = None
+        while True:
+            query: Document = {"followee_id": user_id, "state": FollowState.FOLLOWING.value}
+            if last is not None:
+                query["_id"] = {"$gt": last}
+            rows = await self._follows.find(query, {"follower_id": 1}, sort=[("_id", 1)], limit=chunk).to_list()
+            if rows:
+                yield [row["follower_id"] for row in rows]
+            if len(rows) < chunk:
+                return
+            last = rows[-1]["_id"]
+
+    async def unfilled(self, follower_id: ObjectId) -> list[ObjectId]:
+        """Those just followed whose posts the feed does not hold yet."""
+        query = {"follower_id": follower_id, "outbox": Effect.FILL.value, "state": FollowState.FOLLOWING.value}
+        return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
+
+    async def by_id(self, follow_id: ObjectId, session: Session | None = None) -> FollowRecord | None:
+        """One follow, also one that ended."""
+        found = await self._follows.find_one({"_id": follow_id}, session=session)
+        return None if found is None else FollowRecord.from_document(found)
+
+    async def pay(self, follow: FollowRecord, effect: Effect, session: Session | None = None) -> None:
+        """Takes an effect out of a follow's outbox, unless its state has changed since it was read."""
+        query = {"_id": follow.id, "version": follow.version}
+        await self._follows.update_one(query, paid(effect), session=session)
+        await self._follows.delete_one(
+            {"_id": follow.id, "state": FollowState.NONE.value, "outbox": {"$exists": False}}, session=session
+        )
+
+    async def sever(self, block_id: ObjectId, now: datetime) -> None:
+        """Ends following both ways for a block. Safe to repeat."""
+        block = await self._blocks.find_one({"_id": block_id})
+        if block is not None:
+            await self.unfollow(block["blocker_id"], block["blocked_id"], now=now)
+            await self.unfollow(block["blocked_id"], block["blocker_id"], now=now)
+            await self._blocks.update_one({"_id": block_id}, paid(Effect.SEVER))
+
+    async def _edges(self, query: Document, other: str, request: PageRequest) -> Page[ObjectId]:
+        found = await find_page(self._follows, query, request.expects(ObjectId))
+        return cut_page(request, [(row["_id"], row[other]) for row in found])
+
+    async def _set_state(
+        self, follower_id: ObjectId, followee_id: ObjectId, state: FollowState, now: datetime, only: object = None
+    ) -> FollowRecord | None:
+        query: Document = {"follower_id": follower_id, "followee_id": followee_id}
+        if only is not None:
+            query["state"] = only
+        pipeline = change({"state": state.value}, _OWED, now, watched="state")
+        document = await self._follows.find_one_and_update(query, pipeline, return_document=True)
+        return None if document is None else await self._rung(document)
+
+    async def _rung(self, document: Document) -> FollowRecord:
+        await self._doorbell.ring(rings_for(Fact.FOLLOW, document))
+        return FollowRecord.from_document(document)
+
+    async def _refuse_too_many(self, follower_id: ObjectId, followee_id: ObjectId) -> None:
+        others = {"follower_id": follower_id, "followee_id": {"$ne": followee_id}, "state": {"$ne": "NONE"}}
+        if await self._follows.count_documents(others, limit=FOLLOWING_MAX) >= FOLLOWING_MAX:
+            message = f"One can follow {FOLLOWING_MAX:,} people at most."
+            raise Refusal(UserErrorCode.TOO_MANY_FOLLOWS, message, field=["userId"])

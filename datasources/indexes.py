@@ -1,0 +1,101 @@
+"""Every index, and the check that a database has them: they hold rules (uniqueness), not only speed."""
+
+import contextlib
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import CollectionInvalid
+
+from datasources.mongo import Database
+from domain.events import Fact
+
+UP, DOWN = ASCENDING, DESCENDING
+
+
+def _unique(*fields: str) -> IndexModel:
+    return IndexModel([(field, UP) for field in fields], unique=True)
+
+
+def _unique_where(present: str, *fields: str) -> IndexModel:
+    where = {present: {"$exists": True}}
+    return IndexModel([(field, UP) for field in fields], unique=True, partialFilterExpression=where)
+
+
+def _listed_by(*fields: str) -> IndexModel:
+    return IndexModel([*((field, UP) for field in fields), ("_id", DOWN)])
+
+
+def _owed_by(field: str) -> IndexModel:
+    return IndexModel([(field, UP), ("outbox", UP)], partialFilterExpression={"outbox": {"$exists": True}})
+
+
+_EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
+_DUE = IndexModel([("ring_at", UP)], sparse=True)
+_OWES = IndexModel([("outbox", UP)], sparse=True)
+_LIKES = [_unique("target_id", "user_id"), _listed_by("target_id", "liked"), _owed_by("target_id"), _EXPIRES]
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "users": [_unique("username_key"), _unique("email_key")],
+    "sessions": [_listed_by("user_id"), _EXPIRES],
+    "follows": [
+        _unique("follower_id", "followee_id"),
+        _listed_by("followee_id", "state"),
+        _listed_by("follower_id", "state"),
+        _owed_by("followee_id"),
+        _owed_by("follower_id"),
+    ],
+    "blocks": [_unique("blocker_id", "blocked_id"), _listed_by("blocker_id"), _listed_by("blocked_id")],
+    "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id")],
+    "uploads": [
+        _unique_where("month_slot", "owner_id", "quota_month", "month_slot"),
+        _unique_where("day_slot", "owner_id", "quota_day", "day_slot"),
+        _unique_where("idempotency_key", "owner_id", "idempotency_key"),
+    ],
+    "posts": [
+        _listed_by("author_id"),
+        _unique_where("upload_ids", "author_id", "upload_ids"),
+        _unique_where("idempotency_key", "author_id", "idempotency_key"),
+        _owed_by("author_id"),
+    ],
+    "post_likes": _LIKES,
+    "comment_likes": _LIKES,
+    "comments": [
+        _listed_by("post_id", "parent_id", "deleted"),
+        _listed_by("parent_id", "deleted"),
+        _unique_where("idempotency_key", "author_id", "idempotency_key"),
+        _owed_by("post_id"),
+    ],
+    "feed_entries": [],
+    "notifications": [
+        _unique("recipient_id", "group_key"),
+        IndexModel([("recipient_id", UP), ("seq", DOWN)]),
+        IndexModel([("recipient_id", UP)], name="unseen", partialFilterExpression={"is_seen": False}),
+        IndexModel([("post_id", UP)]),
+        _EXPIRES,
+    ],
+    "inboxes": [],
+    "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
+}
+for _fact in Fact:
+    INDEXES[f"{_fact.value}s"] = [*INDEXES[f"{_fact.value}s"], _DUE, _OWES]
+
+
+async def ensure_indexes(database: Database) -> None:
+    """Makes the collections and indexes that are missing. Safe to repeat and to run side by side."""
+    there = set(await database.list_collection_names())
+    for name, indexes in INDEXES.items():
+        if name not in there:
+            with contextlib.suppress(CollectionInvalid):  # a twin was first
+                await database.create_collection(name)
+        if indexes:
+            await database[name].create_indexes(indexes)
+
+
+async def missing_indexes(database: Database) -> list[str]:
+    """The indexes that should be there and are not, as `collection.index`."""
+    missing = []
+    for name, indexes in INDEXES.items():
+        there = await database[name].index_information()
+        wanted: list[dict[str, Any]] = [index.document for index in indexes]
+        missing += [f"{name}.{index['name']}" for index in wanted if index["name"] not in there]
+    return missing

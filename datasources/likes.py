@@ -1,0 +1,91 @@
+"""Likes of posts and of comments: one small document for each pair of user and target."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+
+from datasources.mongo import Database, Document, Session, find_page, upsert
+from datasources.outbox import change, paid
+from datasources.transport import Doorbell
+from domain.events import Effect, Fact, rings_for
+from domain.paging import Page, PageRequest, cut_page
+from domain.records import LikeRecord
+
+REMEMBERED = timedelta(days=7)  # a like taken back and given again within it is not announced twice
+
+
+class LikeStore:
+    """One of the collections `post_likes` and `comment_likes`.
+
+    `liked` is what the user wants, `counted` whether the target's count has it, `noticed` whether the target's owner
+    is told of it, and `announced` whether they ever were.
+    """
+
+    def __init__(self, database: Database, fact: Fact, doorbell: Doorbell) -> None:
+        self._likes = database[f"{fact.value}s"]
+        self._fact = fact
+        self._doorbell = doorbell
+
+    async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> LikeRecord:
+        """Sees to it that the user likes the target; owes counting and notifying if that is new. Safe to repeat."""
+        pipeline = change({"liked": True}, [Effect.COUNT, Effect.NOTIFY], now, watched="liked")
+        pipeline.append({"$unset": "expires_at"})
+        return await self._rung(await upsert(self._likes, {"target_id": target_id, "user_id": user_id}, pipeline))
+
+    async def unlike(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> LikeRecord | None:
+        """Sees to it that the user does not like the target; None if there was never a like. Safe to repeat."""
+        pipeline = change({"liked": False}, [Effect.COUNT, Effect.NOTIFY], now, watched="liked")
+        query = {"target_id": target_id, "user_id": user_id}
+        document = await self._likes.find_one_and_update(query, pipeline, return_document=True)
+        return None if document is None else await self._rung(document)
+
+    async def by_targets(self, user_id: ObjectId, target_ids: Sequence[ObjectId]) -> list[LikeRecord | None]:
+        """One user's likes of these targets, in their order; one operation."""
+        rows = await self._likes.find({"target_id": {"$in": list(target_ids)}, "user_id": user_id}).to_list()
+        found = {row["target_id"]: LikeRecord.from_document(row) for row in rows}
+        return [found.get(target_id) for target_id in target_ids]
+
+    async def likers(self, target_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Who likes a target, latest first."""
+        query: Document = {"target_id": target_id, "liked": True}
+        rows = await find_page(self._likes, query, request.expects(ObjectId), projection={"user_id": 1})
+        return cut_page(request, [(row["_id"], row["user_id"]) for row in rows])
+
+    async def owed(self, effect: Effect, target_id: ObjectId, session: Session, most: int) -> list[Document]:
+        """Likes of a target that owe an effect."""
+        query = {"target_id": target_id, "outbox": effect.value}
+        return await self._likes.find(query, limit=most, session=session).to_list()
+
+    async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
+        """Says that the target's count now reflects these likes."""
+        await self._settle(ids, [{"$set": {"counted": "$liked"}}, *paid(Effect.COUNT)], session)
+
+    async def set_noticed(self, told: Sequence[ObjectId], untold: Sequence[ObjectId], session: Session) -> None:
+        """Says whom the notification now names, and pays the notifying of all of them."""
+        yes = {"$set": {"noticed": True, "announced": True}}
+        await self._settle(told, [yes, *paid(Effect.NOTIFY)], session)
+        await self._settle(untold, [{"$set": {"noticed": False}}, *paid(Effect.NOTIFY)], session)
+
+    async def latest_noticed(self, target_id: ObjectId, most: int, session: Session) -> list[ObjectId]:
+        """The latest users that a target's notification names."""
+        query = {"target_id": target_id, "liked": True, "noticed": True}
+        rows = self._likes.find(query, {"user_id": 1}, sort=[("_id", -1)], limit=most, session=session)
+        return [row["user_id"] for row in await rows.to_list()]
+
+    async def forget_target(self, target_id: ObjectId) -> None:
+        """Takes away every like of something deleted. Safe to repeat."""
+        await self._likes.delete_many({"target_id": target_id})
+
+    async def _settle(self, ids: Sequence[ObjectId], pipeline: list[Document], session: Session) -> None:
+        if not ids:
+            return
+        await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+        gone = {"_id": {"$in": list(ids)}, "liked": False, "outbox": {"$exists": False}}
+        await self._likes.delete_many({**gone, "announced": {"$ne": True}}, session=session)
+        expiry = [{"$set": {"expires_at": {"$add": ["$$NOW", REMEMBERED.total_seconds() * 1000]}}}]
+        await self._likes.update_many(gone, expiry, session=session)
+
+    async def _rung(self, document: Document) -> LikeRecord:
+        await self._doorbell.ring(rings_for(self._fact, document))
+        return LikeRecord.from_document(document)

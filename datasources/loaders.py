@@ -1,0 +1,104 @@
+"""The dataloaders of one GraphQL operation: one for each access path, named after the question.
+
+Made anew for every operation, so nobody sees what somebody else loaded, nor what was true before a change. The
+`visible_*` loaders answer None for what the viewer may not see, as for what does not exist.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from bson import ObjectId
+from strawberry.dataloader import DataLoader
+
+from datasources.sources import Sources
+from domain.records import (
+    CommentRecord,
+    LikeRecord,
+    NotificationRecord,
+    PostRecord,
+    UploadRecord,
+    UserRecord,
+)
+from domain.visibility import STRANGERS, Relation, can_view_comment, can_view_post, can_view_profile
+
+Found = TypeVar("Found")
+Batch = Callable[[Sequence[ObjectId]], Awaitable[Sequence[Found]]]
+
+
+def _loader(batch: Batch[Found]) -> DataLoader[ObjectId, Found]:
+    async def load(keys: list[ObjectId]) -> Sequence[Found]:
+        return await batch(keys)
+
+    return DataLoader(load)
+
+
+class Loaders:
+    """All loaders, for one viewer (None for anybody)."""
+
+    def __init__(self, sources: Sources, viewer_id: ObjectId | None) -> None:
+        self._sources = sources
+        self._viewer_id = viewer_id
+        self.user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(sources.users.by_ids)
+        self.post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(sources.posts.by_ids)
+        self.comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(sources.comments.by_ids)
+        self.upload_by_id: DataLoader[ObjectId, UploadRecord | None] = _loader(sources.uploads.by_ids)
+        self.notification_by_id: DataLoader[ObjectId, NotificationRecord | None] = _loader(sources.notifications.by_ids)
+        self.relation_by_user: DataLoader[ObjectId, Relation] = _loader(self._relations)
+        self.viewer_like_by_post: DataLoader[ObjectId, LikeRecord | None] = _loader(self._post_likes)
+        self.viewer_like_by_comment: DataLoader[ObjectId, LikeRecord | None] = _loader(self._comment_likes)
+        self.visible_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._visible_users)
+        self.visible_post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(self._visible_posts)
+        self.visible_comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(self._visible_comments)
+
+    async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
+        if self._viewer_id is None:
+            return [STRANGERS] * len(user_ids)
+        return await self._sources.graph.relations(self._viewer_id, user_ids)
+
+    async def _post_likes(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+        if self._viewer_id is None:
+            return [None] * len(post_ids)
+        return await self._sources.post_likes.by_targets(self._viewer_id, post_ids)
+
+    async def _comment_likes(self, comment_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+        if self._viewer_id is None:
+            return [None] * len(comment_ids)
+        return await self._sources.comment_likes.by_targets(self._viewer_id, comment_ids)
+
+    async def _visible_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        people = await self._people(set(user_ids))
+        return [
+            people[user_id][0] if user_id in people and can_view_profile(*people[user_id]) else None
+            for user_id in user_ids
+        ]
+
+    async def _visible_posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
+        posts = await self.post_by_id.load_many(post_ids)
+        people = await self._people({post.author_id for post in posts if post is not None})
+        return [
+            post
+            if post is not None and post.author_id in people and can_view_post(post, *people[post.author_id])
+            else None
+            for post in posts
+        ]
+
+    async def _visible_comments(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
+        comments = await self.comment_by_id.load_many(comment_ids)
+        wanted = {comment.post_id for comment in comments if comment is not None}
+        readable = {post.id for post in await self.visible_post_by_id.load_many(list(wanted)) if post is not None}
+        people = await self._people({comment.author_id for comment in comments if comment is not None})
+        return [
+            comment
+            if comment is not None
+            and comment.post_id in readable
+            and comment.author_id in people
+            and can_view_comment(comment, *people[comment.author_id])
+            else None
+            for comment in comments
+        ]
+
+    async def _people(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
+        ids = list(user_ids)
+        users, relations = await asyncio.gather(self.user_by_id.load_many(ids), self.relation_by_user.load_many(ids))
+        return {user.id: (user, relation) for user, relation in zip(users, relations, strict=True) if user is not None}

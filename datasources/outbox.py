@@ -1,0 +1,71 @@
+"""What a fact owes, kept inside it: fields `outbox`, `ring_at` and `rings` (docs/adr/0002).
+
+`outbox` holds the names of the effects owed and is absent when none are. `ring_at` is when the sweeper rings for it
+next; it is absent when nothing is owed, and when the fact is parked among the dead letters. `rings` counts the
+sweeper's rings, for its back-off.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.events import Effect
+
+Stage = dict[str, Any]
+
+GRACE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
+LONGEST_PAUSE = timedelta(seconds=60)
+
+
+def owing(effects: Iterable[Effect], now: datetime) -> dict[str, Any]:
+    """The fields of a new fact that owes these effects."""
+    return {"outbox": [effect.value for effect in effects], "ring_at": now + GRACE, "rings": 0}
+
+
+def change(values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, *, watched: str) -> list[Stage]:
+    """An update pipeline: sets `values` (literals or expressions) and, if the field `watched` changes by it, owes.
+
+    Setting what is already so owes nothing and leaves `version` alone, so that saying a thing twice changes nothing.
+    """
+    names = [effect.value for effect in effects]
+    changed = {"$ne": [{"$ifNull": [f"${watched}", None]}, values[watched]]}
+    return [
+        {"$set": {"changed": changed}},
+        {
+            "$set": {
+                **values,
+                "version": {"$add": [{"$ifNull": ["$version", 0]}, {"$cond": ["$changed", 1, 0]}]},
+                "outbox": {
+                    "$cond": ["$changed", {"$setUnion": [{"$ifNull": ["$outbox", []]}, names]}, "$outbox"],
+                },
+                "ring_at": {"$cond": ["$changed", now + GRACE, "$ring_at"]},
+                "rings": {"$cond": ["$changed", 0, "$rings"]},
+            }
+        },
+        {"$unset": "changed"},
+    ]
+
+
+def paid(effect: Effect) -> list[Stage]:
+    """The end of an update pipeline that takes one effect out of the outbox, and the outbox away when it is empty.
+
+    An empty array would stay in the sparse index for ever.
+    """
+    left = {"$setDifference": [{"$ifNull": ["$outbox", []]}, [effect.value]]}
+    nothing_left = {"$eq": ["$outbox", []]}
+    return [
+        {"$set": {"outbox": left}},
+        {
+            "$set": {
+                field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in ("outbox", "ring_at", "rings")
+            }
+        },
+    ]
+
+
+def rung(now: datetime, longest: timedelta) -> list[Stage]:
+    """An update pipeline for a fact just rung for: the next ring comes after twice the pause, up to a limit."""
+    pause = {
+        "$min": [longest.total_seconds() * 1000, {"$multiply": [GRACE.total_seconds() * 1000, {"$pow": [2, "$rings"]}]}]
+    }
+    return [{"$set": {"ring_at": {"$add": [now, pause]}, "rings": {"$min": [20, {"$add": ["$rings", 1]}]}}}]

@@ -1,0 +1,177 @@
+"""Posts, and their counters and previews, which the workers settle."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.idempotency import Idempotency, earlier
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page
+from datasources.outbox import owing, paid
+from datasources.transport import Doorbell
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.events import Effect, Fact, Ring, rings_for
+from domain.paging import Page, PageRequest, cut_page
+from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus
+
+_SHOWN = {"deleted": False, "status": PostStatus.READY.value}
+
+
+class PostStore:
+    """The collection `posts`. One upload belongs to one post: a unique index on (author, uploads) holds that."""
+
+    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+        self._posts = database["posts"]
+        self._doorbell = doorbell
+
+    async def create(
+        self,
+        author_id: ObjectId,
+        draft: PostDraft,
+        now: datetime,
+        idempotency: Idempotency | None = None,
+        post_id: ObjectId | None = None,
+    ) -> PostRecord:
+        """A post in PROCESSING that owes its assembling, in one insert; a replayed key gives the first post.
+
+        Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED).
+        """
+        document: Document = {
+            "_id": post_id or ObjectId(),
+            "author_id": author_id,
+            "caption": draft.caption,
+            "hashtags": draft.hashtags,
+            "mention_ids": draft.mention_ids,
+            "location": None if draft.location is None else draft.location.to_document(),
+            "comments_enabled": draft.comments_enabled,
+            "status": PostStatus.PROCESSING.value,
+            "image_inputs": [image.to_document() for image in draft.images],
+            "upload_ids": [image.upload_id for image in draft.images],
+            "created_at": now,
+            "deleted": False,
+            "counted": False,
+            "version": 0,
+            **owing([Effect.ASSEMBLE], now),
+            **(idempotency.fields() if idempotency else {}),
+        }
+        try:
+            await self._posts.insert_one(document)
+        except DuplicateKeyError:
+            first = await earlier(self._posts, "author_id", author_id, idempotency)
+            if first is None:
+                message = "One of the uploads already belongs to a post."
+                raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["images"]) from None
+            document = first
+        await self._doorbell.ring(rings_for(Fact.POST, document))
+        return PostRecord.from_document(document)
+
+    async def created_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> PostRecord | None:
+        """The post an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED)."""
+        first = await earlier(self._posts, "author_id", author_id, idempotency)
+        return None if first is None else PostRecord.from_document(first)
+
+    async def by_ids(self, ids: Sequence[ObjectId], session: Session | None = None) -> list[PostRecord | None]:
+        """Posts in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
+        found = await find_by_ids(self._posts, ids, session=session)
+        return [PostRecord.from_document(found[post_id]) if post_id in found else None for post_id in ids]
+
+    async def by_author(self, author_id: ObjectId, request: PageRequest, *, every_status: bool) -> Page[ObjectId]:
+        """The ids of an author's posts, newest first; those not ready only with `every_status`."""
+        query: Document = {"author_id": author_id, "deleted": False}
+        if not every_status:
+            query |= _SHOWN
+        rows = await find_page(self._posts, query, request.expects(ObjectId), projection={"_id": 1})
+        return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
+
+    async def shown_by_authors(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
+        """`_id` and `author_id` of ready posts of several authors, up to `limit + 1`, in walking order."""
+        if not author_ids:
+            return []
+        query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}
+        return await find_page(self._posts, query, request, projection={"author_id": 1})
+
+    async def of_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> PostRecord | None:
+        """The post an upload was made into."""
+        found = await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id})
+        return None if found is None else PostRecord.from_document(found)
+
+    async def ring_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
+        """Rings for the post that waits for this upload, if there is one."""
+        query = {"author_id": owner_id, "upload_ids": upload_id, "outbox": Effect.ASSEMBLE.value}
+        found = await self._posts.find_one(query, projection={"_id": 1})
+        if found is not None:
+            await self._doorbell.ring([Ring(Effect.ASSEMBLE, Fact.POST, str(found["_id"]))])
+
+    async def publish(self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime) -> None:
+        """Makes a processing post READY; it then owes its count, its notifications and its fan-out. Safe to repeat."""
+        owed = owing([Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT], now)
+        values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **owed}
+        await self._leave_processing(post_id, {"$set": values})
+
+    async def fail(self, post_id: ObjectId, failure: FailureRecord, now: datetime) -> None:
+        """Makes a processing post FAILED and sets its good uploads free for another try. Safe to repeat."""
+        owed = owing([Effect.NOTIFY], now)
+        values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **owed}
+        await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
+
+    async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
+        """Hides an own post from everybody at once; what hangs on it is owed to be cleaned away. Safe to repeat.
+
+        Raises NotFound for a post that is not there or somebody else's.
+        """
+        owed = [Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.CLEAN]
+        changes = {"$set": {"deleted": True, "deleted_at": now, **owing(owed, now)}, "$inc": {"version": 1}}
+        query = {"_id": post_id, "author_id": author_id, "deleted": False}
+        document = await self._posts.find_one_and_update(query, changes, return_document=True)
+        if document is None:
+            if not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
+                raise NotFound("post", field=["postId"])
+            return
+        await self._doorbell.ring(rings_for(Fact.POST, document))
+
+    async def owed_counts(self, author_id: ObjectId, session: Session, most: int) -> list[Document]:
+        """Posts that the author's `post_count` does not reflect yet."""
+        query = {"author_id": author_id, "outbox": Effect.COUNT.value}
+        fields = {"deleted": 1, "status": 1, "counted": 1}
+        return await self._posts.find(query, fields, limit=most, session=session).to_list()
+
+    async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
+        """Says that the author's count now reflects these posts."""
+        shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
+        pipeline = [{"$set": {"counted": shown}}, *paid(Effect.COUNT)]
+        await self._posts.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+
+    async def add_likes(self, post_id: ObjectId, delta: int, session: Session) -> bool:
+        """Moves a post's like count; False if the post is gone."""
+        moved = await self._posts.update_one({"_id": post_id}, {"$inc": {"like_count": delta}}, session=session)
+        return moved.matched_count == 1
+
+    async def add_comments(
+        self, post_id: ObjectId, delta: int, preview_ids: Sequence[ObjectId], session: Session
+    ) -> bool:
+        """Moves a post's comment count and sets which comments are shown below it; False if the post is gone."""
+        changes = {"$inc": {"comment_count": delta}, "$set": {"preview_comment_ids": list(preview_ids)}}
+        moved = await self._posts.update_one({"_id": post_id}, changes, session=session)
+        return moved.matched_count == 1
+
+    async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> None:
+        """Takes an effect out of a post's outbox, unless the post has changed since it was read."""
+        await self._posts.update_one({"_id": post_id, "version": version}, paid(effect), session=session)
+
+    async def document(self, post_id: ObjectId) -> Document | None:
+        """A post with what it owes, for the workers."""
+        return await self._posts.find_one({"_id": post_id})
+
+    async def erase(self, post_id: ObjectId) -> bool:
+        """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
+        query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}
+        return (await self._posts.delete_one(query)).deleted_count == 1
+
+    async def _leave_processing(self, post_id: ObjectId, changes: dict[str, Any]) -> None:
+        query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
+        changes["$inc"] = {"version": 1}
+        document = await self._posts.find_one_and_update(query, changes, return_document=True)
+        if document is not None:
+            await self._doorbell.ring(rings_for(Fact.POST, document))

@@ -1,0 +1,168 @@
+"""Everything a process talks to, opened and closed by the same lines."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from config import Settings
+from datasources.blobs import Blobs, open_blobs
+from datasources.blobs import is_outage as is_s3_outage
+from datasources.comments import CommentStore
+from datasources.dead_letters import DeadLetterStore
+from datasources.feeds import FeedStore
+from datasources.graph import GraphStore
+from datasources.indexes import ensure_indexes, missing_indexes
+from datasources.likes import LikeStore
+from datasources.live import Live
+from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
+from datasources.notifications import NotificationStore
+from datasources.passwords import Passwords
+from datasources.posts import PostStore
+from datasources.sessions import SessionStore
+from datasources.transport import Doorbell, Queue
+from datasources.uploads import UploadStore
+from datasources.users import UserStore
+from domain.events import Fact
+
+BLOCKING_READ_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The stores, and the connections below them."""
+
+    settings: Settings
+    client: Client
+    database: Database
+    redis: Redis
+    blobs: Blobs
+    doorbell: Doorbell
+    live: Live
+    passwords: Passwords
+    users: UserStore
+    sessions: SessionStore
+    graph: GraphStore
+    uploads: UploadStore
+    posts: PostStore
+    post_likes: LikeStore
+    comment_likes: LikeStore
+    comments: CommentStore
+    feeds: FeedStore
+    notifications: NotificationStore
+    dead_letters: DeadLetterStore
+
+    async def ping_mongo(self) -> None:
+        """Raises unless MongoDB answers and takes writes."""
+        await self.client.admin.command("ping")
+
+    async def ping_redis(self) -> None:
+        """Raises unless Redis answers."""
+        await self.redis.ping()
+
+    async def ping_blobs(self) -> None:
+        """Raises unless the storage answers."""
+        await self.blobs.ping()
+
+
+class IndexesMissingError(RuntimeError):
+    """The database lacks indexes that the product's rules rest on."""
+
+
+@contextlib.asynccontextmanager
+async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
+    """Opens everything; connections are made on first use, except the live listener's, which a task keeps."""
+    async with contextlib.AsyncExitStack() as stack:
+        client = open_mongo(settings)
+        stack.push_async_callback(client.close)
+        redis = _open_redis(settings, settings.redis_timeout)
+        stack.push_async_callback(redis.aclose)
+        blobs = await stack.enter_async_context(open_blobs(settings))
+        sources = _wire(settings, client, redis, blobs)
+        stack.push_async_callback(sources.live.close)
+        listener = asyncio.create_task(sources.live.run(), name="live")
+        stack.push_async_callback(_cancelled, listener)
+        yield sources
+
+
+@contextlib.asynccontextmanager
+async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[Queue]:
+    """One worker's queue, over a connection of its own that may wait."""
+    redis = _open_redis(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
+    try:
+        yield Queue(redis, settings.key_prefix, worker, consumer)
+    finally:
+        await redis.aclose()
+
+
+async def prepare(settings: Settings) -> None:
+    """Makes indexes and buckets that are missing. Safe to repeat and to run side by side."""
+    client = open_mongo(settings)
+    try:
+        await ensure_indexes(client[settings.mongo_database])
+    finally:
+        await client.close()
+    async with open_blobs(settings) as blobs:
+        await blobs.ensure_buckets()
+
+
+async def refuse_missing_indexes(sources: Sources) -> None:
+    """Raises IndexesMissingError, which names them, unless every index is there."""
+    missing = await missing_indexes(sources.database)
+    if missing:
+        raise IndexesMissingError(f"indexes are missing ({', '.join(missing)}); run `photogram prepare` first")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a dependency, and not the work itself, is at fault, so that trying again later may help."""
+    if isinstance(error, BotoCoreError | ClientError):
+        return is_s3_outage(error)
+    return is_mongo_outage(error) or isinstance(error, RedisError | ConnectionError | TimeoutError)
+
+
+def _open_redis(settings: Settings, seconds: float) -> Redis:
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=seconds,
+        socket_connect_timeout=settings.redis_timeout,
+        health_check_interval=30,
+    )
+
+
+def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:
+    database = client[settings.mongo_database]
+    doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
+    graph, posts = GraphStore(database, doorbell), PostStore(database, doorbell)
+    return Sources(
+        settings=settings,
+        client=client,
+        database=database,
+        redis=redis,
+        blobs=blobs,
+        doorbell=doorbell,
+        live=live,
+        passwords=Passwords(),
+        users=UserStore(database),
+        sessions=SessionStore(
+            database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
+        ),
+        graph=graph,
+        uploads=UploadStore(database, doorbell, live, ttl=settings.upload_ttl),
+        posts=posts,
+        post_likes=LikeStore(database, Fact.POST_LIKE, doorbell),
+        comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),
+        comments=CommentStore(database, doorbell),
+        feeds=FeedStore(database, posts, graph),
+        notifications=NotificationStore(database, live),
+        dead_letters=DeadLetterStore(database),
+    )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

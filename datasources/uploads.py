@@ -1,0 +1,171 @@
+"""Uploads: files announced, awaited, rendered or refused, and the quota they take.
+
+The quota is the set of uploads itself: each takes one numbered slot of its day and one of its month, and unique
+indexes let no slot be taken twice. So a reservation is one insert, a refund is part of the write that refuses the
+file, and no counter can drift.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.idempotency import Idempotency, earlier
+from datasources.live import Live, upload_topic
+from datasources.mongo import Database, Document, find_by_ids
+from datasources.outbox import owing, paid
+from datasources.transport import Doorbell
+from domain.errors import Refusal, UserErrorCode
+from domain.events import Effect, Fact, Ring, rings_for
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
+from domain.quota import QuotaUse, quota_period, quota_use
+from domain.records import FailureRecord, ImageRecord, UploadRecord, UploadStatus
+
+LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
+OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
+_NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}
+
+
+class UploadStore:
+    """The collection `uploads`."""
+
+    def __init__(self, database: Database, doorbell: Doorbell, live: Live, *, ttl: int) -> None:
+        self._uploads = database["uploads"]
+        self._doorbell = doorbell
+        self._live = live
+        self._ttl = timedelta(seconds=ttl)
+
+    async def quota(self, owner_id: ObjectId, now: datetime) -> QuotaUse:
+        """What an account has used of its images; one read of an index."""
+        rows = await self._uploads.find(
+            {"owner_id": owner_id, "quota_month": quota_period(now)[1]},
+            projection={"_id": 0, "quota_day": 1, "day_slot": 1, "month_slot": 1},
+        ).to_list()
+        return quota_use(now, [(row["quota_day"], row["day_slot"], row["month_slot"]) for row in rows])
+
+    async def announce(
+        self,
+        owner_id: ObjectId,
+        image_format: SourceFormat,
+        byte_size: int,
+        sha256: str,
+        now: datetime,
+        idempotency: Idempotency | None = None,
+    ) -> UploadRecord:
+        """Reserves quota for a file that will come, in one insert; a replayed key gives the first upload.
+
+        Of simultaneous calls as many pass as there is quota. Raises Refusal (QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED).
+        """
+        document: Document = {
+            "owner_id": owner_id,
+            "status": UploadStatus.AWAITING_BYTES.value,
+            "format": image_format.value,
+            "byte_size": byte_size,
+            "sha256": sha256,
+            "created_at": now,
+            "expires_at": now + self._ttl,
+            **owing([Effect.RECEIVE], now),
+            **(idempotency.fields() if idempotency else {}),
+        }
+        for _ in range(IMAGES_PER_DAY * 10):
+            first = await earlier(self._uploads, "owner_id", owner_id, idempotency)
+            if first is not None:
+                return UploadRecord.from_document(first)
+            use = await self.quota(owner_id, now)
+            document |= {"_id": ObjectId(), "key": f"{secrets.token_urlsafe(16)}", **_free_slots(use)}
+            try:
+                await self._uploads.insert_one(document)
+            except DuplicateKeyError:
+                continue  # a twin took the slot or used the key: look again
+            return UploadRecord.from_document(document)
+        raise Refusal(UserErrorCode.BUSY, "Too many uploads at once; try again.", retry_after_ms=1_000)
+
+    async def by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
+        """Uploads in the order of `ids`, None for a missing one; one operation."""
+        found = await find_by_ids(self._uploads, ids)
+        return [UploadRecord.from_document(found[upload_id]) if upload_id in found else None for upload_id in ids]
+
+    async def hurry(self, upload_ids: Sequence[ObjectId]) -> None:
+        """Rings for uploads whose bytes have probably come."""
+        await self._doorbell.ring(Ring(Effect.RECEIVE, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
+
+    async def claim(self, upload_id: ObjectId, now: datetime) -> UploadRecord | None:
+        """Takes an open upload for one worker for the time of `LEASE`; None if another has it or it is settled."""
+        found = await self._uploads.find_one_and_update(
+            {"_id": upload_id, "status": {"$in": OPEN}, "leased_until": {"$not": {"$gt": now}}},
+            {"$set": {"leased_until": now + LEASE, "ring_at": now + LEASE}},
+            return_document=True,
+        )
+        return None if found is None else UploadRecord.from_document(found)
+
+    async def renew(self, upload_id: ObjectId, now: datetime) -> None:
+        """Keeps a claim for another `LEASE`."""
+        held = {"leased_until": now + LEASE, "ring_at": now + LEASE}
+        await self._uploads.update_one({"_id": upload_id, "status": {"$in": OPEN}}, {"$set": held})
+
+    async def release(self, upload_id: ObjectId, ring_at: datetime) -> None:
+        """Gives a claim back; the sweeper rings again at `ring_at`."""
+        query = {"_id": upload_id, "status": {"$in": OPEN}}
+        await self._uploads.update_one(query, {"$set": {"ring_at": ring_at}, "$unset": {"leased_until": ""}})
+
+    async def start(self, upload_id: ObjectId) -> None:
+        """Says that the bytes are here and are being worked on."""
+        query = {"_id": upload_id, "status": UploadStatus.AWAITING_BYTES.value}
+        await self._uploads.update_one(query, {"$set": {"status": UploadStatus.PROCESSING.value}})
+        await self._live.publish(upload_topic(upload_id))
+
+    async def finish(self, upload_id: ObjectId, image: ImageRecord) -> None:
+        """Records the image; the source's bytes are then owed to be cleaned away. The first result stays."""
+        values = {"status": UploadStatus.READY.value, "image": image.to_document()}
+        await self._settle(upload_id, values, unset={})
+
+    async def reject(self, upload_id: ObjectId, status: UploadStatus, failure: FailureRecord) -> None:
+        """Records why there will be no image and gives the quota back, in one write. The first result stays."""
+        await self._settle(upload_id, {"status": status.value, "failure": failure.to_document()}, unset=_NO_SLOTS)
+
+    async def cleaned(self, upload_id: ObjectId) -> None:
+        """The source's bytes are gone."""
+        await self._uploads.update_one({"_id": upload_id}, paid(Effect.CLEAN))
+
+    async def take_as_avatar(self, upload_id: ObjectId, owner_id: ObjectId) -> UploadRecord | None:
+        """A ready upload of this user's that no post was made of, now kept for an avatar; else None. Safe to repeat."""
+        found = await self._uploads.find_one_and_update(
+            {"_id": upload_id, "owner_id": owner_id, "status": UploadStatus.READY.value},
+            {"$set": {"used_as_avatar": True}},
+            return_document=True,
+        )
+        return None if found is None else UploadRecord.from_document(found)
+
+    async def forget(self, upload_ids: Sequence[ObjectId]) -> None:
+        """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat."""
+        query = {"_id": {"$in": list(upload_ids)}}
+        values = {"status": UploadStatus.EXPIRED.value}
+        await self._uploads.update_many(query, {"$set": values, "$unset": {"image": ""}})
+
+    async def _settle(self, upload_id: ObjectId, values: dict[str, Any], unset: dict[str, str]) -> None:
+        owed = owing([Effect.CLEAN], datetime.now(UTC))
+        document = await self._uploads.find_one_and_update(
+            {"_id": upload_id, "status": {"$in": OPEN}},
+            {"$set": {**values, **owed}, "$unset": {"leased_until": "", **unset}},
+            return_document=True,
+        )
+        if document is not None:
+            await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
+        await self._live.publish(upload_topic(upload_id))
+
+
+def _free_slots(use: QuotaUse) -> Document:
+    days, months = use.free_day_slots, use.free_month_slots
+    if not days or not months:
+        period, most = ("today", IMAGES_PER_DAY) if months else ("this month", IMAGES_PER_MONTH)
+        message = f"All {most} images of {period} are used up."
+        raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message)
+    return {
+        "quota_day": use.day,
+        "quota_month": use.month,
+        "day_slot": secrets.choice(days),
+        "month_slot": secrets.choice(months),
+    }

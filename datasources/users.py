@@ -1,0 +1,95 @@
+"""Accounts: profiles that others see, and the secrets of logging in that they do not."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.mongo import Database, Document, find_by_ids
+from domain.errors import Refusal, UserErrorCode
+from domain.records import ImageRecord, UserRecord, UserState
+
+_PUBLIC = {"email": 0, "email_key": 0, "password_hash": 0}
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a login is checked against."""
+
+    user_id: ObjectId
+    password_hash: str
+
+
+class UserStore:
+    """The collection `users`. Its counters are written by the counting worker alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._users = database["users"]
+
+    async def register(
+        self, username: str, email: str, password_hash: str, display_name: str, now: datetime, **profile: Any
+    ) -> UserRecord:
+        """Makes an account, in one write. Raises Refusal if the handle or the address, in any case, is taken."""
+        document: Document = {
+            "_id": ObjectId(),
+            "username": username,
+            "username_key": username.lower(),
+            "email": email,
+            "email_key": email.lower(),
+            "password_hash": password_hash,
+            "display_name": display_name,
+            "created_at": now,
+            "state": UserState.ACTIVE.value,
+            **profile,
+        }
+        try:
+            await self._users.insert_one(document)
+        except DuplicateKeyError as error:
+            if "username_key" in (error.details or {}).get("keyPattern", {}):
+                message = "Another account has this user name."
+                raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"]) from None
+            message = "Another account has this address."
+            raise Refusal(UserErrorCode.EMAIL_TAKEN, message, field=["email"]) from None
+        return UserRecord.from_document(document)
+
+    async def credentials(self, login: str) -> Credentials | None:
+        """What to check a password against, by handle or address in any case; None if there is no such account."""
+        field = "email_key" if "@" in login else "username_key"
+        query = {field: login.lower(), "state": UserState.ACTIVE.value}
+        found = await self._users.find_one(query, projection={"password_hash": 1})
+        return None if found is None else Credentials(found["_id"], found["password_hash"])
+
+    async def by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
+        """Accounts in the order of `ids`, None for a missing one; one operation."""
+        found = await find_by_ids(self._users, ids, projection=_PUBLIC)
+        return [UserRecord.from_document(found[user_id]) if user_id in found else None for user_id in ids]
+
+    async def by_username(self, username: str) -> UserRecord | None:
+        """The account with this handle, in any case."""
+        found = await self._users.find_one({"username_key": username.lower()}, projection=_PUBLIC)
+        return None if found is None else UserRecord.from_document(found)
+
+    async def ids_of(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
+        """The ids of those handles (lower case) that exist."""
+        wanted = list(usernames)
+        if not wanted:
+            return {}
+        found = await self._users.find({"username_key": {"$in": wanted}}, projection={"username_key": 1}).to_list()
+        return {document["username_key"]: document["_id"] for document in found}
+
+    async def email_of(self, user_id: ObjectId) -> str:
+        """The address of an account that exists."""
+        found = await self._users.find_one({"_id": user_id}, projection={"email": 1})
+        return str(found["email"]) if found else ""
+
+    async def update_profile(self, user_id: ObjectId, changes: dict[str, Any]) -> UserRecord | None:
+        """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat."""
+        values = {
+            name: value.to_document() if isinstance(value, ImageRecord) else value for name, value in changes.items()
+        }
+        found = await self._users.find_one_and_update(
+            {"_id": user_id}, {"$set": values}, projection=_PUBLIC, return_document=True
+        )
+        return None if found is None else UserRecord.from_document(found)
