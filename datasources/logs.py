@@ -1,0 +1,84 @@
+"""Structured logs for every process: one line an event, JSON or for people, with secrets cut out."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+REDACTED = "[redacted]"
+SECRET_NAME = re.compile(r"password|token|authorization|secret|cookie|credential|api_?key", re.IGNORECASE)
+BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
+URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
+SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
+NOISY = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx", "httpcore")
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replaces values under secret names, at any depth, and secrets of known shapes inside any text."""
+    return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def configure_logging(format: Literal["console", "json"], level: str) -> None:  # noqa: A002  the setting's name
+    """Sends structlog's and the standard library's records to standard error, in one shape. Safe to repeat."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact,
+                _renderer(format),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def _renderer(format: str) -> Processor:  # noqa: A002
+    if format == "console":
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.processors.JSONRenderer()
+
+
+def _redacted(name: str, value: Any) -> Any:
+    if SECRET_NAME.search(name) and isinstance(value, str | bytes | list | dict):
+        return REDACTED
+    match value:
+        case str():
+            text = BEARER.sub(rf"\1{REDACTED}", value)
+            text = URL_PASSWORD.sub(rf"\g<scheme>{REDACTED}@", text)
+            return SIGNATURE.sub(rf"\1{REDACTED}", text)
+        case Mapping():
+            return {str(key): _redacted(str(key), item) for key, item in value.items()}
+        case list() | tuple():
+            return [_redacted("", item) for item in value]
+        case _:
+            return value

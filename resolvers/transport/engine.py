@@ -1,0 +1,194 @@
+"""Runs operations against the schema for every transport: with their context, within their time, into an answer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeGuard, cast
+
+import strawberry
+from graphql import ExecutionResult, GraphQLSchema, execute
+from graphql.execution import (
+    Executor,
+    create_source_event_stream,
+    execute_subscription_event,
+    map_source_to_response_event,
+)
+from strawberry.execution.is_awaitable import optimized_is_awaitable
+
+from domain.errors import RequestError, RequestErrorCode
+from resolvers.transport.errors import Culprit, ErrorPresenter, Rejected, codes, rejected
+from resolvers.transport.limits import Limits
+from resolvers.transport.operations import Documents, GraphQLRequest, Operation
+
+Identity = Any  # whoever `authenticate` recognised; opaque here
+
+TOO_SLOW = RequestError(RequestErrorCode.TIMEOUT, "This took too long and was given up.")
+COERCION_ERRORS_SHOWN = 20
+
+is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client is told about one operation, before it is encoded."""
+
+    payload: dict[str, Any]
+    status: int = 200
+
+    @property
+    def executed(self) -> bool:
+        """Whether there is data, be it null: else this is a request error."""
+        return "data" in self.payload
+
+    @property
+    def codes(self) -> list[str]:
+        return codes(self.payload.get("errors", ()))
+
+    @classmethod
+    def of(cls, rejection: Rejected) -> "Answer":
+        return cls({"errors": rejection.errors}, rejection.status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the application lends to the transports.
+
+    `authenticate` turns a bearer token, or its absence, into an identity; None for a bad one. It is called once for an
+    HTTP request and once for a socket. `make_context` is called for each operation, and for each event of a
+    subscription, so nothing that a context caches outlives either. `watch` completes when the identity's session was
+    revoked. `is_outage` tells the absence of a dependency from a fault of ours.
+    """
+
+    authenticate: Callable[[str | None], Awaitable[Identity | None]]
+    make_context: Callable[[Identity | None, str], object]
+    watch: Callable[[Identity], Awaitable[None]]
+    is_outage: Callable[[BaseException], bool]
+
+
+class Engine:
+    """Executes what clients ask for.
+
+    It drives graphql-core itself, so extensions of the Strawberry schema are not run: parsing, validation, limits,
+    masking and logging are done here, once for all transports.
+    """
+
+    def __init__(
+        self, schema: strawberry.Schema, hooks: Hooks, *, limits: Limits | None = None, operation_timeout: float = 15.0
+    ) -> None:
+        self.hooks = hooks
+        self.limits = limits or Limits()
+        self.operation_timeout = operation_timeout
+        self.errors = ErrorPresenter(hooks.is_outage)
+        # Strawberry keeps the executable schema private and offers no other way to a parsed document's execution.
+        self._schema: GraphQLSchema = schema._schema  # noqa: SLF001
+        self._executor_class: type[Executor[Any]] = schema.execution_context_class
+        self._documents = Documents(self._schema, self.limits)
+
+    def operation(self, request: GraphQLRequest) -> Operation:
+        """The operation asked for. Raises Rejected if it does not parse, is invalid or too large."""
+        return self._documents.operation(request)
+
+    async def authenticate(self, token: str | None, request_id: str) -> Identity | None:
+        """Who sends this; None for anonymous and for a bad token. Raises Rejected when it cannot be found out."""
+        try:
+            async with asyncio.timeout(self.operation_timeout):
+                return await self.hooks.authenticate(token)
+        except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
+            raise self._rejection(error, None, request_id) from None
+
+    async def run(self, operation: Operation, identity: Identity | None, request_id: str) -> Answer:
+        """Runs a query or a mutation. Never raises but for cancellation."""
+        try:
+            async with asyncio.timeout(self.operation_timeout):
+                executing = execute(
+                    self._schema,
+                    operation.document,
+                    context_value=self.hooks.make_context(identity, request_id),
+                    variable_values=dict(operation.variables),
+                    operation_name=operation.name,
+                    max_coercion_errors=COERCION_ERRORS_SHOWN,
+                    executor_class=self._executor_class,
+                    is_awaitable=is_awaitable,
+                    hide_suggestions=True,
+                    operation_extensions=None,
+                )
+                result = executing if isinstance(executing, ExecutionResult) else await executing
+        except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
+            return Answer.of(self._rejection(error, operation, request_id))
+        answer = self._answer(result, operation, request_id)
+        if answer.executed:
+            answer.payload["extensions"] = {"cost": {"requested": operation.cost, "limit": self.limits.cost}}
+        return answer
+
+    async def subscribe(
+        self, operation: Operation, identity: Identity | None, request_id: str
+    ) -> AsyncGenerator[Answer, None]:
+        """Runs a subscription: an answer for each event, until its source ends or this is closed.
+
+        Closing it closes the source. Raises Rejected if it cannot start.
+        """
+        executor = self._subscription(operation, identity, request_id)
+        try:
+            async with asyncio.timeout(self.operation_timeout):
+                starting = create_source_event_stream(executor)
+                source = await starting if is_awaitable(starting) else starting
+        except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
+            raise self._rejection(error, operation, request_id) from None
+        if isinstance(source, ExecutionResult):
+            raise Rejected(self._answer(source, operation, request_id).payload["errors"])
+
+        async def one_event(event: Executor[Any]) -> ExecutionResult:
+            event.context_value = self.hooks.make_context(identity, request_id)
+            async with asyncio.timeout(self.operation_timeout):
+                result = execute_subscription_event(event)
+                return result if isinstance(result, ExecutionResult) else await result
+
+        events = map_source_to_response_event(executor, cast("AsyncIterable[Any]", source), one_event)
+        async with aclosing(events):
+            try:
+                async for result in events:
+                    yield self._answer(result, operation, request_id)
+            except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
+                raise self._rejection(error, operation, request_id) from None
+
+    def _subscription(self, operation: Operation, identity: Identity | None, request_id: str) -> Executor[Any]:
+        built = self._executor_class.build(
+            self._schema,
+            operation.document,
+            context_value=self.hooks.make_context(identity, request_id),
+            raw_variable_values=dict(operation.variables),
+            operation_name=operation.name,
+            max_coercion_errors=COERCION_ERRORS_SHOWN,
+            is_awaitable=is_awaitable,
+            hide_suggestions=True,
+            operation_extensions=None,
+        )
+        if isinstance(built, list):
+            raise Rejected(self.errors.present(built, _culprit(operation, request_id)))
+        return built
+
+    def _answer(self, result: ExecutionResult, operation: Operation, request_id: str) -> Answer:
+        if not result.errors:
+            return Answer({"data": result.data})
+        errors = self.errors.present(result.errors, _culprit(operation, request_id))
+        if result.data is None and all(error.path is None for error in result.errors):
+            return Answer({"errors": errors}, status=400)  # nothing was executed: variables that do not fit
+        return Answer({"errors": errors, "data": result.data})
+
+    def _rejection(self, error: Exception, operation: Operation | None, request_id: str) -> Rejected:
+        match error:
+            case Rejected():
+                return error
+            case RequestError():
+                return rejected(error)
+            case TimeoutError():
+                return rejected(TOO_SLOW)
+            case _:
+                return self.errors.fault(error, _culprit(operation, request_id))
+
+
+def _culprit(operation: Operation | None, request_id: str) -> Culprit:
+    if operation is None:
+        return Culprit(request_id, None, None, {})
+    return Culprit(request_id, operation.name, operation.document, operation.variables)

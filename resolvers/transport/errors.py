@@ -1,0 +1,180 @@
+"""Turns whatever went wrong into the errors of a GraphQL answer: always a code, never what was not meant to be seen."""
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from graphql import DocumentNode, GraphQLError, StringValueNode, Visitor, visit
+
+from domain.errors import Refusal, RequestError, RequestErrorCode
+
+log = structlog.stdlib.get_logger(__name__)
+
+FormattedError = dict[str, Any]
+
+MASKED = "Something went wrong on our side."
+AWAY = "A part of the service is away. Try again in a moment."
+
+HTTP_STATUS = {
+    RequestErrorCode.TIMEOUT: 504,
+    RequestErrorCode.UNAVAILABLE: 503,
+    RequestErrorCode.INTERNAL_SERVER_ERROR: 500,
+}
+LOGGED_PER_ANSWER = 3  # one fault often shows in every item of a list
+
+
+class Rejected(Exception):
+    """A request that was not executed.
+
+    `errors` are ready to be sent; `well_formed` says that it was a GraphQL request, if not one that can be served.
+    """
+
+    def __init__(
+        self,
+        errors: list[FormattedError],
+        *,
+        status: int = 400,
+        well_formed: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(errors[0]["message"])
+        self.errors = errors
+        self.status = status
+        self.well_formed = well_formed
+        self.headers = dict(headers or {})
+
+
+def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> Rejected:
+    """The rejection of what is not a GraphQL request at all."""
+    return Rejected([coded(RequestErrorCode.BAD_REQUEST, message)], status=status, well_formed=False, headers=headers)
+
+
+def rejected(error: RequestError) -> Rejected:
+    """The rejection of a GraphQL request that cannot be served as it stands."""
+    return Rejected([coded(error.code, error.message)], status=HTTP_STATUS.get(error.code, 400))
+
+
+def refused_document(errors: Iterable[GraphQLError], code: RequestErrorCode) -> Rejected:
+    """The rejection of a document that does not parse or validate."""
+    return Rejected([{**error.formatted, "extensions": {"code": code}} for error in errors])
+
+
+def coded(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
+    return {"message": message, "extensions": {"code": code, **extensions}}
+
+
+def codes(errors: Iterable[FormattedError]) -> list[str]:
+    """The different codes of some errors, sorted, for the log."""
+    return sorted({str(error["extensions"]["code"]) for error in errors})
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """What was being executed when something failed: its log never shows a literal or a variable of it."""
+
+    request_id: str
+    operation_name: str | None
+    document: DocumentNode | None
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPresenter:
+    """Shows our own errors as they are, names outages, and masks and logs everything else."""
+
+    is_outage: Callable[[BaseException], bool]
+
+    def present(self, errors: Sequence[GraphQLError], culprit: Culprit) -> list[FormattedError]:
+        """The errors of one executed operation, in order, ready to be sent."""
+        presented: list[FormattedError] = []
+        logged = 0
+        for error in errors:
+            cause = root_cause(error)
+            answer = self._answer(error, cause, culprit.request_id)
+            if logged < LOGGED_PER_ANSWER:
+                logged += log_failure(answer["extensions"]["code"], cause, culprit)
+            presented.append({**error.formatted, **answer})
+        return presented
+
+    def fault(self, cause: Exception, culprit: Culprit) -> Rejected:
+        """The rejection for an exception that escaped from execution itself."""
+        answer = self.unexpected(cause, culprit.request_id)
+        code: RequestErrorCode = answer["extensions"]["code"]
+        log_failure(code, cause, culprit)
+        return Rejected([answer], status=HTTP_STATUS[code])
+
+    def unexpected(self, cause: BaseException, request_id: str) -> FormattedError:
+        """An outage by its name; everything else masked."""
+        if self.is_outage(cause):
+            return coded(RequestErrorCode.UNAVAILABLE, AWAY, requestId=request_id)
+        return coded(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED, requestId=request_id)
+
+    def _answer(self, error: GraphQLError, cause: BaseException, request_id: str) -> FormattedError:
+        match cause:
+            case RequestError():
+                return coded(cause.code, cause.message)
+            case Refusal():
+                return coded(RequestErrorCode.BAD_USER_INPUT, cause.message)
+            case GraphQLError() if error.path is None or cause.nodes:
+                # GraphQL's own complaint about a variable or an argument; one without nodes of its own is about
+                # a value that we were about to send, and that is our fault.
+                return coded(RequestErrorCode.BAD_USER_INPUT, cause.message)
+            case _:
+                return self.unexpected(cause, request_id)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The exception inside GraphQL's wrapping."""
+    while isinstance(error, GraphQLError) and error.original_error is not None:
+        error = error.original_error
+    return error
+
+
+def log_failure(code: RequestErrorCode, cause: BaseException, culprit: Culprit) -> bool:
+    """Logs what is not the client's doing, and says whether it did: an outage by name, a fault with its traceback."""
+    if code == RequestErrorCode.UNAVAILABLE:
+        log.warning("dependency away", request_id=culprit.request_id, error=type(cause).__qualname__)
+    elif code == RequestErrorCode.INTERNAL_SERVER_ERROR:
+        _log_fault(cause, culprit)
+    return code in (RequestErrorCode.UNAVAILABLE, RequestErrorCode.INTERNAL_SERVER_ERROR)
+
+
+def _log_fault(cause: BaseException, culprit: Culprit) -> None:
+    """Every string of the document and its variables is cut out of the traceback."""
+    text = "".join(traceback.format_exception(cause))
+    for literal in sorted(_literals(culprit), key=len, reverse=True):
+        text = text.replace(literal, "…")
+    log.error(
+        "operation failed unexpectedly",
+        request_id=culprit.request_id,
+        operation=culprit.operation_name,
+        error=type(cause).__qualname__,
+        exception=text.rstrip(),
+    )
+
+
+class _Strings(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
+        self.found.add(node.value)
+
+
+def _literals(culprit: Culprit) -> set[str]:
+    strings = _Strings()
+    if culprit.document is not None:
+        visit(culprit.document, strings)
+    pending: list[object] = [dict(culprit.variables)]
+    while pending:
+        match pending.pop():
+            case str(text):
+                strings.found.add(text)
+            case dict(members):
+                pending.extend(members.values())
+            case list(items):
+                pending.extend(items)
+    return {text for text in strings.found if len(text) > 2}

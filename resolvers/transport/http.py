@@ -1,0 +1,156 @@
+"""GraphQL over HTTP, as its specification says: POST for everything but subscriptions, GET for queries."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from graphql import OperationType
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from domain.errors import RequestErrorCode
+from resolvers.transport.engine import Answer, Engine
+from resolvers.transport.errors import MASKED, Rejected, bad_request, coded
+from resolvers.transport.negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
+from resolvers.transport.operations import GraphQLRequest, Operation
+from resolvers.transport.request_log import note, request_id_of
+
+log = structlog.stdlib.get_logger(__name__)
+
+BODY_LIMIT = 1024 * 1024
+BODY_TIMEOUT = 15.0  # seconds a client may take to send its body
+METHODS = "GET, POST"
+CLOSING = {"connection": "close"}  # what is left of a body that was not read makes the connection useless
+
+
+class GraphQLHTTP:
+    """The endpoint as an ASGI application; with `page`, a browser that asks for HTML is sent there."""
+
+    def __init__(self, engine: Engine, *, page: str | None = None) -> None:
+        self._engine = engine
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        accept = request.headers.get("accept")
+        if self._page and request.method == "GET" and "query" not in request.query_params and prefers_page(accept):
+            response: Response = RedirectResponse(self._page, status_code=303)
+        else:
+            try:
+                response = await self._respond(request, answer_type(accept))
+            except ClientDisconnect:
+                return
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request, media_type: str | None) -> Response:
+        try:
+            if media_type is None:
+                raise bad_request(f"This endpoint answers with {GRAPHQL_JSON} or {JSON}.", status=406)
+            answer = await self._serve(request)
+        except Rejected as rejection:
+            legacy = media_type == JSON and rejection.well_formed
+            note(request.scope, codes=Answer.of(rejection).codes)
+            status = 200 if legacy else rejection.status
+            return _encoded({"errors": rejection.errors}, status, media_type or JSON, rejection.headers)
+        note(request.scope, codes=answer.codes)
+        return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type)
+
+    async def _serve(self, request: Request) -> Answer:
+        operation = self._engine.operation(await _read(request))
+        name = None if operation.name is None else operation.name[:64]
+        note(request.scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
+        _check_transport(request.method, operation)
+        request_id = request_id_of(request.scope)
+        identity = await self._engine.authenticate(bearer_token(request.headers.get("authorization")), request_id)
+        return await self._engine.run(operation, identity, request_id)
+
+
+def bearer_token(authorization: object) -> str | None:
+    """The token in `Bearer <token>`; None for anything else."""
+    if not isinstance(authorization, str):
+        return None
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+async def _read(request: Request) -> GraphQLRequest:
+    if request.method == "GET":
+        return GraphQLRequest.from_json(_from_query_string(request.query_params))
+    if request.method != "POST":
+        raise bad_request(f"Use one of {METHODS}.", status=405, headers={"allow": METHODS})
+    _check_content_type(request.headers)
+    return GraphQLRequest.from_json(_decoded(await _body(request)))
+
+
+def _from_query_string(parameters: Mapping[str, str]) -> dict[str, Any]:
+    value: dict[str, Any] = dict(parameters)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            value[name] = _decoded(parameters[name]) if parameters[name] else None
+    return value
+
+
+def _check_content_type(headers: Headers) -> None:
+    """Only JSON, which a page of another origin cannot send without asking first (CORS preflight)."""
+    media, *parameters = (each.strip().lower() for each in headers.get("content-type", "").split(";"))
+    charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
+    if media != JSON or charset not in ("utf-8", "utf8"):
+        raise bad_request(f"Send the request as {JSON} in UTF-8.", status=415, headers={"accept-post": JSON, **CLOSING})
+    if headers.get("content-encoding", "identity") != "identity":
+        raise bad_request(
+            "Send the request uncompressed.", status=415, headers={"accept-encoding": "identity", **CLOSING}
+        )
+
+
+async def _body(request: Request) -> bytes:
+    """Reads the body; raises Rejected as soon as it is too large or too slow."""
+    too_large = bad_request(f"The request is larger than {BODY_LIMIT} bytes.", status=413, headers=CLOSING)
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced[:12]) > BODY_LIMIT:
+        raise too_large
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > BODY_LIMIT:
+                    raise too_large
+    except TimeoutError:
+        raise bad_request("The request did not arrive in time.", status=408, headers=CLOSING) from None
+    return b"".join(chunks)
+
+
+def _decoded(text: bytes | str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise bad_request("The request is not valid JSON.") from None
+
+
+def _check_transport(method: str, operation: Operation) -> None:
+    if operation.kind is OperationType.SUBSCRIPTION:
+        raise bad_request("Subscribe over the WebSocket (graphql-transport-ws), not over HTTP.")
+    if method == "GET" and operation.kind is not OperationType.QUERY:
+        raise bad_request("Only queries can be sent by GET.", status=405, headers={"allow": "POST"})
+
+
+def _encoded(
+    payload: Mapping[str, Any], status: int, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    try:
+        content = orjson.dumps(payload)
+    except TypeError:  # a scalar let a Python object through
+        log.exception("answer cannot be encoded")
+        content = orjson.dumps({"errors": [coded(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]})
+        status = 500
+    return Response(
+        content,
+        status_code=status,
+        headers={"cache-control": "no-store", **(headers or {})},
+        media_type=f"{media_type}; charset=utf-8",
+    )

@@ -1,0 +1,191 @@
+"""What clients ask for: reads a GraphQL request, and parses, measures and validates its document once."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from domain.errors import RequestError, RequestErrorCode
+from resolvers.transport.errors import Rejected, bad_request, refused_document, rejected
+from resolvers.transport.limits import Limits, Measure, Size, check, too_complex
+
+CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
+CACHED_SIZES = 64
+ERRORS_SHOWN = 20
+RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """One request as a client sent it, over HTTP or a socket."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Reads a decoded JSON value. Raises Rejected unless its members have the types they must have."""
+        if not isinstance(value, dict):
+            raise bad_request("The request must be a JSON object; batches are not supported.")
+        query = value.get("query")
+        if not isinstance(query, str) or not query:
+            raise bad_request("The request needs a `query`, a non-empty string.")
+        operation_name = value.get("operationName")
+        if not isinstance(operation_name, str | None):
+            raise bad_request("`operationName` must be a string or null.")
+        for name in ("variables", "extensions"):
+            if not isinstance(value.get(name), dict | None):
+                raise bad_request(f"`{name}` must be an object or null.")
+        return cls(query, operation_name or None, value.get("variables") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation, chosen from a valid document, within the limits, with the variables it was sent with."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    variables: Mapping[str, Any]
+    cost: int
+
+    @property
+    def kind(self) -> OperationType:
+        return self.node.operation
+
+    @property
+    def name(self) -> str | None:
+        return None if self.node.name is None else self.node.name.value
+
+
+class _Candidate:
+    """An operation of a cached document; remembers its size for the page sizes it was last asked with."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> None:
+        self.node = node
+        self._schema = schema
+        self._document = document
+        self.written = Measure(schema, document, {}).operation(node)
+        self._sizes: dict[tuple[object, ...], Size] = {}
+
+    @property
+    def surely(self) -> Size:
+        """The size whatever the variables: a cost that hangs on them is left out."""
+        return replace(self.written, cost=0) if self.written.names else self.written
+
+    def size(self, variables: Mapping[str, Any]) -> Size:
+        if not self.written.names:
+            return self.written
+        key = tuple(_magnitude(variables.get(name)) for name in sorted(self.written.names))
+        if key not in self._sizes:
+            if len(self._sizes) >= CACHED_SIZES:
+                self._sizes.clear()
+            self._sizes[key] = Measure(self._schema, self._document, variables).operation(self.node)
+        return self._sizes[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    node: DocumentNode
+    tokens: int
+    candidates: dict[str | None, _Candidate]
+
+
+class Documents:
+    """Parses, measures and validates documents, and remembers the latest good ones, bounded by their tokens."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._cached: OrderedDict[str, _Document] = OrderedDict()
+        self._cached_tokens = 0
+
+    def operation(self, request: GraphQLRequest) -> Operation:
+        """The operation the request asks for. Raises Rejected if it does not parse, is invalid or too large."""
+        document = self._document(request.query)
+        candidate = _choose(document, request.operation_name)
+        try:
+            size = candidate.size(request.variables)
+            check(size, candidate.node, self._limits)
+        except RequestError as error:
+            raise rejected(error) from None
+        return Operation(document.node, candidate.node, request.variables, size.cost)
+
+    def _document(self, query: str) -> _Document:
+        document = self._cached.get(query)
+        if document is None:
+            document = self._check(query)
+            self._remember(query, document)
+        else:
+            self._cached.move_to_end(query)
+        return document
+
+    def _remember(self, query: str, document: _Document) -> None:
+        self._cached[query] = document
+        self._cached_tokens += document.tokens
+        while self._cached_tokens > CACHED_TOKENS:
+            _, oldest = self._cached.popitem(last=False)
+            self._cached_tokens -= oldest.tokens
+
+    def _check(self, query: str) -> _Document:
+        """The limits come before validation, which is not linear in what it is given."""
+        node = self._parse(query)
+        operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
+        candidates: dict[str | None, _Candidate] = {}
+        try:
+            for operation in operations:
+                candidate = _Candidate(self._schema, node, operation)
+                check(candidate.surely, operation, self._limits)
+                candidates[operation.name.value if operation.name else None] = candidate
+        except RequestError as error:
+            raise rejected(error) from None
+        errors = validate(self._schema, node, RULES, max_errors=ERRORS_SHOWN, hide_suggestions=True)
+        if errors:
+            raise refused_document(errors, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+        return _Document(node, node.token_count, candidates)
+
+    def _parse(self, query: str) -> DocumentNode:
+        try:
+            return parse(query, max_tokens=self._limits.tokens)
+        except GraphQLSyntaxError as error:
+            if "Parsing aborted" in error.message:  # too many tokens, or nested too deeply
+                raise rejected(too_complex(error.message)) from None
+            raise refused_document([error], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
+        except (GraphQLError, UnicodeError) as error:
+            shown = error if isinstance(error, GraphQLError) else GraphQLError("The query is not valid Unicode.")
+            raise refused_document([shown], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
+
+
+def _choose(document: _Document, name: str | None) -> _Candidate:
+    candidates = document.candidates
+    if name is None and len(candidates) == 1:
+        return next(iter(candidates.values()))
+    if name is not None and name in candidates:
+        return candidates[name]
+    raise _no_such_operation(name)
+
+
+def _no_such_operation(name: str | None) -> Rejected:
+    message = "There is no operation of that name."
+    if name is None:
+        message = "Say in `operationName` which operation to run."
+    return refused_document([GraphQLError(message)], RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+
+
+def _magnitude(value: object) -> object:
+    """What of a variable can change a cost."""
+    return len(value) if isinstance(value, list) else value if isinstance(value, int | None) else "?"

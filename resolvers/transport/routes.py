@@ -1,0 +1,74 @@
+"""Puts the transports together: where each is found, and what every answer passes on its way out."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from resolvers.transport.drain import Drain
+from resolvers.transport.engine import Engine
+from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
+from resolvers.transport.graphiql import graphiql_routes
+from resolvers.transport.health import Health
+from resolvers.transport.http import GraphQLHTTP
+from resolvers.transport.request_log import HEADER, RequestLog
+from resolvers.transport.websocket import INIT_TIMEOUT, SEND_TIMEOUT, GraphQLSocket
+
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def routes(
+    engine: Engine,
+    drain: Drain,
+    health: Health,
+    *,
+    graphiql: bool,
+    init_timeout: float = INIT_TIMEOUT,
+    send_timeout: float = SEND_TIMEOUT,
+) -> list[BaseRoute]:
+    """`/graphql` over HTTP and WebSocket, `/livez`, `/readyz`, and `/graphiql` if asked for."""
+    socket = GraphQLSocket(engine, drain, init_timeout=init_timeout, send_timeout=send_timeout)
+    return [
+        Route("/graphql", GraphQLHTTP(engine, page=GRAPHIQL_PATH if graphiql else None)),
+        WebSocketRoute("/graphql", socket),
+        Route("/livez", health.livez, methods=["GET"]),
+        Route("/readyz", health.readyz, methods=["GET"]),
+        *(graphiql_routes() if graphiql else ()),
+    ]
+
+
+def middleware(allowed_origins: Sequence[str]) -> list[Middleware]:
+    """Request ids and log lines, security headers, and CORS for the given origins; credentials are never cookies."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(allowed_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type", HEADER],
+        expose_headers=[HEADER],
+        max_age=86_400,
+    )
+    return [Middleware(RequestLog), Middleware(SecurityHeaders), *([cors] if allowed_origins else [])]
+
+
+class SecurityHeaders:
+    """ASGI middleware: adds what a response does not set itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, secured if scope["type"] == "http" else send)

@@ -1,0 +1,338 @@
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, one `_Socket` for each connection.
+
+Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 4403 bad or revoked token,
+4406 wrong subprotocol, 4408 no connection_init in time, 4409 duplicate id, 4410 the client does not read,
+4429 a second connection_init, 1009 message too large, 1011 our fault, 1012 this server goes away, 1013 try later.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import orjson
+import structlog
+from graphql import OperationType
+from starlette.types import Receive, Scope, Send
+
+from domain.errors import RequestErrorCode
+from resolvers.transport.drain import Drain
+from resolvers.transport.engine import Answer, Engine, Identity
+from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
+from resolvers.transport.http import bearer_token
+from resolvers.transport.operations import GraphQLRequest, Operation
+from resolvers.transport.request_log import request_id_of
+
+log = structlog.stdlib.get_logger(__name__)
+
+SUBPROTOCOL = "graphql-transport-ws"
+INIT_TIMEOUT = 10.0
+SEND_TIMEOUT = 10.0  # how long one message may wait for a client that does not read
+CLOSE_TIMEOUT = 1.0  # and the close frame
+CLEANUP_TIMEOUT = 5.0  # how long a closed socket waits for its generators to finish
+OPERATIONS_MAX = 32  # at once on one socket
+ID_MAX = 128
+REASON_MAX = 123  # bytes, by RFC 6455
+
+
+class GraphQLSocket:
+    """The endpoint as an ASGI application."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        drain: Drain,
+        *,
+        init_timeout: float = INIT_TIMEOUT,
+        send_timeout: float = SEND_TIMEOUT,
+    ) -> None:
+        self._engine = engine
+        self._drain = drain
+        self.init_timeout = init_timeout
+        self.send_timeout = send_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        offered = SUBPROTOCOL in scope["subprotocols"]
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+        if not offered:
+            await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
+            return
+        socket = _Socket(self._engine, receive, send, request_id_of(scope), self.send_timeout)
+        self._drain.add(socket.retire)
+        try:
+            await socket.serve(self.init_timeout)
+        finally:
+            self._drain.remove(socket.retire)
+
+
+class _Closed(Exception):
+    """The socket is to be closed with this code, or was closed by the client."""
+
+    def __init__(self, code: int, reason: str = "", *, by_client: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason
+        self.by_client = by_client
+
+
+class _Socket:
+    """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
+
+    __slots__ = (
+        "_abandoned", "_acknowledged", "_closed", "_count", "_engine", "_identity", "_initialised", "_operations",
+        "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout", "_tasks", "_watcher",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, receive: Receive, send: Send, request_id: str, send_timeout: float) -> None:
+        self._engine = engine
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._send_timeout = send_timeout
+        self._initialised = False
+        self._acknowledged = False
+        self._retiring = False
+        self._closed = False
+        self._abandoned = False
+        self._reader: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._identity: Identity | None = None
+        self._operations: dict[str, asyncio.Task[None]] = {}  # those a client may still hear of
+        self._tasks: dict[asyncio.Task[None], bool] = {}  # all that run, and whether they end by themselves
+        self._count = 0
+
+    async def serve(self, init_timeout: float) -> None:
+        """Talks until either side closes; by then every operation has been stopped and its generator closed."""
+        started, ended = time.monotonic(), _Closed(1011, "Internal error")
+        self._reader = asyncio.current_task()
+        log.info("socket opened")
+        try:
+            await self._talk(init_timeout)
+        except _Closed as closed:
+            ended = closed
+        except asyncio.CancelledError:
+            ended = _Closed(1006, by_client=True)
+            if not self._abandoned:
+                raise
+        except Exception:
+            log.exception("socket failed")
+        finally:
+            if not ended.by_client:
+                await self._close(ended.code, ended.reason)
+            await self._stop()
+            seconds = round(time.monotonic() - started, 1)
+            log.info("socket closed", code=ended.code, seconds=seconds, operations=self._count)
+
+    async def retire(self, within: float) -> None:
+        """Takes no new operation, lets queries and mutations finish within the seconds, and closes with 1012."""
+        self._retiring = True
+        finite = [task for task, ends in self._tasks.items() if ends]
+        if finite:
+            await asyncio.wait(finite, timeout=within)
+        await self._close(1012, "Service Restart")
+
+    # Reading
+
+    async def _talk(self, init_timeout: float) -> NoReturn:
+        try:
+            async with asyncio.timeout(init_timeout):
+                while not self._initialised:
+                    await self._handle(await self._message())
+        except TimeoutError:
+            raise _Closed(4408, "Connection initialisation timeout") from None
+        while True:
+            await self._handle(await self._message())
+
+    async def _message(self) -> dict[str, Any]:
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            raise _Closed(event.get("code") or 1005, by_client=True)
+        try:
+            message = orjson.loads(event.get("text") or "")
+        except orjson.JSONDecodeError:
+            raise _Closed(4400, "A message must be a JSON object") from None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise _Closed(4400, "A message must be a JSON object with a type")
+        return message
+
+    async def _handle(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "connection_init":
+                await self._initialise(_payload(message))
+            case "ping":
+                payload = _payload(message)
+                await self._say({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+            case "pong":
+                _payload(message)
+            case "subscribe":
+                await self._subscribe(_id(message), message.get("payload"))
+            case "complete":
+                self._complete(_id(message))
+            case _:
+                raise _Closed(4400, "Unknown type of message")
+
+    async def _initialise(self, payload: Mapping[str, Any] | None) -> None:
+        if self._initialised:
+            raise _Closed(4429, "Too many initialisation requests")
+        self._initialised = True
+        token = _token(payload or {})
+        try:
+            self._identity = await self._engine.authenticate(token, self._request_id)
+        except Rejected:
+            raise _Closed(1013, "Try again later") from None
+        if token is not None and self._identity is None:
+            raise _Closed(4403, "Forbidden")
+        self._acknowledged = True
+        await self._say({"type": "connection_ack"})
+        if self._identity is not None:
+            self._watcher = asyncio.create_task(self._watch(self._identity))
+
+    async def _subscribe(self, id_: str, payload: object) -> None:
+        if not self._acknowledged:
+            raise _Closed(4401, "Unauthorized")
+        if id_ in self._operations:
+            raise _Closed(4409, f"Subscriber for {id_} already exists")
+        try:
+            if len(self._tasks) >= OPERATIONS_MAX:
+                raise bad_request(f"A socket has at most {OPERATIONS_MAX} operations at once.")
+            if self._retiring:
+                return  # it is closed in a moment; the client asks again elsewhere
+            operation = self._engine.operation(GraphQLRequest.from_json(payload))
+        except Rejected as rejection:
+            log.info("operation", codes=codes(rejection.errors))
+            await self._say({"id": id_, "type": "error", "payload": rejection.errors})
+            return
+        self._count += 1
+        task = asyncio.create_task(self._operate(id_, operation, f"{self._request_id}-{self._count}"))
+        self._operations[id_] = task
+        self._tasks[task] = operation.kind is not OperationType.SUBSCRIPTION
+        task.add_done_callback(self._tasks.pop)
+
+    def _complete(self, id_: str) -> None:
+        task = self._operations.pop(id_, None)
+        if task is not None:  # else it has just completed by itself
+            task.cancel()
+
+    # Working
+
+    async def _operate(self, id_: str, operation: Operation, request_id: str) -> None:
+        """Runs one operation to its end, and says how it ended."""
+        started, events, seen = time.perf_counter(), 0, set[str]()
+        try:
+            if operation.kind is OperationType.SUBSCRIPTION:
+                async with aclosing(self._engine.subscribe(operation, self._identity, request_id)) as answers:
+                    async for answer in answers:
+                        events += 1
+                        seen.update(answer.codes)
+                        await self._answer(id_, answer)
+            else:
+                answer = await self._engine.run(operation, self._identity, request_id)
+                seen.update(answer.codes)
+                await self._answer(id_, answer)
+            await self._finish(id_, {"id": id_, "type": "complete"})
+        except Rejected as rejection:
+            seen.update(codes(rejection.errors))
+            await self._finish(id_, {"id": id_, "type": "error", "payload": rejection.errors})
+        finally:
+            if self._operations.get(id_) is asyncio.current_task():
+                del self._operations[id_]
+            log.info(
+                "operation",
+                request_id=request_id,
+                operation=operation.name and operation.name[:64],
+                operation_type=operation.kind.value,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                **({"events": events} if events else {}),
+                **({"codes": sorted(seen)} if seen else {}),
+            )
+
+    async def _answer(self, id_: str, answer: Answer) -> None:
+        if not answer.executed:
+            raise Rejected(answer.payload["errors"])
+        if self._operations.get(id_) is asyncio.current_task():
+            await self._say({"id": id_, "type": "next", "payload": answer.payload})
+
+    async def _finish(self, id_: str, message: dict[str, Any]) -> None:
+        """The last word on an id; the client may use it again as soon as it has heard it."""
+        if self._operations.get(id_) is asyncio.current_task():
+            del self._operations[id_]
+            await self._say(message)
+
+    async def _watch(self, identity: Identity) -> None:
+        try:
+            await self._engine.hooks.watch(identity)
+        except Exception:  # a socket whose session cannot be watched must not outlive it
+            log.exception("session cannot be watched")
+            await self._close(1013, "Try again later")
+        else:
+            await self._close(4403, "Forbidden")
+
+    # Writing
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        """Sends one message; a client that does not take it in time loses the socket."""
+        try:
+            text = orjson.dumps(message).decode()
+        except TypeError as error:  # a scalar let a Python object through
+            log.exception("answer cannot be encoded")
+            raise Rejected([coded(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]) from error
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await self._transmit({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            await self._close(4410, "Messages are not being read")
+
+    async def _close(self, code: int, reason: str) -> None:
+        """Closes once; reading then ends by itself."""
+        if self._closed:
+            return
+        self._closed = True
+        reason = reason.encode()[:REASON_MAX].decode(errors="ignore")
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._transmit({"type": "websocket.close", "code": code, "reason": reason})
+        except TimeoutError:
+            log.info("socket abandoned", code=code)
+            self._abandoned = True
+            if self._reader is not None and self._reader is not asyncio.current_task():
+                self._reader.cancel()  # it would wait for ever for the client's word
+
+    async def _transmit(self, message: dict[str, Any]) -> None:
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError):
+            return  # closed meanwhile, by either side; the reader hears of it
+
+    async def _stop(self) -> None:
+        """Cancels what runs; a generator that does not finish in time is left behind."""
+        tasks = {*self._tasks, *([self._watcher] if self._watcher else [])} - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLEANUP_TIMEOUT)
+
+
+def _payload(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    payload = message.get("payload")
+    if not isinstance(payload, dict | None):
+        raise _Closed(4400, "A payload must be an object")
+    return payload
+
+
+def _id(message: Mapping[str, Any]) -> str:
+    id_ = message.get("id")
+    if not isinstance(id_, str) or not 0 < len(id_) <= ID_MAX:
+        raise _Closed(4400, f"An id must be a string of 1 to {ID_MAX} characters")
+    return id_
+
+
+def _token(payload: Mapping[str, Any]) -> str | None:
+    """The bearer token in `authorization` (any case) or `accessToken`; a malformed one is handed on, to be refused."""
+    members = {name.lower(): value for name, value in payload.items()}
+    given = members.get("authorization") or members.get("accesstoken")
+    if given is None:
+        return None
+    return bearer_token(given) or str(given).strip() or None

@@ -1,0 +1,255 @@
+"""A small application on the real transports, for their tests: a schema that can wait, fail, count and stream.
+
+`python -m tests.toy PORT [NOTICE]` serves it until it is told to stop.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import strawberry
+from starlette.applications import Starlette
+from strawberry.types import Info
+
+from config import Settings
+from datasources.logs import configure_logging
+from domain.errors import NotFound, Unauthenticated
+from resolvers.transport.drain import Drain
+from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.health import Health
+from resolvers.transport.limits import Limits
+from resolvers.transport.routes import middleware, routes
+from resolvers.transport.server import serve
+
+
+class Outage(Exception):
+    """A dependency is away."""
+
+
+@dataclass
+class World:
+    """What the tests watch and steer."""
+
+    contexts: list["Context"] = field(default_factory=list)
+    running: int = 0
+    finished: int = 0
+    revoked: asyncio.Event = field(default_factory=asyncio.Event)
+    authentication_down: bool = False
+    mongo_down: bool = False
+    checks: int = 0
+
+    async def check(self) -> None:
+        self.checks += 1
+        if self.mongo_down:
+            raise Outage
+
+
+@dataclass
+class Context:
+    """Made for each operation and each event."""
+
+    world: World
+    identity: str | None
+    request_id: str
+
+
+ToyInfo = Info[Context, None]
+
+
+@strawberry.type
+class Post:
+    id: strawberry.ID = strawberry.ID("1")
+    caption: str = "sea"
+
+    @strawberry.field
+    def comments(self, first: int | None = None) -> "PostConnection":
+        return PostConnection()
+
+    @strawberry.field
+    def images(self) -> list["Post"]:
+        return []
+
+
+@strawberry.type
+class PostEdge:
+    cursor: str = "c"
+    node: Post = field(default_factory=Post)
+
+
+@strawberry.type
+class PostConnection:
+    edges: list[PostEdge] = field(default_factory=list)
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def node(self, id: strawberry.ID | None = None) -> "Query":  # noqa: A002
+        return Query()
+
+    @strawberry.field
+    def hello(self, name: str = "world") -> str:
+        return f"hello {name}"
+
+    @strawberry.field
+    def viewer(self, info: ToyInfo) -> str | None:
+        return info.context.identity
+
+    @strawberry.field
+    def inbox(self, info: ToyInfo) -> str:
+        if info.context.identity is None:
+            raise Unauthenticated
+        return "empty"
+
+    @strawberry.field
+    def missing(self) -> str | None:
+        raise NotFound("post")
+
+    @strawberry.field
+    def broken(self, secret: str = "") -> str | None:
+        raise ValueError(f"cannot read {secret}")
+
+    @strawberry.field
+    def broken_badly(self) -> str:
+        raise ValueError("the reason is private")
+
+    @strawberry.field
+    def away(self) -> str | None:
+        raise Outage
+
+    @strawberry.field
+    def number(self) -> int | None:
+        return 2**40  # not a GraphQL Int
+
+    @strawberry.field
+    def feed(self, first: int | None = None) -> PostConnection:
+        return PostConnection([PostEdge() for _ in range(first or 20)])
+
+    @strawberry.field
+    async def wait(self, info: ToyInfo, seconds: float = 3600) -> str:
+        info.context.world.running += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            info.context.world.running -= 1
+        return "done"
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def count(self, info: ToyInfo, to: int = 3) -> AsyncGenerator[int, None]:
+        world = info.context.world
+        world.running += 1
+        try:
+            for number in range(1, to + 1):
+                yield number
+        finally:
+            world.running -= 1
+            world.finished += 1
+
+    @strawberry.subscription
+    async def forever(self, info: ToyInfo) -> AsyncGenerator[int, None]:
+        world = info.context.world
+        world.running += 1
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # clean-up may await
+            world.running -= 1
+            world.finished += 1
+
+    @strawberry.subscription
+    async def flood(self, info: ToyInfo) -> AsyncGenerator[str, None]:
+        world = info.context.world
+        world.running += 1
+        try:
+            while True:
+                yield "x" * 10_000
+        finally:
+            world.running -= 1
+            world.finished += 1
+
+    @strawberry.subscription
+    async def private(self, info: ToyInfo) -> AsyncGenerator[int, None]:
+        if info.context.identity is None:
+            raise Unauthenticated
+        yield 1
+
+    @strawberry.subscription
+    async def breaks(self) -> AsyncGenerator[int, None]:
+        yield 1
+        raise ValueError("private")
+
+
+schema = strawberry.Schema(Query, Mutation, Subscription)
+
+
+def toy_app(
+    world: World,
+    *,
+    limits: Limits | None = None,
+    operation_timeout: float = 15.0,
+    init_timeout: float = 10.0,
+    send_timeout: float = 10.0,
+    origins: tuple[str, ...] = (),
+) -> Starlette:
+    """The toy as an application; the token is the identity, and "bad" is a bad one."""
+
+    async def authenticate(token: str | None) -> str | None:
+        if world.authentication_down:
+            raise Outage
+        return None if token == "bad" else token
+
+    async def watch(_identity: str) -> None:
+        await world.revoked.wait()
+
+    def make_context(identity: str | None, request_id: str) -> Context:
+        context = Context(world, identity, request_id)
+        world.contexts.append(context)
+        return context
+
+    hooks = Hooks(
+        authenticate=authenticate,
+        make_context=make_context,
+        watch=watch,
+        is_outage=lambda error: isinstance(error, Outage),
+    )
+    engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout)
+    drain = Drain()
+    app = Starlette(
+        routes=routes(
+            engine,
+            drain,
+            Health({"mongo": world.check}, drain),
+            graphiql=True,
+            init_timeout=init_timeout,
+            send_timeout=send_timeout,
+        ),
+        middleware=middleware(origins),
+        lifespan=_lifespan,
+    )
+    app.state.drain = drain
+    app.state.world = world
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+    yield
+
+
+if __name__ == "__main__":
+    configure_logging("json", "INFO")
+    notice = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    serve(toy_app(World()), Settings(port=int(sys.argv[1]), drain_timeout=4, environment="test"), notice=notice)
