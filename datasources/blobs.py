@@ -1,0 +1,232 @@
+"""The image files themselves, on S3: uploads coming in, and the renditions that everybody may fetch."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from aiohttp import ClientError as TransportError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from config import Settings
+from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
+from domain.limits import RenditionFormat
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import ObjectIdentifierTypeDef
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+_ATTEMPTS = 3
+_CONNECTIONS = 32
+_DELETE_BATCH = 1000  # S3's limit, as is the next
+_LIST_PAGE = 1000
+_WHOLE_CALL = 6  # an operation, its retries and its body may take this many times `s3_timeout`
+_PING_TIMEOUT = 2.0
+_ABSENT = {"NoSuchKey", "404", "NotFound"}
+_THROTTLED = {
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "RequestTimeout",
+    "TooManyRequests",
+    "RequestLimitExceeded",
+}
+_EXTENSIONS = {
+    RenditionFormat.JPEG: "jpg",
+    RenditionFormat.PNG: "png",
+    RenditionFormat.GIF: "gif",
+    RenditionFormat.WEBP: "webp",
+}
+
+
+class StoredBlob(NamedTuple):
+    """An object as a listing shows it; `size` in bytes."""
+
+    key: str
+    size: int
+    last_modified: datetime
+
+
+class BlobsNotDeleted(Exception):
+    """S3 refused to delete some objects; deleting all of them again is safe."""
+
+
+def media_key(upload_id: str, data: bytes, file_format: RenditionFormat, width: int) -> str:
+    """The key of a rendition: the same for the same bytes of the same upload, and different whenever they differ.
+
+    It starts with the upload, so that deleting one post's files never takes those of another with equal bytes.
+    """
+    digest = hashlib.sha256(data).hexdigest()[:32]
+    return f"{upload_id}/{digest}-{width}.{_EXTENSIONS[file_format]}"
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether S3 could not be reached, was too slow or too busy: the same call may succeed later."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or status == 429 or error.response.get("Error", {}).get("Code") in _THROTTLED
+    return isinstance(error, BotoConnectionError | HTTPClientError | TransportError | TimeoutError | ConnectionError)
+
+
+@asynccontextmanager
+async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
+    """Opens one client with its pool of connections for this process; it connects when it is first used."""
+    config = AioConfig(
+        signature_version="s3v4",
+        region_name=settings.s3_region,
+        connect_timeout=settings.s3_timeout,
+        read_timeout=settings.s3_timeout,
+        max_pool_connections=_CONNECTIONS,
+        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+        s3={"addressing_style": "path" if settings.s3_endpoint_url else "virtual"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    opening = get_session().create_client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        config=config,
+    )
+    async with opening as client:
+        yield Blobs(client, settings)
+
+
+class Blobs:
+    """Two buckets: `incoming`, private, where clients put what they upload; `media`, public, for renditions.
+
+    Every method may raise an error of botocore; `is_outage` tells whether waiting helps.
+    """
+
+    def __init__(self, client: "S3Client", settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self._incoming = settings.incoming_bucket
+        self._media = settings.media_bucket
+        self._time_limit = settings.s3_timeout * _WHOLE_CALL
+
+    async def presign_put(
+        self, key: str, *, byte_size: int, media_type: str, sha256_base64: str, expires_in: int
+    ) -> tuple[str, dict[str, str]]:
+        """The address for one PUT of exactly these bytes, good for `expires_in` seconds, and the headers it must carry.
+
+        S3 refuses another length, type or checksum, a header left out, and a second PUT. Nothing is sent to S3 here.
+        Content-Length is among the headers; clients that set it themselves, as browsers do, need not.
+        """
+        url = await self._client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._incoming,
+                "Key": key,
+                "ContentLength": byte_size,
+                "ContentType": media_type,
+                "ChecksumSHA256": sha256_base64,
+                "IfNoneMatch": "*",
+            },
+            ExpiresIn=expires_in,
+        )
+        return url, {
+            "Content-Length": str(byte_size),
+            "Content-Type": media_type,
+            "If-None-Match": "*",
+            "x-amz-checksum-sha256": sha256_base64,
+        }
+
+    async def read_incoming(self, key: str, limit_bytes: int) -> bytes | None:
+        """The bytes of an upload, or None if it is not there; of one over `limit_bytes`, the first limit + 1."""
+        async with asyncio.timeout(self._time_limit):
+            try:
+                answer = await self._client.get_object(Bucket=self._incoming, Key=key)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                    return None
+                raise
+            data = bytearray()
+            async with answer["Body"] as body:
+                while len(data) <= limit_bytes and (part := await body.read(limit_bytes + 1 - len(data))):
+                    data += part
+            return bytes(data)
+
+    async def put_media(self, key: str, data: bytes, media_type: str) -> None:
+        """Stores a rendition for good; safe to repeat, since a key from `media_key` always has the same bytes."""
+        async with asyncio.timeout(self._time_limit):
+            await self._client.put_object(
+                Bucket=self._media,
+                Key=key,
+                Body=data,
+                ContentType=media_type,
+                CacheControl=IMMUTABLE,
+                ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+            )
+
+    async def delete_incoming(self, keys: Iterable[str]) -> None:
+        """Deletes uploads; those already gone are no error. Raises BlobsNotDeleted; safe to repeat."""
+        await self._delete(self._incoming, keys)
+
+    async def delete_media(self, keys: Iterable[str]) -> None:
+        """Deletes renditions; those already gone are no error. Raises BlobsNotDeleted; safe to repeat."""
+        await self._delete(self._media, keys)
+
+    def list_incoming(self, prefix: str = "") -> AsyncIterator[StoredBlob]:
+        """Every upload whose key starts with `prefix`, in the order of keys."""
+        return self._list(self._incoming, prefix)
+
+    def list_media(self, prefix: str = "") -> AsyncIterator[StoredBlob]:
+        """Every rendition whose key starts with `prefix`, in the order of keys."""
+        return self._list(self._media, prefix)
+
+    def media_url(self, key: str) -> str:
+        """Where anybody can fetch a rendition."""
+        return f"{self._settings.media_url}/{key}"
+
+    async def ensure_buckets(self) -> None:
+        """Makes both buckets, if they are not there, and sets their rules; safe to repeat and to run side by side.
+
+        Uploads nobody used go after a day. A server of one's own lets everybody read the media bucket; on Amazon S3
+        opening a bucket to the world is left to its owner, who will rather put CloudFront before it.
+        """
+        async with asyncio.timeout(self._time_limit):
+            region = None if self._settings.s3_endpoint_url else self._settings.s3_region
+            await ensure_bucket(self._client, self._incoming, region)
+            await ensure_bucket(self._client, self._media, region)
+            await sweep_daily(self._client, self._incoming)
+            if self._settings.allowed_origins:
+                await open_to_browsers(self._client, self._incoming, self._settings.allowed_origins)
+            if self._settings.s3_endpoint_url:
+                await open_to_readers(self._client, self._media)
+
+    async def ping(self) -> None:
+        """Raises, within two seconds, if S3 does not answer or the media bucket is not there."""
+        async with asyncio.timeout(_PING_TIMEOUT):
+            await self._client.head_bucket(Bucket=self._media)
+
+    async def _delete(self, bucket: str, keys: Iterable[str]) -> None:
+        objects: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in dict.fromkeys(keys)]
+        for start in range(0, len(objects), _DELETE_BATCH):
+            async with asyncio.timeout(self._time_limit):
+                answer = await self._client.delete_objects(
+                    Bucket=bucket, Delete={"Objects": objects[start : start + _DELETE_BATCH], "Quiet": True}
+                )
+            if failed := [error for error in answer.get("Errors", []) if error.get("Code") not in _ABSENT]:
+                raise BlobsNotDeleted(f"{len(failed)} objects in {bucket}, the first: {failed[0]}")
+
+    async def _list(self, bucket: str, prefix: str) -> AsyncIterator[StoredBlob]:
+        after = ""
+        while True:
+            async with asyncio.timeout(self._time_limit):
+                page = await self._client.list_objects_v2(
+                    Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=_LIST_PAGE
+                )
+            for found in page.get("Contents", []):
+                after = found["Key"]
+                yield StoredBlob(after, found["Size"], found["LastModified"])
+            if not page.get("IsTruncated"):
+                return

@@ -1,0 +1,234 @@
+"""The blob store against a real S3 server: what it keeps, what it lets in, and what the world may read."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from config import Settings
+from datasources.blobs import IMMUTABLE, Blobs, is_outage, media_key, open_blobs
+from domain.limits import RenditionFormat
+
+DATA = b"not really a picture, but bytes all the same" * 100
+
+
+@pytest.fixture(scope="module")
+async def blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
+    async with open_blobs(shared_settings) as opened:
+        await opened.ensure_buckets()
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def web() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=10) as client:
+        yield client
+
+
+def _sum(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+async def _presigned(blobs: Blobs, *, expires_in: int = 60) -> tuple[str, str, dict[str, str]]:
+    key = f"incoming/{uuid4().hex}"
+    url, headers = await blobs.presign_put(
+        key, byte_size=len(DATA), media_type="image/jpeg", sha256_base64=_sum(DATA), expires_in=expires_in
+    )
+    return key, url, headers
+
+
+async def test_upload_with_the_given_headers_is_read_back(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs)
+    answer = await web.put(url, content=DATA, headers=headers)
+    assert answer.status_code == 200
+    assert await blobs.read_incoming(key, len(DATA)) == DATA
+
+
+async def test_second_put_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    _, url, headers = await _presigned(blobs)
+    await web.put(url, content=DATA, headers=headers)
+    again = await web.put(url, content=DATA, headers=headers)
+    assert again.status_code == 412
+
+
+@pytest.mark.parametrize("header", ["Content-Type", "If-None-Match", "x-amz-checksum-sha256"])
+async def test_put_without_a_signed_header_is_refused(blobs: Blobs, web: httpx.AsyncClient, header: str) -> None:
+    key, url, headers = await _presigned(blobs)
+    del headers[header]
+    answer = await web.put(url, content=DATA, headers=headers)
+    assert answer.status_code == 403
+    assert await blobs.read_incoming(key, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Content-Type", "text/html"), ("If-None-Match", '"etag"'), ("x-amz-checksum-sha256", _sum(b"other"))],
+)
+async def test_put_with_another_header_value_is_refused(
+    blobs: Blobs, web: httpx.AsyncClient, name: str, value: str
+) -> None:
+    key, url, headers = await _presigned(blobs)
+    answer = await web.put(url, content=DATA, headers={**headers, name: value})
+    assert answer.status_code == 403
+    assert await blobs.read_incoming(key, 1) is None
+
+
+async def test_other_bytes_of_the_same_length_are_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs)
+    answer = await web.put(url, content=DATA[::-1], headers=headers)
+    assert answer.status_code == 400
+    assert await blobs.read_incoming(key, 1) is None
+
+
+async def test_longer_body_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs)
+    longer = DATA + b"!"
+    answer = await web.put(url, content=longer, headers={**headers, "Content-Length": str(len(longer))})
+    assert answer.status_code == 403
+    assert await blobs.read_incoming(key, 1) is None
+
+
+async def test_another_key_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs)
+    other = key[:-1] + ("0" if key[-1] != "0" else "1")
+    answer = await web.put(url.replace(key, other), content=DATA, headers=headers)
+    assert answer.status_code == 403
+    assert await blobs.read_incoming(other, 1) is None
+
+
+async def test_expired_address_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs, expires_in=1)
+    await asyncio.sleep(2.1)  # the signature's clock has whole seconds
+    answer = await web.put(url, content=DATA, headers=headers)
+    assert answer.status_code == 403
+    assert await blobs.read_incoming(key, 1) is None
+
+
+async def test_uploads_are_not_public(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    _, url, headers = await _presigned(blobs)
+    await web.put(url, content=DATA, headers=headers)
+    assert (await web.get(url.partition("?")[0])).status_code == 403
+
+
+async def test_reading_stops_one_byte_over_the_limit(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs)
+    await web.put(url, content=DATA, headers=headers)
+    assert await blobs.read_incoming(key, 100) == DATA[:101]
+
+
+async def test_upload_that_is_not_there_reads_as_none(blobs: Blobs) -> None:
+    assert await blobs.read_incoming(f"incoming/{uuid4().hex}", 100) is None
+
+
+async def test_rendition_is_public_and_immutable(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key = media_key(uuid4().hex, DATA, RenditionFormat.WEBP, 320)
+    for _ in range(2):
+        await blobs.put_media(key, DATA, RenditionFormat.WEBP.media_type)
+    answer = await web.get(blobs.media_url(key))
+    assert answer.status_code == 200
+    assert answer.content == DATA
+    assert answer.headers["content-type"] == "image/webp"
+    assert answer.headers["cache-control"] == IMMUTABLE
+
+
+async def test_renditions_cannot_be_listed_by_everybody(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    assert (await web.get(blobs.media_url(""))).status_code == 403
+
+
+async def test_renditions_are_listed_and_deleted_by_upload(blobs: Blobs) -> None:
+    upload, other = uuid4().hex, uuid4().hex
+    keys = [media_key(upload, DATA, RenditionFormat.JPEG, width) for width in (150, 320, 640)]
+    for key in [*keys, f"{other}/kept.jpg"]:
+        await blobs.put_media(key, DATA, "image/jpeg")
+    listed = [(blob.key, blob.size) async for blob in blobs.list_media(f"{upload}/")]
+    assert listed == [(key, len(DATA)) for key in sorted(keys)]
+    for _ in range(2):
+        await blobs.delete_media([*keys, f"{upload}/never-was.jpg"])
+    assert [blob async for blob in blobs.list_media(f"{upload}/")] == []
+    assert [blob.key async for blob in blobs.list_media(f"{other}/")] == [f"{other}/kept.jpg"]
+
+
+async def test_listing_and_deleting_go_past_the_first_page(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasources.blobs._LIST_PAGE", 3)
+    monkeypatch.setattr("datasources.blobs._DELETE_BATCH", 4)
+    prefix = f"{uuid4().hex}/"
+    keys = [f"{prefix}{number}" for number in range(10)]
+    for key in keys:
+        await blobs.put_media(key, b"x", "image/jpeg")
+    assert [blob.key async for blob in blobs.list_media(prefix)] == keys
+    await blobs.delete_media(keys)
+    assert [blob.key async for blob in blobs.list_media(prefix)] == []
+
+
+async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx.AsyncClient) -> None:
+    key, url, headers = await _presigned(blobs)
+    await web.put(url, content=DATA, headers=headers)
+    assert [blob.key async for blob in blobs.list_incoming(key)] == [key]
+    await blobs.delete_incoming([key])
+    assert await blobs.read_incoming(key, 1) is None
+
+
+async def test_ensuring_buckets_side_by_side_is_safe(blobs: Blobs) -> None:
+    await asyncio.gather(*(blobs.ensure_buckets() for _ in range(5)))
+    await blobs.ping()
+
+
+def test_same_bytes_have_the_same_key_and_others_another() -> None:
+    key = media_key("u1", b"a", RenditionFormat.JPEG, 150)
+    assert key == media_key("u1", b"a", RenditionFormat.JPEG, 150)
+    assert key.startswith("u1/")
+    assert key.endswith("-150.jpg")
+    others = {
+        media_key("u2", b"a", RenditionFormat.JPEG, 150),
+        media_key("u1", b"b", RenditionFormat.JPEG, 150),
+        media_key("u1", b"a", RenditionFormat.WEBP, 150),
+        media_key("u1", b"a", RenditionFormat.JPEG, 320),
+    }
+    assert len(others | {key}) == 5
+
+
+async def test_absent_server_is_an_outage(shared_settings: Settings) -> None:
+    nowhere = shared_settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:9", "s3_timeout": 1.0})
+    async with open_blobs(nowhere) as blobs:
+        with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
+            await blobs.read_incoming("incoming/any", 1)
+    assert is_outage(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", id="503"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this", id="body cut off"),
+        pytest.param(b"", id="closed without an answer"),
+        pytest.param(None, id="no answer"),
+    ],
+)
+async def test_failing_server_is_an_outage(shared_settings: Settings, reply: bytes | None) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if reply is None:
+            await reader.read()
+        else:
+            writer.write(reply)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    broken = shared_settings.model_copy(update={"s3_endpoint_url": endpoint, "s3_timeout": 0.3})
+    async with server, open_blobs(broken) as blobs:
+        with pytest.raises(Exception, match=r".*") as caught:
+            await blobs.read_incoming("incoming/any", 1000)
+    assert is_outage(caught.value), repr(caught.value)
+
+
+async def test_refused_credentials_are_not_an_outage(shared_settings: Settings) -> None:
+    stranger = shared_settings.model_copy(update={"s3_access_key": "stranger"})
+    async with open_blobs(stranger) as blobs:
+        with pytest.raises(Exception, match=r".*") as caught:
+            await blobs.put_media("any/key", DATA, "image/jpeg")
+    assert not is_outage(caught.value)
