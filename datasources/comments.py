@@ -72,8 +72,8 @@ class CommentStore:
         return await self._page({"post_id": post_id, "parent_id": None, "deleted": False}, request)
 
     async def replies(self, parent_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
-        """The ids of a comment's replies, newest first."""
-        return await self._page({"parent_id": parent_id, "deleted": False}, request)
+        """The ids of a comment's replies, oldest first."""
+        return await self._page({"parent_id": parent_id, "deleted": False}, request, oldest_first=True)
 
     async def delete(self, comment_id: ObjectId, now: datetime) -> None:
         """Hides a comment at once; its count, notifications, likes and replies are owed. Safe to repeat."""
@@ -135,8 +135,9 @@ class CommentStore:
         """Takes comments of a deleted post away, whatever they owe. Safe to repeat."""
         await self._comments.delete_many({"_id": {"$in": list(ids)}})
 
-    async def _page(self, query: Document, request: PageRequest) -> Page[ObjectId]:
-        rows = await find_page(self._comments, query, request.expects(ObjectId), projection={"_id": 1})
+    async def _page(self, query: Document, request: PageRequest, *, oldest_first: bool = False) -> Page[ObjectId]:
+        request = request.expects(ObjectId)
+        rows = await find_page(self._comments, query, request, oldest_first=oldest_first, projection={"_id": 1})
         return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
 
     async def _rung(self, document: Document) -> CommentRecord:

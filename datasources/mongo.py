@@ -11,7 +11,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 
 from config import Settings
-from domain.paging import Key, PageRequest
+from domain.paging import PageRequest
 
 Document = dict[str, Any]
 Client = AsyncMongoClient[Document]
@@ -72,32 +72,32 @@ async def upsert(collection: Collection, key: Mapping[str, Any], pipeline: Seque
     raise RuntimeError(f"could not upsert into {collection.name}")
 
 
-def keyset(request: PageRequest, field: str = "_id") -> tuple[Document, Sequence[tuple[str, int]]]:
-    """The filter and the sort order of a page of a list that runs from the largest `field` to the smallest."""
+async def find_page(
+    collection: Collection,
+    query: Document,
+    request: PageRequest,
+    field: str = "_id",
+    *,
+    oldest_first: bool = False,
+    **options: Any,
+) -> list[Document]:
+    """Up to `limit + 1` documents of a page in walking order, of a list that runs from the largest `field` down.
+
+    With `oldest_first` the list runs from the smallest up.
+    """
+    past, short_of = ("$gt", "$lt") if oldest_first else ("$lt", "$gt")
     bounds: Document = {}
     if request.after is not None:
-        bounds["$lt"] = request.after
+        bounds[past] = request.after
     if request.before is not None:
-        bounds["$gt"] = request.before
-    return ({field: bounds} if bounds else {}), [(field, 1 if request.backward else -1)]
-
-
-async def find_page(
-    collection: Collection, query: Document, request: PageRequest, field: str = "_id", **options: Any
-) -> list[Document]:
-    """Up to `limit + 1` documents of a page in walking order; the filter may be narrowed by the request's bounds."""
-    bounds, order = keyset(request, field)
-    found = collection.find({**query, **bounds}, sort=list(order), limit=request.limit + 1, **options)
-    return await found.to_list()
+        bounds[short_of] = request.before
+    if bounds:
+        query = {**query, field: bounds}
+    order = 1 if request.backward is not oldest_first else -1
+    return await collection.find(query, sort=[(field, order)], limit=request.limit + 1, **options).to_list()
 
 
 async def find_by_ids(collection: Collection, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:
     """Documents by id in one operation; a missing one is left out."""
     found = await collection.find({"_id": {"$in": list(ids)}}, **options).to_list()
     return {document["_id"]: document for document in found}
-
-
-def newest_first(document: Document) -> tuple[Key, Document]:
-    """A document with its key in a list ordered by id."""
-    key: ObjectId = document["_id"]
-    return key, document

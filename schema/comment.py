@@ -1,0 +1,60 @@
+"""Comments and replies."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from domain.paging import PageRequest
+from domain.records import CommentRecord
+from domain.visibility import can_delete_comment
+from schema.connection import CommentConnection, Connection, visible_page
+from schema.context import Info
+from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewers
+from schema.node import Node, presents
+from schema.post import Post, is_liked
+from schema.user import User
+
+LazyComment = Annotated["Comment", strawberry.lazy("schema.comment")]
+
+
+@strawberry.type(description="Words below a post.")
+class Comment(Node):
+    """Presents a `CommentRecord`."""
+
+    is_type_of = presents(CommentRecord)
+
+    post: Post = loaded("post_by_id", key="post_id", description="The post it belongs to.")
+    author: User = loaded("user_by_id", key="author_id", description="Who wrote it.")
+    text: str = plain("Its words; at most 2,200 characters.")
+    mentions: list[User] = loaded_list("visible_user_by_id", key="mention_ids", description="Users mentioned in it.")
+    created_at: datetime = plain("When it was written.")
+    parent: LazyComment | None = loaded(
+        "visible_comment_by_id", key="parent_id", description="The comment it replies to."
+    )
+    reply_count: int = plain("How many replies it has.")
+    like_count: int = plain("How many likes it has.")
+    viewer_has_liked: bool = viewers(
+        bool, "viewer_like_by_comment", is_liked, description="Whether the viewer likes it."
+    )
+
+    @computed(CommentConnection | None, "Replies to it, oldest first; replies have none.")
+    async def replies(
+        root: strawberry.Parent[CommentRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        async def fetch(step: PageRequest) -> Any:
+            return await info.context.sources.comments.replies(root.id, step)
+
+        request = PageRequest.of(first, after, last, before)
+        return await visible_page(request, fetch, info.context.loaders.visible_comment_by_id.load_many)
+
+    @computed(bool, "Whether the viewer may delete it.")
+    async def viewer_can_delete(root: strawberry.Parent[CommentRecord], info: Info) -> bool:
+        viewer_id = info.context.viewer_id
+        post = await info.context.loaders.post_by_id.load(root.post_id)
+        return viewer_id is not None and post is not None and can_delete_comment(root, post, viewer_id)

@@ -1,0 +1,164 @@
+"""Relay connections over keyset pages."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+import strawberry
+from bson import ObjectId
+
+from domain.paging import Key, Page, PageRequest, encode_cursor, fill_page
+from schema.fields import plain
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+@strawberry.type(description="Where a page lies in the whole list.")
+class PageInfo:
+    """Relay's PageInfo."""
+
+    has_next_page: bool = plain("Whether items follow the last edge.")
+    has_previous_page: bool = plain("Whether items come before the first edge.")
+    start_cursor: str | None = plain("Cursor of the first edge, null on an empty page.")
+    end_cursor: str | None = plain("Cursor of the last edge, null on an empty page.")
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """What every edge type presents."""
+
+    cursor: str
+    node: Any
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """What every connection type presents."""
+
+    edges: list[Edge]
+    page_info: PageInfo
+
+
+def connection(page: Page[Any]) -> Connection:
+    """Presents a page."""
+    edges = [Edge(encode_cursor(key), item) for key, item in page.items]
+    info = PageInfo(
+        has_next_page=page.has_next,
+        has_previous_page=page.has_previous,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+    return Connection(edges, info)
+
+
+EMPTY = connection(Page([]))
+
+
+async def visible_page(
+    request: PageRequest,
+    fetch: Callable[[PageRequest], Awaitable[Page[ObjectId]]],
+    load: Callable[[Sequence[ObjectId]], Awaitable[Sequence[Found | None]]],
+) -> Connection:
+    """A full page of what the viewer may see: ids from `fetch`, records from `load`, None for what is hidden."""
+
+    async def present(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, Found]]:
+        found = await load([item for _, item in items])
+        return [(key, one) for (key, _), one in zip(items, found, strict=True) if one is not None]
+
+    return connection(await fill_page(request, fetch, present))
+
+
+_CURSOR = "Opaque position of this item; give it as `after` or `before`."
+_NODE = "The item itself."
+_EDGES = "The edges of this page, in order."
+_PAGE_INFO = "Where this page lies in the whole list."
+
+if TYPE_CHECKING:
+    from schema.comment import Comment
+    from schema.notification import Notification
+    from schema.post import Post
+    from schema.user import User
+
+LazyUser = Annotated["User", strawberry.lazy("schema.user")]
+LazyPost = Annotated["Post", strawberry.lazy("schema.post")]
+LazyComment = Annotated["Comment", strawberry.lazy("schema.comment")]
+LazyNotification = Annotated["Notification", strawberry.lazy("schema.notification")]
+
+
+@strawberry.type(description="One item of a UserConnection and where it stands.")
+class UserEdge:
+    """Presents an `Edge`."""
+
+    cursor: str = plain(_CURSOR)
+    node: LazyUser = plain(_NODE)
+
+
+@strawberry.type(description="A page of users.")
+class UserConnection:
+    """Presents a `Connection`."""
+
+    edges: list[UserEdge] = plain(_EDGES)
+    page_info: PageInfo = plain(_PAGE_INFO)
+
+
+@strawberry.type(description="One item of a PostConnection and where it stands.")
+class PostEdge:
+    """Presents an `Edge`."""
+
+    cursor: str = plain(_CURSOR)
+    node: LazyPost = plain(_NODE)
+
+
+@strawberry.type(description="A page of posts.")
+class PostConnection:
+    """Presents a `Connection`."""
+
+    edges: list[PostEdge] = plain(_EDGES)
+    page_info: PageInfo = plain(_PAGE_INFO)
+
+
+@strawberry.type(description="One item of a CommentConnection and where it stands.")
+class CommentEdge:
+    """Presents an `Edge`."""
+
+    cursor: str = plain(_CURSOR)
+    node: LazyComment = plain(_NODE)
+
+
+@strawberry.type(description="A page of comments.")
+class CommentConnection:
+    """Presents a `Connection`."""
+
+    edges: list[CommentEdge] = plain(_EDGES)
+    page_info: PageInfo = plain(_PAGE_INFO)
+
+
+@strawberry.type(description="One item of a FeedConnection and where it stands.")
+class FeedEdge:
+    """Presents an `Edge`."""
+
+    cursor: str = plain(_CURSOR)
+    node: LazyPost = plain(_NODE)
+
+
+@strawberry.type(description="A page of the home feed.")
+class FeedConnection:
+    """Presents a `Connection`."""
+
+    edges: list[FeedEdge] = plain(_EDGES)
+    page_info: PageInfo = plain(_PAGE_INFO)
+
+
+@strawberry.type(description="One item of a NotificationConnection and where it stands.")
+class NotificationEdge:
+    """Presents an `Edge`."""
+
+    cursor: str = plain(_CURSOR)
+    node: LazyNotification = plain(_NODE)
+
+
+@strawberry.type(description="A page of notifications.")
+class NotificationConnection:
+    """Presents a `Connection`."""
+
+    edges: list[NotificationEdge] = plain(_EDGES)
+    page_info: PageInfo = plain(_PAGE_INFO)

@@ -1,0 +1,43 @@
+"""What every resolver of one operation shares."""
+
+from bson import ObjectId
+from strawberry.types import Info as StrawberryInfo
+
+from datasources.loaders import Loaders
+from datasources.sources import Sources
+from domain.errors import Unauthenticated
+from domain.records import SessionRecord
+
+
+class Context:
+    """Who asks, the stores, and the operation's own dataloaders."""
+
+    __slots__ = ("loaders", "request_id", "session", "sources")
+
+    def __init__(self, sources: Sources, session: SessionRecord | None, request_id: str) -> None:
+        self.sources = sources
+        self.session = session
+        self.request_id = request_id
+        self.loaders = Loaders(sources, self.viewer_id)
+
+    @property
+    def viewer_id(self) -> ObjectId | None:
+        """The signed-in user, or None."""
+        return None if self.session is None else self.session.user_id
+
+    def require_viewer(self) -> ObjectId:
+        """The signed-in user. Raises Unauthenticated."""
+        return self.require_session().user_id
+
+    def require_session(self) -> SessionRecord:
+        """The session of this request. Raises Unauthenticated."""
+        if self.session is None:
+            raise Unauthenticated
+        return self.session
+
+    def forget_loaded(self) -> None:
+        """Makes new loaders, so that what a mutation answers is read after its write."""
+        self.loaders = Loaders(self.sources, self.viewer_id)
+
+
+Info = StrawberryInfo[Context, None]

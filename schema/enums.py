@@ -1,0 +1,105 @@
+"""The domain's enums as GraphQL enums, with their descriptions."""
+
+from enum import Enum
+
+import strawberry
+
+from domain.errors import UserErrorCode
+from domain.limits import RenditionFormat, SourceFormat
+from domain.records import FollowState, NotificationKind, PostStatus, UploadStatus
+
+__all__ = [
+    "FollowState",
+    "NotificationKind",
+    "PostStatus",
+    "RenditionFormat",
+    "SourceFormat",
+    "UploadStatus",
+    "UserErrorCode",
+]
+
+
+def _describe(wrapped: type[Enum], description: str, **values: str) -> None:
+    """Makes an enum known to Strawberry, which marks the class itself. Raises KeyError for a value left out."""
+    strawberry.enum(wrapped, description=description)
+    for value in wrapped.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        value.description = values[value.name]
+
+
+_describe(
+    PostStatus,
+    "Where a post is in its life.",
+    PROCESSING="Its images are being made; only its author sees it.",
+    READY="Visible to those who may see it.",
+    FAILED="An image was refused; only its author sees it.",
+)
+_describe(
+    UploadStatus,
+    "Where an upload is in its life.",
+    AWAITING_BYTES="The file has not arrived yet.",
+    PROCESSING="The file arrived and is being checked and rendered.",
+    READY="The image can be shown.",
+    REJECTED="The file was refused; see failure.",
+    EXPIRED="The file did not arrive in time.",
+)
+_describe(
+    SourceFormat,
+    "Image formats that can be uploaded.",
+    JPEG="image/jpeg",
+    PNG="image/png",
+    GIF="image/gif, still or animated",
+)
+_describe(
+    RenditionFormat,
+    "Image formats that are served.",
+    JPEG="image/jpeg",
+    PNG="image/png, where transparency needs it",
+    GIF="image/gif, animated",
+    WEBP="image/webp",
+)
+_describe(
+    FollowState,
+    "How one user follows another.",
+    NONE="Not at all.",
+    REQUESTED="Asked a private account, not answered yet.",
+    FOLLOWING="Follows.",
+)
+_describe(
+    NotificationKind,
+    "What a notification tells.",
+    POST_LIKED="Someone liked your post.",
+    COMMENT_LIKED="Someone liked your comment.",
+    COMMENTED="Someone commented on your post.",
+    REPLIED="Someone replied to your comment.",
+    MENTIONED="Someone mentioned you.",
+    TAGGED="Someone tagged you in a photo.",
+    FOLLOWED="Someone follows you.",
+    FOLLOW_REQUESTED="Someone asks to follow you.",
+    FOLLOW_ACCEPTED="Your request was accepted.",
+    POST_READY="Your post is ready.",
+    POST_FAILED="Your post could not be made.",
+)
+_describe(
+    UserErrorCode,
+    "Why a mutation could not do what was asked. Clients should treat an unknown code as INVALID_INPUT.",
+    INVALID_INPUT="A field has a value that is not allowed.",
+    NOT_FOUND="There is no such object, or the viewer may not see it.",
+    NOT_ALLOWED="The viewer may see the object but not do this.",
+    USERNAME_TAKEN="Another account has this user name.",
+    EMAIL_TAKEN="Another account has this address.",
+    WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
+    INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
+    QUOTA_EXCEEDED="Today's or this month's images are used up.",
+    IMAGE_TOO_LARGE="The file is larger than 10 MiB.",
+    UNSUPPORTED_FORMAT="The file is not a JPEG, PNG or GIF.",
+    IMAGE_CORRUPT="The file is damaged or cut off.",
+    TOO_MANY_PIXELS="The image has too many pixels.",
+    TOO_MANY_FRAMES="The animation has too many frames.",
+    CHECKSUM_MISMATCH="The bytes are not those announced.",
+    UPLOAD_EXPIRED="The upload was not finished in time.",
+    UPLOAD_USED="The upload already belongs to a post.",
+    TOO_MANY_FOLLOWS="The viewer follows as many users as allowed.",
+    COMMENTS_OFF="Comments are off for this post.",
+    IDEMPOTENCY_KEY_REUSED="The key was used with other input.",
+    BUSY="The service is overloaded; see retryAfterMs.",
+)

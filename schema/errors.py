@@ -1,0 +1,32 @@
+"""Refusals as data: the userErrors of a mutation's payload."""
+
+from typing import Any
+
+import strawberry
+
+from domain.errors import Refusal
+from domain.records import FailureRecord
+from schema.context import Info
+from schema.enums import UserErrorCode
+from schema.fields import plain
+
+
+@strawberry.type(description="Why a mutation could not do what was asked, for a person and for a program.")
+class UserError:
+    """Presents a `Refusal`."""
+
+    code: UserErrorCode = plain("The reason, for programs.")
+    message: str = plain("The reason, for people, in English.")
+    field: list[str] | None = plain("Path of the input field at fault, if one is.")
+    retryable: bool = plain("Whether the same request may succeed later.")
+    retry_after_ms: int | None = plain("How long to wait before trying again, in milliseconds.")
+
+
+def failure_field(description: str) -> Any:
+    """The recorded reason why an upload or a post failed."""
+
+    def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
+        failure: FailureRecord | None = root.failure
+        return None if failure is None else Refusal(failure.code, failure.message)
+
+    return strawberry.field(resolve, graphql_type=UserError | None, description=description)

@@ -1,0 +1,89 @@
+"""Images and their renditions."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from bson import ObjectId
+
+from domain.limits import RenditionFormat as Format
+from domain.records import ImageRecord, RenditionRecord
+from schema.context import Info
+from schema.enums import RenditionFormat
+from schema.fields import computed, loaded, plain
+from schema.node import Node, presents
+from schema.scalars import Url
+
+if TYPE_CHECKING:
+    from schema.user import User
+
+LazyUser = Annotated["User", strawberry.lazy("schema.user")]
+
+BEST_FIRST = (Format.WEBP, Format.PNG, Format.GIF, Format.JPEG)
+
+
+@strawberry.type(description="One size and format of an image, immutable.")
+class Rendition:
+    """Presents a `RenditionRecord`."""
+
+    format: RenditionFormat = plain("Its format.")
+    width: int = plain("Width in pixels.")
+    height: int = plain("Height in pixels.")
+    byte_size: int = plain("Size in bytes.")
+
+    @computed(Url, "Where to fetch it.")
+    def url(root: strawberry.Parent[RenditionRecord], info: Info) -> str:
+        return info.context.sources.blobs.media_url(root.key)
+
+
+@strawberry.type(description="A person tagged in an image.")
+class TaggedUser:
+    """Presents a `TagRecord`."""
+
+    user: LazyUser = loaded("visible_user_by_id", key="user_id", description="Who.")
+    x: float = plain("Horizontal position, 0 to 1 from the left.")
+    y: float = plain("Vertical position, 0 to 1 from the top.")
+
+
+@strawberry.type(description="An image as it can be shown.")
+class Image(Node):
+    """Presents an `ImageRecord`."""
+
+    is_type_of = presents(ImageRecord)
+
+    alt_text: str | None = plain("Description for people who cannot see it; at most 1,000 characters.")
+    width: int = plain("Width in pixels, upright.")
+    height: int = plain("Height in pixels, upright.")
+    blur_hash: str = plain("Compact placeholder (BlurHash).")
+    dominant_color: str = plain("Dominant colour as #rrggbb.")
+    is_animated: bool = plain("Whether it moves.")
+    renditions: list[Rendition] = plain("Every rendition there is.")
+
+    @computed(
+        Rendition | None,
+        "The smallest rendition at least this wide, or the widest there is; the 150 pixels wide one is cut square.",
+    )
+    def rendition(
+        root: strawberry.Parent[ImageRecord],
+        width: Annotated[int, strawberry.argument(description="Least width in pixels.")],
+        format: Annotated[
+            RenditionFormat | None,
+            strawberry.argument(description="Wanted format; the best one there is when left out."),
+        ] = None,
+    ) -> RenditionRecord | None:
+        wanted = _wanted_format(root, format)
+        fitting = sorted((one for one in root.renditions if one.format is wanted), key=lambda one: one.width)
+        return next((one for one in fitting if one.width >= width), fitting[-1] if fitting else None)
+
+    @computed(list[TaggedUser], "People tagged in it.")
+    async def tagged_users(root: strawberry.Parent[ImageRecord], info: Info) -> list[Any]:
+        people = await info.context.loaders.visible_user_by_id.load_many([tag.user_id for tag in root.tagged_users])
+        visible: set[ObjectId] = {person.id for person in people if person is not None}
+        return [tag for tag in root.tagged_users if tag.user_id in visible]
+
+
+def _wanted_format(image: ImageRecord, wanted: Format | None) -> Format | None:
+    """The format asked for, or the best there is; of a moving image the still poster is not the best."""
+    if wanted is not None:
+        return wanted
+    there = {rendition.format for rendition in image.renditions}
+    return next((one for one in BEST_FIRST if one in there), None)

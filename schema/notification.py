@@ -1,0 +1,116 @@
+"""Notifications, and the events that bring them."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import strawberry
+
+from domain.records import NotificationKind as Kind
+from domain.records import NotificationRecord
+from schema.comment import Comment
+from schema.context import Info
+from schema.enums import FollowState, NotificationKind
+from schema.fields import computed, loaded, loaded_list, plain
+from schema.node import Node, presents
+from schema.post import Post
+from schema.user import User
+
+_FOLLOWS = {Kind.FOLLOWED, Kind.FOLLOW_REQUESTED, Kind.FOLLOW_ACCEPTED}
+_COMMENTS = {Kind.COMMENT_LIKED, Kind.REPLIED}
+
+
+def type_name_of(notification: NotificationRecord) -> str:
+    """The GraphQL type that presents a notification."""
+    if notification.kind in _FOLLOWS:
+        return "FollowNotification"
+    mentioned_in_comment = notification.kind is Kind.MENTIONED and notification.comment_id is not None
+    return "CommentNotification" if notification.kind in _COMMENTS or mentioned_in_comment else "PostNotification"
+
+
+def _named(name: str) -> Any:
+    return presents(NotificationRecord, lambda notification: type_name_of(notification) == name)
+
+
+@strawberry.interface(
+    description="Something that happened that the viewer cares about; acts of one kind on one thing are grouped."
+)
+class Notification(Node):
+    """Presents a `NotificationRecord`, whatever it is about."""
+
+    kind: NotificationKind = plain("What it tells.")
+    seq: int = plain("Dense number per recipient; grows whenever the notification changes.")
+    actors: list[User] = loaded_list("visible_user_by_id", key="actor_ids", description="Who did it: the latest few.")
+    actor_count: int = plain("How many did it.")
+    created_at: datetime = plain("When it first came.")
+    updated_at: datetime = plain("When it last changed.")
+    is_seen: bool = plain("Whether it was shown in the list.")
+    is_read: bool = plain("Whether it was opened.")
+
+
+@strawberry.type(description="Likes and comments on a post, mentions and tags in it, its being ready or failed.")
+class PostNotification(Notification):
+    """About a post."""
+
+    is_type_of = _named("PostNotification")
+
+    post: Post | None = loaded("visible_post_by_id", key="post_id", description="The post.")
+    comment: Comment | None = loaded(
+        "visible_comment_by_id", key="comment_id", description="The latest comment, if it is about comments."
+    )
+
+
+@strawberry.type(description="Likes of a comment, replies to it, mentions in it.")
+class CommentNotification(Notification):
+    """About a comment."""
+
+    is_type_of = _named("CommentNotification")
+
+    comment: Comment | None = loaded("visible_comment_by_id", key="comment_id", description="The comment.")
+
+
+@strawberry.type(description="Follows, requests to follow, and requests accepted.")
+class FollowNotification(Notification):
+    """About following."""
+
+    is_type_of = _named("FollowNotification")
+
+    @computed(FollowState, "How the viewer follows the latest actor.")
+    async def viewer_follow_state(root: strawberry.Parent[NotificationRecord], info: Info) -> FollowState:
+        if not root.actor_ids:
+            return FollowState.NONE
+        return (await info.context.loaders.relation_by_user.load(root.actor_ids[0])).follow_state
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """What can be replayed when not everything can."""
+
+    oldest_seq: int
+    newest_seq: int
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One message of the subscription."""
+
+    seq: int
+    notification: NotificationRecord | None = None
+    gap: Gap | None = None
+
+
+@strawberry.type(description="What can be replayed.")
+class NotificationGap:
+    """Presents a `Gap`."""
+
+    oldest_seq: int = plain("The oldest number kept.")
+    newest_seq: int = plain("The newest number there is.")
+
+
+@strawberry.type(description="A new or changed notification, or the news that some cannot be replayed.")
+class NotificationEvent:
+    """Presents an `Event`."""
+
+    seq: int = plain("Its number; resume with the last one received.")
+    notification: Notification | None = plain("The notification; null when it was taken back, or in a gap.")
+    gap: NotificationGap | None = plain(
+        "Set when `after` is older than what is kept, or ahead of the log: start again from here."
+    )

@@ -1,0 +1,97 @@
+"""Posts."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from domain.paging import PageRequest
+from domain.records import LikeRecord, PostRecord
+from schema.connection import CommentConnection, Connection, UserConnection, visible_page
+from schema.context import Info
+from schema.enums import PostStatus
+from schema.errors import UserError, failure_field
+from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewers
+from schema.image import Image
+from schema.node import Node, presents
+from schema.user import User
+
+if TYPE_CHECKING:
+    from schema.comment import Comment
+
+LazyComment = Annotated["Comment", strawberry.lazy("schema.comment")]
+
+
+def is_liked(like: LikeRecord | None) -> bool:
+    """Whether a like, if there is a document of one, stands."""
+    return like is not None and like.liked
+
+
+@strawberry.type(description="A place, as the author gave it.")
+class Location:
+    """Presents a `LocationRecord`."""
+
+    name: str = plain("Its name.")
+    latitude: float | None = plain("Degrees north.")
+    longitude: float | None = plain("Degrees east.")
+
+
+@strawberry.type(description="One or more photographs with a caption.")
+class Post(Node):
+    """Presents a `PostRecord`."""
+
+    is_type_of = presents(PostRecord)
+
+    author: User = loaded("user_by_id", key="author_id", description="Who posted it.")
+    caption: str = plain("Its words; at most 2,200 characters.")
+    images: list[Image] = plain("Its images, in order; 1 to 10, none before the post is ready.")
+    location: Location | None = plain("Where it was taken.")
+    hashtags: list[str] = plain("Hashtags in the caption, without the #, lower case.")
+    mentions: list[User] = loaded_list(
+        "visible_user_by_id", key="mention_ids", description="Users mentioned in the caption."
+    )
+    status: PostStatus = plain("Where it is in its life.")
+    failure: UserError | None = failure_field("Why it failed, if it did.")
+    created_at: datetime = plain("When it was posted.")
+    edited_at: datetime | None = plain("When its words were last changed.")
+    like_count: int = plain("How many likes it has.")
+    comment_count: int = plain("How many comments and replies it has.")
+    viewer_has_liked: bool = viewers(bool, "viewer_like_by_post", is_liked, description="Whether the viewer likes it.")
+
+    @computed(bool, "Whether the viewer may comment.")
+    def viewer_can_comment(root: strawberry.Parent[PostRecord], info: Info) -> bool:
+        return root.comments_enabled and info.context.viewer_id is not None
+
+    @computed(UserConnection | None, "Who likes it, latest first.")
+    async def likes(
+        root: strawberry.Parent[PostRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        async def fetch(step: PageRequest) -> Any:
+            return await info.context.sources.post_likes.likers(root.id, step)
+
+        request = PageRequest.of(first, after, last, before)
+        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+
+    @computed(CommentConnection | None, "Its comments, newest first; replies hang below them.")
+    async def comments(
+        root: strawberry.Parent[PostRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        async def fetch(step: PageRequest) -> Any:
+            return await info.context.sources.comments.of_post(root.id, step)
+
+        request = PageRequest.of(first, after, last, before)
+        return await visible_page(request, fetch, info.context.loaders.visible_comment_by_id.load_many)
+
+    preview_comments: list[LazyComment] = loaded_list(
+        "visible_comment_by_id", key="preview_comment_ids", description="A few comments to show below the post."
+    )

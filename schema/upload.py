@@ -1,0 +1,85 @@
+"""Uploads, what may be uploaded, and how much of it."""
+
+from datetime import datetime
+
+import msgspec
+import strawberry
+
+from domain import limits
+from domain.records import UploadRecord
+from schema.enums import SourceFormat, UploadStatus
+from schema.errors import UserError, failure_field
+from schema.fields import plain
+from schema.image import Image
+from schema.node import Node, presents
+from schema.scalars import Url
+
+
+@strawberry.type(description="The image quota of an account; images count, not posts.")
+class UploadQuota:
+    """Presents a `QuotaUse`."""
+
+    used_today: int = plain("Images reserved or used today (UTC).")
+    remaining_today: int = plain("Images left today.")
+    used_this_month: int = plain("Images reserved or used this month (UTC).")
+    remaining_this_month: int = plain("Images left this month.")
+    resets_at: datetime = plain("When today's count starts again.")
+
+
+@strawberry.type(description="What may be uploaded.")
+class UploadLimits:
+    """Presents `domain.limits`."""
+
+    max_bytes: int = plain("Largest file in bytes.")
+    max_pixels: int = plain("Largest width times height.")
+    max_frames: int = plain("Most frames of an animation.")
+    formats: list[SourceFormat] = plain("Formats taken.")
+    max_images_per_post: int = plain("Most images in one post.")
+
+
+UPLOAD_LIMITS = UploadLimits(
+    max_bytes=limits.MAX_IMAGE_BYTES,
+    max_pixels=limits.MAX_IMAGE_PIXELS,
+    max_frames=limits.MAX_IMAGE_FRAMES,
+    formats=list(SourceFormat),
+    max_images_per_post=limits.IMAGES_PER_POST,
+)
+
+
+@strawberry.type(description="A file on its way to becoming an image.")
+class MediaUpload(Node):
+    """Presents an `UploadRecord`."""
+
+    is_type_of = presents(UploadRecord)
+
+    status: UploadStatus = plain("Where it is in its life.")
+    image: Image | None = plain("The image, once it is ready.")
+    failure: UserError | None = failure_field("Why it was refused, if it was.")
+    expires_at: datetime = plain("When it expires if nothing more happens.")
+
+
+@strawberry.type(description="A header to send.")
+class HttpHeader:
+    """One header of an `UploadRequest`."""
+
+    name: str = plain("Its name.")
+    value: str = plain("Its value.")
+
+
+@strawberry.type(description="How to send the file: one HTTP request, straight to storage.")
+class UploadRequest:
+    """Presents a presigned request."""
+
+    method: str = plain("HTTP method.")
+    url: Url = plain("Where to.")
+    headers: list[HttpHeader] = plain("Headers that must be sent as they are.")
+    expires_at: datetime = plain("Until when it is good.")
+
+
+class Presigned(msgspec.Struct, frozen=True, kw_only=True):
+    """What `UploadRequest` presents."""
+
+    method: str
+    url: str
+    headers: list[HttpHeader]
+    expires_at: datetime

@@ -1,0 +1,109 @@
+"""The signed-in person's own things."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import strawberry
+
+from domain.paging import PageRequest
+from domain.quota import QuotaUse
+from domain.records import SessionRecord
+from schema.connection import Connection, UserConnection, visible_page
+from schema.context import Info
+from schema.fields import After, Before, First, Last, computed, loaded, plain
+from schema.node import Node, presents
+from schema.upload import UploadQuota
+from schema.user import User
+
+
+@strawberry.type(description="A login on one device.")
+class Session(Node):
+    """Presents a `SessionRecord`."""
+
+    is_type_of = presents(SessionRecord)
+
+    client_name: str | None = plain("What the client called itself.")
+    created_at: datetime = plain("When it was opened.")
+    last_used_at: datetime = plain("When it was last used.")
+
+    @computed(bool, "Whether this request belongs to it.")
+    def is_current(root: strawberry.Parent[SessionRecord], info: Info) -> bool:
+        session = info.context.session
+        return session is not None and session.id == root.id
+
+
+@strawberry.type(description="Tokens of a session.")
+class AuthTokens:
+    """Presents `Tokens`."""
+
+    access_token: str = plain("Send as `Authorization: Bearer`, or in the socket's connection_init payload.")
+    access_token_expires_at: datetime = plain("When the access token ends.")
+    refresh_token: str = plain("Exchange once, by refreshSession.")
+
+
+@strawberry.type(description="The signed-in person's own things.")
+class Viewer:
+    """Presents the viewer's `SessionRecord`."""
+
+    user: User = loaded("user_by_id", key="user_id", description="Their account as others see it.")
+
+    @computed(str, "Their address.")
+    async def email(root: strawberry.Parent[SessionRecord], info: Info) -> str:
+        return await info.context.sources.users.email_of(root.user_id)
+
+    @computed(UploadQuota, "How many images they may still upload.")
+    async def upload_quota(root: strawberry.Parent[SessionRecord], info: Info) -> QuotaUse:
+        return await info.context.sources.uploads.quota(root.user_id, datetime.now(UTC))
+
+    @computed(int, "Notifications not seen yet; it stops counting at 1,000.")
+    async def unread_notification_count(root: strawberry.Parent[SessionRecord], info: Info) -> int:
+        return await info.context.sources.notifications.unseen_count(root.user_id)
+
+    @computed(list[Session], "Where they are logged in.")
+    async def sessions(root: strawberry.Parent[SessionRecord], info: Info) -> list[SessionRecord]:
+        return await info.context.sources.sessions.of_user(root.user_id)
+
+    @computed(UserConnection | None, "Who asks to follow them, latest first.")
+    async def follow_requests(
+        root: strawberry.Parent[SessionRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        async def fetch(step: PageRequest) -> Any:
+            return await info.context.sources.graph.requests(root.user_id, step)
+
+        request = PageRequest.of(first, after, last, before)
+        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+
+    @computed(UserConnection | None, "Whom they have blocked, latest first.")
+    async def blocked_users(
+        root: strawberry.Parent[SessionRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        async def fetch(step: PageRequest) -> Any:
+            return await info.context.sources.graph.blocked(root.user_id, step)
+
+        request = PageRequest.of(first, after, last, before)
+        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+
+    @computed(UserConnection | None, "Whom they have muted, latest first.")
+    async def muted_users(
+        root: strawberry.Parent[SessionRecord],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        async def fetch(step: PageRequest) -> Any:
+            return await info.context.sources.graph.muted(root.user_id, step)
+
+        request = PageRequest.of(first, after, last, before)
+        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
