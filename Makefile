@@ -1,0 +1,44 @@
+# Photogram's commands; `make` alone lists them. The first one that needs it makes .venv from the lock.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MADE := .venv/.made
+RUN := .venv/bin
+ARGS ?=
+
+.PHONY: help run test test-faults lint schema lock clean
+
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(MADE) ## Start everything on this machine and print where it is; Ctrl-C stops it. ARGS="--port 9000" passes options.
+	@exec $(RUN)/photogram run --stop-with-parent $(ARGS)
+
+test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" passes options to pytest.
+	@exec $(RUN)/python -m pytest $(ARGS)
+
+test-faults: $(MADE) ## Run only the tests that kill and break things.
+	@exec $(RUN)/python -m pytest tests/faults $(ARGS)
+
+lint: $(MADE) ## Check style, formatting, types, layers, and that schema.graphql is up to date.
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	@$(RUN)/photogram schema | diff -u schema.graphql - || { echo "schema.graphql is not up to date: make schema" >&2; exit 1; }
+
+schema: $(MADE) ## Rewrite schema.graphql from the code.
+	@$(RUN)/photogram schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+
+COMPILE := $(RUN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11
+lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P httpx" moves one alone.
+	$(COMPILE) $(or $(ARGS),--upgrade) pyproject.toml -o requirements.lock
+	$(COMPILE) $(or $(ARGS),--upgrade) --extra embedded --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove .venv, caches and builds; the data in .photogram stays.
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE): requirements-dev.lock pyproject.toml deploy/local/make_venv.sh
+	@deploy/local/make_venv.sh
+	@touch $@
