@@ -119,6 +119,14 @@ def worker(
 
 
 @app.command()
+def prepare(context: typer.Context) -> None:
+    """Make the indexes and buckets that are missing. Safe to repeat; production needs it before its first start."""
+    from datasources.sources import prepare as prepare_sources  # noqa: PLC0415
+
+    asyncio.run(prepare_sources(context.obj.settings()))
+
+
+@app.command()
 def seed(context: typer.Context) -> None:
     """Put the demo's users, pictures, follows, likes and comments into the servers that the settings name.
 

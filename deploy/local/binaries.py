@@ -5,9 +5,12 @@ import platform
 import shutil
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.errors import StartError
+
+Finder = Callable[[], Path]
 
 
 def mongod() -> Path:

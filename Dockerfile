@@ -1,0 +1,33 @@
+# One image for every process: the API by default, `photogram worker`, `photogram verify` ... by command.
+# Settings come as PHOTOGRAM_... variables; MongoDB, Redis and S3 are elsewhere (compose.yaml starts some).
+
+FROM python:3.13-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/photogram
+ENV PATH=/opt/photogram/bin:$PATH
+WORKDIR /src
+COPY requirements.lock .
+RUN pip install --require-hashes -r requirements.lock
+# setuptools, pinned in the development lock, builds the project in an environment that the image does not keep.
+COPY requirements-dev.lock .
+RUN python -m venv /opt/builder \
+    && awk '/^[^ #]/ { on = /^setuptools==/ } on' requirements-dev.lock > builder.lock \
+    && /opt/builder/bin/pip install --require-hashes -r builder.lock
+COPY . .
+RUN /opt/builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+    && pip install --no-deps --no-index /wheels/*.whl
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin photogram
+COPY --from=build /opt/photogram /opt/photogram
+ENV PATH=/opt/photogram/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PHOTOGRAM_ENVIRONMENT=production
+USER 10001
+WORKDIR /tmp
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
+CMD ["photogram", "serve", "--host", "0.0.0.0", "--port", "8000"]
