@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -21,6 +20,7 @@ from datasources.likes import LikeStore
 from datasources.live import Live
 from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
 from datasources.notifications import NotificationStore
+from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.sessions import SessionStore
@@ -55,6 +55,7 @@ class Sources:
     feeds: FeedStore
     notifications: NotificationStore
     dead_letters: DeadLetterStore
+    own_acts: OwnActs
 
     async def ping_mongo(self) -> None:
         """Raises unless MongoDB answers and takes writes."""
@@ -119,9 +120,7 @@ async def refuse_missing_indexes(sources: Sources) -> None:
 
 def is_outage(error: BaseException) -> bool:
     """Whether a dependency, and not the work itself, is at fault, so that trying again later may help."""
-    if isinstance(error, BotoCoreError | ClientError):
-        return is_s3_outage(error)
-    return is_mongo_outage(error) or isinstance(error, RedisError | ConnectionError | TimeoutError)
+    return is_mongo_outage(error) or is_s3_outage(error) or isinstance(error, RedisError)
 
 
 def _open_redis(settings: Settings, seconds: float) -> Redis:
@@ -159,6 +158,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feeds=FeedStore(database, posts, graph),
         notifications=NotificationStore(database, live),
         dead_letters=DeadLetterStore(database),
+        own_acts=OwnActs(client, database),
     )
 
 

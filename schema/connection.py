@@ -1,14 +1,15 @@
 """Relay connections over keyset pages."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import strawberry
 from bson import ObjectId
 
-from domain.paging import Key, Page, PageRequest, encode_cursor, fill_page
-from schema.fields import plain
+from domain.paging import Key, Page, PageRequest, decode_cursor, encode_cursor, fill_page
+from schema.fields import computed, plain
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -161,4 +162,25 @@ class NotificationConnection:
     """Presents a `Connection`."""
 
     edges: list[NotificationEdge] = plain(_EDGES)
+    page_info: PageInfo = plain(_PAGE_INFO)
+
+
+@strawberry.type(description="One item of a FollowRequestConnection and where it stands.")
+class FollowRequestEdge:
+    """Presents an `Edge`; a request's cursor holds its id, and that when it was made."""
+
+    cursor: str = plain(_CURSOR)
+    node: LazyUser = plain(_NODE)
+
+    @computed(datetime, "When they asked.")
+    def requested_at(root: strawberry.Parent[Edge]) -> datetime:
+        key = decode_cursor(root.cursor)
+        return key.generation_time if isinstance(key, ObjectId) else datetime.fromtimestamp(0, UTC)
+
+
+@strawberry.type(description="A page of users who ask to follow the viewer.")
+class FollowRequestConnection:
+    """Presents a `Connection`."""
+
+    edges: list[FollowRequestEdge] = plain(_EDGES)
     page_info: PageInfo = plain(_PAGE_INFO)

@@ -43,7 +43,6 @@ class RegisterInput:
 class LoginInput:
     login: str = plain("Handle or address.")
     password: str = plain("Password.")
-    one_time_code: str | None = plain("Code of the second factor.", default=None)
     client_name: str | None = plain(_CLIENT, default=None)
 
 

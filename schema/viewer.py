@@ -8,7 +8,7 @@ import strawberry
 from domain.paging import PageRequest
 from domain.quota import QuotaUse
 from domain.records import SessionRecord
-from schema.connection import Connection, UserConnection, visible_page
+from schema.connection import Connection, FollowRequestConnection, UserConnection, visible_page
 from schema.context import Info
 from schema.fields import After, Before, First, Last, computed, loaded, plain
 from schema.node import Node, presents
@@ -63,7 +63,7 @@ class Viewer:
     async def sessions(root: strawberry.Parent[SessionRecord], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.user_id)
 
-    @computed(UserConnection | None, "Who asks to follow them, latest first.")
+    @computed(FollowRequestConnection | None, "Who asks to follow them, latest first.")
     async def follow_requests(
         root: strawberry.Parent[SessionRecord],
         info: Info,

@@ -1,0 +1,90 @@
+"""Accounts and sessions: register, log in, refresh, log out."""
+
+from datetime import UTC, datetime
+
+from email_validator import EmailNotValidError, validate_email
+
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.ids import expect_id
+from domain.limits import CLIENT_NAME_MAX
+from domain.records import SessionRecord
+from domain.text import checked_display_name, checked_password, checked_text, checked_username
+from resolvers.roots import Input, mutation
+from schema.context import Info
+from schema.inputs import LoginInput, LogoutInput, RefreshSessionInput, RegisterInput, RevokeSessionInput
+from schema.payloads import (
+    LoginPayload,
+    LogoutPayload,
+    Payload,
+    RefreshSessionPayload,
+    RegisterPayload,
+    RevokeSessionPayload,
+)
+
+
+@mutation(RegisterPayload, "Makes an account and logs in.")
+async def register(info: Info, given: Input[RegisterInput]) -> Payload:
+    username = checked_username(given.username)
+    password = checked_password(given.password, username)
+    email = _checked_email(given.email)
+    name = checked_display_name(given.display_name or username)
+    sources = info.context.sources
+    password_hash = await sources.passwords.hash(password)
+    user = await sources.users.register(username, email, password_hash, name, datetime.now(UTC))
+    session, tokens = await sources.sessions.open(user.id, _client_name(given.client_name), datetime.now(UTC))
+    return _signed_in(info, session, tokens=tokens)
+
+
+@mutation(LoginPayload, "Opens a session.")
+async def login(info: Info, given: Input[LoginInput]) -> Payload:
+    sources = info.context.sources
+    credentials = await sources.users.credentials(given.login)
+    known = None if credentials is None else credentials.password_hash
+    if not await sources.passwords.verify(known, given.password) or credentials is None:
+        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
+    client_name = _client_name(given.client_name)
+    session, tokens = await sources.sessions.open(credentials.user_id, client_name, datetime.now(UTC))
+    return _signed_in(info, session, tokens=tokens)
+
+
+@mutation(RefreshSessionPayload, "Exchanges a refresh token for new tokens.")
+async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> Payload:
+    session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, datetime.now(UTC))
+    return _signed_in(info, session, tokens=tokens)
+
+
+@mutation(LogoutPayload, "Ends this session.")
+async def logout(info: Info, given: Input[LogoutInput]) -> Payload:
+    session = info.context.require_session()
+    if given.everywhere:
+        await info.context.sources.sessions.end_all(session.user_id)
+    else:
+        await info.context.sources.sessions.end(session.user_id, session.id)
+    return Payload()
+
+
+@mutation(RevokeSessionPayload, "Ends one of the viewer's sessions.")
+async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Payload:
+    session = info.context.require_session()
+    session_id = expect_id(given.session_id, "Session")
+    if session_id is None or not await info.context.sources.sessions.end(session.user_id, session_id):
+        raise NotFound("session", field=["sessionId"])
+    return Payload(viewer=session)
+
+
+def _signed_in(info: Info, session: SessionRecord, **fields: object) -> Payload:
+    """The rest of the operation is the new session's."""
+    info.context.session = session
+    return Payload(viewer=session, **fields)
+
+
+def _checked_email(email: str) -> str:
+    try:
+        return validate_email(email, check_deliverability=False).normalized
+    except EmailNotValidError:
+        message = "This is not an e-mail address."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["email"]) from None
+
+
+def _client_name(name: str | None) -> str | None:
+    return None if name is None else checked_text(name, "clientName", most=CLIENT_NAME_MAX) or None

@@ -1,0 +1,86 @@
+"""The whole API: every root field in one place, and the schema made of them."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import create_type
+
+from resolvers import (
+    accounts,
+    comments,
+    feed,
+    follows,
+    likes,
+    nodes,
+    notifications,
+    posts,
+    profile,
+    uploads,
+    uploads_live,
+)
+from schema.comment import Comment
+from schema.image import Image
+from schema.notification import CommentNotification, FollowNotification, PostNotification
+from schema.scalars import SCALARS
+from schema.upload import MediaUpload
+
+Query = create_type(
+    "Query",
+    [
+        nodes.node,
+        nodes.nodes,
+        nodes.viewer,
+        nodes.user,
+        posts.post,
+        feed.feed,
+        notifications.notifications,
+        uploads.upload_limits,
+    ],
+    description="Reads.",
+)
+
+Mutation = create_type(
+    "Mutation",
+    [
+        accounts.register,
+        accounts.login,
+        accounts.refresh_session,
+        accounts.logout,
+        accounts.revoke_session,
+        profile.update_profile,
+        uploads.create_upload,
+        posts.create_post,
+        posts.delete_post,
+        likes.like_post,
+        likes.unlike_post,
+        comments.add_comment,
+        comments.delete_comment,
+        likes.like_comment,
+        likes.unlike_comment,
+        follows.follow_user,
+        follows.unfollow_user,
+        follows.accept_follow_request,
+        follows.decline_follow_request,
+        follows.remove_follower,
+        follows.block_user,
+        follows.unblock_user,
+        follows.mute_user,
+        follows.unmute_user,
+        notifications.mark_notifications_seen,
+        notifications.mark_notifications_read,
+    ],
+    description="Writes. Each says what should be the case afterwards; saying it twice changes nothing.",
+)
+
+Subscription = create_type(
+    "Subscription",
+    [notifications.notification_added, uploads_live.upload_updated],
+    description="Live events, over graphql-transport-ws.",
+)
+
+schema = strawberry.Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[Comment, Image, MediaUpload, PostNotification, CommentNotification, FollowNotification],
+    config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None),
+)

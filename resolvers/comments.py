@@ -1,0 +1,65 @@
+"""Comments: writing and deleting them."""
+
+from datetime import UTC, datetime
+
+import strawberry
+
+from datasources.idempotency import Idempotency
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.ids import expect_id
+from domain.limits import COMMENT_MAX
+from domain.paging import encode_cursor
+from domain.records import CommentRecord
+from domain.text import checked_text
+from domain.visibility import can_delete_comment
+from resolvers.posts import mentioned_ids, visible_post
+from resolvers.roots import Input, mutation
+from schema.connection import Edge
+from schema.context import Info
+from schema.inputs import AddCommentInput, DeleteCommentInput
+from schema.payloads import AddCommentPayload, DeleteCommentPayload, Payload
+
+
+async def visible_comment(info: Info, global_id: str, field: str = "commentId") -> CommentRecord:
+    """The comment a mutation is about. Raises NotFound where the viewer may not see it."""
+    comment_id = expect_id(global_id, "Comment")
+    found = None if comment_id is None else await info.context.loaders.visible_comment_by_id.load(comment_id)
+    if found is None:
+        raise NotFound("comment", field=[field])
+    return found
+
+
+@mutation(AddCommentPayload, "Comments on a post or replies to a comment.")
+async def add_comment(info: Info, given: Input[AddCommentInput]) -> Payload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    post = await visible_post(info, given.post_id)
+    parent = None if given.parent_id is None else await visible_comment(info, given.parent_id, "parentId")
+    if parent is not None and (parent.post_id != post.id or parent.parent_id is not None):
+        message = "A reply answers a comment of the same post that is no reply itself."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["parentId"])
+    if not post.comments_enabled:
+        raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
+    text = checked_text(given.text, "text", least=1, most=COMMENT_MAX)
+    comment = await sources.comments.add(
+        post.id,
+        viewer_id,
+        text,
+        datetime.now(UTC),
+        parent_id=None if parent is None else parent.id,
+        mention_ids=await mentioned_ids(info, text),
+        idempotency=Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given)),
+    )
+    edge = Edge(encode_cursor(comment.id), comment)
+    return Payload(comment_edge=edge, post=await sources.own_acts.post(post.id, viewer_id))
+
+
+@mutation(DeleteCommentPayload, "Deletes a comment of one's own or on one's own post.")
+async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    comment = await visible_comment(info, given.comment_id)
+    post = await info.context.loaders.post_by_id.load(comment.post_id)
+    if post is None or not can_delete_comment(comment, post, viewer_id):
+        message = "A comment is deleted by who wrote it or by whose post it is on."
+        raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["commentId"])
+    await sources.comments.delete(comment.id, datetime.now(UTC))
+    return Payload(deleted_comment_id=given.comment_id, post=await sources.own_acts.post(post.id, viewer_id))

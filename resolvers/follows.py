@@ -1,0 +1,96 @@
+"""Following, blocking and muting: each verb says what should be so between the viewer and one other user."""
+
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.ids import expect_id
+from domain.records import UserRecord
+from resolvers.roots import Input, mutation
+from schema import inputs, payloads
+from schema.context import Info
+from schema.payloads import Payload
+
+
+async def _other(info: Info, global_id: str) -> UserRecord:
+    """The other user. Raises NotFound where the viewer may not see them, Refusal for the viewer."""
+    viewer_id, user_id = info.context.require_viewer(), expect_id(global_id, "User")
+    if user_id == viewer_id:
+        raise Refusal(UserErrorCode.INVALID_INPUT, "That is yourself.", field=["userId"])
+    user = None if user_id is None else await info.context.loaders.visible_user_by_id.load(user_id)
+    if user is None:
+        raise NotFound("user", field=["userId"])
+    return user
+
+
+async def _now(info: Info, user_id: ObjectId) -> Payload:
+    return Payload(user=await info.context.sources.own_acts.user(user_id, info.context.require_viewer()))
+
+
+@mutation(payloads.FollowUserPayload, "Sees to it that the viewer follows the user, or has asked to.")
+async def follow_user(info: Info, given: Input[inputs.FollowUserInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    relation = await info.context.loaders.relation_by_user.load(user.id)
+    if relation.has_blocked:
+        message = "Unblock them first."
+        raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["userId"])
+    await info.context.sources.graph.follow(viewer_id, user.id, is_private=user.is_private, now=datetime.now(UTC))
+    return await _now(info, user.id)
+
+
+@mutation(payloads.UnfollowUserPayload, "Sees to it that the viewer neither follows the user nor asks to.")
+async def unfollow_user(info: Info, given: Input[inputs.UnfollowUserInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.unfollow(viewer_id, user.id, now=datetime.now(UTC))
+    return await _now(info, user.id)
+
+
+@mutation(payloads.AcceptFollowRequestPayload, "Lets a user follow the viewer.")
+async def accept_follow_request(info: Info, given: Input[inputs.AcceptFollowRequestInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    if not await info.context.sources.graph.accept(user.id, viewer_id, now=datetime.now(UTC)):
+        raise NotFound("request", field=["userId"])
+    return await _now(info, user.id)
+
+
+@mutation(payloads.DeclineFollowRequestPayload, "Refuses a user's request.")
+async def decline_follow_request(info: Info, given: Input[inputs.DeclineFollowRequestInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.decline(user.id, viewer_id, now=datetime.now(UTC))
+    return await _now(info, user.id)
+
+
+@mutation(payloads.RemoveFollowerPayload, "Ends a user's following of the viewer.")
+async def remove_follower(info: Info, given: Input[inputs.RemoveFollowerInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.unfollow(user.id, viewer_id, now=datetime.now(UTC))
+    return await _now(info, user.id)
+
+
+@mutation(payloads.BlockUserPayload, "Hides the viewer and the user from each other.")
+async def block_user(info: Info, given: Input[inputs.BlockUserInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.block(viewer_id, user.id, now=datetime.now(UTC))
+    return await _now(info, user.id)
+
+
+@mutation(payloads.UnblockUserPayload, "Ends a block.")
+async def unblock_user(info: Info, given: Input[inputs.UnblockUserInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.unblock(viewer_id, user.id)
+    return await _now(info, user.id)
+
+
+@mutation(payloads.MuteUserPayload, "Keeps the user's posts and acts out of the viewer's feed and notifications.")
+async def mute_user(info: Info, given: Input[inputs.MuteUserInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.mute(viewer_id, user.id)
+    return await _now(info, user.id)
+
+
+@mutation(payloads.UnmuteUserPayload, "Ends a mute.")
+async def unmute_user(info: Info, given: Input[inputs.UnmuteUserInput]) -> Payload:
+    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
+    await info.context.sources.graph.unmute(viewer_id, user.id)
+    return await _now(info, user.id)

@@ -1,0 +1,100 @@
+"""Any object by its global id, one's own account, and people by handle."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import strawberry
+from bson import ObjectId
+
+from domain.errors import BadInput
+from domain.ids import from_global_id
+from domain.limits import NODES_MAX
+from domain.records import ImageRecord, NotificationRecord, SessionRecord, UploadRecord, UserRecord
+from resolvers.roots import query
+from schema.context import Context, Info
+from schema.node import Node
+from schema.notification import type_name_of
+from schema.user import User
+from schema.viewer import Viewer
+
+GlobalId = Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+
+
+@query(Viewer | None, "The signed-in person; null without a valid token.")
+def viewer(info: Info) -> SessionRecord | None:
+    return info.context.session
+
+
+@query(User | None, "One user by handle.")
+async def user(
+    info: Info, username: Annotated[str, strawberry.argument(description="Handle, without the @, any case.")]
+) -> UserRecord | None:
+    found = await info.context.sources.users.by_username(username)
+    return None if found is None else await info.context.loaders.visible_user_by_id.load(found.id)
+
+
+@query(Node | None, "One object by global id; null where there is none or the viewer may not see it.")
+async def node(info: Info, id: GlobalId) -> Any:
+    return await _node(info.context, id)
+
+
+@query(list[Node | None], "Several objects by global id, in the same order.")
+async def nodes(
+    info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids; at most 50.")]
+) -> list[Any]:
+    if len(ids) > NODES_MAX:
+        raise BadInput(f"At most {NODES_MAX} ids at once.")
+    return list(await asyncio.gather(*(_node(info.context, global_id) for global_id in ids)))
+
+
+async def _node(context: Context, global_id: str) -> Any:
+    type_name, object_id = from_global_id(global_id)
+    find = _FINDERS.get(type_name)
+    return None if find is None else await find(context, object_id)
+
+
+async def _image(context: Context, image_id: ObjectId) -> ImageRecord | None:
+    """An image by its upload: visible with the post it is in, or as an avatar, or to who uploaded it."""
+    upload = await context.loaders.upload_by_id.load(image_id)
+    if upload is None:
+        return None
+    post = await context.sources.posts.of_upload(upload.owner_id, upload.id)
+    shown = None if post is None else await context.loaders.visible_post_by_id.load(post.id)
+    in_post = [image for image in shown.images if image.id == image_id] if shown is not None else []
+    if in_post:
+        return in_post[0]
+    owner = await context.loaders.visible_user_by_id.load(upload.owner_id)
+    if owner is not None and owner.avatar is not None and owner.avatar.id == image_id:
+        return owner.avatar
+    return upload.image if upload.owner_id == context.viewer_id else None
+
+
+async def _upload(context: Context, upload_id: ObjectId) -> UploadRecord | None:
+    upload = await context.loaders.upload_by_id.load(upload_id)
+    return upload if upload is not None and upload.owner_id == context.viewer_id else None
+
+
+async def _session(context: Context, session_id: ObjectId) -> SessionRecord | None:
+    session = await context.sources.sessions.by_id(session_id)
+    return session if session is not None and session.user_id == context.viewer_id else None
+
+
+def _notification(type_name: str) -> Callable[[Context, ObjectId], Awaitable[NotificationRecord | None]]:
+    async def find(context: Context, notification_id: ObjectId) -> NotificationRecord | None:
+        found = await context.loaders.notification_by_id.load(notification_id)
+        own = found is not None and found.recipient_id == context.viewer_id and not found.withdrawn
+        return found if found is not None and own and type_name_of(found) == type_name else None
+
+    return find
+
+
+_FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
+    "User": lambda context, user_id: context.loaders.visible_user_by_id.load(user_id),
+    "Post": lambda context, post_id: context.loaders.visible_post_by_id.load(post_id),
+    "Comment": lambda context, comment_id: context.loaders.visible_comment_by_id.load(comment_id),
+    "Image": _image,
+    "MediaUpload": _upload,
+    "Session": _session,
+    **{name: _notification(name) for name in ("PostNotification", "CommentNotification", "FollowNotification")},
+}

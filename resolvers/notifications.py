@@ -1,0 +1,92 @@
+"""Notifications: the list, marking it, and the live log."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import strawberry
+
+from datasources.live import POLL_SECONDS, notifications_of
+from domain.errors import BadInput, NotFound
+from domain.ids import expect_id
+from domain.limits import PAGE_SIZE_MAX
+from domain.paging import PageRequest
+from resolvers.roots import Input, mutation, query, subscription
+from schema.connection import Connection, NotificationConnection, connection
+from schema.context import Info
+from schema.enums import NotificationKind
+from schema.fields import After, Before, First, Last
+from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
+from schema.notification import Event, Gap, NotificationEvent
+from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload, Payload
+
+BATCH = 100
+_TYPES = ("PostNotification", "CommentNotification", "FollowNotification")
+
+
+@query(NotificationConnection | None, "The viewer's notifications, latest first.")
+async def notifications(
+    info: Info,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    unread_only: Annotated[bool | None, strawberry.argument(description="Only those not read.")] = False,
+    kinds: Annotated[list[NotificationKind] | None, strawberry.argument(description="Only these kinds.")] = None,
+) -> Connection:
+    page = await info.context.sources.notifications.of_recipient(
+        info.context.require_viewer(),
+        PageRequest.of(first, after, last, before),
+        unread_only=bool(unread_only),
+        kinds=kinds,
+    )
+    return connection(page)
+
+
+@mutation(MarkNotificationsSeenPayload, "Says that the list was shown.")
+async def mark_notifications_seen(info: Info, given: Input[MarkNotificationsSeenInput]) -> Payload:
+    await info.context.sources.notifications.mark_seen(info.context.require_viewer(), given.up_to_seq)
+    return Payload(viewer=info.context.session)
+
+
+@mutation(MarkNotificationsReadPayload, "Says that notifications were opened.")
+async def mark_notifications_read(info: Info, given: Input[MarkNotificationsReadInput]) -> Payload:
+    viewer_id = info.context.require_viewer()
+    if len(given.notification_ids or ()) > PAGE_SIZE_MAX:
+        raise BadInput(f"At most {PAGE_SIZE_MAX} notificationIds at once; upToSeq takes any number.")
+    ids = [next(filter(None, (expect_id(one, name) for name in _TYPES)), None) for one in given.notification_ids or ()]
+    known = [one for one in ids if one is not None]
+    if len(known) < len(ids):
+        raise NotFound("notification", field=["notificationIds"])
+    await info.context.sources.notifications.mark_read(viewer_id, known, given.up_to_seq)
+    return Payload(viewer=info.context.session)
+
+
+@subscription(
+    NotificationEvent | None,
+    "The viewer's notifications: first all after `after`, then live, none missing, none twice.",
+)
+async def notification_added(
+    info: Info,
+    after: Annotated[
+        int | None, strawberry.argument(description="The last seq received; only live ones when left out.")
+    ] = None,
+) -> AsyncIterator[Any]:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    async with sources.live.listen(notifications_of(viewer_id)) as news:
+        there = await sources.notifications.range_of(viewer_id)
+        seen = there.newest if after is None else after
+        if seen < 0 or seen > there.newest:
+            seen = there.newest
+            yield Event(seen, gap=Gap(there.oldest, there.newest))
+        while True:
+            news.clear()
+            changed = await sources.notifications.after(viewer_id, seen, BATCH)
+            for one in changed:
+                seen = one.seq
+                yield Event(one.seq, None if one.withdrawn else one)
+            if len(changed) < BATCH:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await news.wait()

@@ -1,0 +1,141 @@
+"""Posts: making and deleting them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import strawberry
+from bson import ObjectId
+
+from datasources.idempotency import Idempotency
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.ids import expect_id
+from domain.limits import (
+    ALT_TEXT_MAX,
+    CAPTION_MAX,
+    IMAGES_PER_POST,
+    LOCATION_NAME_MAX,
+    MENTIONS_MAX,
+    TAGS_PER_IMAGE,
+)
+from domain.records import LocationRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus
+from domain.text import checked_caption, checked_text, hashtags, mentions
+from resolvers.roots import Input, mutation, query
+from schema.context import Info
+from schema.inputs import CreatePostInput, DeletePostInput, LocationInput, PostImageInput
+from schema.payloads import CreatePostPayload, DeletePostPayload, Payload
+from schema.post import Post
+
+
+@query(Post | None, "One post.")
+async def post(info: Info, id: strawberry.ID) -> PostRecord | None:
+    post_id = expect_id(id, "Post")
+    return None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
+
+
+async def visible_post(info: Info, global_id: str) -> PostRecord:
+    """The post a mutation is about. Raises NotFound where the viewer may not see it."""
+    post_id = expect_id(global_id, "Post")
+    found = None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
+    if found is None:
+        raise NotFound("post", field=["postId"])
+    return found
+
+
+async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
+    """The accounts that a text mentions; handles that nobody has mention nobody."""
+    handles = mentions(text)[:MENTIONS_MAX]
+    found = await info.context.sources.users.ids_of(handles)
+    return [found[handle] for handle in handles if handle in found]
+
+
+@mutation(CreatePostPayload, "Makes a post from uploads; it becomes visible when its images are ready.")
+async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))
+    earlier = await sources.posts.created_earlier(viewer_id, idempotency)
+    if earlier is not None:
+        return Payload(post=earlier)
+    caption = checked_caption(given.caption or "", CAPTION_MAX)
+    draft = PostDraft(
+        images=[await _checked_image(info, image) for image in _checked_images(given.images)],
+        caption=caption,
+        hashtags=hashtags(caption),
+        mention_ids=await mentioned_ids(info, caption),
+        location=None if given.location is None else _checked_location(given.location),
+        comments_enabled=given.comments_enabled is not False,
+    )
+    await _check_uploads(info, viewer_id, draft.images)
+    created = await sources.posts.create(viewer_id, draft, datetime.now(UTC), idempotency)
+    await sources.uploads.hurry([image.upload_id for image in draft.images])
+    return Payload(post=created)
+
+
+@mutation(DeletePostPayload, "Deletes a post and everything about it.")
+async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
+    viewer_id = info.context.require_viewer()
+    post_id = expect_id(given.post_id, "Post")
+    if post_id is None:
+        raise NotFound("post", field=["postId"])
+    await info.context.sources.posts.delete(post_id, viewer_id, datetime.now(UTC))
+    return Payload(deleted_post_id=given.post_id)
+
+
+def _checked_images(images: Sequence[PostImageInput]) -> Sequence[PostImageInput]:
+    if not 1 <= len(images) <= IMAGES_PER_POST:
+        message = f"A post has 1 to {IMAGES_PER_POST} images."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["images"])
+    if len({image.upload_id for image in images}) < len(images):
+        raise Refusal(UserErrorCode.UPLOAD_USED, "Each image is an upload of its own.", field=["images"])
+    return images
+
+
+async def _checked_image(info: Info, given: PostImageInput) -> PostImage:
+    upload_id = expect_id(given.upload_id, "MediaUpload")
+    if upload_id is None:
+        raise NotFound("upload", field=["images", "uploadId"])
+    alt_text = None if given.alt_text is None else checked_text(given.alt_text, "altText", most=ALT_TEXT_MAX) or None
+    return PostImage(upload_id=upload_id, alt_text=alt_text, tagged_users=await _checked_tags(info, given))
+
+
+async def _checked_tags(info: Info, given: PostImageInput) -> list[TagRecord]:
+    tags = given.tagged_users or []
+    if len(tags) > TAGS_PER_IMAGE or not all(0 <= tag.x <= 1 and 0 <= tag.y <= 1 for tag in tags):
+        message = f"At most {TAGS_PER_IMAGE} people are tagged in an image, at positions from 0 to 1."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["images", "taggedUsers"])
+    ids = [expect_id(tag.user_id, "User") for tag in tags]
+    known = await info.context.loaders.visible_user_by_id.load_many([user_id for user_id in ids if user_id is not None])
+    people = {user.id for user in known if user is not None}
+    if not all(user_id in people for user_id in ids):
+        raise NotFound("user", field=["images", "taggedUsers", "userId"])
+    return [
+        TagRecord(user_id=user_id, x=tag.x, y=tag.y)
+        for user_id, tag in zip(ids, tags, strict=True)
+        if user_id is not None
+    ]
+
+
+def _checked_location(given: LocationInput) -> LocationRecord:
+    name = checked_text(given.name, "name", least=1, most=LOCATION_NAME_MAX)
+    both = given.latitude is not None and given.longitude is not None
+    neither = given.latitude is None and given.longitude is None
+    on_earth = both and abs(given.latitude or 0) <= 90 and abs(given.longitude or 0) <= 180
+    if not neither and not on_earth:
+        message = "A place has both a latitude from -90 to 90 and a longitude from -180 to 180, or neither."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["location"])
+    return LocationRecord(name=name, latitude=given.latitude, longitude=given.longitude)
+
+
+async def _check_uploads(info: Info, viewer_id: ObjectId, images: Sequence[PostImage]) -> None:
+    """Raises Refusal unless every upload is the viewer's own and may still become an image of a post."""
+    uploads = await info.context.sources.uploads.by_ids([image.upload_id for image in images])
+    for upload in uploads:
+        if upload is None or upload.owner_id != viewer_id:
+            raise NotFound("upload", field=["images", "uploadId"])
+        if upload.failure is not None:
+            raise Refusal(upload.failure.code, upload.failure.message, field=["images", "uploadId"])
+        if upload.status is UploadStatus.EXPIRED:
+            message = "This upload was not finished in time; start another one."
+            raise Refusal(UserErrorCode.UPLOAD_EXPIRED, message, field=["images", "uploadId"])
+        if upload.used_as_avatar:
+            message = "This upload is an avatar; a post needs one of its own."
+            raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["images", "uploadId"])

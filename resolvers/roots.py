@@ -1,0 +1,54 @@
+"""How root fields are made: functions with a GraphQL type and a description; mutations turn refusals into payloads."""
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+
+from domain.errors import Refusal
+from schema.context import Info
+from schema.payloads import Payload
+
+Given = TypeVar("Given")
+Input = Annotated[Given, strawberry.argument(name="input", description="What to do.")]
+
+
+def query(graphql_type: Any, description: str) -> Callable[[Callable[..., Any]], Any]:
+    """Decorates a function into a field of Query."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        return strawberry.field(function, graphql_type=graphql_type, description=description)
+
+    return decorate
+
+
+def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, Any], Awaitable[Payload]]], Any]:
+    """Decorates a function into a field of Mutation that answers `payload_type`.
+
+    A Refusal becomes the payload's userErrors. What is read for the answer is read after the write: the operation's
+    loaders are made anew.
+    """
+
+    def decorate(function: Callable[[Info, Any], Awaitable[Payload]]) -> Any:
+        @functools.wraps(function)
+        async def resolve(info: Info, given: Any) -> Payload:
+            try:
+                return await function(info, given)
+            except Refusal as refusal:
+                return Payload.refused(refusal)
+            finally:
+                info.context.forget_loaded()
+
+        return strawberry.mutation(resolver=resolve, graphql_type=payload_type | None, description=description)
+
+    return decorate
+
+
+def subscription(graphql_type: Any, description: str) -> Callable[[Callable[..., AsyncIterator[Any]]], Any]:
+    """Decorates an async generator into a field of Subscription."""
+
+    def decorate(function: Callable[..., AsyncIterator[Any]]) -> Any:
+        return strawberry.subscription(resolver=function, graphql_type=graphql_type, description=description)
+
+    return decorate

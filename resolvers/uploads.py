@@ -1,0 +1,64 @@
+"""Uploads: announcing a file and getting the request that sends it straight to storage."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+
+import strawberry
+
+from datasources.idempotency import Idempotency
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import MAX_IMAGE_BYTES
+from domain.records import UploadRecord, UploadStatus
+from resolvers.roots import Input, mutation, query
+from schema.context import Info
+from schema.inputs import CreateUploadInput
+from schema.payloads import CreateUploadPayload, Payload
+from schema.upload import UPLOAD_LIMITS, HttpHeader, Presigned, UploadLimits
+
+SHA256_BYTES = 32
+
+
+@query(UploadLimits | None, "What may be uploaded.")
+def upload_limits() -> UploadLimits:
+    return UPLOAD_LIMITS
+
+
+@mutation(CreateUploadPayload, "Announces a file and gets a request to send it straight to storage; reserves quota.")
+async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
+    viewer_id = info.context.require_viewer()
+    if not 1 <= given.byte_size <= MAX_IMAGE_BYTES:
+        message = f"An image has at most {MAX_IMAGE_BYTES // 1024**2} MiB."
+        raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, message, field=["byteSize"])
+    _check_sha256(given.sha256)
+    idempotency = Idempotency.of(given.idempotency_key, "createUpload", strawberry.asdict(given))
+    upload = await info.context.sources.uploads.announce(
+        viewer_id, given.format, given.byte_size, given.sha256, datetime.now(UTC), idempotency
+    )
+    return Payload(upload=upload, request=await _request(info, upload))
+
+
+async def _request(info: Info, upload: UploadRecord) -> Presigned | None:
+    """How to send the file; None once it is too late or done."""
+    seconds = int((upload.expires_at - datetime.now(UTC)).total_seconds())
+    if upload.status is not UploadStatus.AWAITING_BYTES or seconds <= 0:
+        return None
+    url, headers = await info.context.sources.blobs.presign_put(
+        upload.key,
+        byte_size=upload.byte_size,
+        media_type=upload.format.media_type,
+        sha256_base64=upload.sha256,
+        expires_in=seconds,
+    )
+    named = [HttpHeader(name=name, value=value) for name, value in headers.items()]
+    return Presigned(method="PUT", url=url, headers=named, expires_at=upload.expires_at)
+
+
+def _check_sha256(text: str) -> None:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != SHA256_BYTES:
+        message = "This is the SHA-256 of the file's bytes, in base64."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["sha256"])

@@ -1,0 +1,45 @@
+"""The live state of one upload."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import strawberry
+
+from datasources.live import upload_topic
+from domain.errors import BadInput
+from domain.ids import expect_id
+from domain.records import UploadStatus
+from resolvers.roots import subscription
+from schema.context import Info
+from schema.upload import MediaUpload
+
+OPEN = (UploadStatus.AWAITING_BYTES, UploadStatus.PROCESSING)
+LOOK_EVERY = 2.0  # also hurries the worker, since the client's PUT goes past us
+
+
+@subscription(MediaUpload | None, "Changes of one upload of the viewer's, from how it is now to how it ends.")
+async def upload_updated(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The upload.")]
+) -> AsyncIterator[Any]:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    upload_id = expect_id(id, "MediaUpload")
+    if upload_id is None:
+        raise BadInput("There is no such upload.")
+    told = None
+    async with sources.live.listen(upload_topic(upload_id)) as news:
+        while True:
+            news.clear()
+            (upload,) = await sources.uploads.by_ids([upload_id])
+            if upload is None or upload.owner_id != viewer_id:
+                raise BadInput("There is no such upload.")
+            if upload.status is not told:
+                told = upload.status
+                yield upload
+            if upload.status not in OPEN:
+                return
+            await sources.uploads.hurry([upload_id])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await news.wait()
