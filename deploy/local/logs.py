@@ -27,7 +27,7 @@ def last_words(log: Path) -> str:
     if any("No space left on device" in line for line in lines):
         return "no space left on the disk that holds the data folder"
     words = _last(filter(None, map(_severe, lines))) or (_plain(lines[-1]) if lines else "it wrote nothing")
-    return words[:LONGEST]
+    return " ".join(words.split())[:LONGEST]
 
 
 def _last(lines: Iterable[str]) -> str | None:
@@ -41,8 +41,9 @@ def _severe(line: str) -> str | None:
     """The message of an error in one of the formats met here: MongoDB's and structlog's JSON, glog, Valkey, Python."""
     if line.startswith("{"):
         entry = _json(line)
-        grave = entry.get("s") in ("E", "F") or entry.get("level") in ("error", "critical")
-        return _message(entry) if grave else None
+        # An ASSERT entry only says where in MongoDB's source; the one before it says why.
+        grave = entry.get("s") in ("E", "F") and entry.get("c") != "ASSERT"
+        return _message(entry) if grave or entry.get("level") in ("error", "critical") else None
     if line[:1] in "EF" and line[1:5].isdigit():  # glog: E1122 15:04:17.478700 file.go:1 text
         return line.split("] ", 1)[-1] if "] " in line else " ".join(line.split()[3:])
     if " # " in line[:60] and "WARNING" not in line:  # Valkey: 1:M 22 Nov 2026 15:00:00.000 # text

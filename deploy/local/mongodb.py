@@ -25,6 +25,7 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
     command: list[str | Path] = [
         *(binaries.mongod(), "--dbpath", folder, "--port", str(port), "--bind_ip", LOOPBACK, "--nounixsocket"),
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25", "--quiet"),
+        *("--wiredTigerEngineConfigString", "log=(file_max=16MB,prealloc=false)"),  # else 300 MB for an empty database
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         # A replica set member waits 15 s for a successor before it stops; this one has none.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
