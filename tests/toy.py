@@ -65,7 +65,7 @@ class Post:
 
     @strawberry.field
     def comments(self, first: int | None = None) -> "PostConnection":
-        return PostConnection()
+        return page_of(first)
 
     @strawberry.field
     def images(self) -> list["Post"]:
@@ -83,10 +83,14 @@ class PostConnection:
     edges: list[PostEdge] = field(default_factory=list)
 
 
+def page_of(size: int | None) -> PostConnection:
+    return PostConnection(edges=[PostEdge() for _ in range(size or 20)])
+
+
 @strawberry.type
 class Query:
     @strawberry.field
-    def node(self, id: strawberry.ID | None = None) -> "Query":  # noqa: A002
+    def node(self) -> "Query":
         return Query()
 
     @strawberry.field
@@ -125,7 +129,7 @@ class Query:
 
     @strawberry.field
     def feed(self, first: int | None = None) -> PostConnection:
-        return PostConnection([PostEdge() for _ in range(first or 20)])
+        return page_of(first)
 
     @strawberry.field
     async def wait(self, info: ToyInfo, seconds: float = 3600) -> str:

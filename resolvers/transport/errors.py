@@ -22,6 +22,7 @@ HTTP_STATUS = {
     RequestErrorCode.UNAVAILABLE: 503,
     RequestErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
+MESSAGE_MAX = 300
 LOGGED_PER_ANSWER = 3  # one fault often shows in every item of a list
 
 
@@ -58,11 +59,12 @@ def rejected(error: RequestError) -> Rejected:
 
 def refused_document(errors: Iterable[GraphQLError], code: RequestErrorCode) -> Rejected:
     """The rejection of a document that does not parse or validate."""
-    return Rejected([{**error.formatted, "extensions": {"code": code}} for error in errors])
+    return Rejected([{**error.formatted, **coded(code, error.message)} for error in errors])
 
 
 def coded(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
-    return {"message": message, "extensions": {"code": code, **extensions}}
+    """One error; GraphQL's own messages may quote the client's whole input, so they are cut."""
+    return {"message": message[:MESSAGE_MAX], "extensions": {"code": code, **extensions}}
 
 
 def codes(errors: Iterable[FormattedError]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -38,7 +39,8 @@ class Limits:
     """The most that one operation may have, fragments expanded where it matters.
 
     `cost` counts the fields of the answer if every page is full; the others count what is written. Introspection
-    has a budget of its own, enough for the tools' full query.
+    has a budget of its own, enough for the tools' full query. `repeats` and `fragments` hold for the whole document:
+    they are what makes validation quadratic.
     """
 
     tokens: int = 1_500
@@ -49,6 +51,8 @@ class Limits:
     directives: int = 50
     introspection: int = 250
     cost: int = 20_000
+    repeats: int = 50
+    fragments: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,23 @@ def check(size: Size, operation: OperationDefinitionNode, limits: Limits) -> Non
         if found > allowed:
             asked = str(found) if found < 10**9 else "too many"
             raise too_complex(f"The operation's {limit.name} is {asked}; at most {allowed} is allowed.")
+
+
+def check_document(document: DocumentNode, limits: Limits) -> None:
+    """Raises RequestError (OPERATION_TOO_COMPLEX) for a document that would take long to validate."""
+    repeats = fragments = 0
+    pending = [each.selection_set for each in document.definitions if isinstance(each, ExecutableDefinitionNode)]
+    while pending:
+        selections = pending.pop().selections
+        names = [(each.alias or each.name).value for each in selections if isinstance(each, FieldNode)]
+        repeats += len(names) - len(set(names))
+        fragments += len(selections) - len(names)
+        inner = [each.selection_set for each in selections if isinstance(each, FieldNode | InlineFragmentNode)]
+        pending += [each for each in inner if each is not None]
+    if repeats > limits.repeats:
+        raise too_complex(f"The document asks for {repeats} fields twice; at most {limits.repeats} are allowed.")
+    if fragments > limits.fragments:
+        raise too_complex(f"The document uses {fragments} fragments; at most {limits.fragments} are allowed.")
 
 
 class Measure:

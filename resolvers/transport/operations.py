@@ -21,7 +21,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from domain.errors import RequestError, RequestErrorCode
 from resolvers.transport.errors import Rejected, bad_request, refused_document, rejected
-from resolvers.transport.limits import Limits, Measure, Size, check, too_complex
+from resolvers.transport.limits import Limits, Measure, Size, check, check_document, too_complex
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 CACHED_SIZES = 64
@@ -147,6 +147,7 @@ class Documents:
         operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
         candidates: dict[str | None, _Candidate] = {}
         try:
+            check_document(node, self._limits)
             for operation in operations:
                 candidate = _Candidate(self._schema, node, operation)
                 check(candidate.surely, operation, self._limits)

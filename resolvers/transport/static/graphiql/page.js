@@ -5,9 +5,9 @@ const endpoint = new URL("graphql", window.location.href);
 const socketEndpoint = new URL(endpoint);
 socketEndpoint.protocol = endpoint.protocol === "https:" ? "wss:" : "ws:";
 
-const welcome = `# Photogram's API. Open a tab above, run it with the play button or Ctrl-Enter.
-# What needs a signed-in viewer needs a token: run the Login tab, then put this under "Headers":
-#   { "Authorization": "Bearer <accessToken>" }
+const welcome = `# Photogram's API. Run an operation with the play button or Ctrl-Enter.
+# This page signs in with the token of the last login, register or refreshSession that was run here;
+# to be somebody else, write under "Headers": { "Authorization": "Bearer <accessToken>" }
 `;
 
 // Each example is a block that begins with "### Title"; a "#variables {...}" line in it fills the variables editor.
@@ -29,20 +29,55 @@ async function examples() {
   return response.ok ? parseExamples(await response.text()) : [];
 }
 
+// The access token of this page: from the address (#token=...) or from the last answer that carried one. It lives in
+// memory only, and is sent where the header editor has no Authorization of its own.
+let token = new URLSearchParams(window.location.hash.slice(1)).get("token");
+
+function withToken(headers) {
+  const given = Object.keys(headers ?? {}).some((name) => name.toLowerCase() === "authorization" && headers[name]);
+  return given || !token ? headers : { ...headers, Authorization: `Bearer ${token}` };
+}
+
+function findToken(data) {
+  return Object.values(data ?? {})
+    .map((payload) => payload?.tokens?.accessToken)
+    .find(Boolean);
+}
+
+function createFetcher(onToken) {
+  // GraphiQL's fetcher hands the headers to fetch, and to the socket as its connection_init payload.
+  const inner = GraphiQL.createFetcher({ url: endpoint.href, subscriptionUrl: socketEndpoint.href });
+  return async (operation, options) => {
+    const answer = await inner(operation, { ...options, headers: withToken(options?.headers) });
+    const found = findToken(answer?.data);
+    if (found) {
+      token = found;
+      onToken();
+    }
+    return answer;
+  };
+}
+
 function start(tabs) {
-  // createFetcher hands the header editor's content to fetch, and as connection_init payload to the socket.
-  const fetcher = GraphiQL.createFetcher({ url: endpoint.href, subscriptionUrl: socketEndpoint.href });
-  const logo = React.createElement(GraphiQL.Logo, null, React.createElement("span", { className: "photogram-logo" }, "Photogram"));
+  const root = ReactDOM.createRoot(document.getElementById("graphiql"));
+  const fetcher = createFetcher(render);
   const props = {
     fetcher,
     defaultTabs: tabs.length ? tabs : undefined,
     defaultQuery: welcome,
     defaultHeaders: '{\n  "Authorization": ""\n}',
-    defaultEditorToolsVisibility: "headers",
+    defaultEditorToolsVisibility: true,
     isHeadersEditorEnabled: true,
     shouldPersistHeaders: false, // a token is not left behind in the browser's storage
   };
-  ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, props, logo));
+
+  function render() {
+    const title = token ? "Photogram · signed in" : "Photogram";
+    const logo = React.createElement(GraphiQL.Logo, null, React.createElement("span", { className: "photogram-logo" }, title));
+    root.render(React.createElement(GraphiQL, props, logo));
+  }
+
+  render();
 }
 
 examples()

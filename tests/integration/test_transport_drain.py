@@ -1,0 +1,120 @@
+"""SIGTERM to a real process: it says that it goes, finishes what it has, and is gone in time."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from tests.integration.test_transport_websocket import Client
+
+PROTOCOL = Subprotocol("graphql-transport-ws")
+
+
+@dataclass(frozen=True)
+class Process:
+    """The toy in a process of its own."""
+
+    child: asyncio.subprocess.Process
+    port: int
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+
+    async def ends(self) -> float:
+        """Waits for the end, and tells how long that took."""
+        started = time.monotonic()
+        async with asyncio.timeout(15):
+            assert await self.child.wait() == 0
+        return time.monotonic() - started
+
+
+@asynccontextmanager
+async def process(notice: float = 0.0) -> AsyncIterator[Process]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.toy",
+        str(port),
+        str(notice),
+        stderr=asyncio.subprocess.DEVNULL,
+        env=dict(os.environ),
+    )
+    try:
+        running = Process(child, port)
+        async with running.client() as client, asyncio.timeout(20):
+            while True:
+                try:
+                    if (await client.get("/livez")).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    await asyncio.sleep(0.05)
+        yield running
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+async def wait(client: httpx.AsyncClient, seconds: float) -> httpx.Response:
+    return await client.post("/graphql", json={"query": f"{{wait(seconds:{seconds})}}"})
+
+
+async def test_work_in_hand_is_finished_and_sockets_are_closed_1012() -> None:
+    async with (
+        process() as running,
+        running.client() as client,
+        connect(f"ws://127.0.0.1:{running.port}/graphql", subprotocols=[PROTOCOL]) as connection,
+    ):
+        over_socket = Client(connection)
+        await over_socket.start()
+        await over_socket.subscribe("subscription{forever}", "s")
+        await over_socket.hear()
+        await over_socket.subscribe("{wait(seconds:0.6)}", "q")
+        over_http = asyncio.create_task(wait(client, 0.6))
+        await asyncio.sleep(0.2)
+        running.child.send_signal(signal.SIGTERM)
+        answer = await over_socket.hear()
+        assert (answer["id"], answer["payload"]["data"]) == ("q", {"wait": "done"})
+        assert await over_socket.closed() == (1012, "Service Restart")
+        assert (await over_http).json()["data"] == {"wait": "done"}
+        assert await running.ends() < 4
+
+
+async def test_work_that_does_not_end_is_given_up_in_time() -> None:
+    async with (
+        process() as running,
+        running.client() as client,
+        connect(f"ws://127.0.0.1:{running.port}/graphql", subprotocols=[PROTOCOL]) as connection,
+    ):
+        over_socket = Client(connection)
+        await over_socket.start()
+        await over_socket.subscribe("{wait}", "q")
+        over_http = asyncio.create_task(wait(client, 3600))
+        await asyncio.sleep(0.2)
+        running.child.send_signal(signal.SIGTERM)
+        assert await over_socket.closed() == (1012, "Service Restart")
+        assert await running.ends() < 6
+        await asyncio.gather(over_http, return_exceptions=True)
+
+
+async def test_readiness_turns_false_while_requests_are_still_taken() -> None:
+    async with process(notice=1.5) as running, running.client() as client:
+        assert (await client.get("/readyz")).status_code == 200
+        running.child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(1):
+            while (await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.02)
+        assert (await wait(client, 0.01)).json()["data"] == {"wait": "done"}
+        assert (await client.get("/livez")).status_code == 200
+        assert await running.ends() < 4

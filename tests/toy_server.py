@@ -1,0 +1,56 @@
+"""Serves an application over real uvicorn on loopback, inside the test's own event loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+
+from config import Settings
+from resolvers.transport.server import Server, build_server
+from tests.toy import World, toy_app
+
+
+@dataclass(frozen=True)
+class Served:
+    """An application that is being served."""
+
+    world: World
+    port: int
+    server: Server
+    app: Starlette
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/graphql"
+
+
+@asynccontextmanager
+async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: Any) -> AsyncIterator[Served]:
+    """The toy on a free port; drained at the end."""
+    world = World()
+    app = toy_app(world, **options)
+    server = build_server(app, Settings(environment="test", drain_timeout=drain_timeout), notice=notice)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server._serve([listener]))
+        try:
+            while not server.started:
+                await asyncio.sleep(0.01)
+            yield Served(world, listener.getsockname()[1], server, app)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def until(condition: Any, within: float = 5.0) -> None:
+    """Waits until `condition()` holds. Raises TimeoutError."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,98 @@
+"""Reading requests, choosing operations, remembering documents."""
+
+from typing import Any
+
+import pytest
+
+from resolvers.transport import operations
+from resolvers.transport.errors import Rejected
+from resolvers.transport.limits import Limits
+from resolvers.transport.operations import Documents, GraphQLRequest
+from tests.toy import schema
+
+EXECUTABLE = schema._schema
+
+
+def documents() -> Documents:
+    return Documents(EXECUTABLE, Limits())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, 1, "x", [], [{"query": "{hello}"}], {}, {"query": None}, {"query": ""}, {"query": {"a": 1}},
+        {"query": "{hello}", "variables": "{}"}, {"query": "{hello}", "variables": [1]},
+        {"query": "{hello}", "operationName": 1}, {"query": "{hello}", "extensions": "x"},
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(value: object) -> None:
+    with pytest.raises(Rejected) as caught:
+        GraphQLRequest.from_json(value)
+    assert caught.value.errors[0]["extensions"]["code"] == "BAD_REQUEST"
+    assert not caught.value.well_formed
+
+
+def test_null_members_are_as_good_as_absent_ones() -> None:
+    value = {"query": "{hello}", "variables": None, "operationName": None, "extensions": None}
+    assert GraphQLRequest.from_json(value) == GraphQLRequest("{hello}", None, {})
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("\ud800", "GRAPHQL_PARSE_FAILED"),
+        ('{hello(name:"\\ud800")}', "GRAPHQL_PARSE_FAILED"),
+        ("{nope}", "GRAPHQL_VALIDATION_FAILED"),
+        ("type X {a: Int}", "GRAPHQL_VALIDATION_FAILED"),
+        ("fragment F on Query{hello}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A{hello} query B{hello}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A{hello} query A{hello}", "GRAPHQL_VALIDATION_FAILED"),
+    ],
+)
+def test_what_is_wrong_with_a_document_has_a_code(query: str, code: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        documents().operation(GraphQLRequest(query))
+    assert {error["extensions"]["code"] for error in caught.value.errors} == {code}
+
+
+def test_misspelt_field_gets_no_suggestions() -> None:
+    with pytest.raises(Rejected) as caught:
+        documents().operation(GraphQLRequest("{helo}"))
+    assert "hello" not in str(caught.value.errors)
+
+
+def test_long_literals_are_not_echoed_whole() -> None:
+    with pytest.raises(Rejected) as caught:
+        documents().operation(GraphQLRequest("{hello(name:[" + "1 " * 1_000 + "])}"))
+    assert all(len(error["message"]) <= 300 for error in caught.value.errors)
+
+
+def test_operation_is_chosen_by_name() -> None:
+    query = "query A{hello} mutation B{add(a:1,b:2)}"
+    assert documents().operation(GraphQLRequest(query, "B")).kind.value == "mutation"
+    with pytest.raises(Rejected):
+        documents().operation(GraphQLRequest(query, "C"))
+
+
+def test_document_is_parsed_once() -> None:
+    cache = documents()
+    first, second = (cache.operation(GraphQLRequest("{hello}")) for _ in range(2))
+    assert first.document is second.document
+
+
+def test_memory_of_documents_is_bounded_by_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "CACHED_TOKENS", 100)
+    cache = documents()
+    first = cache.operation(GraphQLRequest("{hello}"))
+    for n in range(50):
+        cache.operation(GraphQLRequest(f"{{a{n}:hello}}"))
+    assert cache._cached_tokens <= 100
+    assert cache.operation(GraphQLRequest("{hello}")).document is not first.document
+
+
+def test_variables_of_one_request_do_not_leak_into_the_next() -> None:
+    cache = documents()
+    query = "query($n:Int){feed(first:$n){edges{cursor}}}"
+    costs: list[Any] = [cache.operation(GraphQLRequest(query, None, {"n": n})).cost for n in (1, 50, 1)]
+    assert costs == [3, 101, 3]
