@@ -1,0 +1,190 @@
+"""`photogram run`: up with one command, down with one signal, and one clear line when it cannot start."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, Queue
+
+import httpx
+import psutil
+import pytest
+
+from deploy.local import folder
+from deploy.local.ports import listen
+
+RUN = [sys.executable, "-m", "deploy.cli", "run", "--no-seed"]
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0
+
+
+class Running:
+    """One `photogram run`, its output line by line, and everything it started."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self.popen = popen
+        self._lines: Queue[str] = Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def await_line(self, pattern: str) -> re.Match[str]:
+        until = time.monotonic() + PATIENCE
+        seen = []
+        with contextlib.suppress(Empty):
+            while True:
+                seen.append(self._lines.get(timeout=max(0.0, until - time.monotonic())))
+                if found := re.search(pattern, seen[-1]):
+                    return found
+        raise AssertionError(f"no line matches {pattern!r}: {seen}")
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.popen.pid).children(recursive=True)
+
+    def child(self, *words: str) -> psutil.Process:
+        (found,) = [each for each in self.family() if all(word in " ".join(each.cmdline()) for word in words)]
+        return found
+
+    def end(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait(timeout=PATIENCE)
+        self._reader.join(timeout=PATIENCE)
+        if self.popen.stdout:
+            self.popen.stdout.close()
+
+    def _read(self) -> None:
+        for line in self.popen.stdout or ():
+            self._lines.put(line)
+
+
+@contextmanager
+def running(data_dir: Path, *, command: Sequence[str] = RUN) -> Iterator[Running]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
+    popen = subprocess.Popen(  # noqa: S603
+        [*command, "--port", "0", "--data-dir", str(data_dir)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+    run = Running(popen)
+    try:
+        yield run
+    finally:
+        run.end()
+
+
+def refusal(data_dir: Path, *options: str) -> tuple[int, str]:
+    """What a `run` that cannot start ends with and says."""
+    done = subprocess.run(  # noqa: S603
+        [*RUN, "--data-dir", str(data_dir), *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=ROOT,
+    )
+    return done.returncode, done.stderr
+
+
+def await_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert not alive
+
+
+def await_true(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def is_ready(endpoint: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(endpoint.replace("/graphql", "/readyz"), timeout=2).status_code == 200
+    return False
+
+
+def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_path: Path) -> None:
+    with running(tmp_path) as run:
+        endpoint = run.await_line(r"GraphQL endpoint +(http://127\.0\.0\.1:\d+/graphql)")[1]
+        assert is_ready(endpoint)
+        run.child("deploy.cli", "serve").kill()
+        run.child("deploy.cli", "worker").kill()
+        for _ in range(2):
+            run.await_line(r"(API|worker) was started again")
+        await_true(lambda: is_ready(endpoint))
+        family = run.family()
+        run.popen.send_signal(signal.SIGTERM)
+        run.await_line("Stopped")
+        assert run.popen.wait(timeout=PATIENCE) == 0
+        await_gone(family)
+        assert not (tmp_path / "connection.env").exists()
+
+
+def test_a_killed_supervisor_takes_every_child_along(tmp_path: Path) -> None:
+    with running(tmp_path) as run:
+        run.await_line("GraphQL endpoint")
+        family = run.family()
+        assert len(family) >= 5
+        run.popen.kill()
+        await_gone(family)
+
+
+def test_a_dead_database_stops_everything_with_one_line(tmp_path: Path) -> None:
+    with running(tmp_path) as run:
+        run.await_line("GraphQL endpoint")
+        family = run.family()
+        run.child("mongod").kill()
+        run.await_line(r"^photogram: MongoDB was killed by SIGKILL")
+        assert run.popen.wait(timeout=PATIENCE) == 1
+        await_gone(family)
+
+
+def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> None:
+    parent = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    with running(tmp_path, command=[sys.executable, "-c", parent, *RUN]) as run:
+        run.await_line("GraphQL endpoint")
+        family = run.family()
+        assert len(family) >= 6
+        run.popen.kill()
+        await_gone(family)
+
+
+def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
+    with contextlib.closing(listen("127.0.0.1", 0)) as other:
+        code, said = refusal(tmp_path, "--port", str(other.getsockname()[1]))
+    assert code == 1
+    assert re.fullmatch(r"photogram: port \d+ on 127\.0\.0\.1 is taken by another program; .*--port\n", said)
+    assert not (tmp_path / "mongo").exists()
+
+
+def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> None:
+    with folder.held(tmp_path):
+        code, said = refusal(tmp_path, "--port", "0")
+    assert code == 1
+    assert said == f"photogram: the data folder {tmp_path} is in use by process {os.getpid()}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("PHOTOGRAM_MONGO_TIMEOUT", "-1", r"photogram: PHOTOGRAM_MONGO_TIMEOUT: Input should be greater than 0\n"),
+        ("PHOTOGRAM_ALLOWED_ORIGINS", "[", r"photogram: .*allowed_origins.*\n"),
+        ("PHOTOGRAM_ENVIRONMENT", "production", r"photogram: PHOTOGRAM_S3_SECRET_KEY has its default value.*\n"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    code, said = refusal(tmp_path)
+    assert (code, bool(re.fullmatch(line, said))) == (2, True), said
