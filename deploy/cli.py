@@ -111,11 +111,14 @@ def worker(
     """Run workers in one process. SIGTERM lets them finish what they have in hand."""
     import uvloop  # noqa: PLC0415
 
-    from workers.runner import run_workers  # noqa: PLC0415
+    from workers.runner import UnknownWorkerError, run_workers  # noqa: PLC0415
 
     settings = context.obj.settings()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_workers(settings, names or []))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_workers(settings, names or []))
+    except UnknownWorkerError as error:
+        raise StartError(str(error), exit_code=2) from error
 
 
 @app.command()
@@ -167,6 +170,14 @@ def _guarded(program: Callable[[], None]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        from datasources.sources import is_outage  # noqa: PLC0415
+
+        if not is_outage(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        print(f"photogram: a server that the settings name cannot be reached: {reason}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -3,35 +3,24 @@
 import socket
 from contextlib import closing
 
-import uvicorn
-
 from config import Settings
+from datasources.logs import configure_logging
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
-
-LARGEST_MESSAGE = 64 * 1024
-"""Bytes of one WebSocket message from a client: a GraphQL operation and its variables, not a picture."""
+from resolvers.transport.server import build_server
 
 
 def serve_api(settings: Settings, listener: socket.socket | None = None) -> None:
-    """Serves on `listener`, else on the settings' host and port, until SIGTERM or SIGINT. Raises StartError."""
-    from app import create_app  # noqa: PLC0415
+    """Serves on `listener`, else on the settings' host and port; drains and returns on SIGTERM or SIGINT.
 
+    Raises StartError.
+    """
+    from app import create_app  # noqa: PLC0415  nothing else in deploy needs the whole application
+
+    configure_logging(settings.log_format, settings.log_level)
     with closing(listener or listen(settings.host, settings.port)) as sock:
-        config = uvicorn.Config(
-            create_app(settings),
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=LARGEST_MESSAGE,
-            ws_per_message_deflate=False,  # costs 40 to 90 KiB a socket
-            timeout_graceful_shutdown=int(settings.drain_timeout),
-            lifespan="on",
-            log_config=None,
-            server_header=False,
-        )
-        server = uvicorn.Server(config)
+        server = build_server(create_app(settings), settings)
         try:
             server.run(sockets=[sock])
-        except SystemExit as error:  # uvicorn's answer to a lifespan that failed
-            raise StartError("the API could not start; the lines above say why", exit_code=3) from error
+        except SystemExit as error:  # uvicorn's answer to a start-up that failed
+            raise StartError("the API could not start; the log above says why", exit_code=3) from error

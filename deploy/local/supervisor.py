@@ -60,7 +60,7 @@ class Supervisor:
                 self._start_and_watch(stack)
         except StopRequestedError:
             self.terminal.say("Stopped. The data is kept.")
-        except StartError:
+        except BaseException:
             self.terminal.abandon()
             raise
 
