@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
+import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Database, Document, Session, find_page, upsert
@@ -17,6 +18,18 @@ from domain.records import FollowRecord, FollowState
 from domain.visibility import ONESELF, Relation
 
 _OWED = (Effect.COUNT, Effect.COUNT_FOLLOWING, Effect.NOTIFY, Effect.FILL)
+
+_COUNTED = {Effect.COUNT: "counted", Effect.COUNT_FOLLOWING: "counted_following"}
+_COUNTED_FOR = {Effect.COUNT: "followee_id", Effect.COUNT_FOLLOWING: "follower_id"}
+_OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}}
+
+
+class CountedFollow(msgspec.Struct, frozen=True):
+    """A follow as its counter sees it."""
+
+    id: ObjectId
+    state: str
+    counted: bool
 
 
 class GraphStore:
@@ -163,9 +176,23 @@ class GraphStore:
         """Takes an effect out of a follow's outbox, unless its state has changed since it was read."""
         query = {"_id": follow.id, "version": follow.version}
         await self._follows.update_one(query, paid(effect), session=session)
-        await self._follows.delete_one(
-            {"_id": follow.id, "state": FollowState.NONE.value, "outbox": {"$exists": False}}, session=session
-        )
+        await self._follows.delete_one({"_id": follow.id, **_OVER}, session=session)
+
+    async def owed_counts(
+        self, effect: Effect, user_id: ObjectId, session: Session, most: int
+    ) -> list["CountedFollow"]:
+        """Follows that one of a user's counters does not reflect yet: COUNT's is that of followers."""
+        query = {_COUNTED_FOR[effect]: user_id, "outbox": effect.value}
+        rows = await self._follows.find(query, limit=most, session=session).to_list()
+        return [CountedFollow(row["_id"], row["state"], bool(row.get(_COUNTED[effect]))) for row in rows]
+
+    async def set_counted(self, effect: Effect, ids: Sequence[ObjectId], session: Session) -> None:
+        """Says that the counter now reflects these follows, and takes away those that ended and owe nothing more."""
+        some = {"_id": {"$in": list(ids)}}
+        follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
+        pipeline = [{"$set": {_COUNTED[effect]: follows}}, *paid(effect)]
+        await self._follows.update_many(some, pipeline, session=session)
+        await self._follows.delete_many({**some, **_OVER}, session=session)
 
     async def sever(self, block_id: ObjectId, now: datetime) -> None:
         """Ends following both ways for a block. Safe to repeat."""
@@ -185,7 +212,9 @@ class GraphStore:
         query: Document = {"follower_id": follower_id, "followee_id": followee_id}
         if only is not None:
             query["state"] = only
-        pipeline = change({"state": state.value}, _OWED, now, watched="state")
+        asked = {"$eq": ["$state", FollowState.REQUESTED.value]}
+        accepted = {"$or": [{"$ifNull": ["$accepted", False]}, asked]} if state is FollowState.FOLLOWING else False
+        pipeline = change({"state": state.value, "accepted": accepted}, _OWED, now, watched="state")
         document = await self._follows.find_one_and_update(query, pipeline, return_document=True)
         return None if document is None else await self._rung(document)
 

@@ -73,6 +73,12 @@ class NotificationStore:
             update["$setOnInsert"] |= {"updated_at": now, "is_seen": False, "is_read": False}
         await self._notifications.update_one(key, update, upsert=True, session=session)
 
+    async def actor_count(self, recipient_id: ObjectId, group_key: str, session: Session) -> int:
+        """How many people a notification names in all; 0 for one that is not there."""
+        key = {"recipient_id": recipient_id, "group_key": group_key}
+        found = await self._notifications.find_one(key, {"actor_count": 1}, session=session)
+        return int(found["actor_count"]) if found else 0
+
     async def tell(self, *recipient_ids: ObjectId) -> None:
         """Wakes the recipients' subscriptions. Best effort."""
         await self._live.publish(*(notifications_of(recipient_id) for recipient_id in recipient_ids))

@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.mongo import Database, Document, find_by_ids
+from datasources.mongo import Database, Document, Session, find_by_ids
 from domain.errors import Refusal, UserErrorCode
 from domain.records import ImageRecord, UserRecord, UserState
 
@@ -93,3 +93,7 @@ class UserStore:
             {"_id": user_id}, {"$set": values}, projection=_PUBLIC, return_document=True
         )
         return None if found is None else UserRecord.from_document(found)
+
+    async def add_to_count(self, user_id: ObjectId, counter: str, delta: int, session: Session) -> None:
+        """Moves one of an account's counters, within the caller's transaction."""
+        await self._users.update_one({"_id": user_id}, {"$inc": {counter: delta}}, session=session)

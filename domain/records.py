@@ -242,11 +242,12 @@ class LikeRecord(Stored, frozen=True, kw_only=True):
 
 
 class FollowRecord(Stored, frozen=True, kw_only=True):
-    """One user's following of another; `version` grows with every change of `state`."""
+    """One user's following of another; `version` grows with every change of `state`; `accepted` if it was asked for."""
 
     follower_id: ObjectId
     followee_id: ObjectId
     state: FollowState
+    accepted: bool = False
     version: int = 0
 
 

@@ -1,0 +1,1 @@
+"""The background work: paying the effects that facts owe."""

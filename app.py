@@ -1,0 +1,80 @@
+"""The composition root of the API: settings become a Starlette application; importing this opens nothing."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+
+from config import Settings
+from datasources.live import POLL_SECONDS, session_topic
+from datasources.logs import configure_logging
+from datasources.sources import Sources, is_outage, open_sources, refuse_missing_indexes
+from domain.records import SessionRecord
+from resolvers.api import schema
+from resolvers.transport.drain import Drain
+from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.health import Health
+from resolvers.transport.routes import middleware, routes
+from schema.context import Context
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application; it opens its sources when it starts and closes them when it stops.
+
+    In production it refuses to start on a database that lacks indexes.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    opened = _Opened()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with open_sources(settings) as sources:
+            if settings.environment == "production":
+                await refuse_missing_indexes(sources)
+            opened.sources = sources
+            yield
+
+    engine = Engine(schema, opened.hooks(), operation_timeout=settings.operation_timeout)
+    drain = Drain()
+    health = Health(
+        {
+            "mongodb": lambda: opened.sources.ping_mongo(),
+            "redis": lambda: opened.sources.ping_redis(),
+            "storage": lambda: opened.sources.ping_blobs(),
+        },
+        drain,
+    )
+    app = Starlette(
+        routes=routes(engine, drain, health, graphiql=settings.graphiql),
+        middleware=middleware(settings.allowed_origins),
+        lifespan=lifespan,
+    )
+    app.state.drain = drain
+    return app
+
+
+class _Opened:
+    """The sources, once they are open, and what the transports ask of them."""
+
+    sources: Sources
+
+    def hooks(self) -> Hooks:
+        return Hooks(
+            authenticate=self._authenticate, make_context=self._context, watch=self._revoked, is_outage=is_outage
+        )
+
+    async def _authenticate(self, token: str | None) -> SessionRecord | None:
+        return None if token is None else await self.sources.sessions.authenticate(token)
+
+    def _context(self, session: SessionRecord | None, request_id: str) -> Context:
+        return Context(self.sources, session, request_id)
+
+    async def _revoked(self, session: SessionRecord) -> None:
+        """Returns when the session is over; a lost message costs a look every `POLL_SECONDS`."""
+        async with self.sources.live.listen(session_topic(session.id)) as news:
+            while await self.sources.sessions.by_id(session.id) is not None:
+                news.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await news.wait()

@@ -1,0 +1,56 @@
+"""The feed worker: posts into followers' feeds and out of them, and authors into and out of one feed."""
+
+from bson import ObjectId
+
+from domain.events import Effect
+from domain.limits import PAGE_SIZE_MAX
+from domain.paging import Key, PageRequest
+from domain.records import FollowState, PostStatus
+from workers.work import Tools
+
+CHUNK = 1_000  # followers written at once
+
+
+async def fan_out(tools: Tools, key: str) -> None:
+    """Puts a ready post into its author's followers' feeds, or takes a deleted one out.
+
+    Safe to run twice: entries are keyed by owner and post. If the post changes meanwhile, the effect stays owed.
+    """
+    sources, post_id = tools.sources, ObjectId(key)
+    post = await sources.posts.document(post_id)
+    if post is None:
+        return
+    shown = post["status"] == PostStatus.READY.value and not post["deleted"]
+    async for owner_ids in sources.graph.follower_ids(post["author_id"], CHUNK):
+        if shown:
+            await sources.feeds.push(post_id, post["author_id"], owner_ids)
+        else:
+            await sources.feeds.take_out(post_id, owner_ids)
+    await sources.posts.pay(post_id, Effect.FAN_OUT, version=post["version"])
+
+
+async def fill(tools: Tools, key: str) -> None:
+    """Puts all of an author's posts into a new follower's feed, or takes them out of one who follows no more.
+
+    Safe to run twice: it makes the feed what the follow now says, and stays owed if that changes meanwhile.
+    """
+    sources = tools.sources
+    follow = await sources.graph.by_id(ObjectId(key))
+    if follow is None:
+        return
+    if follow.state is FollowState.FOLLOWING:
+        await _fill_from(tools, follow.follower_id, follow.followee_id)
+    else:
+        await sources.feeds.drop(follow.follower_id, follow.followee_id)
+    await sources.graph.pay(follow, Effect.FILL)
+
+
+async def _fill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:
+    after: Key | None = None
+    while True:
+        request = PageRequest(limit=PAGE_SIZE_MAX * 10, after=after)
+        page = await tools.sources.posts.by_author(author_id, request, every_status=False)
+        await tools.sources.feeds.fill(owner_id, author_id, [post_id for _, post_id in page.items])
+        if not page.has_next:
+            return
+        after = page.items[-1][0]

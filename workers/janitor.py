@@ -1,0 +1,57 @@
+"""The janitor: what hangs on something deleted, refused or blocked goes too. Every handler is safe to run twice."""
+
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from domain.events import Effect
+from workers.work import NotYet, Tools
+
+CHUNK = 500
+
+
+async def sever(tools: Tools, key: str) -> None:
+    """Ends following both ways between two people of whom one blocked the other; ending it twice is ending it once."""
+    await tools.sources.graph.sever(ObjectId(key), datetime.now(UTC))
+
+
+async def clean_upload(tools: Tools, key: str) -> None:
+    """Deletes the bytes a client sent, once they are rendered or refused."""
+    (upload,) = await tools.sources.uploads.by_ids([ObjectId(key)])
+    if upload is not None:
+        await tools.sources.blobs.delete_incoming([upload.key])
+        await tools.sources.uploads.cleaned(upload.id)
+
+
+async def clean_comment(tools: Tools, key: str) -> None:
+    """Deletes a deleted comment's likes and hides its replies, which then owe their own effects."""
+    comment_id = ObjectId(key)
+    document = await tools.sources.comments.document(comment_id)
+    if document is not None:
+        await tools.sources.comments.delete_replies(comment_id, datetime.now(UTC))
+        await tools.sources.comment_likes.forget_target(comment_id)
+        await tools.sources.comments.pay(comment_id, Effect.CLEAN, document.get("version", 0))
+
+
+async def clean_post(tools: Tools, key: str) -> None:
+    """Deletes a deleted post's likes, comments, files and, when nothing else is owed, the post itself."""
+    sources, post_id = tools.sources, ObjectId(key)
+    document = await sources.posts.document(post_id)
+    if document is None:
+        return
+    await sources.post_likes.forget_target(post_id)
+    while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
+        for comment_id in comment_ids:
+            await sources.comment_likes.forget_target(comment_id)
+        await sources.comments.erase(comment_ids)
+    await _delete_files(tools, document.get("upload_ids", []))
+    if not await sources.posts.erase(post_id):
+        raise NotYet
+
+
+async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
+    """The renditions of a post's uploads, found by their prefix, so that those of a half-made post go as well."""
+    for upload_id in upload_ids:
+        keys = [blob.key async for blob in tools.sources.blobs.list_media(f"{upload_id}/")]
+        await tools.sources.blobs.delete_media(keys)
+    await tools.sources.uploads.forget(upload_ids)

@@ -1,0 +1,29 @@
+"""What the system does in the background, on one screen: which function pays which effect of which fact."""
+
+from collections.abc import Mapping
+
+from domain.events import Effect, Fact
+from workers import counters, feed, janitor, media, notifications
+from workers.work import Handler
+
+HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
+    (Effect.COUNT, Fact.POST_LIKE): Handler(counters.settle_post_likes),
+    (Effect.COUNT, Fact.COMMENT_LIKE): Handler(counters.settle_comment_likes),
+    (Effect.COUNT, Fact.COMMENT): Handler(counters.settle_comments),
+    (Effect.COUNT, Fact.POST): Handler(counters.settle_posts),
+    (Effect.COUNT, Fact.FOLLOW): Handler(counters.settle_followers),
+    (Effect.COUNT_FOLLOWING, Fact.FOLLOW): Handler(counters.settle_following),
+    (Effect.NOTIFY, Fact.POST_LIKE): Handler(notifications.notify_post_likes),
+    (Effect.NOTIFY, Fact.COMMENT_LIKE): Handler(notifications.notify_comment_likes),
+    (Effect.NOTIFY, Fact.COMMENT): Handler(notifications.notify_comment),
+    (Effect.NOTIFY, Fact.FOLLOW): Handler(notifications.notify_follow),
+    (Effect.NOTIFY, Fact.POST): Handler(notifications.notify_post),
+    (Effect.RECEIVE, Fact.UPLOAD): Handler(media.receive, seconds=180),
+    (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
+    (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
+    (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
+    (Effect.SEVER, Fact.BLOCK): Handler(janitor.sever),
+    (Effect.CLEAN, Fact.UPLOAD): Handler(janitor.clean_upload),
+    (Effect.CLEAN, Fact.COMMENT): Handler(janitor.clean_comment, seconds=600),
+    (Effect.CLEAN, Fact.POST): Handler(janitor.clean_post, seconds=600),
+}

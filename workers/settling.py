@@ -1,0 +1,37 @@
+"""Paying everything that is owed, without waiting for rings: what `repair` does, and what lets a test assert."""
+
+from domain.events import Fact, Ring, rings_for
+from workers.registry import HANDLERS
+from workers.work import NotYet, Tools
+
+ROUNDS = 20  # an effect may leave others owed: a post's assembling, its fan-out
+MOST = 10_000
+
+
+async def owed(tools: Tools) -> set[Ring]:
+    """The rings that would pay what is owed now, for up to `MOST` facts of each kind."""
+    rings: set[Ring] = set()
+    for fact in Fact:
+        documents = tools.sources.database[f"{fact.value}s"].find({"outbox": {"$exists": True}}, limit=MOST)
+        async for document in documents:
+            rings.update(rings_for(fact, document))
+    return rings
+
+
+async def pay_all(tools: Tools) -> set[Ring]:
+    """Pays whatever can be paid now, in rounds; returns what is still owed because it waits for something.
+
+    Safe to run beside the workers. Raises what a handler raises.
+    """
+    left: set[Ring] = set()
+    for _ in range(ROUNDS):
+        rings, before = await owed(tools), left
+        left = set()
+        for ring in sorted(rings):
+            try:
+                await HANDLERS[ring.effect, ring.fact].run(tools, ring.key)
+            except NotYet:
+                left.add(ring)
+        if rings == left == before or not rings:
+            break
+    return left

@@ -1,0 +1,51 @@
+"""The sweeper: rings again for whatever has owed longer than its worker should need.
+
+It makes the transport's losses harmless. Any number of sweepers may run: ringing twice is ringing once.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from datasources.outbox import LONGEST_PAUSE, rung
+from datasources.sources import Sources, is_outage
+from domain.events import Fact, rings_for
+
+log = structlog.get_logger(__name__)
+
+MOST = 1_000
+# An upload's bytes go past us, so they are looked for often; everything else waits longer and longer.
+LONGEST: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
+
+
+async def sweep(sources: Sources, now: datetime) -> int:
+    """Rings for up to `MOST` due facts of each kind, and sets when they are due next; returns how many there were."""
+    found = 0
+    for fact in Fact:
+        collection = sources.database[f"{fact.value}s"]
+        due = await collection.find({"ring_at": {"$lte": now}}, sort=[("ring_at", 1)], limit=MOST).to_list()
+        if due:
+            query = {"_id": {"$in": [document["_id"] for document in due]}, "ring_at": {"$lte": now}}
+            await collection.update_many(query, rung(now, LONGEST.get(fact, LONGEST_PAUSE)))
+            await sources.doorbell.ring(ring for document in due for ring in rings_for(fact, document))
+            found += len(due)
+    return found
+
+
+async def keep_sweeping(sources: Sources, stopping: asyncio.Event, interval: float) -> None:
+    """Sweeps every `interval` seconds until told to stop; an outage is waited out."""
+    while not stopping.is_set():
+        try:
+            found = await sweep(sources, datetime.now(UTC))
+            if found:
+                log.info("sweeper.rang", facts=found)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("sweeper.outage", error=type(error).__name__)
+        try:
+            async with asyncio.timeout(interval):
+                await stopping.wait()
+        except TimeoutError:
+            continue
