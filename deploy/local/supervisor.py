@@ -11,7 +11,6 @@ from typing import Protocol
 
 from config import Settings
 from deploy.local import folder
-from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
 from deploy.local.servers import own_servers, running_servers
