@@ -1,7 +1,6 @@
 """Serves an application over real uvicorn on loopback, inside the test's own event loop."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from config import Settings
-from resolvers.transport.server import Server, build_server
+from resolvers.transport.server import Server, build_server, listen
 from tests.toy import World, toy_app
 
 
@@ -37,8 +36,9 @@ async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: 
     """The toy on a free port; drained at the end."""
     world = World()
     app = toy_app(world, **options)
-    server = build_server(app, Settings(environment="test", drain_timeout=drain_timeout), notice=notice)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    settings = Settings(environment="test", port=0, drain_timeout=drain_timeout)
+    server = build_server(app, settings, notice=notice)
+    with listen(settings) as listener:
         serving = asyncio.create_task(server._serve([listener]))
         try:
             while not server.started:

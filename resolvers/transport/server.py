@@ -13,24 +13,14 @@ from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from config import Settings
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024
-FLUSH_TIMEOUT = 10.0
+BACKLOG = 2048
+STALLED_MS = 20_000  # how long a client may leave what it is sent unread before the kernel drops it
 SOCKET_SHARE = 0.5  # of the drain's time is for the sockets' work in hand
-
-
-class _Sockets(WebSocketsSansIOProtocol):
-    """Uvicorn's protocol, which by itself would keep a connection whose client no longer reads for ever."""
-
-    async def run_asgi(self) -> None:
-        try:
-            await super().run_asgi()
-        finally:
-            self.loop.call_later(FLUSH_TIMEOUT, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -74,7 +64,7 @@ def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> 
         port=settings.port,
         loop="uvloop",
         http="httptools",
-        ws=_Sockets,
+        ws="websockets-sansio",
         ws_max_size=FRAME_LIMIT,
         ws_per_message_deflate=False,
         lifespan="on",
@@ -88,6 +78,22 @@ def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> 
     return Server(config, drain, drain_timeout=settings.drain_timeout, notice=notice)
 
 
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket at the settings' address; port 0 takes a free one. Raises OSError if the port is taken.
+
+    Without the time limit, a client that stops reading would keep its connection, and memory for it, for ever.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+    return listener
+
+
 def serve(app: Starlette, settings: Settings, *, notice: float = 0.0) -> None:
-    """Serves until SIGTERM or SIGINT, drains, and returns. Raises SystemExit if the port is taken or start-up fails."""
-    build_server(app, settings, notice=notice).run()
+    """Serves until SIGTERM or SIGINT, drains, and returns.
+
+    Raises OSError if the port is taken, and SystemExit if the application does not start.
+    """
+    with listen(settings) as listener:
+        build_server(app, settings, notice=notice).run([listener])

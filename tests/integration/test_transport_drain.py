@@ -1,7 +1,6 @@
 """SIGTERM to a real process: it says that it goes, finishes what it has, and is gone in time."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -11,9 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from config import Settings
+from resolvers.transport.server import listen
 from tests.integration.test_transport_websocket import Client
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
@@ -41,15 +43,8 @@ class Process:
 async def process(notice: float = 0.0) -> AsyncIterator[Process]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.toy",
-        str(port),
-        str(notice),
-        stderr=asyncio.subprocess.DEVNULL,
-        env=dict(os.environ),
-    )
+    command = (sys.executable, "-m", "tests.toy", str(port), str(notice))
+    child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         running = Process(child, port)
         async with running.client() as client, asyncio.timeout(20):
@@ -68,6 +63,11 @@ async def process(notice: float = 0.0) -> AsyncIterator[Process]:
 
 async def wait(client: httpx.AsyncClient, seconds: float) -> httpx.Response:
     return await client.post("/graphql", json={"query": f"{{wait(seconds:{seconds})}}"})
+
+
+def test_taken_port_is_an_error_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
+        listen(Settings(environment="test", port=other.getsockname()[1]))
 
 
 async def test_work_in_hand_is_finished_and_sockets_are_closed_1012() -> None:

@@ -14,6 +14,13 @@ from tests.toy_server import Served, served, until
 GRAPHQL = "application/graphql-response+json"
 
 
+@pytest.fixture(scope="module")
+async def shared() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of one server for tests that leave nothing behind."""
+    async with served() as running, httpx.AsyncClient(base_url=running.url, timeout=10) as each:
+        yield each
+
+
 @pytest.fixture
 async def toy() -> AsyncIterator[Served]:
     async with served(operation_timeout=0.3, origins=("https://app.example",)) as running:
@@ -60,8 +67,8 @@ async def test_query_can_be_sent_by_get_and_a_mutation_cannot(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-async def test_other_methods_are_not_allowed(client: httpx.AsyncClient, method: str) -> None:
-    response = await client.request(method, "/graphql")
+async def test_other_methods_are_not_allowed(shared: httpx.AsyncClient, method: str) -> None:
+    response = await shared.request(method, "/graphql")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
@@ -69,10 +76,10 @@ async def test_other_methods_are_not_allowed(client: httpx.AsyncClient, method: 
     "body",
     [b"", b"null", b"1", b'"x"', b"[]", b"{", b"\xff\xfe", b'{"query":1}', b"[" * 50_000, b'{"a":' * 50_000, b"NaN"],
 )
-async def test_malformed_body_is_a_well_formed_error(client: httpx.AsyncClient, body: bytes) -> None:
-    response = await send(client, body)
+async def test_malformed_body_is_a_well_formed_error(shared: httpx.AsyncClient, body: bytes) -> None:
+    response = await send(shared, body)
     assert (response.status_code, only_code(response)) == (400, "BAD_REQUEST")
-    legacy = await client.post("/graphql", content=body, headers={"content-type": "application/json"})
+    legacy = await shared.post("/graphql", content=body, headers={"content-type": "application/json"})
     assert legacy.status_code == 400
 
 
@@ -80,8 +87,8 @@ async def test_malformed_body_is_a_well_formed_error(client: httpx.AsyncClient, 
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "application/json; charset=utf-16"],
 )
-async def test_body_a_foreign_page_could_send_is_refused(client: httpx.AsyncClient, content_type: str) -> None:
-    response = await send(client, b'{"query":"{hello}"}', content_type)
+async def test_body_a_foreign_page_could_send_is_refused(shared: httpx.AsyncClient, content_type: str) -> None:
+    response = await send(shared, b'{"query":"{hello}"}', content_type)
     assert (response.status_code, only_code(response)) == (415, "BAD_REQUEST")
 
 
@@ -113,10 +120,10 @@ async def test_large_body_is_refused_announced_or_not(client: httpx.AsyncClient)
         ("{" + "hello " * 3_000 + "}", "OPERATION_TOO_COMPLEX"),
     ],
 )
-async def test_request_error_is_400_or_200_by_media_type(client: httpx.AsyncClient, query: str, code: str) -> None:
-    response = await ask(client, query)
+async def test_request_error_is_400_or_200_by_media_type(shared: httpx.AsyncClient, query: str, code: str) -> None:
+    response = await ask(shared, query)
     assert (response.status_code, only_code(response)) == (400, code)
-    legacy = await ask(client, query, accept="application/json")
+    legacy = await ask(shared, query, accept="application/json")
     assert (legacy.status_code, only_code(legacy)) == (200, code)
 
 
@@ -170,8 +177,8 @@ async def test_context_is_made_for_each_operation_with_the_request_id(client: ht
 
 
 @pytest.mark.parametrize("insane", ["short", "x" * 65, "has space in it", "new\tline-here"])
-async def test_insane_request_id_is_replaced(client: httpx.AsyncClient, insane: str) -> None:
-    response = await client.get("/livez", headers={"x-request-id": insane})
+async def test_insane_request_id_is_replaced(shared: httpx.AsyncClient, insane: str) -> None:
+    response = await shared.get("/livez", headers={"x-request-id": insane})
     assert response.headers["x-request-id"] != insane
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from resolvers.transport import websocket
@@ -23,6 +22,13 @@ ACK = {"type": "connection_ack"}
 @pytest.fixture
 async def toy() -> AsyncIterator[Served]:
     async with served(init_timeout=0.4, send_timeout=0.3) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def shared() -> AsyncIterator[Served]:
+    """One server for tests that leave nothing behind."""
+    async with served() as running:
         yield running
 
 
@@ -49,12 +55,9 @@ class Client:
     async def closed(self) -> tuple[int, str]:
         """How the server closed."""
         async with asyncio.timeout(5):
-            with pytest.raises(ConnectionClosed) as closed:
-                while True:
-                    await self.connection.recv()
-        frame = closed.value.rcvd
-        assert frame is not None, "closed without a close frame (1006)"
-        return frame.code, frame.reason
+            await self.connection.wait_closed()
+        assert self.connection.close_code not in (None, 1006), "closed without a close frame"
+        return self.connection.close_code or 0, self.connection.close_reason or ""
 
 
 @asynccontextmanager
@@ -89,16 +92,16 @@ async def test_queries_and_mutations_are_answered_too(toy: Served) -> None:
 
 
 @pytest.mark.parametrize("key", ["authorization", "Authorization", "AUTHORIZATION", "accessToken"])
-async def test_token_is_taken_from_the_init_payload(toy: Served, key: str) -> None:
-    async with connected(toy) as client:
+async def test_token_is_taken_from_the_init_payload(shared: Served, key: str) -> None:
+    async with connected(shared) as client:
         await client.start({key: "ana" if key == "accessToken" else "Bearer ana"})
         await client.subscribe("{viewer}")
         assert (await client.hear())["payload"]["data"] == {"viewer": "ana"}
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"authorization": ""}, {"authorization": None}])
-async def test_socket_without_a_token_is_anonymous(toy: Served, payload: dict[str, Any] | None) -> None:
-    async with connected(toy) as client:
+async def test_socket_without_a_token_is_anonymous(shared: Served, payload: dict[str, Any] | None) -> None:
+    async with connected(shared) as client:
         await client.say({"type": "connection_init", "payload": payload})
         assert await client.hear() == ACK
         await client.subscribe("{viewer inbox}")
@@ -107,8 +110,8 @@ async def test_socket_without_a_token_is_anonymous(toy: Served, payload: dict[st
 
 
 @pytest.mark.parametrize("payload", [{"authorization": "Bearer bad"}, {"accessToken": "bad"}])
-async def test_bad_token_closes_the_socket(toy: Served, payload: dict[str, Any]) -> None:
-    async with connected(toy) as client:
+async def test_bad_token_closes_the_socket(shared: Served, payload: dict[str, Any]) -> None:
+    async with connected(shared) as client:
         await client.say({"type": "connection_init", "payload": payload})
         assert await client.closed() == (4403, "Forbidden")
 
@@ -144,8 +147,8 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-async def test_garbage_closes_4400_and_never_without_a_frame(toy: Served, garbage: str | bytes) -> None:
-    async with connected(toy) as client:
+async def test_garbage_closes_4400_and_never_without_a_frame(shared: Served, garbage: str | bytes) -> None:
+    async with connected(shared) as client:
         await client.say(garbage)
         code, reason = await client.closed()
         assert code == 4400
@@ -153,8 +156,8 @@ async def test_garbage_closes_4400_and_never_without_a_frame(toy: Served, garbag
 
 
 @pytest.mark.parametrize("payload", [None, "x", 1, [], {}, {"query": 1}, {"query": "{hello}", "variables": "x"}])
-async def test_malformed_subscribe_payload_is_an_error_for_its_id(toy: Served, payload: object) -> None:
-    async with connected(toy) as client:
+async def test_malformed_subscribe_payload_is_an_error_for_its_id(shared: Served, payload: object) -> None:
+    async with connected(shared) as client:
         await client.start()
         await client.say({"id": "1", "type": "subscribe", "payload": payload})
         answer = await client.hear()
@@ -175,8 +178,8 @@ async def test_malformed_subscribe_payload_is_an_error_for_its_id(toy: Served, p
         ("subscription{private}", "UNAUTHENTICATED"),
     ],
 )
-async def test_refused_operation_is_an_error_for_its_id(toy: Served, query: str, code: str) -> None:
-    async with connected(toy) as client:
+async def test_refused_operation_is_an_error_for_its_id(shared: Served, query: str, code: str) -> None:
+    async with connected(shared) as client:
         await client.start()
         await client.subscribe(query, "7")
         answer = await client.hear()
@@ -273,8 +276,8 @@ async def test_no_init_in_time_closes_4408_whatever_else_is_said(toy: Served) ->
 
 
 @pytest.mark.parametrize("offered", [None, [Subprotocol("graphql-ws")]])
-async def test_other_subprotocol_closes_4406(toy: Served, offered: list[Subprotocol] | None) -> None:
-    async with connected(toy, subprotocols=offered) as client:
+async def test_other_subprotocol_closes_4406(shared: Served, offered: list[Subprotocol] | None) -> None:
+    async with connected(shared, subprotocols=offered) as client:
         assert await client.closed() == (4406, "Subprotocol not acceptable")
 
 
