@@ -61,14 +61,6 @@ class Sources:
         """Raises unless MongoDB answers and takes writes."""
         await self.client.admin.command("ping")
 
-    async def ping_redis(self) -> None:
-        """Raises unless Redis answers."""
-        await self.redis.ping()
-
-    async def ping_blobs(self) -> None:
-        """Raises unless the storage answers."""
-        await self.blobs.ping()
-
 
 class IndexesMissingError(RuntimeError):
     """The database lacks indexes that the product's rules rest on."""

@@ -6,7 +6,7 @@ need no code. Every `datetime` is aware and in UTC.
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, Self
 
 import msgspec
@@ -80,8 +80,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_document(self) -> dict[str, Any]:
         """The document it was or can be stored as; enums as their values."""
-        document: dict[str, Any] = msgspec.to_builtins(self, builtin_types=(datetime,), enc_hook=lambda value: value)
-        return document
+        return {field.encode_name: _stored(getattr(self, field.name)) for field in msgspec.structs.fields(self)}
+
+
+def _stored(value: Any) -> Any:
+    match value:
+        case Record():
+            return value.to_document()
+        case list():
+            return [_stored(item) for item in value]
+        case Enum():
+            return value.value
+        case _:
+            return value
 
 
 class Stored(Record, frozen=True, kw_only=True, rename={"id": "_id"}):

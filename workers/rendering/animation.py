@@ -15,6 +15,7 @@ FRAME_PIXELS = 40_000_000  # of all frames of one rendition: 640 x 360 for 170 f
 _DEFAULT_DURATION = 100  # milliseconds; what browsers take for a frame that states none
 _OPAQUE_FROM = 128  # alpha
 _PALETTE_SAMPLE = (64, 64)
+_WEBP_FLAGS_AT, _WEBP_ALPHA = 20, 0x10  # in the VP8X chunk, which comes first
 _CLEAR = 255  # the palette index that stands for nothing
 
 
@@ -98,7 +99,11 @@ def _palette_frame(frame: Image.Image) -> Image.Image:
 
 def _webp(animation: Animation) -> bytes:
     loop = 1 if animation.loop is None else animation.loop and animation.loop + 1  # WebP counts plays, 0 is for ever
-    return _save("WEBP", animation.frames, duration=animation.durations, loop=loop, quality=70, method=0)
+    data = bytearray(_save("WEBP", animation.frames, duration=animation.durations, loop=loop, quality=70, method=0))
+    # libwebp cuts each frame to what changes; if every cutting is opaque it calls the whole picture opaque.
+    if animation.frames[0].mode == "RGBA" and data[12:16] == b"VP8X":
+        data[_WEBP_FLAGS_AT] |= _WEBP_ALPHA
+    return bytes(data)
 
 
 def _save(name: str, frames: Sequence[Image.Image], **options: object) -> bytes:
