@@ -9,11 +9,19 @@ from rich.markup import escape
 from rich.status import Status
 
 
+class _Console(Console):
+    """A console whose reader may go away; Rich's own ends the program then."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Terminal:
     """Shows one stage of work at a time. Output that nobody reads any more (a closed pipe) is dropped silently."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = _Console(highlight=False, soft_wrap=True)
         self._status: Status | None = None
         self._stage = ""
         self._since = 0.0
@@ -49,8 +57,5 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Writes `text` as it is, at once."""
-        try:
-            self._console.print(escape(text))
-            self._console.file.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self._console.print(escape(text))
+        self._console.file.flush()
