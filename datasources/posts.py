@@ -14,7 +14,7 @@ from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus
+from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus, Record
 
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
 
@@ -115,6 +115,18 @@ class PostStore:
         owed = owing([Effect.NOTIFY], now)
         values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **owed}
         await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
+
+    async def update(
+        self, post_id: ObjectId, author_id: ObjectId, changes: dict[str, Any], now: datetime
+    ) -> PostRecord:
+        """Sets the given fields of an own post in one write. Safe to repeat. Raises NotFound as `delete` does."""
+        query = {"_id": post_id, "author_id": author_id, "deleted": False}
+        values = {name: value.to_document() if isinstance(value, Record) else value for name, value in changes.items()}
+        values["edited_at"] = now
+        found = await self._posts.find_one_and_update(query, {"$set": values}, return_document=True)
+        if found is None:
+            raise NotFound("post", field=["postId"])
+        return PostRecord.from_document(found)
 
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
         """Hides an own post from everybody at once; what hangs on it is owed to be cleaned away. Safe to repeat.

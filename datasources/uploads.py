@@ -142,8 +142,8 @@ class UploadStore:
     async def forget(self, upload_ids: Sequence[ObjectId]) -> None:
         """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat."""
         query = {"_id": {"$in": list(upload_ids)}}
-        values = {"status": UploadStatus.EXPIRED.value}
-        await self._uploads.update_many(query, {"$set": values, "$unset": {"image": ""}})
+        gone = [{"$set": {"status": UploadStatus.EXPIRED.value}}, {"$unset": "image"}, *paid(Effect.RECEIVE)]
+        await self._uploads.update_many(query, gone)
 
     async def _settle(self, upload_id: ObjectId, values: dict[str, Any], unset: dict[str, str]) -> None:
         owed = owing([Effect.CLEAN], datetime.now(UTC))

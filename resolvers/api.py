@@ -49,6 +49,7 @@ Mutation = create_type(
         profile.update_profile,
         uploads.create_upload,
         posts.create_post,
+        posts.update_post,
         posts.delete_post,
         likes.like_post,
         likes.unlike_post,

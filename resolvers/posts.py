@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import strawberry
 from bson import ObjectId
@@ -21,8 +22,8 @@ from domain.records import LocationRecord, PostDraft, PostImage, PostRecord, Tag
 from domain.text import checked_caption, checked_text, hashtags, mentions
 from resolvers.roots import Input, mutation, query
 from schema.context import Info
-from schema.inputs import CreatePostInput, DeletePostInput, LocationInput, PostImageInput
-from schema.payloads import CreatePostPayload, DeletePostPayload, Payload
+from schema.inputs import CreatePostInput, DeletePostInput, LocationInput, PostImageInput, UpdatePostInput
+from schema.payloads import CreatePostPayload, DeletePostPayload, Payload, UpdatePostPayload
 from schema.post import Post
 
 
@@ -68,6 +69,24 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     created = await sources.posts.create(viewer_id, draft, datetime.now(UTC), idempotency)
     await sources.uploads.hurry([image.upload_id for image in draft.images])
     return Payload(post=created)
+
+
+@mutation(UpdatePostPayload, "Changes a post's words.")
+async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
+    viewer_id = info.context.require_viewer()
+    post_id = expect_id(given.post_id, "Post")
+    if post_id is None:
+        raise NotFound("post", field=["postId"])
+    changes: dict[str, Any] = {}
+    if given.caption is not None:
+        caption = checked_caption(given.caption, CAPTION_MAX)
+        changes["caption"], changes["hashtags"] = caption, hashtags(caption)
+        changes["mention_ids"] = await mentioned_ids(info, caption)
+    if given.location is not None:
+        changes["location"] = _checked_location(given.location)
+    if given.comments_enabled is not None:
+        changes["comments_enabled"] = given.comments_enabled
+    return Payload(post=await info.context.sources.posts.update(post_id, viewer_id, changes, datetime.now(UTC)))
 
 
 @mutation(DeletePostPayload, "Deletes a post and everything about it.")

@@ -87,6 +87,14 @@ class CreatePostInput:
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
+@strawberry.input(description="Input of updatePost.")
+class UpdatePostInput:
+    post_id: strawberry.ID = plain("The post.")
+    caption: str | None = plain("New caption.", default=None)
+    location: LocationInput | None = plain("New place.", default=None)
+    comments_enabled: bool | None = plain("Whether others may comment.", default=None)
+
+
 @strawberry.input(description="Input of deletePost.")
 class DeletePostInput:
     post_id: strawberry.ID = plain("The post.")

@@ -85,6 +85,12 @@ class CreatePostPayload:
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
+@strawberry.type(description="Answer of updatePost.")
+class UpdatePostPayload:
+    post: Post | None = plain("The post, as it is now.")
+    user_errors: list[UserError] = plain(_USER_ERRORS)
+
+
 @strawberry.type(description="Answer of deletePost.")
 class DeletePostPayload:
     deleted_post_id: strawberry.ID | None = plain("Its id.")
