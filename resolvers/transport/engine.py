@@ -17,13 +17,12 @@ from graphql.execution import (
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from domain.errors import RequestError, RequestErrorCode
-from resolvers.transport.errors import Culprit, ErrorPresenter, Rejected, codes, rejected
+from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, codes, rejected
 from resolvers.transport.limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
 
 Identity = Any  # whoever `authenticate` recognised; opaque here
 
-TOO_SLOW = RequestError(RequestErrorCode.TIMEOUT, "This took too long and was given up.")
 COERCION_ERRORS_SHOWN = 20
 
 is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
@@ -183,7 +182,7 @@ class Engine:
             case RequestError():
                 return rejected(error)
             case TimeoutError():
-                return rejected(TOO_SLOW)
+                return rejected(RequestError(RequestErrorCode.TIMEOUT, TOO_SLOW))
             case _:
                 return self.errors.fault(error, _culprit(operation, request_id))
 

@@ -15,6 +15,7 @@ log = structlog.stdlib.get_logger(__name__)
 FormattedError = dict[str, Any]
 
 MASKED = "Something went wrong on our side."
+TOO_SLOW = "This took too long and was given up."
 AWAY = "A part of the service is away. Try again in a moment."
 
 HTTP_STATUS = {
@@ -123,6 +124,8 @@ class ErrorPresenter:
                 # GraphQL's own complaint about a variable or an argument; one without nodes of its own is about
                 # a value that we were about to send, and that is our fault.
                 return coded(RequestErrorCode.BAD_USER_INPUT, cause.message)
+            case TimeoutError() if not self.is_outage(cause):
+                return coded(RequestErrorCode.TIMEOUT, TOO_SLOW)
             case _:
                 return self.unexpected(cause, request_id)
 

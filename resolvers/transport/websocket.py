@@ -1,9 +1,4 @@
-"""GraphQL over WebSocket: the graphql-transport-ws protocol, one `_Socket` for each connection.
-
-Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 4403 bad or revoked token,
-4406 wrong subprotocol, 4408 no connection_init in time, 4409 duplicate id, 4410 the client does not read,
-4429 a second connection_init, 1009 message too large, 1011 our fault, 1012 this server goes away, 1013 try later.
-"""
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, one `_Socket` for each connection."""
 
 import asyncio
 import time
@@ -20,7 +15,7 @@ from domain.errors import RequestErrorCode
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Answer, Engine, Identity
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
-from resolvers.transport.http import bearer_token
+from resolvers.transport.messages import Closed, decoded, id_of, payload_of, short, token_of
 from resolvers.transport.operations import GraphQLRequest, Operation
 from resolvers.transport.request_log import request_id_of
 
@@ -32,8 +27,6 @@ SEND_TIMEOUT = 10.0  # how long one message may wait for a client that does not 
 CLOSE_TIMEOUT = 1.0  # and the close frame
 CLEANUP_TIMEOUT = 5.0  # how long a closed socket waits for its generators to finish
 OPERATIONS_MAX = 32  # at once on one socket
-ID_MAX = 128
-REASON_MAX = 123  # bytes, by RFC 6455
 
 
 class GraphQLSocket:
@@ -68,16 +61,6 @@ class GraphQLSocket:
             self._drain.remove(socket.retire)
 
 
-class _Closed(Exception):
-    """The socket is to be closed with this code, or was closed by the client."""
-
-    def __init__(self, code: int, reason: str = "", *, by_client: bool = False) -> None:
-        super().__init__(code)
-        self.code = code
-        self.reason = reason
-        self.by_client = by_client
-
-
 class _Socket:
     """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
 
@@ -106,15 +89,15 @@ class _Socket:
 
     async def serve(self, init_timeout: float) -> None:
         """Talks until either side closes; by then every operation has been stopped and its generator closed."""
-        started, ended = time.monotonic(), _Closed(1011, "Internal error")
+        started, ended = time.monotonic(), Closed(1011, "Internal error")
         self._reader = asyncio.current_task()
         log.info("socket opened")
         try:
             await self._talk(init_timeout)
-        except _Closed as closed:
+        except Closed as closed:
             ended = closed
         except asyncio.CancelledError:
-            ended = _Closed(1006, by_client=True)
+            ended = Closed(1006, by_client=True)
             if not self._abandoned:
                 raise
         except Exception:
@@ -142,49 +125,43 @@ class _Socket:
                 while not self._initialised:
                     await self._handle(await self._message())
         except TimeoutError:
-            raise _Closed(4408, "Connection initialisation timeout") from None
+            raise Closed(4408, "Connection initialisation timeout") from None
         while True:
             await self._handle(await self._message())
 
     async def _message(self) -> dict[str, Any]:
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
-            raise _Closed(event.get("code") or 1005, by_client=True)
-        try:
-            message = orjson.loads(event.get("text") or "")
-        except orjson.JSONDecodeError:
-            raise _Closed(4400, "A message must be a JSON object") from None
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise _Closed(4400, "A message must be a JSON object with a type")
-        return message
+            raise Closed(event.get("code") or 1005, by_client=True)
+        return decoded(event.get("text"))
 
     async def _handle(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "connection_init":
-                await self._initialise(_payload(message))
+                await self._initialise(payload_of(message))
             case "ping":
-                payload = _payload(message)
+                payload = payload_of(message)
                 await self._say({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
             case "pong":
-                _payload(message)
+                payload_of(message)
             case "subscribe":
-                await self._subscribe(_id(message), message.get("payload"))
+                await self._subscribe(id_of(message), message.get("payload"))
             case "complete":
-                self._complete(_id(message))
+                self._complete(id_of(message))
             case _:
-                raise _Closed(4400, "Unknown type of message")
+                raise Closed(4400, "Unknown type of message")
 
     async def _initialise(self, payload: Mapping[str, Any] | None) -> None:
         if self._initialised:
-            raise _Closed(4429, "Too many initialisation requests")
+            raise Closed(4429, "Too many initialisation requests")
         self._initialised = True
-        token = _token(payload or {})
+        token = token_of(payload or {})
         try:
             self._identity = await self._engine.authenticate(token, self._request_id)
         except Rejected:
-            raise _Closed(1013, "Try again later") from None
+            raise Closed(1013, "Try again later") from None
         if token is not None and self._identity is None:
-            raise _Closed(4403, "Forbidden")
+            raise Closed(4403, "Forbidden")
         self._acknowledged = True
         await self._say({"type": "connection_ack"})
         if self._identity is not None:
@@ -192,9 +169,9 @@ class _Socket:
 
     async def _subscribe(self, id_: str, payload: object) -> None:
         if not self._acknowledged:
-            raise _Closed(4401, "Unauthorized")
+            raise Closed(4401, "Unauthorized")
         if id_ in self._operations:
-            raise _Closed(4409, f"Subscriber for {id_} already exists")
+            raise Closed(4409, f"Subscriber for {id_} already exists")
         try:
             if len(self._tasks) >= OPERATIONS_MAX:
                 raise bad_request(f"A socket has at most {OPERATIONS_MAX} operations at once.")
@@ -290,10 +267,9 @@ class _Socket:
         if self._closed:
             return
         self._closed = True
-        reason = reason.encode()[:REASON_MAX].decode(errors="ignore")
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": reason})
+                await self._transmit({"type": "websocket.close", "code": code, "reason": short(reason)})
         except TimeoutError:
             log.info("socket abandoned", code=code)
             self._abandoned = True
@@ -313,26 +289,3 @@ class _Socket:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=CLEANUP_TIMEOUT)
-
-
-def _payload(message: Mapping[str, Any]) -> dict[str, Any] | None:
-    payload = message.get("payload")
-    if not isinstance(payload, dict | None):
-        raise _Closed(4400, "A payload must be an object")
-    return payload
-
-
-def _id(message: Mapping[str, Any]) -> str:
-    id_ = message.get("id")
-    if not isinstance(id_, str) or not 0 < len(id_) <= ID_MAX:
-        raise _Closed(4400, f"An id must be a string of 1 to {ID_MAX} characters")
-    return id_
-
-
-def _token(payload: Mapping[str, Any]) -> str | None:
-    """The bearer token in `authorization` (any case) or `accessToken`; a malformed one is handed on, to be refused."""
-    members = {name.lower(): value for name, value in payload.items()}
-    given = members.get("authorization") or members.get("accesstoken")
-    if given is None:
-        return None
-    return bearer_token(given) or str(given).strip() or None

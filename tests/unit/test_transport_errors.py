@@ -43,6 +43,7 @@ def code_of(cause: Exception) -> str:
         (NotFound("post"), "BAD_USER_INPUT"),
         (Refusal(UserErrorCode.BUSY, "busy"), "BAD_USER_INPUT"),
         (Outage(), "UNAVAILABLE"),
+        (TimeoutError(), "TIMEOUT"),
         (ValueError("x"), "INTERNAL_SERVER_ERROR"),
         (GraphQLError("Int cannot represent"), "INTERNAL_SERVER_ERROR"),
         (GraphQLError("inner", original_error=Unauthenticated()), "UNAUTHENTICATED"),

@@ -1,0 +1,65 @@
+"""Reads the messages of graphql-transport-ws: each is well-formed, or the socket is closed with a code.
+
+Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 4403 bad or revoked token,
+4406 wrong subprotocol, 4408 no connection_init in time, 4409 duplicate id, 4410 the client does not read,
+4429 a second connection_init, 1009 message too large, 1011 our fault, 1012 this server goes away, 1013 try later.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from resolvers.transport.http import bearer_token
+
+ID_MAX = 128
+REASON_MAX = 123  # bytes, by RFC 6455
+
+
+class Closed(Exception):
+    """The socket is to be closed with this code, or was closed by the client."""
+
+    def __init__(self, code: int, reason: str = "", *, by_client: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason
+        self.by_client = by_client
+
+
+def short(reason: str) -> str:
+    """A close reason that fits into a close frame."""
+    return reason.encode()[:REASON_MAX].decode(errors="ignore")
+
+
+def decoded(text: str | None) -> dict[str, Any]:
+    """A message with its `type`; None stands for a binary one. Raises Closed (4400)."""
+    try:
+        message = orjson.loads(text or "")
+    except orjson.JSONDecodeError:
+        raise Closed(4400, "A message must be a JSON object") from None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise Closed(4400, "A message must be a JSON object with a type")
+    return message
+
+
+def payload_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    payload = message.get("payload")
+    if not isinstance(payload, dict | None):
+        raise Closed(4400, "A payload must be an object")
+    return payload
+
+
+def id_of(message: Mapping[str, Any]) -> str:
+    id_ = message.get("id")
+    if not isinstance(id_, str) or not 0 < len(id_) <= ID_MAX:
+        raise Closed(4400, f"An id must be a string of 1 to {ID_MAX} characters")
+    return id_
+
+
+def token_of(payload: Mapping[str, Any]) -> str | None:
+    """The bearer token in `authorization` (any case) or `accessToken`; a malformed one is handed on, to be refused."""
+    members = {name.lower(): value for name, value in payload.items()}
+    given = members.get("authorization") or members.get("accesstoken")
+    if given is None:
+        return None
+    return bearer_token(given) or str(given).strip() or None
