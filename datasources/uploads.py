@@ -142,7 +142,11 @@ class UploadStore:
     async def forget(self, upload_ids: Sequence[ObjectId]) -> None:
         """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat."""
         query = {"_id": {"$in": list(upload_ids)}}
-        gone = [{"$set": {"status": UploadStatus.EXPIRED.value}}, {"$unset": "image"}, *paid(Effect.RECEIVE)]
+        gone: list[Document] = [
+            {"$set": {"status": UploadStatus.EXPIRED.value}},
+            {"$unset": "image"},
+            *paid(Effect.RECEIVE),
+        ]
         await self._uploads.update_many(query, gone)
 
     async def _settle(self, upload_id: ObjectId, values: dict[str, Any], unset: dict[str, str]) -> None:
