@@ -1,0 +1,205 @@
+"""Rendering in child processes: whatever an image does to a child, the pool goes on."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from domain.errors import Refusal, UserErrorCode
+from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
+from workers.rendering.pipeline import render
+from workers.rendering.pool import RenderingUnavailable, RenderPool
+
+PICTURE = saved(quarters(), "JPEG")
+EXPECTED = render(PICTURE)
+SLOW = gif_of_many_frames(150, (1000, 1000))  # some seconds of work in a few bytes
+
+
+def children() -> list[psutil.Process]:
+    found = psutil.Process().children()
+    return [child for child in found if "workers.rendering.child" in child.cmdline()]
+
+
+async def a_child_at_work() -> psutil.Process:
+    """Waits until a child computes, and answers it."""
+    while True:
+        for child in children():
+            if child.cpu_times().user > 0.6:
+                return child
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[RenderPool]:
+    async with RenderPool(processes=2, timeout=30, memory_mb=512) as opened:
+        yield opened
+    assert children() == []
+
+
+async def test_child_renders_what_the_pipeline_does(pool: RenderPool) -> None:
+    assert await pool.render(PICTURE) == EXPECTED
+
+
+async def test_refusal_comes_through_with_its_code_and_sentence(pool: RenderPool) -> None:
+    with pytest.raises(Refusal, match="too many pixels") as caught:
+        await pool.render(png_that_claims(20_000, 20_000))
+    assert caught.value.code is UserErrorCode.TOO_MANY_PIXELS
+
+
+async def test_more_images_than_children_are_all_rendered(pool: RenderPool) -> None:
+    assert await asyncio.gather(*(pool.render(PICTURE) for _ in range(10))) == [EXPECTED] * 10
+    assert len(children()) == 2
+
+
+async def test_bad_images_among_good_ones_cost_only_themselves(pool: RenderPool) -> None:
+    images = [PICTURE, b"not one", PICTURE, PICTURE[:3000], gif_of_many_frames(300), PICTURE]
+    results = await asyncio.gather(*(pool.render(image) for image in images), return_exceptions=True)
+    assert [isinstance(result, Refusal) for result in results] == [False, True, False, True, True, False]
+
+
+async def test_killed_child_is_replaced_and_its_image_rendered(pool: RenderPool) -> None:
+    task = asyncio.create_task(pool.render(SLOW))
+    (await a_child_at_work()).kill()
+    assert (await task).is_animated
+
+
+async def test_idle_child_that_was_killed_is_replaced(pool: RenderPool) -> None:
+    for child in children():
+        child.kill()
+        child.wait(5)
+    assert (await pool.render(PICTURE)).width == 800
+
+
+async def test_image_is_blamed_when_a_second_child_is_killed(pool: RenderPool) -> None:
+    task = asyncio.create_task(pool.render(SLOW))
+    first = await a_child_at_work()
+    first.kill()
+    while (second := await a_child_at_work()).pid == first.pid:
+        await asyncio.sleep(0.02)
+    second.kill()
+    with pytest.raises(Refusal):
+        await task
+    assert (await pool.render(PICTURE)).width == 800
+
+
+async def test_crash_is_the_images_fault_at_once(pool: RenderPool) -> None:
+    task = asyncio.create_task(pool.render(SLOW))
+    child = await a_child_at_work()
+    child.send_signal(signal.SIGSEGV)
+    with pytest.raises(Refusal) as caught:
+        await task
+    assert caught.value.code is UserErrorCode.IMAGE_CORRUPT
+    assert (await pool.render(PICTURE)).width == 800
+
+
+async def test_image_that_computes_for_too_long_is_refused() -> None:
+    async with RenderPool(processes=1, timeout=2, memory_mb=512) as pool:
+        with pytest.raises(Refusal) as caught:
+            await asyncio.wait_for(pool.render(gif_of_many_frames(250, (1250, 1250))), 15)
+        assert caught.value.code is UserErrorCode.TOO_MANY_PIXELS
+        assert (await pool.render(PICTURE)).width == 800
+
+
+async def test_child_that_hangs_is_replaced_and_its_image_rendered() -> None:
+    async with RenderPool(processes=1, timeout=3, memory_mb=512) as pool:
+        (child,) = children()
+        child.suspend()
+        assert (await asyncio.wait_for(pool.render(PICTURE), 15)).width == 800
+        assert child.pid not in [other.pid for other in children()]
+
+
+async def test_image_that_needs_too_much_memory_is_refused() -> None:
+    large = saved(quarters((6000, 6000)).convert("P"), "PNG")  # 180 MB decoded
+    async with RenderPool(processes=1, timeout=30, memory_mb=160) as pool:
+        with pytest.raises(Refusal, match="memory") as caught:
+            await pool.render(large)
+        assert caught.value.code is UserErrorCode.TOO_MANY_PIXELS
+        assert (await pool.render(PICTURE)).width == 800
+    async with RenderPool(processes=1, timeout=30, memory_mb=1024) as pool:
+        assert (await pool.render(large)).width == 6000
+
+
+async def test_interruptions_are_the_parents_affair(pool: RenderPool) -> None:
+    task = asyncio.create_task(pool.render(SLOW))
+    child = await a_child_at_work()
+    for interruption in (signal.SIGINT, signal.SIGTERM):
+        child.send_signal(interruption)
+    assert (await task).is_animated
+    assert child.is_running()
+
+
+async def test_cancelling_ends_the_child_and_frees_its_place() -> None:
+    async with RenderPool(processes=1, timeout=30, memory_mb=512) as pool:
+        task = asyncio.create_task(pool.render(SLOW))
+        child = await a_child_at_work()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not child.is_running()
+        assert (await pool.render(PICTURE)).width == 800
+
+
+async def test_closing_ends_work_in_hand_and_further_work() -> None:
+    async with RenderPool(processes=1, timeout=30, memory_mb=512) as pool:
+        tasks = [asyncio.create_task(pool.render(SLOW)) for _ in range(3)]
+        await a_child_at_work()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(result, RenderingUnavailable)
+    with pytest.raises(RenderingUnavailable):
+        await pool.render(PICTURE)
+    assert children() == []
+
+
+@pytest.mark.parametrize("executable", ["/nowhere/python", "/bin/false"])
+async def test_child_that_cannot_start_is_no_images_fault(monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
+    async with RenderPool(processes=1, timeout=30, memory_mb=512) as pool:
+        (child,) = children()
+        child.kill()
+        child.wait(5)
+        monkeypatch.setattr(sys, "executable", executable)
+        with pytest.raises(RenderingUnavailable):
+            await pool.render(PICTURE)
+        monkeypatch.undo()
+        assert (await pool.render(PICTURE)).width == 800
+    assert children() == []
+
+
+async def test_child_sees_none_of_the_settings(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOGRAM_S3_SECRET_KEY", "secret")
+    await asyncio.gather(pool.render(PICTURE), pool.render(PICTURE))
+    assert len(children()) == 2
+    for child in children():
+        assert set(child.environ()) <= {"PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "LC_CTYPE"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child ends after the image it has in hand")
+def test_children_die_with_a_parent_that_was_killed() -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from workers.rendering.pool import RenderPool\n"
+        "async def main():\n"
+        "    async with RenderPool(processes=1, timeout=60, memory_mb=512) as pool:\n"
+        "        print(*(child.pid for child in pool._children), flush=True)\n"
+        "        await pool.render(sys.stdin.buffer.read())\n"
+        "asyncio.run(main())\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, env=dict(os.environ)
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.stdin.write(SLOW)
+        parent.stdin.close()
+        while child.cpu_times().user < 0.6:
+            assert parent.poll() is None
+        parent.kill()
+        gone, _ = psutil.wait_procs([child], timeout=2)
+        assert gone == [child]
