@@ -6,7 +6,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 
 import strawberry
@@ -15,13 +15,14 @@ from strawberry.types import Info
 
 from config import Settings
 from datasources.logs import configure_logging
+from deploy.local.ports import listen
 from domain.errors import NotFound, Unauthenticated
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine, Hooks
 from resolvers.transport.health import Health
 from resolvers.transport.limits import Limits
 from resolvers.transport.routes import middleware, routes
-from resolvers.transport.server import serve
+from resolvers.transport.server import build_server
 
 
 class Outage(Exception):
@@ -256,4 +257,6 @@ async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
 if __name__ == "__main__":
     configure_logging("json", "INFO")
     notice = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    serve(toy_app(World()), Settings(port=int(sys.argv[1]), drain_timeout=4, environment="test"), notice=notice)
+    settings = Settings(port=int(sys.argv[1]), drain_timeout=4, environment="test")
+    with closing(listen(settings.host, settings.port)) as listener:
+        build_server(toy_app(World()), settings, notice=notice).run([listener])

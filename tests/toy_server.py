@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
 
 from config import Settings
-from resolvers.transport.server import Server, build_server, listen
+from deploy.local.ports import listen
+from resolvers.transport.server import Server, build_server
 from tests.toy import World, toy_app
 
 
@@ -38,7 +39,7 @@ async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: 
     app = toy_app(world, **options)
     settings = Settings(environment="test", port=0, drain_timeout=drain_timeout)
     server = build_server(app, settings, notice=notice)
-    with listen(settings) as listener:
+    with closing(listen(settings.host, settings.port)) as listener:
         serving = asyncio.create_task(server._serve([listener]))
         try:
             while not server.started:

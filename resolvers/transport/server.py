@@ -18,7 +18,6 @@ from config import Settings
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024
-BACKLOG = 2048
 STALLED_MS = 20_000  # how long a client may leave what it is sent unread before the kernel drops it
 SOCKET_SHARE = 0.5  # of the drain's time is for the sockets' work in hand
 
@@ -32,6 +31,13 @@ class Server(uvicorn.Server):
         self._drain_timeout = drain_timeout
         self._notice = notice
         self._leave_at = math.inf
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Connections inherit the limit; without it a client that stops reading would keep its own for ever."""
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            for each in sockets or ():
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+        await super().startup(sockets)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Begins the drain; a second Ctrl-C does not wait."""
@@ -55,9 +61,12 @@ class Server(uvicorn.Server):
 
 
 def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> Server:
-    """A server for an application whose `state.drain` is its Drain. `notice` is part of the drain's time."""
+    """A server for an application whose `state.drain` is its Drain; run it on listening sockets of one's own.
+
+    `notice` is part of the drain's time. SystemExit comes out of `run` if the application does not start.
+    """
     drain: Drain = app.state.drain
-    rest = max(1, math.floor((settings.drain_timeout - notice) * (1 - SOCKET_SHARE)))
+    rest = max(1, math.floor((settings.drain_timeout - notice) * (1 - SOCKET_SHARE)) - 1)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -76,24 +85,3 @@ def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> 
         timeout_graceful_shutdown=rest,
     )
     return Server(config, drain, drain_timeout=settings.drain_timeout, notice=notice)
-
-
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket at the settings' address; port 0 takes a free one. Raises OSError if the port is taken.
-
-    Without the time limit, a client that stops reading would keep its connection, and memory for it, for ever.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
-    return listener
-
-
-def serve(app: Starlette, settings: Settings, *, notice: float = 0.0) -> None:
-    """Serves until SIGTERM or SIGINT, drains, and returns.
-
-    Raises OSError if the port is taken, and SystemExit if the application does not start.
-    """
-    with listen(settings) as listener:
-        build_server(app, settings, notice=notice).run([listener])

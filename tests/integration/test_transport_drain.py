@@ -10,12 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from config import Settings
-from resolvers.transport.server import listen
 from tests.integration.test_transport_websocket import Client
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
@@ -63,11 +60,6 @@ async def process(notice: float = 0.0) -> AsyncIterator[Process]:
 
 async def wait(client: httpx.AsyncClient, seconds: float) -> httpx.Response:
     return await client.post("/graphql", json={"query": f"{{wait(seconds:{seconds})}}"})
-
-
-def test_taken_port_is_an_error_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
-        listen(Settings(environment="test", port=other.getsockname()[1]))
 
 
 async def test_work_in_hand_is_finished_and_sockets_are_closed_1012() -> None:
