@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from config import Settings
 from datasources.live import POLL_SECONDS, session_topic
 from datasources.logs import configure_logging
-from datasources.sources import Sources, is_outage, open_sources, refuse_missing_indexes
+from datasources.sources import Sources, is_outage, open_sources
 from domain.records import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.drain import Drain
@@ -20,18 +20,13 @@ from schema.context import Context
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The application; it opens its sources when it starts and closes them when it stops.
-
-    In production it refuses to start on a database that lacks indexes.
-    """
+    """The application; it opens its sources when it starts and closes them when it stops."""
     configure_logging(settings.log_format, settings.log_level)
     opened = _Opened()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with open_sources(settings) as sources:
-            if settings.environment == "production":
-                await refuse_missing_indexes(sources)
             opened.sources = sources
             yield
 

@@ -42,7 +42,8 @@ class Live:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = f"{prefix}live:"
-        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        self._pubsub = redis.pubsub()
+        self._subscribing = asyncio.Lock()  # the connection must not be made twice
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._wanted = asyncio.Event()
 
@@ -61,12 +62,14 @@ class Live:
     async def listen(self, topic: str) -> AsyncIterator[asyncio.Event]:
         """An event that is set whenever there may be news on the topic; clear it before looking.
 
-        On entry the subscription is asked for, not yet confirmed; look once by yourself after entering, and again
-        after every `POLL_SECONDS` without news.
+        It is set once more when Redis confirms the subscription, so looking after entering and after each set misses
+        nothing. Look after every `POLL_SECONDS` without news too, for messages get lost.
         """
         event = asyncio.Event()
         self._listeners[topic].add(event)
-        await self._subscribe(topic)
+        self._wanted.set()
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await self._subscribe(topic)
         try:
             yield event
         finally:
@@ -81,11 +84,10 @@ class Live:
         while True:
             await self._wanted.wait()
             try:
-                await self._pubsub.subscribe(*(self._prefix + topic for topic in self._listeners), self._prefix)
-                self._wake_all()
+                await self._subscribe("", *self._listeners)
                 while True:
                     message = await self._pubsub.get_message(timeout=POLL_SECONDS)
-                    if message is not None:
+                    if message is not None:  # news, or the confirmation of a subscription
                         self._wake(message["channel"].decode().removeprefix(self._prefix))
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("live.disconnected", error=type(error).__name__)
@@ -95,15 +97,10 @@ class Live:
         """Gives the connection back."""
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    async def _subscribe(self, topic: str) -> None:
-        self._wanted.set()
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await self._pubsub.subscribe(self._prefix + topic)
+    async def _subscribe(self, *topics: str) -> None:
+        async with self._subscribing:
+            await self._pubsub.subscribe(*(self._prefix + topic for topic in topics))
 
     def _wake(self, topic: str) -> None:
         for event in self._listeners.get(topic, ()):
             event.set()
-
-    def _wake_all(self) -> None:
-        for topic in list(self._listeners):
-            self._wake(topic)

@@ -68,10 +68,15 @@ class IndexesMissingError(RuntimeError):
 
 @contextlib.asynccontextmanager
 async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
-    """Opens everything; connections are made on first use, except the live listener's, which a task keeps."""
+    """Opens everything; connections are made on first use, except the live listener's, which a task keeps.
+
+    Raises IndexesMissingError in production, on a database that was not prepared.
+    """
     async with contextlib.AsyncExitStack() as stack:
         client = open_mongo(settings)
         stack.push_async_callback(client.close)
+        if settings.environment == "production":
+            await _refuse_missing_indexes(client[settings.mongo_database])
         redis = _open_redis(settings, settings.redis_timeout)
         stack.push_async_callback(redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
@@ -103,9 +108,8 @@ async def prepare(settings: Settings) -> None:
         await blobs.ensure_buckets()
 
 
-async def refuse_missing_indexes(sources: Sources) -> None:
-    """Raises IndexesMissingError, which names them, unless every index is there."""
-    missing = await missing_indexes(sources.database)
+async def _refuse_missing_indexes(database: Database) -> None:
+    missing = await missing_indexes(database)
     if missing:
         raise IndexesMissingError(f"indexes are missing ({', '.join(missing)}); run `photogram prepare` first")
 
