@@ -165,7 +165,7 @@ def _about_follow(follow: FollowRecord, *, is_heard: bool) -> list[Notice]:
 
 
 async def notify_post(tools: Tools, key: str) -> None:
-    """Tells the author that a post is ready or failed, and people that they are in it; a deleted one's is taken back."""
+    """Tells the author that a post is ready or failed, and people that they are in it; takes back a deleted one's."""
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
     if document is None:
