@@ -1,0 +1,52 @@
+"""The demo's pictures are what the seed relies on: sixty, always the same, fit to be uploaded."""
+
+from functools import cache
+from io import BytesIO
+
+from PIL import Image
+
+from deploy.demo.pictures import AVATARS, PICTURES, DemoPicture, avatar, picture
+from domain.limits import ALT_TEXT_MAX, CAPTION_MAX, HASHTAGS_MAX, MAX_IMAGE_BYTES, SourceFormat
+
+
+@cache
+def every_picture() -> list[DemoPicture]:
+    return [picture(index) for index in range(PICTURES)]
+
+
+def opened(one: DemoPicture) -> Image.Image:
+    return Image.open(BytesIO(one.data))
+
+
+def test_there_are_sixty_of_every_kind_within_the_limits() -> None:
+    pictures = every_picture()
+    assert len({one.data for one in pictures}) == 60
+    assert len({one.caption for one in pictures}) == 60
+    assert {one.format for one in pictures} == set(SourceFormat)
+    for one in pictures:
+        assert opened(one).format == one.format.value
+        assert len(one.data) <= MAX_IMAGE_BYTES
+        assert 0 < len(one.alt_text) <= ALT_TEXT_MAX
+        assert 0 < len(one.caption) <= CAPTION_MAX
+        assert one.caption.count("#") <= HASHTAGS_MAX
+        assert "@" not in one.caption
+    assert sum(getattr(opened(one), "n_frames", 1) > 1 for one in pictures) == 3
+    assert sum(opened(one).mode == "RGBA" for one in pictures) == 5
+
+
+def test_one_is_a_phones_photograph_on_its_side() -> None:
+    (photograph,) = [one for one in map(opened, every_picture()) if one.getexif()]
+    assert photograph.size == (4032, 3024)
+    assert photograph.getexif()[0x0112] == 6
+    assert photograph.getexif().get_ifd(0x8825)
+
+
+def test_same_index_gives_the_same_bytes() -> None:
+    assert picture(5) == picture(5) == picture(5 + PICTURES)
+    assert avatar(3) == avatar(3) == avatar(3 + AVATARS)
+
+
+def test_every_face_is_another() -> None:
+    faces = [avatar(index) for index in range(AVATARS)]
+    assert len({face.data for face in faces}) == 10
+    assert {opened(face).size for face in faces} == {(512, 512)}
