@@ -78,10 +78,12 @@ def run(
 
     A server given by PHOTOGRAM_MONGO_URL, PHOTOGRAM_REDIS_URL or PHOTOGRAM_S3_ENDPOINT_URL is used, not started.
     """
+    from datasources.logs import configure_logging  # noqa: PLC0415
     from deploy.local import stopping  # noqa: PLC0415
     from deploy.local.supervisor import RunOptions, Supervisor  # noqa: PLC0415
 
     parent = os.getppid()
+    configure_logging("console", "WARNING")  # the API and the workers have logs of their own
     if stop_with_parent or (stop_with_parent is None and not stopping.hangup_is_ignored()):
         stopping.stop_with_parent(parent)
     stopping.stop_on_signals()

@@ -24,7 +24,8 @@ def held(folder: Path, *, patience: float = LOCK_PATIENCE) -> Iterator[int]:
     until the last server that writes in it is gone, even if their owner was killed. Raises StartError.
     """
     try:
-        (folder / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "logs").mkdir(exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartError(f"the data folder {folder} cannot be written: {error.strerror}") from error

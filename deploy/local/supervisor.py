@@ -11,6 +11,7 @@ from typing import Protocol
 
 from config import Settings
 from deploy.local import folder
+from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
 from deploy.local.servers import own_servers, running_servers
@@ -20,6 +21,8 @@ from deploy.local.terminal import Terminal
 
 READY_SECONDS = 60.0
 DRAIN_MARGIN = 3.0
+HURRY = 2.0
+"""Seconds to drain without a database: what is in hand cannot be finished anyway."""
 
 
 class DemoLogin(Protocol):
@@ -47,6 +50,11 @@ class Supervisor:
     options: RunOptions
     terminal: Terminal = field(default_factory=Terminal)
     services: list[Service] = field(default_factory=list)
+    patience: float = 0.0
+    """Seconds that the API and the workers get to drain."""
+
+    def __post_init__(self) -> None:
+        self.patience = self.settings.drain_timeout + DRAIN_MARGIN
 
     def run(self) -> None:
         """Starts everything, prints where it is, and watches it until a signal. Raises StartError.
@@ -75,7 +83,7 @@ class Supervisor:
         stack.callback(self._stop_services)
         stack.callback(listener.close)  # first of all: nobody new is let in while the API drains
         self._start_services(settings, listener.fileno())
-        await_ready(self._children(), settings.host, settings.port, READY_SECONDS)
+        await_ready([*servers.processes, *self._children()], settings.host, settings.port, READY_SECONDS)
         login = self._seed(settings)
         self.terminal.done()
         self.terminal.say(_where(settings, login, self.options.data_dir))
@@ -102,7 +110,9 @@ class Supervisor:
     def _watch(self, servers: list[Process]) -> None:
         while True:
             for server in servers:
-                server.check()
+                if server.exit_code is not None:
+                    self.patience = HURRY
+                    raise StartError(server.why_it_ended())
             for service in self.services:
                 news = service.tend()
                 if news:
@@ -112,7 +122,7 @@ class Supervisor:
     def _stop_services(self) -> None:
         self.terminal.abandon()
         self.terminal.say("Stopping ...")
-        stop_all(self._children(), self.settings.drain_timeout + DRAIN_MARGIN)
+        stop_all(self._children(), self.patience)
 
 
 async def _prepare(settings: Settings) -> None:
