@@ -56,7 +56,11 @@ async function withPost(operation, fetcher, headers) {
 
 function createFetcher(onToken) {
   // GraphiQL's fetcher hands the headers to fetch, and to the socket as its connection_init payload.
-  const inner = GraphiQL.createFetcher({ url: endpoint.href, subscriptionUrl: socketEndpoint.href });
+  const inner = GraphiQL.createFetcher({
+    url: endpoint.href,
+    subscriptionUrl: socketEndpoint.href,
+    enableIncrementalDelivery: false, // with it even a plain answer comes as a stream
+  });
   return async (operation, options) => {
     const headers = withToken(options?.headers);
     const answer = await inner(await withPost(operation, inner, headers), { ...options, headers });
