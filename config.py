@@ -27,8 +27,9 @@ class Settings(BaseSettings):
     key_prefix: str = Field("photogram:", description="Starts every Redis key, stream and channel.")
 
     s3_endpoint_url: str | None = Field(None, description="None means Amazon S3.")
+    s3_public_endpoint_url: str | None = Field(None, description="Where clients reach S3, if elsewhere than we do.")
     s3_region: str = "us-east-1"
-    s3_access_key: str = "photogram"
+    s3_access_key: str | None = Field("photogram", description="Empty: the machine's own role, as on Amazon.")
     s3_secret_key: SecretStr = SecretStr(LOCAL_S3_SECRET)
     incoming_bucket: str = "photogram-incoming"
     media_bucket: str = "photogram-media"
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")
 
     render_processes: int = Field(1, ge=1, description="Child processes of a media worker.")
-    render_timeout: float = Field(60.0, gt=0, description="Longest time for one image.")
+    render_timeout: float = Field(60.0, gt=0, description="Longest time for one image, of it half computing.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
     sweep_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
 
@@ -61,12 +62,13 @@ class Settings(BaseSettings):
         """Base of the renditions' addresses, without a slash at the end."""
         if self.media_base_url:
             return self.media_base_url.rstrip("/")
-        endpoint = self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com"
+        endpoint = self.s3_public_endpoint_url or self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com"
         return f"{endpoint.rstrip('/')}/{self.media_bucket}"
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Self:
-        if self.environment == "production" and self.s3_secret_key.get_secret_value() == LOCAL_S3_SECRET:
+        default_secret = self.s3_access_key and self.s3_secret_key.get_secret_value() == LOCAL_S3_SECRET
+        if self.environment == "production" and default_secret:
             raise ValueError("PHOTOGRAM_S3_SECRET_KEY has its default value; production needs one of its own")
         return self
 

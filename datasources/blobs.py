@@ -89,15 +89,16 @@ async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    opening = get_session().create_client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        config=config,
-    )
-    async with opening as client:
-        yield Blobs(client, settings)
+    keys: dict[str, str] = {}
+    if settings.s3_access_key:
+        keys["aws_access_key_id"] = settings.s3_access_key
+        keys["aws_secret_access_key"] = settings.s3_secret_key.get_secret_value()
+    session, public_url = get_session(), settings.s3_public_endpoint_url or settings.s3_endpoint_url
+    async with (
+        session.create_client("s3", endpoint_url=settings.s3_endpoint_url, config=config, **keys) as client,
+        session.create_client("s3", endpoint_url=public_url, config=config, **keys) as signer,
+    ):
+        yield Blobs(client, signer, settings)
 
 
 class Blobs:
@@ -106,8 +107,9 @@ class Blobs:
     Every method may raise an error of botocore; `is_outage` tells whether waiting helps.
     """
 
-    def __init__(self, client: "S3Client", settings: Settings) -> None:
+    def __init__(self, client: "S3Client", signer: "S3Client", settings: Settings) -> None:
         self._client = client
+        self._signer = signer  # for addresses that clients call; it sends nothing itself
         self._settings = settings
         self._incoming = settings.incoming_bucket
         self._media = settings.media_bucket
@@ -121,7 +123,7 @@ class Blobs:
         S3 refuses another length, type or checksum, a header left out, and a second PUT. Nothing is sent to S3 here.
         Content-Length is among the headers; clients that set it themselves, as browsers do, need not.
         """
-        url = await self._client.generate_presigned_url(
+        url = await self._signer.generate_presigned_url(
             "put_object",
             Params={
                 "Bucket": self._incoming,
