@@ -54,9 +54,11 @@ class UploadStore:
         sha256: str,
         now: datetime,
         idempotency: Idempotency | None = None,
+        counts_at: datetime | None = None,
     ) -> UploadRecord:
         """Reserves quota for a file that will come, in one insert; a replayed key gives the first upload.
 
+        It takes the quota of the day it is announced, or of the day of `counts_at`: the demo's have long been there.
         Of simultaneous calls as many pass as there is quota. Raises Refusal (QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED).
         """
         document: Document = {
@@ -74,7 +76,7 @@ class UploadStore:
             first = await earlier(self._uploads, "owner_id", owner_id, idempotency)
             if first is not None:
                 return UploadRecord.from_document(first)
-            use = await self.quota(owner_id, now)
+            use = await self.quota(owner_id, counts_at or now)
             document |= {"_id": ObjectId(), "key": f"{secrets.token_urlsafe(16)}", **_free_slots(use)}
             try:
                 await self._uploads.insert_one(document)

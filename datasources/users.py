@@ -29,11 +29,19 @@ class UserStore:
         self._users = database["users"]
 
     async def register(
-        self, username: str, email: str, password_hash: str, display_name: str, now: datetime, **profile: Any
+        self,
+        username: str,
+        email: str,
+        password_hash: str,
+        display_name: str,
+        now: datetime,
+        *,
+        user_id: ObjectId | None = None,
+        **profile: Any,
     ) -> UserRecord:
         """Makes an account, in one write. Raises Refusal if the handle or the address, in any case, is taken."""
         document: Document = {
-            "_id": ObjectId(),
+            "_id": user_id or ObjectId(),
             "username": username,
             "username_key": username.lower(),
             "email": email,
