@@ -18,6 +18,7 @@ Key = ObjectId | int
 Item = TypeVar("Item")
 Other = TypeVar("Other")
 
+MAX_NUMBER = 2**63 - 1  # the largest that the database can compare
 MAX_REFILLS = 10  # as bsky's fillPage: a page that rules keep emptying stops somewhere
 
 
@@ -34,11 +35,14 @@ def decode_cursor(cursor: str) -> Key:
         raw = base64.b64decode(padded, altchars=b"-_", validate=True)
     except (UnicodeError, binascii.Error):
         raw = b""
+    key: Key | None = None
     if len(raw) == 13 and raw[:1] == b"o":
-        return ObjectId(raw[1:])
+        key = ObjectId(raw[1:])
     if len(raw) == 9 and raw[:1] == b"i":
-        return int.from_bytes(raw[1:], "big")
-    raise BadInput("That is not a cursor of this list.")
+        key = int.from_bytes(raw[1:], "big")
+    if key is None or (isinstance(key, int) and key > MAX_NUMBER) or encode_cursor(key) != cursor:
+        raise BadInput("That is not a cursor of this list.")
+    return key
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,15 +81,31 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, Generic[Item], frozen=True):
-    """Some items of a list, each with its key, and whether the list goes on at either end."""
+    """Some items of a list, each with its key, and whether the list goes on at either end.
+
+    `stopped_at` is where the looking ended on a page that was not filled although the list goes on.
+    """
 
     items: Sequence[tuple[Key, Item]]
     has_next: bool = False
     has_previous: bool = False
+    stopped_at: Key | None = None
+    backward: bool = False
 
-    def with_items(self, items: Sequence[tuple[Key, Other]]) -> "Page[Other]":
-        """The same place in the list with other items on it."""
-        return Page(items, self.has_next, self.has_previous)
+    @property
+    def start(self) -> Key | None:
+        """From where to go on backward; None on an empty page of a list that does not."""
+        return self._edge(0, stopped_here=self.backward)
+
+    @property
+    def end(self) -> Key | None:
+        """From where to go on forward; None on an empty page of a list that does not."""
+        return self._edge(-1, stopped_here=not self.backward)
+
+    def _edge(self, index: int, *, stopped_here: bool) -> Key | None:
+        if stopped_here and self.stopped_at is not None:
+            return self.stopped_at
+        return self.items[index][0] if self.items else None
 
 
 def cut_page(request: PageRequest, found: Sequence[tuple[Key, Item]]) -> Page[Item]:
@@ -106,7 +126,7 @@ async def fill_page(
 ) -> Page[Other]:
     """A full page of what `present` lets through, fetching on (a bounded number of times) where it drops items.
 
-    When the bound is met the page may be short, but it still says that the list goes on.
+    When the bound is met the page may be short or empty, but it still says that the list goes on, and from where.
     """
     kept: list[tuple[Key, Other]] = []
     step, page = request, Page[Item]([])
@@ -116,14 +136,20 @@ async def fill_page(
         kept = shown + kept if request.backward else kept + shown
         more = page.has_previous if request.backward else page.has_next
         if not more or len(kept) >= request.limit:
-            break
-        edge = page.items[0][0] if request.backward else page.items[-1][0]
-        step = msgspec.structs.replace(step, **{"before" if request.backward else "after": edge})
-    return _trim(request, kept, page)
+            return _trim(request, kept, more=more)
+        bound = {"before" if request.backward else "after": _last_key(request, page)}
+        step = msgspec.structs.replace(step, limit=PAGE_SIZE_MAX, **bound)
+    return _trim(request, kept, more=True, stopped_at=_last_key(request, page))
 
 
-def _trim(request: PageRequest, kept: list[tuple[Key, Other]], last_page: Page[Item]) -> Page[Other]:
-    overfull = len(kept) > request.limit
+def _last_key(request: PageRequest, page: Page[Item]) -> Key:
+    return page.items[0][0] if request.backward else page.items[-1][0]
+
+
+def _trim(
+    request: PageRequest, kept: list[tuple[Key, Other]], *, more: bool, stopped_at: Key | None = None
+) -> Page[Other]:
+    more = more or len(kept) > request.limit
     if request.backward:
-        return Page(kept[-request.limit :], request.before is not None, overfull or last_page.has_previous)
-    return Page(kept[: request.limit], overfull or last_page.has_next, request.after is not None)
+        return Page(kept[-request.limit :], request.before is not None, more, stopped_at, backward=True)
+    return Page(kept[: request.limit], more, request.after is not None, stopped_at)

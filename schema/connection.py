@@ -45,8 +45,8 @@ def connection(page: Page[Any]) -> Connection:
     info = PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+        start_cursor=None if page.start is None else encode_cursor(page.start),
+        end_cursor=None if page.end is None else encode_cursor(page.end),
     )
     return Connection(edges, info)
 
