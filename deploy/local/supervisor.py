@@ -1,11 +1,13 @@
 """`photogram run`: the whole product on one machine, until it is told to stop."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -74,6 +76,7 @@ class Supervisor:
     def _start_and_watch(self, stack: ExitStack) -> None:
         lock = stack.enter_context(folder.held(self.options.data_dir))
         listener = stack.enter_context(closing(listen(self.settings.host, self.settings.port)))
+        _import_meanwhile("datasources.sources")
         announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
         servers = stack.enter_context(running_servers(self.options.data_dir, lock, self.settings, announce))
         settings = servers.settings.model_copy(update={"port": listener.getsockname()[1]})
@@ -123,6 +126,11 @@ class Supervisor:
         self.terminal.abandon()
         self.terminal.say("Stopping ...")
         stop_all(self._children(), self.patience)
+
+
+def _import_meanwhile(module: str) -> None:
+    """Imports what is needed next while the servers start: it costs as long as they do."""
+    threading.Thread(target=import_module, args=[module], name="import", daemon=True).start()
 
 
 async def _prepare(settings: Settings) -> None:
