@@ -11,12 +11,15 @@ PREFIX = "PHOTOGRAM_"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Every setting that has a value as `PHOTOGRAM_<NAME>`; reading them back gives equal settings.
+    """The settings as `PHOTOGRAM_<NAME>`; reading them back gives equal ones. None is left out or, where the default
+    is something else, empty.
 
     Secrets are in it in the clear: hand it to a child or to a file that only the owner may read, never to a log.
     """
-    values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    return {PREFIX + name.upper(): _text(value) for name, value in values.items() if value is not None}
+    fields = type(settings).model_fields
+    values = {name: getattr(settings, name) for name in fields}
+    told = {name: value for name, value in values.items() if value is not None or fields[name].default is not None}
+    return {PREFIX + name.upper(): _text(value) for name, value in told.items()}
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -30,4 +33,4 @@ def _text(value: object) -> str:
         return value.get_secret_value()
     if isinstance(value, tuple | list | dict | bool):
         return json.dumps(value)
-    return str(value)
+    return "" if value is None else str(value)

@@ -24,6 +24,8 @@ STOP_SECONDS = 1.0
 
 def start(folder: Path, log: Path, ports: Mapping[str, int], lock: int, settings: Settings) -> Process:
     """Starts weed on `ports` (see PORTS); it is not ready yet. Raises StartError."""
+    if not settings.s3_access_key:
+        raise StartError("PHOTOGRAM_S3_ACCESS_KEY is empty; the embedded S3 needs one")
     folder.mkdir(exist_ok=True)
     identities = folder / "s3.json"
     identities.touch(mode=0o600)

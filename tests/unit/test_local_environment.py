@@ -20,6 +20,10 @@ def test_settings_read_back_from_the_environment_are_equal(monkeypatch: pytest.M
     assert Settings() == settings
 
 
+def test_a_key_that_is_not_there_stays_away_in_the_child() -> None:
+    assert environment(Settings(s3_access_key=None))["PHOTOGRAM_S3_ACCESS_KEY"] == ""
+
+
 def test_a_child_gets_no_setting_of_the_parents_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHOTOGRAM_MEDIA_BASE_URL", "http://stale.example")
     monkeypatch.setenv("photogram_mongo_url", "mongodb://stale.example")
