@@ -20,9 +20,12 @@ def from_global_id(global_id: str) -> tuple[str, ObjectId]:
         padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
         type_name, _, hexadecimal = text.partition(":")
-        return type_name, ObjectId(hexadecimal)
+        object_id = ObjectId(hexadecimal)
     except (UnicodeError, binascii.Error, InvalidId) as error:
         raise BadInput("That is not a global id.") from error
+    if to_global_id(type_name, object_id) != global_id:  # an object has one id, or clients would cache it twice
+        raise BadInput("That is not a global id.")
+    return type_name, object_id
 
 
 def expect_id(global_id: str, type_name: str) -> ObjectId | None:

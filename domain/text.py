@@ -1,5 +1,6 @@
 """What people write: handles, captions, comments; checking it and finding mentions and hashtags in it."""
 
+import itertools
 import re
 import unicodedata
 from urllib.parse import urlsplit
@@ -16,16 +17,18 @@ from domain.limits import (
     WEBSITE_MAX,
 )
 
-_USERNAME = re.compile(rf"[a-z0-9_](?:[a-z0-9_.]{{{USERNAME_MIN - 2},{USERNAME_MAX - 2}}})[a-z0-9_]", re.IGNORECASE)
-_MENTION = re.compile(rf"(?<![\w@.])@([a-z0-9_][a-z0-9_.]{{0,{USERNAME_MAX - 1}}})(?!\w)", re.IGNORECASE)
-_HASHTAG = re.compile(r"(?<![\w#&])#(\w{1,100})")
+# Not IGNORECASE: that would let lookalikes in, such as the long s and the Kelvin sign.
+_USERNAME = re.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9_.]{{{USERNAME_MIN - 2},{USERNAME_MAX - 2}}})[A-Za-z0-9_]")
+_MENTION = re.compile(rf"(?<![\w@.])@([A-Za-z0-9_][A-Za-z0-9_.]{{0,{USERNAME_MAX - 1}}})(?!\w)")
+_HASH = re.compile(r"(?<![\w#&])#")
+HASHTAG_MAX = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _COMMON_PASSWORDS = frozenset(("123456789012", "password1234", "passwordpassword", "qwertyuiop12", "adminadminadmin"))
 
 
 def normalize(text: str) -> str:
     """Unicode's composed form, without control characters and bidirectional overrides, and trimmed."""
-    return _CONTROL.sub("", unicodedata.normalize("NFC", text)).strip()
+    return unicodedata.normalize("NFC", _CONTROL.sub("", text)).strip()
 
 
 def mentions(text: str) -> list[str]:
@@ -35,8 +38,17 @@ def mentions(text: str) -> list[str]:
 
 def hashtags(text: str) -> list[str]:
     """The hashtags, lower case, without `#`, each once, in order; a tag has at least one letter, of any script."""
-    found = (tag.lower() for tag in _HASHTAG.findall(text))
+    found = (_tag_at(text, hash_sign.end()).lower() for hash_sign in _HASH.finditer(text))
     return list(dict.fromkeys(tag for tag in found if any(character.isalpha() for character in tag)))
+
+
+def _tag_at(text: str, start: int) -> str:
+    return "".join(itertools.takewhile(_goes_on, text[start : start + HASHTAG_MAX]))
+
+
+def _goes_on(character: str) -> bool:
+    """Whether a tag goes on; vowel signs and tone marks, which many scripts write words with, belong to it."""
+    return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
 
 
 def checked_text(text: str, field: str, *, most: int, least: int = 0) -> str:

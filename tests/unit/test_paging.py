@@ -37,8 +37,8 @@ class Listed:
 
     @staticmethod
     def _between(request: PageRequest, key: int) -> bool:
-        after = request.after is None or key < request.after  # type: ignore[operator]
-        return after and (request.before is None or key > request.before)  # type: ignore[operator]
+        after = request.after is None or key < request.after
+        return after and (request.before is None or key > request.before)
 
 
 def keys_of(page: Page[str]) -> list[Key]:

@@ -1,0 +1,99 @@
+"""Records and the documents they are stored as."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from bson import ObjectId
+
+from domain.errors import UserErrorCode
+from domain.events import SETTLED_BY, Effect, Fact, Ring, rings_for
+from domain.limits import RenditionFormat
+from domain.records import (
+    FailureRecord,
+    ImageRecord,
+    LocationRecord,
+    PostRecord,
+    PostStatus,
+    RenditionRecord,
+    TagRecord,
+    UserRecord,
+    UserState,
+)
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+RENDITION = RenditionRecord(key="k", format=RenditionFormat.WEBP, width=150, height=150, byte_size=999)
+IMAGE = ImageRecord(
+    id=ObjectId(),
+    width=4000,
+    height=3000,
+    blur_hash="L00000",
+    dominant_color="#102030",
+    is_animated=False,
+    renditions=[RENDITION],
+    tagged_users=[TagRecord(user_id=ObjectId(), x=0.5, y=1.0)],
+)
+POST = PostRecord(
+    id=ObjectId(),
+    author_id=ObjectId(),
+    caption="hi",
+    location=LocationRecord(name="Here", latitude=1.5, longitude=-2.5),
+    status=PostStatus.FAILED,
+    failure=FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No."),
+    images=[IMAGE],
+    created_at=NOW,
+)
+
+
+def test_a_record_comes_back_from_its_document() -> None:
+    assert PostRecord.from_document(POST.to_document()) == POST
+
+
+def test_a_document_is_made_of_plain_values_under_the_stored_names() -> None:
+    document = POST.to_document()
+    assert document["_id"] == POST.id
+    assert "id" not in document
+    assert type(document["status"]) is str
+    assert type(document["failure"]["code"]) is str
+    assert type(document["images"][0]["renditions"][0]["format"]) is str
+    assert document["images"][0]["tagged_users"][0]["x"] == 0.5
+
+
+def test_fields_that_no_record_knows_are_left_out() -> None:
+    document = {
+        "_id": ObjectId(),
+        "username": "ana",
+        "display_name": "Ana",
+        "created_at": NOW,
+        "password_hash": "secret",
+        "email": "ana@example.com",
+    }
+    record = UserRecord.from_document(document)
+    assert record.state is UserState.ACTIVE
+    assert "secret" not in repr(record)
+    assert "example.com" not in repr(record)
+
+
+def test_a_document_with_a_wrong_type_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        PostRecord.from_document({**POST.to_document(), "like_count": "many"})
+
+
+def test_records_do_not_change() -> None:
+    with pytest.raises(AttributeError):
+        POST.caption = "other"  # type: ignore[misc]
+
+
+def test_a_fact_rings_for_each_effect_by_the_field_that_settles_it() -> None:
+    post, author = ObjectId(), ObjectId()
+    document = {"_id": post, "author_id": author, "outbox": ["count", "fan_out"]}
+    expected = [Ring(Effect.COUNT, Fact.POST, str(author)), Ring(Effect.FAN_OUT, Fact.POST, str(post))]
+    assert rings_for(Fact.POST, document) == expected
+
+
+def test_a_fact_that_owes_nothing_rings_for_nothing() -> None:
+    assert rings_for(Fact.POST, {"_id": ObjectId(), "author_id": ObjectId()}) == []
+
+
+def test_every_fact_has_something_to_owe() -> None:
+    assert {fact for _, fact in SETTLED_BY} == set(Fact)

@@ -1,0 +1,200 @@
+"""Handles, passwords, captions, and the mentions and hashtags within them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import HASHTAGS_MAX
+from domain.text import (
+    checked_biography,
+    checked_caption,
+    checked_display_name,
+    checked_password,
+    checked_text,
+    checked_username,
+    checked_website,
+    hashtags,
+    mentions,
+    normalize,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("@ana", ["ana"]),
+        ("hello @ana, and @bob!", ["ana", "bob"]),
+        ("@ana.", ["ana"]),
+        ("@ana... really", ["ana"]),
+        ("@ana.maria said", ["ana.maria"]),
+        ("(@ana) [@bob] “@eve”", ["ana", "bob", "eve"]),
+        ("@Ana @ANA @ana", ["ana"]),
+        ("@_under_score_", ["_under_score_"]),
+        ("schön,@ana", ["ana"]),
+        ("你好@ana", []),  # a handle starts where a word does not go on
+        ("mail ana@example.com now", []),
+        ("mail ana.maria@example.com now", []),
+        ("@@ana", []),
+        ("@", []),
+        ("@.ana", []),
+        ("@anä", []),
+        ("@" + "a" * 30, ["a" * 30]),
+        ("@" + "a" * 31, []),
+        ("@bob\n@ana", ["bob", "ana"]),
+        ("@\u212aate", []),  # the Kelvin sign is no K
+    ],
+)
+def test_mentions(text: str, found: list[str]) -> None:
+    assert mentions(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("#sun", ["sun"]),
+        ("#Sun and #SUN", ["sun"]),
+        ("#sun#sea", ["sun"]),
+        ("#sun, #sea. #sky!", ["sun", "sea", "sky"]),
+        ("#2026", []),
+        ("#2026trip", ["2026trip"]),
+        ("#straße #été", ["straße", "été"]),
+        ("#日本 #Москва #קיץ", ["日本", "москва", "קיץ"]),
+        ("#हिन्दी #தமிழ் #ไทย้", ["हिन्दी", "தமிழ்", "ไทย้"]),  # vowel signs and tone marks belong to the word
+        ("#snow_white", ["snow_white"]),
+        ("a#b", []),
+        ("##b", []),
+        ("# b", []),
+        ("&#39;", []),
+        ("#🌞", []),
+        ("#a\n#b", ["a", "b"]),
+        ("#" + "a" * 100, ["a" * 100]),
+    ],
+)
+def test_hashtags(text: str, found: list[str]) -> None:
+    assert hashtags(text) == found
+
+
+@given(st.text(max_size=200))
+def test_whatever_people_write_has_well_formed_mentions_and_hashtags(text: str) -> None:
+    for handle in mentions(text):
+        assert handle == handle.lower()
+        assert f"@{handle}" in text.lower()
+    for tag in hashtags(text):
+        assert tag
+        assert "#" not in tag
+        assert not any(character.isspace() for character in tag)
+
+
+@given(st.text(max_size=200))
+def test_normalizing_twice_is_normalizing_once(text: str) -> None:
+    assert normalize(normalize(text)) == normalize(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("  hi  ", "hi"),
+        ("a\x00b\x07c", "abc"),
+        ("two\r\nlines", "two\nlines"),
+        ("e\u0301", "é"),
+        ("\u202eevil\u202c", "evil"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("👩\u200d🚀", "👩\u200d🚀"),  # the joiner makes one picture of two
+    ],
+)
+def test_normalize(text: str, clean: str) -> None:
+    assert normalize(text) == clean
+
+
+@pytest.mark.parametrize("name", ["ana", "a_b", "a.b", "a" * 30, "___", "1.2", "Ana.Maria_7"])
+def test_usernames_that_are_taken_as_given(name: str) -> None:
+    assert checked_username(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "ab",
+        "a" * 31,
+        ".ana",
+        "ana.",
+        "a..b",
+        "a b",
+        "ana!",
+        "aná",
+        "ana\n",
+        "@ana",
+        "a\u212ab",
+        "\u017fam",
+        "\u0131an",
+    ],
+)
+def test_usernames_that_are_refused(name: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        checked_username(name)
+    assert (refused.value.code, refused.value.field) == (UserErrorCode.INVALID_INPUT, ["username"])
+
+
+@pytest.mark.parametrize("password", ["a" * 9 + "bcd", "correct horse", "ключ от квартиры", "x1y2" * 32])
+def test_passwords_that_are_taken(password: str) -> None:
+    assert checked_password(password, "ana") == password
+
+
+@pytest.mark.parametrize(
+    ("password", "username"),
+    [
+        ("", "ana"),
+        ("elevenchars", "ana"),
+        ("abcd" * 33, "ana"),
+        ("aaaaaaaaaaaaaa", "ana"),
+        ("abcabcabcabc", "ana"),
+        ("Password1234", "ana"),
+        ("Twelve.Letters", "twelve.letters"),
+    ],
+)
+def test_passwords_that_are_refused(password: str, username: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        checked_password(password, username)
+    assert (refused.value.code, refused.value.field) == (UserErrorCode.WEAK_PASSWORD, ["password"])
+
+
+def test_length_is_counted_after_trimming() -> None:
+    assert checked_text(" " + "a" * 5 + " ", "text", most=5, least=5) == "aaaaa"
+    for text in ("a" * 6, "a" * 4, "      "):
+        with pytest.raises(Refusal) as refused:
+            checked_text(text, "text", most=5, least=5)
+        assert refused.value.field == ["text"]
+
+
+def test_a_caption_has_so_many_hashtags_and_no_more() -> None:
+    most = " ".join(f"#tag{number}" for number in range(HASHTAGS_MAX))
+    assert checked_caption(most, 2_200) == most
+    with pytest.raises(Refusal):
+        checked_caption(most + " #onemore", 2_200)
+
+
+@pytest.mark.parametrize("address", ["https://example.com", "http://example.com/a?b=c#d", "https://пример.рф/путь"])
+def test_websites_that_are_taken(address: str) -> None:
+    assert checked_website(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "example.com", "ftp://example.com", "https://", "http://[", "https://a b.c", "https:///x"],
+)
+def test_websites_that_are_refused(address: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        checked_website(address)
+    assert refused.value.field == ["website"]
+
+
+def test_emptying_a_field_of_the_profile_clears_it() -> None:
+    assert checked_website(" ") is None
+    assert checked_biography("") is None
+
+
+def test_a_display_name_is_not_empty() -> None:
+    with pytest.raises(Refusal):
+        checked_display_name(" \u200b ")

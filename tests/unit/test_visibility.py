@@ -1,0 +1,123 @@
+"""Who may see what: every case of the rules, spelled out."""
+
+from datetime import UTC, datetime
+from itertools import product
+
+import msgspec
+import pytest
+from bson import ObjectId
+
+from domain.records import CommentRecord, FollowState, PostRecord, PostStatus, UserRecord, UserState
+from domain.visibility import (
+    ONESELF,
+    STRANGERS,
+    Relation,
+    can_delete_comment,
+    can_view_comment,
+    can_view_content,
+    can_view_post,
+    can_view_profile,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PUBLIC = UserRecord(id=ObjectId(), username="ana", display_name="Ana", created_at=NOW)
+PRIVATE = msgspec.structs.replace(PUBLIC, is_private=True)
+POST = PostRecord(id=ObjectId(), author_id=PUBLIC.id, caption="", status=PostStatus.READY, created_at=NOW)
+COMMENT = CommentRecord(id=ObjectId(), post_id=POST.id, author_id=PUBLIC.id, text="!", created_at=NOW)
+
+FOLLOWER = Relation(follow_state=FollowState.FOLLOWING)
+ASKER = Relation(follow_state=FollowState.REQUESTED)
+FOLLOWED = Relation(is_followed=True)
+BLOCKER = Relation(has_blocked=True)
+BLOCKED = Relation(is_blocked=True)
+MUTER = Relation(has_muted=True)
+GONE = [msgspec.structs.replace(PUBLIC, state=state) for state in (UserState.SUSPENDED, UserState.DELETED)]
+
+
+@pytest.mark.parametrize("relation", [STRANGERS, ONESELF, FOLLOWER, ASKER, FOLLOWED, BLOCKER, MUTER])
+@pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
+def test_a_profile_is_everybodys(owner: UserRecord, relation: Relation) -> None:
+    assert can_view_profile(owner, relation)
+
+
+@pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
+def test_a_profile_is_hidden_from_whom_its_owner_has_blocked(owner: UserRecord) -> None:
+    assert not can_view_profile(owner, BLOCKED)
+
+
+@pytest.mark.parametrize("owner", GONE, ids=["suspended", "deleted"])
+@pytest.mark.parametrize("relation", [STRANGERS, ONESELF, FOLLOWER])
+def test_an_account_that_is_gone_shows_nothing(owner: UserRecord, relation: Relation) -> None:
+    assert not can_view_profile(owner, relation)
+    assert not can_view_content(owner, relation)
+    assert not can_view_post(POST, owner, relation)
+    assert not can_view_comment(COMMENT, owner, relation)
+
+
+@pytest.mark.parametrize(
+    ("owner", "relation", "visible"),
+    [
+        (PUBLIC, STRANGERS, True),
+        (PUBLIC, ONESELF, True),
+        (PUBLIC, MUTER, True),
+        (PUBLIC, BLOCKER, False),
+        (PUBLIC, BLOCKED, False),
+        (PRIVATE, STRANGERS, False),
+        (PRIVATE, ASKER, False),
+        (PRIVATE, FOLLOWED, False),
+        (PRIVATE, MUTER, False),
+        (PRIVATE, ONESELF, True),
+        (PRIVATE, FOLLOWER, True),
+        (PRIVATE, Relation(follow_state=FollowState.FOLLOWING, has_muted=True), True),
+        (PRIVATE, Relation(follow_state=FollowState.FOLLOWING, is_blocked=True), False),
+        (PRIVATE, Relation(follow_state=FollowState.FOLLOWING, has_blocked=True), False),
+    ],
+)
+def test_content_is_seen_by(owner: UserRecord, relation: Relation, visible: bool) -> None:
+    assert can_view_content(owner, relation) is visible
+    assert can_view_post(POST, owner, relation) is visible
+
+
+@pytest.mark.parametrize("status", [PostStatus.PROCESSING, PostStatus.FAILED])
+def test_a_post_that_is_not_ready_is_its_authors_alone(status: PostStatus) -> None:
+    post = msgspec.structs.replace(POST, status=status)
+    assert can_view_post(post, PUBLIC, ONESELF)
+    assert not can_view_post(post, PUBLIC, FOLLOWER)
+
+
+def test_a_deleted_post_is_nobodys() -> None:
+    post = msgspec.structs.replace(POST, deleted=True)
+    assert not can_view_post(post, PUBLIC, ONESELF)
+
+
+@pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
+@pytest.mark.parametrize(
+    ("relation", "visible"), [(STRANGERS, True), (ONESELF, True), (MUTER, True), (BLOCKER, False), (BLOCKED, False)]
+)
+def test_a_comment_is_the_posts_unless_a_block_stands_between(
+    owner: UserRecord, relation: Relation, visible: bool
+) -> None:
+    assert can_view_comment(COMMENT, owner, relation) is visible
+
+
+def test_a_deleted_comment_is_nobodys() -> None:
+    assert not can_view_comment(msgspec.structs.replace(COMMENT, deleted=True), PUBLIC, ONESELF)
+
+
+def test_a_comment_is_deleted_by_its_author_and_by_the_posts() -> None:
+    comment = msgspec.structs.replace(COMMENT, author_id=ObjectId())
+    assert can_delete_comment(comment, POST, comment.author_id)
+    assert can_delete_comment(comment, POST, POST.author_id)
+    assert not can_delete_comment(comment, POST, ObjectId())
+
+
+@pytest.mark.parametrize("owner", [PUBLIC, PRIVATE, *GONE])
+def test_no_post_is_seen_by_who_may_not_see_its_authors_profile(owner: UserRecord) -> None:
+    flags = [
+        dict(zip(("has_blocked", "is_blocked", "has_muted"), row, strict=True)) for row in product((0, 1), repeat=3)
+    ]
+    for state, flag in product(FollowState, flags):
+        relation = Relation(follow_state=state, **{name: bool(value) for name, value in flag.items()})
+        if can_view_post(POST, owner, relation):
+            assert can_view_content(owner, relation)
+            assert can_view_profile(owner, relation)
