@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from config import Settings
 from deploy.local import folder
@@ -21,18 +21,13 @@ from deploy.local.services import Service, api_process, await_ready, reachable, 
 from deploy.local.stopping import StopRequestedError
 from deploy.local.terminal import Terminal
 
+if TYPE_CHECKING:
+    from deploy.demo.seed import DemoLogin
+
 READY_SECONDS = 60.0
 DRAIN_MARGIN = 3.0
 HURRY = 2.0
 """Seconds to drain without a database: what is in hand cannot be finished anyway."""
-
-
-class DemoLogin(Protocol):
-    """What the seed hands over."""
-
-    username: str
-    password: str
-    access_token: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +96,7 @@ class Supervisor:
     def _children(self) -> list[Process]:
         return [service.process for service in self.services]
 
-    def _seed(self, settings: Settings) -> DemoLogin | None:
+    def _seed(self, settings: Settings) -> "DemoLogin | None":
         wanted = self.options.seed
         if wanted is None:
             wanted = settings.environment != "production" and "mongo_url" not in own_servers(self.settings)
@@ -139,13 +134,13 @@ async def _prepare(settings: Settings) -> None:
     await prepare(settings)
 
 
-async def _demo(settings: Settings, progress: Callable[[str], None]) -> DemoLogin:
+async def _demo(settings: Settings, progress: Callable[[str], None]) -> "DemoLogin":
     from deploy.demo.seed import seed  # noqa: PLC0415
 
     return await seed(settings, progress)
 
 
-def _where(settings: Settings, login: DemoLogin | None, data_dir: Path) -> str:
+def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path) -> str:
     base = f"http://{reachable(settings.host)}:{settings.port}"
     lines = ["", "Photogram is running.", ""]
     if settings.graphiql:
