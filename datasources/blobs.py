@@ -89,14 +89,12 @@ async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    keys: dict[str, str] = {}
-    if settings.s3_access_key:
-        keys["aws_access_key_id"] = settings.s3_access_key
-        keys["aws_secret_access_key"] = settings.s3_secret_key.get_secret_value()
     session, public_url = get_session(), settings.s3_public_endpoint_url or settings.s3_endpoint_url
+    if settings.s3_access_key:
+        session.set_credentials(settings.s3_access_key, settings.s3_secret_key.get_secret_value())
     async with (
-        session.create_client("s3", endpoint_url=settings.s3_endpoint_url, config=config, **keys) as client,
-        session.create_client("s3", endpoint_url=public_url, config=config, **keys) as signer,
+        session.create_client("s3", endpoint_url=settings.s3_endpoint_url, config=config) as client,
+        session.create_client("s3", endpoint_url=public_url, config=config) as signer,
     ):
         yield Blobs(client, signer, settings)
 
