@@ -63,12 +63,18 @@ class _Opened:
         return Context(self.sources, session, request_id)
 
     async def _revoked(self, session: SessionRecord) -> None:
-        """Returns when the session is over; a lost message costs a look every `POLL_SECONDS`."""
+        """Returns when the session is over; a lost message or an outage costs a look every `POLL_SECONDS`."""
         async with self.sources.live.listen(session_topic(session.id)) as news:
-            while True:
-                news.clear()
-                if await self.sources.sessions.by_id(session.id) is None:
-                    return
+            while not await self._is_over(session):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await news.wait()
+                news.clear()
+
+    async def _is_over(self, session: SessionRecord) -> bool:
+        try:
+            return await self.sources.sessions.by_id(session.id) is None
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            return False
