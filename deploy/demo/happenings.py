@@ -1,0 +1,133 @@
+"""What the demo's people do once there are accounts and pictures: follow, like, comment, and some news for the user."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from bson import ObjectId
+
+from datasources.idempotency import Idempotency
+from datasources.likes import LikeStore
+from deploy.demo.crew import at_once
+from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
+from deploy.demo.publishing import pay
+from deploy.demo.story import PlannedComment, PlannedPost
+from domain.events import Effect, Fact, Ring, rings_for
+from domain.records import CommentRecord
+from domain.text import mentions
+from workers.work import Tools
+
+AT_ONCE = 8
+SETTLE_SECONDS = 180.0
+SKY, DOTS = 1, 2  # posts: emi's northern lights and ana's own latest
+
+_DONE_BY = {
+    Fact.POST_LIKE: "user_id",
+    Fact.COMMENT_LIKE: "user_id",
+    Fact.COMMENT: "author_id",
+    Fact.FOLLOW: "follower_id",
+    Fact.POST: "author_id",
+    Fact.UPLOAD: "owner_id",
+}
+
+
+class Happenings:
+    """Acts of the demo's people, dated back from `now`. Each is safe to repeat."""
+
+    def __init__(self, tools: Tools, now: datetime) -> None:
+        self._tools = tools
+        self._sources = tools.sources
+        self._now = now
+
+    async def follow(self) -> None:
+        """Everybody follows their friends; the private account has accepted them."""
+        for person in PEOPLE:
+            for name in person.follows:
+                follower_id, followee_id = user_id(person.username), user_id(name)
+                is_private = BY_NAME[name].is_private
+                await self._sources.graph.follow(follower_id, followee_id, is_private=is_private, now=self._now)
+                if is_private:
+                    await self._sources.graph.accept(follower_id, followee_id, now=self._now)
+
+    async def react(self, posts: Sequence[PlannedPost], post_ids: Mapping[int, ObjectId]) -> None:
+        """Likes, comments in the order of their dates, and likes of those."""
+        await self._like(self._sources.post_likes, ((post_ids[post.number], post.likers) for post in posts))
+        said: dict[tuple[int, int], CommentRecord] = {}
+        told = [
+            (post.made_at(self._now) + comment.after, post, place, comment)
+            for post in posts
+            for place, comment in enumerate(post.comments)
+        ]
+        for moment, post, place, comment in sorted(told, key=lambda one: one[0]):
+            parent = None if comment.answers is None else said[post.number, comment.answers]
+            name = f"{post.number}:{place}"
+            said[post.number, place] = await self._say(name, post_ids[post.number], comment, moment, parent)
+        likers = ((said[post.number, place].id, comment.likers) for _, post, place, comment in told)
+        await self._like(self._sources.comment_likes, likers)
+
+    async def settle(self) -> None:
+        """Pays all that the demo's people owe, with the workers or without; theirs alone, so it ends."""
+        before: set[Ring] = set()
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while rings := await self._owed():
+                await at_once(AT_ONCE, partial(pay, self._tools), sorted(rings))
+                # A file announced and never sent is owed until it expires.
+                if all(ring.effect is Effect.RECEIVE for ring in rings):
+                    return
+                if rings == before:  # a worker has them in hand
+                    await asyncio.sleep(0.2)
+                before = rings
+
+    async def latest_news(self, post_ids: Mapping[int, ObjectId]) -> None:
+        """All earlier notifications of the user are read; then some come that are only seen, and some that are not."""
+        notifications, ana = self._sources.notifications, user_id(DEMO_USERNAME)
+        await notifications.mark_read(ana, up_to_seq=(await notifications.range_of(ana)).newest)
+        question = PlannedComment("ana", "What exposure time?", timedelta(hours=-2))
+        asked = await self._say("news:0", post_ids[SKY], question, self._now - timedelta(minutes=40))
+        praise = PlannedComment("chloe", "Printed it. It hangs above the stove now!", timedelta())
+        await self._say("news:1", post_ids[DOTS], praise, self._now - timedelta(minutes=30))
+        await self._sources.comment_likes.like(asked.id, user_id("ben"), self._now)
+        await self.settle()
+        await notifications.mark_seen(ana, (await notifications.range_of(ana)).newest)
+        answer = PlannedComment("emi", "@ana four seconds, and no breathing.", timedelta())
+        await self._say("news:2", post_ids[SKY], answer, self._now - timedelta(minutes=5), asked)
+        for name in ("greta", "hugo"):
+            await self._sources.post_likes.like(post_ids[DOTS], user_id(name), self._now)
+        await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=self._now)
+        for follower, followee in NOT_YET_ACCEPTED:
+            await self._sources.graph.follow(user_id(follower), user_id(followee), is_private=True, now=self._now)
+        await self.settle()
+
+    async def _say(
+        self,
+        name: str,
+        post_id: ObjectId,
+        comment: PlannedComment,
+        moment: datetime,
+        parent: CommentRecord | None = None,
+    ) -> CommentRecord:
+        return await self._sources.comments.add(
+            post_id,
+            user_id(comment.author),
+            comment.text,
+            moment,
+            parent_id=None if parent is None else parent.id,
+            mention_ids=[user_id(handle) for handle in mentions(comment.text) if handle in BY_NAME],
+            idempotency=Idempotency.of(f"demo:comment:{name}", "demo", {}),
+        )
+
+    async def _like(self, likes: LikeStore, likers: Iterable[tuple[ObjectId, Sequence[str]]]) -> None:
+        async def one(pair: tuple[ObjectId, str]) -> None:
+            await likes.like(pair[0], user_id(pair[1]), self._now)
+
+        await at_once(AT_ONCE, one, [(target_id, name) for target_id, names in likers for name in names])
+
+    async def _owed(self) -> set[Ring]:
+        people = {"$in": [user_id(person.username) for person in PEOPLE]}
+        rings: set[Ring] = set()
+        for fact, field in _DONE_BY.items():
+            owing = self._sources.database[f"{fact.value}s"].find({"outbox": {"$exists": True}, field: people})
+            async for document in owing:
+                rings.update(rings_for(fact, document))
+        return rings

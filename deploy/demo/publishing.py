@@ -1,0 +1,180 @@
+"""Takes the demo's pictures the way every picture takes: announced, PUT with a presigned request, rendered, posted."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Self, TypeVar
+
+import httpx
+from bson import ObjectId
+
+from datasources.idempotency import Idempotency
+from deploy.demo.carousel import cut
+from deploy.demo.people import NUMBERS, joined_at, user_id
+from deploy.demo.pictures import DemoPicture, avatar, picture
+from deploy.demo.story import PlannedPost
+from deploy.local.errors import StartError
+from domain.events import Effect, Fact, Ring
+from domain.limits import MENTIONS_MAX
+from domain.records import (
+    LocationRecord,
+    PostDraft,
+    PostImage,
+    PostRecord,
+    PostStatus,
+    TagRecord,
+    UploadRecord,
+    UploadStatus,
+)
+from domain.text import hashtags, mentions
+from workers.registry import HANDLERS
+from workers.work import NotYet, Tools
+
+ATTEMPTS = 5  # of something that an earlier, interrupted seeding left to expire
+PAINTERS = 2
+RENDER_SECONDS = 120.0
+PUT_SECONDS = 30.0
+_LOST = (UploadStatus.REJECTED, UploadStatus.EXPIRED)
+
+Made = TypeVar("Made")
+
+
+class Publisher:
+    """Makes posts and avatars. Everything is keyed, so that whatever is there already is found and not made again.
+
+    Used within `async with`. Its methods may run side by side and raise StartError if S3 does not take a picture.
+    """
+
+    def __init__(self, tools: Tools, now: datetime) -> None:
+        self._tools = tools
+        self._sources = tools.sources
+        self._now = now
+        self._painters = asyncio.Semaphore(PAINTERS)
+        self._http = httpx.AsyncClient(timeout=PUT_SECONDS, transport=httpx.AsyncHTTPTransport(retries=3))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._http.aclose()
+
+    async def avatar(self, username: str) -> None:
+        """Gives a person a face, unless there is one."""
+        owner_id = user_id(username)
+        (person,) = await self._sources.users.by_ids([owner_id])
+        if person is None or person.avatar is not None:
+            return
+        face = await self._painted(lambda: avatar(NUMBERS[username]))
+        upload = await self._uploaded(owner_id, "avatar", face, joined_at(username))
+        await self._image_of(upload.id)
+        taken = await self._sources.uploads.take_as_avatar(upload.id, owner_id)
+        if taken is not None and taken.image is not None:
+            await self._sources.users.update_profile(owner_id, {"avatar": taken.image})
+
+    async def post(self, planned: PlannedPost) -> PostRecord:
+        """Makes one post, its images rendered; or finds it."""
+        author_id, key = user_id(planned.author), f"demo:post:{planned.number}"
+        for attempt in range(ATTEMPTS):
+            idempotency = _key(f"{key}:{attempt}")
+            earlier = await self._sources.posts.created_earlier(author_id, idempotency)
+            if earlier is None:
+                break
+            if earlier.status is not PostStatus.FAILED:
+                return earlier
+        pictures = await self._painted(lambda: cut(picture(planned.number), planned.slices))
+        made_at = planned.made_at(self._now)
+        uploads = await asyncio.gather(
+            *(
+                self._uploaded(author_id, f"post:{planned.number}:{place}", one, made_at)
+                for place, one in enumerate(pictures)
+            )
+        )
+        draft = await self._draft(planned, pictures, [upload.id for upload in uploads])
+        created = await self._sources.posts.create(
+            author_id, draft, made_at, idempotency, post_id=planned.new_id(self._now)
+        )
+        await asyncio.gather(*(pay(self._tools, Ring(Effect.RECEIVE, Fact.UPLOAD, str(one.id))) for one in uploads))
+        await pay(self._tools, Ring(Effect.ASSEMBLE, Fact.POST, str(created.id)))
+        return created
+
+    async def _painted(self, paint: Callable[[], Made]) -> Made:
+        async with self._painters:
+            return await asyncio.to_thread(paint)
+
+    async def _draft(self, planned: PlannedPost, pictures: list[DemoPicture], upload_ids: list[ObjectId]) -> PostDraft:
+        caption = " ".join(filter(None, (pictures[0].caption, planned.added)))
+        found = await self._sources.users.ids_of(mentions(caption)[:MENTIONS_MAX])
+        place = planned.place and LocationRecord(
+            name=planned.place[0], latitude=planned.place[1], longitude=planned.place[2]
+        )
+        tags = [TagRecord(user_id=user_id(name), x=x, y=y) for name, x, y in planned.tags]
+        return PostDraft(
+            images=[
+                PostImage(upload_id=upload_id, alt_text=one.alt_text, tagged_users=[] if number else tags)
+                for number, (upload_id, one) in enumerate(zip(upload_ids, pictures, strict=True))
+            ],
+            caption=caption,
+            hashtags=hashtags(caption),
+            mention_ids=list(found.values()),
+            location=place or None,
+        )
+
+    async def _uploaded(self, owner_id: ObjectId, name: str, one: DemoPicture, counts_at: datetime) -> UploadRecord:
+        """An upload whose bytes are in storage, or were. One that was lost on the way is left and made anew."""
+        digest = base64.b64encode(hashlib.sha256(one.data).digest()).decode()
+        for attempt in range(ATTEMPTS):
+            now = datetime.now(UTC)
+            key = _key(f"demo:{name}:{attempt}")
+            upload = await self._sources.uploads.announce(
+                owner_id, one.format, len(one.data), digest, now, key, counts_at
+            )
+            if upload.status in _LOST:
+                continue
+            if upload.status is not UploadStatus.AWAITING_BYTES:
+                return upload
+            if upload.expires_at > now + timedelta(seconds=PUT_SECONDS):
+                await self._put(upload, one)
+                return upload
+        raise StartError(f"the demo's {name} was refused {ATTEMPTS} times; begin with an empty database")
+
+    async def _put(self, upload: UploadRecord, one: DemoPicture) -> None:
+        url, headers = await self._sources.blobs.presign_put(
+            upload.key,
+            byte_size=upload.byte_size,
+            media_type=upload.format.media_type,
+            sha256_base64=upload.sha256,
+            expires_in=int(PUT_SECONDS) * 2,
+        )
+        try:
+            answer = await self._http.put(url, headers=headers, content=one.data)
+        except httpx.TransportError as error:
+            raise StartError(f"S3 cannot be reached with a picture of the demo: {error}") from error
+        there_already = answer.status_code == httpx.codes.PRECONDITION_FAILED
+        if not answer.is_success and not there_already:
+            raise StartError(f"S3 does not take a picture of the demo: HTTP {answer.status_code}")
+
+    async def _image_of(self, upload_id: ObjectId) -> None:
+        """Waits until an upload is rendered, here or by a worker that was faster."""
+        async with asyncio.timeout(RENDER_SECONDS):
+            while True:
+                await pay(self._tools, Ring(Effect.RECEIVE, Fact.UPLOAD, str(upload_id)))
+                (upload,) = await self._sources.uploads.by_ids([upload_id])
+                if upload is None or upload.status in _LOST or upload.image is not None:
+                    return
+                await asyncio.sleep(0.1)
+
+
+async def pay(tools: Tools, ring: Ring) -> None:
+    """Pays what is owed, as a worker would; what cannot be paid yet stays owed."""
+    handler: Callable[[Tools, str], Awaitable[None]] = HANDLERS[ring.effect, ring.fact].run
+    with contextlib.suppress(NotYet):
+        await handler(tools, ring.key)
+
+
+def _key(name: str) -> Idempotency:
+    key = Idempotency.of(name, "demo", {})
+    assert key is not None  # noqa: S101  a name was given
+    return key

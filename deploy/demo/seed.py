@@ -1,0 +1,139 @@
+"""Fills an empty Photogram with the demo: ten people, sixty posts, and what they have to do with each other.
+
+Everything goes the way it goes in the product: the stores write facts, S3 gets the pictures by presigned requests, and
+the workers' own handlers pay what is owed, here and side by side with any worker that runs.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from config import Settings
+from datasources.sources import Sources, open_sources, prepare
+from deploy.demo.crew import Item, Made, at_once
+from deploy.demo.happenings import Happenings
+from deploy.demo.people import DEMO_USERNAME, PASSWORD, PEOPLE, Person, joined_at, user_id
+from deploy.demo.publishing import Publisher
+from deploy.demo.story import POSTS, PlannedPost, planned_posts
+from deploy.local.errors import StartError
+from domain.errors import Refusal
+from workers.rendering.pool import RenderPool
+from workers.work import Tools
+
+CLIENT_NAME = "Photogram demo"
+MARK = "demo"  # the collection, and its one document, that say how much of the demo is there
+MADE_AT_ONCE = 6
+RENDERERS = 2
+
+Progress = Callable[[str], None]
+
+
+class DemoLogin(NamedTuple):
+    """How to be the demo's user; the token is good for an hour."""
+
+    username: str
+    password: str
+    access_token: str
+
+
+async def seed(settings: Settings, progress: Progress, posts: int = POSTS) -> DemoLogin:
+    """Sees to it that the demo is there, with its first `posts` posts, and opens a session for its user.
+
+    Safe to repeat, to run side by side and to stop half way: the next call makes what is missing, and nothing twice.
+    Once all was there it changes nothing again, whatever visitors did since; it then takes one query and a login. An
+    earlier session of the demo is ended. Raises StartError in production, and if accounts of other people have the
+    demo's names.
+    """
+    if settings.environment == "production":
+        raise StartError("the demo's passwords are public; it is not for production")
+    # Pictures are PUT from here, so they go the way that servers go and not the clients'.
+    async with open_sources(settings.model_copy(update={"s3_public_endpoint_url": None})) as sources:
+        if not await _is_complete(sources, posts):
+            await prepare(settings)
+            await _fill(sources, progress, planned_posts(posts))
+            await _mark_complete(sources, posts)
+        return await _login(sources)
+
+
+async def _fill(sources: Sources, progress: Progress, planned: list[PlannedPost]) -> None:
+    settings = sources.settings
+    async with AsyncExitStack() as stack:
+        pool = RenderPool(RENDERERS, settings.render_timeout, settings.render_memory_mb)
+        tools = Tools(sources=sources, pool=await stack.enter_async_context(pool))
+        now = datetime.now(UTC)
+        publisher = await stack.enter_async_context(Publisher(tools, now))
+        happenings = Happenings(tools, now)
+        progress("accounts")
+        await _register(sources)
+        await happenings.follow()
+        await _side_by_side(publisher.avatar, [person.username for person in PEOPLE], progress, "avatars")
+        made = await _side_by_side(publisher.post, planned, progress, "posts")
+        post_ids = {post.number: record.id for post, record in zip(planned, made, strict=True)}
+        progress("likes and comments")
+        await happenings.react(planned, post_ids)
+        progress("counts, feeds and notifications")
+        await happenings.settle()
+        await happenings.latest_news(post_ids)
+
+
+async def _register(sources: Sources) -> None:
+    password_hash = await sources.passwords.hash(PASSWORD)  # one for all: the password is no secret
+    there = await sources.users.by_ids([user_id(person.username) for person in PEOPLE])
+    for person, account in zip(PEOPLE, there, strict=True):
+        if account is None:
+            await _register_one(sources, person, password_hash)
+
+
+async def _register_one(sources: Sources, person: Person, password_hash: str) -> None:
+    try:
+        await sources.users.register(
+            person.username,
+            f"{person.username}@demo.example",
+            password_hash,
+            person.display_name,
+            joined_at(person.username),
+            user_id=user_id(person.username),
+            biography=person.biography,
+            website=person.website,
+            is_private=person.is_private,
+        )
+    except Refusal:
+        (account,) = await sources.users.by_ids([user_id(person.username)])
+        if account is None:  # or else another seeding was faster
+            message = f"the database has an account {person.username!r} of its own; the demo needs one without it"
+            raise StartError(message) from None
+
+
+async def _side_by_side(
+    work: Callable[[Item], Awaitable[Made]], items: Sequence[Item], progress: Progress, name: str
+) -> list[Made]:
+    done = 0
+
+    async def counted(item: Item) -> Made:
+        nonlocal done
+        made = await work(item)
+        done += 1
+        progress(f"{name} {done} of {len(items)}")
+        return made
+
+    return await at_once(MADE_AT_ONCE, counted, items)
+
+
+async def _is_complete(sources: Sources, posts: int) -> bool:
+    found = await sources.database[MARK].find_one({"_id": MARK})
+    return found is not None and found["posts"] >= posts
+
+
+async def _mark_complete(sources: Sources, posts: int) -> None:
+    done = {"$max": {"posts": posts}}
+    await sources.database[MARK].update_one({"_id": MARK}, done, upsert=True)
+
+
+async def _login(sources: Sources) -> DemoLogin:
+    ana = user_id(DEMO_USERNAME)
+    for session in await sources.sessions.of_user(ana):
+        if session.client_name == CLIENT_NAME:
+            await sources.sessions.end(ana, session.id)
+    _, tokens = await sources.sessions.open(ana, CLIENT_NAME, datetime.now(UTC))
+    return DemoLogin(DEMO_USERNAME, PASSWORD, tokens.access_token)
