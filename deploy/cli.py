@@ -33,6 +33,9 @@ DataDir = Annotated[
     Path, typer.Option(envvar="PHOTOGRAM_DATA_DIR", help="Folder of the embedded servers' data and all logs.")
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+Sample = Annotated[int | None, typer.Option(min=1, help="Look only at this many random things of each kind.")]
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -141,6 +144,72 @@ def seed(context: typer.Context) -> None:
 
     login = asyncio.run(seed_demo(context.obj.settings(), print))
     print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
+
+
+@app.command()
+def verify(context: typer.Context, sample: Sample = None, *, as_json: AsJson = False) -> None:
+    """Count everything again, beside a live system, and list what is wrong or stuck. Exit code 1: something is."""
+    from deploy import maintenance  # noqa: PLC0415
+
+    settings = context.obj.settings()
+    raise typer.Exit(asyncio.run(maintenance.run_verify(settings, sample=sample, as_json=as_json)))
+
+
+@app.command()
+def repair(context: typer.Context, sample: Sample = None, *, as_json: AsJson = False) -> None:
+    """Pay what is owed and set right what verify finds, beside a live system. Exit code 1: something is left.
+
+    Safe to repeat. Dead letters stay dead: see `dlq redrive`.
+    """
+    from deploy import maintenance  # noqa: PLC0415
+
+    settings = context.obj.settings()
+    raise typer.Exit(asyncio.run(maintenance.run_repair(settings, sample=sample, as_json=as_json)))
+
+
+@app.command()
+def gc(
+    context: typer.Context,
+    min_age: Annotated[float, typer.Option(min=0, help="Leave alone what is younger, in seconds.")] = 3600,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Clear away files without an upload, uploads without a use, and facts about what is gone. Safe to repeat."""
+    from deploy import maintenance  # noqa: PLC0415
+
+    settings = context.obj.settings()
+    asyncio.run(maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
+
+
+dlq = typer.Typer(help="Dead letters: work that failed five times, with the reason.", no_args_is_help=True)
+app.add_typer(dlq, name="dlq")
+
+
+@dlq.command("list")
+def dlq_list(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List the dead letters, the latest first; with --json, one document a line."""
+    from deploy import maintenance  # noqa: PLC0415
+
+    asyncio.run(maintenance.run_dlq_list(context.obj.settings(), as_json=as_json))
+
+
+@dlq.command("redrive")
+def dlq_redrive(
+    context: typer.Context,
+    work: Annotated[
+        list[str] | None, typer.Argument(metavar="EFFECT FACT KEY", help="One letter, as `dlq list` names it.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+) -> None:
+    """Let dead letters be tried again, from the first attempt on."""
+    from deploy import maintenance  # noqa: PLC0415
+
+    if everything is bool(work) or len(work or "   ") != 3:
+        raise StartError("say which: EFFECT FACT KEY, or --all", exit_code=2)
+    chosen = None if not work else (work[0], work[1], work[2])
+    asyncio.run(maintenance.run_dlq_redrive(context.obj.settings(), chosen))
 
 
 @app.command()

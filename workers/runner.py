@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -16,11 +16,11 @@ from config import Settings
 from datasources.logs import configure_logging
 from datasources.sources import Sources, is_outage, open_queue, open_sources
 from datasources.transport import WORKER_OF, Queue
-from domain.events import Effect, Ring
+from domain.events import Effect, Fact, Ring
 from workers.registry import HANDLERS
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 from workers.sweeper import keep_sweeping
-from workers.work import NotYet, Tools
+from workers.work import Handler, NotYet, Tools
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +88,18 @@ class Worker:
     all that is owed under its key.
     """
 
-    def __init__(self, tools: Tools, queue: Queue) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        queue: Queue,
+        *,
+        handlers: Mapping[tuple[Effect, Fact], Handler] = HANDLERS,
+        outage_pause: float = OUTAGE_PAUSE,
+    ) -> None:
         self._tools = tools
         self._queue = queue
+        self._handlers = handlers
+        self._outage_pause = outage_pause
         # An upload in hand holds its bytes, so there are few; the other handlers hold next to nothing.
         self._rendering = asyncio.Semaphore(tools.sources.settings.render_processes * 2)
         self._slots = asyncio.Semaphore(SLOTS)
@@ -108,7 +117,7 @@ class Worker:
 
     async def _take(self, messages: list[tuple[bytes, Ring | None]]) -> None:
         for message_id, ring in messages:
-            if ring is None or (ring.effect, ring.fact) not in HANDLERS:
+            if ring is None or (ring.effect, ring.fact) not in self._handlers:
                 log.error("worker.nonsense", message=message_id.decode())
                 await self._done([message_id])
                 continue
@@ -129,7 +138,7 @@ class Worker:
 
     async def _attempt(self, ring: Ring) -> None:
         """Calls the handler and decides: paid, not yet, an outage, a failed attempt, or dead."""
-        handler, started = HANDLERS[ring.effect, ring.fact], time.monotonic()
+        handler, started = self._handlers[ring.effect, ring.fact], time.monotonic()
         about = log.bind(effect=ring.effect.value, fact=ring.fact.value, key=ring.key)
         try:
             async with asyncio.timeout(handler.seconds) as limit:
@@ -140,7 +149,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
             if (is_outage(error) or isinstance(error, RenderingUnavailable)) and not limit.expired():
                 about.warning("worker.outage", error=type(error).__name__)
-                await asyncio.sleep(OUTAGE_PAUSE)
+                await asyncio.sleep(self._outage_pause)
             else:
                 await self._failed(ring, error)
         else:
@@ -162,7 +171,7 @@ class Worker:
             if not is_outage(error):
                 raise
             log.warning("worker.queue_unreachable", error=type(error).__name__)
-            await asyncio.sleep(OUTAGE_PAUSE)
+            await asyncio.sleep(self._outage_pause)
             return []
 
     async def _done(self, messages: list[bytes]) -> None:

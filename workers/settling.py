@@ -1,5 +1,6 @@
 """Paying everything that is owed, without waiting for rings: what `repair` does, and what lets a test assert."""
 
+from datasources.sources import is_outage
 from domain.events import Fact, Ring, rings_for
 from workers.registry import HANDLERS
 from workers.work import NotYet, Tools
@@ -9,29 +10,35 @@ MOST = 10_000
 
 
 async def owed(tools: Tools) -> set[Ring]:
-    """The rings that would pay what is owed now, for up to `MOST` facts of each kind."""
+    """The rings that would pay what is owed now, for up to `MOST` facts of each kind; parked facts are left alone."""
     rings: set[Ring] = set()
     for fact in Fact:
-        documents = tools.sources.database[f"{fact.value}s"].find({"outbox": {"$exists": True}}, limit=MOST)
+        query = {"outbox": {"$exists": True}, "ring_at": {"$exists": True}}
+        documents = tools.sources.database[f"{fact.value}s"].find(query, limit=MOST)
         async for document in documents:
             rings.update(rings_for(fact, document))
     return rings
 
 
-async def pay_all(tools: Tools) -> set[Ring]:
+async def pay_all(tools: Tools, failures: dict[Ring, Exception] | None = None) -> set[Ring]:
     """Pays whatever can be paid now, in rounds; returns what is still owed because it waits for something.
 
-    Safe to run beside the workers. Raises what a handler raises.
+    Safe to run beside the workers. Raises what a handler raises, unless `failures` is there to take it: then that work
+    is left alone, and only an outage ends the paying.
     """
     left: set[Ring] = set()
     for _ in range(ROUNDS):
-        rings, before = await owed(tools), left
+        rings, before = await owed(tools) - set(failures or ()), left
         left = set()
         for ring in sorted(rings):
             try:
                 await HANDLERS[ring.effect, ring.fact].run(tools, ring.key)
             except NotYet:
                 left.add(ring)
+            except Exception as error:
+                if failures is None or is_outage(error):
+                    raise
+                failures[ring] = error
         if rings == left == before or not rings:
             break
     return left

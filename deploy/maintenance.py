@@ -1,0 +1,172 @@
+"""What the maintenance commands say: lines and a progress bar for people, one JSON document for machines."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from config import Settings
+from datasources.dead_letters import DeadLetter
+from datasources.logs import configure_logging
+from datasources.sources import Sources, open_sources
+from deploy.local.errors import StartError
+from domain.events import Effect, Fact, Ring
+from workers.maintenance.findings import Finding
+from workers.maintenance.gc import EmptyDatabaseError, collect
+from workers.maintenance.repair import repair
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk, Watch
+from workers.rendering.pool import RenderPool
+from workers.work import Tools
+
+SHOWN = 200  # findings on a screen; --json has them all
+out = Console(highlight=False, soft_wrap=True)
+
+
+async def run_verify(settings: Settings, *, sample: int | None, as_json: bool) -> int:
+    """Runs `verify` and says what it found; returns 1 if there is anything, else 0."""
+    async with _sources(settings) as sources:
+        with _progress(as_json=as_json) as watch:
+            report = await verify(Walk(sources=sources, sample=sample, watch=watch))
+    if as_json:
+        _print_json(report)
+    else:
+        _print_findings(report.findings, report.found)
+        looked = ", ".join(f"{number} {name}" for name, number in report.checked.items())
+        owed = ", ".join(f"{number} {name}" for name, number in report.owed.facts.items() if number)
+        queued = ", ".join(f"{number} {name}" for name, number in report.queues.items() if number)
+        _say(f"looked at: {looked or 'nothing'} in {report.seconds} s")
+        _say(f"owing effects: {owed or 'nothing'}" + (f", for {report.owed.oldest_seconds} s" if owed else ""))
+        _say(f"in the queues: {queued or 'nothing'}")
+        _say(f"findings: {report.found}")
+    return 1 if report.found else 0
+
+
+async def run_repair(settings: Settings, *, sample: int | None, as_json: bool) -> int:
+    """Runs `repair` and says what it did; returns 1 if something is left that it cannot set right, else 0."""
+    pool = RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb)
+    async with _sources(settings) as sources, pool:
+        with _progress(as_json=as_json) as watch:
+            walk = Walk(sources=sources, sample=sample, watch=watch)
+            done = await repair(Tools(sources=sources, pool=pool), walk)
+    if as_json:
+        _print_json(done)
+    else:
+        for finding in done.repaired[:SHOWN]:
+            _say(f"set right  {_line(finding)}")
+        _print_findings(done.left, len(done.left))
+        _say(f"set right: {len(done.repaired)}; left: {len(done.left)}; waiting for files: {done.waiting}")
+    return 1 if done.left else 0
+
+
+async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: bool) -> int:
+    """Runs `gc` and says what went. Raises StartError for a database without users."""
+    async with _sources(settings) as sources:
+        try:
+            with _progress(as_json=as_json) as watch:
+                gone = await collect(sources, min_age=timedelta(seconds=min_age), dry_run=dry_run, watch=watch)
+        except EmptyDatabaseError as error:
+            raise StartError(str(error)) from error
+    if as_json:
+        _print_json(gone)
+    else:
+        for kind, number in gone.removed.items():
+            _say(f"{'would remove' if dry_run else 'removed'} {kind}: {number}")
+        _say(f"{'nothing to remove, ' if not gone.removed else ''}{gone.seconds} s")
+    return 0
+
+
+async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
+    """Lists the dead letters, the latest first; one JSON document a line with `as_json`."""
+    async with _sources(settings) as sources:
+        async for letter in sources.dead_letters.dead():
+            _say(_encoded(letter) if as_json else _letter_line(letter))
+    return 0
+
+
+async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None) -> int:
+    """Lets one dead letter, or with None all of them, be tried again. Raises StartError if there is no such letter."""
+    number = 0
+    async with _sources(settings) as sources:
+        async for letter in _chosen(sources, work):
+            await sources.dead_letters.redrive(letter.ring, datetime.now(UTC))
+            await sources.doorbell.ring([letter.ring])
+            number += 1
+    if work is not None and not number:
+        raise StartError(f"there is no dead letter {' '.join(work)}", exit_code=2)
+    _say(f"redriven: {number}")
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _sources(settings: Settings) -> AsyncIterator[Sources]:
+    """Open sources, and logs on standard error: standard output has the answer alone."""
+    configure_logging(settings.log_format, "WARNING")
+    async with open_sources(settings) as sources:
+        yield sources
+
+
+async def _chosen(sources: Sources, work: tuple[str, str, str] | None) -> AsyncIterator[DeadLetter]:
+    if work is not None:
+        effect, fact, key = work
+        try:
+            ring = Ring(Effect(effect), Fact(fact), key)
+        except ValueError as error:
+            raise StartError(str(error), exit_code=2) from error
+    for letter in [letter async for letter in sources.dead_letters.dead()]:
+        if work is None or letter.ring == ring:
+            yield letter
+
+
+@contextlib.contextmanager
+def _progress(*, as_json: bool) -> Iterator[Watch]:
+    """A bar for each stage on a terminal's standard error, which leaves standard output to what was found."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, disable=as_json or not sys.stderr.isatty()) as progress:
+
+        def watch(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total)
+            progress.update(bars[stage], completed=done, total=total)
+
+        yield watch
+
+
+def _print_findings(findings: list[Finding], found: int) -> None:
+    for finding in findings[:SHOWN]:
+        _say(_line(finding))
+    if found > SHOWN:
+        _say(f"... and {found - SHOWN} more; --json lists them")
+
+
+def _line(finding: Finding) -> str:
+    values = f": {finding.found} instead of {finding.expected}" if finding.expected is not None else ""
+    return f"{finding.kind} {finding.id}{values}: {finding.why}"
+
+
+def _letter_line(letter: DeadLetter) -> str:
+    ring = letter.ring
+    return (
+        f"{ring.effect.value} {ring.fact.value} {ring.key}"
+        f"  {letter.attempts} attempts, the last {letter.last_at.isoformat(timespec='seconds')}: {letter.reason}"
+    )
+
+
+def _print_json(value: Any) -> None:
+    _say(_encoded(value))
+
+
+def _encoded(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _say(text: str) -> None:
+    out.print(escape(text), soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Maintenance: counting everything again, setting right what is wrong, and clearing away what nobody needs."""

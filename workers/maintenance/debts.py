@@ -1,0 +1,113 @@
+"""What is owed and stuck: parked facts, dead letters, facts nobody rings for, and how much waits in the queues."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from redis.exceptions import RedisError
+
+from datasources.mongo import Document
+from datasources.outbox import GRACE, LONGEST_PAUSE
+from datasources.sources import Sources
+from datasources.transport import LONGEST_STREAM, WORKER_OF, stream_key
+from domain.events import Effect, Fact
+from workers.maintenance.findings import Finding
+from workers.media import LATE
+
+LISTED = 1_000  # of each kind; more of them say no more
+COUNTED = 1_000_000
+UNRUNG = timedelta(seconds=30)  # a sweeper that runs and keeps up is never this late
+RINGS = 6  # more than a minute and a half of ringing, and no worker has paid
+WAITING = [Effect.RECEIVE.value, Effect.ASSEMBLE.value]  # these may wait for a client to send a file
+
+
+class Debts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many facts of each kind owe something (counted up to a million), and the age of the oldest debt.
+
+    The age, in seconds, is worked out from the rings so far, and is at least what it says.
+    """
+
+    facts: dict[str, int]
+    oldest_seconds: float
+
+
+async def debts(sources: Sources, now: datetime) -> Debts:
+    """What is owed now; a few reads of small indexes."""
+    facts: dict[str, int] = {}
+    oldest = now
+    for fact in Fact:
+        owing = sources.database[f"{fact.value}s"]
+        facts[fact.value] = await owing.count_documents({"outbox": {"$exists": True}}, limit=COUNTED)
+        query = {"outbox": {"$exists": True}, "ring_at": {"$exists": True}}
+        rows = owing.find(query, {"ring_at": 1, "rings": 1}, sort=[("ring_at", 1)], limit=LISTED)
+        async for row in rows:
+            oldest = min(oldest, _since(row))
+    return Debts(facts=facts, oldest_seconds=round((now - oldest).total_seconds(), 1))
+
+
+async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
+    """How many rings wait for each worker; a finding if Redis cannot be asked or drops rings."""
+    found: dict[str, int] = {}
+    try:
+        for worker in dict.fromkeys(WORKER_OF.values()):
+            stream = stream_key(sources.settings.key_prefix, worker)
+            found[worker] = int(await sources.redis.xlen(stream))
+    except (RedisError, OSError) as error:
+        why = "the transport cannot be reached"
+        return found, [Finding(kind="stream", id="redis", expected=None, found=type(error).__name__, why=why)]
+    why = "so many rings wait that the oldest are dropped"
+    full = [(name, depth) for name, depth in found.items() if depth >= LONGEST_STREAM]
+    return found, [Finding(kind="stream", id=name, expected=None, found=depth, why=why) for name, depth in full]
+
+
+async def stuck(sources: Sources, now: datetime) -> list[Finding]:
+    """Facts that are parked, not rung for, or rung for in vain, and the dead letters."""
+    findings = []
+    for fact in Fact:
+        for check in (_parked, _unrung, _unpaid):
+            findings += await check(sources, fact, now)
+    async for letter in sources.dead_letters.dead():
+        ring = letter.ring
+        about = f"{ring.effect.value} {ring.fact.value} {ring.key}"
+        findings.append(Finding(kind="dead_letter", id=about, expected=None, found=letter.attempts, why=letter.reason))
+    return findings
+
+
+async def _parked(sources: Sources, fact: Fact, _now: datetime) -> list[Finding]:
+    query = {"outbox": {"$exists": True}, "ring_at": {"$exists": False}}
+    rows = await _listed(sources, fact, query)
+    return [_finding("parked", fact, row, "it owes effects, and nobody rings for it: see dead letters") for row in rows]
+
+
+async def _unrung(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
+    rows = await _listed(sources, fact, {"ring_at": {"$lt": now - UNRUNG}})
+    why = "its ring is overdue: no sweeper runs, or it cannot keep up"
+    return [_finding("unrung", fact, row, why) for row in rows]
+
+
+async def _unpaid(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
+    patience = timedelta(seconds=sources.settings.upload_ttl) + LATE + LONGEST_PAUSE
+    query: Document = {
+        "rings": {"$gte": RINGS},
+        "$and": [
+            {"outbox": {"$exists": True}},
+            {"$or": [{"outbox": {"$nin": WAITING}}, {"created_at": {"$lt": now - patience}}]},
+        ],
+    }
+    rows = await _listed(sources, fact, query)
+    return [_finding("unpaid", fact, row, "it was rung for again and again, and no worker has paid") for row in rows]
+
+
+async def _listed(sources: Sources, fact: Fact, query: Document) -> list[Document]:
+    fields = {"outbox": 1, "ring_at": 1, "rings": 1}
+    return await sources.database[f"{fact.value}s"].find(query, fields, limit=LISTED).to_list()
+
+
+def _finding(kind: str, fact: Fact, row: Document, why: str) -> Finding:
+    return Finding(kind=f"{fact.value}.{kind}", id=str(row["_id"]), expected=[], found=row.get("outbox", []), why=why)
+
+
+def _since(row: Document) -> datetime:
+    """When a fact began to owe, or later: its next ring less the pauses of the rings so far (datasources/outbox.py)."""
+    pauses = (min(LONGEST_PAUSE, GRACE * 2**ring) for ring in range(row.get("rings", 0)))
+    since: datetime = row["ring_at"] - sum(pauses, GRACE)
+    return min(since, datetime.now(UTC))

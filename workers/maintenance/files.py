@@ -1,0 +1,49 @@
+"""Posts against the files in storage."""
+
+import asyncio
+from collections.abc import Sequence
+
+from bson import ObjectId
+
+from datasources.mongo import Document, find_by_ids
+from datasources.sources import Sources
+from domain.records import PostRecord, PostStatus
+from workers.maintenance.findings import Finding
+
+FILES = "post.images"
+AT_ONCE = 16
+
+
+async def missing_files(sources: Sources, ids: Sequence[ObjectId]) -> list[Finding]:
+    """The ready posts among these of which storage lacks renditions; one listing for each image.
+
+    A post that is deleted meanwhile is passed over.
+    """
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def missing(post: PostRecord) -> list[str]:
+        wanted = {rendition.key for image in post.images for rendition in image.renditions}
+        for prefix in {key.partition("/")[0] for key in wanted}:
+            async with slots:
+                wanted -= {blob.key async for blob in sources.blobs.list_media(f"{prefix}/")}
+        return sorted(wanted)
+
+    posts = [PostRecord.from_document(one) for one in (await _shown(sources, ids)).values()]
+    lacking = dict(zip((post.id for post in posts), await asyncio.gather(*map(missing, posts)), strict=True))
+    lacking = {post_id: keys for post_id, keys in lacking.items() if keys}
+    still = await _shown(sources, list(lacking)) if lacking else {}
+    why = "storage lacks files of a ready post"
+    return [
+        Finding(kind=FILES, id=str(post_id), expected=[], found=keys, why=why)
+        for post_id, keys in lacking.items()
+        if post_id in still
+    ]
+
+
+async def _shown(sources: Sources, ids: Sequence[ObjectId]) -> dict[ObjectId, Document]:
+    found = await find_by_ids(sources.database["posts"], ids)
+    return {
+        post_id: post
+        for post_id, post in found.items()
+        if post["status"] == PostStatus.READY.value and not post["deleted"]
+    }

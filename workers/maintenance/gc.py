@@ -1,0 +1,95 @@
+"""`gc`: clears away what nobody needs: files without an upload, uploads without a use, facts about what is gone.
+
+Nothing younger than a minimum age is touched, so that what is being made is left alone. All of it is safe to repeat,
+to stop half way, and beside workers and clients.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from bson import ObjectId
+
+from datasources.mongo import Document, find_by_ids
+from datasources.sources import Sources
+from workers.maintenance import leftovers
+from workers.maintenance.sweep import Sweep
+from workers.maintenance.walking import Walk, Watch, unwatched
+
+MIN_AGE = timedelta(hours=1)
+
+
+class EmptyDatabaseError(RuntimeError):
+    """There are no users: most likely this is the wrong database, and every file would look like an orphan."""
+
+
+class Collected(msgspec.Struct, kw_only=True):
+    """How many things of each kind went, or would go in a dry run."""
+
+    dry_run: bool
+    removed: dict[str, int]
+    seconds: float
+
+
+async def collect(
+    sources: Sources, *, min_age: timedelta = MIN_AGE, dry_run: bool = False, watch: Watch = unwatched
+) -> Collected:
+    """Clears away what is older than `min_age` and needed by nothing. Raises EmptyDatabaseError.
+
+    Uploads that nothing uses go in two steps: they are marked, so that nothing new can be made of them, and their files
+    go a minute later, by the next run, unless something was made of them in between.
+    """
+    began, now = time.monotonic(), datetime.now(UTC)
+    if await sources.database["users"].estimated_document_count() == 0:
+        raise EmptyDatabaseError(
+            f"there are no users in {sources.settings.mongo_database}: is this the right database?"
+        )
+    sweep = Sweep(Walk(sources=sources, watch=watch), now, min_age, dry_run=dry_run)
+    await leftovers.mark_unused_uploads(sweep)
+    await leftovers.remove_marked_uploads(sweep)
+    await leftovers.remove_orphaned_files(sweep)
+    await leftovers.remove_late_sources(sweep)
+    await leftovers.forget_old_uploads(sweep)
+    await _remove_likes(sweep, "post_likes", "posts")
+    await _remove_comments(sweep)
+    await _remove_likes(sweep, "comment_likes", "comments")
+    await _remove_entries(sweep)
+    return Collected(dry_run=dry_run, removed=sweep.removed, seconds=round(time.monotonic() - began, 3))
+
+
+async def _remove_likes(sweep: Sweep, likes: str, targets: str) -> None:
+    collection = sweep.sources.database[likes]
+    async for ids in sweep.walk.ids(likes, likes):
+        facts = await find_by_ids(collection, sweep.old(ids), projection={"target_id": 1})
+        gone = await _missing(sweep.sources, targets, [fact["target_id"] for fact in facts.values()])
+        orphans = [fact["_id"] for fact in facts.values() if fact["target_id"] in gone]
+        if orphans and sweep.counts(likes, len(orphans)):
+            await collection.delete_many({"_id": {"$in": orphans}})
+
+
+async def _remove_comments(sweep: Sweep) -> None:
+    collection = sweep.sources.database["comments"]
+    async for ids in sweep.walk.ids("comments", "comments"):
+        comments = await find_by_ids(collection, sweep.old(ids), projection={"post_id": 1})
+        gone = await _missing(sweep.sources, "posts", [comment["post_id"] for comment in comments.values()])
+        orphans = [comment["_id"] for comment in comments.values() if comment["post_id"] in gone]
+        if orphans and sweep.counts("comments", len(orphans)):
+            await sweep.sources.comments.erase(orphans)
+
+
+async def _remove_entries(sweep: Sweep) -> None:
+    collection = sweep.sources.database["feed_entries"]
+    async for ids in sweep.walk.ids("feed_entries", "feed_entries"):
+        old = [key for key in ids if key["p"].generation_time <= sweep.before]
+        gone = await _missing(sweep.sources, "posts", [key["p"] for key in old])
+        orphans: list[Document] = [key for key in old if key["p"] in gone]
+        if orphans and sweep.counts("feed_entries", len(orphans)):
+            await collection.delete_many({"_id": {"$in": orphans}})
+
+
+async def _missing(sources: Sources, collection: str, ids: Sequence[ObjectId]) -> set[Any]:
+    """Those that are not there; an id is never used again, so they never will be."""
+    there = await find_by_ids(sources.database[collection], list(set(ids)), projection={"_id": 1})
+    return set(ids) - set(there)

@@ -1,0 +1,154 @@
+"""What `gc` clears away of uploads and their files."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bson import ObjectId
+
+from datasources.blobs import StoredBlob
+from datasources.mongo import Document, find_by_ids
+from datasources.sources import Sources
+from domain.records import UploadStatus
+from workers.maintenance.sweep import Sweep
+
+UNUSED_KEPT = timedelta(hours=24)
+SOURCES_KEPT = timedelta(days=1)
+TERMINAL_KEPT = timedelta(days=40)  # an upload's slot counts for its calendar month, which ends within 31 days
+MARKED = timedelta(minutes=1)  # longer than any request that was using an upload while it was marked
+FILES = 500
+AT_ONCE = 16
+
+READY, EXPIRED = UploadStatus.READY.value, UploadStatus.EXPIRED.value
+TERMINAL = [UploadStatus.REJECTED.value, EXPIRED]
+_FIELDS = {"owner_id": 1, "status": 1, "used_as_avatar": 1, "image.renditions.key": 1}
+_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}
+
+
+async def mark_unused_uploads(sweep: Sweep) -> None:
+    """Marks ready uploads that are in no post and no avatar in use: EXPIRED, but with their image still.
+
+    From then on neither a post nor an avatar can be made of them.
+    """
+    uploads = sweep.sources.database["uploads"]
+    async for ids in sweep.walk.ids("unused uploads", "uploads"):
+        query: Document = {"_id": {"$in": ids}, "status": READY, "created_at": {"$lt": sweep.older_than(UNUSED_KEPT)}}
+        ready = await uploads.find(query, _FIELDS).to_list()
+        used = await _used(sweep.sources, ready)
+        unused = [upload for upload in ready if upload["_id"] not in used]
+        avatars = sum(bool(upload.get("used_as_avatar")) for upload in unused)
+        sweep.counts("replaced_avatars", avatars)
+        if sweep.counts("unused_uploads", len(unused) - avatars) and unused:
+            query = {"_id": {"$in": [upload["_id"] for upload in unused]}, "status": READY}
+            await uploads.update_many(query, {"$set": {"status": EXPIRED, "unused_since": sweep.now}})
+
+
+async def remove_marked_uploads(sweep: Sweep) -> None:
+    """Removes the files of uploads marked a minute ago and gives their quota back; sets right those used after all."""
+    uploads = sweep.sources.database["uploads"]
+    patience = datetime.now(UTC) - min(MARKED, sweep.min_age)
+    async for ids in sweep.walk.ids("marked uploads", "uploads"):
+        query = {"_id": {"$in": ids}, "status": EXPIRED, "unused_since": {"$lte": patience}}
+        marked = await uploads.find(query, _FIELDS).to_list()
+        used = await _used(sweep.sources, marked)
+        unused = [upload["_id"] for upload in marked if upload["_id"] not in used]
+        if used and sweep.counts("uploads_used_after_all", len(used)):
+            back = {"$set": {"status": READY}, "$unset": {"unused_since": ""}}
+            await uploads.update_many({"_id": {"$in": list(used)}, "status": EXPIRED}, back)
+        if unused:
+            await _remove_files(sweep, unused)
+            if sweep.counts("marked_uploads", len(unused)):
+                rest = {"image": "", "unused_since": "", **_SLOTS}
+                await uploads.update_many({"_id": {"$in": unused}, "status": EXPIRED}, {"$unset": rest})
+
+
+async def remove_orphaned_files(sweep: Sweep) -> None:
+    """Removes files of uploads that are gone, came to nothing, or have become other files.
+
+    An object whose key does not begin with an upload's id is not ours and is left alone.
+    """
+    done = 0
+    async for blobs in _batches(sweep.sources.blobs.list_media()):
+        old = [blob.key for blob in blobs if blob.last_modified <= sweep.before]
+        orphans = await _orphans(sweep.sources, old)
+        if orphans and sweep.counts("media_files", len(orphans)):
+            await sweep.sources.blobs.delete_media(orphans)
+        done += len(blobs)
+        sweep.walk.watch("files", done, done)
+
+
+async def remove_late_sources(sweep: Sweep) -> None:
+    """Removes files that clients sent more than a day ago: what was to be made of them is made, or never will be."""
+    before = sweep.older_than(SOURCES_KEPT)
+    async for blobs in _batches(sweep.sources.blobs.list_incoming()):
+        late = [blob.key for blob in blobs if blob.last_modified <= before]
+        if late and sweep.counts("incoming_files", len(late)):
+            await sweep.sources.blobs.delete_incoming(late)
+
+
+async def forget_old_uploads(sweep: Sweep) -> None:
+    """Removes the documents of uploads that came to nothing, once neither quota nor a client can ask for them."""
+    uploads = sweep.sources.database["uploads"]
+    before = sweep.older_than(TERMINAL_KEPT)
+    over: Document = {"status": {"$in": TERMINAL}, "image": {"$exists": False}, "outbox": {"$exists": False}}
+    async for ids in sweep.walk.ids("old uploads", "uploads"):
+        query = {"_id": {"$in": ids}, "created_at": {"$lt": before}, **over}
+        number = await uploads.count_documents(query)
+        if number and sweep.counts("old_uploads", number):
+            await uploads.delete_many(query)
+
+
+async def _used(sources: Sources, uploads: Sequence[Document]) -> set[ObjectId]:
+    """The uploads among these that are in a post or are their owner's avatar."""
+    if not uploads:
+        return set()
+    ids, owners = [upload["_id"] for upload in uploads], list({upload["owner_id"] for upload in uploads})
+    posts = sources.database["posts"].find(
+        {"author_id": {"$in": owners}, "upload_ids": {"$in": ids}}, {"upload_ids": 1}
+    )
+    used = {upload_id async for post in posts for upload_id in post["upload_ids"]}
+    users = sources.database["users"].find({"_id": {"$in": owners}, "avatar.id": {"$in": ids}}, {"avatar.id": 1})
+    return (used | {user["avatar"]["id"] async for user in users}) & set(ids)
+
+
+async def _orphans(sources: Sources, keys: Sequence[str]) -> list[str]:
+    prefixes = {prefix for key in keys if ObjectId.is_valid(prefix := key.partition("/")[0])}
+    uploads = await find_by_ids(
+        sources.database["uploads"], [ObjectId(prefix) for prefix in prefixes], projection=_FIELDS
+    )
+    over = [upload for upload in uploads.values() if upload["status"] in TERMINAL and "image" not in upload]
+    ended = {upload["_id"] for upload in over} - await _used(sources, over)
+    return [
+        key for key in keys if (prefix := key.partition("/")[0]) in prefixes and _is_orphan(key, prefix, uploads, ended)
+    ]
+
+
+def _is_orphan(key: str, prefix: str, uploads: dict[ObjectId, Document], ended: set[ObjectId]) -> bool:
+    upload = uploads.get(ObjectId(prefix))
+    if upload is None or upload["_id"] in ended:
+        return True
+    renditions = {rendition["key"] for rendition in upload.get("image", {}).get("renditions", ())}
+    return upload["status"] == READY and key not in renditions
+
+
+async def _remove_files(sweep: Sweep, upload_ids: Iterable[ObjectId]) -> None:
+    blobs, slots = sweep.sources.blobs, asyncio.Semaphore(AT_ONCE)
+
+    async def remove(upload_id: ObjectId) -> None:
+        async with slots:
+            keys = [blob.key async for blob in blobs.list_media(f"{upload_id}/")]
+            if keys and sweep.counts("media_files", len(keys)):
+                await blobs.delete_media(keys)
+
+    await asyncio.gather(*map(remove, upload_ids))
+
+
+async def _batches(blobs: AsyncIterator[StoredBlob]) -> AsyncIterator[list[StoredBlob]]:
+    batch: list[StoredBlob] = []
+    async for blob in blobs:
+        batch.append(blob)
+        if len(batch) == FILES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,94 @@
+"""`repair`: pays what is owed and sets right what differs from its facts, beside a live system."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from bson import ObjectId
+
+from datasources.sources import Sources, is_outage
+from domain.events import Ring
+from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
+from workers.maintenance.entries import ENTRY, take_out
+from workers.maintenance.findings import Finding
+from workers.maintenance.notices import ACTORS, NUMBERS, REPEATED, STANDING, set_inbox_right, set_notice_right
+from workers.maintenance.verify import differences
+from workers.maintenance.walking import Walk
+from workers.settling import pay_all
+from workers.work import Tools
+
+Fix = Callable[[Sources, Finding], Awaitable[None]]
+BY_HAND = "nothing can set this right by itself"
+
+
+class Repair(msgspec.Struct, kw_only=True):
+    """What `repair` did: what it set right, what it could not, and how much of the work owed waits for something."""
+
+    repaired: list[Finding] = []
+    left: list[Finding] = []
+    waiting: int = 0
+    seconds: float = 0.0
+
+
+def _by_id(fix: Callable[[Sources, ObjectId], Awaitable[None]]) -> Fix:
+    async def run(sources: Sources, finding: Finding) -> None:
+        await fix(sources, ObjectId(finding.id))
+
+    return run
+
+
+async def _set_counter_right(sources: Sources, finding: Finding) -> None:
+    (counter,) = (one for one in COUNTERS if one.kind == finding.kind)
+    await set_right(sources, counter, ObjectId(finding.id))
+
+
+FIXES: Mapping[str, Fix] = {
+    **{counter.kind: _set_counter_right for counter in COUNTERS},
+    PREVIEWS: _by_id(set_previews_right),
+    ACTORS: _by_id(set_notice_right),
+    STANDING: _by_id(set_notice_right),
+    NUMBERS: _by_id(set_inbox_right),
+    REPEATED: _by_id(set_inbox_right),
+    ENTRY: take_out,
+}
+
+
+async def repair(tools: Tools, walk: Walk) -> Repair:
+    """Pays everything owed, sets right what `verify` would find, and pays what that left owed.
+
+    Safe to repeat, to stop half way, and beside workers and clients. Parked facts stay parked: see `dlq redrive`. Only
+    an outage of a dependency ends it early.
+    """
+    began, done = time.monotonic(), Repair()
+    failures: dict[Ring, Exception] = {}
+    await pay_all(tools, failures)
+    async for finding in differences(walk, {}):
+        await _fix(tools.sources, finding, done)
+    done.waiting = len(await pay_all(tools, failures))
+    done.left += [_unpaid(ring, error) for ring, error in failures.items()]
+    done.seconds = round(time.monotonic() - began, 3)
+    return done
+
+
+async def _fix(sources: Sources, finding: Finding, done: Repair) -> None:
+    fix = FIXES.get(finding.kind)
+    if fix is None:
+        done.left.append(_still(finding, BY_HAND))
+        return
+    try:
+        await fix(sources, finding)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        done.left.append(_still(finding, f"{type(error).__name__}: {error}"))
+    else:
+        done.repaired.append(finding)
+
+
+def _still(finding: Finding, reason: str) -> Finding:
+    return msgspec.structs.replace(finding, why=f"{finding.why} ({reason})")
+
+
+def _unpaid(ring: Ring, error: Exception) -> Finding:
+    about = f"{ring.effect.value} {ring.fact.value} {ring.key}"
+    return Finding(kind="unpaid", id=about, expected=None, found=None, why=f"{type(error).__name__}: {error}")

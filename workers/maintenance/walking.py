@@ -1,0 +1,82 @@
+"""Walking a collection in small steps, all of it or a random sample, so that a live system hardly notices."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import timeout
+from pymongo.errors import PyMongoError
+
+from datasources.mongo import Document, Result, Session
+from datasources.sources import Sources
+
+BATCH = 200
+SECONDS = 60.0  # the longest one step may take: a hot post of a batch may have a million likes to add up
+TRIES = 3
+SNAPSHOT_GONE = {239, 246}  # SnapshotTooOld, SnapshotUnavailable: a new snapshot helps
+
+Watch = Callable[[str, int, int], None]
+
+
+def unwatched(_stage: str, _done: int, _total: int) -> None:
+    """Watches nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """How to go through the collections: everything, or `sample` random documents of each.
+
+    `watch` is told the stage, how many documents are done, and of how many (roughly).
+    """
+
+    sources: Sources
+    sample: int | None = None
+    watch: Watch = unwatched
+
+    async def ids(self, stage: str, collection: str) -> AsyncIterator[list[Any]]:
+        """The ids of a collection in batches, in order of id or at random; each batch is its own short read."""
+        documents = self.sources.database[collection]
+        total = await documents.estimated_document_count()
+        total = total if self.sample is None else min(total, self.sample)
+        done = 0
+        self.watch(stage, done, total)
+        batches = self._all(collection) if self.sample is None else self._some(collection, self.sample)
+        async with contextlib.aclosing(batches):
+            async for batch in batches:
+                yield batch
+                done += len(batch)
+                self.watch(stage, done, max(total, done))
+
+    async def _all(self, collection: str) -> AsyncGenerator[list[Any]]:
+        query: Document = {}
+        while True:
+            rows = self.sources.database[collection].find(query, {"_id": 1}, sort=[("_id", 1)], limit=BATCH)
+            ids = [row["_id"] for row in await rows.to_list()]
+            if ids:
+                yield ids
+            if len(ids) < BATCH:
+                return
+            query = {"_id": {"$gt": ids[-1]}}
+
+    async def _some(self, collection: str, most: int) -> AsyncGenerator[list[Any]]:
+        pipeline: list[Document] = [{"$sample": {"size": most}}, {"$project": {"_id": 1}}]
+        rows = await self.sources.database[collection].aggregate(pipeline)
+        ids = [row["_id"] async for row in rows]
+        for start in range(0, len(ids), BATCH):
+            yield ids[start : start + BATCH]
+
+
+async def in_snapshot(sources: Sources, check: Callable[[Session], Awaitable[Result]]) -> Result:
+    """What `check` reads, all of it from one moment; a snapshot that the server has given up is taken again."""
+    for attempt in range(TRIES):
+        try:
+            with timeout(SECONDS):
+                async with sources.client.start_session(snapshot=True) as session:
+                    return await check(session)
+        except PyMongoError as error:
+            if getattr(error, "code", None) not in SNAPSHOT_GONE or attempt == TRIES - 1:
+                raise
+            await asyncio.sleep(0.1 * (attempt + 1))
+    raise AssertionError
