@@ -40,16 +40,19 @@ async def notify_post_likes(tools: Tools, key: str) -> None:
 async def notify_comment_likes(tools: Tools, key: str) -> None:
     """Groups a comment's likes into one notification for its author."""
     (comment,) = await tools.sources.comments.by_ids([ObjectId(key)])
-    notice = None
-    if comment is not None and not comment.deleted:
-        notice = Notice(
-            recipient_id=comment.author_id,
-            group_key=f"COMMENT_LIKED:{comment.id}",
-            kind=NotificationKind.COMMENT_LIKED,
-            post_id=comment.post_id,
-            comment_id=comment.id,
-        )
+    notice = None if comment is None or comment.deleted else _about_likes(comment)
     await _notify_likes(tools.sources, tools.sources.comment_likes, ObjectId(key), notice)
+
+
+def _about_likes(comment: CommentRecord, *, withdrawn: bool = False) -> Notice:
+    return Notice(
+        recipient_id=comment.author_id,
+        group_key=f"COMMENT_LIKED:{comment.id}",
+        kind=NotificationKind.COMMENT_LIKED,
+        post_id=comment.post_id,
+        comment_id=comment.id,
+        withdrawn=withdrawn,
+    )
 
 
 async def _notify_likes(sources: Sources, likes: LikeStore, target_id: ObjectId, group: Notice | None) -> None:
@@ -109,7 +112,7 @@ async def _about_comment(sources: Sources, comment: CommentRecord) -> list[Notic
         kinds[parent.author_id] = NotificationKind.REPLIED
     kinds.pop(comment.author_id, None)
     reached = set() if comment.deleted else await _reached(sources, post, comment.author_id, list(kinds))
-    return [
+    notices = [
         Notice(
             recipient_id=recipient_id,
             group_key=f"COMMENT:{comment.id}",
@@ -122,6 +125,7 @@ async def _about_comment(sources: Sources, comment: CommentRecord) -> list[Notic
         )
         for recipient_id, kind in kinds.items()
     ]
+    return [*notices, _about_likes(comment, withdrawn=True)] if comment.deleted else notices
 
 
 async def notify_follow(tools: Tools, key: str) -> None:
