@@ -50,8 +50,14 @@ async def clean_post(tools: Tools, key: str) -> None:
 
 
 async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
-    """The renditions of a post's uploads, found by their prefix, so that those of a half-made post go as well."""
-    for upload_id in upload_ids:
+    """The renditions of a post's uploads, found by their prefix, so that those of a half-made post go as well.
+
+    One that is or was an avatar too is left to `gc`, which knows whether it still is.
+    """
+    uploads = await tools.sources.uploads.by_ids(upload_ids)
+    avatars = {upload.id for upload in uploads if upload is not None and upload.used_as_avatar}
+    files = [upload_id for upload_id in upload_ids if upload_id not in avatars]
+    for upload_id in files:
         keys = [blob.key async for blob in tools.sources.blobs.list_media(f"{upload_id}/")]
         await tools.sources.blobs.delete_media(keys)
-    await tools.sources.uploads.forget(upload_ids)
+    await tools.sources.uploads.forget(files)
