@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 import structlog
+from bson import ObjectId
+from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -115,6 +117,6 @@ def stream_key(prefix: str, worker: str) -> str:
 def _parse(fields: dict[bytes, bytes]) -> Ring | None:
     try:
         effect, fact, key = (fields[name].decode() for name in (b"effect", b"fact", b"key"))
-        return Ring(Effect(effect), Fact(fact), key)
-    except (KeyError, ValueError):
+        return Ring(Effect(effect), Fact(fact), str(ObjectId(key)))
+    except (KeyError, ValueError, InvalidId):
         return None
