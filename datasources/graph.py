@@ -83,9 +83,16 @@ class GraphStore:
         document = await upsert(self._blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
         await self._doorbell.ring(rings_for(Fact.BLOCK, document))
 
-    async def unblock(self, blocker_id: ObjectId, blocked_id: ObjectId) -> None:
-        """Ends a block; following does not come back by itself. Safe to repeat."""
-        await self._blocks.delete_one({"blocker_id": blocker_id, "blocked_id": blocked_id})
+    async def unblock(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
+        """Ends a block; following does not come back by itself. Safe to repeat and to stop half way.
+
+        What the block still owes is paid first, for it goes with the document.
+        """
+        block = await self._blocks.find_one({"blocker_id": blocker_id, "blocked_id": blocked_id})
+        if block is not None:
+            if "outbox" in block:
+                await self.sever(block["_id"], now)
+            await self._blocks.delete_one({"_id": block["_id"]})
 
     async def mute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Keeps one's acts and posts out of the other's feed and notifications. Safe to repeat."""

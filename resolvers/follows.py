@@ -78,7 +78,7 @@ async def block_user(info: Info, given: Input[inputs.BlockUserInput]) -> Payload
 @mutation(payloads.UnblockUserPayload, "Ends a block.")
 async def unblock_user(info: Info, given: Input[inputs.UnblockUserInput]) -> Payload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unblock(viewer_id, user.id)
+    await info.context.sources.graph.unblock(viewer_id, user.id, now=datetime.now(UTC))
     return await _now(info, user.id)
 
 
