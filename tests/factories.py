@@ -1,0 +1,146 @@
+"""A small cast of users and posts in real stores, and the settling of what they owe."""
+
+import contextlib
+import itertools
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from strawberry.types import ExecutionResult
+
+from config import Settings
+from datasources.sources import Sources, open_sources, prepare
+from domain.events import Ring
+from domain.limits import RENDITION_WIDTHS, RenditionFormat
+from domain.paging import Page, PageRequest
+from domain.records import (
+    CommentRecord,
+    ImageRecord,
+    NotificationRecord,
+    PostDraft,
+    PostImage,
+    PostRecord,
+    RenditionRecord,
+    SessionRecord,
+    UserRecord,
+)
+from resolvers.api import schema
+from schema.context import Context
+from workers.settling import pay_all
+from workers.work import Tools
+
+_numbers = itertools.count(1)
+
+
+def now() -> datetime:
+    """The time, to the millisecond, which is what MongoDB keeps of it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@dataclass(frozen=True)
+class World:
+    """Open sources, and how tests make things happen in them."""
+
+    sources: Sources
+    tools: Tools = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tools", Tools(sources=self.sources))
+
+    async def user(self, *, is_private: bool = False) -> UserRecord:
+        """A new account that nobody follows. Its password is not a real one; `e2e` registers properly."""
+        name = f"user{next(_numbers)}_{secrets.token_hex(3)}"
+        return await self.sources.users.register(
+            name, f"{name}@example.com", "no hash", name.title(), now(), is_private=is_private
+        )
+
+    async def users(self, count: int) -> list[UserRecord]:
+        """Several new accounts."""
+        return [await self.user() for _ in range(count)]
+
+    async def post(self, author: UserRecord, *, caption: str = "", **draft: Any) -> PostRecord:
+        """A post that is READY, with one image of whose files there are none; it owes its effects still."""
+        upload_id = ObjectId()
+        described = PostDraft(images=[PostImage(upload_id=upload_id)], caption=caption, **draft)
+        created = await self.sources.posts.create(author.id, described, now())
+        await self.sources.posts.publish(created.id, [image(upload_id)], now())
+        return await self.stored_post(created.id)
+
+    async def follow(self, follower: UserRecord, followee: UserRecord) -> None:
+        """As `followUser`."""
+        await self.sources.graph.follow(follower.id, followee.id, is_private=followee.is_private, now=now())
+
+    async def comment(self, post: PostRecord, author: UserRecord, text: str = "nice", **rest: Any) -> CommentRecord:
+        """As `addComment`."""
+        return await self.sources.comments.add(post.id, author.id, text, now(), **rest)
+
+    async def settle(self) -> set[Ring]:
+        """Pays what is owed; returns what has to wait for something."""
+        return await pay_all(self.tools)
+
+    async def stored_post(self, post_id: ObjectId) -> PostRecord:
+        """A post as it is stored; fails if there is none."""
+        (found,) = await self.sources.posts.by_ids([post_id])
+        assert found is not None
+        return found
+
+    async def stored_user(self, user_id: ObjectId) -> UserRecord:
+        """An account as it is stored; fails if there is none."""
+        (found,) = await self.sources.users.by_ids([user_id])
+        assert found is not None
+        return found
+
+    async def inbox(self, user: UserRecord) -> list[NotificationRecord]:
+        """A user's notifications, latest first."""
+        page = await self.sources.notifications.of_recipient(user.id, PageRequest(limit=50))
+        return items_of(page)
+
+    async def execute(self, document: str, viewer: UserRecord | None, **variables: Any) -> ExecutionResult:
+        """Runs an operation in this process, for a viewer."""
+        session = None if viewer is None else session_of(viewer)
+        context = Context(self.sources, session, "test")
+        result = await schema.execute(document, variable_values=variables, context_value=context)
+        assert isinstance(result, ExecutionResult)
+        return result
+
+
+def items_of(page: Page[Any]) -> list[Any]:
+    """What is on a page, without the keys."""
+    return [item for _, item in page.items]
+
+
+def image(upload_id: ObjectId) -> ImageRecord:
+    """An image with every rendition a photograph has."""
+    renditions = [
+        RenditionRecord(
+            key=f"{upload_id}/{width}.{kind.value.lower()}", format=kind, width=width, height=width, byte_size=9
+        )
+        for kind in (RenditionFormat.JPEG, RenditionFormat.WEBP)
+        for width in RENDITION_WIDTHS
+    ]
+    return ImageRecord(
+        id=upload_id,
+        width=4000,
+        height=3000,
+        blur_hash="L6PZfSi_.AyE_3t7t7R**0o#DgR4",
+        dominant_color="#336699",
+        is_animated=False,
+        renditions=renditions,
+    )
+
+
+def session_of(user: UserRecord) -> SessionRecord:
+    """A session that is not stored, for operations that do not look."""
+    return SessionRecord(id=ObjectId(), user_id=user.id, created_at=now(), last_used_at=now())
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[World]:
+    """A world in servers that these settings name, with its indexes and buckets made."""
+    await prepare(settings)
+    async with open_sources(settings) as sources:
+        yield World(sources)

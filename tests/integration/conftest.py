@@ -1,0 +1,21 @@
+"""One database for each module of store tests; its tests make users of their own, so they do not meet."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from config import Settings
+from tests.factories import World, opened
+
+
+@pytest.fixture(scope="module")
+async def world(shared_settings: Settings) -> AsyncIterator[World]:
+    """Open sources over an empty database."""
+    name = f"test_{uuid4().hex[:12]}"
+    settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
+    async with opened(settings) as world:
+        yield world
+    with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)

@@ -1,0 +1,138 @@
+"""Comments, replies, their counts and previews."""
+
+import asyncio
+
+import pytest
+from bson import ObjectId
+
+from datasources.idempotency import Idempotency
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import PREVIEW_COMMENTS
+from domain.paging import PageRequest, encode_cursor
+from domain.records import CommentRecord
+from tests.factories import World, items_of, now
+
+
+async def stored(world: World, comment: CommentRecord) -> CommentRecord:
+    """The comment as it is stored."""
+    (found,) = await world.sources.comments.by_ids([comment.id])
+    assert found is not None
+    return found
+
+
+async def test_comments_are_counted_and_the_latest_shown_below_the_post(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    made = [await world.comment(post, bob, f"number {number}") for number in range(4)]
+    await world.settle()
+    found = await world.stored_post(post.id)
+    assert found.comment_count == 4
+    assert found.preview_comment_ids == [comment.id for comment in made[::-1]][:PREVIEW_COMMENTS]
+
+
+async def test_replies_count_for_the_post_and_for_their_comment_and_are_no_previews(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    parent = await world.comment(post, bob)
+    for _ in range(3):
+        await world.comment(post, ana, parent_id=parent.id)
+    await world.settle()
+    found = await world.stored_post(post.id)
+    assert (found.comment_count, found.preview_comment_ids) == (4, [parent.id])
+    assert (await stored(world, parent)).reply_count == 3
+
+
+async def test_fifty_twins_with_one_key_are_one_comment(world: World) -> None:
+    ana, bob = await world.users(2)
+    post, key = await world.post(ana), Idempotency.of("k", "addComment", {"text": "nice"})
+    made = await asyncio.gather(*(world.comment(post, bob, idempotency=key) for _ in range(50)))
+    assert len({comment.id for comment in made}) == 1
+    await world.settle()
+    assert (await world.stored_post(post.id)).comment_count == 1
+
+
+async def test_a_key_with_other_input_is_an_error(world: World) -> None:
+    ana = await world.user()
+    post = await world.post(ana)
+    await world.comment(post, ana, idempotency=Idempotency.of("k", "addComment", {"text": "a"}))
+    with pytest.raises(Refusal) as refused:
+        await world.comment(post, ana, idempotency=Idempotency.of("k", "addComment", {"text": "b"}))
+    assert refused.value.code is UserErrorCode.IDEMPOTENCY_KEY_REUSED
+
+
+async def test_a_deleted_comment_goes_with_its_replies_and_likes(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    kept, parent = await world.comment(post, ana), await world.comment(post, bob)
+    reply = await world.comment(post, ana, parent_id=parent.id)
+    await world.sources.comment_likes.like(parent.id, ana.id, now())
+    await world.settle()
+    for _ in range(2):
+        await world.sources.comments.delete(parent.id, now())
+    assert await world.settle() == set()
+    found = await world.stored_post(post.id)
+    assert (found.comment_count, found.preview_comment_ids) == (1, [kept.id])
+    database = world.sources.database
+    assert await database["comments"].count_documents({"_id": {"$in": [parent.id, reply.id]}}) == 0
+    assert await database["comment_likes"].count_documents({"target_id": parent.id}) == 0
+
+
+async def test_a_deleted_reply_is_taken_off_both_counts(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    parent = await world.comment(post, bob)
+    reply = await world.comment(post, ana, parent_id=parent.id)
+    await world.settle()
+    await world.sources.comments.delete(reply.id, now())
+    await world.settle()
+    assert (await world.stored_post(post.id)).comment_count == 1
+    assert (await stored(world, parent)).reply_count == 0
+
+
+async def test_a_storm_of_comments_and_deletions_is_counted_exactly(world: World) -> None:
+    ana, people = await world.user(), await world.users(6)
+    post = await world.post(ana)
+    parent = await world.comment(post, ana)
+
+    async def storm(number: int) -> None:
+        for step in range(4):
+            made = await world.comment(post, people[number], parent_id=parent.id if step % 2 else None)
+            if step >= 2:
+                await world.sources.comments.delete(made.id, now())
+
+    await asyncio.gather(*(storm(number) for number in range(6)), *(world.settle() for _ in range(4)))
+    await world.settle()
+    found = await world.stored_post(post.id)
+    recount = await world.sources.database["comments"].count_documents({"post_id": post.id, "deleted": False})
+    assert found.comment_count == recount == 13
+    assert (await stored(world, parent)).reply_count == 6
+
+
+async def test_comments_are_listed_newest_first_and_replies_oldest_first(world: World) -> None:
+    ana = await world.user()
+    post = await world.post(ana)
+    first, second = await world.comment(post, ana), await world.comment(post, ana)
+    replies = [await world.comment(post, ana, parent_id=first.id) for _ in range(3)]
+    comments = world.sources.comments
+    assert items_of(await comments.of_post(post.id, PageRequest(limit=9))) == [second.id, first.id]
+    assert items_of(await comments.replies(first.id, PageRequest(limit=9))) == [reply.id for reply in replies]
+
+
+async def test_a_list_that_runs_oldest_first_pages_both_ways(world: World) -> None:
+    ana = await world.user()
+    post = await world.post(ana)
+    parent = await world.comment(post, ana)
+    one, two, three = [(await world.comment(post, ana, parent_id=parent.id)).id for _ in range(3)]
+    replies = world.sources.comments.replies
+    page = await replies(parent.id, PageRequest.of(first=2))
+    assert (items_of(page), page.has_next, page.has_previous) == ([one, two], True, False)
+    page = await replies(parent.id, PageRequest.of(first=2, after=encode_cursor(two)))
+    assert (items_of(page), page.has_next, page.has_previous) == ([three], False, True)
+    page = await replies(parent.id, PageRequest.of(last=2))
+    assert (items_of(page), page.has_next, page.has_previous) == ([two, three], False, True)
+    page = await replies(parent.id, PageRequest.of(last=2, before=encode_cursor(two)))
+    assert (items_of(page), page.has_next, page.has_previous) == ([one], True, False)
+
+
+async def test_deleting_what_is_not_there_does_nothing(world: World) -> None:
+    await world.sources.comments.delete(ObjectId(), now())

@@ -1,0 +1,222 @@
+"""Who follows, asks, blocks and mutes whom."""
+
+import asyncio
+import random
+
+import pytest
+from bson import ObjectId
+
+from domain.paging import PageRequest, encode_cursor
+from domain.records import FollowState, UserRecord
+from domain.visibility import ONESELF, STRANGERS, Relation
+from tests.factories import World, items_of, now
+
+
+async def relation(world: World, viewer: UserRecord, other: UserRecord) -> Relation:
+    """How one stands to the other."""
+    (found,) = await world.sources.graph.relations(viewer.id, [other.id])
+    return found
+
+
+async def counts(world: World, user: UserRecord) -> tuple[int, int]:
+    """The stored counters: followers, following."""
+    stored = await world.stored_user(user.id)
+    return stored.follower_count, stored.following_count
+
+
+async def test_following_is_seen_from_both_sides_and_counted_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    for _ in range(3):
+        await world.follow(bob, ana)
+    assert await relation(world, bob, ana) == Relation(follow_state=FollowState.FOLLOWING)
+    assert await relation(world, ana, bob) == Relation(is_followed=True)
+    assert await world.settle() == set()
+    assert await counts(world, ana) == (1, 0)
+    assert await counts(world, bob) == (0, 1)
+
+
+async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    await world.settle()
+    for _ in range(2):
+        await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    assert await relation(world, bob, ana) == STRANGERS
+    await world.settle()
+    assert await counts(world, ana) == (0, 0)
+    assert await counts(world, bob) == (0, 0)
+    assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
+
+
+async def test_unfollowing_somebody_never_followed_changes_nothing(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
+
+
+async def test_fifty_simultaneous_follows_are_one(world: World) -> None:
+    ana, bob = await world.users(2)
+    await asyncio.gather(*(world.follow(bob, ana) for _ in range(50)))
+    await world.settle()
+    assert await counts(world, ana) == (1, 0)
+    assert await world.sources.database["follows"].count_documents({"followee_id": ana.id}) == 1
+
+
+async def test_a_storm_of_follows_and_unfollows_is_counted_exactly(world: World) -> None:
+    people, dice = await world.users(6), random.Random(4711)
+
+    async def storm(follower: UserRecord) -> None:
+        for _ in range(15):
+            other = dice.choice([person for person in people if person is not follower])
+            if dice.random() < 0.6:
+                await world.follow(follower, other)
+            else:
+                await world.sources.graph.unfollow(follower.id, other.id, now=now())
+
+    await asyncio.gather(*(storm(person) for person in people), *(world.settle() for _ in range(3)))
+    await world.settle()
+    follows = world.sources.database["follows"]
+    for person in people:
+        followers = await follows.count_documents({"followee_id": person.id, "state": "FOLLOWING"})
+        following = await follows.count_documents({"follower_id": person.id, "state": "FOLLOWING"})
+        assert await counts(world, person) == (followers, following)
+
+
+async def test_a_private_account_is_asked_first(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await world.follow(bob, ana)
+    await world.follow(bob, ana)
+    assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
+    assert (await relation(world, ana, bob)).is_followed is False
+    await world.settle()
+    assert await counts(world, ana) == (0, 0)
+    assert items_of(await world.sources.graph.requests(ana.id, PageRequest(limit=9))) == [bob.id]
+    assert items_of(await world.sources.graph.followers(ana.id, PageRequest(limit=9))) == []
+
+
+async def test_an_accepted_request_is_a_following(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await world.follow(bob, ana)
+    assert await world.sources.graph.accept(bob.id, ana.id, now=now())
+    assert await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.follow(bob, ana)  # asking again does not turn it into a request
+    assert (await relation(world, bob, ana)).follow_state is FollowState.FOLLOWING
+    await world.settle()
+    assert await counts(world, ana) == (1, 0)
+
+
+async def test_without_a_request_there_is_nothing_to_accept(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    assert not await world.sources.graph.accept(bob.id, ana.id, now=now())
+    assert await relation(world, bob, ana) == STRANGERS
+
+
+async def test_a_declined_request_is_gone_and_declining_ends_no_following(world: World) -> None:
+    ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
+    await world.follow(bob, ana)
+    await world.sources.graph.decline(bob.id, ana.id, now=now())
+    assert await relation(world, bob, ana) == STRANGERS
+    await world.follow(eve, ana)
+    await world.sources.graph.accept(eve.id, ana.id, now=now())
+    await world.sources.graph.decline(eve.id, ana.id, now=now())
+    assert (await relation(world, eve, ana)).follow_state is FollowState.FOLLOWING
+
+
+async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both(world: World) -> None:
+    graph = world.sources.graph
+    for _ in range(10):
+        ana, bob = await world.user(is_private=True), await world.user()
+        await world.follow(bob, ana)
+        await asyncio.gather(
+            graph.accept(bob.id, ana.id, now=now()), graph.unfollow(bob.id, ana.id, now=now()), world.settle()
+        )
+        await world.settle()
+        follows = (await relation(world, bob, ana)).is_following
+        assert await counts(world, ana) == (int(follows), 0)
+        assert await counts(world, bob) == (0, int(follows))
+
+
+async def test_going_public_grants_every_open_request(world: World) -> None:
+    ana = await world.user(is_private=True)
+    askers = await world.users(3)
+    for asker in askers:
+        await world.follow(asker, ana)
+    await world.sources.graph.accept_all(ana.id, now=now())
+    await world.settle()
+    assert await counts(world, ana) == (3, 0)
+
+
+async def test_a_block_hides_at_once_and_severs_following_both_ways(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(ana, bob)
+    await world.follow(bob, ana)
+    await world.settle()
+    await world.sources.graph.block(ana.id, bob.id, now=now())
+    assert (await relation(world, ana, bob)).has_blocked
+    assert (await relation(world, bob, ana)).is_blocked
+    await world.settle()
+    assert await relation(world, ana, bob) == Relation(has_blocked=True)
+    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+
+
+async def test_following_does_not_come_back_with_the_end_of_a_block(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.graph.unblock(ana.id, bob.id, now=now())  # before any worker came to sever it
+    assert await relation(world, bob, ana) == STRANGERS
+    await world.settle()
+    assert await counts(world, ana) == (0, 0)
+
+
+async def test_blocks_in_both_directions_end_one_by_one(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.graph.block(bob.id, ana.id, now=now())
+    await world.sources.graph.unblock(ana.id, bob.id, now=now())
+    assert await relation(world, ana, bob) == Relation(is_blocked=True)
+
+
+async def test_muting_is_known_to_the_muter_alone(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.sources.graph.mute(ana.id, bob.id)
+    await world.sources.graph.mute(ana.id, bob.id)
+    assert await relation(world, ana, bob) == Relation(has_muted=True)
+    assert await relation(world, bob, ana) == STRANGERS
+    assert items_of(await world.sources.graph.muted(ana.id, PageRequest(limit=9))) == [bob.id]
+    await world.sources.graph.unmute(ana.id, bob.id)
+    assert await relation(world, ana, bob) == STRANGERS
+
+
+async def test_relations_come_in_the_order_asked_for(world: World) -> None:
+    ana, bob, eve = await world.users(3)
+    await world.follow(ana, bob)
+    found = await world.sources.graph.relations(ana.id, [eve.id, ana.id, bob.id])
+    assert found == [STRANGERS, ONESELF, Relation(follow_state=FollowState.FOLLOWING)]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+async def test_walking_followers_gives_each_once_latest_first(world: World, backward: bool) -> None:
+    ana, fans = await world.user(), await world.users(7)
+    for fan in fans:
+        await world.follow(fan, ana)
+    expected, seen = [fan.id for fan in fans[::-1]], list[ObjectId]()
+    request = PageRequest.of(last=3) if backward else PageRequest.of(first=3)
+    for _ in range(3):
+        page = await world.sources.graph.followers(ana.id, request)
+        seen = items_of(page) + seen if backward else seen + items_of(page)
+        if backward:
+            request = PageRequest.of(last=3, before=encode_cursor(page.items[0][0]))
+        else:
+            request = PageRequest.of(first=3, after=encode_cursor(page.items[-1][0]))
+    assert seen == expected
+    assert not (page.has_previous if backward else page.has_next)
+
+
+async def test_follower_ids_come_in_chunks_and_are_all_of_them(world: World) -> None:
+    ana, fans = await world.user(), await world.users(5)
+    for fan in fans:
+        await world.follow(fan, ana)
+    chunks = [chunk async for chunk in world.sources.graph.follower_ids(ana.id, 2)]
+    assert [len(chunk) for chunk in chunks] == [2, 2, 1]
+    assert {one for chunk in chunks for one in chunk} == {fan.id for fan in fans}

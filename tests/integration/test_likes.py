@@ -1,0 +1,120 @@
+"""Likes of posts and comments: states, not toggles."""
+
+import asyncio
+
+import pytest
+
+from domain.events import Fact
+from domain.paging import PageRequest
+from domain.records import NotificationKind
+from tests.factories import World, items_of, now
+
+
+async def likers(world: World, target: object) -> int:
+    """A recount."""
+    return await world.sources.database["post_likes"].count_documents({"target_id": target, "liked": True})
+
+
+async def test_liking_twice_is_liking_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    for _ in range(3):
+        await world.sources.post_likes.like(post.id, bob.id, now())
+        await world.settle()
+    assert (await world.stored_post(post.id)).like_count == 1
+
+
+async def test_fifty_simultaneous_likes_of_one_user_are_one(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await asyncio.gather(*(world.sources.post_likes.like(post.id, bob.id, now()) for _ in range(50)))
+    await world.settle()
+    assert (await world.stored_post(post.id)).like_count == await likers(world, post.id) == 1
+
+
+async def test_unliking_what_was_never_liked_owes_nothing(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    assert await world.sources.post_likes.unlike(post.id, bob.id, now()) is None
+
+
+async def test_a_like_taken_back_is_taken_off(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.settle()
+    for _ in range(2):
+        await world.sources.post_likes.unlike(post.id, bob.id, now())
+    await world.settle()
+    assert (await world.stored_post(post.id)).like_count == 0
+
+
+async def test_a_like_taken_back_before_it_was_counted_leaves_no_document(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.sources.post_likes.unlike(post.id, bob.id, now())
+    await world.settle()
+    assert (await world.stored_post(post.id)).like_count == 0
+    assert await world.sources.database["post_likes"].find_one({"target_id": post.id}) is None
+
+
+@pytest.mark.parametrize("fact", [Fact.POST_LIKE, Fact.COMMENT_LIKE])
+async def test_a_storm_of_likes_and_unlikes_is_counted_exactly(world: World, fact: Fact) -> None:
+    ana, fans = await world.user(), await world.users(12)
+    post = await world.post(ana)
+    comment = await world.comment(post, ana)
+    likes = world.sources.post_likes if fact is Fact.POST_LIKE else world.sources.comment_likes
+    target = post.id if fact is Fact.POST_LIKE else comment.id
+
+    async def storm(number: int) -> None:
+        for step in range(7):
+            verb = likes.unlike if step % 2 else likes.like
+            await verb(target, fans[number].id, now())
+        if number % 3 == 0:
+            await likes.unlike(target, fans[number].id, now())
+
+    await asyncio.gather(*(storm(number) for number in range(12)), *(world.settle() for _ in range(4)))
+    await world.settle()
+    collection = world.sources.database[f"{fact.value}s"]
+    assert await collection.count_documents({"target_id": target, "liked": True}) == 8
+    if fact is Fact.POST_LIKE:
+        assert (await world.stored_post(post.id)).like_count == 8
+    else:
+        (stored,) = await world.sources.comments.by_ids([comment.id])
+        assert stored is not None
+        assert stored.like_count == 8
+
+
+async def test_after_a_storm_the_notification_names_as_many_as_like_it(world: World) -> None:
+    ana, fans = await world.user(), await world.users(5)
+    post, likes = await world.post(ana), world.sources.post_likes
+
+    async def storm(number: int) -> None:
+        for step in range(5 + number % 2):
+            await (likes.unlike if step % 2 else likes.like)(post.id, fans[number].id, now())
+
+    await asyncio.gather(*(storm(number) for number in range(5)), *(world.settle() for _ in range(3)))
+    await world.settle()
+    (notice,) = [one for one in await world.inbox(ana) if one.kind is NotificationKind.POST_LIKED]
+    standing = {fans[number].id for number in (0, 2, 4)}
+    assert (notice.actor_count, set(notice.actor_ids)) == (3, standing)
+
+
+async def test_likers_are_listed_latest_first(world: World) -> None:
+    ana, fans = await world.user(), await world.users(3)
+    post = await world.post(ana)
+    for fan in fans:
+        await world.sources.post_likes.like(post.id, fan.id, now())
+    await world.sources.post_likes.unlike(post.id, fans[1].id, now())
+    page = await world.sources.post_likes.likers(post.id, PageRequest(limit=9))
+    assert items_of(page) == [fans[2].id, fans[0].id]
+
+
+async def test_a_viewers_likes_come_in_the_order_asked_for(world: World) -> None:
+    ana, bob = await world.users(2)
+    liked, other = await world.post(ana), await world.post(ana)
+    await world.sources.post_likes.like(liked.id, bob.id, now())
+    found = await world.sources.post_likes.by_targets(bob.id, [other.id, liked.id])
+    assert [None if like is None else like.liked for like in found] == [None, True]
+    assert await world.sources.post_likes.by_targets(ana.id, [liked.id]) == [None]

@@ -1,0 +1,153 @@
+"""Posts: made once, published once, deleted wholly."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from bson import ObjectId
+
+from datasources.idempotency import Idempotency
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.paging import PageRequest
+from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, PostStatus, UserRecord
+from tests.factories import World, image, items_of, now
+
+FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
+
+
+def draft(*upload_ids: ObjectId, **rest: object) -> PostDraft:
+    """A post of these uploads."""
+    return PostDraft(images=[PostImage(upload_id=one) for one in upload_ids], **rest)  # type: ignore[arg-type]
+
+
+async def create(world: World, author: UserRecord, *upload_ids: ObjectId, key: Idempotency | None = None) -> PostRecord:
+    """As `createPost`."""
+    return await world.sources.posts.create(author.id, draft(*upload_ids), now(), key)
+
+
+async def outcome(world: World, author: UserRecord, *upload_ids: ObjectId, key: Idempotency | None = None) -> object:
+    """The post's id, or why there is none."""
+    try:
+        return (await create(world, author, *upload_ids, key=key)).id
+    except Refusal as refusal:
+        return refusal.code
+
+
+async def test_fifty_twins_with_one_key_are_one_post(world: World) -> None:
+    ana, upload_id, key = await world.user(), ObjectId(), Idempotency.of("k", "createPost", {"caption": "hi"})
+    outcomes = await asyncio.gather(*(outcome(world, ana, upload_id, key=key) for _ in range(50)))
+    assert len(set(outcomes)) == 1
+    assert isinstance(outcomes[0], ObjectId)
+    assert await world.sources.database["posts"].count_documents({"author_id": ana.id}) == 1
+
+
+async def test_a_key_with_other_input_is_an_error(world: World) -> None:
+    ana = await world.user()
+    await create(world, ana, ObjectId(), key=Idempotency.of("k", "createPost", {"caption": "a"}))
+    other = Idempotency.of("k", "createPost", {"caption": "b"})
+    assert await outcome(world, ana, ObjectId(), key=other) is UserErrorCode.IDEMPOTENCY_KEY_REUSED
+    with pytest.raises(Refusal):
+        await world.sources.posts.created_earlier(ana.id, other)
+
+
+async def test_of_twenty_posts_of_one_upload_one_is_made(world: World) -> None:
+    ana, shared = await world.user(), ObjectId()
+    outcomes = await asyncio.gather(*(outcome(world, ana, ObjectId(), shared) for _ in range(20)))
+    assert Counter(outcomes)[UserErrorCode.UPLOAD_USED] == 19
+
+
+async def test_a_post_is_published_once(world: World) -> None:
+    ana, upload_id = await world.user(), ObjectId()
+    made = await create(world, ana, upload_id)
+    assert (made.status, made.images) == (PostStatus.PROCESSING, [])
+    publish = world.sources.posts.publish
+    await asyncio.gather(*(publish(made.id, [image(upload_id)], now()) for _ in range(10)))
+    await world.settle()
+    await publish(made.id, [image(upload_id)], now())
+    await world.sources.posts.fail(made.id, FAILURE, now())
+    assert await world.settle() == set()
+    post = await world.stored_post(made.id)
+    assert (post.status, post.images, post.failure) == (PostStatus.READY, [image(upload_id)], None)
+    assert (await world.stored_user(ana.id)).post_count == 1
+
+
+async def test_a_failed_post_is_not_counted_and_frees_its_uploads(world: World) -> None:
+    ana, good = await world.user(), ObjectId()
+    made = await create(world, ana, good, ObjectId())
+    await world.sources.posts.fail(made.id, FAILURE, now())
+    await world.settle()
+    assert (await world.stored_post(made.id)).failure == FAILURE
+    assert (await world.stored_user(ana.id)).post_count == 0
+    assert isinstance(await outcome(world, ana, good), ObjectId)
+
+
+async def test_a_deleted_post_is_gone_with_all_that_hangs_on_it(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    post = await world.post(ana, caption="bye", mention_ids=[bob.id])
+    comment = await world.comment(post, bob)
+    await world.comment(post, ana, parent_id=comment.id)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.sources.comment_likes.like(comment.id, ana.id, now())
+    await world.settle()
+    for _ in range(2):
+        await world.sources.posts.delete(post.id, ana.id, now())
+    hidden = await world.stored_post(post.id)
+    assert hidden.deleted
+    assert await world.settle() == set()
+    database = world.sources.database
+    assert await database["posts"].find_one({"_id": post.id}) is None
+    assert await database["comments"].count_documents({"post_id": post.id}) == 0
+    assert await database["post_likes"].count_documents({"target_id": post.id}) == 0
+    assert await database["comment_likes"].count_documents({"target_id": comment.id}) == 0
+    assert await database["feed_entries"].count_documents({"_id": {"o": bob.id, "p": post.id}}) == 0
+    assert [one for one in await world.inbox(bob) if one.post_id == post.id] == []
+    assert (await world.stored_user(ana.id)).post_count == 0
+
+
+async def test_a_post_deleted_before_anything_was_paid_never_counts(world: World) -> None:
+    ana = await world.user()
+    post = await world.post(ana)
+    await world.sources.posts.delete(post.id, ana.id, now())
+    assert await world.settle() == set()
+    assert (await world.stored_user(ana.id)).post_count == 0
+    assert await world.inbox(ana) == []
+
+
+async def test_a_post_is_deleted_while_workers_pay_for_it(world: World) -> None:
+    for _ in range(5):
+        ana, bob = await world.users(2)
+        await world.follow(bob, ana)
+        post = await world.post(ana)
+        await asyncio.gather(world.settle(), world.sources.posts.delete(post.id, ana.id, now()), world.settle())
+        assert await world.settle() == set()
+        assert (await world.stored_user(ana.id)).post_count == 0
+        assert await world.sources.database["posts"].find_one({"_id": post.id}) is None
+
+
+async def test_nobody_deletes_somebody_elses_post(world: World) -> None:
+    ana, eve = await world.users(2)
+    post = await world.post(ana)
+    for post_id, viewer in ((post.id, eve), (ObjectId(), ana)):
+        with pytest.raises(NotFound):
+            await world.sources.posts.delete(post_id, viewer.id, now())
+    assert await world.stored_post(post.id) == post
+
+
+async def test_a_profile_lists_ready_posts_newest_first_and_its_owner_sees_the_rest(world: World) -> None:
+    ana = await world.user()
+    first, second = await world.post(ana), await world.post(ana)
+    waiting = await create(world, ana, ObjectId())
+    gone = await world.post(ana)
+    await world.sources.posts.delete(gone.id, ana.id, now())
+    by_author = world.sources.posts.by_author
+    assert items_of(await by_author(ana.id, PageRequest(limit=9), every_status=False)) == [second.id, first.id]
+    own = await by_author(ana.id, PageRequest(limit=9), every_status=True)
+    assert items_of(own) == [waiting.id, second.id, first.id]
+
+
+async def test_the_post_of_an_upload_is_its_owners(world: World) -> None:
+    ana, upload_id = await world.user(), ObjectId()
+    made = await create(world, ana, upload_id)
+    assert await world.sources.posts.of_upload(ana.id, upload_id) == made
+    assert await world.sources.posts.of_upload(ObjectId(), upload_id) is None

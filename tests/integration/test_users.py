@@ -1,0 +1,93 @@
+"""Accounts in MongoDB."""
+
+import asyncio
+
+import pytest
+from bson import ObjectId
+
+from domain.errors import Refusal, UserErrorCode
+from domain.records import UserRecord
+from tests.factories import World, image, now
+
+
+async def register(world: World, username: str, email: str) -> UserRecord | UserErrorCode:
+    """The account, or why there is none."""
+    try:
+        return await world.sources.users.register(username, email, "hash", "Name", now())
+    except Refusal as refusal:
+        return refusal.code
+
+
+async def test_of_fifty_simultaneous_registrations_of_one_name_one_wins(world: World) -> None:
+    names = ["Ana.One", "ana.one", "ANA.ONE"]
+    attempts = [register(world, names[number % 3], f"a{number}@example.com") for number in range(50)]
+    results = await asyncio.gather(*attempts)
+    assert len([result for result in results if isinstance(result, UserRecord)]) == 1
+    assert results.count(UserErrorCode.USERNAME_TAKEN) == 49
+
+
+async def test_of_fifty_simultaneous_registrations_of_one_address_one_wins(world: World) -> None:
+    attempts = [register(world, f"name_{number}", "Same@example.com") for number in range(50)]
+    results = await asyncio.gather(*attempts)
+    assert len([result for result in results if isinstance(result, UserRecord)]) == 1
+    assert results.count(UserErrorCode.EMAIL_TAKEN) == 49
+
+
+async def test_a_refused_registration_names_the_field(world: World) -> None:
+    taken = await world.user()
+    with pytest.raises(Refusal) as refused:
+        await world.sources.users.register(taken.username.upper(), "other@example.com", "hash", "N", now())
+    assert refused.value.field == ["username"]
+    with pytest.raises(Refusal) as refused:
+        await world.sources.users.register("free_name", f"{taken.username}@EXAMPLE.com", "hash", "N", now())
+    assert refused.value.field == ["email"]
+    assert await world.sources.users.by_username("free_name") is None
+
+
+async def test_a_handle_is_found_in_any_case_and_shown_as_given(world: World) -> None:
+    await world.sources.users.register("Camel_Case", "camel@example.com", "hash", "N", now())
+    found = await world.sources.users.by_username("cAMEL_cASE")
+    assert found is not None
+    assert found.username == "Camel_Case"
+
+
+async def test_credentials_are_found_by_handle_and_by_address_in_any_case(world: World) -> None:
+    made = await world.sources.users.register("Login.Me", "Login@example.com", "the hash", "N", now())
+    for login in ("login.me", "LOGIN.ME", "login@EXAMPLE.com"):
+        found = await world.sources.users.credentials(login)
+        assert found is not None
+        assert (found.user_id, found.password_hash) == (made.id, "the hash")
+    assert await world.sources.users.credentials("nobody") is None
+
+
+async def test_a_suspended_account_has_no_credentials(world: World) -> None:
+    user = await world.user()
+    await world.sources.users.update_profile(user.id, {"state": "SUSPENDED"})
+    assert await world.sources.users.credentials(user.username) is None
+
+
+async def test_users_come_in_the_order_asked_for_with_gaps(world: World) -> None:
+    ana, bob = await world.users(2)
+    found = await world.sources.users.by_ids([bob.id, ObjectId(), ana.id, bob.id])
+    assert found == [bob, None, ana, bob]
+
+
+async def test_handles_that_nobody_has_are_left_out(world: World) -> None:
+    ana = await world.user()
+    assert await world.sources.users.ids_of([ana.username, "nobody.here"]) == {ana.username: ana.id}
+    assert await world.sources.users.ids_of([]) == {}
+
+
+async def test_a_profile_changes_in_the_given_fields_alone(world: World) -> None:
+    ana = await world.user()
+    avatar = image(ObjectId())
+    changed = await world.sources.users.update_profile(ana.id, {"biography": "Hi", "avatar": avatar})
+    assert changed is not None
+    assert (changed.biography, changed.avatar, changed.display_name) == ("Hi", avatar, ana.display_name)
+    cleared = await world.sources.users.update_profile(ana.id, {"biography": None})
+    assert cleared is not None
+    assert (cleared.biography, cleared.avatar) == (None, avatar)
+
+
+async def test_nobody_has_no_profile_to_change(world: World) -> None:
+    assert await world.sources.users.update_profile(ObjectId(), {"biography": "Hi"}) is None
