@@ -1,0 +1,196 @@
+"""What a phone's photograph costs to render, against the naive way with Pillow: `python -m benchmarks.rendering`."""
+
+import asyncio
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+from PIL import Image, ImageChops, ImageOps, ImageStat
+
+from benchmarks.photograph import phone_jpeg
+from benchmarks.report import Table, median, rounds, show, times
+from domain.limits import RenditionFormat
+from workers.rendering.ladder import Size, ladder, square_side
+from workers.rendering.pipeline import render
+from workers.rendering.pool import RenderPool
+from workers.rendering.rendered import RenderedFile
+from workers.rendering.source import open_source
+from workers.rendering.still import encode, pyramid, upright_size
+
+JPEG, WEBP = RenditionFormat.JPEG, RenditionFormat.WEBP
+MEMORY_MB = 1024  # what a worker gives a rendering child
+BUDGET = 25.0  # seconds of rounds
+
+
+def ours(data: bytes) -> list[RenderedFile]:
+    """Everything a media worker makes."""
+    return render(data).renditions
+
+
+def ours_jpeg(data: bytes) -> list[RenderedFile]:
+    """The worker's pixels, saved as JPEG alone."""
+    levels, square = pyramid(open_source(data)[1])
+    return [encode(picture, JPEG) for picture in (*levels, square)]
+
+
+def naive(data: bytes) -> list[RenderedFile]:
+    """Open, then for each rendition copy, resize from full size, save."""
+    image = Image.open(BytesIO(data))
+    return [encode(_resized(image, size), kind) for size in _sizes(image) for kind in (JPEG, WEBP)]
+
+
+def naive_jpeg(data: bytes) -> list[RenderedFile]:
+    """The same, for JPEG alone."""
+    image = Image.open(BytesIO(data))
+    return [encode(_resized(image, size), JPEG) for size in _sizes(image)]
+
+
+def reopened_jpeg(data: bytes) -> list[RenderedFile]:
+    """The same with the file opened anew for each rendition, as a job for each size does."""
+    return [encode(_resized(Image.open(BytesIO(data)), size), JPEG) for size in _sizes(Image.open(BytesIO(data)))]
+
+
+Way = Callable[[bytes], list[RenderedFile]]
+WAYS: dict[str, tuple[Way, Way]] = {  # a way, and the naive way that it is held against
+    "JPEG, ours": (ours_jpeg, naive_jpeg),
+    "JPEG, naive": (naive_jpeg, naive_jpeg),
+    "JPEG, naive, opened for each size": (reopened_jpeg, naive_jpeg),
+    "JPEG + WebP + placeholder, ours": (ours, naive),
+    "JPEG + WebP, naive": (naive, naive),
+}
+
+
+def main(
+    repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of all ways in turn.")] = 5,
+    seed: Annotated[int, typer.Option(help="Which picture.")] = 1,
+    level: Annotated[bool, typer.Option("--level", help="A phone held level, not upright.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Renders a 12-megapixel JPEG our way and the naive way in turn; prints costs, memory and likeness."""
+    data = phone_jpeg(seed, level=level)
+    costs, memory = _measure(data, repeat)
+    pool_cost, pool_memory = asyncio.run(_through_pool(data, 3))
+    table = Table(
+        f"A JPEG of 12 megapixels, {'level' if level else 'upright'}, into 1080, 640, 320 wide and 150 square",
+        ["renditions", "CPU s an image", "images/s of a core", "against naive", "peak memory"],
+    )
+    for name, (way, base) in WAYS.items():
+        cpu = costs[way]
+        table.rows.append(
+            [
+                name,
+                f"{median(cpu):.3f}",
+                f"{1 / median(cpu):.2f}",
+                times(costs[base], cpu),
+                f"{memory[way]:.0f} MiB",
+            ]
+        )
+    table.rows.append(
+        [
+            "the same, ours, by a worker's child",
+            f"{pool_cost:.3f}",
+            f"{1 / pool_cost:.2f}",
+            times(costs[naive], [pool_cost] * len(costs[naive])),
+            f"{pool_memory:.0f} MiB",
+        ]
+    )
+    show([table, _likeness(data)], ["pillow"], markdown=markdown)
+
+
+def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way, float]]:
+    """Runs the ways in turn, each in a process of its own, so that each has a peak of memory of its own."""
+    costs: dict[Way, list[float]] = {way: [] for way, _ in WAYS.values()}
+    spawn = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        children = {way: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for way in costs}
+        for child in children.values():
+            child.submit(int).result()
+        for _ in rounds(repeat, BUDGET):
+            for way, child in children.items():
+                costs[way].append(child.submit(_cpu_seconds, way, data).result())
+        memory = {way: child.submit(_peak_mib, "self").result() for way, child in children.items()}
+    return costs, memory
+
+
+def _cpu_seconds(way: Way, data: bytes) -> float:
+    before = time.process_time()
+    way(data)
+    return time.process_time() - before
+
+
+async def _through_pool(data: bytes, repeat: int) -> tuple[float, float]:
+    """As a media worker does it: bytes into a child's pipe, files out of it."""
+    async with RenderPool(1, 60.0, MEMORY_MB) as pool:
+        (child,) = (one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline())
+        costs = []
+        for _ in range(repeat):
+            before = child.cpu_times()
+            await pool.render(data)
+            after = child.cpu_times()
+            costs.append(after.user + after.system - before.user - before.system)
+        peak = _peak_mib(str(child.pid))
+    return median(costs), peak
+
+
+def _peak_mib(process: str) -> float:
+    """The most memory a process ever had in use, in MiB; NaN where the system does not tell (it is Linux that does)."""
+    status = Path(f"/proc/{process}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), math.nan)
+
+
+def _sizes(image: Image.Image) -> list[Size]:
+    """What our pipeline makes of it: the ladder and, last, the square."""
+    upright = upright_size(image)
+    side = square_side(upright)
+    return [*ladder(upright), Size(side, side)]
+
+
+def _resized(image: Image.Image, size: Size) -> Image.Image:
+    """From full size, with nothing saved on the way."""
+    picture = ImageOps.exif_transpose(image.copy())
+    picture.info.clear()
+    if size.width == size.height:
+        return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _likeness(data: bytes) -> Table:
+    """How near our pixels, and our files, come to resizing from full size, which is the reference."""
+    image = Image.open(BytesIO(data))
+    levels, square = pyramid(open_source(data)[1])
+    table = Table(
+        "Likeness to LANCZOS from full size (PSNR in dB; more is nearer)",
+        ["width", "our pixels", "our JPEG", "naive JPEG", "our bytes / naive"],
+    )
+    for picture in (*levels, square):
+        wanted = _resized(image, Size(*picture.size))
+        mine, theirs = encode(picture, JPEG).data, encode(wanted, JPEG).data
+        table.rows.append(
+            [
+                f"{picture.width} x {picture.height}",
+                f"{_psnr(picture, wanted):.1f}",
+                f"{_psnr(Image.open(BytesIO(mine)), wanted):.1f}",
+                f"{_psnr(Image.open(BytesIO(theirs)), wanted):.1f}",
+                f"{len(mine) / len(theirs):.3f}",
+            ]
+        )
+    return table
+
+
+def _psnr(picture: Image.Image, wanted: Image.Image) -> float:
+    squares = ImageStat.Stat(ImageChops.difference(picture, wanted))
+    error = sum(squares.sum2) / sum(squares.count)
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+if __name__ == "__main__":
+    typer.run(main)
