@@ -13,7 +13,7 @@ from schema.fields import plain
 
 @strawberry.type(description="Why a mutation could not do what was asked, for a person and for a program.")
 class UserError:
-    """Presents a `Refusal`."""
+    """Says a `Refusal`; GraphQL would take the exception itself, as a field's value, for a failure of the field."""
 
     code: UserErrorCode = plain("The reason, for programs.")
     message: str = plain("The reason, for people, in English.")
@@ -22,11 +22,22 @@ class UserError:
     retry_after_ms: int | None = plain("How long to wait before trying again, in milliseconds.")
 
 
+def said(refusal: Refusal) -> UserError:
+    """A refusal as data."""
+    return UserError(
+        code=refusal.code,
+        message=refusal.message,
+        field=refusal.field,
+        retryable=refusal.retryable,
+        retry_after_ms=refusal.retry_after_ms,
+    )
+
+
 def failure_field(description: str) -> Any:
     """The recorded reason why an upload or a post failed."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         failure: FailureRecord | None = root.failure
-        return None if failure is None else Refusal(failure.code, failure.message)
+        return None if failure is None else said(Refusal(failure.code, failure.message))
 
     return strawberry.field(resolve, graphql_type=UserError | None, description=description)

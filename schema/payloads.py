@@ -7,7 +7,7 @@ import strawberry
 from domain.errors import Refusal
 from schema.comment import Comment
 from schema.connection import CommentEdge
-from schema.errors import UserError
+from schema.errors import UserError, said
 from schema.fields import plain
 from schema.post import Post
 from schema.upload import MediaUpload, UploadRequest
@@ -20,7 +20,7 @@ _USER_ERRORS = "Why it could not be done; empty when it was."
 class Payload:
     """What every payload type presents: the fields given, and null for the others."""
 
-    user_errors: tuple[Refusal, ...] = ()
+    user_errors: tuple[UserError, ...] = ()
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -31,7 +31,7 @@ class Payload:
     @classmethod
     def refused(cls, *refusals: Refusal) -> "Payload":
         """The payload of a mutation that was not done."""
-        return cls(user_errors=refusals)
+        return cls(user_errors=[said(refusal) for refusal in refusals])
 
 
 @strawberry.type(description="Answer of register.")
