@@ -74,9 +74,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
 @mutation(UpdatePostPayload, "Changes a post's words.")
 async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
-    post_id = expect_id(given.post_id, "Post")
-    if post_id is None:
-        raise NotFound("post", field=["postId"])
+    post_id = await _own_post_id(info, given.post_id)
     changes: dict[str, Any] = {}
     if given.caption is not None:
         caption = checked_caption(given.caption, CAPTION_MAX)
@@ -92,11 +90,20 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
 @mutation(DeletePostPayload, "Deletes a post and everything about it.")
 async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
-    post_id = expect_id(given.post_id, "Post")
-    if post_id is None:
-        raise NotFound("post", field=["postId"])
+    post_id = await _own_post_id(info, given.post_id)
     await info.context.sources.posts.delete(post_id, viewer_id, datetime.now(UTC))
     return Payload(deleted_post_id=given.post_id)
+
+
+async def _own_post_id(info: Info, global_id: str) -> ObjectId:
+    """The id of a post that may be the viewer's, also one deleted before. Raises Refusal for somebody else's."""
+    post_id = expect_id(global_id, "Post")
+    if post_id is None:
+        raise NotFound("post", field=["postId"])
+    post = await info.context.loaders.visible_post_by_id.load(post_id)
+    if post is not None and post.author_id != info.context.viewer_id:
+        raise Refusal(UserErrorCode.NOT_ALLOWED, "This is somebody else's post.", field=["postId"])
+    return post_id
 
 
 def _checked_images(images: Sequence[PostImageInput]) -> Sequence[PostImageInput]:
