@@ -1,0 +1,89 @@
+"""Posts to like, users who like them, and the ways to do it."""
+
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from bson import ObjectId
+
+from benchmarks.stack import Api, session_of
+from benchmarks.world import posts
+from datasources.outbox import owing
+from datasources.sources import Sources
+from domain.events import Effect
+from domain.ids import to_global_id
+
+POSTS = 2_000
+LIKE_POST = "mutation($id: ID!) { likePost(input: {postId: $id}) { userErrors { code } post { likeCount } } }"
+
+Act = Callable[[], Awaitable[object]]
+
+BARE = "insert_one, majority, no index"
+
+
+class Liked:
+    """Posts to like, users who like them, and the ways to do it; every like is a new one."""
+
+    def __init__(
+        self, sources: Sources, authors: Sequence[ObjectId], likers: Sequence[ObjectId], random: Random
+    ) -> None:
+        self.sources = sources
+        self.likers = likers
+        self._authors = authors
+        self._random = random
+        self._numbers = itertools.count()
+        self._api = Api(sources)
+        self._many: list[ObjectId] = []
+
+    async def prepare(self) -> None:
+        """Makes the posts."""
+        self._many = await self.fresh_posts(POSTS)
+
+    async def store(self, post_id: ObjectId) -> object:
+        """One like by the store: the fact, and the ring."""
+        return await self.sources.post_likes.like(post_id, self._liker(), datetime.now(UTC))
+
+    def ways(self) -> dict[str, Act]:
+        """The ways, by name."""
+        bare = self.sources.database["bare_likes"]
+        one, other = self._many[:2]
+
+        async def insert() -> object:
+            return await bare.insert_one({"target_id": one, "user_id": self._liker(), "liked": True})
+
+        return {
+            BARE: insert,
+            "LikeStore.like, one post": lambda: self.store(one),
+            "LikeStore.like, random posts": lambda: self.store(self._random.choice(self._many[2:])),
+            "likePost, one post": lambda: self._by_api(other),
+            "likePost, random posts": lambda: self._by_api(self._random.choice(self._many[2:])),
+        }
+
+    async def owed(self, post_ids: Sequence[ObjectId]) -> None:
+        """Likes as they are before any worker has seen them, inserted at once."""
+        now = datetime.now(UTC)
+        rows: list[dict[str, Any]] = [
+            {
+                "target_id": post_id,
+                "user_id": user_id,
+                "liked": True,
+                "version": 1,
+                **owing([Effect.COUNT, Effect.NOTIFY], now),
+            }
+            for post_id, user_id in zip(post_ids, itertools.cycle(self.likers), strict=False)
+        ]
+        await self.sources.database["post_likes"].insert_many(rows)
+
+    async def fresh_posts(self, count: int, authors: int | None = None) -> list[ObjectId]:
+        """Posts that nobody likes yet, by this many authors, or by all of them, in turn."""
+        return await posts(self.sources, list(itertools.islice(itertools.cycle(self._authors[:authors]), count)))
+
+    def _liker(self) -> ObjectId:
+        return self.likers[next(self._numbers) % len(self.likers)]
+
+    async def _by_api(self, post_id: ObjectId) -> None:
+        data = await self._api.run(LIKE_POST, session_of(self._liker()), id=to_global_id("Post", post_id))
+        if data["likePost"]["userErrors"]:
+            raise RuntimeError(str(data))

@@ -1,0 +1,57 @@
+"""How many likes a second one worker settles: on one post, on many, and on many of one author."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from bson import ObjectId
+
+from benchmarks.liked import Liked
+from benchmarks.stack import Load, Stopwatch
+from datasources.sources import Sources
+from workers import counters, notifications
+from workers.runner import SLOTS
+from workers.work import Tools
+
+CASES = (  # where the likes are: name, posts, their authors, likes
+    ("one post", 1, 1, 5_000),
+    ("a post each", 300, 300, 300),
+    ("a post each, one author", 32, 1, 32),
+)
+
+
+async def settling(liked: Liked) -> dict[str, Load]:
+    """What each handler needs for the likes of each case. Raises RuntimeError if a count is not right afterwards."""
+    tools = Tools(sources=liked.sources)
+    work = {"count": counters.settle_post_likes, "notify": notifications.notify_post_likes}
+    loads: dict[str, Load] = {}
+    for name, posts, authors, likes in CASES:
+        post_ids = await liked.fresh_posts(posts, authors)
+        await liked.owed(post_ids * (likes // posts))
+        for kind, handler in work.items():
+            loads[f"{kind}, {name}"] = await _pay(tools, handler, post_ids, likes)
+        await _refuse_wrong_counts(liked.sources, post_ids, likes)
+    return loads
+
+
+async def _pay(
+    tools: Tools, handler: Callable[[Tools, str], Awaitable[None]], post_ids: Sequence[ObjectId], likes: int
+) -> Load:
+    """As many side by side as a worker pays."""
+    slots = asyncio.Semaphore(SLOTS)
+
+    async def pay(post_id: ObjectId) -> None:
+        async with slots:
+            await handler(tools, str(post_id))
+
+    watch = Stopwatch()
+    async with asyncio.TaskGroup() as group:
+        for post_id in post_ids:
+            group.create_task(pay(post_id))
+    return watch.load(likes)
+
+
+async def _refuse_wrong_counts(sources: Sources, post_ids: Sequence[ObjectId], likes: int) -> None:
+    found = await sources.posts.by_ids(post_ids)
+    counted = sum(post.like_count for post in found if post is not None)
+    if counted != likes:
+        raise RuntimeError(f"{counted} likes were counted of {likes}")

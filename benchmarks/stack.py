@@ -1,0 +1,117 @@
+"""The servers a benchmark runs on, the processor time they use, and the API without HTTP."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from bson import ObjectId
+
+from config import Settings
+from datasources.indexes import ensure_indexes
+from datasources.logs import configure_logging
+from datasources.sources import Sources, is_outage, open_sources
+from deploy.local.servers import local_servers
+from domain.records import SessionRecord
+from resolvers.api import schema
+from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.operations import GraphQLRequest
+from schema.context import Context
+
+NO_S3 = "http://127.0.0.1:9"  # what is measured here never asks for image files
+
+
+@contextlib.contextmanager
+def servers() -> Iterator[Settings]:
+    """MongoDB and Valkey of the benchmark's own, in a folder that goes with them."""
+    configure_logging("console", "ERROR")
+    settings = Settings(environment="test", s3_endpoint_url=NO_S3, log_level="ERROR", log_format="console")
+    with (
+        tempfile.TemporaryDirectory(prefix="photogram-bench-", ignore_cleanup_errors=True) as folder,
+        local_servers(Path(folder), settings) as running,
+    ):
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def stores(settings: Settings) -> AsyncIterator[Sources]:
+    """The stores over those servers, with all indexes."""
+    async with open_sources(settings) as sources:
+        await ensure_indexes(sources.database)
+        yield sources
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How often something was done, in how many seconds, and the processor seconds that we and MongoDB used."""
+
+    done: int
+    seconds: float
+    own_cpu: float
+    mongo_cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Times a second."""
+        return self.done / self.seconds
+
+
+class Stopwatch:
+    """Measures what happens between its making and `load`."""
+
+    def __init__(self) -> None:
+        self._mongod = next(one for one in psutil.Process().children() if one.name() == "mongod")
+        self._mongo_cpu = self._mongo_seconds()
+        self._own_cpu = time.process_time()
+        self._started = time.perf_counter()
+
+    def load(self, done: int) -> Load:
+        """What it took to do this many."""
+        seconds = time.perf_counter() - self._started
+        return Load(done, seconds, time.process_time() - self._own_cpu, self._mongo_seconds() - self._mongo_cpu)
+
+    def _mongo_seconds(self) -> float:
+        times = self._mongod.cpu_times()
+        return times.user + times.system
+
+
+class Api:
+    """The engine that HTTP and the sockets drive, for any viewer."""
+
+    def __init__(self, sources: Sources) -> None:
+        async def nobody(_token: str | None) -> None:
+            return None
+
+        async def never(_session: SessionRecord) -> None:
+            return None
+
+        def context(session: SessionRecord | None, request_id: str) -> Context:
+            return Context(sources, session, request_id)
+
+        hooks = Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage)
+        self._engine = Engine(schema, hooks)
+
+    async def run(self, query: str, session: SessionRecord, **variables: Any) -> Any:
+        """The data of an answer. Raises RuntimeError for one with errors."""
+        operation = self._engine.operation(GraphQLRequest(query, None, variables))
+        answer = await self._engine.run(operation, session, "benchmark")
+        if "errors" in answer.payload:
+            raise RuntimeError(str(answer.payload["errors"])[:500])
+        return answer.payload["data"]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float, pause: float = 0.005) -> None:
+    """Asks until it is so. Raises TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  MongoDB does not tell us
+            await asyncio.sleep(pause)
+
+
+def session_of(user_id: ObjectId) -> SessionRecord:
+    """A login of this user, as a request brings one along once it is authenticated."""
+    now = ObjectId().generation_time
+    return SessionRecord(id=ObjectId(), user_id=user_id, created_at=now, last_used_at=now)

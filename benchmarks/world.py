@@ -1,0 +1,90 @@
+"""Users and posts in bulk: the documents that the product would have written, inserted at once."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.sources import Sources
+from domain.limits import RENDITION_WIDTHS, RenditionFormat
+from domain.records import ImageRecord, PostStatus, RenditionRecord, UserState
+
+CHUNK = 5_000
+
+
+async def insert(sources: Sources, collection: str, rows: list[dict[str, Any]]) -> None:
+    """Inserts rows in chunks, for one operation's time is limited."""
+    for start in range(0, len(rows), CHUNK):
+        await sources.database[collection].insert_many(rows[start : start + CHUNK], ordered=False)
+
+
+async def users(sources: Sources, count: int) -> list[ObjectId]:
+    """Accounts that anybody may see."""
+    ids = [ObjectId() for _ in range(count)]
+    await insert(
+        sources,
+        "users",
+        [
+            {
+                "_id": user_id,
+                "username": f"user_{user_id}",
+                "username_key": f"user_{user_id}",
+                "email": f"{user_id}@example.com",
+                "email_key": f"{user_id}@example.com",
+                "password_hash": "",
+                "display_name": f"User {number}",
+                "avatar": _image(user_id),
+                "created_at": datetime.now(UTC),
+                "state": UserState.ACTIVE.value,
+            }
+            for number, user_id in enumerate(ids)
+        ],
+    )
+    return ids
+
+
+async def posts(sources: Sources, author_ids: Sequence[ObjectId]) -> list[ObjectId]:
+    """One ready post with one image by each of these authors, in this order, the oldest first."""
+    rows = [post(author_id) for author_id in author_ids]
+    await insert(sources, "posts", rows)
+    return [row["_id"] for row in rows]
+
+
+def post(author_id: ObjectId) -> dict[str, Any]:
+    """A ready post that owes nothing."""
+    post_id, upload_id = ObjectId(), ObjectId()
+    return {
+        "_id": post_id,
+        "author_id": author_id,
+        "caption": "Low sun over the harbour, just before the rain came in. #harbour #evening",
+        "hashtags": ["harbour", "evening"],
+        "mention_ids": [],
+        "location": {"name": "The old harbour", "latitude": 53.54, "longitude": 9.97},
+        "comments_enabled": True,
+        "status": PostStatus.READY.value,
+        "image_inputs": [],
+        "upload_ids": [upload_id],
+        "images": [_image(upload_id)],
+        "created_at": datetime.now(UTC),
+        "deleted": False,
+        "counted": True,
+        "version": 1,
+    }
+
+
+def _image(image_id: ObjectId) -> dict[str, Any]:
+    renditions = [
+        RenditionRecord(key=f"{image_id}/{width}", format=kind, width=width, height=width, byte_size=width * 100)
+        for width in RENDITION_WIDTHS
+        for kind in (RenditionFormat.JPEG, RenditionFormat.WEBP)
+    ]
+    return ImageRecord(
+        id=image_id,
+        width=3024,
+        height=3024,
+        blur_hash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
+        dominant_color="#7c6a5d",
+        is_animated=False,
+        renditions=renditions,
+    ).to_document()
