@@ -6,8 +6,9 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -30,6 +31,7 @@ READ_MOST = 256
 READ_WAIT = 1.0
 SLOTS = 16
 OUTAGE_PAUSE = 1.0
+CANCEL_TRIES = 6
 
 
 class UnknownWorkerError(ValueError):
@@ -95,11 +97,13 @@ class Worker:
         *,
         handlers: Mapping[tuple[Effect, Fact], Handler] = HANDLERS,
         outage_pause: float = OUTAGE_PAUSE,
+        read_wait: float = READ_WAIT,
     ) -> None:
         self._tools = tools
         self._queue = queue
         self._handlers = handlers
         self._outage_pause = outage_pause
+        self._read_wait = read_wait
         # An upload in hand holds its bytes, so there are few; the other handlers hold next to nothing.
         self._rendering = asyncio.Semaphore(tools.sources.settings.render_processes * 2)
         self._slots = asyncio.Semaphore(SLOTS)
@@ -166,7 +170,7 @@ class Worker:
 
     async def _read(self) -> list[tuple[bytes, Ring | None]]:
         try:
-            return await self._queue.read(READ_MOST, READ_WAIT)
+            return await self._queue.read(READ_MOST, self._read_wait)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -185,9 +189,20 @@ class Worker:
     async def _stop(self) -> None:
         if self._paying:
             await asyncio.wait(self._paying.values(), timeout=self._tools.sources.settings.drain_timeout)
-        unfinished = list(self._paying.values())
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await cancelled(self._paying.values())
         with contextlib.suppress(RedisError, OSError):
             await self._queue.leave()
+
+
+async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks until they have ended, for a few seconds at most.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which redis-py sends by, may swallow a cancellation.
+    """
+    left = set(tasks)
+    for _ in range(CANCEL_TRIES):
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)

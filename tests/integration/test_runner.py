@@ -1,0 +1,328 @@
+"""The runner against real servers: what pays, what fails, what waits, and what stops."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
+
+from config import Settings
+from datasources.dead_letters import ATTEMPTS
+from datasources.sources import open_queue
+from datasources.transport import GROUP, stream_key
+from domain.events import Effect, Fact, Ring
+from tests.emptying import emptied, wipe
+from tests.factories import World, now
+from tests.waiting import eventually
+from workers.registry import HANDLERS
+from workers.runner import UnknownWorkerError, Worker, cancelled, run_workers
+from workers.sweeper import sweep
+from workers.work import Handler, NotYet, Tools
+
+Run = Callable[[Tools, str], Awaitable[None]]
+LATER = timedelta(hours=1)
+LIKES = (Effect.COUNT, Fact.POST_LIKE)
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world in which nothing is owed but what the test does."""
+    short = world.sources.settings.model_copy(update={"drain_timeout": 0.5})
+    return await emptied(World(replace(world.sources, settings=short)))
+
+
+@contextlib.asynccontextmanager
+async def working(world: World, name: str, run: Run | None = None, *, seconds: float = 10.0) -> AsyncIterator[Worker]:
+    """A worker at work in this process; `run` takes the place of what counts a post's likes."""
+    handlers = HANDLERS if run is None else {**HANDLERS, LIKES: Handler(run, seconds)}
+    stopping = asyncio.Event()
+    async with open_queue(world.sources.settings, name, "tested") as queue:
+        worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05)
+        running = asyncio.create_task(worker.run(stopping))
+        try:
+            yield worker
+        finally:
+            stopping.set()
+            await running
+
+
+async def liked_post(world: World) -> ObjectId:
+    """A post with one like that is owed to be counted; the rings it took are forgotten."""
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.settle()
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await wipe(world)
+    return post.id
+
+
+async def likes_of(world: World, post_id: ObjectId) -> int:
+    return (await world.stored_post(post_id)).like_count
+
+
+async def depth(world: World, name: str) -> int:
+    return int(await world.sources.redis.xlen(stream_key(world.sources.settings.key_prefix, name)))
+
+
+async def is_empty(world: World, name: str) -> bool:
+    return await depth(world, name) == 0
+
+
+async def failures(world: World) -> list[dict[str, Any]]:
+    return await world.sources.database["failures"].find().to_list()
+
+
+async def test_a_ring_is_paid_and_leaves_the_queue(own: World) -> None:
+    post_id = await liked_post(own)
+    async with working(own, "counters"):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await eventually(partial(likes_of, own, post_id))
+        await eventually(partial(is_empty, own, "counters"))
+    assert await likes_of(own, post_id) == 1
+
+
+async def test_a_ring_delivered_three_times_counts_and_tells_once(own: World) -> None:
+    post_id = await liked_post(own)
+    author = await own.stored_user((await own.stored_post(post_id)).author_id)
+    count, notify = Ring(*LIKES, str(post_id)), Ring(Effect.NOTIFY, Fact.POST_LIKE, str(post_id))
+    async with working(own, "counters"), working(own, "notifications"):
+        for _ in range(3):
+            await own.sources.doorbell.ring([count, notify])
+            await eventually(partial(is_empty, own, "counters"))
+            await eventually(partial(is_empty, own, "notifications"))
+    assert await likes_of(own, post_id) == 1
+    told = [one for one in await own.inbox(author) if one.kind == "POST_LIKED"]
+    assert [one.actor_count for one in told] == [1]
+    assert (await own.sources.notifications.range_of(author.id)).newest == told[0].seq
+
+
+async def test_malformed_messages_are_dropped_with_a_word_and_the_others_done(own: World) -> None:
+    post_id = await liked_post(own)
+    stream = stream_key(own.sources.settings.key_prefix, "counters")
+    malformed: list[dict[Any, Any]] = [
+        {"hello": "world"},
+        {"effect": "count", "fact": "post_like"},
+        {"effect": "no such effect", "fact": "post_like", "key": str(post_id)},
+        {"effect": "count", "fact": "block", "key": str(post_id)},
+        {"effect": "count", "fact": "post_like", "key": "no id"},
+        {"effect": b"\xff\xfe", "fact": "post_like", "key": str(post_id)},
+    ]
+    with capture_logs() as logs:
+        async with working(own, "counters"):
+            for message in malformed:
+                await own.sources.redis.xadd(stream, message)
+            await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+            await eventually(partial(likes_of, own, post_id))
+            await eventually(partial(is_empty, own, "counters"))
+    assert [entry["event"] for entry in logs].count("worker.nonsense") == len(malformed)
+    assert await failures(own) == []
+
+
+async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_can_be_redriven(own: World) -> None:
+    post_id = await liked_post(own)
+    ring = Ring(*LIKES, str(post_id))
+
+    async def run(_tools: Tools, _key: str) -> None:
+        raise LookupError("the counter has no bottom")
+
+    async def attempts(least: int) -> bool:
+        return any(one["attempts"] >= least for one in await failures(own))
+
+    async with working(own, "counters", run):
+        for attempt in range(1, ATTEMPTS + 1):
+            assert await sweep(own.sources, now() + LATER * attempt) == 1
+            await eventually(partial(attempts, attempt))
+    (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
+    assert (letter.ring, letter.attempts, letter.dead) == (ring, ATTEMPTS, True)
+    assert letter.reason == "LookupError: the counter has no bottom"
+    assert await sweep(own.sources, now() + LATER * 100) == 0, "a parked fact is left alone"
+
+    await own.sources.dead_letters.redrive(ring, now())
+    async with working(own, "counters"):
+        assert await sweep(own.sources, now()) == 1
+        await eventually(partial(likes_of, own, post_id))
+    assert await failures(own) == []
+
+
+async def test_four_failures_and_a_success_leave_no_trace(own: World) -> None:
+    post_id, calls = await liked_post(own), 0
+
+    async def run(tools: Tools, key: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < ATTEMPTS:
+            raise RuntimeError
+        await HANDLERS[LIKES].run(tools, key)
+
+    async def called(times: int) -> bool:
+        return calls >= times
+
+    async with working(own, "counters", run):
+        for attempt in range(1, ATTEMPTS + 1):
+            await sweep(own.sources, now() + LATER * attempt)
+            await eventually(partial(called, attempt))
+    assert await likes_of(own, post_id) == 1
+    assert await failures(own) == []
+
+
+async def test_an_outage_is_no_attempt(own: World) -> None:
+    post_id, calls = await liked_post(own), 0
+
+    async def run(tools: Tools, key: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= ATTEMPTS * 2:
+            raise AutoReconnect("the primary has stepped down")
+        await HANDLERS[LIKES].run(tools, key)
+
+    async def called(times: int) -> bool:
+        return calls >= times
+
+    async with working(own, "counters", run):
+        for attempt in range(1, ATTEMPTS * 2 + 2):
+            await sweep(own.sources, now() + LATER * attempt)
+            await eventually(partial(called, attempt))
+    assert await failures(own) == []
+    assert await likes_of(own, post_id) == 1
+
+
+async def test_work_that_waits_is_no_attempt(own: World) -> None:
+    post_id, waited = await liked_post(own), asyncio.Event()
+
+    async def run(_tools: Tools, _key: str) -> None:
+        waited.set()
+        raise NotYet
+
+    async with working(own, "counters", run):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await waited.wait()
+        await eventually(partial(is_empty, own, "counters"))
+    assert await failures(own) == []
+    assert await own.sources.database["post_likes"].count_documents({"outbox": "count", "ring_at": {"$ne": None}}) == 1
+
+
+async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
+    post_id = await liked_post(own)
+
+    async def run(_tools: Tools, _key: str) -> None:
+        await asyncio.Event().wait()
+
+    async with working(own, "counters", run, seconds=0.05):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        (failure,) = await eventually(partial(failures, own))
+    assert (failure["attempts"], failure["dead"]) == (1, False)
+    assert failure["reason"].startswith("TimeoutError")
+
+
+async def test_rings_for_the_same_work_are_paid_together(own: World) -> None:
+    post_id, calls, entered, go_on = await liked_post(own), 0, asyncio.Event(), asyncio.Event()
+
+    async def run(_tools: Tools, _key: str) -> None:
+        nonlocal calls
+        calls += 1
+        entered.set()
+        await go_on.wait()
+
+    async def all_read() -> bool:
+        stream = stream_key(own.sources.settings.key_prefix, "counters")
+        pending: Any = await own.sources.redis.xpending(stream, GROUP)
+        return bool(pending["pending"] == 51)
+
+    async with working(own, "counters", run):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await entered.wait()
+        for _ in range(50):
+            await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await eventually(all_read)
+        go_on.set()
+        await eventually(partial(is_empty, own, "counters"))
+    assert calls == 2
+
+
+async def test_after_redis_was_wiped_the_worker_goes_on_and_the_sweeper_brings_everything_back(own: World) -> None:
+    ana, *others = await own.users(6)
+    post = await own.post(ana)
+    await own.settle()
+    async with working(own, "counters"):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post.id))])
+        await eventually(partial(is_empty, own, "counters"))
+        for other in others:
+            await own.sources.post_likes.like(post.id, other.id, now())
+            await wipe(own)
+        await sweep(own.sources, now() + LATER)
+
+        async def all_counted() -> bool:
+            return await likes_of(own, post.id) == len(others)
+
+        await eventually(all_counted)
+    assert await failures(own) == []
+
+
+async def test_what_a_killed_worker_had_in_hand_is_done_by_another(own: World) -> None:
+    post_id, entered = await liked_post(own), asyncio.Event()
+
+    async def hang(_tools: Tools, _key: str) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async with open_queue(own.sources.settings, "counters", "killed") as queue:
+        handlers = {**HANDLERS, LIKES: Handler(hang)}
+        killed = Worker(own.tools, queue, handlers=handlers)
+        running = asyncio.create_task(killed.run(asyncio.Event()))
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await entered.wait()
+        await cancelled([running, *killed._paying.values()])
+    async with working(own, "counters"):
+        await sweep(own.sources, now() + LATER)
+        await eventually(partial(likes_of, own, post_id))
+    assert await likes_of(own, post_id) == 1
+
+
+async def test_stopping_lets_what_is_in_hand_finish_and_leaves_the_group(own: World) -> None:
+    post_id, entered, finished = await liked_post(own), asyncio.Event(), asyncio.Event()
+
+    async def run(tools: Tools, key: str) -> None:
+        entered.set()
+        await asyncio.sleep(0.2)
+        await HANDLERS[LIKES].run(tools, key)
+        finished.set()
+
+    async with working(own, "counters", run):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await entered.wait()
+    assert finished.is_set()
+    assert await likes_of(own, post_id) == 1
+    assert await depth(own, "counters") == 0
+    groups: Any = await own.sources.redis.xinfo_consumers(
+        stream_key(own.sources.settings.key_prefix, "counters"), GROUP
+    )
+    assert groups == []
+
+
+async def test_stopping_does_not_wait_for_ever(own: World) -> None:
+    post_id, entered, cancelled = await liked_post(own), asyncio.Event(), asyncio.Event()
+
+    async def run(_tools: Tools, _key: str) -> None:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with asyncio.timeout(5), working(own, "counters", run, seconds=60):
+        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await entered.wait()
+    assert cancelled.is_set()
+    assert await failures(own) == [], "being stopped is no attempt"
+
+
+async def test_an_unknown_worker_is_refused_by_name(settings: Settings) -> None:
+    with pytest.raises(UnknownWorkerError, match="gardener"):
+        await run_workers(settings, ["gardener"])
