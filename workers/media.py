@@ -108,19 +108,24 @@ async def _stored(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> 
 @contextlib.asynccontextmanager
 async def _lease(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
     """Renews the claim while the block runs."""
+    over = asyncio.Event()
 
     async def renew() -> None:
-        while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEASE.total_seconds() / 3):
+                    await over.wait()
+                    return
             await sources.uploads.renew(upload_id, datetime.now(UTC))
 
     renewing = asyncio.create_task(renew())
     try:
         yield
     finally:
+        # Cancelling alone may be lost: Python 3.11's `wait_for`, which PyMongo uses, swallows it when it is just done.
+        over.set()
         renewing.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await renewing
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 async def assemble(tools: Tools, key: str) -> None:
