@@ -70,7 +70,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique("recipient_id", "group_key"),
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),
         IndexModel([("recipient_id", UP)], name="unseen", partialFilterExpression={"is_seen": False}),
-        IndexModel([("post_id", UP)]),
+        IndexModel([("post_id", UP), ("comment_id", UP)]),
         _EXPIRES,
     ],
     "inboxes": [],

@@ -137,9 +137,13 @@ class NotificationStore:
         query = {"recipient_id": recipient_id, "is_read": False, "$or": some}
         await self._notifications.update_many(query, {"$set": {"is_read": True, "is_seen": True}})
 
-    async def about(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
-        """Every notification about a post or a comment below it that still stands."""
-        query = {"post_id": post_id, "withdrawn": False}
+    async def about(
+        self, post_id: ObjectId, session: Session, comment_id: ObjectId | None = None
+    ) -> list[NotificationRecord]:
+        """Every notification about a post or the comments below it, or one of them, that still stands."""
+        query: Document = {"post_id": post_id, "withdrawn": False}
+        if comment_id is not None:
+            query["comment_id"] = comment_id
         rows = await self._notifications.find(query, session=session).to_list()
         return [NotificationRecord.from_document(row) for row in rows]
 

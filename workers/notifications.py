@@ -40,19 +40,16 @@ async def notify_post_likes(tools: Tools, key: str) -> None:
 async def notify_comment_likes(tools: Tools, key: str) -> None:
     """Groups a comment's likes into one notification for its author."""
     (comment,) = await tools.sources.comments.by_ids([ObjectId(key)])
-    notice = None if comment is None or comment.deleted else _about_likes(comment)
+    notice = None
+    if comment is not None and not comment.deleted:
+        notice = Notice(
+            recipient_id=comment.author_id,
+            group_key=f"COMMENT_LIKED:{comment.id}",
+            kind=NotificationKind.COMMENT_LIKED,
+            post_id=comment.post_id,
+            comment_id=comment.id,
+        )
     await _notify_likes(tools.sources, tools.sources.comment_likes, ObjectId(key), notice)
-
-
-def _about_likes(comment: CommentRecord, *, withdrawn: bool = False) -> Notice:
-    return Notice(
-        recipient_id=comment.author_id,
-        group_key=f"COMMENT_LIKED:{comment.id}",
-        kind=NotificationKind.COMMENT_LIKED,
-        post_id=comment.post_id,
-        comment_id=comment.id,
-        withdrawn=withdrawn,
-    )
 
 
 async def _notify_likes(sources: Sources, likes: LikeStore, target_id: ObjectId, group: Notice | None) -> None:
@@ -84,21 +81,29 @@ async def _notify_likes(sources: Sources, likes: LikeStore, target_id: ObjectId,
 
 
 async def notify_comment(tools: Tools, key: str) -> None:
-    """Tells a post's author of a comment, a comment's author of a reply, and people of their being mentioned."""
+    """Tells a post's author of a comment, a comment's author of a reply, and people of their being mentioned.
+
+    All that was told about a deleted comment, its likes too, is taken back, whoever was told.
+    """
     sources, comment_id = tools.sources, ObjectId(key)
     document = await sources.comments.document(comment_id)
     if document is None:
         return
     comment = CommentRecord.from_document(document)
-    notices = await _about_comment(sources, comment)
+    notices = [] if comment.deleted else await _about_comment(sources, comment)
+    told = {notice.recipient_id for notice in notices}
 
     async def settle(session: Session) -> None:
         for notice in notices:
             await sources.notifications.write(notice, datetime.now(UTC), session)
+        standing = await sources.notifications.about(comment.post_id, session, comment_id) if comment.deleted else []
+        for one in standing:
+            told.add(one.recipient_id)
+            await sources.notifications.withdraw(one, datetime.now(UTC), session)
         await sources.comments.pay(comment_id, Effect.NOTIFY, document.get("version", 0), session)
 
     await in_transaction(sources.client, settle)
-    await sources.notifications.tell(*(notice.recipient_id for notice in notices))
+    await sources.notifications.tell(*told)
 
 
 async def _about_comment(sources: Sources, comment: CommentRecord) -> list[Notice]:
@@ -111,8 +116,8 @@ async def _about_comment(sources: Sources, comment: CommentRecord) -> list[Notic
     if parent is not None:
         kinds[parent.author_id] = NotificationKind.REPLIED
     kinds.pop(comment.author_id, None)
-    reached = set() if comment.deleted else await _reached(sources, post, comment.author_id, list(kinds))
-    notices = [
+    reached = await _reached(sources, post, comment.author_id, list(kinds))
+    return [
         Notice(
             recipient_id=recipient_id,
             group_key=f"COMMENT:{comment.id}",
@@ -125,7 +130,6 @@ async def _about_comment(sources: Sources, comment: CommentRecord) -> list[Notic
         )
         for recipient_id, kind in kinds.items()
     ]
-    return [*notices, _about_likes(comment, withdrawn=True)] if comment.deleted else notices
 
 
 async def notify_follow(tools: Tools, key: str) -> None:
