@@ -1,0 +1,266 @@
+"""`verify`: it finds whatever is wrong or stuck, and raises no false alarm beside a system at work."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from datasources.dead_letters import ATTEMPTS
+from domain.events import Effect, Fact, Ring
+from domain.records import PostRecord, UserRecord
+from tests.emptying import emptied
+from tests.factories import World, now
+from workers.maintenance.findings import Finding
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+
+Break = Callable[[World, "Scene"], Awaitable[Any]]
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world that holds nothing but what the test makes."""
+    return await emptied(world)
+
+
+class Scene:
+    """Ana's post, which Bob, who follows her, likes and comments on; Ana likes and answers his comment."""
+
+    ana: UserRecord
+    bob: UserRecord
+    post: PostRecord
+    comment_id: ObjectId
+
+    @classmethod
+    async def settled(cls, world: World) -> "Scene":
+        """The scene once everything is paid, its files in storage."""
+        scene = cls()
+        scene.ana, scene.bob = await world.users(2)
+        await world.follow(scene.bob, scene.ana)
+        scene.post = await world.post(scene.ana)
+        await stored_files(world, scene.post)
+        await world.sources.post_likes.like(scene.post.id, scene.bob.id, now())
+        comment = await world.comment(scene.post, scene.bob)
+        await world.comment(scene.post, scene.ana, parent_id=comment.id)
+        await world.sources.comment_likes.like(comment.id, scene.ana.id, now())
+        await world.settle()
+        scene.comment_id = comment.id
+        return scene
+
+
+async def stored_files(world: World, post: PostRecord) -> None:
+    """Puts something into storage under every key that a post names."""
+    keys = [rendition.key for one in post.images for rendition in one.renditions]
+    await asyncio.gather(*(world.sources.blobs.put_media(key, b"a picture", "image/jpeg") for key in keys))
+
+
+async def findings(world: World, sample: int | None = None) -> list[Finding]:
+    return (await verify(Walk(sources=world.sources, sample=sample))).findings
+
+
+def counter(collection: str, field: str) -> Break:
+    async def change(world: World, scene: Scene) -> None:
+        one = {"posts": scene.post.id, "comments": scene.comment_id, "users": scene.ana.id}[collection]
+        await world.sources.database[collection].update_one({"_id": one}, {"$inc": {field: 7}})
+
+    return change
+
+
+def update(collection: str, change: dict[str, Any], query: dict[str, Any] | None = None) -> Break:
+    async def run(world: World, _scene: Scene) -> None:
+        changed = await world.sources.database[collection].update_many(query or {}, {"$set": change})
+        assert changed.modified_count
+
+    return run
+
+
+async def lose_a_file(world: World, scene: Scene) -> None:
+    await world.sources.blobs.delete_media([scene.post.images[0].renditions[3].key])
+
+
+async def lose_the_post(world: World, scene: Scene) -> None:
+    await world.sources.database["posts"].delete_one({"_id": scene.post.id})
+
+
+async def lose_the_follow(world: World, _scene: Scene) -> None:
+    await world.sources.database["follows"].delete_many({})
+
+
+BREAKS: dict[str, tuple[Break, set[str]]] = {
+    "a post's likes": (counter("posts", "like_count"), {"post.like_count"}),
+    "a post's comments": (counter("posts", "comment_count"), {"post.comment_count"}),
+    "a comment's likes": (counter("comments", "like_count"), {"comment.like_count"}),
+    "a comment's replies": (counter("comments", "reply_count"), {"comment.reply_count"}),
+    "a user's posts": (counter("users", "post_count"), {"user.post_count"}),
+    "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
+    "a user's following": (counter("users", "following_count"), {"user.following_count"}),
+    "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
+    "a like that lost its debt": (update("post_likes", {"liked": False}), {"post.like_count"}),
+    "a comment that lost its debt": (
+        update("comments", {"deleted": True}, {"parent_id": {"$ne": None}}),
+        {"post.comment_count", "comment.reply_count", "notification.withdrawn"},
+    ),
+    "actors": (update("notifications", {"actor_count": 9}, {"kind": "POST_LIKED"}), {"notification.actor_count"}),
+    "numbers given out": (update("inboxes", {"last_seq": 0}), {"inbox.last_seq"}),
+    "numbers given twice": (update("notifications", {"seq": 1}), {"inbox.seqs"}),
+    "a file": (lose_a_file, {"post.images"}),
+    "a post": (lose_the_post, {"user.post_count", "notification.withdrawn", "feed_entry"}),
+    "a follow": (
+        lose_the_follow,
+        {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry"},
+    ),
+}
+
+
+async def test_a_settled_system_has_no_findings(own: World) -> None:
+    await Scene.settled(own)
+    report = await verify(Walk(sources=own.sources))
+    assert report.findings == []
+    assert report.checked == {
+        "posts": 1, "comments": 2, "users": 2, "notifications": 6, "feed_entries": 1, "files": 1
+    }  # fmt: skip
+    assert sum(report.owed.facts.values()) == 0
+
+
+@pytest.mark.parametrize("name", BREAKS)
+async def test_what_is_wrong_is_found(own: World, name: str) -> None:
+    scene = await Scene.settled(own)
+    do_break, kinds = BREAKS[name]
+    await do_break(own, scene)
+    assert {finding.kind for finding in await findings(own)} == kinds
+
+
+async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
+    scene = await Scene.settled(own)
+    await counter("posts", "like_count")(own, scene)
+    (finding,) = await findings(own)
+    assert (finding.kind, finding.id, finding.expected, finding.found) == (
+        "post.like_count",
+        str(scene.post.id),
+        1,
+        8,
+    )
+
+
+async def test_what_is_owed_is_no_finding(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
+    await own.sources.comments.delete(scene.comment_id, now())
+    await own.sources.graph.unfollow(scene.bob.id, scene.ana.id, now=now())
+    await own.sources.posts.delete(scene.post.id, scene.ana.id, now())
+    report = await verify(Walk(sources=own.sources))
+    assert report.findings == []
+    assert {kind for kind, number in report.owed.facts.items() if number} == {"post_like", "comment", "follow", "post"}
+    assert report.owed.oldest_seconds < 60
+
+
+async def test_parked_facts_and_their_dead_letter_are_listed(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
+    like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
+    assert like is not None
+    for _ in range(ATTEMPTS):
+        await own.sources.dead_letters.failed(Ring(Effect.COUNT, Fact.POST_LIKE, str(scene.post.id)), "so it is", now())
+    parked, letter = sorted(await findings(own), key=lambda finding: finding.kind, reverse=True)
+    assert (parked.kind, parked.id, parked.found) == ("post_like.parked", str(like["_id"]), ["count", "notify"])
+    assert (letter.kind, letter.id, letter.why) == ("dead_letter", f"count post_like {scene.post.id}", "so it is")
+
+
+async def test_facts_nobody_rings_for_are_listed(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now() - timedelta(minutes=2))
+    report = await verify(Walk(sources=own.sources))
+    assert [finding.kind for finding in report.findings] == ["post_like.unrung"]
+    assert report.owed.oldest_seconds == pytest.approx(120, abs=10)
+
+
+async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
+    await own.sources.database["post_likes"].update_many({}, {"$set": {"rings": 9}})
+    report = await verify(Walk(sources=own.sources))
+    assert [finding.kind for finding in report.findings] == ["post_like.unpaid"]
+    assert report.owed.oldest_seconds > 60
+
+
+async def test_a_sample_looks_at_no_more_than_it_says(own: World) -> None:
+    ana, *_ = await own.users(20)
+    for _ in range(3):
+        await own.post(ana)
+    await own.settle()
+    report = await verify(Walk(sources=own.sources, sample=2))
+    assert set(report.checked.values()) == {2}
+
+
+async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
+    await Scene.settled(own)
+    without = await _without_redis(own)
+    report = await verify(Walk(sources=without))
+    assert [(finding.kind, finding.why) for finding in report.findings] == [
+        ("stream", "the transport cannot be reached")
+    ]
+
+
+async def _without_redis(world: World) -> Any:
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    return replace(world.sources, redis=Redis(host="127.0.0.1", port=1))
+
+
+async def test_a_system_at_work_gives_no_false_alarm(own: World) -> None:
+    """Likes, comments, follows and posts come and go, and are paid, while everything is counted again and again."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201  to run a failure again
+    chance = random.Random(seed)
+    users = await own.users(6)
+    posts = [await own.post(author) for author in users[:2]]
+    for post in posts:
+        await stored_files(own, post)
+    await own.settle()
+    stopping = asyncio.Event()
+
+    async def act() -> None:
+        while not stopping.is_set():
+            await _one_act(own, chance, users, posts)
+
+    async def pay() -> None:
+        while not stopping.is_set():
+            await own.settle()
+
+    work = [asyncio.create_task(task) for task in (act(), act(), pay())]
+    reports = [await verify(Walk(sources=own.sources)) for _ in range(8)]
+    stopping.set()
+    await asyncio.gather(*work)
+    await own.settle()
+    reports.append(await verify(Walk(sources=own.sources)))
+    assert [finding for report in reports for finding in report.findings] == []
+    assert any(sum(report.owed.facts.values()) for report in reports), "something was owed while it looked"
+
+
+async def _one_act(world: World, chance: random.Random, users: list[UserRecord], posts: list[PostRecord]) -> None:
+    who, other = chance.sample(users, 2)
+    post, sources = chance.choice(posts), world.sources
+    comments = await sources.database["comments"].find({"deleted": False, "parent_id": None}, limit=5).to_list()
+    match chance.randrange(7):
+        case 0:
+            await sources.post_likes.like(post.id, who.id, now())
+        case 1:
+            await sources.post_likes.unlike(post.id, who.id, now())
+        case 2:
+            parents = [comment["_id"] for comment in comments if comment["post_id"] == post.id]
+            await world.comment(post, who, parent_id=chance.choice([None, *parents]))
+        case 3 if comments:
+            await sources.comment_likes.like(chance.choice(comments)["_id"], who.id, now())
+        case 4 if len(comments) > 3:
+            await sources.comments.delete(chance.choice(comments)["_id"], now())
+        case 5:
+            await world.follow(who, other)
+        case 6:
+            await sources.graph.unfollow(who.id, other.id, now=now())
+        case _:
+            pass
