@@ -35,10 +35,11 @@ class CommentStore:
         parent_id: ObjectId | None = None,
         mention_ids: Sequence[ObjectId] = (),
         idempotency: Idempotency | None = None,
+        said_at: datetime | None = None,
     ) -> CommentRecord:
         """A comment that owes its count and its notifications, in one insert; a replayed key gives the first one.
 
-        Raises Refusal (IDEMPOTENCY_KEY_REUSED).
+        With `said_at` it shows another date, as the demo's do. Raises Refusal (IDEMPOTENCY_KEY_REUSED).
         """
         document: Document = {
             "_id": ObjectId(),
@@ -47,7 +48,7 @@ class CommentStore:
             "parent_id": parent_id,
             "text": text,
             "mention_ids": list(mention_ids),
-            "created_at": now,
+            "created_at": said_at or now,
             "deleted": False,
             "counted": False,
             **owing(_OWED, now),
