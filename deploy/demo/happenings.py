@@ -1,8 +1,9 @@
 """What the demo's people do once there are accounts and pictures: follow, like, comment, and some news for the user."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from bson import ObjectId
@@ -20,6 +21,8 @@ from workers.work import Tools
 
 AT_ONCE = 8
 SETTLE_SECONDS = 180.0
+LOOK_EVERY = 0.2
+PATIENCE = 1.0  # without any progress; then we do it, which side by side with a worker is wasteful but harmless
 SKY, DOTS = 1, 2  # posts: emi's northern lights and ana's own latest
 
 _DONE_BY = {
@@ -39,6 +42,7 @@ class Happenings:
         self._tools = tools
         self._sources = tools.sources
         self._now = now
+        self._alone = False  # nobody else pays
 
     async def follow(self) -> None:
         """Everybody follows their friends; the private account has accepted them."""
@@ -46,9 +50,9 @@ class Happenings:
             for name in person.follows:
                 follower_id, followee_id = user_id(person.username), user_id(name)
                 is_private = BY_NAME[name].is_private
-                await self._sources.graph.follow(follower_id, followee_id, is_private=is_private, now=self._now)
+                await self._sources.graph.follow(follower_id, followee_id, is_private=is_private, now=datetime.now(UTC))
                 if is_private:
-                    await self._sources.graph.accept(follower_id, followee_id, now=self._now)
+                    await self._sources.graph.accept(follower_id, followee_id, now=datetime.now(UTC))
 
     async def react(self, posts: Sequence[PlannedPost], post_ids: Mapping[int, ObjectId]) -> None:
         """Likes, comments in the order of their dates, and likes of those."""
@@ -67,17 +71,20 @@ class Happenings:
         await self._like(self._sources.comment_likes, likers)
 
     async def settle(self) -> None:
-        """Pays all that the demo's people owe, with the workers or without; theirs alone, so it ends."""
-        before: set[Ring] = set()
+        """Sees to it that all is paid that the demo's people owe: by the workers, or here when none seems to run.
+
+        Only what they owe, so that it ends also where other people are busy. Raises TimeoutError.
+        """
+        before, since = set[Ring](), time.monotonic()
         async with asyncio.timeout(SETTLE_SECONDS):
-            while rings := await self._owed():
-                await at_once(AT_ONCE, partial(pay, self._tools), sorted(rings))
-                # A file announced and never sent is owed until it expires.
-                if all(ring.effect is Effect.RECEIVE for ring in rings):
-                    return
-                if rings == before:  # a worker has them in hand
-                    await asyncio.sleep(0.2)
-                before = rings
+            while _awaited(rings := await self._owed()):
+                if rings != before:
+                    before, since = rings, time.monotonic()
+                elif time.monotonic() - since > PATIENCE:
+                    self._alone = True
+                if self._alone:
+                    await at_once(AT_ONCE, partial(pay, self._tools), sorted(rings))
+                await asyncio.sleep(LOOK_EVERY)
 
     async def latest_news(self, post_ids: Mapping[int, ObjectId]) -> None:
         """All earlier notifications of the user are read; then some come that are only seen, and some that are not."""
@@ -87,16 +94,18 @@ class Happenings:
         asked = await self._say("news:0", post_ids[SKY], question, self._now - timedelta(minutes=40))
         praise = PlannedComment("chloe", "Printed it. It hangs above the stove now!", timedelta())
         await self._say("news:1", post_ids[DOTS], praise, self._now - timedelta(minutes=30))
-        await self._sources.comment_likes.like(asked.id, user_id("ben"), self._now)
+        await self._sources.comment_likes.like(asked.id, user_id("ben"), datetime.now(UTC))
         await self.settle()
         await notifications.mark_seen(ana, (await notifications.range_of(ana)).newest)
         answer = PlannedComment("emi", "@ana four seconds, and no breathing.", timedelta())
         await self._say("news:2", post_ids[SKY], answer, self._now - timedelta(minutes=5), asked)
         for name in ("greta", "hugo"):
-            await self._sources.post_likes.like(post_ids[DOTS], user_id(name), self._now)
-        await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=self._now)
+            await self._sources.post_likes.like(post_ids[DOTS], user_id(name), datetime.now(UTC))
+        await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=datetime.now(UTC))
         for follower, followee in NOT_YET_ACCEPTED:
-            await self._sources.graph.follow(user_id(follower), user_id(followee), is_private=True, now=self._now)
+            await self._sources.graph.follow(
+                user_id(follower), user_id(followee), is_private=True, now=datetime.now(UTC)
+            )
         await self.settle()
 
     async def _say(
@@ -111,7 +120,8 @@ class Happenings:
             post_id,
             user_id(comment.author),
             comment.text,
-            moment,
+            datetime.now(UTC),
+            said_at=moment,
             parent_id=None if parent is None else parent.id,
             mention_ids=[user_id(handle) for handle in mentions(comment.text) if handle in BY_NAME],
             idempotency=Idempotency.of(f"demo:comment:{name}", "demo", {}),
@@ -119,7 +129,7 @@ class Happenings:
 
     async def _like(self, likes: LikeStore, likers: Iterable[tuple[ObjectId, Sequence[str]]]) -> None:
         async def one(pair: tuple[ObjectId, str]) -> None:
-            await likes.like(pair[0], user_id(pair[1]), self._now)
+            await likes.like(pair[0], user_id(pair[1]), datetime.now(UTC))
 
         await at_once(AT_ONCE, one, [(target_id, name) for target_id, names in likers for name in names])
 
@@ -131,3 +141,8 @@ class Happenings:
             async for document in owing:
                 rings.update(rings_for(fact, document))
         return rings
+
+
+def _awaited(rings: set[Ring]) -> bool:
+    """Whether some of it will be paid soon: a file that was announced and never sent is owed until it expires."""
+    return any(ring.effect is not Effect.RECEIVE for ring in rings)

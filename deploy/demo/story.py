@@ -105,7 +105,7 @@ def _likers(rng: Random, number: int, author: str, audience: list[str]) -> tuple
 
 
 def _comments(rng: Random, author: str, audience: list[str], age: timedelta) -> tuple[PlannedComment, ...]:
-    count = rng.choice((1, 2, 2, 3, 3, 4, 5))
+    count = rng.choice((1, 1, 2, 2, 3, 4))
     said = rng.sample((*ANYTHING, *ABOUT[author] * 2), count + len(ABOUT[author]))
     said = list(dict.fromkeys(said))[:count]
     moments = sorted(rng.random() * min(age, _LONGEST_TALK) * 0.9 for _ in said)
@@ -116,14 +116,14 @@ def _comments(rng: Random, author: str, audience: list[str], age: timedelta) -> 
         if rng.random() < 0.18:
             text = rng.choice(POINTING).format(rng.choice(sorted(set(audience) - {speaker})))  # noqa: PLW2901
         comments.append(PlannedComment(speaker, text, moment, _some(rng, audience, speaker)))
-        if rng.random() < 0.4:
+        if rng.random() < 0.3:
             answer = (explanations if text.endswith("?") else thanks).pop()
             comments.append(PlannedComment(author, answer, moment * 1.08, _some(rng, [speaker]), len(comments) - 1))
     return tuple(comments)
 
 
 def _some(rng: Random, names: list[str], but: str = "") -> tuple[str, ...]:
-    return tuple(name for name in names if name != but and rng.random() < 0.22)
+    return tuple(name for name in names if name != but and rng.random() < 0.13)
 
 
 assert sorted(_AUTHOR_OF) == list(range(POSTS)) and set(_AUTHORS) == {person.username for person in PEOPLE}  # noqa: S101, PT018
