@@ -7,12 +7,16 @@ until the next look (`POLL_SECONDS`), never an event.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import structlog
 from bson import ObjectId
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
+
+from datasources.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +46,8 @@ class Live:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = f"{prefix}live:"
-        self._pubsub = redis.pubsub()
-        self._subscribing = asyncio.Lock()  # the connection must not be made twice
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()  # there are topics to subscribe to, or to leave
 
     async def publish(self, *topics: str) -> None:
         """Tells that something changed. Best effort: never raises and takes at most `PUBLISH_SECONDS`."""
@@ -67,40 +69,62 @@ class Live:
         """
         event = asyncio.Event()
         self._listeners[topic].add(event)
-        self._wanted.set()
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await self._subscribe(topic)
+        self._changed.set()
         try:
             yield event
         finally:
             self._listeners[topic].discard(event)
             if not self._listeners[topic]:
                 del self._listeners[topic]
-                with contextlib.suppress(RedisError, OSError, TimeoutError):
-                    await self._pubsub.unsubscribe(self._prefix + topic)
+                self._changed.set()
 
     async def run(self) -> None:
         """Hears news until cancelled; connects again, and wakes every listener, after an outage."""
         while True:
-            await self._wanted.wait()
+            await self._changed.wait()
             try:
-                await self._subscribe("", *self._listeners)
-                while True:
-                    message = await self._pubsub.get_message(timeout=POLL_SECONDS)
-                    if message is not None:  # news, or the confirmation of a subscription
-                        self._wake(message["channel"].decode().removeprefix(self._prefix))
+                async with self._redis.pubsub() as pubsub:
+                    await self._hear(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("live.disconnected", error=type(error).__name__)
+                self._changed.set()
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def close(self) -> None:
-        """Gives the connection back."""
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+    async def _hear(self, pubsub: PubSub) -> None:
+        """Reads news; pauses it to subscribe, for two tasks at one connection would trip over its reconnecting."""
+        heard: set[str] = set()
+        while True:
+            self._changed.clear()
+            wanted = {"", *self._listeners}  # the empty topic keeps the connection when nobody listens
+            await self._subscribe(pubsub, wanted - heard, heard - wanted)
+            heard = wanted
+            async with _running(self._read(pubsub)) as reading, _running(self._changed.wait()) as changing:
+                await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    await reading
 
-    async def _subscribe(self, *topics: str) -> None:
-        async with self._subscribing:
-            await self._pubsub.subscribe(*(self._prefix + topic for topic in topics))
+    async def _read(self, pubsub: PubSub) -> None:
+        while True:
+            message = await pubsub.get_message(timeout=POLL_SECONDS)
+            if message is not None:  # news, or the confirmation of a subscription, also of one made again
+                self._wake(message["channel"].decode().removeprefix(self._prefix))
+
+    async def _subscribe(self, pubsub: PubSub, come: set[str], gone: set[str]) -> None:
+        if come:
+            await pubsub.subscribe(*(self._prefix + topic for topic in come))
+        if gone:
+            await pubsub.unsubscribe(*(self._prefix + topic for topic in gone))
 
     def _wake(self, topic: str) -> None:
         for event in self._listeners.get(topic, ()):
             event.set()
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
+    """A task for the time of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await cancelled([task])

@@ -24,6 +24,7 @@ from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.sessions import SessionStore
+from datasources.tasks import cancelled
 from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
 from datasources.users import UserStore
@@ -81,9 +82,8 @@ async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
         stack.push_async_callback(redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
-        stack.push_async_callback(sources.live.close)
         listener = asyncio.create_task(sources.live.run(), name="live")
-        stack.push_async_callback(_cancelled, listener)
+        stack.push_async_callback(cancelled, [listener])
         yield sources
 
 
@@ -156,9 +156,3 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         dead_letters=DeadLetterStore(database),
         own_acts=OwnActs(client, database),
     )
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -6,9 +6,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 from config import Settings
 from datasources.logs import configure_logging
 from datasources.sources import Sources, is_outage, open_queue, open_sources
+from datasources.tasks import cancelled
 from datasources.transport import WORKER_OF, Queue
 from domain.events import Effect, Fact, Ring
 from workers.registry import HANDLERS
@@ -31,7 +31,6 @@ READ_MOST = 256
 READ_WAIT = 1.0
 SLOTS = 16
 OUTAGE_PAUSE = 1.0
-CANCEL_TRIES = 6
 
 
 class UnknownWorkerError(ValueError):
@@ -192,17 +191,3 @@ class Worker:
         await cancelled(self._paying.values())
         with contextlib.suppress(RedisError, OSError):
             await self._queue.leave()
-
-
-async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancels tasks until they have ended, for a few seconds at most.
-
-    Once is not enough: before Python 3.12 `asyncio.wait_for`, which redis-py sends by, may swallow a cancellation.
-    """
-    left = set(tasks)
-    for _ in range(CANCEL_TRIES):
-        if not left:
-            return
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)

@@ -16,13 +16,14 @@ from structlog.testing import capture_logs
 from config import Settings
 from datasources.dead_letters import ATTEMPTS
 from datasources.sources import open_queue
+from datasources.tasks import cancelled as ended
 from datasources.transport import GROUP, stream_key
 from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied, wipe
 from tests.factories import World, now
 from tests.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runner import UnknownWorkerError, Worker, cancelled, run_workers
+from workers.runner import UnknownWorkerError, Worker, run_workers
 from workers.sweeper import sweep
 from workers.work import Handler, NotYet, Tools
 
@@ -278,7 +279,7 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_another(own: World) -
         running = asyncio.create_task(killed.run(asyncio.Event()))
         await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
         await entered.wait()
-        await cancelled([running, *killed._paying.values()])
+        await ended([running, *killed._paying.values()])
     async with working(own, "counters"):
         await sweep(own.sources, now() + LATER)
         await eventually(partial(likes_of, own, post_id))

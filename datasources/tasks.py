@@ -1,0 +1,24 @@
+"""Ending background tasks for certain."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+CANCEL_TRIES = 6
+
+
+async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks until they have ended, for a few seconds at most; what they raise is dropped.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which redis-py sends by, may swallow a cancellation.
+    """
+    left = set(tasks)
+    for _ in range(CANCEL_TRIES):
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        ended, left = await asyncio.wait(left, timeout=0.5)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()
