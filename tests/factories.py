@@ -3,11 +3,12 @@
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from bson import ObjectId
 from strawberry.types import ExecutionResult
 
@@ -25,6 +26,7 @@ from domain.records import (
     PostRecord,
     RenditionRecord,
     SessionRecord,
+    TagRecord,
     UserRecord,
 )
 from resolvers.api import schema
@@ -62,12 +64,17 @@ class World:
         """Several new accounts."""
         return [await self.user() for _ in range(count)]
 
-    async def post(self, author: UserRecord, *, caption: str = "", **draft: Any) -> PostRecord:
+    async def post(
+        self, author: UserRecord, *, caption: str = "", tagged: Sequence[UserRecord] = (), **draft: Any
+    ) -> PostRecord:
         """A post that is READY, with one image of whose files there are none; it owes its effects still."""
         upload_id = ObjectId()
         described = PostDraft(images=[PostImage(upload_id=upload_id)], caption=caption, **draft)
         created = await self.sources.posts.create(author.id, described, now())
-        await self.sources.posts.publish(created.id, [image(upload_id)], now())
+        tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in tagged]
+        await self.sources.posts.publish(
+            created.id, [msgspec.structs.replace(image(upload_id), tagged_users=tags)], now()
+        )
         return await self.stored_post(created.id)
 
     async def follow(self, follower: UserRecord, followee: UserRecord) -> None:

@@ -1,0 +1,136 @@
+"""Counters: exact after any storm, paid twice without effect, and one's own acts shown before they are paid."""
+
+import asyncio
+
+from bson import ObjectId
+
+from domain.events import Effect, Fact
+from domain.limits import PREVIEW_COMMENTS
+from domain.records import FollowState
+from tests.factories import World, now
+from workers.registry import HANDLERS
+
+
+async def test_paying_twice_side_by_side_counts_once(world: World) -> None:
+    ana, fans = await world.user(), await world.users(20)
+    post = await world.post(ana)
+    for fan in fans:
+        await world.sources.post_likes.like(post.id, fan.id, now())
+    pay = HANDLERS[Effect.COUNT, Fact.POST_LIKE].run
+    await asyncio.gather(*(pay(world.tools, str(post.id)) for _ in range(5)))
+    await pay(world.tools, str(post.id))
+    assert (await world.stored_post(post.id)).like_count == 20
+
+
+async def test_paying_for_what_is_not_there_does_nothing(world: World) -> None:
+    for (effect, fact), handler in HANDLERS.items():
+        if effect is not Effect.RECEIVE:
+            await handler.run(world.tools, str(ObjectId()))
+        assert await world.sources.dead_letters._failures.count_documents({}) == 0, (effect, fact)
+
+
+async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.follow(bob, ana)
+    await world.comment(post, bob)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    assert await world.settle() == set()
+    for fact in Fact:
+        collection = world.sources.database[f"{fact.value}s"]
+        for leftover in ("outbox", "ring_at", "rings"):
+            assert await collection.count_documents({leftover: {"$exists": True}}) == 0, (fact, leftover)
+
+
+async def test_an_author_sees_their_own_like_before_it_is_counted(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    own_acts = world.sources.own_acts
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    for viewer, expected in ((bob, 1), (ana, 0)):
+        seen = await own_acts.post(post.id, viewer.id)
+        assert seen is not None
+        assert seen.like_count == expected
+    await world.settle()
+    await world.sources.post_likes.unlike(post.id, bob.id, now())
+    seen = await own_acts.post(post.id, bob.id)
+    assert seen is not None
+    assert seen.like_count == 0
+
+
+async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.settle()
+
+    async def look() -> None:
+        for _ in range(10):
+            seen = await world.sources.own_acts.post(post.id, bob.id)
+            assert seen is not None
+            assert (seen.like_count, seen.comment_count) == (1, 1)
+
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.comment(post, bob)
+    await asyncio.gather(look(), world.settle(), look())
+
+
+async def test_ones_own_comments_are_counted_and_shown_at_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    old = await world.comment(post, ana)
+    await world.settle()
+    made = [await world.comment(post, bob) for _ in range(PREVIEW_COMMENTS)]
+    await world.comment(post, bob, parent_id=old.id)
+    seen = await world.sources.own_acts.post(post.id, bob.id)
+    assert seen is not None
+    assert seen.comment_count == PREVIEW_COMMENTS + 2
+    assert seen.preview_comment_ids == [comment.id for comment in made[::-1]]
+    await world.sources.comments.delete(made[-1].id, now())
+    seen = await world.sources.own_acts.post(post.id, bob.id)
+    assert seen is not None
+    assert seen.comment_count == PREVIEW_COMMENTS + 1
+    assert made[-1].id not in seen.preview_comment_ids
+
+
+async def test_ones_own_like_of_a_comment_is_seen_at_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    comment = await world.comment(await world.post(ana), ana)
+    await world.sources.comment_likes.like(comment.id, bob.id, now())
+    seen = await world.sources.own_acts.comment(comment.id, bob.id)
+    assert seen is not None
+    assert seen.like_count == 1
+
+
+async def test_ones_own_following_is_counted_at_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    seen = await world.sources.own_acts.user(ana.id, bob.id)
+    assert seen is not None
+    assert (seen.follower_count, seen.following_count) == (1, 0)
+    stranger = await world.user()
+    unseen = await world.sources.own_acts.user(ana.id, stranger.id)
+    assert unseen is not None
+    assert unseen.follower_count == 0
+    await world.settle()
+    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    seen = await world.sources.own_acts.user(ana.id, bob.id)
+    assert seen is not None
+    assert seen.follower_count == 0
+
+
+async def test_a_request_counts_for_nobody(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await world.follow(bob, ana)
+    seen = await world.sources.own_acts.user(ana.id, bob.id)
+    assert seen is not None
+    assert seen.follower_count == 0
+    (relation,) = await world.sources.graph.relations(bob.id, [ana.id])
+    assert relation.follow_state is FollowState.REQUESTED
+
+
+async def test_of_what_is_gone_there_is_nothing_to_see(world: World) -> None:
+    nobody = ObjectId()
+    own_acts = world.sources.own_acts
+    assert await own_acts.post(nobody, nobody) is None
+    assert await own_acts.comment(nobody, nobody) is None
+    assert await own_acts.user(nobody, nobody) is None

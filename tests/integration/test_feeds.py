@@ -1,0 +1,200 @@
+"""The home feed against a brute-force oracle, over random histories."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from bson import ObjectId
+
+from domain.limits import PAGE_SIZE_MAX
+from domain.paging import MAX_REFILLS
+from domain.records import PostRecord, UserRecord
+from tests.factories import World, now
+
+FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
+  feed(first: $first, after: $after, last: $last, before: $before) {
+    edges { cursor node { caption } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
+
+
+class History:
+    """Random doings of a few people, and what their feeds should show by definition."""
+
+    def __init__(self, world: World, people: Sequence[UserRecord], seed: int) -> None:
+        self._world = world
+        self._people = people
+        self._dice = random.Random(seed)
+        self._follows: set[tuple[ObjectId, ObjectId]] = set()
+        self._muted: set[tuple[ObjectId, ObjectId]] = set()
+        self._posts: list[PostRecord] = []
+
+    async def go_on(self, steps: int) -> None:
+        """Some more doings; posts are fanned out, for a post comes into feeds by the worker."""
+        doings = [
+            self._follow,
+            self._follow,
+            self._follow,
+            self._unfollow,
+            self._post,
+            self._post,
+            self._delete,
+            self._mute,
+        ]
+        for _ in range(steps):
+            await self._dice.choice(doings)()
+
+    def feed_of(self, owner: UserRecord) -> list[str]:
+        """The visible posts of oneself and of whom one follows and has not muted, newest first."""
+        authors = {followee for follower, followee in self._follows if follower == owner.id} | {owner.id}
+        authors -= {muted for muter, muted in self._muted if muter == owner.id}
+        return [post.caption for post in self._posts[::-1] if post.author_id in authors]
+
+    def _pair(self) -> tuple[UserRecord, UserRecord]:
+        one, other = self._dice.sample(self._people, 2)
+        return one, other
+
+    async def _follow(self) -> None:
+        one, other = self._pair()
+        await self._world.follow(one, other)
+        self._follows.add((one.id, other.id))
+
+    async def _unfollow(self) -> None:
+        one, other = self._pair()
+        await self._world.sources.graph.unfollow(one.id, other.id, now=now())
+        self._follows.discard((one.id, other.id))
+
+    async def _mute(self) -> None:
+        one, other = self._pair()
+        if (one.id, other.id) in self._muted:
+            await self._world.sources.graph.unmute(one.id, other.id)
+            self._muted.discard((one.id, other.id))
+        else:
+            await self._world.sources.graph.mute(one.id, other.id)
+            self._muted.add((one.id, other.id))
+
+    async def _post(self) -> None:
+        author = self._dice.choice(self._people)
+        self._posts.append(await self._world.post(author, caption=f"post {len(self._posts)} {self._dice.random()}"))
+        await self._world.settle()
+
+    async def _delete(self) -> None:
+        if self._posts:
+            post = self._dice.choice(self._posts)
+            await self._world.sources.posts.delete(post.id, post.author_id, now())
+            self._posts.remove(post)
+
+
+async def walk(world: World, owner: UserRecord, size: int, *, backward: bool) -> list[str]:
+    """The captions of a whole feed, page by page, as a client reads it."""
+    seen: list[str] = []
+    cursor: str | None = None
+    for _ in range(200):
+        arguments = {"last": size, "before": cursor} if backward else {"first": size, "after": cursor}
+        result = await world.execute(FEED, owner, **arguments)
+        assert result.errors is None
+        assert result.data is not None
+        feed = result.data["feed"]
+        captions, info = [edge["node"]["caption"] for edge in feed["edges"]], feed["pageInfo"]
+        assert len(captions) <= size
+        seen = captions + seen if backward else seen + captions
+        if not info["hasPreviousPage" if backward else "hasNextPage"]:
+            return seen
+        cursor = info["startCursor" if backward else "endCursor"]
+        assert cursor is not None
+    raise AssertionError("the walk does not end")
+
+
+async def all_walks_agree(world: World, history: History, people: Sequence[UserRecord], sizes: Sequence[int]) -> None:
+    """Every way of paging through every feed shows exactly what it should."""
+    for owner in people:
+        expected = history.feed_of(owner)
+        for size in sizes:
+            assert await walk(world, owner, size, backward=False) == expected
+            assert await walk(world, owner, size, backward=True) == expected
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_every_walk_equals_the_oracle_whatever_happened(world: World, seed: int) -> None:
+    people = await world.users(4)
+    history = History(world, people, seed)
+    await history.go_on(40)
+    await all_walks_agree(world, history, people[:2], sizes=[3])  # follows and deletions hold before any worker ran
+    await world.settle()
+    await all_walks_agree(world, history, people, sizes=[1, 2, 3, 4, 5] if seed == 1 else [5])
+    await history.go_on(15)
+    await world.settle()
+    await all_walks_agree(world, history, people, sizes=[4])
+
+
+async def test_a_follow_fills_the_feed_at_once_and_an_unfollow_empties_it(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.post(ana, caption="old")
+    await world.settle()
+    await world.follow(bob, ana)
+    assert await walk(world, bob, 5, backward=False) == ["old"]
+    await world.settle()
+    assert await walk(world, bob, 5, backward=False) == ["old"]
+    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    assert await walk(world, bob, 5, backward=False) == []
+    await world.settle()
+    assert await world.sources.database["feed_entries"].count_documents({"_id.o": bob.id}) == 0
+
+
+async def test_following_again_brings_everything_back(world: World) -> None:
+    ana, bob = await world.users(2)
+    for number in range(3):
+        await world.post(ana, caption=str(number))
+    for _ in range(3):
+        await world.follow(bob, ana)
+        await world.settle()
+        await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+        await world.settle()
+    await world.follow(bob, ana)
+    await world.settle()
+    assert await walk(world, bob, 2, backward=False) == ["2", "1", "0"]
+
+
+async def test_a_block_and_a_private_account_hide_posts_at_once(world: World) -> None:
+    ana, bob, eve = await world.users(3)
+    await world.follow(bob, ana)
+    await world.follow(eve, ana)
+    await world.post(ana, caption="hidden")
+    await world.settle()
+    await world.sources.graph.block(ana.id, bob.id, now=now())
+    assert await walk(world, bob, 5, backward=False) == []
+    await world.sources.users.update_profile(ana.id, {"is_private": True})
+    assert await walk(world, eve, 5, backward=False) == ["hidden"]
+
+
+async def test_a_request_shows_nothing_until_it_is_accepted(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await world.post(ana, caption="private")
+    await world.follow(bob, ana)
+    await world.settle()
+    assert await walk(world, bob, 5, backward=False) == []
+    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    assert await walk(world, bob, 5, backward=False) == ["private"]
+
+
+async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) -> None:
+    ana, eve, bob = await world.users(3)
+    await world.follow(bob, ana)
+    await world.follow(bob, eve)
+    await world.post(ana, caption="below")
+    hidden = MAX_REFILLS * PAGE_SIZE_MAX + 30
+    await world.settle()
+    await world.sources.feeds.fill(bob.id, eve.id, [ObjectId() for _ in range(hidden)])
+    assert await walk(world, bob, 1, backward=False) == ["below"]
+
+
+async def test_entries_written_twice_are_there_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    post = await world.post(ana, caption="once")
+    await world.settle()
+    for _ in range(2):
+        await world.sources.feeds.push(post.id, ana.id, [bob.id, ana.id])
+    assert await walk(world, bob, 5, backward=False) == ["once"]
+    assert await walk(world, ana, 5, backward=False) == ["once"]

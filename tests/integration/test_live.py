@@ -1,0 +1,115 @@
+"""Live news: a doorbell that wakes whoever listens, also after Redis came back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from datasources.live import PUBLISH_SECONDS, notifications_of
+from datasources.sources import Sources, open_sources
+from tests.factories import World
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def other(world: World) -> AsyncIterator[Sources]:
+    """A second process, as far as Redis can tell."""
+    async with open_sources(world.sources.settings) as sources:
+        yield sources
+
+
+async def settled(news: asyncio.Event) -> None:
+    """Waits for a wake, such as the one that comes with the subscription itself, and clears it."""
+    await asyncio.wait_for(news.wait(), 5)
+    news.clear()
+
+
+async def subscribed(world: World, topic: str, listeners: int) -> None:
+    """Waits until Redis knows of so many listening processes."""
+    channel = f"{world.sources.settings.key_prefix}live:{topic}"
+
+    async def is_so() -> bool:
+        ((_, count),) = await world.sources.redis.pubsub_numsub(channel)
+        return int(count) == listeners
+
+    await eventually(is_so, seconds=5)
+
+
+async def test_news_from_another_process_wakes_every_listener_of_the_topic(world: World, other: Sources) -> None:
+    topic = uuid4().hex
+    async with world.sources.live.listen(topic) as one, world.sources.live.listen(topic) as two:
+        await subscribed(world, topic, 1)
+        one.clear()
+        two.clear()
+        await other.live.publish(topic)
+        await asyncio.wait_for(asyncio.gather(one.wait(), two.wait()), 2)
+
+
+async def test_news_of_one_topic_wakes_nobody_else(world: World, other: Sources) -> None:
+    mine, others = uuid4().hex, uuid4().hex
+    async with world.sources.live.listen(mine) as news, world.sources.live.listen(others) as unheard:
+        await subscribed(world, mine, 1)
+        await subscribed(world, others, 1)
+        news.clear()
+        unheard.clear()
+        await other.live.publish(mine)
+        await asyncio.wait_for(news.wait(), 2)
+        assert not unheard.is_set()
+
+
+async def test_the_last_listener_ends_the_subscription(world: World) -> None:
+    topic = uuid4().hex
+    async with world.sources.live.listen(topic):
+        async with world.sources.live.listen(topic):
+            await subscribed(world, topic, 1)
+        await subscribed(world, topic, 1)
+    await subscribed(world, topic, 0)
+
+
+async def test_listeners_are_woken_and_hear_again_after_a_lost_connection(world: World, other: Sources) -> None:
+    topic = uuid4().hex
+    async with world.sources.live.listen(topic) as news:
+        await subscribed(world, topic, 1)
+        news.clear()
+        await world.sources.redis.client_kill_filter(_type="pubsub")
+        await asyncio.wait_for(news.wait(), 5)  # something may have been missed: look
+        await subscribed(world, topic, 1)
+        news.clear()
+        await other.live.publish(topic)
+        await asyncio.wait_for(news.wait(), 2)
+
+
+async def test_a_topic_asked_for_during_the_outage_is_heard_after_it(world: World, other: Sources) -> None:
+    before, during = uuid4().hex, uuid4().hex
+    async with world.sources.live.listen(before):
+        await subscribed(world, before, 1)
+        await world.sources.redis.client_kill_filter(_type="pubsub")
+        async with world.sources.live.listen(during) as news:
+            await subscribed(world, during, 1)
+            news.clear()
+            await other.live.publish(during)
+            await asyncio.wait_for(news.wait(), 2)
+
+
+async def test_many_topics_come_and_go_at_once(world: World, other: Sources) -> None:
+    topics = [notifications_of(ObjectId()) for _ in range(50)]
+    async with contextlib.AsyncExitStack() as stack:
+        some = [await stack.enter_async_context(world.sources.live.listen(topic)) for topic in topics[:25]]
+        await asyncio.gather(*(settled(news) for news in some))
+        async with contextlib.AsyncExitStack() as passing:
+            more = [await passing.enter_async_context(world.sources.live.listen(topic)) for topic in topics[25:]]
+            await asyncio.gather(*(settled(news) for news in more))
+            await other.live.publish(*topics)
+            await asyncio.gather(*(settled(news) for news in some + more))
+        await other.live.publish(*topics)
+        await asyncio.gather(*(settled(news) for news in some))
+
+
+async def test_publishing_without_redis_takes_little_time_and_raises_nothing(shared_settings: Settings) -> None:
+    away = shared_settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    async with open_sources(away) as sources, asyncio.timeout(PUBLISH_SECONDS + 1):
+        await sources.live.publish("anything")

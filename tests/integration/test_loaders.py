@@ -1,0 +1,91 @@
+"""Dataloaders: one batch for each question, in order, showing nothing that the viewer may not see."""
+
+from bson import ObjectId
+
+from datasources.loaders import Loaders
+from domain.records import FollowState, UserRecord
+from domain.visibility import ONESELF, STRANGERS
+from tests.factories import World, now
+
+
+def loaders(world: World, viewer: UserRecord | None) -> Loaders:
+    """Fresh loaders, as every operation has them."""
+    return Loaders(world.sources, None if viewer is None else viewer.id)
+
+
+async def test_answers_come_in_the_order_of_the_keys_with_gaps(world: World) -> None:
+    ana, bob = await world.users(2)
+    found = await loaders(world, ana).user_by_id.load_many([bob.id, ObjectId(), ana.id])
+    assert found == [bob, None, ana]
+
+
+async def test_an_operation_sees_one_state_and_the_next_one_the_new(world: World) -> None:
+    ana = await world.user()
+    before = loaders(world, ana)
+    await before.user_by_id.load(ana.id)
+    changed = await world.sources.users.update_profile(ana.id, {"biography": "new"})
+    assert await before.user_by_id.load(ana.id) == ana
+    assert await loaders(world, ana).user_by_id.load(ana.id) == changed
+
+
+async def test_somebody_unknown_has_no_relations_and_no_likes(world: World) -> None:
+    ana = await world.user()
+    post = await world.post(ana)
+    comment = await world.comment(post, ana)
+    nobody = loaders(world, None)
+    assert await nobody.relation_by_user.load(ana.id) == STRANGERS
+    assert await nobody.viewer_like_by_post.load(post.id) is None
+    assert await nobody.viewer_like_by_comment.load(comment.id) is None
+    assert await nobody.visible_post_by_id.load(post.id) == post
+
+
+async def test_relations_and_likes_are_the_viewers(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.follow(bob, ana)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    for viewer, state, likes in ((bob, FollowState.FOLLOWING, True), (ana, FollowState.NONE, False)):
+        mine = loaders(world, viewer)
+        assert (await mine.relation_by_user.load(ana.id)).follow_state is state
+        assert (await mine.viewer_like_by_post.load(post.id) is not None) is likes
+    assert await loaders(world, ana).relation_by_user.load(ana.id) == ONESELF
+
+
+async def test_hidden_and_missing_look_the_same(world: World) -> None:
+    private, blocker, eve = await world.user(is_private=True), await world.user(), await world.user()
+    await world.sources.graph.block(blocker.id, eve.id, now=now())
+    shown, hidden, blocked = await world.post(eve), await world.post(private), await world.post(blocker)
+    deleted = await world.post(eve)
+    await world.sources.posts.delete(deleted.id, eve.id, now())
+    mine = loaders(world, eve)
+    keys = [shown.id, hidden.id, blocked.id, deleted.id, ObjectId()]
+    assert await mine.visible_post_by_id.load_many(keys) == [shown, None, None, None, None]
+    people = [private.id, blocker.id, ObjectId()]
+    assert await mine.visible_user_by_id.load_many(people) == [private, None, None]
+
+
+async def test_a_comment_is_as_hidden_as_its_post_and_its_author(world: World) -> None:
+    ana, private, bob, eve = (
+        await world.user(),
+        await world.user(is_private=True),
+        await world.user(),
+        await world.user(),
+    )
+    post, secret = await world.post(ana), await world.post(private)
+    shown, blocked = await world.comment(post, private), await world.comment(post, bob)
+    hidden = await world.comment(secret, ana)
+    await world.sources.graph.block(eve.id, bob.id, now=now())
+    keys = [shown.id, blocked.id, hidden.id]
+    assert await loaders(world, eve).visible_comment_by_id.load_many(keys) == [shown, None, None]
+    assert await loaders(world, None).visible_comment_by_id.load_many(keys) == [shown, blocked, None]
+
+
+async def test_a_suspended_account_is_hidden_with_all_it_made(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    comment = await world.comment(await world.post(bob), ana)
+    await world.sources.users.update_profile(ana.id, {"state": "SUSPENDED"})
+    mine = loaders(world, bob)
+    assert await mine.visible_user_by_id.load(ana.id) is None
+    assert await mine.visible_post_by_id.load(post.id) is None
+    assert await mine.visible_comment_by_id.load(comment.id) is None

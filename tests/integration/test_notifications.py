@@ -1,0 +1,286 @@
+"""Notifications: grouped, numbered without gaps, told once, taken back."""
+
+import asyncio
+
+import pytest
+
+from domain.paging import PageRequest, encode_cursor
+from domain.records import NotificationKind as Kind
+from domain.records import NotificationRecord, PostRecord, UserRecord
+from tests.factories import World, items_of, now
+
+
+async def told(world: World, user: UserRecord, *kinds: Kind) -> list[NotificationRecord]:
+    """What a user was told, of some kinds or of all, latest first."""
+    return [one for one in await world.inbox(user) if not kinds or one.kind in kinds]
+
+
+async def log_of(world: World, user: UserRecord) -> list[NotificationRecord]:
+    """A user's whole log, withdrawn entries too, in the order of the numbers."""
+    return await world.sources.notifications.after(user.id, 0, 1_000)
+
+
+async def quiet_post(world: World) -> tuple[UserRecord, PostRecord]:
+    """An author and a post of theirs, which they have heard of."""
+    ana = await world.user()
+    post = await world.post(ana)
+    await world.settle()
+    return ana, post
+
+
+async def like(world: World, post: PostRecord, *fans: UserRecord) -> None:
+    """Some likes, settled one after the other."""
+    for fan in fans:
+        await world.sources.post_likes.like(post.id, fan.id, now())
+        await world.settle()
+
+
+async def test_a_ready_post_is_told_to_its_author_once(world: World) -> None:
+    ana, post = await quiet_post(world)
+    await world.settle()
+    (notice,) = await log_of(world, ana)
+    assert (notice.kind, notice.post_id, notice.seq, notice.is_seen) == (Kind.POST_READY, post.id, 1, False)
+
+
+async def test_likes_of_one_post_are_one_notification_with_the_latest_first(world: World) -> None:
+    ana, post = await quiet_post(world)
+    fans = await world.users(5)
+    await like(world, post, *fans)
+    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    assert notice.actor_count == 5
+    assert notice.actor_ids == [fan.id for fan in fans[:1:-1]]
+    assert notice.seq == 6
+
+
+async def test_a_thousandth_like_is_news_and_a_like_taken_back_is_not(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob, eve = await world.users(2)
+    await like(world, post, bob, eve)
+    await world.sources.notifications.mark_seen(ana.id, 100)
+    await world.sources.post_likes.unlike(post.id, eve.id, now())
+    await world.settle()
+    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    assert (notice.actor_count, notice.actor_ids, notice.is_seen) == (1, [bob.id], True)
+    await like(world, post, await world.user())
+    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    assert (notice.actor_count, notice.is_seen) == (2, False)
+
+
+async def test_like_unlike_like_announces_once(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    await like(world, post, bob)
+    (first,) = await told(world, ana, Kind.POST_LIKED)
+    await world.sources.notifications.mark_read(ana.id, [first.id])
+    await world.sources.post_likes.unlike(post.id, bob.id, now())
+    await world.settle()
+    assert await told(world, ana, Kind.POST_LIKED) == []
+    await like(world, post, bob)
+    (again,) = await told(world, ana, Kind.POST_LIKED)
+    assert (again.id, again.actor_count, again.is_seen, again.is_read) == (first.id, 1, True, True)
+    assert again.updated_at == first.updated_at
+
+
+async def test_a_like_taken_back_unheard_is_never_told(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.sources.post_likes.unlike(post.id, bob.id, now())
+    await world.settle()
+    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+
+
+async def test_ones_own_acts_are_not_told(world: World) -> None:
+    ana, post = await quiet_post(world)
+    await like(world, post, ana)
+    await world.comment(post, ana, f"@{ana.username}", mention_ids=[ana.id])
+    await world.settle()
+    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+
+
+@pytest.mark.parametrize("how", ["muted", "blocked", "blocking"])
+async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: str) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    graph = world.sources.graph
+    if how == "muted":
+        await graph.mute(ana.id, bob.id)
+    else:
+        await graph.block(*((ana.id, bob.id) if how == "blocked" else (bob.id, ana.id)), now=now())
+    comment = await world.comment(post, ana)
+    await world.settle()
+    await world.sources.comment_likes.like(comment.id, bob.id, now())
+    await like(world, post, bob)
+    await world.comment(post, bob)
+    await world.comment(post, bob, parent_id=comment.id, mention_ids=[ana.id])
+    await world.post(bob, caption="@", mention_ids=[ana.id])
+    if how == "muted":
+        await world.follow(bob, ana)
+    await world.settle()
+    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+
+
+async def test_among_likers_the_muted_are_not_counted(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob, eve = await world.users(2)
+    await world.sources.graph.mute(ana.id, bob.id)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.sources.post_likes.like(post.id, eve.id, now())
+    await world.settle()
+    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    assert (notice.actor_count, notice.actor_ids) == (1, [eve.id])
+    assert (await world.stored_post(post.id)).like_count == 2
+
+
+async def test_a_comment_is_told_to_each_in_the_nearest_way(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob, eve, dan = await world.users(3)
+    parent = await world.comment(post, bob)
+    reply = await world.comment(post, eve, parent_id=parent.id, mention_ids=[ana.id, bob.id, dan.id])
+    await world.settle()
+    for user, kind in ((ana, Kind.COMMENTED), (bob, Kind.REPLIED), (dan, Kind.MENTIONED)):
+        (notice,) = [one for one in await told(world, user) if one.comment_id == reply.id]
+        assert (notice.kind, notice.actor_ids, notice.actor_count) == (kind, [eve.id], 1)
+    assert await told(world, eve) == []
+
+
+async def test_a_deleted_comment_is_taken_back(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    comment = await world.comment(post, bob)
+    await world.settle()
+    assert len(await told(world, ana, Kind.COMMENTED)) == 1
+    await world.sources.comments.delete(comment.id, now())
+    await world.settle()
+    assert await told(world, ana, Kind.COMMENTED) == []
+    tombstone = (await log_of(world, ana))[-1]
+    assert (tombstone.withdrawn, tombstone.kind, tombstone.seq) == (True, Kind.COMMENTED, 3)
+
+
+async def test_a_mention_reaches_only_who_may_see_the_post(world: World) -> None:
+    ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
+    await world.follow(bob, ana)
+    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.post(ana, mention_ids=[bob.id, eve.id])
+    await world.settle()
+    assert [one.kind for one in await told(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
+    assert await told(world, eve) == []
+
+
+async def test_following_is_told_and_unfollowing_takes_it_back(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    await world.follow(bob, ana)
+    await world.settle()
+    (notice,) = await told(world, ana)
+    assert (notice.kind, notice.actor_ids) == (Kind.FOLLOWED, [bob.id])
+    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    await world.settle()
+    assert await told(world, ana) == []
+
+
+async def test_a_request_becomes_an_acceptance(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await world.follow(bob, ana)
+    await world.settle()
+    assert [one.kind for one in await told(world, ana)] == [Kind.FOLLOW_REQUESTED]
+    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.settle()
+    assert await told(world, ana) == []
+    assert [(one.kind, one.actor_ids) for one in await told(world, bob)] == [(Kind.FOLLOW_ACCEPTED, [ana.id])]
+
+
+async def test_a_deleted_post_takes_back_all_that_was_told_about_it(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    comment = await world.comment(post, bob)
+    await world.sources.comment_likes.like(comment.id, ana.id, now())
+    await like(world, post, bob)
+    assert len(await told(world, bob, Kind.COMMENT_LIKED)) == 1
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await world.settle()
+    assert await told(world, ana) == []
+    assert await told(world, bob) == []
+
+
+async def test_numbers_are_dense_whatever_happens_at_once(world: World) -> None:
+    ana, post = await quiet_post(world)
+    fans = await world.users(8)
+
+    async def act(fan: UserRecord) -> None:
+        await world.sources.post_likes.like(post.id, fan.id, now())
+        await world.comment(post, fan)
+        await world.follow(fan, ana)
+
+    await asyncio.gather(*(act(fan) for fan in fans), *(world.settle() for _ in range(4)))
+    await world.settle()
+    log = await log_of(world, ana)
+    numbers, newest = [one.seq for one in log], (await world.sources.notifications.range_of(ana.id)).newest
+    assert len(set(numbers)) == len(numbers)
+    assert numbers[-1] == newest
+    assert len(log) == 1 + 1 + 8 + 8  # the post, all its likes, each comment, each follower
+    likes = [one for one in log if one.kind is Kind.POST_LIKED]
+    assert (
+        newest <= 18 + 7
+    )  # a grouped notification moves up once for each further batch of likes, and leaves its number
+    assert [one.actor_count for one in likes] == [8]
+
+
+async def test_settling_twice_gives_no_new_numbers(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    await like(world, post, bob)
+    before = await log_of(world, ana)
+    likes = world.sources.database["post_likes"]
+    await likes.update_many({"target_id": post.id}, {"$set": {"outbox": ["notify"], "ring_at": now(), "rings": 0}})
+    await world.settle()
+    assert await log_of(world, ana) == before
+
+
+async def test_seen_and_read_are_told_apart(world: World) -> None:
+    ana, post = await quiet_post(world)
+    fans = await world.users(2)
+    for fan in fans:
+        await world.comment(post, fan)
+    await world.settle()
+    notifications = world.sources.notifications
+    assert await notifications.unseen_count(ana.id) == 3
+    await notifications.mark_seen(ana.id, 2)
+    assert await notifications.unseen_count(ana.id) == 1
+    latest = (await told(world, ana))[0]
+    await notifications.mark_read(ana.id, [latest.id])
+    assert await notifications.unseen_count(ana.id) == 0
+    unread = await notifications.of_recipient(ana.id, PageRequest(limit=9), unread_only=True)
+    assert [one.seq for one in items_of(unread)] == [2, 1]
+    await notifications.mark_read(ana.id, up_to_seq=2)
+    assert items_of(await notifications.of_recipient(ana.id, PageRequest(limit=9), unread_only=True)) == []
+
+
+async def test_nobody_marks_somebody_elses(world: World) -> None:
+    ana, _post = await quiet_post(world)
+    eve = await world.user()
+    (notice,) = await told(world, ana)
+    await world.sources.notifications.mark_read(eve.id, [notice.id], up_to_seq=99)
+    await world.sources.notifications.mark_seen(eve.id, 99)
+    assert await told(world, ana) == [notice]
+
+
+async def test_the_list_pages_by_number_both_ways_and_filters_by_kind(world: World) -> None:
+    ana, post = await quiet_post(world)
+    for fan in await world.users(4):
+        await world.comment(post, fan)
+    await world.settle()
+    of_recipient = world.sources.notifications.of_recipient
+    page = await of_recipient(ana.id, PageRequest.of(first=2, after=encode_cursor(4)))
+    assert ([one.seq for one in items_of(page)], page.has_next) == ([3, 2], True)
+    page = await of_recipient(ana.id, PageRequest.of(last=2))
+    assert ([one.seq for one in items_of(page)], page.has_previous) == ([2, 1], True)
+    page = await of_recipient(ana.id, PageRequest.of(), kinds=[Kind.POST_READY])
+    assert [one.seq for one in items_of(page)] == [1]
+
+
+async def test_a_tagged_person_is_told_as_tagged_and_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.post(ana, tagged=[bob], mention_ids=[bob.id])
+    await world.settle()
+    assert [(one.kind, one.actor_ids) for one in await told(world, bob)] == [(Kind.TAGGED, [ana.id])]
