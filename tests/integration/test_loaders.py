@@ -65,7 +65,8 @@ async def test_hidden_and_missing_look_the_same(world: World) -> None:
 
 
 async def test_a_comment_is_as_hidden_as_its_post_and_its_author(world: World) -> None:
-    ana, private, bob, eve = (
+    ana, bob, eve = await world.users(3)
+    private = await world.user(is_private=True)
         await world.user(),
         await world.user(is_private=True),
         await world.user(),
