@@ -5,7 +5,7 @@ Made anew for every operation, so nobody sees what somebody else loaded, nor wha
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from bson import ObjectId
@@ -26,11 +26,27 @@ Found = TypeVar("Found")
 Batch = Callable[[Sequence[ObjectId]], Awaitable[Sequence[Found]]]
 
 
+class _Loader(DataLoader[ObjectId, Found]):
+    def load_many(self, keys: Iterable[ObjectId]) -> Awaitable[list[Found]]:
+        """As the parent's, which has the event loop call back for every key; these all come with one batch."""
+        return _all([self.load(key) for key in keys])
+
+
+async def _all(futures: Sequence[Awaitable[Found]]) -> list[Found]:
+    try:
+        return [await future for future in futures]
+    except BaseException:
+        for future in futures:  # they failed together; the first one speaks for the others
+            if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
+                future.exception()
+        raise
+
+
 def _loader(batch: Batch[Found]) -> DataLoader[ObjectId, Found]:
     async def load(keys: list[ObjectId]) -> Sequence[Found]:
         return await batch(keys)
 
-    return DataLoader(load)
+    return _Loader(load)
 
 
 class Loaders:
