@@ -1,6 +1,5 @@
 """What a page of the home feed costs, and fan-out: `python -m benchmarks.feed`."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from bson import ObjectId
 from benchmarks.feed_world import FOLLOWINGS, FeedWorld
 from benchmarks.operations import OperationCounter
 from benchmarks.report import Table, median, percentile, rounds, show, times
-from benchmarks.stack import Api, Load, Stopwatch, servers, session_of, stores
+from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
 from benchmarks.world import insert, post, users
 from config import Settings
 from datasources.outbox import owing
@@ -53,7 +52,7 @@ def main(
     """Reads pages of feeds by GraphQL and, beside it, the same documents bare; fans posts out beside bare inserts."""
     counter = OperationCounter.installed()
     with servers() as settings:
-        tables = asyncio.run(asyncio.wait_for(_measure(settings, counter, repeat, authors, seed), LONGEST))
+        tables = finish(_measure(settings, counter, repeat, authors, seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 

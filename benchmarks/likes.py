@@ -13,7 +13,7 @@ from benchmarks.lags import lags
 from benchmarks.liked import BARE, Act, Liked
 from benchmarks.report import Table, median, rounds, show, times
 from benchmarks.settling import settling
-from benchmarks.stack import Load, Stopwatch, servers, stores
+from benchmarks.stack import Load, Stopwatch, finish, servers, stores
 from benchmarks.world import users
 from config import Settings
 
@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Likes one post and many, by the store and by GraphQL, beside bare inserts; then settles what is owed."""
     with servers() as settings:
-        tables = asyncio.run(asyncio.wait_for(_measure(settings, repeat, callers, seed), LONGEST))
+        tables = finish(_measure(settings, repeat, callers, seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import psutil
+import uvloop
 from bson import ObjectId
 
 from config import Settings
@@ -23,6 +24,7 @@ from resolvers.transport.engine import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest
 from schema.context import Context
 
+Result = TypeVar("Result")
 NO_S3 = "http://127.0.0.1:9"  # what is measured here never asks for image files
 
 
@@ -44,6 +46,12 @@ async def stores(settings: Settings) -> AsyncIterator[Sources]:
     async with open_sources(settings) as sources:
         await ensure_indexes(sources.database)
         yield sources
+
+
+def finish(work: Coroutine[Any, Any, Result], seconds: float) -> Result:
+    """Runs it on the event loop that our processes run on. Raises TimeoutError after `seconds`."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asyncio.wait_for(work, seconds))
 
 
 class Load(msgspec.Struct, frozen=True):
