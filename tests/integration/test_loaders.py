@@ -67,11 +67,6 @@ async def test_hidden_and_missing_look_the_same(world: World) -> None:
 async def test_a_comment_is_as_hidden_as_its_post_and_its_author(world: World) -> None:
     ana, bob, eve = await world.users(3)
     private = await world.user(is_private=True)
-        await world.user(),
-        await world.user(is_private=True),
-        await world.user(),
-        await world.user(),
-    )
     post, secret = await world.post(ana), await world.post(private)
     shown, blocked = await world.comment(post, private), await world.comment(post, bob)
     hidden = await world.comment(secret, ana)
