@@ -152,7 +152,7 @@ def verify(context: typer.Context, sample: Sample = None, *, as_json: AsJson = F
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    raise typer.Exit(asyncio.run(maintenance.run_verify(settings, sample=sample, as_json=as_json)))
+    raise typer.Exit(maintenance.run(settings, maintenance.run_verify(settings, sample=sample, as_json=as_json)))
 
 
 @app.command()
@@ -164,7 +164,7 @@ def repair(context: typer.Context, sample: Sample = None, *, as_json: AsJson = F
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    raise typer.Exit(asyncio.run(maintenance.run_repair(settings, sample=sample, as_json=as_json)))
+    raise typer.Exit(maintenance.run(settings, maintenance.run_repair(settings, sample=sample, as_json=as_json)))
 
 
 @app.command()
@@ -179,7 +179,7 @@ def gc(
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    asyncio.run(maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
+    maintenance.run(settings, maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
 
 
 dlq = typer.Typer(help="Dead letters: work that failed five times, with the reason.", no_args_is_help=True)
@@ -191,7 +191,8 @@ def dlq_list(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the dead letters, the latest first; with --json, one document a line."""
     from deploy import maintenance  # noqa: PLC0415
 
-    asyncio.run(maintenance.run_dlq_list(context.obj.settings(), as_json=as_json))
+    settings = context.obj.settings()
+    maintenance.run(settings, maintenance.run_dlq_list(settings, as_json=as_json))
 
 
 @dlq.command("redrive")
@@ -209,7 +210,8 @@ def dlq_redrive(
     if everything is bool(work) or len(work or "   ") != 3:
         raise StartError("say which: EFFECT FACT KEY, or --all", exit_code=2)
     chosen = None if not work else (work[0], work[1], work[2])
-    asyncio.run(maintenance.run_dlq_redrive(context.obj.settings(), chosen))
+    settings = context.obj.settings()
+    maintenance.run(settings, maintenance.run_dlq_redrive(settings, chosen))
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """What the maintenance commands say: lines and a progress bar for people, one JSON document for machines."""
 
+import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,9 +30,15 @@ SHOWN = 200  # findings on a screen; --json has them all
 out = Console(highlight=False, soft_wrap=True)
 
 
+def run(settings: Settings, command: Coroutine[Any, Any, int]) -> int:
+    """Runs one of the commands below; its logs go to standard error, so that standard output has the answer alone."""
+    configure_logging(settings.log_format, "WARNING")
+    return asyncio.run(command)
+
+
 async def run_verify(settings: Settings, *, sample: int | None, as_json: bool) -> int:
     """Runs `verify` and says what it found; returns 1 if there is anything, else 0."""
-    async with _sources(settings) as sources:
+    async with open_sources(settings) as sources:
         with _progress(as_json=as_json) as watch:
             report = await verify(Walk(sources=sources, sample=sample, watch=watch))
     if as_json:
@@ -51,7 +58,7 @@ async def run_verify(settings: Settings, *, sample: int | None, as_json: bool) -
 async def run_repair(settings: Settings, *, sample: int | None, as_json: bool) -> int:
     """Runs `repair` and says what it did; returns 1 if something is left that it cannot set right, else 0."""
     pool = RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb)
-    async with _sources(settings) as sources, pool:
+    async with open_sources(settings) as sources, pool:
         with _progress(as_json=as_json) as watch:
             walk = Walk(sources=sources, sample=sample, watch=watch)
             done = await repair(Tools(sources=sources, pool=pool), walk)
@@ -67,7 +74,7 @@ async def run_repair(settings: Settings, *, sample: int | None, as_json: bool) -
 
 async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: bool) -> int:
     """Runs `gc` and says what went. Raises StartError for a database without users."""
-    async with _sources(settings) as sources:
+    async with open_sources(settings) as sources:
         try:
             with _progress(as_json=as_json) as watch:
                 gone = await collect(sources, min_age=timedelta(seconds=min_age), dry_run=dry_run, watch=watch)
@@ -84,7 +91,7 @@ async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: 
 
 async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
     """Lists the dead letters, the latest first; one JSON document a line with `as_json`."""
-    async with _sources(settings) as sources:
+    async with open_sources(settings) as sources:
         async for letter in sources.dead_letters.dead():
             _say(_encoded(letter) if as_json else _letter_line(letter))
     return 0
@@ -93,7 +100,7 @@ async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
 async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None) -> int:
     """Lets one dead letter, or with None all of them, be tried again. Raises StartError if there is no such letter."""
     number = 0
-    async with _sources(settings) as sources:
+    async with open_sources(settings) as sources:
         async for letter in _chosen(sources, work):
             await sources.dead_letters.redrive(letter.ring, datetime.now(UTC))
             await sources.doorbell.ring([letter.ring])
@@ -102,14 +109,6 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None)
         raise StartError(f"there is no dead letter {' '.join(work)}", exit_code=2)
     _say(f"redriven: {number}")
     return 0
-
-
-@contextlib.asynccontextmanager
-async def _sources(settings: Settings) -> AsyncIterator[Sources]:
-    """Open sources, and logs on standard error: standard output has the answer alone."""
-    configure_logging(settings.log_format, "WARNING")
-    async with open_sources(settings) as sources:
-        yield sources
 
 
 async def _chosen(sources: Sources, work: tuple[str, str, str] | None) -> AsyncIterator[DeadLetter]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources.mongo import Document, find_by_ids
+from datasources.mongo import Document
 from datasources.sources import Sources
-from domain.records import PostRecord, PostStatus
+from domain.records import PostStatus
 from workers.maintenance.findings import Finding
 
 FILES = "post.images"
@@ -21,15 +21,15 @@ async def missing_files(sources: Sources, ids: Sequence[ObjectId]) -> list[Findi
     """
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def missing(post: PostRecord) -> list[str]:
-        wanted = {rendition.key for image in post.images for rendition in image.renditions}
+    async def missing(post: Document) -> list[str]:
+        wanted = {rendition["key"] for image in post.get("images", ()) for rendition in image["renditions"]}
         for prefix in {key.partition("/")[0] for key in wanted}:
             async with slots:
                 wanted -= {blob.key async for blob in sources.blobs.list_media(f"{prefix}/")}
         return sorted(wanted)
 
-    posts = [PostRecord.from_document(one) for one in (await _shown(sources, ids)).values()]
-    lacking = dict(zip((post.id for post in posts), await asyncio.gather(*map(missing, posts)), strict=True))
+    posts = await _shown(sources, ids)
+    lacking = dict(zip(posts, await asyncio.gather(*map(missing, posts.values())), strict=True))
     lacking = {post_id: keys for post_id, keys in lacking.items() if keys}
     still = await _shown(sources, list(lacking)) if lacking else {}
     why = "storage lacks files of a ready post"
@@ -41,9 +41,6 @@ async def missing_files(sources: Sources, ids: Sequence[ObjectId]) -> list[Findi
 
 
 async def _shown(sources: Sources, ids: Sequence[ObjectId]) -> dict[ObjectId, Document]:
-    found = await find_by_ids(sources.database["posts"], ids)
-    return {
-        post_id: post
-        for post_id, post in found.items()
-        if post["status"] == PostStatus.READY.value and not post["deleted"]
-    }
+    query = {"_id": {"$in": list(ids)}, "status": PostStatus.READY.value, "deleted": False}
+    posts = sources.database["posts"].find(query, {"images.renditions.key": 1})
+    return {post["_id"]: post async for post in posts}

@@ -1,0 +1,121 @@
+"""The commands as an operator types them: exit codes, lines for people, JSON for machines."""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Any, NamedTuple
+
+import pytest
+from bson import ObjectId
+
+from datasources.dead_letters import ATTEMPTS
+from deploy import maintenance
+from deploy.local.errors import StartError
+from domain.events import Effect, Fact, Ring
+from tests.emptying import emptied
+from tests.factories import World, now
+from tests.integration.test_maintenance_verify import Scene
+
+
+class Answer(NamedTuple):
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world that holds nothing but what the test makes."""
+    return await emptied(world)
+
+
+async def command(world: World, *words: str) -> Answer:
+    """Runs `photogram` with the settings of a world."""
+    settings = world.sources.settings
+    names = ("mongo_url", "mongo_database", "redis_url", "key_prefix", "s3_endpoint_url", "environment")
+    given = {f"PHOTOGRAM_{name.upper()}": str(getattr(settings, name)) for name in names}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.cli", *words,
+        env=os.environ | given, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return Answer(process.returncode or 0, out.decode(), err.decode())
+
+
+async def dead_letter(world: World, scene: Scene) -> Ring:
+    await world.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
+    ring = Ring(Effect.COUNT, Fact.POST_LIKE, str(scene.post.id))
+    for _ in range(ATTEMPTS):
+        await world.sources.dead_letters.failed(ring, "so it [is]", now())
+    return ring
+
+
+async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+    scene, settings = await Scene.settled(own), own.sources.settings
+    assert await maintenance.run_verify(settings, sample=None, as_json=False) == 0
+    assert capsys.readouterr().out.endswith("findings: 0\n")
+    await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
+    assert await maintenance.run_verify(settings, sample=None, as_json=False) == 1
+    assert f"post.like_count {scene.post.id}: 2 instead of 1: " in capsys.readouterr().out
+    assert await maintenance.run_repair(settings, sample=None, as_json=False) == 0
+    assert "set right: 1; left: 0" in capsys.readouterr().out
+    assert await maintenance.run_verify(settings, sample=5, as_json=False) == 0
+
+
+async def test_verify_says_to_machines_in_one_document_and_its_exit_code_what_it_found(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
+    found = await command(own, "verify", "--json")
+    report: dict[str, Any] = json.loads(found.out)
+    assert (found.code, found.err, report["found"]) == (1, "", 1)
+    assert report["findings"][0] | {"why": ""} == {
+        "kind": "post.like_count", "id": str(scene.post.id), "expected": 1, "found": 2, "why": ""
+    }  # fmt: skip
+
+
+async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = own.sources.settings
+    ring = await dead_letter(own, await Scene.settled(own))
+    await maintenance.run_dlq_list(settings, as_json=False)
+    line = capsys.readouterr().out
+    assert line.startswith(f"count post_like {ring.key}  5 attempts")
+    assert line.endswith("so it [is]\n")
+    await maintenance.run_dlq_list(settings, as_json=True)
+    assert json.loads(capsys.readouterr().out)["ring"] == {"effect": "count", "fact": "post_like", "key": ring.key}
+    with pytest.raises(StartError, match="there is no dead letter"):
+        await maintenance.run_dlq_redrive(settings, ("count", "post_like", str(ObjectId())))
+    with pytest.raises(StartError, match="bake"):
+        await maintenance.run_dlq_redrive(settings, ("bake", "post_like", ring.key))
+    await maintenance.run_dlq_redrive(settings, ("count", "post_like", ring.key))
+    assert capsys.readouterr().out == "redriven: 1\n"
+    assert [letter async for letter in own.sources.dead_letters.dead()] == []
+    assert await own.sources.database["post_likes"].count_documents({"ring_at": {"$exists": True}}) == 1
+
+
+async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(own: World) -> None:
+    await dead_letter(own, await Scene.settled(own))
+    vague = await command(own, "dlq", "redrive")
+    assert vague == Answer(2, "", "photogram: say which: EFFECT FACT KEY, or --all\n")
+    assert await command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
+    assert [letter async for letter in own.sources.dead_letters.dead()] == []
+
+
+async def test_gc_says_what_would_go(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+    await Scene.settled(own)
+    await own.sources.database["posts"].delete_many({})
+    await maintenance.run_gc(own.sources.settings, min_age=0, dry_run=True, as_json=True)
+    gone = json.loads(capsys.readouterr().out)
+    assert gone["dry_run"] is True
+    assert gone["removed"]["post_likes"] == 1
+    assert await own.sources.database["post_likes"].count_documents({}) == 1
+
+
+async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> None:
+    refused = await command(own, "gc")
+    assert (refused.code, refused.out) == (1, "")
+    assert "is this the right database?" in refused.err
+    assert refused.err.count("\n") == 1

@@ -1,0 +1,165 @@
+"""`gc`: what nobody needs goes, in both directions, and what is needed or young stays."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from domain.records import UploadStatus
+from tests.factories import World, image, now, opened
+from workers.maintenance.gc import EmptyDatabaseError, collect
+
+LONG_AGO = timedelta(days=3)
+AT_ONCE = timedelta(0)
+
+
+@pytest.fixture
+async def own(settings: Settings) -> AsyncIterator[World]:
+    """A world with buckets of its own: nobody else's files are orphans in it."""
+    name = settings.mongo_database.replace("_", "-")
+    buckets = {"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"}
+    async with opened(settings.model_copy(update=buckets)) as world:
+        yield world
+
+
+async def swept(world: World, *, min_age: timedelta = AT_ONCE, dry_run: bool = False) -> dict[str, int]:
+    return (await collect(world.sources, min_age=min_age, dry_run=dry_run)).removed
+
+
+async def stored_upload(world: World, owner_id: ObjectId, made: datetime, **fields: Any) -> ObjectId:
+    """A ready upload with one file and its slots of the quota."""
+    upload_id = ObjectId()
+    record = image(upload_id)
+    for rendition in record.renditions:
+        await world.sources.blobs.put_media(rendition.key, b"a picture", "image/jpeg")
+    document = {
+        "_id": upload_id,
+        "owner_id": owner_id,
+        "status": UploadStatus.READY.value,
+        "format": "PNG",
+        "byte_size": 9,
+        "sha256": "",
+        "key": str(upload_id),
+        "image": record.to_document(),
+        "quota_day": f"{made:%Y-%m-%d}",
+        "quota_month": f"{made:%Y-%m}",
+        "day_slot": 0,
+        "month_slot": 0,
+        "created_at": made,
+        "expires_at": made,
+    }
+    await world.sources.database["uploads"].insert_one(document | fields)
+    return upload_id
+
+
+async def files(world: World) -> int:
+    return len([blob async for blob in world.sources.blobs.list_media()])
+
+
+async def status(world: World, upload_id: ObjectId) -> UploadStatus | None:
+    (upload,) = await world.sources.uploads.by_ids([upload_id])
+    return None if upload is None else upload.status
+
+
+async def test_an_upload_nobody_used_goes_with_its_files_and_gives_its_quota_back(own: World) -> None:
+    ana = await own.user()
+    upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
+    assert await swept(own) == {"unused_uploads": 1, "marked_uploads": 1, "media_files": 8}
+    assert await files(own) == 0
+    assert await status(own, upload_id) is UploadStatus.EXPIRED
+    stored = await own.sources.database["uploads"].find_one({"_id": upload_id})
+    assert stored is not None
+    assert not stored.keys() & {"image", "day_slot", "month_slot", "unused_since"}
+    assert await swept(own) == {}
+
+
+async def test_a_dry_run_says_what_would_go_and_touches_nothing(own: World) -> None:
+    ana = await own.user()
+    upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
+    await own.sources.blobs.put_media(f"{ObjectId()}/orphan.jpg", b"a picture", "image/jpeg")
+    assert await swept(own, dry_run=True) == {"unused_uploads": 1, "media_files": 1}
+    assert await files(own) == 9
+    assert await status(own, upload_id) is UploadStatus.READY
+
+
+async def test_what_is_used_or_young_stays(own: World) -> None:
+    ana = await own.user()
+    in_post = await stored_upload(own, ana.id, now() - LONG_AGO)
+    avatar = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True, day_slot=1, month_slot=1)
+    young = await stored_upload(own, ana.id, now() - timedelta(hours=23), day_slot=2, month_slot=2)
+    await own.sources.database["posts"].insert_one({"author_id": ana.id, "upload_ids": [in_post]})
+    await own.sources.users.update_profile(ana.id, {"avatar": image(avatar)})
+    assert await swept(own) == {}
+    assert [await status(own, one) for one in (in_post, avatar, young)] == [UploadStatus.READY] * 3
+    assert await files(own) == 24
+
+
+async def test_an_avatar_that_was_replaced_goes(own: World) -> None:
+    ana = await own.user()
+    old = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True)
+    new = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True, day_slot=1, month_slot=1)
+    await own.sources.users.update_profile(ana.id, {"avatar": image(new)})
+    assert await swept(own) == {"replaced_avatars": 1, "marked_uploads": 1, "media_files": 8}
+    assert [await status(own, one) for one in (old, new)] == [UploadStatus.EXPIRED, UploadStatus.READY]
+
+
+async def test_an_upload_used_while_it_was_marked_comes_back(own: World) -> None:
+    ana = await own.user()
+    upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
+    marking = timedelta(hours=1)
+    assert await swept(own, min_age=marking) == {"unused_uploads": 1}
+    assert await status(own, upload_id) is UploadStatus.EXPIRED
+    await own.sources.database["posts"].insert_one({"author_id": ana.id, "upload_ids": [upload_id]})
+    assert await swept(own) == {"uploads_used_after_all": 1}
+    assert await status(own, upload_id) is UploadStatus.READY
+    assert await files(own) == 8
+
+
+async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World) -> None:
+    ana = await own.user()
+    kept = await stored_upload(own, ana.id, now())
+    open_upload = await stored_upload(own, ana.id, now(), status="PROCESSING", day_slot=1, month_slot=1)
+    await own.sources.database["uploads"].update_one({"_id": open_upload}, {"$unset": {"image": ""}})
+    for key in (f"{ObjectId()}/a.jpg", f"{kept}/an-older-rendition.jpg", "readme.txt"):
+        await own.sources.blobs.put_media(key, b"a picture", "image/jpeg")
+    assert await swept(own, min_age=timedelta(hours=1)) == {}, "they are too young"
+    assert await swept(own) == {"media_files": 2}
+    assert await files(own) == 17
+
+
+async def test_uploads_that_came_to_nothing_are_forgotten_after_forty_days(own: World) -> None:
+    ana = await own.user()
+    old, recent = now() - timedelta(days=41), now() - timedelta(days=39)
+    gone = await stored_upload(own, ana.id, old, status="REJECTED")
+    kept = await stored_upload(own, ana.id, recent, status="REJECTED", day_slot=1, month_slot=1)
+    await own.sources.database["uploads"].update_many({}, {"$unset": {"image": ""}})
+    assert (await swept(own))["old_uploads"] == 1
+    assert await status(own, gone) is None
+    assert await status(own, kept) is UploadStatus.REJECTED
+
+
+async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    for is_kept in (True, False):
+        post = await own.post(ana)
+        await own.sources.post_likes.like(post.id, bob.id, now())
+        comment = await own.comment(post, bob)
+        await own.sources.comment_likes.like(comment.id, ana.id, now())
+        await own.settle()
+        if not is_kept:
+            await own.sources.database["posts"].delete_one({"_id": post.id})
+    assert await swept(own, min_age=timedelta(hours=1)) == {}
+    assert await swept(own) == {"post_likes": 1, "comments": 1, "comment_likes": 1, "feed_entries": 1}
+    for name in ("post_likes", "comments", "comment_likes", "feed_entries"):
+        assert await own.sources.database[name].count_documents({}) == 1
+
+
+async def test_a_database_without_users_is_taken_for_the_wrong_one(own: World) -> None:
+    await own.sources.blobs.put_media(f"{ObjectId()}/somebody-elses.jpg", b"a picture", "image/jpeg")
+    with pytest.raises(EmptyDatabaseError):
+        await swept(own)
+    assert await files(own) == 1

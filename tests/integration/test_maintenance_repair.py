@@ -1,0 +1,117 @@
+"""`repair`: what `verify` finds is set right, beside a system at work, and what cannot be is named."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from datasources.dead_letters import ATTEMPTS
+from domain.events import Effect, Fact, Ring
+from tests.emptying import emptied
+from tests.factories import World, now
+from tests.integration.test_maintenance_verify import BREAKS, Scene
+from workers.maintenance.counts import COUNTERS, set_right
+from workers.maintenance.repair import Repair, repair
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+from workers.rendering.pool import RenderPool
+
+BY_HAND = {"a file"}
+LIKES = next(counter for counter in COUNTERS if counter.kind == "post.like_count")
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world that holds nothing but what the test makes."""
+    return await emptied(world)
+
+
+async def repaired(world: World) -> Repair:
+    return await repair(world.tools, Walk(sources=world.sources))
+
+
+async def findings(world: World) -> list[Any]:
+    return (await verify(Walk(sources=world.sources))).findings
+
+
+@pytest.mark.parametrize("name", BREAKS.keys() - BY_HAND)
+async def test_what_verify_finds_is_set_right(own: World, name: str) -> None:
+    scene = await Scene.settled(own)
+    do_break, kinds = BREAKS[name]
+    await do_break(own, scene)
+    done = await repaired(own)
+    assert {finding.kind for finding in done.repaired} <= kinds
+    assert done.repaired
+    assert done.left == []
+    assert await findings(own) == []
+    again = await repaired(own)
+    assert (again.repaired, again.left) == ([], [])
+
+
+async def test_what_cannot_be_set_right_is_named(own: World) -> None:
+    scene = await Scene.settled(own)
+    await BREAKS["a file"][0](own, scene)
+    done = await repaired(own)
+    assert [finding.kind for finding in done.left] == ["post.images"]
+
+
+async def test_what_is_owed_is_paid(own: World) -> None:
+    ana, bob = await own.users(2)
+    post = await own.post(ana)
+    await own.sources.post_likes.like(post.id, bob.id, now())
+    await repaired(own)
+    assert (await own.stored_post(post.id)).like_count == 1
+
+
+async def test_uploads_that_wait_for_their_bytes_are_left_waiting(own: World) -> None:
+    from domain.limits import SourceFormat  # noqa: PLC0415
+
+    ana = await own.user()
+    await own.sources.uploads.announce(ana.id, SourceFormat.PNG, 9, "x" * 44, now())
+    async with RenderPool(1, 60, 1024) as pool:
+        done = await repair(replace(own.tools, pool=pool), Walk(sources=own.sources))
+    assert (done.waiting, done.left) == (1, [])
+
+
+async def test_dead_letters_stay_dead_and_other_work_is_paid(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
+    ring = Ring(Effect.COUNT, Fact.POST_LIKE, str(scene.post.id))
+    for _ in range(ATTEMPTS):
+        await own.sources.dead_letters.failed(ring, "so it is", now())
+    await repaired(own)
+    assert [letter.ring async for letter in own.sources.dead_letters.dead()] == [ring]
+    assert (await own.stored_post(scene.post.id)).like_count == 1
+
+
+async def test_work_that_fails_is_named_and_does_not_stop_the_rest(own: World) -> None:
+    scene = await Scene.settled(own)
+    await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
+    broken = {"author_id": scene.ana.id, "outbox": ["notify"], "ring_at": now(), "rings": 0}
+    await own.sources.database["posts"].insert_one({**broken, "deleted": False})
+    done = await repaired(own)
+    assert [(finding.kind, finding.id.split()[:2]) for finding in done.left] == [("unpaid", ["notify", "post"])]
+    assert (await own.stored_post(scene.post.id)).like_count == 0
+
+
+async def test_a_counter_can_be_set_right_while_likes_come_and_are_counted(own: World) -> None:
+    ana, *likers = await own.users(41)
+    post = await own.post(ana)
+    await own.settle()
+    await own.sources.database["posts"].update_one({"_id": post.id}, {"$set": {"like_count": 1_000}})
+    liking = asyncio.Event()
+
+    async def like() -> None:
+        for liker in likers:
+            await own.sources.post_likes.like(post.id, liker.id, now())
+        liking.set()
+
+    async def keep(work: Any) -> None:
+        while not liking.is_set():
+            await work()
+
+    await asyncio.gather(like(), keep(own.settle), keep(lambda: set_right(own.sources, LIKES, post.id)))
+    await set_right(own.sources, LIKES, post.id)
+    await own.settle()
+    assert (await own.stored_post(post.id)).like_count == len(likers)
