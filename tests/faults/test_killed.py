@@ -1,0 +1,137 @@
+"""Processes killed in the middle of their work: nothing acknowledged is lost, and everything happens once."""
+
+import asyncio
+import base64
+import hashlib
+import io
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+from PIL import Image
+
+from config import Settings
+from datasources.sources import open_sources, prepare
+from domain.events import Fact
+from domain.ids import to_global_id
+from domain.limits import SourceFormat
+from domain.paging import PageRequest
+from domain.records import NotificationKind, PostDraft, PostImage, PostRecord, PostStatus, UploadStatus, UserRecord
+from tests.client import Person
+from tests.emptying import wipe
+from tests.factories import World, now
+from tests.stack import Stack, stack_on
+from tests.waiting import eventually
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def stack(settings: Settings, tmp_path: Path) -> Iterator[Stack]:
+    with stack_on(settings, tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[World]:
+    await prepare(settings)
+    async with open_sources(settings) as sources:
+        yield World(sources)
+
+
+def photograph() -> bytes:
+    """A JPEG that takes a worker a good while: large, and full of detail."""
+    picture = Image.effect_noise((4000, 3000), 60).convert("RGB")
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=70)
+    return data.getvalue()
+
+
+async def uploaded(world: World, owner: UserRecord, data: bytes) -> ObjectId:
+    """An upload whose bytes a client has sent."""
+    sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    upload = await world.sources.uploads.announce(owner.id, SourceFormat.JPEG, len(data), sha256, now())
+    url, headers = await world.sources.blobs.presign_put(
+        upload.key, byte_size=len(data), media_type="image/jpeg", sha256_base64=sha256, expires_in=60
+    )
+    async with httpx.AsyncClient() as client:
+        (await client.put(url, headers=headers, content=data)).raise_for_status()
+    return upload.id
+
+
+async def owes_nothing(world: World) -> bool:
+    for fact in Fact:
+        if await world.sources.database[f"{fact.value}s"].count_documents({"outbox": {"$exists": True}}, limit=1):
+            return False
+    return True
+
+
+async def test_post_becomes_ready_once_when_its_worker_is_killed_while_rendering(world: World, stack: Stack) -> None:
+    author, follower = await world.users(2)
+    await world.follow(follower, author)
+    upload_id = await uploaded(world, author, photograph())
+    draft = PostDraft(images=[PostImage(upload_id=upload_id)], caption="survives")
+    first = await stack.workers()
+    post = await world.sources.posts.create(author.id, draft, now())
+    await world.sources.uploads.hurry([upload_id])
+
+    async def is_being_rendered() -> bool:
+        (upload,) = await world.sources.uploads.by_ids([upload_id])
+        return upload is not None and upload.status is UploadStatus.PROCESSING
+
+    await eventually(is_being_rendered, seconds=PATIENCE, every=0.01)
+    first.kill()
+    (upload,) = await world.sources.uploads.by_ids([upload_id])
+    assert upload is not None
+    assert upload.image is None, "the worker was killed too late to prove anything"
+    assert (await world.stored_post(post.id)).status is PostStatus.PROCESSING
+
+    await stack.workers()
+
+    async def is_ready() -> bool:
+        return (await world.stored_post(post.id)).status is PostStatus.READY
+
+    await eventually(is_ready, seconds=PATIENCE)
+    await eventually(lambda: owes_nothing(world), seconds=PATIENCE)
+    await assert_published_once(world, author, follower, await world.stored_post(post.id))
+
+
+async def assert_published_once(world: World, author: UserRecord, follower: UserRecord, post: PostRecord) -> None:
+    sources = world.sources
+    assert [notification.kind for notification in await world.inbox(author)].count(NotificationKind.POST_READY) == 1
+    assert (await world.stored_user(author.id)).post_count == 1
+    page = await sources.feeds.home(follower.id, PageRequest(limit=10))
+    assert [post_id for _, post_id in page.items] == [post.id]
+    (image,) = post.images
+    stored = {blob.key async for blob in sources.blobs.list_media(f"{image.id}/")}
+    assert stored == {rendition.key for rendition in image.renditions}
+    assert [blob async for blob in sources.blobs.list_incoming((await only_upload(world)).get("key", ""))] == []
+
+
+async def only_upload(world: World) -> dict[str, Any]:
+    (upload,) = await world.sources.database["uploads"].find().to_list()
+    return upload
+
+
+async def test_acknowledged_mutations_survive_killed_api_and_wiped_redis(world: World, stack: Stack) -> None:
+    author = await world.user()
+    post = await world.post(author)
+    global_id = to_global_id("Post", post.id)
+    api = await stack.api()
+    async with httpx.AsyncClient(base_url=stack.url, timeout=20) as client:
+        likers = await asyncio.gather(*(Person.register(client) for _ in range(4)))
+        await asyncio.gather(*(liker.done("likePost", postId=global_id) for liker in likers))
+    api.kill()
+    await wipe(world)
+    await stack.workers()
+
+    async def is_counted() -> bool:
+        return (await world.stored_post(post.id)).like_count == len(likers)
+
+    await eventually(is_counted, seconds=PATIENCE)
+    await eventually(lambda: owes_nothing(world), seconds=PATIENCE)
+    (liked,) = [one for one in await world.inbox(author) if one.kind is NotificationKind.POST_LIKED]
+    assert liked.actor_count == len(likers)
