@@ -5,8 +5,11 @@ that the recipient's `inboxes` document puts in line, so a reader who has seen `
 taken back stays as a `withdrawn` tombstone for a while, so that a subscriber who was away hears of it too.
 """
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
 import msgspec
 from bson import ObjectId
@@ -48,6 +51,18 @@ class NotificationStore:
         self._notifications = database["notifications"]
         self._inboxes = database["inboxes"]
         self._live = live
+        self._lines: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def in_line(self, *recipient_ids: ObjectId) -> AsyncIterator[None]:
+        """Waits until nobody else in this process writes to these recipients.
+
+        Their transactions would all change one `inboxes` document, and all but one be thrown away and run again.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            for recipient_id in sorted(set(recipient_ids)):
+                await stack.enter_async_context(self._lines.setdefault(recipient_id, asyncio.Lock()))
+            yield
 
     async def write(self, notice: Notice, now: datetime, session: Session) -> None:
         """Makes or changes a notification within the caller's transaction; ring `tell` after the commit.

@@ -74,10 +74,11 @@ async def _notify_likes(sources: Sources, likes: LikeStore, target_id: ObjectId,
             await notifications.write(said, datetime.now(UTC), session)
         return len(owed)
 
-    while await in_transaction(sources.client, settle) == BATCH:
-        pass
-    if group is not None:
-        await sources.notifications.tell(group.recipient_id)
+    recipients = () if group is None else (group.recipient_id,)
+    async with sources.notifications.in_line(*recipients):
+        while await in_transaction(sources.client, settle) == BATCH:
+            pass
+    await sources.notifications.tell(*recipients)
 
 
 async def notify_comment(tools: Tools, key: str) -> None:
@@ -102,7 +103,8 @@ async def notify_comment(tools: Tools, key: str) -> None:
             await sources.notifications.withdraw(one, datetime.now(UTC), session)
         await sources.comments.pay(comment_id, Effect.NOTIFY, document.get("version", 0), session)
 
-    await in_transaction(sources.client, settle)
+    async with sources.notifications.in_line(*told):
+        await in_transaction(sources.client, settle)
     await sources.notifications.tell(*told)
 
 
@@ -146,8 +148,10 @@ async def notify_follow(tools: Tools, key: str) -> None:
             await sources.notifications.write(notice, datetime.now(UTC), session)
         await sources.graph.pay(follow, Effect.NOTIFY, session)
 
-    await in_transaction(sources.client, settle)
-    await sources.notifications.tell(*(notice.recipient_id for notice in notices))
+    told = {notice.recipient_id for notice in notices}
+    async with sources.notifications.in_line(*told):
+        await in_transaction(sources.client, settle)
+    await sources.notifications.tell(*told)
 
 
 def _about_follow(follow: FollowRecord, *, is_heard: bool) -> list[Notice]:
@@ -190,7 +194,8 @@ async def notify_post(tools: Tools, key: str) -> None:
             await sources.notifications.withdraw(standing, datetime.now(UTC), session)
         await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session)
 
-    await in_transaction(sources.client, settle)
+    async with sources.notifications.in_line(*told):
+        await in_transaction(sources.client, settle)
     await sources.notifications.tell(*told)
 
 
