@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from config import Settings
+from datasources.logs import configure_logging
 from datasources.sources import Sources, open_sources, prepare
 from deploy.demo.crew import Item, Made, at_once
 from deploy.demo.happenings import Happenings
@@ -47,6 +48,8 @@ async def seed(settings: Settings, progress: Progress, posts: int = POSTS) -> De
     """
     if settings.environment == "production":
         raise StartError("the demo's passwords are public; it is not for production")
+    # A terminal shows how far it is; that a worker was not rung for at once, say, is no news there.
+    configure_logging(settings.log_format, "ERROR")
     # Pictures are PUT from here, so they go the way that servers go and not the clients'.
     async with open_sources(settings.model_copy(update={"s3_public_endpoint_url": None})) as sources:
         if not await _is_complete(sources, posts):
