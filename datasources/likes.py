@@ -57,15 +57,18 @@ class LikeStore:
         query = {"target_id": target_id, "outbox": effect.value}
         return await self._likes.find(query, limit=most, session=session).to_list()
 
-    async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says that the target's count now reflects these likes."""
-        await self._settle(ids, [{"$set": {"counted": "$liked"}}, *paid(Effect.COUNT)], session)
+    async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
+        """Says that the target's count now reflects these likes, read with `owed` in the same transaction."""
+        pipeline = [{"$set": {"counted": "$liked"}}, *paid(Effect.COUNT)]
+        await self._settle([like["_id"] for like in likes], pipeline, session)
+        await self._bury([like["_id"] for like in likes if not like["liked"]], session)
 
     async def set_noticed(self, told: Sequence[ObjectId], untold: Sequence[ObjectId], session: Session) -> None:
-        """Says whom the notification now names, and pays the notifying of all of them."""
+        """Says which likes the notification now names, standing ones, and pays the notifying of all of them."""
         yes = {"$set": {"noticed": True, "announced": True}}
         await self._settle(told, [yes, *paid(Effect.NOTIFY)], session)
         await self._settle(untold, [{"$set": {"noticed": False}}, *paid(Effect.NOTIFY)], session)
+        await self._bury(untold, session)
 
     async def latest_noticed(self, target_id: ObjectId, most: int, session: Session) -> list[ObjectId]:
         """The latest users that a target's notification names."""
@@ -78,9 +81,13 @@ class LikeStore:
         await self._likes.delete_many({"target_id": target_id})
 
     async def _settle(self, ids: Sequence[ObjectId], pipeline: list[Document], session: Session) -> None:
+        if ids:
+            await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+
+    async def _bury(self, ids: Sequence[ObjectId], session: Session) -> None:
+        """Takes away, of these likes, those taken back that owe nothing more; what was announced only after a while."""
         if not ids:
             return
-        await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
         gone = {"_id": {"$in": list(ids)}, "liked": False, "outbox": {"$exists": False}}
         await self._likes.delete_many({**gone, "announced": {"$ne": True}}, session=session)
         expiry = [{"$set": {"expires_at": {"$add": ["$$NOW", REMEMBERED.total_seconds() * 1000]}}}]

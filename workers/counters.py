@@ -36,7 +36,7 @@ async def _settle_likes(tools: Tools, likes: LikeStore, move: Move, target_id: O
         delta = sum(int(like["liked"]) - int(like.get("counted", False)) for like in owed)
         if delta:
             await move(target_id, delta, session)
-        await likes.set_counted([like["_id"] for like in owed], session)
+        await likes.set_counted(owed, session)
         return len(owed)
 
     await _until_short(tools, settle)
