@@ -1,0 +1,210 @@
+"""A client of the API as an app would be one: HTTP, graphql-transport-ws, and S3 by presigned requests."""
+
+import asyncio
+import base64
+import hashlib
+import itertools
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Self
+
+import httpx
+from PIL import Image
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from tests.waiting import eventually
+
+PASSWORD = "correct horse battery staple"
+SOCKETS = Subprotocol("graphql-transport-ws")
+_numbers = itertools.count(1)
+
+REGISTER = """mutation ($input: RegisterInput!) {
+  register(input: $input) {
+    userErrors { code field message } tokens { accessToken refreshToken } viewer { email user { id username } }
+  }
+}"""
+CREATE_UPLOAD = """mutation ($input: CreateUploadInput!) {
+  createUpload(input: $input) {
+    userErrors { code field message } upload { id status } request { method url headers { name value } }
+  }
+}"""
+CREATE_POST = """mutation ($input: CreatePostInput!) {
+  createPost(input: $input) { userErrors { code field message } post { id status } }
+}"""
+POST_STATUS = "query ($id: ID!) { post(id: $id) { status } }"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one operation."""
+
+    status: int
+    data: Any
+    errors: list[dict[str, Any]]
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the top-level errors."""
+        return [error["extensions"]["code"] for error in self.errors]
+
+
+class Api:
+    """The API at one address, for one person or for nobody."""
+
+    def __init__(self, http: httpx.AsyncClient, token: str | None = None) -> None:
+        self.http = http
+        self.token = token
+
+    async def ask(self, document: str, **variables: Any) -> Answer:
+        """Sends one operation."""
+        headers = {} if self.token is None else {"authorization": f"Bearer {self.token}"}
+        body = {"query": document, "variables": variables}
+        response = await self.http.post("/graphql", json=body, headers=headers)
+        answer = response.json()
+        return Answer(response.status_code, answer.get("data"), answer.get("errors", []))
+
+    async def get(self, document: str, **variables: Any) -> Any:
+        """The data of an operation that must not fail."""
+        answer = await self.ask(document, **variables)
+        assert answer.errors == [], answer
+        return answer.data
+
+    async def do(self, name: str, selection: str = "", **given: Any) -> Any:
+        """The payload of a mutation with this input, its `userErrors` in front."""
+        kind = name[0].upper() + name[1:]
+        document = (
+            f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ "
+            f"userErrors {{ code field message retryable retryAfterMs }} {selection} }} }}"
+        )
+        return (await self.get(document, input=given))[name]
+
+    async def done(self, name: str, selection: str = "", **given: Any) -> Any:
+        """As `do`, for a mutation that must not be refused."""
+        payload = await self.do(name, selection, **given)
+        assert payload["userErrors"] == [], payload
+        return payload
+
+    async def refused(self, name: str, **given: Any) -> tuple[str, list[str] | None]:
+        """Code and field of the one error that a mutation must be refused with."""
+        (error,) = (await self.do(name, **given))["userErrors"]
+        assert error["message"]
+        return error["code"], error["field"]
+
+
+class Person(Api):
+    """Somebody who has registered."""
+
+    id: str
+    username: str
+    refresh_token: str
+
+    @classmethod
+    async def register(cls, http: httpx.AsyncClient, **given: Any) -> Self:
+        name = f"user{next(_numbers)}_{secrets.token_hex(3)}"
+        given = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, **given}
+        payload = (await Api(http).get(REGISTER, input=given))["register"]
+        assert payload["userErrors"] == [], payload
+        person = cls(http, payload["tokens"]["accessToken"])
+        person.refresh_token = payload["tokens"]["refreshToken"]
+        person.id, person.username = payload["viewer"]["user"]["id"], payload["viewer"]["user"]["username"]
+        return person
+
+    async def announce(self, data: bytes, **given: Any) -> Any:
+        """The payload of `createUpload` for a file."""
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        described = {"format": "JPEG", "byteSize": len(data), "sha256": digest, **given}
+        return (await self.get(CREATE_UPLOAD, input=described))["createUpload"]
+
+    async def send(self, request: dict[str, Any], data: bytes) -> httpx.Response:
+        """Sends a file with a presigned request, as it stands but for the length, which is the file's."""
+        headers = {header["name"].lower(): header["value"] for header in request["headers"]}
+        headers["content-length"] = str(len(data))
+        return await self.http.request(request["method"], request["url"], headers=headers, content=data)
+
+    async def upload(self, data: bytes, **given: Any) -> str:
+        """Announces a file and sends it to storage; returns the upload's id."""
+        payload = await self.announce(data, **given)
+        assert payload["userErrors"] == [], payload
+        sent = await self.send(payload["request"], data)
+        assert sent.is_success, sent.text
+        return str(payload["upload"]["id"])
+
+    async def create_post(self, *upload_ids: str, **given: Any) -> str:
+        """As `createPost`; returns the id."""
+        images = given.pop("images", [{"uploadId": upload_id} for upload_id in upload_ids])
+        payload = (await self.get(CREATE_POST, input={"images": images, **given}))["createPost"]
+        assert payload["userErrors"] == [], payload
+        return str(payload["post"]["id"])
+
+    async def ready_post(self, data: bytes | None = None, **given: Any) -> str:
+        """A new post of a small picture, once the worker has made it READY; returns its id."""
+        post_id = await self.create_post(await self.upload(data or small_jpeg()), **given)
+        await self.reaches(post_id, "READY")
+        return post_id
+
+    async def reaches(self, post_id: str, status: str, *, seconds: float = 30) -> None:
+        """Waits until a post has this status."""
+
+        async def is_so() -> bool:
+            found = (await self.get(POST_STATUS, id=post_id))["post"]
+            assert found is not None
+            return bool(found["status"] == status)
+
+        await eventually(is_so, seconds=seconds, every=0.1)
+
+    @asynccontextmanager
+    async def socket(self) -> AsyncIterator["Socket"]:
+        """A socket that this person has opened and the server has acknowledged."""
+        address = str(self.http.base_url).replace("http", "ws", 1).rstrip("/") + "/graphql"
+        async with connect(address, subprotocols=[SOCKETS]) as connection:
+            socket = Socket(connection)
+            await socket.say({"type": "connection_init", "payload": {"authorization": f"Bearer {self.token}"}})
+            assert (await socket.hear())["type"] == "connection_ack"
+            yield socket
+
+
+class Socket:
+    """One connection of graphql-transport-ws."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def say(self, message: dict[str, Any]) -> None:
+        await self.connection.send(json.dumps(message))
+
+    async def hear(self, *, seconds: float = 15) -> dict[str, Any]:
+        """The next message."""
+        async with asyncio.timeout(seconds):
+            message: dict[str, Any] = json.loads(await self.connection.recv())
+            return message
+
+    async def subscribe(self, document: str, operation: str = "1", **variables: Any) -> None:
+        payload = {"query": document, "variables": variables}
+        await self.say({"id": operation, "type": "subscribe", "payload": payload})
+
+    async def next(self, *, seconds: float = 15) -> Any:
+        """The data of the next message, which must bring some."""
+        message = await self.hear(seconds=seconds)
+        assert message["type"] == "next", message
+        assert "errors" not in message["payload"], message
+        return message["payload"]["data"]
+
+    async def closed(self, *, seconds: float = 15) -> int | None:
+        """The code that the server closes with."""
+        async with asyncio.timeout(seconds):
+            await self.connection.wait_closed()
+        return self.connection.close_code
+
+
+def small_jpeg(colour: tuple[int, int, int] = (60, 120, 200), size: tuple[int, int] = (160, 120)) -> bytes:
+    """A picture that is rendered in a moment; no two are the same file."""
+    picture = Image.new("RGB", size, colour)
+    picture.putpixel((0, 0), tuple(secrets.token_bytes(3)))
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", comment=secrets.token_bytes(8))
+    return buffer.getvalue()

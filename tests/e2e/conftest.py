@@ -1,0 +1,65 @@
+"""One API process and one worker process for all end-to-end tests; each test registers people of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from pymongo import MongoClient
+
+from config import Settings
+from datasources.sources import prepare
+from tests.client import Api, Person
+from tests.stack import Stack, both, stack_on
+
+Register = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture(scope="session")
+def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
+    """Settings of the shared processes: a database and a key prefix of their own."""
+    name = f"test_{uuid4().hex[:12]}"
+    yield shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
+    with MongoClient[dict[str, object]](shared_settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The API and the workers, running."""
+    await prepare(e2e_settings)
+    logs: Path = tmp_path_factory.mktemp("logs")
+    with stack_on(e2e_settings, logs) as running:
+        await both(running)
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP to the API; it goes to storage as well."""
+    async with httpx.AsyncClient(base_url=stack.url, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def nobody(http: httpx.AsyncClient) -> Api:
+    """A client without a token."""
+    return Api(http)
+
+
+@pytest.fixture(scope="session")
+def register(http: httpx.AsyncClient) -> Register:
+    """Registers somebody new."""
+
+    async def new(**given: object) -> Person:
+        return await Person.register(http, **given)
+
+    return new
+
+
+@pytest.fixture(scope="module")
+async def people(register: Register) -> list[Person]:
+    """Three people for the tests of one module that leave them as they are."""
+    return list(await asyncio.gather(*(register() for _ in range(3))))

@@ -1,0 +1,145 @@
+"""register, login, refreshSession, logout, revokeSession, updateProfile, viewer."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.client import PASSWORD, Api, Person
+from tests.e2e.conftest import Register
+
+TOKENS = "tokens { accessToken refreshToken accessTokenExpiresAt }"
+VIEWER = "{ viewer { email user { username } sessions { id clientName isCurrent } } }"
+
+
+async def signed_in(client: Api) -> bool:
+    """Whether the client's token is good."""
+    return (await client.get("{ viewer { email } }"))["viewer"] is not None
+
+
+async def test_who_registers_is_signed_in(register: Register) -> None:
+    ana = await register()
+    viewer = (await ana.get(VIEWER))["viewer"]
+    assert viewer["email"] == f"{ana.username}@example.com"
+    assert viewer["user"] == {"username": ana.username}
+    assert [session["isCurrent"] for session in viewer["sessions"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "field"),
+    [
+        ({"password": "short"}, "WEAK_PASSWORD", "password"),
+        ({"password": "passwordpassword"}, "WEAK_PASSWORD", "password"),
+        ({"username": "a b"}, "INVALID_INPUT", "username"),
+        ({"username": "x"}, "INVALID_INPUT", "username"),
+        ({"email": "nowhere"}, "INVALID_INPUT", "email"),
+        ({"displayName": "x" * 61}, "INVALID_INPUT", "displayName"),
+    ],
+)
+async def test_registering_is_refused_with_the_field_at_fault(
+    nobody: Api, given: dict[str, str], code: str, field: str
+) -> None:
+    good = {"username": "refused_name", "email": "refused@example.com", "password": PASSWORD}
+    assert await nobody.refused("register", **{**good, **given}) == (code, [field])
+    assert (await nobody.get('{ user(username: "refused_name") { id } }'))["user"] is None
+
+
+async def test_a_taken_name_and_a_taken_address_are_told_apart(nobody: Api, people: list[Person]) -> None:
+    ana = people[0]
+    new = {"username": "free_one", "email": "free@example.com", "password": PASSWORD}
+    assert await nobody.refused("register", **{**new, "username": ana.username.upper()}) == (
+        "USERNAME_TAKEN",
+        ["username"],
+    )
+    address = f"{ana.username}@EXAMPLE.com"
+    assert await nobody.refused("register", **{**new, "email": address}) == ("EMAIL_TAKEN", ["email"])
+
+
+async def test_login_takes_name_or_address(nobody: Api, people: list[Person]) -> None:
+    ana = people[0]
+    for login in (ana.username, ana.username.upper(), f"{ana.username}@example.com"):
+        payload = await nobody.done("login", f"{TOKENS} viewer {{ user {{ id }} }}", login=login, password=PASSWORD)
+        assert payload["viewer"]["user"]["id"] == ana.id
+
+
+async def test_a_wrong_password_and_an_unknown_name_look_the_same(nobody: Api, people: list[Person]) -> None:
+    answers = [
+        await nobody.do("login", TOKENS, login=login, password="not the password")
+        for login in (people[0].username, "nobody_at_all")
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["userErrors"][0]["code"] == "INVALID_CREDENTIALS"
+    assert answers[0]["tokens"] is None
+
+
+async def test_without_a_token_there_is_no_viewer(nobody: Api) -> None:
+    assert not await signed_in(nobody)
+
+
+@pytest.mark.parametrize("token", ["nonsense", "A" * 59])
+async def test_a_token_that_is_none_is_as_good_as_none(people: list[Person], token: str) -> None:
+    stranger = Api(people[0].http, token)
+    assert not await signed_in(stranger)
+    assert (await stranger.ask("{ feed { edges { cursor } } }")).codes == ["UNAUTHENTICATED"]
+
+
+async def test_what_needs_a_viewer_says_so(nobody: Api, people: list[Person]) -> None:
+    feed = await nobody.ask("{ feed { edges { cursor } } }")
+    assert (feed.codes, feed.data) == (["UNAUTHENTICATED"], {"feed": None})
+    follow = await nobody.ask(
+        "mutation ($id: ID!) { followUser(input: {userId: $id}) { userErrors { code } } }", id=people[0].id
+    )
+    assert (follow.codes, follow.data) == (["UNAUTHENTICATED"], {"followUser": None})
+
+
+async def test_refreshing_gives_new_tokens_once(register: Register, nobody: Api) -> None:
+    ana = await register()
+    payload = await nobody.done("refreshSession", TOKENS, refreshToken=ana.refresh_token)
+    assert not await signed_in(ana)
+    renewed = Api(ana.http, payload["tokens"]["accessToken"])
+    assert await signed_in(renewed)
+    again = await nobody.refused("refreshSession", refreshToken=ana.refresh_token)
+    assert again == ("INVALID_CREDENTIALS", None)
+    assert await signed_in(renewed)
+
+
+@pytest.mark.parametrize("verb", ["logout", "revoke", "everywhere"])
+async def test_the_end_of_a_session_ends_its_sockets_within_two_seconds(register: Register, verb: str) -> None:
+    ana = await register()
+    payload = await ana.done("login", TOKENS, login=ana.username, password=PASSWORD, clientName="second")
+    second = Api(ana.http, payload["tokens"]["accessToken"])
+    async with ana.socket() as socket:
+        await socket.subscribe("subscription { notificationAdded { seq } }")
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        if verb == "logout":
+            await ana.done("logout")
+        elif verb == "everywhere":
+            await second.done("logout", everywhere=True)
+        else:
+            sessions = (await second.get(VIEWER))["viewer"]["sessions"]
+            (first,) = [one["id"] for one in sessions if not one["isCurrent"]]
+            await second.done("revokeSession", sessionId=first)
+        assert await socket.closed() == 4403
+        assert time.monotonic() - begun < 2
+    assert not await signed_in(ana)
+    assert await signed_in(second) is (verb != "everywhere")
+
+
+async def test_nobody_revokes_somebody_elses_session(people: list[Person]) -> None:
+    ana, eve, _ = people
+    (session,) = [one["id"] for one in (await ana.get(VIEWER))["viewer"]["sessions"] if one["isCurrent"]]
+    assert await eve.refused("revokeSession", sessionId=session) == ("NOT_FOUND", ["sessionId"])
+    assert await eve.refused("revokeSession", sessionId="nonsense") == ("NOT_FOUND", ["sessionId"])
+    assert await signed_in(ana)
+
+
+async def test_a_profile_is_changed_as_a_whole_or_not_at_all(register: Register) -> None:
+    ana = await register()
+    fields = "user { displayName biography website isPrivate }"
+    changed = await ana.done("updateProfile", fields, displayName="Ana A.", biography="Hi", website="https://a.example")
+    expected = {"displayName": "Ana A.", "biography": "Hi", "website": "https://a.example", "isPrivate": False}
+    assert changed["user"] == expected
+    assert await ana.refused("updateProfile", biography="New", website="javascript:1") == ("INVALID_INPUT", ["website"])
+    assert (await ana.done("updateProfile", fields))["user"] == expected
+    assert await ana.refused("updateProfile", avatarUploadId="nonsense") == ("NOT_FOUND", ["avatarUploadId"])

@@ -1,0 +1,105 @@
+"""The product as an operator runs it: real processes of the API and the workers, started, stopped and killed."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from config import Settings
+from deploy.local.environment import child_environment
+from deploy.local.ports import LOOPBACK, listen
+from deploy.local.process import Process, stop_all
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 90.0  # a machine that runs other things as well
+STOP_SECONDS = 15.0
+
+
+class Stack:
+    """One API process and any number of worker processes over servers that run already."""
+
+    def __init__(self, settings: Settings, logs: Path) -> None:
+        with listen(LOOPBACK, 0) as listener:
+            port = listener.getsockname()[1]
+        self.settings = settings.model_copy(update={"host": LOOPBACK, "port": port})
+        self._logs = logs
+        self._processes: list[Process] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.settings.port}"
+
+    @property
+    def living(self) -> list[Process]:
+        """The processes that run, in the order of their start."""
+        return [process for process in self._processes if process.exit_code is None]
+
+    async def api(self) -> Process:
+        """Starts the API and waits until it is ready."""
+        process = self._start("api", "serve")
+
+        async def is_ready() -> bool:
+            assert process.exit_code is None, process.why_it_ended()
+            with contextlib.suppress(httpx.TransportError):
+                async with httpx.AsyncClient(base_url=self.url, timeout=5) as client:
+                    return (await client.get("/readyz")).is_success
+            return False
+
+        await eventually(is_ready, seconds=START_SECONDS)
+        return process
+
+    async def workers(self, *names: str) -> Process:
+        """Starts a process of all workers, or of those named, and waits until it says that it has begun."""
+        process = self._start("worker", "worker", *names)
+
+        async def has_begun() -> bool:
+            assert process.exit_code is None, process.why_it_ended()
+            return b"worker.start" in process.log.read_bytes()
+
+        await eventually(has_begun, seconds=START_SECONDS)
+        return process
+
+    async def stop(self, *processes: Process, signal_number: int = signal.SIGTERM) -> list[int | None]:
+        """Sends a signal to each and waits until all have ended; returns their exit codes."""
+        for process in processes:
+            os.kill(process.pid, signal_number)
+
+        async def have_ended() -> bool:
+            return all(process.exit_code is not None for process in processes)
+
+        await eventually(have_ended, seconds=STOP_SECONDS)
+        return [process.exit_code for process in processes]
+
+    def close(self) -> None:
+        """Stops whatever still runs."""
+        stop_all(self._processes, STOP_SECONDS)
+
+    def _start(self, name: str, *command: str) -> Process:
+        log = self._logs / f"{name}{len(self._processes)}.log"
+        argv = [sys.executable, "-m", "deploy.cli", *command]
+        process = Process.start(name, argv, log=log, env=child_environment(self.settings), cwd=ROOT)
+        self._processes.append(process)
+        return process
+
+
+@contextmanager
+def stack_on(settings: Settings, logs: Path) -> Iterator[Stack]:
+    """A stack of which nothing runs yet; all of it is stopped at the end of the block."""
+    stack = Stack(settings, logs)
+    try:
+        yield stack
+    finally:
+        stack.close()
+
+
+async def both(stack: Stack) -> tuple[Process, Process]:
+    """Starts the API and one process of all workers side by side."""
+    api, workers = await asyncio.gather(stack.api(), stack.workers())
+    return api, workers
