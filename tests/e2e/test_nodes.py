@@ -1,0 +1,59 @@
+"""node, nodes, user, post: anything by its id; hidden and missing look the same."""
+
+import pytest
+from bson import ObjectId
+
+from domain.ids import to_global_id
+from tests.client import Api, Person
+
+TYPED = "query ($id: ID!) { node(id: $id) { __typename id } }"
+MISSING = "65f0c0ffee65f0c0ffee0123"
+
+
+def global_id(type_name: str) -> str:
+    """The id of an object that is not there."""
+    return to_global_id(type_name, ObjectId(MISSING))
+
+
+async def test_everything_with_an_id_is_found_by_it(people: list[Person]) -> None:
+    ana, bob, _ = people
+    post_id = await ana.ready_post()
+    made = await bob.done("addComment", "commentEdge { node { id } }", postId=post_id, text="hi")
+    shown = await ana.get("query ($id: ID!) { post(id: $id) { images { id } } viewer { sessions { id } } }", id=post_id)
+    ids = {
+        "User": ana.id,
+        "Post": post_id,
+        "Comment": made["commentEdge"]["node"]["id"],
+        "Image": shown["post"]["images"][0]["id"],
+        "Session": shown["viewer"]["sessions"][0]["id"],
+    }
+    for type_name, object_id in ids.items():
+        assert (await ana.get(TYPED, id=object_id))["node"] == {"__typename": type_name, "id": object_id}
+    many = await ana.get("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[*ids.values(), global_id("Post")])
+    assert [node and node["id"] for node in many["nodes"]] == [*ids.values(), None]
+    assert (await bob.get(TYPED, id=ids["Session"]))["node"] is None
+
+
+@pytest.mark.parametrize(
+    "type_name", ["User", "Post", "Comment", "Image", "MediaUpload", "Session", "PostNotification"]
+)
+async def test_what_is_not_there_is_null(people: list[Person], nobody: Api, type_name: str) -> None:
+    for client in (people[0], nobody):
+        assert (await client.get(TYPED, id=global_id(type_name)))["node"] is None
+
+
+@pytest.mark.parametrize("wrong", ["", "nonsense", "VXNlcjox", "ü"])
+async def test_what_is_no_id_is_bad_input(nobody: Api, wrong: str) -> None:
+    answer = await nobody.ask(TYPED, id=wrong)
+    assert (answer.data, answer.codes) == ({"node": None}, ["BAD_USER_INPUT"])
+
+
+async def test_too_many_ids_at_once_are_bad_input(nobody: Api) -> None:
+    answer = await nobody.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[global_id("User")] * 51)
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+async def test_a_person_is_found_by_handle_in_any_case(people: list[Person], nobody: Api) -> None:
+    by_name = "query ($name: String!) { user(username: $name) { id } }"
+    assert (await nobody.get(by_name, name=people[0].username.upper()))["user"] == {"id": people[0].id}
+    assert (await nobody.get(by_name, name="nobody_at_all"))["user"] is None
