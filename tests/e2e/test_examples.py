@@ -16,7 +16,7 @@ from resolvers.transport.graphiql import FILES
 from tests.client import Api, Person
 from tests.stack import Stack
 
-POSTS = 6
+POSTS = 3
 
 
 class Example(NamedTuple):

@@ -20,8 +20,8 @@ from deploy.local.errors import StartError
 from domain.records import FollowState, PostStatus
 from tests.factories import opened
 
-POSTS = 4
-KILLED_AT = "posts 2 of 4"
+POSTS = 3
+KILLED_AT = "posts 1 of 3"
 SEED_AND_DIE = f"""
 import asyncio, os, signal
 from config import Settings
