@@ -30,7 +30,7 @@ async def lags(settings: Settings, liked: Liked, callers: int) -> Table:
     )
     async with _worker(settings):
         await _burst(liked, await liked.fresh_posts(1), 1, 0.0)  # until it is up
-        for name, count in (("one post", 1), ("300 posts of 300 authors", 300)):
+        for name, count in (("one post", 1), ("150 posts of 150 authors", 150)):
             found = [await _burst(liked, await liked.fresh_posts(count), callers, BURST) for _ in range(ROUNDS)]
             rates = ", ".join(f"{rate:,.0f}" for rate, _ in found)
             table.rows.append([name, rates, ", ".join(f"{lag:.2f}" for _, lag in found)])

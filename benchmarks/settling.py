@@ -14,8 +14,8 @@ from workers.work import Tools
 
 CASES = (  # where the likes are: name, posts, their authors, likes
     ("one post", 1, 1, 5_000),
-    ("a post each", 300, 300, 300),
-    ("a post each, one author", 32, 1, 32),
+    ("a post each", 150, 150, 150),
+    ("a post each, one author", 48, 1, 48),
 )
 
 

@@ -63,6 +63,11 @@ class Load(msgspec.Struct, frozen=True):
     mongo_cpu: float
 
     @property
+    def cpu(self) -> float:
+        """Processor seconds each time, ours and MongoDB's."""
+        return (self.own_cpu + self.mongo_cpu) / self.done
+
+    @property
     def rate(self) -> float:
         """Times a second."""
         return self.done / self.seconds
