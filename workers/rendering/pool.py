@@ -49,11 +49,13 @@ class _ChildLost(Exception):
 class RenderPool:
     """At most `processes` images at a time; further ones wait.
 
-    One image may take `timeout` seconds, at most half of them computing, and `memory_mb` MiB of address space.
+    One image may take `timeout` seconds, `cpu_seconds` of them computing (half, unless given), and `memory_mb` MiB of
+    address space.
     """
 
-    def __init__(self, processes: int, timeout: float, memory_mb: int) -> None:
+    def __init__(self, processes: int, timeout: float, memory_mb: int, *, cpu_seconds: float | None = None) -> None:
         self._timeout = timeout
+        self._cpu_seconds = math.ceil(cpu_seconds or timeout / 2)
         self._memory_mb = memory_mb
         self._children: set[Process] = set()
         self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
@@ -154,8 +156,7 @@ class RenderPool:
         return child
 
     async def _spawn(self) -> Process:
-        cpu_seconds = math.ceil(self._timeout / 2)
-        command = ("-P", "-m", "workers.rendering.child", str(self._memory_mb), str(cpu_seconds))
+        command = ("-P", "-m", "workers.rendering.child", str(self._memory_mb), str(self._cpu_seconds))
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
