@@ -9,6 +9,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.monitoring import CommandListener
 
 from config import Settings
 from domain.paging import PageRequest
@@ -23,10 +24,10 @@ Result = TypeVar("Result")
 UPSERT_TRIES = 5  # two upserts of one new key can collide; the second try finds the document
 
 
-def open_mongo(settings: Settings) -> Client:
+def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) -> Client:
     """A client whose every operation ends within `mongo_timeout` and whose writes wait for the majority.
 
-    It connects on first use.
+    It connects on first use. `listeners` hear of every command, for counting and tracing.
     """
     return AsyncMongoClient(
         settings.mongo_url,
@@ -36,6 +37,7 @@ def open_mongo(settings: Settings) -> Client:
         timeoutMS=int(settings.mongo_timeout * 1000),
         serverSelectionTimeoutMS=int(settings.mongo_timeout * 1000),
         maxPoolSize=50,
+        event_listeners=list(listeners),
     )
 
 

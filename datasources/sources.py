@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -68,13 +69,13 @@ class IndexesMissingError(RuntimeError):
 
 
 @contextlib.asynccontextmanager
-async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
+async def open_sources(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[Sources]:
     """Opens everything; connections are made on first use, except the live listener's, which a task keeps.
 
     Raises IndexesMissingError in production, on a database that was not prepared.
     """
     async with contextlib.AsyncExitStack() as stack:
-        client = open_mongo(settings)
+        client = open_mongo(settings, listeners)
         stack.push_async_callback(client.close)
         if settings.environment == "production":
             await _refuse_missing_indexes(client[settings.mongo_database])

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from bson import ObjectId
+from pymongo.monitoring import CommandListener
 from strawberry.types import ExecutionResult
 
 from config import Settings
@@ -146,8 +147,8 @@ def session_of(user: UserRecord) -> SessionRecord:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[World]:
+async def opened(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[World]:
     """A world in servers that these settings name, with its indexes and buckets made."""
     await prepare(settings)
-    async with open_sources(settings) as sources:
+    async with open_sources(settings, listeners) as sources:
         yield World(sources)

@@ -1,0 +1,133 @@
+"""How many database operations a page of the feed takes: a number, whatever the size of the page."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient, monitoring
+
+from config import Settings
+from domain.limits import PAGE_SIZE_MAX
+from domain.records import UserRecord
+from tests.factories import World, now, opened
+
+PAGE = """query ($first: Int, $after: String) {
+  feed(first: $first, after: $after) {
+    edges { cursor node { %s } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
+FEED = (
+    PAGE
+    % """
+  id caption hashtags createdAt likeCount commentCount viewerHasLiked viewerCanComment
+  author { id username displayName avatar { rendition(width: 150) { url } } viewerFollowState }
+  images { id altText width height blurHash renditions { url width height format byteSize } }
+  previewComments { id text likeCount author { username } }
+"""
+)
+EVERYTHING = (
+    PAGE
+    % """
+  viewerHasLiked author { username } mentions { username }
+  images { renditions { url } taggedUsers { x y user { username } } }
+  previewComments { viewerHasLiked viewerCanDelete author { username } mentions { username } }
+"""
+)
+
+# How the reader stands to some people: follows both ways, blocks, mutes.
+PEOPLE = Counter({"find users": 1, "find follows": 2, "find blocks": 1, "find mutes": 1})
+# Whom the feed does not hold yet, its entries, and the posts of those and of the reader's own.
+SKELETON = Counter({"find follows": 1, "find feed_entries": 1, "find posts": 1})
+POSTS_AND_AUTHORS = Counter({"find posts": 1}) + PEOPLE
+COMMENTS_AND_AUTHORS = Counter({"find comments": 1}) + PEOPLE
+FEED_PAGE = SKELETON + POSTS_AND_AUTHORS + Counter({"find post_likes": 1}) + COMMENTS_AND_AUTHORS
+# Further away: those in the posts, those in the comments, and the reader's likes of the comments.
+ALL_OF_IT = FEED_PAGE + PEOPLE + PEOPLE + Counter({"find comment_likes": 1})
+
+
+class Operations(monitoring.CommandListener):
+    """Counts what is asked of the database."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.seen[f"{event.command_name} {event.command.get(event.command_name)}"] += 1
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Counted when it started."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Counted when it started."""
+
+
+LISTENER = Operations()
+
+
+@pytest.fixture(scope="module")
+async def feed(shared_settings: Settings) -> AsyncIterator[tuple[World, UserRecord]]:
+    """Somebody with a full feed of posts by ten people, with comments, likes, mentions and tags of others."""
+    name = f"test_{uuid4().hex[:12]}"
+    settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
+    async with opened(settings, [LISTENER]) as world:
+        yield world, await full_feed(world)
+    with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)
+
+
+async def full_feed(world: World) -> UserRecord:
+    me, authors = await world.user(), await world.users(10)
+    in_posts, commenters, in_comments = [await world.users(5) for _ in range(3)]
+    for author in authors:
+        await world.follow(me, author)
+    for number in range(PAGE_SIZE_MAX + 10):
+        friend = in_posts[number % 5]
+        post = await world.post(authors[number % 10], caption="#tag", mention_ids=[friend.id], tagged=[friend])
+        for offset in range(2):
+            commenter, mentioned = commenters[(number + offset) % 5], in_comments[(number + offset) % 5]
+            await world.comment(post, commenter, mention_ids=[mentioned.id])
+        if number % 3 == 0:
+            await world.sources.post_likes.like(post.id, me.id, now())
+    await world.settle()
+    return me
+
+
+async def operations(world: World, reader: UserRecord, document: str, **page: Any) -> tuple[list[Any], Counter[str]]:
+    """The posts that came, and the operations that it took."""
+    LISTENER.seen.clear()
+    result = await world.execute(document, reader, **page)
+    assert result.errors is None
+    assert result.data is not None
+    nodes = [edge["node"] for edge in result.data["feed"]["edges"]]
+    assert all(len(node["previewComments"]) == 2 for node in nodes)
+    return nodes, Counter(LISTENER.seen)
+
+
+@pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
+async def test_a_page_of_the_feed_takes_sixteen_operations(feed: tuple[World, UserRecord], size: int) -> None:
+    nodes, taken = await operations(*feed, FEED, first=size)
+    assert len(nodes) == size
+    assert taken == FEED_PAGE
+    assert sum(taken.values()) == 16
+
+
+async def test_a_page_further_down_takes_as_many(feed: tuple[World, UserRecord]) -> None:
+    world, reader = feed
+    first = await world.execute(FEED, reader, first=PAGE_SIZE_MAX)
+    assert first.data is not None
+    nodes, taken = await operations(*feed, FEED, first=20, after=first.data["feed"]["pageInfo"]["endCursor"])
+    assert len(nodes) == 10
+    assert taken == FEED_PAGE
+
+
+@pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
+async def test_a_page_with_everybody_on_it_takes_twenty_seven(feed: tuple[World, UserRecord], size: int) -> None:
+    nodes, taken = await operations(*feed, EVERYTHING, first=size)
+    assert len(nodes) == size
+    assert all(node["mentions"] and node["images"][0]["taggedUsers"] for node in nodes)
+    assert all(comment["mentions"] for node in nodes for comment in node["previewComments"])
+    assert taken == ALL_OF_IT
+    assert sum(taken.values()) == 27
