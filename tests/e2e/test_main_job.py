@@ -1,0 +1,174 @@
+"""The main job, as real clients do it, on servers of its own: from the first account to after a full restart."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from config import Settings
+from datasources.sources import prepare
+from deploy.local.servers import local_servers
+from tests.client import PASSWORD, Person, Socket
+from tests.stack import Stack, both, stack_on
+from tests.unit.pictures import QUARTERS, quarters
+from tests.waiting import eventually
+
+NOTIFIED = """subscription ($after: Int) {
+  notificationAdded(after: $after) {
+    seq gap { newestSeq }
+    notification {
+      kind actors { username }
+      ... on PostNotification { post { id } comment { text } }
+    }
+  }
+}"""
+FEED = """{
+  feed(first: 5) {
+    edges { node { id caption likeCount commentCount viewerHasLiked author { username }
+      previewComments { text author { username } }
+      images { width height blurHash renditions { format width height url } } } }
+  }
+}"""
+NOTIFICATIONS = "{ notifications { edges { node { seq kind } } } viewer { unreadNotificationCount } }"
+
+
+def photograph() -> bytes:
+    """Twelve megapixels as a phone held upright takes them: lying, with a tag that says so, and with the place."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Phone"
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)})
+    buffer = BytesIO()
+    quarters((4032, 3024)).save(buffer, "JPEG", quality=92, exif=exif)
+    return buffer.getvalue()
+
+
+@asynccontextmanager
+async def running(folder: Path, settings: Settings) -> AsyncIterator[Stack]:
+    """Servers on this folder, the API and the workers; whatever still runs is stopped at the end."""
+    with local_servers(folder / "data", Settings(environment="test")) as servers, contextlib.ExitStack() as stack:
+        addresses = {name: getattr(servers, name) for name in ("mongo_url", "redis_url", "s3_endpoint_url")}
+        await prepare(settings.model_copy(update=addresses))
+        product = stack.enter_context(stack_on(settings.model_copy(update=addresses), folder))
+        await both(product)
+        yield product
+
+
+async def next_notice(socket: Socket) -> Any:
+    event = (await socket.next())["notificationAdded"]
+    assert event["gap"] is None
+    return event["seq"], event["notification"]["kind"], [user["username"] for user in event["notification"]["actors"]]
+
+
+async def looks_upright(http: httpx.AsyncClient, rendition: dict[str, Any]) -> None:
+    """The file as it is served: of its size, turned as the phone was held, without anything but the picture."""
+    response = await http.get(rendition["url"])
+    assert response.status_code == 200
+    assert response.headers["content-type"] == f"image/{rendition['format'].lower()}"
+    picture = Image.open(BytesIO(response.content))
+    assert (picture.format, picture.size) == (rendition["format"], (rendition["width"], rendition["height"]))
+    assert len(picture.getexif()) == 0
+    assert not {"exif", "xmp", "comment"} & set(picture.info)
+    width, height = picture.size
+    corners = {"blue": (1, 1), "red": (3, 1), "yellow": (1, 3), "green": (3, 3)}
+    for colour, (x, y) in corners.items():
+        pixel = picture.convert("RGB").getpixel((width * x // 4, height * y // 4))
+        assert isinstance(pixel, tuple)
+        assert all(abs(found - wanted) < 24 for found, wanted in zip(pixel, QUARTERS[colour], strict=True)), colour
+
+
+async def the_feed_shows_it(reader: Person) -> Any:
+    """The one post in somebody's feed, once it is there."""
+
+    async def look() -> Any:
+        return (await reader.get(FEED))["feed"]["edges"]
+
+    (edge,) = await eventually(look)
+    return edge["node"]
+
+
+async def published(ana: Person, bob: Person) -> str:
+    """A photograph posted by one and found by the other, in four widths and two formats."""
+    data = photograph()
+    assert len(data) < 10 * 1024 * 1024
+    post_id = await ana.create_post(await ana.upload(data), caption="Four quarters")
+    await ana.reaches(post_id, "READY", seconds=60)
+    node = await the_feed_shows_it(bob)
+    assert (node["id"], node["caption"], node["author"]["username"]) == (post_id, "Four quarters", ana.username)
+    (image,) = node["images"]
+    assert (image["width"], image["height"]) == (3024, 4032)
+    renditions = {(one["format"], one["width"]): one for one in image["renditions"]}
+    assert set(renditions) == {(kind, width) for kind in ("JPEG", "WEBP") for width in (150, 320, 640, 1080)}
+    assert {one["height"] for one in image["renditions"]} == {150, 427, 853, 1440}
+    for key in (("JPEG", 320), ("WEBP", 1080), ("JPEG", 150)):
+        await looks_upright(ana.http, renditions[key])
+    return post_id
+
+
+async def the_live_part(ana: Person, bob: Person, eve: Person) -> tuple[str, int]:
+    """All that happens, with what the author hears of it as it happens; returns the post and the last number."""
+    async with ana.socket() as socket:
+        await socket.subscribe(NOTIFIED, after=0)
+        await bob.done("followUser", userId=ana.id)
+        assert await next_notice(socket) == (1, "FOLLOWED", [bob.username])
+        post_id = await published(ana, bob)
+        assert await next_notice(socket) == (2, "POST_READY", [])
+        liked = await bob.done("likePost", "post { likeCount viewerHasLiked }", postId=post_id)
+        assert liked["post"] == {"likeCount": 1, "viewerHasLiked": True}
+        assert await next_notice(socket) == (3, "POST_LIKED", [bob.username])
+        await bob.done("addComment", postId=post_id, text="Lovely colours")
+        assert await next_notice(socket) == (4, "COMMENTED", [bob.username])
+        await eve.done("followUser", userId=ana.id)
+        assert await next_notice(socket) == (5, "FOLLOWED", [eve.username])
+    return post_id, 5
+
+
+async def everything_is_still_there(ana: Person, bob: Person, post_id: str) -> None:
+    node = await the_feed_shows_it(bob)
+    assert (node["id"], node["likeCount"], node["commentCount"], node["viewerHasLiked"]) == (post_id, 1, 1, True)
+    assert node["previewComments"] == [{"text": "Lovely colours", "author": {"username": bob.username}}]
+    await looks_upright(bob.http, node["images"][0]["renditions"][0])
+    told = await ana.get(NOTIFICATIONS)
+    kinds = [edge["node"]["kind"] for edge in told["notifications"]["edges"]]
+    assert kinds == ["FOLLOWED", "COMMENTED", "POST_LIKED", "POST_READY", "FOLLOWED"]
+    assert told["viewer"]["unreadNotificationCount"] == 5
+    counts = "viewer { user { postCount followerCount } }"
+    payload = await ana.done("login", counts, login=ana.username, password=PASSWORD)
+    assert payload["viewer"]["user"] == {"postCount": 1, "followerCount": 2}
+
+
+async def what_was_missed_is_replayed(ana: Person, eve: Person, post_id: str, last: int) -> None:
+    await eve.done("likePost", postId=post_id)
+
+    async def has_come() -> bool:
+        edges = (await ana.get(NOTIFICATIONS))["notifications"]["edges"]
+        return bool(edges[0]["node"]["seq"] > last)
+
+    await eventually(has_come)
+    async with ana.socket() as socket:
+        await socket.subscribe(NOTIFIED, after=last)
+        seq, kind, actors = await next_notice(socket)
+        assert (seq, kind, set(actors)) == (last + 1, "POST_LIKED", {eve.username, *actors})
+        await eve.done("addComment", postId=post_id, text="Late")
+        assert await next_notice(socket) == (last + 2, "COMMENTED", [eve.username])
+
+
+async def test_the_main_job_and_all_of_it_after_a_restart_of_everything(tmp_path: Path) -> None:
+    settings = Settings(environment="test", mongo_database="main_job")
+    async with running(tmp_path, settings) as product, httpx.AsyncClient(base_url=product.url, timeout=20) as http:
+        ana, bob, eve = [await Person.register(http) for _ in range(3)]
+        post_id, last = await the_live_part(ana, bob, eve)
+        async with bob.socket() as idle:
+            await idle.subscribe(NOTIFIED)
+            assert await product.stop(*product.living) == [0, 0]
+            assert await idle.closed() == 1012
+    async with running(tmp_path, settings) as product, httpx.AsyncClient(base_url=product.url, timeout=20) as http:
+        for person in (ana, bob, eve):
+            person.http = http
+        await everything_is_still_there(ana, bob, post_id)
+        await what_was_missed_is_replayed(ana, eve, post_id, last)
