@@ -40,7 +40,7 @@ def start(folder: Path, log: Path, ports: Mapping[str, int], lock: int, settings
         *("-s3", f"-s3.config={identities}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         f"-s3.localSocket={_socket('s3', ports)}",
     ]
-    env = {**os.environ, "GOMEMLIMIT": "192MiB", "GOGC": "50"}
+    env = {**os.environ, "GOGC": "50"}  # a GOMEMLIMIT near what it needs costs an idle weed a tenth of a core
     return Process.start(NAME, command, log=log, env=env, pass_fds=[lock])
 
 
