@@ -45,14 +45,15 @@ class Stack:
         """Starts the API and waits until it is ready."""
         process = self._start("api", "serve")
 
-        async def is_ready() -> bool:
-            assert process.exit_code is None, process.why_it_ended()
-            with contextlib.suppress(httpx.TransportError):
-                async with httpx.AsyncClient(base_url=self.url, timeout=5) as client:
-                    return (await client.get("/readyz")).is_success
-            return False
+        async with httpx.AsyncClient(base_url=self.url, timeout=5) as client:
 
-        await eventually(is_ready, seconds=START_SECONDS)
+            async def is_ready() -> bool:
+                assert process.exit_code is None, process.why_it_ended()
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.get("/readyz")).is_success
+                return False
+
+            await eventually(is_ready, seconds=START_SECONDS)
         return process
 
     async def workers(self, *names: str) -> Process:
