@@ -15,7 +15,7 @@ run: $(MADE) ## Start everything on this machine and print where it is; Ctrl-C s
 	@exec $(RUN)/photogram run --stop-with-parent $(ARGS)
 
 test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" passes options to pytest.
-	@exec $(RUN)/python -m pytest $(ARGS)
+	@exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 test-faults: $(MADE) ## Run only the tests that kill and break things.
 	@exec $(RUN)/python -m pytest tests/faults $(ARGS)
