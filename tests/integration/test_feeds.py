@@ -115,7 +115,7 @@ async def all_walks_agree(world: World, history: History, people: Sequence[UserR
             assert await walk(world, owner, size, backward=True) == expected
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_every_walk_equals_the_oracle_whatever_happened(world: World, seed: int) -> None:
     people = await world.users(4)
     history = History(world, people, seed)
