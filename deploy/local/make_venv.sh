@@ -50,10 +50,10 @@ export UV_INDEX_STRATEGY=unsafe-best-match UV_SYSTEM_CERTS=true UV_HTTP_TIMEOUT=
 export VIRTUAL_ENV="$PWD/.venv"
 quiet="--quiet --disable-pip-version-check"
 if .venv/bin/python -m pip install $quiet --no-compile --no-deps --require-hashes -r "$only_uv" &&
-    .venv/bin/uv pip install --quiet --no-deps --require-hashes -r "$lock" 2>.venv/uv.log; then
+    .venv/bin/uv pip install --quiet --compile-bytecode --no-deps --require-hashes -r "$lock" 2>.venv/uv.log; then
     :
 else
     say "uv could not do it (see .venv/uv.log); pip takes over, which takes about a minute ..."
-    .venv/bin/python -m pip install $quiet --no-compile --no-deps --require-hashes -r "$lock"
+    .venv/bin/python -m pip install $quiet --no-deps --require-hashes -r "$lock"
 fi
 .venv/bin/python -m pip install $quiet --no-deps --no-build-isolation --no-index -e .

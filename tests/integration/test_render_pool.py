@@ -1,6 +1,7 @@
 """Rendering in child processes: whatever an image does to a child, the pool goes on."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,16 +23,24 @@ SLOW = gif_of_many_frames(150, (1000, 1000))  # some seconds of work in a few by
 
 
 def children() -> list[psutil.Process]:
-    found = psutil.Process().children()
-    return [child for child in found if "workers.rendering.child" in child.cmdline()]
+    return [child for child in psutil.Process().children() if is_renderer(child)]
+
+
+def is_renderer(child: psutil.Process) -> bool:
+    """Whether this is a rendering child, and still there."""
+    try:
+        return "workers.rendering.child" in child.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def a_child_at_work() -> psutil.Process:
     """Waits until a child computes, and answers it."""
     while True:
         for child in children():
-            if child.cpu_times().user > 0.6:
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.cpu_times().user > 0.6:
+                    return child
         await asyncio.sleep(0.02)
 
 
