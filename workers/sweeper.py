@@ -21,16 +21,22 @@ LONGEST: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
 
 async def sweep(sources: Sources, now: datetime) -> int:
     """Rings for up to `MOST` due facts of each kind, and sets when they are due next; returns how many there were."""
-    found = 0
-    for fact in Fact:
-        collection = sources.database[f"{fact.value}s"]
-        due = await collection.find({"ring_at": {"$lte": now}}, sort=[("ring_at", 1)], limit=MOST).to_list()
-        if due:
-            query = {"_id": {"$in": [document["_id"] for document in due]}, "ring_at": {"$lte": now}}
-            await collection.update_many(query, rung(now, LONGEST.get(fact, LONGEST_PAUSE)))
-            await sources.doorbell.ring(ring for document in due for ring in rings_for(fact, document))
-            found += len(due)
-    return found
+    swept = await asyncio.gather(*(_sweep(sources, fact, now) for fact in Fact), return_exceptions=True)
+    for outcome in swept:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return sum(outcome for outcome in swept if isinstance(outcome, int))
+
+
+async def _sweep(sources: Sources, fact: Fact, now: datetime) -> int:
+    """Rings first: a transaction that a killed worker left open can hold the write up for as long as it lives."""
+    collection = sources.database[f"{fact.value}s"]
+    due = await collection.find({"ring_at": {"$lte": now}}, sort=[("ring_at", 1)], limit=MOST).to_list()
+    if due:
+        await sources.doorbell.ring(ring for document in due for ring in rings_for(fact, document))
+        query = {"_id": {"$in": [document["_id"] for document in due]}, "ring_at": {"$lte": now}}
+        await collection.update_many(query, rung(now, LONGEST.get(fact, LONGEST_PAUSE)))
+    return len(due)
 
 
 async def keep_sweeping(sources: Sources, stopping: asyncio.Event, interval: float) -> None:

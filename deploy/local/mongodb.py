@@ -27,6 +27,7 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25", "--quiet"),
         *("--wiredTigerEngineConfigString", "log=(file_max=16MB,prealloc=false)"),  # else 300 MB for an empty database
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        *("--setParameter", "transactionLifetimeLimitSeconds=10"),  # a killed worker's transaction holds up others
         # A replica set member waits 15 s for a successor before it stops; this one has none.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
     ]
