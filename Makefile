@@ -17,8 +17,8 @@ run: $(MADE) ## Start everything on this machine and print where it is; Ctrl-C s
 test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" passes options to pytest.
 	@exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
-test-faults: $(MADE) ## Run only the tests that kill and break things.
-	@exec $(RUN)/python -m pytest tests/faults $(ARGS)
+test-faults: $(MADE) ## Run only the tests that kill and break things, at their full size: some minutes.
+	@exec $(RUN)/python -m pytest tests/faults --full-size $(ARGS)
 
 lint: $(MADE) ## Check style, formatting, types, layers, and that schema.graphql is up to date.
 	$(RUN)/ruff check .

@@ -1,7 +1,9 @@
 """What every ring of tests shares: real servers, started once when a test asks, and a corner of them for each."""
 
+import os
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +13,37 @@ from redis import Redis
 
 from config import Settings
 from deploy.local.servers import local_servers
+
+SEED = "PHOTOGRAM_TEST_SEED"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full-size", action="store_true", help="Run the fault tests at their full size: minutes.")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Lists the seed of every random test, passed or failed, and what it counted."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    random = [report for report in reports if report.when == "call" and SEED in dict(report.user_properties)]
+    if random:
+        terminalreporter.section("seeds and figures")
+    for report in random:
+        figures = " ".join(f"{name}={value}" for name, value in report.user_properties)
+        terminalreporter.line(f"{report.nodeid} {figures}")
+
+
+@pytest.fixture
+def full_size(pytestconfig: pytest.Config) -> bool:
+    """Whether a fault test runs at the size of the promise; without it, a few seconds of the same code."""
+    return bool(pytestconfig.getoption("--full-size"))
+
+
+@pytest.fixture
+def seed(record_property: Callable[[str, object], None]) -> int:
+    """The seed of a random test, from PHOTOGRAM_TEST_SEED or new each time; the summary of the run prints it."""
+    seed = int(os.environ.get(SEED) or secrets.randbelow(2**32))
+    record_property(SEED, seed)
+    return seed
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,11 @@ from PIL import Image
 
 from config import Settings
 from datasources.sources import open_sources, prepare
-from domain.events import Fact
 from domain.ids import to_global_id
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import NotificationKind, PostDraft, PostImage, PostRecord, PostStatus, UploadStatus, UserRecord
+from tests.auditing import audit
 from tests.client import Person
 from tests.emptying import wipe
 from tests.factories import World, now
@@ -62,13 +62,6 @@ async def uploaded(world: World, owner: UserRecord, data: bytes) -> ObjectId:
     return upload.id
 
 
-async def owes_nothing(world: World) -> bool:
-    for fact in Fact:
-        if await world.sources.database[f"{fact.value}s"].count_documents({"outbox": {"$exists": True}}, limit=1):
-            return False
-    return True
-
-
 async def test_post_becomes_ready_once_when_its_worker_is_killed_while_rendering(world: World, stack: Stack) -> None:
     author, follower = await world.users(2)
     await world.follow(follower, author)
@@ -95,7 +88,7 @@ async def test_post_becomes_ready_once_when_its_worker_is_killed_while_rendering
         return (await world.stored_post(post.id)).status is PostStatus.READY
 
     await eventually(is_ready, seconds=PATIENCE)
-    await eventually(lambda: owes_nothing(world), seconds=PATIENCE)
+    await audit(world, seconds=PATIENCE)
     await assert_published_once(world, author, follower, await world.stored_post(post.id))
 
 
@@ -132,6 +125,6 @@ async def test_acknowledged_mutations_survive_killed_api_and_wiped_redis(world: 
         return (await world.stored_post(post.id)).like_count == len(likers)
 
     await eventually(is_counted, seconds=PATIENCE)
-    await eventually(lambda: owes_nothing(world), seconds=PATIENCE)
+    await audit(world, seconds=PATIENCE, has_files=False)
     (liked,) = [one for one in await world.inbox(author) if one.kind is NotificationKind.POST_LIKED]
     assert liked.actor_count == len(likers)

@@ -13,6 +13,7 @@ from bson import ObjectId
 from datasources.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
+from tests.auditing import stored_files
 from tests.emptying import emptied
 from tests.factories import World, now
 from workers.maintenance.findings import Finding
@@ -51,12 +52,6 @@ class Scene:
         await world.settle()
         scene.comment_id = comment.id
         return scene
-
-
-async def stored_files(world: World, post: PostRecord) -> None:
-    """Puts something into storage under every key that a post names."""
-    keys = [rendition.key for one in post.images for rendition in one.renditions]
-    await asyncio.gather(*(world.sources.blobs.put_media(key, b"a picture", "image/jpeg") for key in keys))
 
 
 async def findings(world: World, sample: int | None = None) -> list[Finding]:

@@ -1,0 +1,48 @@
+"""The end of a test that breaks things: everything owed is paid, and `verify` finds nothing."""
+
+import asyncio
+from collections import Counter
+
+from domain.events import Fact
+from domain.records import PostRecord
+from tests.factories import World
+from tests.waiting import eventually
+from workers.maintenance.files import FILES
+from workers.maintenance.verify import Report, verify
+from workers.maintenance.walking import Walk
+
+
+async def audit(world: World, *, seconds: float = 60.0, has_files: bool = True) -> Report:
+    """Waits up to `seconds` until nothing is owed and then has `verify` look at everything: it must find nothing.
+
+    With `has_files` false, the posts that `World.post` makes up pass, though storage has none of their files.
+    """
+    await drained(world, seconds=seconds)
+    report = await verify(Walk(sources=world.sources))
+    assert [found for found in report.findings if has_files or found.kind != FILES] == []
+    return report
+
+
+async def drained(world: World, *, seconds: float = 60.0) -> None:
+    """Waits until no fact owes an effect, parked ones included. Raises AssertionError with what is left."""
+
+    async def is_drained() -> bool:
+        return not await owed(world, most=1)
+
+    try:
+        await eventually(is_drained, seconds=seconds)
+    except AssertionError as error:
+        raise AssertionError(f"still owed after {seconds} s: {await owed(world, most=10_000)}") from error
+
+
+async def owed(world: World, *, most: int) -> Counter[str]:
+    """How many facts of each kind owe something, counted up to `most` each."""
+    query = {"outbox": {"$exists": True}}
+    counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=most) for fact in Fact}
+    return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))
+
+
+async def stored_files(world: World, post: PostRecord) -> None:
+    """Puts something into storage under every key that a post names, for posts made by `World.post`."""
+    keys = [rendition.key for one in post.images for rendition in one.renditions]
+    await asyncio.gather(*(world.sources.blobs.put_media(key, b"a picture", "image/jpeg") for key in keys))
