@@ -41,9 +41,9 @@ class Liked:
         """Makes the posts."""
         self._many = await self.fresh_posts(POSTS)
 
-    async def store(self, post_id: ObjectId) -> object:
+    async def store(self, post_id: ObjectId) -> None:
         """One like by the store: the fact, and the ring."""
-        return await self.sources.post_likes.like(post_id, self._liker(), datetime.now(UTC))
+        await self.sources.post_likes.like(post_id, self._liker(), datetime.now(UTC))
 
     def ways(self) -> dict[str, Act]:
         """The ways, by name."""

@@ -64,6 +64,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed_by("parent_id", "deleted"),
         _unique_where("idempotency_key", "author_id", "idempotency_key"),
         _owed_by("post_id"),
+        _owed_by("author_id"),
     ],
     "feed_entries": [],
     "notifications": [

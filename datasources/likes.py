@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 from bson import ObjectId
+from pymongo import UpdateOne, timeout
+from pymongo.errors import BulkWriteError, PyMongoError
 
+from datasources.gathering import Gathering
 from datasources.mongo import Database, Document, Session, find_page, upsert
 from datasources.outbox import change, paid
 from datasources.transport import Doorbell
@@ -13,6 +17,31 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records import LikeRecord
 
 REMEMBERED = timedelta(days=7)  # a like taken back and given again within it is not announced twice
+TOGETHER = 100  # likes in one write
+TOGETHER_SECONDS = 1.0  # what a like held up by a lock may cost those in its group
+_OWED = (Effect.COUNT, Effect.NOTIFY)
+
+
+class _Act(msgspec.Struct, frozen=True):
+    """A user likes, or no longer likes, a target."""
+
+    target_id: ObjectId
+    user_id: ObjectId
+    liked: bool
+    now: datetime
+
+    @property
+    def key(self) -> Document:
+        return {"target_id": self.target_id, "user_id": self.user_id}
+
+    @property
+    def pipeline(self) -> list[Document]:
+        changes = change({"liked": self.liked}, _OWED, self.now, watched="liked")
+        return [*changes, {"$unset": "expires_at"}] if self.liked else changes
+
+
+class _HeldUpError(Exception):
+    """One of a group was in the way of the others (a lock, a twin's upsert): each goes on by itself."""
 
 
 class LikeStore:
@@ -26,19 +55,15 @@ class LikeStore:
         self._likes = database[f"{fact.value}s"]
         self._fact = fact
         self._doorbell = doorbell
+        self._writes = Gathering(self._write, TOGETHER)
 
-    async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> LikeRecord:
+    async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Sees to it that the user likes the target; owes counting and notifying if that is new. Safe to repeat."""
-        pipeline = change({"liked": True}, [Effect.COUNT, Effect.NOTIFY], now, watched="liked")
-        pipeline.append({"$unset": "expires_at"})
-        return await self._rung(await upsert(self._likes, {"target_id": target_id, "user_id": user_id}, pipeline))
+        await self._act(_Act(target_id, user_id, True, now))
 
-    async def unlike(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> LikeRecord | None:
-        """Sees to it that the user does not like the target; None if there was never a like. Safe to repeat."""
-        pipeline = change({"liked": False}, [Effect.COUNT, Effect.NOTIFY], now, watched="liked")
-        query = {"target_id": target_id, "user_id": user_id}
-        document = await self._likes.find_one_and_update(query, pipeline, return_document=True)
-        return None if document is None else await self._rung(document)
+    async def unlike(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
+        """Sees to it that the user does not like the target; owes the same if they did. Safe to repeat."""
+        await self._act(_Act(target_id, user_id, False, now))
 
     async def by_targets(self, user_id: ObjectId, target_ids: Sequence[ObjectId]) -> list[LikeRecord | None]:
         """One user's likes of these targets, in their order; one operation."""
@@ -93,6 +118,34 @@ class LikeStore:
         expiry = [{"$set": {"expires_at": {"$add": ["$$NOW", REMEMBERED.total_seconds() * 1000]}}}]
         await self._likes.update_many(gone, expiry, session=session)
 
-    async def _rung(self, document: Document) -> LikeRecord:
-        await self._doorbell.ring(rings_for(self._fact, document))
-        return LikeRecord.from_document(document)
+    async def _act(self, act: _Act) -> None:
+        try:
+            await self._writes.of(act)
+        except _HeldUpError:
+            await self._act_alone(act)
+
+    async def _write(self, acts: Sequence[_Act]) -> list[None]:
+        updates = [UpdateOne(act.key, act.pipeline, upsert=act.liked) for act in acts]
+        try:
+            with timeout(TOGETHER_SECONDS):
+                written = await self._likes.bulk_write(updates, ordered=False)
+        except PyMongoError as error:
+            if isinstance(error, BulkWriteError) or error.timeout:
+                raise _HeldUpError from error
+            raise
+        if written.modified_count or written.upserted_count:
+            await self._ring(acts)
+        return [None] * len(acts)
+
+    async def _act_alone(self, act: _Act) -> None:
+        if act.liked:
+            await upsert(self._likes, act.key, act.pipeline)
+        else:
+            await self._likes.update_one(act.key, act.pipeline)
+        await self._ring([act])
+
+    async def _ring(self, acts: Sequence[_Act]) -> None:
+        """One ring for each target and effect; for a like that was so already it is one too many, and harmless."""
+        targets = {act.target_id for act in acts}
+        owing = [{"target_id": target_id, "outbox": _OWED} for target_id in targets]
+        await self._doorbell.ring(ring for fact in owing for ring in rings_for(self._fact, fact))

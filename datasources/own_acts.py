@@ -3,15 +3,26 @@
 The thing and the viewer's facts are read from one snapshot, so an act is never left out and never counted twice.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
+from datasources.gathering import Gathering
 from datasources.mongo import Client, Database, Document, Session
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import CommentRecord, FollowState, PostRecord, UserRecord
+
+TOGETHER = 100  # posts read from one snapshot
+
+
+class _Ask(msgspec.Struct, frozen=True):
+    """A post as one viewer should see it."""
+
+    post_id: ObjectId
+    viewer_id: ObjectId
 
 
 class OwnActs:
@@ -20,23 +31,11 @@ class OwnActs:
     def __init__(self, client: Client, database: Database) -> None:
         self._client = client
         self._database = database
+        self._posts = Gathering(self._read_posts, TOGETHER)
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
         """A post whose counts and previews have the viewer's own like and comments."""
-        async with self._client.start_session(snapshot=True) as session:
-            document = await self._database["posts"].find_one({"_id": post_id}, session=session)
-            if document is None:
-                return None
-            likes = await self._uncounted_like(Fact.POST_LIKE, post_id, viewer_id, session)
-            query = {"post_id": post_id, "author_id": viewer_id, "outbox": Effect.COUNT.value}
-            comments = await self._database["comments"].find(query, session=session).to_list()
-        record = PostRecord.from_document(document)
-        return msgspec.structs.replace(
-            record,
-            like_count=record.like_count + likes,
-            comment_count=record.comment_count + sum(_delta(not one["deleted"], one) for one in comments),
-            preview_comment_ids=_preview(record, comments),
-        )
+        return await self._posts.of(_Ask(post_id, viewer_id))
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentRecord | None:
         """A comment whose count has the viewer's own like."""
@@ -65,6 +64,29 @@ class OwnActs:
             following_count=record.following_count + _follow_delta(back, "counted_following"),
         )
 
+    async def _read_posts(self, asked: Sequence[_Ask]) -> list[PostRecord | None]:
+        """The posts that simultaneous mutations answer with: three operations, however many they are."""
+        post_ids = list({one.post_id for one in asked})
+        likes: list[Document] = [{"target_id": one.post_id, "user_id": one.viewer_id} for one in set(asked)]
+        comments: list[Document] = [
+            {"post_id": one.post_id, "author_id": one.viewer_id, "outbox": Effect.COUNT.value} for one in set(asked)
+        ]
+        async with self._client.start_session(snapshot=True) as session:
+            found = await self._database["posts"].find({"_id": {"$in": post_ids}}, session=session).to_list()
+            liked = await self._database["post_likes"].find({"$or": likes}, session=session).to_list()
+            said = await self._database["comments"].find({"$or": comments}, session=session).to_list()
+        posts = {document["_id"]: PostRecord.from_document(document) for document in found}
+        own_likes = {_Ask(like["target_id"], like["user_id"]): like for like in liked}
+        own_comments: dict[_Ask, list[Document]] = {}
+        for comment in said:
+            own_comments.setdefault(_Ask(comment["post_id"], comment["author_id"]), []).append(comment)
+        return [
+            _with_own(posts[one.post_id], own_likes.get(one), own_comments.get(one, []))
+            if one.post_id in posts
+            else None
+            for one in asked
+        ]
+
     async def _uncounted_like(self, fact: Fact, target_id: ObjectId, viewer_id: ObjectId, session: Session) -> int:
         query = {"target_id": target_id, "user_id": viewer_id}
         like = await self._database[f"{fact.value}s"].find_one(query, session=session)
@@ -77,6 +99,15 @@ def _delta(wanted: Any, fact: Document, flag: str = "counted") -> int:
 
 def _follow_delta(follow: Document | None, flag: str) -> int:
     return 0 if follow is None else _delta(follow["state"] == FollowState.FOLLOWING.value, follow, flag)
+
+
+def _with_own(post: PostRecord, like: Document | None, comments: list[Document]) -> PostRecord:
+    return msgspec.structs.replace(
+        post,
+        like_count=post.like_count + (_delta(like["liked"], like) if like else 0),
+        comment_count=post.comment_count + sum(_delta(not one["deleted"], one) for one in comments),
+        preview_comment_ids=_preview(post, comments),
+    )
 
 
 def _preview(post: PostRecord, uncounted: list[Document]) -> list[ObjectId]:

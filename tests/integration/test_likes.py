@@ -35,7 +35,8 @@ async def test_fifty_simultaneous_likes_of_one_user_are_one(world: World) -> Non
 async def test_unliking_what_was_never_liked_owes_nothing(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    assert await world.sources.post_likes.unlike(post.id, bob.id, now()) is None
+    await world.sources.post_likes.unlike(post.id, bob.id, now())
+    assert await world.sources.database["post_likes"].find_one({"target_id": post.id}) is None
 
 
 async def test_a_like_taken_back_is_taken_off(world: World) -> None:
@@ -118,3 +119,29 @@ async def test_a_viewers_likes_come_in_the_order_asked_for(world: World) -> None
     found = await world.sources.post_likes.by_targets(bob.id, [other.id, liked.id])
     assert [None if like is None else like.liked for like in found] == [None, True]
     assert await world.sources.post_likes.by_targets(ana.id, [liked.id]) == [None]
+
+
+async def test_simultaneous_likes_and_unlikes_of_many_end_as_said(world: World) -> None:
+    ana, *fans = await world.users(31)
+    first, second = await world.post(ana), await world.post(ana)
+    likes = world.sources.post_likes
+    await asyncio.gather(*(likes.like(post.id, fan.id, now()) for post in (first, second) for fan in fans))
+    await asyncio.gather(*(likes.unlike(first.id, fan.id, now()) for fan in fans[:10]))
+    await world.settle()
+    assert [(await world.stored_post(post.id)).like_count for post in (first, second)] == [20, 30]
+
+
+async def test_a_like_held_up_by_a_lock_does_not_fail_those_gathered_with_it(world: World) -> None:
+    ana, bob, *fans = await world.users(8)
+    post = await world.post(ana)
+    likes = world.sources.post_likes
+    await likes.like(post.id, bob.id, now())
+    async with world.sources.client.start_session() as session, await session.start_transaction():
+        query = {"target_id": post.id, "user_id": bob.id}
+        await world.sources.database["post_likes"].update_one(query, {"$set": {"counted": True}}, session=session)
+        held_up = asyncio.create_task(likes.unlike(post.id, bob.id, now()))
+        await asyncio.gather(*(likes.like(post.id, fan.id, now()) for fan in fans))
+        assert await likers(world, post.id) == len(fans) + 1
+        await session.abort_transaction()
+    await held_up
+    assert await likers(world, post.id) == len(fans)

@@ -1,0 +1,76 @@
+"""Group commit: simultaneous calls share the work, and each gets its own end."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from datasources.gathering import Gathering
+
+
+class Works:
+    """Remembers its groups; every one waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.go = asyncio.Event()
+
+    async def double(self, items: Sequence[int]) -> list[int | Exception]:
+        self.groups.append(list(items))
+        await self.go.wait()
+        return [ValueError(f"{item}") if item < 0 else item * 2 for item in items]
+
+
+async def test_lone_call_goes_at_once() -> None:
+    works = Works()
+    works.go.set()
+    assert await Gathering(works.double, 10).of(4) == 8
+    assert works.groups == [[4]]
+
+
+async def test_calls_that_come_while_one_is_under_way_go_together() -> None:
+    works = Works()
+    gathering = Gathering(works.double, 3)
+    calls = [asyncio.create_task(gathering.of(1))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    calls += [asyncio.create_task(gathering.of(number)) for number in (2, 3, 4, 5)]
+    await asyncio.sleep(0)
+    works.go.set()
+    assert await asyncio.gather(*calls) == [2, 4, 6, 8, 10]
+    assert works.groups == [[1], [2, 3, 4], [5]]
+
+
+async def test_each_caller_gets_its_own_error() -> None:
+    works = Works()
+    works.go.set()
+    gathering = Gathering(works.double, 10)
+    ends = await asyncio.gather(*(gathering.of(number) for number in (1, -2, 3)), return_exceptions=True)
+    assert [ends[0], str(ends[1]), ends[2]] == [2, "-2", 6]
+
+
+async def test_what_the_work_raises_goes_to_all_and_later_calls_work_again() -> None:
+    failing = True
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        if failing:
+            raise ConnectionError("gone")
+        return items
+
+    gathering = Gathering(work, 10)
+    ends = await asyncio.gather(gathering.of(1), gathering.of(2), return_exceptions=True)
+    assert [type(end) for end in ends] == [ConnectionError, ConnectionError]
+    failing = False
+    assert await gathering.of(3) == 3
+
+
+async def test_cancelled_caller_leaves_the_work_to_the_others() -> None:
+    works = Works()
+    gathering = Gathering(works.double, 10)
+    one, other = (asyncio.create_task(gathering.of(number)) for number in (1, 2))
+    await asyncio.sleep(0)
+    one.cancel()
+    works.go.set()
+    assert await other == 4
+    with pytest.raises(asyncio.CancelledError):
+        await one
