@@ -1,0 +1,40 @@
+"""What fault tests break: servers and processes of their own, so that nobody else's tests notice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from config import Settings
+from tests.factories import World, opened
+from tests.faults.servers import Servers, own_servers
+from tests.stack import Stack, stack_on
+
+
+@pytest.fixture
+def rng(seed: int) -> Random:
+    return Random(seed)
+
+
+@pytest.fixture
+async def servers(shared_settings: Settings, tmp_path: Path) -> AsyncIterator[Servers]:
+    """A MongoDB and a Valkey of the test's own, ready."""
+    with own_servers(tmp_path / "servers", shared_settings) as started:
+        await asyncio.gather(started.mongodb.is_ready(), started.valkey.is_ready())
+        yield started
+
+
+@pytest.fixture
+async def own(servers: Servers) -> AsyncIterator[World]:
+    """A world in the test's own servers."""
+    async with opened(servers.settings) as world:
+        yield world
+
+
+@pytest.fixture
+def own_stack(servers: Servers, tmp_path: Path) -> Iterator[Stack]:
+    """Processes of the product over the test's own servers; none runs yet."""
+    with stack_on(servers.settings, tmp_path) as stack:
+        yield stack

@@ -1,0 +1,119 @@
+"""What must have come of some deeds, worked out by brute force, and what has."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+
+from domain.limits import PREVIEW_COMMENTS
+from domain.records import PostRecord
+from tests.factories import World
+from tests.faults.deeds import Comment, Deed, Follow, Like
+
+Pair = tuple[ObjectId, ObjectId]
+
+
+@dataclass
+class Effects:
+    """Facts and their effects; each is compared as a whole, so one too many is as wrong as one too few."""
+
+    likes: Counter[Pair] = field(default_factory=Counter)
+    comments: Counter[str] = field(default_factory=Counter)
+    follows: Counter[Pair] = field(default_factory=Counter)
+    like_counts: Counter[ObjectId] = field(default_factory=Counter)
+    comment_counts: Counter[ObjectId] = field(default_factory=Counter)
+    previews: dict[ObjectId, list[ObjectId]] = field(default_factory=dict)
+    follower_counts: Counter[ObjectId] = field(default_factory=Counter)
+    following_counts: Counter[ObjectId] = field(default_factory=Counter)
+    post_counts: Counter[ObjectId] = field(default_factory=Counter)
+    entries: Counter[Pair] = field(default_factory=Counter)
+    told: Counter[tuple[ObjectId, str]] = field(default_factory=Counter)
+    """How many people each standing notification names, by recipient and group."""
+
+    @property
+    def facts(self) -> Counter[Any]:
+        return self.likes + self.comments + self.follows
+
+    @property
+    def sums(self) -> Counter[Any]:
+        counts = self.like_counts, self.comment_counts, self.follower_counts, self.following_counts, self.post_counts
+        return Counter({(n, key): number for n, each in enumerate(counts) for key, number in each.items()}) + self.told
+
+
+async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) -> Effects:
+    """What comes of these deeds and published posts; the ids of comments are looked up by their keys."""
+    effects = Effects()
+    comment_ids = {row["text"]: row["_id"] for row in await _all(world, "comments")}
+    author_of = {post.id: post.author_id for post in posts}
+    posts_of: dict[ObjectId, list[ObjectId]] = defaultdict(list)
+    for post in posts:
+        posts_of[post.author_id].append(post.id)
+        effects.post_counts[post.author_id] += 1
+        effects.told[post.author_id, f"POST:{post.id}"] = 0
+    for deed in deeds:
+        match deed:
+            case Like(user_id, post_id):
+                effects.likes[user_id, post_id] += 1
+                effects.like_counts[post_id] += 1
+                if user_id != author_of[post_id]:
+                    effects.told[author_of[post_id], f"POST_LIKED:{post_id}"] += 1
+            case Comment(user_id, post_id, key):
+                effects.comments[key] += 1
+                effects.comment_counts[post_id] += 1
+                if user_id != author_of[post_id]:
+                    effects.told[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
+            case Follow(user_id, followee_id):
+                effects.follows[user_id, followee_id] += 1
+                effects.follower_counts[followee_id] += 1
+                effects.following_counts[user_id] += 1
+                effects.told[followee_id, f"FOLLOWED:{user_id}"] += 1
+                effects.entries.update((user_id, post_id) for post_id in posts_of[followee_id])
+    effects.previews = _previews(await _all(world, "comments"))
+    return effects
+
+
+async def found(world: World) -> Effects:
+    """What the database says."""
+    posts, users = await _all(world, "posts"), await _all(world, "users")
+    notifications = [row for row in await _all(world, "notifications") if not row["withdrawn"]]
+    return Effects(
+        likes=Counter((row["user_id"], row["target_id"]) for row in await _all(world, "post_likes") if row["liked"]),
+        comments=Counter(row["idempotency_key"].partition(":")[2] for row in await _all(world, "comments")),
+        follows=Counter((row["follower_id"], row["followee_id"]) for row in await _all(world, "follows")),
+        like_counts=_counter(posts, "like_count"),
+        comment_counts=_counter(posts, "comment_count"),
+        previews={row["_id"]: row["preview_comment_ids"] for row in posts if row.get("preview_comment_ids")},
+        follower_counts=_counter(users, "follower_count"),
+        following_counts=_counter(users, "following_count"),
+        post_counts=_counter(users, "post_count"),
+        entries=Counter((row["_id"]["o"], row["_id"]["p"]) for row in await _all(world, "feed_entries")),
+        told=Counter({(row["recipient_id"], row["group_key"]): row["actor_count"] for row in notifications}),
+    )
+
+
+def lost(there: Effects, wanted: Effects) -> int:
+    """How many facts are missing."""
+    return sum((wanted.facts - there.facts).values())
+
+
+def doubled(there: Effects, wanted: Effects) -> int:
+    """How many facts are there, or counted, or shown, more often than they happened."""
+    return sum((there.facts - wanted.facts).values()) + sum((there.sums - wanted.sums).values())
+
+
+def _previews(comments: Sequence[dict[str, Any]]) -> dict[ObjectId, list[ObjectId]]:
+    """Each post's latest comments, latest first."""
+    of_post: dict[ObjectId, list[ObjectId]] = defaultdict(list)
+    for comment in sorted(comments, key=lambda comment: comment["_id"], reverse=True):
+        of_post[comment["post_id"]].append(comment["_id"])
+    return {post_id: ids[:PREVIEW_COMMENTS] for post_id, ids in of_post.items()}
+
+
+def _counter(rows: Sequence[dict[str, Any]], name: str) -> Counter[ObjectId]:
+    return +Counter({row["_id"]: row.get(name, 0) for row in rows})
+
+
+async def _all(world: World, collection: str) -> list[dict[str, Any]]:
+    return await world.sources.database[collection].find().to_list()

@@ -1,0 +1,116 @@
+"""MongoDB killed amid writing: what was acknowledged is there, and counted once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from random import Random
+
+from pymongo import WriteConcern
+
+from datasources.comments import CommentStore
+from datasources.likes import LikeStore
+from datasources.sources import open_sources
+from domain.events import Fact
+from domain.records import PostRecord
+from tests.auditing import audit
+from tests.factories import World
+from tests.faults.deeds import Comment, Deed, Like, Tally, carry_out
+from tests.faults.effects import doubled, due, found, lost
+from tests.faults.servers import Server, Servers
+from tests.stack import Stack
+
+WRITERS = 4
+MOST_BURSTS = 20
+
+Record = Callable[[str, object], None]
+
+
+async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[list[PostRecord], list[Deed]]:
+    """Likes of distinct pairs of user and post, and a comment for every twentieth, in random order."""
+    authors, users = await world.users(4), await world.users(likes // 20)
+    posts = [await world.post(author) for author in authors for _ in range(5)]
+    await world.settle()
+    pairs = [(user.id, post.id) for user in users for post in posts]
+    comments = [Comment(user_id, post_id, f"{user_id} on {post_id}") for user_id, post_id in pairs[::20]]
+    deeds: list[Deed] = [*(Like(user_id, post_id) for user_id, post_id in pairs), *comments]
+    rng.shuffle(deeds)
+    return posts, deeds
+
+
+@asynccontextmanager
+async def writers(servers: Servers, concern: WriteConcern | None = None) -> AsyncIterator[Sequence[World]]:
+    """Worlds with connections of their own, as different API processes have them."""
+    async with AsyncExitStack() as stack:
+        worlds = []
+        for _ in range(WRITERS):
+            sources = await stack.enter_async_context(open_sources(servers.settings))
+            if concern is not None:
+                database = sources.database.with_options(write_concern=concern)
+                likes = LikeStore(database, Fact.POST_LIKE, sources.doorbell)
+                comments = CommentStore(database, sources.doorbell)
+                sources = replace(sources, post_likes=likes, comments=comments)
+            worlds.append(World(sources))
+        yield worlds
+
+
+async def write_and_kill(
+    writing: Sequence[World], deeds: Sequence[Deed], server: Server, away: Sequence[float], rng: Random
+) -> Tally:
+    """Carries the deeds out; kills the server at random moments of that, for so many seconds each time."""
+    tally = Tally()
+    moments = sorted(rng.sample(range(len(deeds) // 10, len(deeds) * 9 // 10), len(away)))
+
+    async def kill() -> None:
+        for moment, seconds in zip(moments, away, strict=True):
+            await tally.reaches(moment)
+            server.kill()
+            await asyncio.sleep(seconds)
+            await server.start()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(carry_out(writing, deeds, tally))
+        group.create_task(kill())
+    return tally
+
+
+async def test_killed_mongodb_loses_nothing_acknowledged_and_counts_nothing_twice(
+    own: World, own_stack: Stack, servers: Servers, rng: Random, full_size: bool, record_property: Record
+) -> None:
+    likes, away = (10_000, (6.0, 0.5)) if full_size else (500, (0.5,))
+    # Six seconds are more than `mongo_timeout`: then writers must try again what they do not know the end of.
+    posts, deeds = await likes_and_comments(own, likes, rng)
+    await own_stack.workers()
+    began = time.monotonic()
+    async with writers(servers) as writing:
+        tally = await write_and_kill(writing, deeds, servers.mongodb, away, rng)
+    wrote = time.monotonic()
+    await audit(own, has_files=False)
+    drained = time.monotonic()
+    there, wanted = await found(own), await due(own, deeds, posts)
+    record_property("acknowledged", len(tally.acknowledged))
+    record_property("retries", tally.retries)
+    record_property("kills", len(away))
+    record_property("lost", lost(there, wanted))
+    record_property("doubled", doubled(there, wanted))
+    record_property("seconds", f"{wrote - began:.1f}+{drained - wrote:.1f}")
+    assert there == wanted
+
+
+async def test_the_harness_sees_the_loss_when_writes_are_not_kept(
+    own: World, servers: Servers, rng: Random, record_property: Record
+) -> None:
+    """The negative control: acknowledged by memory alone, likes are lost, and the harness says so."""
+    weak = WriteConcern(w=1, j=False)
+    bursts = lacking = 0
+    while not lacking and bursts < MOST_BURSTS:
+        bursts += 1
+        posts, deeds = await likes_and_comments(own, 500, rng)
+        async with writers(servers, weak) as writing:
+            tally = await write_and_kill(writing, deeds, servers.mongodb, [0.0], rng)
+        lacking = lost(await found(own), await due(own, tally.acknowledged, posts))
+    record_property("acknowledged", bursts * len(deeds))
+    record_property("kills", bursts)
+    record_property("lost", lacking)
+    assert lacking > 0
