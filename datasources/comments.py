@@ -7,13 +7,14 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.idempotency import Idempotency, earlier
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page
+from datasources.indexes import TOP_COMMENTS
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page
 from datasources.outbox import change, owing, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.limits import PREVIEW_COMMENTS
-from domain.paging import Page, PageRequest, cut_page
-from domain.records import CommentRecord
+from domain.paging import Page, PageRequest, Ranked, cut_page
+from domain.records import CommentOrder, CommentRecord
 
 _OWED = (Effect.COUNT, Effect.NOTIFY)
 
@@ -49,6 +50,8 @@ class CommentStore:
             "text": text,
             "mention_ids": list(mention_ids),
             "created_at": said_at or now,
+            "like_count": 0,
+            "reply_count": 0,
             "deleted": False,
             "counted": False,
             **owing(_OWED, now),
@@ -68,9 +71,22 @@ class CommentStore:
         found = await find_by_ids(self._comments, ids)
         return [CommentRecord.from_document(found[one]) if one in found else None for one in ids]
 
-    async def of_post(self, post_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
-        """The ids of a post's comments that are no replies, newest first."""
-        return await self._page({"post_id": post_id, "parent_id": None, "deleted": False}, request)
+    async def of_post(
+        self, post_id: ObjectId, request: PageRequest, order: CommentOrder = CommentOrder.NEWEST
+    ) -> Page[ObjectId]:
+        """The ids of a post's comments that are no replies; keyed by id, or `TOP` by likes and id.
+
+        A comment whose likes change while the top ones are walked may be met twice or not at all. Raises BadInput for
+        a cursor of the other order.
+        """
+        query: Document = {"post_id": post_id, "parent_id": None, "deleted": False}
+        if order is CommentOrder.NEWEST:
+            return await self._page(query, request)
+        request = request.expects(Ranked)
+        rows = await find_ranked_page(
+            self._comments, query, request, "like_count", projection={"like_count": 1}, hint=TOP_COMMENTS
+        )
+        return cut_page(request, [(Ranked(row["like_count"], row["_id"]), row["_id"]) for row in rows])
 
     async def replies(self, parent_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """The ids of a comment's replies, oldest first."""

@@ -29,6 +29,7 @@ def _owed_by(field: str) -> IndexModel:
     return IndexModel([(field, UP), ("outbox", UP)], partialFilterExpression={"outbox": {"$exists": True}})
 
 
+TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
 _DUE = IndexModel([("ring_at", UP)], sparse=True)
 _OWES = IndexModel([("outbox", UP)], sparse=True)
@@ -61,6 +62,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "comment_likes": _LIKES,
     "comments": [
         _listed_by("post_id", "parent_id", "deleted"),
+        IndexModel(TOP_COMMENTS),
         _listed_by("parent_id", "deleted"),
         _unique_where("idempotency_key", "author_id", "idempotency_key"),
         _owed_by("post_id"),

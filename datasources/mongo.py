@@ -12,7 +12,7 @@ from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.monitoring import CommandListener
 
 from config import Settings
-from domain.paging import PageRequest
+from domain.paging import PageRequest, Ranked
 
 Document = dict[str, Any]
 Client = AsyncMongoClient[Document]
@@ -97,6 +97,44 @@ async def find_page(
         query = {**query, field: bounds}
     order = 1 if request.backward is not oldest_first else -1
     return await collection.find(query, sort=[(field, order)], limit=request.limit + 1, **options).to_list()
+
+
+async def find_ranked_page(
+    collection: Collection, query: Document, request: PageRequest, score: str, **options: Any
+) -> list[Document]:
+    """As `find_page`, of a list that runs from the largest `score` down, and from the newest of equal scores.
+
+    It takes at most three finds, one for each span of the index on (`query`'s fields, `score`, `_id`) that the page
+    lies in: as one `$or`, MongoDB 6 would read and sort all of them.
+    """
+    order = 1 if request.backward else -1
+    spans, found, wanted = ranked_spans(request, score), list[Document](), request.limit + 1
+    for span in reversed(spans) if request.backward else spans:
+        # Ties are in the order of their ids; told to sort them by the score too, MongoDB would read them all.
+        sort = [("_id", order)] if "_id" in span else [(score, order), ("_id", order)]
+        rows = collection.find({**query, **span}, sort=sort, limit=wanted - len(found), **options)
+        found += await rows.to_list()
+        if len(found) == wanted:
+            break
+    return found
+
+
+def ranked_spans(request: PageRequest, score: str) -> list[Document]:
+    """What lies strictly between a request's bounds, largest first: its ends' ties are spans of their own."""
+    after, before = request.after, request.before
+    if isinstance(after, Ranked) and isinstance(before, Ranked) and after.score <= before.score:
+        tied = after.score == before.score
+        return [{score: after.score, "_id": {"$lt": after.id, "$gt": before.id}}] if tied else []
+    above: list[Document] = []
+    below: list[Document] = []
+    between: Document = {}
+    if isinstance(after, Ranked):
+        above = [{score: after.score, "_id": {"$lt": after.id}}]
+        between["$lt"] = after.score
+    if isinstance(before, Ranked):
+        below = [{score: before.score, "_id": {"$gt": before.id}}]
+        between["$gt"] = before.score
+    return [*above, {score: between} if between else {}, *below]
 
 
 async def find_by_ids(collection: Collection, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:

@@ -1,12 +1,13 @@
 """Keyset paging in both directions: a cursor says where, not how many (after Relay's cursor connections).
 
-A list is ordered by one key, largest first; `Page` holds its items in that order whichever way it was walked.
+A list is ordered by one key, largest first; `Page` holds its items in that order whichever way it was walked. A key
+is an id, a number, or a `Ranked`: a number that ties share, with the id that tells them apart.
 """
 
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 from bson import ObjectId
@@ -14,7 +15,15 @@ from bson import ObjectId
 from domain.errors import BadInput
 from domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 
-Key = ObjectId | int
+
+class Ranked(NamedTuple):
+    """A position in a list ordered by a score, the newest of equal scores first."""
+
+    score: int
+    id: ObjectId
+
+
+Key = ObjectId | int | Ranked
 Item = TypeVar("Item")
 Other = TypeVar("Other")
 
@@ -24,7 +33,13 @@ MAX_REFILLS = 10  # as bsky's fillPage: a page that rules keep emptying stops so
 
 def encode_cursor(key: Key) -> str:
     """An opaque cursor for a position; its first byte tells the key's kind."""
-    raw = b"o" + key.binary if isinstance(key, ObjectId) else b"i" + key.to_bytes(8, "big")
+    match key:
+        case ObjectId():
+            raw = b"o" + key.binary
+        case Ranked():
+            raw = b"r" + key.score.to_bytes(8, "big") + key.id.binary
+        case _:
+            raw = b"i" + key.to_bytes(8, "big")
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
@@ -40,7 +55,10 @@ def decode_cursor(cursor: str) -> Key:
         key = ObjectId(raw[1:])
     if len(raw) == 9 and raw[:1] == b"i":
         key = int.from_bytes(raw[1:], "big")
-    if key is None or (isinstance(key, int) and key > MAX_NUMBER) or encode_cursor(key) != cursor:
+    if len(raw) == 21 and raw[:1] == b"r":
+        key = Ranked(int.from_bytes(raw[1:9], "big"), ObjectId(raw[9:]))
+    number = key.score if isinstance(key, Ranked) else key
+    if key is None or (isinstance(number, int) and number > MAX_NUMBER) or encode_cursor(key) != cursor:
         raise BadInput("That is not a cursor of this list.")
     return key
 
@@ -76,7 +94,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     def expects(self, kind: type[Key]) -> "PageRequest":
         """This request, once its cursors are known to be of the list's kind of key. Raises BadInput if not."""
         if any(bound is not None and not isinstance(bound, kind) for bound in (self.after, self.before)):
-            raise BadInput("That is not a cursor of this list.")
+            raise BadInput("That is not a cursor of this list in this order.")
         return self
 
 

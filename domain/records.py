@@ -42,6 +42,13 @@ class UploadStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+class CommentOrder(StrEnum):
+    """How comments are ordered."""
+
+    NEWEST = "NEWEST"
+    TOP = "TOP"
+
+
 class FollowState(StrEnum):
     """How one user follows another."""
 

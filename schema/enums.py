@@ -6,9 +6,10 @@ import strawberry
 
 from domain.errors import UserErrorCode
 from domain.limits import RenditionFormat, SourceFormat
-from domain.records import FollowState, NotificationKind, PostStatus, UploadStatus
+from domain.records import CommentOrder, FollowState, NotificationKind, PostStatus, UploadStatus
 
 __all__ = [
+    "CommentOrder",
     "FollowState",
     "NotificationKind",
     "PostStatus",
@@ -26,6 +27,12 @@ def _describe(wrapped: type[Enum], description: str, **values: str) -> None:
         value.description = values[value.name]
 
 
+_describe(
+    CommentOrder,
+    "How comments are ordered.",
+    NEWEST="Newest first.",
+    TOP="Most liked first, the newest of equally liked ones before the others.",
+)
 _describe(
     PostStatus,
     "Where a post is in its life.",

@@ -9,7 +9,7 @@ from domain.paging import PageRequest
 from domain.records import LikeRecord, PostRecord
 from schema.connection import CommentConnection, Connection, UserConnection, visible_page
 from schema.context import Info
-from schema.enums import PostStatus
+from schema.enums import CommentOrder, PostStatus
 from schema.errors import UserError, failure_field
 from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewers
 from schema.image import Image
@@ -19,6 +19,7 @@ from schema.user import User
 if TYPE_CHECKING:
     from schema.comment import Comment
 
+Order = Annotated[CommentOrder | None, strawberry.argument(description="In which order.")]
 LazyComment = Annotated["Comment", strawberry.lazy("schema.comment")]
 
 
@@ -77,7 +78,7 @@ class Post(Node):
         request = PageRequest.of(first, after, last, before)
         return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
 
-    @computed(CommentConnection | None, "Its comments, newest first; replies hang below them.")
+    @computed(CommentConnection | None, "Its comments; replies hang below them.")
     async def comments(
         root: strawberry.Parent[PostRecord],
         info: Info,
@@ -85,9 +86,10 @@ class Post(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
+        order: Order = CommentOrder.NEWEST,
     ) -> Connection:
         async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.comments.of_post(root.id, step)
+            return await info.context.sources.comments.of_post(root.id, step, order or CommentOrder.NEWEST)
 
         request = PageRequest.of(first, after, last, before)
         return await visible_page(request, fetch, info.context.loaders.visible_comment_by_id.load_many)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.errors import BadInput
 from domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
-from domain.paging import MAX_REFILLS, Key, Page, PageRequest, cut_page, decode_cursor, encode_cursor, fill_page
+from domain.paging import MAX_REFILLS, Key, Page, PageRequest, Ranked, cut_page, decode_cursor, encode_cursor, fill_page
 
 
 class Listed:
@@ -37,8 +37,10 @@ class Listed:
 
     @staticmethod
     def _between(request: PageRequest, key: int) -> bool:
-        after = request.after is None or key < request.after
-        return after and (request.before is None or key > request.before)
+        after, before = request.after, request.before
+        assert not isinstance(after, Ranked)
+        assert not isinstance(before, Ranked)
+        return (after is None or key < after) and (before is None or key > before)
 
 
 def keys_of(page: Page[str]) -> list[Key]:
@@ -61,7 +63,9 @@ async def walk(listed: Listed, size: int, *, backward: bool) -> list[Key]:
     raise AssertionError("the walk does not end")
 
 
-@pytest.mark.parametrize("key", [ObjectId(), ObjectId("0" * 24), 0, 1, 2**63 - 1])
+@pytest.mark.parametrize(
+    "key", [ObjectId(), ObjectId("0" * 24), 0, 1, 2**63 - 1, Ranked(0, ObjectId()), Ranked(2**63 - 1, ObjectId())]
+)
 def test_a_cursor_comes_back_as_its_key(key: Key) -> None:
     assert decode_cursor(encode_cursor(key)) == key
 
