@@ -15,6 +15,7 @@ from domain.events import Effect, Fact, rings_for
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
 from domain.records import CommentOrder, CommentRecord
+from domain.text import hashtags
 
 _OWED = (Effect.COUNT, Effect.NOTIFY)
 
@@ -48,6 +49,7 @@ class CommentStore:
             "author_id": author_id,
             "parent_id": parent_id,
             "text": text,
+            "hashtags": hashtags(text),
             "mention_ids": list(mention_ids),
             "created_at": said_at or now,
             "like_count": 0,

@@ -243,6 +243,7 @@ class CommentRecord(Stored, frozen=True, kw_only=True):
     author_id: ObjectId
     parent_id: ObjectId | None = None
     text: str
+    hashtags: list[str] = []
     mention_ids: list[ObjectId] = []
     created_at: datetime
     like_count: int = 0

@@ -1,4 +1,8 @@
-"""What people write: handles, captions, comments; checking it and finding mentions and hashtags in it."""
+"""What people write: handles, captions, comments; checking it and finding mentions and hashtags in it.
+
+A length is counted in code points of the normalized text (NFC): the same on every platform, and what `len` says.
+Nothing here takes more than linear time, whatever the text.
+"""
 
 import itertools
 import re
@@ -9,6 +13,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import (
     BIOGRAPHY_MAX,
     DISPLAY_NAME_MAX,
+    HASHTAG_MAX,
     HASHTAGS_MAX,
     PASSWORD_MAX,
     PASSWORD_MIN,
@@ -19,40 +24,74 @@ from domain.limits import (
 
 # Not IGNORECASE: that would let lookalikes in, such as the long s and the Kelvin sign.
 _USERNAME = re.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9_.]{{{USERNAME_MIN - 2},{USERNAME_MAX - 2}}})[A-Za-z0-9_]")
-_MENTION = re.compile(rf"(?<![\w@.])@([A-Za-z0-9_][A-Za-z0-9_.]{{0,{USERNAME_MAX - 1}}})(?!\w)")
+# An address of the web, with or without its scheme; what stands in it is neither a mention nor a hashtag.
+_ADDRESS = re.compile(r"(?<![\w.-])(?:https?://|www\.|[\w-]++(?:\.[\w-]++)++/)\S*+", re.IGNORECASE)
+# The lookbehinds keep out mail addresses (a@b.c, a-@b.c); the full-width signs are those of Japanese keyboards.
+_MENTION = re.compile(rf"(?<![\w@\uff20.])(?<!\w[+%-])[@\uff20]([A-Za-z0-9_][A-Za-z0-9_.]{{0,{USERNAME_MAX - 1}}}+)")
 _HASH = re.compile(r"(?<![\w#&])#")
-HASHTAG_MAX = 100
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+MARKS_MAX = 30  # as in Unicode's stream-safe format; no language has so many
+_JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _COMMON_PASSWORDS = frozenset(("123456789012", "password1234", "passwordpassword", "qwertyuiop12", "adminadminadmin"))
 
 
 def normalize(text: str) -> str:
-    """Unicode's composed form, without control characters and bidirectional overrides, and trimmed."""
-    return unicodedata.normalize("NFC", _CONTROL.sub("", text)).strip()
+    """Unicode's composed form, without control characters, halves of surrogates and overrides of direction; trimmed."""
+    return unicodedata.normalize("NFC", _without_piles(_CONTROL.sub("", text))).strip()
+
+
+def _without_piles(text: str) -> str:
+    """At most `MARKS_MAX` marks on one letter: Python puts a pile of them in order in quadratic time."""
+    runs = itertools.groupby(text, lambda character: unicodedata.combining(character) > 0)
+    return "".join("".join(itertools.islice(run, MARKS_MAX if is_pile else None)) for is_pile, run in runs)
 
 
 def mentions(text: str) -> list[str]:
     """The handles mentioned as `@name`, lower case, each once, in order; an address like a@b.c mentions nobody."""
-    return list(dict.fromkeys(found.rstrip(".").lower() for found in _MENTION.findall(text)))
+    text = _ADDRESS.sub(" ", text)
+    found = (match[1] for match in _MENTION.finditer(text) if _ends(text, match.end()))
+    return list(dict.fromkeys(handle.rstrip(".").lower() for handle in found))
+
+
+def _ends(text: str, at: int) -> bool:
+    return not _goes_on(text, at) and text[at : at + 1] not in ("@", "\uff20")
 
 
 def hashtags(text: str) -> list[str]:
-    """The hashtags, lower case, without `#`, each once, in order; a tag has at least one letter, of any script."""
-    found = (_tag_at(text, hash_sign.end()).lower() for hash_sign in _HASH.finditer(text))
+    """The hashtags, without `#`, each once, in order; a tag has 1 to 100 characters, at least one a letter.
+
+    Tags that look or sound the same are the same: they are compatibility-composed (NFKC) and lower case.
+    """
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _ADDRESS.sub(" ", text)).lower())
+    found = (_tag_at(text, hash_sign.end()) for hash_sign in _HASH.finditer(text))
     return list(dict.fromkeys(tag for tag in found if any(character.isalpha() for character in tag)))
 
 
 def _tag_at(text: str, start: int) -> str:
-    return "".join(itertools.takewhile(_goes_on, text[start : start + HASHTAG_MAX]))
+    """The tag that begins here; empty for none, as for one that is too long, and for the emoji of the `#` key."""
+    if start == len(text) or _is_mark(text[start]):
+        return ""
+    end = start
+    while end - start <= HASHTAG_MAX and _goes_on(text, end):
+        end += 1
+    return text[start:end] if end - start <= HASHTAG_MAX else ""
 
 
-def _goes_on(character: str) -> bool:
-    """Whether a tag goes on; vowel signs and tone marks, which many scripts write words with, belong to it."""
-    return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+def _goes_on(text: str, at: int) -> bool:
+    """Whether a word goes on here; vowel signs and tone marks, which many scripts write words with, belong to it."""
+    if at >= len(text):
+        return False
+    if text[at] in _JOINERS:
+        return at + 1 < len(text) and text[at + 1].isalpha()
+    return text[at].isalnum() or text[at] == "_" or _is_mark(text[at])
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 def checked_text(text: str, field: str, *, most: int, least: int = 0) -> str:
-    """The normalized text. Raises Refusal if it has fewer than `least` or more than `most` characters."""
+    """The normalized text. Raises Refusal if it has fewer than `least` or more than `most` code points."""
     text = normalize(text)
     if not least <= len(text) <= most:
         wanted = f"at most {most:,}" if least == 0 else f"{least:,} to {most:,}"
@@ -60,12 +99,12 @@ def checked_text(text: str, field: str, *, most: int, least: int = 0) -> str:
     return text
 
 
-def checked_caption(text: str, most: int) -> str:
-    """A post's words. Raises Refusal if they are too long or have too many hashtags."""
-    caption = checked_text(text, "caption", most=most)
-    if len(hashtags(caption)) > HASHTAGS_MAX:
-        raise Refusal(UserErrorCode.INVALID_INPUT, f"At most {HASHTAGS_MAX} hashtags, please.", field=["caption"])
-    return caption
+def checked_words(text: str, field: str, *, most: int, least: int = 0) -> str:
+    """A post's or a comment's words. Raises Refusal if they are too short, too long or have too many hashtags."""
+    words = checked_text(text, field, most=most, least=least)
+    if len(hashtags(words)) > HASHTAGS_MAX:
+        raise Refusal(UserErrorCode.INVALID_INPUT, f"At most {HASHTAGS_MAX} hashtags, please.", field=[field])
+    return words
 
 
 def checked_username(username: str) -> str:

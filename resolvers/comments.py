@@ -10,7 +10,7 @@ from domain.ids import expect_id
 from domain.limits import COMMENT_MAX
 from domain.paging import encode_cursor
 from domain.records import CommentRecord
-from domain.text import checked_text
+from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post
 from resolvers.roots import Input, mutation
@@ -39,7 +39,7 @@ async def add_comment(info: Info, given: Input[AddCommentInput]) -> Payload:
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["parentId"])
     if not post.comments_enabled:
         raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
-    text = checked_text(given.text, "text", least=1, most=COMMENT_MAX)
+    text = checked_words(given.text, "text", least=1, most=COMMENT_MAX)
     comment = await sources.comments.add(
         post.id,
         viewer_id,

@@ -19,7 +19,7 @@ from domain.limits import (
     TAGS_PER_IMAGE,
 )
 from domain.records import LocationRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus
-from domain.text import checked_caption, checked_text, hashtags, mentions
+from domain.text import checked_text, checked_words, hashtags, mentions
 from resolvers.roots import Input, mutation, query
 from schema.context import Info
 from schema.inputs import CreatePostInput, DeletePostInput, LocationInput, PostImageInput, UpdatePostInput
@@ -56,7 +56,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     earlier = await sources.posts.created_earlier(viewer_id, idempotency)
     if earlier is not None:
         return Payload(post=earlier)
-    caption = checked_caption(given.caption or "", CAPTION_MAX)
+    caption = checked_words(given.caption or "", "caption", most=CAPTION_MAX)
     draft = PostDraft(
         images=[await _checked_image(info, image) for image in _checked_images(given.images)],
         caption=caption,
@@ -77,7 +77,7 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     post_id = await _own_post_id(info, given.post_id)
     changes: dict[str, Any] = {}
     if given.caption is not None:
-        caption = checked_caption(given.caption, CAPTION_MAX)
+        caption = checked_words(given.caption, "caption", most=CAPTION_MAX)
         changes["caption"], changes["hashtags"] = caption, hashtags(caption)
         changes["mention_ids"] = await mentioned_ids(info, caption)
     if given.location is not None:

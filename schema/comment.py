@@ -27,6 +27,7 @@ class Comment(Node):
     post: Post = loaded("post_by_id", key="post_id", description="The post it belongs to.")
     author: User = loaded("user_by_id", key="author_id", description="Who wrote it.")
     text: str = plain("Its words; at most 2,200 characters.")
+    hashtags: list[str] = plain("Hashtags in it, without the #, lower case.")
     mentions: list[User] = loaded_list("visible_user_by_id", key="mention_ids", description="Users mentioned in it.")
     created_at: datetime = plain("When it was written.")
     parent: LazyComment | None = loaded(

@@ -7,7 +7,7 @@ import pytest
 from tests.client import Person
 
 MADE = """
-  commentEdge { cursor node { id text author { username } mentions { username } parent { id } } }
+  commentEdge { cursor node { id text author { username } hashtags mentions { username } parent { id } } }
   post { commentCount }
 """
 BELOW = """query ($id: ID!) {
@@ -32,9 +32,10 @@ async def comment(person: Person, post_id: str, text: str = "nice", **given: obj
 
 async def test_a_comment_is_there_at_once_for_who_wrote_it(people: list[Person], post_id: str) -> None:
     ana, bob, _ = people
-    payload = await bob.done("addComment", MADE, postId=post_id, text=f" Hello @{ana.username} ")
+    payload = await bob.done("addComment", MADE, postId=post_id, text=f" Hello @{ana.username} #Été #été")
     node = payload["commentEdge"]["node"]
-    assert (node["text"], node["author"]["username"]) == (f"Hello @{ana.username}", bob.username)
+    assert (node["text"], node["author"]["username"]) == (f"Hello @{ana.username} #Été #été", bob.username)
+    assert node["hashtags"] == ["été"]
     assert (node["mentions"], node["parent"]) == ([{"username": ana.username}], None)
     assert payload["post"]["commentCount"] == 1
     below = (await ana.get(BELOW, id=post_id))["post"]
