@@ -12,6 +12,8 @@ from workers import counters, notifications
 from workers.runner import SLOTS
 from workers.work import Tools
 
+Pay = Callable[[Tools, str], Awaitable[object]]
+
 CASES = (  # where the likes are: name, posts, their authors, likes
     ("one post", 1, 1, 5_000),
     ("a post each", 150, 150, 150),
@@ -22,7 +24,7 @@ CASES = (  # where the likes are: name, posts, their authors, likes
 async def settling(liked: Liked) -> dict[str, Load]:
     """What each handler needs for the likes of each case. Raises RuntimeError if a count is not right afterwards."""
     tools = Tools(sources=liked.sources)
-    work = {"count": counters.settle_post_likes, "notify": notifications.notify_post_likes}
+    work: dict[str, Pay] = {"count": counters.settle_post_likes, "notify": notifications.notify_post_likes}
     loads: dict[str, Load] = {}
     for name, posts, authors, likes in CASES:
         post_ids = await liked.fresh_posts(posts, authors)
@@ -33,9 +35,7 @@ async def settling(liked: Liked) -> dict[str, Load]:
     return loads
 
 
-async def _pay(
-    tools: Tools, handler: Callable[[Tools, str], Awaitable[None]], post_ids: Sequence[ObjectId], likes: int
-) -> Load:
+async def _pay(tools: Tools, handler: Pay, post_ids: Sequence[ObjectId], likes: int) -> Load:
     """As many side by side as a worker pays."""
     slots = asyncio.Semaphore(SLOTS)
 

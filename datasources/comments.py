@@ -1,6 +1,6 @@
 """Comments on posts and replies to comments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bson import ObjectId
@@ -8,8 +8,8 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.idempotency import Idempotency, earlier
 from datasources.indexes import TOP_COMMENTS
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page
-from datasources.outbox import change, owing, paid
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment
+from datasources.outbox import change, find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.limits import PREVIEW_COMMENTS
@@ -25,6 +25,7 @@ class CommentStore:
 
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
         self._comments = database["comments"]
+        self._posts = database["posts"]
         self._doorbell = doorbell
 
     async def add(
@@ -106,11 +107,10 @@ class CommentStore:
         async for reply in self._comments.find({"parent_id": parent_id, "deleted": False}, {"_id": 1}):
             await self.delete(reply["_id"], now)
 
-    async def owed_counts(self, post_id: ObjectId, session: Session, most: int) -> list[Document]:
-        """Comments that their post's and parents' counts do not reflect yet."""
-        query = {"post_id": post_id, "outbox": Effect.COUNT.value}
-        fields = {"parent_id": 1, "deleted": 1, "counted": 1}
-        return await self._comments.find(query, fields, limit=most, session=session).to_list()
+    async def owed_counts(self, post_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+        """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""
+        fields = {"post_id": 1, "parent_id": 1, "deleted": 1, "counted": 1}
+        return await find_owed(self._comments, "post_id", post_ids, Effect.COUNT, fields, session, most)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says that the counts now reflect these comments, and takes away the tombstones that owe nothing more."""
@@ -119,20 +119,30 @@ class CommentStore:
         await self._comments.update_many(some, pipeline, session=session)
         await self._comments.delete_many({**some, "deleted": True, "outbox": {"$exists": False}}, session=session)
 
-    async def add_replies(self, parent_id: ObjectId, delta: int, session: Session) -> None:
-        """Moves a comment's reply count."""
-        await self._comments.update_one({"_id": parent_id}, {"$inc": {"reply_count": delta}}, session=session)
+    async def add_replies(self, moves: Mapping[ObjectId, int], session: Session) -> None:
+        """Moves comments' reply counts."""
+        await increment(self._comments, "reply_count", moves, session)
 
-    async def add_likes(self, comment_id: ObjectId, delta: int, session: Session) -> bool:
-        """Moves a comment's like count; False if the comment is gone."""
-        moved = await self._comments.update_one({"_id": comment_id}, {"$inc": {"like_count": delta}}, session=session)
-        return moved.matched_count == 1
+    async def add_likes(self, moves: Mapping[ObjectId, int], session: Session) -> None:
+        """Moves comments' like counts."""
+        await increment(self._comments, "like_count", moves, session)
 
-    async def preview_ids(self, post_id: ObjectId, session: Session) -> list[ObjectId]:
-        """The comments to show below a post: its latest few that are no replies."""
-        query = {"post_id": post_id, "parent_id": None, "deleted": False}
-        rows = self._comments.find(query, {"_id": 1}, sort=[("_id", -1)], limit=PREVIEW_COMMENTS, session=session)
-        return [row["_id"] for row in await rows.to_list()]
+    async def preview_ids(self, post_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, list[ObjectId]]:
+        """The comments to show below each of these posts: its latest few that are no replies; a lost post has none."""
+        latest: list[Document] = [
+            {"$match": {"parent_id": None, "deleted": False}},
+            {"$sort": {"_id": -1}},
+            {"$limit": PREVIEW_COMMENTS},
+            {"$project": {"_id": 1}},
+        ]
+        of_post = {"from": "comments", "localField": "_id", "foreignField": "post_id", "pipeline": latest}
+        stages: list[Document] = [
+            {"$match": {"_id": {"$in": list(post_ids)}}},
+            {"$project": {"_id": 1}},
+            {"$lookup": {**of_post, "as": "shown"}},
+        ]
+        rows = await (await self._posts.aggregate(stages, session=session)).to_list()
+        return {row["_id"]: [comment["_id"] for comment in row["shown"]] for row in rows}
 
     async def document(self, comment_id: ObjectId, session: Session | None = None) -> Document | None:
         """A comment with what it owes, for the workers."""

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
-import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Database, Document, Session, find_page, upsert
-from datasources.outbox import change, paid
+from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
-from domain.events import Effect, Fact, rings_for
+from domain.events import SETTLED_BY, Effect, Fact, rings_for
 from domain.limits import FOLLOWING_MAX
 from domain.paging import Key, Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState
@@ -20,16 +19,7 @@ from domain.visibility import ONESELF, Relation
 _OWED = (Effect.COUNT, Effect.COUNT_FOLLOWING, Effect.NOTIFY, Effect.FILL)
 
 _COUNTED = {Effect.COUNT: "counted", Effect.COUNT_FOLLOWING: "counted_following"}
-_COUNTED_FOR = {Effect.COUNT: "followee_id", Effect.COUNT_FOLLOWING: "follower_id"}
 _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}}
-
-
-class CountedFollow(msgspec.Struct, frozen=True):
-    """A follow as its counter sees it."""
-
-    id: ObjectId
-    state: str
-    counted: bool
 
 
 class GraphStore:
@@ -180,15 +170,18 @@ class GraphStore:
         await self._follows.delete_one({"_id": follow.id, **_OVER}, session=session)
 
     async def owed_counts(
-        self, effect: Effect, user_id: ObjectId, session: Session, most: int
-    ) -> list["CountedFollow"]:
-        """Follows that one of a user's counters does not reflect yet: COUNT's is that of followers."""
-        query = {_COUNTED_FOR[effect]: user_id, "outbox": effect.value}
-        rows = await self._follows.find(query, limit=most, session=session).to_list()
-        return [CountedFollow(row["_id"], row["state"], bool(row.get(_COUNTED[effect]))) for row in rows]
+        self, effect: Effect, user_ids: Sequence[ObjectId], session: Session, most: int
+    ) -> list[Document]:
+        """Follows that one of the users' counters does not reflect yet, in the order of the users.
+
+        COUNT's is that of followers, COUNT_FOLLOWING's that of those followed.
+        """
+        field = SETTLED_BY[effect, Fact.FOLLOW]
+        fields = {field: 1, "state": 1, _COUNTED[effect]: 1}
+        return await find_owed(self._follows, field, user_ids, effect, fields, session, most)
 
     async def set_counted(self, effect: Effect, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says that the counter now reflects these follows, and takes away those that ended and owe nothing more."""
+        """Says that the counters now reflect these follows, and takes away those that ended and owe nothing more."""
         some = {"_id": {"$in": list(ids)}}
         follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
         pipeline = [{"$set": {_COUNTED[effect]: follows}}, *paid(effect)]

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.gathering import Gathering
 from datasources.mongo import Database, Document, Session, find_page, upsert
-from datasources.outbox import change, paid
+from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.paging import Page, PageRequest, cut_page
@@ -82,8 +82,13 @@ class LikeStore:
         query = {"target_id": target_id, "outbox": effect.value}
         return await self._likes.find(query, limit=most, session=session).to_list()
 
+    async def owed_counts(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+        """Likes that their targets' counts do not reflect yet, in the order of the targets."""
+        fields = {"target_id": 1, "liked": 1, "counted": 1}
+        return await find_owed(self._likes, "target_id", target_ids, Effect.COUNT, fields, session, most)
+
     async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
-        """Says that the target's count now reflects these likes, read with `owed` in the same transaction."""
+        """Says that the counts now reflect these likes, read with `owed_counts` in the same transaction."""
         pipeline = [{"$set": {"counted": "$liked"}}, *paid(Effect.COUNT)]
         await self._settle([like["_id"] for like in likes], pipeline, session)
         await self._bury([like["_id"] for like in likes if not like["liked"]], session)

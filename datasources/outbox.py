@@ -5,10 +5,13 @@ next; it is absent when nothing is owed, and when the fact is parked among the d
 sweeper's rings, for its back-off.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from bson import ObjectId
+
+from datasources.mongo import Collection, Document, Session
 from domain.events import Effect
 
 Stage = dict[str, Any]
@@ -69,3 +72,20 @@ def rung(now: datetime, longest: timedelta) -> list[Stage]:
         "$min": [longest.total_seconds() * 1000, {"$multiply": [GRACE.total_seconds() * 1000, {"$pow": [2, "$rings"]}]}]
     }
     return [{"$set": {"ring_at": {"$add": [now, pause]}, "rings": {"$min": [20, {"$add": ["$rings", 1]}]}}}]
+
+
+async def find_owed(
+    facts: Collection,
+    field: str,
+    keys: Sequence[ObjectId],
+    effect: Effect,
+    fields: Mapping[str, int],
+    session: Session,
+    most: int,
+) -> list[Document]:
+    """Up to `most` facts that owe an effect and are settled by these keys, in the order of their `field`.
+
+    So if there are `most`, all that is owed under the keys before the last one's is among them.
+    """
+    query = {field: {"$in": list(keys)}, "outbox": effect.value}
+    return await facts.find(query, fields, sort=[(field, 1)], limit=most, session=session).to_list()

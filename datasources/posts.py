@@ -1,15 +1,16 @@
 """Posts, and their counters and previews, which the workers settle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from datasources.idempotency import Idempotency, earlier
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page
-from datasources.outbox import owing, paid
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page, increment
+from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
@@ -143,30 +144,32 @@ class PostStore:
             return
         await self._doorbell.ring(rings_for(Fact.POST, document))
 
-    async def owed_counts(self, author_id: ObjectId, session: Session, most: int) -> list[Document]:
-        """Posts that the author's `post_count` does not reflect yet."""
-        query = {"author_id": author_id, "outbox": Effect.COUNT.value}
-        fields = {"deleted": 1, "status": 1, "counted": 1}
-        return await self._posts.find(query, fields, limit=most, session=session).to_list()
+    async def owed_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+        """Posts that their authors' `post_count` does not reflect yet, in the order of the authors."""
+        fields = {"author_id": 1, "deleted": 1, "status": 1, "counted": 1}
+        return await find_owed(self._posts, "author_id", author_ids, Effect.COUNT, fields, session, most)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says that the author's count now reflects these posts."""
+        """Says that the counts now reflect these posts."""
         shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
         pipeline = [{"$set": {"counted": shown}}, *paid(Effect.COUNT)]
         await self._posts.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
-    async def add_likes(self, post_id: ObjectId, delta: int, session: Session) -> bool:
-        """Moves a post's like count; False if the post is gone."""
-        moved = await self._posts.update_one({"_id": post_id}, {"$inc": {"like_count": delta}}, session=session)
-        return moved.matched_count == 1
+    async def add_likes(self, moves: Mapping[ObjectId, int], session: Session) -> None:
+        """Moves posts' like counts."""
+        await increment(self._posts, "like_count", moves, session)
 
     async def add_comments(
-        self, post_id: ObjectId, delta: int, preview_ids: Sequence[ObjectId], session: Session
-    ) -> bool:
-        """Moves a post's comment count and sets which comments are shown below it; False if the post is gone."""
-        changes = {"$inc": {"comment_count": delta}, "$set": {"preview_comment_ids": list(preview_ids)}}
-        moved = await self._posts.update_one({"_id": post_id}, changes, session=session)
-        return moved.matched_count == 1
+        self, moves: Mapping[ObjectId, int], previews: Mapping[ObjectId, list[ObjectId]], session: Session
+    ) -> None:
+        """Moves posts' comment counts, and sets which comments are shown below those with previews."""
+        await increment(self._posts, "comment_count", moves, session)
+        shown = [
+            UpdateOne({"_id": post_id}, {"$set": {"preview_comment_ids": previews[post_id]}})
+            for post_id in sorted(previews)
+        ]
+        if shown:
+            await self._posts.bulk_write(shown, ordered=False, session=session)
 
     async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> None:
         """Takes an effect out of a post's outbox, unless the post has changed since it was read."""

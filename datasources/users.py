@@ -1,6 +1,6 @@
 """Accounts: profiles that others see, and the secrets of logging in that they do not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.mongo import Database, Document, Session, find_by_ids
+from datasources.mongo import Database, Document, Session, find_by_ids, increment
 from domain.errors import Refusal, UserErrorCode
 from domain.records import ImageRecord, UserRecord, UserState
 
@@ -102,6 +102,6 @@ class UserStore:
         )
         return None if found is None else UserRecord.from_document(found)
 
-    async def add_to_count(self, user_id: ObjectId, counter: str, delta: int, session: Session) -> None:
-        """Moves one of an account's counters, within the caller's transaction."""
-        await self._users.update_one({"_id": user_id}, {"$inc": {counter: delta}}, session=session)
+    async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:
+        """Moves one of the counters of some accounts, within the caller's transaction."""
+        await increment(self._users, counter, moves, session)

@@ -1,109 +1,144 @@
-"""The counting worker: sums up what facts still owe to a counter and settles it in one transaction for each target.
+"""The counting worker: sums up what facts still owe to counters and settles many targets in one transaction.
 
 Every handler here is safe to run twice: a fact's contribution and the mark that it was counted are changed in the same
-transaction, so the second run finds nothing owed. Twins conflict, and the loser is retried on what is left.
+transaction, so the second run finds nothing owed. Twins conflict, and the loser is retried on what is left. Each takes
+up to `BATCH` targets and returns those that may owe more.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from bson import ObjectId
 
 from datasources.likes import LikeStore
-from datasources.mongo import Session, in_transaction
+from datasources.mongo import Document, Session, in_transaction
 from domain.events import Effect
 from domain.records import FollowState, PostStatus
 from workers.work import Tools
 
-BATCH = 1_000  # likes of one post settled in one transaction; 16,000 a second so (measured)
+BATCH = 200  # targets of one call
+FACTS = 1_000  # settled in one transaction
+TURNS = 10  # transactions of one call
 
-Move = Callable[[ObjectId, int, Session], Awaitable[object]]
-
-
-async def settle_post_likes(tools: Tools, key: str) -> None:
-    """Brings a post's like count up to its likes."""
-    await _settle_likes(tools, tools.sources.post_likes, tools.sources.posts.add_likes, ObjectId(key))
+Settle = Callable[[Sequence[ObjectId], Session], Awaitable[list[Document]]]
+Move = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
 
 
-async def settle_comment_likes(tools: Tools, key: str) -> None:
-    """Brings a comment's like count up to its likes."""
-    await _settle_likes(tools, tools.sources.comment_likes, tools.sources.comments.add_likes, ObjectId(key))
+async def settle_post_likes(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings posts' like counts up to their likes."""
+    return await _settle_likes(tools, tools.sources.post_likes, tools.sources.posts.add_likes, keys)
 
 
-async def _settle_likes(tools: Tools, likes: LikeStore, move: Move, target_id: ObjectId) -> None:
-    async def settle(session: Session) -> int:
-        owed = await likes.owed(Effect.COUNT, target_id, session, BATCH)
-        delta = sum(int(like["liked"]) - int(like.get("counted", False)) for like in owed)
-        if delta:
-            await move(target_id, delta, session)
+async def settle_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings comments' like counts up to their likes."""
+    return await _settle_likes(tools, tools.sources.comment_likes, tools.sources.comments.add_likes, keys)
+
+
+async def _settle_likes(tools: Tools, likes: LikeStore, move: Move, keys: Iterable[str]) -> Collection[str]:
+    async def settle(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        owed = await likes.owed_counts(target_ids, session, FACTS)
         await likes.set_counted(owed, session)
-        return len(owed)
+        await move(_sums(owed, "target_id", lambda like: like["liked"]), session)
+        return owed
 
-    await _until_short(tools, settle)
+    return await _in_turns(tools, keys, "target_id", settle)
 
 
-async def settle_comments(tools: Tools, key: str) -> None:
-    """Brings a post's comment count, its previews and its comments' reply counts up to its comments."""
-    comments, posts, post_id = tools.sources.comments, tools.sources.posts, ObjectId(key)
+async def settle_comments(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings posts' comment counts, their previews and their comments' reply counts up to the comments."""
+    comments, posts = tools.sources.comments, tools.sources.posts
 
-    async def settle(session: Session) -> int:
-        owed = await comments.owed_counts(post_id, session, BATCH)
-        moves: Counter[ObjectId | None] = Counter()
-        for comment in owed:
-            moves[comment["parent_id"]] += int(not comment["deleted"]) - int(comment["counted"])
-        if owed:
-            previews = await comments.preview_ids(post_id, session)
-            await posts.add_comments(post_id, sum(moves.values()), previews, session)
-        for parent_id, delta in moves.items():
-            if parent_id is not None and delta:
-                await comments.add_replies(parent_id, delta, session)
+    async def settle(post_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        owed = await comments.owed_counts(post_ids, session, FACTS)
         await comments.set_counted([comment["_id"] for comment in owed], session)
-        return len(owed)
+        of_posts = _sums(owed, "post_id", _is_there)
+        replies = [comment for comment in owed if comment["parent_id"] is not None]
+        await comments.add_replies(_sums(replies, "parent_id", _is_there), session)
+        await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
+        return owed
 
-    await _until_short(tools, settle)
+    return await _in_turns(tools, keys, "post_id", settle)
 
 
-async def settle_posts(tools: Tools, key: str) -> None:
-    """Brings an author's post count up to their posts."""
-    posts, users, author_id = tools.sources.posts, tools.sources.users, ObjectId(key)
+async def settle_posts(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings authors' post counts up to their posts."""
+    posts, users = tools.sources.posts, tools.sources.users
 
-    async def settle(session: Session) -> int:
-        owed = await posts.owed_counts(author_id, session, BATCH)
-        shown = sum(int(post["status"] == PostStatus.READY.value and not post["deleted"]) for post in owed)
-        delta = shown - sum(int(post["counted"]) for post in owed)
-        if delta:
-            await users.add_to_count(author_id, "post_count", delta, session)
+    def is_shown(post: Document) -> bool:
+        return post["status"] == PostStatus.READY.value and not post["deleted"]
+
+    async def settle(author_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        owed = await posts.owed_counts(author_ids, session, FACTS)
         await posts.set_counted([post["_id"] for post in owed], session)
-        return len(owed)
+        await users.add_to_counts("post_count", _sums(owed, "author_id", is_shown), session)
+        return owed
 
-    await _until_short(tools, settle)
-
-
-async def settle_followers(tools: Tools, key: str) -> None:
-    """Brings a user's follower count up to who follows them."""
-    await _settle_follows(tools, Effect.COUNT, ObjectId(key), "follower_count")
+    return await _in_turns(tools, keys, "author_id", settle)
 
 
-async def settle_following(tools: Tools, key: str) -> None:
-    """Brings a user's following count up to whom they follow."""
-    await _settle_follows(tools, Effect.COUNT_FOLLOWING, ObjectId(key), "following_count")
+async def settle_followers(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings users' follower counts up to who follows them."""
+    return await _settle_follows(tools, Effect.COUNT, "followee_id", keys)
 
 
-async def _settle_follows(tools: Tools, effect: Effect, user_id: ObjectId, counter: str) -> None:
+async def settle_following(tools: Tools, *keys: str) -> Collection[str]:
+    """Brings users' following counts up to whom they follow."""
+    return await _settle_follows(tools, Effect.COUNT_FOLLOWING, "follower_id", keys)
+
+
+async def _settle_follows(tools: Tools, effect: Effect, side: str, keys: Iterable[str]) -> Collection[str]:
     graph, users = tools.sources.graph, tools.sources.users
+    counter, counted = _OF_FOLLOWS[effect]
 
-    async def settle(session: Session) -> int:
-        owed = await graph.owed_counts(effect, user_id, session, BATCH)
-        follows = sum(int(follow.state == FollowState.FOLLOWING.value) for follow in owed)
-        delta = follows - sum(int(follow.counted) for follow in owed)
-        if delta:
-            await users.add_to_count(user_id, counter, delta, session)
-        await graph.set_counted(effect, [follow.id for follow in owed], session)
-        return len(owed)
+    def stands(follow: Document) -> bool:
+        return bool(follow["state"] == FollowState.FOLLOWING.value)
 
-    await _until_short(tools, settle)
+    async def settle(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        owed = await graph.owed_counts(effect, user_ids, session, FACTS)
+        await graph.set_counted(effect, [follow["_id"] for follow in owed], session)
+        await users.add_to_counts(counter, _sums(owed, side, stands, counted), session)
+        return owed
+
+    return await _in_turns(tools, keys, side, settle)
 
 
-async def _until_short(tools: Tools, settle: Callable[[Session], Awaitable[int]]) -> None:
-    while await in_transaction(tools.sources.client, settle) == BATCH:
-        pass
+_OF_FOLLOWS = {
+    Effect.COUNT: ("follower_count", "counted"),
+    Effect.COUNT_FOLLOWING: ("following_count", "counted_following"),
+}
+
+
+def _sums(
+    facts: Iterable[Document], by: str, stands: Callable[[Document], bool], counted: str = "counted"
+) -> dict[ObjectId, int]:
+    """By how much the count of each target is off, zeros too: what stands less what was counted."""
+    sums: Counter[ObjectId] = Counter()
+    for fact in facts:
+        sums[fact[by]] += int(stands(fact)) - int(bool(fact.get(counted)))
+    return sums
+
+
+def _is_there(comment: Document) -> bool:
+    return not comment["deleted"]
+
+
+async def _in_turns(tools: Tools, keys: Iterable[str], by: str, settle: Settle) -> Collection[str]:
+    """Settles these targets, up to `FACTS` facts at a time, so that a hot one waits until the others had their turn.
+
+    `settle` returns the facts it settled in the order of their targets. Returns the keys that may owe more.
+    """
+    ids, hot = sorted(map(ObjectId, keys)), list[ObjectId]()
+    for _ in range(TURNS):
+        facts = await in_transaction(tools.sources.client, partial(settle, ids))
+        if len(facts) < FACTS:
+            ids = []
+        else:
+            last = facts[-1][by]
+            hot.append(last)
+            ids = [target_id for target_id in ids if target_id > last]
+        if not ids:
+            ids, hot = hot, []
+        if not ids:
+            break
+    return {str(target_id) for target_id in (*ids, *hot)}

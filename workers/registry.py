@@ -7,12 +7,12 @@ from workers import counters, feed, janitor, media, notifications
 from workers.work import Handler
 
 HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
-    (Effect.COUNT, Fact.POST_LIKE): Handler(counters.settle_post_likes),
-    (Effect.COUNT, Fact.COMMENT_LIKE): Handler(counters.settle_comment_likes),
-    (Effect.COUNT, Fact.COMMENT): Handler(counters.settle_comments),
-    (Effect.COUNT, Fact.POST): Handler(counters.settle_posts),
-    (Effect.COUNT, Fact.FOLLOW): Handler(counters.settle_followers),
-    (Effect.COUNT_FOLLOWING, Fact.FOLLOW): Handler(counters.settle_following),
+    (Effect.COUNT, Fact.POST_LIKE): Handler(counters.settle_post_likes, batch=counters.BATCH),
+    (Effect.COUNT, Fact.COMMENT_LIKE): Handler(counters.settle_comment_likes, batch=counters.BATCH),
+    (Effect.COUNT, Fact.COMMENT): Handler(counters.settle_comments, batch=counters.BATCH),
+    (Effect.COUNT, Fact.POST): Handler(counters.settle_posts, batch=counters.BATCH),
+    (Effect.COUNT, Fact.FOLLOW): Handler(counters.settle_followers, batch=counters.BATCH),
+    (Effect.COUNT_FOLLOWING, Fact.FOLLOW): Handler(counters.settle_following, batch=counters.BATCH),
     (Effect.NOTIFY, Fact.POST_LIKE): Handler(notifications.notify_post_likes),
     (Effect.NOTIFY, Fact.COMMENT_LIKE): Handler(notifications.notify_comment_likes),
     (Effect.NOTIFY, Fact.COMMENT): Handler(notifications.notify_comment),

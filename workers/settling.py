@@ -1,7 +1,10 @@
 """Paying everything that is owed, without waiting for rings: what `repair` does, and what lets a test assert."""
 
-from datasources.sources import is_outage
-from domain.events import Fact, Ring, rings_for
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from domain.events import Effect, Fact, Ring, rings_for
+from workers.paying import pay
 from workers.registry import HANDLERS
 from workers.work import NotYet, Tools
 
@@ -30,15 +33,24 @@ async def pay_all(tools: Tools, failures: dict[Ring, Exception] | None = None) -
     for _ in range(ROUNDS):
         rings, before = await owed(tools) - set(failures or ()), left
         left = set()
-        for ring in sorted(rings):
-            try:
-                await HANDLERS[ring.effect, ring.fact].run(tools, ring.key)
-            except NotYet:
-                left.add(ring)
-            except Exception as error:
-                if failures is None or is_outage(error):
-                    raise
-                failures[ring] = error
+        for effect, fact, keys in _calls(rings):
+            outcome = await pay(tools, HANDLERS[effect, fact], keys)
+            if outcome.outage is not None:
+                raise outcome.outage
+            for key, error in outcome.raised.items():
+                if isinstance(error, NotYet):
+                    left.add(Ring(effect, fact, key))
+                elif failures is None:
+                    raise error
+                else:
+                    failures[Ring(effect, fact, key)] = error
         if rings == left == before or not rings:
             break
     return left
+
+
+def _calls(rings: Iterable[Ring]) -> Iterator[tuple[Effect, Fact, list[str]]]:
+    for (effect, fact), group in groupby(sorted(rings), key=lambda ring: (ring.effect, ring.fact)):
+        keys, batch = [ring.key for ring in group], HANDLERS[effect, fact].batch
+        for start in range(0, len(keys), batch):
+            yield effect, fact, keys[start : start + batch]

@@ -1,7 +1,8 @@
-"""What a handler is: a function that pays one effect for one key, and what it may use."""
+"""What a handler is: a function that pays one effect for a key, or for many at once, and what it may use."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Concatenate
 
 from datasources.sources import Sources
 from workers.rendering.pool import RenderPool
@@ -21,11 +22,15 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A function of the tools and a key, and the longest it may take, in seconds.
+    """A function of the tools and a key, or up to `batch` keys, and the longest it may take, in seconds.
 
     It must be safe to run twice, also side by side, and says in its docstring why it is. It raises `NotYet` to be
-    called again later; an outage of a dependency does the same; anything else counts as a failed attempt.
+    called again later; an outage of a dependency does the same; anything else counts as a failed attempt. One that
+    leaves work for another call, so that others have their turn, returns the keys that may owe more.
+
+    What a call for many keys raises is nobody's attempt: each key is then tried alone.
     """
 
-    run: Callable[[Tools, str], Awaitable[None]]
+    run: Callable[Concatenate[Tools, ...], Awaitable[Collection[str] | None]]
     seconds: float = 60.0
+    batch: int = 1

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
@@ -170,9 +170,8 @@ class Publisher:
 
 async def pay(tools: Tools, ring: Ring) -> None:
     """Pays what is owed, as a worker would; what cannot be paid yet stays owed."""
-    handler: Callable[[Tools, str], Awaitable[None]] = HANDLERS[ring.effect, ring.fact].run
     with contextlib.suppress(NotYet):
-        await handler(tools, ring.key)
+        await HANDLERS[ring.effect, ring.fact].run(tools, ring.key)
 
 
 def _key(name: str) -> Idempotency:

@@ -187,8 +187,8 @@ async def set_previews_right(sources: Sources, post_id: ObjectId) -> None:
     """Makes a post show its latest comments. Safe to repeat and beside workers, as `set_right`."""
 
     async def settle(session: Session) -> None:
-        latest = await sources.comments.preview_ids(post_id, session)
-        changes = {"preview_comment_ids": latest}
+        latest = await sources.comments.preview_ids([post_id], session)
+        changes = {"preview_comment_ids": latest.get(post_id, [])}
         query = {"_id": post_id, "deleted": {"$ne": True}}
         await sources.database["posts"].update_one(query, {"$set": changes}, session=session)
 

@@ -1,0 +1,56 @@
+"""Calling a handler: for many keys at once where it can, and for each alone when that fails."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from datasources.sources import is_outage
+from workers.rendering.pool import RenderingUnavailable
+from workers.work import Handler, Tools
+
+
+class TooSlow(Exception):
+    """A handler was not done within its time."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some keys: those that may owe more, what others raised, and a dependency's outage that ended it.
+
+    A key in neither collection is paid, unless there was an outage.
+    """
+
+    more: set[str] = field(default_factory=set)
+    raised: dict[str, Exception] = field(default_factory=dict)
+    outage: Exception | None = None
+
+
+async def pay(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
+    """Pays these keys, at most `handler.batch` of them; if that fails and is no outage, each by a call of its own.
+
+    So only the culprit among many is to blame. The first outage ends it. Raises nothing but cancellation.
+    """
+    outcome = Outcome()
+    calls = [keys]
+    while calls and outcome.outage is None:
+        together = calls.pop()
+        try:
+            outcome.more.update(await _call(tools, handler, together) or ())
+        except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
+            if is_outage(error) or isinstance(error, RenderingUnavailable):
+                outcome.outage = error
+            elif len(together) > 1:
+                calls = [[key] for key in together]
+            else:
+                outcome.raised[together[0]] = error
+    return outcome
+
+
+async def _call(tools: Tools, handler: Handler, keys: Sequence[str]) -> Collection[str] | None:
+    try:
+        async with asyncio.timeout(handler.seconds) as limit:
+            return await handler.run(tools, *keys)
+    except Exception as error:
+        if limit.expired():
+            raise TooSlow(f"not done in {handler.seconds} s") from error
+        raise
