@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -144,16 +145,17 @@ class CommentStore:
         rows = await (await self._posts.aggregate(stages, session=session)).to_list()
         return {row["_id"]: [comment["_id"] for comment in row["shown"]] for row in rows}
 
-    async def document(self, comment_id: ObjectId, session: Session | None = None) -> Document | None:
-        """A comment with what it owes, for the workers."""
-        return await self._comments.find_one({"_id": comment_id}, session=session)
+    async def documents(self, ids: Sequence[ObjectId]) -> list[Document]:
+        """Comments with what they owe, oldest first, for the workers; a missing one is left out."""
+        return sorted((await find_by_ids(self._comments, ids)).values(), key=itemgetter("_id"))
 
-    async def pay(self, comment_id: ObjectId, effect: Effect, version: int, session: Session | None = None) -> None:
-        """Takes an effect out of a comment's outbox unless it changed since it was read; then the tombstone, if due."""
-        query = {"_id": comment_id, "version": version or {"$in": [0, None]}}
-        await self._comments.update_one(query, paid(effect), session=session)
-        gone = {"_id": comment_id, "deleted": True, "outbox": {"$exists": False}}
-        await self._comments.delete_one(gone, session=session)
+    async def pay(self, comments: Sequence[Document], effect: Effect, session: Session | None = None) -> None:
+        """Takes an effect out of comments' outboxes, but of those changed since read; then tombstones that are due."""
+        same = [{"_id": one["_id"], "version": one.get("version")} for one in comments]
+        if same:
+            await self._comments.update_many({"$or": same}, paid(effect), session=session)
+            gone = {"_id": {"$in": [one["_id"] for one in comments]}, "deleted": True, "outbox": {"$exists": False}}
+            await self._comments.delete_many(gone, session=session)
 
     async def ids_of_post(self, post_id: ObjectId, most: int) -> list[ObjectId]:
         """Some comments of a post, deleted ones and replies too."""

@@ -1,12 +1,12 @@
 """Who follows, blocks and mutes whom."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from bson import ObjectId
 
-from datasources.mongo import Database, Document, Session, find_page, upsert
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page, upsert
 from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
@@ -95,26 +95,35 @@ class GraphStore:
 
     async def relations(self, viewer_id: ObjectId, user_ids: Sequence[ObjectId]) -> list[Relation]:
         """How the viewer stands to each of these users, in their order; three operations side by side."""
-        some = {"$in": list(user_ids)}
+        return await self.relations_between([(viewer_id, user_id) for user_id in user_ids])
+
+    async def relations_between(self, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> list[Relation]:
+        """How the first of each pair, as viewer, stands to the second; three operations, for a few hundred pairs."""
+        others: dict[ObjectId, list[ObjectId]] = {}
+        for viewer_id, user_id in pairs:
+            others.setdefault(viewer_id, []).append(user_id)
+        if not pairs:
+            return []
+        muted = [{"muter_id": viewer_id, "muted_id": {"$in": ids}} for viewer_id, ids in others.items()]
         follows, blocks, mutes = await asyncio.gather(
-            self._follows.find({"$or": _both_ways("follower_id", "followee_id", viewer_id, some)}).to_list(),
-            self._blocks.find({"$or": _both_ways("blocker_id", "blocked_id", viewer_id, some)}).to_list(),
-            self._mutes.find({"muter_id": viewer_id, "muted_id": some}).to_list(),
+            self._follows.find({"$or": _both_ways("follower_id", "followee_id", others)}).to_list(),
+            self._blocks.find({"$or": _both_ways("blocker_id", "blocked_id", others)}).to_list(),
+            self._mutes.find({"$or": muted}).to_list(),
         )
         states = {(row["follower_id"], row["followee_id"]): FollowState(row["state"]) for row in follows}
-        pairs = {(document["blocker_id"], document["blocked_id"]) for document in blocks}
-        muted = {document["muted_id"] for document in mutes}
+        blocked = {(row["blocker_id"], row["blocked_id"]) for row in blocks}
+        silent = {(row["muter_id"], row["muted_id"]) for row in mutes}
         return [
             ONESELF
             if user_id == viewer_id
             else Relation(
                 follow_state=states.get((viewer_id, user_id), FollowState.NONE),
                 is_followed=states.get((user_id, viewer_id)) is FollowState.FOLLOWING,
-                has_blocked=(viewer_id, user_id) in pairs,
-                is_blocked=(user_id, viewer_id) in pairs,
-                has_muted=user_id in muted,
+                has_blocked=(viewer_id, user_id) in blocked,
+                is_blocked=(user_id, viewer_id) in blocked,
+                has_muted=(viewer_id, user_id) in silent,
             )
-            for user_id in user_ids
+            for viewer_id, user_id in pairs
         ]
 
     async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
@@ -158,16 +167,17 @@ class GraphStore:
         query = {"follower_id": follower_id, "outbox": Effect.FILL.value, "state": FollowState.FOLLOWING.value}
         return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
 
-    async def by_id(self, follow_id: ObjectId, session: Session | None = None) -> FollowRecord | None:
-        """One follow, also one that ended."""
-        found = await self._follows.find_one({"_id": follow_id}, session=session)
-        return None if found is None else FollowRecord.from_document(found)
+    async def by_ids(self, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
+        """Follows, also those that ended, oldest first; a missing one is left out."""
+        found = await find_by_ids(self._follows, follow_ids)
+        return [FollowRecord.from_document(found[one]) for one in sorted(found)]
 
-    async def pay(self, follow: FollowRecord, effect: Effect, session: Session | None = None) -> None:
-        """Takes an effect out of a follow's outbox, unless its state has changed since it was read."""
-        query = {"_id": follow.id, "version": follow.version}
-        await self._follows.update_one(query, paid(effect), session=session)
-        await self._follows.delete_one({"_id": follow.id, **_OVER}, session=session)
+    async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> None:
+        """Takes an effect out of follows' outboxes, unless their state has changed since they were read."""
+        same = [{"_id": follow.id, "version": follow.version} for follow in follows]
+        if same:
+            await self._follows.update_many({"$or": same}, paid(effect), session=session)
+            await self._follows.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
 
     async def owed_counts(
         self, effect: Effect, user_ids: Sequence[ObjectId], session: Session, most: int
@@ -223,6 +233,10 @@ class GraphStore:
             raise Refusal(UserErrorCode.TOO_MANY_FOLLOWS, message, field=["userId"])
 
 
-def _both_ways(one: str, other: str, viewer_id: ObjectId, some: Document) -> list[Document]:
-    """From the viewer to some users, and from them to the viewer."""
-    return [{one: viewer_id, other: some}, {one: some, other: viewer_id}]
+def _both_ways(one: str, other: str, pairs: Mapping[ObjectId, list[ObjectId]]) -> list[Document]:
+    """From each viewer to some users, and from them to the viewer."""
+    return [
+        way
+        for viewer_id, user_ids in pairs.items()
+        for way in ({one: viewer_id, other: {"$in": user_ids}}, {one: {"$in": user_ids}, other: viewer_id})
+    ]

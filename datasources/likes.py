@@ -77,15 +77,15 @@ class LikeStore:
         rows = await find_page(self._likes, query, request.expects(ObjectId), projection={"user_id": 1})
         return cut_page(request, [(row["_id"], row["user_id"]) for row in rows])
 
-    async def owed(self, effect: Effect, target_id: ObjectId, session: Session, most: int) -> list[Document]:
-        """Likes of a target that owe an effect."""
-        query = {"target_id": target_id, "outbox": effect.value}
-        return await self._likes.find(query, limit=most, session=session).to_list()
-
     async def owed_counts(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Likes that their targets' counts do not reflect yet, in the order of the targets."""
         fields = {"target_id": 1, "liked": 1, "counted": 1}
         return await find_owed(self._likes, "target_id", target_ids, Effect.COUNT, fields, session, most)
+
+    async def owed_notices(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+        """Likes that their targets' owners are not told of yet, or that are not taken back, in the order of targets."""
+        fields = {"target_id": 1, "user_id": 1, "liked": 1, "noticed": 1, "announced": 1}
+        return await find_owed(self._likes, "target_id", target_ids, Effect.NOTIFY, fields, session, most)
 
     async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
         """Says that the counts now reflect these likes, read with `owed_counts` in the same transaction."""

@@ -1,5 +1,6 @@
 """The way to MongoDB: one client with time limits and majority writes, transactions, and what counts as an outage."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -51,11 +52,14 @@ async def in_transaction(
 ) -> Result:
     """Runs `work` in one transaction and commits it.
 
-    `work` may run several times (on a write conflict, on a new primary), so it must keep its effects in the session.
-    Ends with an error after `seconds`.
+    `work` may run several times (on a write conflict, on a new primary, when a twin was first to insert a key), so it
+    must keep its effects in the session. Ends with an error after `seconds`.
     """
     with timeout(seconds):
         async with client.start_session() as session:
+            for _ in range(UPSERT_TRIES - 1):
+                with contextlib.suppress(DuplicateKeyError):
+                    return await session.with_transaction(work)
             return await session.with_transaction(work)
 
 

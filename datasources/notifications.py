@@ -7,17 +7,19 @@ taken back stays as a `withdrawn` tombstone for a while, so that a subscriber wh
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import msgspec
 from bson import ObjectId
+from pymongo import UpdateOne
 
 from datasources.live import Live, notifications_of
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import NotificationKind, NotificationRecord
+from domain.records import CommentRecord, NotificationKind, NotificationRecord
 
 UNSEEN_MOST = 1_000
 WITHDRAWN_KEPT = timedelta(days=30)
@@ -35,6 +37,14 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     comment_id: ObjectId | None = None
     withdrawn: bool = False
     is_news: bool = True
+
+    @property
+    def key(self) -> tuple[ObjectId, str]:
+        """What it is found by."""
+        return self.recipient_id, self.group_key
+
+
+_SAID = ("kind", "actor_ids", "actor_count", "post_id", "comment_id", "withdrawn")
 
 
 class SeqRange(msgspec.Struct, frozen=True):
@@ -64,35 +74,28 @@ class NotificationStore:
                 await stack.enter_async_context(self._lines.setdefault(recipient_id, asyncio.Lock()))
             yield
 
-    async def write(self, notice: Notice, now: datetime, session: Session) -> None:
-        """Makes or changes a notification within the caller's transaction; ring `tell` after the commit.
+    async def standing(
+        self, keys: Iterable[tuple[ObjectId, str]], session: Session
+    ) -> dict[tuple[ObjectId, str], NotificationRecord]:
+        """Notifications by recipient and group key, withdrawn ones too; one operation, none for no keys."""
+        some = [{"recipient_id": recipient_id, "group_key": group_key} for recipient_id, group_key in keys]
+        rows = await self._notifications.find({"$or": some}, session=session).to_list() if some else []
+        return {(row["recipient_id"], row["group_key"]): NotificationRecord.from_document(row) for row in rows}
 
-        Safe to repeat: what is already so gets no new number. Withdrawing what was never told does nothing.
+    async def write(self, notices: Sequence[Notice], now: datetime, session: Session) -> None:
+        """Makes or changes notifications within the caller's transaction, numbered in this order; no key comes twice.
+
+        Four operations, however many they are; ring `tell` after the commit. Safe to repeat: what is already so gets
+        no new number. Withdrawing what was never told does nothing.
         """
-        key = {"recipient_id": notice.recipient_id, "group_key": notice.group_key}
-        before = await self._notifications.find_one(key, session=session)
-        values = _values(notice)
-        if before is None and notice.withdrawn:
-            return
-        if before is not None and all(before.get(name) == value for name, value in values.items()):
-            return
-        values["seq"] = await self._next_seq(notice.recipient_id, session)
-        if notice.is_news and not notice.withdrawn:
-            values |= {"updated_at": now, "is_seen": False, "is_read": False}
-        update: Document = {"$set": values, "$setOnInsert": {"created_at": now}}
-        if notice.withdrawn:
-            values["expires_at"] = now + WITHDRAWN_KEPT
-        else:
-            update["$unset"] = {"expires_at": ""}
-        if before is None and not notice.is_news:
-            update["$setOnInsert"] |= {"updated_at": now, "is_seen": False, "is_read": False}
-        await self._notifications.update_one(key, update, upsert=True, session=session)
-
-    async def actor_count(self, recipient_id: ObjectId, group_key: str, session: Session) -> int:
-        """How many people a notification names in all; 0 for one that is not there."""
-        key = {"recipient_id": recipient_id, "group_key": group_key}
-        found = await self._notifications.find_one(key, {"actor_count": 1}, session=session)
-        return int(found["actor_count"]) if found else 0
+        before = await self.standing((notice.key for notice in notices), session)
+        changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
+        seqs = await self._number([notice.recipient_id for notice in changed], session)
+        writes = [
+            _write(notice, seq, now, is_new=notice.key not in before) for notice, seq in zip(changed, seqs, strict=True)
+        ]
+        if writes:
+            await self._notifications.bulk_write(writes, session=session)
 
     async def tell(self, *recipient_ids: ObjectId) -> None:
         """Wakes the recipients' subscriptions. Best effort."""
@@ -152,36 +155,66 @@ class NotificationStore:
         query = {"recipient_id": recipient_id, "is_read": False, "$or": some}
         await self._notifications.update_many(query, {"$set": {"is_read": True, "is_seen": True}})
 
-    async def about(
-        self, post_id: ObjectId, session: Session, comment_id: ObjectId | None = None
-    ) -> list[NotificationRecord]:
-        """Every notification about a post or the comments below it, or one of them, that still stands."""
-        query: Document = {"post_id": post_id, "withdrawn": False}
-        if comment_id is not None:
-            query["comment_id"] = comment_id
-        rows = await self._notifications.find(query, session=session).to_list()
+    async def about_post(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
+        """Every notification about a post, and about the comments below it, that still stands."""
+        return await self._about([{"post_id": post_id}], session)
+
+    async def about_comments(self, comments: Sequence[CommentRecord], session: Session) -> list[NotificationRecord]:
+        """Every notification about these comments that still stands."""
+        return await self._about([{"post_id": one.post_id, "comment_id": one.id} for one in comments], session)
+
+    async def withdraw(self, notifications: Sequence[NotificationRecord], now: datetime, session: Session) -> None:
+        """Takes notifications that stand back, within the caller's transaction."""
+        seqs = await self._number([notification.recipient_id for notification in notifications], session)
+        gone = {"withdrawn": True, "expires_at": now + WITHDRAWN_KEPT, "actor_ids": [], "actor_count": 0}
+        writes = [
+            UpdateOne({"_id": notification.id}, {"$set": {**gone, "seq": seq}})
+            for notification, seq in zip(notifications, seqs, strict=True)
+        ]
+        if writes:
+            await self._notifications.bulk_write(writes, session=session)
+
+    async def _about(self, some: Sequence[Document], session: Session) -> list[NotificationRecord]:
+        query = {"$or": [{**one, "withdrawn": False} for one in some]}
+        rows = await self._notifications.find(query, session=session).to_list() if some else []
         return [NotificationRecord.from_document(row) for row in rows]
 
-    async def withdraw(self, notification: NotificationRecord, now: datetime, session: Session) -> None:
-        """Takes a notification back within the caller's transaction. Safe to repeat."""
-        seq = await self._next_seq(notification.recipient_id, session)
-        values = {"withdrawn": True, "seq": seq, "expires_at": now + WITHDRAWN_KEPT, "actor_ids": [], "actor_count": 0}
-        query = {"_id": notification.id, "withdrawn": False}
-        await self._notifications.update_one(query, {"$set": values}, session=session)
+    async def _number(self, recipient_ids: Sequence[ObjectId], session: Session) -> list[int]:
+        """The next number of each of these recipients' logs, in this order; one may be there several times.
 
-    async def _next_seq(self, recipient_id: ObjectId, session: Session) -> int:
-        inbox = await self._inboxes.find_one_and_update(
-            {"_id": recipient_id}, {"$inc": {"last_seq": 1}}, upsert=True, return_document=True, session=session
-        )
-        return int(inbox["last_seq"]) if inbox else 1
+        The inboxes are read and moved in one transaction, so another that moves one of them makes this one run again.
+        """
+        if not recipient_ids:
+            return []
+        counts = Counter(recipient_ids)
+        rows = await self._inboxes.find({"_id": {"$in": list(counts)}}, session=session).to_list()
+        moves = [
+            UpdateOne({"_id": recipient_id}, {"$inc": {"last_seq": count}}, upsert=True)
+            for recipient_id, count in sorted(counts.items())
+        ]
+        await self._inboxes.bulk_write(moves, session=session)
+        last = Counter({row["_id"]: row["last_seq"] for row in rows})
+        seqs = []
+        for recipient_id in recipient_ids:
+            last[recipient_id] += 1
+            seqs.append(last[recipient_id])
+        return seqs
 
 
-def _values(notice: Notice) -> Document:
-    return {
-        "kind": notice.kind.value,
-        "actor_ids": notice.actor_ids,
-        "actor_count": notice.actor_count,
-        "post_id": notice.post_id,
-        "comment_id": notice.comment_id,
-        "withdrawn": notice.withdrawn,
-    }
+def _changes(notice: Notice, before: NotificationRecord | None) -> bool:
+    if before is None:
+        return not notice.withdrawn
+    return any(getattr(before, name) != getattr(notice, name) for name in _SAID)
+
+
+def _write(notice: Notice, seq: int, now: datetime, *, is_new: bool) -> UpdateOne:
+    values: Document = {name: getattr(notice, name) for name in _SAID} | {"kind": notice.kind.value, "seq": seq}
+    update: Document = {"$set": values, "$setOnInsert": {"created_at": now}}
+    if is_new or (notice.is_news and not notice.withdrawn):
+        values |= {"updated_at": now, "is_seen": False, "is_read": False}
+    if notice.withdrawn:
+        values["expires_at"] = now + WITHDRAWN_KEPT
+    else:
+        update["$unset"] = {"expires_at": ""}
+    recipient_id, group_key = notice.key
+    return UpdateOne({"recipient_id": recipient_id, "group_key": group_key}, update, upsert=True)

@@ -7,21 +7,18 @@ up to `BATCH` targets and returns those that may owe more.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 
 from bson import ObjectId
 
 from datasources.likes import LikeStore
-from datasources.mongo import Document, Session, in_transaction
+from datasources.mongo import Document, Session
 from domain.events import Effect
 from domain.records import FollowState, PostStatus
+from workers.turns import FACTS, in_turns
 from workers.work import Tools
 
 BATCH = 200  # targets of one call
-FACTS = 1_000  # settled in one transaction
-TURNS = 10  # transactions of one call
 
-Settle = Callable[[Sequence[ObjectId], Session], Awaitable[list[Document]]]
 Move = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
 
 
@@ -42,7 +39,7 @@ async def _settle_likes(tools: Tools, likes: LikeStore, move: Move, keys: Iterab
         await move(_sums(owed, "target_id", lambda like: like["liked"]), session)
         return owed
 
-    return await _in_turns(tools, keys, "target_id", settle)
+    return await in_turns(tools, keys, "target_id", settle)
 
 
 async def settle_comments(tools: Tools, *keys: str) -> Collection[str]:
@@ -58,7 +55,7 @@ async def settle_comments(tools: Tools, *keys: str) -> Collection[str]:
         await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
         return owed
 
-    return await _in_turns(tools, keys, "post_id", settle)
+    return await in_turns(tools, keys, "post_id", settle)
 
 
 async def settle_posts(tools: Tools, *keys: str) -> Collection[str]:
@@ -74,7 +71,7 @@ async def settle_posts(tools: Tools, *keys: str) -> Collection[str]:
         await users.add_to_counts("post_count", _sums(owed, "author_id", is_shown), session)
         return owed
 
-    return await _in_turns(tools, keys, "author_id", settle)
+    return await in_turns(tools, keys, "author_id", settle)
 
 
 async def settle_followers(tools: Tools, *keys: str) -> Collection[str]:
@@ -100,7 +97,7 @@ async def _settle_follows(tools: Tools, effect: Effect, side: str, keys: Iterabl
         await users.add_to_counts(counter, _sums(owed, side, stands, counted), session)
         return owed
 
-    return await _in_turns(tools, keys, side, settle)
+    return await in_turns(tools, keys, side, settle)
 
 
 _OF_FOLLOWS = {
@@ -121,24 +118,3 @@ def _sums(
 
 def _is_there(comment: Document) -> bool:
     return not comment["deleted"]
-
-
-async def _in_turns(tools: Tools, keys: Iterable[str], by: str, settle: Settle) -> Collection[str]:
-    """Settles these targets, up to `FACTS` facts at a time, so that a hot one waits until the others had their turn.
-
-    `settle` returns the facts it settled in the order of their targets. Returns the keys that may owe more.
-    """
-    ids, hot = sorted(map(ObjectId, keys)), list[ObjectId]()
-    for _ in range(TURNS):
-        facts = await in_transaction(tools.sources.client, partial(settle, ids))
-        if len(facts) < FACTS:
-            ids = []
-        else:
-            last = facts[-1][by]
-            hot.append(last)
-            ids = [target_id for target_id in ids if target_id > last]
-        if not ids:
-            ids, hot = hot, []
-        if not ids:
-            break
-    return {str(target_id) for target_id in (*ids, *hot)}

@@ -5,7 +5,7 @@ from bson import ObjectId
 from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import Key, PageRequest
-from domain.records import FollowState, PostStatus
+from domain.records import FollowRecord, FollowState, PostStatus
 from workers.work import Tools
 
 CHUNK = 1_000  # followers written at once
@@ -35,14 +35,17 @@ async def fill(tools: Tools, key: str) -> None:
     Safe to run twice: it makes the feed what the follow now says, and stays owed if that changes meanwhile.
     """
     sources = tools.sources
-    follow = await sources.graph.by_id(ObjectId(key))
-    if follow is None:
-        return
+    follows = await sources.graph.by_ids([ObjectId(key)])
+    for follow in follows:
+        await _make_so(tools, follow)
+    await sources.graph.pay(follows, Effect.FILL)
+
+
+async def _make_so(tools: Tools, follow: FollowRecord) -> None:
     if follow.state is FollowState.FOLLOWING:
         await _fill_from(tools, follow.follower_id, follow.followee_id)
     else:
-        await sources.feeds.drop(follow.follower_id, follow.followee_id)
-    await sources.graph.pay(follow, Effect.FILL)
+        await tools.sources.feeds.drop(follow.follower_id, follow.followee_id)
 
 
 async def _fill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:

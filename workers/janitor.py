@@ -26,11 +26,11 @@ async def clean_upload(tools: Tools, key: str) -> None:
 async def clean_comment(tools: Tools, key: str) -> None:
     """Deletes a deleted comment's likes and hides its replies, which then owe their own effects."""
     comment_id = ObjectId(key)
-    document = await tools.sources.comments.document(comment_id)
-    if document is not None:
+    documents = await tools.sources.comments.documents([comment_id])
+    if documents:
         await tools.sources.comments.delete_replies(comment_id, datetime.now(UTC))
         await tools.sources.comment_likes.forget_target(comment_id)
-        await tools.sources.comments.pay(comment_id, Effect.CLEAN, document.get("version", 0))
+        await tools.sources.comments.pay(documents, Effect.CLEAN)
 
 
 async def clean_post(tools: Tools, key: str) -> None:

@@ -4,149 +4,184 @@ Every handler here is safe to run twice: a notification is keyed by recipient an
 out from the facts as they are now, and it is written in the transaction that pays the effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 
 import msgspec
 from bson import ObjectId
 
 from datasources.likes import LikeStore
-from datasources.mongo import Session, in_transaction
+from datasources.mongo import Document, Session, in_transaction
 from datasources.notifications import Notice
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN
 from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus
-from domain.visibility import can_view_post
+from domain.visibility import Relation, can_view_post
+from workers.turns import FACTS, in_turns
 from workers.work import Tools
 
-BATCH = 500
+BATCH = 100  # targets, comments or follows of one call
 
 
-async def notify_post_likes(tools: Tools, key: str) -> None:
-    """Groups a post's likes into one notification for its author."""
-    (post,) = await tools.sources.posts.by_ids([ObjectId(key)])
-    notice = None
-    if post is not None and not post.deleted:
-        notice = Notice(
+async def notify_post_likes(tools: Tools, *keys: str) -> Collection[str]:
+    """Groups each post's likes into one notification for its author."""
+    posts = await tools.sources.posts.by_ids([ObjectId(key) for key in keys])
+    groups = {
+        post.id: Notice(
             recipient_id=post.author_id,
             group_key=f"POST_LIKED:{post.id}",
             kind=NotificationKind.POST_LIKED,
             post_id=post.id,
         )
-    await _notify_likes(tools.sources, tools.sources.post_likes, ObjectId(key), notice)
+        for post in posts
+        if post is not None and not post.deleted
+    }
+    return await _notify_likes(tools, tools.sources.post_likes, groups, keys)
 
 
-async def notify_comment_likes(tools: Tools, key: str) -> None:
-    """Groups a comment's likes into one notification for its author."""
-    (comment,) = await tools.sources.comments.by_ids([ObjectId(key)])
-    notice = None
-    if comment is not None and not comment.deleted:
-        notice = Notice(
+async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
+    """Groups each comment's likes into one notification for its author."""
+    comments = await tools.sources.comments.by_ids([ObjectId(key) for key in keys])
+    groups = {
+        comment.id: Notice(
             recipient_id=comment.author_id,
             group_key=f"COMMENT_LIKED:{comment.id}",
             kind=NotificationKind.COMMENT_LIKED,
             post_id=comment.post_id,
             comment_id=comment.id,
         )
-    await _notify_likes(tools.sources, tools.sources.comment_likes, ObjectId(key), notice)
+        for comment in comments
+        if comment is not None and not comment.deleted
+    }
+    return await _notify_likes(tools, tools.sources.comment_likes, groups, keys)
 
 
-async def _notify_likes(sources: Sources, likes: LikeStore, target_id: ObjectId, group: Notice | None) -> None:
-    async def settle(session: Session) -> int:
-        owed = await likes.owed(Effect.NOTIFY, target_id, session, BATCH)
-        standing = [like for like in owed if like["liked"]]
-        likers = [like["user_id"] for like in standing]
-        heard = set() if group is None else await _heard(sources, group.recipient_id, likers)
-        told = {like["_id"] for like in standing if like["user_id"] in heard}
+async def _notify_likes(
+    tools: Tools, likes: LikeStore, groups: Mapping[ObjectId, Notice], keys: Sequence[str]
+) -> Collection[str]:
+    sources = tools.sources
+
+    async def settle(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        owed = await likes.owed_notices(target_ids, session, FACTS)
+        standing = [like for like in owed if like["liked"] and like["target_id"] in groups]
+        pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
+        heard = await _heard(sources, pairs)
+        told = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in heard}
         await likes.set_noticed(list(told), [like["_id"] for like in owed if like["_id"] not in told], session)
-        if group is not None and owed:
-            notifications = sources.notifications
-            delta = len(told) - sum(int(like.get("noticed", False)) for like in owed)
-            count = delta + await notifications.actor_count(group.recipient_id, group.group_key, session)
-            said = msgspec.structs.replace(
+        said = await _regrouped(sources, likes, groups, owed, told, session)
+        await sources.notifications.write(said, datetime.now(UTC), session)
+        return owed
+
+    recipients = {group.recipient_id for group in groups.values()}
+    async with sources.notifications.in_line(*recipients):
+        more = await in_turns(tools, keys, "target_id", settle)
+    await sources.notifications.tell(*recipients)
+    return more
+
+
+async def _regrouped(
+    sources: Sources,
+    likes: LikeStore,
+    groups: Mapping[ObjectId, Notice],
+    owed: Sequence[Document],
+    told: Collection[ObjectId],
+    session: Session,
+) -> list[Notice]:
+    """What each target's notification says once these likes, in the order of their targets, are told or taken back."""
+    concerned = [like for like in owed if like["target_id"] in groups]
+    before = await sources.notifications.standing({groups[like["target_id"]].key for like in concerned}, session)
+    said = []
+    for target_id, of_target in groupby(concerned, key=lambda like: like["target_id"]):
+        changes, group = list(of_target), groups[target_id]
+        there = before.get(group.key)
+        new = sorted((like for like in changes if like["_id"] in told), key=lambda like: like["_id"], reverse=True)
+        count = (there.actor_count if there else 0) + len(new) - sum(bool(like.get("noticed")) for like in changes)
+        gone = {like["user_id"] for like in changes}
+        stayed = [actor_id for actor_id in there.actor_ids if actor_id not in gone] if there else []
+        actor_ids = [*(like["user_id"] for like in new), *stayed][:ACTORS_SHOWN]
+        if len(actor_ids) < min(count, ACTORS_SHOWN):
+            actor_ids = await likes.latest_noticed(target_id, ACTORS_SHOWN, session)
+        said.append(
+            msgspec.structs.replace(
                 group,
-                actor_ids=await likes.latest_noticed(target_id, ACTORS_SHOWN, session),
+                actor_ids=actor_ids,
                 actor_count=count,
                 withdrawn=count <= 0,
-                is_news=any(like["_id"] in told and not like.get("announced") for like in owed),
+                is_news=any(not like.get("announced") for like in new),
             )
-            await notifications.write(said, datetime.now(UTC), session)
-        return len(owed)
-
-    recipients = () if group is None else (group.recipient_id,)
-    async with sources.notifications.in_line(*recipients):
-        while await in_transaction(sources.client, settle) == BATCH:
-            pass
-    await sources.notifications.tell(*recipients)
+        )
+    return said
 
 
-async def notify_comment(tools: Tools, key: str) -> None:
+async def notify_comments(tools: Tools, *keys: str) -> None:
     """Tells a post's author of a comment, a comment's author of a reply, and people of their being mentioned.
 
     All that was told about a deleted comment, its likes too, is taken back, whoever was told.
     """
-    sources, comment_id = tools.sources, ObjectId(key)
-    document = await sources.comments.document(comment_id)
-    if document is None:
-        return
-    comment = CommentRecord.from_document(document)
-    notices = [] if comment.deleted else await _about_comment(sources, comment)
+    sources = tools.sources
+    documents = await sources.comments.documents([ObjectId(key) for key in keys])
+    comments = [CommentRecord.from_document(document) for document in documents]
+    notices = await _about_comments(sources, [comment for comment in comments if not comment.deleted])
     told = {notice.recipient_id for notice in notices}
 
     async def settle(session: Session) -> None:
-        for notice in notices:
-            await sources.notifications.write(notice, datetime.now(UTC), session)
-        standing = await sources.notifications.about(comment.post_id, session, comment_id) if comment.deleted else []
-        for one in standing:
-            told.add(one.recipient_id)
-            await sources.notifications.withdraw(one, datetime.now(UTC), session)
-        await sources.comments.pay(comment_id, Effect.NOTIFY, document.get("version", 0), session)
+        now = datetime.now(UTC)
+        await sources.notifications.write(notices, now, session)
+        gone = await sources.notifications.about_comments([one for one in comments if one.deleted], session)
+        told.update(notification.recipient_id for notification in gone)
+        await sources.notifications.withdraw(gone, now, session)
+        await sources.comments.pay(documents, Effect.NOTIFY, session)
 
     async with sources.notifications.in_line(*told):
         await in_transaction(sources.client, settle)
     await sources.notifications.tell(*told)
 
 
-async def _about_comment(sources: Sources, comment: CommentRecord) -> list[Notice]:
-    (post,) = await sources.posts.by_ids([comment.post_id])
-    (parent,) = await sources.comments.by_ids([comment.parent_id]) if comment.parent_id else (None,)
-    if post is None:
-        return []
-    kinds = dict.fromkeys(comment.mention_ids, NotificationKind.MENTIONED)
-    kinds[post.author_id] = NotificationKind.COMMENTED
-    if parent is not None:
-        kinds[parent.author_id] = NotificationKind.REPLIED
-    kinds.pop(comment.author_id, None)
-    reached = await _reached(sources, post, comment.author_id, list(kinds))
-    return [
-        Notice(
-            recipient_id=recipient_id,
-            group_key=f"COMMENT:{comment.id}",
-            kind=kind,
-            actor_ids=[comment.author_id],
-            actor_count=1,
-            post_id=post.id,
-            comment_id=comment.id,
-            withdrawn=recipient_id not in reached,
-        )
-        for recipient_id, kind in kinds.items()
-    ]
+async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -> list[Notice]:
+    posts = {post.id: post for post in await sources.posts.by_ids([one.post_id for one in comments]) if post}
+    parent_ids = [comment.parent_id for comment in comments if comment.parent_id is not None]
+    parents = {parent.id: parent for parent in await sources.comments.by_ids(parent_ids) if parent}
+    notices = []
+    for comment in comments:
+        if (post := posts.get(comment.post_id)) is None:
+            continue
+        kinds = dict.fromkeys(comment.mention_ids, NotificationKind.MENTIONED)
+        kinds[post.author_id] = NotificationKind.COMMENTED
+        if comment.parent_id in parents:
+            kinds[parents[comment.parent_id].author_id] = NotificationKind.REPLIED
+        kinds.pop(comment.author_id, None)
+        notices += [
+            Notice(
+                recipient_id=recipient_id,
+                group_key=f"COMMENT:{comment.id}",
+                kind=kind,
+                actor_ids=[comment.author_id],
+                actor_count=1,
+                post_id=post.id,
+                comment_id=comment.id,
+            )
+            for recipient_id, kind in kinds.items()
+        ]
+    reached = await _reached(sources, notices, posts)
+    return [msgspec.structs.replace(notice, withdrawn=notice.key not in reached) for notice in notices]
 
 
-async def notify_follow(tools: Tools, key: str) -> None:
+async def notify_follows(tools: Tools, *keys: str) -> None:
     """Tells of following, of a request, and of a request accepted; takes back what no longer holds."""
     sources = tools.sources
-    follow = await sources.graph.by_id(ObjectId(key))
-    if follow is None:
-        return
-    heard = await _heard(sources, follow.followee_id, [follow.follower_id])
-    notices = _about_follow(follow, is_heard=follow.follower_id in heard)
+    follows = await sources.graph.by_ids([ObjectId(key) for key in keys])
+    heard = await _heard(sources, [(follow.followee_id, follow.follower_id) for follow in follows])
+    notices = [
+        notice
+        for follow in follows
+        for notice in _about_follow(follow, is_heard=(follow.followee_id, follow.follower_id) in heard)
+    ]
 
     async def settle(session: Session) -> None:
-        for notice in notices:
-            await sources.notifications.write(notice, datetime.now(UTC), session)
-        await sources.graph.pay(follow, Effect.NOTIFY, session)
+        await sources.notifications.write(notices, datetime.now(UTC), session)
+        await sources.graph.pay(follows, Effect.NOTIFY, session)
 
     told = {notice.recipient_id for notice in notices}
     async with sources.notifications.in_line(*told):
@@ -187,11 +222,11 @@ async def notify_post(tools: Tools, key: str) -> None:
     told = {notice.recipient_id for notice in notices}
 
     async def settle(session: Session) -> None:
-        for notice in notices:
-            await sources.notifications.write(notice, datetime.now(UTC), session)
-        for standing in await sources.notifications.about(post_id, session) if post.deleted else ():
-            told.add(standing.recipient_id)
-            await sources.notifications.withdraw(standing, datetime.now(UTC), session)
+        now = datetime.now(UTC)
+        await sources.notifications.write(notices, now, session)
+        gone = await sources.notifications.about_post(post_id, session) if post.deleted else []
+        told.update(notification.recipient_id for notification in gone)
+        await sources.notifications.withdraw(gone, now, session)
         await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session)
 
     async with sources.notifications.in_line(*told):
@@ -204,49 +239,49 @@ async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
         return []
     is_ready = post.status is PostStatus.READY
     kind = NotificationKind.POST_READY if is_ready else NotificationKind.POST_FAILED
+    own = Notice(recipient_id=post.author_id, group_key=f"POST:{post.id}", kind=kind, post_id=post.id)
     kinds: dict[ObjectId, NotificationKind] = {}
     if is_ready:
         kinds |= dict.fromkeys(post.mention_ids, NotificationKind.MENTIONED)
         tagged = [tag.user_id for image in post.images for tag in image.tagged_users]
         kinds |= dict.fromkeys(tagged, NotificationKind.TAGGED)
         kinds.pop(post.author_id, None)
-    reached = await _reached(sources, post, post.author_id, list(kinds))
-    own = Notice(recipient_id=post.author_id, group_key=f"POST:{post.id}", kind=kind, post_id=post.id)
     others = [
-        Notice(
-            recipient_id=recipient_id,
-            group_key=f"POST:{post.id}",
-            kind=kinds[recipient_id],
-            actor_ids=[post.author_id],
-            actor_count=1,
-            post_id=post.id,
-        )
-        for recipient_id in reached
+        msgspec.structs.replace(own, recipient_id=recipient_id, kind=told_as, actor_ids=[post.author_id], actor_count=1)
+        for recipient_id, told_as in kinds.items()
     ]
-    return [own, *others]
+    reached = await _reached(sources, others, {post.id: post})
+    return [own, *(notice for notice in others if notice.key in reached)]
 
 
-async def _heard(sources: Sources, recipient_id: ObjectId, actor_ids: Sequence[ObjectId]) -> set[ObjectId]:
-    """The actors whose acts the recipient is told of: not oneself, nor those muted or behind a block."""
-    if not actor_ids:
-        return set()
-    relations = await sources.graph.relations(recipient_id, actor_ids)
-    return {
-        actor_id
-        for actor_id, to in zip(actor_ids, relations, strict=True)
-        if not (to.is_self or to.has_muted or to.has_blocked or to.is_blocked)
-    }
+async def _heard(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
+    """The pairs of recipient and actor whose recipient is told: not of oneself, of those muted or behind a block."""
+    relations = await sources.graph.relations_between(pairs)
+    return {pair for pair, to in zip(pairs, relations, strict=True) if _hears(to)}
+
+
+def _hears(to: Relation) -> bool:
+    return not (to.is_self or to.has_muted or to.has_blocked or to.is_blocked)
 
 
 async def _reached(
-    sources: Sources, post: PostRecord, actor_id: ObjectId, recipient_ids: Sequence[ObjectId]
-) -> set[ObjectId]:
-    """The recipients who hear the actor and may see the post; there are at most a few dozen."""
-    (author,) = await sources.users.by_ids([post.author_id])
-    reached = set()
-    for recipient_id in recipient_ids:
-        (to_author,) = await sources.graph.relations(recipient_id, [post.author_id])
-        visible = author is not None and can_view_post(post, author, to_author)
-        if visible and actor_id in await _heard(sources, recipient_id, [actor_id]):
-            reached.add(recipient_id)
-    return reached
+    sources: Sources, notices: Sequence[Notice], posts: Mapping[ObjectId, PostRecord]
+) -> set[tuple[ObjectId, str]]:
+    """The keys of the notices, each of one actor and about one of these posts, that the recipient may be told of.
+
+    They hear the actor and may see the post.
+    """
+    about = [(notice, posts[notice.post_id]) for notice in notices if notice.post_id is not None]
+    author_ids = list({post.author_id for _, post in about})
+    authors = {author.id: author for author in await sources.users.by_ids(author_ids) if author}
+    to_actors = await sources.graph.relations_between(
+        [(notice.recipient_id, notice.actor_ids[0]) for notice, _ in about]
+    )
+    to_authors = await sources.graph.relations_between(
+        [(notice.recipient_id, post.author_id) for notice, post in about]
+    )
+    return {
+        notice.key
+        for (notice, post), to_actor, to_author in zip(about, to_actors, to_authors, strict=True)
+        if _hears(to_actor) and post.author_id in authors and can_view_post(post, authors[post.author_id], to_author)
+    }

@@ -154,10 +154,10 @@ async def set_notice_right(sources: Sources, notice_id: ObjectId) -> None:
                 continue
             if finding.kind == STANDING:
                 record = NotificationRecord.from_document(document)
-                await sources.notifications.withdraw(record, datetime.now(UTC), session)
+                await sources.notifications.withdraw([record], datetime.now(UTC), session)
             else:
                 notice = await _recounted(sources, document, finding.expected, session)
-                await sources.notifications.write(notice, datetime.now(UTC), session)
+                await sources.notifications.write([notice], datetime.now(UTC), session)
 
     await in_transaction(sources.client, settle)
 
