@@ -9,8 +9,8 @@ from benchmarks.liked import Liked
 from benchmarks.stack import Load, Stopwatch
 from datasources.sources import Sources
 from workers import counters, notifications
-from workers.runner import SLOTS
 from workers.work import Tools
+from workers.worker import SLOTS
 
 Pay = Callable[[Tools, str], Awaitable[object]]
 

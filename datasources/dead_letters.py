@@ -44,9 +44,10 @@ class DeadLetterStore:
             await self._facts(ring).update_many(_owing(ring), {"$unset": {"ring_at": ""}})
         return letter
 
-    async def succeeded(self, ring: Ring) -> None:
+    async def succeeded(self, *rings: Ring) -> None:
         """Forgets earlier failures. Safe to repeat."""
-        await self._failures.delete_one({"_id": msgspec.to_builtins(ring)})
+        if rings:
+            await self._failures.delete_many({"_id": {"$in": [msgspec.to_builtins(ring) for ring in rings]}})
 
     async def dead(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, the latest first."""

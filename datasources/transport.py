@@ -5,6 +5,7 @@ lost message left. So a ring is best effort and short, and a message is removed 
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,8 +21,28 @@ from domain.events import Effect, Fact, Ring
 log = structlog.get_logger(__name__)
 
 RING_SECONDS = 0.25  # a mutation waits no longer than this for Redis
-LONGEST_STREAM = 1_000_000  # beyond it the oldest rings are dropped; the sweeper knows them all
+# A stream as long as this is rung on no more: its workers have enough to do, and the sweeper knows what is owed. It is
+# never trimmed, for that would drop what is pending too.
+LONGEST_STREAM = 100_000
+SILENCE_SECONDS = 1.0
+LAPSED = 24 * 3600 * 1000  # milliseconds without a word, longer than any lease
 GROUP = "workers"
+
+# In one step, for a consumer that reads in between would lose what it read. Keys: the stream. Arguments: the group, the
+# least milliseconds of silence, and a consumer's name if only that one is meant.
+_FORGET_GONE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    if group[2] == ARGV[1] then
+        for _, it in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+            local name, pending, silence = it[2], it[4], it[6]
+            if pending == 0 and silence >= tonumber(ARGV[2]) and (ARGV[3] == '' or ARGV[3] == name) then
+                redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], name)
+            end
+        end
+    end
+end
+"""
 
 # Which worker pays which effects; each has a stream of its own.
 WORKER_OF: dict[Effect, str] = {
@@ -43,63 +64,120 @@ class Doorbell:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
+        self._silent_until: dict[str, float] = {}
 
     async def ring(self, rings: Iterable[Ring]) -> None:
-        """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS`."""
-        rings = set(rings)
-        if not rings:
+        """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS`.
+
+        It is silent for a while for workers whose stream was `LONGEST_STREAM` long; the sweeper rings again later.
+        """
+        heard = {ring for ring in rings if time.monotonic() >= self._silent_until.get(WORKER_OF[ring.effect], 0)}
+        workers = sorted({WORKER_OF[ring.effect] for ring in heard})
+        if not heard:
             return
         try:
             async with asyncio.timeout(RING_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
-                for ring in sorted(rings):
-                    stream = stream_key(self._prefix, WORKER_OF[ring.effect])
-                    pipeline.xadd(stream, msgspec.to_builtins(ring), maxlen=LONGEST_STREAM, approximate=True)
-                await pipeline.execute()
+                for ring in sorted(heard):
+                    pipeline.xadd(stream_key(self._prefix, WORKER_OF[ring.effect]), msgspec.to_builtins(ring))
+                for worker in workers:
+                    pipeline.xlen(stream_key(self._prefix, worker))
+                lengths = (await pipeline.execute())[-len(workers) :]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("doorbell.unanswered", rings=len(rings), error=type(error).__name__)
+            log.warning("doorbell.unanswered", rings=len(heard), error=type(error).__name__)
+            return
+        for worker, length in zip(workers, lengths, strict=True):
+            if length >= LONGEST_STREAM:
+                self._silent_until[worker] = time.monotonic() + SILENCE_SECONDS
+                log.warning("doorbell.silent", worker=worker, length=length)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message as it came, and the ring it stands for; None if it makes no sense."""
+
+    id: bytes
+    fields: dict[bytes, bytes]
+    ring: Ring | None
 
 
 class Queue:
-    """One worker's stream, read in a consumer group, so that workers of the same name share the messages."""
+    """One worker's stream, read in a consumer group, so that workers of the same name share the messages.
+
+    A message is its reader's until it is done; if its lease runs out before (the reader died), another may claim it.
+    Methods raise RedisError on an outage. None minds that Redis was wiped or went back to an older state.
+    """
 
     def __init__(self, redis: Redis, prefix: str, worker: str, consumer: str) -> None:
         self._redis = redis
         self._stream = stream_key(prefix, worker)
         self._consumer = consumer
+        self._forget_gone = redis.register_script(_FORGET_GONE)
+        self._claimed_up_to: bytes | str = "0-0"
 
-    async def read(self, most: int, wait: float) -> list[tuple[bytes, Ring | None]]:
-        """Up to `most` messages, after at most `wait` seconds; None stands for a message that makes no sense.
-
-        The group is made when it is missing, also after Redis was wiped. Raises RedisError on an outage.
-        """
+    async def read(self, most: int, wait: float) -> list[Message]:
+        """Up to `most` messages that nobody has read, after at most `wait` seconds; makes a group that is missing."""
         try:
             found: Any = await self._redis.xreadgroup(
                 GROUP, self._consumer, {self._stream: ">"}, count=most, block=max(1, int(wait * 1000))
             )
         except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
+            if not _is_no_group(error):
                 raise
             await self._make_group()
             return []
-        messages = [message for _, batch in found or () for message in batch]
-        return [(message_id, _parse(fields)) for message_id, fields in messages]
+        return [_message(one) for _, batch in found or () for one in batch]
+
+    async def renew(self, message_ids: Sequence[bytes]) -> None:
+        """Begins the leases of messages anew."""
+        await self._set_idle(message_ids, 0)
+
+    async def claim(self, most: int, lease: float) -> list[Message]:
+        """Takes over up to `most` messages whose lease, in seconds, has run out; call it again and again."""
+        try:
+            found: Any = await self._redis.xautoclaim(
+                self._stream, GROUP, self._consumer, int(lease * 1000), start_id=self._claimed_up_to, count=most
+            )
+        except ResponseError as error:
+            if not _is_no_group(error):
+                raise
+            return []
+        self._claimed_up_to, messages = found[:2]
+        return [_message(one) for one in messages]
 
     async def done(self, message_ids: Sequence[bytes]) -> None:
         """Takes messages out of the group and the stream. Safe to repeat."""
         if message_ids:
-            pipeline = self._redis.pipeline(transaction=False)
+            pipeline = self._redis.pipeline(transaction=True)
             pipeline.xack(self._stream, GROUP, *message_ids)
             pipeline.xdel(self._stream, *message_ids)
             await pipeline.execute()
 
-    async def leave(self) -> None:
-        """Takes the consumer out of the group; what it had not finished is rung for again by the sweeper."""
-        await self._redis.xgroup_delconsumer(self._stream, GROUP, self._consumer)
+    async def leave(self, unfinished: Sequence[bytes] = ()) -> None:
+        """Ends the leases of what is not done, so that others take it over now; with nothing pending, leaves the group.
+
+        Else the consumer stays until others have taken everything from it, for what is pending would go with it.
+        """
+        await self._set_idle(unfinished, LAPSED)
+        await self._forget_gone(keys=[self._stream], args=[GROUP, 0, self._consumer])
+
+    async def forget_gone(self, silence: float) -> None:
+        """Takes out of the group the consumers that hold nothing and have not called for so many seconds."""
+        await self._forget_gone(keys=[self._stream], args=[GROUP, int(silence * 1000), ""])
 
     async def depth(self) -> int:
         """How many messages wait or are being worked on."""
         return int(await self._redis.xlen(self._stream))
+
+    async def _set_idle(self, message_ids: Sequence[bytes], milliseconds: int) -> None:
+        if not message_ids:
+            return
+        try:
+            await self._redis.xclaim(
+                self._stream, GROUP, self._consumer, 0, list(message_ids), idle=milliseconds, justid=True
+            )
+        except ResponseError as error:
+            if not _is_no_group(error):
+                raise
 
     async def _make_group(self) -> None:
         try:
@@ -112,6 +190,16 @@ class Queue:
 def stream_key(prefix: str, worker: str) -> str:
     """The Redis key of a worker's stream."""
     return f"{prefix}rings:{worker}"
+
+
+def _message(found: tuple[bytes, dict[bytes, bytes]]) -> Message:
+    message_id, fields = found
+    return Message(message_id, fields, _parse(fields))
+
+
+def _is_no_group(error: ResponseError) -> bool:
+    """Whether the group, or the whole stream, is not there."""
+    return str(error).startswith("NOGROUP")
 
 
 def _parse(fields: dict[bytes, bytes]) -> Ring | None:

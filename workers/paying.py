@@ -15,11 +15,12 @@ class TooSlow(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of some keys: those that may owe more, what others raised, and a dependency's outage that ended it.
+    """What became of some keys: paid (some may owe more by now), or what was raised for each.
 
-    A key in neither collection is paid, unless there was an outage.
+    A dependency's outage ended it for those in neither.
     """
 
+    paid: list[str] = field(default_factory=list)
     more: set[str] = field(default_factory=set)
     raised: dict[str, Exception] = field(default_factory=dict)
     outage: Exception | None = None
@@ -30,19 +31,19 @@ async def pay(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
 
     So only the culprit among many is to blame. The first outage ends it. Raises nothing but cancellation.
     """
-    outcome = Outcome()
-    calls = [keys]
+    outcome, calls = Outcome(), [keys]
     while calls and outcome.outage is None:
-        together = calls.pop()
+        some = calls.pop()
         try:
-            outcome.more.update(await _call(tools, handler, together) or ())
+            outcome.more.update(await _call(tools, handler, some) or ())
+            outcome.paid += some
         except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
             if is_outage(error) or isinstance(error, RenderingUnavailable):
                 outcome.outage = error
-            elif len(together) > 1:
-                calls = [[key] for key in together]
+            elif len(some) > 1:
+                calls = [[key] for key in some]
             else:
-                outcome.raised[together[0]] = error
+                outcome.raised[some[0]] = error
     return outcome
 
 

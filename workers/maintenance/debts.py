@@ -45,7 +45,7 @@ async def debts(sources: Sources, now: datetime) -> Debts:
 
 
 async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
-    """How many rings wait for each worker; a finding if Redis cannot be asked or drops rings."""
+    """How many rings wait for each worker; a finding if Redis cannot be asked, or has so many that no more are rung."""
     found: dict[str, int] = {}
     try:
         for worker in dict.fromkeys(WORKER_OF.values()):
@@ -54,7 +54,7 @@ async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
     except (RedisError, OSError) as error:
         why = "the transport cannot be reached"
         return found, [Finding(kind="stream", id="redis", expected=None, found=type(error).__name__, why=why)]
-    why = "so many rings wait that the oldest are dropped"
+    why = "so many rings wait that the doorbell is silent: too few workers run"
     full = [(name, depth) for name, depth in found.items() if depth >= LONGEST_STREAM]
     return found, [Finding(kind="stream", id=name, expected=None, found=depth, why=why) for name, depth in full]
 

@@ -1,0 +1,197 @@
+"""A worker: takes rings from its queue, has handlers pay them, and decides what their ends mean."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+import structlog
+from redis.exceptions import RedisError
+
+from datasources.sources import is_outage
+from datasources.tasks import cancelled
+from datasources.transport import Message, Queue
+from domain.events import Effect, Fact, Ring
+from workers.paying import Outcome, pay
+from workers.registry import HANDLERS
+from workers.work import Handler, NotYet, Tools
+
+log = structlog.get_logger(__name__)
+
+Kind = tuple[Effect, Fact]
+
+READ_MOST = 500
+READ_WAIT = 1.0
+WAITING_MOST = 1_000  # no more is read while so many different rings wait
+SLOTS = 16  # calls of one handler at once
+OUTAGE_PAUSE = 1.0
+LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
+GONE = 10  # leases without a word after which a consumer that holds nothing is removed
+
+
+class Worker:
+    """One worker: a queue, and a bounded number of calls of handlers at once.
+
+    Rings for the same work are paid one after the other, and those that wait are paid by one call: the handler settles
+    all that is owed under its key. A handler that takes many keys gets as many as wait, one call at a time.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        queue: Queue,
+        *,
+        handlers: Mapping[Kind, Handler] = HANDLERS,
+        outage_pause: float = OUTAGE_PAUSE,
+        read_wait: float = READ_WAIT,
+        lease: float = LEASE,
+    ) -> None:
+        self._tools = tools
+        self._queue = queue
+        self._handlers = handlers
+        self._outage_pause = outage_pause
+        self._read_wait = read_wait
+        self._lease = lease
+        # One message for each ring, in the order they came: a twin of what waits says nothing new and is done at once.
+        self._waiting: dict[Ring, bytes] = {}
+        self._in_hand: dict[Ring, bytes] = {}
+        self._calls: dict[asyncio.Task[None], Kind] = {}
+        self._is_stopping = False
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Works until told to stop; then lets what is in hand finish within `drain_timeout` and gives back the rest."""
+        keeping = asyncio.create_task(self._keep(), name="keep")
+        try:
+            while not stopping.is_set():
+                if len(self._waiting) >= WAITING_MOST:
+                    await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await self._take(await self._read())
+            self._is_stopping = True
+            if self._calls:
+                await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_timeout)
+        finally:
+            await cancelled([keeping])
+        await self._leave()
+
+    async def _take(self, messages: Sequence[Message]) -> None:
+        dealt_with = []
+        for message in messages:
+            ring = message.ring
+            if ring is None or (ring.effect, ring.fact) not in self._handlers:
+                log.error("worker.nonsense", message=message.id.decode())
+                dealt_with.append(message.id)
+            elif message.id in (self._waiting.get(ring), self._in_hand.get(ring)):
+                continue  # delivered again, for this process was held up for longer than a lease
+            elif ring in self._waiting:
+                dealt_with.append(message.id)
+            else:
+                self._waiting[ring] = message.id
+        self._begin()
+        await self._done(dealt_with)
+
+    def _begin(self) -> None:
+        """Begins as much of what waits as there is room for; to be called whenever that may have become more."""
+        if self._is_stopping:
+            return
+        running = Counter(self._calls.values())
+        for kind in {(ring.effect, ring.fact) for ring in self._waiting}:
+            for _ in range(self._room(kind) - running[kind]):
+                rings = self._next(kind)
+                if not rings:
+                    break
+                self._in_hand.update({ring: self._waiting.pop(ring) for ring in rings})
+                call = asyncio.create_task(self._pay(kind, rings), name=f"{kind[0].value} {kind[1].value}")
+                self._calls[call] = kind
+                call.add_done_callback(self._ended)
+
+    def _room(self, kind: Kind) -> int:
+        if kind[0] is Effect.RECEIVE:  # an upload in hand holds its bytes; the others hold next to nothing
+            return self._tools.sources.settings.render_processes * 2
+        return SLOTS if self._handlers[kind].batch == 1 else 1
+
+    def _next(self, kind: Kind) -> list[Ring]:
+        free = (ring for ring in self._waiting if (ring.effect, ring.fact) == kind and ring not in self._in_hand)
+        return list(islice(free, self._handlers[kind].batch))
+
+    async def _pay(self, kind: Kind, rings: Sequence[Ring]) -> None:
+        try:
+            started = time.monotonic()
+            outcome = await pay(self._tools, self._handlers[kind], [ring.key for ring in rings])
+            await self._judge(kind, outcome)
+            about = {"keys": len(rings)} if len(rings) > 1 else {"key": rings[0].key}
+            seconds = round(time.monotonic() - started, 3)
+            log.info("worker.called", effect=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
+            # What has more to do waits again, behind the others, unless a newer ring says so already.
+            more = [ring for ring in rings if ring.key in outcome.more and ring not in self._waiting]
+            self._waiting.update({ring: self._in_hand[ring] for ring in more})
+            await self._done([self._in_hand[ring] for ring in rings if ring not in more])
+        finally:
+            for ring in rings:
+                del self._in_hand[ring]
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        del self._calls[call]
+        if not call.cancelled() and (error := call.exception()):
+            log.error("worker.broken", call=call.get_name(), exc_info=error)  # its messages come back after a lease
+        self._begin()
+
+    async def _judge(self, kind: Kind, outcome: Outcome) -> None:
+        """Writes down what failed and forgets the failures of what was paid. An outage is nobody's attempt."""
+        if outcome.outage is not None:
+            log.warning("worker.outage", effect=kind[0].value, error=type(outcome.outage).__name__)
+            await asyncio.sleep(self._outage_pause)
+        try:
+            await self._tools.sources.dead_letters.succeeded(*(Ring(*kind, key) for key in outcome.paid))
+            for key, error in outcome.raised.items():
+                if not isinstance(error, NotYet):
+                    await self._failed(Ring(*kind, key), error)
+        except Exception as unrecorded:
+            if not is_outage(unrecorded):
+                raise
+            log.warning("worker.unrecorded", failures=len(outcome.raised), error=type(unrecorded).__name__)
+
+    async def _failed(self, ring: Ring, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        letter = await self._tools.sources.dead_letters.failed(ring, reason, datetime.now(UTC))
+        log.error("worker.failed", ring=str(ring), attempts=letter.attempts, dead=letter.dead, exc_info=error)
+
+    async def _keep(self) -> None:
+        """Renews the leases of all that waits or is in hand, and takes over what workers that are gone have left."""
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            try:
+                await self._queue.renew([*self._waiting.values(), *self._in_hand.values()])
+                if not self._is_stopping and len(self._waiting) < WAITING_MOST:
+                    await self._take(await self._queue.claim(READ_MOST, self._lease))
+                await self._queue.forget_gone(self._lease * GONE)
+            except (RedisError, OSError) as error:
+                self._unreachable(error)
+
+    async def _read(self) -> list[Message]:
+        try:
+            return await self._queue.read(READ_MOST, self._read_wait)
+        except (RedisError, OSError) as error:
+            self._unreachable(error)
+            await asyncio.sleep(self._outage_pause)
+            return []
+
+    async def _done(self, message_ids: Sequence[bytes]) -> None:
+        try:
+            await self._queue.done(message_ids)
+        except (RedisError, OSError) as error:
+            self._unreachable(error)
+
+    async def _leave(self) -> None:
+        unfinished = [*self._waiting.values(), *self._in_hand.values()]
+        await cancelled(self._calls)
+        try:
+            await self._queue.leave(unfinished)
+        except (RedisError, OSError) as error:
+            self._unreachable(error)
+
+    def _unreachable(self, error: Exception) -> None:
+        """Says that the queue could not be asked, which harms nothing: the sweeper knows what is owed."""
+        log.warning("worker.queue_unreachable", error=type(error).__name__)
