@@ -7,6 +7,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, earlier
 from datasources.indexes import TOP_COMMENTS
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment
@@ -26,6 +27,7 @@ class CommentStore:
 
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
         self._comments = database["comments"]
+        self._reads = Reads(self._comments, CommentRecord.from_document)
         self._posts = database["posts"]
         self._doorbell = doorbell
 
@@ -72,8 +74,7 @@ class CommentStore:
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
         """Comments in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
-        found = await find_by_ids(self._comments, ids)
-        return [CommentRecord.from_document(found[one]) if one in found else None for one in ids]
+        return await self._reads.by_ids(ids)
 
     async def of_post(
         self, post_id: ObjectId, request: PageRequest, order: CommentOrder = CommentOrder.NEWEST

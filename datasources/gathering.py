@@ -5,12 +5,19 @@ is that of databases' log writers).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from bson import ObjectId
+
+from datasources.mongo import Collection, Document, find_by_ids
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Found = TypeVar("Found")
+
+TOGETHER = 32  # reads by id that become one
 
 
 class Gathering(Generic[Item, Result]):
@@ -55,3 +62,24 @@ class Gathering(Generic[Item, Result]):
                     future.set_exception(result)
                 else:
                     future.set_result(result)
+
+
+class Reads(Generic[Found]):
+    """Reads by id that simultaneous callers share: what one asks for, and what others do, is found in one operation."""
+
+    def __init__(self, collection: Collection, made: Callable[[Document], Found], **options: Any) -> None:
+        self._collection = collection
+        self._made = (
+            made  # for each caller anew, so that a document that makes no sense fails only those who ask for it
+        )
+        self._options = options
+        self._reads: Gathering[Sequence[ObjectId], Mapping[ObjectId, Document]] = Gathering(self._read, TOGETHER)
+
+    async def by_ids(self, ids: Sequence[ObjectId]) -> list[Found | None]:
+        """What was found, in the order of `ids`, None for a missing one."""
+        found = await self._reads.of(ids)
+        return [self._made(found[one]) if one in found else None for one in ids]
+
+    async def _read(self, asked: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
+        ids = {one for some in asked for one in some}
+        return [await find_by_ids(self._collection, list(ids), **self._options)] * len(asked)

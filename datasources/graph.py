@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from bson import ObjectId
 
+from datasources.gathering import TOGETHER, Gathering
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page, upsert
 from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
@@ -29,6 +31,7 @@ class GraphStore:
         self._follows = database["follows"]
         self._blocks = database["blocks"]
         self._mutes = database["mutes"]
+        self._reads = Gathering(self._read_relations, TOGETHER)
         self._doorbell = doorbell
 
     async def follow(
@@ -95,7 +98,7 @@ class GraphStore:
 
     async def relations(self, viewer_id: ObjectId, user_ids: Sequence[ObjectId]) -> list[Relation]:
         """How the viewer stands to each of these users, in their order; three operations side by side."""
-        return await self.relations_between([(viewer_id, user_id) for user_id in user_ids])
+        return await self._reads.of([(viewer_id, user_id) for user_id in user_ids])
 
     async def relations_between(self, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> list[Relation]:
         """How the first of each pair, as viewer, stands to the second; three operations, for a few hundred pairs."""
@@ -205,6 +208,10 @@ class GraphStore:
             await self.unfollow(block["blocker_id"], block["blocked_id"], now=now)
             await self.unfollow(block["blocked_id"], block["blocker_id"], now=now)
             await self._blocks.update_one({"_id": block_id}, paid(Effect.SEVER))
+
+    async def _read_relations(self, asked: Sequence[Sequence[tuple[ObjectId, ObjectId]]]) -> list[list[Relation]]:
+        found = iter(await self.relations_between([pair for pairs in asked for pair in pairs]))
+        return [list(islice(found, len(pairs))) for pairs in asked]
 
     async def _edges(self, query: Document, other: str, request: PageRequest) -> Page[ObjectId]:
         found = await find_page(self._follows, query, request.expects(ObjectId))

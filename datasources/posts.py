@@ -8,8 +8,9 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, earlier
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page, increment
+from datasources.mongo import Database, Document, Session, find_page, increment
 from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
@@ -25,6 +26,7 @@ class PostStore:
 
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
         self._posts = database["posts"]
+        self._reads = Reads(self._posts, PostRecord.from_document)
         self._doorbell = doorbell
 
     async def create(
@@ -73,10 +75,9 @@ class PostStore:
         first = await earlier(self._posts, "author_id", author_id, idempotency)
         return None if first is None else PostRecord.from_document(first)
 
-    async def by_ids(self, ids: Sequence[ObjectId], session: Session | None = None) -> list[PostRecord | None]:
+    async def by_ids(self, ids: Sequence[ObjectId]) -> list[PostRecord | None]:
         """Posts in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
-        found = await find_by_ids(self._posts, ids, session=session)
-        return [PostRecord.from_document(found[post_id]) if post_id in found else None for post_id in ids]
+        return await self._reads.by_ids(ids)
 
     async def by_author(self, author_id: ObjectId, request: PageRequest, *, every_status: bool) -> Page[ObjectId]:
         """The ids of an author's posts, newest first; those not ready only with `every_status`."""

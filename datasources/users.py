@@ -8,7 +8,8 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.mongo import Database, Document, Session, find_by_ids, increment
+from datasources.gathering import Reads
+from datasources.mongo import Database, Document, Session, increment
 from domain.errors import Refusal, UserErrorCode
 from domain.records import ImageRecord, UserRecord, UserState
 
@@ -27,6 +28,7 @@ class UserStore:
 
     def __init__(self, database: Database) -> None:
         self._users = database["users"]
+        self._reads = Reads(self._users, UserRecord.from_document, projection=_PUBLIC)
 
     async def register(
         self,
@@ -71,8 +73,7 @@ class UserStore:
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
         """Accounts in the order of `ids`, None for a missing one; one operation."""
-        found = await find_by_ids(self._users, ids, projection=_PUBLIC)
-        return [UserRecord.from_document(found[user_id]) if user_id in found else None for user_id in ids]
+        return await self._reads.by_ids(ids)
 
     async def by_username(self, username: str) -> UserRecord | None:
         """The account with this handle, in any case."""
