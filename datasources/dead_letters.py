@@ -1,6 +1,7 @@
-"""Dead letters: effects that a worker could not pay, with the reason, kept in MongoDB so that no wipe loses them."""
+"""Dead letters: what a worker could not pay or not even read, kept in MongoDB so that no wipe loses them."""
 
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -12,6 +13,9 @@ from domain.events import SETTLED_BY, Effect, Fact, Ring
 
 ATTEMPTS = 5
 REASON_MOST = 2_000
+FIELDS_MOST = 20  # of a malformed message
+BYTES_MOST = 500  # of a name or value in it
+MALFORMED_MOST = 1_000  # letters; what comes then is dropped
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,12 +28,27 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     last_at: datetime
 
 
+class MalformedLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that no handler understands, how often it came, and whose queue it came by. Long fields are cut."""
+
+    id: str
+    worker: str
+    fields: dict[bytes, bytes]
+    times: int
+    last_at: datetime
+
+
 class DeadLetterStore:
-    """The collection `failures`: one document for each piece of work that has failed and not succeeded since."""
+    """The collections `failures` and `malformed`.
+
+    In the one is a document for each piece of work that has failed and not succeeded since, in the other one for each
+    message that made no sense.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._failures = database["failures"]
+        self._malformed = database["malformed"]
 
     async def failed(self, ring: Ring, reason: str, now: datetime) -> DeadLetter:
         """Counts a failed attempt; the last one parks the facts, so that the sweeper rings for them no more."""
@@ -60,6 +79,30 @@ class DeadLetterStore:
         schedule = {name: value for name, value in owing([], now).items() if name != "outbox"}
         await self._facts(ring).update_many(_owing(ring), {"$set": {**schedule, "ring_at": now}})
 
+    async def malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
+        """Keeps a message that makes no sense; the same one again is the same letter. None if there are too many."""
+        kept = [[name[:BYTES_MOST], value[:BYTES_MOST]] for name, value in sorted(fields.items())[:FIELDS_MOST]]
+        letter_id = hashlib.sha256(msgspec.msgpack.encode([worker, kept])).hexdigest()[:24]
+        is_full = await self._malformed.estimated_document_count() >= MALFORMED_MOST
+        changes = {
+            "$setOnInsert": {"worker": worker, "fields": kept},
+            "$inc": {"times": 1},
+            "$set": {"last_at": now},
+        }
+        document = await self._malformed.find_one_and_update(
+            {"_id": letter_id}, changes, upsert=not is_full, return_document=True
+        )
+        return None if document is None else _malformed_letter(document)
+
+    async def all_malformed(self) -> AsyncIterator[MalformedLetter]:
+        """Every message that made no sense, the latest first."""
+        async for document in self._malformed.find(sort=[("last_at", -1)]):
+            yield _malformed_letter(document)
+
+    async def put_back(self, letter: MalformedLetter) -> None:
+        """Forgets a letter whose message is on its queue again, unless it has come back as a letter already."""
+        await self._malformed.delete_one({"_id": letter.id, "times": letter.times})
+
     def _facts(self, ring: Ring) -> Collection:
         return self._database[f"{ring.fact.value}s"]
 
@@ -75,5 +118,15 @@ def _letter(document: Document) -> DeadLetter:
         attempts=document["attempts"],
         reason=document["reason"],
         dead=document["dead"],
+        last_at=document["last_at"],
+    )
+
+
+def _malformed_letter(document: Document) -> MalformedLetter:
+    return MalformedLetter(
+        id=document["_id"],
+        worker=document["worker"],
+        fields=dict(document["fields"]),
+        times=document["times"],
         last_at=document["last_at"],
     )

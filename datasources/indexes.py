@@ -77,6 +77,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _EXPIRES,
     ],
     "inboxes": [],
+    "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
 }
 for _fact in Fact:

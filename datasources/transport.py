@@ -6,7 +6,7 @@ lost message left. So a ring is best effort and short, and a message is removed 
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -91,6 +91,11 @@ class Doorbell:
                 self._silent_until[worker] = time.monotonic() + SILENCE_SECONDS
                 log.warning("doorbell.silent", worker=worker, length=length)
 
+    async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:
+        """Puts a message on a worker's queue as it once came. Raises RedisError on an outage."""
+        message: dict[Any, Any] = dict(fields)
+        await self._redis.xadd(stream_key(self._prefix, worker), message)
+
 
 class Message(msgspec.Struct, frozen=True):
     """A message as it came, and the ring it stands for; None if it makes no sense."""
@@ -109,6 +114,7 @@ class Queue:
 
     def __init__(self, redis: Redis, prefix: str, worker: str, consumer: str) -> None:
         self._redis = redis
+        self.worker = worker
         self._stream = stream_key(prefix, worker)
         self._consumer = consumer
         self._forget_gone = redis.register_script(_FORGET_GONE)

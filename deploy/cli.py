@@ -182,7 +182,10 @@ def gc(
     maintenance.run(settings, maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
 
 
-dlq = typer.Typer(help="Dead letters: work that failed five times, with the reason.", no_args_is_help=True)
+dlq = typer.Typer(
+    help="Dead letters: work that failed five times, with the reason, and messages that made no sense.",
+    no_args_is_help=True,
+)
 app.add_typer(dlq, name="dlq")
 
 
@@ -204,7 +207,7 @@ def dlq_redrive(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
 ) -> None:
-    """Let dead letters be tried again, from the first attempt on."""
+    """Let dead letters be tried again, from the first attempt on; malformed messages go back on their queues."""
     from deploy import maintenance  # noqa: PLC0415
 
     if everything is bool(work) or len(work or "   ") != 3:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from config import Settings
-from datasources.dead_letters import DeadLetter
+from datasources.dead_letters import DeadLetter, MalformedLetter
 from datasources.logs import configure_logging
 from datasources.sources import Sources, open_sources
 from deploy.local.errors import StartError
@@ -26,6 +26,7 @@ from workers.maintenance.walking import Walk, Watch
 from workers.rendering.pool import RenderPool
 from workers.work import Tools
 
+MALFORMED = "malformed"  # stands where a dead letter names its effect
 SHOWN = 200  # findings on a screen; --json has them all
 out = Console(highlight=False, soft_wrap=True)
 
@@ -94,17 +95,28 @@ async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
     async with open_sources(settings) as sources:
         async for letter in sources.dead_letters.dead():
             _say(_encoded(letter) if as_json else _letter_line(letter))
+        async for malformed in sources.dead_letters.all_malformed():
+            _say(_encoded(_as_text(malformed)) if as_json else _malformed_line(malformed))
     return 0
 
 
 async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None) -> int:
-    """Lets one dead letter, or with None all of them, be tried again. Raises StartError if there is no such letter."""
+    """Lets one dead letter, or with None all of them, be tried again. Raises StartError if there is no such letter.
+
+    A malformed message is put back on its queue: a newer version may understand it.
+    """
     number = 0
     async with open_sources(settings) as sources:
-        async for letter in _chosen(sources, work):
-            await sources.dead_letters.redrive(letter.ring, datetime.now(UTC))
-            await sources.doorbell.ring([letter.ring])
-            number += 1
+        if work is None or work[0] != MALFORMED:
+            async for letter in _chosen(sources, work):
+                await sources.dead_letters.redrive(letter.ring, datetime.now(UTC))
+                await sources.doorbell.ring([letter.ring])
+                number += 1
+        for malformed in [one async for one in sources.dead_letters.all_malformed()]:
+            if work in (None, (MALFORMED, malformed.worker, malformed.id)):
+                await sources.doorbell.put_back(malformed.worker, malformed.fields)
+                await sources.dead_letters.put_back(malformed)
+                number += 1
     if work is not None and not number:
         raise StartError(f"there is no dead letter {' '.join(work)}", exit_code=2)
     _say(f"redriven: {number}")
@@ -157,6 +169,22 @@ def _letter_line(letter: DeadLetter) -> str:
         f"{ring.effect.value} {ring.fact.value} {ring.key}"
         f"  {letter.attempts} attempts, the last {letter.last_at.isoformat(timespec='seconds')}: {letter.reason}"
     )
+
+
+def _malformed_line(letter: MalformedLetter) -> str:
+    said = " ".join(f"{name}={value}" for name, value in _as_text(letter)["fields"].items())
+    last = letter.last_at.isoformat(timespec="seconds")
+    return f"{MALFORMED} {letter.worker} {letter.id}  {letter.times} times, the last {last}: {said}"
+
+
+def _as_text(letter: MalformedLetter) -> dict[str, Any]:
+    """A letter whose fields are text; bytes that are none come as escapes, and so do line ends."""
+    text = {_printable(name): _printable(value) for name, value in letter.fields.items()}
+    return {**msgspec.structs.asdict(letter), "fields": text}
+
+
+def _printable(raw: bytes) -> str:
+    return raw.decode(errors="backslashreplace").translate({code: f"\\x{code:02x}" for code in (*range(32), 127)})
 
 
 def _print_json(value: Any) -> None:

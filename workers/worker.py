@@ -81,8 +81,8 @@ class Worker:
         for message in messages:
             ring = message.ring
             if ring is None or (ring.effect, ring.fact) not in self._handlers:
-                log.error("worker.nonsense", message=message.id.decode())
-                dealt_with.append(message.id)
+                if await self._is_kept(message):
+                    dealt_with.append(message.id)
             elif message.id in (self._waiting.get(ring), self._in_hand.get(ring)):
                 continue  # delivered again, for this process was held up for longer than a lease
             elif ring in self._waiting:
@@ -157,6 +157,17 @@ class Worker:
         reason = f"{type(error).__name__}: {error}"
         letter = await self._tools.sources.dead_letters.failed(ring, reason, datetime.now(UTC))
         log.error("worker.failed", ring=str(ring), attempts=letter.attempts, dead=letter.dead, exc_info=error)
+
+    async def _is_kept(self, message: Message) -> bool:
+        """Makes a message that nobody understands a dead letter; if that fails, it comes again after a lease."""
+        letters = self._tools.sources.dead_letters
+        try:
+            letter = await letters.malformed(self._queue.worker, message.fields, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001  whatever it is, the others' rings are not to wait for it
+            log.warning("worker.unrecorded", message=message.id.decode(), error=type(error).__name__)
+            return False
+        log.error("worker.malformed", message=message.id.decode(), letter=letter and letter.id)
+        return True
 
     async def _keep(self) -> None:
         """Renews the leases of all that waits or is in hand, and takes over what workers that are gone have left."""

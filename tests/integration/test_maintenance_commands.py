@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.dead_letters import ATTEMPTS
+from datasources.transport import stream_key
 from deploy import maintenance
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
@@ -102,6 +103,31 @@ async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(ow
     assert vague == Answer(2, "", "photogram: say which: EFFECT FACT KEY, or --all\n")
     assert await command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
     assert [letter async for letter in own.sources.dead_letters.dead()] == []
+
+
+async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+    await Scene.settled(own)
+    settings, fields = own.sources.settings, {b"effect": b"bake\n", b"fact": b"\xff[cake]"}
+    for _ in range(3):
+        letter = await own.sources.dead_letters.malformed("counters", fields, now())
+    assert letter is not None
+    await maintenance.run_dlq_list(settings, as_json=False)
+    line = capsys.readouterr().out
+    assert line.startswith(f"malformed counters {letter.id}  3 times, the last ")
+    assert line.endswith(": effect=bake\\x0a fact=\\xff[cake]\n")
+    await maintenance.run_dlq_list(settings, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["worker"], said["times"], said["fields"]["effect"]) == ("counters", 3, "bake\\x0a")
+    with pytest.raises(StartError, match="there is no dead letter"):
+        await maintenance.run_dlq_redrive(settings, ("malformed", "feed", letter.id))
+    stream = stream_key(settings.key_prefix, "counters")
+    await own.sources.redis.delete(stream)
+    await maintenance.run_dlq_redrive(settings, ("malformed", "counters", letter.id))
+    assert capsys.readouterr().out == "redriven: 1\n"
+    found: Any = await own.sources.redis.xrange(stream)
+    ((_, message),) = found
+    assert message == fields
+    assert [one async for one in own.sources.dead_letters.all_malformed()] == []
 
 
 async def test_gc_says_what_would_go(own: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,13 +8,15 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import bson
 import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from config import Settings
-from datasources.dead_letters import ATTEMPTS
+from datasources import dead_letters
+from datasources.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
 from datasources.sources import open_queue
 from datasources.tasks import cancelled as ended
 from datasources.transport import GROUP, stream_key
@@ -105,7 +107,7 @@ async def test_a_ring_delivered_three_times_counts_and_tells_once(own: World) ->
     assert (await own.sources.notifications.range_of(author.id)).newest == told[0].seq
 
 
-async def test_malformed_messages_are_dropped_with_a_word_and_the_others_done(own: World) -> None:
+async def test_malformed_messages_become_dead_letters_and_the_others_are_done(own: World) -> None:
     post_id = await liked_post(own)
     stream = stream_key(own.sources.settings.key_prefix, "counters")
     malformed: list[dict[Any, Any]] = [
@@ -118,13 +120,48 @@ async def test_malformed_messages_are_dropped_with_a_word_and_the_others_done(ow
     ]
     with capture_logs() as logs:
         async with working(own, "counters"):
-            for message in malformed:
+            for message in malformed * 3:
                 await own.sources.redis.xadd(stream, message)
             await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
             await eventually(partial(likes_of, own, post_id))
             await eventually(partial(is_empty, own, "counters"))
-    assert [entry["event"] for entry in logs].count("worker.nonsense") == len(malformed)
+    assert [entry["event"] for entry in logs].count("worker.malformed") == len(malformed) * 3
+    letters = [letter async for letter in own.sources.dead_letters.all_malformed()]
+    assert {(letter.worker, letter.times) for letter in letters} == {("counters", 3)}
+    kept = [letter.fields for letter in letters]
+    raw = [{_bytes(name): _bytes(value) for name, value in message.items()} for message in malformed]
+    assert len(kept) == len(raw)
+    assert all(message in kept for message in raw)
     assert await failures(own) == []
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
+
+
+async def test_malformed_letters_are_bounded_in_size_and_number(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = own.sources.dead_letters
+    monkeypatch.setattr(dead_letters, "MALFORMED_MOST", 3)
+    huge = {f"{number}".encode() * 400: b"x" * 1_000_000 for number in range(10, 100)}
+    assert await letters.malformed("counters", huge, now())
+    (stored,) = await own.sources.database["malformed"].find().to_list()
+    assert len(bson.encode(stored)) < 2 * FIELDS_MOST * BYTES_MOST + 1_000
+    for number in range(5):
+        await letters.malformed("counters", {b"number": str(number).encode()}, now())
+    assert await letters.malformed("counters", huge, now()), "what is there already is counted on"
+    assert sorted([letter.times async for letter in letters.all_malformed()]) == [1, 1, 2]
+
+
+async def test_a_letter_that_came_back_before_it_was_forgotten_stays(own: World) -> None:
+    letters, fields = own.sources.dead_letters, {b"effect": b"bake"}
+    letter = await letters.malformed("counters", fields, now())
+    assert letter is not None
+    await letters.malformed("counters", fields, now())
+    await letters.put_back(letter)
+    (again,) = [letter async for letter in letters.all_malformed()]
+    assert again.times == 2
+    await letters.put_back(again)
+    assert [letter async for letter in letters.all_malformed()] == []
 
 
 async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_can_be_redriven(own: World) -> None:

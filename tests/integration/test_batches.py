@@ -1,0 +1,207 @@
+"""Many keys in one call: who is to blame when it fails, who waits for whom, and what twins do to each other."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+
+from datasources.dead_letters import ATTEMPTS
+from datasources.sources import open_queue
+from datasources.transport import stream_key
+from domain.events import Effect, Fact, Ring
+from domain.records import PostRecord, UserRecord
+from tests.emptying import emptied
+from tests.factories import World, now
+from tests.waiting import eventually
+from workers import counters, turns
+from workers.paying import pay
+from workers.registry import HANDLERS
+from workers.settling import pay_all
+from workers.work import Handler, NotYet, Tools
+from workers.worker import Worker
+
+LIKES = (Effect.COUNT, Fact.POST_LIKE)
+KEYS = sorted(str(ObjectId()) for _ in range(10))
+BAD = KEYS[3]
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world in which nothing is owed but what the test does."""
+    return await emptied(world)
+
+
+class Job:
+    """A handler of many keys that raises for one of them."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.error = error
+
+    async def run(self, _tools: Tools, *keys: str) -> None:
+        self.calls.append(keys)
+        if self.error is not None and BAD in keys:
+            raise self.error
+
+    async def is_called(self, times: int = 1) -> bool:
+        return len(self.calls) >= times
+
+
+@contextlib.asynccontextmanager
+async def working(world: World, handler: Handler) -> AsyncIterator[None]:
+    stopping = asyncio.Event()
+    async with open_queue(world.sources.settings, "counters", "tested") as queue:
+        worker = Worker(world.tools, queue, handlers={**HANDLERS, LIKES: handler}, outage_pause=0.01, read_wait=0.05)
+        running = asyncio.create_task(worker.run(stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await running
+
+
+async def is_empty(world: World) -> bool:
+    return not await world.sources.redis.xlen(stream_key(world.sources.settings.key_prefix, "counters"))
+
+
+async def failures(world: World) -> list[dict[str, Any]]:
+    return await world.sources.database["failures"].find().to_list()
+
+
+async def liked(world: World, posts: Sequence[PostRecord], fans: Sequence[UserRecord]) -> None:
+    await asyncio.gather(*(world.sources.post_likes.like(post.id, fan.id, now()) for post in posts for fan in fans))
+
+
+async def counts(world: World, posts: Sequence[PostRecord]) -> list[int]:
+    return [(await world.stored_post(post.id)).like_count for post in posts]
+
+
+async def test_what_waits_is_paid_by_one_call(own: World) -> None:
+    job = Job()
+    async with working(own, Handler(job.run, batch=len(KEYS) - 3)):
+        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await eventually(partial(is_empty, own))
+    assert sorted(key for keys in job.calls for key in keys) == KEYS
+    assert max(map(len, job.calls)) == len(KEYS) - 3
+
+
+async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own: World) -> None:
+    job = Job(LookupError("no such counter"))
+    async with working(own, Handler(job.run, batch=len(KEYS))):
+        for attempt in range(1, ATTEMPTS + 1):
+            await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+            await eventually(partial(is_empty, own))
+            assert [one["attempts"] for one in await failures(own)] == [attempt]
+    (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
+    assert (letter.ring, letter.reason) == (Ring(*LIKES, BAD), "LookupError: no such counter")
+    paid = Counter(keys[0] for keys in job.calls if len(keys) == 1)
+    assert paid == Counter(dict.fromkeys(KEYS, ATTEMPTS)), "each was tried alone, once each time"
+
+
+async def test_a_failure_in_company_is_forgotten_when_it_succeeds_alone(own: World) -> None:
+    ring = Ring(*LIKES, KEYS[0])
+    await own.sources.dead_letters.failed(ring, "once", now())
+    async with working(own, Handler(Job(LookupError()).run, batch=len(KEYS))):
+        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await eventually(partial(is_empty, own))
+    assert [one["_id"]["key"] for one in await failures(own)] == [BAD]
+
+
+async def test_an_outage_is_nobodys_attempt_and_is_not_made_worse_by_trying_each_alone(own: World) -> None:
+    job = Job(AutoReconnect("no primary"))
+    async with working(own, Handler(job.run, batch=len(KEYS))):
+        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await eventually(partial(is_empty, own))
+    assert job.calls == [tuple(KEYS)]
+    assert await failures(own) == []
+
+
+async def test_one_that_waits_holds_up_nobody(own: World) -> None:
+    job = Job(NotYet())
+    outcome = await pay(own.tools, Handler(job.run, batch=len(KEYS)), KEYS)
+    assert outcome.outage is None
+    assert sorted(outcome.paid) == [key for key in KEYS if key != BAD]
+    assert [type(error) for error in outcome.raised.values()] == [NotYet]
+
+
+async def test_time_is_a_call_s_and_the_slow_one_alone_is_to_blame(own: World) -> None:
+    async def run(_tools: Tools, *keys: str) -> None:
+        if BAD in keys:
+            await asyncio.Event().wait()
+
+    async with working(own, Handler(run, 0.2, batch=len(KEYS))):
+        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await eventually(partial(is_empty, own))
+    (failure,) = await failures(own)
+    assert (failure["_id"]["key"], failure["attempts"], failure["reason"]) == (BAD, 1, "TooSlow: not done in 0.2 s")
+
+
+async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: World) -> None:
+    calls: list[tuple[str, ...]] = []
+
+    async def run(_tools: Tools, *keys: str) -> list[str]:
+        calls.append(keys)
+        return [BAD] if BAD in keys and len(calls) < 5 else []
+
+    async with working(own, Handler(run, batch=4)):
+        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await eventually(partial(is_empty, own))
+    assert {key for keys in calls[:3] for key in keys} == set(KEYS), "everyone had a turn before its third"
+    assert sum(BAD in keys for keys in calls) >= 3
+
+
+async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "FACTS", 4)
+    monkeypatch.setattr(turns, "FACTS", 4)
+    ana, fans = await own.user(), await own.users(10)
+    posts = [await own.post(ana) for _ in range(6)]
+    hot, cold = posts[2], [*posts[:2], *posts[3:]]
+    await liked(own, [hot], fans)
+    await liked(own, cold, fans[:1])
+    keys = [str(post.id) for post in posts]
+    monkeypatch.setattr(turns, "TURNS", 3)
+    assert await counters.settle_post_likes(own.tools, *keys) == {str(hot.id)}
+    assert await counts(own, cold) == [1] * len(cold)
+    assert 0 < (await own.stored_post(hot.id)).like_count < len(fans)
+    assert await pay_all(own.tools) == set()
+    assert await counts(own, [hot]) == [len(fans)]
+
+
+async def test_twins_on_overlapping_posts_count_everything_once(own: World) -> None:
+    ana, fans = await own.user(), await own.users(5)
+    posts = [await own.post(ana) for _ in range(12)]
+    await liked(own, posts, fans)
+    keys = [str(post.id) for post in posts]
+    settle = counters.settle_post_likes
+    await asyncio.gather(*(settle(own.tools, *keys[start:], *keys[:start]) for start in range(0, 12, 3)))
+    assert await counts(own, posts) == [len(fans)] * len(posts)
+    await asyncio.gather(*(own.sources.post_likes.unlike(post.id, fans[0].id, now()) for post in posts))
+    await asyncio.gather(settle(own.tools, *keys[:8]), settle(own.tools, *keys[4:]), liked(own, posts, fans[:1]))
+    await settle(own.tools, *keys)
+    assert await counts(own, posts) == [len(fans)] * len(posts)
+
+
+async def test_every_counter_is_settled_for_many_targets_at_once(own: World) -> None:
+    people = await own.users(6)
+    posts = [await own.post(author) for author in people]
+    comments = [await own.comment(post, author) for post, author in zip(posts, people, strict=True)]
+    for number, comment in enumerate(comments):
+        for replier in people[:number]:
+            await own.comment(posts[number], replier, parent_id=comment.id)
+            await own.sources.comment_likes.like(comment.id, replier.id, now())
+            await own.follow(replier, people[number])
+    assert await own.settle() == set()
+    for number, person in enumerate(people):
+        user, post = await own.stored_user(person.id), await own.stored_post(posts[number].id)
+        assert (user.follower_count, user.following_count) == (number, len(people) - 1 - number)
+        assert (user.post_count, post.comment_count) == (1, 1 + number)
+        assert post.preview_comment_ids == [comments[number].id]
+        (settled,) = await own.sources.comments.by_ids([comments[number].id])
+        assert settled is not None
+        assert (settled.reply_count, settled.like_count) == (number, number)

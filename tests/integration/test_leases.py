@@ -1,0 +1,248 @@
+"""Messages in a queue: who has them, for how long, and what becomes of them when their worker or Redis is gone."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from datasources import transport
+from datasources.sources import open_queue
+from datasources.tasks import cancelled
+from datasources.transport import GROUP, Doorbell, stream_key
+from domain.events import Effect, Fact, Ring
+from tests.emptying import emptied, wipe
+from tests.factories import World, now
+from tests.waiting import eventually
+from workers.registry import HANDLERS
+from workers.sweeper import sweep
+from workers.work import Handler, Tools
+from workers.worker import READ_MOST, WAITING_MOST, Worker
+
+LIKES = (Effect.COUNT, Fact.POST_LIKE)
+LEASE = 0.3
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world in which nothing is owed but what the test does."""
+    return await emptied(world)
+
+
+class Job:
+    """A handler that stands still until it is let go, and remembers what it was called for."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.may_end = asyncio.Event()
+
+    async def run(self, _tools: Tools, key: str) -> None:
+        self.calls.append(key)
+        await self.may_end.wait()
+
+    async def is_begun(self) -> bool:
+        return bool(self.calls)
+
+
+@contextlib.asynccontextmanager
+async def working(world: World, consumer: str, job: Job) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker with short leases; at the end it is told to stop, unless it was killed."""
+    stopping = asyncio.Event()
+    async with open_queue(world.sources.settings, "counters", consumer) as queue:
+        handlers = {**HANDLERS, LIKES: Handler(job.run)}
+        worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05, lease=LEASE)
+        running = asyncio.create_task(worker.run(stopping))
+        try:
+            yield running
+        finally:
+            stopping.set()
+            await asyncio.wait([running])
+            await cancelled(worker._calls)
+
+
+async def ring(world: World, *keys: str) -> list[str]:
+    keys = keys or (str(ObjectId()),)
+    await world.sources.doorbell.ring(Ring(*LIKES, key) for key in keys)
+    return list(keys)
+
+
+def stream(world: World) -> str:
+    return stream_key(world.sources.settings.key_prefix, "counters")
+
+
+async def is_empty(world: World) -> bool:
+    return not await world.sources.redis.xlen(stream(world))
+
+
+async def consumers(world: World) -> dict[str, int]:
+    """How many messages each consumer has in hand."""
+    found: Any = await world.sources.redis.xinfo_consumers(stream(world), GROUP)
+    return {one["name"].decode(): one["pending"] for one in found}
+
+
+async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(own: World) -> None:
+    dead, alive = Job(), Job()
+    async with working(own, "dead", dead) as running:
+        keys = await ring(own)
+        await eventually(dead.is_begun)
+        await cancelled([running])
+    assert (await consumers(own))["dead"] == 1
+    alive.may_end.set()
+    async with working(own, "alive", alive):
+        await eventually(partial(is_empty, own))
+
+        async def is_alone() -> bool:
+            return list(await consumers(own)) == ["alive"]
+
+        await eventually(is_alone)
+    assert alive.calls == keys
+
+
+async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: World) -> None:
+    slow, idle = Job(), Job()
+    async with working(own, "slow", slow):
+        await ring(own)
+        await eventually(slow.is_begun)
+        async with working(own, "idle", idle):
+            await asyncio.wait([asyncio.create_task(idle.may_end.wait())], timeout=LEASE * 5)
+            assert (await consumers(own))["slow"] == 1
+            slow.may_end.set()
+            await eventually(partial(is_empty, own))
+    assert (len(slow.calls), idle.calls) == (1, [])
+
+
+async def test_what_a_stopping_worker_has_not_finished_is_another_s_at_once(own: World) -> None:
+    async with open_queue(own.sources.settings, "counters", "stopping") as queue:
+        await queue.read(1, 0.01)
+        keys = await ring(own, *sorted(str(ObjectId()) for _ in range(3)))
+        messages = await queue.read(10, 1)
+        await queue.done([messages[0].id])
+        await queue.leave([message.id for message in messages[1:]])
+        assert await consumers(own) == {"stopping": 2}
+    async with open_queue(own.sources.settings, "counters", "next") as queue:
+        claimed = await queue.claim(10, 3600)
+        assert [message.ring and message.ring.key for message in claimed] == keys[1:]
+        await queue.forget_gone(0)
+        assert await consumers(own) == {"next": 2}
+        await queue.done([message.id for message in claimed])
+        await queue.leave()
+        assert await consumers(own) == {}
+    assert await is_empty(own)
+
+
+async def test_a_living_consumer_is_not_forgotten(own: World) -> None:
+    async with open_queue(own.sources.settings, "counters", "living") as queue:
+        await queue.read(1, 0.01)
+        await queue.read(1, 0.01)
+        await queue.forget_gone(60)
+        assert await consumers(own) == {"living": 0}
+
+
+@pytest.mark.parametrize("act", ["renew", "claim", "done", "leave", "forget_gone"])
+async def test_nothing_minds_that_redis_was_wiped(own: World, act: str) -> None:
+    async with open_queue(own.sources.settings, "counters", "orphan") as queue:
+        await queue.read(1, 0.01)
+        await ring(own)
+        messages = [message.id for message in await queue.read(1, 1)]
+        await wipe(own)
+        acts: dict[str, Callable[[], Awaitable[Any]]] = {
+            "renew": partial(queue.renew, messages),
+            "claim": partial(queue.claim, 10, 0.0),
+            "done": partial(queue.done, messages),
+            "leave": partial(queue.leave, messages),
+            "forget_gone": partial(queue.forget_gone, 0.0),
+        }
+        assert not await acts[act]()
+        assert await queue.read(1, 0.01) == [], "the group is made again"
+        await ring(own)
+        assert len(await queue.read(1, 1)) == 1
+
+
+async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: World) -> None:
+    ana, *fans = await own.users(4)
+    post = await own.post(ana)
+    await own.settle()
+    counting, stopping = HANDLERS[LIKES], asyncio.Event()
+
+    async def count() -> int:
+        return (await own.stored_post(post.id)).like_count
+
+    async def is_counted() -> bool:
+        return await count() == len(fans) and await is_empty(own)
+
+    async with open_queue(own.sources.settings, "counters", "rewound") as queue:
+        await wipe(own)
+        await queue.read(1, 0.01)
+        await own.sources.post_likes.like(post.id, fans[0].id, now())
+        assert await queue.read(10, 1), "in hand"
+        await own.sources.post_likes.like(post.id, fans[1].id, now())
+        old: Any = await own.sources.redis.dump(stream(own))
+        worker = Worker(own.tools, queue, handlers={**HANDLERS, LIKES: counting}, read_wait=0.05, lease=LEASE)
+        running = asyncio.create_task(worker.run(stopping))
+        await own.sources.post_likes.like(post.id, fans[2].id, now())
+        await eventually(is_counted)
+        await own.sources.redis.restore(stream(own), 0, old, replace=True)
+        assert not await is_empty(own)
+        await eventually(is_counted)
+        assert await own.sources.database["post_likes"].count_documents({"outbox": Effect.COUNT.value}) == 0
+        stopping.set()
+        await running
+    assert await count() == len(fans)
+
+
+async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> None:
+    ana, fan = await own.users(2)
+    post = await own.post(ana)
+    await own.settle()
+    await wipe(own)
+    async with open_queue(own.sources.settings, "counters", "one") as queue:
+        await queue.read(1, 0.01)
+        old: Any = await own.sources.redis.dump(stream(own))
+        await own.sources.post_likes.like(post.id, fan.id, now())
+        await own.sources.redis.restore(stream(own), 0, old, replace=True)
+        assert await queue.read(10, 0.05) == []
+        (like,) = await own.sources.database["post_likes"].find({"outbox": "count"}).to_list()
+        assert await sweep(own.sources, like["ring_at"]) == 1
+        assert [message.ring for message in await queue.read(10, 1)] == [Ring(*LIKES, str(post.id))]
+
+
+async def test_a_worker_reads_no_more_than_it_can_keep(own: World) -> None:
+    job, many = Job(), WAITING_MOST + READ_MOST * 3
+    async with working(own, "busy", job):
+        for _ in range(many // 100):
+            await ring(own, *(str(ObjectId()) for _ in range(100)))
+            await eventually(job.is_begun)
+
+        async def is_full() -> bool:
+            return (await consumers(own))["busy"] >= WAITING_MOST
+
+        await eventually(is_full)
+        assert (await consumers(own))["busy"] <= WAITING_MOST + READ_MOST < many
+        job.may_end.set()
+        await eventually(partial(is_empty, own), seconds=30)
+    assert len(job.calls) == len(set(job.calls)) == many
+
+
+async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "LONGEST_STREAM", 20)
+    doorbell = Doorbell(own.sources.redis, own.sources.settings.key_prefix)
+    keys = [str(ObjectId()) for _ in range(100)]
+    for key in keys:
+        await doorbell.ring([Ring(*LIKES, key), Ring(Effect.FAN_OUT, Fact.POST, key)])
+    assert await own.sources.redis.xlen(stream(own)) == 20
+    async with open_queue(own.sources.settings, "counters", "late") as queue:
+        await queue.read(1, 0.01)
+        read = await queue.read(100, 1)
+        assert [message.ring and message.ring.key for message in read] == keys[:20], "what waits is never dropped"
+        await queue.done([message.id for message in read])
+
+    async def rings_again() -> bool:
+        await doorbell.ring([Ring(*LIKES, keys[-1])])
+        return not await is_empty(own)
+
+    await eventually(rings_again)
