@@ -1,70 +1,90 @@
-"""How long after the last like a worker, in a process of its own, has the count right."""
+"""How long likes and comments wait, under load, until a worker in a process of its own has counted them."""
 
 import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bson import ObjectId
 
 from benchmarks.liked import Liked
-from benchmarks.report import Table
+from benchmarks.report import Table, percentile
 from benchmarks.stack import until
 from config import Settings
+from datasources.mongo import Document
 from deploy.local.environment import child_environment
+from domain.events import Effect
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 2
-BURST = 1.0  # seconds of likes before the last one
-LONGEST = 30.0
+BURST = 5.0  # seconds of load
+SAMPLED = 40  # every so manyth act is followed until it is counted
+POLL = 0.005  # seconds between two looks at it
+LONGEST = 60.0
+
+Act = Callable[[ObjectId], Awaitable[Document]]  # does it to a post; what the fact is found by
 
 
 async def lags(settings: Settings, liked: Liked, callers: int) -> Table:
-    """Bursts of likes, on one post and on many, and the waits for their counts."""
+    """Likes and comments as fast as they go, on one post and on many, and how long each waits to be counted."""
     table = Table(
-        f"Lag behind bursts of {BURST} s, one worker process for counts and notifications",
-        ["likes of", "likes/s", "lag in s, each round"],
+        f"Lag under {BURST:.0f} s of load, one worker process for counts and notifications",
+        ["what", "acts/s", "lag p50 s", "p99 s", "all counted after the last, s"],
     )
+    acts: dict[str, tuple[str, Act]] = {
+        "likes": ("post_likes", liked.like),
+        "comments": ("comments", liked.comment),
+    }
     async with _worker(settings):
-        await _burst(liked, await liked.fresh_posts(1), 1, 0.0)  # until it is up
-        for name, count in (("one post", 1), ("150 posts of 150 authors", 150)):
-            found = [await _burst(liked, await liked.fresh_posts(count), callers, BURST) for _ in range(ROUNDS)]
-            rates = ", ".join(f"{rate:,.0f}" for rate, _ in found)
-            table.rows.append([name, rates, ", ".join(f"{lag:.2f}" for _, lag in found)])
+        await _load(liked, liked.like, "post_likes", await liked.fresh_posts(1), 1, 0.0)  # until it is up
+        for name, (collection, act) in acts.items():
+            for where, count in (("one post", 1), ("2,000 posts", 2_000)):
+                post_ids = await liked.fresh_posts(count)
+                done, waits, rest = await _load(liked, act, collection, post_ids, callers, BURST)
+                lag = [f"{percentile(waits, percent):.2f}" for percent in (50, 99)]
+                table.rows.append([f"{name}, {where}", f"{done / BURST:,.0f}", *lag, f"{rest:.2f}"])
     return table
 
 
-async def _burst(liked: Liked, post_ids: list[ObjectId], callers: int, seconds: float) -> tuple[float, float]:
-    """Likes a second, and seconds from the last like to the last count."""
-    started, done = time.monotonic(), 0
+async def _load(
+    liked: Liked, act: Act, collection: str, post_ids: Sequence[ObjectId], callers: int, seconds: float
+) -> tuple[int, list[float], float]:
+    """How many there were, how long the sampled ones waited for their count, and how long the last of all did."""
+    facts, owing = liked.sources.database[collection], {"outbox": Effect.COUNT.value}
+    started, done, waits = time.monotonic(), 0, list[float]()
 
-    async def call() -> None:
+    async def follow(key: Document) -> None:
+        began = time.monotonic()
+
+        async def is_counted() -> bool:
+            return await facts.find_one({**key, **owing}, {"_id": 1}) is None
+
+        await until(is_counted, LONGEST, POLL)
+        waits.append(time.monotonic() - began)
+
+    async def call(follows: asyncio.TaskGroup) -> None:
         nonlocal done
         while True:
             done += 1
-            await liked.store(post_ids[done % len(post_ids)])
+            number = done
+            key = await act(post_ids[number % len(post_ids)])
+            if number % SAMPLED == 1:
+                follows.create_task(follow(key))
             if time.monotonic() >= started + seconds:
                 return
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(callers):
-            group.create_task(call())
-    ended = time.monotonic()
-    collection = liked.sources.database["posts"]
-    total: list[dict[str, Any]] = [
-        {"$match": {"_id": {"$in": post_ids}}},
-        {"$group": {"_id": None, "likes": {"$sum": "$like_count"}}},
-    ]
+    async with asyncio.TaskGroup() as follows:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(callers):
+                group.create_task(call(follows))
+        ended = time.monotonic()
 
-    async def is_counted() -> bool:
-        rows = await (await collection.aggregate(total)).to_list()
-        return bool(rows[0]["likes"] == done)
+        async def are_counted() -> bool:
+            return await facts.find_one({**owing, "ring_at": {"$exists": True}}, {"_id": 1}) is None
 
-    await until(is_counted, LONGEST)
-    return done / (ended - started), time.monotonic() - ended
+        await until(are_counted, LONGEST)
+    return done, waits, time.monotonic() - ended
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from benchmarks.stack import Api, session_of
 from benchmarks.world import posts
+from datasources.mongo import Document
 from datasources.outbox import owing
 from datasources.sources import Sources
 from domain.events import Effect
@@ -17,6 +18,13 @@ from domain.ids import to_global_id
 
 POSTS = 2_000
 LIKE_POST = "mutation($id: ID!) { likePost(input: {postId: $id}) { userErrors { code } post { likeCount } } }"
+
+ADD_COMMENT = """mutation($id: ID!) {
+  addComment(input: {postId: $id, text: "What a light! Where is this?"}) {
+    userErrors { code } post { commentCount } commentEdge { node { text } }
+  }
+}"""
+WORDS = "What a light! Where is this?"
 
 Act = Callable[[], Awaitable[object]]
 
@@ -41,9 +49,16 @@ class Liked:
         """Makes the posts."""
         self._many = await self.fresh_posts(POSTS)
 
-    async def store(self, post_id: ObjectId) -> None:
-        """One like by the store: the fact, and the ring."""
-        await self.sources.post_likes.like(post_id, self._liker(), datetime.now(UTC))
+    async def like(self, post_id: ObjectId) -> Document:
+        """One like by the store: the fact, and the ring. What it is found by."""
+        user_id = self._liker()
+        await self.sources.post_likes.like(post_id, user_id, datetime.now(UTC))
+        return {"target_id": post_id, "user_id": user_id}
+
+    async def comment(self, post_id: ObjectId) -> Document:
+        """One comment by the store: the fact, and the ring. What it is found by."""
+        comment = await self.sources.comments.add(post_id, self._liker(), WORDS, datetime.now(UTC))
+        return {"_id": comment.id}
 
     def ways(self) -> dict[str, Act]:
         """The ways, by name."""
@@ -53,12 +68,19 @@ class Liked:
         async def insert() -> object:
             return await bare.insert_one({"target_id": one, "user_id": self._liker(), "liked": True})
 
+        def another() -> ObjectId:
+            return self._random.choice(self._many[2:])
+
         return {
             BARE: insert,
-            "LikeStore.like, one post": lambda: self.store(one),
-            "LikeStore.like, random posts": lambda: self.store(self._random.choice(self._many[2:])),
-            "likePost, one post": lambda: self._by_api(other),
-            "likePost, random posts": lambda: self._by_api(self._random.choice(self._many[2:])),
+            "LikeStore.like, one post": lambda: self.like(one),
+            "LikeStore.like, random posts": lambda: self.like(another()),
+            "CommentStore.add, one post": lambda: self.comment(one),
+            "CommentStore.add, random posts": lambda: self.comment(another()),
+            "likePost, one post": lambda: self._by_api(LIKE_POST, "likePost", other),
+            "likePost, random posts": lambda: self._by_api(LIKE_POST, "likePost", another()),
+            "addComment, one post": lambda: self._by_api(ADD_COMMENT, "addComment", other),
+            "addComment, random posts": lambda: self._by_api(ADD_COMMENT, "addComment", another()),
         }
 
     async def owed(self, post_ids: Sequence[ObjectId]) -> None:
@@ -83,7 +105,7 @@ class Liked:
     def _liker(self) -> ObjectId:
         return self.likers[next(self._numbers) % len(self.likers)]
 
-    async def _by_api(self, post_id: ObjectId) -> None:
-        data = await self._api.run(LIKE_POST, session_of(self._liker()), id=to_global_id("Post", post_id))
-        if data["likePost"]["userErrors"]:
+    async def _by_api(self, mutation: str, name: str, post_id: ObjectId) -> None:
+        data = await self._api.run(mutation, session_of(self._liker()), id=to_global_id("Post", post_id))
+        if data[name]["userErrors"]:
             raise RuntimeError(str(data))
