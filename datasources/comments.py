@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.gathering import Reads
-from datasources.idempotency import Idempotency, earlier
+from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import TOP_COMMENTS
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment
 from datasources.outbox import change, find_owed, owing, paid
@@ -20,6 +20,8 @@ from domain.records import CommentOrder, CommentRecord
 from domain.text import hashtags
 
 _OWED = (Effect.COUNT, Effect.NOTIFY)
+_OVER = {"deleted": True, "outbox": {"$exists": False}}
+_EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 
 
 class CommentStore:
@@ -45,7 +47,7 @@ class CommentStore:
     ) -> CommentRecord:
         """A comment that owes its count and its notifications, in one insert; a replayed key gives the first one.
 
-        With `said_at` it shows another date, as the demo's do. Raises Refusal (IDEMPOTENCY_KEY_REUSED).
+        With `said_at` it shows another date, as the demo's do. Raises Refusal as `made_earlier`.
         """
         document: Document = {
             "_id": ObjectId(),
@@ -71,6 +73,11 @@ class CommentStore:
                 raise
             document = first
         return await self._rung(document)
+
+    async def made_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
+        """The comment an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
+        first = await earlier(self._comments, "author_id", author_id, idempotency)
+        return None if first is None else CommentRecord.from_document(first)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
         """Comments in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
@@ -115,11 +122,11 @@ class CommentStore:
         return await find_owed(self._comments, "post_id", post_ids, Effect.COUNT, fields, session, most)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says that the counts now reflect these comments, and takes away the tombstones that owe nothing more."""
+        """Says that the counts now reflect these comments, and takes away the deleted ones that owe nothing more."""
         some = {"_id": {"$in": list(ids)}}
         pipeline = [{"$set": {"counted": {"$not": "$deleted"}}}, *paid(Effect.COUNT)]
         await self._comments.update_many(some, pipeline, session=session)
-        await self._comments.delete_many({**some, "deleted": True, "outbox": {"$exists": False}}, session=session)
+        await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
     async def add_replies(self, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves comments' reply counts."""
@@ -151,12 +158,12 @@ class CommentStore:
         return sorted((await find_by_ids(self._comments, ids)).values(), key=itemgetter("_id"))
 
     async def pay(self, comments: Sequence[Document], effect: Effect, session: Session | None = None) -> None:
-        """Takes an effect out of comments' outboxes, but of those changed since read; then tombstones that are due."""
+        """Takes an effect out of comments' outboxes, but of those changed since read; then buries those deleted."""
         same = [{"_id": one["_id"], "version": one.get("version")} for one in comments]
         if same:
             await self._comments.update_many({"$or": same}, paid(effect), session=session)
-            gone = {"_id": {"$in": [one["_id"] for one in comments]}, "deleted": True, "outbox": {"$exists": False}}
-            await self._comments.delete_many(gone, session=session)
+            some = {"_id": {"$in": [one["_id"] for one in comments]}}
+            await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
     async def ids_of_post(self, post_id: ObjectId, most: int) -> list[ObjectId]:
         """Some comments of a post, deleted ones and replies too."""
@@ -164,7 +171,7 @@ class CommentStore:
         return [row["_id"] for row in rows]
 
     async def erase(self, ids: Sequence[ObjectId]) -> None:
-        """Takes comments of a deleted post away, whatever they owe. Safe to repeat."""
+        """Takes comments of a deleted post away, whatever they owe, tombstones too. Safe to repeat."""
         await self._comments.delete_many({"_id": {"$in": list(ids)}})
 
     async def _page(self, query: Document, request: PageRequest, *, oldest_first: bool = False) -> Page[ObjectId]:

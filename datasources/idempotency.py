@@ -1,6 +1,7 @@
 """Creating once: the client's key is kept in the fact itself, under a unique index, so key and fact cannot come apart.
 
-A replay finds the first result by the key. Keys are kept as long as the fact, which is more than the day promised.
+A replay finds the first result by the key, whenever it comes. A key outlives its fact: what is deleted within a day of
+its making leaves a tombstone, emptied, under the same index until the day is over, so that a late retry makes nothing.
 """
 
 import hashlib
@@ -9,10 +10,10 @@ from typing import Any
 
 import msgspec
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
 
-from datasources.mongo import Collection, Document
+from datasources.mongo import Collection, Document, Session
 from domain.errors import Refusal, UserErrorCode
+from domain.limits import IDEMPOTENCY_HOURS
 
 KEY_MAX = 200
 
@@ -42,16 +43,34 @@ class Idempotency(msgspec.Struct, frozen=True):
 async def earlier(
     collection: Collection, owner: str, owner_id: ObjectId, idempotency: Idempotency | None
 ) -> Document | None:
-    """The document an earlier call with this key made. Raises Refusal if that call had other input."""
+    """The document an earlier call with this key made.
+
+    Raises Refusal if that call had other input (IDEMPOTENCY_KEY_REUSED), or if what it made is deleted (NOT_FOUND).
+    """
     if idempotency is None:
         return None
     found = await collection.find_one({owner: owner_id, "idempotency_key": idempotency.key})
     if found is not None and found["idempotency_digest"] != idempotency.digest:
         message = "This idempotency key was used with other input."
         raise Refusal(UserErrorCode.IDEMPOTENCY_KEY_REUSED, message, field=["idempotencyKey"])
+    if found is not None and found.get("deleted"):
+        message = "What was made with this idempotency key has been deleted."
+        raise Refusal(UserErrorCode.NOT_FOUND, message, field=["idempotencyKey"])
     return found
 
 
-def is_replay(error: DuplicateKeyError) -> bool:
-    """Whether an insert failed because a twin with the same key was first."""
-    return "idempotency_key" in (error.details or {}).get("keyPattern", {})
+async def bury(
+    collection: Collection, query: Mapping[str, Any], emptied: Mapping[str, Any], session: Session | None = None
+) -> bool:
+    """Takes away the documents that `query` finds; whether there were any. Safe to repeat and to stop half way.
+
+    Those with a key stay as tombstones, with these fields instead of their own and without a debt, until
+    `IDEMPOTENCY_HOURS` after their making, when an index lets them go.
+    """
+    ends = {"$add": [{"$toDate": "$_id"}, IDEMPOTENCY_HOURS * 3_600_000]}
+    nothing_owed = dict.fromkeys(("outbox", "ring_at", "rings"), "$$REMOVE")
+    tombstone = [{"$set": {**emptied, **nothing_owed, "expires_at": ends}}]
+    key = "idempotency_key"
+    kept = await collection.update_many({**query, key: {"$exists": True}}, tombstone, session=session)
+    gone = await collection.delete_many({**query, key: {"$exists": False}}, session=session)
+    return kept.matched_count + gone.deleted_count > 0

@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from datasources.gathering import Reads
-from datasources.idempotency import Idempotency, earlier
+from datasources.idempotency import Idempotency, bury, earlier
 from datasources.mongo import Database, Document, Session, find_page, increment
 from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
@@ -19,6 +19,13 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus, Record
 
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
+_EMPTIED: Document = {
+    "caption": "",
+    "location": None,
+    "image_inputs": [],
+    "upload_ids": "$$REMOVE",
+    **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids")},
+}
 
 
 class PostStore:
@@ -39,7 +46,7 @@ class PostStore:
     ) -> PostRecord:
         """A post in PROCESSING that owes its assembling, in one insert; a replayed key gives the first post.
 
-        Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED).
+        Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
         """
         document: Document = {
             "_id": post_id or ObjectId(),
@@ -71,7 +78,7 @@ class PostStore:
         return PostRecord.from_document(document)
 
     async def created_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> PostRecord | None:
-        """The post an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED)."""
+        """The post an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
         first = await earlier(self._posts, "author_id", author_id, idempotency)
         return None if first is None else PostRecord.from_document(first)
 
@@ -183,7 +190,7 @@ class PostStore:
     async def erase(self, post_id: ObjectId) -> bool:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
         query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}
-        return (await self._posts.delete_one(query)).deleted_count == 1
+        return await bury(self._posts, query, _EMPTIED)
 
     async def _leave_processing(self, post_id: ObjectId, changes: dict[str, Any]) -> None:
         query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}

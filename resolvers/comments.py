@@ -32,6 +32,21 @@ async def visible_comment(info: Info, global_id: str, field: str = "commentId") 
 @mutation(AddCommentPayload, "Comments on a post or replies to a comment.")
 async def add_comment(info: Info, given: Input[AddCommentInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
+    idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
+    earlier = await sources.comments.made_earlier(viewer_id, idempotency)
+    comment = await _still_visible(info, earlier) if earlier else await _add(info, given, idempotency)
+    edge = Edge(encode_cursor(comment.id), comment)
+    return Payload(comment_edge=edge, post=await sources.own_acts.post(comment.post_id, viewer_id))
+
+
+async def _still_visible(info: Info, comment: CommentRecord) -> CommentRecord:
+    """The comment a replay answers. Raises NotFound where its author may not see it any more."""
+    if await info.context.loaders.visible_comment_by_id.load(comment.id) is None:
+        raise NotFound("comment", field=["idempotencyKey"])
+    return comment
+
+
+async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | None) -> CommentRecord:
     post = await visible_post(info, given.post_id)
     parent = None if given.parent_id is None else await visible_comment(info, given.parent_id, "parentId")
     if parent is not None and (parent.post_id != post.id or parent.parent_id is not None):
@@ -40,17 +55,15 @@ async def add_comment(info: Info, given: Input[AddCommentInput]) -> Payload:
     if not post.comments_enabled:
         raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
     text = checked_words(given.text, "text", least=1, most=COMMENT_MAX)
-    comment = await sources.comments.add(
+    return await info.context.sources.comments.add(
         post.id,
-        viewer_id,
+        info.context.require_viewer(),
         text,
         datetime.now(UTC),
         parent_id=None if parent is None else parent.id,
         mention_ids=await mentioned_ids(info, text),
-        idempotency=Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given)),
+        idempotency=idempotency,
     )
-    edge = Edge(encode_cursor(comment.id), comment)
-    return Payload(comment_edge=edge, post=await sources.own_acts.post(post.id, viewer_id))
 
 
 @mutation(DeleteCommentPayload, "Deletes a comment of one's own or on one's own post.")

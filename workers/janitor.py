@@ -34,10 +34,13 @@ async def clean_comment(tools: Tools, key: str) -> None:
 
 
 async def clean_post(tools: Tools, key: str) -> None:
-    """Deletes a deleted post's likes, comments, files and, when nothing else is owed, the post itself."""
+    """Deletes a deleted post's likes, comments, files and, when nothing else is owed, the post itself.
+
+    A comment that comes in while this runs, or after, is taken away by its own screening.
+    """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
-    if document is None:
+    if document is None or Effect.CLEAN.value not in document.get("outbox", ()):
         return
     await sources.post_likes.forget_target(post_id)
     while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
