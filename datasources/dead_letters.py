@@ -8,7 +8,6 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Collection, Database, Document
-from datasources.outbox import owing
 from domain.events import SETTLED_BY, Effect, Fact, Ring
 
 ATTEMPTS = 5
@@ -76,8 +75,7 @@ class DeadLetterStore:
     async def redrive(self, ring: Ring, now: datetime) -> None:
         """Lets the work be tried again from the first attempt on. Safe to repeat."""
         await self.succeeded(ring)
-        schedule = {name: value for name, value in owing([], now).items() if name != "outbox"}
-        await self._facts(ring).update_many(_owing(ring), {"$set": {**schedule, "ring_at": now}})
+        await self._facts(ring).update_many(_owing(ring), {"$set": {"ring_at": now, "rings": 0}})
 
     async def malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
         """Keeps a message that makes no sense; the same one again is the same letter. None if there are too many."""

@@ -1,8 +1,8 @@
-"""What a fact owes, kept inside it: fields `outbox`, `ring_at` and `rings` (docs/adr/0002).
+"""What a fact owes, kept inside it: fields `outbox`, `owed_at`, `ring_at` and `rings` (docs/adr/0002).
 
-`outbox` holds the names of the effects owed and is absent when none are. `ring_at` is when the sweeper rings for it
-next; it is absent when nothing is owed, and when the fact is parked among the dead letters. `rings` counts the
-sweeper's rings, for its back-off.
+`outbox` holds the names of the effects owed and is absent when none are; `owed_at` is when the fact began to owe.
+`ring_at` is when the sweeper rings for it next; it is absent when nothing is owed, and when the fact is parked among
+the dead letters. `rings` counts the sweeper's rings, for its back-off.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +18,18 @@ Stage = dict[str, Any]
 
 GRACE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
 LONGEST_PAUSE = timedelta(seconds=60)
+_ONLY_OWING = ("outbox", "owed_at", "ring_at", "rings")
 
 
 def owing(effects: Iterable[Effect], now: datetime) -> dict[str, Any]:
     """The fields of a new fact that owes these effects."""
-    return {"outbox": [effect.value for effect in effects], "ring_at": now + GRACE, "rings": 0}
+    return {"outbox": [effect.value for effect in effects], "owed_at": now, "ring_at": now + GRACE, "rings": 0}
+
+
+def owing_again(effects: Iterable[Effect], now: datetime) -> Stage:
+    """A stage of an update pipeline: the fact owes these effects too, and is rung for at once."""
+    owed = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [effect.value for effect in effects]]}
+    return {"$set": {"outbox": owed, "owed_at": {"$ifNull": ["$owed_at", now]}, "ring_at": now, "rings": 0}}
 
 
 def change(values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, *, watched: str) -> list[Stage]:
@@ -41,6 +48,7 @@ def change(values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, 
                 "outbox": {
                     "$cond": ["$changed", {"$setUnion": [{"$ifNull": ["$outbox", []]}, names]}, "$outbox"],
                 },
+                "owed_at": {"$cond": ["$changed", {"$ifNull": ["$owed_at", now]}, "$owed_at"]},
                 "ring_at": {"$cond": ["$changed", now + GRACE, "$ring_at"]},
                 "rings": {"$cond": ["$changed", 0, "$rings"]},
             }
@@ -58,11 +66,7 @@ def paid(effect: Effect) -> list[Stage]:
     nothing_left = {"$eq": ["$outbox", []]}
     return [
         {"$set": {"outbox": left}},
-        {
-            "$set": {
-                field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in ("outbox", "ring_at", "rings")
-            }
-        },
+        {"$set": {field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in _ONLY_OWING}},
     ]
 
 

@@ -38,7 +38,7 @@ async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) ->
     assert await world.settle() == set()
     for fact in Fact:
         collection = world.sources.database[f"{fact.value}s"]
-        for leftover in ("outbox", "ring_at", "rings"):
+        for leftover in ("outbox", "owed_at", "ring_at", "rings"):
             assert await collection.count_documents({leftover: {"$exists": True}}) == 0, (fact, leftover)
 
 

@@ -180,7 +180,6 @@ async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
     await own.sources.database["post_likes"].update_many({}, {"$set": {"rings": 9}})
     report = await verify(Walk(sources=own.sources))
     assert [finding.kind for finding in report.findings] == ["post_like.unpaid"]
-    assert report.owed.oldest_seconds > 60
 
 
 async def test_a_sample_looks_at_no_more_than_it_says(own: World) -> None:

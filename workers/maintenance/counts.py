@@ -12,6 +12,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Document, Session, in_transaction
+from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
@@ -197,6 +198,4 @@ async def set_previews_right(sources: Sources, post_id: ObjectId) -> None:
 
 async def _owe_again(sources: Sources, counter: Counter, target_id: ObjectId) -> None:
     lost = {counter.key: target_id, "outbox": {"$ne": counter.effect.value}, "$expr": counter.differs}
-    owing = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [counter.effect.value]]}
-    changes = {"outbox": owing, "ring_at": datetime.now(UTC), "rings": 0}
-    await sources.database[counter.facts].update_many(lost, [{"$set": changes}])
+    await sources.database[counter.facts].update_many(lost, [owing_again([counter.effect], datetime.now(UTC))])

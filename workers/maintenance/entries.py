@@ -8,6 +8,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Document, Session, find_by_ids
+from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState
@@ -79,6 +80,4 @@ async def take_out(sources: Sources, finding: Finding) -> None:
     author_id = ObjectId(finding.found)
     await sources.feeds.take_out(post_id, [owner_id])
     follow = {"follower_id": owner_id, "followee_id": author_id, "state": FollowState.FOLLOWING.value}
-    owing = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [Effect.FILL.value]]}
-    changes = {"outbox": owing, "ring_at": datetime.now(UTC), "rings": 0}
-    await sources.database["follows"].update_one(follow, [{"$set": changes}])
+    await sources.database["follows"].update_one(follow, [owing_again([Effect.FILL], datetime.now(UTC))])
