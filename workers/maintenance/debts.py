@@ -1,6 +1,6 @@
 """What is owed and stuck: parked facts, dead letters, facts nobody rings for, and how much waits in the queues."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from redis.exceptions import RedisError
