@@ -30,7 +30,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Which posts are liked.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Likes and comments by the store and by GraphQL, beside bare inserts; then the settling, and the lag under load."""
+    """Likes and comments by the store and by GraphQL, beside bare inserts; then settling, and the lag under load."""
     with servers() as settings:
         tables = finish(_measure(settings, repeat, callers, seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
