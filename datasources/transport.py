@@ -16,6 +16,7 @@ from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from datasources.gathering import Gathering
 from domain.events import Effect, Fact, Ring
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ RING_SECONDS = 0.25  # a mutation waits no longer than this for Redis
 # never trimmed, for that would drop what is pending too.
 LONGEST_STREAM = 100_000
 SILENCE_SECONDS = 1.0
+TOGETHER = 1_000  # callers whose rings go in one message to Redis
 LAPSED = 24 * 3600 * 1000  # milliseconds without a word, longer than any lease
 GROUP = "workers"
 
@@ -65,31 +67,43 @@ class Doorbell:
         self._redis = redis
         self._prefix = prefix
         self._silent_until: dict[str, float] = {}
+        self._sends = Gathering(self._send, TOGETHER)
 
     async def ring(self, rings: Iterable[Ring]) -> None:
-        """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS`.
+        """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS` or so.
 
-        It is silent for a while for workers whose stream was `LONGEST_STREAM` long; the sweeper rings again later.
+        It is silent for a while for workers that could not be reached, or whose stream was `LONGEST_STREAM` long; the
+        sweeper rings again later.
         """
         heard = {ring for ring in rings if time.monotonic() >= self._silent_until.get(WORKER_OF[ring.effect], 0)}
-        workers = sorted({WORKER_OF[ring.effect] for ring in heard})
-        if not heard:
-            return
+        if heard:
+            await self._sends.of(heard)
+
+    async def _send(self, asked: Sequence[set[Ring]]) -> list[None]:
+        """Rings once for all who ask at the same time; a hot post's thousand likes are one ring."""
+        rings = sorted(set[Ring]().union(*asked))
+        workers = sorted({WORKER_OF[ring.effect] for ring in rings})
         try:
             async with asyncio.timeout(RING_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
-                for ring in sorted(heard):
+                for ring in rings:
                     pipeline.xadd(stream_key(self._prefix, WORKER_OF[ring.effect]), msgspec.to_builtins(ring))
                 for worker in workers:
                     pipeline.xlen(stream_key(self._prefix, worker))
                 lengths = (await pipeline.execute())[-len(workers) :]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("doorbell.unanswered", rings=len(heard), error=type(error).__name__)
-            return
-        for worker, length in zip(workers, lengths, strict=True):
-            if length >= LONGEST_STREAM:
-                self._silent_until[worker] = time.monotonic() + SILENCE_SECONDS
-                log.warning("doorbell.silent", worker=worker, length=length)
+            log.warning("doorbell.unanswered", rings=len(rings), error=type(error).__name__)
+            self._silence(workers)
+        else:
+            full = [worker for worker, length in zip(workers, lengths, strict=True) if length >= LONGEST_STREAM]
+            if full:
+                log.warning("doorbell.silent", workers=full)
+                self._silence(full)
+        return [None] * len(asked)
+
+    def _silence(self, workers: Iterable[str]) -> None:
+        until = time.monotonic() + SILENCE_SECONDS
+        self._silent_until.update(dict.fromkeys(workers, until))
 
     async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:
         """Puts a message on a worker's queue as it once came. Raises RedisError on an outage."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from structlog.testing import capture_logs
 
 from datasources import transport
-from datasources.sources import open_queue
+from datasources.sources import open_queue, open_sources
 from datasources.tasks import cancelled
 from datasources.transport import GROUP, Doorbell, stream_key
 from domain.events import Effect, Fact, Ring
@@ -246,3 +247,17 @@ async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
         return not await is_empty(own)
 
     await eventually(rings_again)
+
+
+async def test_rings_of_the_same_moment_and_key_are_a_message_or_two(own: World) -> None:
+    key = str(ObjectId())
+    await asyncio.gather(*(own.sources.doorbell.ring([Ring(*LIKES, key)]) for _ in range(100)))
+    assert 1 <= await own.sources.redis.xlen(stream(own)) <= 2
+
+
+async def test_an_unreachable_redis_costs_one_ring_in_a_while_and_no_other(own: World) -> None:
+    async with open_sources(own.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})) as away:
+        with capture_logs() as logs:
+            for _ in range(50):
+                await away.doorbell.ring([Ring(*LIKES, str(ObjectId()))])
+    assert [one["event"] for one in logs].count("doorbell.unanswered") == 1
