@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from config import Settings
@@ -121,11 +124,14 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _open_redis(settings: Settings, seconds: float) -> Redis:
+    # A pooled connection does not notice that Redis was started again; the one retry makes it anew.
+    again = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
     return Redis.from_url(
         settings.redis_url,
         socket_timeout=seconds,
         socket_connect_timeout=settings.redis_timeout,
         health_check_interval=30,
+        retry=again,
     )
 
 

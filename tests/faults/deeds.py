@@ -1,15 +1,20 @@
 """What users do while things break: each deed is tried until it is acknowledged, as an app with a retry would."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
 from bson import ObjectId
 
+from config import Settings
 from datasources.idempotency import Idempotency
-from datasources.sources import is_outage
-from tests.factories import World, now
+from datasources.sources import is_outage, open_sources
+from domain.limits import SourceFormat
+from domain.records import PostDraft, PostImage, PostRecord, UserRecord
+from tests.factories import World, image, now
 from tests.waiting import eventually
 
 PATIENCE = 300.0
@@ -55,6 +60,41 @@ class Follow:
 
     async def do(self, world: World) -> None:
         await world.sources.graph.follow(self.user_id, self.followee_id, is_private=False, now=now())
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A user makes a post, with an idempotency key, of an image of whose files storage has none."""
+
+    user_id: ObjectId
+    key: str
+
+    async def do(self, world: World) -> None:
+        uploads, keyed = world.sources.uploads, {"key": self.key}
+        key = Idempotency.of(self.key, "createUpload", keyed)
+        upload = await uploads.announce(self.user_id, SourceFormat.JPEG, 9, "no checksum", now(), key)
+        await uploads.finish(upload.id, image(upload.id))
+        draft = PostDraft(images=[PostImage(upload_id=upload.id)], caption=self.key)
+        await world.sources.posts.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
+
+
+def mixed(rng: Random, users: Sequence[UserRecord], posts: Sequence[PostRecord], size: int) -> list[Deed]:
+    """Likes (about half), comments, follows and new posts in random order; set-like ones are of distinct pairs."""
+    pairs = [(user.id, post.id) for user in users for post in posts]
+    others = [(user.id, other.id) for user in users for other in users if user is not other]
+    deeds: list[Deed] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
+    deeds += [Follow(user_id, other_id) for user_id, other_id in rng.sample(others, size // 5)]
+    deeds += [Publish(rng.choice(users).id, f"post {n}") for n in range(size // 40)]
+    deeds += [Comment(*rng.choice(pairs), f"comment {n}") for n in range(size - len(deeds))]
+    rng.shuffle(deeds)
+    return deeds
+
+
+@asynccontextmanager
+async def writers(settings: Settings, number: int = 4) -> AsyncIterator[list[World]]:
+    """Worlds with connections of their own, as different API processes have them."""
+    async with AsyncExitStack() as stack:
+        yield [World(await stack.enter_async_context(open_sources(settings))) for _ in range(number)]
 
 
 class Tally:

@@ -10,7 +10,7 @@ from bson import ObjectId
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import PostRecord
 from tests.factories import World
-from tests.faults.deeds import Comment, Deed, Follow, Like
+from tests.faults.deeds import Comment, Deed, Follow, Like, Publish
 
 Pair = tuple[ObjectId, ObjectId]
 
@@ -20,6 +20,7 @@ class Effects:
     """Facts and their effects; each is compared as a whole, so one too many is as wrong as one too few."""
 
     likes: Counter[Pair] = field(default_factory=Counter)
+    posts: Counter[str] = field(default_factory=Counter)
     comments: Counter[str] = field(default_factory=Counter)
     follows: Counter[Pair] = field(default_factory=Counter)
     like_counts: Counter[ObjectId] = field(default_factory=Counter)
@@ -34,7 +35,7 @@ class Effects:
 
     @property
     def facts(self) -> Counter[Any]:
-        return self.likes + self.comments + self.follows
+        return self.likes + self.posts + self.comments + self.follows
 
     @property
     def sums(self) -> Counter[Any]:
@@ -43,15 +44,19 @@ class Effects:
 
 
 async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) -> Effects:
-    """What comes of these deeds and published posts; the ids of comments are looked up by their keys."""
-    effects = Effects()
-    comment_ids = {row["text"]: row["_id"] for row in await _all(world, "comments")}
+    """What comes of these deeds, beside posts that were there; ids of what they made are looked up by their keys."""
+    effects = Effects(previews=_previews(await _all(world, "comments")))
+    comment_ids = {_key(row): row["_id"] for row in await _all(world, "comments")}
+    post_ids = {_key(row): row["_id"] for row in await _all(world, "posts")}
     author_of = {post.id: post.author_id for post in posts}
+    author_of |= {
+        post_ids[deed.key]: deed.user_id for deed in deeds if isinstance(deed, Publish) and deed.key in post_ids
+    }
     posts_of: dict[ObjectId, list[ObjectId]] = defaultdict(list)
-    for post in posts:
-        posts_of[post.author_id].append(post.id)
-        effects.post_counts[post.author_id] += 1
-        effects.told[post.author_id, f"POST:{post.id}"] = 0
+    for post_id, author_id in author_of.items():
+        posts_of[author_id].append(post_id)
+        effects.post_counts[author_id] += 1
+        effects.told[author_id, f"POST:{post_id}"] = 0
     for deed in deeds:
         match deed:
             case Like(user_id, post_id):
@@ -64,13 +69,14 @@ async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) 
                 effects.comment_counts[post_id] += 1
                 if user_id != author_of[post_id]:
                     effects.told[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
+            case Publish(_, key):
+                effects.posts[key] += 1
             case Follow(user_id, followee_id):
                 effects.follows[user_id, followee_id] += 1
                 effects.follower_counts[followee_id] += 1
                 effects.following_counts[user_id] += 1
                 effects.told[followee_id, f"FOLLOWED:{user_id}"] += 1
                 effects.entries.update((user_id, post_id) for post_id in posts_of[followee_id])
-    effects.previews = _previews(await _all(world, "comments"))
     return effects
 
 
@@ -80,7 +86,8 @@ async def found(world: World) -> Effects:
     notifications = [row for row in await _all(world, "notifications") if not row["withdrawn"]]
     return Effects(
         likes=Counter((row["user_id"], row["target_id"]) for row in await _all(world, "post_likes") if row["liked"]),
-        comments=Counter(row["idempotency_key"].partition(":")[2] for row in await _all(world, "comments")),
+        posts=Counter(_key(row) for row in posts if "idempotency_key" in row),
+        comments=Counter(_key(row) for row in await _all(world, "comments")),
         follows=Counter((row["follower_id"], row["followee_id"]) for row in await _all(world, "follows")),
         like_counts=_counter(posts, "like_count"),
         comment_counts=_counter(posts, "comment_count"),
@@ -109,6 +116,11 @@ def _previews(comments: Sequence[dict[str, Any]]) -> dict[ObjectId, list[ObjectI
     for comment in sorted(comments, key=lambda comment: comment["_id"], reverse=True):
         of_post[comment["post_id"]].append(comment["_id"])
     return {post_id: ids[:PREVIEW_COMMENTS] for post_id, ids in of_post.items()}
+
+
+def _key(row: dict[str, Any]) -> str:
+    """The idempotency key as its sender wrote it."""
+    return str(row.get("idempotency_key", "")).partition(":")[2]
 
 
 def _counter(rows: Sequence[dict[str, Any]], name: str) -> Counter[ObjectId]:

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -11,17 +10,15 @@ from pymongo import WriteConcern
 
 from datasources.comments import CommentStore
 from datasources.likes import LikeStore
-from datasources.sources import open_sources
 from domain.events import Fact
 from domain.records import PostRecord
 from tests.auditing import audit
 from tests.factories import World
-from tests.faults.deeds import Comment, Deed, Like, Tally, carry_out
+from tests.faults.deeds import Comment, Deed, Like, Tally, carry_out, writers
 from tests.faults.effects import doubled, due, found, lost
 from tests.faults.servers import Server, Servers
 from tests.stack import Stack
 
-WRITERS = 4
 MOST_BURSTS = 20
 
 Record = Callable[[str, object], None]
@@ -39,20 +36,12 @@ async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[lis
     return posts, deeds
 
 
-@asynccontextmanager
-async def writers(servers: Servers, concern: WriteConcern | None = None) -> AsyncIterator[Sequence[World]]:
-    """Worlds with connections of their own, as different API processes have them."""
-    async with AsyncExitStack() as stack:
-        worlds = []
-        for _ in range(WRITERS):
-            sources = await stack.enter_async_context(open_sources(servers.settings))
-            if concern is not None:
-                database = sources.database.with_options(write_concern=concern)
-                likes = LikeStore(database, Fact.POST_LIKE, sources.doorbell)
-                comments = CommentStore(database, sources.doorbell)
-                sources = replace(sources, post_likes=likes, comments=comments)
-            worlds.append(World(sources))
-        yield worlds
+def weak(world: World) -> World:
+    """The same world, its likes and comments acknowledged by memory alone."""
+    database = world.sources.database.with_options(write_concern=WriteConcern(w=1, j=False))
+    likes = LikeStore(database, Fact.POST_LIKE, world.sources.doorbell)
+    comments = CommentStore(database, world.sources.doorbell)
+    return World(replace(world.sources, post_likes=likes, comments=comments))
 
 
 async def write_and_kill(
@@ -83,7 +72,7 @@ async def test_killed_mongodb_loses_nothing_acknowledged_and_counts_nothing_twic
     posts, deeds = await likes_and_comments(own, likes, rng)
     await own_stack.workers()
     began = time.monotonic()
-    async with writers(servers) as writing:
+    async with writers(servers.settings) as writing:
         tally = await write_and_kill(writing, deeds, servers.mongodb, away, rng)
     wrote = time.monotonic()
     await audit(own, has_files=False)
@@ -102,13 +91,12 @@ async def test_the_harness_sees_the_loss_when_writes_are_not_kept(
     own: World, servers: Servers, rng: Random, record_property: Record
 ) -> None:
     """The negative control: acknowledged by memory alone, likes are lost, and the harness says so."""
-    weak = WriteConcern(w=1, j=False)
     bursts = lacking = 0
     while not lacking and bursts < MOST_BURSTS:
         bursts += 1
         posts, deeds = await likes_and_comments(own, 500, rng)
-        async with writers(servers, weak) as writing:
-            tally = await write_and_kill(writing, deeds, servers.mongodb, [0.0], rng)
+        async with writers(servers.settings) as writing:
+            tally = await write_and_kill([weak(world) for world in writing], deeds, servers.mongodb, [0.0], rng)
         lacking = lost(await found(own), await due(own, tally.acknowledged, posts))
     record_property("acknowledged", bursts * len(deeds))
     record_property("kills", bursts)
