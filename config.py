@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     render_processes: int = Field(1, ge=1, description="Child processes of a media worker.")
     render_timeout: float = Field(60.0, gt=0, description="Longest time for one image, of it half computing.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
+    comment_screen: str | None = Field(
+        None, description="module:function that may hide comments; see domain/screening."
+    )
+    screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
+    blocked_words: tuple[str, ...] = Field((), description="Comments with one of these words are hidden.")
     sweep_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
 
     @property

@@ -11,7 +11,7 @@ from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import TOP_COMMENTS
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment
-from datasources.outbox import change, find_owed, owing, paid
+from datasources.outbox import Stage, change, find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.limits import PREVIEW_COMMENTS
@@ -20,6 +20,7 @@ from domain.records import CommentOrder, CommentRecord
 from domain.text import hashtags
 
 _OWED = (Effect.COUNT, Effect.NOTIFY)
+_COUNTS = {"$not": [{"$or": ["$deleted", "$hidden"]}]}
 _OVER = {"deleted": True, "outbox": {"$exists": False}}
 _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 
@@ -45,7 +46,7 @@ class CommentStore:
         idempotency: Idempotency | None = None,
         said_at: datetime | None = None,
     ) -> CommentRecord:
-        """A comment that owes its count and its notifications, in one insert; a replayed key gives the first one.
+        """A comment that owes counting, notifying and screening, in one insert; a replayed key gives the first one.
 
         With `said_at` it shows another date, as the demo's do. Raises Refusal as `made_earlier`.
         """
@@ -60,9 +61,10 @@ class CommentStore:
             "created_at": said_at or now,
             "like_count": 0,
             "reply_count": 0,
+            "hidden": False,
             "deleted": False,
             "counted": False,
-            **owing(_OWED, now),
+            **owing([*_OWED, Effect.SCREEN], now),
             **(idempotency.fields() if idempotency else {}),
         }
         try:
@@ -107,9 +109,30 @@ class CommentStore:
     async def delete(self, comment_id: ObjectId, now: datetime) -> None:
         """Hides a comment at once; its count, notifications, likes and replies are owed. Safe to repeat."""
         pipeline = change({"deleted": True}, [*_OWED, Effect.CLEAN], now, watched="deleted")
-        document = await self._comments.find_one_and_update({"_id": comment_id}, pipeline, return_document=True)
-        if document is not None:
-            await self._rung(document)
+        await self._change({"_id": comment_id}, pipeline)
+
+    async def screened(self, comment: Document, hide_because: str | None, now: datetime) -> None:
+        """Pays a comment's screening and hides it if there is a reason, in one write; not if it changed since read."""
+        if hide_because is None:
+            await self.pay([comment], Effect.SCREEN)
+            return
+        query = {"_id": comment["_id"], "version": comment.get("version"), "deleted": False}
+        await self._change(query, [*_hidden(hide_because, now), *paid(Effect.SCREEN)])
+
+    async def hide(self, comment_id: ObjectId, because: str, now: datetime) -> bool:
+        """Hides a comment from all but its author; its count and notifications are taken back, as of a deleted one.
+
+        Replies stay, without a way to them but their ids. Safe to repeat. False if there is no such comment.
+        """
+        return await self._change({"_id": comment_id, "deleted": False}, _hidden(because, now))
+
+    async def show(self, comment_id: ObjectId, now: datetime) -> bool:
+        """Takes hiding back, and for good: it is not screened again. Safe to repeat. False if there is none."""
+        pipeline = [
+            *change({"hidden": False, "hidden_because": None}, _OWED, now, watched="hidden"),
+            *paid(Effect.SCREEN),
+        ]
+        return await self._change({"_id": comment_id, "deleted": False}, pipeline)
 
     async def delete_replies(self, parent_id: ObjectId, now: datetime) -> None:
         """Hides every reply to a deleted comment. Safe to repeat and to stop half way."""
@@ -118,13 +141,13 @@ class CommentStore:
 
     async def owed_counts(self, post_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""
-        fields = {"post_id": 1, "parent_id": 1, "deleted": 1, "counted": 1}
+        fields = {"post_id": 1, "parent_id": 1, "deleted": 1, "hidden": 1, "counted": 1}
         return await find_owed(self._comments, "post_id", post_ids, Effect.COUNT, fields, session, most)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says that the counts now reflect these comments, and takes away the deleted ones that owe nothing more."""
         some = {"_id": {"$in": list(ids)}}
-        pipeline = [{"$set": {"counted": {"$not": "$deleted"}}}, *paid(Effect.COUNT)]
+        pipeline = [{"$set": {"counted": _COUNTS}}, *paid(Effect.COUNT)]
         await self._comments.update_many(some, pipeline, session=session)
         await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
@@ -139,7 +162,7 @@ class CommentStore:
     async def preview_ids(self, post_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, list[ObjectId]]:
         """The comments to show below each of these posts: its latest few that are no replies; a lost post has none."""
         latest: list[Document] = [
-            {"$match": {"parent_id": None, "deleted": False}},
+            {"$match": {"parent_id": None, "deleted": False, "hidden": {"$ne": True}}},
             {"$sort": {"_id": -1}},
             {"$limit": PREVIEW_COMMENTS},
             {"$project": {"_id": 1}},
@@ -179,6 +202,16 @@ class CommentStore:
         rows = await find_page(self._comments, query, request, oldest_first=oldest_first, projection={"_id": 1})
         return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
 
+    async def _change(self, query: Document, pipeline: list[Stage]) -> bool:
+        document = await self._comments.find_one_and_update(query, pipeline, return_document=True)
+        if document is not None:
+            await self._rung(document)
+        return document is not None
+
     async def _rung(self, document: Document) -> CommentRecord:
         await self._doorbell.ring(rings_for(Fact.COMMENT, document))
         return CommentRecord.from_document(document)
+
+
+def _hidden(because: str, now: datetime) -> list[Stage]:
+    return change({"hidden": True, "hidden_because": {"$literal": because}}, _OWED, now, watched="hidden")

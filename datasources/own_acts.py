@@ -105,7 +105,8 @@ def _with_own(post: PostRecord, like: Document | None, comments: list[Document])
     return msgspec.structs.replace(
         post,
         like_count=post.like_count + (_delta(like["liked"], like) if like else 0),
-        comment_count=post.comment_count + sum(_delta(not one["deleted"], one) for one in comments),
+        comment_count=post.comment_count
+        + sum(_delta(not one["deleted"] and not one.get("hidden"), one) for one in comments),
         preview_comment_ids=_preview(post, comments),
     )
 

@@ -117,12 +117,13 @@ def worker(
     import uvloop  # noqa: PLC0415
 
     from workers.runner import UnknownWorkerError, run_workers  # noqa: PLC0415
+    from workers.screening import UnknownScreenError  # noqa: PLC0415
 
     settings = context.obj.settings()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_workers(settings, names or []))
-    except UnknownWorkerError as error:
+    except (UnknownWorkerError, UnknownScreenError) as error:
         raise StartError(str(error), exit_code=2) from error
 
 

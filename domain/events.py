@@ -33,6 +33,7 @@ class Effect(StrEnum):
     ASSEMBLE = "assemble"  # a post gets its images, or its failure
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
     FILL = "fill"  # a feed takes in, or drops, one author's posts
+    SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
     SEVER = "sever"  # a block ends following both ways
     CLEAN = "clean"  # what hangs on something deleted goes too
 
@@ -53,6 +54,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.NOTIFY, Fact.COMMENT_LIKE): "target_id",
     (Effect.COUNT, Fact.COMMENT): "post_id",
     (Effect.NOTIFY, Fact.COMMENT): "_id",
+    (Effect.SCREEN, Fact.COMMENT): "_id",
     (Effect.CLEAN, Fact.COMMENT): "_id",
     (Effect.COUNT, Fact.FOLLOW): "followee_id",
     (Effect.COUNT_FOLLOWING, Fact.FOLLOW): "follower_id",

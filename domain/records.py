@@ -237,7 +237,7 @@ class PostRecord(Stored, frozen=True, kw_only=True):
 
 
 class CommentRecord(Stored, frozen=True, kw_only=True):
-    """Words below a post; a reply has a `parent_id`."""
+    """Words below a post; a reply has a `parent_id`; only its author sees a `hidden` one."""
 
     post_id: ObjectId
     author_id: ObjectId
@@ -248,7 +248,13 @@ class CommentRecord(Stored, frozen=True, kw_only=True):
     created_at: datetime
     like_count: int = 0
     reply_count: int = 0
+    hidden: bool = False
     deleted: bool = False
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is there for others than its author, and counts."""
+        return not self.deleted and not self.hidden
 
 
 class LikeRecord(Stored, frozen=True, kw_only=True):

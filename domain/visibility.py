@@ -51,9 +51,12 @@ def can_view_post(post: PostRecord, author: UserRecord, relation: Relation) -> b
 def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relation) -> bool:
     """A comment below a post the viewer may see: unless it is gone, or a block stands between viewer and author.
 
-    A private account's comment below somebody else's post is that post's, as everywhere.
+    A private account's comment below somebody else's post is that post's, as everywhere. One that a screen or a
+    moderator has hidden is its author's alone, who is not to notice.
     """
-    return not comment.deleted and can_view_profile(author, relation) and not relation.has_blocked
+    if comment.deleted or (comment.hidden and not relation.is_self):
+        return False
+    return can_view_profile(author, relation) and not relation.has_blocked
 
 
 def can_delete_comment(comment: CommentRecord, post: PostRecord, viewer_id: ObjectId) -> bool:

@@ -117,4 +117,4 @@ def _sums(
 
 
 def _is_there(comment: Document) -> bool:
-    return not comment["deleted"]
+    return not comment["deleted"] and not comment.get("hidden")

@@ -118,18 +118,21 @@ async def _regrouped(
 async def notify_comments(tools: Tools, *keys: str) -> None:
     """Tells a post's author of a comment, a comment's author of a reply, and people of their being mentioned.
 
-    All that was told about a deleted comment, its likes too, is taken back, whoever was told.
+    All that was told about a deleted comment, its likes too, is taken back, whoever was told; of a hidden one, all that
+    was told to others than its author.
     """
     sources = tools.sources
     documents = await sources.comments.documents([ObjectId(key) for key in keys])
     comments = [CommentRecord.from_document(document) for document in documents]
-    notices = await _about_comments(sources, [comment for comment in comments if not comment.deleted])
+    notices = await _about_comments(sources, [comment for comment in comments if comment.is_shown])
     told = {notice.recipient_id for notice in notices}
+    unaware = {(comment.id, comment.author_id) for comment in comments if not comment.deleted}
 
     async def settle(session: Session) -> None:
         now = datetime.now(UTC)
         await sources.notifications.write(notices, now, session)
-        gone = await sources.notifications.about_comments([one for one in comments if one.deleted], session)
+        about = await sources.notifications.about_comments([one for one in comments if not one.is_shown], session)
+        gone = [one for one in about if (one.comment_id, one.recipient_id) not in unaware]
         told.update(notification.recipient_id for notification in gone)
         await sources.notifications.withdraw(gone, now, session)
         await sources.comments.pay(documents, Effect.NOTIFY, session)

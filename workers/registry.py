@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from domain.events import Effect, Fact
-from workers import counters, feed, janitor, media, notifications
+from workers import counters, feed, janitor, media, notifications, screening
 from workers.work import Handler
 
 HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
@@ -22,6 +22,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
     (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
+    (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comment),
     (Effect.SEVER, Fact.BLOCK): Handler(janitor.sever),
     (Effect.CLEAN, Fact.UPLOAD): Handler(janitor.clean_upload),
     (Effect.CLEAN, Fact.COMMENT): Handler(janitor.clean_comment, seconds=600),

@@ -14,6 +14,7 @@ from datasources.logs import configure_logging
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.transport import WORKER_OF
 from workers.rendering.pool import RenderPool
+from workers.screening import screen_of
 from workers.sweeper import keep_sweeping
 from workers.work import Tools
 from workers.worker import Worker
@@ -32,12 +33,13 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     """Runs these workers (all of them and the sweeper, if none is named) in this process until SIGTERM or SIGINT.
 
     Then it reads no more, waits `drain_timeout` for what is in hand and gives the rest back. Raises
-    UnknownWorkerError.
+    UnknownWorkerError, UnknownScreenError.
     """
     known = (*WORKERS, SWEEPER)
     if unknown := [name for name in names if name not in known]:
         raise UnknownWorkerError(f"no such worker: {', '.join(unknown)}; there are {', '.join(known)}")
     configure_logging(settings.log_format, settings.log_level)
+    screen_of(settings)  # a wrong name stops the start, not the first comment
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -104,6 +104,13 @@ def test_a_deleted_comment_is_nobodys() -> None:
     assert not can_view_comment(msgspec.structs.replace(COMMENT, deleted=True), PUBLIC, ONESELF)
 
 
+@pytest.mark.parametrize("relation", [STRANGERS, FOLLOWER, FOLLOWED, MUTER])
+def test_a_hidden_comment_is_its_authors_alone(relation: Relation) -> None:
+    hidden = msgspec.structs.replace(COMMENT, hidden=True)
+    assert can_view_comment(hidden, PUBLIC, ONESELF)
+    assert not can_view_comment(hidden, PUBLIC, relation)
+
+
 def test_a_comment_is_deleted_by_its_author_and_by_the_posts() -> None:
     comment = msgspec.structs.replace(COMMENT, author_id=ObjectId())
     assert can_delete_comment(comment, POST, comment.author_id)

@@ -20,6 +20,7 @@ from workers.maintenance.findings import Finding
 
 _LIKED = "$liked"
 _ALIVE = {"$not": "$deleted"}
+_SHOWN = {"$not": [{"$or": ["$deleted", "$hidden"]}]}
 _READY = {"$and": [_ALIVE, {"$eq": ["$status", "READY"]}]}
 _FOLLOWING = {"$eq": ["$state", "FOLLOWING"]}
 PREVIEWS = "post.preview_comment_ids"
@@ -62,9 +63,9 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 
 COUNTERS = (
     Counter(target="post", field="like_count", fact=Fact.POST_LIKE, key="target_id", counts=_LIKED),
-    Counter(target="post", field="comment_count", fact=Fact.COMMENT, key="post_id", counts=_ALIVE),
+    Counter(target="post", field="comment_count", fact=Fact.COMMENT, key="post_id", counts=_SHOWN),
     Counter(target="comment", field="like_count", fact=Fact.COMMENT_LIKE, key="target_id", counts=_LIKED),
-    Counter(target="comment", field="reply_count", fact=Fact.COMMENT, key="parent_id", counts=_ALIVE),
+    Counter(target="comment", field="reply_count", fact=Fact.COMMENT, key="parent_id", counts=_SHOWN),
     Counter(target="user", field="post_count", fact=Fact.POST, key="author_id", counts=_READY),
     Counter(target="user", field="follower_count", fact=Fact.FOLLOW, key="followee_id", counts=_FOLLOWING),
     Counter(
@@ -133,7 +134,7 @@ async def _sums(
 
 async def wrong_previews(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
     """The posts among these that show other comments than their latest; those with comments yet to be counted pass."""
-    comment: Document = {"$and": [_ALIVE, {"$eq": [{"$ifNull": ["$parent_id", None]}, None]}]}
+    comment: Document = {"$and": [_SHOWN, {"$eq": [{"$ifNull": ["$parent_id", None]}, None]}]}
     pipeline: list[Document] = [
         {"$match": {"post_id": {"$in": list(ids)}}},
         {

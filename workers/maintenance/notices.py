@@ -89,9 +89,10 @@ def _stands(notice: Document, facts: Facts) -> bool:
     if notice["kind"] in _FOLLOWS:
         follow = facts.follows.get(_pair(notice)) if notice["actor_ids"] else None
         return follow is not None and (_owes(follow) or _says(follow, notice["kind"]))
-    if notice["post_id"] is None or _lives(notice, facts):
-        return True
     post, comment = facts.posts.get(notice["post_id"]), facts.comments.get(notice["comment_id"])
+    hidden = comment is not None and comment.get("hidden") and comment["author_id"] != notice["recipient_id"]
+    if notice["post_id"] is None or (_lives(notice, facts) and not hidden):
+        return True
     return (post is not None and _owes(post)) or (comment is not None and _owes(comment))
 
 
