@@ -92,4 +92,6 @@ async def find_owed(
     So if there are `most`, all that is owed under the keys before the last one's is among them.
     """
     query = {field: {"$in": list(keys)}, "outbox": effect.value}
-    return await facts.find(query, fields, sort=[(field, 1)], limit=most, session=session).to_list()
+    # Left to choose, the planner may walk all likes of a post for the few that owe.
+    index = [(field, 1), ("outbox", 1)]
+    return await facts.find(query, fields, sort=[(field, 1)], limit=most, session=session, hint=index).to_list()

@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from datasources.dead_letters import ATTEMPTS
+from datasources.outbox import owing
 from datasources.sources import open_queue
 from datasources.transport import stream_key
 from domain.events import Effect, Fact, Ring
@@ -205,3 +206,27 @@ async def test_every_counter_is_settled_for_many_targets_at_once(own: World) -> 
         (settled,) = await own.sources.comments.by_ids([comments[number].id])
         assert settled is not None
         assert (settled.reply_count, settled.like_count) == (number, number)
+
+
+async def test_finding_what_is_owed_looks_at_nothing_that_is_paid(own: World) -> None:
+    ana = await own.user()
+    posts = [await own.post(ana) for _ in range(2)]
+    await own.settle()
+    keys, likes = [str(post.id) for post in posts], own.sources.database["post_likes"]
+    for _ in range(2):  # while every like owes, all indexes look equally good, and the planner remembers its choice
+        await likes.insert_many(
+            {"target_id": post.id, "user_id": ObjectId(), "liked": True, **owing([Effect.COUNT], now())}
+            for post in posts
+            for _ in range(100)
+        )
+        await counters.settle_post_likes(own.tools, *keys)
+    await own.sources.database.command("profile", 2)
+    try:
+        await liked(own, posts, [ana])
+        await counters.settle_post_likes(own.tools, *keys)
+    finally:
+        await own.sources.database.command("profile", 0)
+    found = {"op": "query", "ns": likes.full_name, "command.filter.outbox": Effect.COUNT.value}
+    profile = own.sources.database["system.profile"]
+    assert [row["docsExamined"] async for row in profile.find(found)] == [len(posts)]
+    assert await counts(own, posts) == [201] * len(posts)

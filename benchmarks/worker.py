@@ -1,0 +1,129 @@
+"""How many facts a second one worker settles, from its queue to the last count: `python -m benchmarks.worker`."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from bson import ObjectId
+
+from benchmarks.report import Table, median, rounds, show, times
+from benchmarks.stack import Load, Stopwatch, finish, servers, stores, until
+from benchmarks.world import insert, posts, users
+from config import Settings
+from datasources.mongo import Session, in_transaction
+from datasources.outbox import owing
+from datasources.sources import Sources, open_queue
+from domain.events import Effect, Fact, rings_for
+from workers.work import Tools
+from workers.worker import Worker
+
+PEOPLE = 500
+BARE = "a transaction each, bare"
+CALLERS = 16
+CASES = (  # name, kind of fact, facts, posts
+    ("likes of one post", Fact.POST_LIKE, 5_000, 1),
+    ("likes of a post each", Fact.POST_LIKE, 1_000, 1_000),
+    ("comments on one post", Fact.COMMENT, 2_000, 1),
+    ("comments on a post each", Fact.COMMENT, 1_000, 1_000),
+)
+PATIENCE = 60.0
+BUDGET = 60.0  # seconds of rounds
+LONGEST = 300.0  # seconds for everything, on however busy a machine
+
+
+def main(
+    repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of all cases in turn.")] = 3,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Lets a counting worker settle what likes and comments owe, beside a bare transaction for each."""
+    with servers() as settings:
+        tables = finish(_measure(settings, repeat), LONGEST)
+    show(tables, ["pymongo", "redis"], markdown=markdown)
+
+
+async def _measure(settings: Settings, repeat: int) -> list[Table]:
+    loads: dict[str, list[Load]] = {name: [] for name in (BARE, *(case[0] for case in CASES))}
+    async with stores(settings) as sources:
+        people = await users(sources, PEOPLE)
+        for _ in rounds(repeat, BUDGET):
+            loads[BARE].append(await _bare(sources, people))
+            for name, fact, facts, targets in CASES:
+                loads[name].append(await _settled(sources, people, fact, facts, targets))
+    columns = ["what is settled", "facts/s", "CPU ms, ours", "CPU ms, MongoDB's", "rate against bare"]
+    table = Table("Counting, one worker process", columns)
+    table.rows += [_row(name, of, loads[BARE]) for name, of in loads.items()]
+    return [table]
+
+
+def _row(name: str, loads: Sequence[Load], bare: Sequence[Load]) -> list[str]:
+    return [
+        name,
+        f"{median([load.rate for load in loads]):,.0f}",
+        f"{median([load.own_cpu / load.done * 1000 for load in loads]):.2f}",
+        f"{median([load.mongo_cpu / load.done * 1000 for load in loads]):.2f}",
+        times([load.rate for load in loads], [load.rate for load in bare]),
+    ]
+
+
+async def _bare(sources: Sources, people: Sequence[ObjectId]) -> Load:
+    """A like marked and its post's count moved in one transaction, for one like after the other, many at once."""
+    post_ids = await posts(sources, list(people))
+    likes, stored = sources.database["bare_likes"], sources.database["posts"]
+    await insert(sources, "bare_likes", [{"_id": post_id, "counted": False} for post_id in post_ids])
+    left = iter(post_ids)
+
+    async def caller() -> None:
+        for post_id in left:
+
+            async def settle(session: Session, post_id: ObjectId = post_id) -> None:
+                await likes.update_one({"_id": post_id}, {"$set": {"counted": True}}, session=session)
+                await stored.update_one({"_id": post_id}, {"$inc": {"like_count": 1}}, session=session)
+
+            await in_transaction(sources.client, settle)
+
+    watch = Stopwatch()
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    return watch.load(len(post_ids))
+
+
+async def _settled(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts: int, targets: int) -> Load:
+    """What it takes a worker to settle facts whose rings wait in its queue. Raises RuntimeError for a wrong count."""
+    post_ids = await posts(sources, list(itertools.islice(itertools.cycle(people), targets)))
+    rows = [_fact(fact, post_id, ObjectId()) for post_id in itertools.islice(itertools.cycle(post_ids), facts)]
+    await insert(sources, f"{fact.value}s", rows)
+    for row in rows:
+        await sources.doorbell.ring(rings_for(fact, row))
+    collection = sources.database[f"{fact.value}s"]
+
+    async def is_settled() -> bool:
+        return not await collection.count_documents({"outbox": Effect.COUNT.value}, limit=1)
+
+    stopping = asyncio.Event()
+    async with open_queue(sources.settings, "counters", "benchmark") as queue:
+        watch = Stopwatch()
+        working = asyncio.create_task(Worker(Tools(sources=sources), queue).run(stopping))
+        await until(is_settled, PATIENCE, pause=0.02)
+        load = watch.load(facts)
+        stopping.set()
+        await working
+    field = "like_count" if fact is Fact.POST_LIKE else "comment_count"
+    found = await sources.posts.by_ids(post_ids)
+    if sum(getattr(post, field) for post in found) != facts:
+        raise RuntimeError(f"{fact.value}s were not counted right")
+    return load
+
+
+def _fact(fact: Fact, post_id: ObjectId, user_id: ObjectId) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    owed = {"version": 1, **owing([Effect.COUNT], now)}
+    if fact is Fact.POST_LIKE:
+        return {"target_id": post_id, "user_id": user_id, "liked": True, **owed}
+    row: dict[str, Any] = {"post_id": post_id, "author_id": user_id, "parent_id": None, "text": "nice"}
+    return {**row, "created_at": now, "deleted": False, "counted": False, **owed}
+
+
+if __name__ == "__main__":
+    typer.run(main)
