@@ -94,4 +94,5 @@ async def find_owed(
     query = {field: {"$in": list(keys)}, "outbox": effect.value}
     # Left to choose, the planner may walk all likes of a post for the few that owe.
     index = [(field, 1), ("outbox", 1)]
-    return await facts.find(query, fields, sort=[(field, 1)], limit=most, session=session, hint=index).to_list()
+    found = facts.find(query, fields, sort=[(field, 1)], limit=most, batch_size=most, session=session, hint=index)
+    return await found.to_list()

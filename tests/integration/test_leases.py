@@ -109,7 +109,8 @@ async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: Worl
         await eventually(slow.is_begun)
         async with working(own, "idle", idle):
             await asyncio.wait([asyncio.create_task(idle.may_end.wait())], timeout=LEASE * 5)
-            assert (await consumers(own))["slow"] == 1
+            (pending,) = await own.sources.redis.xpending_range(stream(own), GROUP, "-", "+", 10)
+            assert (pending["consumer"], pending["times_delivered"]) == (b"slow", 1), "renewed, and claimed by nobody"
             slow.may_end.set()
             await eventually(partial(is_empty, own))
     assert (len(slow.calls), idle.calls) == (1, [])
