@@ -1,7 +1,8 @@
 """The dataloaders of one GraphQL operation: one for each access path, named after the question.
 
 Made anew for every operation, so nobody sees what somebody else loaded, nor what was true before a change. The
-`visible_*` loaders answer None for what the viewer may not see, as for what does not exist.
+`visible_*` loaders answer None for what the viewer may not see, as for what does not exist; `met_user_by_id` is for
+people among others, where a viewer meets nobody whom they have blocked.
 """
 
 import asyncio
@@ -20,7 +21,15 @@ from domain.records import (
     UploadRecord,
     UserRecord,
 )
-from domain.visibility import STRANGERS, Relation, can_view_comment, can_view_post, can_view_profile
+from domain.visibility import (
+    STRANGERS,
+    Relation,
+    can_meet,
+    can_view_comment,
+    can_view_notification,
+    can_view_post,
+    can_view_profile,
+)
 
 Found = TypeVar("Found")
 Batch = Callable[[Sequence[ObjectId]], Awaitable[Sequence[Found]]]
@@ -64,8 +73,19 @@ class Loaders:
         self.viewer_like_by_post: DataLoader[ObjectId, LikeRecord | None] = _loader(self._post_likes)
         self.viewer_like_by_comment: DataLoader[ObjectId, LikeRecord | None] = _loader(self._comment_likes)
         self.visible_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._visible_users)
+        self.met_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._met_users)
         self.visible_post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(self._visible_posts)
         self.visible_comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(self._visible_comments)
+
+    async def visible_notifications(self, found: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:
+        """These notifications in their order, None for one that the viewer may not see or no longer."""
+        posts, comments, people = await asyncio.gather(
+            self.visible_post_by_id.load_many({one.post_id for one in found if one.post_id is not None}),
+            self.visible_comment_by_id.load_many({one.comment_id for one in found if one.comment_id is not None}),
+            self.met_user_by_id.load_many({actor_id for one in found for actor_id in one.actor_ids}),
+        )
+        shown = {one.id for one in (*posts, *comments, *people) if one is not None}
+        return [one if can_view_notification(one, self._viewer_id, shown) else None for one in found]
 
     async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
         if self._viewer_id is None:
@@ -89,6 +109,12 @@ class Loaders:
             for user_id in user_ids
         ]
 
+    async def _met_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        people = await self._people(set(user_ids))
+        return [
+            people[user_id][0] if user_id in people and can_meet(*people[user_id]) else None for user_id in user_ids
+        ]
+
     async def _visible_posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
         people = await self._people({post.author_id for post in posts if post is not None})
@@ -101,18 +127,17 @@ class Loaders:
 
     async def _visible_comments(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
         comments = await self.comment_by_id.load_many(comment_ids)
-        wanted = {comment.post_id for comment in comments if comment is not None}
-        readable = {post.id for post in await self.visible_post_by_id.load_many(list(wanted)) if post is not None}
-        people = await self._people({comment.author_id for comment in comments if comment is not None})
-        return [
-            comment
-            if comment is not None
-            and comment.post_id in readable
-            and comment.author_id in people
-            and can_view_comment(comment, *people[comment.author_id])
-            else None
-            for comment in comments
-        ]
+        above = {comment.parent_id for comment in comments if comment is not None and comment.parent_id is not None}
+        found = [one for one in (*comments, *await self.comment_by_id.load_many(above)) if one is not None]
+        posts = await self.visible_post_by_id.load_many({comment.post_id for comment in found})
+        readable = {post.id for post in posts if post is not None}
+        people = await self._people({comment.author_id for comment in found})
+        shown = {
+            one.id
+            for one in found
+            if one.post_id in readable and one.author_id in people and can_view_comment(one, *people[one.author_id])
+        }
+        return [one if one is not None and {one.id, one.parent_id or one.id} <= shown else None for one in comments]
 
     async def _people(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
         ids = list(user_ids)

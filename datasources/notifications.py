@@ -21,7 +21,7 @@ from datasources.mongo import Database, Document, Session, find_by_ids, find_pag
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import CommentRecord, NotificationKind, NotificationRecord
 
-UNSEEN_MOST = 1_000
+UNSEEN_MOST = 100
 WITHDRAWN_KEPT = timedelta(days=30)
 
 
@@ -135,10 +135,11 @@ class NotificationStore:
         found = await find_by_ids(self._notifications, ids)
         return [NotificationRecord.from_document(found[one]) if one in found else None for one in ids]
 
-    async def unseen_count(self, recipient_id: ObjectId) -> int:
-        """How many are not seen yet; it stops counting at a thousand."""
+    async def unseen(self, recipient_id: ObjectId) -> list[NotificationRecord]:
+        """Those not seen yet, a hundred at most."""
         query = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
-        return await self._notifications.count_documents(query, limit=UNSEEN_MOST)
+        rows = await self._notifications.find(query, limit=UNSEEN_MOST).to_list()
+        return [NotificationRecord.from_document(row) for row in rows]
 
     async def mark_seen(self, recipient_id: ObjectId, up_to_seq: int) -> None:
         """Says that the list was shown up to a number. Safe to repeat."""

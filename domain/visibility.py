@@ -1,9 +1,19 @@
 """Who may see what: the one place that decides it, for every way in."""
 
+from collections.abc import Container
+
 import msgspec
 from bson import ObjectId
 
-from domain.records import CommentRecord, FollowState, PostRecord, PostStatus, UserRecord, UserState
+from domain.records import (
+    CommentRecord,
+    FollowState,
+    NotificationRecord,
+    PostRecord,
+    PostStatus,
+    UserRecord,
+    UserState,
+)
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +44,15 @@ def can_view_profile(owner: UserRecord, relation: Relation) -> bool:
     return owner.state is UserState.ACTIVE and not relation.is_blocked
 
 
+def can_meet(owner: UserRecord, relation: Relation) -> bool:
+    """People among others, as in likes, followers, mentions, comments: a block either way keeps them apart."""
+    return can_view_profile(owner, relation) and not relation.has_blocked
+
+
 def can_view_content(owner: UserRecord, relation: Relation) -> bool:
     """Posts and lists of a user: hidden by a block either way, and by a private account from all but its followers."""
-    if not can_view_profile(owner, relation) or relation.has_blocked:
-        return False
-    return relation.is_self or not owner.is_private or relation.is_following
+    is_let_in = relation.is_self or not owner.is_private or relation.is_following
+    return is_let_in and can_meet(owner, relation)
 
 
 def can_view_post(post: PostRecord, author: UserRecord, relation: Relation) -> bool:
@@ -49,14 +63,29 @@ def can_view_post(post: PostRecord, author: UserRecord, relation: Relation) -> b
 
 
 def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relation) -> bool:
-    """A comment below a post the viewer may see: unless it is gone, or a block stands between viewer and author.
+    """A comment below a post, or a reply to a comment, that the viewer may see: unless it or its author is hidden.
 
     A private account's comment below somebody else's post is that post's, as everywhere. One that a screen or a
     moderator has hidden is its author's alone, who is not to notice.
     """
     if comment.deleted or (comment.hidden and not relation.is_self):
         return False
-    return can_view_profile(author, relation) and not relation.has_blocked
+    return can_meet(author, relation)
+
+
+def can_view_notification(
+    notification: NotificationRecord, viewer_id: ObjectId | None, shown: Container[ObjectId]
+) -> bool:
+    """Its recipient's, while `shown` holds the post and comment it is about and anybody of those who did it.
+
+    `shown` are the ids of posts and comments that the viewer may see, and of people they may meet. Where more people
+    did it than are named, one who is not named will do.
+    """
+    about = [one for one in (notification.post_id, notification.comment_id) if one is not None]
+    if notification.withdrawn or notification.recipient_id != viewer_id or not all(one in shown for one in about):
+        return False
+    named = notification.actor_ids
+    return not named or notification.actor_count > len(named) or any(one in shown for one in named)
 
 
 def can_delete_comment(comment: CommentRecord, post: PostRecord, viewer_id: ObjectId) -> bool:

@@ -83,8 +83,10 @@ async def _session(context: Context, session_id: ObjectId) -> SessionRecord | No
 def _notification(type_name: str) -> Callable[[Context, ObjectId], Awaitable[NotificationRecord | None]]:
     async def find(context: Context, notification_id: ObjectId) -> NotificationRecord | None:
         found = await context.loaders.notification_by_id.load(notification_id)
-        own = found is not None and found.recipient_id == context.viewer_id and not found.withdrawn
-        return found if found is not None and own and type_name_of(found) == type_name else None
+        if found is None or type_name_of(found) != type_name:
+            return None
+        (shown,) = await context.loaders.visible_notifications([found])
+        return shown
 
     return find
 

@@ -13,7 +13,7 @@ from domain.ids import expect_id
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import PageRequest
 from resolvers.roots import Input, mutation, query, subscription
-from schema.connection import Connection, NotificationConnection, connection
+from schema.connection import Connection, NotificationConnection, visible_page
 from schema.context import Info
 from schema.enums import NotificationKind
 from schema.fields import After, Before, First, Last
@@ -35,13 +35,13 @@ async def notifications(
     unread_only: Annotated[bool | None, strawberry.argument(description="Only those not read.")] = False,
     kinds: Annotated[list[NotificationKind] | None, strawberry.argument(description="Only these kinds.")] = None,
 ) -> Connection:
-    page = await info.context.sources.notifications.of_recipient(
-        info.context.require_viewer(),
-        PageRequest.of(first, after, last, before),
-        unread_only=bool(unread_only),
-        kinds=kinds,
-    )
-    return connection(page)
+    viewer_id, log = info.context.require_viewer(), info.context.sources.notifications
+
+    async def fetch(step: PageRequest) -> Any:
+        return await log.of_recipient(viewer_id, step, unread_only=bool(unread_only), kinds=kinds)
+
+    request = PageRequest.of(first, after, last, before)
+    return await visible_page(request, fetch, info.context.loaders.visible_notifications)
 
 
 @mutation(MarkNotificationsSeenPayload, "Says that the list was shown.")
@@ -83,9 +83,10 @@ async def notification_added(
         while True:
             news.clear()
             changed = await sources.notifications.after(viewer_id, seen, BATCH)
-            for one in changed:
+            info.context.forget_loaded()
+            for one, shown in zip(changed, await info.context.loaders.visible_notifications(changed), strict=True):
                 seen = one.seq
-                yield Event(one.seq, None if one.withdrawn else one)
+                yield Event(one.seq, shown)
             if len(changed) < BATCH:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):

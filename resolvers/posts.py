@@ -55,7 +55,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))
     earlier = await sources.posts.created_earlier(viewer_id, idempotency)
     if earlier is not None:
-        return Payload(post=earlier)
+        return _created(earlier)
     caption = checked_words(given.caption or "", "caption", most=CAPTION_MAX)
     draft = PostDraft(
         images=[await _checked_image(info, image) for image in _checked_images(given.images)],
@@ -68,13 +68,13 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     await _check_uploads(info, viewer_id, draft.images)
     created = await sources.posts.create(viewer_id, draft, datetime.now(UTC), idempotency)
     await sources.uploads.hurry([image.upload_id for image in draft.images])
-    return Payload(post=created)
+    return _created(created)
 
 
 @mutation(UpdatePostPayload, "Changes a post's words.")
 async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
-    post_id = await _own_post_id(info, given.post_id)
+    post = _own(await visible_post(info, given.post_id), viewer_id)
     changes: dict[str, Any] = {}
     if given.caption is not None:
         caption = checked_words(given.caption, "caption", most=CAPTION_MAX)
@@ -84,26 +84,34 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
         changes["location"] = _checked_location(given.location)
     if given.comments_enabled is not None:
         changes["comments_enabled"] = given.comments_enabled
-    return Payload(post=await info.context.sources.posts.update(post_id, viewer_id, changes, datetime.now(UTC)))
+    return Payload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, datetime.now(UTC)))
 
 
 @mutation(DeletePostPayload, "Deletes a post and everything about it.")
 async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
-    post_id = await _own_post_id(info, given.post_id)
+    post_id = expect_id(given.post_id, "Post")
+    if post_id is None:
+        raise NotFound("post", field=["postId"])
+    post = await info.context.loaders.visible_post_by_id.load(post_id)
+    if post is not None:  # one deleted before is deleted still
+        _own(post, viewer_id)
     await info.context.sources.posts.delete(post_id, viewer_id, datetime.now(UTC))
     return Payload(deleted_post_id=given.post_id)
 
 
-async def _own_post_id(info: Info, global_id: str) -> ObjectId:
-    """The id of a post that may be the viewer's, also one deleted before. Raises Refusal for somebody else's."""
-    post_id = expect_id(global_id, "Post")
-    if post_id is None:
-        raise NotFound("post", field=["postId"])
-    post = await info.context.loaders.visible_post_by_id.load(post_id)
-    if post is not None and post.author_id != info.context.viewer_id:
+def _created(post: PostRecord) -> Payload:
+    """The answer with a new post. Raises NotFound for a replay's that was deleted since."""
+    if post.deleted:
+        raise NotFound("post", field=["idempotencyKey"])
+    return Payload(post=post)
+
+
+def _own(post: PostRecord, viewer_id: ObjectId) -> PostRecord:
+    """A post that is the viewer's. Raises Refusal for somebody else's."""
+    if post.author_id != viewer_id:
         raise Refusal(UserErrorCode.NOT_ALLOWED, "This is somebody else's post.", field=["postId"])
-    return post_id
+    return post
 
 
 def _checked_images(images: Sequence[PostImageInput]) -> Sequence[PostImageInput]:

@@ -28,7 +28,7 @@ class Comment(Node):
     author: User = loaded("user_by_id", key="author_id", description="Who wrote it.")
     text: str = plain("Its words; at most 2,200 characters.")
     hashtags: list[str] = plain("Hashtags in it, without the #, lower case.")
-    mentions: list[User] = loaded_list("visible_user_by_id", key="mention_ids", description="Users mentioned in it.")
+    mentions: list[User] = loaded_list("met_user_by_id", key="mention_ids", description="Users mentioned in it.")
     created_at: datetime = plain("When it was written.")
     parent: LazyComment | None = loaded(
         "visible_comment_by_id", key="parent_id", description="The comment it replies to."

@@ -56,12 +56,12 @@ EMPTY = connection(Page([]))
 
 async def visible_page(
     request: PageRequest,
-    fetch: Callable[[PageRequest], Awaitable[Page[ObjectId]]],
-    load: Callable[[Sequence[ObjectId]], Awaitable[Sequence[Found | None]]],
+    fetch: Callable[[PageRequest], Awaitable[Page[Item]]],
+    load: Callable[[Sequence[Item]], Awaitable[Sequence[Found | None]]],
 ) -> Connection:
     """A full page of what the viewer may see: ids from `fetch`, records from `load`, None for what is hidden."""
 
-    async def present(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, Found]]:
+    async def present(items: Sequence[tuple[Key, Item]]) -> list[tuple[Key, Found]]:
         found = await load([item for _, item in items])
         return [(key, one) for (key, _), one in zip(items, found, strict=True) if one is not None]
 

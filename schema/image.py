@@ -39,7 +39,7 @@ class Rendition:
 class TaggedUser:
     """Presents a `TagRecord`."""
 
-    user: LazyUser = loaded("visible_user_by_id", key="user_id", description="Who.")
+    user: LazyUser = loaded("met_user_by_id", key="user_id", description="Who.")
     x: float = plain("Horizontal position, 0 to 1 from the left.")
     y: float = plain("Vertical position, 0 to 1 from the top.")
 
@@ -76,7 +76,7 @@ class Image(Node):
 
     @computed(list[TaggedUser], "People tagged in it.")
     async def tagged_users(root: strawberry.Parent[ImageRecord], info: Info) -> list[Any]:
-        people = await info.context.loaders.visible_user_by_id.load_many([tag.user_id for tag in root.tagged_users])
+        people = await info.context.loaders.met_user_by_id.load_many([tag.user_id for tag in root.tagged_users])
         visible: set[ObjectId] = {person.id for person in people if person is not None}
         return [tag for tag in root.tagged_users if tag.user_id in visible]
 

@@ -40,7 +40,7 @@ class Notification(Node):
 
     kind: NotificationKind = plain("What it tells.")
     seq: int = plain("Dense number per recipient; grows whenever the notification changes.")
-    actors: list[User] = loaded_list("visible_user_by_id", key="actor_ids", description="Who did it: the latest few.")
+    actors: list[User] = loaded_list("met_user_by_id", key="actor_ids", description="Who did it: the latest few.")
     actor_count: int = plain("How many did it.")
     created_at: datetime = plain("When it first came.")
     updated_at: datetime = plain("When it last changed.")

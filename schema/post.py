@@ -49,7 +49,7 @@ class Post(Node):
     location: Location | None = plain("Where it was taken.")
     hashtags: list[str] = plain("Hashtags in the caption, without the #, lower case.")
     mentions: list[User] = loaded_list(
-        "visible_user_by_id", key="mention_ids", description="Users mentioned in the caption."
+        "met_user_by_id", key="mention_ids", description="Users mentioned in the caption."
     )
     status: PostStatus = plain("Where it is in its life.")
     failure: UserError | None = failure_field("Why it failed, if it did.")
@@ -76,7 +76,7 @@ class Post(Node):
             return await info.context.sources.post_likes.likers(root.id, step)
 
         request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
 
     @computed(CommentConnection | None, "Its comments; replies hang below them.")
     async def comments(

@@ -72,7 +72,7 @@ class User(Node):
         async def fetch(step: PageRequest) -> Any:
             return await info.context.sources.graph.followers(root.id, step)
 
-        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
 
     @computed(UserConnection | None, "Whom they follow, latest first; empty where the viewer may not see their posts.")
     async def following(
@@ -90,7 +90,7 @@ class User(Node):
         async def fetch(step: PageRequest) -> Any:
             return await info.context.sources.graph.following(root.id, step)
 
-        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
 
     viewer_is_self: bool = viewers(bool, _RELATION, lambda to: to.is_self, description="Whether this is the viewer.")
     viewer_follow_state: FollowState = viewers(

@@ -55,9 +55,11 @@ class Viewer:
     async def upload_quota(root: strawberry.Parent[SessionRecord], info: Info) -> QuotaUse:
         return await info.context.sources.uploads.quota(root.user_id, datetime.now(UTC))
 
-    @computed(int, "Notifications not seen yet; it stops counting at 1,000.")
+    @computed(int, "Notifications not seen yet; it stops counting at 100.")
     async def unread_notification_count(root: strawberry.Parent[SessionRecord], info: Info) -> int:
-        return await info.context.sources.notifications.unseen_count(root.user_id)
+        unseen = await info.context.sources.notifications.unseen(root.user_id)
+        shown = await info.context.loaders.visible_notifications(unseen)
+        return sum(one is not None for one in shown)
 
     @computed(list[Session], "Where they are logged in.")
     async def sessions(root: strawberry.Parent[SessionRecord], info: Info) -> list[SessionRecord]:
@@ -76,7 +78,7 @@ class Viewer:
             return await info.context.sources.graph.requests(root.user_id, step)
 
         request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
 
     @computed(UserConnection | None, "Whom they have blocked, latest first.")
     async def blocked_users(

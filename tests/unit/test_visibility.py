@@ -7,14 +7,25 @@ import msgspec
 import pytest
 from bson import ObjectId
 
-from domain.records import CommentRecord, FollowState, PostRecord, PostStatus, UserRecord, UserState
+from domain.records import (
+    CommentRecord,
+    FollowState,
+    NotificationKind,
+    NotificationRecord,
+    PostRecord,
+    PostStatus,
+    UserRecord,
+    UserState,
+)
 from domain.visibility import (
     ONESELF,
     STRANGERS,
     Relation,
     can_delete_comment,
+    can_meet,
     can_view_comment,
     can_view_content,
+    can_view_notification,
     can_view_post,
     can_view_profile,
 )
@@ -43,6 +54,14 @@ def test_a_profile_is_everybodys(owner: UserRecord, relation: Relation) -> None:
 @pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
 def test_a_profile_is_hidden_from_whom_its_owner_has_blocked(owner: UserRecord) -> None:
     assert not can_view_profile(owner, BLOCKED)
+
+
+@pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
+def test_whom_one_has_blocked_one_finds_but_does_not_meet(owner: UserRecord) -> None:
+    assert can_view_profile(owner, BLOCKER)
+    assert not can_meet(owner, BLOCKER)
+    assert not can_meet(owner, BLOCKED)
+    assert can_meet(owner, STRANGERS)
 
 
 @pytest.mark.parametrize("owner", GONE, ids=["suspended", "deleted"])
@@ -128,3 +147,40 @@ def test_no_post_is_seen_by_who_may_not_see_its_authors_profile(owner: UserRecor
         if can_view_post(POST, owner, relation):
             assert can_view_content(owner, relation)
             assert can_view_profile(owner, relation)
+
+
+FAN, OTHER_FAN = ObjectId(), ObjectId()
+NOTICE = NotificationRecord(
+    id=ObjectId(),
+    recipient_id=PUBLIC.id,
+    kind=NotificationKind.POST_LIKED,
+    seq=1,
+    actor_ids=[FAN, OTHER_FAN],
+    actor_count=2,
+    post_id=POST.id,
+    created_at=NOW,
+    updated_at=NOW,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown", "visible"),
+    [
+        ({}, {POST.id, FAN, OTHER_FAN}, True),
+        ({}, {POST.id, OTHER_FAN}, True),
+        ({}, {POST.id}, False),  # nobody is left whom it could name
+        ({}, {FAN}, False),  # the post is hidden
+        ({"actor_count": 3}, {POST.id}, True),  # somebody it does not name
+        ({"actor_ids": []}, {POST.id}, True),  # nobody did it: the post is ready
+        ({"comment_id": COMMENT.id}, {POST.id, FAN}, False),
+        ({"comment_id": COMMENT.id}, {POST.id, FAN, COMMENT.id}, True),
+        ({"withdrawn": True}, {POST.id, FAN}, False),
+    ],
+)
+def test_a_notification_is_seen_while_it_has_something_to_show(
+    changes: dict[str, object], shown: set[ObjectId], visible: bool
+) -> None:
+    notice = msgspec.structs.replace(NOTICE, **changes)
+    assert can_view_notification(notice, PUBLIC.id, shown) is visible
+    assert not can_view_notification(notice, ObjectId(), shown)
+    assert not can_view_notification(notice, None, shown)

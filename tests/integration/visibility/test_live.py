@@ -1,0 +1,94 @@
+"""What comes by itself obeys the rules as well: notifications replayed, the badge, uploads."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from datasources.sources import is_outage
+from domain.records import SessionRecord
+from resolvers.api import schema
+from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.operations import GraphQLRequest
+from schema.context import Context
+from tests.factories import World, session_of
+from tests.integration.visibility.cast import EVERYBODY, Cast
+from tests.integration.visibility.facts import Gid, Name
+from tests.integration.visibility.rules import Rules
+from tests.integration.visibility.test_reads import ask, missing
+
+REPLAY = "subscription { notificationAdded(after: 0) { seq notification { id } } }"
+UPLOAD = "subscription ($id: ID!) { uploadUpdated(id: $id) { id image { id } } }"
+BADGE = "{ viewer { unreadNotificationCount } notifications(first: 50) { edges { node { isSeen } } } }"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["at once", "when all is settled"])
+async def cast(request: pytest.FixtureRequest, world: World) -> Cast:
+    """The cast, before the workers heard of blocks and deletions, and after."""
+    return await Cast.made(world, settled=request.param)
+
+
+def events(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> AsyncGenerator[dict[str, Any]]:
+    """The payloads of a subscription, as a socket would send them."""
+
+    async def nobody(_token: str | None) -> None:
+        return None
+
+    async def never(_session: SessionRecord) -> None:
+        return None
+
+    def context(session: SessionRecord | None, request_id: str) -> Context:
+        return Context(cast.world.sources, session, request_id)
+
+    engine = Engine(schema, Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage))
+    operation = engine.operation(GraphQLRequest(document, None, variables))
+    user = cast.viewer(viewer)
+    return _payloads(engine.subscribe(operation, None if user is None else session_of(user), "test"))
+
+
+async def _payloads(answers: Any) -> AsyncGenerator[dict[str, Any]]:
+    async with contextlib.aclosing(answers):
+        async for answer in answers:
+            yield answer.payload
+
+
+@pytest.mark.parametrize("viewer", EVERYBODY)
+async def test_a_replay_brings_what_the_list_would(cast: Cast, viewer: Name) -> None:
+    there = await cast.world.sources.notifications.range_of(cast.records[viewer].id)
+    shown: list[Gid] = []
+    seq = 0
+    async with asyncio.timeout(30), contextlib.aclosing(events(cast, viewer, REPLAY)) as replay:
+        while seq < there.newest:
+            event = (await anext(replay))["data"]["notificationAdded"]
+            seq = event["seq"]
+            shown += [event["notification"]["id"]] if event["notification"] else []
+    rules = Rules(cast.facts)
+    assert sorted(shown) == sorted(gid for gid in cast.facts.notices if rules.sees(viewer, gid))
+
+
+@pytest.mark.parametrize("viewer", EVERYBODY)
+async def test_the_badge_counts_what_the_list_shows(cast: Cast, viewer: Name) -> None:
+    answer = await ask(cast, viewer, BADGE)
+    assert answer["viewer"]["unreadNotificationCount"] == len(answer["notifications"]["edges"])
+
+
+async def test_an_upload_is_told_of_to_its_owner_alone(cast: Cast) -> None:
+    ready = next(gid for gid, owner in cast.facts.uploads.items() if owner == "public")
+    async with contextlib.aclosing(events(cast, "public", UPLOAD, id=ready)) as own:
+        assert (await anext(own))["data"]["uploadUpdated"]["id"] == ready
+    for viewer in ("stranger", "follower", None):
+        answers = []
+        for gid in (ready, missing(ready)):
+            async with contextlib.aclosing(events(cast, viewer, UPLOAD, id=gid)) as denied:
+                answers.append(await _first(denied))
+        assert answers[0] == answers[1]
+        assert ready not in answers[0]
+
+
+async def _first(payloads: AsyncGenerator[dict[str, Any]]) -> str:
+    try:
+        return repr(await anext(payloads))
+    except Exception as error:  # noqa: BLE001  whatever the client would be told
+        return f"{type(error).__name__}: {getattr(error, 'errors', error)}"
