@@ -106,9 +106,9 @@ class CommentStore:
         """The ids of a comment's replies, oldest first."""
         return await self._page({"parent_id": parent_id, "deleted": False}, request, oldest_first=True)
 
-    async def delete(self, comment_id: ObjectId, now: datetime) -> None:
+    async def delete(self, comment_id: ObjectId, now: datetime, *, by: ObjectId | None = None) -> None:
         """Hides a comment at once; its count, notifications, likes and replies are owed. Safe to repeat."""
-        pipeline = change({"deleted": True}, [*_OWED, Effect.CLEAN], now, watched="deleted")
+        pipeline = change({"deleted": True, "deleted_by": by}, [*_OWED, Effect.CLEAN], now, watched="deleted")
         await self._change({"_id": comment_id}, pipeline)
 
     async def screened(self, comment: Document, hide_because: str | None, now: datetime) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from bson import ObjectId
 
 from datasources.gathering import TOGETHER, Gathering
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page, upsert
+from datasources.mongo import Database, Document, Session, find_page, upsert
 from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
@@ -71,10 +71,14 @@ class GraphStore:
             )
 
     async def block(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
-        """Hides two users from each other at once; a worker then ends their following. Safe to repeat."""
+        """Hides two users from each other and ends their following. Safe to repeat.
+
+        Hiding is one write, which owes the ending: a worker pays that if this stops half way.
+        """
         pipeline = change({"active": True}, [Effect.SEVER], now, watched="active")
         document = await upsert(self._blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
-        await self._doorbell.ring(rings_for(Fact.BLOCK, document))
+        if "outbox" in document:
+            await self.sever(document["_id"], now)
 
     async def unblock(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
         """Ends a block; following does not come back by itself. Safe to repeat and to stop half way.
@@ -170,10 +174,10 @@ class GraphStore:
         query = {"follower_id": follower_id, "outbox": Effect.FILL.value, "state": FollowState.FOLLOWING.value}
         return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
 
-    async def by_ids(self, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
-        """Follows, also those that ended, oldest first; a missing one is left out."""
-        found = await find_by_ids(self._follows, follow_ids)
-        return [FollowRecord.from_document(found[one]) for one in sorted(found)]
+    async def owing(self, effect: Effect, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
+        """Those of these follows that owe an effect, also ones that ended, oldest first."""
+        query = {"_id": {"$in": list(follow_ids)}, "outbox": effect.value}
+        return [FollowRecord.from_document(row) async for row in self._follows.find(query, sort=[("_id", 1)])]
 
     async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> None:
         """Takes an effect out of follows' outboxes, unless their state has changed since they were read."""

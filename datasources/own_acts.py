@@ -69,7 +69,9 @@ class OwnActs:
         post_ids = list({one.post_id for one in asked})
         likes: list[Document] = [{"target_id": one.post_id, "user_id": one.viewer_id} for one in set(asked)]
         comments: list[Document] = [
-            {"post_id": one.post_id, "author_id": one.viewer_id, "outbox": Effect.COUNT.value} for one in set(asked)
+            {"post_id": one.post_id, name: one.viewer_id, "outbox": Effect.COUNT.value}
+            for one in set(asked)
+            for name in ("author_id", "deleted_by")
         ]
         async with self._client.start_session(snapshot=True) as session:
             found = await self._database["posts"].find({"_id": {"$in": post_ids}}, session=session).to_list()
@@ -79,7 +81,8 @@ class OwnActs:
         own_likes = {_Ask(like["target_id"], like["user_id"]): like for like in liked}
         own_comments: dict[_Ask, list[Document]] = {}
         for comment in said:
-            own_comments.setdefault(_Ask(comment["post_id"], comment["author_id"]), []).append(comment)
+            for viewer_id in {comment["author_id"], comment.get("deleted_by")}:
+                own_comments.setdefault(_Ask(comment["post_id"], viewer_id), []).append(comment)
         return [
             _with_own(posts[one.post_id], own_likes.get(one), own_comments.get(one, []))
             if one.post_id in posts

@@ -74,5 +74,5 @@ async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payloa
     if post is None or not can_delete_comment(comment, post, viewer_id):
         message = "A comment is deleted by who wrote it or by whose post it is on."
         raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["commentId"])
-    await sources.comments.delete(comment.id, datetime.now(UTC))
+    await sources.comments.delete(comment.id, datetime.now(UTC), by=viewer_id)
     return Payload(deleted_comment_id=given.comment_id, post=await sources.own_acts.post(post.id, viewer_id))

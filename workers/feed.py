@@ -35,7 +35,7 @@ async def fill(tools: Tools, key: str) -> None:
     Safe to run twice: it makes the feed what the follow now says, and stays owed if that changes meanwhile.
     """
     sources = tools.sources
-    follows = await sources.graph.by_ids([ObjectId(key)])
+    follows = await sources.graph.owing(Effect.FILL, [ObjectId(key)])
     for follow in follows:
         await _make_so(tools, follow)
     await sources.graph.pay(follows, Effect.FILL)

@@ -1,7 +1,8 @@
 """The notification worker: tells people what concerns them, and takes back what was undone.
 
 Every handler here is safe to run twice: a notification is keyed by recipient and group, what it should say is worked
-out from the facts as they are now, and it is written in the transaction that pays the effect.
+out from the facts that owe the telling as they are now, and it is written in the transaction that pays the effect. So
+who mutes or blocks keeps what they were told before, however often a ring comes again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +19,7 @@ from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN
 from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus
-from domain.visibility import Relation, can_view_post
+from domain.visibility import can_view_post
 from workers.turns import FACTS, in_turns
 from workers.work import Tools
 
@@ -43,7 +44,11 @@ async def notify_post_likes(tools: Tools, *keys: str) -> Collection[str]:
 
 async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Groups each comment's likes into one notification for its author."""
-    comments = await tools.sources.comments.by_ids([ObjectId(key) for key in keys])
+    sources = tools.sources
+    found = await sources.comments.by_ids([ObjectId(key) for key in keys])
+    comments = [comment for comment in found if comment is not None and not comment.deleted]
+    posts = await sources.posts.by_ids([comment.post_id for comment in comments])
+    visible = await _visible(sources, [(one.author_id, post) for one, post in zip(comments, posts, strict=True)])
     groups = {
         comment.id: Notice(
             recipient_id=comment.author_id,
@@ -52,8 +57,8 @@ async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
             post_id=comment.post_id,
             comment_id=comment.id,
         )
-        for comment in comments
-        if comment is not None and not comment.deleted
+        for comment, is_visible in zip(comments, visible, strict=True)
+        if is_visible
     }
     return await _notify_likes(tools, tools.sources.comment_likes, groups, keys)
 
@@ -122,7 +127,8 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
     was told to others than its author.
     """
     sources = tools.sources
-    documents = await sources.comments.documents([ObjectId(key) for key in keys])
+    found = await sources.comments.documents([ObjectId(key) for key in keys])
+    documents = [one for one in found if Effect.NOTIFY.value in one.get("outbox", ())]
     comments = [CommentRecord.from_document(document) for document in documents]
     notices = await _about_comments(sources, [comment for comment in comments if comment.is_shown])
     told = {notice.recipient_id for notice in notices}
@@ -174,13 +180,10 @@ async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -
 async def notify_follows(tools: Tools, *keys: str) -> None:
     """Tells of following, of a request, and of a request accepted; takes back what no longer holds."""
     sources = tools.sources
-    follows = await sources.graph.by_ids([ObjectId(key) for key in keys])
-    heard = await _heard(sources, [(follow.followee_id, follow.follower_id) for follow in follows])
-    notices = [
-        notice
-        for follow in follows
-        for notice in _about_follow(follow, is_heard=(follow.followee_id, follow.follower_id) in heard)
-    ]
+    follows = await sources.graph.owing(Effect.NOTIFY, [ObjectId(key) for key in keys])
+    pairs = [(follow.followee_id, follow.follower_id) for follow in follows]
+    heard = await _heard(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
+    notices = [notice for follow in follows for notice in _about_follow(follow, heard)]
 
     async def settle(session: Session) -> None:
         await sources.notifications.write(notices, datetime.now(UTC), session)
@@ -192,9 +195,7 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
     await sources.notifications.tell(*told)
 
 
-def _about_follow(follow: FollowRecord, *, is_heard: bool) -> list[Notice]:
-    follows = follow.state is FollowState.FOLLOWING
-
+def _about_follow(follow: FollowRecord, heard: Collection[tuple[ObjectId, ObjectId]]) -> list[Notice]:
     def notice(kind: NotificationKind, recipient_id: ObjectId, actor_id: ObjectId, *, stands: bool) -> Notice:
         return Notice(
             recipient_id=recipient_id,
@@ -202,14 +203,14 @@ def _about_follow(follow: FollowRecord, *, is_heard: bool) -> list[Notice]:
             kind=kind,
             actor_ids=[actor_id],
             actor_count=1,
-            withdrawn=not stands,
+            withdrawn=not stands or (recipient_id, actor_id) not in heard,
         )
 
     follower, followee = follow.follower_id, follow.followee_id
-    asked = follow.state is FollowState.REQUESTED
+    follows, asked = follow.state is FollowState.FOLLOWING, follow.state is FollowState.REQUESTED
     return [
-        notice(NotificationKind.FOLLOWED, followee, follower, stands=follows and not follow.accepted and is_heard),
-        notice(NotificationKind.FOLLOW_REQUESTED, followee, follower, stands=asked and is_heard),
+        notice(NotificationKind.FOLLOWED, followee, follower, stands=follows and not follow.accepted),
+        notice(NotificationKind.FOLLOW_REQUESTED, followee, follower, stands=asked),
         notice(NotificationKind.FOLLOW_ACCEPTED, follower, followee, stands=follows and follow.accepted),
     ]
 
@@ -218,7 +219,7 @@ async def notify_post(tools: Tools, key: str) -> None:
     """Tells the author that a post is ready or failed, and people that they are in it; takes back a deleted one's."""
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
-    if document is None:
+    if document is None or Effect.NOTIFY.value not in document.get("outbox", ()):
         return
     post = PostRecord.from_document(document)
     notices = [] if post.deleted else await _about_post(sources, post)
@@ -260,11 +261,11 @@ async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
 async def _heard(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
     """The pairs of recipient and actor whose recipient is told: not of oneself, of those muted or behind a block."""
     relations = await sources.graph.relations_between(pairs)
-    return {pair for pair, to in zip(pairs, relations, strict=True) if _hears(to)}
-
-
-def _hears(to: Relation) -> bool:
-    return not (to.is_self or to.has_muted or to.has_blocked or to.is_blocked)
+    return {
+        pair
+        for pair, to in zip(pairs, relations, strict=True)
+        if not (to.is_self or to.has_muted or to.has_blocked or to.is_blocked)
+    }
 
 
 async def _reached(
@@ -275,16 +276,23 @@ async def _reached(
     They hear the actor and may see the post.
     """
     about = [(notice, posts[notice.post_id]) for notice in notices if notice.post_id is not None]
-    author_ids = list({post.author_id for _, post in about})
-    authors = {author.id: author for author in await sources.users.by_ids(author_ids) if author}
-    to_actors = await sources.graph.relations_between(
-        [(notice.recipient_id, notice.actor_ids[0]) for notice, _ in about]
-    )
-    to_authors = await sources.graph.relations_between(
-        [(notice.recipient_id, post.author_id) for notice, post in about]
-    )
+    heard = await _heard(sources, [(notice.recipient_id, notice.actor_ids[0]) for notice, _ in about])
+    visible = await _visible(sources, [(notice.recipient_id, post) for notice, post in about])
     return {
         notice.key
-        for (notice, post), to_actor, to_author in zip(about, to_actors, to_authors, strict=True)
-        if _hears(to_actor) and post.author_id in authors and can_view_post(post, authors[post.author_id], to_author)
+        for (notice, _), is_visible in zip(about, visible, strict=True)
+        if is_visible and (notice.recipient_id, notice.actor_ids[0]) in heard
     }
+
+
+async def _visible(sources: Sources, pairs: Sequence[tuple[ObjectId, PostRecord | None]]) -> list[bool]:
+    """Whether each recipient may see the post."""
+    there = [(recipient_id, post.author_id) for recipient_id, post in pairs if post is not None]
+    authors = {one.id: one for one in await sources.users.by_ids(list({pair[1] for pair in there})) if one}
+    relations = dict(zip(there, await sources.graph.relations_between(there), strict=True))
+    return [
+        post is not None
+        and post.author_id in authors
+        and can_view_post(post, authors[post.author_id], relations[recipient_id, post.author_id])
+        for recipient_id, post in pairs
+    ]

@@ -58,6 +58,18 @@ async def test_an_author_sees_their_own_like_before_it_is_counted(world: World) 
     assert seen.like_count == 0
 
 
+async def test_who_deletes_somebody_elses_comment_sees_the_count_without_it_at_once(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    comments = [await world.comment(post, bob) for _ in range(2)]
+    await world.settle()
+    await world.sources.comments.delete(comments[0].id, now(), by=ana.id)
+    for viewer in (ana, bob):
+        seen = await world.sources.own_acts.post(post.id, viewer.id)
+        assert seen is not None
+        assert (seen.comment_count, seen.preview_comment_ids) == (1, [comments[1].id])
+
+
 async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)

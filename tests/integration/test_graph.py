@@ -6,6 +6,8 @@ import random
 import pytest
 from bson import ObjectId
 
+from datasources.outbox import owing
+from domain.events import Effect
 from domain.paging import PageRequest, encode_cursor
 from domain.records import FollowState, UserRecord
 from domain.visibility import ONESELF, STRANGERS, Relation
@@ -146,24 +148,36 @@ async def test_going_public_grants_every_open_request(world: World) -> None:
     assert await counts(world, ana) == (3, 0)
 
 
-async def test_a_block_hides_at_once_and_severs_following_both_ways(world: World) -> None:
+async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(ana, bob)
     await world.follow(bob, ana)
     await world.settle()
     await world.sources.graph.block(ana.id, bob.id, now=now())
-    assert (await relation(world, ana, bob)).has_blocked
-    assert (await relation(world, bob, ana)).is_blocked
-    await world.settle()
     assert await relation(world, ana, bob) == Relation(has_blocked=True)
+    assert await relation(world, bob, ana) == Relation(is_blocked=True)
+    seen = await world.sources.own_acts.user(bob.id, ana.id)
+    assert seen is not None
+    assert (seen.follower_count, seen.following_count) == (0, 0), "before any worker came"
+    await world.settle()
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+
+
+async def test_a_worker_severs_what_a_block_that_stopped_half_way_left(world: World) -> None:
+    ana, bob = await world.users(2)
+    await world.follow(bob, ana)
+    block = {"blocker_id": ana.id, "blocked_id": bob.id, "active": True, **owing([Effect.SEVER], now())}
+    await world.sources.database["blocks"].insert_one(block)
+    await world.settle()
+    assert await relation(world, bob, ana) == Relation(is_blocked=True)
+    assert await world.sources.database["blocks"].count_documents({"outbox": {"$exists": True}}) == 0
 
 
 async def test_following_does_not_come_back_with_the_end_of_a_block(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     await world.sources.graph.block(ana.id, bob.id, now=now())
-    await world.sources.graph.unblock(ana.id, bob.id, now=now())  # before any worker came to sever it
+    await world.sources.graph.unblock(ana.id, bob.id, now=now())  # before any worker came
     assert await relation(world, bob, ana) == STRANGERS
     await world.settle()
     assert await counts(world, ana) == (0, 0)

@@ -4,10 +4,13 @@ import asyncio
 
 import pytest
 
+from domain.events import Effect, Fact
 from domain.paging import PageRequest, encode_cursor
 from domain.records import NotificationKind as Kind
 from domain.records import NotificationRecord, PostRecord, UserRecord
 from tests.factories import World, items_of, now
+from workers.registry import HANDLERS
+from workers.settling import owed
 
 
 async def told(world: World, user: UserRecord, *kinds: Kind) -> list[NotificationRecord]:
@@ -284,3 +287,44 @@ async def test_a_tagged_person_is_told_as_tagged_and_once(world: World) -> None:
     await world.post(ana, tagged=[bob], mention_ids=[bob.id])
     await world.settle()
     assert [(one.kind, one.actor_ids) for one in await told(world, bob)] == [(Kind.TAGGED, [ana.id])]
+
+
+async def test_an_acceptance_by_somebody_muted_is_not_told(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await world.follow(bob, ana)
+    await world.sources.graph.mute(bob.id, ana.id)
+    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.settle()
+    assert await told(world, bob) == []
+
+
+async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted(world: World) -> None:
+    ana, post = await quiet_post(world)
+    bob = await world.user()
+    comment = await world.comment(post, bob)
+    await world.follow(bob, ana)
+    mentioning = await world.post(bob, mention_ids=[ana.id])
+    rings = await owed(world.tools)
+    await world.settle()
+    before = await log_of(world, ana)
+    assert [one.kind for one in before if one.actor_ids == [bob.id]] == [Kind.COMMENTED, Kind.FOLLOWED, Kind.MENTIONED]
+    assert {before[1].comment_id, before[-1].post_id} == {comment.id, mentioning.id}
+    await world.sources.graph.mute(ana.id, bob.id)
+    for ring in sorted(ring for ring in rings if ring.effect is Effect.NOTIFY):
+        await HANDLERS[ring.effect, ring.fact].run(world.tools, ring.key)
+    assert await log_of(world, ana) == before
+
+
+async def test_a_comments_like_is_not_told_once_its_post_is_gone_or_hidden(world: World) -> None:
+    ana, post = await quiet_post(world)
+    hidden = await world.post(ana)
+    bob, eve = await world.users(2)
+    comments = [await world.comment(one, bob) for one in (post, hidden)]
+    await world.settle()
+    for comment in comments:
+        await world.sources.comment_likes.like(comment.id, eve.id, now())
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await HANDLERS[Effect.NOTIFY, Fact.POST].run(world.tools, str(post.id))  # before that of the like
+    await world.sources.users.update_profile(ana.id, {"is_private": True})
+    await world.settle()
+    assert await told(world, bob, Kind.COMMENT_LIKED) == []
