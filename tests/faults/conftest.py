@@ -19,6 +19,20 @@ def rng(seed: int) -> Random:
 
 
 @pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[World]:
+    """A database of the test's own in the run's servers, for tests that kill processes of the product alone."""
+    async with opened(settings) as world:
+        yield world
+
+
+@pytest.fixture
+def stack(settings: Settings, tmp_path: Path) -> Iterator[Stack]:
+    """Processes of the product over that database; none runs yet."""
+    with stack_on(settings, tmp_path) as stack:
+        yield stack
+
+
+@pytest.fixture
 async def servers(shared_settings: Settings, tmp_path: Path) -> AsyncIterator[Servers]:
     """A MongoDB and a Valkey of the test's own, ready."""
     with own_servers(tmp_path / "servers", shared_settings) as started:

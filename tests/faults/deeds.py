@@ -1,19 +1,22 @@
 """What users do while things break: each deed is tried until it is acknowledged, as an app with a retry would."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+import httpx
 from bson import ObjectId
 
 from config import Settings
 from datasources.idempotency import Idempotency
 from datasources.sources import is_outage, open_sources
 from domain.limits import SourceFormat
-from domain.records import PostDraft, PostImage, PostRecord, UserRecord
+from domain.records import PostDraft, PostImage, PostRecord, UploadRecord, UserRecord
 from tests.factories import World, image, now
 from tests.waiting import eventually
 
@@ -64,27 +67,47 @@ class Follow:
 
 @dataclass(frozen=True)
 class Publish:
-    """A user makes a post, with an idempotency key, of an image of whose files storage has none."""
+    """A user makes a post of this JPEG, with an idempotency key; without a JPEG its image has no files in storage."""
 
     user_id: ObjectId
     key: str
+    data: bytes = b""
 
     async def do(self, world: World) -> None:
-        uploads, keyed = world.sources.uploads, {"key": self.key}
+        keyed, sha256 = {"key": self.key}, base64.b64encode(hashlib.sha256(self.data).digest()).decode()
         key = Idempotency.of(self.key, "createUpload", keyed)
-        upload = await uploads.announce(self.user_id, SourceFormat.JPEG, 9, "no checksum", now(), key)
-        await uploads.finish(upload.id, image(upload.id))
+        uploads = world.sources.uploads
+        upload = await uploads.announce(self.user_id, SourceFormat.JPEG, len(self.data), sha256, now(), key)
+        if self.data:
+            await self._send(world, upload)
+        else:
+            await uploads.finish(upload.id, image(upload.id))
         draft = PostDraft(images=[PostImage(upload_id=upload.id)], caption=self.key)
         await world.sources.posts.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
+        await uploads.hurry([upload.id])
+
+    async def _send(self, world: World, upload: UploadRecord) -> None:
+        url, headers = await world.sources.blobs.presign_put(
+            upload.key,
+            byte_size=upload.byte_size,
+            media_type="image/jpeg",
+            sha256_base64=upload.sha256,
+            expires_in=60,
+        )
+        async with httpx.AsyncClient(timeout=20) as client:
+            sent = await client.put(url, headers=headers, content=self.data)
+        assert sent.is_success or sent.status_code == httpx.codes.PRECONDITION_FAILED, sent.text  # it is there
 
 
-def mixed(rng: Random, users: Sequence[UserRecord], posts: Sequence[PostRecord], size: int) -> list[Deed]:
-    """Likes (about half), comments, follows and new posts in random order; set-like ones are of distinct pairs."""
+def mixed(
+    rng: Random, users: Sequence[UserRecord], posts: Sequence[PostRecord], size: int, data: Callable[[], bytes] = bytes
+) -> list[Deed]:
+    """Likes (half), comments, follows and new posts (of `data()`) in random order; no like or follow comes twice."""
     pairs = [(user.id, post.id) for user in users for post in posts]
     others = [(user.id, other.id) for user in users for other in users if user is not other]
     deeds: list[Deed] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
     deeds += [Follow(user_id, other_id) for user_id, other_id in rng.sample(others, size // 5)]
-    deeds += [Publish(rng.choice(users).id, f"post {n}") for n in range(size // 40)]
+    deeds += [Publish(users[n % len(users)].id, f"post {n}", data()) for n in range(size // 40)]
     deeds += [Comment(*rng.choice(pairs), f"comment {n}") for n in range(size - len(deeds))]
     rng.shuffle(deeds)
     return deeds

@@ -69,7 +69,7 @@ async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) 
                 effects.comment_counts[post_id] += 1
                 if user_id != author_of[post_id]:
                     effects.told[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
-            case Publish(_, key):
+            case Publish(_, key, _):
                 effects.posts[key] += 1
             case Follow(user_id, followee_id):
                 effects.follows[user_id, followee_id] += 1

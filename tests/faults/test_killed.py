@@ -4,17 +4,12 @@ import asyncio
 import base64
 import hashlib
 import io
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from bson import ObjectId
 from PIL import Image
 
-from config import Settings
-from datasources.sources import open_sources, prepare
 from domain.ids import to_global_id
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
@@ -23,23 +18,10 @@ from tests.auditing import audit
 from tests.client import Person
 from tests.emptying import wipe
 from tests.factories import World, now
-from tests.stack import Stack, stack_on
+from tests.stack import Stack
 from tests.waiting import eventually
 
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def stack(settings: Settings, tmp_path: Path) -> Iterator[Stack]:
-    with stack_on(settings, tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-async def world(settings: Settings) -> AsyncIterator[World]:
-    await prepare(settings)
-    async with open_sources(settings) as sources:
-        yield World(sources)
 
 
 def photograph() -> bytes:

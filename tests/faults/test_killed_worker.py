@@ -1,0 +1,61 @@
+"""Workers killed again and again while users act: every effect is there in the end, once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+
+from tests.auditing import audit, owed, stored_files
+from tests.client import small_jpeg
+from tests.factories import World
+from tests.faults.deeds import Tally, carry_out, mixed, writers
+from tests.faults.effects import doubled, due, found, lost
+from tests.stack import Stack
+
+LONGEST_LIFE = 1.5  # seconds
+PATIENCE = 240.0
+
+Record = Callable[[str, object], None]
+
+
+async def test_killed_workers_leave_every_effect_there_once(
+    world: World, stack: Stack, rng: Random, full_size: bool, record_property: Record
+) -> None:
+    kills, size = (20, 1_600) if full_size else (3, 120)
+    began = time.monotonic()
+    users = await world.users(size // 40 + 5)
+    posts = [await world.post(user) for user in users]
+    await world.settle()
+    await asyncio.gather(*(stored_files(world, post) for post in posts))
+    deeds, tally, amid = mixed(rng, users, posts, size, small_jpeg), Tally(), 0
+    async with writers(world.sources.settings) as writing:
+        for n in range(kills):
+            worker = await stack.workers()
+            acting = asyncio.create_task(carry_out(writing, deeds[n::kills], tally))
+            await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
+            worker.kill()
+            amid += bool(await owed(world, most=1))
+            await acting
+    await stack.workers()
+    last = time.monotonic()
+    await audit(world, seconds=PATIENCE)
+    there, wanted = await found(world), await due(world, deeds, posts)
+    record_property("acknowledged", len(tally.acknowledged))
+    record_property("kills", kills)
+    record_property("amid_work", amid)
+    record_property("lost", lost(there, wanted))
+    record_property("doubled", doubled(there, wanted))
+    record_property("seconds", f"{last - began:.0f}+{time.monotonic() - last:.0f}")
+    assert there == wanted
+    await assert_storage_holds_the_renditions_alone(world)
+
+
+async def assert_storage_holds_the_renditions_alone(world: World) -> None:
+    """Every post's files are the ones it names, and what users sent is cleaned away."""
+    blobs, database = world.sources.blobs, world.sources.database
+    for post in await database["posts"].find().to_list():
+        for image in post["images"]:
+            stored = {blob.key async for blob in blobs.list_media(f"{image['id']}/")}
+            assert stored == {rendition["key"] for rendition in image["renditions"]}
+    for upload in await database["uploads"].find().to_list():
+        assert [blob async for blob in blobs.list_incoming(upload["key"])] == []
