@@ -7,7 +7,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.gathering import Reads
+from datasources.gathering import Inserts, Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import TOP_COMMENTS
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment
@@ -31,6 +31,7 @@ class CommentStore:
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
         self._comments = database["comments"]
         self._reads = Reads(self._comments, CommentRecord.from_document)
+        self._inserts = Inserts(self._comments)
         self._posts = database["posts"]
         self._doorbell = doorbell
 
@@ -68,7 +69,7 @@ class CommentStore:
             **(idempotency.fields() if idempotency else {}),
         }
         try:
-            await self._comments.insert_one(document)
+            await self._inserts.insert(document)
         except DuplicateKeyError:
             first = await earlier(self._comments, "author_id", author_id, idempotency)
             if first is None:
@@ -111,13 +112,10 @@ class CommentStore:
         pipeline = change({"deleted": True, "deleted_by": by}, [*_OWED, Effect.CLEAN], now, watched="deleted")
         await self._change({"_id": comment_id}, pipeline)
 
-    async def screened(self, comment: Document, hide_because: str | None, now: datetime) -> None:
-        """Pays a comment's screening and hides it if there is a reason, in one write; not if it changed since read."""
-        if hide_because is None:
-            await self.pay([comment], Effect.SCREEN)
-            return
+    async def hide_screened(self, comment: Document, because: str, now: datetime) -> None:
+        """Hides a comment and pays its screening, in one write, unless it changed since it was read."""
         query = {"_id": comment["_id"], "version": comment.get("version"), "deleted": False}
-        await self._change(query, [*_hidden(hide_because, now), *paid(Effect.SCREEN)])
+        await self._change(query, [*_hidden(because, now), *paid(Effect.SCREEN)])
 
     async def hide(self, comment_id: ObjectId, because: str, now: datetime) -> bool:
         """Hides a comment from all but its author; its count and notifications are taken back, as of a deleted one.

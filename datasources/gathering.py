@@ -10,6 +10,7 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from bson import ObjectId
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from datasources.mongo import Collection, Document, find_by_ids
 
@@ -17,7 +18,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Found = TypeVar("Found")
 
-TOGETHER = 32  # reads by id that become one
+TOGETHER = 32  # reads by id, or inserts, that become one
+DUPLICATE_KEY = 11000  # MongoDB's code
 
 
 class Gathering(Generic[Item, Result]):
@@ -83,3 +85,27 @@ class Reads(Generic[Found]):
     async def _read(self, asked: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
         ids = {one for some in asked for one in some}
         return [await find_by_ids(self._collection, list(ids), **self._options)] * len(asked)
+
+
+class Inserts:
+    """Inserts that simultaneous callers share; each is acknowledged, or refused for its key, by itself."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._inserts: Gathering[Document, None] = Gathering(self._insert, TOGETHER)
+
+    async def insert(self, document: Document) -> None:
+        """Inserts one document. Raises DuplicateKeyError."""
+        await self._inserts.of(document)
+
+    async def _insert(self, documents: Sequence[Document]) -> list[Exception | None]:
+        ends: list[Exception | None] = [None] * len(documents)
+        try:
+            await self._collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in failures):
+                raise
+            for one in failures:
+                ends[one["index"]] = DuplicateKeyError(one["errmsg"], DUPLICATE_KEY, one)
+        return ends

@@ -22,7 +22,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
     (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
-    (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comment),
+    (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comments, batch=screening.BATCH),
     (Effect.SEVER, Fact.BLOCK): Handler(janitor.sever),
     (Effect.CLEAN, Fact.UPLOAD): Handler(janitor.clean_upload),
     (Effect.CLEAN, Fact.COMMENT): Handler(janitor.clean_comment, seconds=600),

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 
@@ -17,10 +17,12 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.sources import Sources
+from domain.events import Effect
 from domain.records import CommentRecord, PostRecord
 from domain.screening import ALLOW, Screen, Screened, Verdict
 from workers.work import Tools
 
+BATCH = 20  # comments screened side by side
 _WORD = re.compile(r"\w+")
 
 
@@ -32,42 +34,55 @@ class UnknownScreenError(ValueError):
     """The setting `comment_screen` names no async function."""
 
 
-async def screen_comment(tools: Tools, key: str) -> None:
-    """Deletes a comment that was added while its post or parent was deleted; else asks the screen whether to hide it.
+async def screen_comments(tools: Tools, *keys: str) -> None:
+    """Deletes comments that were added while their post or parent was deleted; asks the screen whether to hide others.
 
-    Safe to run twice: the verdict is written together with the payment, if the comment is still as it was read. As it
-    runs after the comment was written, either it sees the deletion, or the deletion's cleaning sees the comment.
+    Safe to run twice: a verdict is written together with the payment, if the comment is still as it was read. As it
+    runs after the comment was written, either it sees the deletion, or the deletion's cleaning sees the comment. One
+    comment whose screening fails does not keep the others from theirs.
     """
     sources, now = tools.sources, datetime.now(UTC)
-    for document in await sources.comments.documents([ObjectId(key)]):
-        comment = CommentRecord.from_document(document)
-        post = await _post_of(sources, comment)
-        if not comment.deleted and post is None:
+    documents = await sources.comments.documents([ObjectId(key) for key in keys])
+    owing = [document for document in documents if Effect.SCREEN.value in document.get("outbox", ())]
+    comments = [CommentRecord.from_document(document) for document in owing]
+    posts = await _posts_of(sources, comments)
+    for comment in comments:
+        if not comment.deleted and comment.id not in posts:
             await sources.comments.delete(comment.id, now)  # it rings for this effect too, which then has nothing to do
-            return
-        verdict = ALLOW
-        if post is not None and comment.is_shown:
-            verdict = await _verdict(tools, comment, post)
-        await sources.comments.screened(document, verdict.hide_because, now)
+    verdicts = await asyncio.gather(
+        *(_verdict(tools, comment, posts.get(comment.id)) for comment in comments), return_exceptions=True
+    )
+    allowed = [document for document, verdict in zip(owing, verdicts, strict=True) if verdict == ALLOW]
+    await sources.comments.pay(allowed, Effect.SCREEN)
+    for document, verdict in zip(owing, verdicts, strict=True):
+        if isinstance(verdict, BaseException):
+            raise verdict
+        if verdict.hide_because is not None:
+            await sources.comments.hide_screened(document, verdict.hide_because, now)
 
 
-async def _post_of(sources: Sources, comment: CommentRecord) -> PostRecord | None:
-    """The post a comment is below; None if that or the comment it replies to is deleted or gone."""
-    (post,) = await sources.posts.by_ids([comment.post_id])
-    if comment.parent_id is not None:
-        (parent,) = await sources.comments.by_ids([comment.parent_id])
-        if parent is None or parent.deleted:
-            return None
-    return None if post is None or post.deleted else post
+async def _posts_of(sources: Sources, comments: Sequence[CommentRecord]) -> dict[ObjectId, PostRecord]:
+    """The posts these comments are below, by comment; none if that or the comment replied to is deleted or gone."""
+    found = await sources.posts.by_ids([comment.post_id for comment in comments])
+    parent_ids = [comment.parent_id for comment in comments if comment.parent_id is not None]
+    parents = {one.id for one in await sources.comments.by_ids(parent_ids) if one is not None and not one.deleted}
+    return {
+        comment.id: post
+        for comment, post in zip(comments, found, strict=True)
+        if post is not None and not post.deleted and (comment.parent_id is None or comment.parent_id in parents)
+    }
 
 
-async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord) -> Verdict:
+async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord | None) -> Verdict:
     settings = tools.sources.settings
+    if post is None or not comment.is_shown:
+        return ALLOW
     if blocked := _blocked(comment.text, settings.blocked_words):
         return Verdict(hide_because=f"blocked word: {blocked}")
-    screen = screen_of(settings)
+    if (screen := screen_of(settings)) is None:
+        return ALLOW
     (author,) = await tools.sources.users.by_ids([comment.author_id])
-    if screen is None or author is None:
+    if author is None:
         return ALLOW
     try:
         async with asyncio.timeout(settings.screen_timeout):

@@ -136,3 +136,14 @@ async def test_a_list_that_runs_oldest_first_pages_both_ways(world: World) -> No
 
 async def test_deleting_what_is_not_there_does_nothing(world: World) -> None:
     await world.sources.comments.delete(ObjectId(), now())
+
+
+async def test_simultaneous_comments_are_all_written_and_only_twins_of_a_key_are_one(world: World) -> None:
+    ana, *fans = await world.users(21)
+    post = await world.post(ana)
+    key = Idempotency.of("twice", "addComment", {"text": "nice"})
+    twins = (world.comment(post, fans[0], idempotency=key) for _ in range(5))
+    said = await asyncio.gather(*(world.comment(post, fan) for fan in fans), *twins)
+    assert len({comment.id for comment in said}) == len(fans) + 1
+    await world.settle()
+    assert (await world.stored_post(post.id)).comment_count == len(fans) + 1

@@ -14,7 +14,7 @@ from domain.screening import ALLOW, Screened, Verdict
 from tests.auditing import audit
 from tests.factories import World, now
 from workers.janitor import clean_comment, clean_post
-from workers.screening import ScreenFailed, UnknownScreenError, screen_comment, screen_of
+from workers.screening import ScreenFailed, UnknownScreenError, screen_comments, screen_of
 from workers.work import Tools
 
 BELOW = """query ($id: ID!, $comment: ID!) {
@@ -126,7 +126,7 @@ async def test_the_screen_of_the_settings_hides(world: World) -> None:
     post, tools = await world.post(ana), tools_with(world, comment_screen=this("no_shouting"))
     loud, calm = await world.comment(post, bob, "LOUD"), await world.comment(post, bob, "calm")
     for comment in (loud, calm, loud):
-        await screen_comment(tools, str(comment.id))
+        await screen_comments(tools, str(comment.id))
     await world.settle()
     found = await world.stored_post(post.id)
     assert (found.comment_count, found.preview_comment_ids) == (1, [calm.id])
@@ -161,7 +161,7 @@ async def test_hidden_replies_are_taken_off_their_comments_count(world: World) -
 async def test_blocked_words_hide_as_whole_words_of_any_case_and_width(world: World, text: str, hidden: bool) -> None:
     ana = await world.user()
     comment = await world.comment(await world.post(ana), ana, text)
-    await screen_comment(tools_with(world, blocked_words=("casino", "straße")), str(comment.id))
+    await screen_comments(tools_with(world, blocked_words=("casino", "straße")), str(comment.id))
     (stored,) = await world.sources.comments.by_ids([comment.id])
     assert stored is not None
     assert stored.hidden is hidden
@@ -174,7 +174,7 @@ async def test_a_screen_that_fails_is_an_attempt_and_the_comment_stays(world: Wo
     comment = await world.comment(post, ana)
     tools = tools_with(world, comment_screen=this(screen), screen_timeout=0.05)
     with pytest.raises(ScreenFailed):
-        await screen_comment(tools, str(comment.id))
+        await screen_comments(tools, str(comment.id))
     assert "screen" in await owes(world, comment)
     assert await seen(world, post, comment, None) == (True, True, True, False, 0)
     await world.settle()
@@ -194,7 +194,7 @@ async def test_a_verdict_on_a_comment_that_was_shown_meanwhile_is_dropped(world:
     (read,) = await world.sources.comments.documents([comment.id])
     await world.sources.comments.hide(comment.id, "first", now())
     await world.sources.comments.show(comment.id, now())
-    await world.sources.comments.screened(read, "late", now())
+    await world.sources.comments.hide_screened(read, "late", now())
     (stored,) = await world.sources.comments.by_ids([comment.id])
     assert stored is not None
     assert not stored.hidden
