@@ -8,6 +8,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Collection, Database, Document
+from datasources.outbox import parked, redriven
 from domain.events import SETTLED_BY, Effect, Fact, Ring
 
 ATTEMPTS = 5
@@ -50,7 +51,7 @@ class DeadLetterStore:
         self._malformed = database["malformed"]
 
     async def failed(self, ring: Ring, reason: str, now: datetime) -> DeadLetter:
-        """Counts a failed attempt; the last one parks the facts, so that the sweeper rings for them no more."""
+        """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""
         pipeline = [
             {"$set": {"attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, 1]}, "last_at": now}},
             {"$set": {"reason": {"$literal": reason[:REASON_MOST]}, "dead": {"$gte": ["$attempts", ATTEMPTS]}}},
@@ -59,7 +60,7 @@ class DeadLetterStore:
         document = await self._failures.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         letter = _letter(document or {})
         if letter.dead:
-            await self._facts(ring).update_many(_owing(ring), {"$unset": {"ring_at": ""}})
+            await self._facts(ring).update_many(_owing(ring), parked(ring.effect))
         return letter
 
     async def succeeded(self, *rings: Ring) -> None:
@@ -75,7 +76,7 @@ class DeadLetterStore:
     async def redrive(self, ring: Ring, now: datetime) -> None:
         """Lets the work be tried again from the first attempt on. Safe to repeat."""
         await self.succeeded(ring)
-        await self._facts(ring).update_many(_owing(ring), {"$set": {"ring_at": now, "rings": 0}})
+        await self._facts(ring).update_many(_owing(ring), redriven(ring.effect, now))
 
     async def malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
         """Keeps a message that makes no sense; the same one again is the same letter. None if there are too many."""

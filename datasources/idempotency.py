@@ -12,6 +12,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import Collection, Document, Session
+from datasources.outbox import NOTHING_OWED
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
 
@@ -68,8 +69,7 @@ async def bury(
     `IDEMPOTENCY_HOURS` after their making, when an index lets them go.
     """
     ends = {"$add": [{"$toDate": "$_id"}, IDEMPOTENCY_HOURS * 3_600_000]}
-    nothing_owed = dict.fromkeys(("outbox", "ring_at", "rings"), "$$REMOVE")
-    tombstone = [{"$set": {**emptied, **nothing_owed, "expires_at": ends}}]
+    tombstone = [{"$set": {**emptied, "expires_at": ends}}, NOTHING_OWED]
     key = "idempotency_key"
     kept = await collection.update_many({**query, key: {"$exists": True}}, tombstone, session=session)
     gone = await collection.delete_many({**query, key: {"$exists": False}}, session=session)

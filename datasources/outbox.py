@@ -1,8 +1,9 @@
-"""What a fact owes, kept inside it: fields `outbox`, `owed_at`, `ring_at` and `rings` (docs/adr/0002).
+"""What a fact owes, kept inside it: fields `outbox`, `owed_at`, `ring_at`, `rings` and `parked` (docs/adr/0002).
 
 `outbox` holds the names of the effects owed and is absent when none are; `owed_at` is when the fact began to owe.
-`ring_at` is when the sweeper rings for it next; it is absent when nothing is owed, and when the fact is parked among
-the dead letters. `rings` counts the sweeper's rings, for its back-off.
+`parked` names those among the dead letters: nobody rings for them until they are redriven or the fact changes.
+`ring_at` is when the sweeper rings for the others next; it is absent when there are none. `rings` counts the sweeper's
+rings, for its back-off.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,14 @@ Stage = dict[str, Any]
 
 GRACE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
 LONGEST_PAUSE = timedelta(seconds=60)
-_ONLY_OWING = ("outbox", "owed_at", "ring_at", "rings")
+NOTHING_OWED: Stage = {"$unset": ["outbox", "owed_at", "ring_at", "rings", "parked"]}
+_NOBODY_RINGS: Stage = {
+    "$set": {
+        "ring_at": {
+            "$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$parked", []]}]}, "$$REMOVE", "$ring_at"],
+        }
+    }
+}
 
 
 def owing(effects: Iterable[Effect], now: datetime) -> dict[str, Any]:
@@ -29,7 +37,8 @@ def owing(effects: Iterable[Effect], now: datetime) -> dict[str, Any]:
 def owing_again(effects: Iterable[Effect], now: datetime) -> Stage:
     """A stage of an update pipeline: the fact owes these effects too, and is rung for at once."""
     owed = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [effect.value for effect in effects]]}
-    return {"$set": {"outbox": owed, "owed_at": {"$ifNull": ["$owed_at", now]}, "ring_at": now, "rings": 0}}
+    since = {"$ifNull": ["$owed_at", now]}
+    return {"$set": {"outbox": owed, "owed_at": since, "ring_at": now, "rings": 0, "parked": "$$REMOVE"}}
 
 
 def change(values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, *, watched: str) -> list[Stage]:
@@ -51,6 +60,7 @@ def change(values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, 
                 "owed_at": {"$cond": ["$changed", {"$ifNull": ["$owed_at", now]}, "$owed_at"]},
                 "ring_at": {"$cond": ["$changed", now + GRACE, "$ring_at"]},
                 "rings": {"$cond": ["$changed", 0, "$rings"]},
+                "parked": {"$cond": ["$changed", "$$REMOVE", "$parked"]},
             }
         },
         {"$unset": "changed"},
@@ -66,8 +76,21 @@ def paid(effect: Effect) -> list[Stage]:
     nothing_left = {"$eq": ["$outbox", []]}
     return [
         {"$set": {"outbox": left}},
-        {"$set": {field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in _ONLY_OWING}},
+        _NOBODY_RINGS,
+        {"$set": {field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in NOTHING_OWED["$unset"]}},
     ]
+
+
+def parked(effect: Effect) -> list[Stage]:
+    """An update pipeline: nobody rings for this effect any more, but still for the others that are owed."""
+    return [{"$set": {"parked": {"$setUnion": [{"$ifNull": ["$parked", []]}, [effect.value]]}}}, _NOBODY_RINGS]
+
+
+def redriven(effect: Effect, now: datetime) -> list[Stage]:
+    """An update pipeline: the sweeper rings for this effect again, at once."""
+    left = {"$setDifference": [{"$ifNull": ["$parked", []]}, [effect.value]]}
+    still = {"$cond": [{"$eq": [left, []]}, "$$REMOVE", left]}
+    return [{"$set": {"parked": still, "ring_at": now, "rings": 0}}]
 
 
 def rung(now: datetime, longest: timedelta) -> list[Stage]:

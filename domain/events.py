@@ -72,6 +72,6 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
 
 
 def rings_for(fact: Fact, document: Mapping[str, Any]) -> list[Ring]:
-    """The rings that would pay everything a document owes; empty for one that owes nothing."""
-    effects = [Effect(name) for name in document.get("outbox", ())]
+    """The rings that would pay what a document owes, but for what is parked among the dead letters."""
+    effects = [Effect(name) for name in document.get("outbox", ()) if name not in document.get("parked", ())]
     return [Ring(effect, fact, str(document[SETTLED_BY[effect, fact]])) for effect in effects]

@@ -159,11 +159,15 @@ async def test_parked_facts_and_their_dead_letter_are_listed(own: World) -> None
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
     assert like is not None
-    for _ in range(ATTEMPTS):
-        await own.sources.dead_letters.failed(Ring(Effect.COUNT, Fact.POST_LIKE, str(scene.post.id)), "so it is", now())
-    parked, letter = sorted(await findings(own), key=lambda finding: finding.kind, reverse=True)
+    for effect in (Effect.COUNT, Effect.NOTIFY):
+        for _ in range(ATTEMPTS):
+            ring = Ring(effect, Fact.POST_LIKE, str(scene.post.id))
+            await own.sources.dead_letters.failed(ring, "so it is", now())
+    parked, *letters = sorted(await findings(own), key=lambda finding: finding.kind, reverse=True)
     assert (parked.kind, parked.id, parked.found) == ("post_like.parked", str(like["_id"]), ["count", "notify"])
-    assert (letter.kind, letter.id, letter.why) == ("dead_letter", f"count post_like {scene.post.id}", "so it is")
+    assert {(letter.kind, letter.id, letter.why) for letter in letters} == {
+        ("dead_letter", f"{effect} post_like {scene.post.id}", "so it is") for effect in ("count", "notify")
+    }
 
 
 async def test_facts_nobody_rings_for_are_listed(own: World) -> None:

@@ -20,7 +20,7 @@ from datasources.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
 from datasources.sources import open_queue
 from datasources.tasks import cancelled as ended
 from datasources.transport import GROUP, stream_key
-from domain.events import Effect, Fact, Ring
+from domain.events import Effect, Fact, Ring, rings_for
 from tests.emptying import emptied, wipe
 from tests.factories import World, now
 from tests.waiting import eventually
@@ -181,7 +181,11 @@ async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_c
     (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
     assert (letter.ring, letter.attempts, letter.dead) == (ring, ATTEMPTS, True)
     assert letter.reason == "LookupError: the counter has no bottom"
-    assert await sweep(own.sources, now() + LATER * 100) == 0, "a parked fact is left alone"
+    like = await own.sources.database["post_likes"].find_one({"target_id": post_id})
+    assert like is not None
+    assert rings_for(Fact.POST_LIKE, like) == [Ring(Effect.NOTIFY, Fact.POST_LIKE, str(post_id))], "it is parked alone"
+    await HANDLERS[Effect.NOTIFY, Fact.POST_LIKE].run(own.tools, str(post_id))
+    assert await sweep(own.sources, now() + LATER * 100) == 0, "nobody rings for what is parked"
 
     await own.sources.dead_letters.redrive(ring, now())
     async with working(own, "counters"):

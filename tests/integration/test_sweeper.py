@@ -71,12 +71,16 @@ async def test_a_paid_fact_is_never_rung_for(own: World) -> None:
 
 
 async def test_a_dead_letter_is_left_alone_until_it_is_redriven(own: World) -> None:
-    ring = Ring(Effect.COUNT, Fact.POST_LIKE, str(await a_like(own)))
-    for _ in range(ATTEMPTS):
-        await own.sources.dead_letters.failed(ring, "no reason", now())
-    assert await sweep(own.sources, now() + timedelta(days=1)) == 0
-    await own.sources.dead_letters.redrive(ring, now())
+    post_id = str(await a_like(own))
+    rings = [Ring(effect, Fact.POST_LIKE, post_id) for effect in (Effect.COUNT, Effect.NOTIFY)]
+    for ring, left in zip(rings, (1, 0), strict=True):
+        for _ in range(ATTEMPTS):
+            await own.sources.dead_letters.failed(ring, "no reason", now())
+        assert await sweep(own.sources, now() + timedelta(days=1)) == left, "what else it owes is still rung for"
+    before = await rings_waiting(own)
+    await own.sources.dead_letters.redrive(rings[0], now())
     assert await sweep(own.sources, now()) == 1
+    assert await rings_waiting(own) == before + 1
 
 
 async def test_a_write_succeeds_at_once_without_redis_and_is_rung_for_later(own: World) -> None:
