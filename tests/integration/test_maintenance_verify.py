@@ -95,16 +95,22 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
     "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
     "a user's following": (counter("users", "following_count"), {"user.following_count"}),
     "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
-    "a like that lost its debt": (update("post_likes", {"liked": False}), {"post.like_count"}),
+    "a like that lost its debt": (
+        update("post_likes", {"liked": False}),
+        {"post.like_count", "post_like.taken_back", "post_like.noticed"},
+    ),
     "a comment that lost its debt": (
         update("comments", {"deleted": True}, {"parent_id": {"$ne": None}}),
-        {"post.comment_count", "comment.reply_count", "notification.withdrawn"},
+        {"post.comment_count", "comment.reply_count", "notification.withdrawn", "comment.deleted"},
     ),
     "actors": (update("notifications", {"actor_count": 9}, {"kind": "POST_LIKED"}), {"notification.actor_count"}),
     "numbers given out": (update("inboxes", {"last_seq": 0}), {"inbox.last_seq"}),
     "numbers given twice": (update("notifications", {"seq": 1}), {"inbox.seqs"}),
     "a file": (lose_a_file, {"post.images"}),
-    "a post": (lose_the_post, {"user.post_count", "notification.withdrawn", "feed_entry"}),
+    "a post": (
+        lose_the_post,
+        {"user.post_count", "notification.withdrawn", "feed_entry", "post_like.target_id", "comment.post_id"},
+    ),
     "a follow": (
         lose_the_follow,
         {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry"},
@@ -117,7 +123,8 @@ async def test_a_settled_system_has_no_findings(own: World) -> None:
     report = await verify(Walk(sources=own.sources))
     assert report.findings == []
     assert report.checked == {
-        "posts": 1, "comments": 2, "users": 2, "notifications": 6, "feed_entries": 1, "files": 1
+        "posts": 1, "comments": 2, "users": 2, "notifications": 6, "feed_entries": 1, "post_likes": 1,
+        "comment_likes": 1, "follows": 1, "feeds": 2, "files": 1
     }  # fmt: skip
     assert sum(report.owed.facts.values()) == 0
 

@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from bson import ObjectId
 
+from datasources.indexes import ensure_indexes
 from datasources.sources import Sources, is_outage
 from domain.events import Ring
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
-from workers.maintenance.entries import ENTRY, take_out
+from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.findings import Finding
 from workers.maintenance.notices import ACTORS, NUMBERS, REPEATED, STANDING, set_inbox_right, set_notice_right
-from workers.maintenance.verify import differences
+from workers.maintenance.promises import PROMISES
+from workers.maintenance.verify import INDEX, differences
 from workers.maintenance.walking import Walk
 from workers.settling import pay_all
 from workers.work import Tools
@@ -42,6 +44,10 @@ async def _set_counter_right(sources: Sources, finding: Finding) -> None:
     await set_right(sources, counter, ObjectId(finding.id))
 
 
+async def _make_indexes(sources: Sources, _finding: Finding) -> None:
+    await ensure_indexes(sources.database)
+
+
 FIXES: Mapping[str, Fix] = {
     **{counter.kind: _set_counter_right for counter in COUNTERS},
     PREVIEWS: _by_id(set_previews_right),
@@ -50,6 +56,9 @@ FIXES: Mapping[str, Fix] = {
     NUMBERS: _by_id(set_inbox_right),
     REPEATED: _by_id(set_inbox_right),
     ENTRY: take_out,
+    MISSING: put_in,
+    INDEX: _make_indexes,
+    **{promise.kind: _by_id(promise.mend) for promise in PROMISES if promise.mend is not None},
 }
 
 

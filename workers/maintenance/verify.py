@@ -1,5 +1,6 @@
 """`verify`: counts everything again and lists what is wrong or stuck, beside a live system and changing nothing."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -7,18 +8,25 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from bson import ObjectId
 
+from datasources.indexes import missing_indexes
 from datasources.mongo import Session
+from datasources.sources import Sources
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
 from workers.maintenance.debts import Debts, debts, depths, stuck
-from workers.maintenance.entries import wrong_entries
+from workers.maintenance.entries import missing_entries, wrong_entries
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
 from workers.maintenance.notices import wrong_inboxes, wrong_notices
-from workers.maintenance.walking import Walk, in_snapshot
+from workers.maintenance.promises import REFERS, broken_promises
+from workers.maintenance.walking import BATCH, Walk, in_snapshot
 
 Check = Callable[[Sequence[Any], Session], Awaitable[list[Finding]]]
 LISTED = 10_000  # findings kept for the report; the rest are only counted
+FEEDS = 1_000  # a feed has to be put together anew to be checked, so that this many at random must do
+SECOND_LOOK = 1.0  # seconds until what a request may be in the middle of is looked at again
+INDEX = "index"
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -52,25 +60,72 @@ async def verify(walk: Walk) -> Report:
 async def differences(walk: Walk, checked: dict[str, int]) -> AsyncIterator[Finding]:
     """Everything that differs from its facts, as it is found; counts in `checked` what was looked at."""
     sources = walk.sources
-    stages: dict[str, list[Check]] = {
+    for name in await missing_indexes(sources.database):
+        why = "an index is missing, and with it the rule it holds or the speed it gives"
+        yield Finding(kind=INDEX, id=name, expected=None, found=None, why=why)
+    for stage in _stages(sources):
+        async for finding in _of_stage(walk, stage, checked):
+            yield finding
+    async for ids in walk.ids("files", "posts"):
+        checked["files"] = checked.get("files", 0) + len(ids)
+        for finding in await missing_files(sources, ids):
+            yield finding
+
+
+async def _of_stage(walk: Walk, stage: "_Stage", checked: dict[str, int]) -> AsyncIterator[Finding]:
+    suspects: list[ObjectId] = []
+    async for ids in walk.ids(stage.name, stage.collection, most=stage.most):
+        checked[stage.name] = checked.get(stage.name, 0) + len(ids)
+        for finding in await _found(walk.sources, stage.checks, ids):
+            yield finding
+        suspects += [ObjectId(finding.id) for finding in await _found(walk.sources, stage.second_looks, ids)]
+        if len(suspects) >= BATCH:
+            for finding in await _still_so(walk.sources, stage, suspects):
+                yield finding
+            suspects = []
+    for finding in await _still_so(walk.sources, stage, suspects):
+        yield finding
+
+
+async def _still_so(sources: Sources, stage: "_Stage", suspects: Sequence[ObjectId]) -> list[Finding]:
+    """What a second look, a moment later, finds again."""
+    if not suspects:
+        return []
+    await asyncio.sleep(SECOND_LOOK)
+    return await _found(sources, stage.second_looks, suspects)
+
+
+async def _found(sources: Sources, checks: Sequence[Check], ids: Sequence[Any]) -> list[Finding]:
+    return [finding for check in checks for finding in await in_snapshot(sources, partial(check, ids))]
+
+
+class _Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """The checks of one collection's documents, of at most `most` at random; what a second look would excuse apart."""
+
+    name: str
+    collection: str
+    checks: Sequence[Check] = ()
+    second_looks: Sequence[Check] = ()
+    most: int | None = None
+
+
+def _stages(sources: Sources) -> list[_Stage]:
+    exact: dict[str, list[Check]] = {
         "posts": [partial(wrong_previews, sources)],
-        "comments": [],
         "users": [partial(wrong_inboxes, sources)],
         "notifications": [partial(wrong_notices, sources)],
         "feed_entries": [partial(wrong_entries, sources)],
     }
     for counter in COUNTERS:
-        stages[counter.targets].append(partial(wrong_counts, sources, counter))
-    for collection, checks in stages.items():
-        async for ids in walk.ids(collection, collection):
-            checked[collection] = checked.get(collection, 0) + len(ids)
-            for check in checks:
-                for finding in await in_snapshot(sources, partial(check, ids)):
-                    yield finding
-    async for ids in walk.ids("files", "posts"):
-        checked["files"] = checked.get("files", 0) + len(ids)
-        for finding in await missing_files(sources, ids):
-            yield finding
+        exact.setdefault(counter.targets, []).append(partial(wrong_counts, sources, counter))
+    promised = {name: [partial(broken_promises, sources, name)] for name in REFERS}
+    return [
+        *(
+            _Stage(name=name, collection=name, checks=exact.get(name, ()), second_looks=promised.get(name, ()))
+            for name in dict.fromkeys([*exact, *promised])
+        ),
+        _Stage(name="feeds", collection="users", checks=[partial(missing_entries, sources)], most=FEEDS),
+    ]
 
 
 def _add(report: Report, finding: Finding) -> None:

@@ -35,14 +35,16 @@ class Walk:
     sample: int | None = None
     watch: Watch = unwatched
 
-    async def ids(self, stage: str, collection: str) -> AsyncIterator[list[Any]]:
-        """The ids of a collection in batches, in order of id or at random; each batch is its own short read."""
+    async def ids(self, stage: str, collection: str, *, most: int | None = None) -> AsyncIterator[list[Any]]:
+        """The ids of a collection in batches, in order of id or, at most `most`, at random; each is a short read."""
         documents = self.sources.database[collection]
         total = await documents.estimated_document_count()
-        total = total if self.sample is None else min(total, self.sample)
+        limits = [limit for limit in (self.sample, most) if limit is not None]
+        sample = min(limits) if limits and min(limits) < total else self.sample
+        total = total if sample is None else min(total, sample)
         done = 0
         self.watch(stage, done, total)
-        batches = self._all(collection) if self.sample is None else self._some(collection, self.sample)
+        batches = self._all(collection) if sample is None else self._some(collection, sample)
         async with contextlib.aclosing(batches):
             async for batch in batches:
                 yield batch

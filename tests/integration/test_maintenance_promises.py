@@ -1,0 +1,200 @@
+"""What each record promises is broken on purpose: `verify` finds it, `repair` mends it, `verify` finds nothing more."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from domain.limits import SourceFormat
+from domain.records import PostDraft, PostImage
+from tests.emptying import emptied
+from tests.factories import World, now
+from tests.integration.test_maintenance_verify import Scene, findings
+from workers.maintenance import verify
+from workers.maintenance.entries import MISSING
+from workers.maintenance.promises import PROMISES
+from workers.maintenance.repair import BY_HAND, repair
+from workers.maintenance.verify import INDEX
+from workers.maintenance.walking import Walk
+
+Break = Callable[[World, Scene], Awaitable[Any]]
+DEBTS = {"outbox": "", "owed_at": "", "ring_at": "", "rings": ""}
+LEFT_TO_PEOPLE = {"post.author_id", "post.empty", "upload.owner_id", "upload.image"}
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world that holds nothing but what the test makes."""
+    return await emptied(world)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else is at work here: the second look need not wait."""
+    monkeypatch.setattr(verify, "SECOND_LOOK", 0.0)
+
+
+async def insert(world: World, collection: str, **fields: Any) -> None:
+    await world.sources.database[collection].insert_one(fields)
+
+
+async def forget_debts(world: World, collection: str, **values: Any) -> None:
+    """What some facts owe is lost, as by a bug."""
+    change = {"$unset": DEBTS} | ({"$set": values} if values else {})
+    changed = await world.sources.database[collection].update_many({"outbox": {"$exists": True}}, change)
+    assert changed.modified_count
+
+
+def lost_like(likes: str, **fields: Any) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        target_id = scene.post.id if likes == "post_likes" else scene.comment_id
+        like = {"target_id": target_id, "user_id": ObjectId(), "liked": False, "counted": False, "noticed": False}
+        await insert(world, likes, **like | fields)
+
+    return run
+
+
+def unnoticed(likes: str) -> Break:
+    async def run(world: World, _scene: Scene) -> None:
+        await world.sources.database[likes].update_many({}, {"$unset": {"noticed": ""}})
+
+    return run
+
+
+def comment(**fields: Any) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        whole: dict[str, Any] = {
+            "post_id": scene.post.id,
+            "author_id": scene.bob.id,
+            "parent_id": None,
+            "text": "",
+            "mention_ids": [],
+        }
+        rest = {"created_at": now(), "deleted": False, "counted": True}
+        await insert(world, "comments", **whole | rest | fields)
+
+    return run
+
+
+def follow(follower: str | None, followee: str | None, state: str = "FOLLOWING") -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        ends = [getattr(scene, name).id if name else ObjectId() for name in (follower, followee)]
+        counted = state == "FOLLOWING"
+        marks = {"counted": counted, "counted_following": counted}
+        await insert(world, "follows", follower_id=ends[0], followee_id=ends[1], state=state, **marks)
+
+    return run
+
+
+def pair(collection: str, one: str, other: str) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await insert(world, collection, **{one: scene.ana.id, other: scene.ana.id, "active": True})
+
+    return run
+
+
+async def block_that_ended_nothing(world: World, scene: Scene) -> None:
+    await world.sources.graph.block(scene.ana.id, scene.bob.id, now=now())
+    await forget_debts(world, "blocks")
+
+
+async def request_at_a_public_account(world: World, _scene: Scene) -> None:
+    await world.sources.database["follows"].update_one({}, {"$set": {"state": "REQUESTED"}})
+
+
+async def post_that_waits_for_nothing(world: World, scene: Scene) -> None:
+    draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
+    await world.sources.posts.create(scene.ana.id, draft, now())
+    await forget_debts(world, "posts")
+
+
+async def post_without_images(world: World, scene: Scene) -> None:
+    await world.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": {"images": []}})
+
+
+async def deleted_post_that_owes_nothing(world: World, scene: Scene) -> None:
+    await world.sources.posts.delete(scene.post.id, scene.ana.id, now())
+    await forget_debts(world, "posts")
+
+
+async def post_of_nobody(world: World, _scene: Scene) -> None:
+    await insert(
+        world, "posts", author_id=ObjectId(), status="READY", deleted=False, counted=True, images=[{"renditions": []}]
+    )
+
+
+def upload(**values: Any) -> Break:
+    async def run(world: World, scene: Scene) -> None:
+        await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
+        await forget_debts(world, "uploads", **values)
+
+    return run
+
+
+async def session_of_nobody(world: World, _scene: Scene) -> None:
+    await world.sources.sessions.open(ObjectId(), None, now())
+
+
+async def feed_without_the_post(world: World, _scene: Scene) -> None:
+    await world.sources.database["feed_entries"].delete_many({})
+
+
+async def lost_index(world: World, _scene: Scene) -> None:
+    await world.sources.database["sessions"].drop_index("user_id_1__id_-1")
+
+
+FAILED = {"status": "REJECTED", "failure": {"code": "IMAGE_INVALID", "message": "no"}}
+BREAKS: dict[str, Break] = {
+    "post_like.target_id": lost_like("post_likes", target_id=ObjectId(), liked=True, counted=True, noticed=True),
+    "post_like.taken_back": lost_like("post_likes"),
+    "post_like.noticed": unnoticed("post_likes"),
+    "comment_like.target_id": lost_like("comment_likes", target_id=ObjectId(), liked=True, counted=True, noticed=True),
+    "comment_like.taken_back": lost_like("comment_likes"),
+    "comment_like.noticed": unnoticed("comment_likes"),
+    "comment.post_id": comment(post_id=ObjectId()),
+    "comment.parent_id": comment(parent_id=ObjectId()),
+    "comment.deleted": comment(deleted=True, counted=False),
+    "follow.follower_id": follow(None, "ana"),
+    "follow.followee_id": follow("bob", None),
+    "follow.self": follow("ana", "ana"),
+    "follow.ended": follow("ana", "bob", "NONE"),
+    "follow.blocked": block_that_ended_nothing,
+    "follow.requested": request_at_a_public_account,
+    "block.self": pair("blocks", "blocker_id", "blocked_id"),
+    "mute.self": pair("mutes", "muter_id", "muted_id"),
+    "post.author_id": post_of_nobody,
+    "post.processing": post_that_waits_for_nothing,
+    "post.empty": post_without_images,
+    "post.deleted": deleted_post_that_owes_nothing,
+    "upload.owner_id": upload(owner_id=ObjectId(), **FAILED),
+    "upload.awaiting_bytes": upload(),
+    "upload.processing": upload(status="PROCESSING"),
+    "upload.image": upload(status="READY"),
+    "upload.slots": upload(**FAILED),
+    "session.user_id": session_of_nobody,
+    MISSING: feed_without_the_post,
+    INDEX: lost_index,
+}
+
+
+def test_every_promise_is_broken_by_a_test() -> None:
+    assert BREAKS.keys() - {MISSING, INDEX} == {promise.kind for promise in PROMISES}
+
+
+def test_what_only_people_can_mend_is_named() -> None:
+    assert {promise.kind for promise in PROMISES if promise.mend is None} == LEFT_TO_PEOPLE
+
+
+@pytest.mark.parametrize("kind", BREAKS)
+async def test_a_broken_promise_is_found_and_mended(own: World, kind: str) -> None:
+    scene = await Scene.settled(own)
+    await BREAKS[kind](own, scene)
+    assert kind in {finding.kind for finding in await findings(own)}
+    done = await repair(own.tools, Walk(sources=own.sources))
+    if kind in LEFT_TO_PEOPLE:
+        assert [(one.kind, BY_HAND in one.why) for one in done.left if one.kind == kind] == [(kind, True)]
+        return
+    assert kind in {finding.kind for finding in done.repaired}
+    assert done.left == []
+    assert await findings(own) == []

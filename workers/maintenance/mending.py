@@ -1,0 +1,79 @@
+"""How a record that breaks a promise is made to keep it: mostly, by letting it owe again what leads there.
+
+All of it is safe to repeat and beside workers and clients.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from datasources.mongo import Document
+from datasources.outbox import owing_again
+from datasources.sources import Sources
+from domain.events import Effect
+from domain.records import FollowRecord, FollowState
+
+Mend = Callable[[Sources, ObjectId], Awaitable[None]]
+
+
+def owe(collection: str, *effects: Effect) -> Mend:
+    """Lets a fact owe effects again, which changes nothing if they are paid rightly a second time."""
+
+    async def mend(sources: Sources, one_id: ObjectId) -> None:
+        await sources.database[collection].update_one({"_id": one_id}, [owing_again(effects, datetime.now(UTC))])
+
+    return mend
+
+
+def delete(collection: str) -> Mend:
+    """Takes a document away unless it has begun to owe something."""
+
+    async def mend(sources: Sources, one_id: ObjectId) -> None:
+        await sources.database[collection].delete_one({"_id": one_id, "outbox": {"$exists": False}})
+
+    return mend
+
+
+async def delete_comment(sources: Sources, comment_id: ObjectId) -> None:
+    """Deletes a comment, as `deleteComment` does."""
+    await sources.comments.delete(comment_id, datetime.now(UTC))
+
+
+async def erase_comment(sources: Sources, comment_id: ObjectId) -> None:
+    """Takes a comment away whose post is gone, with its likes."""
+    await sources.comment_likes.forget_target(comment_id)
+    await sources.comments.erase([comment_id])
+
+
+async def unfollow(sources: Sources, follow_id: ObjectId) -> None:
+    """Ends a following or a request."""
+    for follow in await sources.graph.by_ids([follow_id]):
+        await sources.graph.unfollow(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
+
+
+async def accept(sources: Sources, follow_id: ObjectId) -> None:
+    """Grants a request to follow an account that is public."""
+    for follow in await _requests(sources, follow_id):
+        await sources.graph.accept(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
+
+
+async def _requests(sources: Sources, follow_id: ObjectId) -> list[FollowRecord]:
+    asked = [one for one in await sources.graph.by_ids([follow_id]) if one.state is FollowState.REQUESTED]
+    followees = await sources.users.by_ids([one.followee_id for one in asked])
+    return [one for one, followee in zip(asked, followees, strict=True) if followee and not followee.is_private]
+
+
+async def sever(sources: Sources, follow_id: ObjectId) -> None:
+    """Lets the blocks between the two owe the ending of their following again."""
+    for follow in await sources.graph.by_ids([follow_id]):
+        pair = follow.follower_id, follow.followee_id
+        either: list[Document] = [{"blocker_id": one, "blocked_id": other} for one, other in (pair, pair[::-1])]
+        await sources.database["blocks"].update_many({"$or": either}, [owing_again([Effect.SEVER], datetime.now(UTC))])
+
+
+async def give_slots_back(sources: Sources, upload_id: ObjectId) -> None:
+    """Gives back what an upload that was refused takes of the quota."""
+    refused = {"_id": upload_id, "failure": {"$exists": True}}
+    slots = dict.fromkeys(("quota_day", "quota_month", "day_slot", "month_slot"), "")
+    await sources.database["uploads"].update_one(refused, {"$unset": slots})

@@ -1,0 +1,288 @@
+"""What every record promises by itself and about what it refers to, each promise declared in one place.
+
+Counters, notifications, feeds and files have checks of their own. A promise is kept at every moment, except that what a
+record still owes may be about to keep it; where a request writes twice, it may be broken for a moment, so what looks
+broken is looked at again (see `verify.differences`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from bson import ObjectId
+
+from datasources.mongo import Document, Session, find_by_ids
+from datasources.sources import Sources
+from domain.events import Effect
+from domain.records import FollowState, PostStatus, UploadStatus
+from workers.maintenance.findings import Finding
+from workers.maintenance.mending import Mend, accept, delete, delete_comment, erase_comment, give_slots_back, owe, sever
+from workers.maintenance.mending import unfollow as end
+
+Pair = tuple[ObjectId, ObjectId]
+
+# What documents refer to: by collection, the field and the collection of what it names.
+REFERS: Mapping[str, Mapping[str, str]] = {
+    "post_likes": {"target_id": "posts"},
+    "comment_likes": {"target_id": "comments"},
+    "comments": {"post_id": "posts", "parent_id": "comments"},
+    "follows": {"follower_id": "users", "followee_id": "users"},
+    "blocks": {},
+    "mutes": {},
+    "posts": {"author_id": "users"},
+    "uploads": {"owner_id": "users"},
+    "sessions": {"user_id": "users"},
+}
+_NOT_READ: Mapping[str, Document] = {
+    "posts": {"caption": 0, "image_inputs": 0, "images.renditions": 0},
+    "comments": {"text": 0},
+    "sessions": {"access_hash": 0, "refresh_hash": 0, "spent_hashes": 0},
+}
+_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1}
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What some documents refer to, by collection and id, and the pairs of blocker and blocked among them."""
+
+    there: Mapping[str, Mapping[Any, Document]]
+    blocks: frozenset[Pair] = frozenset()
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule for a collection's documents; `broken` is true of one that breaks it, `mend` makes it keep it again."""
+
+    of: str
+    name: str
+    why: str
+    broken: Callable[[Document, Around], object]
+    mend: Mend | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its name in findings."""
+        return f"{self.of.removesuffix('s')}.{self.name}"
+
+
+def _owes(document: Document | None, effect: Effect) -> bool:
+    return document is not None and effect.value in document.get("outbox", ())
+
+
+def _is_settled(document: Document) -> bool:
+    return "outbox" not in document
+
+
+def _gone(collection: str, field: str, mend: Mend | None = None) -> Promise:
+    """What a field of settled documents names is there."""
+    to = REFERS[collection][field]
+
+    def broken(document: Document, around: Around) -> object:
+        named = document.get(field)
+        return _is_settled(document) and named is not None and named not in around.there[to]
+
+    return Promise(of=collection, name=field, why=f"there is no such {to[:-1]}", broken=broken, mend=mend)
+
+
+def _likes(collection: str) -> list[Promise]:
+    return [
+        _gone(collection, "target_id", delete(collection)),
+        Promise(
+            of=collection,
+            name="taken_back",
+            why="it is taken back and owes nothing, and is still there",
+            broken=lambda like, _: not like.get("liked") and _is_settled(like) and "expires_at" not in like,
+            mend=owe(collection, Effect.COUNT, Effect.NOTIFY),
+        ),
+        Promise(
+            of=collection,
+            name="noticed",
+            why="whom it concerns was never told of it, or not that it was taken back, and nobody owes it",
+            broken=_is_not_told,
+            mend=owe(collection, Effect.NOTIFY),
+        ),
+    ]
+
+
+def _is_not_told(like: Document, _around: Around) -> object:
+    noticed = like.get("noticed")
+    return not _owes(like, Effect.NOTIFY) and (noticed is None or (noticed and not like.get("liked")))
+
+
+def _has_no_parent(reply: Document, around: Around) -> object:
+    if reply.get("parent_id") is None or reply.get("deleted") or not _is_settled(reply):
+        return False
+    parent, post = around.there["comments"].get(reply.get("parent_id")), around.there["posts"].get(reply.get("post_id"))
+    if post is None or post.get("deleted"):
+        return False  # all of it is being cleaned away
+    return parent is None or (parent.get("deleted") and not _owes(parent, Effect.CLEAN))
+
+
+def _is_behind_a_block(follow: Document, around: Around) -> object:
+    if follow.get("state") == FollowState.NONE.value:
+        return False
+    pair = follow.get("follower_id"), follow.get("followee_id")
+    return pair in around.blocks or pair[::-1] in around.blocks
+
+
+def _asks_in_vain(follow: Document, around: Around) -> object:
+    followee = around.there["users"].get(follow.get("followee_id"))
+    return (
+        follow.get("state") == FollowState.REQUESTED.value and followee is not None and not followee.get("is_private")
+    )
+
+
+def _waits_for_nothing(status: UploadStatus | PostStatus, effect: Effect) -> Callable[[Document, Around], object]:
+    def broken(document: Document, _around: Around) -> object:
+        is_alive = not document.get("deleted")
+        return document.get("status") == status.value and is_alive and not _owes(document, effect)
+
+    return broken
+
+
+PROMISES: Sequence[Promise] = (
+    *_likes("post_likes"),
+    *_likes("comment_likes"),
+    _gone("comments", "post_id", erase_comment),
+    Promise(
+        of="comments",
+        name="parent_id",
+        why="what it replies to is gone or deleted",
+        broken=_has_no_parent,
+        mend=delete_comment,
+    ),
+    Promise(
+        of="comments",
+        name="deleted",
+        why="it is deleted and owes nothing, and is still there",
+        broken=lambda comment, _: comment.get("deleted") and _is_settled(comment),
+        mend=owe("comments", Effect.COUNT, Effect.NOTIFY, Effect.CLEAN),
+    ),
+    _gone("follows", "follower_id", end),
+    _gone("follows", "followee_id", end),
+    Promise(
+        of="follows",
+        name="self",
+        why="nobody follows oneself",
+        broken=lambda follow, _: (
+            follow.get("follower_id") == follow.get("followee_id") and follow.get("state") != "NONE"
+        ),
+        mend=end,
+    ),
+    Promise(
+        of="follows",
+        name="ended",
+        why="it has ended and owes nothing, and is still there",
+        broken=lambda follow, _: follow.get("state") == "NONE" and _is_settled(follow),
+        mend=owe("follows", Effect.COUNT, Effect.COUNT_FOLLOWING, Effect.NOTIFY, Effect.FILL),
+    ),
+    Promise(
+        of="follows",
+        name="blocked",
+        why="a block stands between the two, and does not owe the ending of it",
+        broken=_is_behind_a_block,
+        mend=sever,
+    ),
+    Promise(
+        of="follows",
+        name="requested",
+        why="it asks to follow an account that is public",
+        broken=_asks_in_vain,
+        mend=accept,
+    ),
+    Promise(
+        of="blocks",
+        name="self",
+        why="nobody blocks oneself",
+        broken=lambda block, _: block.get("blocker_id") == block.get("blocked_id"),
+        mend=delete("blocks"),
+    ),
+    Promise(
+        of="mutes",
+        name="self",
+        why="nobody mutes oneself",
+        broken=lambda mute, _: mute.get("muter_id") == mute.get("muted_id"),
+        mend=delete("mutes"),
+    ),
+    _gone("posts", "author_id"),
+    Promise(
+        of="posts",
+        name="processing",
+        why="it is being made, and nobody owes the making",
+        broken=_waits_for_nothing(PostStatus.PROCESSING, Effect.ASSEMBLE),
+        mend=owe("posts", Effect.ASSEMBLE),
+    ),
+    Promise(
+        of="posts",
+        name="empty",
+        why="it is ready and has no images",
+        broken=lambda post, _: post.get("status") == "READY" and not post.get("deleted") and not post.get("images"),
+    ),
+    Promise(
+        of="posts",
+        name="deleted",
+        why="it is deleted, and nobody owes the cleaning",
+        broken=lambda post, _: post.get("deleted") and not _owes(post, Effect.CLEAN),
+        mend=owe("posts", Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.CLEAN),
+    ),
+    _gone("uploads", "owner_id"),
+    Promise(
+        of="uploads",
+        name="awaiting_bytes",
+        why="its bytes are awaited, and nobody looks for them",
+        broken=_waits_for_nothing(UploadStatus.AWAITING_BYTES, Effect.RECEIVE),
+        mend=owe("uploads", Effect.RECEIVE),
+    ),
+    Promise(
+        of="uploads",
+        name="processing",
+        why="it is being rendered, and nobody owes the rendering",
+        broken=_waits_for_nothing(UploadStatus.PROCESSING, Effect.RECEIVE),
+        mend=owe("uploads", Effect.RECEIVE),
+    ),
+    Promise(
+        of="uploads",
+        name="image",
+        why="it is ready and has no image",
+        broken=lambda upload, _: upload.get("status") == "READY" and not upload.get("image"),
+    ),
+    Promise(
+        of="uploads",
+        name="slots",
+        why="it was refused and takes up quota still",
+        broken=lambda upload, _: "failure" in upload and "day_slot" in upload,
+        mend=give_slots_back,
+    ),
+    _gone("sessions", "user_id", delete("sessions")),
+)
+
+
+async def broken_promises(
+    sources: Sources, collection: str, ids: Sequence[ObjectId], session: Session
+) -> list[Finding]:
+    """The promises that these documents of one collection break; one read of them and one of each kind around them."""
+    found = await find_by_ids(sources.database[collection], ids, projection=_NOT_READ.get(collection), session=session)
+    documents = list(found.values())
+    around = await _around(sources, collection, documents, session)
+    return [
+        Finding(kind=promise.kind, id=str(one["_id"]), expected=None, found=None, why=promise.why)
+        for promise in PROMISES
+        if promise.of == collection
+        for one in documents
+        if promise.broken(one, around)
+    ]
+
+
+async def _around(sources: Sources, collection: str, documents: Sequence[Document], session: Session) -> Around:
+    wanted: dict[str, set[Any]] = {}
+    for field, to in REFERS[collection].items():
+        wanted.setdefault(to, set()).update(one[field] for one in documents if one.get(field) is not None)
+    there = {
+        to: await find_by_ids(sources.database[to], list(ids), projection=_READ_OF_OTHERS, session=session)
+        for to, ids in wanted.items()
+    }
+    if collection != "follows" or not documents:
+        return Around(there)
+    ends = [(one["follower_id"], one["followee_id"]) for one in documents]
+    either = [{"blocker_id": one, "blocked_id": other} for pair in ends for one, other in (pair, pair[::-1])]
+    query = {"$or": either, "outbox": {"$ne": Effect.SEVER.value}}
+    rows = await sources.database["blocks"].find(query, session=session).to_list()
+    return Around(there, frozenset((row["blocker_id"], row["blocked_id"]) for row in rows))
