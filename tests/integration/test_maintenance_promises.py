@@ -95,8 +95,7 @@ def pair(collection: str, one: str, other: str) -> Break:
 
 
 async def block_that_ended_nothing(world: World, scene: Scene) -> None:
-    await world.sources.graph.block(scene.ana.id, scene.bob.id, now=now())
-    await forget_debts(world, "blocks")
+    await insert(world, "blocks", blocker_id=scene.ana.id, blocked_id=scene.bob.id, active=True)
 
 
 async def request_at_a_public_account(world: World, _scene: Scene) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from bson import ObjectId
 
-from datasources.mongo import Document
+from datasources.mongo import Document, find_by_ids
 from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
@@ -48,25 +48,26 @@ async def erase_comment(sources: Sources, comment_id: ObjectId) -> None:
 
 async def unfollow(sources: Sources, follow_id: ObjectId) -> None:
     """Ends a following or a request."""
-    for follow in await sources.graph.by_ids([follow_id]):
+    for follow in await _follow(sources, follow_id):
         await sources.graph.unfollow(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
 
 
 async def accept(sources: Sources, follow_id: ObjectId) -> None:
     """Grants a request to follow an account that is public."""
-    for follow in await _requests(sources, follow_id):
-        await sources.graph.accept(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
+    for follow in await _follow(sources, follow_id):
+        (followee,) = await sources.users.by_ids([follow.followee_id])
+        if follow.state is FollowState.REQUESTED and followee is not None and not followee.is_private:
+            await sources.graph.accept(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
 
 
-async def _requests(sources: Sources, follow_id: ObjectId) -> list[FollowRecord]:
-    asked = [one for one in await sources.graph.by_ids([follow_id]) if one.state is FollowState.REQUESTED]
-    followees = await sources.users.by_ids([one.followee_id for one in asked])
-    return [one for one, followee in zip(asked, followees, strict=True) if followee and not followee.is_private]
+async def _follow(sources: Sources, follow_id: ObjectId) -> list[FollowRecord]:
+    found = await find_by_ids(sources.database["follows"], [follow_id])
+    return [FollowRecord.from_document(document) for document in found.values()]
 
 
 async def sever(sources: Sources, follow_id: ObjectId) -> None:
     """Lets the blocks between the two owe the ending of their following again."""
-    for follow in await sources.graph.by_ids([follow_id]):
+    for follow in await _follow(sources, follow_id):
         pair = follow.follower_id, follow.followee_id
         either: list[Document] = [{"blocker_id": one, "blocked_id": other} for one, other in (pair, pair[::-1])]
         await sources.database["blocks"].update_many({"$or": either}, [owing_again([Effect.SEVER], datetime.now(UTC))])
