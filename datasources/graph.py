@@ -1,24 +1,22 @@
 """Who follows, blocks and mutes whom."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from itertools import islice
 
 from bson import ObjectId
 
+from datasources.following import becoming, upsert_follow
 from datasources.gathering import TOGETHER, Gathering
-from datasources.mongo import Database, Document, Session, find_page, upsert
-from datasources.outbox import change, find_owed, paid
+from datasources.mongo import Database, Document, Session, find_page, in_transaction, upsert
+from datasources.outbox import GRACE, change, find_owed, paid
+from datasources.relations import Pair, find_relations
 from datasources.transport import Doorbell
-from domain.errors import Refusal, UserErrorCode
+from domain.errors import NotFound
 from domain.events import SETTLED_BY, Effect, Fact, rings_for
-from domain.limits import FOLLOWING_MAX
 from domain.paging import Key, Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState
-from domain.visibility import ONESELF, Relation
-
-_OWED = (Effect.COUNT, Effect.COUNT_FOLLOWING, Effect.NOTIFY, Effect.FILL)
+from domain.visibility import Relation
 
 _COUNTED = {Effect.COUNT: "counted", Effect.COUNT_FOLLOWING: "counted_following"}
 _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}}
@@ -28,6 +26,8 @@ class GraphStore:
     """The collections `follows`, `blocks` and `mutes`. A follow is a fact; ending it is a change of that fact."""
 
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
+        self._client = database.client
+        self._users = database["users"]
         self._follows = database["follows"]
         self._blocks = database["blocks"]
         self._mutes = database["mutes"]
@@ -39,15 +39,27 @@ class GraphStore:
     ) -> FollowRecord:
         """Sees to it that one follows the other or, with a private account, has asked to; who follows already stays so.
 
-        Atomic and safe to repeat. Raises Refusal (TOO_MANY_FOLLOWS) at the limit, which simultaneous calls may pass
-        by a few.
+        Safe to repeat; of simultaneous calls as many pass as there is room. A block that came meanwhile wins. Raises
+        Refusal (TOO_MANY_FOLLOWS, BUSY), NotFound.
         """
-        await self._refuse_too_many(follower_id, followee_id)
         wanted = FollowState.REQUESTED if is_private else FollowState.FOLLOWING
-        already = {"$eq": ["$state", FollowState.FOLLOWING.value]}
-        values = {"state": {"$cond": [already, FollowState.FOLLOWING.value, wanted.value]}}
-        key = {"follower_id": follower_id, "followee_id": followee_id}
-        return await self._rung(await upsert(self._follows, key, change(values, _OWED, now, watched="state")))
+        follow = await self._rung(await upsert_follow(self._follows, follower_id, followee_id, wanted, now))
+        if await self.end_if_blocked(follow, now=now):
+            raise NotFound("user", field=["userId"])
+        return follow
+
+    async def end_if_blocked(self, follow: FollowRecord, *, now: datetime) -> bool:
+        """Ends a follow that was written while, or after, a block severed the two; whether there is a block.
+
+        Safe to repeat: it ends the follow that was read, not one that began later.
+        """
+        follower_id, followee_id = follow.follower_id, follow.followee_id
+        ends = [follower_id, followee_id]
+        either = [{"blocker_id": one, "blocked_id": other} for one, other in (ends, ends[::-1])]
+        if await self._blocks.find_one({"$or": either}, {"_id": 1}) is None:
+            return False
+        await self._set_state(follower_id, followee_id, FollowState.NONE, now, {"version": follow.version})
+        return True
 
     async def unfollow(self, follower_id: ObjectId, followee_id: ObjectId, *, now: datetime) -> None:
         """Sees to it that one neither follows the other nor asks to. Atomic and safe to repeat."""
@@ -56,19 +68,41 @@ class GraphStore:
     async def accept(self, follower_id: ObjectId, followee_id: ObjectId, *, now: datetime) -> bool:
         """Grants a request; False if there is neither a request nor a following. Safe to repeat."""
         only = {"$in": [FollowState.REQUESTED.value, FollowState.FOLLOWING.value]}
-        return await self._set_state(follower_id, followee_id, FollowState.FOLLOWING, now, only) is not None
+        found = await self._set_state(follower_id, followee_id, FollowState.FOLLOWING, now, {"state": only})
+        return found is not None
+
+    async def accept_again(self, follow: FollowRecord, *, now: datetime) -> None:
+        """Grants a request as it was read, unless anything has happened to it since. Safe to repeat."""
+        only = {"state": FollowState.REQUESTED.value, "version": follow.version}
+        await self._set_state(follow.follower_id, follow.followee_id, FollowState.FOLLOWING, now, only)
 
     async def decline(self, follower_id: ObjectId, followee_id: ObjectId, *, now: datetime) -> None:
         """Refuses a request; does nothing to one who follows already. Safe to repeat."""
-        await self._set_state(follower_id, followee_id, FollowState.NONE, now, FollowState.REQUESTED.value)
+        only = {"state": FollowState.REQUESTED.value}
+        await self._set_state(follower_id, followee_id, FollowState.NONE, now, only)
 
-    async def accept_all(self, followee_id: ObjectId, *, now: datetime) -> None:
-        """Grants every open request, as an account that goes public does. Safe to repeat and to stop half way."""
-        query = {"followee_id": followee_id, "state": FollowState.REQUESTED.value}
-        async for document in self._follows.find(query, projection={"follower_id": 1}):
-            await self._set_state(
-                document["follower_id"], followee_id, FollowState.FOLLOWING, now, FollowState.REQUESTED.value
-            )
+    async def grant(self, user_id: ObjectId, *, now: datetime, most: int) -> bool:
+        """Pays an account's GRANT: lets in up to `most` of those who asked; True if there may be more of them.
+
+        If the account is private again, nobody is let in. Account and requests change in one transaction, so nobody who
+        asked after that is let in either. Safe to repeat.
+        """
+
+        async def settle(session: Session) -> list[ObjectId]:
+            owing = {"_id": user_id, "outbox": Effect.GRANT.value}
+            account = await self._users.find_one(owing, {"is_private": 1}, session=session)
+            query = {"followee_id": user_id, "state": FollowState.REQUESTED.value}
+            asked = await self._follows.find(query, {"_id": 1}, limit=most, session=session).to_list()
+            let_in = [] if account is None or account.get("is_private") else [row["_id"] for row in asked]
+            held = {"$set": {"ring_at": now + GRACE}}  # a write: the account cannot go private beside it
+            await self._users.update_one(owing, held if len(let_in) == most else paid(Effect.GRANT), session=session)
+            pipeline = becoming(FollowState.FOLLOWING, now)
+            await self._follows.update_many({"_id": {"$in": let_in}}, pipeline, session=session)
+            return let_in
+
+        let_in = await in_transaction(self._client, settle)
+        await self._ring_all(await self._follows.find({"_id": {"$in": let_in}}).to_list())
+        return len(let_in) == most
 
     async def block(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
         """Hides two users from each other and ends their following. Safe to repeat.
@@ -81,15 +115,14 @@ class GraphStore:
             await self.sever(document["_id"], now)
 
     async def unblock(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
-        """Ends a block; following does not come back by itself. Safe to repeat and to stop half way.
+        """Ends a block, and with it what following a worker had not come to ending. Atomic and safe to repeat."""
 
-        What the block still owes is paid first, for it goes with the document.
-        """
-        block = await self._blocks.find_one({"blocker_id": blocker_id, "blocked_id": blocked_id})
-        if block is not None:
-            if "outbox" in block:
-                await self.sever(block["_id"], now)
-            await self._blocks.delete_one({"_id": block["_id"]})
+        async def settle(session: Session) -> list[Document]:
+            pair = {"blocker_id": blocker_id, "blocked_id": blocked_id}
+            block = await self._blocks.find_one_and_delete(pair, session=session)
+            return [] if block is None else await self._end_both_ways(block, now, session)
+
+        await self._ring_all(await in_transaction(self._client, settle))
 
     async def mute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Keeps one's acts and posts out of the other's feed and notifications. Safe to repeat."""
@@ -104,34 +137,9 @@ class GraphStore:
         """How the viewer stands to each of these users, in their order; three operations side by side."""
         return await self._reads.of([(viewer_id, user_id) for user_id in user_ids])
 
-    async def relations_between(self, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> list[Relation]:
+    async def relations_between(self, pairs: Sequence[Pair]) -> list[Relation]:
         """How the first of each pair, as viewer, stands to the second; three operations, for a few hundred pairs."""
-        others: dict[ObjectId, list[ObjectId]] = {}
-        for viewer_id, user_id in pairs:
-            others.setdefault(viewer_id, []).append(user_id)
-        if not pairs:
-            return []
-        muted = [{"muter_id": viewer_id, "muted_id": {"$in": ids}} for viewer_id, ids in others.items()]
-        follows, blocks, mutes = await asyncio.gather(
-            self._follows.find({"$or": _both_ways("follower_id", "followee_id", others)}).to_list(),
-            self._blocks.find({"$or": _both_ways("blocker_id", "blocked_id", others)}).to_list(),
-            self._mutes.find({"$or": muted}).to_list(),
-        )
-        states = {(row["follower_id"], row["followee_id"]): FollowState(row["state"]) for row in follows}
-        blocked = {(row["blocker_id"], row["blocked_id"]) for row in blocks}
-        silent = {(row["muter_id"], row["muted_id"]) for row in mutes}
-        return [
-            ONESELF
-            if user_id == viewer_id
-            else Relation(
-                follow_state=states.get((viewer_id, user_id), FollowState.NONE),
-                is_followed=states.get((user_id, viewer_id)) is FollowState.FOLLOWING,
-                has_blocked=(viewer_id, user_id) in blocked,
-                is_blocked=(user_id, viewer_id) in blocked,
-                has_muted=(viewer_id, user_id) in silent,
-            )
-            for viewer_id, user_id in pairs
-        ]
+        return await find_relations(self._follows, self._blocks, self._mutes, pairs)
 
     async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Who follows a user, latest first."""
@@ -174,6 +182,11 @@ class GraphStore:
         query = {"follower_id": follower_id, "outbox": Effect.FILL.value, "state": FollowState.FOLLOWING.value}
         return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
 
+    async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
+        """One follow, whatever it owes, also one that ended."""
+        found = await self._follows.find_one({"_id": follow_id})
+        return None if found is None else FollowRecord.from_document(found)
+
     async def owing(self, effect: Effect, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
         """Those of these follows that owe an effect, also ones that ended, oldest first."""
         query = {"_id": {"$in": list(follow_ids)}, "outbox": effect.value}
@@ -206,14 +219,27 @@ class GraphStore:
         await self._follows.delete_many({**some, **_OVER}, session=session)
 
     async def sever(self, block_id: ObjectId, now: datetime) -> None:
-        """Ends following both ways for a block. Safe to repeat."""
-        block = await self._blocks.find_one({"_id": block_id})
-        if block is not None:
-            await self.unfollow(block["blocker_id"], block["blocked_id"], now=now)
-            await self.unfollow(block["blocked_id"], block["blocker_id"], now=now)
-            await self._blocks.update_one({"_id": block_id}, paid(Effect.SEVER))
+        """Ends following both ways for a block that owes it. Atomic, so it touches nothing begun after an unblock."""
 
-    async def _read_relations(self, asked: Sequence[Sequence[tuple[ObjectId, ObjectId]]]) -> list[list[Relation]]:
+        async def settle(session: Session) -> list[Document]:
+            owing = {"_id": block_id, "outbox": Effect.SEVER.value}
+            block = await self._blocks.find_one_and_update(owing, paid(Effect.SEVER), session=session)
+            return [] if block is None else await self._end_both_ways(block, now, session)
+
+        await self._ring_all(await in_transaction(self._client, settle))
+
+    async def _end_both_ways(self, block: Document, now: datetime, session: Session) -> list[Document]:
+        ends = [block["blocker_id"], block["blocked_id"]]
+        pipeline = becoming(FollowState.NONE, now)
+        found = [
+            await self._follows.find_one_and_update(
+                {"follower_id": one, "followee_id": other}, pipeline, return_document=True, session=session
+            )
+            for one, other in (ends, ends[::-1])
+        ]
+        return [one for one in found if one is not None]
+
+    async def _read_relations(self, asked: Sequence[Sequence[Pair]]) -> list[list[Relation]]:
         found = iter(await self.relations_between([pair for pairs in asked for pair in pairs]))
         return [list(islice(found, len(pairs))) for pairs in asked]
 
@@ -222,32 +248,20 @@ class GraphStore:
         return cut_page(request, [(row["_id"], row[other]) for row in found])
 
     async def _set_state(
-        self, follower_id: ObjectId, followee_id: ObjectId, state: FollowState, now: datetime, only: object = None
+        self,
+        follower_id: ObjectId,
+        followee_id: ObjectId,
+        state: FollowState,
+        now: datetime,
+        only: Document | None = None,
     ) -> FollowRecord | None:
-        query: Document = {"follower_id": follower_id, "followee_id": followee_id}
-        if only is not None:
-            query["state"] = only
-        asked = {"$eq": ["$state", FollowState.REQUESTED.value]}
-        accepted = {"$or": [{"$ifNull": ["$accepted", False]}, asked]} if state is FollowState.FOLLOWING else False
-        pipeline = change({"state": state.value, "accepted": accepted}, _OWED, now, watched="state")
-        document = await self._follows.find_one_and_update(query, pipeline, return_document=True)
+        query: Document = {"follower_id": follower_id, "followee_id": followee_id, **(only or {})}
+        document = await self._follows.find_one_and_update(query, becoming(state, now), return_document=True)
         return None if document is None else await self._rung(document)
 
     async def _rung(self, document: Document) -> FollowRecord:
-        await self._doorbell.ring(rings_for(Fact.FOLLOW, document))
+        await self._ring_all([document])
         return FollowRecord.from_document(document)
 
-    async def _refuse_too_many(self, follower_id: ObjectId, followee_id: ObjectId) -> None:
-        others = {"follower_id": follower_id, "followee_id": {"$ne": followee_id}, "state": {"$ne": "NONE"}}
-        if await self._follows.count_documents(others, limit=FOLLOWING_MAX) >= FOLLOWING_MAX:
-            message = f"One can follow {FOLLOWING_MAX:,} people at most."
-            raise Refusal(UserErrorCode.TOO_MANY_FOLLOWS, message, field=["userId"])
-
-
-def _both_ways(one: str, other: str, pairs: Mapping[ObjectId, list[ObjectId]]) -> list[Document]:
-    """From each viewer to some users, and from them to the viewer."""
-    return [
-        way
-        for viewer_id, user_ids in pairs.items()
-        for way in ({one: viewer_id, other: {"$in": user_ids}}, {one: {"$in": user_ids}, other: viewer_id})
-    ]
+    async def _ring_all(self, documents: Sequence[Document]) -> None:
+        await self._doorbell.ring({ring for document in documents for ring in rings_for(Fact.FOLLOW, document)})

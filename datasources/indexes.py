@@ -40,6 +40,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),
+        _unique_where("slot", "follower_id", "slot"),
         _listed_by("followee_id", "state"),
         _listed_by("follower_id", "state"),
         _owed_by("followee_id"),

@@ -148,7 +148,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         doorbell=doorbell,
         live=live,
         passwords=Passwords(),
-        users=UserStore(database),
+        users=UserStore(database, doorbell),
         sessions=SessionStore(
             database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         ),

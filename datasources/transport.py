@@ -57,6 +57,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.FILL: "feed",
     Effect.SCREEN: "screening",
     Effect.SEVER: "janitor",
+    Effect.GRANT: "janitor",
     Effect.CLEAN: "janitor",
 }
 

@@ -1,7 +1,7 @@
 """Accounts: profiles that others see, and the secrets of logging in that they do not."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,7 +10,10 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.gathering import Reads
 from datasources.mongo import Database, Document, Session, increment
+from datasources.outbox import owing_again
+from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
+from domain.events import Effect, Fact, rings_for
 from domain.records import ImageRecord, UserRecord, UserState
 
 _PUBLIC = {"email": 0, "email_key": 0, "password_hash": 0}
@@ -26,7 +29,8 @@ class Credentials(msgspec.Struct, frozen=True):
 class UserStore:
     """The collection `users`. Its counters are written by the counting worker alone."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+        self._doorbell = doorbell
         self._users = database["users"]
         self._reads = Reads(self._users, UserRecord.from_document, projection=_PUBLIC)
 
@@ -94,13 +98,21 @@ class UserStore:
         return str(found["email"]) if found else ""
 
     async def update_profile(self, user_id: ObjectId, changes: dict[str, Any]) -> UserRecord | None:
-        """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat."""
+        """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat.
+
+        An account that goes public owes the granting of what it was asked.
+        """
         values = {
-            name: value.to_document() if isinstance(value, ImageRecord) else value for name, value in changes.items()
+            name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
+            for name, value in changes.items()
         }
+        owed = [Effect.GRANT] if changes.get("is_private") is False else []
+        pipeline = [{"$set": values}, *([owing_again(owed, datetime.now(UTC))] if owed else [])]
         found = await self._users.find_one_and_update(
-            {"_id": user_id}, {"$set": values}, projection=_PUBLIC, return_document=True
+            {"_id": user_id}, pipeline, projection=_PUBLIC, return_document=True
         )
+        if found is not None:
+            await self._doorbell.ring(rings_for(Fact.USER, found))
         return None if found is None else UserRecord.from_document(found)
 
     async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:

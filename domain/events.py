@@ -21,6 +21,7 @@ class Fact(StrEnum):
     BLOCK = "block"
     POST = "post"
     UPLOAD = "upload"
+    USER = "user"
 
 
 class Effect(StrEnum):
@@ -34,6 +35,7 @@ class Effect(StrEnum):
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
     FILL = "fill"  # a feed takes in, or drops, one author's posts
     SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
+    GRANT = "grant"  # an account that went public lets in who asked
     SEVER = "sever"  # a block ends following both ways
     CLEAN = "clean"  # what hangs on something deleted goes too
 
@@ -61,6 +63,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.NOTIFY, Fact.FOLLOW): "_id",
     (Effect.FILL, Fact.FOLLOW): "_id",
     (Effect.SEVER, Fact.BLOCK): "_id",
+    (Effect.GRANT, Fact.USER): "_id",
     (Effect.COUNT, Fact.POST): "author_id",
     (Effect.ASSEMBLE, Fact.POST): "_id",
     (Effect.FAN_OUT, Fact.POST): "_id",

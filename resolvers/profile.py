@@ -1,6 +1,5 @@
 """The viewer's own profile."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from domain.errors import NotFound
@@ -29,10 +28,7 @@ async def update_profile(info: Info, given: Input[UpdateProfileInput]) -> Payloa
         changes["avatar"] = await _avatar(info, given.avatar_upload_id)
     if not changes:
         return Payload(user=await info.context.loaders.user_by_id.load(viewer_id))
-    user = await sources.users.update_profile(viewer_id, changes)
-    if given.is_private is False:
-        await sources.graph.accept_all(viewer_id, now=datetime.now(UTC))
-    return Payload(user=user)
+    return Payload(user=await sources.users.update_profile(viewer_id, changes))
 
 
 async def _avatar(info: Info, global_id: str) -> ImageRecord:

@@ -1,5 +1,7 @@
 """The feed worker: posts into followers' feeds and out of them, and authors into and out of one feed."""
 
+from datetime import UTC, datetime
+
 from bson import ObjectId
 
 from domain.events import Effect
@@ -32,13 +34,36 @@ async def fan_out(tools: Tools, key: str) -> None:
 async def fill(tools: Tools, key: str) -> None:
     """Puts all of an author's posts into a new follower's feed, or takes them out of one who follows no more.
 
-    Safe to run twice: it makes the feed what the follow now says, and stays owed if that changes meanwhile.
+    Safe to run twice: it makes the feed what the follow now says, until it still says so. It also looks at what may
+    have come while the follow was written, and could not see it: a block ends it, an account gone public grants it.
     """
-    sources = tools.sources
-    follows = await sources.graph.owing(Effect.FILL, [ObjectId(key)])
-    for follow in follows:
-        await _make_so(tools, follow)
-    await sources.graph.pay(follows, Effect.FILL)
+    graph, follow_id = tools.sources.graph, ObjectId(key)
+    if not await graph.owing(Effect.FILL, [follow_id]):
+        return
+    follow = await graph.by_id(follow_id)
+    while follow is not None:
+        if not await _is_overtaken(tools, follow):
+            await _make_so(tools, follow)
+            await graph.pay([follow], Effect.FILL)
+        before, follow = follow, await graph.by_id(follow_id)
+        if follow is not None and follow.version == before.version:
+            return
+        if follow is None and before.state is FollowState.FOLLOWING:  # a twin saw it end, and was faster
+            await tools.sources.feeds.drop(before.follower_id, before.followee_id)
+
+
+async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
+    """Whether the follow is not what it should be by now; it has been changed then, and owes its effects again."""
+    sources, now = tools.sources, datetime.now(UTC)
+    if follow.state is FollowState.NONE:
+        return False
+    if await sources.graph.end_if_blocked(follow, now=now):
+        return True
+    (followee,) = await sources.users.by_ids([follow.followee_id])
+    if follow.state is FollowState.REQUESTED and followee is not None and not followee.is_private:
+        await sources.graph.accept_again(follow, now=now)
+        return True
+    return False
 
 
 async def _make_so(tools: Tools, follow: FollowRecord) -> None:

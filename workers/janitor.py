@@ -15,6 +15,12 @@ async def sever(tools: Tools, key: str) -> None:
     await tools.sources.graph.sever(ObjectId(key), datetime.now(UTC))
 
 
+async def grant(tools: Tools, key: str) -> None:
+    """Lets in who asked an account that went public; whoever is in already stays so."""
+    while await tools.sources.graph.grant(ObjectId(key), now=datetime.now(UTC), most=CHUNK):
+        pass
+
+
 async def clean_upload(tools: Tools, key: str) -> None:
     """Deletes the bytes a client sent, once they are rendered or refused."""
     (upload,) = await tools.sources.uploads.by_ids([ObjectId(key)])

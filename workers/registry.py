@@ -24,6 +24,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
     (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comments, batch=screening.BATCH),
     (Effect.SEVER, Fact.BLOCK): Handler(janitor.sever),
+    (Effect.GRANT, Fact.USER): Handler(janitor.grant, seconds=600),
     (Effect.CLEAN, Fact.UPLOAD): Handler(janitor.clean_upload),
     (Effect.CLEAN, Fact.COMMENT): Handler(janitor.clean_comment, seconds=600),
     (Effect.CLEAN, Fact.POST): Handler(janitor.clean_post, seconds=600),

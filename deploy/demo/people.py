@@ -103,7 +103,7 @@ PEOPLE = (
 NUMBERS = {person.username: number for number, person in enumerate(PEOPLE)}
 BY_NAME = {person.username: person for person in PEOPLE}
 
-NOT_YET_ACCEPTED = (("ana", "noor"), ("ines", "ana"))  # who asked to follow whom
+NOT_YET_ACCEPTED = (("ana", "noor"),)  # who asked to follow whom
 
 
 def fixed_id(moment: datetime, number: int) -> ObjectId:

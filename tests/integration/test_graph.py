@@ -143,7 +143,7 @@ async def test_going_public_grants_every_open_request(world: World) -> None:
     askers = await world.users(3)
     for asker in askers:
         await world.follow(asker, ana)
-    await world.sources.graph.accept_all(ana.id, now=now())
+    await world.sources.users.update_profile(ana.id, {"is_private": False})
     await world.settle()
     assert await counts(world, ana) == (3, 0)
 

@@ -117,17 +117,17 @@ def _has_no_parent(reply: Document, around: Around) -> object:
 
 
 def _is_behind_a_block(follow: Document, around: Around) -> object:
-    if follow.get("state") == FollowState.NONE.value:
-        return False
+    if follow.get("state") == FollowState.NONE.value or _owes(follow, Effect.FILL):
+        return False  # its filling looks for a block
     pair = follow.get("follower_id"), follow.get("followee_id")
     return pair in around.blocks or pair[::-1] in around.blocks
 
 
 def _asks_in_vain(follow: Document, around: Around) -> object:
     followee = around.there["users"].get(follow.get("followee_id"))
-    return (
-        follow.get("state") == FollowState.REQUESTED.value and followee is not None and not followee.get("is_private")
-    )
+    if followee is None or followee.get("is_private") or follow.get("state") != FollowState.REQUESTED.value:
+        return False
+    return not _owes(follow, Effect.FILL) and not _owes(followee, Effect.GRANT)
 
 
 def _waits_for_nothing(status: UploadStatus | PostStatus, effect: Effect) -> Callable[[Document, Around], object]:

@@ -43,7 +43,6 @@ class Cast:
         if settled:
             await world.settle()
             facts = cast.facts
-            facts.follows -= facts.blocks | {(blocked, blocker) for blocker, blocked in facts.blocks}
             facts.images |= {post.image: NOBODY for post in facts.posts.values() if post.deleted and post.image}
         return cast
 
@@ -182,6 +181,7 @@ class Cast:
             for blocker, blocked in ((target, "blocked"), ("blocker", target)):
                 await sources.graph.block(self.records[blocker].id, self.records[blocked].id, now=now())
                 facts.blocks.add((blocker, blocked))
+                facts.follows -= {(blocker, blocked), (blocked, blocker)}
         for name, state in (("suspended", UserState.SUSPENDED), ("deleted", UserState.DELETED)):
             query, change = {"_id": self.records[name].id}, {"$set": {"state": state.value}}
             await sources.database["users"].update_one(query, change)

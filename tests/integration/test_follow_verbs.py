@@ -1,0 +1,140 @@
+"""Every verb between two people, through GraphQL: what both see afterwards, and the counts once all is settled."""
+
+from typing import Any
+
+import pytest
+
+from domain.ids import to_global_id
+from domain.records import NotificationKind as Kind
+from domain.records import UserRecord
+from tests.factories import World, now
+from tests.integration.test_graph import counts
+
+SEEN = """query ($id: ID!) {
+  node(id: $id) { ... on User { viewerFollowState viewerIsFollowed viewerHasBlocked viewerHasMuted } }
+}"""
+LISTS = "{ viewer { %s { edges { node { username } } } } }"
+
+
+async def do(world: World, doer: UserRecord, verb: str, other: UserRecord) -> Any:
+    """The user in the payload of a verb that must not be refused."""
+    kind = f"{verb[0].upper()}{verb[1:]}Input"
+    document = (
+        f"mutation ($input: {kind}!) {{ {verb}(input: $input) {{ "
+        "user { viewerFollowState followerCount followingCount } userErrors { code } } }"
+    )
+    result = await world.execute(document, doer, input={"userId": to_global_id("User", other.id)})
+    assert result.data is not None, result.errors
+    assert result.data[verb]["userErrors"] == []
+    return result.data[verb]["user"]
+
+
+async def set_private(world: World, owner: UserRecord, *, is_private: bool) -> None:
+    document = "mutation ($to: Boolean!) { updateProfile(input: {isPrivate: $to}) { user { isPrivate } } }"
+    result = await world.execute(document, owner, to=is_private)
+    assert result.data == {"updateProfile": {"user": {"isPrivate": is_private}}}
+
+
+async def state(world: World, viewer: UserRecord, other: UserRecord) -> str | None:
+    """How the viewer follows somebody; None for one who is not there for them."""
+    result = await world.execute(SEEN, viewer, id=to_global_id("User", other.id))
+    assert result.data is not None
+    return result.data["node"] and str(result.data["node"]["viewerFollowState"])
+
+
+async def listed(world: World, viewer: UserRecord, name: str) -> list[str]:
+    """Who is on one of the viewer's own lists."""
+    result = await world.execute(LISTS % name, viewer)
+    assert result.data is not None
+    return [edge["node"]["username"] for edge in result.data["viewer"][name]["edges"]]
+
+
+async def kinds_told(world: World, user: UserRecord) -> set[Kind]:
+    return {one.kind for one in await world.inbox(user)}
+
+
+@pytest.mark.parametrize("verb", ["declineFollowRequest", "unfollowUser"])
+async def test_a_request_declined_or_taken_back_leaves_nothing(world: World, verb: str) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    asked = await do(world, bob, "followUser", ana)
+    assert asked == {"viewerFollowState": "REQUESTED", "followerCount": 0, "followingCount": 0}
+    await world.settle()
+    assert await listed(world, ana, "followRequests") == [bob.username]
+    assert await kinds_told(world, ana) == {Kind.FOLLOW_REQUESTED}
+    doer, other = (ana, bob) if verb == "declineFollowRequest" else (bob, ana)
+    for _ in range(2):
+        await do(world, doer, verb, other)
+    await world.settle()
+    assert await listed(world, ana, "followRequests") == []
+    assert await kinds_told(world, ana) == set()
+    assert await state(world, bob, ana) == "NONE"
+    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+
+
+async def test_an_accepted_request_is_told_and_counted_and_can_be_removed(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user()
+    await do(world, bob, "followUser", ana)
+    accepted = await do(world, ana, "acceptFollowRequest", bob)
+    assert accepted == {"viewerFollowState": "NONE", "followerCount": 0, "followingCount": 1}
+    await world.settle()
+    assert await kinds_told(world, bob) == {Kind.FOLLOW_ACCEPTED}
+    assert (await counts(world, ana), await counts(world, bob)) == ((1, 0), (0, 1))
+    removed = await do(world, ana, "removeFollower", bob)
+    assert removed["followingCount"] == 0
+    await world.settle()
+    assert await state(world, bob, ana) == "NONE"
+    assert await kinds_told(world, bob) == set()
+    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+
+
+async def test_going_public_lets_in_who_asked_and_going_private_keeps_who_follows(world: World) -> None:
+    ana, (bob, eve) = await world.user(is_private=True), await world.users(2)
+    await do(world, bob, "followUser", ana)
+    await set_private(world, ana, is_private=False)
+    await world.settle()
+    assert await state(world, bob, ana) == "FOLLOWING"
+    assert await kinds_told(world, bob) == {Kind.FOLLOW_ACCEPTED}
+    await set_private(world, ana, is_private=True)
+    assert (await do(world, eve, "followUser", await world.stored_user(ana.id)))["viewerFollowState"] == "REQUESTED"
+    await world.settle()
+    assert await state(world, bob, ana) == "FOLLOWING"
+    assert (await counts(world, ana), await counts(world, bob)) == ((1, 0), (0, 1))
+
+
+async def test_a_block_ends_following_and_asking_both_ways_for_good(world: World) -> None:
+    ana, bob = await world.user(is_private=True), await world.user(is_private=True)
+    await do(world, bob, "followUser", ana)
+    await do(world, ana, "followUser", bob)
+    await do(world, bob, "acceptFollowRequest", ana)
+    await world.settle()
+    assert (await counts(world, ana), await counts(world, bob)) == ((0, 1), (1, 0))
+    await do(world, ana, "blockUser", bob)
+    assert await state(world, bob, ana) is None
+    assert await listed(world, ana, "followRequests") == []
+    await world.settle()
+    assert await listed(world, ana, "blockedUsers") == [bob.username]
+    assert await kinds_told(world, ana) == await kinds_told(world, bob) == set()
+    await do(world, ana, "unblockUser", bob)
+    await world.settle()
+    assert await state(world, bob, ana) == await state(world, ana, bob) == "NONE"
+    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+
+
+async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await do(world, ana, "followUser", bob)
+    await world.settle()
+    before = await world.execute(SEEN, bob, id=to_global_id("User", ana.id))
+    await do(world, ana, "muteUser", bob)
+    assert (await world.execute(SEEN, bob, id=to_global_id("User", ana.id))).data == before.data
+    await do(world, bob, "followUser", ana)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.comment(post, bob)
+    await world.post(bob)
+    await world.settle()
+    assert await kinds_told(world, ana) == {Kind.POST_READY}
+    feed = await world.execute("{ feed { edges { node { author { username } } } } }", ana)
+    assert feed.data == {"feed": {"edges": [{"node": {"author": {"username": ana.username}}}]}}
+    assert await listed(world, ana, "mutedUsers") == [bob.username]
+    assert await counts(world, ana) == await counts(world, bob) == (1, 1)
