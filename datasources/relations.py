@@ -47,7 +47,7 @@ async def find_relations(
 async def _between(edges: Collection, one: str, other: str, pairs: Mapping[ObjectId, list[ObjectId]]) -> list[Document]:
     """Edges from each viewer to some users, and from them to the viewer.
 
-    By the index of pairs: left to choose, the planner may walk a million followers of one viewer for a few of them.
+    By the index of pairs: a plan kept from a viewer with few followers would walk another's million for a few of them.
     """
     ways = [
         way
