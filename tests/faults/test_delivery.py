@@ -1,0 +1,202 @@
+"""Rings that come three times in any order, that make no sense, that cannot be paid: through streams to workers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from datasources.dead_letters import ATTEMPTS
+from datasources.sources import open_queue
+from datasources.transport import WORKER_OF, stream_key
+from deploy.maintenance import run_dlq_redrive
+from domain.events import Effect, Fact, Ring
+from domain.records import PostRecord
+from tests.auditing import audit
+from tests.emptying import wipe
+from tests.factories import World, now, opened
+from tests.faults.deeds import Deed, Like, mixed
+from tests.faults.effects import doubled, due, found, lost
+from tests.waiting import eventually
+from workers.maintenance.files import FILES
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+from workers.registry import HANDLERS
+from workers.runner import WORKERS
+from workers.settling import owed
+from workers.sweeper import sweep
+from workers.work import Handler, Tools
+from workers.worker import Worker
+
+CONSUMERS = 2  # that compete for each stream
+PATIENCE = 120.0
+LATER = timedelta(hours=1)
+LIKES = (Effect.COUNT, Fact.POST_LIKE)
+SHOWN = ("users", "posts", "comments", "follows", "post_likes", "feed_entries", "notifications", "inboxes")
+
+Message = tuple[str, Mapping[Any, Any]]
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[World]:
+    async with opened(settings) as world:
+        yield world
+
+
+@dataclass
+class Story:
+    """What people did, beside posts that were there, and the messages that it owes, of which none is delivered yet."""
+
+    posts: list[PostRecord]
+    deeds: list[Deed]
+    messages: list[Message]
+
+    @classmethod
+    async def of(cls, world: World, rng: Random, events: int) -> "Story":
+        """A story of at least so many events."""
+        users = await world.users(12 + events // 20)
+        posts = [await world.post(user) for user in users[:10]]
+        await world.settle()
+        deeds = mixed(rng, users, posts, events)
+        for deed in deeds:
+            await deed.do(world)
+        await wipe(world)
+        rings = sorted(await owed(world.tools))
+        assert len(rings) >= events
+        return cls(posts, deeds, [(WORKER_OF[ring.effect], msgspec.to_builtins(ring)) for ring in rings])
+
+
+@asynccontextmanager
+async def working(world: World, handlers: Mapping[tuple[Effect, Fact], Handler] = HANDLERS) -> AsyncIterator[None]:
+    """Every worker there is, with competing consumers."""
+    stopping = asyncio.Event()
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        for name in WORKERS:
+            for number in range(CONSUMERS):
+                queue = await stack.enter_async_context(open_queue(world.sources.settings, name, f"{name}-{number}"))
+                group.create_task(Worker(world.tools, queue, handlers=handlers, read_wait=0.05).run(stopping))
+        yield
+        stopping.set()
+
+
+async def deliver(world: World, messages: Sequence[Message]) -> None:
+    """Puts messages on the workers' streams, in this order, and waits until they are dealt with."""
+    pipeline = world.sources.redis.pipeline(transaction=False)
+    for worker, fields in messages:
+        pipeline.xadd(stream_key(world.sources.settings.key_prefix, worker), dict(fields))
+    await pipeline.execute()
+    await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
+
+
+async def is_dealt_with(world: World) -> bool:
+    """Whether no message waits or is being worked on."""
+    prefix = world.sources.settings.key_prefix
+    return not any([await world.sources.redis.xlen(stream_key(prefix, worker)) for worker in WORKERS])
+
+
+async def everything(world: World) -> dict[str, list[dict[str, Any]]]:
+    """All that anybody can be shown, to the last field."""
+    return {name: await world.sources.database[name].find(sort=[("_id", 1)]).to_list() for name in SHOWN}
+
+
+async def test_events_that_come_three_times_in_any_order_have_their_effects_once(
+    world: World, rng: Random, full_size: bool, record_property: Record
+) -> None:
+    story = await Story.of(world, rng, 1_000 if full_size else 100)
+    thrice = story.messages * 3
+    rng.shuffle(thrice)
+    async with working(world):
+        await deliver(world, thrice)
+        await audit(world, seconds=PATIENCE, has_files=False)
+        before, wanted = await found(world), await due(world, story.deeds, story.posts)
+        assert (lost(before, wanted), doubled(before, wanted)) == (0, 0)
+        assert before == wanted
+        settled = await everything(world)
+        await deliver(world, rng.sample(thrice, len(thrice)))
+    assert await everything(world) == settled, "what comes after everything is paid changes nothing"
+    await audit(world, seconds=0, has_files=False)
+    record_property("events", len(story.messages))
+
+
+class Broken:
+    """Counts likes, but not those of one post until it is mended."""
+
+    def __init__(self, post_id: ObjectId) -> None:
+        self.ring = Ring(*LIKES, str(post_id))
+        self.is_mended = False
+
+    async def count(self, tools: Tools, *keys: str) -> Any:
+        if self.ring.key in keys and not self.is_mended:
+            raise LookupError("the counter has no bottom")
+        return await HANDLERS[LIKES].run(tools, *keys)
+
+    @property
+    def handlers(self) -> Mapping[tuple[Effect, Fact], Handler]:
+        return {**HANDLERS, LIKES: Handler(self.count, batch=HANDLERS[LIKES].batch)}
+
+
+def malformed(key: str) -> list[Message]:
+    """Five messages that make no sense."""
+    return [
+        ("counters", {"hello": "world"}),
+        ("counters", {"effect": "count", "fact": "block", "key": key}),
+        ("notifications", {"effect": "notify", "fact": "post_like", "key": "no id"}),
+        ("feed", {"effect": b"\xff\xfe", "fact": "follow", "key": key}),
+        ("janitor", {"effect": "clean", "fact": "post"}),
+    ]
+
+
+async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_are_done(
+    world: World, rng: Random, full_size: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = await Story.of(world, rng, 1_000 if full_size else 100)
+    broken = Broken(next(deed.post_id for deed in story.deeds if isinstance(deed, Like)))
+    nonsense = malformed(broken.ring.key)
+    messages = [*story.messages, *nonsense]
+    rng.shuffle(messages)
+    wanted = await due(world, story.deeds, story.posts)
+    async with working(world, broken.handlers):
+        await deliver(world, messages)
+        for attempt in range(1, ATTEMPTS):
+            assert await failures(world) == [(attempt, False)]
+            await sweep(world.sources, now() + LATER * attempt)
+            await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
+        await assert_dead(world, broken, nonsense)
+        without = replace(wanted, like_counts=wanted.like_counts.copy())
+        del without.like_counts[ObjectId(broken.ring.key)]
+        assert await found(world) == without
+
+        broken.is_mended = True
+        assert await run_dlq_redrive(world.sources.settings, None) == 0
+        assert capsys.readouterr().out.strip().endswith(f"redriven: {1 + len(nonsense)}")
+        await audit(world, seconds=PATIENCE, has_files=False)
+        await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
+    assert await found(world) == wanted
+    assert await failures(world) == []
+    assert len([letter async for letter in world.sources.dead_letters.all_malformed()]) == len(nonsense)
+
+
+async def failures(world: World) -> list[tuple[int, bool]]:
+    """The attempts of each piece of work that failed, and whether it is dead."""
+    return [(row["attempts"], row["dead"]) async for row in world.sources.database["failures"].find()]
+
+
+async def assert_dead(world: World, broken: Broken, nonsense: Sequence[Message]) -> None:
+    """One dead letter and the malformed ones, each with what an operator needs; `verify` names what is parked."""
+    (letter,) = [letter async for letter in world.sources.dead_letters.dead()]
+    assert (letter.ring, letter.attempts) == (broken.ring, ATTEMPTS)
+    assert letter.reason == "LookupError: the counter has no bottom"
+    letters = [letter async for letter in world.sources.dead_letters.all_malformed()]
+    assert sorted(letter.worker for letter in letters) == sorted(worker for worker, _ in nonsense)
+    assert {letter.times for letter in letters} == {1}
+    report = await verify(Walk(sources=world.sources))
+    assert {one.kind for one in report.findings} - {FILES} == {"post_like.parked", "dead_letter"}
+    assert await sweep(world.sources, now() + LATER * 100) == 0, "a parked fact is left alone"
