@@ -1,0 +1,5 @@
+"""Tests; what their helpers assert is explained as what the tests themselves assert."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.auditing", "tests.faults.stage")

@@ -1,0 +1,71 @@
+"""What the state machine asks of the API, and answers made plain."""
+
+import functools
+from typing import Any
+
+from graphql import DocumentNode, parse, validate
+
+from datasources.mongo import Document
+from resolvers.api import schema
+
+PERSON = """username isPrivate followerCount followingCount
+  viewerFollowState viewerIsFollowed viewerHasBlocked viewerHasMuted"""
+COMMENT = "id likeCount viewerHasLiked"
+POST = f"{COMMENT} commentCount"
+PAGES = f"""query ($people: [ID!]!, $posts: [ID!]!, $comments: [ID!]!) {{
+  people: nodes(ids: $people) {{ ... on User {{
+    {PERSON} postCount
+    posts(first: 50) {{ edges {{ node {{ id }} }} }}
+    followers(first: 50) {{ edges {{ node {{ username }} }} }}
+    following(first: 50) {{ edges {{ node {{ username }} }} }}
+  }} }}
+  posts: nodes(ids: $posts) {{ ... on Post {{
+    {POST} previewComments {{ id }}
+    likes(first: 50) {{ edges {{ node {{ username }} }} }}
+    comments(first: 50) {{ edges {{ node {{ id }} }} }}
+  }} }}
+  comments: nodes(ids: $comments) {{ ... on Comment {{
+    {COMMENT} replyCount
+    replies(first: 50) {{ edges {{ node {{ id }} }} }}
+  }} }}
+  feed(first: 50) {{ edges {{ node {{ id }} }} }}
+  viewer {{ followRequests(first: 50) {{ edges {{ node {{ username }} }} }} }}
+}}"""
+NOTICES = """{ notifications(first: 50) { pageInfo { hasNextPage } edges { node {
+  id kind actorCount actors { username }
+  ... on PostNotification { post { id } comment { id } }
+  ... on CommentNotification { comment { id } }
+} } } }"""
+
+
+@functools.cache
+def parsed(document: str) -> DocumentNode:
+    """Parsed and validated once, as behind the transports."""
+    found = parse(document)
+    assert validate(schema._schema, found) == []
+    return found
+
+
+def notice(node: Document) -> dict[str, Any]:
+    about = node.get("comment") or (
+        node.get("post") if node["kind"] in ("POST_LIKED", "POST_READY", "MENTIONED") else None
+    )
+    return {
+        "kind": node["kind"],
+        "actorCount": node["actorCount"],
+        "actors": [actor["username"] for actor in node["actors"]],
+        "about": about and about["id"],
+    }
+
+
+def flat(value: Any) -> Any:
+    """Connections as lists, and what is known only by its name as that name."""
+    if isinstance(value, list):
+        return [flat(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "edges" in value:
+        return [flat(edge["node"]) for edge in value["edges"]]
+    if len(value) == 1 and value.keys() <= {"id", "username"}:
+        return next(iter(value.values()))
+    return {name: flat(one) for name, one in value.items()}

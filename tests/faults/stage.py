@@ -1,0 +1,242 @@
+"""The product in this process beside its model: every doing happens to both, and what each person is shown agrees."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from itertools import groupby
+from typing import Any
+
+from bson import ObjectId
+from graphql import ExecutionResult, execute
+
+from datasources.mongo import Document
+from datasources.transport import Queue
+from domain.events import Effect, Fact, Ring
+from domain.ids import from_global_id, to_global_id
+from domain.limits import SourceFormat
+from domain.records import NotificationRecord, UserRecord
+from resolvers.api import schema
+from schema.context import Context
+from tests.auditing import audit
+from tests.emptying import emptied
+from tests.factories import World, image, now, session_of
+from tests.faults.asking import COMMENT, NOTICES, PAGES, PERSON, POST, flat, notice, parsed
+from tests.faults.expected import Expected
+from tests.faults.model import EITHER, NOT_FOUND, Model, Subject, Thing
+from workers.registry import HANDLERS
+from workers.settling import owed, pay_all
+from workers.sweeper import sweep
+from workers.work import NotYet
+
+PEOPLE = ("ana", "bob", "cat")  # few, so that they often meet
+LATER = timedelta(hours=1)
+
+
+class Stage:
+    """A few people in a world of their own; `rings` are all that were ever owed, for delivering them again."""
+
+    def __init__(self, world: World, figures: Counter[str]) -> None:
+        self.world = world
+        self.figures = figures
+        self.model = Model(PEOPLE)
+        self.rings: dict[Ring, None] = {}
+        self._users: dict[str, UserRecord] = {}
+
+    async def begin(self) -> None:
+        """Everything is new."""
+        self.figures["examples"] += 1
+        await emptied(self.world)
+        for name in PEOPLE:
+            register = self.world.sources.users.register
+            self._users[name] = await register(name, f"{name}@example.com", "no hash", name.title(), now())
+
+    async def act(self, viewer: str, mutation: str, answer: str, verdict: str | None, **given: Any) -> Any:
+        """A mutation that the product should judge as the model did; returns its payload if it was done."""
+        name = mutation[0].upper() + mutation[1:]
+        payload = (
+            await self._execute(
+                f"mutation ($given: {name}Input!) {{ {mutation}(input: $given) {{ {answer} userErrors {{ code }} }} }}",
+                viewer,
+                given=given,
+            )
+        )[mutation]
+        codes = [error["code"] for error in payload["userErrors"]] or [None]
+        assert len(codes) == 1
+        assert codes[0] in ((None, NOT_FOUND) if verdict == EITHER else (verdict,)), f"{mutation} by {viewer}"
+        self.model.pass_on()
+        self.figures["refused" if verdict else "done"] += 1
+        return None if verdict else flat(payload)
+
+    async def act_on_person(self, viewer: str, mutation: str, verdict: str | None, other: str) -> None:
+        """A mutation about two people, whose answer shows the other as they now are."""
+        payload = await self.act(viewer, mutation, f"user {{ {PERSON} }}", verdict, userId=self.id_of(other))
+        if payload is not None:
+            assert payload["user"] == self.answer_to(viewer).person(other)
+
+    async def act_on_post(self, viewer: str, mutation: str, verdict: str | None, post: Thing, **given: str) -> None:
+        """A mutation that answers with a post as it now is."""
+        payload = await self.act(viewer, mutation, f"post {{ {POST} }}", verdict, **given)
+        if payload is not None:
+            assert payload["post"] == self.answer_to(viewer).post(post)
+
+    async def act_on_comment(self, viewer: str, mutation: str, verdict: str | None, comment: Thing) -> None:
+        """A mutation that answers with a comment as it now is."""
+        payload = await self.act(viewer, mutation, f"comment {{ {COMMENT} }}", verdict, commentId=comment.id)
+        if payload is not None:
+            assert payload["comment"] == self.answer_to(viewer).thing(comment)
+
+    async def comment(self, viewer: str, post: Thing, parent: Thing | None, mentioned: str | None) -> Thing | None:
+        """A comment, or a reply, unless it is refused; the answer counts it already."""
+        verdict = self.model.may_comment(viewer, post, parent)
+        given = {"postId": post.id, "text": f"hello @{mentioned}" if mentioned else "hello"}
+        if parent is not None:
+            given["parentId"] = parent.id
+        answer = f"commentEdge {{ node {{ id }} }} post {{ {POST} }}"
+        payload = await self.act(viewer, "addComment", answer, verdict, **given)
+        if payload is None:
+            return None
+        comment = self.model.comment(viewer, payload["commentEdge"]["node"], post, parent, mentioned)
+        assert payload["post"] == self.answer_to(viewer).post(post)
+        return comment
+
+    async def change_privacy(self, viewer: str, *, private: bool) -> None:
+        """An account goes private or public."""
+        payload = await self.act(viewer, "updateProfile", "user { username isPrivate }", None, isPrivate=private)
+        assert payload["user"] == {"username": viewer, "isPrivate": private}
+
+    async def post(self, author: str, caption: str) -> str:
+        """A post that is READY, of an upload whose bytes need no rendering; returns its id."""
+        sources, author_id = self.world.sources, self._users[author].id
+        upload = await sources.uploads.announce(author_id, SourceFormat.JPEG, 9, "no hash", now())
+        rendered = image(upload.id)
+        del rendered.renditions[1:]
+        await sources.blobs.put_media(rendered.renditions[0].key, b"a picture", "image/jpeg")
+        await sources.uploads.finish(upload.id, rendered)
+        images = [{"uploadId": to_global_id("MediaUpload", upload.id)}]
+        payload = await self.act(author, "createPost", "post { id status }", None, images=images, caption=caption)
+        post_id = str(payload["post"]["id"])
+        await self.pay([Ring(Effect.ASSEMBLE, Fact.POST, str(from_global_id(post_id)[1]))])
+        return post_id
+
+    async def pay(self, rings: Iterable[Ring], *, at_once: bool = False) -> None:
+        """Has these effects paid, also those that are paid already, one after the other or side by side."""
+        calls = [self._pay((ring.effect, ring.fact), ring.key) for ring in rings]
+        if at_once:
+            await asyncio.gather(*calls)
+        else:
+            for call in calls:
+                await call
+
+    async def repeat(self, picks: Sequence[int], *, at_once: bool) -> None:
+        """Pays some of all that was ever owed, in any order and any number of times."""
+        self.rings.update(dict.fromkeys(sorted(await owed(self.world.tools))))
+        rings = list(self.rings)
+        await self.pay([rings[pick % len(rings)] for pick in picks if rings], at_once=at_once)
+
+    async def work(self, worker: str) -> None:
+        """One worker has its turn: it pays what lies in its stream, stale and repeated as it may be."""
+        sources = self.world.sources
+        queue = Queue(sources.redis, sources.settings.key_prefix, worker, "tested")
+        messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first one made the group
+        rings = sorted({message.ring for message in messages if message.ring is not None})
+        self.rings.update(dict.fromkeys(rings))
+        await self._call(rings)
+        await queue.done([message.id for message in messages])
+
+    async def sweep(self) -> None:
+        """The sweeper's clock is an hour ahead."""
+        await sweep(self.world.sources, now() + LATER)
+
+    async def drain(self) -> None:
+        """Everything is paid, from where on all that people are shown is exact."""
+        self.rings.update(dict.fromkeys(sorted(await owed(self.world.tools))))
+        assert await pay_all(self.world.tools) == set()
+        self.model.settle()
+
+    async def finish(self) -> None:
+        """At the end all that each person is shown is the model's, and `verify` finds nothing.
+
+        Then everything that was ever rung comes again, as when the transport goes back in time, and changes nothing.
+        """
+        await self.drain()
+        for viewer in PEOPLE:
+            await self.look_at_notices(viewer)
+        await self._call(self.rings)
+        for viewer in PEOPLE:
+            await self.look(viewer)
+            await self.look_at_notices(viewer)
+        await audit(self.world, seconds=0)
+
+    async def look(self, viewer: str) -> None:
+        """All that one person is shown but notifications, settled or not."""
+        model, expected = self.model, Expected(self.model, viewer)
+        shown = await self._execute(
+            PAGES,
+            viewer,
+            people=[self.id_of(one) for one in PEOPLE],
+            posts=[post.id for post in model.posts],
+            comments=[comment.id for comment in model.comments],
+        )
+        assert flat(shown) == {
+            "people": [expected.profile(one) for one in PEOPLE],
+            "posts": [expected.post_page(post) for post in model.posts],
+            "comments": [expected.comment_page(comment) for comment in model.comments],
+            "feed": expected.feed(),
+            "viewer": {"followRequests": expected.requests()},
+        }, f"what {viewer} sees"
+
+    async def look_at_notices(self, viewer: str) -> None:
+        """Who is told what, grouped, when everything is settled."""
+        page = (await self._execute(NOTICES, viewer))["notifications"]
+        assert not page["pageInfo"]["hasNextPage"], "more than one page of them"
+        nodes = [edge["node"] for edge in page["edges"]]
+        records = await self.world.sources.notifications.by_ids([from_global_id(node["id"])[1] for node in nodes])
+        subjects = [self._subject(record) for record in records if record is not None]
+        assert len(set(subjects)) == len(nodes), f"{viewer} is told something twice"
+        told = dict(zip(subjects, map(notice, nodes), strict=True))
+        standing = Expected(self.model, viewer).notices()
+        sure = {subject: notice for subject, notice in standing.items() if notice.pop("is_sure") or subject in told}
+        assert told == sure, f"what {viewer} is told"
+
+    def answer_to(self, viewer: str) -> Expected:
+        """What the answer to a mutation should show."""
+        return Expected(self.model, viewer, in_answer=True)
+
+    def id_of(self, name: str) -> str:
+        """A person's global id."""
+        return to_global_id("User", self._users[name].id)
+
+    async def _execute(self, document: str, viewer: str, **variables: Any) -> Document:
+        executing = execute(
+            schema._schema,
+            parsed(document),
+            context_value=Context(self.world.sources, session_of(self._users[viewer]), "test"),
+            variable_values=variables,
+            executor_class=schema.execution_context_class,
+        )
+        result = executing if isinstance(executing, ExecutionResult) else await executing
+        assert result.errors is None
+        assert result.data is not None
+        return result.data
+
+    async def _call(self, rings: Iterable[Ring]) -> None:
+        """Calls the handlers as a worker does: for many keys at once where they can."""
+        for kind, group in groupby(sorted(rings), key=lambda ring: (ring.effect, ring.fact)):
+            keys = [ring.key for ring in group]
+            for some in [keys] if HANDLERS[kind].batch > 1 else [[key] for key in keys]:
+                await self._pay(kind, *some)
+
+    async def _pay(self, kind: tuple[Effect, Fact], *keys: str) -> None:
+        with contextlib.suppress(NotYet):
+            self.figures["calls"] += 1
+            await HANDLERS[kind].run(self.world.tools, *keys)
+
+    def _subject(self, record: NotificationRecord) -> Subject:
+        names = {user.id: name for name, user in self._users.items()}
+        about: tuple[str, ObjectId | None] = (
+            ("Comment", record.comment_id) if record.comment_id else ("Post", record.post_id)
+        )
+        known = names[record.actor_ids[0]] if about[1] is None else to_global_id(about[0], about[1])
+        return (names[record.recipient_id], record.kind.value, known)

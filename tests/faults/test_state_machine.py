@@ -1,0 +1,252 @@
+"""Likes, comments and follows against a plain model: after any doings, paid for in any order, both say the same."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from itertools import permutations
+from typing import Any, TypeVar
+
+import hypothesis
+import pytest
+from bson import ObjectId
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    initialize,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from config import Settings
+from datasources.mongo import Session
+from datasources.posts import PostStore
+from tests.factories import World, opened
+from tests.faults.model import REQUESTED, Thing
+from tests.faults.stage import PEOPLE, Stage
+from workers.runner import WORKERS
+
+Pair = tuple[str, str]
+Done = TypeVar("Done")
+
+people = st.sampled_from(PEOPLE)
+pairs = st.sampled_from(list(permutations(PEOPLE, 2)))
+somebody = st.none() | people
+picks = st.integers(0, 60)  # one of however many there are
+MOST_POSTS, MOST_COMMENTS = 10, 40  # an author's uploads of a day; what one look asks for
+
+
+class Doings(RuleBasedStateMachine):
+    """What people do, and what becomes of the effects that it owes."""
+
+    posts: Bundle[Thing] = Bundle("posts")
+    comments: Bundle[Thing] = Bundle("comments")
+
+    def __init__(self, runner: asyncio.Runner, world: World, figures: Counter[str]) -> None:
+        super().__init__()
+        self._runner = runner
+        self._failed = False
+        self.stage = Stage(world, figures)
+        self.model = self.stage.model
+        self.run(self.stage.begin())
+
+    def run(self, work: Coroutine[Any, Any, Done]) -> Done:
+        """Runs something to its end."""
+        try:
+            return self._runner.run(work)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def teardown(self) -> None:
+        """The end of an example that went well so far: everything is paid, and compared."""
+        if not self._failed:
+            self.run(self.stage.finish())
+
+    @initialize(private=st.sets(people), authors=st.sets(people, min_size=1), target=posts)
+    def begin(self, private: set[str], authors: set[str]) -> MultipleResults[Thing]:
+        for name in sorted(private):
+            self.change_privacy(name, True)
+        return multiple(*(self.new_post(author, None) for author in sorted(authors)))
+
+    @precondition(lambda self: len(self.model.posts) < MOST_POSTS)
+    @rule(author=people, mentioned=somebody, target=posts)
+    def post(self, author: str, mentioned: str | None) -> Thing:
+        return self.new_post(author, mentioned)
+
+    def new_post(self, author: str, mentioned: str | None) -> Thing:
+        post_id = self.run(self.stage.post(author, "" if mentioned is None else f"with @{mentioned}"))
+        return self.model.post(author, post_id, mentioned)
+
+    @precondition(lambda self: sum(post.life.now for post in self.model.posts) > 1)
+    @rule(viewer=people, post=posts)
+    def delete_post(self, viewer: str, post: Thing) -> None:
+        verdict = self.model.delete_post(viewer, post)
+        self.run(self.stage.act(viewer, "deletePost", "deletedPostId", verdict, postId=post.id))
+
+    @precondition(lambda self: len(self.model.comments) < MOST_COMMENTS)
+    @rule(viewer=people, post=posts, mentioned=somebody, target=comments)
+    def comment(self, viewer: str, post: Thing, mentioned: str | None) -> MultipleResults[Thing]:
+        return self.new_comment(viewer, post, None, mentioned)
+
+    @precondition(lambda self: len(self.model.comments) < MOST_COMMENTS)
+    @rule(viewer=people, parent=comments, mentioned=somebody, target=comments)
+    def reply(self, viewer: str, parent: Thing, mentioned: str | None) -> MultipleResults[Thing]:
+        return self.new_comment(viewer, parent.of_post, parent, mentioned)
+
+    def new_comment(
+        self, viewer: str, post: Thing, parent: Thing | None, mentioned: str | None
+    ) -> MultipleResults[Thing]:
+        made = self.run(self.stage.comment(viewer, post, parent, mentioned))
+        return multiple() if made is None else multiple(made)
+
+    @rule(viewer=people, comment=comments)
+    def delete_comment(self, viewer: str, comment: Thing) -> None:
+        verdict = self.model.delete_comment(viewer, comment)
+        given = {"commentId": comment.id}
+        self.run(self.stage.act_on_post(viewer, "deleteComment", verdict, comment.of_post, **given))
+
+    @rule(viewer=people, post=posts, likes=st.booleans())
+    def like_post(self, viewer: str, post: Thing, likes: bool) -> None:
+        verdict = self.model.like(viewer, post, likes=likes)
+        name = "likePost" if likes else "unlikePost"
+        self.run(self.stage.act_on_post(viewer, name, verdict, post, postId=post.id))
+
+    @rule(viewer=people, comment=comments, likes=st.booleans())
+    def like_comment(self, viewer: str, comment: Thing, likes: bool) -> None:
+        verdict = self.model.like(viewer, comment, likes=likes)
+        name = "likeComment" if likes else "unlikeComment"
+        self.run(self.stage.act_on_comment(viewer, name, verdict, comment))
+
+    @rule(pair=pairs)
+    def follow(self, pair: Pair) -> None:
+        self.between(pair, "followUser", self.model.follow)
+
+    @rule(pair=pairs)
+    def unfollow(self, pair: Pair) -> None:
+        self.between(pair, "unfollowUser", self.model.unfollow)
+
+    @rule(pair=pairs)
+    def remove_follower(self, pair: Pair) -> None:
+        self.between(pair, "removeFollower", self.model.remove_follower)
+
+    @rule(pair=pairs)
+    def accept(self, pair: Pair) -> None:
+        self.between(pair, "acceptFollowRequest", self.model.accept)
+
+    @rule(pair=pairs)
+    def decline(self, pair: Pair) -> None:
+        self.between(pair, "declineFollowRequest", self.model.decline)
+
+    @precondition(lambda self: REQUESTED in self.model.states.values())
+    @rule(which=picks, accepts=st.booleans())
+    def answer(self, which: int, accepts: bool) -> None:
+        requests = sorted(pair for pair, state in self.model.states.items() if state == REQUESTED)
+        follower, viewer = requests[which % len(requests)]
+        (self.accept if accepts else self.decline)((viewer, follower))
+
+    @rule(pair=pairs)
+    def block(self, pair: Pair) -> None:
+        self.between(pair, "blockUser", self.model.block)
+
+    @precondition(lambda self: self.model.blocks)
+    @rule(which=picks)
+    def unblock(self, which: int) -> None:
+        pair = sorted(self.model.blocks)[which % len(self.model.blocks)]
+        self.between(pair, "unblockUser", self.model.unblock)
+
+    @rule(pair=pairs)
+    def mute(self, pair: Pair) -> None:
+        self.between(pair, "muteUser", self.model.mute)
+
+    @rule(pair=pairs)
+    def unmute(self, pair: Pair) -> None:
+        self.between(pair, "unmuteUser", self.model.unmute)
+
+    def between(self, pair: Pair, mutation: str, verb: Callable[[str, str], str | None]) -> None:
+        viewer, other = pair
+        self.run(self.stage.act_on_person(viewer, mutation, verb(viewer, other), other))
+
+    @rule(viewer=people, private=st.booleans())
+    def change_privacy(self, viewer: str, private: bool) -> None:
+        self.model.set_private(viewer, private=private)
+        self.run(self.stage.change_privacy(viewer, private=private))
+
+    @rule(workers=st.lists(st.sampled_from(WORKERS), min_size=1, max_size=4))
+    def work(self, workers: list[str]) -> None:
+        for worker in workers:
+            self.run(self.stage.work(worker))
+
+    @rule(some=st.lists(picks, min_size=1, max_size=6), at_once=st.booleans())
+    def repeat(self, some: list[int], at_once: bool) -> None:
+        self.run(self.stage.repeat(some, at_once=at_once))
+
+    @rule()
+    def sweep(self) -> None:
+        self.run(self.stage.sweep())
+
+    @rule(viewer=people)
+    def look(self, viewer: str) -> None:
+        self.run(self.stage.look(viewer))
+
+    @rule(viewer=people)
+    def drain(self, viewer: str) -> None:
+        self.run(self.stage.drain())
+        self.run(self.stage.look_at_notices(viewer))
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    """A loop of the machine's own: Hypothesis calls plain functions."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def world(runner: asyncio.Runner, settings: Settings) -> Iterator[World]:
+    """A world that each example finds empty."""
+    opening = opened(settings)
+    yield runner.run(opening.__aenter__())
+    runner.run(opening.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def play(
+    runner: asyncio.Runner, world: World, seed: int, record_property: Callable[[str, object], None]
+) -> Callable[..., None]:
+    """Lets Hypothesis play with the machine; what it prints of a failure is a program that repeats it."""
+    figures: Counter[str] = Counter()
+    calm = hypothesis.settings(
+        deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+    )
+
+    def run(**options: Any) -> None:
+        machine: Any = hypothesis.seed(seed)(lambda: Doings(runner, world, figures))
+        try:
+            run_state_machine_as_test(machine, settings=hypothesis.settings(calm, **options))
+        finally:
+            for name, value in figures.items():
+                record_property(name, value)
+
+    return run
+
+
+def test_everything_shown_equals_the_model(play: Callable[..., None], full_size: bool) -> None:
+    examples, steps = (200, 60) if full_size else (12, 30)
+    play(max_examples=examples, stateful_step_count=steps)
+
+
+def test_the_machine_sees_likes_counted_twice(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A negative control: the machine fails when the product does."""
+    once = PostStore.add_likes
+
+    async def twice(store: PostStore, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        await once(store, {post_id: 2 * delta for post_id, delta in deltas.items()}, session)
+
+    monkeypatch.setattr(PostStore, "add_likes", twice)
+    with pytest.raises(AssertionError, match="likeCount"):
+        play(max_examples=50, stateful_step_count=30, phases=[Phase.generate], database=None)
