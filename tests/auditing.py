@@ -7,38 +7,44 @@ from domain.events import Fact
 from domain.records import PostRecord
 from tests.factories import World
 from tests.waiting import eventually
+from workers.maintenance.debts import WAITING
 from workers.maintenance.files import FILES
 from workers.maintenance.verify import Report, verify
 from workers.maintenance.walking import Walk
 
 
-async def audit(world: World, *, seconds: float = 60.0, has_files: bool = True) -> Report:
+async def audit(
+    world: World, *, seconds: float = 60.0, has_files: bool = True, are_files_awaited: bool = False
+) -> Report:
     """Waits up to `seconds` until nothing is owed and then has `verify` look at everything: it must find nothing.
 
-    With `has_files` false, the posts that `World.post` makes up pass, though storage has none of their files.
+    With `has_files` false, the posts that `World.post` makes up pass, though storage has none of their files. With
+    `are_files_awaited`, so do uploads that nobody sent a file for, and their posts: they owe until that is too late.
     """
-    await drained(world, seconds=seconds)
+    await drained(world, seconds=seconds, are_files_awaited=are_files_awaited)
     report = await verify(Walk(sources=world.sources))
     findings = [found for found in report.findings if has_files or found.kind != FILES]
     assert not findings, findings[:20]
     return report
 
 
-async def drained(world: World, *, seconds: float = 60.0) -> None:
+async def drained(world: World, *, seconds: float = 60.0, are_files_awaited: bool = False) -> None:
     """Waits until no fact owes an effect, parked ones included. Raises AssertionError with what is left."""
 
     async def is_drained() -> bool:
-        return not await owed(world, most=1)
+        return not await owed(world, most=1, are_files_awaited=are_files_awaited)
 
     try:
         await eventually(is_drained, seconds=seconds)
     except AssertionError as error:
-        raise AssertionError(f"still owed after {seconds} s: {await owed(world, most=10_000)}") from error
+        raise AssertionError(
+            f"still owed after {seconds} s: {await owed(world, most=10_000, are_files_awaited=are_files_awaited)}"
+        ) from error
 
 
-async def owed(world: World, *, most: int) -> Counter[str]:
+async def owed(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
     """How many facts of each kind owe something, counted up to `most` each."""
-    query = {"outbox": {"$exists": True}}
+    query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}}
     counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=most) for fact in Fact}
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))
 

@@ -11,7 +11,9 @@ from pymongo import MongoClient
 
 from config import Settings
 from datasources.sources import prepare
+from tests.auditing import audit
 from tests.client import Api, Person
+from tests.factories import opened
 from tests.stack import Stack, both, stack_on
 
 Register = Callable[..., Awaitable[Person]]
@@ -28,12 +30,14 @@ def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The API and the workers, running."""
+    """The API and the workers, running; after the last test everything is paid, and `verify` finds nothing."""
     await prepare(e2e_settings)
     logs: Path = tmp_path_factory.mktemp("logs")
     with stack_on(e2e_settings, logs) as running:
         await both(running)
         yield running
+        async with opened(e2e_settings) as world:
+            await audit(world, are_files_awaited=True)
 
 
 @pytest.fixture(scope="session")
