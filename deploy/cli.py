@@ -35,6 +35,11 @@ DataDir = Annotated[
 
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 Sample = Annotated[int | None, typer.Option(min=1, help="Look only at this many random things of each kind.")]
+Pause = Annotated[float, typer.Option(min=0, help="Rest so many seconds after each 200 things looked at.")]
+EXIT_CODES = "Exit codes: 0 {0}, 1 {1}, 2 wrong usage or settings, 3 a server cannot be reached, 130 stopped by Ctrl-C."
+
+
+UNREACHED = 3
 
 
 @dataclass(frozen=True)
@@ -147,28 +152,34 @@ def seed(context: typer.Context) -> None:
     print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
 
 
-@app.command()
-def verify(context: typer.Context, sample: Sample = None, *, as_json: AsJson = False) -> None:
-    """Count everything again, beside a live system, and list what is wrong or stuck. Exit code 1: something is."""
-    from deploy import maintenance  # noqa: PLC0415
+@app.command(epilog=EXIT_CODES.format("nothing is wrong", "something is"))
+def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, as_json: AsJson = False) -> None:
+    """Count everything again, beside a live system and changing nothing, and list what is wrong or stuck.
 
-    settings = context.obj.settings()
-    raise typer.Exit(maintenance.run(settings, maintenance.run_verify(settings, sample=sample, as_json=as_json)))
-
-
-@app.command()
-def repair(context: typer.Context, sample: Sample = None, *, as_json: AsJson = False) -> None:
-    """Pay what is owed and set right what verify finds, beside a live system. Exit code 1: something is left.
-
-    Safe to repeat. Dead letters stay dead: see `dlq redrive`.
+    It reads one small batch after the other, so that it takes at most one core here and one at MongoDB, and a few MB of
+    memory, however much there is; with --sample about a second for each 1,000. docs/maintenance.md tells the rest.
     """
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    raise typer.Exit(maintenance.run(settings, maintenance.run_repair(settings, sample=sample, as_json=as_json)))
+    work = maintenance.run_verify(settings, sample=sample, pause=pause, as_json=as_json)
+    raise typer.Exit(maintenance.run(settings, work))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES.format("all is set right", "something is left"))
+def repair(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, as_json: AsJson = False) -> None:
+    """Pay what is owed and set right what verify finds, beside a live system.
+
+    Safe to repeat and to stop half way. Dead letters stay dead: see `dlq redrive`.
+    """
+    from deploy import maintenance  # noqa: PLC0415
+
+    settings = context.obj.settings()
+    work = maintenance.run_repair(settings, sample=sample, pause=pause, as_json=as_json)
+    raise typer.Exit(maintenance.run(settings, work))
+
+
+@app.command(epilog=EXIT_CODES.format("done", "an error"))
 def gc(
     context: typer.Context,
     min_age: Annotated[float, typer.Option(min=0, help="Leave alone what is younger, in seconds.")] = 3600,
@@ -176,11 +187,15 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Clear away files without an upload, uploads without a use, and facts about what is gone. Safe to repeat."""
+    """Clear away files without an upload, uploads without a use, and facts about what is gone.
+
+    Safe to repeat, to stop half way, and beside a live system.
+    """
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    maintenance.run(settings, maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
+    work = maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(maintenance.run(settings, work))
 
 
 dlq = typer.Typer(
@@ -190,16 +205,16 @@ dlq = typer.Typer(
 app.add_typer(dlq, name="dlq")
 
 
-@dlq.command("list")
+@dlq.command("list", epilog=EXIT_CODES.format("done", "an error"))
 def dlq_list(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the dead letters, the latest first; with --json, one document a line."""
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    maintenance.run(settings, maintenance.run_dlq_list(settings, as_json=as_json))
+    raise typer.Exit(maintenance.run(settings, maintenance.run_dlq_list(settings, as_json=as_json)))
 
 
-@dlq.command("redrive")
+@dlq.command("redrive", epilog=EXIT_CODES.format("done", "there is no such letter"))
 def dlq_redrive(
     context: typer.Context,
     work: Annotated[
@@ -207,6 +222,7 @@ def dlq_redrive(
     ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let dead letters be tried again, from the first attempt on; malformed messages go back on their queues."""
     from deploy import maintenance  # noqa: PLC0415
@@ -215,7 +231,7 @@ def dlq_redrive(
         raise StartError("say which: EFFECT FACT KEY, or --all", exit_code=2)
     chosen = None if not work else (work[0], work[1], work[2])
     settings = context.obj.settings()
-    maintenance.run(settings, maintenance.run_dlq_redrive(settings, chosen))
+    raise typer.Exit(maintenance.run(settings, maintenance.run_dlq_redrive(settings, chosen, as_json=as_json)))
 
 
 @app.command()
@@ -227,7 +243,7 @@ def schema() -> None:
 
 
 def main() -> None:
-    """The program. Says in one line what is wrong with the settings (exit code 2) or cannot be started (1)."""
+    """The program. Says in one line what is wrong with the settings (code 2), is not started (1) or reached (3)."""
     sys.exit(_guarded(app))
 
 
@@ -254,7 +270,7 @@ def _guarded(program: Callable[[], None]) -> int:
             raise
         reason = " ".join(str(error).split())[:200]
         print(f"photogram: a server that the settings name cannot be reached: {reason}", file=sys.stderr)
-        return 1
+        return UNREACHED
     return 0
 
 

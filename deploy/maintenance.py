@@ -27,21 +27,29 @@ from workers.rendering.pool import RenderPool
 from workers.work import Tools
 
 MALFORMED = "malformed"  # stands where a dead letter names its effect
+INTERRUPTED = 130
 SHOWN = 200  # findings on a screen; --json has them all
 out = Console(highlight=False, soft_wrap=True)
 
 
 def run(settings: Settings, command: Coroutine[Any, Any, int]) -> int:
-    """Runs one of the commands below; its logs go to standard error, so that standard output has the answer alone."""
+    """Runs one of the commands below; its logs go to standard error, so that standard output has the answer alone.
+
+    Stopped by Ctrl-C it closes everything and says so.
+    """
     configure_logging(settings.log_format, "WARNING")
-    return asyncio.run(command)
+    try:
+        return asyncio.run(command)
+    except KeyboardInterrupt:
+        print("photogram: stopped; running it again does the rest", file=sys.stderr)
+        return INTERRUPTED
 
 
-async def run_verify(settings: Settings, *, sample: int | None, as_json: bool) -> int:
+async def run_verify(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Runs `verify` and says what it found; returns 1 if there is anything, else 0."""
     async with open_sources(settings) as sources:
         with _progress(as_json=as_json) as watch:
-            report = await verify(Walk(sources=sources, sample=sample, watch=watch))
+            report = await verify(Walk(sources=sources, sample=sample, pause=pause, watch=watch))
     if as_json:
         _print_json(report)
     else:
@@ -56,21 +64,21 @@ async def run_verify(settings: Settings, *, sample: int | None, as_json: bool) -
     return 1 if report.found else 0
 
 
-async def run_repair(settings: Settings, *, sample: int | None, as_json: bool) -> int:
+async def run_repair(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Runs `repair` and says what it did; returns 1 if something is left that it cannot set right, else 0."""
     pool = RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb)
     async with open_sources(settings) as sources, pool:
         with _progress(as_json=as_json) as watch:
-            walk = Walk(sources=sources, sample=sample, watch=watch)
+            walk = Walk(sources=sources, sample=sample, pause=pause, watch=watch)
             done = await repair(Tools(sources=sources, pool=pool), walk)
     if as_json:
         _print_json(done)
     else:
         for finding in done.repaired[:SHOWN]:
             _say(f"set right  {_line(finding)}")
-        _print_findings(done.left, len(done.left))
-        _say(f"set right: {len(done.repaired)}; left: {len(done.left)}; waiting for files: {done.waiting}")
-    return 1 if done.left else 0
+        _print_findings(done.left, done.left_found)
+        _say(f"set right: {done.repaired_found}; left: {done.left_found}; waiting for files: {done.waiting}")
+    return 1 if done.left_found else 0
 
 
 async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: bool) -> int:
@@ -80,7 +88,7 @@ async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: 
             with _progress(as_json=as_json) as watch:
                 gone = await collect(sources, min_age=timedelta(seconds=min_age), dry_run=dry_run, watch=watch)
         except EmptyDatabaseError as error:
-            raise StartError(str(error)) from error
+            raise StartError(str(error), exit_code=2) from error
     if as_json:
         _print_json(gone)
     else:
@@ -100,7 +108,7 @@ async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None) -> int:
+async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None, *, as_json: bool = False) -> int:
     """Lets one dead letter, or with None all of them, be tried again. Raises StartError if there is no such letter.
 
     A malformed message is put back on its queue: a newer version may understand it.
@@ -119,7 +127,7 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None)
                 number += 1
     if work is not None and not number:
         raise StartError(f"there is no dead letter {' '.join(work)}", exit_code=2)
-    _say(f"redriven: {number}")
+    _say(_encoded({"redriven": number}) if as_json else f"redriven: {number}")
     return 0
 
 

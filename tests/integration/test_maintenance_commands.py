@@ -1,11 +1,17 @@
 """The commands as an operator types them: exit codes, lines for people, JSON for machines."""
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
+import signal
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from bson import ObjectId
 
@@ -17,6 +23,15 @@ from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied
 from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene
+from workers.maintenance.debts import Debts
+from workers.maintenance.files import FILES
+from workers.maintenance.findings import Finding
+from workers.maintenance.gc import Collected
+from workers.maintenance.promises import PROMISES
+from workers.maintenance.repair import FIXES, Repair
+from workers.maintenance.verify import Report
+
+PAGE = Path(__file__).parents[2] / "docs" / "maintenance.md"
 
 
 class Answer(NamedTuple):
@@ -33,18 +48,70 @@ async def own(world: World) -> World:
     return await emptied(world)
 
 
-async def command(world: World, *words: str) -> Answer:
-    """Runs `photogram` with the settings of a world."""
+async def started(
+    world: World, words: Sequence[str], given: Mapping[str, str], stderr: int = asyncio.subprocess.PIPE
+) -> asyncio.subprocess.Process:
+    """Starts `photogram` with the settings of a world, but for those given."""
     settings = world.sources.settings
     names = ("mongo_url", "mongo_database", "redis_url", "key_prefix", "s3_endpoint_url", "environment")
-    given = {f"PHOTOGRAM_{name.upper()}": str(getattr(settings, name)) for name in names}
-    process = await asyncio.create_subprocess_exec(
+    env = {name: str(getattr(settings, name)) for name in names} | dict(given)
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.cli", *words,
-        env=os.environ | given, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {f"PHOTOGRAM_{name.upper()}": value for name, value in env.items()},
+        stdout=asyncio.subprocess.PIPE, stderr=stderr,
+        preexec_fn=_heed_ctrl_c,
     )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    """A shell's background jobs, of which these tests may be one, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+async def command(world: World, *words: str, **given: str) -> Answer:
+    """Runs `photogram` with the settings of a world, but for those given."""
+    process = await started(world, words, given)
     async with asyncio.timeout(60):
         out, err = await process.communicate()
     return Answer(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_a_server_that_is_away_is_one_line_and_an_exit_code_of_its_own(own: World) -> None:
+    away = await command(own, "verify", mongo_url="mongodb://127.0.0.1:1", mongo_timeout="0.5")
+    assert (away.code, away.out) == (3, "")
+    assert away.err.startswith("photogram: a server that the settings name cannot be reached: ")
+    assert away.err.count("\n") == 1
+
+
+async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_line(own: World) -> None:
+    await Scene.settled(own)
+    master, terminal = pty.openpty()
+    process = await started(own, ["verify", "--pause", "60"], {}, terminal)
+    os.close(terminal)
+    shown = b""
+    async with asyncio.timeout(60):
+        while b"posts" not in shown:
+            shown += await asyncio.to_thread(os.read, master, 4096)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the other end is closed
+            while more := await asyncio.to_thread(os.read, master, 4096):
+                shown += more
+        out, _ = await process.communicate()
+    os.close(master)
+    assert (process.returncode, out) == (130, b"")
+    assert shown.decode().endswith("photogram: stopped; running it again does the rest\r\n")
+
+
+@pytest.mark.parametrize("struct", [Report, Repair, Collected, Finding, Debts])
+def test_every_field_of_the_documents_for_machines_is_documented(struct: type[msgspec.Struct]) -> None:
+    page = PAGE.read_text()
+    assert [name for name in struct.__struct_fields__ if f"`{name}`" not in page] == []
+
+
+def test_every_kind_of_finding_is_documented() -> None:
+    kinds = {*FIXES, *(promise.kind for promise in PROMISES), FILES}
+    page = PAGE.read_text()
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in page] == []
 
 
 async def dead_letter(world: World, scene: Scene) -> Ring:
@@ -142,6 +209,6 @@ async def test_gc_says_what_would_go(own: World, capsys: pytest.CaptureFixture[s
 
 async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> None:
     refused = await command(own, "gc")
-    assert (refused.code, refused.out) == (1, "")
+    assert (refused.code, refused.out) == (2, "")
     assert "is this the right database?" in refused.err
     assert refused.err.count("\n") == 1

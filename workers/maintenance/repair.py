@@ -14,7 +14,7 @@ from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.findings import Finding
 from workers.maintenance.notices import ACTORS, NUMBERS, REPEATED, STANDING, set_inbox_right, set_notice_right
 from workers.maintenance.promises import PROMISES
-from workers.maintenance.verify import INDEX, differences
+from workers.maintenance.verify import INDEX, LISTED, differences
 from workers.maintenance.walking import Walk
 from workers.settling import pay_all
 from workers.work import Tools
@@ -24,10 +24,15 @@ BY_HAND = "nothing can set this right by itself"
 
 
 class Repair(msgspec.Struct, kw_only=True):
-    """What `repair` did: what it set right, what it could not, and how much of the work owed waits for something."""
+    """What `repair` did: what it set right, what it could not, and how much of the work owed waits for something.
+
+    Of each the first 10,000 are listed, and all counted.
+    """
 
     repaired: list[Finding] = []
+    repaired_found: int = 0
     left: list[Finding] = []
+    left_found: int = 0
     waiting: int = 0
     seconds: float = 0.0
 
@@ -74,7 +79,8 @@ async def repair(tools: Tools, walk: Walk) -> Repair:
     async for finding in differences(walk, {}):
         await _fix(tools.sources, finding, done)
     done.waiting = len(await pay_all(tools, failures))
-    done.left += [_unpaid(ring, error) for ring, error in failures.items()]
+    for ring, error in failures.items():
+        _leave(done, _unpaid(ring, error))
     done.seconds = round(time.monotonic() - began, 3)
     return done
 
@@ -82,16 +88,22 @@ async def repair(tools: Tools, walk: Walk) -> Repair:
 async def _fix(sources: Sources, finding: Finding, done: Repair) -> None:
     fix = FIXES.get(finding.kind)
     if fix is None:
-        done.left.append(_still(finding, BY_HAND))
+        _leave(done, _still(finding, BY_HAND))
         return
     try:
         await fix(sources, finding)
     except Exception as error:
         if is_outage(error):
             raise
-        done.left.append(_still(finding, f"{type(error).__name__}: {error}"))
+        _leave(done, _still(finding, f"{type(error).__name__}: {error}"))
     else:
-        done.repaired.append(finding)
+        done.repaired_found += 1
+        done.repaired += [finding] if len(done.repaired) < LISTED else []
+
+
+def _leave(done: Repair, finding: Finding) -> None:
+    done.left_found += 1
+    done.left += [finding] if len(done.left) < LISTED else []
 
 
 def _still(finding: Finding, reason: str) -> Finding:

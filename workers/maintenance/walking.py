@@ -28,11 +28,13 @@ def unwatched(_stage: str, _done: int, _total: int) -> None:
 class Walk:
     """How to go through the collections: everything, or `sample` random documents of each.
 
+    After each batch it rests for `pause` seconds.
     `watch` is told the stage, how many documents are done, and of how many (roughly).
     """
 
     sources: Sources
     sample: int | None = None
+    pause: float = 0.0
     watch: Watch = unwatched
 
     async def ids(self, stage: str, collection: str, *, most: int | None = None) -> AsyncIterator[list[Any]]:
@@ -50,6 +52,8 @@ class Walk:
                 yield batch
                 done += len(batch)
                 self.watch(stage, done, max(total, done))
+                _heed_cancelling()
+                await asyncio.sleep(self.pause)
 
     async def _all(self, collection: str) -> AsyncGenerator[list[Any]]:
         query: Document = {}
@@ -68,6 +72,13 @@ class Walk:
         ids = [row["_id"] async for row in rows]
         for start in range(0, len(ids), BATCH):
             yield ids[start : start + BATCH]
+
+
+def _heed_cancelling() -> None:
+    """Before Python 3.12 `asyncio.wait_for`, which PyMongo reads by, may swallow a cancellation, as by Ctrl-C."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def in_snapshot(sources: Sources, check: Callable[[Session], Awaitable[Result]]) -> Result:
