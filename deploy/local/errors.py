@@ -7,3 +7,7 @@ class StartError(Exception):
     def __init__(self, message: str, *, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class PortTakenError(StartError):
+    """A server found a port taken that was free when it was chosen: another start, with other ports, may succeed."""

@@ -17,17 +17,26 @@ def rotate(log: Path) -> None:
 def last_words(log: Path) -> str:
     """The last error in `log`, else its last line; one line of at most 300 characters."""
     try:
-        with log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+        lines = _tail(log)
     except OSError as error:
         return f"its log cannot be read ({error.strerror})"
-    lines = [line.strip() for line in lines if line.strip()]
     if any("No space left on device" in line for line in lines):
         return "no space left on the disk that holds the data folder"
     words = _last(filter(None, map(_severe, lines))) or (_plain(lines[-1]) if lines else "it wrote nothing")
     return " ".join(words.split())[:LONGEST]
+
+
+def names_taken_port(log: Path) -> bool:
+    """Whether a server says in `log` that somebody else has its port."""
+    return any("address already in use" in line.lower() for line in _tail(log))
+
+
+def _tail(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - TAIL_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _last(lines: Iterable[str]) -> str | None:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from deploy.local.errors import StartError
-from deploy.local.logs import last_words, rotate
+from deploy.local.errors import PortTakenError, StartError
+from deploy.local.logs import last_words, names_taken_port, rotate
 
 TETHER = Path(__file__).with_name("tether.py")
 
@@ -79,9 +79,10 @@ class Process:
         return f"{self.name} {ending}: {last_words(self.log)} (log: {self.log})"
 
     def check(self) -> None:
-        """Raises StartError if it is not running any more."""
+        """Raises StartError if it is not running any more, PortTakenError if it could not get a port."""
         if self.exit_code is not None:
-            raise StartError(self.why_it_ended())
+            failure = PortTakenError if names_taken_port(self.log) else StartError
+            raise failure(self.why_it_ended())
 
     def terminate(self) -> None:
         """Asks it to stop; returns at once. Nothing happens if it ended already."""

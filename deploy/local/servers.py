@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from config import Settings
 from deploy.local import folder, mongodb, seaweedfs, valkey
 from deploy.local.environment import environment
-from deploy.local.errors import StartError
+from deploy.local.errors import PortTakenError, StartError
 from deploy.local.ports import keep_ports
 from deploy.local.process import Process, stop_all
 
@@ -18,6 +18,7 @@ Waiting = tuple[str, Callable[[float], None]]
 """A server's name and what to call to await it, up to a time in monotonic seconds."""
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+START_TRIES = 3
 
 
 @dataclass
@@ -55,16 +56,33 @@ def running_servers(
     """
     with ExitStack() as stack:
         try:
-            data_dir = data_dir.absolute()
-            servers = LocalServers(settings)
-            stack.callback(_stop, servers)
-            for name, await_ready in _start(data_dir, lock, servers, stack):
-                announce(name)
-                await_ready(time.monotonic() + START_SECONDS)
-            _write_connection_file(data_dir, servers, stack)
+            servers = _retried(partial(_started, data_dir.absolute(), lock, settings, announce, stack))
         except OSError as error:
             raise StartError(f"{error.strerror}: {error.filename or data_dir}") from error
         yield servers
+
+
+def _retried(start: Callable[[], LocalServers]) -> LocalServers:
+    """Starts again, with other ports, when somebody took one between its choice and its use."""
+    for _ in range(START_TRIES - 1):
+        with suppress(PortTakenError):
+            return start()
+    return start()
+
+
+def _started(
+    data_dir: Path, lock: int, settings: Settings, announce: Callable[[str], None], stack: ExitStack
+) -> LocalServers:
+    """Starts them and waits for them; what stops them again is left on the stack."""
+    with ExitStack() as attempt:
+        servers = LocalServers(settings)
+        attempt.callback(_stop, servers)
+        for name, await_ready in _start(data_dir, lock, servers, attempt):
+            announce(name)
+            await_ready(time.monotonic() + START_SECONDS)
+        _write_connection_file(data_dir, servers, attempt)
+        stack.push(attempt.pop_all())
+    return servers
 
 
 def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -> list[Waiting]:

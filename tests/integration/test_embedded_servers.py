@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,15 @@ import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from pymongo import AsyncMongoClient, WriteConcern
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from config import Settings
 from deploy.local import folder
+from deploy.local import servers as servers_module
 from deploy.local.errors import StartError
 from deploy.local.mongodb import NAME as MONGODB
+from deploy.local.ports import keep_ports
 from deploy.local.servers import LocalServers, local_servers, running_servers
 
 if TYPE_CHECKING:
@@ -199,3 +203,21 @@ def _settings_in(file: Path) -> Settings:
         redis_url=lines["PHOTOGRAM_REDIS_URL"],
         s3_endpoint_url=lines["PHOTOGRAM_S3_ENDPOINT_URL"],
     )
+
+
+def test_a_port_taken_between_its_choice_and_its_use_costs_another_try(
+    tmp_path: Path, plain: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey_alone = plain.model_copy(
+        update={"mongo_url": "mongodb://127.0.0.1:1", "s3_endpoint_url": "http://127.0.0.1:1"}
+    )
+    with closing(socket.create_server(("127.0.0.1", 0))) as holder:
+        chosen = [{"valkey": holder.getsockname()[1]}]
+
+        def keep(file: Path, names: Sequence[str]) -> dict[str, int]:
+            return keep_ports(file, names) | (chosen.pop() if chosen else {})
+
+        monkeypatch.setattr(servers_module, "keep_ports", keep)
+        with local_servers(tmp_path, valkey_alone) as settings, SyncRedis.from_url(settings.redis_url) as redis:
+            assert redis.ping()
+    assert not chosen
