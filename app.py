@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> Starlette:
     # Without Redis or S3 nearly everything can still be served, so their absence must not take the API out of balance.
     health = Health({"mongodb": opened.ping_mongo}, drain)
     app = Starlette(
-        routes=routes(engine, drain, health, graphiql=settings.graphiql),
+        routes=routes(engine, drain, health, graphiql=settings.graphiql, form_timeout=settings.file_timeout),
         middleware=middleware(settings.allowed_origins),
         lifespan=lifespan,
     )

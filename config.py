@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     redis_timeout: float = Field(1.0, gt=0, description="Longest time for one Redis command.")
     s3_timeout: float = Field(10.0, gt=0, description="Longest wait for a connection to S3 or for its next bytes.")
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
+    file_timeout: float = Field(60.0, gt=0, description="Longest wait for a client that sends a file through the API.")
+    files_at_once: int = Field(8, ge=1, description="Files that one API process takes at once; each takes 5 to 10 MiB.")
     drain_timeout: float = Field(10.0, gt=0, description="How long SIGTERM waits for work in hand.")
 
     access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")

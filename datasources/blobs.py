@@ -16,6 +16,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from config import Settings
 from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
+from datasources.incoming import Incoming
 from domain.limits import RenditionFormat
 
 if TYPE_CHECKING:
@@ -139,6 +140,10 @@ class Blobs:
             "If-None-Match": "*",
             "x-amz-checksum-sha256": sha256_base64,
         }
+
+    def incoming(self, key: str, media_type: str) -> Incoming:
+        """An upload that comes through us, to be written piece by piece."""
+        return Incoming(self._client, self._incoming, key, media_type, self._settings.s3_timeout)
 
     async def read_incoming(self, key: str, limit_bytes: int) -> bytes | None:
         """The bytes of an upload, or None if it is not there; of one over `limit_bytes`, the first limit + 1."""

@@ -52,12 +52,17 @@ async def earlier(
         return None
     found = await collection.find_one({owner: owner_id, "idempotency_key": idempotency.key})
     if found is not None and found["idempotency_digest"] != idempotency.digest:
-        message = "This idempotency key was used with other input."
-        raise Refusal(UserErrorCode.IDEMPOTENCY_KEY_REUSED, message, field=["idempotencyKey"])
+        raise reused()
     if found is not None and found.get("deleted"):
         message = "What was made with this idempotency key has been deleted."
         raise Refusal(UserErrorCode.NOT_FOUND, message, field=["idempotencyKey"])
     return found
+
+
+def reused() -> Refusal:
+    """The refusal of a key that came with other input before."""
+    message = "This idempotency key was used with other input."
+    return Refusal(UserErrorCode.IDEMPOTENCY_KEY_REUSED, message, field=["idempotencyKey"])
 
 
 async def bury(

@@ -15,6 +15,7 @@ BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
 SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
 NOISY = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx", "httpcore")
+CLIENTS_FAULTS = ("python_multipart",)  # warns of every malformed form
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -59,6 +60,8 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
     root.setLevel(level)
     for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for name in CLIENTS_FAULTS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _renderer(format: str) -> Processor:  # noqa: A002

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
@@ -20,6 +21,7 @@ from datasources.dead_letters import DeadLetterStore
 from datasources.feeds import FeedStore
 from datasources.graph import GraphStore
 from datasources.indexes import ensure_indexes, missing_indexes
+from datasources.intake import Intake
 from datasources.likes import LikeStore
 from datasources.live import Live
 from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
@@ -53,6 +55,7 @@ class Sources:
     sessions: SessionStore
     graph: GraphStore
     uploads: UploadStore
+    intake: Intake
     posts: PostStore
     post_likes: LikeStore
     comment_likes: LikeStore
@@ -139,6 +142,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     database = client[settings.mongo_database]
     doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     graph, posts = GraphStore(database, doorbell), PostStore(database, doorbell)
+    uploads = UploadStore(database, doorbell, live, ttl=settings.upload_ttl)
+    longest = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
     return Sources(
         settings=settings,
         client=client,
@@ -153,7 +158,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
             database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         ),
         graph=graph,
-        uploads=UploadStore(database, doorbell, live, ttl=settings.upload_ttl),
+        uploads=uploads,
+        intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
         posts=posts,
         post_likes=LikeStore(database, Fact.POST_LIKE, doorbell),
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),

@@ -61,29 +61,84 @@ class UploadStore:
         It takes the quota of the day it is announced, or of the day of `counts_at`: the demo's have long been there.
         Of simultaneous calls as many pass as there is quota. Raises Refusal (QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED).
         """
-        document: Document = {
+        document = {**self._awaited(owner_id, image_format, now), "byte_size": byte_size, "sha256": sha256}
+        return UploadRecord.from_document(await self._reserved(document, counts_at or now, idempotency))
+
+    async def begin(
+        self,
+        owner_id: ObjectId,
+        image_format: SourceFormat,
+        now: datetime,
+        longest: timedelta,
+        idempotency: Idempotency | None = None,
+    ) -> UploadRecord:
+        """Reserves quota for a file that begins to come through us, within `longest`; as `announce` does.
+
+        `sha256` is empty in it, unless the key is that of an earlier file. If that one's sender or process died on the
+        way, this takes its place. Raises Refusal also for one that is still coming (IN_PROGRESS) or never came
+        (UPLOAD_EXPIRED).
+        """
+        coming = {"sha256": "", "coming_until": now + longest, "ring_at": now + longest}
+        document = {**self._awaited(owner_id, image_format, now), "byte_size": 0, **coming}
+        found = await self._reserved(document, now, idempotency)
+        if found is not document and not found["sha256"]:
+            found = await self._taken_over(found, coming, now)
+        return UploadRecord.from_document(found)
+
+    async def seal(self, upload: UploadRecord, byte_size: int, sha256: str) -> UploadRecord:
+        """Records what has come through us, before it is made visible. Raises Refusal (IN_PROGRESS) if taken over."""
+        document = await self._uploads.find_one_and_update(
+            {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value},
+            {"$set": {"byte_size": byte_size, "sha256": sha256}, "$unset": {"coming_until": ""}},
+            return_document=True,
+        )
+        if document is None:
+            raise _in_progress()
+        return UploadRecord.from_document(document)
+
+    async def withdraw(self, upload: UploadRecord) -> None:
+        """Undoes `begin`, key and quota and all, unless another call took over or a worker has the bytes already."""
+        query = {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value}
+        await self._uploads.delete_one(query)
+
+    def _awaited(self, owner_id: ObjectId, image_format: SourceFormat, now: datetime) -> Document:
+        return {
             "owner_id": owner_id,
             "status": UploadStatus.AWAITING_BYTES.value,
             "format": image_format.value,
-            "byte_size": byte_size,
-            "sha256": sha256,
             "created_at": now,
             "expires_at": now + self._ttl,
             **owing([Effect.RECEIVE], now),
-            **(idempotency.fields() if idempotency else {}),
         }
+
+    async def _reserved(self, document: Document, counts_at: datetime, idempotency: Idempotency | None) -> Document:
+        """Inserts it with slots of the quota and a key in storage; instead, what an earlier call with the key made."""
+        document |= idempotency.fields() if idempotency else {}
         for _ in range(IMAGES_PER_DAY * 10):
-            first = await earlier(self._uploads, "owner_id", owner_id, idempotency)
+            first = await earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
             if first is not None:
-                return UploadRecord.from_document(first)
-            use = await self.quota(owner_id, counts_at or now)
-            document |= {"_id": ObjectId(), "key": f"{secrets.token_urlsafe(16)}", **_free_slots(use)}
+                return first
+            use = await self.quota(document["owner_id"], counts_at)
+            document |= {"_id": ObjectId(), "key": secrets.token_urlsafe(16), **_free_slots(use)}
             try:
                 await self._uploads.insert_one(document)
             except DuplicateKeyError:
                 continue  # a twin took the slot or used the key: look again
-            return UploadRecord.from_document(document)
+            return document
         raise Refusal(UserErrorCode.BUSY, "Too many uploads at once; try again.", retry_after_ms=1_000)
+
+    async def _taken_over(self, found: Document, coming: Document, now: datetime) -> Document:
+        if found["status"] not in OPEN:
+            message = "The file that was sent with this key did not arrive; use another one."
+            raise Refusal(UserErrorCode.UPLOAD_EXPIRED, message, field=["idempotencyKey"])
+        mine = await self._uploads.find_one_and_update(
+            {"_id": found["_id"], "key": found["key"], "coming_until": {"$lte": now}},
+            {"$set": {**coming, "key": secrets.token_urlsafe(16), "expires_at": now + self._ttl}},
+            return_document=True,
+        )
+        if mine is None:
+            raise _in_progress()
+        return mine
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
         """Uploads in the order of `ids`, None for a missing one; one operation."""
@@ -161,6 +216,11 @@ class UploadStore:
         if document is not None:
             await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
         await self._live.publish(upload_topic(upload_id))
+
+
+def _in_progress() -> Refusal:
+    message = "The file sent with this key is still coming."
+    return Refusal(UserErrorCode.IN_PROGRESS, message, field=["idempotencyKey"], retry_after_ms=1_000)
 
 
 def _free_slots(use: QuotaUse) -> Document:

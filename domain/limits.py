@@ -15,6 +15,19 @@ class SourceFormat(StrEnum):
         """The MIME type sent with the file."""
         return f"image/{self.value.lower()}"
 
+    @classmethod
+    def of(cls, head: bytes) -> "SourceFormat | None":
+        """The format that a file's first `SIGNATURE_BYTES` bytes claim; whether it is one, decoding tells."""
+        return next((each for each, signature in _SIGNATURES.items() if head.startswith(signature)), None)
+
+
+_SIGNATURES = {
+    SourceFormat.JPEG: b"\xff\xd8\xff",
+    SourceFormat.PNG: b"\x89PNG\r\n\x1a\n",
+    SourceFormat.GIF: b"GIF8",
+}
+SIGNATURE_BYTES = max(map(len, _SIGNATURES.values()))
+
 
 class RenditionFormat(StrEnum):
     """Image formats that are served."""

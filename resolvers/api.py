@@ -48,6 +48,7 @@ Mutation = create_type(
         accounts.revoke_session,
         profile.update_profile,
         uploads.create_upload,
+        uploads.upload_image,
         posts.create_post,
         posts.update_post,
         posts.delete_post,

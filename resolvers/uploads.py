@@ -12,8 +12,8 @@ from domain.limits import MAX_IMAGE_BYTES
 from domain.records import UploadRecord, UploadStatus
 from resolvers.roots import Input, mutation, query
 from schema.context import Info
-from schema.inputs import CreateUploadInput
-from schema.payloads import CreateUploadPayload, Payload
+from schema.inputs import CreateUploadInput, UploadImageInput
+from schema.payloads import CreateUploadPayload, Payload, UploadImagePayload
 from schema.upload import UPLOAD_LIMITS, HttpHeader, Presigned, UploadLimits
 
 SHA256_BYTES = 32
@@ -36,6 +36,13 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
         viewer_id, given.format, given.byte_size, given.sha256, datetime.now(UTC), idempotency
     )
     return Payload(upload=upload, request=await _request(info, upload))
+
+
+@mutation(UploadImagePayload, "Sends a file in this request, for clients that cannot PUT; reserves quota.")
+async def upload_image(info: Info, given: Input[UploadImageInput]) -> Payload:
+    viewer_id = info.context.require_viewer()
+    idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared when it has come
+    return Payload(upload=await info.context.sources.intake.take(viewer_id, given.file, idempotency))
 
 
 async def _request(info: Info, upload: UploadRecord) -> Presigned | None:

@@ -108,5 +108,6 @@ _describe(
     TOO_MANY_FOLLOWS="The viewer follows as many users as allowed.",
     COMMENTS_OFF="Comments are off for this post.",
     IDEMPOTENCY_KEY_REUSED="The key was used with other input.",
+    IN_PROGRESS="The same request is still being worked on.",
     BUSY="The service is overloaded; see retryAfterMs.",
 )

@@ -4,6 +4,7 @@ import strawberry
 
 from schema.enums import SourceFormat
 from schema.fields import plain
+from schema.scalars import Upload
 
 _KEY = "Send the same key to retry safely; kept 24 hours."
 _CLIENT = "What the client calls itself."
@@ -75,6 +76,12 @@ class CreateUploadInput:
     format: SourceFormat = plain("Its format.")
     byte_size: int = plain("Its exact size.")
     sha256: str = plain("SHA-256 of its bytes, base64.")
+    idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
+
+
+@strawberry.input(description="Input of uploadImage.")
+class UploadImageInput:
+    file: Upload = plain("The file.")
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 

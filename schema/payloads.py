@@ -79,6 +79,12 @@ class CreateUploadPayload:
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
+@strawberry.type(description="Answer of uploadImage.")
+class UploadImagePayload:
+    upload: MediaUpload | None = plain("The upload.")
+    user_errors: list[UserError] = plain(_USER_ERRORS)
+
+
 @strawberry.type(description="Answer of createPost.")
 class CreatePostPayload:
     post: Post | None = plain("The post, as it is now.")

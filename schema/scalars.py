@@ -1,16 +1,33 @@
-"""Our scalars: instants in milliseconds, addresses, and their place in Strawberry's scalar map."""
+"""Our scalars: instants in milliseconds, addresses, files, and their place in Strawberry's scalar map."""
 
+from collections.abc import AsyncIterable
 from datetime import UTC, datetime
-from typing import NewType
+from typing import Any, NewType, NoReturn
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 Url = NewType("Url", str)
 
 
+class Upload(AsyncIterable[bytes]):
+    """A file that a client sends along: its bytes as they arrive, once."""
+
+
 def _to_instant(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _to_file(value: Any) -> AsyncIterable[bytes]:
+    """What the transport put into the variables; nothing that was written as JSON or in the query."""
+    if not isinstance(value, AsyncIterable):
+        raise GraphQLError("A file is sent in a GraphQL multipart request.")
+    return value
+
+
+def _never_sent(_value: object) -> NoReturn:
+    raise TypeError("a file is never part of an answer")
 
 
 SCALARS: dict[object, ScalarDefinition] = {
@@ -20,6 +37,13 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
         serialize=_to_instant,
         parse_value=datetime.fromisoformat,
+    ),
+    Upload: strawberry.scalar(
+        name="Upload",
+        description="A file in a GraphQL multipart request.",
+        specified_by_url="https://github.com/jaydenseric/graphql-multipart-request-spec",
+        serialize=_never_sent,
+        parse_value=_to_file,
     ),
     Url: strawberry.scalar(name="URL", description="An absolute URL.", serialize=str, parse_value=str),
 }

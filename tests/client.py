@@ -33,6 +33,9 @@ CREATE_UPLOAD = """mutation ($input: CreateUploadInput!) {
     userErrors { code field message } upload { id status } request { method url headers { name value } }
   }
 }"""
+UPLOAD_IMAGE = """mutation ($input: UploadImageInput!) {
+  uploadImage(input: $input) { userErrors { code field message retryable } upload { id status } }
+}"""
 CREATE_POST = """mutation ($input: CreatePostInput!) {
   createPost(input: $input) { userErrors { code field message } post { id status } }
 }"""
@@ -133,6 +136,15 @@ class Person(Api):
         sent = await self.send(payload["request"], data)
         assert sent.is_success, sent.text
         return str(payload["upload"]["id"])
+
+    async def upload_image(self, data: bytes, **given: Any) -> Answer:
+        """The answer of `uploadImage`, sent as a form."""
+        operations = {"query": UPLOAD_IMAGE, "variables": {"input": {"file": None, **given}}}
+        fields = {"operations": json.dumps(operations), "map": '{"0": ["variables.input.file"]}'}
+        headers = {"authorization": f"Bearer {self.token}", "graphql-require-preflight": "1"}
+        response = await self.http.post("/graphql", data=fields, files={"0": data}, headers=headers)
+        answer = response.json()
+        return Answer(response.status_code, answer.get("data"), answer.get("errors", []))
 
     async def create_post(self, *upload_ids: str, **given: Any) -> str:
         """As `createPost`; returns the id."""

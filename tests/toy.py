@@ -5,12 +5,14 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 
 import strawberry
+from graphql import GraphQLError
 from starlette.applications import Starlette
+from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
 from config import Settings
@@ -40,6 +42,7 @@ class World:
     authentication_down: bool = False
     mongo_down: bool = False
     checks: int = 0
+    largest: int = 0  # piece of a file
 
     async def check(self) -> None:
         self.checks += 1
@@ -142,11 +145,52 @@ class Query:
         return "done"
 
 
+class File(AsyncIterable[bytes]):
+    """A file as it arrives."""
+
+
+def as_file(value: object) -> AsyncIterable[bytes]:
+    if not isinstance(value, AsyncIterable):
+        raise GraphQLError("not a file")
+    return value
+
+
+@strawberry.input
+class Parcel:
+    files: list[File]
+    note: str = ""
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation
     def add(self, a: int, b: int) -> int:
         return a + b
+
+    @strawberry.mutation
+    async def weigh(self, info: ToyInfo, file: File) -> str | None:
+        """How many bytes come."""
+        return await weighed(info.context.world, file)
+
+    @strawberry.mutation
+    async def weigh_parcel(self, info: ToyInfo, parcel: Parcel) -> str | None:
+        return await weighed(info.context.world, parcel.files[-1])
+
+    @strawberry.mutation
+    def refuse(self, file: File) -> str | None:  # noqa: ARG002  it looks at no byte of it
+        raise Unauthenticated
+
+
+async def weighed(world: World, file: File) -> str:
+    size = 0
+    world.running += 1
+    try:
+        async for chunk in file:
+            size += len(chunk)
+            world.largest = max(world.largest, len(chunk))
+    finally:
+        world.running -= 1
+    return f"{size} bytes"
 
 
 @strawberry.type
@@ -197,7 +241,8 @@ class Subscription:
         raise ValueError("private")
 
 
-schema = strawberry.Schema(Query, Mutation, Subscription)
+FILE = strawberry.scalar(name="Upload", serialize=str, parse_value=as_file)
+schema = strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map={File: FILE}))
 
 
 def toy_app(
@@ -207,6 +252,7 @@ def toy_app(
     operation_timeout: float = 15.0,
     init_timeout: float = 10.0,
     send_timeout: float = 10.0,
+    form_timeout: float = 10.0,
     origins: tuple[str, ...] = (),
 ) -> Starlette:
     """The toy as an application; the token is the identity, and "bad" is a bad one."""
@@ -240,6 +286,7 @@ def toy_app(
             graphiql=True,
             init_timeout=init_timeout,
             send_timeout=send_timeout,
+            form_timeout=form_timeout,
         ),
         middleware=middleware(origins),
         lifespan=_lifespan,

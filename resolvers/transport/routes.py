@@ -13,7 +13,8 @@ from resolvers.transport.engine import Engine
 from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
-from resolvers.transport.http import GraphQLHTTP
+from resolvers.transport.http import FORM_TIMEOUT, GraphQLHTTP
+from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from resolvers.transport.request_log import HEADER, RequestLog
 from resolvers.transport.websocket import INIT_TIMEOUT, SEND_TIMEOUT, GraphQLSocket
 
@@ -32,11 +33,12 @@ def routes(
     graphiql: bool,
     init_timeout: float = INIT_TIMEOUT,
     send_timeout: float = SEND_TIMEOUT,
+    form_timeout: float = FORM_TIMEOUT,
 ) -> list[BaseRoute]:
     """`/graphql` over HTTP and WebSocket, `/livez`, `/readyz`, and `/graphiql` if asked for."""
     socket = GraphQLSocket(engine, drain, init_timeout=init_timeout, send_timeout=send_timeout)
     return [
-        Route("/graphql", GraphQLHTTP(engine, page=GRAPHIQL_PATH if graphiql else None)),
+        Route("/graphql", GraphQLHTTP(engine, page=GRAPHIQL_PATH if graphiql else None, form_timeout=form_timeout)),
         WebSocketRoute("/graphql", socket),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
@@ -50,7 +52,7 @@ def middleware(allowed_origins: Sequence[str]) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=list(allowed_origins),
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", HEADER],
+        allow_headers=["authorization", "content-type", HEADER, *PREFLIGHT_HEADERS],
         expose_headers=[HEADER],
         max_age=86_400,
     )

@@ -84,8 +84,8 @@ ACTS: dict[str, Act] = dict(
         ),
     ]
 )
-KEYS = {f"{one}Input.idempotencyKey" for one in ("CreateUpload", "CreatePost", "AddComment")}
+KEYS = {f"{one}Input.idempotencyKey" for one in ("CreateUpload", "UploadImage", "CreatePost", "AddComment")}
 READ = {"Query.node(id)", "Query.nodes(ids)", "Query.post(id)", "Subscription.uploadUpdated(id)"}  # in the other tests
 
 # Mutations that answer with objects but name none: they show the viewer's own things, which they have just made.
-OWN = {"register", "login", "refreshSession", "createUpload", "markNotificationsSeen"}
+OWN = {"register", "login", "refreshSession", "createUpload", "uploadImage", "markNotificationsSeen"}

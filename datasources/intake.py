@@ -1,0 +1,131 @@
+"""Files that clients send through the API itself: streamed into storage, and then uploads like any other."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from bson import ObjectId
+
+from datasources.blobs import Blobs
+from datasources.idempotency import Idempotency, reused
+from datasources.incoming import Incoming
+from datasources.uploads import UploadStore
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import MAX_IMAGE_BYTES, SIGNATURE_BYTES, SourceFormat
+from domain.records import UploadRecord
+
+TRY_AGAIN_MS = 2_000
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Takes `at_once` files at a time, each held by an upload for at most `longest`."""
+
+    def __init__(self, uploads: UploadStore, blobs: Blobs, *, at_once: int, longest: timedelta) -> None:
+        self._uploads = uploads
+        self._blobs = blobs
+        self._free = at_once
+        self._longest = longest
+
+    async def take(
+        self, owner_id: ObjectId, file: AsyncIterable[bytes], idempotency: Idempotency | None = None
+    ) -> UploadRecord:
+        """Reserves quota, stores the file as it comes, and rings for the worker; a replayed key gives the first upload.
+
+        If anything fails on the way, the file, the sender or S3, nothing is kept and the quota is given back. Raises
+        Refusal (BUSY, UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IN_PROGRESS, UPLOAD_EXPIRED, and as `announce`), what
+        reading the file raises, and errors of botocore.
+        """
+        with self._slot():
+            counted = _Counted(file)
+            head = await counted.head(SIGNATURE_BYTES)
+            image_format = SourceFormat.of(head)
+            if image_format is None:
+                message = "The file is not a JPEG, PNG or GIF."
+                raise Refusal(UserErrorCode.UNSUPPORTED_FORMAT, message, field=["file"])
+            now = datetime.now(UTC)
+            upload = await self._uploads.begin(owner_id, image_format, now, self._longest, idempotency)
+            if upload.sha256:  # an earlier call's
+                return await _replayed(upload, counted)
+            return await self._store(upload, head, counted)
+
+    async def _store(self, upload: UploadRecord, head: bytes, rest: "_Counted") -> UploadRecord:
+        incoming = self._blobs.incoming(upload.key, upload.format.media_type)
+        try:
+            await incoming.write(head)
+            async for chunk in rest:
+                await incoming.write(chunk)
+            sealed = await self._uploads.seal(upload, rest.size, rest.sha256)  # first: a worker may see the bytes next
+            await incoming.complete()
+        except BaseException:
+            await self._give_back(upload, incoming)
+            raise
+        await self._uploads.hurry([upload.id])
+        return sealed
+
+    async def _give_back(self, upload: UploadRecord, incoming: Incoming) -> None:
+        """Best effort: what cannot be given back now expires."""
+        given = await asyncio.gather(self._uploads.withdraw(upload), incoming.abort(), return_exceptions=True)
+        for error in given:
+            if error is not None:
+                log.warning("intake.not_given_back", upload=str(upload.id), error=type(error).__name__)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._free:
+            message = "Too many files are being sent at once; try again, or use createUpload."
+            raise Refusal(UserErrorCode.BUSY, message, retry_after_ms=TRY_AGAIN_MS)
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+class _Counted:
+    """A file as it comes, measured. Raises Refusal (IMAGE_TOO_LARGE) at the first byte too many."""
+
+    def __init__(self, file: AsyncIterable[bytes]) -> None:
+        self._file = aiter(file)
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def __aiter__(self) -> "_Counted":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._file)
+        self.size += len(chunk)
+        if self.size > MAX_IMAGE_BYTES:
+            message = f"An image has at most {MAX_IMAGE_BYTES // 1024**2} MiB."
+            raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, message, field=["file"])
+        self._digest.update(chunk)
+        return chunk
+
+    async def head(self, size: int) -> bytes:
+        """At least the first `size` bytes, or all of a smaller file."""
+        head = b""
+        async for chunk in self:
+            head += chunk
+            if len(head) >= size:
+                break
+        return head
+
+    @property
+    def sha256(self) -> str:
+        """Of what has come, in base64."""
+        return base64.b64encode(self._digest.digest()).decode()
+
+
+async def _replayed(upload: UploadRecord, file: _Counted) -> UploadRecord:
+    """An earlier call's upload. Raises Refusal (IDEMPOTENCY_KEY_REUSED) unless it was of the same file."""
+    async for _ in file:
+        pass
+    if file.sha256 != upload.sha256:
+        raise reused()
+    return upload

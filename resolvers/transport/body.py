@@ -1,0 +1,67 @@
+"""Reads what clients send: a body as it arrives, never more or for longer than it may be, and JSON."""
+
+import asyncio
+import time
+
+import orjson
+from starlette.requests import Request
+
+from resolvers.transport.errors import Rejected, bad_request
+
+CLOSING = {"connection": "close"}  # what is left of a body that was not read makes the connection useless
+
+
+class Body:
+    """A request's body as it arrives; only the time spent waiting for the client counts against `seconds`."""
+
+    def __init__(self, request: Request, *, limit: int, seconds: float) -> None:
+        """Raises Rejected (413) for a body that is announced to be larger than `limit` bytes."""
+        self._stream = request.stream()
+        self._limit = limit
+        self._seconds = seconds
+        self._size = 0
+        self._failure: Rejected | None = None
+        announced = request.headers.get("content-length", "0")
+        if announced.isdigit() and int(announced[:12]) > limit:
+            raise self._too_large()
+
+    async def read(self) -> bytes:
+        """The next bytes, none at the end. Raises Rejected (413, 408), the same again if it did; ClientDisconnect."""
+        if self._failure is not None:
+            raise self._failure
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._seconds):
+                chunk = await anext(self._stream, b"")
+        except TimeoutError:
+            self._failure = bad_request("The request did not arrive in time.", status=408, headers=CLOSING)
+            raise self._failure from None
+        self._seconds -= time.monotonic() - began
+        self._size += len(chunk)
+        if self._size > self._limit:
+            self._failure = self._too_large()
+            raise self._failure
+        return chunk
+
+    async def whole(self) -> bytes:
+        """All of it. Raises as `read` does."""
+        chunks = []
+        while chunk := await self.read():
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def drain(self) -> None:
+        """Reads and forgets the rest: who sends all before they read would else not hear the answer. As `read`."""
+        while await self.read():
+            pass
+
+    def _too_large(self) -> Rejected:
+        return bad_request(f"The request is larger than {self._limit} bytes.", status=413, headers=CLOSING)
+
+
+def decoded(text: bytes | str, what: str = "The request") -> object:
+    """The JSON value of a text. Raises Rejected (400) that names `what` is not JSON."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise bad_request(f"{what} is not valid JSON.") from None

@@ -1,0 +1,103 @@
+"""uploadImage: a file through GraphQL becomes an upload like any other."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.limits import MAX_IMAGE_BYTES
+from tests.client import Person, small_jpeg
+from tests.e2e.conftest import Register
+
+LEFT = "{ viewer { uploadQuota { remainingToday } } }"
+
+
+async def taken(person: Person, data: bytes, **given: Any) -> str:
+    """The id of the upload that a file has become."""
+    payload = (await person.upload_image(data, **given)).data["uploadImage"]
+    assert payload["userErrors"] == []
+    return str(payload["upload"]["id"])
+
+
+async def refused(person: Person, data: bytes, **given: Any) -> tuple[str, list[str] | None]:
+    """Code and field of the one error."""
+    payload = (await person.upload_image(data, **given)).data["uploadImage"]
+    assert payload["upload"] is None
+    [error] = payload["userErrors"]
+    return error["code"], error["field"]
+
+
+async def remaining(person: Person) -> int:
+    return int((await person.get(LEFT))["viewer"]["uploadQuota"]["remainingToday"])
+
+
+async def test_a_file_sent_through_graphql_becomes_a_post(register: Register) -> None:
+    ana = await register()
+    post_id = await ana.create_post(await taken(ana, small_jpeg()))
+    await ana.reaches(post_id, "READY")
+    assert await remaining(ana) == 9
+
+
+async def test_a_file_that_is_no_image_inside_fails_its_post_and_gives_the_quota_back(register: Register) -> None:
+    ana = await register()
+    post_id = await ana.create_post(await taken(ana, b"\xff\xd8\xff\xe0 but no picture follows"))
+    await ana.reaches(post_id, "FAILED")
+    assert await remaining(ana) == 10
+
+
+@pytest.mark.parametrize(
+    ("data", "refusal"),
+    [
+        (b"Dear diary", ("UNSUPPORTED_FORMAT", ["file"])),
+        (b"\xff\xd8\xff" + bytes(MAX_IMAGE_BYTES), ("IMAGE_TOO_LARGE", ["file"])),
+    ],
+)
+async def test_a_refused_file_takes_no_quota(
+    people: list[Person], data: bytes, refusal: tuple[str, list[str] | None]
+) -> None:
+    assert await refused(people[0], data) == refusal
+    assert await remaining(people[0]) == 10
+
+
+async def test_the_eleventh_file_of_a_day_is_refused_however_it_comes(register: Register) -> None:
+    ana = await register()
+    for _ in range(5):
+        await taken(ana, small_jpeg())
+        assert (await ana.announce(b"x"))["userErrors"] == []
+    assert await refused(ana, small_jpeg()) == ("QUOTA_EXCEEDED", None)
+    assert [error["code"] for error in (await ana.announce(b"x"))["userErrors"]] == ["QUOTA_EXCEEDED"]
+
+
+async def test_a_retry_with_its_key_is_one_upload(register: Register) -> None:
+    ana, data = await register(), small_jpeg()
+    upload_id = await taken(ana, data, idempotencyKey="again")
+    assert await taken(ana, data, idempotencyKey="again") == upload_id
+    assert await refused(ana, small_jpeg(), idempotencyKey="again") == ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])
+    assert await remaining(ana) == 9
+
+
+async def test_of_more_files_than_a_process_takes_at_once_the_rest_are_told_to_wait(
+    register: Register, http: httpx.AsyncClient
+) -> None:
+    """Sixteen people send at once; whoever is not taken hears BUSY, and nobody anything else."""
+    senders = await asyncio.gather(*(register() for _ in range(16)))
+    data = b"\xff\xd8\xff" + bytes(4 * 1024 * 1024)
+    answers = await asyncio.gather(*(sender.upload_image(data) for sender in senders))
+    codes = [[error["code"] for error in answer.data["uploadImage"]["userErrors"]] for answer in answers]
+    assert all(each in ([], ["BUSY"]) for each in codes)
+    assert [] in codes
+    for sender, each in zip(senders, codes, strict=True):
+        assert await remaining(sender) >= (9 if not each else 10)
+
+
+async def test_nobody_uploads_without_signing_in(http: httpx.AsyncClient) -> None:
+    answer = await Person(http, "nobody").upload_image(small_jpeg())
+    assert (answer.data, answer.codes) == ({"uploadImage": None}, ["UNAUTHENTICATED"])
+
+
+@pytest.mark.parametrize("value", ["photo.jpg", None, 7, {"name": "photo.jpg"}])
+async def test_a_file_that_is_not_sent_as_one_is_bad_input(people: list[Person], value: object) -> None:
+    document = "mutation ($input: UploadImageInput!) { uploadImage(input: $input) { upload { id } } }"
+    answer = await people[0].ask(document, input={"file": value})
+    assert (answer.data, answer.codes) == (None, ["BAD_USER_INPUT"])
