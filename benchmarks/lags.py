@@ -36,7 +36,7 @@ async def lags(settings: Settings, liked: Liked, callers: int) -> Table:
         "likes": ("post_likes", liked.like),
         "comments": ("comments", liked.comment),
     }
-    async with _worker(settings):
+    async with worker(settings):
         await _load(liked, liked.like, "post_likes", await liked.fresh_posts(1), 1, 0.0)  # until it is up
         for name, (collection, act) in acts.items():
             for where, count in (("one post", 1), ("2,000 posts", 2_000)):
@@ -88,7 +88,8 @@ async def _load(
 
 
 @contextlib.asynccontextmanager
-async def _worker(settings: Settings) -> AsyncIterator[None]:
+async def worker(settings: Settings) -> AsyncIterator[None]:
+    """A process that counts, notifies and sweeps."""
     command = (sys.executable, "-m", "deploy.cli", "worker", "counters", "notifications", "sweeper")
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=child_environment(settings))
     try:
