@@ -1,8 +1,7 @@
 """What every record promises by itself and about what it refers to, each promise declared in one place.
 
-Counters, notifications, feeds and files have checks of their own. A promise is kept at every moment, except that what a
-record still owes may be about to keep it; where a request writes twice, it may be broken for a moment, so what looks
-broken is looked at again (see `verify.differences`).
+Counters, notifications, feeds and files have checks of their own. A promise is kept at every moment, unless the record
+still owes what keeps it, or a request is between two writes: what looks broken is looked at again by `verify`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -71,13 +70,22 @@ def _is_settled(document: Document) -> bool:
     return "outbox" not in document
 
 
+def _stands(document: Document) -> bool:
+    return not document.get("deleted") and bool(document.get("liked", True))
+
+
+def _is_left(document: Document, _around: Around) -> object:
+    """Whether it is a tombstone that nothing will ever take away."""
+    return not _stands(document) and _is_settled(document) and "expires_at" not in document
+
+
 def _gone(collection: str, field: str, mend: Mend | None = None) -> Promise:
     """What a field of settled documents names is there."""
     to = REFERS[collection][field]
 
     def broken(document: Document, around: Around) -> object:
         named = document.get(field)
-        return _is_settled(document) and named is not None and named not in around.there[to]
+        return _is_settled(document) and _stands(document) and named is not None and named not in around.there[to]
 
     return Promise(of=collection, name=field, why=f"there is no such {to[:-1]}", broken=broken, mend=mend)
 
@@ -88,8 +96,8 @@ def _likes(collection: str) -> list[Promise]:
         Promise(
             of=collection,
             name="taken_back",
-            why="it is taken back and owes nothing, and is still there",
-            broken=lambda like, _: not like.get("liked") and _is_settled(like) and "expires_at" not in like,
+            why="it is taken back and owes nothing, and nothing will take it away",
+            broken=_is_left,
             mend=owe(collection, Effect.COUNT, Effect.NOTIFY),
         ),
         Promise(
@@ -130,6 +138,10 @@ def _asks_in_vain(follow: Document, around: Around) -> object:
     return not _owes(follow, Effect.FILL) and not _owes(followee, Effect.GRANT)
 
 
+def _is_not_cleaned(post: Document, _around: Around) -> object:
+    return post.get("deleted") and not _owes(post, Effect.CLEAN) and "expires_at" not in post
+
+
 def _waits_for_nothing(status: UploadStatus | PostStatus, effect: Effect) -> Callable[[Document, Around], object]:
     def broken(document: Document, _around: Around) -> object:
         is_alive = not document.get("deleted")
@@ -143,17 +155,13 @@ PROMISES: Sequence[Promise] = (
     *_likes("comment_likes"),
     _gone("comments", "post_id", erase_comment),
     Promise(
-        of="comments",
-        name="parent_id",
-        why="what it replies to is gone or deleted",
-        broken=_has_no_parent,
-        mend=delete_comment,
+        of="comments", name="parent_id", why="what it replies to is gone", broken=_has_no_parent, mend=delete_comment
     ),
     Promise(
         of="comments",
         name="deleted",
-        why="it is deleted and owes nothing, and is still there",
-        broken=lambda comment, _: comment.get("deleted") and _is_settled(comment),
+        why="it is deleted and owes nothing, and nothing will take it away",
+        broken=_is_left,
         mend=owe("comments", Effect.COUNT, Effect.NOTIFY, Effect.CLEAN),
     ),
     _gone("follows", "follower_id", end),
@@ -220,7 +228,7 @@ PROMISES: Sequence[Promise] = (
         of="posts",
         name="deleted",
         why="it is deleted, and nobody owes the cleaning",
-        broken=lambda post, _: post.get("deleted") and not _owes(post, Effect.CLEAN),
+        broken=_is_not_cleaned,
         mend=owe("posts", Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.CLEAN),
     ),
     _gone("uploads", "owner_id"),

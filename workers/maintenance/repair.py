@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import msgspec
 from bson import ObjectId
@@ -9,16 +10,27 @@ from bson import ObjectId
 from datasources.indexes import ensure_indexes
 from datasources.sources import Sources, is_outage
 from domain.events import Ring
+from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.findings import Finding
-from workers.maintenance.notices import ACTORS, NUMBERS, REPEATED, STANDING, set_inbox_right, set_notice_right
+from workers.maintenance.notices import (
+    ACTORS,
+    NUMBERS,
+    REPEATED,
+    STANDING,
+    set_inbox_right,
+    set_notice_right,
+    tell_again,
+)
+from workers.maintenance.notices import MISSING as UNTOLD
 from workers.maintenance.promises import PROMISES
 from workers.maintenance.verify import INDEX, LISTED, differences
 from workers.maintenance.walking import Walk
 from workers.settling import pay_all
 from workers.work import Tools
 
+LIKED = (NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED)
 Fix = Callable[[Sources, Finding], Awaitable[None]]
 BY_HAND = "nothing can set this right by itself"
 
@@ -63,6 +75,7 @@ FIXES: Mapping[str, Fix] = {
     ENTRY: take_out,
     MISSING: put_in,
     INDEX: _make_indexes,
+    **{f"{UNTOLD}.{kind.value}": _by_id(partial(tell_again, kind)) for kind in LIKED},
     **{promise.kind: _by_id(promise.mend) for promise in PROMISES if promise.mend is not None},
 }
 

@@ -13,12 +13,13 @@ from bson import ObjectId
 from datasources.indexes import missing_indexes
 from datasources.mongo import Session
 from datasources.sources import Sources
+from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
 from workers.maintenance.debts import Debts, debts, depths, stuck
 from workers.maintenance.entries import missing_entries, wrong_entries
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
-from workers.maintenance.notices import wrong_inboxes, wrong_notices
+from workers.maintenance.notices import missing_notices, wrong_inboxes, wrong_notices
 from workers.maintenance.promises import REFERS, broken_promises
 from workers.maintenance.walking import BATCH, Walk, in_snapshot
 
@@ -111,7 +112,8 @@ class _Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 def _stages(sources: Sources) -> list[_Stage]:
     exact: dict[str, list[Check]] = {
-        "posts": [partial(wrong_previews, sources)],
+        "posts": [partial(wrong_previews, sources), partial(missing_notices, sources, NotificationKind.POST_LIKED)],
+        "comments": [partial(missing_notices, sources, NotificationKind.COMMENT_LIKED)],
         "users": [partial(wrong_inboxes, sources)],
         "notifications": [partial(wrong_notices, sources)],
         "feed_entries": [partial(wrong_entries, sources)],
