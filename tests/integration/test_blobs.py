@@ -33,10 +33,10 @@ def _sum(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-async def _presigned(blobs: Blobs, *, expires_in: int = 60) -> tuple[str, str, dict[str, str]]:
+async def _presigned(blobs: Blobs) -> tuple[str, str, dict[str, str]]:
     key = f"incoming/{uuid4().hex}"
     url, headers = await blobs.presign_put(
-        key, byte_size=len(DATA), media_type="image/jpeg", sha256_base64=_sum(DATA), expires_in=expires_in
+        key, byte_size=len(DATA), media_type="image/jpeg", sha256_base64=_sum(DATA), expires_in=60
     )
     return key, url, headers
 
@@ -46,66 +46,6 @@ async def test_upload_with_the_given_headers_is_read_back(blobs: Blobs, web: htt
     answer = await web.put(url, content=DATA, headers=headers)
     assert answer.status_code == 200
     assert await blobs.read_incoming(key, len(DATA)) == DATA
-
-
-async def test_second_put_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    _, url, headers = await _presigned(blobs)
-    await web.put(url, content=DATA, headers=headers)
-    again = await web.put(url, content=DATA, headers=headers)
-    assert again.status_code == 412
-
-
-@pytest.mark.parametrize("header", ["Content-Type", "If-None-Match", "x-amz-checksum-sha256"])
-async def test_put_without_a_signed_header_is_refused(blobs: Blobs, web: httpx.AsyncClient, header: str) -> None:
-    key, url, headers = await _presigned(blobs)
-    del headers[header]
-    answer = await web.put(url, content=DATA, headers=headers)
-    assert answer.status_code == 403
-    assert await blobs.read_incoming(key, 1) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("Content-Type", "text/html"), ("If-None-Match", '"etag"'), ("x-amz-checksum-sha256", _sum(b"other"))],
-)
-async def test_put_with_another_header_value_is_refused(
-    blobs: Blobs, web: httpx.AsyncClient, name: str, value: str
-) -> None:
-    key, url, headers = await _presigned(blobs)
-    answer = await web.put(url, content=DATA, headers={**headers, name: value})
-    assert answer.status_code == 403
-    assert await blobs.read_incoming(key, 1) is None
-
-
-async def test_other_bytes_of_the_same_length_are_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    key, url, headers = await _presigned(blobs)
-    answer = await web.put(url, content=DATA[::-1], headers=headers)
-    assert answer.status_code == 400
-    assert await blobs.read_incoming(key, 1) is None
-
-
-async def test_longer_body_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    key, url, headers = await _presigned(blobs)
-    longer = DATA + b"!"
-    answer = await web.put(url, content=longer, headers={**headers, "Content-Length": str(len(longer))})
-    assert answer.status_code == 403
-    assert await blobs.read_incoming(key, 1) is None
-
-
-async def test_another_key_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    key, url, headers = await _presigned(blobs)
-    other = key[:-1] + ("0" if key[-1] != "0" else "1")
-    answer = await web.put(url.replace(key, other), content=DATA, headers=headers)
-    assert answer.status_code == 403
-    assert await blobs.read_incoming(other, 1) is None
-
-
-async def test_expired_address_is_refused(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    key, url, headers = await _presigned(blobs, expires_in=1)
-    await asyncio.sleep(2.1)  # the signature's clock has whole seconds
-    answer = await web.put(url, content=DATA, headers=headers)
-    assert answer.status_code == 403
-    assert await blobs.read_incoming(key, 1) is None
 
 
 async def test_uploads_are_not_public(blobs: Blobs, web: httpx.AsyncClient) -> None:
