@@ -72,6 +72,25 @@ async def test_a_new_month_starts_from_nothing(world: World) -> None:
     assert (use.used_today, use.used_this_month) == (0, 0)
 
 
+async def test_quota_given_back_is_that_of_the_day_it_was_taken(world: World) -> None:
+    owner_id, uploads, tomorrow = ObjectId(), world.sources.uploads, NOON + timedelta(days=1)
+    refused, _ = await announce(world, owner_id, NOON), await announce(world, owner_id, tomorrow)
+    await uploads.reject(refused.id, UploadStatus.EXPIRED, FAILURE)
+    use = await uploads.quota(owner_id, tomorrow)
+    assert (use.used_today, use.used_this_month) == (1, 1)
+    assert (await uploads.quota(owner_id, NOON)).used_today == 0
+
+
+async def test_hundreds_at_once_over_the_end_of_a_month_have_ten_a_day(world: World) -> None:
+    owner_id, end = ObjectId(), datetime(2028, 2, 29, 23, 59, 59, 999_000, tzinfo=UTC)
+    moments = [end + timedelta(milliseconds=n % 2) for n in range(100)]
+    outcomes = await asyncio.gather(*(outcome(world, owner_id, moment) for moment in moments))
+    assert len([one for one in outcomes if isinstance(one, ObjectId)]) == 2 * IMAGES_PER_DAY
+    for moment in moments[:2]:
+        use = await world.sources.uploads.quota(owner_id, moment)
+        assert (use.used_today, use.used_this_month, use.remaining_today) == (IMAGES_PER_DAY, IMAGES_PER_DAY, 0)
+
+
 async def test_a_full_month_ends_the_day_early(world: World) -> None:
     owner_id = ObjectId()
     rows = [

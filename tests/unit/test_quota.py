@@ -1,8 +1,10 @@
 """Days and months of the image quota."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
 from domain.quota import quota_period, quota_use
@@ -62,3 +64,40 @@ def test_no_more_is_left_today_than_this_month() -> None:
     taken = [(f"2026-05-{1 + slot % 16:02}", slot // 16, slot) for slot in range(IMAGES_PER_MONTH - 3)]
     use = quota_use(NOON, taken)
     assert (use.used_today, use.remaining_today, use.remaining_this_month) == (0, 3, 3)
+
+
+ANYWHERE = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.timezones())  # noqa: DTZ001
+# Around the ends of a day, of months of every length and of a year, in steps that cross them.
+ENDS = [datetime(2026, 2, 28, 12, tzinfo=UTC), datetime(2028, 2, 28, tzinfo=UTC), datetime(2026, 12, 31, 6, tzinfo=UTC)]
+HOURS = st.lists(st.integers(0, 30), max_size=60)
+
+
+@given(ANYWHERE)
+def test_a_day_lasts_until_it_starts_again(moment: datetime) -> None:
+    resets_at, second = quota_use(moment, []).resets_at, timedelta(seconds=1)
+    assert timedelta(0) < resets_at - moment <= timedelta(days=1)
+    day, month = quota_period(moment)
+    assert quota_period(resets_at - second) == (day, month) == (day, day[:7])
+    assert quota_period(resets_at)[0] > day
+
+
+@given(ANYWHERE, st.timezones())
+def test_where_somebody_is_changes_nothing(moment: datetime, zone: tzinfo) -> None:
+    assert quota_use(moment, []) == quota_use(moment.astimezone(zone), [])
+
+
+@given(st.sampled_from(ENDS), HOURS)
+def test_what_is_left_is_what_counting_by_hand_leaves(start: datetime, hours: list[int]) -> None:
+    """Images come as hours pass, each while there is quota; none is ever refused or taken that should not be."""
+    moment, taken, rows = start, list[datetime](), list[tuple[str, str, int, int]]()
+    for passed in hours:
+        moment += timedelta(hours=passed)
+        use = quota_use(moment, [row[1:] for row in rows if row[0] == quota_period(moment)[1]])
+        today = [one for one in taken if one.date() == moment.date()]
+        this_month = [one for one in taken if (one.year, one.month) == (moment.year, moment.month)]
+        assert (use.used_today, use.used_this_month) == (len(today), len(this_month))
+        assert use.remaining_today == IMAGES_PER_DAY - len(today)
+        if use.free_day_slots:
+            rows.append((use.month, use.day, use.free_day_slots[-1], use.free_month_slots[-1]))
+            taken.append(moment)
+    assert len({(month, slot) for month, _, _, slot in rows}) == len(rows) == len({row[1:3] for row in rows})
