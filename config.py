@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     incoming_bucket: str = "photogram-incoming"
     media_bucket: str = "photogram-media"
     media_base_url: str | None = Field(None, description="A CDN in front of the media bucket; else the bucket itself.")
+    signed_url_ttl: int = Field(300, ge=2, description="Longest life of an address of an image that is not public.")
+    cloudfront_key_pair_id: str | None = Field(
+        None, description="The CDN's public key, of a key group it trusts; else S3 signs."
+    )
+    cloudfront_private_key: SecretStr | None = Field(None, description="Its private key: RSA, PEM.")
+    cloudfront_private_key_file: Path | None = Field(None, description="Where that key is, if it is in a file.")
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
@@ -66,11 +72,25 @@ class Settings(BaseSettings):
 
     @property
     def media_url(self) -> str:
-        """Base of the renditions' addresses, without a slash at the end."""
-        if self.media_base_url:
-            return self.media_base_url.rstrip("/")
-        endpoint = self.s3_public_endpoint_url or self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com"
+        """Base of the public renditions' addresses, without a slash at the end."""
+        return (self.media_base_url or self.media_bucket_url).rstrip("/")
+
+    @property
+    def media_bucket_url(self) -> str:
+        """Where clients reach the media bucket itself, without a slash at the end."""
+        endpoint = self.s3_public_endpoint_url or self.s3_endpoint_url
+        if endpoint is None:
+            return f"https://{self.media_bucket}.s3.{self.s3_region}.amazonaws.com"
         return f"{endpoint.rstrip('/')}/{self.media_bucket}"
+
+    @model_validator(mode="after")
+    def _refuse_half_of_a_signing_key(self) -> Self:
+        has_key = bool(self.cloudfront_private_key or self.cloudfront_private_key_file)
+        if bool(self.cloudfront_key_pair_id) is not has_key:
+            raise ValueError("PHOTOGRAM_CLOUDFRONT_KEY_PAIR_ID and a private key are needed together")
+        if has_key and not self.media_base_url:
+            raise ValueError("PHOTOGRAM_MEDIA_BASE_URL must be the address of the CDN that checks the signatures")
+        return self
 
     @model_validator(mode="after")
     def _refuse_default_secrets_in_production(self) -> Self:

@@ -75,7 +75,9 @@ def post(author_id: ObjectId) -> dict[str, Any]:
 
 def _image(image_id: ObjectId) -> dict[str, Any]:
     renditions = [
-        RenditionRecord(key=f"{image_id}/{width}", format=kind, width=width, height=width, byte_size=width * 100)
+        RenditionRecord(
+            key=f"public/{image_id}/0/{width}", format=kind, width=width, height=width, byte_size=width * 100
+        )
         for width in RENDITION_WIDTHS
         for kind in (RenditionFormat.JPEG, RenditionFormat.WEBP)
     ]

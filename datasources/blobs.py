@@ -1,11 +1,11 @@
-"""The image files themselves, on S3: uploads coming in, and the renditions that everybody may fetch."""
+"""The image files themselves, on S3: uploads coming in, and the renditions, public and private."""
 
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiobotocore.config import AioConfig
@@ -13,17 +13,22 @@ from aiobotocore.session import get_session
 from aiohttp import ClientError as TransportError
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from bson import ObjectId
 
 from config import Settings
 from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
 from datasources.incoming import Incoming
-from domain.limits import RenditionFormat
+from datasources.media_keys import is_public, prefix
+from datasources.signing import Signer, signer_of
+from domain.visibility import Area
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import ObjectIdentifierTypeDef
 
-IMMUTABLE = "public, max-age=31536000, immutable"
+# A CDN asks after an hour whether the object is still there, so that it forgets what has been made private.
+IMMUTABLE = "public, max-age=31536000, s-maxage=3600, immutable"
+FOR_ONE_VIEWER = "private, max-age=300"
 _ATTEMPTS = 3
 _CONNECTIONS = 32
 _DELETE_BATCH = 1000  # S3's limit, as is the next
@@ -39,12 +44,6 @@ _THROTTLED = {
     "TooManyRequests",
     "RequestLimitExceeded",
 }
-_EXTENSIONS = {
-    RenditionFormat.JPEG: "jpg",
-    RenditionFormat.PNG: "png",
-    RenditionFormat.GIF: "gif",
-    RenditionFormat.WEBP: "webp",
-}
 
 
 class StoredBlob(NamedTuple):
@@ -57,15 +56,6 @@ class StoredBlob(NamedTuple):
 
 class BlobsNotDeleted(Exception):
     """S3 refused to delete some objects; deleting all of them again is safe."""
-
-
-def media_key(upload_id: str, data: bytes, file_format: RenditionFormat, width: int) -> str:
-    """The key of a rendition: the same for the same bytes of the same upload, and different whenever they differ.
-
-    It starts with the upload, so that deleting one post's files never takes those of another with equal bytes.
-    """
-    digest = hashlib.sha256(data).hexdigest()[:32]
-    return f"{upload_id}/{digest}-{width}.{_EXTENSIONS[file_format]}"
 
 
 def is_outage(error: BaseException) -> bool:
@@ -97,18 +87,19 @@ async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
         session.create_client("s3", endpoint_url=settings.s3_endpoint_url, config=config) as client,
         session.create_client("s3", endpoint_url=public_url, config=config) as signer,
     ):
-        yield Blobs(client, signer, settings)
+        yield Blobs(client, signer, settings, signer_of(settings, await session.get_credentials()))
 
 
 class Blobs:
-    """Two buckets: `incoming`, private, where clients put what they upload; `media`, public, for renditions.
+    """Two buckets: `incoming`, private, where clients put what they upload; `media`, for renditions, with two areas.
 
     Every method may raise an error of botocore; `is_outage` tells whether waiting helps.
     """
 
-    def __init__(self, client: "S3Client", signer: "S3Client", settings: Settings) -> None:
+    def __init__(self, client: "S3Client", signer: "S3Client", settings: Settings, media_signer: Signer) -> None:
         self._client = client
         self._signer = signer  # for addresses that clients call; it sends nothing itself
+        self._media_signer = media_signer
         self._settings = settings
         self._incoming = settings.incoming_bucket
         self._media = settings.media_bucket
@@ -168,9 +159,29 @@ class Blobs:
                 Key=key,
                 Body=data,
                 ContentType=media_type,
-                CacheControl=IMMUTABLE,
+                CacheControl=_cache_control(key),
+                ContentDisposition="inline",
                 ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
             )
+
+    async def copy_media(self, key: str, to: str, media_type: str) -> bool:
+        """Copies a rendition within the bucket, by S3 itself; False if there is none. Safe to repeat."""
+        async with asyncio.timeout(self._time_limit):
+            try:
+                await self._client.copy_object(
+                    Bucket=self._media,
+                    Key=to,
+                    CopySource={"Bucket": self._media, "Key": key},
+                    MetadataDirective="REPLACE",
+                    ContentType=media_type,
+                    CacheControl=_cache_control(to),
+                    ContentDisposition="inline",
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                    return False
+                raise
+            return True
 
     async def delete_incoming(self, keys: Iterable[str]) -> None:
         """Deletes uploads; those already gone are no error. Raises BlobsNotDeleted; safe to repeat."""
@@ -188,14 +199,22 @@ class Blobs:
         """Every rendition whose key starts with `prefix`, in the order of keys."""
         return self._list(self._media, prefix)
 
-    def media_url(self, key: str) -> str:
-        """Where anybody can fetch a rendition."""
-        return f"{self._settings.media_url}/{key}"
+    async def media_of(self, upload_id: ObjectId) -> list[str]:
+        """The keys of all of an upload's files, in both areas."""
+        return [blob.key for area in Area async for blob in self.list_media(prefix(area, upload_id))]
+
+    def public_url(self, key: str) -> str | None:
+        """Where anybody can fetch a rendition, if anybody may."""
+        return f"{self._settings.media_url}/{key}" if is_public(key) else None
+
+    async def signed_urls(self, keys: Sequence[str]) -> list[str]:
+        """Where who is told can fetch renditions for at most `signed_url_ttl` seconds; as a rule, nothing is sent."""
+        return await self._media_signer.sign(keys, datetime.now(UTC))
 
     async def ensure_buckets(self) -> None:
         """Makes both buckets, if they are not there, and sets their rules; safe to repeat and to run side by side.
 
-        Uploads nobody used go after a day. A server of one's own lets everybody read the media bucket; on Amazon S3
+        Uploads nobody used go after a day. A server of one's own lets everybody read the public area; on Amazon S3
         opening a bucket to the world is left to its owner, who will rather put CloudFront before it.
         """
         async with asyncio.timeout(self._time_limit):
@@ -206,7 +225,7 @@ class Blobs:
             if self._settings.allowed_origins:
                 await open_to_browsers(self._client, self._incoming, self._settings.allowed_origins)
             if self._settings.s3_endpoint_url:
-                await open_to_readers(self._client, self._media)
+                await open_to_readers(self._client, self._media, f"{Area.PUBLIC.value}/")
 
     async def ping(self) -> None:
         """Raises, within two seconds, if S3 does not answer or the media bucket is not there."""
@@ -235,3 +254,7 @@ class Blobs:
                 yield StoredBlob(after, found["Size"], found["LastModified"])
             if not page.get("IsTruncated"):
                 return
+
+
+def _cache_control(key: str) -> str:
+    return IMMUTABLE if is_public(key) else FOR_ONE_VIEWER

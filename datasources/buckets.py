@@ -47,9 +47,10 @@ async def sweep_daily(client: "S3Client", name: str) -> None:
         _tolerate(error, name, "lifecycle")
 
 
-async def open_to_readers(client: "S3Client", name: str) -> None:
-    """Lets everybody read objects whose key they know; nobody may list them."""
-    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/*"}
+async def open_to_readers(client: "S3Client", name: str, prefix: str) -> None:
+    """Lets everybody read objects whose key they know and begins with `prefix`; nobody may list them."""
+    resource = f"arn:aws:s3:::{name}/{prefix}*"
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     try:
         await client.put_bucket_policy(Bucket=name, Policy=policy)

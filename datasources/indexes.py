@@ -49,6 +49,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "blocks": [_unique("blocker_id", "blocked_id"), _listed_by("blocker_id"), _listed_by("blocked_id")],
     "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id")],
     "uploads": [
+        _listed_by("owner_id"),
         _unique_where("month_slot", "owner_id", "quota_month", "month_slot"),
         _unique_where("day_slot", "owner_id", "quota_day", "day_slot"),
         _unique_where("idempotency_key", "owner_id", "idempotency_key"),

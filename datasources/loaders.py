@@ -31,12 +31,13 @@ from domain.visibility import (
     can_view_profile,
 )
 
+Key = TypeVar("Key")
 Found = TypeVar("Found")
-Batch = Callable[[Sequence[ObjectId]], Awaitable[Sequence[Found]]]
+Batch = Callable[[Sequence[Key]], Awaitable[Sequence[Found]]]
 
 
-class _Loader(DataLoader[ObjectId, Found]):
-    def load_many(self, keys: Iterable[ObjectId]) -> Awaitable[list[Found]]:
+class _Loader(DataLoader[Key, Found]):
+    def load_many(self, keys: Iterable[Key]) -> Awaitable[list[Found]]:
         """As the parent's, which has the event loop call back for every key; these all come with one batch."""
         return _all([self.load(key) for key in keys])
 
@@ -51,8 +52,8 @@ async def _all(futures: Sequence[Awaitable[Found]]) -> list[Found]:
         raise
 
 
-def _loader(batch: Batch[Found]) -> DataLoader[ObjectId, Found]:
-    async def load(keys: list[ObjectId]) -> Sequence[Found]:
+def _loader(batch: Batch[Key, Found]) -> DataLoader[Key, Found]:
+    async def load(keys: list[Key]) -> Sequence[Found]:
         return await batch(keys)
 
     return _Loader(load)
@@ -69,6 +70,7 @@ class Loaders:
         self.comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(sources.comments.by_ids)
         self.upload_by_id: DataLoader[ObjectId, UploadRecord | None] = _loader(sources.uploads.by_ids)
         self.notification_by_id: DataLoader[ObjectId, NotificationRecord | None] = _loader(sources.notifications.by_ids)
+        self.signed_url_by_key: DataLoader[str, str] = _loader(sources.blobs.signed_urls)
         self.relation_by_user: DataLoader[ObjectId, Relation] = _loader(self._relations)
         self.viewer_like_by_post: DataLoader[ObjectId, LikeRecord | None] = _loader(self._post_likes)
         self.viewer_like_by_comment: DataLoader[ObjectId, LikeRecord | None] = _loader(self._comment_likes)

@@ -41,13 +41,16 @@ def owing_again(effects: Iterable[Effect], now: datetime) -> Stage:
     return {"$set": {"outbox": owed, "owed_at": since, "ring_at": now, "rings": 0, "parked": "$$REMOVE"}}
 
 
-def change(values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, *, watched: str) -> list[Stage]:
-    """An update pipeline: sets `values` (literals or expressions) and, if the field `watched` changes by it, owes.
+def change(
+    values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, *, watched: str | Sequence[str]
+) -> list[Stage]:
+    """An update pipeline: sets `values` (literals or expressions) and, if a field of `watched` changes by it, owes.
 
     Setting what is already so owes nothing and leaves `version` alone, so that saying a thing twice changes nothing.
     """
     names = [effect.value for effect in effects]
-    changed = {"$ne": [{"$ifNull": [f"${watched}", None]}, values[watched]]}
+    fields = [watched] if isinstance(watched, str) else watched
+    changed = {"$or": [{"$ne": [{"$ifNull": [f"${field}", None]}, values[field]]} for field in fields]}
     return [
         {"$set": {"changed": changed}},
         {

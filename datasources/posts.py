@@ -74,7 +74,7 @@ class PostStore:
                 message = "One of the uploads already belongs to a post."
                 raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["images"]) from None
             document = first
-        await self._doorbell.ring(rings_for(Fact.POST, document))
+        await self.ring(document)
         return PostRecord.from_document(document)
 
     async def created_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> PostRecord | None:
@@ -113,17 +113,25 @@ class PostStore:
         if found is not None:
             await self._doorbell.ring([Ring(Effect.ASSEMBLE, Fact.POST, str(found["_id"]))])
 
-    async def publish(self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime) -> None:
-        """Makes a processing post READY; it then owes its count, its notifications and its fan-out. Safe to repeat."""
-        owed = owing([Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT], now)
+    async def publish(
+        self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
+    ) -> Document | None:
+        """Makes a processing post READY and gives it back; it then owes its effects. None if it is not processing."""
+        owed = owing([Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.PLACE], now)
         values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **owed}
-        await self._leave_processing(post_id, {"$set": values})
+        return await self._leave_processing(post_id, {"$set": values}, session)
+
+    async def ring(self, document: Document) -> None:
+        """Rings for what a post owes."""
+        await self._doorbell.ring(rings_for(Fact.POST, document))
 
     async def fail(self, post_id: ObjectId, failure: FailureRecord, now: datetime) -> None:
         """Makes a processing post FAILED and sets its good uploads free for another try. Safe to repeat."""
         owed = owing([Effect.NOTIFY], now)
         values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **owed}
-        await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
+        document = await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
+        if document is not None:
+            await self.ring(document)
 
     async def update(
         self, post_id: ObjectId, author_id: ObjectId, changes: dict[str, Any], now: datetime
@@ -150,7 +158,7 @@ class PostStore:
             if not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
                 raise NotFound("post", field=["postId"])
             return
-        await self._doorbell.ring(rings_for(Fact.POST, document))
+        await self.ring(document)
 
     async def owed_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Posts that their authors' `post_count` does not reflect yet, in the order of the authors."""
@@ -192,9 +200,9 @@ class PostStore:
         query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}
         return await bury(self._posts, query, _EMPTIED)
 
-    async def _leave_processing(self, post_id: ObjectId, changes: dict[str, Any]) -> None:
+    async def _leave_processing(
+        self, post_id: ObjectId, changes: dict[str, Any], session: Session | None = None
+    ) -> Document | None:
         query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
         changes["$inc"] = {"version": 1}
-        document = await self._posts.find_one_and_update(query, changes, return_document=True)
-        if document is not None:
-            await self._doorbell.ring(rings_for(Fact.POST, document))
+        return await self._posts.find_one_and_update(query, changes, return_document=True, session=session)

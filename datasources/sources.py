@@ -20,6 +20,7 @@ from datasources.comments import CommentStore
 from datasources.dead_letters import DeadLetterStore
 from datasources.feeds import FeedStore
 from datasources.graph import GraphStore
+from datasources.images import ImageStore
 from datasources.indexes import ensure_indexes, missing_indexes
 from datasources.intake import Intake
 from datasources.likes import LikeStore
@@ -57,6 +58,7 @@ class Sources:
     uploads: UploadStore
     intake: Intake
     posts: PostStore
+    images: ImageStore
     post_likes: LikeStore
     comment_likes: LikeStore
     comments: CommentStore
@@ -161,6 +163,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
         posts=posts,
+        images=ImageStore(client, database, doorbell, posts, url_ttl=settings.signed_url_ttl),
         post_likes=LikeStore(database, Fact.POST_LIKE, doorbell),
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),
         comments=CommentStore(database, doorbell),

@@ -56,6 +56,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.FAN_OUT: "feed",
     Effect.FILL: "feed",
     Effect.SCREEN: "screening",
+    Effect.PLACE: "placing",
     Effect.SEVER: "janitor",
     Effect.GRANT: "janitor",
     Effect.CLEAN: "janitor",

@@ -183,9 +183,10 @@ class UploadStore:
         """Records why there will be no image and gives the quota back, in one write. The first result stays."""
         await self._settle(upload_id, {"status": status.value, "failure": failure.to_document()}, unset=_NO_SLOTS)
 
-    async def cleaned(self, upload_id: ObjectId) -> None:
-        """The source's bytes are gone."""
-        await self._uploads.update_one({"_id": upload_id}, paid(Effect.CLEAN))
+    async def cleaned(self, upload: UploadRecord) -> None:
+        """The source's bytes are gone, and what an image left behind that has not been moved since it was read."""
+        version = None if upload.image is None else upload.image.version
+        await self._uploads.update_one({"_id": upload.id, "image.version": version}, paid(Effect.CLEAN))
 
     async def take_as_avatar(self, upload_id: ObjectId, owner_id: ObjectId) -> UploadRecord | None:
         """A ready upload of this user's that no post was made of, now kept for an avatar; else None. Safe to repeat."""

@@ -10,13 +10,14 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.gathering import Reads
 from datasources.mongo import Database, Document, Session, increment
-from datasources.outbox import owing_again
+from datasources.outbox import change, owing_again, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, rings_for
 from domain.records import ImageRecord, UserRecord, UserState
 
 _PUBLIC = {"email": 0, "email_key": 0, "password_hash": 0}
+_DECIDE_PLACES = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -30,8 +31,8 @@ class UserStore:
     """The collection `users`. Its counters are written by the counting worker alone."""
 
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
-        self._doorbell = doorbell
         self._users = database["users"]
+        self._doorbell = doorbell
         self._reads = Reads(self._users, UserRecord.from_document, projection=_PUBLIC)
 
     async def register(
@@ -100,20 +101,29 @@ class UserStore:
     async def update_profile(self, user_id: ObjectId, changes: dict[str, Any]) -> UserRecord | None:
         """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat.
 
-        An account that goes public owes the granting of what it was asked.
+        An account that goes public owes the granting of what it was asked; one of which strangers may see more, or
+        less, than before owes the moving of its files.
         """
         values = {
             name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
             for name, value in changes.items()
         }
-        owed = [Effect.GRANT] if changes.get("is_private") is False else []
-        pipeline = [{"$set": values}, *([owing_again(owed, datetime.now(UTC))] if owed else [])]
+        now, watched = datetime.now(UTC), [name for name in _DECIDE_PLACES if name in values]
+        pipeline = change(values, [Effect.PLACE], now, watched=watched) if watched else [{"$set": values}]
+        if changes.get("is_private") is False:
+            pipeline.append(owing_again([Effect.GRANT], now))
         found = await self._users.find_one_and_update(
             {"_id": user_id}, pipeline, projection=_PUBLIC, return_document=True
         )
-        if found is not None:
-            await self._doorbell.ring(rings_for(Fact.USER, found))
-        return None if found is None else UserRecord.from_document(found)
+        if found is None:
+            return None
+        await self._doorbell.ring(rings_for(Fact.USER, found))
+        return UserRecord.from_document(found)
+
+    async def placed(self, user: UserRecord) -> bool:
+        """Says that all files of an account lie where they belong; False if it has changed since `user` was read."""
+        query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
+        return (await self._users.update_one(query, paid(Effect.PLACE))).matched_count == 1
 
     async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves one of the counters of some accounts, within the caller's transaction."""

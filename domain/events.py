@@ -36,6 +36,7 @@ class Effect(StrEnum):
     FILL = "fill"  # a feed takes in, or drops, one author's posts
     SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
     GRANT = "grant"  # an account that went public lets in who asked
+    PLACE = "place"  # files come to lie where those may fetch them who may see the images, and nobody else
     SEVER = "sever"  # a block ends following both ways
     CLEAN = "clean"  # what hangs on something deleted goes too
 
@@ -68,9 +69,11 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.ASSEMBLE, Fact.POST): "_id",
     (Effect.FAN_OUT, Fact.POST): "_id",
     (Effect.NOTIFY, Fact.POST): "_id",
+    (Effect.PLACE, Fact.POST): "_id",
     (Effect.CLEAN, Fact.POST): "_id",
     (Effect.RECEIVE, Fact.UPLOAD): "_id",
     (Effect.CLEAN, Fact.UPLOAD): "_id",
+    (Effect.PLACE, Fact.USER): "_id",
 }
 
 

@@ -109,7 +109,7 @@ class Stored(Record, frozen=True, kw_only=True, rename={"id": "_id"}):
 
 
 class RenditionRecord(Record, frozen=True, kw_only=True):
-    """One size and format of an image; `key` is its place in the media bucket."""
+    """One size and format of an image; `key` is its place in the media bucket (see `datasources/media_keys.py`)."""
 
     key: str
     format: RenditionFormat
@@ -127,7 +127,7 @@ class TagRecord(Record, frozen=True, kw_only=True):
 
 
 class ImageRecord(Record, frozen=True, kw_only=True):
-    """An image as it can be shown; `id` is its upload's."""
+    """An image as it can be shown; `id` is its upload's, `version` grows whenever its files are moved."""
 
     id: ObjectId
     width: int
@@ -136,6 +136,7 @@ class ImageRecord(Record, frozen=True, kw_only=True):
     dominant_color: str
     is_animated: bool
     renditions: list[RenditionRecord]
+    version: int = 0
     alt_text: str | None = None
     tagged_users: list[TagRecord] = []
 
@@ -148,7 +149,10 @@ class FailureRecord(Record, frozen=True, kw_only=True):
 
 
 class UserRecord(Stored, frozen=True, kw_only=True):
-    """An account as others may see it; secrets and addresses are not in it."""
+    """An account as others may see it; secrets and addresses are not in it.
+
+    `version` grows whenever what decides about its files changes.
+    """
 
     username: str
     display_name: str
@@ -161,6 +165,7 @@ class UserRecord(Stored, frozen=True, kw_only=True):
     post_count: int = 0
     follower_count: int = 0
     following_count: int = 0
+    version: int = 0
 
 
 class SessionRecord(Stored, frozen=True, kw_only=True):
@@ -173,7 +178,10 @@ class SessionRecord(Stored, frozen=True, kw_only=True):
 
 
 class UploadRecord(Stored, frozen=True, kw_only=True):
-    """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64."""
+    """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64.
+
+    `post_id` is the post that was published with it; what its moved files left behind may go at `tidy_at`.
+    """
 
     owner_id: ObjectId
     status: UploadStatus
@@ -186,6 +194,8 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     image: ImageRecord | None = None
     failure: FailureRecord | None = None
     used_as_avatar: bool = False
+    post_id: ObjectId | None = None
+    tidy_at: datetime | None = None
 
 
 class LocationRecord(Record, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Who may see what: the one place that decides it, for every way in."""
 
 from collections.abc import Container
+from enum import StrEnum
 
 import msgspec
 from bson import ObjectId
@@ -11,9 +12,17 @@ from domain.records import (
     NotificationRecord,
     PostRecord,
     PostStatus,
+    UploadRecord,
     UserRecord,
     UserState,
 )
+
+
+class Area(StrEnum):
+    """Where an image's files lie: anybody may fetch public ones, and private ones whoever was given a signed URL."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,3 +100,11 @@ def can_view_notification(
 def can_delete_comment(comment: CommentRecord, post: PostRecord, viewer_id: ObjectId) -> bool:
     """Its author may delete it, and so may the post's."""
     return viewer_id in (comment.author_id, post.author_id)
+
+
+def area_of(upload: UploadRecord, owner: UserRecord, post: PostRecord | None) -> Area:
+    """Where an image's files belong: in the public area exactly if a stranger may see it, in a post or as an avatar."""
+    is_avatar = owner.avatar is not None and owner.avatar.id == upload.id
+    shown_as_avatar = is_avatar and can_view_profile(owner, STRANGERS)
+    shown_in_post = post is not None and can_view_post(post, owner, STRANGERS)
+    return Area.PUBLIC if shown_as_avatar or shown_in_post else Area.PRIVATE

@@ -30,9 +30,10 @@ class Rendition:
     height: int = plain("Height in pixels.")
     byte_size: int = plain("Size in bytes.")
 
-    @computed(Url, "Where to fetch it.")
-    def url(root: strawberry.Parent[RenditionRecord], info: Info) -> str:
-        return info.context.sources.blobs.media_url(root.key)
+    @computed(Url, "Where to fetch it; signed and expiring if the image is not public.")
+    def url(root: strawberry.Parent[RenditionRecord], info: Info) -> Any:
+        public = info.context.sources.blobs.public_url(root.key)
+        return info.context.loaders.signed_url_by_key.load(root.key) if public is None else public
 
 
 @strawberry.type(description="A person tagged in an image.")

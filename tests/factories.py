@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandListener
 from strawberry.types import ExecutionResult
 
 from config import Settings
+from datasources.images import Move
 from datasources.sources import Sources, open_sources, prepare
 from domain.events import Ring
 from domain.limits import RENDITION_WIDTHS, RenditionFormat
@@ -30,6 +31,7 @@ from domain.records import (
     TagRecord,
     UserRecord,
 )
+from domain.visibility import Area
 from resolvers.api import schema
 from schema.context import Context
 from workers.settling import pay_all
@@ -73,9 +75,8 @@ class World:
         described = PostDraft(images=[PostImage(upload_id=upload_id)], caption=caption, **draft)
         created = await self.sources.posts.create(author.id, described, now())
         tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in tagged]
-        await self.sources.posts.publish(
-            created.id, [msgspec.structs.replace(image(upload_id), tagged_users=tags)], now()
-        )
+        shown = msgspec.structs.replace(image(upload_id), tagged_users=tags)
+        await self.sources.images.publish(created.id, [Move(shown, shown)], now())
         return await self.stored_post(created.id)
 
     async def follow(self, follower: UserRecord, followee: UserRecord) -> None:
@@ -121,11 +122,15 @@ def items_of(page: Page[Any]) -> list[Any]:
     return [item for _, item in page.items]
 
 
-def image(upload_id: ObjectId) -> ImageRecord:
+def image(upload_id: ObjectId, area: Area = Area.PUBLIC) -> ImageRecord:
     """An image with every rendition a photograph has."""
     renditions = [
         RenditionRecord(
-            key=f"{upload_id}/{width}.{kind.value.lower()}", format=kind, width=width, height=width, byte_size=9
+            key=f"{area.value}/{upload_id}/0/{width}.{kind.value.lower()}",
+            format=kind,
+            width=width,
+            height=width,
+            byte_size=9,
         )
         for kind in (RenditionFormat.JPEG, RenditionFormat.WEBP)
         for width in RENDITION_WIDTHS

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from bson import ObjectId
 
+from datasources.media_keys import leftovers
 from domain.events import Effect
 from workers.work import NotYet, Tools
 
@@ -22,11 +23,19 @@ async def grant(tools: Tools, key: str) -> None:
 
 
 async def clean_upload(tools: Tools, key: str) -> None:
-    """Deletes the bytes a client sent, once they are rendered or refused."""
-    (upload,) = await tools.sources.uploads.by_ids([ObjectId(key)])
-    if upload is not None:
-        await tools.sources.blobs.delete_incoming([upload.key])
-        await tools.sources.uploads.cleaned(upload.id)
+    """Deletes what a client sent, once it is rendered or refused, and files left by killed workers and by moves.
+
+    Addresses of private files that were made public stay good until they would have expired.
+    """
+    sources = tools.sources
+    (upload,) = await sources.uploads.by_ids([ObjectId(key)])
+    if upload is None:
+        return
+    await sources.blobs.delete_incoming([upload.key])
+    if upload.tidy_at is not None and datetime.now(UTC) < upload.tidy_at:
+        raise NotYet
+    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
+    await sources.uploads.cleaned(upload)
 
 
 async def clean_comment(tools: Tools, key: str) -> None:
@@ -67,6 +76,5 @@ async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
     avatars = {upload.id for upload in uploads if upload is not None and upload.used_as_avatar}
     files = [upload_id for upload_id in upload_ids if upload_id not in avatars]
     for upload_id in files:
-        keys = [blob.key async for blob in tools.sources.blobs.list_media(f"{upload_id}/")]
-        await tools.sources.blobs.delete_media(keys)
+        await tools.sources.blobs.delete_media(await tools.sources.blobs.media_of(upload_id))
     await tools.sources.uploads.forget(files)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from bson import ObjectId
 
-from datasources.blobs import media_key
+from datasources.images import Move
+from datasources.media_keys import lies_in, media_key, moved
 from datasources.sources import Sources
 from datasources.uploads import LEASE
 from domain.errors import Refusal, UserErrorCode
@@ -24,6 +25,8 @@ from domain.records import (
     UploadRecord,
     UploadStatus,
 )
+from domain.visibility import STRANGERS, Area, can_view_content
+from workers.placing import copied
 from workers.rendering.rendered import Rendered
 from workers.work import NotYet, Tools
 
@@ -89,20 +92,36 @@ async def _rendered(tools: Tools, upload: UploadRecord, data: bytes) -> ImageRec
         blur_hash=rendered.blur_hash,
         dominant_color=rendered.dominant_color,
         is_animated=rendered.is_animated,
-        renditions=await _stored(tools.sources, upload.id, rendered),
+        renditions=await _stored(tools.sources, upload, rendered),
     )
 
 
-async def _stored(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> list[RenditionRecord]:
-    records, puts = [], []
+async def _stored(sources: Sources, upload: UploadRecord, rendered: Rendered) -> list[RenditionRecord]:
+    area, records, puts = await _first_area(sources, upload), [], []
     for file in rendered.renditions:
-        key = media_key(str(upload_id), file.data, file.format, file.width)
+        key = media_key(area, upload.id, file.data, file.format, file.width)
         puts.append(sources.blobs.put_media(key, file.data, file.format.media_type))
         records.append(
             RenditionRecord(key=key, format=file.format, width=file.width, height=file.height, byte_size=len(file.data))
         )
     await asyncio.gather(*puts)
     return records
+
+
+async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
+    """The private area, unless it is the last image that a post of a public account waits for: it is moved anyway."""
+    post = await sources.posts.of_upload(upload.owner_id, upload.id)
+    if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
+        return Area.PRIVATE
+    others = await sources.uploads.by_ids([one.upload_id for one in post.image_inputs if one.upload_id != upload.id])
+    is_last = all(other is not None and other.image is not None for other in others)
+    return await _area_of_author(sources, upload.owner_id) if is_last else Area.PRIVATE
+
+
+async def _area_of_author(sources: Sources, author_id: ObjectId) -> Area:
+    """Where the images of an account's ready posts belong."""
+    (author,) = await sources.users.by_ids([author_id])
+    return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +150,8 @@ async def _lease(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
 async def assemble(tools: Tools, key: str) -> None:
     """Makes a processing post READY once all its uploads are, or FAILED once one cannot be.
 
-    Safe to run twice: a post leaves PROCESSING once, in one conditional write.
+    A public account's files are in the public area by then. Safe to run twice: a post leaves PROCESSING once, in one
+    conditional write.
     """
     sources, post_id = tools.sources, ObjectId(key)
     (post,) = await sources.posts.by_ids([post_id])
@@ -146,7 +166,11 @@ async def assemble(tools: Tools, key: str) -> None:
     if len(images) < len(post.image_inputs):
         await sources.uploads.hurry([upload.id for upload in uploads if upload is not None and upload.image is None])
         raise NotYet
-    await sources.posts.publish(post_id, images, datetime.now(UTC))
+    area = await _area_of_author(sources, post.author_id)
+    moves = [Move(image, image if lies_in(image, area) else moved(image, area)) for image in images]
+    there = await asyncio.gather(*(copied(sources, move) for move in moves))
+    if not all(there) or not await sources.images.publish(post_id, moves, datetime.now(UTC)):
+        raise NotYet
 
 
 def _failure(upload: UploadRecord | None) -> FailureRecord | None:

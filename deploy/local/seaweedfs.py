@@ -72,14 +72,9 @@ def _socket(name: str, ports: Mapping[str, int]) -> str:
 
 
 def _identities(settings: Settings) -> dict[str, object]:
-    """One identity that may do everything, and everybody, who may only read from the media bucket."""
+    """One identity, that may do everything; what everybody may read, a bucket's policy says."""
     credentials = {"accessKey": settings.s3_access_key, "secretKey": settings.s3_secret_key.get_secret_value()}
-    return {
-        "identities": [
-            {"name": "photogram", "credentials": [credentials], "actions": ["Admin"]},
-            {"name": "anonymous", "actions": [f"Read:{settings.media_bucket}"]},
-        ]
-    }
+    return {"identities": [{"name": "photogram", "credentials": [credentials], "actions": ["Admin"]}]}
 
 
 def _can_write(port: int) -> bool:

@@ -81,7 +81,7 @@ async def assert_published_once(world: World, author: UserRecord, follower: User
     page = await sources.feeds.home(follower.id, PageRequest(limit=10))
     assert [post_id for _, post_id in page.items] == [post.id]
     (image,) = post.images
-    stored = {blob.key async for blob in sources.blobs.list_media(f"{image.id}/")}
+    stored = set(await sources.blobs.media_of(image.id))
     assert stored == {rendition.key for rendition in image.renditions}
     assert [blob async for blob in sources.blobs.list_incoming((await only_upload(world)).get("key", ""))] == []
 

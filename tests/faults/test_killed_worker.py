@@ -55,7 +55,7 @@ async def assert_storage_holds_the_renditions_alone(world: World) -> None:
     blobs, database = world.sources.blobs, world.sources.database
     for post in await database["posts"].find().to_list():
         for image in post["images"]:
-            stored = {blob.key async for blob in blobs.list_media(f"{image['id']}/")}
+            stored = set(await blobs.media_of(image["id"]))
             assert stored == {rendition["key"] for rendition in image["renditions"]}
     for upload in await database["uploads"].find().to_list():
         assert [blob async for blob in blobs.list_incoming(upload["key"])] == []

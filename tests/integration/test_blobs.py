@@ -8,10 +8,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from config import Settings
-from datasources.blobs import IMMUTABLE, Blobs, is_outage, media_key, open_blobs
+from datasources.blobs import FOR_ONE_VIEWER, IMMUTABLE, Blobs, is_outage, open_blobs
+from datasources.media_keys import MediaKey, media_key, prefix
 from domain.limits import RenditionFormat
+from domain.visibility import Area
 
 DATA = b"not really a picture, but bytes all the same" * 100
 
@@ -64,32 +67,81 @@ async def test_upload_that_is_not_there_reads_as_none(blobs: Blobs) -> None:
     assert await blobs.read_incoming(f"incoming/{uuid4().hex}", 100) is None
 
 
-async def test_rendition_is_public_and_immutable(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    key = media_key(uuid4().hex, DATA, RenditionFormat.WEBP, 320)
+async def test_a_public_rendition_is_for_everybody_and_immutable(
+    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings
+) -> None:
+    key = media_key(Area.PUBLIC, ObjectId(), DATA, RenditionFormat.WEBP, 320)
     for _ in range(2):
         await blobs.put_media(key, DATA, RenditionFormat.WEBP.media_type)
-    answer = await web.get(blobs.media_url(key))
+    answer = await web.get(f"{shared_settings.media_url}/{key}")
     assert answer.status_code == 200
     assert answer.content == DATA
     assert answer.headers["content-type"] == "image/webp"
+    assert answer.headers["content-disposition"] == "inline"
     assert answer.headers["cache-control"] == IMMUTABLE
+    assert blobs.public_url(key) == f"{shared_settings.media_url}/{key}"
 
 
-async def test_renditions_cannot_be_listed_by_everybody(blobs: Blobs, web: httpx.AsyncClient) -> None:
-    assert (await web.get(blobs.media_url(""))).status_code == 403
+async def test_a_private_rendition_is_for_nobody_without_a_signature(
+    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings
+) -> None:
+    key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.WEBP, 320)
+    await blobs.put_media(key, DATA, RenditionFormat.WEBP.media_type)
+    assert (await web.get(f"{shared_settings.media_url}/{key}")).status_code == 403
+    assert (await web.head(f"{shared_settings.media_url}/{key}")).status_code == 403
+    assert blobs.public_url(key) is None
+    (url,) = await blobs.signed_urls([key])
+    answer = await web.get(url)
+    assert (answer.status_code, answer.content) == (200, DATA)
+    assert answer.headers["cache-control"] == FOR_ONE_VIEWER
+
+
+async def test_a_copy_lies_in_the_other_area_as_if_it_had_been_put_there(
+    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings
+) -> None:
+    private = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
+    public = private.replace("private", "public")
+    await blobs.put_media(private, DATA, "image/png")
+    for _ in range(2):
+        assert await blobs.copy_media(private, public, "image/png")
+    answer = await web.get(f"{shared_settings.media_url}/{public}")
+    assert (answer.status_code, answer.content) == (200, DATA)
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-disposition"] == "inline"
+    assert answer.headers["cache-control"] == IMMUTABLE
+    assert not await blobs.copy_media(private + "x", public, "image/png")
+
+
+@pytest.mark.parametrize("address", ["", "?list-type=2", "?list-type=2&prefix=public/", "/public/?list-type=2"])
+async def test_renditions_cannot_be_listed_by_everybody(
+    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings, address: str
+) -> None:
+    answer = await web.get(shared_settings.media_url + address)
+    assert answer.status_code == 403 or not answer.content
+
+
+@pytest.mark.parametrize("detour", ["public/../", "public/%2e%2e/", "public%2f..%2f", "public//../", "./"])
+async def test_no_detour_leads_into_the_private_area(
+    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings, detour: str
+) -> None:
+    key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
+    await blobs.put_media(key, DATA, "image/png")
+    assert (await web.get(f"{shared_settings.media_url}/{detour}{key}")).status_code in (400, 403, 404)
 
 
 async def test_renditions_are_listed_and_deleted_by_upload(blobs: Blobs) -> None:
-    upload, other = uuid4().hex, uuid4().hex
-    keys = [media_key(upload, DATA, RenditionFormat.JPEG, width) for width in (150, 320, 640)]
-    for key in [*keys, f"{other}/kept.jpg"]:
+    upload, other = ObjectId(), ObjectId()
+    keys = [media_key(area, upload, DATA, RenditionFormat.JPEG, width) for area in Area for width in (150, 320, 640)]
+    kept = media_key(Area.PUBLIC, other, DATA, RenditionFormat.JPEG, 150)
+    for key in [*keys, kept]:
         await blobs.put_media(key, DATA, "image/jpeg")
-    listed = [(blob.key, blob.size) async for blob in blobs.list_media(f"{upload}/")]
-    assert listed == [(key, len(DATA)) for key in sorted(keys)]
+    listed = [(blob.key, blob.size) async for blob in blobs.list_media(prefix(Area.PUBLIC, upload))]
+    assert listed == [(key, len(DATA)) for key in sorted(keys) if key.startswith("public/")]
+    assert set(await blobs.media_of(upload)) == set(keys)
     for _ in range(2):
-        await blobs.delete_media([*keys, f"{upload}/never-was.jpg"])
-    assert [blob async for blob in blobs.list_media(f"{upload}/")] == []
-    assert [blob.key async for blob in blobs.list_media(f"{other}/")] == [f"{other}/kept.jpg"]
+        await blobs.delete_media([*keys, prefix(Area.PUBLIC, upload) + "never-was.jpg"])
+    assert await blobs.media_of(upload) == []
+    assert await blobs.media_of(other) == [kept]
 
 
 async def test_listing_and_deleting_go_past_the_first_page(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,17 +170,26 @@ async def test_ensuring_buckets_side_by_side_is_safe(blobs: Blobs) -> None:
 
 
 def test_same_bytes_have_the_same_key_and_others_another() -> None:
-    key = media_key("u1", b"a", RenditionFormat.JPEG, 150)
-    assert key == media_key("u1", b"a", RenditionFormat.JPEG, 150)
-    assert key.startswith("u1/")
+    one, other, public = ObjectId(), ObjectId(), Area.PUBLIC
+    key = media_key(public, one, b"a", RenditionFormat.JPEG, 150)
+    assert key == media_key(public, one, b"a", RenditionFormat.JPEG, 150)
+    assert key.startswith(f"public/{one}/")
     assert key.endswith("-150.jpg")
     others = {
-        media_key("u2", b"a", RenditionFormat.JPEG, 150),
-        media_key("u1", b"b", RenditionFormat.JPEG, 150),
-        media_key("u1", b"a", RenditionFormat.WEBP, 150),
-        media_key("u1", b"a", RenditionFormat.JPEG, 320),
+        media_key(Area.PRIVATE, one, b"a", RenditionFormat.JPEG, 150),
+        media_key(public, other, b"a", RenditionFormat.JPEG, 150),
+        media_key(public, one, b"b", RenditionFormat.JPEG, 150),
+        media_key(public, one, b"a", RenditionFormat.WEBP, 150),
+        media_key(public, one, b"a", RenditionFormat.JPEG, 320),
     }
-    assert len(others | {key}) == 5
+    assert len(others | {key}) == 6
+
+
+def test_only_keys_of_ours_are_understood() -> None:
+    key = media_key(Area.PUBLIC, ObjectId(), b"a", RenditionFormat.JPEG, 150)
+    assert str(MediaKey.parse(key)) == key
+    for strange in ("", "a", key + "/x", key.replace("/0/", "/00/"), key.replace("public", "secret"), key[1:]):
+        assert MediaKey.parse(strange) is None, strange
 
 
 async def test_absent_server_is_an_outage(shared_settings: Settings) -> None:

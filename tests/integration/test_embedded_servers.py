@@ -21,6 +21,7 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from config import Settings
+from datasources.blobs import open_blobs
 from deploy.local import folder
 from deploy.local import servers as servers_module
 from deploy.local.errors import StartError
@@ -180,18 +181,21 @@ async def test_a_presigned_put_holds_to_its_signature(own_servers: LocalServers)
         assert (await client.put(url, content=b"54321", headers=headers)).status_code == 412
 
 
-async def test_strangers_may_only_read_objects_of_the_media_bucket(own_servers: LocalServers) -> None:
+async def test_strangers_may_only_read_objects_of_the_public_area(own_servers: LocalServers) -> None:
     settings = own_servers.settings
-    async with s3_client(settings) as s3:
+    async with open_blobs(settings) as blobs, s3_client(settings) as s3:
+        await blobs.ensure_buckets()
         for bucket in (settings.media_bucket, settings.incoming_bucket):
-            await s3.create_bucket(Bucket=bucket)
-            await s3.put_object(Bucket=bucket, Key="a/photo", Body=b"x")
+            for key in ("public/photo", "private/photo", "publicity"):
+                await s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     async with httpx.AsyncClient(timeout=10, base_url=str(settings.s3_endpoint_url)) as stranger:
-        assert (await stranger.get(f"/{settings.media_bucket}/a/photo")).content == b"x"
-        assert (await stranger.get(f"/{settings.incoming_bucket}/a/photo")).status_code == 403
+        assert (await stranger.get(f"/{settings.media_bucket}/public/photo")).content == b"x"
+        for path in (f"{settings.media_bucket}/private/photo", f"{settings.media_bucket}/publicity"):
+            assert (await stranger.get(f"/{path}")).status_code == 403
+        assert (await stranger.get(f"/{settings.incoming_bucket}/public/photo")).status_code == 403
         assert (await stranger.get(f"/{settings.media_bucket}?list-type=2")).status_code == 403
-        assert (await stranger.put(f"/{settings.media_bucket}/b", content=b"y")).status_code == 403
-        assert (await stranger.delete(f"/{settings.media_bucket}/a/photo")).status_code == 403
+        assert (await stranger.put(f"/{settings.media_bucket}/public/b", content=b"y")).status_code == 403
+        assert (await stranger.delete(f"/{settings.media_bucket}/public/photo")).status_code == 403
         assert (await stranger.get("/")).status_code == 403
 
 

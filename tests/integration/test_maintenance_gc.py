@@ -79,7 +79,7 @@ async def test_an_upload_nobody_used_goes_with_its_files_and_gives_its_quota_bac
 async def test_a_dry_run_says_what_would_go_and_touches_nothing(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
-    await own.sources.blobs.put_media(f"{ObjectId()}/orphan.jpg", b"a picture", "image/jpeg")
+    await own.sources.blobs.put_media(f"public/{ObjectId()}/0/orphan.jpg", b"a picture", "image/jpeg")
     assert await swept(own, dry_run=True) == {"unused_uploads": 1, "media_files": 1}
     assert await files(own) == 9
     assert await status(own, upload_id) is UploadStatus.READY
@@ -123,11 +123,12 @@ async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World
     kept = await stored_upload(own, ana.id, now())
     open_upload = await stored_upload(own, ana.id, now(), status="PROCESSING", day_slot=1, month_slot=1)
     await own.sources.database["uploads"].update_one({"_id": open_upload}, {"$unset": {"image": ""}})
-    for key in (f"{ObjectId()}/a.jpg", f"{kept}/an-older-rendition.jpg", "readme.txt"):
+    orphans = [f"{area}/{upload}/0/other.jpg" for area in ("public", "private") for upload in (ObjectId(), kept)]
+    for key in (*orphans, "readme.txt", f"{kept}/a.jpg"):
         await own.sources.blobs.put_media(key, b"a picture", "image/jpeg")
     assert await swept(own, min_age=timedelta(hours=1)) == {}, "they are too young"
-    assert await swept(own) == {"media_files": 2}
-    assert await files(own) == 17
+    assert await swept(own) == {"media_files": 4}
+    assert await files(own) == 18
 
 
 async def test_uploads_that_came_to_nothing_are_forgotten_after_forty_days(own: World) -> None:
@@ -159,7 +160,7 @@ async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> No
 
 
 async def test_a_database_without_users_is_taken_for_the_wrong_one(own: World) -> None:
-    await own.sources.blobs.put_media(f"{ObjectId()}/somebody-elses.jpg", b"a picture", "image/jpeg")
+    await own.sources.blobs.put_media(f"public/{ObjectId()}/0/somebody-elses.jpg", b"a picture", "image/jpeg")
     with pytest.raises(EmptyDatabaseError):
         await swept(own)
     assert await files(own) == 1

@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.idempotency import Idempotency
+from datasources.images import Move
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.paging import PageRequest
 from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, PostStatus, UserRecord
@@ -60,10 +61,10 @@ async def test_a_post_is_published_once(world: World) -> None:
     ana, upload_id = await world.user(), ObjectId()
     made = await create(world, ana, upload_id)
     assert (made.status, made.images) == (PostStatus.PROCESSING, [])
-    publish = world.sources.posts.publish
-    await asyncio.gather(*(publish(made.id, [image(upload_id)], now()) for _ in range(10)))
+    publish, shown = world.sources.images.publish, Move(image(upload_id), image(upload_id))
+    await asyncio.gather(*(publish(made.id, [shown], now()) for _ in range(10)))
     await world.settle()
-    await publish(made.id, [image(upload_id)], now())
+    await publish(made.id, [shown], now())
     await world.sources.posts.fail(made.id, FAILURE, now())
     assert await world.settle() == set()
     post = await world.stored_post(made.id)

@@ -17,13 +17,13 @@ AT_ONCE = 16
 async def missing_files(sources: Sources, ids: Sequence[ObjectId]) -> list[Finding]:
     """The ready posts among these of which storage lacks renditions; one listing for each image.
 
-    A post that is deleted meanwhile is passed over.
+    A post that is deleted meanwhile, or whose files are moved, is passed over.
     """
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def missing(post: Document) -> list[str]:
-        wanted = {rendition["key"] for image in post.get("images", ()) for rendition in image["renditions"]}
-        for prefix in {key.partition("/")[0] for key in wanted}:
+        wanted = _named(post)
+        for prefix in {key.rpartition("/")[0] for key in wanted}:
             async with slots:
                 wanted -= {blob.key async for blob in sources.blobs.list_media(f"{prefix}/")}
         return sorted(wanted)
@@ -36,8 +36,12 @@ async def missing_files(sources: Sources, ids: Sequence[ObjectId]) -> list[Findi
     return [
         Finding(kind=FILES, id=str(post_id), expected=[], found=keys, why=why)
         for post_id, keys in lacking.items()
-        if post_id in still
+        if post_id in still and _named(still[post_id]).issuperset(keys)
     ]
+
+
+def _named(post: Document) -> set[str]:
+    return {rendition["key"] for image in post.get("images", ()) for rendition in image["renditions"]}
 
 
 async def _shown(sources: Sources, ids: Sequence[ObjectId]) -> dict[ObjectId, Document]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from bson import ObjectId
 
 from datasources.blobs import StoredBlob
+from datasources.media_keys import MediaKey
 from datasources.mongo import Document, find_by_ids
 from datasources.sources import Sources
 from domain.records import UploadStatus
@@ -65,7 +66,7 @@ async def remove_marked_uploads(sweep: Sweep) -> None:
 async def remove_orphaned_files(sweep: Sweep) -> None:
     """Removes files of uploads that are gone, came to nothing, or have become other files.
 
-    An object whose key does not begin with an upload's id is not ours and is left alone.
+    An object whose key is not made as ours are is left alone.
     """
     done = 0
     async for blobs in _batches(sweep.sources.blobs.list_media()):
@@ -112,19 +113,15 @@ async def _used(sources: Sources, uploads: Sequence[Document]) -> set[ObjectId]:
 
 
 async def _orphans(sources: Sources, keys: Sequence[str]) -> list[str]:
-    prefixes = {prefix for key in keys if ObjectId.is_valid(prefix := key.partition("/")[0])}
-    uploads = await find_by_ids(
-        sources.database["uploads"], [ObjectId(prefix) for prefix in prefixes], projection=_FIELDS
-    )
+    ours = [parts for key in keys if (parts := MediaKey.parse(key)) is not None]
+    ids = list({parts.upload_id for parts in ours})
+    uploads = await find_by_ids(sources.database["uploads"], ids, projection=_FIELDS)
     over = [upload for upload in uploads.values() if upload["status"] in TERMINAL and "image" not in upload]
     ended = {upload["_id"] for upload in over} - await _used(sources, over)
-    return [
-        key for key in keys if (prefix := key.partition("/")[0]) in prefixes and _is_orphan(key, prefix, uploads, ended)
-    ]
+    return [str(parts) for parts in ours if _is_orphan(str(parts), uploads.get(parts.upload_id), ended)]
 
 
-def _is_orphan(key: str, prefix: str, uploads: dict[ObjectId, Document], ended: set[ObjectId]) -> bool:
-    upload = uploads.get(ObjectId(prefix))
+def _is_orphan(key: str, upload: Document | None, ended: set[ObjectId]) -> bool:
     if upload is None or upload["_id"] in ended:
         return True
     renditions = {rendition["key"] for rendition in upload.get("image", {}).get("renditions", ())}
@@ -136,7 +133,7 @@ async def _remove_files(sweep: Sweep, upload_ids: Iterable[ObjectId]) -> None:
 
     async def remove(upload_id: ObjectId) -> None:
         async with slots:
-            keys = [blob.key async for blob in blobs.list_media(f"{upload_id}/")]
+            keys = await blobs.media_of(upload_id)
             if keys and sweep.counts("media_files", len(keys)):
                 await blobs.delete_media(keys)
 

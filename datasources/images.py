@@ -1,0 +1,141 @@
+"""Images in all the places that show them: their upload, the post made of them, their owner's profile.
+
+Where an image's files lie is written in each of these documents, so that showing one reads nothing else. Whoever moves
+the files changes all of them in one transaction, and only if nobody moved the files before.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+from pymongo import UpdateOne
+
+from datasources.media_keys import lies_in
+from datasources.mongo import Client, Database, Document, Session, in_transaction
+from datasources.outbox import Stage, owing_again
+from datasources.posts import PostStore
+from datasources.transport import Doorbell
+from domain.events import Effect, Fact, Ring
+from domain.records import ImageRecord
+from domain.visibility import Area
+
+
+class Move(NamedTuple):
+    """An image as it was read and as it is to be shown; the same twice if its files stay where they are."""
+
+    before: ImageRecord
+    after: ImageRecord
+
+
+class _Moved(Exception):
+    """Somebody else has moved the files: nothing of the transaction may stay."""
+
+
+class ImageStore:
+    """The collections `uploads`, `posts` and `users`, as far as they show images."""
+
+    def __init__(
+        self, client: Client, database: Database, doorbell: Doorbell, posts: PostStore, *, url_ttl: int
+    ) -> None:
+        self._client = client
+        self._uploads = database["uploads"]
+        self._shown_in_posts = database["posts"]
+        self._users = database["users"]
+        self._doorbell = doorbell
+        self._posts = posts
+        self._url_ttl = timedelta(seconds=url_ttl)
+
+    async def ids_of_owner(self, owner_id: ObjectId, after: ObjectId | None, most: int) -> list[ObjectId]:
+        """Uploads of an account that have an image, in the order of their ids, beginning after one."""
+        query: Document = {"owner_id": owner_id, "image": {"$exists": True}}
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        rows = await self._uploads.find(query, {"_id": 1}, sort=[("_id", 1)], limit=most).to_list()
+        return [row["_id"] for row in rows]
+
+    async def publish(self, post_id: ObjectId, moves: Sequence[Move], now: datetime) -> bool:
+        """Makes a processing post READY with these images, whose files are there, in one transaction with its uploads.
+
+        The post then owes its count, its notifications, its fan-out and another look at where the files belong. False
+        if files were moved since they were read: then nothing has happened. Safe to repeat.
+        """
+
+        async def work(session: Session) -> Document | None:
+            published = await self._posts.publish(post_id, [move.after for move in moves], now, session)
+            if published is not None:
+                await self._write(moves, now, session, {"post_id": post_id})
+            return published
+
+        try:
+            published = await in_transaction(self._client, work)
+        except _Moved:
+            return False
+        if published is not None:
+            await self._posts.ring(published)
+        return True
+
+    async def move(self, owner_id: ObjectId, move: Move) -> bool:
+        """Says everywhere that an image's files, which are there, lie elsewhere now; what they left is owed to go.
+
+        False, and nothing is changed, if somebody else has moved them since they were read, or the upload is gone.
+        """
+        image_id, fields, now = move.after.id, _files(move.after), datetime.now(UTC)
+
+        async def work(session: Session) -> None:
+            if not await self._write([move], now, session, {}):
+                raise _Moved
+            await self._shown_in_posts.update_one(
+                {"author_id": owner_id, "upload_ids": image_id, "images.id": image_id},
+                {"$set": {f"images.$[one].{name}": value for name, value in fields.items()}},
+                array_filters=[{"one.id": image_id}],
+                session=session,
+            )
+            await self._users.update_one(
+                {"_id": owner_id, "avatar.id": image_id},
+                {"$set": {f"avatar.{name}": value for name, value in fields.items()}},
+                session=session,
+            )
+
+        try:
+            await in_transaction(self._client, work)
+        except _Moved:
+            await self.owe_tidying(image_id)  # what was copied may be of no use to anybody
+            return False
+        await self._ring(image_id)
+        return True
+
+    async def owe_tidying(self, upload_id: ObjectId) -> None:
+        """Lets an upload owe that whatever its image has left behind goes."""
+        await self._uploads.update_one({"_id": upload_id}, [owing_again([Effect.CLEAN], datetime.now(UTC))])
+        await self._ring(upload_id)
+
+    async def _ring(self, upload_id: ObjectId) -> None:
+        await self._doorbell.ring([Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))])
+
+    async def _write(self, moves: Sequence[Move], now: datetime, session: Session, more: Mapping[str, Any]) -> int:
+        """Writes these images into their uploads, and how many there were. Raises _Moved if any has moved before.
+
+        The uploads are written and not only read, so that of two who do this at the same time one has to give way.
+        """
+        changes = [
+            UpdateOne({"_id": before.id, "image.version": before.version}, self._changes(before, after, now, more))
+            for before, after in moves
+        ]
+        written = await self._uploads.bulk_write(changes, session=session)
+        there = {"_id": {"$in": [move.after.id for move in moves]}}
+        if written.matched_count < await self._uploads.count_documents(there, session=session):
+            raise _Moved
+        return written.matched_count
+
+    def _changes(self, before: ImageRecord, after: ImageRecord, now: datetime, more: Mapping[str, Any]) -> list[Stage]:
+        files = {f"image.{name}": {"$literal": value} for name, value in _files(after).items()}
+        if after.version == before.version:
+            return [{"$set": {**files, **more}}]
+        # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
+        tidy_at = now + self._url_ttl if lies_in(after, Area.PUBLIC) else now
+        return [{"$set": {**files, **more, "tidy_at": tidy_at}}, owing_again([Effect.CLEAN], tidy_at)]
+
+
+def _files(image: ImageRecord) -> dict[str, Any]:
+    return {"version": image.version, "renditions": [one.to_document() for one in image.renditions]}

@@ -1,0 +1,90 @@
+"""Where a rendition lies in the media bucket: its area, its upload, and a name that no other bytes have.
+
+The version in a key is the image's when the file was put there. It only grows, so that no address is used a second
+time, and whoever clears away what lay there before can never meet what lies there now.
+"""
+
+import hashlib
+from typing import NamedTuple, Self
+
+import msgspec
+from bson import ObjectId
+
+from domain.limits import RenditionFormat
+from domain.records import ImageRecord
+from domain.visibility import Area
+
+_EXTENSIONS = {
+    RenditionFormat.JPEG: "jpg",
+    RenditionFormat.PNG: "png",
+    RenditionFormat.GIF: "gif",
+    RenditionFormat.WEBP: "webp",
+}
+
+
+class MediaKey(NamedTuple):
+    """The parts of a key; `str` joins them."""
+
+    area: Area
+    upload_id: ObjectId
+    version: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{prefix(self.area, self.upload_id)}{self.version}/{self.name}"
+
+    @classmethod
+    def parse(cls, key: str) -> Self | None:
+        """The parts of a key of ours, None for any other."""
+        try:
+            area, upload_id, version, name = key.split("/")
+            parsed = cls(Area(area), ObjectId(upload_id), int(version), name)
+        except (ValueError, TypeError):  # InvalidId is a ValueError
+            return None
+        return parsed if str(parsed) == key else None
+
+
+def media_key(area: Area, upload_id: ObjectId, data: bytes, file_format: RenditionFormat, width: int) -> str:
+    """The key of a new rendition: the same for the same bytes of the same upload, different whenever they differ.
+
+    It has the upload in it, so that deleting one post's files never takes those of another with equal bytes.
+    """
+    digest = hashlib.sha256(data).hexdigest()[:32]
+    return str(MediaKey(area, upload_id, 0, f"{digest}-{width}.{_EXTENSIONS[file_format]}"))
+
+
+def prefix(area: Area, upload_id: ObjectId) -> str:
+    """What the keys of an upload's files in one area begin with."""
+    return f"{area.value}/{upload_id}/"
+
+
+def is_public(key: str) -> bool:
+    """Whether anybody may fetch what lies there."""
+    return key.startswith(f"{Area.PUBLIC.value}/")
+
+
+def lies_in(image: ImageRecord, area: Area) -> bool:
+    """Whether all of an image's files are in this area."""
+    return all(is_public(rendition.key) is (area is Area.PUBLIC) for rendition in image.renditions)
+
+
+def moved(image: ImageRecord, area: Area) -> ImageRecord:
+    """The image with its files at new keys in this area; copying them there is the caller's business."""
+    version = image.version + 1
+    renditions = [
+        msgspec.structs.replace(one, key=str(MediaKey(area, image.id, version, one.key.rpartition("/")[2])))
+        for one in image.renditions
+    ]
+    return msgspec.structs.replace(image, version=version, renditions=renditions)
+
+
+def leftovers(image: ImageRecord | None, keys: list[str]) -> list[str]:
+    """Those of an upload's `keys` that its image has left behind; of an upload without an image, all.
+
+    What has a later version is somebody's who is moving the files at this moment, and is not among them.
+    """
+    if image is None:
+        return keys
+    named = {rendition.key for rendition in image.renditions}
+    parsed = [(key, MediaKey.parse(key)) for key in keys if key not in named]
+    return [key for key, parts in parsed if parts is None or parts.version <= image.version]

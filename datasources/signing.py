@@ -1,0 +1,126 @@
+"""Signed addresses of renditions that are not public: by S3 itself, or by CloudFront where that stands before it.
+
+An address is good for at least half of its longest life and at most all of it: the clock is cut into halves of it, and
+in each an object has one address, so that caches of clients can hit and nothing is signed twice.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Protocol
+
+from aiobotocore.credentials import AioCredentials
+from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError
+from botocore.signers import CloudFrontSigner
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from config import Settings
+
+KEPT = 20_000  # addresses; each is about a kilobyte
+
+
+class Signer(Protocol):
+    """Makes addresses that are good for a while."""
+
+    async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
+        """One address for each key of the media bucket, in their order."""
+        ...
+
+
+class BadSigningKeyError(ValueError):
+    """The private key of the settings is not RSA in PEM."""
+
+
+def signer_of(settings: Settings, credentials: AioCredentials | None) -> Signer:
+    """CloudFront's way if there is a key for it, else S3's. Raises BadSigningKeyError, OSError."""
+    if settings.cloudfront_key_pair_id:
+        return CloudFrontUrls(settings)
+    return PresignedGets(settings, credentials)
+
+
+class CloudFrontUrls:
+    """Signed URLs with a canned policy, for a distribution that trusts the key's group.
+
+    CloudFront verifies RSA over SHA-1 and nothing else of RSA; what is signed is a short text of our own making.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        key = _private_key(settings)
+
+        def rsa(policy: bytes) -> bytes:
+            return key.sign(policy, PKCS1v15(), SHA1())  # noqa: S303  see above
+
+        self._ttl = settings.signed_url_ttl
+        self._base = settings.media_url
+        self._signer = CloudFrontSigner(settings.cloudfront_key_pair_id or "", rsa)
+        self._signed = lru_cache(KEPT)(self._sign)
+
+    async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
+        """See `Signer`; it sends nothing."""
+        expires = window(now, self._ttl) + timedelta(seconds=self._ttl)
+        return [self._signed(key, expires) for key in keys]
+
+    def _sign(self, key: str, expires: datetime) -> str:
+        return str(self._signer.generate_presigned_url(f"{self._base}/{key}", date_less_than=expires))
+
+
+class PresignedGets:
+    """S3's presigned GETs."""
+
+    def __init__(self, settings: Settings, credentials: AioCredentials | None) -> None:
+        self._credentials = credentials
+        self._region = settings.s3_region
+        self._ttl = settings.signed_url_ttl
+        self._base = settings.media_bucket_url
+        self._signed = lru_cache(KEPT)(self._sign)
+
+    async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
+        """See `Signer`; nothing is sent but to renew a role's credentials. Raises NoCredentialsError."""
+        if self._credentials is None:
+            raise NoCredentialsError
+        frozen = await self._credentials.get_frozen_credentials()
+        begins = window(now, self._ttl)
+        return [self._signed(key, begins, frozen) for key in keys]
+
+    def _sign(self, key: str, begins: datetime, credentials: ReadOnlyCredentials) -> str:
+        request = AWSRequest(method="GET", url=f"{self._base}/{key}")
+        _QueryAuthSince(credentials, "s3", self._region, self._ttl, begins).add_auth(request)
+        return str(request.url)
+
+
+class _QueryAuthSince(S3SigV4QueryAuth):
+    """As its parent, which can only sign what begins now."""
+
+    def __init__(
+        self, credentials: ReadOnlyCredentials, service: str, region: str, expires: int, begins: datetime
+    ) -> None:
+        super().__init__(credentials, service, region, expires=expires)
+        self._begins = begins
+
+    def _modify_request_before_signing(self, request: AWSRequest) -> None:  # the first step after the clock is read
+        request.context["timestamp"] = self._begins.strftime(SIGV4_TIMESTAMP)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]
+
+
+def window(now: datetime, ttl: int) -> datetime:
+    """When the half of a life began that `now` is in; whole seconds, as signatures have."""
+    half = ttl // 2
+    return datetime.fromtimestamp(int(now.timestamp()) // half * half, UTC)
+
+
+def _private_key(settings: Settings) -> RSAPrivateKey:
+    secret, file = settings.cloudfront_private_key, settings.cloudfront_private_key_file
+    pem = secret.get_secret_value().encode() if secret else file.read_bytes() if file else b""
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise BadSigningKeyError("the private key for signed URLs is not PEM, or needs a password") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise BadSigningKeyError("the private key for signed URLs is not RSA")
+    return key
