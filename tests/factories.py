@@ -75,7 +75,8 @@ class World:
         described = PostDraft(images=[PostImage(upload_id=upload_id)], caption=caption, **draft)
         created = await self.sources.posts.create(author.id, described, now())
         tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in tagged]
-        shown = msgspec.structs.replace(image(upload_id), tagged_users=tags)
+        area = Area.PRIVATE if author.is_private else Area.PUBLIC
+        shown = msgspec.structs.replace(image(upload_id, area), tagged_users=tags)
         await self.sources.images.publish(created.id, [Move(shown, shown)], now())
         return await self.stored_post(created.id)
 

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.media_keys import is_public
 from datasources.mongo import Document, Session, find_by_ids
 from datasources.sources import Sources
 from domain.events import Effect
-from domain.records import FollowState, PostStatus, UploadStatus
+from domain.records import FollowState, PostStatus, UploadStatus, UserState
 from workers.maintenance.findings import Finding
 from workers.maintenance.mending import Mend, accept, delete, delete_comment, erase_comment, give_slots_back, owe, sever
 from workers.maintenance.mending import unfollow as end
@@ -33,11 +34,11 @@ REFERS: Mapping[str, Mapping[str, str]] = {
     "sessions": {"user_id": "users"},
 }
 _NOT_READ: Mapping[str, Document] = {
-    "posts": {"caption": 0, "image_inputs": 0, "images.renditions": 0},
+    "posts": {"caption": 0, "image_inputs": 0, "images.renditions.format": 0},
     "comments": {"text": 0},
     "sessions": {"access_hash": 0, "refresh_hash": 0, "spent_hashes": 0},
 }
-_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1}
+_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1}
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -150,6 +151,16 @@ def _waits_for_nothing(status: UploadStatus | PostStatus, effect: Effect) -> Cal
     return broken
 
 
+def _lies_wrong(post: Document, around: Around) -> object:
+    """Whether a file of a ready post lies where it does not belong (see `domain.visibility.area_of`)."""
+    author = around.there["users"].get(post.get("author_id"))
+    is_shown = post.get("status") == PostStatus.READY.value and not post.get("deleted")
+    if author is None or not is_shown or _owes(post, Effect.PLACE) or _owes(author, Effect.PLACE):
+        return False
+    is_open = not author.get("is_private") and author.get("state") == UserState.ACTIVE.value
+    return any(is_public(one["key"]) is not is_open for image in post["images"] for one in image["renditions"])
+
+
 PROMISES: Sequence[Promise] = (
     *_likes("post_likes"),
     *_likes("comment_likes"),
@@ -230,6 +241,13 @@ PROMISES: Sequence[Promise] = (
         why="it is deleted, and nobody owes the cleaning",
         broken=_is_not_cleaned,
         mend=owe("posts", Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.CLEAN),
+    ),
+    Promise(
+        of="posts",
+        name="area",
+        why="strangers may fetch its files and not see it, or see it and not fetch its files",
+        broken=_lies_wrong,
+        mend=owe("posts", Effect.PLACE),
     ),
     _gone("uploads", "owner_id"),
     Promise(

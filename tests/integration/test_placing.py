@@ -1,0 +1,254 @@
+"""Files lie in the public area exactly while strangers may see their images, whatever happens at the same time."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+
+from config import Settings
+from datasources.images import Move
+from datasources.media_keys import lies_in, moved
+from domain.events import Effect, Fact, Ring
+from domain.limits import SourceFormat
+from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
+from domain.visibility import Area
+from tests.factories import World, image, now, opened
+from tests.waiting import eventually
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+from workers.placing import copied, place_post, place_user
+
+
+@pytest.fixture(scope="module")
+async def world(shared_settings: Settings) -> AsyncIterator[World]:
+    """Sources whose signed addresses live for two seconds, so that what is left behind goes soon."""
+    name = f"test_{uuid4().hex[:12]}"
+    mine = {"mongo_database": name, "key_prefix": f"{name}:", "signed_url_ttl": 2}
+    settings = shared_settings.model_copy(update=mine)
+    async with opened(settings) as world:
+        yield world
+    with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)
+
+
+async def ready_upload(world: World, owner: UserRecord) -> ObjectId:
+    """An upload with an image whose files are in storage, as the media worker leaves it."""
+    sources = world.sources
+    upload = await sources.uploads.announce(owner.id, SourceFormat.JPEG, 1000, "c2hh", now())
+    made = image(upload.id, Area.PRIVATE)
+    for one in made.renditions:
+        await sources.blobs.put_media(one.key, one.key.encode(), one.format.media_type)
+    await sources.uploads.finish(upload.id, made)
+    return upload.id
+
+
+async def created(world: World, author: UserRecord, *upload_ids: ObjectId) -> PostRecord:
+    """A post that waits for its assembling."""
+    draft = PostDraft(images=[PostImage(upload_id=one, alt_text="a sea") for one in upload_ids])
+    return await world.sources.posts.create(author.id, draft, now())
+
+
+async def ready_post(world: World, author: UserRecord) -> PostRecord:
+    """A post that was published and owes nothing but what has to wait."""
+    post = await created(world, author, await ready_upload(world, author))
+    await world.settle()
+    return await world.stored_post(post.id)
+
+
+async def stored_upload(world: World, upload_id: ObjectId) -> UploadRecord:
+    (found,) = await world.sources.uploads.by_ids([upload_id])
+    assert found is not None
+    return found
+
+
+async def stored_image(world: World, upload_id: ObjectId) -> ImageRecord:
+    found = (await stored_upload(world, upload_id)).image
+    assert found is not None
+    return found
+
+
+def keys(one: ImageRecord) -> set[str]:
+    return {rendition.key for rendition in one.renditions}
+
+
+async def assert_stored(world: World, upload_id: ObjectId, area: Area) -> ImageRecord:
+    """The image lies in this area, all who show it say so, and in the end nothing else is stored."""
+    found = await stored_image(world, upload_id)
+    assert lies_in(found, area)
+
+    async def nothing_else() -> bool:
+        await world.settle()
+        return set(await world.sources.blobs.media_of(upload_id)) == keys(found)
+
+    await eventually(nothing_else)
+    return found
+
+
+async def set_private(world: World, user: UserRecord, is_private: bool) -> None:
+    await world.sources.users.update_profile(user.id, {"is_private": is_private})
+
+
+@pytest.mark.parametrize(("is_private", "area"), [(False, Area.PUBLIC), (True, Area.PRIVATE)])
+async def test_a_published_post_lies_where_its_account_says(world: World, is_private: bool, area: Area) -> None:
+    ana = await world.user(is_private=is_private)
+    post = await ready_post(world, ana)
+    (shown,) = post.images
+    assert (post.status, shown.alt_text) == (PostStatus.READY, "a sea")
+    stored = await assert_stored(world, shown.id, area)
+    assert keys(shown) == keys(stored)
+
+
+async def test_what_no_post_shows_is_private(world: World) -> None:
+    ana = await world.user()
+    upload_id = await ready_upload(world, ana)
+    await world.settle()
+    assert lies_in(await stored_image(world, upload_id), Area.PRIVATE)
+
+
+async def test_addresses_of_private_files_made_public_are_good_until_they_expire(world: World) -> None:
+    ana = await world.user()
+    upload_id = await ready_upload(world, ana)
+    private = keys(await stored_image(world, upload_id))
+    await created(world, ana, upload_id)
+    assert await world.settle() == {Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))}
+    assert private < set(await world.sources.blobs.media_of(upload_id))
+    await assert_stored(world, upload_id, Area.PUBLIC)
+
+
+async def test_going_private_ends_the_public_addresses_at_once_and_going_public_makes_new_ones(world: World) -> None:
+    ana = await world.user()
+    posts = [await ready_post(world, ana) for _ in range(3)]
+    addresses = [keys(posts[0].images[0])]
+    for is_private, area in ((True, Area.PRIVATE), (False, Area.PUBLIC), (True, Area.PRIVATE)):
+        await set_private(world, ana, is_private)
+        await world.settle()
+        shown = [(await world.stored_post(post.id)).images[0] for post in posts]
+        for one in shown:
+            assert lies_in(one, area)
+            assert keys(one) <= set(await world.sources.blobs.media_of(one.id))
+            assert keys(one) == keys(await stored_image(world, one.id))
+            assert one.alt_text == "a sea"
+        if is_private:
+            for one in shown:
+                assert not [key for key in await world.sources.blobs.media_of(one.id) if key.startswith("public/")]
+        assert not keys(shown[0]) & set().union(*addresses)
+        addresses.append(keys(shown[0]))
+
+
+async def test_saying_again_what_is_so_moves_nothing(world: World) -> None:
+    ana = await world.user()
+    post = await ready_post(world, ana)
+    for _ in range(2):
+        await set_private(world, ana, False)
+        await world.settle()
+        await place_user(world.tools, str(ana.id))
+    assert (await world.stored_post(post.id)).images[0].version == 1
+
+
+async def test_an_avatar_is_public_also_of_a_private_account_and_a_replaced_one_is_not(world: World) -> None:
+    ana = await world.user(is_private=True)
+    old, new = [await ready_upload(world, ana) for _ in range(2)]
+    for upload_id in (old, new):
+        taken = await world.sources.uploads.take_as_avatar(upload_id, ana.id)
+        assert taken is not None
+        await world.sources.users.update_profile(ana.id, {"avatar": taken.image})
+        await world.settle()
+        avatar = (await world.stored_user(ana.id)).avatar
+        assert avatar is not None
+        assert keys(avatar) == keys(await assert_stored(world, upload_id, Area.PUBLIC))
+    await assert_stored(world, old, Area.PRIVATE)
+
+
+async def test_a_suspended_account_has_nothing_public(world: World) -> None:
+    ana = await world.user()
+    post = await ready_post(world, ana)
+    await world.sources.users.update_profile(ana.id, {"state": "SUSPENDED"})
+    await world.settle()
+    await assert_stored(world, post.images[0].id, Area.PRIVATE)
+
+
+async def test_a_post_published_from_what_was_read_before_a_move_is_not_published(world: World) -> None:
+    ana = await world.user()
+    upload_id = await ready_upload(world, ana)
+    post = await created(world, ana, upload_id)
+    read = await stored_image(world, upload_id)
+    move = Move(read, moved(read, Area.PUBLIC))
+    assert await copied(world.sources, move)
+    assert await world.sources.images.move(ana.id, move)
+    assert not await world.sources.images.publish(post.id, [Move(read, read)], now())
+    assert (await world.stored_post(post.id)).status is PostStatus.PROCESSING
+    await world.settle()
+    assert keys((await world.stored_post(post.id)).images[0]) == keys(move.after)
+
+
+async def test_a_post_published_while_its_account_turned_private_ends_private(world: World) -> None:
+    ana = await world.user()
+    upload_id = await ready_upload(world, ana)
+    post = await created(world, ana, upload_id)
+    read = await stored_image(world, upload_id)
+    move = Move(read, moved(read, Area.PUBLIC))
+    await copied(world.sources, move)
+    await set_private(world, ana, True)
+    await place_user(world.tools, str(ana.id))
+    assert await world.sources.images.publish(post.id, [move], now())
+    await place_post(world.tools, str(post.id))
+    assert lies_in((await world.stored_post(post.id)).images[0], Area.PRIVATE)
+    await assert_stored(world, upload_id, Area.PRIVATE)
+
+
+async def test_whatever_is_stopped_and_toggled_the_files_end_where_they_belong(world: World, seed: int) -> None:
+    chance = random.Random(seed)
+    ana = await world.user()
+    uploads = [await ready_upload(world, ana) for _ in range(4)]
+    posts = [await created(world, ana, uploads[0]), await created(world, ana, *uploads[1:3])]
+    is_private = False
+    for number in range(12):
+        is_private = not is_private
+        await set_private(world, ana, is_private)
+        if number == 6:
+            posts.append(await created(world, ana, uploads[3]))
+        working = [asyncio.create_task(world.settle()) for _ in range(3)]
+        await asyncio.sleep(chance.uniform(0, 0.25))  # stopped anywhere
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+    await set_private(world, ana, is_private)
+    await world.settle()
+    area = Area.PRIVATE if is_private else Area.PUBLIC
+    for post in [await world.stored_post(post.id) for post in posts]:
+        assert post.status is PostStatus.READY
+        for shown in post.images:
+            assert keys(shown) <= set(await world.sources.blobs.media_of(shown.id))
+            assert keys(shown) == keys(await stored_image(world, shown.id))
+            assert lies_in(shown, area)
+
+
+async def test_two_who_move_the_same_files_leave_one_set_of_them(world: World) -> None:
+    ana = await world.user()
+    post = await ready_post(world, ana)
+    await set_private(world, ana, True)
+    await asyncio.gather(*(place_user(world.tools, str(ana.id)) for _ in range(5)), return_exceptions=True)
+    await world.settle()
+    assert (await assert_stored(world, post.images[0].id, Area.PRIVATE)).version == 2
+
+
+async def test_a_deleted_post_leaves_nothing_in_either_area(world: World) -> None:
+    ana = await world.user()
+    post = await ready_post(world, ana)
+    upload_id = post.images[0].id
+    assert {key.partition("/")[0] for key in await world.sources.blobs.media_of(upload_id)} == {"public", "private"}
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await world.settle()
+    assert await world.sources.blobs.media_of(upload_id) == []
+
+
+async def test_verify_sees_files_in_the_wrong_area_and_the_mended_post_moves_them(world: World) -> None:
+    ana = await world.user()
+    post = await ready_post(world, ana)
+    await world.sources.database["users"].update_one({"_id": ana.id}, {"$set": {"is_private": True}})
+    found = [one for one in (await verify(Walk(sources=world.sources))).findings if one.kind == "post.area"]
+    assert [one.id for one in found] == [str(post.id)]
