@@ -125,6 +125,15 @@ async def post_of_nobody(world: World, _scene: Scene) -> None:
     )
 
 
+async def public_post_of_a_private_account(world: World, scene: Scene) -> None:
+    (shown,) = scene.post.images
+    made = await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
+    row = {**made.to_document(), "_id": shown.id, "status": "READY", "image": shown.to_document()}
+    await world.sources.database["uploads"].delete_one({"_id": made.id})
+    await insert(world, "uploads", **(row | {"post_id": scene.post.id}))
+    await world.sources.database["users"].update_one({"_id": scene.ana.id}, {"$set": {"is_private": True}})
+
+
 def upload(**values: Any) -> Break:
     async def run(world: World, scene: Scene) -> None:
         await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
@@ -175,6 +184,7 @@ BREAKS: dict[str, Break] = {
     "post.processing": post_that_waits_for_nothing,
     "post.empty": post_without_images,
     "post.deleted": deleted_post_that_owes_nothing,
+    "post.area": public_post_of_a_private_account,
     "upload.owner_id": upload(owner_id=ObjectId(), **FAILED),
     "upload.awaiting_bytes": upload(),
     "upload.processing": upload(status="PROCESSING"),

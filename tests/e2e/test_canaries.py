@@ -1,0 +1,82 @@
+"""Whatever a client's file says beside its pixels stays out of everything that is kept or shown."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+from redis import Redis
+
+from datasources.blobs import Blobs, open_blobs
+from domain.ids import from_global_id
+from domain.visibility import Area
+from tests.canaries import PICTURES, Canaries
+from tests.client import Person
+from tests.e2e.conftest import Register
+from tests.stack import Stack
+
+FORMATS = {"moving GIF": "GIF"}
+POST = "query ($id: ID!) { post(id: $id) { images { id renditions { url } } } }"
+
+
+@pytest.fixture
+async def blobs(stack: Stack) -> AsyncIterator[Blobs]:
+    async with open_blobs(stack.settings) as opened:
+        yield opened
+
+
+async def posted(person: Person, canaries: Canaries) -> list[dict[str, Any]]:
+    """The images of a post of one picture in each format, each full of hidden words."""
+    uploads = []
+    for name, make in PICTURES.items():
+        hidden = Canaries()
+        data = make(hidden)
+        assert hidden.found(data) == hidden.words.keys(), "a word that is not there proves nothing"
+        canaries.words |= {f"{name}: {place}": word for place, word in hidden.words.items()}
+        uploads.append(await person.upload(data, format=FORMATS.get(name, name)))
+    post_id = await person.create_post(*uploads)
+    await person.reaches(post_id, "READY")
+    images: list[dict[str, Any]] = (await person.get(POST, id=post_id))["post"]["images"]
+    return images
+
+
+@pytest.mark.parametrize("area", Area)
+async def test_no_hidden_word_gets_into_any_file_database_or_log(
+    register: Register, stack: Stack, blobs: Blobs, area: Area
+) -> None:
+    ana, canaries = await register(), Canaries()
+    await ana.done("updateProfile", isPrivate=area is Area.PRIVATE)
+    images = await posted(ana, canaries)
+    assert len(images) == len(PICTURES)
+    for image in images:
+        _, upload_id = from_global_id(image["id"])
+        stored = await blobs.media_of(ObjectId(upload_id))
+        assert {key.partition("/")[0] for key in stored} >= {area.value}
+        for one in image["renditions"]:
+            answer = await ana.http.get(one["url"])
+            assert answer.status_code == 200
+            assert not canaries.found(answer.content), one
+            assert not canaries.found(repr(answer.headers.multi_items()).encode())
+        for key in stored:
+            for url in await blobs.signed_urls([key]):
+                assert not canaries.found((await ana.http.get(url)).content), key
+    assert not canaries.found(_redis(stack))
+    assert not canaries.found(_database(stack))
+    for process in stack.living:
+        assert not canaries.found(process.log.read_bytes()), process.log
+
+
+def _redis(stack: Stack) -> bytes:
+    with Redis.from_url(stack.settings.redis_url, socket_timeout=5) as redis:
+        keys: list[bytes] = list(redis.scan_iter(match=f"{stack.settings.key_prefix}*"))
+        assert keys
+        return b"\n".join([*keys, *(redis.dump(key) or b"" for key in keys)])
+
+
+def _database(stack: Stack) -> bytes:
+    with MongoClient[dict[str, Any]](stack.settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        database = client[stack.settings.mongo_database]
+        rows = [repr(row) for name in database.list_collection_names() for row in database[name].find()]
+    assert rows
+    return "\n".join(rows).encode()

@@ -1,0 +1,154 @@
+"""Who may fetch a file: as long as one may see the image, and from real storage by no other address."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from datasources.media_keys import is_public
+from tests.client import Api, Person, small_jpeg
+from tests.e2e.conftest import Register
+from tests.stack import Stack
+from tests.waiting import eventually
+
+POST = "query ($id: ID!) { post(id: $id) { images { id renditions { url } rendition(width: 640) { url } } } }"
+IMAGE = "query ($id: ID!) { node(id: $id) { ... on Image { renditions { url } } } }"
+AVATAR = "query ($name: String!) { user(username: $name) { avatar { renditions { url } } } }"
+UPLOAD = "query ($id: ID!) { node(id: $id) { ... on MediaUpload { image { renditions { url } } } } }"
+
+
+async def urls(viewer: Api, post_id: str) -> list[str]:
+    """Where this viewer is told to fetch a post's files; none if they may not see it."""
+    post = (await viewer.get(POST, id=post_id))["post"]
+    return [one["url"] for image in post["images"] for one in image["renditions"]] if post is not None else []
+
+
+async def statuses(http: httpx.AsyncClient, addresses: list[str]) -> set[int]:
+    return {answer.status_code for answer in await asyncio.gather(*(http.get(one) for one in addresses))}
+
+
+def unsigned(addresses: list[str]) -> list[str]:
+    return [one.partition("?")[0] for one in addresses]
+
+
+def key_of(stack: Stack, address: str) -> str:
+    return address.partition("?")[0].removeprefix(f"{stack.settings.media_bucket_url}/")
+
+
+async def private_post(register: Register) -> tuple[Person, Person, str]:
+    """A private account, somebody it has let in, and a ready post."""
+    ana, bob = await register(), await register()
+    await ana.done("updateProfile", isPrivate=True)
+    await bob.done("followUser", userId=ana.id)
+    await ana.done("acceptFollowRequest", userId=bob.id)
+    return ana, bob, await ana.ready_post()
+
+
+async def assert_ended(http: httpx.AsyncClient, viewer: Api, post_id: str, old: list[str]) -> None:
+    """The viewer gets no new address, and the old ones come to an end."""
+    assert await urls(viewer, post_id) == []
+
+    async def have_expired() -> bool:
+        return await statuses(http, old) == {403}
+
+    await eventually(have_expired, seconds=20, every=0.5)
+
+
+async def test_a_followers_addresses_are_signed_and_work_and_nobody_elses_do(
+    register: Register, nobody: Api, stack: Stack
+) -> None:
+    ana, bob, post_id = await private_post(register)
+    eve = await register()
+    for viewer in (ana, bob):
+        found = await urls(viewer, post_id)
+        assert len(found) > 1
+        assert not any(is_public(key_of(stack, one)) for one in found)
+        assert await statuses(ana.http, found) == {200}
+        assert await statuses(ana.http, unsigned(found)) == {403}
+    image_id = (await bob.get(POST, id=post_id))["post"]["images"][0]["id"]
+    for stranger in (eve, nobody):
+        assert await urls(stranger, post_id) == []
+        assert (await stranger.get(IMAGE, id=image_id))["node"] is None
+    public = [key_of(stack, one).replace("private/", "public/") for one in await urls(bob, post_id)]
+    base = stack.settings.media_bucket_url
+    assert await statuses(ana.http, [f"{base}/{key}" for key in public]) <= {403, 404}
+
+
+async def test_a_public_accounts_addresses_are_plain_and_for_everybody(
+    register: Register, nobody: Api, stack: Stack
+) -> None:
+    ana = await register()
+    found = await urls(nobody, await ana.ready_post())
+    assert unsigned(found) == found
+    assert all(is_public(key_of(stack, one)) for one in found)
+    assert await statuses(ana.http, found) == {200}
+
+
+async def test_a_removed_follower_sees_until_the_address_expires(register: Register) -> None:
+    ana, bob, post_id = await private_post(register)
+    old = await urls(bob, post_id)
+    assert await statuses(ana.http, old) == {200}
+    await ana.done("removeFollower", userId=bob.id)
+    await assert_ended(ana.http, bob, post_id, old)
+
+
+async def test_a_blocked_follower_sees_until_the_address_expires(register: Register) -> None:
+    ana, bob, post_id = await private_post(register)
+    old = await urls(bob, post_id)
+    await ana.done("blockUser", userId=bob.id)
+    await assert_ended(ana.http, bob, post_id, old)
+
+
+async def test_going_private_takes_the_public_files_away_and_going_public_brings_them_back(
+    register: Register, nobody: Api
+) -> None:
+    ana = await register()
+    post_id = await ana.ready_post()
+    old = await urls(nobody, post_id)
+    await ana.done("updateProfile", isPrivate=True)
+    assert await urls(nobody, post_id) == []
+
+    async def are_gone() -> bool:
+        return await statuses(ana.http, old) <= {403, 404}
+
+    await eventually(are_gone, seconds=20, every=0.2)
+    own = await urls(ana, post_id)
+    assert await statuses(ana.http, own) == {200}
+    await ana.done("updateProfile", isPrivate=False)
+
+    async def are_public() -> bool:
+        found = await urls(nobody, post_id)
+        return bool(found) and found == unsigned(found) and await statuses(ana.http, found) == {200}
+
+    await eventually(are_public, seconds=20, every=0.2)
+
+
+async def test_what_is_not_posted_yet_is_its_owners_alone(register: Register, nobody: Api) -> None:
+    ana = await register()
+    upload_id = await ana.upload(small_jpeg())
+
+    async def image() -> Any:
+        return (await ana.get(UPLOAD, id=upload_id))["node"]["image"]
+
+    found = [one["url"] for one in (await eventually(image, seconds=30))["renditions"]]
+    assert await statuses(ana.http, found) == {200}
+    assert await statuses(ana.http, unsigned(found)) == {403}
+    assert (await nobody.get(UPLOAD, id=upload_id))["node"] is None
+
+
+async def test_a_private_accounts_avatar_is_for_everybody(register: Register, nobody: Api) -> None:
+    ana = await register()
+    await ana.done("updateProfile", isPrivate=True)
+    upload_id = await ana.upload(small_jpeg())
+
+    async def is_avatar() -> bool:
+        return not (await ana.do("updateProfile", avatarUploadId=upload_id))["userErrors"]
+
+    await eventually(is_avatar, seconds=30, every=0.2)
+
+    async def is_plain() -> bool:
+        avatar = (await nobody.get(AVATAR, name=ana.username))["user"]["avatar"]
+        found = [one["url"] for one in avatar["renditions"]]
+        return found == unsigned(found) and await statuses(ana.http, found) == {200}
+
+    await eventually(is_plain, seconds=20, every=0.2)
