@@ -102,9 +102,13 @@ class Stage:
         return comment
 
     async def change_privacy(self, viewer: str, *, private: bool) -> None:
-        """An account goes private or public."""
+        """An account goes private or public.
+
+        The letting in of who asked is paid at once: until it is, an answer or going private again comes before it.
+        """
         payload = await self.act(viewer, "updateProfile", "user { username isPrivate }", None, isPrivate=private)
         assert payload["user"] == {"username": viewer, "isPrivate": private}
+        await self.pay([Ring(Effect.GRANT, Fact.USER, str(self._users[viewer].id))])
 
     async def post(self, author: str, caption: str) -> str:
         """A post that is READY, of an upload whose bytes need no rendering; returns its id."""
@@ -122,6 +126,8 @@ class Stage:
 
     async def pay(self, rings: Iterable[Ring], *, at_once: bool = False) -> None:
         """Has these effects paid, also those that are paid already, one after the other or side by side."""
+        rings = list(rings)
+        self.rings.update(dict.fromkeys(rings))
         calls = [self._pay((ring.effect, ring.fact), ring.key) for ring in rings]
         if at_once:
             await asyncio.gather(*calls)
