@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
-from datasources.media_keys import is_public
+from datasources.media_keys import MediaKey, is_public
+from domain.visibility import Area
 from tests.client import Api, Person, small_jpeg
 from tests.e2e.conftest import Register
 from tests.stack import Stack
@@ -82,6 +84,21 @@ async def test_a_public_accounts_addresses_are_plain_and_for_everybody(
     assert unsigned(found) == found
     assert all(is_public(key_of(stack, one)) for one in found)
     assert await statuses(ana.http, found) == {200}
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+async def test_files_of_a_post_that_waits_for_them_are_never_moved(
+    register: Register, stack: Stack, is_private: bool
+) -> None:
+    ana, data = await register(), small_jpeg()
+    await ana.done("updateProfile", isPrivate=is_private)
+    announced = await ana.announce(data)
+    post_id = await ana.create_post(announced["upload"]["id"])
+    assert (await ana.send(announced["request"], data)).is_success
+    await ana.reaches(post_id, "READY")
+    keys = [MediaKey.parse(key_of(stack, one)) for one in await urls(ana, post_id)]
+    area = Area.PRIVATE if is_private else Area.PUBLIC
+    assert {(key.area, key.version) for key in keys if key is not None} == {(area, 0)}
 
 
 async def test_a_removed_follower_sees_until_the_address_expires(register: Register) -> None:
