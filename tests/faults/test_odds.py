@@ -1,0 +1,275 @@
+"""Clients that do not do as they are told, and a storage that is slow, away or cuts bodies: nothing is lost by either.
+
+Storage is reached through a proxy of ours by the product, and directly by clients and by the tests.
+"""
+
+import asyncio
+import io
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from bson import ObjectId
+from PIL import Image
+from pymongo import MongoClient
+
+from config import Settings
+from domain.ids import expect_id
+from domain.records import UploadRecord
+from tests.auditing import audit
+from tests.client import Person, small_jpeg
+from tests.factories import World, opened
+from tests.stack import Stack, both, stack_on
+from tests.toxic import Proxy, Toxic, proxied
+from tests.waiting import eventually
+
+S3_TIMEOUT = 1.0
+POST = "query ($id: ID!) { post(id: $id) { status failure { code message } images { width height } } }"
+QUOTA = "{ viewer { uploadQuota { remainingToday } } }"
+UPLOAD = "query ($id: ID!) { node(id: $id) { ... on MediaUpload { status failure { code } } } }"
+
+
+@pytest.fixture(scope="module")
+async def proxy(shared_settings: Settings) -> AsyncIterator[Proxy]:
+    assert shared_settings.s3_endpoint_url is not None
+    async with proxied(shared_settings.s3_endpoint_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+async def world(shared_settings: Settings) -> AsyncIterator[World]:
+    """What the test sees itself: storage without the proxy."""
+    name = f"test_{uuid4().hex[:12]}"
+    async with opened(shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})) as world:
+        yield world
+    with MongoClient[dict[str, object]](shared_settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+async def stack(world: World, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The API and the workers, which reach storage through the proxy."""
+    direct = world.sources.settings
+    through = {
+        "s3_endpoint_url": proxy.url,
+        "s3_public_endpoint_url": direct.s3_endpoint_url,
+        "s3_timeout": S3_TIMEOUT,
+    }
+    logs: Path = tmp_path_factory.mktemp("logs")
+    with stack_on(direct.model_copy(update=through), logs) as stack:
+        await both(stack)
+        yield stack
+
+
+@pytest.fixture
+async def ana(stack: Stack) -> AsyncIterator[Person]:
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60) as http:
+        yield await Person.register(http)
+
+
+@pytest.fixture(autouse=True)
+def _healthy(proxy: Proxy) -> None:
+    proxy.become(Toxic.NONE)
+
+
+def photograph() -> bytes:
+    """A JPEG of several pieces; no two are the same."""
+    data = io.BytesIO()
+    Image.frombytes("L", (400, 300), secrets.token_bytes(120_000)).save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+async def remaining(person: Person) -> int:
+    return int((await person.get(QUOTA))["viewer"]["uploadQuota"]["remainingToday"])
+
+
+async def failure(person: Person, post_id: str) -> str:
+    """Why a post failed; it says so in words too."""
+    await person.reaches(post_id, "FAILED", seconds=60)
+    found = (await person.get(POST, id=post_id))["post"]["failure"]
+    assert found["message"]
+    return str(found["code"])
+
+
+async def stored(world: World, global_id: str) -> UploadRecord:
+    upload_id = expect_id(global_id, "MediaUpload")
+    assert upload_id is not None
+    (upload,) = await world.sources.uploads.by_ids([upload_id])
+    assert upload is not None
+    return upload
+
+
+async def put_past_the_signature(world: World, upload: UploadRecord, data: bytes) -> None:
+    """Bytes that a storage which checks nothing would have taken."""
+    incoming = world.sources.blobs.incoming(upload.key, "image/jpeg")
+    await incoming.write(data)
+    await incoming.complete()
+
+
+async def is_late(world: World, upload_id: ObjectId) -> None:
+    """Makes it longer ago that the upload was announced."""
+    (upload,) = await world.sources.uploads.by_ids([upload_id])
+    assert upload is not None
+    long_ago = {"expires_at": upload.expires_at - timedelta(hours=1)}
+    await world.sources.database["uploads"].update_one({"_id": upload_id}, {"$set": long_ago})
+
+
+async def failed_attempts(world: World) -> list[dict[str, Any]]:
+    """Dead letters, and attempts that would in the end have made some."""
+    return [dict(each) for each in await world.sources.database["failures"].find().to_list()]
+
+
+async def assert_published_whole(world: World, person: Person, post_id: str) -> None:
+    """The post's files are the ones it names, and nothing is left over."""
+    found = expect_id(post_id, "Post")
+    assert found is not None
+    post = await world.stored_post(found)
+    for image in post.images:
+        blobs = world.sources.blobs
+        there = {blob.key: blob.size async for blob in blobs.list_media(f"{image.id}/")}
+        assert there == {each.key: each.byte_size for each in image.renditions}
+    assert await failed_attempts(world) == []
+    await audit(world)
+
+
+TOXICS = {
+    "refuses": (Toxic.REFUSE, {}),
+    "is a black hole": (Toxic.BLACK_HOLE, {}),
+    "cuts what it says": (Toxic.CUT_ANSWERS, {"after": 20_000}),
+    "cuts what it hears": (Toxic.CUT_REQUESTS, {"after": 3_000}),
+}
+
+
+@pytest.mark.parametrize(("toxic", "how"), TOXICS.values(), ids=TOXICS)
+async def test_a_post_waits_for_a_storage_that(
+    world: World, proxy: Proxy, ana: Person, toxic: Toxic, how: dict[str, int]
+) -> None:
+    proxy.become(toxic, **how)
+    post_id = await ana.create_post(await ana.upload(photograph()))
+
+    async def workers_have_tried() -> bool:
+        return proxy.met >= 4
+
+    await eventually(workers_have_tried, seconds=60)
+    assert (await ana.get(POST, id=post_id))["post"] == {"status": "PROCESSING", "failure": None, "images": []}
+    assert await failed_attempts(world) == []
+    proxy.become(Toxic.NONE)
+    await ana.reaches(post_id, "READY", seconds=60)
+    await assert_published_whole(world, ana, post_id)
+
+
+async def test_a_slow_storage_makes_a_slow_post(world: World, proxy: Proxy, ana: Person) -> None:
+    proxy.become(Toxic.SLOW, pause=0.1)
+    post_id = await ana.create_post(await ana.upload(photograph()))
+    await ana.reaches(post_id, "READY", seconds=120)
+    await assert_published_whole(world, ana, post_id)
+
+
+@pytest.mark.parametrize(("toxic", "how"), TOXICS.values(), ids=TOXICS)
+async def test_a_file_sent_through_the_api_is_given_back_by_a_storage_that(
+    world: World, proxy: Proxy, ana: Person, toxic: Toxic, how: dict[str, int]
+) -> None:
+    data = photograph()
+    if toxic is Toxic.CUT_ANSWERS:
+        how = {"after": 10}  # of an answer that is mostly headers
+    proxy.become(toxic, **how)
+    answer = await ana.upload_image(data, idempotencyKey="k")
+    assert (answer.data, answer.codes) == ({"uploadImage": None}, ["UNAVAILABLE"])
+    assert await remaining(ana) == 10, "the API answers, and the quota is back"
+    proxy.become(Toxic.NONE)
+    again = (await ana.upload_image(data, idempotencyKey="k")).data["uploadImage"]
+    post_id = await ana.create_post(again["upload"]["id"])
+    await ana.reaches(post_id, "READY", seconds=60)
+    await assert_published_whole(world, ana, post_id)
+
+
+async def test_announcing_a_file_needs_no_storage(world: World, proxy: Proxy, ana: Person) -> None:
+    proxy.become(Toxic.BLACK_HOLE)
+    payload = await ana.announce(small_jpeg())
+    assert (payload["userErrors"], proxy.met) == ([], 0)
+    await is_late(world, (await stored(world, payload["upload"]["id"])).id)  # nobody is going to send it
+
+
+async def test_a_file_sent_twice_is_one_image(world: World, ana: Person) -> None:
+    data = small_jpeg()
+    payload = await ana.announce(data)
+    sent = await asyncio.gather(*(ana.send(payload["request"], data) for _ in range(2)))
+    assert min(each.status_code for each in sent) == 200
+    post_id = await ana.create_post(payload["upload"]["id"])
+    await ana.reaches(post_id, "READY", seconds=60)
+    await assert_published_whole(world, ana, post_id)
+
+
+async def test_a_post_made_before_its_file_is_sent_waits_for_it(world: World, ana: Person) -> None:
+    data = photograph()
+    payload = await ana.announce(data)
+    post_id = await ana.create_post(payload["upload"]["id"], await ana.upload(small_jpeg()))
+    upload_id = (await stored(world, payload["upload"]["id"])).id
+
+    async def was_looked_for() -> bool:
+        document = await world.sources.database["uploads"].find_one({"_id": upload_id, "rings": {"$gt": 0}})
+        return document is not None
+
+    await eventually(was_looked_for, seconds=60)
+    assert (await ana.get(POST, id=post_id))["post"]["status"] == "PROCESSING"
+    assert (await ana.send(payload["request"], data)).is_success
+    await ana.reaches(post_id, "READY", seconds=60)
+    images = (await ana.get(POST, id=post_id))["post"]["images"]
+    assert images == [{"width": 400, "height": 300}, {"width": 160, "height": 120}]
+    await assert_published_whole(world, ana, post_id)
+
+
+async def test_a_post_of_a_file_that_is_never_sent_fails_and_gives_its_quota_back(world: World, ana: Person) -> None:
+    sent = await ana.upload(small_jpeg())
+    payload = await ana.announce(small_jpeg())
+    post_id = await ana.create_post(sent, payload["upload"]["id"])
+    assert await remaining(ana) == 8
+    await is_late(world, (await stored(world, payload["upload"]["id"])).id)
+    assert await failure(ana, post_id) == "UPLOAD_EXPIRED"
+    assert await remaining(ana) == 9
+    assert await ana.refused("createPost", images=[{"uploadId": payload["upload"]["id"]}]) == (
+        "UPLOAD_EXPIRED",
+        ["images", "uploadId"],
+    )
+    again = await ana.create_post(sent)  # the good file of the failed post
+    await ana.reaches(again, "READY", seconds=60)
+    await assert_published_whole(world, ana, again)
+
+
+async def test_a_file_sent_to_the_wrong_place_is_one_that_never_came(world: World, ana: Person) -> None:
+    data = small_jpeg()
+    payload = await ana.announce(data)
+    request = payload["request"]
+    key = (await stored(world, payload["upload"]["id"])).key
+    wrong = {**request, "url": request["url"].replace(key, key[::-1])}
+    assert (await ana.send(wrong, data)).status_code == 403
+    await is_late(world, (await stored(world, payload["upload"]["id"])).id)
+    assert await failure(ana, await ana.create_post(payload["upload"]["id"])) == "UPLOAD_EXPIRED"
+    assert await remaining(ana) == 10
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (small_jpeg((1, 2, 3)), "CHECKSUM_MISMATCH"),
+        (b"", "CHECKSUM_MISMATCH"),
+        (bytes(10 * 1024 * 1024 + 1), "IMAGE_TOO_LARGE"),
+    ],
+    ids=["other bytes", "nothing", "too much"],
+)
+async def test_bytes_that_a_careless_storage_let_in_are_refused_by_the_worker(
+    world: World, ana: Person, data: bytes, why: str
+) -> None:
+    upload_id = (await ana.announce(small_jpeg()))["upload"]["id"]
+    upload = await stored(world, upload_id)
+    await put_past_the_signature(world, upload, data)
+    assert await failure(ana, await ana.create_post(upload_id)) == why
+    assert (await ana.get(UPLOAD, id=upload_id))["node"] == {"status": "REJECTED", "failure": {"code": why}}
+    assert await remaining(ana) == 10
+    await audit(world)
+    assert [blob async for blob in world.sources.blobs.list_incoming(upload.key)] == []

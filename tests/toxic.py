@@ -1,0 +1,111 @@
+"""A TCP proxy that can be made to misbehave: stands between a client and a server on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from enum import Enum, auto
+from urllib.parse import urlsplit, urlunsplit
+
+PIECE = 16 * 1024
+
+
+class Toxic(Enum):
+    """How it misbehaves."""
+
+    NONE = auto()
+    REFUSE = auto()  # hangs up on whoever connects
+    BLACK_HOLE = auto()  # takes everything and answers nothing
+    SLOW = auto()  # lets a piece through every now and then
+    CUT_ANSWERS = auto()  # hangs up after so many bytes of what the server says
+    CUT_REQUESTS = auto()  # the same of what the client says
+
+
+class Proxy:
+    """Passes on what comes to `url`; `become` changes how, for those connected too."""
+
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target)
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.toxic = Toxic.NONE
+        self.after = 0
+        self.pause = 0.0
+        self.met = 0
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return urlunsplit(self._target._replace(netloc=f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"))
+
+    def become(self, toxic: Toxic, *, after: int = 0, pause: float = 0.0) -> None:
+        """Misbehaves from now on. `after` bytes for cutting, a `pause` in seconds for each piece of the slow.
+
+        Whoever is connected is cut off when it heals or refuses, as by a machine that went down; `met` counts the
+        connections of the new kind.
+        """
+        self.toxic, self.after, self.pause, self.met = toxic, after, pause, 0
+        for connection in self._connections:
+            connection.cancel()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["Proxy"]:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        async with self._server:
+            yield self
+            self.become(Toxic.REFUSE)
+            await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        self.met += 1
+        try:
+            with suppress(OSError, asyncio.CancelledError):
+                await self._serve(reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.toxic is Toxic.REFUSE:
+            return
+        if self.toxic is Toxic.BLACK_HOLE:
+            while await reader.read(PIECE):
+                pass
+            return
+        there, to_there = await asyncio.open_connection(self._target.hostname, self._target.port)
+        try:
+            ways = (self._pass(reader, to_there, Toxic.CUT_REQUESTS), self._pass(there, writer, Toxic.CUT_ANSWERS))
+            await _until_one_ends(*(asyncio.create_task(way) for way in ways))
+        finally:
+            to_there.transport.abort()
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, cut: Toxic) -> None:
+        passed = 0
+        while data := await source.read(PIECE):
+            if self.toxic is Toxic.SLOW:
+                await asyncio.sleep(self.pause)
+            if self.toxic is cut:
+                data = data[: max(0, self.after - passed)]
+            sink.write(data)
+            await sink.drain()
+            passed += len(data)
+            if self.toxic is cut and passed >= self.after:
+                return
+
+
+async def _until_one_ends(*tasks: asyncio.Task[None]) -> None:
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def proxied(target: str) -> AsyncIterator[Proxy]:
+    """A proxy in front of a server's address, well-behaved at first."""
+    async with Proxy(target).listening() as proxy:
+        yield proxy
