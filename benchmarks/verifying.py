@@ -25,6 +25,7 @@ from domain.ids import to_global_id
 
 PEOPLE = 2_000
 POSTS = 4_000
+THINKS = 0.1  # seconds between two likes of one caller
 ALONE = 15.0  # seconds of likes without verify
 WAYS: dict[str, tuple[str, ...] | None] = {
     "no verify": None,
@@ -48,25 +49,27 @@ class Round(msgspec.Struct, frozen=True):
 
 def main(
     repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of all ways in turn.")] = 3,
-    likes: Annotated[int, typer.Option(min=1, help="Likes there are to begin with.")] = 200_000,
-    rate: Annotated[int, typer.Option(min=1, help="Likes a second that come meanwhile, by GraphQL.")] = 40,
+    likes: Annotated[int, typer.Option(min=1, help="Likes there are to begin with.")] = 50_000,
+    callers: Annotated[
+        int, typer.Option(min=1, help="How many like meanwhile by GraphQL, ten times a second each.")
+    ] = 4,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Lets `likePost` come at a steady pace, and holds what it takes with `verify` beside it against without."""
+    """Holds what `likePost` takes with `verify` beside it against what it takes without."""
     with servers() as settings:
-        tables = finish(_measure(settings, repeat, likes, rate), LONGEST)
+        tables = finish(_measure(settings, repeat, likes, callers), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 
-async def _measure(settings: Settings, repeat: int, likes: int, rate: int) -> list[Table]:
+async def _measure(settings: Settings, repeat: int, likes: int, callers: int) -> list[Table]:
     measured: dict[str, list[Round]] = {way: [] for way in WAYS}
     async with stores(settings) as sources, worker(settings):
-        liking = await _Liking.prepared(sources, likes, rate)
+        liking = await _Liking.prepared(sources, likes, callers)
         for _ in rounds(repeat, BUDGET):
             for way, options in WAYS.items():
                 measured[way].append(await _round(settings, liking, options))
     columns = ["likePost p50 ms", "p99 ms", "documents/s", "seconds", "CPU ms of 1,000 documents", "findings"]
-    table = Table(f"verify beside {rate} likePost a second, {likes:,} likes, {POSTS:,} posts", ["way", *columns])
+    table = Table(f"verify beside {callers} who like, {likes:,} likes, {POSTS:,} posts", ["way", *columns])
     table.rows += [_row(way, of) for way, of in measured.items()]
     return [table]
 
@@ -86,16 +89,16 @@ def _row(way: str, of: list[Round]) -> list[str]:
 
 
 class _Liking:
-    """Posts with likes that everybody was told of, and new likes at a steady pace, whatever each takes."""
+    """Posts with likes that everybody was told of, and people who go on liking them."""
 
-    def __init__(self, sources: Sources, post_ids: list[ObjectId], rate: int) -> None:
+    def __init__(self, sources: Sources, post_ids: list[ObjectId], callers: int) -> None:
         self._api = Api(sources)
         self._post_ids = post_ids
-        self._rate = rate
+        self._callers = callers
         self._random = Random(1)
 
     @classmethod
-    async def prepared(cls, sources: Sources, likes: int, rate: int) -> "_Liking":
+    async def prepared(cls, sources: Sources, likes: int, callers: int) -> "_Liking":
         people = await users(sources, PEOPLE)
         post_ids = await posts(sources, people * (POSTS // PEOPLE))
         await sources.database["posts"].update_many({}, {"$set": {"images.$[].renditions": []}})  # storage has no files
@@ -108,24 +111,22 @@ class _Liking:
         await insert(sources, "post_likes", rows)
         for post_id, number in Counter(row["target_id"] for row in rows).items():
             await sources.database["posts"].update_one({"_id": post_id}, {"$set": {"like_count": number}})
-        return cls(sources, post_ids, rate)
+        return cls(sources, post_ids, callers)
 
     async def until(self, over: asyncio.Event) -> list[float]:
-        """How long each like took, from when it was due."""
+        """How long each like took, in seconds."""
         taken: list[float] = []
-        began, number = time.perf_counter(), 0
-        async with asyncio.TaskGroup() as group:
-            while not over.is_set():
-                due = began + number / self._rate
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                group.create_task(self._like(due, taken))
-                number += 1
-        return taken
 
-    async def _like(self, due: float, taken: list[float]) -> None:
-        post_id = to_global_id("Post", self._random.choice(self._post_ids))
-        await self._api.run(LIKE_POST, session_of(ObjectId()), id=post_id)
-        taken.append(time.perf_counter() - due)
+        async def call() -> None:
+            while not over.is_set():
+                began = time.perf_counter()
+                post_id = to_global_id("Post", self._random.choice(self._post_ids))
+                await self._api.run(LIKE_POST, session_of(ObjectId()), id=post_id)
+                taken.append(time.perf_counter() - began)
+                await asyncio.sleep(THINKS)
+
+        await asyncio.gather(*(call() for _ in range(self._callers)))
+        return taken
 
 
 async def _round(settings: Settings, liking: _Liking, options: tuple[str, ...] | None) -> Round:
