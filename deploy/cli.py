@@ -156,8 +156,8 @@ def seed(context: typer.Context) -> None:
 def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, as_json: AsJson = False) -> None:
     """Count everything again, beside a live system and changing nothing, and list what is wrong or stuck.
 
-    It reads one small batch after the other, so that it takes at most one core here and one at MongoDB, and a few MB of
-    memory, however much there is; with --sample about a second for each 1,000. docs/maintenance.md tells the rest.
+    It reads one small batch after the other: at most one core here and one at MongoDB, and the memory of one batch and
+    10,000 findings, however much there is. With --sample 1000 it takes seconds. docs/maintenance.md tells the rest.
     """
     from deploy import maintenance  # noqa: PLC0415
 
