@@ -156,8 +156,11 @@ class Stage:
         await sweep(self.world.sources, now() + LATER)
 
     async def drain(self) -> None:
-        """Everything is paid, from where on all that people are shown is exact."""
+        """Everything is paid, from where on all that people are shown is exact; addresses given out have lapsed."""
         self.rings.update(dict.fromkeys(sorted(await owed(self.world.tools))))
+        await pay_all(self.world.tools)
+        lapsed = {"$set": {"tidy_at": now()}}
+        await self.world.sources.database["uploads"].update_many({"tidy_at": {"$gt": now()}}, lapsed)
         assert await pay_all(self.world.tools) == set()
         self.model.settle()
 

@@ -50,10 +50,10 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("query", BOMBS.values(), ids=BOMBS.keys())
-def test_bomb_is_refused_within_milliseconds(query: str) -> None:
+def test_bomb_is_refused_long_before_it_goes_off(query: str) -> None:
     started = time.process_time()
     error = refusal(query)
-    assert time.process_time() - started < 0.2
+    assert time.process_time() - started < 5, "it takes milliseconds; a pass that follows the bomb takes minutes"
     assert error["extensions"]["code"] == "OPERATION_TOO_COMPLEX"
 
 
