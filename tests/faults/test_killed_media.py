@@ -1,0 +1,127 @@
+"""The media worker killed again and again amid uploads: each ends once, with exactly its renditions or its reason."""
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import httpx
+from bson import ObjectId
+
+from domain.limits import IMAGES_PER_DAY, SourceFormat
+from domain.records import UploadRecord, UploadStatus
+from tests.auditing import audit
+from tests.client import small_jpeg
+from tests.factories import World, now
+from tests.stack import Stack
+from tests.waiting import eventually
+
+LONGEST_LIFE = 0.7  # seconds, after it has begun to work
+PATIENCE = 60.0  # after the last kill
+AT_ONCE = 8
+ENDS = {UploadStatus.READY, UploadStatus.REJECTED, UploadStatus.EXPIRED}
+
+Record = Callable[[str, object], None]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that storage has acknowledged."""
+
+    upload_id: ObjectId
+    due: UploadStatus
+
+
+async def send(world: World, http: httpx.AsyncClient, owner_id: ObjectId, data: bytes) -> ObjectId:
+    """As `createUpload` and the PUT."""
+    sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    upload = await world.sources.uploads.announce(owner_id, SourceFormat.JPEG, len(data), sha256, now())
+    url, headers = await world.sources.blobs.presign_put(
+        upload.key, byte_size=len(data), media_type="image/jpeg", sha256_base64=sha256, expires_in=600
+    )
+    (await http.put(url, headers=headers, content=data)).raise_for_status()
+    await world.sources.uploads.hurry([upload.id])
+    return upload.id
+
+
+async def send_all(world: World, files: list[tuple[ObjectId, bytes, UploadStatus]]) -> list[Sent]:
+    slots = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(timeout=60) as http:
+
+        async def one(owner_id: ObjectId, data: bytes, due: UploadStatus) -> Sent:
+            async with slots:
+                return Sent(await send(world, http, owner_id, data), due)
+
+        return list(await asyncio.gather(*(one(*file) for file in files)))
+
+
+async def records(world: World, sent: list[Sent]) -> list[UploadRecord]:
+    found = await world.sources.uploads.by_ids([one.upload_id for one in sent])
+    return [upload for upload in found if upload is not None]
+
+
+async def in_hand(world: World) -> int:
+    return await world.sources.database["uploads"].count_documents({"leased_until": {"$gt": now()}})
+
+
+async def has_begun(world: World, sent_before: int) -> bool:
+    """Whether the worker works, or has done so."""
+    ended = {"status": {"$in": [end.value for end in ENDS]}}
+    return bool(await in_hand(world)) or await world.sources.database["uploads"].count_documents(ended) > sent_before
+
+
+async def test_uploads_end_once_however_often_the_media_worker_is_killed(
+    world: World, stack: Stack, rng: Random, full_size: bool, record_property: Record
+) -> None:
+    kills, number = (20, 500) if full_size else (2, 20)
+    owners = [user.id for user in await world.users(number // IMAGES_PER_DAY)]
+    good, bad = UploadStatus.READY, UploadStatus.REJECTED
+    files = [
+        (owners[n % len(owners)], small_jpeg() if n % 10 else rng.randbytes(500), good if n % 10 else bad)
+        for n in range(number)
+    ]
+    sent: list[Sent] = []
+    amid = 0
+    for n in range(kills):
+        worker = await stack.workers("media", "janitor", "sweeper")
+        sending = asyncio.create_task(send_all(world, files[n::kills]))
+        await eventually(lambda: has_begun(world, len(sent)), seconds=PATIENCE)
+        await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
+        worker.kill()
+        amid += await in_hand(world) > 0
+        sent += await sending
+    last, open_still = time.monotonic(), Counter(upload.status for upload in await records(world, sent))
+    await stack.workers("media", "janitor", "sweeper")
+
+    async def all_have_ended() -> bool:
+        return all(upload.status in ENDS for upload in await records(world, sent))
+
+    await eventually(all_have_ended, seconds=PATIENCE - (time.monotonic() - last), every=0.5)
+    record_property("uploads", len(sent))
+    record_property("kills", kills)
+    record_property("amid_work", amid)
+    record_property("open_at_the_last_kill", number - open_still[good] - open_still[bad])
+    record_property("seconds", round(time.monotonic() - last, 1))
+    await audit(world)
+    await assert_each_has_exactly_its_files(world, sent)
+    assert await world.sources.database["failures"].find().to_list() == [], "a kill is nobody's failed attempt"
+    for owner_id in owners:
+        used = (await world.sources.uploads.quota(owner_id, now())).used_today
+        theirs = [due for (owner, _, due) in files if owner == owner_id]
+        assert used == theirs.count(good)
+
+
+async def assert_each_has_exactly_its_files(world: World, sent: list[Sent]) -> None:
+    """The renditions that the upload names (their keys are hashes), and nothing of one that was refused."""
+    blobs, uploads = world.sources.blobs, {upload.id: upload for upload in await records(world, sent)}
+    for one in sent:
+        upload = uploads[one.upload_id]
+        assert upload.status is one.due, upload
+        named = {each.key for each in upload.image.renditions} if upload.image else set()
+        assert set(await blobs.media_of(upload.id)) == named
+        assert bool(named) == (one.due is UploadStatus.READY)
+        assert [blob async for blob in blobs.list_incoming(upload.key)] == []
