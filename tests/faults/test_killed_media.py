@@ -7,11 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from random import Random
 
 import httpx
 from bson import ObjectId
 
+from datasources.uploads import LEASE
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import UploadRecord, UploadStatus
 from tests.auditing import audit
@@ -64,14 +67,10 @@ async def records(world: World, sent: list[Sent]) -> list[UploadRecord]:
     return [upload for upload in found if upload is not None]
 
 
-async def in_hand(world: World) -> int:
-    return await world.sources.database["uploads"].count_documents({"leased_until": {"$gt": now()}})
-
-
-async def has_begun(world: World, sent_before: int) -> bool:
-    """Whether the worker works, or has done so."""
-    ended = {"status": {"$in": [end.value for end in ENDS]}}
-    return bool(await in_hand(world)) or await world.sources.database["uploads"].count_documents(ended) > sent_before
+async def in_hand(world: World, since: datetime) -> int:
+    """How many uploads are held by a worker that has claimed or renewed them since then."""
+    held = {"leased_until": {"$gt": since + LEASE}}
+    return await world.sources.database["uploads"].count_documents(held)
 
 
 async def test_uploads_end_once_however_often_the_media_worker_is_killed(
@@ -88,11 +87,11 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     amid = 0
     for n in range(kills):
         worker = await stack.workers("media", "janitor", "sweeper")
-        sending = asyncio.create_task(send_all(world, files[n::kills]))
-        await eventually(lambda: has_begun(world, len(sent)), seconds=PATIENCE)
+        sending, began = asyncio.create_task(send_all(world, files[n::kills])), now()
+        await eventually(partial(in_hand, world, began), seconds=PATIENCE)
         await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
         worker.kill()
-        amid += await in_hand(world) > 0
+        amid += await in_hand(world, began) > 0
         sent += await sending
     last, open_still = time.monotonic(), Counter(upload.status for upload in await records(world, sent))
     await stack.workers("media", "janitor", "sweeper")
