@@ -30,7 +30,8 @@ from workers.placing import copied
 from workers.rendering.rendered import Rendered
 from workers.work import NotYet, Tools
 
-LOOK_AGAIN = timedelta(seconds=2)  # how often bytes that have not come are looked for
+LOOK_AGAIN = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
+LOOK_AT_LAST = timedelta(seconds=15)
 LATE = timedelta(seconds=30)  # a PUT that began in time may end after the address expired
 EXPIRED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 
@@ -49,9 +50,15 @@ async def receive(tools: Tools, key: str) -> None:
         async with _lease(sources, upload.id):
             await _receive(tools, upload)
     except BaseException:
-        await sources.uploads.release(upload.id, datetime.now(UTC) + LOOK_AGAIN)
+        now = datetime.now(UTC)
+        await sources.uploads.release(upload.id, now + _pause(now - upload.created_at))
         raise
     await sources.posts.ring_for_upload(upload.owner_id, upload.id)
+
+
+def _pause(age: timedelta) -> timedelta:
+    """Until an upload of this age is looked at again: who waits for it waits at most a quarter longer."""
+    return min(max(age / 4, LOOK_AGAIN), LOOK_AT_LAST)
 
 
 async def _receive(tools: Tools, upload: UploadRecord) -> None:

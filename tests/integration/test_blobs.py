@@ -164,6 +164,13 @@ async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx.AsyncClient) -> N
     assert await blobs.read_incoming(key, 1) is None
 
 
+async def test_what_nobody_wants_of_uploads_goes_after_a_day(blobs: Blobs, shared_settings: Settings) -> None:
+    answer = await blobs._client.get_bucket_lifecycle_configuration(Bucket=shared_settings.incoming_bucket)
+    (rule,) = answer["Rules"]
+    assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 1)
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
 async def test_ensuring_buckets_side_by_side_is_safe(blobs: Blobs) -> None:
     await asyncio.gather(*(blobs.ensure_buckets() for _ in range(5)))
     await blobs.ping()

@@ -13,6 +13,8 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
 from domain.records import FailureRecord, UploadRecord, UploadStatus
 from tests.factories import World, image, now
+from workers import media
+from workers.work import NotYet
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
@@ -200,3 +202,16 @@ async def test_only_a_ready_upload_of_ones_own_becomes_an_avatar(world: World, s
     await uploads.finish(ready.id, image(ready.id))
     assert await uploads.take_as_avatar(ready.id, ObjectId()) is None
     assert await uploads.take_as_avatar(ready.id, owner_id) is not None
+
+
+@pytest.mark.parametrize(("age", "pause"), [(0, 2), (8, 2), (20, 5), (60, 15), (600, 15)])
+async def test_a_file_that_does_not_come_is_looked_for_less_and_less_often(world: World, age: int, pause: int) -> None:
+    upload = await announce(world, ObjectId(), now() - timedelta(seconds=age))
+    before = now()
+    with pytest.raises(NotYet):
+        await media.receive(world.tools, str(upload.id))
+    after = now() + timedelta(milliseconds=1)
+    document = await world.sources.database["uploads"].find_one({"_id": upload.id})
+    assert document is not None
+    earliest = before + timedelta(seconds=pause)
+    assert earliest <= document["ring_at"] <= earliest + 2 * (after - before)
