@@ -23,6 +23,8 @@ from deploy.local.ports import listen
 RUN = [sys.executable, "-m", "deploy.cli", "run", "--no-seed"]
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
+# Somebody who starts it, and not under nohup, however these tests were started: then it would live on.
+STARTER = "import signal, subprocess, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); subprocess.run(sys.argv[1:])"
 
 
 class Running:
@@ -150,8 +152,7 @@ def test_a_dead_database_stops_everything_with_one_line(tmp_path: Path) -> None:
 
 
 def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> None:
-    parent = "import subprocess, sys; subprocess.run(sys.argv[1:])"
-    with running(tmp_path, command=[sys.executable, "-c", parent, *RUN]) as run:
+    with running(tmp_path, command=[sys.executable, "-c", STARTER, *RUN]) as run:
         run.await_line("GraphQL endpoint")
         family = run.family()
         assert len(family) >= 6
