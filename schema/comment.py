@@ -1,16 +1,15 @@
 """Comments and replies."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
-from domain.paging import PageRequest
 from domain.records import CommentRecord
 from domain.visibility import can_delete_comment
-from schema.connection import CommentConnection, Connection, visible_page
+from schema.connection import CommentConnection, connected
 from schema.context import Info
-from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewers
+from schema.fields import computed, loaded, loaded_list, plain, viewers
 from schema.node import Node, presents
 from schema.post import Post, is_liked
 from schema.user import User
@@ -39,20 +38,12 @@ class Comment(Node):
         bool, "viewer_like_by_comment", is_liked, description="Whether the viewer likes it."
     )
 
-    @computed(CommentConnection | None, "Replies to it, oldest first; replies have none.")
-    async def replies(
-        root: strawberry.Parent[CommentRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.comments.replies(root.id, step)
-
-        request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.visible_comment_by_id.load_many)
+    replies: CommentConnection | None = connected(
+        CommentConnection,
+        lambda context, comment, page: context.sources.comments.replies(comment.id, page),
+        loader="visible_comment_by_id",
+        description="Replies to it, oldest first; replies have none.",
+    )
 
     @computed(bool, "Whether the viewer may delete it.")
     async def viewer_can_delete(root: strawberry.Parent[CommentRecord], info: Info) -> bool:

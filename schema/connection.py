@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -9,7 +10,8 @@ import strawberry
 from bson import ObjectId
 
 from domain.paging import Key, Page, PageRequest, decode_cursor, encode_cursor, fill_page
-from schema.fields import computed, plain
+from schema.context import Context, Info
+from schema.fields import After, Before, First, Last, computed, plain
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -66,6 +68,39 @@ async def visible_page(
         return [(key, one) for (key, _), one in zip(items, found, strict=True) if one is not None]
 
     return connection(await fill_page(request, fetch, present))
+
+
+Skeleton = Callable[[Context, Any, PageRequest], Awaitable[Page[Any]]]
+
+
+def connected(
+    connection_type: Any,
+    skeleton: Skeleton,
+    *,
+    loader: str,
+    description: str,
+    shown: Callable[[Any, Info], Awaitable[bool]] | None = None,
+) -> Any:
+    """An edge to a list: pages of ids from `skeleton` of the record, and what `loader` has for each of them.
+
+    The list is empty for whom it is not `shown`. What the loader has nothing for is left out, and the page filled up.
+    """
+
+    async def resolve(
+        root: strawberry.Parent[Any],
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection:
+        request = PageRequest.of(first, after, last, before)
+        if shown is not None and not await shown(root, info):
+            return EMPTY
+        fetch = partial(skeleton, info.context, root)
+        return await visible_page(request, fetch, getattr(info.context.loaders, loader).load_many)
+
+    return strawberry.field(resolve, graphql_type=connection_type | None, description=description)
 
 
 _CURSOR = "Opaque position of this item; give it as `after` or `before`."

@@ -7,7 +7,7 @@ import strawberry
 
 from domain.paging import PageRequest
 from domain.records import LikeRecord, PostRecord
-from schema.connection import CommentConnection, Connection, UserConnection, visible_page
+from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
 from schema.context import Info
 from schema.enums import CommentOrder, PostStatus
 from schema.errors import UserError, failure_field
@@ -63,20 +63,12 @@ class Post(Node):
     def viewer_can_comment(root: strawberry.Parent[PostRecord], info: Info) -> bool:
         return root.comments_enabled and info.context.viewer_id is not None
 
-    @computed(UserConnection | None, "Who likes it, latest first.")
-    async def likes(
-        root: strawberry.Parent[PostRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.post_likes.likers(root.id, step)
-
-        request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
+    likes: UserConnection | None = connected(
+        UserConnection,
+        lambda context, post, page: context.sources.post_likes.likers(post.id, page),
+        loader="met_user_by_id",
+        description="Who likes it, latest first.",
+    )
 
     @computed(CommentConnection | None, "Its comments; replies hang below them.")
     async def comments(

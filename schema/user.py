@@ -1,22 +1,24 @@
 """People, as the viewer may see them."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
-from domain.paging import PageRequest
 from domain.records import UserRecord
 from domain.visibility import can_view_content
-from schema.connection import EMPTY, Connection, PostConnection, UserConnection, visible_page
+from schema.connection import PostConnection, UserConnection, connected
 from schema.context import Info
 from schema.enums import FollowState
-from schema.fields import After, Before, First, Last, computed, plain, viewers
+from schema.fields import plain, viewers
 from schema.image import Image
 from schema.node import Node, presents
 from schema.scalars import Url
 
 _RELATION = "relation_by_user"
+
+
+async def _may_view_content(user: UserRecord, info: Info) -> bool:
+    return can_view_content(user, await info.context.loaders.relation_by_user.load(user.id))
 
 
 @strawberry.type(description="A person's account as the viewer may see it.")
@@ -36,61 +38,29 @@ class User(Node):
     follower_count: int = plain("How many users follow them.")
     following_count: int = plain("How many users they follow.")
 
-    @computed(PostConnection | None, "Their posts, newest first; empty where the viewer may not see them.")
-    async def posts(
-        root: strawberry.Parent[UserRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        request = PageRequest.of(first, after, last, before)
-        context = info.context
-        if not await _may_view_content(root, info):
-            return EMPTY
-        own = root.id == context.viewer_id
-
-        async def fetch(step: PageRequest) -> Any:
-            return await context.sources.posts.by_author(root.id, step, every_status=own)
-
-        return await visible_page(request, fetch, context.loaders.visible_post_by_id.load_many)
-
-    @computed(UserConnection | None, "Who follows them, latest first; empty where the viewer may not see their posts.")
-    async def followers(
-        root: strawberry.Parent[UserRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        request = PageRequest.of(first, after, last, before)
-        if not await _may_view_content(root, info):
-            return EMPTY
-
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.graph.followers(root.id, step)
-
-        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
-
-    @computed(UserConnection | None, "Whom they follow, latest first; empty where the viewer may not see their posts.")
-    async def following(
-        root: strawberry.Parent[UserRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        request = PageRequest.of(first, after, last, before)
-        if not await _may_view_content(root, info):
-            return EMPTY
-
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.graph.following(root.id, step)
-
-        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
+    posts: PostConnection | None = connected(
+        PostConnection,
+        lambda context, user, page: context.sources.posts.by_author(
+            user.id, page, every_status=user.id == context.viewer_id
+        ),
+        loader="visible_post_by_id",
+        shown=_may_view_content,
+        description="Their posts, newest first; empty where the viewer may not see them.",
+    )
+    followers: UserConnection | None = connected(
+        UserConnection,
+        lambda context, user, page: context.sources.graph.followers(user.id, page),
+        loader="met_user_by_id",
+        shown=_may_view_content,
+        description="Who follows them, latest first; empty where the viewer may not see their posts.",
+    )
+    following: UserConnection | None = connected(
+        UserConnection,
+        lambda context, user, page: context.sources.graph.following(user.id, page),
+        loader="met_user_by_id",
+        shown=_may_view_content,
+        description="Whom they follow, latest first; empty where the viewer may not see their posts.",
+    )
 
     viewer_is_self: bool = viewers(bool, _RELATION, lambda to: to.is_self, description="Whether this is the viewer.")
     viewer_follow_state: FollowState = viewers(
@@ -108,7 +78,3 @@ class User(Node):
     viewer_has_muted: bool = viewers(
         bool, _RELATION, lambda to: to.has_muted, description="Whether the viewer has muted them."
     )
-
-
-async def _may_view_content(user: UserRecord, info: Info) -> bool:
-    return can_view_content(user, await info.context.loaders.relation_by_user.load(user.id))

@@ -1,16 +1,14 @@
 """The signed-in person's own things."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import strawberry
 
-from domain.paging import PageRequest
 from domain.quota import QuotaUse
 from domain.records import SessionRecord
-from schema.connection import Connection, FollowRequestConnection, UserConnection, visible_page
+from schema.connection import FollowRequestConnection, UserConnection, connected
 from schema.context import Info
-from schema.fields import After, Before, First, Last, computed, loaded, plain
+from schema.fields import computed, loaded, plain
 from schema.node import Node, presents
 from schema.upload import UploadQuota
 from schema.user import User
@@ -65,47 +63,21 @@ class Viewer:
     async def sessions(root: strawberry.Parent[SessionRecord], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.user_id)
 
-    @computed(FollowRequestConnection | None, "Who asks to follow them, latest first.")
-    async def follow_requests(
-        root: strawberry.Parent[SessionRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.graph.requests(root.user_id, step)
-
-        request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.met_user_by_id.load_many)
-
-    @computed(UserConnection | None, "Whom they have blocked, latest first.")
-    async def blocked_users(
-        root: strawberry.Parent[SessionRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.graph.blocked(root.user_id, step)
-
-        request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
-
-    @computed(UserConnection | None, "Whom they have muted, latest first.")
-    async def muted_users(
-        root: strawberry.Parent[SessionRecord],
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection:
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.graph.muted(root.user_id, step)
-
-        request = PageRequest.of(first, after, last, before)
-        return await visible_page(request, fetch, info.context.loaders.visible_user_by_id.load_many)
+    follow_requests: FollowRequestConnection | None = connected(
+        FollowRequestConnection,
+        lambda context, session, page: context.sources.graph.requests(session.user_id, page),
+        loader="met_user_by_id",
+        description="Who asks to follow them, latest first.",
+    )
+    blocked_users: UserConnection | None = connected(
+        UserConnection,
+        lambda context, session, page: context.sources.graph.blocked(session.user_id, page),
+        loader="visible_user_by_id",
+        description="Whom they have blocked, latest first.",
+    )
+    muted_users: UserConnection | None = connected(
+        UserConnection,
+        lambda context, session, page: context.sources.graph.muted(session.user_id, page),
+        loader="visible_user_by_id",
+        description="Whom they have muted, latest first.",
+    )
