@@ -1,0 +1,91 @@
+"""What a viewer cares about, weighed from their own acts towards each author.
+
+An act weighs the more the more effort it takes, and fades by half every `HALF_LIFE` (exponential decay, as in most
+recommenders since Facebook's EdgeRank), so that tastes may change and nothing has to be forgotten by hand.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from operator import attrgetter
+
+import msgspec
+from bson import ObjectId
+
+from domain.records import Record
+
+
+class ActKind(StrEnum):
+    """What a viewer does towards an author."""
+
+    LIKE = "like"
+    COMMENT_LIKE = "comment_like"
+    COMMENT = "comment"
+    VISIT = "visit"
+
+
+WEIGHTS = {
+    ActKind.VISIT: 0.5,  # one a day counts, and looking is not liking
+    ActKind.COMMENT_LIKE: 0.5,  # of the author's words, not of their photographs
+    ActKind.LIKE: 1.0,
+    ActKind.COMMENT: 3.0,  # takes a sentence where a like takes a tap
+}
+HALF_LIFE = timedelta(days=30)
+OFTEN = 3  # acts of a kind, within `LATELY`, that may be called often
+LATELY = timedelta(days=90)
+AUTHORS_KEPT = 200  # the dearest ones; the others' posts are ranked as a stranger's
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Something the viewer did, and did not take back."""
+
+    author_id: ObjectId
+    kind: ActKind
+    at: datetime
+
+
+class Interest(Record, frozen=True, kw_only=True):
+    """How dear an author is to a viewer, as of the weighing; and how many acts of a kind there were `LATELY`."""
+
+    author_id: ObjectId
+    strength: float
+    likes: int = 0
+    comments: int = 0
+    visits: int = 0
+
+
+_COUNTED = {ActKind.LIKE: "likes", ActKind.COMMENT: "comments", ActKind.VISIT: "visits"}
+
+
+def weigh(acts: Iterable[Act], now: datetime) -> list[Interest]:
+    """The viewer's interests, the strongest `AUTHORS_KEPT`, strongest first.
+
+    The order of the acts does not matter. An act in the future, by a clock that is ahead, counts as one of now.
+    """
+    strengths: dict[ObjectId, float] = {}
+    counts: dict[ObjectId, dict[str, int]] = {}
+    for act in sorted(acts, key=attrgetter("author_id", "kind", "at")):
+        strengths[act.author_id] = strengths.get(act.author_id, 0.0) + WEIGHTS[act.kind] * faded(now - act.at)
+        counted = counts.setdefault(act.author_id, {})
+        if act.kind in _COUNTED and now - act.at <= LATELY:
+            counted[_COUNTED[act.kind]] = counted.get(_COUNTED[act.kind], 0) + 1
+    dearest = sorted(strengths, key=lambda author_id: (-strengths[author_id], author_id))[:AUTHORS_KEPT]
+    return [Interest(author_id=one, strength=strengths[one], **counts[one]) for one in dearest]
+
+
+def faded(age: timedelta) -> float:
+    """What is left after a time of what was 1: a half after `HALF_LIFE`; from 1 to 0."""
+    return float(2.0 ** -(max(age, timedelta(0)) / HALF_LIFE))
+
+
+def said_of(interest: Interest | None, username: str) -> str | None:
+    """What may be said of the viewer and an author, true as of the weighing; None if there is nothing to say."""
+    if interest is None:
+        return None
+    if interest.likes >= OFTEN:
+        return f"You often like {username}'s photos."
+    if interest.comments >= OFTEN:
+        return f"You often comment on {username}'s photos."
+    if interest.visits >= OFTEN:
+        return f"You often look at {username}'s profile."
+    return None

@@ -1,0 +1,86 @@
+"""Interests weighed from acts: what counts how much, for how long, and what may be said of it."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from bson import ObjectId
+
+from domain.interests import AUTHORS_KEPT, HALF_LIFE, LATELY, OFTEN, Act, ActKind, Interest, faded, said_of, weigh
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ANA, BOB = ObjectId(), ObjectId()
+
+
+def acts(kind: ActKind, count: int, *, author: ObjectId = ANA, age: timedelta = timedelta(0)) -> list[Act]:
+    return [Act(author, kind, NOW - age)] * count
+
+
+def strength(*done: Act) -> float:
+    (interest,) = weigh(done, NOW)
+    return interest.strength
+
+
+def test_nobody_who_did_nothing_has_interests() -> None:
+    assert weigh([], NOW) == []
+
+
+def test_a_comment_tells_more_than_a_like_and_a_like_more_than_a_visit() -> None:
+    comment, like, visit = (strength(*acts(kind, 1)) for kind in (ActKind.COMMENT, ActKind.LIKE, ActKind.VISIT))
+    assert comment > like > visit > 0
+
+
+def test_an_act_fades_by_half_in_a_half_life() -> None:
+    assert strength(*acts(ActKind.LIKE, 1, age=HALF_LIFE)) == pytest.approx(strength(*acts(ActKind.LIKE, 1)) / 2)
+    assert faded(timedelta(days=-1)) == 1
+
+
+def test_tastes_change() -> None:
+    old_love = acts(ActKind.LIKE, 10, author=ANA, age=timedelta(days=180))
+    new_love = acts(ActKind.LIKE, 2, author=BOB)
+    assert [one.author_id for one in weigh([*old_love, *new_love], NOW)] == [BOB, ANA]
+
+
+def test_the_order_of_acts_does_not_matter_to_the_last_bit() -> None:
+    dice = random.Random(5)
+    done = [
+        Act(dice.choice([ANA, BOB]), dice.choice(list(ActKind)), NOW - timedelta(seconds=dice.randrange(10**7)))
+        for _ in range(300)
+    ]
+    first = weigh(done, NOW)
+    for _ in range(5):
+        dice.shuffle(done)
+        assert weigh(done, NOW) == first
+
+
+def test_only_the_dearest_are_kept() -> None:
+    dear = acts(ActKind.COMMENT, 1)
+    many = [Act(ObjectId(), ActKind.VISIT, NOW) for _ in range(AUTHORS_KEPT + 5)]
+    interests = weigh([*many, *dear], NOW)
+    assert len(interests) == AUTHORS_KEPT
+    assert interests[0].author_id == ANA
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (ActKind.LIKE, "You often like ana's photos."),
+        (ActKind.COMMENT, "You often comment on ana's photos."),
+        (ActKind.VISIT, "You often look at ana's profile."),
+    ],
+)
+def test_what_was_done_often_and_lately_is_said_and_nothing_else(kind: ActKind, said: str) -> None:
+    assert said_of(weigh(acts(kind, OFTEN), NOW)[0], "ana") == said
+    assert said_of(weigh(acts(kind, OFTEN - 1), NOW)[0], "ana") is None
+    long_ago = acts(kind, OFTEN, age=LATELY + timedelta(seconds=1))
+    assert said_of(weigh(long_ago, NOW)[0], "ana") is None
+
+
+def test_nothing_is_said_of_who_is_not_known_nor_of_likes_of_words() -> None:
+    assert said_of(None, "ana") is None
+    assert said_of(weigh(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") is None
+
+
+def test_an_interest_is_stored_as_it_is() -> None:
+    (interest,) = weigh(acts(ActKind.LIKE, 4), NOW)
+    assert Interest.from_document(interest.to_document()) == interest
