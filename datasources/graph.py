@@ -5,11 +5,12 @@ from datetime import datetime
 from itertools import islice
 
 from bson import ObjectId
+from pymongo import UpdateOne
 
 from datasources.following import becoming, upsert_follow
 from datasources.gathering import TOGETHER, Gathering
 from datasources.mongo import Database, Document, Session, find_page, in_transaction, upsert
-from datasources.outbox import GRACE, change, find_owed, paid
+from datasources.outbox import GRACE, change, find_owed, owing_again, paid
 from datasources.relations import Pair, find_relations
 from datasources.transport import Doorbell
 from domain.errors import NotFound
@@ -19,6 +20,7 @@ from domain.records import FollowRecord, FollowState
 from domain.visibility import Relation
 
 _COUNTED = {Effect.COUNT: "counted", Effect.COUNT_FOLLOWING: "counted_following"}
+_VERSION: Document = {"$ifNull": ["$version", 0]}
 _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}}
 
 
@@ -177,10 +179,36 @@ class GraphStore:
                 return
             last = rows[-1]["_id"]
 
-    async def unfilled(self, follower_id: ObjectId) -> list[ObjectId]:
-        """Those just followed whose posts the feed does not hold yet."""
-        query = {"follower_id": follower_id, "outbox": Effect.FILL.value, "state": FollowState.FOLLOWING.value}
+    async def to_pull(self, follower_id: ObjectId) -> list[ObjectId]:
+        """Those followed whose posts the feed does not hold: just followed, or too many follow them."""
+        followed = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
+        either = [{**followed, "outbox": Effect.FILL.value}, {**followed, "pulled": True}]
+        return [row["followee_id"] for row in await self._follows.find({"$or": either}, {"followee_id": 1}).to_list()]
+
+    async def followees(self, follower_id: ObjectId) -> list[ObjectId]:
+        """Everybody whom a user follows, in no order; some thousands at most."""
+        query = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
         return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
+
+    async def pushed_followees(self, follower_id: ObjectId) -> list[ObjectId]:
+        """Those followed whose posts the feed holds, or may hold once what their follows owe is paid."""
+        query: Document = {
+            "follower_id": follower_id,
+            "state": FollowState.FOLLOWING.value,
+            "$or": [{"pulled": {"$ne": True}}, {"outbox": Effect.FILL.value}],
+        }
+        return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
+
+    async def fill_again(self, follower_id: ObjectId, followee_ids: Sequence[ObjectId], now: datetime) -> None:
+        """Lets a feed be made what the follows of these people say, also of those whom nobody follows any more.
+
+        A follow that is gone stands as an ended one until that is done. Safe to repeat.
+        """
+        said = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}, "version": {"$add": [_VERSION, 1]}}
+        pipeline = [{"$set": said}, owing_again([Effect.FILL], now)]
+        pairs = [{"follower_id": follower_id, "followee_id": followee_id} for followee_id in followee_ids]
+        if pairs:
+            await self._follows.bulk_write([UpdateOne(pair, pipeline, upsert=True) for pair in pairs], ordered=False)
 
     async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
         """One follow, whatever it owes, also one that ended."""

@@ -30,6 +30,8 @@ def _owed_by(field: str) -> IndexModel:
 
 
 TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
+SHOWN_POSTS = [("author_id", UP), ("status", UP), ("deleted", UP), ("_id", DOWN)]
+_SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
 _DUE = IndexModel([("ring_at", UP)], sparse=True)
 _OWES = IndexModel([("outbox", UP)], sparse=True)
@@ -43,6 +45,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique_where("slot", "follower_id", "slot"),
         _listed_by("followee_id", "state"),
         _listed_by("follower_id", "state"),
+        IndexModel([("follower_id", UP), ("pulled", UP)], partialFilterExpression={"pulled": True}),
         _owed_by("followee_id"),
         _owed_by("follower_id"),
     ],
@@ -56,6 +59,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "posts": [
         _listed_by("author_id"),
+        IndexModel(SHOWN_POSTS, partialFilterExpression=_SHOWN),
         _unique_where("upload_ids", "author_id", "upload_ids"),
         _unique_where("idempotency_key", "author_id", "idempotency_key"),
         _EXPIRES,
@@ -72,6 +76,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _owed_by("post_id"),
         _owed_by("author_id"),
     ],
+    "feeds": [IndexModel([("tend_at", UP)], sparse=True)],
     "feed_entries": [],
     "notifications": [
         _unique("recipient_id", "group_key"),

@@ -1,7 +1,11 @@
 """Posts, and their counters and previews, which the workers settle."""
 
+import asyncio
+import heapq
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
@@ -10,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
+from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Database, Document, Session, find_page, increment
 from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
@@ -18,6 +23,7 @@ from domain.events import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus, Record
 
+MERGED = 200  # so many authors' posts MongoDB merges from one index; of more it would sort all
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
 _EMPTIED: Document = {
     "caption": "",
@@ -95,11 +101,14 @@ class PostStore:
         return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
 
     async def shown_by_authors(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
-        """`_id` and `author_id` of ready posts of several authors, up to `limit + 1`, in walking order."""
-        if not author_ids:
-            return []
-        query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}
-        return await find_page(self._posts, query, request, projection={"author_id": 1})
+        """`_id` and `author_id` of ready posts of any number of authors, up to `limit + 1`, in walking order.
+
+        One operation for each `MERGED` authors, side by side; each reads its index alone, and no more than it returns.
+        """
+        batches = [list(author_ids[start : start + MERGED]) for start in range(0, len(author_ids), MERGED)]
+        walks = await asyncio.gather(*(self._shown_by(batch, request) for batch in batches))
+        merged = heapq.merge(*walks, key=itemgetter("_id"), reverse=not request.backward)
+        return list(islice(merged, request.limit + 1))
 
     async def of_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> PostRecord | None:
         """The post an upload was made into."""
@@ -199,6 +208,10 @@ class PostStore:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
         query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}
         return await bury(self._posts, query, _EMPTIED)
+
+    async def _shown_by(self, author_ids: list[ObjectId], request: PageRequest) -> list[Document]:
+        query: Document = {"author_id": {"$in": author_ids}, **_SHOWN}
+        return await find_page(self._posts, query, request, projection={"author_id": 1}, hint=SHOWN_POSTS)
 
     async def _leave_processing(
         self, post_id: ObjectId, changes: dict[str, Any], session: Session | None = None

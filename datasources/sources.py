@@ -18,6 +18,7 @@ from datasources.blobs import Blobs, open_blobs
 from datasources.blobs import is_outage as is_s3_outage
 from datasources.comments import CommentStore
 from datasources.dead_letters import DeadLetterStore
+from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
 from datasources.graph import GraphStore
 from datasources.images import ImageStore
@@ -62,6 +63,7 @@ class Sources:
     post_likes: LikeStore
     comment_likes: LikeStore
     comments: CommentStore
+    feed_states: FeedStates
     feeds: FeedStore
     notifications: NotificationStore
     dead_letters: DeadLetterStore
@@ -144,6 +146,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     database = client[settings.mongo_database]
     doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     graph, posts = GraphStore(database, doorbell), PostStore(database, doorbell)
+    feed_states = FeedStates(database, doorbell, active=timedelta(days=settings.feed_active_days))
     uploads = UploadStore(database, doorbell, live, ttl=settings.upload_ttl)
     longest = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
     return Sources(
@@ -167,7 +170,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         post_likes=LikeStore(database, Fact.POST_LIKE, doorbell),
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),
         comments=CommentStore(database, doorbell),
-        feeds=FeedStore(database, posts, graph),
+        feed_states=feed_states,
+        feeds=FeedStore(database, feed_states, posts, graph),
         notifications=NotificationStore(database, live),
         dead_letters=DeadLetterStore(database),
         own_acts=OwnActs(client, database),

@@ -55,6 +55,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.ASSEMBLE: "media",
     Effect.FAN_OUT: "feed",
     Effect.FILL: "feed",
+    Effect.TEND: "feed",
     Effect.SCREEN: "screening",
     Effect.PLACE: "placing",
     Effect.SEVER: "janitor",

@@ -22,6 +22,7 @@ class Fact(StrEnum):
     POST = "post"
     UPLOAD = "upload"
     USER = "user"
+    FEED = "feed"
 
 
 class Effect(StrEnum):
@@ -34,6 +35,7 @@ class Effect(StrEnum):
     ASSEMBLE = "assemble"  # a post gets its images, or its failure
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
     FILL = "fill"  # a feed takes in, or drops, one author's posts
+    TEND = "tend"  # a home feed is rebuilt, trimmed, or given up while its owner stays away
     SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
     GRANT = "grant"  # an account that went public lets in who asked
     PLACE = "place"  # files come to lie where those may fetch them who may see the images, and nobody else
@@ -74,6 +76,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.RECEIVE, Fact.UPLOAD): "_id",
     (Effect.CLEAN, Fact.UPLOAD): "_id",
     (Effect.PLACE, Fact.USER): "_id",
+    (Effect.TEND, Fact.FEED): "_id",
 }
 
 

@@ -286,6 +286,20 @@ class FollowRecord(Stored, frozen=True, kw_only=True):
     version: int = 0
 
 
+class FeedRecord(Stored, frozen=True, kw_only=True):
+    """What is kept of a home feed; `id` is its owner's.
+
+    While it is `live`, posts are pushed to it. Above its `floor` it holds every ready post of those its owner follows
+    by a follow that neither owes FILL nor is `pulled`; without a floor it may lack any. `version` grows when it becomes
+    live or is given up, and when it begins to be rebuilt: what went before says nothing about what it holds then.
+    """
+
+    live: bool = False
+    floor: ObjectId | None = None
+    seen_at: datetime
+    version: int = 0
+
+
 class NotificationRecord(Stored, frozen=True, kw_only=True):
     """Something that happened that the recipient cares about; `withdrawn` when all of it was taken back."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from domain.events import Effect, Fact
-from workers import counters, feed, janitor, media, notifications, placing, screening
+from workers import counters, feed, janitor, media, notifications, placing, screening, tending
 from workers.work import Handler
 
 HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
@@ -22,6 +22,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
     (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
+    (Effect.TEND, Fact.FEED): Handler(tending.tend, seconds=120),
     (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comments, batch=screening.BATCH),
     (Effect.PLACE, Fact.POST): Handler(placing.place_post, seconds=600),
     (Effect.PLACE, Fact.USER): Handler(placing.place_user, seconds=600),

@@ -1,0 +1,105 @@
+"""What is kept of each home feed beside its entries: whether it is live, and from where on it is complete.
+
+Why no post is lost: a post that was not pushed because a feed was not live was ready before, so the rebuild that
+follows, which reads posts later, finds it. Entries are deleted only in transactions that write the feed's document as
+it was read, so what deletes cannot meet what a later rebuild has written.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+
+from datasources.mongo import Database, Document, Session, upsert
+from datasources.outbox import change, owing_again, paid
+from datasources.transport import Doorbell
+from domain.events import Effect, Fact, rings_for
+from domain.records import FeedRecord
+
+ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
+SEEN = timedelta(hours=1)  # that somebody looks at their feed is written down no more often than this
+TENDED = timedelta(days=1)  # a live feed is tended this often
+
+
+class FeedStates:
+    """The collection `feeds`, one document an owner. A feed is a fact that can owe its tending."""
+
+    def __init__(self, database: Database, doorbell: Doorbell, *, active: timedelta) -> None:
+        self._feeds = database["feeds"]
+        self._doorbell = doorbell
+        self.active = active
+
+    async def of(self, owner_id: ObjectId) -> FeedRecord | None:
+        """What is kept of a feed, None of one that nobody has looked at."""
+        found = await self._feeds.find_one({"_id": owner_id})
+        return None if found is None else FeedRecord.from_document(found)
+
+    async def owing(self, owner_id: ObjectId) -> FeedRecord | None:
+        """A feed that owes its tending."""
+        found = await self._feeds.find_one({"_id": owner_id, "outbox": Effect.TEND.value})
+        return None if found is None else FeedRecord.from_document(found)
+
+    async def live_among(self, owner_ids: Sequence[ObjectId]) -> list[ObjectId]:
+        """Those of these owners to whom posts are pushed; one operation.
+
+        To be asked after the post became ready: whoever becomes live later finds it.
+        """
+        rows = self._feeds.find({"_id": {"$in": list(owner_ids)}, "live": True}, {"_id": 1})
+        return [row["_id"] for row in await rows.to_list()]
+
+    async def looked_at(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
+        """A feed that its owner looks at: live from now on; it owes its tending if it was not. Safe to repeat."""
+        feed = await self.of(owner_id)
+        if feed is not None and feed.live and feed.seen_at > now - SEEN:
+            return feed
+        values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + TENDED]}}
+        document = await upsert(self._feeds, {"_id": owner_id}, change(values, [Effect.TEND], now, watched="live"))
+        await self._doorbell.ring(rings_for(Fact.FEED, document))
+        return FeedRecord.from_document(document)
+
+    async def retire(self, feed: FeedRecord) -> FeedRecord | None:
+        """Ends the pushing to a feed whose owner has not looked at it since it was read, else None."""
+        query = {"_id": feed.id, "version": feed.version, "live": True, "seen_at": feed.seen_at}
+        change = {"$set": {"live": False}, "$unset": {"floor": "", "tend_at": ""}, "$inc": {"version": 1}}
+        return await self._changed(query, change)
+
+    async def begin(self, feed: FeedRecord) -> FeedRecord | None:
+        """Begins the rebuild of a live feed, which ends what any other has begun; None if it has changed since."""
+        query = {"_id": feed.id, "version": feed.version, "live": True}
+        return await self._changed(query, {"$inc": {"version": 1}, "$unset": {"floor": ""}})
+
+    async def raise_floor(self, feed: FeedRecord, floor: ObjectId) -> bool:
+        """Sets the floor of a live feed, never a lower one than it has; False if the feed has changed since."""
+        query = {"_id": feed.id, "version": feed.version, "live": True}
+        done = await self._feeds.update_one(query, {"$max": {"floor": floor}})
+        return done.matched_count == 1
+
+    async def hold(self, feed: FeedRecord, session: Session) -> bool:
+        """Sees to it that a feed cannot change beside this transaction; False if it has already."""
+        query = {"_id": feed.id, "version": feed.version}
+        done = await self._feeds.update_one(query, {"$inc": {"holds": 1}}, session=session)
+        return done.matched_count == 1
+
+    async def pay(self, feed: FeedRecord, now: datetime) -> None:
+        """Says that a feed is tended, unless it has changed since; a live one will be again in a day."""
+        due: Document = {"$set": {"tend_at": {"$cond": ["$live", now + TENDED, "$$REMOVE"]}}}
+        await self._feeds.update_one({"_id": feed.id, "version": feed.version}, [due, *paid(Effect.TEND)])
+
+    async def call_due(self, now: datetime, most: int) -> int:
+        """Lets up to `most` feeds owe their daily tending; returns how many. Safe to repeat and side by side."""
+        due = {"tend_at": {"$lte": now}}
+        rows = await self._feeds.find(due, {"_id": 1}, sort=[("tend_at", 1)], limit=most).to_list()
+        if rows:
+            query = {"_id": {"$in": [row["_id"] for row in rows]}, **due}
+            await self._feeds.update_many(query, [owing_again([Effect.TEND], now), {"$unset": "tend_at"}])
+        return len(rows)
+
+    async def renew(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
+        """Lets these feeds be rebuilt from nothing; until then they are read by pull. Safe to repeat."""
+        forgotten: Document = {"$set": {"version": {"$add": ["$version", 1]}, "floor": "$$REMOVE"}}
+        query = {"_id": {"$in": list(owner_ids)}}
+        await self._feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
+
+    async def _changed(self, query: Document, change: Document) -> FeedRecord | None:
+        found = await self._feeds.find_one_and_update(query, change, return_document=True)
+        return None if found is None else FeedRecord.from_document(found)

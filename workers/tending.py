@@ -1,0 +1,58 @@
+"""The tending of home feeds, by the feed worker: rebuilt for who comes, trimmed, given up for who stays away."""
+
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from datasources.feed_states import ALL
+from domain.paging import PageRequest
+from domain.records import FeedRecord
+from workers.work import Tools
+
+
+async def tend(tools: Tools, key: str) -> None:
+    """Makes a feed what it should be: none for an owner who stays away, else complete above a floor, and not too long.
+
+    Safe to run twice and beside pushes, fills and unfollows: a rebuild that begins makes void what another has begun,
+    and entries go only while the feed is as it was read. If it changes meanwhile, the effect stays owed.
+    """
+    sources, now = tools.sources, datetime.now(UTC)
+    feed = await sources.feed_states.owing(ObjectId(key))
+    if feed is not None and feed.live and feed.seen_at < now - sources.feed_states.active:
+        feed = await sources.feed_states.retire(feed)
+    elif feed is not None and feed.live and feed.floor is None:
+        feed = await sources.feed_states.begin(feed)
+    if feed is not None and await _make_so(tools, feed):
+        await sources.feed_states.pay(feed, now)
+
+
+async def _make_so(tools: Tools, feed: FeedRecord) -> bool:
+    """Whether it came to its end; False if the feed has changed meanwhile."""
+    if not feed.live:
+        return await tools.sources.feeds.clear(feed)
+    if feed.floor is None:
+        return await _rebuild(tools, feed)
+    return await _trim(tools, feed, feed.floor)
+
+
+async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
+    """The newest posts of those followed; who is unfollowed meanwhile is made to owe the dropping again."""
+    sources, window = tools.sources, tools.sources.settings.feed_window
+    if not await sources.feeds.clear(feed):
+        return False
+    author_ids = await sources.graph.pushed_followees(feed.id)
+    posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=window))
+    await sources.feeds.put_in(feed.id, posts[:window])
+    left = set(author_ids) - set(await sources.graph.followees(feed.id))
+    await sources.graph.fill_again(feed.id, list(left), datetime.now(UTC))
+    return await sources.feed_states.raise_floor(feed, posts[window]["_id"] if len(posts) > window else ALL)
+
+
+async def _trim(tools: Tools, feed: FeedRecord, floor: ObjectId) -> bool:
+    """Of more than two windows above the floor one stays; the floor is raised before anything goes."""
+    sources, window = tools.sources, tools.sources.settings.feed_window
+    if await sources.feeds.entry_at(feed.id, floor, 2 * window) is not None:
+        floor = await sources.feeds.entry_at(feed.id, floor, window) or floor
+        if not await sources.feed_states.raise_floor(feed, floor):
+            return False
+    return await sources.feeds.clear(feed, upto=floor)
