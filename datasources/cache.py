@@ -1,0 +1,137 @@
+"""A read-through cache over Redis that never keeps what is older than the last write: leases (docs/adr/0007).
+
+A key holds a value, or the lease of whoever is about to fill it. Forgetting takes either away, so a filler that read
+before a write finds its lease gone and stores nothing. Redis may be slow, gone or emptied: then what is asked is read
+from its source, and nothing is raised.
+"""
+
+import contextlib
+import secrets
+import zlib
+from asyncio import sleep
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from bson import ObjectId
+
+from datasources.cache_server import CacheDown, CacheServer
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
+
+MISSING_SECONDS = 5.0  # how long it is remembered that there is nothing
+PAUSES = (0.0, 0.005, 0.015, 0.03)  # before each look at what another is filling
+_LEASE, _VALUE = b"L", b"V"
+_encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: value.binary)  # the records' only strange type is ObjectId
+
+
+class Cache(Generic[Key, Value]):
+    """Values of one kind by key. A value may be None: that nothing is there is kept too, for `MISSING_SECONDS`.
+
+    A value is kept for `seconds` at most, which is the bound on what is read if a forgetting is lost. `hits` and
+    `misses` count what was asked.
+    """
+
+    def __init__(
+        self, server: CacheServer, kind: str, shape: Any, seconds: float, name: Callable[[Key], str] = str
+    ) -> None:
+        self._server = server
+        self._prefix = f"{server.prefix}{kind}:"
+        self._seconds = seconds
+        self._name = name
+        self._decoder = msgspec.msgpack.Decoder(shape, dec_hook=_from_bytes)
+        # A process of another version, while a release is rolled out, neither reads this one's values nor minds them.
+        shape_now = zlib.crc32(repr(msgspec.inspect.type_info(shape)).encode())
+        self._mark = _VALUE + shape_now.to_bytes(4, "big")
+        self.hits = 0
+        self.misses = 0
+
+    async def read(self, keys: Sequence[Key], load: Load[Key, Value]) -> list[Value]:
+        """The values in the order of `keys`, as true as if loaded now but for lost forgettings.
+
+        What is missing is loaded, all at once, and kept; for what another is loading it waits some 50 ms and then
+        loads it too, and keeps nothing. Raises what `load` raises.
+        """
+        found: dict[Key, Value] = {}
+        with contextlib.suppress(CacheDown):
+            absent, taken = await self._look(dict.fromkeys(keys), found)
+            self.hits += len(found)
+            token = _LEASE + secrets.token_bytes(12)
+            mine, also_taken = await self._lease(absent, token, found)
+            if mine:
+                await self._fill(mine, token, load, found)
+            await self._wait_for([*taken, *also_taken], found)
+        left = [key for key in dict.fromkeys(keys) if key not in found]
+        if left:
+            self.misses += len(left)
+            found.update(zip(left, await load(left), strict=True))
+        return [found[key] for key in keys]
+
+    async def forget(self, keys: Iterable[Key]) -> bool:
+        """Takes values, and the leases of those who fill them, away; to be called after the write, before its answer.
+
+        Never raises and takes at most a quarter of a second. False if Redis could not be reached: then this process
+        reads nothing from any cache until it has been told after all.
+        """
+        names = [self._key(key) for key in keys]
+        return await self._server.forget(names) if names else True
+
+    def _key(self, key: Key) -> str:
+        return self._prefix + self._name(key)
+
+    async def _look(self, keys: Iterable[Key], found: dict[Key, Value]) -> tuple[list[Key], list[Key]]:
+        """Puts what is there into `found`; returns the keys that hold nothing, and those that others are filling."""
+        asked = list(keys)
+        return (
+            self._sorted(asked, await self._server.get([self._key(key) for key in asked]), found) if asked else ([], [])
+        )
+
+    async def _lease(self, keys: Sequence[Key], token: bytes, found: dict[Key, Value]) -> tuple[list[Key], list[Key]]:
+        """As `_look`, with leases for those that hold nothing: they are the caller's to fill."""
+        if not keys:
+            return [], []
+        return self._sorted(keys, await self._server.lease([self._key(key) for key in keys], token), found)
+
+    def _sorted(
+        self, keys: Sequence[Key], answers: Sequence[bytes | None], found: dict[Key, Value]
+    ) -> tuple[list[Key], list[Key]]:
+        absent: list[Key] = []
+        taken: list[Key] = []
+        for key, answer in zip(keys, answers, strict=True):
+            if answer is None:
+                absent.append(key)
+            elif answer.startswith(_LEASE):
+                taken.append(key)
+            elif answer.startswith(self._mark):
+                with contextlib.suppress(msgspec.MsgspecError, ValueError):
+                    found[key] = self._decoder.decode(answer[len(self._mark) :])
+        return absent, taken
+
+    async def _fill(self, keys: Sequence[Key], token: bytes, load: Load[Key, Value], found: dict[Key, Value]) -> None:
+        values = await load(keys)
+        self.misses += len(keys)
+        found.update(zip(keys, values, strict=True))
+        kept = [
+            (
+                self._key(key),
+                self._mark + _encoder.encode(value),
+                self._seconds if value is not None else MISSING_SECONDS,
+            )
+            for key, value in zip(keys, values, strict=True)
+        ]
+        await self._server.fill(kept, token)
+
+    async def _wait_for(self, keys: list[Key], found: dict[Key, Value]) -> None:
+        for pause in PAUSES:
+            if not keys:
+                return
+            await sleep(pause)
+            before = len(found)
+            _, keys = await self._look(keys, found)
+            self.hits += len(found) - before
+
+
+def _from_bytes(of_type: Any, value: Any) -> Any:
+    return of_type(value) if of_type is ObjectId else value

@@ -1,0 +1,146 @@
+"""Redis as the caches need it: short and bounded, silent while it is away, and told in the end what to forget."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from datasources.gathering import Gathering
+from datasources.tasks import cancelled
+
+log = structlog.get_logger(__name__)
+
+ANSWER_SECONDS = 0.25  # a reader or a mutation waits no longer than this for Redis
+SILENCE_SECONDS = 1.0  # for so long nobody asks again after it did not answer
+LEASE_SECONDS = 3.0  # who has not filled a key by then may not fill it
+LONGEST_SECONDS = 70.0  # no value is kept for longer, its lease's time included, so no forgetting is owed for longer
+TOGETHER = 16  # callers whose keys go in one command
+MOST = 1_000  # keys forgotten by one command
+
+# Of one key each, so that a cluster can run it. Arguments: the lease, the value, and its milliseconds.
+_FILL = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
+
+
+class CacheDown(Exception):
+    """Redis does not answer in time, or is not asked for the moment."""
+
+
+class CacheServer:
+    """What the caches of one process do in Redis, under the keys that begin with `prefix`.
+
+    `get`, `lease` and `fill` raise CacheDown, within `ANSWER_SECONDS` or at once. With `reads` false they always do,
+    and only forgetting goes on, for the sake of processes that read.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, *, reads: bool = True) -> None:
+        self.prefix = f"{prefix}cache:"
+        self._redis = redis
+        self._reads = reads
+        self._gets: Gathering[Sequence[str], list[bytes | None]] = Gathering(self._get, TOGETHER)
+        self._forgets: Gathering[Sequence[str], bool] = Gathering(self._forget, TOGETHER)
+        self._silent_until = 0.0
+        self._is_down = False
+        self._owed: dict[str, float] = {}  # what could not be forgotten, and until when that matters
+        self._paying: asyncio.Task[None] | None = None
+
+    async def get(self, keys: Sequence[str]) -> list[bytes | None]:
+        """What the keys hold; those who ask at the same time ask together."""
+        self._expect_answers()
+        return await self._gets.of(keys)
+
+    async def lease(self, keys: Sequence[str], token: bytes) -> list[bytes | None]:
+        """Puts a lease where a key holds nothing; returns what each held before, so None means that it is leased."""
+        self._expect_answers()
+        pipeline = self._redis.pipeline(transaction=False)
+        for key in keys:
+            pipeline.set(key, token, nx=True, get=True, px=_milliseconds(LEASE_SECONDS))
+        before: list[bytes | None] = await self._answer(pipeline.execute)
+        return before
+
+    async def fill(self, values: Iterable[tuple[str, bytes, float]], token: bytes) -> None:
+        """Stores each value, for so many seconds, if its key still holds the lease."""
+        self._expect_answers()
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, value, seconds in values:
+            pipeline.eval(_FILL, 1, key, token, value, _milliseconds(seconds))
+        await self._answer(pipeline.execute)
+
+    async def forget(self, keys: Sequence[str]) -> bool:
+        """Takes values and leases away. Never raises.
+
+        False if Redis did not answer: then it is told again every second until it does, or until all it could still
+        hold has expired; meanwhile nothing is read here, so that this process at least sees what it wrote.
+        """
+        return await self._forgets.of(keys)
+
+    async def aclose(self) -> None:
+        """Ends the telling."""
+        if self._paying is not None:
+            await cancelled([self._paying])
+
+    async def _get(self, asked: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
+        self._expect_answers()
+        keys = list(dict.fromkeys(key for some in asked for key in some))
+        found = dict(zip(keys, await self._answer(lambda: self._redis.mget(keys)), strict=True))
+        return [[found[key] for key in some] for some in asked]
+
+    async def _forget(self, asked: Sequence[Sequence[str]]) -> list[bool]:
+        keys = list(dict.fromkeys(key for some in asked for key in some))
+        is_told = not self._is_silent and await self._tell(keys)
+        if not is_told:
+            self._owe(keys)
+        return [is_told] * len(asked)
+
+    async def _tell(self, keys: Sequence[str]) -> bool:
+        try:
+            for start in range(0, len(keys), MOST):
+                await self._answer(partial(self._redis.unlink, *keys[start : start + MOST]))
+        except CacheDown:
+            return False
+        return True
+
+    def _owe(self, keys: Iterable[str]) -> None:
+        self._owed.update(dict.fromkeys(keys, time.monotonic() + LONGEST_SECONDS))
+        if self._paying is None or self._paying.done():
+            self._paying = asyncio.create_task(self._pay(), name="cache")
+
+    async def _pay(self) -> None:
+        while self._owed:
+            await asyncio.sleep(SILENCE_SECONDS)
+            now = time.monotonic()
+            self._owed = {key: until for key, until in self._owed.items() if until > now}
+            told = dict(self._owed)
+            if await self._tell(list(told)):  # what has been owed anew since then was written since then
+                self._owed = {key: until for key, until in self._owed.items() if told.get(key) != until}
+
+    @property
+    def _is_silent(self) -> bool:
+        return bool(self._owed) or time.monotonic() < self._silent_until
+
+    def _expect_answers(self) -> None:
+        if not self._reads or self._is_silent:
+            raise CacheDown
+
+    async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await ask()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._silent_until = time.monotonic() + SILENCE_SECONDS
+            if not self._is_down:
+                log.warning("cache.down", error=type(error).__name__)
+            self._is_down = True
+            raise CacheDown from error
+        if self._is_down:
+            log.info("cache.up")
+        self._is_down = False
+        return answer
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,392 @@
+"""The cache over a real Redis: one filler for each key, nothing old kept, and no harm when Redis fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from uuid import uuid4
+
+import msgspec
+import pytest
+from bson import ObjectId
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from structlog.testing import capture_logs
+
+from config import Settings
+from datasources import cache_server
+from datasources.cache import Cache
+from datasources.cache_server import CacheServer
+from domain.records import PostRecord
+from tests.factories import World
+from tests.toxic import Proxy, Toxic
+from tests.waiting import eventually
+
+Load = Callable[[Sequence[str]], Awaitable[Sequence[str | None]]]
+
+
+class Truth:
+    """Where the values come from: words that change, and how often each was asked for."""
+
+    def __init__(self, **words: str) -> None:
+        self.words: dict[str, str] = words
+        self.asked: list[str] = []
+        self.reading = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __call__(self, keys: Sequence[str]) -> Sequence[str | None]:
+        found = [self.words.get(key) for key in keys]
+        self.asked += keys
+        self.reading.set()
+        await self.may_answer.wait()  # it has read, and is slow to say so
+        return found
+
+
+class Process:
+    """One process's cache of words, under the same keys as the others'."""
+
+    def __init__(self, url: str, prefix: str, shape: object = str | None, seconds: float = 30.0) -> None:
+        again = Retry(NoBackoff(), 1)
+        self.redis = Redis.from_url(url, retry=again)
+        self.server = CacheServer(self.redis, prefix)
+        self.cache: Cache[str, str | None] = Cache(self.server, "word", shape, seconds)
+
+    async def read(self, truth: Truth, *keys: str) -> list[str | None]:
+        return await self.cache.read(keys, truth)
+
+    async def aclose(self) -> None:
+        await self.server.aclose()
+        await self.redis.aclose()
+
+
+async def raw(process: Process, key: str) -> bytes:
+    """What Redis holds under a word's key."""
+    found = await process.redis.get(f"{process.server.prefix}word:{key}")
+    return found if isinstance(found, bytes) else b""
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"test_{uuid4().hex[:12]}:"
+
+
+@asynccontextmanager
+async def opened(settings: Settings, prefix: str, count: int = 1) -> AsyncIterator[list[Process]]:
+    processes = [Process(settings.redis_url, prefix) for _ in range(count)]
+    try:
+        yield processes
+    finally:
+        for one in processes:
+            await one.aclose()
+
+
+@pytest.fixture
+async def one(shared_settings: Settings, prefix: str) -> AsyncIterator[Process]:
+    async with opened(shared_settings, prefix) as (process,):
+        yield process
+
+
+@pytest.fixture
+async def two(shared_settings: Settings, prefix: str) -> AsyncIterator[list[Process]]:
+    async with opened(shared_settings, prefix, 2) as processes:
+        yield processes
+
+
+@pytest.fixture
+async def proxy(shared_settings: Settings) -> AsyncIterator[Proxy]:
+    async with Proxy(shared_settings.redis_url).listening() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def shaky(proxy: Proxy, prefix: str) -> AsyncIterator[Process]:
+    """A process whose way to Redis can be made to fail."""
+    async with aclosing(Process(proxy.url, prefix)) as process:
+        yield process
+
+
+async def test_a_value_is_loaded_once_and_then_kept(one: Process) -> None:
+    truth = Truth(a="1", b="2")
+    assert await one.read(truth, "a", "b") == ["1", "2"]
+    assert await one.read(truth, "b", "a", "b") == ["2", "1", "2"]
+    assert truth.asked == ["a", "b"]
+    assert (one.cache.hits, one.cache.misses) == (2, 2)
+
+
+async def test_that_there_is_nothing_is_kept_for_a_shorter_time(one: Process) -> None:
+    truth = Truth(a="1")
+    assert await one.read(truth, "a", "gone") == ["1", None]
+    assert await one.read(truth, "a", "gone") == ["1", None]
+    assert truth.asked == ["a", "gone"]
+    lives = [await one.redis.pttl(f"{one.server.prefix}word:{key}") for key in ("a", "gone")]
+    assert 5_000 < lives[0] <= 30_000
+    assert 0 < lives[1] <= 5_000
+
+
+async def test_what_is_made_after_it_was_missed_is_seen_once_that_is_forgotten(one: Process) -> None:
+    truth = Truth()
+    assert await one.read(truth, "a") == [None]
+    truth.words["a"] = "new"
+    await one.cache.forget(["a"])
+    assert await one.read(truth, "a") == ["new"]
+
+
+async def test_every_value_expires(shared_settings: Settings, prefix: str) -> None:
+    async with aclosing(Process(shared_settings.redis_url, prefix, seconds=0.05)) as process:
+        truth = Truth(a="old")
+        await process.read(truth, "a")
+        truth.words["a"] = "new"
+
+        async def is_new() -> bool:
+            return await process.read(truth, "a") == ["new"]
+
+        await eventually(is_new)
+
+
+async def test_of_fifty_that_miss_at_once_one_loads(shared_settings: Settings, prefix: str) -> None:
+    async with opened(shared_settings, prefix, 5) as processes:
+        truth = Truth(a="1", b="2")
+        readers = [process.read(truth, "a", "b") for process in processes for _ in range(10)]
+        assert await asyncio.gather(*readers) == [["1", "2"]] * 50
+        assert sorted(truth.asked) == ["a", "b"]
+
+
+async def test_who_waits_for_a_slow_filler_loads_it_too_and_keeps_nothing(two: list[Process]) -> None:
+    slow, quick = Truth(a="slow"), Truth(a="quick")
+    slow.may_answer.clear()
+    filling = asyncio.create_task(two[0].read(slow, "a"))
+    await slow.reading.wait()
+    assert await two[1].read(quick, "a") == ["quick"]
+    assert quick.asked == ["a"]
+    slow.may_answer.set()
+    assert await filling == ["slow"]
+    assert await two[1].read(quick, "a") == ["slow"]  # the filler's, not the other's
+
+
+async def test_a_filler_that_read_before_a_write_keeps_nothing_of_it(two: list[Process]) -> None:
+    truth = Truth(a="old", b="same")
+    truth.may_answer.clear()
+    filling = asyncio.create_task(two[0].read(truth, "a", "b"))
+    await truth.reading.wait()
+    truth.words["a"] = "new"
+    assert await two[1].cache.forget(["a"])
+    truth.may_answer.set()
+    assert await filling == ["old", "same"]  # it began before the write was answered
+    assert await two[0].read(truth, "a", "b") == ["new", "same"]
+    assert truth.asked == ["a", "b", "a"]  # the other key was kept
+
+
+async def test_a_late_filler_does_not_overwrite_the_one_after_the_write(two: list[Process]) -> None:
+    late, after = Truth(a="old"), Truth(a="new")
+    late.may_answer.clear()
+    filling = asyncio.create_task(two[0].read(late, "a"))
+    await late.reading.wait()
+    await two[1].cache.forget(["a"])
+    assert await two[1].read(after, "a") == ["new"]
+    late.may_answer.set()
+    await filling
+    assert await two[0].read(late, "a") == ["new"]
+
+
+async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_nothing(two: list[Process]) -> None:
+    late, after = Truth(a="old"), Truth(a="new")
+    for truth in (late, after):
+        truth.may_answer.clear()
+    first = asyncio.create_task(two[0].read(late, "a"))
+    await late.reading.wait()
+    await two[1].cache.forget(["a"])
+    second = asyncio.create_task(two[1].read(after, "a"))
+    await after.reading.wait()
+    late.may_answer.set()
+    await first  # while the second one's lease stands
+    after.may_answer.set()
+    await second
+    assert await two[0].read(late, "a") == ["new"]
+
+
+async def test_a_filler_whose_lease_ran_out_keeps_nothing(one: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_server, "LEASE_SECONDS", 0.01)
+    truth = Truth(a="old")
+    truth.may_answer.clear()
+    filling = asyncio.create_task(one.read(truth, "a"))
+    await truth.reading.wait()
+
+    async def has_run_out() -> bool:
+        return await raw(one, "a") == b""
+
+    await eventually(has_run_out)
+    truth.words["a"] = "new"  # and nobody could forget it, for there was nothing to forget
+    truth.may_answer.set()
+    await filling
+    assert await one.read(truth, "a") == ["new"]
+
+
+async def test_a_filler_that_fails_raises_and_blocks_nobody(two: list[Process]) -> None:
+    async def broken(_keys: Sequence[str]) -> Sequence[str | None]:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await two[0].cache.read(["a"], broken)
+    assert await two[1].read(Truth(a="1"), "a") == ["1"]
+
+
+async def test_redis_emptied_amid_a_filling_costs_a_load(one: Process, prefix: str) -> None:
+    truth = Truth(a="1")
+    truth.may_answer.clear()
+    filling = asyncio.create_task(one.read(truth, "a"))
+    await truth.reading.wait()
+    await one.redis.delete(*[key async for key in one.redis.scan_iter(match=f"{prefix}*")])
+    truth.may_answer.set()
+    assert await filling == ["1"]
+    assert await one.read(truth, "a") == ["1"]
+    assert await one.read(truth, "a") == ["1"]
+    assert truth.asked == ["a", "a"]
+
+
+async def test_a_value_of_another_version_is_neither_read_nor_replaced_and_is_forgotten(
+    shared_settings: Settings, prefix: str
+) -> None:
+    """While a release is rolled out, processes whose records have other fields share the keys."""
+
+    class Older(msgspec.Struct):
+        """A record as it was."""
+
+        word: str
+
+    async with opened(shared_settings, prefix, 1) as (newer,):
+        older: Cache[str, Older | None] = Cache(newer.server, "word", Older | None, 30)
+
+        async def load_old(keys: Sequence[str]) -> list[Older | None]:
+            return [Older("old") for _ in keys]
+
+        await older.read(["a"], load_old)
+        truth = Truth(a="new")
+        assert await newer.read(truth, "a") == ["new"]
+        assert b"old" in await raw(newer, "a")
+        await newer.cache.forget(["a"])
+        assert await raw(newer, "a") == b""
+
+
+@pytest.mark.parametrize("damage", [b"", b"V", b"V1234", b"nonsense"])
+async def test_a_damaged_value_is_read_through(one: Process, damage: bytes) -> None:
+    truth = Truth(a="1")
+    await one.read(truth, "a")
+    stored = await raw(one, "a")
+    await one.redis.set(f"{one.server.prefix}word:a", damage if damage != b"V1234" else stored[:5] + b"\xc1")
+    assert await one.read(truth, "a") == ["1"]
+
+
+@pytest.mark.parametrize("toxic", [Toxic.REFUSE, Toxic.BLACK_HOLE])
+async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
+    shaky: Process, proxy: Proxy, toxic: Toxic
+) -> None:
+    truth = Truth(a="1")
+    await shaky.read(truth, "a")
+    proxy.become(toxic)
+    with capture_logs() as logs:
+        assert await shaky.read(truth, "a") == ["1"]
+        async with asyncio.timeout(cache_server.ANSWER_SECONDS):  # for nobody asks Redis for a while
+            for _ in range(100):
+                assert await shaky.read(truth, "a") == ["1"]
+    assert truth.asked == ["a"] * 102
+    assert [one["event"] for one in logs] == ["cache.down"]
+
+
+async def test_redis_that_comes_back_is_used_again(
+    shaky: Process, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
+    truth = Truth(a="1")
+    with capture_logs() as logs:
+        proxy.become(Toxic.REFUSE)
+        for _ in range(3):
+            await shaky.read(truth, "a")
+            await asyncio.sleep(0.06)
+        proxy.become(Toxic.NONE)
+
+        async def is_kept() -> bool:
+            before = len(truth.asked)
+            await shaky.read(truth, "a")
+            return len(truth.asked) == before
+
+        await eventually(is_kept)
+    assert [one["event"] for one in logs] == ["cache.down", "cache.up"]
+
+
+async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read_here_meanwhile(
+    shaky: Process, one: Process, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
+    truth = Truth(a="old")
+    await one.read(truth, "a")
+    assert await shaky.read(truth, "a") == ["old"]
+    proxy.become(Toxic.REFUSE)
+    truth.words["a"] = "new"
+    assert not await shaky.cache.forget(["a"])
+    assert await shaky.read(truth, "a") == ["new"]  # its own write
+    assert await one.read(truth, "a") == ["old"]  # as the docs say: until the other is heard
+    proxy.become(Toxic.NONE)
+    assert await shaky.read(truth, "a") == ["new"]  # Redis answers again, and still has the old one
+
+    async def is_told() -> bool:
+        return await one.read(truth, "a") == ["new"]
+
+    await eventually(is_told, seconds=cache_server.LEASE_SECONDS)  # long before it expires
+    assert await shaky.read(truth, "a") == ["new"]
+
+
+async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
+    shaky: Process, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(cache_server, "LONGEST_SECONDS", 0.05)
+    proxy.become(Toxic.REFUSE)
+    assert not await shaky.cache.forget(["a"])
+
+    async def is_over() -> bool:
+        return not any(task.get_name() == "cache" for task in asyncio.all_tasks())
+
+    await eventually(is_over)
+
+
+async def test_a_cancelled_mutation_forgets_all_the_same(one: Process) -> None:
+    truth = Truth(a="old")
+    await one.read(truth, "a")
+    truth.words["a"] = "new"
+    forgetting = asyncio.create_task(one.cache.forget(["a"]))
+    await asyncio.sleep(0)  # it has begun
+    forgetting.cancel()
+
+    async def is_forgotten() -> bool:
+        return await one.read(truth, "a") == ["new"]
+
+    await eventually(is_forgotten)
+
+
+async def test_a_process_that_does_not_read_forgets_for_those_that_do(
+    one: Process, shared_settings: Settings, prefix: str
+) -> None:
+    async with aclosing(Process(shared_settings.redis_url, prefix)) as other:
+        writer: Cache[str, str | None] = Cache(CacheServer(other.redis, prefix, reads=False), "word", str | None, 30)
+        truth = Truth(a="old")
+        await one.read(truth, "a")
+        truth.words["a"] = "new"
+        assert await writer.read(["a"], truth) == ["new"]
+        assert await writer.forget(["a"])
+        assert await one.read(truth, "a") == ["new"]
+
+
+async def test_records_come_out_as_they_went_in(one: Process, world: World) -> None:
+    ana, bob = await world.users(2)
+    stored = await world.post(ana, caption="#ñandú", mention_ids=[bob.id], tagged=[bob])
+    posts: Cache[ObjectId, PostRecord | None] = Cache(one.server, "post", PostRecord | None, 30)
+    asked: list[ObjectId] = []
+
+    async def load(ids: Sequence[ObjectId]) -> list[PostRecord | None]:
+        asked.extend(ids)
+        return await world.sources.posts.by_ids(ids)
+
+    for _ in range(2):
+        assert await posts.read([stored.id], load) == [stored]
+    assert asked == [stored.id]
