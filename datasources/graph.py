@@ -1,6 +1,6 @@
 """Who follows, blocks and mutes whom."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -15,7 +15,7 @@ from datasources.relations import Pair, find_relations
 from datasources.transport import Doorbell
 from domain.errors import NotFound
 from domain.events import SETTLED_BY, Effect, Fact, rings_for
-from domain.paging import Key, Page, PageRequest, cut_page
+from domain.paging import Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState
 from domain.visibility import Relation
 
@@ -164,20 +164,6 @@ class GraphStore:
         """Whom a user has muted, latest first."""
         found = await find_page(self._mutes, {"muter_id": user_id}, request.expects(ObjectId))
         return cut_page(request, [(row["_id"], row["muted_id"]) for row in found])
-
-    async def follower_ids(self, user_id: ObjectId, chunk: int) -> AsyncIterator[list[ObjectId]]:
-        """Every follower's id, in chunks; those who start following meanwhile may be missed."""
-        last: Key | None = None
-        while True:
-            query: Document = {"followee_id": user_id, "state": FollowState.FOLLOWING.value}
-            if last is not None:
-                query["_id"] = {"$gt": last}
-            rows = await self._follows.find(query, {"follower_id": 1}, sort=[("_id", 1)], limit=chunk).to_list()
-            if rows:
-                yield [row["follower_id"] for row in rows]
-            if len(rows) < chunk:
-                return
-            last = rows[-1]["_id"]
 
     async def to_pull(self, follower_id: ObjectId) -> list[ObjectId]:
         """Those followed whose posts the feed does not hold: just followed, or too many follow them."""

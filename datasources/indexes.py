@@ -78,6 +78,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "feeds": [IndexModel([("tend_at", UP)], sparse=True)],
     "feed_entries": [],
+    "fan_outs": [_listed_by("post_id", "version")],
     "notifications": [
         _unique("recipient_id", "group_key"),
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),

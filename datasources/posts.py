@@ -204,6 +204,10 @@ class PostStore:
         """A post with what it owes, for the workers."""
         return await self._posts.find_one({"_id": post_id})
 
+    async def is_shown(self, post_id: ObjectId) -> bool:
+        """Whether a post is ready and not deleted."""
+        return await self._posts.find_one({"_id": post_id, **_SHOWN}, {"_id": 1}) is not None
+
     async def erase(self, post_id: ObjectId) -> bool:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
         query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}

@@ -18,6 +18,7 @@ from datasources.blobs import Blobs, open_blobs
 from datasources.blobs import is_outage as is_s3_outage
 from datasources.comments import CommentStore
 from datasources.dead_letters import DeadLetterStore
+from datasources.fan_outs import FanOutStore
 from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
 from datasources.graph import GraphStore
@@ -65,6 +66,7 @@ class Sources:
     comments: CommentStore
     feed_states: FeedStates
     feeds: FeedStore
+    fan_outs: FanOutStore
     notifications: NotificationStore
     dead_letters: DeadLetterStore
     own_acts: OwnActs
@@ -172,6 +174,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         comments=CommentStore(database, doorbell),
         feed_states=feed_states,
         feeds=FeedStore(database, feed_states, posts, graph),
+        fan_outs=FanOutStore(database, doorbell),
         notifications=NotificationStore(database, live),
         dead_letters=DeadLetterStore(database),
         own_acts=OwnActs(client, database),

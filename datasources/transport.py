@@ -54,6 +54,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.RECEIVE: "media",
     Effect.ASSEMBLE: "media",
     Effect.FAN_OUT: "feed",
+    Effect.PUSH: "feed",
     Effect.FILL: "feed",
     Effect.TEND: "feed",
     Effect.SCREEN: "screening",

@@ -23,6 +23,7 @@ class Fact(StrEnum):
     UPLOAD = "upload"
     USER = "user"
     FEED = "feed"
+    FAN_OUT = "fan_out"  # a chunk of a long one
 
 
 class Effect(StrEnum):
@@ -34,6 +35,7 @@ class Effect(StrEnum):
     RECEIVE = "receive"  # an upload's bytes are awaited, checked and rendered
     ASSEMBLE = "assemble"  # a post gets its images, or its failure
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
+    PUSH = "push"  # a post comes into the feeds of one chunk of followers
     FILL = "fill"  # a feed takes in, or drops, one author's posts
     TEND = "tend"  # a home feed is rebuilt, trimmed, or given up while its owner stays away
     SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
@@ -77,6 +79,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.CLEAN, Fact.UPLOAD): "_id",
     (Effect.PLACE, Fact.USER): "_id",
     (Effect.TEND, Fact.FEED): "_id",
+    (Effect.PUSH, Fact.FAN_OUT): "_id",
 }
 
 

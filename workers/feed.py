@@ -1,34 +1,73 @@
 """The feed worker: posts into followers' feeds and out of them, and authors into and out of one feed."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bson import ObjectId
 
+from datasources.fan_outs import Span
 from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import Key, PageRequest
-from domain.records import FollowRecord, FollowState, PostStatus
-from workers.work import Tools
+from domain.records import FollowRecord, FollowState
+from workers.work import NotYet, Tools
 
 CHUNK = 1_000  # followers written at once
 
 
 async def fan_out(tools: Tools, key: str) -> None:
-    """Puts a ready post into its author's followers' feeds, or takes a deleted one out.
+    """Puts a ready post into its author's followers' feeds, or takes a deleted one out; splits what is over a chunk.
 
-    Safe to run twice: entries are keyed by owner and post. If the post changes meanwhile, the effect stays owed.
+    Safe to run twice: entries are keyed by owner and post, and a post is split once for each of its versions. What is
+    split is owed until its last chunk is done. If the post changes meanwhile, the effect stays owed.
     """
     sources, post_id = tools.sources, ObjectId(key)
     post = await sources.posts.document(post_id)
-    if post is None:
+    if post is None or Effect.FAN_OUT.value not in post.get("outbox", ()):
         return
-    shown = post["status"] == PostStatus.READY.value and not post["deleted"]
-    async for owner_ids in sources.graph.follower_ids(post["author_id"], CHUNK):
+    author_id, version = post["author_id"], post["version"]
+    if post.get("split") == version:
+        if not await sources.fan_outs.finish(post_id, version):
+            raise NotYet
+        return
+    owner_ids = await sources.fan_outs.followers(author_id, Span(), CHUNK + 1)
+    if len(owner_ids) > CHUNK:
+        await sources.fan_outs.split(post, CHUNK, datetime.now(UTC))
+        return
+    await _spread(tools, post_id, author_id, owner_ids)
+    await sources.posts.pay(post_id, Effect.FAN_OUT, version=version)
+
+
+async def push(tools: Tools, key: str) -> None:
+    """Puts a post into the feeds of one chunk of its author's followers, or takes it out of them.
+
+    Safe to run twice, and beside a chunk of an earlier or later version of the post: whatever it was split for, it
+    makes these feeds what the post says by now, and looks again afterwards.
+    """
+    sources, now = tools.sources, datetime.now(UTC)
+    chunk = await sources.fan_outs.take(ObjectId(key), now)
+    if chunk is None:
+        return
+    if chunk.taken_until is not None and chunk.taken_until > now:
+        raise NotYet  # somebody else has it in hand; should they be dead, the sweeper rings
+    owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.span)
+    await _spread(tools, chunk.post_id, chunk.author_id, owner_ids)
+    await sources.fan_outs.done(chunk)
+
+
+async def _spread(tools: Tools, post_id: ObjectId, author_id: ObjectId, owner_ids: Sequence[ObjectId]) -> None:
+    """Makes these feeds hold a post, or not, as it is to be shown: until a look after the writing says the same.
+
+    So who wrote entries of a post that was deleted meanwhile takes them out, after the one who pays for the deletion.
+    """
+    posts, feeds = tools.sources.posts, tools.sources.feeds
+    is_shown: bool | None = None
+    while is_shown is not (shown := await posts.is_shown(post_id)):
+        is_shown = shown
         if shown:
-            await sources.feeds.push(post_id, post["author_id"], owner_ids)
+            await feeds.push(post_id, author_id, owner_ids)
         else:
-            await sources.feeds.take_out(post_id, owner_ids)
-    await sources.posts.pay(post_id, Effect.FAN_OUT, version=post["version"])
+            await feeds.take_out(post_id, owner_ids)
 
 
 async def fill(tools: Tools, key: str) -> None:

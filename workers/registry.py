@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from datasources.fan_outs import LEASE
 from domain.events import Effect, Fact
 from workers import counters, feed, janitor, media, notifications, placing, screening, tending
 from workers.work import Handler
@@ -21,6 +22,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.RECEIVE, Fact.UPLOAD): Handler(media.receive, seconds=180),
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
     (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
+    (Effect.PUSH, Fact.FAN_OUT): Handler(feed.push, seconds=LEASE.total_seconds()),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
     (Effect.TEND, Fact.FEED): Handler(tending.tend, seconds=120),
     (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comments, batch=screening.BATCH),

@@ -225,12 +225,3 @@ async def test_walking_followers_gives_each_once_latest_first(world: World, back
             request = PageRequest.of(first=3, after=encode_cursor(page.items[-1][0]))
     assert seen == expected
     assert not (page.has_previous if backward else page.has_next)
-
-
-async def test_follower_ids_come_in_chunks_and_are_all_of_them(world: World) -> None:
-    ana, fans = await world.user(), await world.users(5)
-    for fan in fans:
-        await world.follow(fan, ana)
-    chunks = [chunk async for chunk in world.sources.graph.follower_ids(ana.id, 2)]
-    assert [len(chunk) for chunk in chunks] == [2, 2, 1]
-    assert {one for chunk in chunks for one in chunk} == {fan.id for fan in fans}

@@ -1,0 +1,135 @@
+"""Long fan-outs: the chunks of an author's followers, each a fact of its own, so that any number of workers share them.
+
+A chunk is a span of the author's follows by their ids. It is there until it is done; a worker that takes it has it for
+`LEASE`. The post marks the version it was split for, and owes its fan-out until none of that version's chunks is left.
+"""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import msgspec
+from bson import ObjectId
+
+from datasources.mongo import Database, Document, Session, in_transaction
+from datasources.outbox import owing, paid
+from datasources.transport import Doorbell
+from domain.events import Effect, Fact, rings_for
+from domain.records import FollowState, Stored
+
+READ_AT_ONCE = 2_000  # a chunk in one batch
+LEASE = timedelta(seconds=20)  # a handler is stopped before it ends
+RUNG = 1_000  # chunks rung for at once; the sweeper rings for the others
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Some of an author's follows: ids after the one and up to the other, without bounds where None."""
+
+    after: ObjectId | None = None
+    upto: ObjectId | None = None
+
+
+class Chunk(Stored, frozen=True, kw_only=True):
+    """One part of a post's fan-out, split at this `version` of the post."""
+
+    post_id: ObjectId
+    author_id: ObjectId
+    version: int
+    after: ObjectId | None
+    upto: ObjectId | None
+    taken_until: datetime | None = None
+
+    @property
+    def span(self) -> Span:
+        """The follows it is about."""
+        return Span(self.after, self.upto)
+
+
+class FanOutStore:
+    """The collection `fan_outs`, and the followers it divides."""
+
+    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+        self._client = database.client
+        self._chunks = database["fan_outs"]
+        self._posts = database["posts"]
+        self._follows = database["follows"]
+        self._doorbell = doorbell
+
+    async def followers(self, author_id: ObjectId, span: Span, most: int | None = None) -> list[ObjectId]:
+        """Who follows an author by the follows of a span, the first `most` of them in the order of these.
+
+        Who begins to follow meanwhile may be missed; their follow owes its filling.
+        """
+        query, fields = _of(author_id, span), {"_id": 0, "follower_id": 1}
+        rows = self._follows.find(query, fields, sort=[("_id", 1)], limit=most or 0, batch_size=READ_AT_ONCE)
+        return [row["follower_id"] for row in await rows.to_list()]
+
+    async def split(self, post: Document, most: int, now: datetime) -> None:
+        """Splits a post's fan-out into chunks of `most` followers and rings for them.
+
+        Mark and chunks are written in one transaction; a post that has changed since, or is split already, is left
+        alone. So it is safe to repeat, to stop half way and beside a twin.
+        """
+        author_id, version = post["author_id"], post["version"]
+        about: Document = {"post_id": post["_id"], "author_id": author_id, "version": version}
+        ends = await self._ends(author_id, most)
+        chunks: list[Document] = [
+            {"_id": ObjectId(), **about, "after": after, "upto": upto, **owing([Effect.PUSH], now)}
+            for after, upto in pairwise([None, *ends])
+        ]
+        unsplit = {"_id": post["_id"], "version": version, "outbox": Effect.FAN_OUT.value, "split": {"$ne": version}}
+
+        async def settle(session: Session) -> bool:
+            marked = await self._posts.update_one(unsplit, {"$set": {"split": version}}, session=session)
+            if marked.matched_count and chunks:
+                await self._chunks.insert_many(chunks, ordered=False, session=session)
+            return bool(marked.matched_count)
+
+        if await in_transaction(self._client, settle):
+            await self._doorbell.ring(ring for chunk in chunks[:RUNG] for ring in rings_for(Fact.FAN_OUT, chunk))
+
+    async def take(self, chunk_id: ObjectId, now: datetime) -> Chunk | None:
+        """Takes a chunk for `LEASE`, in one write; None if it is done.
+
+        It is returned as it was before: somebody else has it while its `taken_until` is to come. The sweeper does not
+        ring for one that is taken.
+        """
+        until = now + LEASE
+        is_free = {"$lte": [{"$ifNull": ["$taken_until", now]}, now]}
+        fields = ("taken_until", "ring_at")
+        pipeline = [{"$set": {field: {"$cond": [is_free, until, f"${field}"]} for field in fields}}]
+        found = await self._chunks.find_one_and_update({"_id": chunk_id}, pipeline)
+        return None if found is None else Chunk.from_document(found)
+
+    async def done(self, chunk: Chunk) -> None:
+        """Takes a chunk away that is done; the last one pays the post's fan-out. Safe to repeat.
+
+        If this stops half way, the post owes still, and `finish` pays.
+        """
+        await self._chunks.delete_one({"_id": chunk.id})
+        await self.finish(chunk.post_id, chunk.version)
+
+    async def finish(self, post_id: ObjectId, version: int) -> bool:
+        """Pays the fan-out of a post that was split at this version and is still the same; False if a chunk is left."""
+        if await self._chunks.find_one({"post_id": post_id, "version": version}, {"_id": 1}) is not None:
+            return False
+        split = {"_id": post_id, "version": version, "split": version}
+        await self._posts.update_one(split, paid(Effect.FAN_OUT))
+        return True
+
+    async def _ends(self, author_id: ObjectId, most: int) -> list[ObjectId]:
+        """The last follow of each chunk: one walk over index keys, and one operation a chunk."""
+        ends: list[ObjectId] = []
+        while True:
+            rest = _of(author_id, Span(after=ends[-1] if ends else None))
+            found = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", 1)], skip=most - 1)
+            if found is None:
+                break
+            ends.append(found["_id"])
+        last = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", -1)])
+        return ends if last is None else [*ends, last["_id"]]
+
+
+def _of(author_id: ObjectId, span: Span) -> Document:
+    bounds = {sign: end for sign, end in (("$gt", span.after), ("$lte", span.upto)) if end is not None}
+    query: Document = {"followee_id": author_id, "state": FollowState.FOLLOWING.value}
+    return {**query, "_id": bounds} if bounds else query
