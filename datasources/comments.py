@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.gathering import Inserts, Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import TOP_COMMENTS
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment, set_told
 from datasources.outbox import Stage, change, find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
@@ -177,6 +177,10 @@ class CommentStore:
     async def documents(self, ids: Sequence[ObjectId]) -> list[Document]:
         """Comments with what they owe, oldest first, for the workers; a missing one is left out."""
         return sorted((await find_by_ids(self._comments, ids)).values(), key=itemgetter("_id"))
+
+    async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
+        """Says of these by how many notifications they are told of, for `verify`."""
+        await set_told(self._comments, told, session)
 
     async def pay(self, comments: Sequence[Document], effect: Effect, session: Session | None = None) -> None:
         """Takes an effect out of comments' outboxes, but of those changed since read; then buries those deleted."""

@@ -1,6 +1,6 @@
 """Who follows, blocks and mutes whom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 
 from datasources.following import becoming, upsert_follow
 from datasources.gathering import TOGETHER, Gathering
-from datasources.mongo import Database, Document, Session, find_page, in_transaction, upsert
+from datasources.mongo import Database, Document, Session, find_page, in_transaction, set_told, upsert
 from datasources.outbox import GRACE, change, find_owed, owing_again, paid
 from datasources.relations import Pair, find_relations
 from datasources.transport import Doorbell
@@ -205,6 +205,10 @@ class GraphStore:
         """Those of these follows that owe an effect, also ones that ended, oldest first."""
         query = {"_id": {"$in": list(follow_ids)}, "outbox": effect.value}
         return [FollowRecord.from_document(row) async for row in self._follows.find(query, sort=[("_id", 1)])]
+
+    async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
+        """Says of these by how many notifications they are told of, for `verify`."""
+        await set_told(self._follows, told, session)
 
     async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> None:
         """Takes an effect out of follows' outboxes, unless their state has changed since they were read."""

@@ -147,6 +147,15 @@ async def find_by_ids(collection: Collection, ids: Sequence[ObjectId], **options
     return {document["_id"]: document for document in found}
 
 
+async def set_told(collection: Collection, told: Mapping[ObjectId, int], session: Session) -> None:
+    """Says of facts by how many notifications they are told of; one operation for each number that comes up."""
+    by_number: dict[int, list[ObjectId]] = {}
+    for one, number in told.items():
+        by_number.setdefault(number, []).append(one)
+    for number, ids in by_number.items():
+        await collection.update_many({"_id": {"$in": ids}}, {"$set": {"told": number}}, session=session)
+
+
 async def increment(collection: Collection, field: str, by: Mapping[ObjectId, int], session: Session) -> None:
     """Moves a counter of many documents, each by its own number, in one operation; a missing document is left out.
 

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import SHOWN_POSTS
-from datasources.mongo import Database, Document, Session, find_page, increment
+from datasources.mongo import Database, Document, Session, find_page, increment, set_told
 from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
@@ -195,6 +195,10 @@ class PostStore:
         ]
         if shown:
             await self._posts.bulk_write(shown, ordered=False, session=session)
+
+    async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
+        """Says of these by how many notifications they are told of, for `verify`."""
+        await set_told(self._posts, told, session)
 
     async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> None:
         """Takes an effect out of a post's outbox, unless the post has changed since it was read."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from datasources.fan_outs import LEASE
 from domain.events import Effect, Fact
-from workers import counters, feed, janitor, media, notifications, placing, screening, tending
+from workers import counters, feed, janitor, like_notices, media, notifications, placing, screening, tending
 from workers.work import Handler
 
 HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
@@ -14,8 +14,8 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.COUNT, Fact.POST): Handler(counters.settle_posts, batch=counters.BATCH),
     (Effect.COUNT, Fact.FOLLOW): Handler(counters.settle_followers, batch=counters.BATCH),
     (Effect.COUNT_FOLLOWING, Fact.FOLLOW): Handler(counters.settle_following, batch=counters.BATCH),
-    (Effect.NOTIFY, Fact.POST_LIKE): Handler(notifications.notify_post_likes, batch=notifications.BATCH),
-    (Effect.NOTIFY, Fact.COMMENT_LIKE): Handler(notifications.notify_comment_likes, batch=notifications.BATCH),
+    (Effect.NOTIFY, Fact.POST_LIKE): Handler(like_notices.notify_post_likes, batch=like_notices.BATCH),
+    (Effect.NOTIFY, Fact.COMMENT_LIKE): Handler(like_notices.notify_comment_likes, batch=like_notices.BATCH),
     (Effect.NOTIFY, Fact.COMMENT): Handler(notifications.notify_comments, batch=notifications.BATCH),
     (Effect.NOTIFY, Fact.FOLLOW): Handler(notifications.notify_follows, batch=notifications.BATCH),
     (Effect.NOTIFY, Fact.POST): Handler(notifications.notify_post),

@@ -14,9 +14,9 @@ from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene, findings
 from workers.maintenance import verify
 from workers.maintenance.entries import MISSING
-from workers.maintenance.notices import MISSING as UNTOLD
 from workers.maintenance.promises import PROMISES
 from workers.maintenance.repair import BY_HAND, repair
+from workers.maintenance.untold import MISSING as UNTOLD
 from workers.maintenance.verify import INDEX
 from workers.maintenance.walking import Walk
 
@@ -194,6 +194,9 @@ BREAKS: dict[str, Break] = {
     MISSING: feed_without_the_post,
     f"{UNTOLD}.POST_LIKED": lost_notification("POST_LIKED"),
     f"{UNTOLD}.COMMENT_LIKED": lost_notification("COMMENT_LIKED"),
+    f"{UNTOLD}.posts": lost_notification("POST_READY"),
+    f"{UNTOLD}.comments": lost_notification("REPLIED"),
+    f"{UNTOLD}.follows": lost_notification("FOLLOWED"),
     INDEX: lost_index,
 }
 

@@ -9,7 +9,6 @@ from bson import ObjectId
 
 from datasources.mongo import Document, Session, find_by_ids, in_transaction
 from datasources.notifications import Notice
-from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN
@@ -17,12 +16,11 @@ from domain.records import FollowState, NotificationKind, NotificationRecord
 from workers.maintenance.findings import Finding
 
 ACTORS = "notification.actor_count"
-MISSING = "notification.missing"
 STANDING = "notification.withdrawn"
 NUMBERS = "inbox.last_seq"
 REPEATED = "inbox.seqs"
 
-_LIKES_OF = {"POST_LIKED": ("post_likes", "post_id"), "COMMENT_LIKED": ("comment_likes", "comment_id")}
+LIKES_OF = {"POST_LIKED": ("post_likes", "post_id"), "COMMENT_LIKED": ("comment_likes", "comment_id")}
 _FOLLOWS = {"FOLLOWED", "FOLLOW_REQUESTED", "FOLLOW_ACCEPTED"}
 
 
@@ -61,7 +59,7 @@ async def _facts(sources: Sources, notices: Sequence[Document], session: Session
 
 async def _wrong_actors(sources: Sources, notices: Sequence[Document], facts: Facts, session: Session) -> list[Finding]:
     findings = []
-    for kind, (collection, key) in _LIKES_OF.items():
+    for kind, (collection, key) in LIKES_OF.items():
         grouped = [one for one in notices if one["kind"] == kind and _lives(one, facts)]
         targets = [one[key] for one in grouped]
         pipeline: list[Document] = [
@@ -76,42 +74,6 @@ async def _wrong_actors(sources: Sources, notices: Sequence[Document], facts: Fa
                 why = f"{kind} counts other people than the likes it was told of"
                 findings.append(Finding(kind=ACTORS, id=str(one["_id"]), expected=due, found=there, why=why))
     return findings
-
-
-async def missing_notices(
-    sources: Sources, kind: NotificationKind, ids: Sequence[ObjectId], session: Session
-) -> list[Finding]:
-    """The posts, or comments, among these of whose likes the author was told by a notification that is not there."""
-    likes, key = _LIKES_OF[kind.value]
-    told: list[Document] = [
-        {"$match": {"liked": True, "noticed": True}},
-        {"$limit": 1},
-        {"$project": {"_id": 1}},
-    ]
-    stages: list[Document] = [
-        {"$match": {"_id": {"$in": list(ids)}, "deleted": {"$ne": True}}},
-        {"$project": {"author_id": 1}},
-        {"$lookup": {"from": likes, "localField": "_id", "foreignField": "target_id", "pipeline": told, "as": "told"}},
-        {"$match": {"told": {"$ne": []}}},
-    ]
-    targets = sources.database["posts" if key == "post_id" else "comments"]
-    found = await (await targets.aggregate(stages, session=session)).to_list()
-    keys = [(one["author_id"], f"{kind.value}:{one['_id']}") for one in found]
-    there = await sources.notifications.standing(keys, session)
-    why = "its author was told of likes by a notification that is not there"
-    return [
-        Finding(kind=f"{MISSING}.{kind.value}", id=str(one["_id"]), expected=1, found=0, why=why)
-        for one, notice_key in zip(found, keys, strict=True)
-        if notice_key not in there
-    ]
-
-
-async def tell_again(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
-    """Lets the likes of a target owe the telling of its author again, which is no news. Safe to repeat."""
-    likes, _ = _LIKES_OF[kind.value]
-    untold = {"$set": {"noticed": False}}
-    owing = owing_again([Effect.NOTIFY], datetime.now(UTC))
-    await sources.database[likes].update_many({"target_id": target_id, "liked": True, "noticed": True}, [untold, owing])
 
 
 def _lives(notice: Document, facts: Facts) -> bool:

@@ -9,11 +9,12 @@ from bson import ObjectId
 
 from datasources.indexes import ensure_indexes
 from datasources.sources import Sources, is_outage
-from domain.events import Ring
+from domain.events import Effect, Ring
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.findings import Finding
+from workers.maintenance.mending import owe
 from workers.maintenance.notices import (
     ACTORS,
     NUMBERS,
@@ -21,10 +22,10 @@ from workers.maintenance.notices import (
     STANDING,
     set_inbox_right,
     set_notice_right,
-    tell_again,
 )
-from workers.maintenance.notices import MISSING as UNTOLD
 from workers.maintenance.promises import PROMISES
+from workers.maintenance.untold import MISSING as UNTOLD
+from workers.maintenance.untold import TOLD, tell_again
 from workers.maintenance.verify import INDEX, LISTED, differences
 from workers.maintenance.walking import Walk
 from workers.settling import pay_all
@@ -76,6 +77,7 @@ FIXES: Mapping[str, Fix] = {
     MISSING: put_in,
     INDEX: _make_indexes,
     **{f"{UNTOLD}.{kind.value}": _by_id(partial(tell_again, kind)) for kind in LIKED},
+    **{f"{UNTOLD}.{name}": _by_id(owe(name, Effect.NOTIFY)) for name in TOLD},
     **{promise.kind: _by_id(promise.mend) for promise in PROMISES if promise.mend is not None},
 }
 

@@ -19,8 +19,9 @@ from workers.maintenance.debts import Debts, debts, depths, stuck
 from workers.maintenance.entries import missing_entries, wrong_entries
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
-from workers.maintenance.notices import missing_notices, wrong_inboxes, wrong_notices
+from workers.maintenance.notices import wrong_inboxes, wrong_notices
 from workers.maintenance.promises import REFERS, broken_promises
+from workers.maintenance.untold import TOLD, untold_facts, untold_likes
 from workers.maintenance.walking import BATCH, Walk, in_snapshot
 
 Check = Callable[[Sequence[Any], Session], Awaitable[list[Finding]]]
@@ -112,12 +113,14 @@ class _Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 def _stages(sources: Sources) -> list[_Stage]:
     exact: dict[str, list[Check]] = {
-        "posts": [partial(wrong_previews, sources), partial(missing_notices, sources, NotificationKind.POST_LIKED)],
-        "comments": [partial(missing_notices, sources, NotificationKind.COMMENT_LIKED)],
+        "posts": [partial(wrong_previews, sources), partial(untold_likes, sources, NotificationKind.POST_LIKED)],
+        "comments": [partial(untold_likes, sources, NotificationKind.COMMENT_LIKED)],
         "users": [partial(wrong_inboxes, sources)],
         "notifications": [partial(wrong_notices, sources)],
         "feed_entries": [partial(wrong_entries, sources)],
     }
+    for name in TOLD:
+        exact.setdefault(name, []).append(partial(untold_facts, sources, name))
     for counter in COUNTERS:
         exact.setdefault(counter.targets, []).append(partial(wrong_counts, sources, counter))
     promised = {name: [partial(broken_promises, sources, name)] for name in REFERS}
