@@ -8,6 +8,7 @@ from pymongo.errors import CollectionInvalid
 
 from datasources.mongo import Database
 from domain.events import Fact
+from domain.interests import VISITS_KEPT
 
 UP, DOWN = ASCENDING, DESCENDING
 
@@ -35,7 +36,10 @@ _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
 _DUE = IndexModel([("ring_at", UP)], sparse=True)
 _OWES = IndexModel([("outbox", UP)], sparse=True)
-_LIKES = [_unique("target_id", "user_id"), _listed_by("target_id", "liked"), _owed_by("target_id"), _EXPIRES]
+# Partial, so that what looks for one user's like of one target can never be planned by what that user likes at all.
+BY_LIKER = IndexModel([("user_id", UP), ("_id", DOWN)], partialFilterExpression={"liked": True})
+BY_COMMENTER = IndexModel([("author_id", UP), ("_id", DOWN)], partialFilterExpression={"deleted": False})
+_LIKES = [_unique("target_id", "user_id"), _listed_by("target_id", "liked"), _owed_by("target_id"), _EXPIRES, BY_LIKER]
 
 INDEXES: dict[str, list[IndexModel]] = {
     "users": [_unique("username_key"), _unique("email_key")],
@@ -75,10 +79,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         _EXPIRES,
         _owed_by("post_id"),
         _owed_by("author_id"),
+        BY_COMMENTER,
     ],
     "feeds": [IndexModel([("tend_at", UP)], sparse=True)],
     "feed_entries": [],
     "fan_outs": [_listed_by("post_id", "version")],
+    "interests": [_EXPIRES],
+    "profile_visits": [IndexModel([("at", UP)], expireAfterSeconds=int(VISITS_KEPT.total_seconds()))],
+    "rankings": [_EXPIRES],
     "notifications": [
         _unique("recipient_id", "group_key"),
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),

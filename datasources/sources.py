@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from config import Settings
+from datasources.background import Background
 from datasources.blobs import Blobs, open_blobs
 from datasources.blobs import is_outage as is_s3_outage
 from datasources.comments import CommentStore
@@ -25,6 +26,7 @@ from datasources.graph import GraphStore
 from datasources.images import ImageStore
 from datasources.indexes import ensure_indexes, missing_indexes
 from datasources.intake import Intake
+from datasources.interests import InterestStore
 from datasources.likes import LikeStore
 from datasources.live import Live
 from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
@@ -37,6 +39,7 @@ from datasources.tasks import cancelled
 from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
 from datasources.users import UserStore
+from datasources.visits import VisitStore
 from domain.events import Fact
 
 BLOCKING_READ_SECONDS = 5.0
@@ -53,6 +56,7 @@ class Sources:
     blobs: Blobs
     doorbell: Doorbell
     live: Live
+    background: Background
     passwords: Passwords
     users: UserStore
     sessions: SessionStore
@@ -67,6 +71,8 @@ class Sources:
     feed_states: FeedStates
     feeds: FeedStore
     fan_outs: FanOutStore
+    interests: InterestStore
+    visits: VisitStore
     notifications: NotificationStore
     dead_letters: DeadLetterStore
     own_acts: OwnActs
@@ -84,6 +90,8 @@ class IndexesMissingError(RuntimeError):
 async def open_sources(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[Sources]:
     """Opens everything; connections are made on first use, except the live listener's, which a task keeps.
 
+    What waits in the background when it closes is dropped.
+
     Raises IndexesMissingError in production, on a database that was not prepared.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -95,8 +103,8 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         stack.push_async_callback(redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
-        listener = asyncio.create_task(sources.live.run(), name="live")
-        stack.push_async_callback(cancelled, [listener])
+        running = [asyncio.create_task(one.run()) for one in (sources.live, sources.background)]
+        stack.push_async_callback(cancelled, running)
         yield sources
 
 
@@ -149,6 +157,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     graph, posts = GraphStore(database, doorbell), PostStore(database, doorbell)
     feed_states = FeedStates(database, doorbell, active=timedelta(days=settings.feed_active_days))
+    background = Background()
+    visits = VisitStore(database, background)
     uploads = UploadStore(database, doorbell, live, ttl=settings.upload_ttl)
     longest = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
     return Sources(
@@ -159,6 +169,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         blobs=blobs,
         doorbell=doorbell,
         live=live,
+        background=background,
         passwords=Passwords(),
         users=UserStore(database, doorbell),
         sessions=SessionStore(
@@ -175,6 +186,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feed_states=feed_states,
         feeds=FeedStore(database, feed_states, posts, graph),
         fan_outs=FanOutStore(database, doorbell),
+        interests=InterestStore(database, doorbell, visits),
+        visits=visits,
         notifications=NotificationStore(database, live),
         dead_letters=DeadLetterStore(database),
         own_acts=OwnActs(client, database),

@@ -56,6 +56,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.FAN_OUT: "feed",
     Effect.PUSH: "feed",
     Effect.FILL: "feed",
+    Effect.WEIGH: "feed",
     Effect.TEND: "feed",
     Effect.SCREEN: "screening",
     Effect.PLACE: "placing",

@@ -33,6 +33,7 @@ WEIGHTS = {
 HALF_LIFE = timedelta(days=30)
 OFTEN = 3  # acts of a kind, within `LATELY`, that may be called often
 LATELY = timedelta(days=90)
+VISITS_KEPT = timedelta(days=90)
 AUTHORS_KEPT = 200  # the dearest ones; the others' posts are ranked as a stranger's
 
 

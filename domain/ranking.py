@@ -9,8 +9,8 @@
 - *popularity*, from 1 upward: logarithmic in the likes and comments, as Reddit's "hot": the first ten likes say as much
   as the next hundred.
 - *diversity*: each further post of an author is damped (as Twitter's author diversity; a maximal marginal relevance
-  whose likeness is "by the same author"), and of any `SPAN` posts in a row at most `MOST` are by one author while others
-  have posts left.
+  whose likeness is "by the same author"), and of any `SPAN` posts in a row at most `MOST` are by one author while
+  others have posts left.
 """
 
 import heapq

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from bson import ObjectId
@@ -18,6 +19,7 @@ from schema.notification import type_name_of
 from schema.user import User
 from schema.viewer import Viewer
 
+Found = TypeVar("Found")
 GlobalId = Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
 
 
@@ -31,12 +33,13 @@ async def user(
     info: Info, username: Annotated[str, strawberry.argument(description="Handle, without the @, any case.")]
 ) -> UserRecord | None:
     found = await info.context.sources.users.by_username(username)
-    return None if found is None else await info.context.loaders.visible_user_by_id.load(found.id)
+    shown = None if found is None else await info.context.loaders.visible_user_by_id.load(found.id)
+    return _visited(info.context, shown)
 
 
 @query(Node | None, "One object by global id; null where there is none or the viewer may not see it.")
 async def node(info: Info, id: GlobalId) -> Any:
-    return await _node(info.context, id)
+    return _visited(info.context, await _node(info.context, id))
 
 
 @query(list[Node | None], "Several objects by global id, in the same order.")
@@ -46,6 +49,13 @@ async def nodes(
     if len(ids) > NODES_MAX:
         raise BadInput(f"At most {NODES_MAX} ids at once.")
     return list(await asyncio.gather(*(_node(info.context, global_id) for global_id in ids)))
+
+
+def _visited(context: Context, found: Found) -> Found:
+    """What was found; if it is somebody's profile, that the viewer looked at it is noted for their own ranking."""
+    if isinstance(found, UserRecord) and context.viewer_id is not None:
+        context.sources.visits.note(context.viewer_id, found.id, datetime.now(UTC))
+    return found
 
 
 async def _node(context: Context, global_id: str) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from datasources.fan_outs import LEASE
 from domain.events import Effect, Fact
-from workers import counters, feed, janitor, like_notices, media, notifications, placing, screening, tending
+from workers import counters, feed, janitor, like_notices, media, notifications, placing, screening, tending, weighing
 from workers.work import Handler
 
 HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
@@ -25,6 +25,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.PUSH, Fact.FAN_OUT): Handler(feed.push, seconds=LEASE.total_seconds()),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
     (Effect.TEND, Fact.FEED): Handler(tending.tend, seconds=120),
+    (Effect.WEIGH, Fact.INTEREST): Handler(weighing.weigh),
     (Effect.SCREEN, Fact.COMMENT): Handler(screening.screen_comments, batch=screening.BATCH),
     (Effect.PLACE, Fact.POST): Handler(placing.place_post, seconds=600),
     (Effect.PLACE, Fact.USER): Handler(placing.place_user, seconds=600),

@@ -14,6 +14,7 @@ from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.findings import Finding
+from workers.maintenance.interests import INTERESTS, weigh_again
 from workers.maintenance.mending import owe
 from workers.maintenance.notices import (
     ACTORS,
@@ -75,6 +76,7 @@ FIXES: Mapping[str, Fix] = {
     REPEATED: _by_id(set_inbox_right),
     ENTRY: take_out,
     MISSING: put_in,
+    INTERESTS: _by_id(weigh_again),
     INDEX: _make_indexes,
     **{f"{UNTOLD}.{kind.value}": _by_id(partial(tell_again, kind)) for kind in LIKED},
     **{f"{UNTOLD}.{name}": _by_id(owe(name, Effect.NOTIFY)) for name in TOLD},

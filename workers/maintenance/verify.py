@@ -19,6 +19,7 @@ from workers.maintenance.debts import Debts, debts, depths, stuck
 from workers.maintenance.entries import missing_entries, wrong_entries
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
+from workers.maintenance.interests import INTERESTS, wrong_interests
 from workers.maintenance.notices import wrong_inboxes, wrong_notices
 from workers.maintenance.promises import REFERS, broken_promises
 from workers.maintenance.untold import TOLD, untold_facts, untold_likes
@@ -130,6 +131,7 @@ def _stages(sources: Sources) -> list[_Stage]:
             for name in dict.fromkeys([*exact, *promised])
         ),
         _Stage(name="feeds", collection="users", checks=[partial(missing_entries, sources)], most=FEEDS),
+        _Stage(name=INTERESTS, collection="interests", checks=[partial(wrong_interests, sources)], most=FEEDS),
     ]
 
 

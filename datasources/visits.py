@@ -1,0 +1,46 @@
+"""Profile visits: who looked at whose profile, one fact a day for each pair, written in the background.
+
+They serve the visitor's own ranking alone: no field of the API shows them, to anybody, and they go after `VISITS_KEPT`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bson import ObjectId
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from pymongo.errors import DuplicateKeyError
+
+from datasources.background import Background
+from datasources.mongo import Database, Document
+from domain.interests import Act, ActKind
+
+
+class VisitStore:
+    """The collection `profile_visits`: {_id: {v: visitor, d: day, o: owner}, at}."""
+
+    def __init__(self, database: Database, background: Background) -> None:
+        self._visits = database["profile_visits"]
+        self._background = background
+
+    def note(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
+        """Writes a visit down some time soon, once a day. Best effort: never waits, never raises, may be dropped."""
+        if visitor_id != owner_id:
+            self._background.offer(lambda: self.add(visitor_id, owner_id, now))
+
+    async def add(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
+        """Writes a visit down. Safe to repeat: the first of a day stays."""
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        try:
+            await self._visits.insert_one({"_id": {"v": visitor_id, "d": day, "o": owner_id}, "at": now})
+        except DuplicateKeyError:
+            return
+
+    async def latest(self, visitor_id: ObjectId, most: int) -> Sequence[Act]:
+        """A visitor's last days' visits, the latest days first; one operation over the primary key."""
+        ends: Document = {
+            "$gt": {"v": visitor_id, "d": MinKey(), "o": MinKey()},
+            "$lt": {"v": visitor_id, "d": MaxKey(), "o": MaxKey()},
+        }
+        rows = await self._visits.find({"_id": ends}, sort=[("_id", -1)], limit=most).to_list()
+        return [Act(row["_id"]["o"], ActKind.VISIT, row["at"]) for row in rows]

@@ -1,0 +1,256 @@
+"""Interests, weighed from a viewer's own facts: what counts, what counts no more, when they are made anew; visits."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from datasources.background import Background
+from datasources.interests import FRESH, USABLE
+from domain.events import Effect, Fact, Ring
+from domain.ids import to_global_id
+from domain.interests import WEIGHTS, ActKind, Interest
+from domain.records import UserRecord
+from tests.factories import World, now
+from tests.waiting import eventually
+from workers.maintenance.repair import repair
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+from workers.settling import owed
+
+
+async def interests(world: World, viewer: UserRecord) -> dict[ObjectId, Interest]:
+    """A viewer's interests, weighed now, by author."""
+    return {one.author_id: one for one in (await world.sources.interests.weigh(viewer.id, now())).authors}
+
+
+async def counts(world: World, viewer: UserRecord, author: UserRecord) -> tuple[int, int, int]:
+    found = (await interests(world, viewer)).get(author.id)
+    return (0, 0, 0) if found is None else (found.likes, found.comments, found.visits)
+
+
+async def test_likes_comments_and_visits_of_an_author_are_weighed(world: World) -> None:
+    me, ana, bob = await world.users(3)
+    post, word = await world.post(ana), await world.post(bob)
+    await world.sources.post_likes.like(post.id, me.id, now())
+    await world.comment(post, me)
+    await world.sources.visits.add(me.id, ana.id, now())
+    said = await world.comment(word, bob)
+    await world.sources.comment_likes.like(said.id, me.id, now())
+    found = await interests(world, me)
+    assert set(found) == {ana.id, bob.id}
+    assert (found[ana.id].likes, found[ana.id].comments, found[ana.id].visits) == (1, 1, 1)
+    due = WEIGHTS[ActKind.LIKE] + WEIGHTS[ActKind.COMMENT] + WEIGHTS[ActKind.VISIT]
+    assert found[ana.id].strength == pytest.approx(due, rel=1e-3)
+    assert found[bob.id].strength == pytest.approx(WEIGHTS[ActKind.COMMENT_LIKE], rel=1e-3)
+
+
+async def test_what_was_taken_back_counts_no_more(world: World) -> None:
+    me, ana = await world.users(2)
+    post = await world.post(ana)
+    await world.sources.post_likes.like(post.id, me.id, now())
+    comment = await world.comment(post, me)
+    assert await counts(world, me, ana) == (1, 1, 0)
+    await world.sources.post_likes.unlike(post.id, me.id, now())
+    assert await counts(world, me, ana) == (0, 1, 0)
+    await world.sources.comments.delete(comment.id, now(), by=me.id)
+    assert await counts(world, me, ana) == (0, 0, 0)
+
+
+async def test_ones_own_posts_are_no_interest_and_others_acts_neither(world: World) -> None:
+    me, ana = await world.users(2)
+    mine, hers = await world.post(me), await world.post(ana)
+    await world.sources.post_likes.like(mine.id, me.id, now())
+    await world.sources.post_likes.like(mine.id, ana.id, now())
+    await world.comment(hers, ana)
+    assert await interests(world, me) == {}
+
+
+@pytest.mark.parametrize("way", ["block", "blocked", "mute"])
+async def test_the_blocked_and_the_muted_are_gone(world: World, way: str) -> None:
+    me, ana = await world.users(2)
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    await world.sources.visits.add(me.id, ana.id, now())
+    graph = world.sources.graph
+    if way == "mute":
+        await graph.mute(me.id, ana.id)
+    else:
+        one, other = (me, ana) if way == "block" else (ana, me)
+        await graph.block(one.id, other.id, now=now())
+    assert await interests(world, me) == {}
+
+
+async def test_interests_are_made_when_they_are_read_and_owed_when_no_longer_fresh(world: World) -> None:
+    me, ana = await world.users(2)
+    store, then = world.sources.interests, now()
+    assert (await store.of(me.id, then)).authors == []
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    assert (await store.of(me.id, then)).authors == []
+    weighing = Ring(Effect.WEIGH, Fact.INTEREST, str(me.id))
+    assert weighing not in await owed(world.tools)
+    assert (await store.of(me.id, then + FRESH * 2)).authors == []
+    assert weighing in await owed(world.tools)
+    await world.settle()
+    assert weighing not in await owed(world.tools)
+    (interest,) = (await store.of(me.id, then)).authors
+    assert (interest.author_id, interest.likes) == (ana.id, 1)
+
+
+async def test_old_interests_are_not_used(world: World) -> None:
+    me, ana = await world.users(2)
+    await world.sources.interests.weigh(me.id, now())
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    later = now() + USABLE + timedelta(minutes=1)
+    assert [one.author_id for one in (await world.sources.interests.of(me.id, later)).authors] == [ana.id]
+
+
+async def test_weighing_twice_at_once_leaves_one_and_owes_nothing(world: World) -> None:
+    me, ana = await world.users(2)
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    await asyncio.gather(*(world.sources.interests.weigh(me.id, now()) for _ in range(8)))
+    documents = await world.sources.database["interests"].find({"_id": me.id}).to_list()
+    assert [one["author_id"] for one in documents[0]["authors"]] == [ana.id]
+    assert "outbox" not in documents[0]
+
+
+async def test_interests_fade_alike_as_time_passes(world: World) -> None:
+    me, ana = await world.users(2)
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    weighed = await world.sources.interests.weigh(me.id, now())
+    then = weighed.made_at
+    assert weighed.strengths(then + timedelta(days=30))[ana.id] == pytest.approx(weighed.strengths(then)[ana.id] / 2)
+
+
+async def test_the_reads_are_over_indexes_and_look_at_no_more_than_they_take(world: World) -> None:
+    me, ana = await world.users(2)
+    for _ in range(5):
+        await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+        await world.sources.post_likes.like((await world.post(ana)).id, ana.id, now())
+    explain = {
+        "find": "post_likes",
+        "filter": {"user_id": me.id, "liked": True},
+        "sort": {"_id": -1},
+        "limit": 3,
+        "hint": "user_id_1__id_-1",
+    }
+    stats = (await world.sources.database.command("explain", explain, verbosity="executionStats"))["executionStats"]
+    assert (stats["totalKeysExamined"], stats["totalDocsExamined"]) == (3, 3)
+
+
+async def test_verify_finds_interests_that_are_not_what_the_acts_weigh_and_repair_mends_them(world: World) -> None:
+    me, ana = await world.users(2)
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    await world.settle()
+    right = (await world.sources.interests.weigh(me.id, now())).authors
+    assert (await found_by_verify(world)) == []
+    stored, spoiled = world.sources.database["interests"], {"$set": {"authors.0.strength": 99.0}}
+    await stored.update_one({"_id": me.id}, spoiled)
+    assert (await found_by_verify(world)) == [str(me.id)]
+    await repair(world.tools, Walk(sources=world.sources))
+    assert (await found_by_verify(world)) == []
+    assert (await world.sources.interests.of(me.id, now())).authors[0].strength == pytest.approx(right[0].strength)
+
+
+async def test_verify_does_not_mind_acts_done_since(world: World) -> None:
+    me, ana = await world.users(2)
+    await world.sources.interests.weigh(me.id, now())
+    await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
+    assert (await found_by_verify(world)) == []
+
+
+async def found_by_verify(world: World) -> list[str]:
+    report = await verify(Walk(sources=world.sources))
+    return [finding.id for finding in report.findings if finding.kind == "interests"]
+
+
+USER = "query ($username: String!) { user(username: $username) { id } }"
+NODE = "query ($id: ID!) { node(id: $id) { id } }"
+NODES = "query ($id: ID!) { nodes(ids: [$id]) { id } }"
+
+
+async def visits(world: World, visitor: UserRecord) -> list[ObjectId]:
+    return [act.author_id for act in await world.sources.visits.latest(visitor.id, 100)]
+
+
+async def test_looking_at_a_profile_is_noted_once_a_day(world: World) -> None:
+    me, ana, bob = await world.users(3)
+    for _ in range(3):
+        await world.execute(USER, me, username=ana.username)
+    await world.execute(NODE, me, id=to_global_id("User", bob.id))
+
+    async def both() -> bool:
+        return set(await visits(world, me)) == {ana.id, bob.id}
+
+    await eventually(both)
+    await world.sources.visits.add(me.id, ana.id, now())
+    assert sorted(await visits(world, me)) == sorted([ana.id, bob.id])
+    await world.sources.visits.add(me.id, ana.id, now() - timedelta(days=1))
+    assert (await visits(world, me)).count(ana.id) == 2
+
+
+async def test_ones_own_profile_hidden_ones_and_batches_are_no_visits(world: World) -> None:
+    me, ana, wall = await world.users(3)
+    await world.sources.graph.block(wall.id, me.id, now=now())
+    await world.execute(USER, me, username=me.username)
+    await world.execute(USER, me, username=wall.username)
+    await world.execute(USER, None, username=ana.username)
+    await world.execute(NODES, me, id=to_global_id("User", ana.id))
+    await world.execute(USER, me, username=ana.username)  # what is noted is noted in order, so nothing comes after it
+
+    async def seen() -> list[ObjectId]:
+        return await visits(world, me)
+
+    assert await eventually(seen) == [ana.id]
+
+
+async def test_visits_go_after_ninety_days(world: World) -> None:
+    indexes = await world.sources.database["profile_visits"].index_information()
+    assert indexes["at_1"]["expireAfterSeconds"] == 90 * 86400
+
+
+async def test_what_cannot_be_written_in_the_background_is_dropped_and_the_next_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("datasources.background.SECONDS", 0.05)
+    background, done = Background(2), asyncio.Event()
+
+    async def fails() -> None:
+        raise ValueError("no")
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def works() -> None:
+        done.set()
+
+    assert background.offer(fails)
+    assert background.offer(hangs)
+    assert not background.offer(works), "a full queue takes nothing"
+    running = asyncio.create_task(background.run())
+    try:
+
+        async def taken() -> bool:
+            return background.offer(works)
+
+        await eventually(taken)
+        await asyncio.wait_for(done.wait(), 5)
+    finally:
+        running.cancel()
+        (ended,) = await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+
+
+async def test_a_profile_is_shown_however_full_the_background_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    me, ana = await world.users(2)
+    refused: list[Any] = []
+
+    def refuse(write: Any) -> bool:
+        refused.append(write)
+        return False
+
+    monkeypatch.setattr(world.sources.background, "offer", refuse)
+    result = await world.execute(USER, me, username=ana.username)
+    assert result.errors is None
+    assert len(refused) == 1
