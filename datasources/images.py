@@ -4,20 +4,22 @@ Where an image's files lie is written in each of these documents, so that showin
 the files changes all of them in one transaction, and only if nobody moved the files before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.media_keys import lies_in
 from datasources.mongo import Client, Database, Document, Session, in_transaction
-from datasources.outbox import Stage, owing_again
+from datasources.outbox import Stage, owing_again, paid
 from datasources.posts import PostStore
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, Ring
-from domain.records import ImageRecord
+from domain.limits import RenditionFormat
+from domain.records import ImageRecord, RenditionRecord
 from domain.visibility import Area
 
 
@@ -64,7 +66,7 @@ class ImageStore:
         async def work(session: Session) -> Document | None:
             published = await self._posts.publish(post_id, [move.after for move in moves], now, session)
             if published is not None:
-                await self._write(moves, now, session, {"post_id": post_id})
+                await self._write(moves, now, session, [{"$set": {"post_id": post_id}}])
             return published
 
         try:
@@ -75,15 +77,29 @@ class ImageStore:
             await self._posts.ring(published)
         return True
 
-    async def move(self, owner_id: ObjectId, move: Move) -> bool:
+    async def refine(
+        self, owner_id: ObjectId, image: ImageRecord, more: Sequence[RenditionRecord], *, is_all: bool
+    ) -> bool:
+        """Says everywhere that an image has more renditions, whose files are there, as `move` does.
+
+        If that is all, the upload does not owe it any more, and nobody holds it.
+        """
+        order = list(RenditionFormat)
+        renditions = sorted([*image.renditions, *more], key=lambda one: (one.width, order.index(one.format)))
+        after = msgspec.structs.replace(image, version=image.version + 1, renditions=renditions)
+        done: list[Stage] = [*paid(Effect.REFINE), {"$unset": "leased_until"}] if is_all else []
+        return await self.move(owner_id, Move(image, after), done)
+
+    async def move(self, owner_id: ObjectId, move: Move, then: Sequence[Stage] = ()) -> bool:
         """Says everywhere that an image's files, which are there, lie elsewhere now; what they left is owed to go.
 
-        False, and nothing is changed, if somebody else has moved them since they were read, or the upload is gone.
+        `then` changes the upload further. False, and nothing is changed, if somebody else has moved them since they
+        were read, or the upload is gone.
         """
         image_id, fields, now = move.after.id, _files(move.after), datetime.now(UTC)
 
         async def work(session: Session) -> None:
-            if not await self._write([move], now, session, {}):
+            if not await self._write([move], now, session, then):
                 raise _Moved
             await self._shown_in_posts.update_one(
                 {"author_id": owner_id, "upload_ids": image_id, "images.id": image_id},
@@ -113,13 +129,13 @@ class ImageStore:
     async def _ring(self, upload_id: ObjectId) -> None:
         await self._doorbell.ring([Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))])
 
-    async def _write(self, moves: Sequence[Move], now: datetime, session: Session, more: Mapping[str, Any]) -> int:
+    async def _write(self, moves: Sequence[Move], now: datetime, session: Session, then: Sequence[Stage]) -> int:
         """Writes these images into their uploads, and how many there were. Raises _Moved if any has moved before.
 
         The uploads are written and not only read, so that of two who do this at the same time one has to give way.
         """
         changes = [
-            UpdateOne({"_id": before.id, "image.version": before.version}, self._changes(before, after, now, more))
+            UpdateOne({"_id": before.id, "image.version": before.version}, [*self._changes(before, after, now), *then])
             for before, after in moves
         ]
         written = await self._uploads.bulk_write(changes, session=session)
@@ -128,13 +144,15 @@ class ImageStore:
             raise _Moved
         return written.matched_count
 
-    def _changes(self, before: ImageRecord, after: ImageRecord, now: datetime, more: Mapping[str, Any]) -> list[Stage]:
+    def _changes(self, before: ImageRecord, after: ImageRecord, now: datetime) -> list[Stage]:
         files = {f"image.{name}": {"$literal": value} for name, value in _files(after).items()}
         if after.version == before.version:
-            return [{"$set": {**files, **more}}]
+            return [{"$set": files}]
+        if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # refined
+            return [{"$set": files}, owing_again([Effect.CLEAN], now)]
         # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
         tidy_at = now + self._url_ttl if lies_in(after, Area.PUBLIC) else now
-        return [{"$set": {**files, **more, "tidy_at": tidy_at}}, owing_again([Effect.CLEAN], tidy_at)]
+        return [{"$set": {**files, "tidy_at": tidy_at}}, owing_again([Effect.CLEAN], tidy_at)]
 
 
 def _files(image: ImageRecord) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _EXTENSIONS = {
     RenditionFormat.PNG: "png",
     RenditionFormat.GIF: "gif",
     RenditionFormat.WEBP: "webp",
+    RenditionFormat.AVIF: "avif",
 }
 
 
@@ -44,13 +45,15 @@ class MediaKey(NamedTuple):
         return parsed if str(parsed) == key else None
 
 
-def media_key(area: Area, upload_id: ObjectId, data: bytes, file_format: RenditionFormat, width: int) -> str:
+def media_key(
+    area: Area, upload_id: ObjectId, data: bytes, file_format: RenditionFormat, width: int, version: int = 0
+) -> str:
     """The key of a new rendition: the same for the same bytes of the same upload, different whenever they differ.
 
     It has the upload in it, so that deleting one post's files never takes those of another with equal bytes.
     """
     digest = hashlib.sha256(data).hexdigest()[:32]
-    return str(MediaKey(area, upload_id, 0, f"{digest}-{width}.{_EXTENSIONS[file_format]}"))
+    return str(MediaKey(area, upload_id, version, f"{digest}-{width}.{_EXTENSIONS[file_format]}"))
 
 
 def prefix(area: Area, upload_id: ObjectId) -> str:
@@ -61,6 +64,11 @@ def prefix(area: Area, upload_id: ObjectId) -> str:
 def is_public(key: str) -> bool:
     """Whether anybody may fetch what lies there."""
     return key.startswith(f"{Area.PUBLIC.value}/")
+
+
+def area_of_files(image: ImageRecord) -> Area:
+    """Where an image's files are; they are moved together."""
+    return Area.PUBLIC if lies_in(image, Area.PUBLIC) else Area.PRIVATE
 
 
 def lies_in(image: ImageRecord, area: Area) -> bool:

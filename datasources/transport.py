@@ -52,6 +52,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.COUNT_FOLLOWING: "counters",
     Effect.NOTIFY: "notifications",
     Effect.RECEIVE: "media",
+    Effect.REFINE: "refining",  # nobody waits for it, so it must not stand before what somebody waits for
     Effect.ASSEMBLE: "media",
     Effect.FAN_OUT: "feed",
     Effect.PUSH: "feed",

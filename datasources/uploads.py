@@ -6,9 +6,8 @@ file, and no counter can drift.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -16,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.idempotency import Idempotency, earlier
 from datasources.live import Live, upload_topic
 from datasources.mongo import Database, Document, find_by_ids
-from datasources.outbox import owing, paid
+from datasources.outbox import Stage, owing, owing_again, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
@@ -26,6 +25,7 @@ from domain.records import FailureRecord, ImageRecord, UploadRecord, UploadStatu
 
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
 OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
+_WORKED_ON = [Effect.RECEIVE.value, Effect.REFINE.value]
 _NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}
 
 
@@ -149,10 +149,10 @@ class UploadStore:
         """Rings for uploads whose bytes have probably come."""
         await self._doorbell.ring(Ring(Effect.RECEIVE, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
-    async def claim(self, upload_id: ObjectId, now: datetime) -> UploadRecord | None:
-        """Takes an open upload for one worker for the time of `LEASE`; None if another has it or it is settled."""
+    async def claim(self, upload_id: ObjectId, now: datetime, effect: Effect = Effect.RECEIVE) -> UploadRecord | None:
+        """Takes an upload for one worker for the time of `LEASE`; None if another has it or `effect` is paid."""
         found = await self._uploads.find_one_and_update(
-            {"_id": upload_id, "status": {"$in": OPEN}, "leased_until": {"$not": {"$gt": now}}},
+            {"_id": upload_id, "outbox": effect.value, "leased_until": {"$not": {"$gt": now}}},
             {"$set": {"leased_until": now + LEASE, "ring_at": now + LEASE}},
             return_document=True,
         )
@@ -161,12 +161,18 @@ class UploadStore:
     async def renew(self, upload_id: ObjectId, now: datetime) -> None:
         """Keeps a claim for another `LEASE`."""
         held = {"leased_until": now + LEASE, "ring_at": now + LEASE}
-        await self._uploads.update_one({"_id": upload_id, "status": {"$in": OPEN}}, {"$set": held})
+        await self._uploads.update_one({"_id": upload_id, "outbox": {"$in": _WORKED_ON}}, {"$set": held})
 
     async def release(self, upload_id: ObjectId, ring_at: datetime) -> None:
-        """Gives a claim back; the sweeper rings again at `ring_at`."""
-        query = {"_id": upload_id, "status": {"$in": OPEN}}
-        await self._uploads.update_one(query, {"$set": {"ring_at": ring_at}, "$unset": {"leased_until": ""}})
+        """Gives a claim back; if the upload owes anything still, the sweeper rings again at `ring_at`."""
+        owes = {"$ne": [{"$type": "$ring_at"}, "missing"]}
+        again: Stage = {"$set": {"ring_at": {"$cond": [owes, ring_at, "$$REMOVE"]}}}
+        await self._uploads.update_one({"_id": upload_id}, [again, {"$unset": "leased_until"}])
+
+    async def is_worked_on(self, upload_id: ObjectId, now: datetime) -> bool:
+        """Whether somebody renders it or owes to, and so may still read its source and store files of it."""
+        works = [{"outbox": {"$in": _WORKED_ON}}, {"leased_until": {"$gt": now}}]
+        return bool(await self._uploads.count_documents({"_id": upload_id, "$or": works}, limit=1))
 
     async def start(self, upload_id: ObjectId) -> None:
         """Says that the bytes are here and are being worked on."""
@@ -175,13 +181,28 @@ class UploadStore:
         await self._live.publish(upload_topic(upload_id))
 
     async def finish(self, upload_id: ObjectId, image: ImageRecord) -> None:
-        """Records the image; the source's bytes are then owed to be cleaned away. The first result stays."""
-        values = {"status": UploadStatus.READY.value, "image": image.to_document()}
-        await self._settle(upload_id, values, unset={})
+        """Records the image, which then owes its refining; a claim stays. The first result stays.
+
+        Nobody is rung for that: who has the claim goes on with it, and if they die the sweeper rings.
+        """
+        now = datetime.now(UTC)
+        owed = {**owing([Effect.REFINE], now), "ring_at": now + LEASE}
+        await self._settle(upload_id, {"status": UploadStatus.READY.value, "image": image.to_document(), **owed}, {})
+
+    async def refined(self, upload_id: ObjectId) -> None:
+        """Says that an image has the formats it is to have; the source's bytes are then owed to be cleaned away."""
+        now = datetime.now(UTC)
+        query = {"_id": upload_id, "outbox": Effect.REFINE.value}
+        await self._uploads.update_one(query, [owing_again([Effect.CLEAN], now), *paid(Effect.REFINE)])
+        await self._doorbell.ring([Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))])
 
     async def reject(self, upload_id: ObjectId, status: UploadStatus, failure: FailureRecord) -> None:
         """Records why there will be no image and gives the quota back, in one write. The first result stays."""
-        await self._settle(upload_id, {"status": status.value, "failure": failure.to_document()}, unset=_NO_SLOTS)
+        owed = owing([Effect.CLEAN], datetime.now(UTC))
+        values = {"status": status.value, "failure": failure.to_document(), **owed}
+        document = await self._settle(upload_id, values, {"leased_until": "", **_NO_SLOTS})
+        if document is not None:
+            await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
 
     async def cleaned(self, upload: UploadRecord) -> None:
         """The source's bytes are gone, and what an image left behind that has not been moved since it was read."""
@@ -198,25 +219,28 @@ class UploadStore:
         return None if found is None else UploadRecord.from_document(found)
 
     async def forget(self, upload_ids: Sequence[ObjectId]) -> None:
-        """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat."""
-        query = {"_id": {"$in": list(upload_ids)}}
+        """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat.
+
+        They owe another cleaning, of what a worker that was rendering one has stored meanwhile.
+        """
+        now = datetime.now(UTC)
         gone: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
             {"$unset": "image"},
+            owing_again([Effect.CLEAN], now),
             *paid(Effect.RECEIVE),
+            *paid(Effect.REFINE),
         ]
-        await self._uploads.update_many(query, gone)
+        await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, gone)
+        await self._doorbell.ring(Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
-    async def _settle(self, upload_id: ObjectId, values: dict[str, Any], unset: dict[str, str]) -> None:
-        owed = owing([Effect.CLEAN], datetime.now(UTC))
+    async def _settle(self, upload_id: ObjectId, values: Document, unset: Mapping[str, str]) -> Document | None:
+        """The upload, if this is its first result."""
         document = await self._uploads.find_one_and_update(
-            {"_id": upload_id, "status": {"$in": OPEN}},
-            {"$set": {**values, **owed}, "$unset": {"leased_until": "", **unset}},
-            return_document=True,
+            {"_id": upload_id, "status": {"$in": OPEN}}, {"$set": values, "$unset": unset}, return_document=True
         )
-        if document is not None:
-            await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
         await self._live.publish(upload_topic(upload_id))
+        return document
 
 
 def _in_progress() -> Refusal:

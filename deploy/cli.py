@@ -121,14 +121,14 @@ def worker(
     """Run workers in one process. SIGTERM lets them finish what they have in hand."""
     import uvloop  # noqa: PLC0415
 
-    from workers.runner import UnknownWorkerError, run_workers  # noqa: PLC0415
+    from workers.runner import NoAvifError, UnknownWorkerError, run_workers  # noqa: PLC0415
     from workers.screening import UnknownScreenError  # noqa: PLC0415
 
     settings = context.obj.settings()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_workers(settings, names or []))
-    except (UnknownWorkerError, UnknownScreenError) as error:
+    except (UnknownWorkerError, UnknownScreenError, NoAvifError) as error:
         raise StartError(str(error), exit_code=2) from error
 
 

@@ -34,6 +34,7 @@ class Effect(StrEnum):
     COUNT_FOLLOWING = "count_following"  # the follower's counter follows
     NOTIFY = "notify"  # those concerned are told, or what they were told is taken back
     RECEIVE = "receive"  # an upload's bytes are awaited, checked and rendered
+    REFINE = "refine"  # an image gets the formats that save bytes, after those that every client can show
     ASSEMBLE = "assemble"  # a post gets its images, or its failure
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
     PUSH = "push"  # a post comes into the feeds of one chunk of followers
@@ -78,6 +79,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.PLACE, Fact.POST): "_id",
     (Effect.CLEAN, Fact.POST): "_id",
     (Effect.RECEIVE, Fact.UPLOAD): "_id",
+    (Effect.REFINE, Fact.UPLOAD): "_id",
     (Effect.CLEAN, Fact.UPLOAD): "_id",
     (Effect.PLACE, Fact.USER): "_id",
     (Effect.WEIGH, Fact.INTEREST): "_id",

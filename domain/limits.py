@@ -36,6 +36,7 @@ class RenditionFormat(StrEnum):
     PNG = "PNG"
     GIF = "GIF"
     WEBP = "WEBP"
+    AVIF = "AVIF"
 
     @property
     def media_type(self) -> str:

@@ -4,6 +4,8 @@ A record is made from a stored document by its field names alone (`id` is stored
 need no code. Every `datetime` is aware and in UTC.
 """
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -196,6 +198,10 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     used_as_avatar: bool = False
     post_id: ObjectId | None = None
     tidy_at: datetime | None = None
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether these are the bytes that were announced."""
+        return hashlib.sha256(data).digest() == base64.b64decode(self.sha256)
 
 
 class LocationRecord(Record, frozen=True, kw_only=True):

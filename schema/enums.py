@@ -63,6 +63,7 @@ _describe(
     PNG="image/png, where transparency needs it",
     GIF="image/gif, animated",
     WEBP="image/webp",
+    AVIF="image/avif",
 )
 _describe(
     FollowState,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LazyUser = Annotated["User", strawberry.lazy("schema.user")]
 
+# AVIF only by name: a client that asks for none need not know it.
 BEST_FIRST = (Format.WEBP, Format.PNG, Format.GIF, Format.JPEG)
 
 

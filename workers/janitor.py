@@ -25,16 +25,21 @@ async def grant(tools: Tools, key: str) -> None:
 async def clean_upload(tools: Tools, key: str) -> None:
     """Deletes what a client sent, once it is rendered or refused, and files left by killed workers and by moves.
 
-    Addresses of private files that were made public stay good until they would have expired.
+    Addresses of private files that were made public stay good until they would have expired. While somebody renders
+    the upload, or owes to, the source stays, and what they leave behind is looked for again.
     """
-    sources = tools.sources
+    sources, now = tools.sources, datetime.now(UTC)
+    is_worked_on = await sources.uploads.is_worked_on(ObjectId(key), now)
     (upload,) = await sources.uploads.by_ids([ObjectId(key)])
     if upload is None:
         return
-    await sources.blobs.delete_incoming([upload.key])
-    if upload.tidy_at is not None and datetime.now(UTC) < upload.tidy_at:
+    if not is_worked_on:
+        await sources.blobs.delete_incoming([upload.key])
+    is_early = upload.tidy_at is not None and now < upload.tidy_at
+    if not is_early:
+        await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
+    if is_early or is_worked_on:
         raise NotYet
-    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
     await sources.uploads.cleaned(upload)
 
 

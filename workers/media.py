@@ -1,19 +1,15 @@
 """The media worker: takes uploads' bytes through the renderer into storage, and makes posts of them."""
 
 import asyncio
-import base64
-import contextlib
-import hashlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import structlog
 from bson import ObjectId
 
 from datasources.images import Move
-from datasources.media_keys import lies_in, media_key, moved
+from datasources.media_keys import lies_in, moved
 from datasources.sources import Sources
-from datasources.uploads import LEASE
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES
 from domain.records import (
@@ -21,19 +17,20 @@ from domain.records import (
     ImageRecord,
     PostRecord,
     PostStatus,
-    RenditionRecord,
     UploadRecord,
     UploadStatus,
 )
 from domain.visibility import STRANGERS, Area, can_view_content
+from workers.lease import held
 from workers.placing import copied
-from workers.rendering.rendered import Rendered
+from workers.refining import LOOKS, add, stored
+from workers.rendering.rendered import SHOWN_EVERYWHERE, SMALLER, Rendered
 from workers.work import NotYet, Tools
 
-LOOK_AGAIN = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
-LOOK_AT_LAST = timedelta(seconds=15)
 LATE = timedelta(seconds=30)  # a PUT that began in time may end after the address expired
 EXPIRED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
+
+log = structlog.get_logger(__name__)
 
 
 async def receive(tools: Tools, key: str) -> None:
@@ -44,21 +41,9 @@ async def receive(tools: Tools, key: str) -> None:
     """
     sources = tools.sources
     upload = await sources.uploads.claim(ObjectId(key), datetime.now(UTC))
-    if upload is None:
-        return
-    try:
-        async with _lease(sources, upload.id):
+    if upload is not None:
+        async with held(sources, upload):
             await _receive(tools, upload)
-    except BaseException:
-        now = datetime.now(UTC)
-        await sources.uploads.release(upload.id, now + _pause(now - upload.created_at))
-        raise
-    await sources.posts.ring_for_upload(upload.owner_id, upload.id)
-
-
-def _pause(age: timedelta) -> timedelta:
-    """Until an upload of this age is looked at again: who waits for it waits at most a quarter longer."""
-    return min(max(age / 4, LOOK_AGAIN), LOOK_AT_LAST)
 
 
 async def _receive(tools: Tools, upload: UploadRecord) -> None:
@@ -67,31 +52,46 @@ async def _receive(tools: Tools, upload: UploadRecord) -> None:
     if data is None:
         if datetime.now(UTC) < upload.expires_at + LATE:
             raise NotYet
-        await sources.uploads.reject(upload.id, UploadStatus.EXPIRED, EXPIRED)
+        await _reject(sources, upload, UploadStatus.EXPIRED, EXPIRED)
         return
     await sources.uploads.start(upload.id)
     try:
         _check_announced(upload, data)
-        image = await _rendered(tools, upload, data)
+        await _render(tools, upload, data)
     except Refusal as refusal:
         failure = FailureRecord(code=refusal.code, message=refusal.message)
-        await sources.uploads.reject(upload.id, UploadStatus.REJECTED, failure)
-    else:
-        await sources.uploads.finish(upload.id, image)
+        await _reject(sources, upload, UploadStatus.REJECTED, failure)
+
+
+async def _reject(sources: Sources, upload: UploadRecord, status: UploadStatus, failure: FailureRecord) -> None:
+    await sources.uploads.reject(upload.id, status, failure)
+    await sources.posts.ring_for_upload(upload.owner_id, upload.id)
 
 
 def _check_announced(upload: UploadRecord, data: bytes) -> None:
     """Storage has checked this too; a storage that does not must not matter."""
     if len(data) > MAX_IMAGE_BYTES:
         raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, "The file is larger than 10 MiB.")
-    if hashlib.sha256(data).digest() != base64.b64decode(upload.sha256):
+    if not upload.is_of(data):
         raise Refusal(UserErrorCode.CHECKSUM_MISMATCH, "The file that arrived is not the one announced.")
 
 
-async def _rendered(tools: Tools, upload: UploadRecord, data: bytes) -> ImageRecord:
+async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
+    """Shows the image as soon as it has the formats that every client knows, then adds the smaller ones."""
     if tools.pool is None:
         raise RuntimeError("rendering needs a pool")
-    rendered = await tools.pool.render(data)
+    sources = tools.sources
+    async with tools.pool.renderings(data, SHOWN_EVERYWHERE, SMALLER) as answers:
+        await sources.uploads.finish(upload.id, await _image(sources, upload, await anext(answers)))
+        await sources.posts.ring_for_upload(upload.owner_id, upload.id)
+        try:
+            await add(sources, upload.id, await anext(answers))
+        except Exception as error:  # noqa: BLE001  the image is there, and owes the rest to `refining`
+            log.warning("media.not_refined", upload=str(upload.id), error=type(error).__name__)
+
+
+async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> ImageRecord:
+    area = await _first_area(sources, upload)
     return ImageRecord(
         id=upload.id,
         width=rendered.width,
@@ -99,20 +99,8 @@ async def _rendered(tools: Tools, upload: UploadRecord, data: bytes) -> ImageRec
         blur_hash=rendered.blur_hash,
         dominant_color=rendered.dominant_color,
         is_animated=rendered.is_animated,
-        renditions=await _stored(tools.sources, upload, rendered),
+        renditions=await stored(sources, area, upload.id, 0, rendered.renditions),
     )
-
-
-async def _stored(sources: Sources, upload: UploadRecord, rendered: Rendered) -> list[RenditionRecord]:
-    area, records, puts = await _first_area(sources, upload), [], []
-    for file in rendered.renditions:
-        key = media_key(area, upload.id, file.data, file.format, file.width)
-        puts.append(sources.blobs.put_media(key, file.data, file.format.media_type))
-        records.append(
-            RenditionRecord(key=key, format=file.format, width=file.width, height=file.height, byte_size=len(file.data))
-        )
-    await asyncio.gather(*puts)
-    return records
 
 
 async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
@@ -131,44 +119,28 @@ async def _area_of_author(sources: Sources, author_id: ObjectId) -> Area:
     return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
 
 
-@contextlib.asynccontextmanager
-async def _lease(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
-    """Renews the claim while the block runs."""
-    over = asyncio.Event()
-
-    async def renew() -> None:
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEASE.total_seconds() / 3):
-                    await over.wait()
-                    return
-            await sources.uploads.renew(upload_id, datetime.now(UTC))
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        # Cancelling alone may be lost: Python 3.11's `wait_for`, which PyMongo uses, swallows it when it is just done.
-        over.set()
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
-
-
 async def assemble(tools: Tools, key: str) -> None:
     """Makes a processing post READY once all its uploads are, or FAILED once one cannot be.
 
     A public account's files are in the public area by then. Safe to run twice: a post leaves PROCESSING once, in one
     conditional write.
     """
-    sources, post_id = tools.sources, ObjectId(key)
+    for _ in range(LOOKS):
+        if await _assemble(tools.sources, ObjectId(key)):
+            return
+    raise NotYet
+
+
+async def _assemble(sources: Sources, post_id: ObjectId) -> bool:
+    """False if files of the images were moved, or added, since they were read."""
     (post,) = await sources.posts.by_ids([post_id])
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
-        return
+        return True
     uploads = await sources.uploads.by_ids([image.upload_id for image in post.image_inputs])
     failure = next((_failure(upload) for upload in uploads if _failure(upload) is not None), None)
     if failure is not None:
         await sources.posts.fail(post_id, failure, datetime.now(UTC))
-        return
+        return True
     images = _images(post, [upload for upload in uploads if upload is not None])
     if len(images) < len(post.image_inputs):
         await sources.uploads.hurry([upload.id for upload in uploads if upload is not None and upload.image is None])
@@ -176,8 +148,7 @@ async def assemble(tools: Tools, key: str) -> None:
     area = await _area_of_author(sources, post.author_id)
     moves = [Move(image, image if lies_in(image, area) else moved(image, area)) for image in images]
     there = await asyncio.gather(*(copied(sources, move) for move in moves))
-    if not all(there) or not await sources.images.publish(post_id, moves, datetime.now(UTC)):
-        raise NotYet
+    return all(there) and await sources.images.publish(post_id, moves, datetime.now(UTC))
 
 
 def _failure(upload: UploadRecord | None) -> FailureRecord | None:

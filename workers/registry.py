@@ -4,7 +4,19 @@ from collections.abc import Mapping
 
 from datasources.fan_outs import LEASE
 from domain.events import Effect, Fact
-from workers import counters, feed, janitor, like_notices, media, notifications, placing, screening, tending, weighing
+from workers import (
+    counters,
+    feed,
+    janitor,
+    like_notices,
+    media,
+    notifications,
+    placing,
+    refining,
+    screening,
+    tending,
+    weighing,
+)
 from workers.work import Handler
 
 HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
@@ -20,6 +32,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.NOTIFY, Fact.FOLLOW): Handler(notifications.notify_follows, batch=notifications.BATCH),
     (Effect.NOTIFY, Fact.POST): Handler(notifications.notify_post),
     (Effect.RECEIVE, Fact.UPLOAD): Handler(media.receive, seconds=180),
+    (Effect.REFINE, Fact.UPLOAD): Handler(refining.refine, seconds=180),
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
     (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
     (Effect.PUSH, Fact.FAN_OUT): Handler(feed.push, seconds=LEASE.total_seconds()),

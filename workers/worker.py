@@ -108,7 +108,7 @@ class Worker:
                 call.add_done_callback(self._ended)
 
     def _room(self, kind: Kind) -> int:
-        if kind[0] is Effect.RECEIVE:  # an upload in hand holds its bytes; the others hold next to nothing
+        if kind[0] in (Effect.RECEIVE, Effect.REFINE):  # an upload in hand holds its bytes; others hold next to nothing
             return self._tools.sources.settings.render_processes * 2
         return SLOTS if self._handlers[kind].batch == 1 else 1
 

@@ -15,7 +15,8 @@ import httpx
 from bson import ObjectId
 
 from datasources.uploads import LEASE
-from domain.limits import IMAGES_PER_DAY, SourceFormat
+from domain.events import Effect
+from domain.limits import IMAGES_PER_DAY, RenditionFormat, SourceFormat
 from domain.records import UploadRecord, UploadStatus
 from tests.auditing import audit
 from tests.client import small_jpeg
@@ -26,6 +27,7 @@ from tests.waiting import eventually
 LONGEST_LIFE = 0.7  # seconds, after it has begun to work
 PATIENCE = 60.0  # after the last kill
 AT_ONCE = 8
+WORKERS = ("media", "refining", "janitor", "sweeper")
 ENDS = {UploadStatus.READY, UploadStatus.REJECTED, UploadStatus.EXPIRED}
 
 Record = Callable[[str, object], None]
@@ -86,7 +88,7 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     sent: list[Sent] = []
     amid = 0
     for n in range(kills):
-        worker = await stack.workers("media", "janitor", "sweeper")
+        worker = await stack.workers(*WORKERS)
         sending, began = asyncio.create_task(send_all(world, files[n::kills])), now()
         await eventually(partial(in_hand, world, began), seconds=PATIENCE)
         await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
@@ -94,10 +96,13 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
         amid += await in_hand(world, began) > 0
         sent += await sending
     last, open_still = time.monotonic(), Counter(upload.status for upload in await records(world, sent))
-    await stack.workers("media", "janitor", "sweeper")
+    await stack.workers(*WORKERS)
 
     async def all_have_ended() -> bool:
         return all(upload.status in ENDS for upload in await records(world, sent))
+
+    async def all_are_refined() -> bool:
+        return not await world.sources.database["uploads"].count_documents({"outbox": Effect.REFINE.value}, limit=1)
 
     await eventually(all_have_ended, seconds=PATIENCE - (time.monotonic() - last), every=0.5)
     record_property("uploads", len(sent))
@@ -105,6 +110,7 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     record_property("amid_work", amid)
     record_property("open_at_the_last_kill", number - open_still[good] - open_still[bad])
     record_property("seconds", round(time.monotonic() - last, 1))
+    await eventually(all_are_refined, seconds=PATIENCE, every=0.5)
     await audit(world)
     await assert_each_has_exactly_its_files(world, sent)
     assert await world.sources.database["failures"].find().to_list() == [], "a kill is nobody's failed attempt"
@@ -122,5 +128,6 @@ async def assert_each_has_exactly_its_files(world: World, sent: list[Sent]) -> N
         assert upload.status is one.due, upload
         named = {each.key for each in upload.image.renditions} if upload.image else set()
         assert set(await blobs.media_of(upload.id)) == named
-        assert bool(named) == (one.due is UploadStatus.READY)
+        formats = {each.format for each in upload.image.renditions} if upload.image else set()
+        assert formats == ({RenditionFormat.JPEG, RenditionFormat.WEBP} if one.due is UploadStatus.READY else set())
         assert [blob async for blob in blobs.list_incoming(upload.key)] == []

@@ -64,13 +64,10 @@ def scaled(animation: Animation, size: Size) -> Animation:
     return animation._replace(frames=[frame.resize(size, Image.Resampling.LANCZOS) for frame in animation.frames])
 
 
-def encode_moving(animation: Animation) -> list[RenderedFile]:
-    """Writes the animation as GIF and as WEBP."""
-    width, height = animation.frames[0].size
-    return [
-        RenderedFile(RenditionFormat.GIF, width, height, _gif(animation)),
-        RenderedFile(RenditionFormat.WEBP, width, height, _webp(animation)),
-    ]
+def encode_moving(animation: Animation, file_format: RenditionFormat) -> RenderedFile:
+    """Writes the animation to a file: a GIF or a WEBP."""
+    data = _gif(animation) if file_format is RenditionFormat.GIF else _webp(animation)
+    return RenderedFile(file_format, *animation.frames[0].size, data)
 
 
 def _gif(animation: Animation) -> bytes:

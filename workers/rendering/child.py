@@ -1,8 +1,8 @@
 """A process that does nothing but render: images come in on standard input, answers leave on standard output.
 
-Started by `workers.rendering.pool` as `python -m workers.rendering.child MEMORY_MB CPU_SECONDS`. It keeps its limits
-itself: memory, processor time for one image, no files, no core dumps. It ends when its input does, and on Linux with
-its parent, however that died.
+Started by `workers.rendering.pool` as `python -m workers.rendering.child MEMORY_MB CPU_SECONDS NICENESS`. It keeps its
+limits itself: memory, processor time for one image, no files, no core dumps. It ends when its input does, and on Linux
+with its parent, however that died.
 """
 
 import ctypes
@@ -12,31 +12,32 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from domain.errors import Refusal
-from workers.rendering.pipeline import render
-from workers.rendering.protocol import LENGTH, READY, Answer, Failed, Refused, encode_answer
+from workers.rendering.pipeline import renderings
+from workers.rendering.protocol import LENGTH, READY, Answer, Failed, Passes, Refused, decode_passes, encode_answer
 
 _PR_SET_PDEATHSIG = 1
-_NICENESS = 5  # the API on the same machine goes first
 
 
-def main(memory_mb: int, cpu_seconds: int) -> None:
+def main(memory_mb: int, cpu_seconds: int, niceness: int) -> None:
     """Serves until the input ends."""
     with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # whatever a library prints must not reach the answers
-        _stay_in_bounds(memory_mb)
+        _stay_in_bounds(memory_mb, niceness)
         _send(answers, READY)
-        while (data := _receive(requests)) is not None:
+        while (passes := _receive(requests)) is not None and (data := _receive(requests)) is not None:
             _limit_cpu(cpu_seconds)
-            _send(answers, encode_answer(_answer(data)))
+            for answer in _answers(data, decode_passes(passes)):
+                _send(answers, encode_answer(answer))
 
 
-def _stay_in_bounds(memory_mb: int) -> None:
+def _stay_in_bounds(memory_mb: int, niceness: int) -> None:
     for interruption in (signal.SIGINT, signal.SIGTERM):  # the parent decides, by closing the pipe or by SIGKILL
         signal.signal(interruption, signal.SIG_IGN)
-    os.nice(_NICENESS)
+    os.nice(niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if sys.platform == "linux":
@@ -54,16 +55,17 @@ def _limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds + 1, resource.RLIM_INFINITY))
 
 
-def _answer(data: bytes) -> Answer:
+def _answers(data: bytes, passes: Passes) -> Iterator[Answer]:
+    """An answer for each pass; the first one that is no picture is the last."""
     try:
-        return render(data)
+        yield from renderings(data, *passes)
     except Refusal as refusal:
-        return Refused(refusal.code, refusal.message)
+        yield Refused(refusal.code, refusal.message)
     except MemoryError:
         gc.collect()
-        return Failed("memory", "the image needs more memory than a child may have")
+        yield Failed("memory", "the image needs more memory than a child may have")
     except Exception:  # noqa: BLE001  whatever an image sets off, the parent is to hear of it
-        return Failed("error", traceback.format_exc())
+        yield Failed("error", traceback.format_exc())
 
 
 def _receive(requests: BinaryIO) -> bytes | None:
@@ -82,4 +84,4 @@ def _send(answers: BinaryIO, payload: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

@@ -1,75 +1,94 @@
 """From the bytes somebody uploaded to the files everybody may see."""
 
 import warnings
+from collections.abc import Iterable, Iterator
 
+import msgspec
 from PIL import Image, ImageFile
 
 from domain.limits import RenditionFormat, SourceFormat
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.placeholder import blur_hash, dominant_color
-from workers.rendering.rendered import Rendered, RenderedFile
+from workers.rendering.rendered import USUAL, Formats, Rendered, RenderedFile
 from workers.rendering.source import frame_count, open_source
 from workers.rendering.still import encode, pyramid, scaled_down, square_of, still_format, upright_size
 
 POSTER_WIDTH = 640
 
 
-def render(data: bytes) -> Rendered:
-    """Makes all renditions of a JPEG, PNG or GIF; what it is, its content decides.
+def render(data: bytes, formats: Formats = USUAL) -> Rendered:
+    """All renditions in these formats at once; as `renderings`."""
+    return next(renderings(data, formats))
 
-    The same bytes always give the same files. Raises Refusal with UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IMAGE_CORRUPT,
-    TOO_MANY_PIXELS or TOO_MANY_FRAMES, and MemoryError if there is not enough.
+
+def renderings(data: bytes, *passes: Formats) -> Iterator[Rendered]:
+    """Makes the renditions of a JPEG, PNG or GIF in the formats of each pass, one pass after the other.
+
+    What the image is, its content decides; it is decoded once. JPEG or PNG is what a still picture needs, GIF is for
+    moving ones, and a moving one has no AVIF. The same bytes always give the same files. Raises Refusal with
+    UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IMAGE_CORRUPT, TOO_MANY_PIXELS or TOO_MANY_FRAMES, and MemoryError if there is
+    not enough.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, which is thrown away
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         source, image = open_source(data)
         frames = frame_count(data, image) if source is SourceFormat.GIF else 1
-        return _moving(image, frames) if frames > 1 else _still(image)
+        yield from _moving(image, frames, passes) if frames > 1 else _still(image, passes)
 
 
-def _still(image: ImageFile.ImageFile) -> Rendered:
+def _still(image: ImageFile.ImageFile, passes: Iterable[Formats]) -> Iterator[Rendered]:
     size = upright_size(image)
     levels, square = pyramid(image)
-    plain = still_format(levels[0])
-    files = [
-        encode(picture, file_format)
-        for picture in [square, *reversed(levels)]
-        for file_format in (plain, RenditionFormat.WEBP)
-    ]
-    return _rendered(size, levels[-1], files, is_animated=False)
+    described = _described(size, levels[-1], is_animated=False)
+    possible = (still_format(levels[0]), RenditionFormat.WEBP, RenditionFormat.AVIF)
+    for formats in passes:
+        wanted = [one for one in possible if one in formats]
+        yield _with_files(
+            described, [encode(picture, one) for picture in [square, *reversed(levels)] for one in wanted]
+        )
 
 
-def _moving(image: ImageFile.ImageFile, frames: int) -> Rendered:
+def _moving(image: ImageFile.ImageFile, frames: int, passes: Iterable[Formats]) -> Iterator[Rendered]:
     source = Size(*image.size)
     sizes = moving_sizes(source, frames)
-    animation = read_animation(image, frames, sizes[0])
-    first = animation.frames[0]
-    stills = _posters(first)
-    files = list(stills)
-    for size in sizes:
-        animation = scaled(animation, size)
-        files += encode_moving(animation)
-    return _rendered(source, first, files, is_animated=True)
+    widest = read_animation(image, frames, sizes[0])
+    described = _described(source, widest.frames[0], is_animated=True)
+    for formats in passes:
+        files = _posters(widest.frames[0], formats)
+        wanted = [one for one in (RenditionFormat.GIF, RenditionFormat.WEBP) if one in formats]
+        animation = widest
+        for size in sizes if wanted else ():
+            animation = scaled(animation, size)
+            files += [encode_moving(animation, one) for one in wanted]
+        yield _with_files(described, files)
 
 
-def _posters(first: Image.Image) -> list[RenderedFile]:
+def _posters(first: Image.Image, formats: Formats) -> list[RenderedFile]:
     """The square, and the first frame at the poster's width or as near below as the animation allows."""
-    size = Size(*first.size)
+    plain, size = still_format(first), Size(*first.size)
+    if plain not in formats:
+        return []
     levels = scaled_down(first, ladder(size))
     poster = next((level for level in levels if level.width <= POSTER_WIDTH), levels[-1])
     squares = [square for square in [square_of(levels, square_side(size))] if square]
-    return [encode(picture, still_format(first)) for picture in [*squares, poster]]
+    return [encode(picture, plain) for picture in [*squares, poster]]
 
 
-def _rendered(source: Size, sample: Image.Image, files: list[RenderedFile], *, is_animated: bool) -> Rendered:
-    order = list(RenditionFormat)
+def _described(source: Size, sample: Image.Image, *, is_animated: bool) -> Rendered:
+    """What every pass says of the image, found out once."""
     return Rendered(
         width=source.width,
         height=source.height,
         blur_hash=blur_hash(sample),
         dominant_color=dominant_color(sample),
         is_animated=is_animated,
-        renditions=sorted(files, key=lambda file: (file.width, order.index(file.format))),
+        renditions=[],
     )
+
+
+def _with_files(described: Rendered, files: list[RenderedFile]) -> Rendered:
+    order = list(RenditionFormat)
+    files = sorted(files, key=lambda file: (file.width, order.index(file.format)))
+    return msgspec.structs.replace(described, renditions=files)

@@ -10,16 +10,17 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
 from domain.errors import Refusal, UserErrorCode
-from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, decode_answer
-from workers.rendering.rendered import Rendered
+from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, decode_answer, encode_passes
+from workers.rendering.rendered import USUAL, Formats, Rendered
 
 _START_TIMEOUT = 30.0
 _LAST_BREATH = 2.0
@@ -30,6 +31,10 @@ _OWN_FAULT = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGFPE, 
 _UNREADABLE = "We could not read this image. Try saving it again in another program."
 _TOO_SLOW = "This image takes too long to process. Try a smaller one."
 _TOO_BIG = "This image needs too much memory. Try a smaller one."
+
+BELOW_THE_API = 5  # on the same machine it goes first
+BELOW_ALL = 15
+Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +55,20 @@ class RenderPool:
     """At most `processes` images at a time; further ones wait.
 
     One image may take `timeout` seconds, `cpu_seconds` of them computing (half, unless given), and `memory_mb` MiB of
-    address space.
+    address space. The children give way to other processes, the more the higher their `niceness`.
     """
 
-    def __init__(self, processes: int, timeout: float, memory_mb: int, *, cpu_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        processes: int,
+        timeout: float,
+        memory_mb: int,
+        *,
+        cpu_seconds: float | None = None,
+        niceness: int = BELOW_THE_API,
+    ) -> None:
         self._timeout = timeout
+        self._niceness = niceness
         self._cpu_seconds = math.ceil(cpu_seconds or timeout / 2)
         self._memory_mb = memory_mb
         self._children: set[Process] = set()
@@ -78,56 +92,71 @@ class RenderPool:
         for child in list(self._children):
             await self._end(child)
 
-    async def render(self, data: bytes) -> Rendered:
-        """Renders an image; safe to repeat.
+    async def render(self, data: bytes, formats: Formats = USUAL) -> Rendered:
+        """All renditions in these formats at once; as `renderings`."""
+        async with self.renderings(data, formats) as answers:
+            return await anext(answers)
 
-        Raises Refusal if the image is at fault: also if it crashes or hangs a child, or takes too much time or memory.
-        A child that was killed from outside is replaced and the image tried once more before it is blamed.
-        Raises RenderingUnavailable if no child can be had. Cancelling kills the child.
+    @asynccontextmanager
+    async def renderings(self, data: bytes, *passes: Formats) -> AsyncIterator[AsyncIterator[Rendered]]:
+        """Renders an image, decoded once, in one pass after the other: the next is made while one is being used.
+
+        Safe to repeat. Leaving the block early, or being cancelled in it, kills the child. Iterating raises Refusal if
+        the image is at fault: also if it crashes or hangs a child, or takes too much time or memory. A child that was
+        killed from outside is replaced and the image tried once more before it is blamed. Raises RenderingUnavailable
+        if no child can be had.
         """
-        try:
-            return await self._attempt(data)
-        except _ChildLost as lost:
-            if lost.code in _OWN_FAULT:
-                log.warning("image_crashed_child", exit_code=lost.code, byte_size=len(data))
-                raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE) from lost
-            if lost.code == -signal.SIGXCPU:
-                raise Refusal(UserErrorCode.TOO_MANY_PIXELS, _TOO_SLOW) from lost
-            log.warning("render_child_killed", exit_code=lost.code, byte_size=len(data))
-        try:
-            return await self._attempt(data)
-        except _ChildLost as lost:
-            log.warning("image_killed_two_children", exit_code=lost.code, byte_size=len(data))
+        async with aclosing(self._renderings(data, passes)) as answers:
+            yield answers
+
+    async def _renderings(self, data: bytes, passes: Sequence[Formats]) -> AsyncGenerator[Rendered, None]:
+        given = 0
+        for is_last in (False, True):
+            try:
+                async with aclosing(self._attempt(data, passes[given:])) as answers:
+                    async for answer in answers:
+                        given += 1
+                        yield answer
+            except _ChildLost as lost:
+                self._blame(lost, data, is_last=is_last)
+            else:
+                return
+
+    def _blame(self, lost: _ChildLost, data: bytes, *, is_last: bool) -> None:
+        """Raises Refusal unless the child was lost by no fault of the image, for all one knows."""
+        if lost.code in _OWN_FAULT:
+            log.warning("image_crashed_child", exit_code=lost.code, byte_size=len(data))
+            raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE) from lost
+        if lost.code == -signal.SIGXCPU:
+            raise Refusal(UserErrorCode.TOO_MANY_PIXELS, _TOO_SLOW) from lost
+        log.warning("render_child_killed", exit_code=lost.code, byte_size=len(data), twice=is_last)
+        if is_last:
             raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE) from lost
 
-    async def _attempt(self, data: bytes) -> Rendered:
+    async def _attempt(self, data: bytes, passes: Sequence[Formats]) -> AsyncGenerator[Rendered, None]:
         child = await self._idle.get()
         healthy = False
         try:
             if child is None or child.returncode is not None:
                 child = await self._start()
-            answer: Answer = decode_answer(await self._exchange(child, data))
-            healthy = not isinstance(answer, Failed)
+            until = asyncio.get_running_loop().time() + self._timeout
+            await self._with_child(child, until, _ask(child, data, passes))
+            for left in reversed(range(len(passes))):
+                answer: Answer = decode_answer(await self._with_child(child, until, _read(child)))
+                healthy = isinstance(answer, Refused) or (isinstance(answer, Rendered) and not left)
+                yield _rendered(answer, len(data))
         finally:
             try:
                 if child is not None and not healthy:
                     await self._end(child)
             finally:
                 self._idle.put_nowait(child if healthy else None)
-        if isinstance(answer, Refused):
-            raise Refusal(answer.code, answer.message)
-        if isinstance(answer, Failed):
-            log.error("rendering_failed", reason=answer.reason, detail=answer.detail, byte_size=len(data))
-            if answer.reason == "memory":
-                raise Refusal(UserErrorCode.TOO_MANY_PIXELS, _TOO_BIG)
-            raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE)
-        return answer
 
-    async def _exchange(self, child: Process, data: bytes) -> bytes:
-        """Sends an image and waits for the answer. Raises _ChildLost if the child dies, hangs or babbles."""
+    async def _with_child(self, child: Process, until: float, talk: Awaitable[Result]) -> Result:
+        """Talks to a child. Raises _ChildLost if it dies, hangs or babbles."""
         try:
-            async with asyncio.timeout(self._timeout):
-                return await _ask(child, data)
+            async with asyncio.timeout_at(until):
+                return await talk
         except TimeoutError:
             raise _ChildLost(None) from None
         except (EOFError, ConnectionError) as error:
@@ -156,7 +185,8 @@ class RenderPool:
         return child
 
     async def _spawn(self) -> Process:
-        command = ("-P", "-m", "workers.rendering.child", str(self._memory_mb), str(self._cpu_seconds))
+        limits = map(str, (self._memory_mb, self._cpu_seconds, self._niceness))
+        command = ("-P", "-m", "workers.rendering.child", *limits)
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
@@ -176,12 +206,24 @@ class RenderPool:
         await child.wait()
 
 
-async def _ask(child: Process, data: bytes) -> bytes:
+def _rendered(answer: Answer, byte_size: int) -> Rendered:
+    """What was asked for. Raises Refusal if the child could not make it."""
+    if isinstance(answer, Refused):
+        raise Refusal(answer.code, answer.message)
+    if isinstance(answer, Failed):
+        log.error("rendering_failed", reason=answer.reason, detail=answer.detail, byte_size=byte_size)
+        if answer.reason == "memory":
+            raise Refusal(UserErrorCode.TOO_MANY_PIXELS, _TOO_BIG)
+        raise Refusal(UserErrorCode.IMAGE_CORRUPT, _UNREADABLE)
+    return answer
+
+
+async def _ask(child: Process, data: bytes, passes: Sequence[Formats]) -> None:
     assert child.stdin is not None  # noqa: S101  it was started with pipes
-    child.stdin.write(LENGTH.pack(len(data)))
-    child.stdin.write(data)
+    for frame in (encode_passes([list(formats) for formats in passes]), data):
+        child.stdin.write(LENGTH.pack(len(frame)))
+        child.stdin.write(frame)
     await child.stdin.drain()
-    return await _read(child)
 
 
 async def _read(child: Process) -> bytes:

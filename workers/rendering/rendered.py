@@ -1,8 +1,15 @@
 """What rendering one image yields."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from domain.limits import RenditionFormat
+
+Formats = Collection[RenditionFormat]
+SHOWN_EVERYWHERE: Formats = (RenditionFormat.JPEG, RenditionFormat.PNG, RenditionFormat.GIF)
+SMALLER: Formats = (RenditionFormat.WEBP,)
+USUAL: Formats = (*SHOWN_EVERYWHERE, *SMALLER)
 
 
 class RenderedFile(msgspec.Struct, frozen=True):
@@ -15,7 +22,7 @@ class RenderedFile(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, tag=True):
-    """An image ready to be stored.
+    """An image ready to be stored, in the formats of one pass.
 
     `width` and `height` are those of the source, upright. `renditions` are ordered by width, then by the order of
     `RenditionFormat`. A moving image also has still renditions (JPEG, or PNG where it is

@@ -17,6 +17,7 @@ _SAVE_OPTIONS: dict[RenditionFormat, dict[str, Any]] = {
     RenditionFormat.JPEG: {"quality": 82, "optimize": True, "progressive": True},
     RenditionFormat.WEBP: {"quality": 80, "method": 2},
     RenditionFormat.PNG: {"compress_level": 6},
+    RenditionFormat.AVIF: {"quality": 60, "speed": 9, "max_threads": 1},
 }
 
 

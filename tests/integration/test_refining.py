@@ -1,0 +1,340 @@
+"""Images are shown as soon as every client can show them; the formats that save bytes come after, whatever happens."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from config import Settings
+from datasources.media_keys import lies_in
+from domain.errors import Refusal, UserErrorCode
+from domain.events import Effect
+from domain.limits import RenditionFormat, SourceFormat
+from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
+from domain.visibility import Area
+from tests.client import small_jpeg
+from tests.factories import World, now, opened
+from tests.unit.pictures import moving
+from tests.waiting import eventually
+from workers import media
+from workers.janitor import clean_upload
+from workers.refining import refine
+from workers.rendering.pool import RenderPool
+from workers.rendering.rendered import Formats, Rendered
+from workers.work import NotYet, Tools
+
+JPEG, GIF, WEBP, AVIF = (RenditionFormat(name) for name in ("JPEG", "GIF", "WEBP", "AVIF"))
+
+
+class Halting(RenderPool):
+    """A pool that gives the first answer and keeps the second one back until it is told to go on, or to fail."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 60, 1024)
+        self.has_shown = asyncio.Event()
+        self.goes_on = asyncio.Event()
+        self.failure: Exception | None = None
+
+    @asynccontextmanager
+    async def renderings(self, data: bytes, *passes: Formats) -> AsyncIterator[AsyncIterator[Rendered]]:
+        async with super().renderings(data, *passes) as answers:
+            yield self._held_back(answers)
+
+    async def _held_back(self, answers: AsyncIterator[Rendered]) -> AsyncIterator[Rendered]:
+        yield await anext(answers)
+        self.has_shown.set()
+        await self.goes_on.wait()
+        if self.failure is not None:
+            raise self.failure
+        yield await anext(answers)
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Halting]:
+    async with Halting() as opened:
+        yield opened
+
+
+@pytest.fixture
+def tools(world: World, pool: Halting) -> Tools:
+    """A media worker's, halting."""
+    return Tools(sources=world.sources, pool=pool)
+
+
+@pytest.fixture(scope="module")
+async def refining(world: World) -> AsyncIterator[Tools]:
+    """The refining worker's."""
+    async with RenderPool(1, 60, 1024) as pool:
+        yield Tools(sources=world.sources, pool=pool)
+
+
+async def sent(world: World, owner: UserRecord, data: bytes, kind: SourceFormat = SourceFormat.JPEG) -> UploadRecord:
+    """An upload whose bytes are there."""
+    sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    upload = await world.sources.uploads.announce(owner.id, kind, len(data), sha256, now())
+    await replaced(world, upload, data)
+    return upload
+
+
+async def replaced(world: World, upload: UploadRecord, data: bytes) -> None:
+    """Puts bytes where an upload's are, whatever lies there."""
+    incoming = world.sources.blobs.incoming(upload.key, upload.format.media_type)
+    await incoming.write(data)
+    await incoming.complete()
+
+
+async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostRecord:
+    draft = PostDraft(images=[PostImage(upload_id=upload.id, alt_text="a sea")])
+    return await world.sources.posts.create(owner.id, draft, now())
+
+
+async def begun(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":
+    """The media worker's call, halted when it has shown the image."""
+    receiving = asyncio.create_task(media.receive(tools, str(upload.id)))
+    await asyncio.wait([receiving, asyncio.create_task(pool.has_shown.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert not receiving.done(), receiving
+    return receiving
+
+
+async def killed(world: World, receiving: "asyncio.Task[None]", upload: UploadRecord) -> None:
+    """Ends a worker's call where it stands, and lets its lease be over."""
+    receiving.cancel()
+    await asyncio.wait([receiving])
+    assert Effect.REFINE.value in (await document(world, upload))["outbox"]
+
+
+async def document(world: World, upload: UploadRecord) -> dict[str, Any]:
+    found = await world.sources.database["uploads"].find_one({"_id": upload.id})
+    assert found is not None
+    return dict(found)
+
+
+async def image_of(world: World, upload: UploadRecord) -> ImageRecord:
+    (found,) = await world.sources.uploads.by_ids([upload.id])
+    assert found is not None
+    assert found.image is not None
+    return found.image
+
+
+def formats(image: ImageRecord) -> set[RenditionFormat]:
+    return {rendition.format for rendition in image.renditions}
+
+
+def keys(image: ImageRecord) -> set[str]:
+    return {rendition.key for rendition in image.renditions}
+
+
+async def source(world: World, upload: UploadRecord) -> bytes | None:
+    return await world.sources.blobs.read_incoming(upload.key, 1_000_000)
+
+
+async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expected: set[str]) -> None:
+    """In the end exactly these files are there, the source is not, and nothing is owed."""
+
+    async def is_so() -> bool:
+        await world.settle()
+        return "outbox" not in await document(world, upload)
+
+    await eventually(is_so)
+    assert set(await world.sources.blobs.media_of(upload.id)) == expected
+    assert await source(world, upload) is None
+
+
+async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
+    ana = await world.user(is_private=True)
+    upload = await sent(world, ana, small_jpeg())
+    post = await posted(world, ana, upload)
+    receiving = await begun(world, tools, pool, upload)
+    await media.assemble(tools, str(post.id))
+    shown = await world.stored_post(post.id)
+    assert (shown.status, formats(shown.images[0])) == (PostStatus.READY, {JPEG})
+    pool.goes_on.set()
+    await receiving
+    refined = (await world.stored_post(post.id)).images[0]
+    assert (formats(refined), refined.alt_text) == ({JPEG, WEBP}, "a sea")
+    assert keys(refined) > keys(shown.images[0]), "addresses that were given out stay good"
+    assert [one.width for one in refined.renditions] == sorted(one.width for one in refined.renditions)
+    assert keys(await image_of(world, upload)) == keys(refined)
+    assert (await document(world, upload))["outbox"] == ["clean"]
+    await assert_nothing_else_is_stored(world, upload, keys(refined))
+
+
+async def test_an_avatar_taken_before_its_webp_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
+    ana = await world.user(is_private=True)
+    upload = await sent(world, ana, small_jpeg())
+    receiving = await begun(world, tools, pool, upload)
+    taken = await world.sources.uploads.take_as_avatar(upload.id, ana.id)
+    assert taken is not None
+    await world.sources.users.update_profile(ana.id, {"avatar": taken.image})
+    pool.goes_on.set()
+    await receiving
+    avatar = (await world.stored_user(ana.id)).avatar
+    assert avatar is not None
+    assert formats(avatar) == {JPEG, WEBP}
+
+
+async def test_the_source_stays_until_a_worker_that_died_is_replaced(
+    world: World, tools: Tools, pool: Halting, refining: Tools
+) -> None:
+    ana, data = await world.user(), small_jpeg()
+    upload = await sent(world, ana, data)
+    await killed(world, await begun(world, tools, pool, upload), upload)
+    await world.sources.images.owe_tidying(upload.id)
+    with pytest.raises(NotYet):
+        await clean_upload(world.tools, str(upload.id))
+    assert await source(world, upload) == data
+    await asyncio.gather(*(refine(refining, str(upload.id)) for _ in range(3)))
+    image = await image_of(world, upload)
+    assert formats(image) == {JPEG, WEBP}
+    await assert_nothing_else_is_stored(world, upload, keys(image))
+
+
+async def test_a_worker_that_lives_is_left_alone(world: World, tools: Tools, pool: Halting, refining: Tools) -> None:
+    upload = await sent(world, await world.user(), small_jpeg())
+    receiving = await begun(world, tools, pool, upload)
+    await refine(refining, str(upload.id))
+    assert formats(await image_of(world, upload)) == {JPEG}
+    pool.goes_on.set()
+    await receiving
+    assert formats(await image_of(world, upload)) == {JPEG, WEBP}
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
+    world: World, tools: Tools, pool: Halting, is_private: bool
+) -> None:
+    ana = await world.user(is_private=not is_private)
+    upload = await sent(world, ana, small_jpeg())
+    post = await posted(world, ana, upload)
+    receiving = await begun(world, tools, pool, upload)
+    await media.assemble(tools, str(post.id))
+    await world.sources.users.update_profile(ana.id, {"is_private": is_private})
+    await world.settle()
+    pool.goes_on.set()
+    await receiving
+    image = await image_of(world, upload)
+    assert lies_in(image, Area.PRIVATE if is_private else Area.PUBLIC)
+    assert formats(image) == {JPEG, WEBP}
+    assert keys((await world.stored_post(post.id)).images[0]) == keys(image)
+    await world.sources.database["uploads"].update_one({"_id": upload.id}, {"$unset": {"tidy_at": ""}})
+    await assert_nothing_else_is_stored(world, upload, keys(image))
+
+
+async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
+    world: World, tools: Tools, pool: Halting
+) -> None:
+    ana = await world.user()
+    upload = await sent(world, ana, small_jpeg())
+    post = await posted(world, ana, upload)
+    receiving = await begun(world, tools, pool, upload)
+    await media.assemble(tools, str(post.id))
+    await world.sources.users.update_profile(ana.id, {"is_private": True})
+    pool.goes_on.set()
+    await asyncio.gather(receiving, *(world.settle() for _ in range(2)))
+    image = await image_of(world, upload)
+    assert lies_in(image, Area.PRIVATE)
+    assert formats(image) == {JPEG, WEBP}
+    await assert_nothing_else_is_stored(world, upload, keys(image))
+
+
+async def test_a_post_deleted_meanwhile_leaves_nothing(world: World, tools: Tools, pool: Halting) -> None:
+    ana = await world.user()
+    upload = await sent(world, ana, small_jpeg())
+    post = await posted(world, ana, upload)
+    receiving = await begun(world, tools, pool, upload)
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await world.settle()
+    pool.goes_on.set()
+    await receiving
+    await assert_nothing_else_is_stored(world, upload, set())
+
+
+async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: World, refining: Tools) -> None:
+    ana = await world.user()
+    upload = await sent(world, ana, small_jpeg())
+    post = await posted(world, ana, upload)
+    assert await world.sources.uploads.claim(upload.id, now()) is not None
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await world.settle()
+    late = f"private/{upload.id}/0/late-150.jpg"
+    await world.sources.blobs.put_media(late, b"late", "image/jpeg")
+    await world.sources.uploads.release(upload.id, now())  # the worker is gone
+    await assert_nothing_else_is_stored(world, upload, set())
+
+
+@pytest.mark.parametrize("failure", [Refusal(UserErrorCode.IMAGE_CORRUPT, "no"), OSError("no"), TimeoutError()])
+async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
+    world: World, tools: Tools, pool: Halting, refining: Tools, failure: Exception
+) -> None:
+    upload = await sent(world, await world.user(), small_jpeg())
+    pool.failure = failure
+    pool.goes_on.set()
+    await media.receive(tools, str(upload.id))
+    assert formats(await image_of(world, upload)) == {JPEG}
+    await refine(refining, str(upload.id))
+    assert formats(await image_of(world, upload)) == {JPEG, WEBP}
+
+
+@pytest.mark.parametrize("found", [None, small_jpeg((200, 0, 0))], ids=["nothing", "another picture"])
+async def test_without_its_source_an_image_stays_as_it_is(
+    world: World, tools: Tools, pool: Halting, refining: Tools, found: bytes | None
+) -> None:
+    upload = await sent(world, await world.user(), small_jpeg())
+    await killed(world, await begun(world, tools, pool, upload), upload)
+    await world.sources.blobs.delete_incoming([upload.key])
+    if found is not None:
+        await replaced(world, upload, found)
+    await refine(refining, str(upload.id))
+    image = await image_of(world, upload)
+    assert formats(image) == {JPEG}
+    await assert_nothing_else_is_stored(world, upload, keys(image))
+
+
+@pytest.fixture(scope="module")
+async def avif(shared_settings: Settings, world: World) -> AsyncIterator[Tools]:
+    """The tools of workers with the setting."""
+    settings = world.sources.settings.model_copy(update={"avif": True})
+    async with opened(settings) as other, RenderPool(1, 60, 1024) as pool:
+        yield replace(other.tools, pool=pool)
+
+
+async def test_avif_comes_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
+    data = small_jpeg()
+    upload = await sent(world, await world.user(), data)
+    await media.receive(avif, str(upload.id))
+    assert formats(await image_of(world, upload)) == {JPEG, WEBP}
+    assert (await document(world, upload))["outbox"] == ["clean", "refine"]
+    assert await source(world, upload) == data
+    await refine(avif, str(upload.id))
+    image = await image_of(world, upload)
+    assert formats(image) == {JPEG, WEBP, AVIF}
+    for one in (each for each in image.renditions if each.format is AVIF):
+        (url,) = await world.sources.blobs.signed_urls([one.key])
+        assert one.key.endswith(".avif"), url
+    await assert_nothing_else_is_stored(world, upload, keys(image))
+
+
+async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tools) -> None:
+    upload = await sent(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
+    await media.receive(avif, str(upload.id))
+    image = await image_of(world, upload)
+    assert formats(image) == {JPEG, GIF, WEBP}
+    assert (await document(world, upload))["outbox"] == ["clean"]
+
+
+async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, refining: Tools) -> None:
+    """As when a worker dies between the last format and saying so."""
+    upload = await sent(world, await world.user(), small_jpeg())
+    await media.receive(refining, str(upload.id))
+    before = await image_of(world, upload)
+    owes: dict[str, Any] = {"$addToSet": {"outbox": Effect.REFINE.value}, "$set": {"ring_at": now()}}
+    await world.sources.database["uploads"].update_one({"_id": upload.id}, owes)
+    await refine(refining, str(upload.id))
+    assert msgspec.structs.asdict(await image_of(world, upload)) == msgspec.structs.asdict(before)
+    await assert_nothing_else_is_stored(world, upload, keys(before))

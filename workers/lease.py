@@ -1,0 +1,55 @@
+"""Holding an upload while working on it: renewed as long as the worker lives, given back when it stops."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from bson import ObjectId
+
+from datasources.outbox import GRACE
+from datasources.sources import Sources
+from datasources.uploads import LEASE
+from domain.records import UploadRecord
+
+LOOK_AGAIN = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
+LOOK_AT_LAST = timedelta(seconds=15)
+
+
+@contextlib.asynccontextmanager
+async def held(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
+    """Renews the claim of an upload while the block runs, and gives it back at the end; what is owed is rung for again.
+
+    After a failure the pause is a quarter of the upload's age, so who waits for it waits at most a quarter longer.
+    """
+    try:
+        async with _renewed(sources, upload.id):
+            yield
+    except BaseException:
+        now = datetime.now(UTC)
+        pause = min(max((now - upload.created_at) / 4, LOOK_AGAIN), LOOK_AT_LAST)
+        await sources.uploads.release(upload.id, now + pause)
+        raise
+    await sources.uploads.release(upload.id, datetime.now(UTC) + GRACE)
+
+
+@contextlib.asynccontextmanager
+async def _renewed(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
+    over = asyncio.Event()
+
+    async def renew() -> None:
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEASE.total_seconds() / 3):
+                    await over.wait()
+                    return
+            await sources.uploads.renew(upload_id, datetime.now(UTC))
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        # Cancelling alone may be lost: Python 3.11's `wait_for`, which PyMongo uses, swallows it when it is just done.
+        over.set()
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)

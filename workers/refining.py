@@ -1,0 +1,94 @@
+"""Refining: images get the formats that save bytes, once every client can show them and nobody waits any more.
+
+As a rule the media worker adds them, from the same decoding. What it could not finish, and AVIF, is made here from the
+source, which stays until then.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+from bson import ObjectId
+
+from config import Settings
+from datasources.media_keys import area_of_files, media_key
+from datasources.sources import Sources
+from domain.errors import Refusal
+from domain.events import Effect
+from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
+from domain.records import ImageRecord, RenditionRecord, UploadRecord
+from domain.visibility import Area
+from workers.lease import held
+from workers.rendering.rendered import SMALLER, Rendered, RenderedFile
+from workers.work import NotYet, Tools
+
+LOOKS = 4  # at where the files lie, while others move them
+
+log = structlog.get_logger(__name__)
+
+
+async def refine(tools: Tools, key: str) -> None:
+    """Makes the renditions that an image lacks, from its source; without one, what there is has to do.
+
+    Safe to run twice: one worker at a time holds the upload, and what is there is not made again.
+    """
+    upload = await tools.sources.uploads.claim(ObjectId(key), datetime.now(UTC), Effect.REFINE)
+    if upload is not None:
+        async with held(tools.sources, upload):
+            await _refine(tools, upload)
+
+
+async def add(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> None:
+    """Stores further renditions where the image's files lie by now, and says so everywhere.
+
+    Safe to repeat. An image that is deleted meanwhile stays so. Raises NotYet if others move it again and again.
+    """
+    for _ in range(LOOKS):
+        (upload,) = await sources.uploads.by_ids([upload_id])
+        if upload is None or upload.image is None:
+            return
+        image = upload.image
+        more = await stored(sources, area_of_files(image), image.id, image.version + 1, rendered.renditions)
+        lacks = _lacking(image, sources.settings) - {one.format for one in more}
+        if await sources.images.refine(upload.owner_id, image, more, is_all=not lacks):
+            return
+    raise NotYet
+
+
+async def stored(
+    sources: Sources, area: Area, upload_id: ObjectId, version: int, files: Iterable[RenderedFile]
+) -> list[RenditionRecord]:
+    """Puts files into storage side by side; safe to repeat."""
+    records, puts = [], []
+    for file in files:
+        key = media_key(area, upload_id, file.data, file.format, file.width, version)
+        puts.append(sources.blobs.put_media(key, file.data, file.format.media_type))
+        records.append(
+            RenditionRecord(key=key, format=file.format, width=file.width, height=file.height, byte_size=len(file.data))
+        )
+    await asyncio.gather(*puts)
+    return records
+
+
+async def _refine(tools: Tools, upload: UploadRecord) -> None:
+    sources = tools.sources
+    lacking = set() if upload.image is None else _lacking(upload.image, sources.settings)
+    data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES) if lacking else None
+    if data is None or not upload.is_of(data):
+        await sources.uploads.refined(upload.id)
+        return
+    if tools.pool is None:
+        raise RuntimeError("rendering needs a pool")
+    try:
+        rendered = await tools.pool.render(data, lacking)
+    except Refusal as refusal:
+        log.warning("refining.given_up", upload=str(upload.id), code=refusal.code.value)
+        await sources.uploads.refined(upload.id)
+        return
+    await add(sources, upload.id, rendered)
+
+
+def _lacking(image: ImageRecord, settings: Settings) -> set[RenditionFormat]:
+    avif = {RenditionFormat.AVIF} if settings.avif and not image.is_animated else set()
+    return {*SMALLER, *avif} - {rendition.format for rendition in image.renditions}
