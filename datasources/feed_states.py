@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
+from pymongo import UpdateOne
 
 from datasources.mongo import Database, Document, Session, upsert
 from datasources.outbox import change, owing_again, paid
@@ -50,12 +51,17 @@ class FeedStates:
     async def looked_at(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
         """A feed that its owner looks at: live from now on; it owes its tending if it was not. Safe to repeat."""
         feed = await self.of(owner_id)
-        if feed is not None and feed.live and feed.seen_at > now - SEEN:
+        if feed is not None and feed.live and not feed.is_unseen_since(now - SEEN):
             return feed
         values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + TENDED]}}
         document = await upsert(self._feeds, {"_id": owner_id}, change(values, [Effect.TEND], now, watched="live"))
         await self._doorbell.ring(rings_for(Fact.FEED, document))
         return FeedRecord.from_document(document)
+
+    async def is_still(self, feed: FeedRecord) -> bool:
+        """Whether a feed is as it was read: neither given up nor rebuilt since, with the same floor."""
+        same = {"_id": feed.id, "version": feed.version, "floor": feed.floor}
+        return await self._feeds.find_one(same, {"_id": 1}) is not None
 
     async def retire(self, feed: FeedRecord) -> FeedRecord | None:
         """Ends the pushing to a feed whose owner has not looked at it since it was read, else None."""
@@ -99,6 +105,15 @@ class FeedStates:
         forgotten: Document = {"$set": {"version": {"$add": ["$version", 1]}, "floor": "$$REMOVE"}}
         query = {"_id": {"$in": list(owner_ids)}}
         await self._feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
+
+    async def call_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
+        """Lets those of these owners whose feeds are not live owe the clearing of what entries they have."""
+        values = {"live": {"$ifNull": ["$live", False]}, "version": {"$ifNull": ["$version", 0]}}
+        pipeline = [{"$set": values}, owing_again([Effect.TEND], now)]
+        live = set(await self.live_among(owner_ids))
+        calls = [UpdateOne({"_id": one}, pipeline, upsert=True) for one in set(owner_ids) - live]
+        if calls:
+            await self._feeds.bulk_write(calls, ordered=False)
 
     async def _changed(self, query: Document, change: Document) -> FeedRecord | None:
         found = await self._feeds.find_one_and_update(query, change, return_document=True)

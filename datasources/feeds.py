@@ -4,20 +4,24 @@ An entry's `_id` is the pair itself ({o: owner, p: post}), so that one index ser
 writing an entry twice writes it once.
 """
 
+import asyncio
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
+import msgspec
 from bson import ObjectId
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import BulkWriteError
 
-from datasources.feed_states import FeedStates
+from datasources.feed_states import ALL, FeedStates
 from datasources.graph import GraphStore
 from datasources.mongo import Database, Document, Session, in_transaction
 from datasources.posts import PostStore
+from domain.events import Effect
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import FeedRecord
+from domain.records import FeedRecord, FollowRecord
 
 DUPLICATE_KEY = 11000
 CHUNK = 1_000  # entries deleted in one transaction
@@ -41,17 +45,24 @@ class FeedStore:
         """Takes a post out of feeds. Safe to repeat."""
         await self._entries.delete_many({"_id": {"$in": [{"o": owner_id, "p": post_id} for owner_id in owner_ids]}})
 
-    async def fill(self, owner_id: ObjectId, author_id: ObjectId, post_ids: Sequence[ObjectId]) -> None:
-        """Puts posts of one author into one feed. Safe to repeat."""
-        await self._insert([_entry(owner_id, post_id, author_id) for post_id in post_ids])
-
     async def put_in(self, owner_id: ObjectId, posts: Sequence[Document]) -> None:
         """Puts posts, of which `_id` and `author_id` are given, into one feed. Safe to repeat."""
         await self._insert([_entry(owner_id, post["_id"], post["author_id"]) for post in posts])
 
-    async def drop(self, owner_id: ObjectId, author_id: ObjectId) -> None:
-        """Takes one author's posts out of one feed. Safe to repeat."""
-        await self._entries.delete_many({**_owned_by(owner_id), "a": author_id})
+    async def drop(self, follow: FollowRecord) -> bool:
+        """Takes the posts of somebody followed no more out of a feed, and pays the follow's FILL, in one transaction.
+
+        False, and nothing is done, if the follow has changed since it was read or does not owe it any more.
+        """
+
+        async def settle(session: Session) -> bool:
+            is_paid = await self._graph.pay([follow], Effect.FILL, session)
+            if is_paid:
+                theirs = {**_owned_by(follow.follower_id), "a": follow.followee_id}
+                await self._entries.delete_many(theirs, session=session)
+            return is_paid
+
+        return await in_transaction(self._client, settle)
 
     async def entry_at(self, owner_id: ObjectId, above: ObjectId, skipped: int) -> ObjectId | None:
         """The post of the entry that so many others are newer than, if it is newer than `above`."""
@@ -81,16 +92,55 @@ class FeedStore:
                 return False
 
     async def home(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
-        """Post ids of a home feed, newest first: entries, own posts, and those of people followed a moment ago.
+        """Post ids of a home feed, newest first, down to the first one ever; who asks is noted to be active.
 
-        It may name posts that the owner may no longer see; the rules that follow take them out.
+        It may name posts that the owner may not see; the rules that follow take them out. It lacks none but those that
+        owe their fan-out. Should the feed change while it is read, the page is pulled.
         """
-        request = request.expects(ObjectId)
-        unfilled = await self._graph.to_pull(owner_id)
-        entries = [row["_id"]["p"] for row in await self._rows(owner_id, request)]
-        pulled = [row["_id"] for row in await self._posts.shown_by_authors([owner_id, *unfilled], request)]
-        merged = _merged([entries, pulled], request)
-        return cut_page(request, [(post_id, post_id) for post_id in merged])
+        request, now = request.expects(ObjectId), datetime.now(UTC)
+        feed, pulled = await asyncio.gather(self._states.looked_at(owner_id, now), self._graph.to_pull(owner_id))
+        return await self._page(feed, pulled, request)
+
+    async def read(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """As `home`, for somebody else than the owner: nothing is noted."""
+        feed, pulled = await asyncio.gather(self._states.of(owner_id), self._graph.to_pull(owner_id))
+        return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
+
+    async def _page(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> Page[ObjectId]:
+        found = await self._walked(feed, pulled, request)
+        if feed.floor is not None and not await self._states.is_still(feed):
+            found = await self._walked(msgspec.structs.replace(feed, floor=None), [], request)
+        return cut_page(request, [(post_id, post_id) for post_id in found])
+
+    async def _walked(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> list[ObjectId]:
+        """Up to `limit + 1` ids in walking order: of what is kept above the floor, and of a pull below it."""
+        found: list[ObjectId] = []
+        for is_above in (False, True) if request.backward else (True, False):
+            rest = msgspec.structs.replace(request, limit=request.limit - len(found))
+            found += await (self._above(feed, pulled, rest) if is_above else self._below(feed, rest))
+            if len(found) > request.limit:
+                break
+        return found
+
+    async def _above(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> list[ObjectId]:
+        if feed.floor is None:
+            return []
+        request = _bounded(request, above=feed.floor)
+        if _is_empty(request):
+            return []
+        authors = [feed.id, *pulled]
+        rows, posts = await asyncio.gather(self._rows(feed.id, request), self._posts.shown_by_authors(authors, request))
+        walks = [row["_id"]["p"] for row in rows], [post["_id"] for post in posts]
+        merged = dict.fromkeys(heapq.merge(*walks, reverse=not request.backward))
+        return list(merged)[: request.limit + 1]
+
+    async def _below(self, feed: FeedRecord, request: PageRequest) -> list[ObjectId]:
+        if feed.floor is not None:
+            request = _bounded(request, below=_next(feed.floor))
+        if feed.floor == ALL or _is_empty(request):
+            return []
+        authors = [feed.id, *await self._graph.followees(feed.id)]
+        return [post["_id"] for post in await self._posts.shown_by_authors(authors, request)]
 
     async def _rows(self, owner_id: ObjectId, request: PageRequest) -> list[Document]:
         query = _owned_by(owner_id, below=request.after, above=request.before)
@@ -121,6 +171,17 @@ def _owned_by(
     return {"_id": {**low, "$lt": {"o": owner_id, "p": MaxKey() if below is None else below}}}
 
 
-def _merged(walks: Iterable[Sequence[ObjectId]], request: PageRequest) -> list[ObjectId]:
-    merged = dict.fromkeys(heapq.merge(*walks, reverse=not request.backward))
-    return list(merged)[: request.limit + 1]
+def _bounded(request: PageRequest, *, below: ObjectId | None = None, above: ObjectId | None = None) -> PageRequest:
+    """That part of a request that lies strictly below or above a post too."""
+    after = min((key for key in (request.after, below) if isinstance(key, ObjectId)), default=None)
+    before = max((key for key in (request.before, above) if isinstance(key, ObjectId)), default=None)
+    return msgspec.structs.replace(request, after=after, before=before)
+
+
+def _is_empty(request: PageRequest) -> bool:
+    after, before = request.after, request.before
+    return isinstance(after, ObjectId) and isinstance(before, ObjectId) and after <= before
+
+
+def _next(post_id: ObjectId) -> ObjectId:
+    return ObjectId((int.from_bytes(post_id.binary, "big") + 1).to_bytes(12, "big"))

@@ -171,18 +171,14 @@ class GraphStore:
         either = [{**followed, "outbox": Effect.FILL.value}, {**followed, "pulled": True}]
         return [row["followee_id"] for row in await self._follows.find({"$or": either}, {"followee_id": 1}).to_list()]
 
-    async def followees(self, follower_id: ObjectId) -> list[ObjectId]:
-        """Everybody whom a user follows, in no order; some thousands at most."""
-        query = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
-        return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
+    async def followees(self, follower_id: ObjectId, *, pushed: bool = False) -> list[ObjectId]:
+        """Everybody whom a user follows, in no order; if `pushed`, without those whose posts are only ever pulled.
 
-    async def pushed_followees(self, follower_id: ObjectId) -> list[ObjectId]:
-        """Those followed whose posts the feed holds, or may hold once what their follows owe is paid."""
-        query: Document = {
-            "follower_id": follower_id,
-            "state": FollowState.FOLLOWING.value,
-            "$or": [{"pulled": {"$ne": True}}, {"outbox": Effect.FILL.value}],
-        }
+        What is `pulled` and owes FILL may be filled in as soon as that is paid.
+        """
+        query: Document = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
+        if pushed:
+            query["$or"] = [{"pulled": {"$ne": True}}, {"outbox": Effect.FILL.value}]
         return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
 
     async def fill_again(self, follower_id: ObjectId, followee_ids: Sequence[ObjectId], now: datetime) -> None:
@@ -210,12 +206,18 @@ class GraphStore:
         """Says of these by how many notifications they are told of, for `verify`."""
         await set_told(self._follows, told, session)
 
-    async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> None:
-        """Takes an effect out of follows' outboxes, unless their state has changed since they were read."""
-        same = [{"_id": follow.id, "version": follow.version} for follow in follows]
-        if same:
-            await self._follows.update_many({"$or": same}, paid(effect), session=session)
+    async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> bool:
+        """Takes an effect out of follows' outboxes, unless their state has changed since they were read.
+
+        Whether all of them owed it still, as they were read.
+        """
+        same = [{"_id": follow.id, "version": follow.version, "outbox": effect.value} for follow in follows]
+        if not same:
+            return True
+        done = await self._follows.update_many({"$or": same}, paid(effect), session=session)
+        if done.matched_count:
             await self._follows.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
+        return done.matched_count == len(same)
 
     async def owed_counts(
         self, effect: Effect, user_ids: Sequence[ObjectId], session: Session, most: int

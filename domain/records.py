@@ -302,8 +302,12 @@ class FeedRecord(Stored, frozen=True, kw_only=True):
 
     live: bool = False
     floor: ObjectId | None = None
-    seen_at: datetime
+    seen_at: datetime | None = None
     version: int = 0
+
+    def is_unseen_since(self, moment: datetime) -> bool:
+        """Whether its owner has not looked at it since."""
+        return self.seen_at is None or self.seen_at < moment
 
 
 class NotificationRecord(Stored, frozen=True, kw_only=True):

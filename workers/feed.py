@@ -7,8 +7,7 @@ from bson import ObjectId
 
 from datasources.fan_outs import Span
 from domain.events import Effect
-from domain.limits import PAGE_SIZE_MAX
-from domain.paging import Key, PageRequest
+from domain.paging import PageRequest
 from domain.records import FollowRecord, FollowState
 from workers.work import NotYet, Tools
 
@@ -71,24 +70,28 @@ async def _spread(tools: Tools, post_id: ObjectId, author_id: ObjectId, owner_id
 
 
 async def fill(tools: Tools, key: str) -> None:
-    """Puts all of an author's posts into a new follower's feed, or takes them out of one who follows no more.
+    """Puts an author's posts into a new follower's feed, or takes them out of one who follows no more.
 
     Safe to run twice: it makes the feed what the follow now says, until it still says so. It also looks at what may
     have come while the follow was written, and could not see it: a block ends it, an account gone public grants it.
     """
-    graph, follow_id = tools.sources.graph, ObjectId(key)
-    if not await graph.owing(Effect.FILL, [follow_id]):
-        return
-    follow = await graph.by_id(follow_id)
-    while follow is not None:
-        if not await _is_overtaken(tools, follow):
-            await _make_so(tools, follow)
-            await graph.pay([follow], Effect.FILL)
-        before, follow = follow, await graph.by_id(follow_id)
-        if follow is not None and follow.version == before.version:
+    while owing := await tools.sources.graph.owing(Effect.FILL, [ObjectId(key)]):
+        if await _is_made_so(tools, owing[0]):
             return
-        if follow is None and before.state is FollowState.FOLLOWING:  # a twin saw it end, and was faster
-            await tools.sources.feeds.drop(before.follower_id, before.followee_id)
+
+
+async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
+    """Whether the feed is now what this follow says; False if the follow has changed meanwhile."""
+    sources = tools.sources
+    if await _is_overtaken(tools, follow):
+        return False
+    if follow.state is not FollowState.FOLLOWING:
+        return await sources.feeds.drop(follow)
+    await _fill_from(tools, follow.follower_id, follow.followee_id)
+    is_paid = await sources.graph.pay([follow], Effect.FILL)
+    if not is_paid:  # what was put in may not belong there by now
+        await sources.graph.fill_again(follow.follower_id, [follow.followee_id], datetime.now(UTC))
+    return is_paid
 
 
 async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
@@ -105,19 +108,19 @@ async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
     return False
 
 
-async def _make_so(tools: Tools, follow: FollowRecord) -> None:
-    if follow.state is FollowState.FOLLOWING:
-        await _fill_from(tools, follow.follower_id, follow.followee_id)
-    else:
-        await tools.sources.feeds.drop(follow.follower_id, follow.followee_id)
-
-
 async def _fill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:
-    after: Key | None = None
-    while True:
-        request = PageRequest(limit=PAGE_SIZE_MAX * 10, after=after)
-        page = await tools.sources.posts.by_author(author_id, request, every_status=False)
-        await tools.sources.feeds.fill(owner_id, author_id, [post_id for _, post_id in page.items])
-        if not page.has_next:
-            return
-        after = page.items[-1][0]
+    """Makes a feed complete for one more author above its floor, which rises if they have more posts than a window.
+
+    Nothing is needed in a feed that is not live: the rebuild, which comes later, sees the follow. Raises NotYet while
+    it is rebuilt, for the rebuild may have read the follows already.
+    """
+    sources, window = tools.sources, tools.sources.settings.feed_window
+    feed = await sources.feed_states.of(owner_id)
+    if feed is None or not feed.live:
+        return
+    if feed.floor is None:
+        raise NotYet("the feed is being rebuilt")
+    posts = await sources.posts.shown_by_authors([author_id], PageRequest(limit=window, before=feed.floor))
+    if len(posts) > window and not await sources.feed_states.raise_floor(feed, posts[window]["_id"]):
+        raise NotYet("the feed has changed")
+    await sources.feeds.put_in(owner_id, posts[:window])

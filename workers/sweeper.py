@@ -22,9 +22,12 @@ LONGEST: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
 async def sweep(sources: Sources, now: datetime) -> int:
     """Rings for up to `MOST` due facts of each kind, and sets when they are due next; returns how many there were.
 
+    Feeds whose daily tending is due begin to owe it.
+
     Raises RedisError, and puts nothing off, while nobody could hear: what is due is rung for once Redis is back.
     """
     await sources.redis.ping()
+    await sources.feed_states.call_due(now, MOST)
     swept = await asyncio.gather(*(_sweep(sources, fact, now) for fact in Fact), return_exceptions=True)
     for outcome in swept:
         if isinstance(outcome, BaseException):

@@ -18,7 +18,7 @@ async def tend(tools: Tools, key: str) -> None:
     """
     sources, now = tools.sources, datetime.now(UTC)
     feed = await sources.feed_states.owing(ObjectId(key))
-    if feed is not None and feed.live and feed.seen_at < now - sources.feed_states.active:
+    if feed is not None and feed.live and feed.is_unseen_since(now - sources.feed_states.active):
         feed = await sources.feed_states.retire(feed)
     elif feed is not None and feed.live and feed.floor is None:
         feed = await sources.feed_states.begin(feed)
@@ -40,7 +40,7 @@ async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
     sources, window = tools.sources, tools.sources.settings.feed_window
     if not await sources.feeds.clear(feed):
         return False
-    author_ids = await sources.graph.pushed_followees(feed.id)
+    author_ids = await sources.graph.followees(feed.id, pushed=True)
     posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=window))
     await sources.feeds.put_in(feed.id, posts[:window])
     left = set(author_ids) - set(await sources.graph.followees(feed.id))

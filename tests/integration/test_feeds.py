@@ -185,7 +185,8 @@ async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) ->
     await world.post(ana, caption="below")
     hidden = MAX_REFILLS * PAGE_SIZE_MAX + 30
     await world.settle()
-    await world.sources.feeds.fill(bob.id, eve.id, [ObjectId() for _ in range(hidden)])
+    await world.look(bob)
+    await world.sources.feeds.put_in(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
     assert await walk(world, bob, 1, backward=False) == ["below"]
 
 

@@ -213,7 +213,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
 ) -> None:
     ana, bob = await world.users(2)
     await world.post(ana)
-    await world.settle()
+    await world.look(bob)
     await world.follow(bob, ana)
     (follow,) = await world.sources.database["follows"].find({"follower_id": bob.id}).to_list()
 
@@ -222,8 +222,10 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
         await world.settle()  # a twin pays all of it, and the follow is gone
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "fill", once(unfollow, world.sources.feeds.fill))
+        patch.setattr(world.sources.feeds, "put_in", once(unfollow, world.sources.feeds.put_in))
         await fill(world.tools, str(follow["_id"]))
+    assert await entries_of(world, bob) == 1
+    await world.settle()
     assert await entries_of(world, bob) == 0
 
 
@@ -232,7 +234,7 @@ async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_
 ) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    await world.settle()
+    await world.look(bob)
     post = await world.post(ana)
 
     async def unfollow() -> None:

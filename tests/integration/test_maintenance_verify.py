@@ -42,6 +42,7 @@ class Scene:
         """The scene once everything is paid, its files in storage."""
         scene = cls()
         scene.ana, scene.bob = await world.users(2)
+        await world.look(scene.ana, scene.bob)
         await world.follow(scene.bob, scene.ana)
         scene.post = await world.post(scene.ana)
         await stored_files(world, scene.post)

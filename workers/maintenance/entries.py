@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Document, Session, find_by_ids
-from datasources.outbox import owing_again
+from datasources.posts import MERGED
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState, PostStatus
@@ -17,6 +18,7 @@ from workers.maintenance.findings import Finding
 ENTRY = "feed_entry"
 MISSING = "feed_entry.missing"
 RECENT = 500  # posts of a feed that are looked for
+_TOP = ObjectId("f" * 24)
 Pair = tuple[ObjectId, ObjectId]
 
 
@@ -31,8 +33,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 async def wrong_entries(sources: Sources, ids: Sequence[Any], session: Session) -> list[Finding]:
-    """The feed entries among these whose post is gone or whose author the owner does not follow, and nobody owes it."""
+    """The feed entries among these whose post is gone or whose author the owner does not follow, and nobody owes it.
+
+    Those below a floor, or of a feed that has none, are read by nobody, and go when the feed is tended.
+    """
     entries = await sources.database["feed_entries"].find({"_id": {"$in": list(ids)}}, session=session).to_list()
+    floors = await _floors(sources, [entry["_id"]["o"] for entry in entries], session)
+    entries = [entry for entry in entries if entry["_id"]["p"] > floors.get(entry["_id"]["o"], _TOP)]
     posts = await find_by_ids(
         sources.database["posts"],
         [entry["_id"]["p"] for entry in entries],
@@ -48,6 +55,13 @@ async def wrong_entries(sources: Sources, ids: Sequence[Any], session: Session) 
             entry_id = str(Entry(key["o"], key["p"]))
             findings.append(Finding(kind=ENTRY, id=entry_id, expected=None, found=str(entry["a"]), why=why))
     return findings
+
+
+async def _floors(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, ObjectId]:
+    """Above which posts these feeds are read from their entries; of none that has no floor."""
+    query = {"_id": {"$in": list(set(owner_ids))}, "live": True, "floor": {"$exists": True}}
+    rows = await sources.database["feeds"].find(query, {"floor": 1}, session=session).to_list()
+    return {row["_id"]: row["floor"] for row in rows}
 
 
 async def _follows(sources: Sources, pairs: set[Pair], session: Session) -> dict[Pair, Document]:
@@ -74,13 +88,13 @@ def _wrong(post: Document | None, follow: Document | None) -> str | None:
 
 
 async def missing_entries(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> list[Finding]:
-    """The posts that these owners' feeds lack, of the latest few hundred of those they follow; three reads an owner.
+    """The posts that these owners' feeds lack, of the latest few hundred above their floors.
 
-    A post that owes its fan-out, and an author whose posts a follow owes to fill in, may be missing.
+    A post that owes its fan-out may be missing, and so may authors whose posts a follow owes to fill in or are pulled.
     """
     findings = []
-    for owner_id in owner_ids:
-        posts = await _due(sources, owner_id, session)
+    for owner_id, floor in (await _floors(sources, owner_ids, session)).items():
+        posts = await _due(sources, owner_id, floor, session)
         keys = [{"o": owner_id, "p": post["_id"]} for post in posts]
         entries = sources.database["feed_entries"].find({"_id": {"$in": keys}}, {"_id": 1}, session=session)
         there = {entry["_id"]["p"] for entry in await entries.to_list()} if keys else set()
@@ -95,25 +109,34 @@ async def missing_entries(sources: Sources, owner_ids: Sequence[ObjectId], sessi
     return findings
 
 
-async def _due(sources: Sources, owner_id: ObjectId, session: Session) -> list[Document]:
-    filled = {"follower_id": owner_id, "state": FollowState.FOLLOWING.value, "outbox": {"$ne": Effect.FILL.value}}
-    follows = await sources.database["follows"].find(filled, {"followee_id": 1}, session=session).to_list()
-    if not follows:
-        return []
-    shown: Document = {
-        "author_id": {"$in": [follow["followee_id"] for follow in follows]},
-        "status": PostStatus.READY.value,
-        "deleted": False,
-        "outbox": {"$ne": Effect.FAN_OUT.value},
+async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: Session) -> list[Document]:
+    kept = {
+        "follower_id": owner_id,
+        "state": FollowState.FOLLOWING.value,
+        "outbox": {"$ne": Effect.FILL.value},
+        "pulled": {"$ne": True},
     }
-    latest = sources.database["posts"].find(shown, {"author_id": 1}, sort=[("_id", -1)], limit=RECENT, session=session)
-    return await latest.to_list()
+    follows = await sources.database["follows"].find(kept, {"followee_id": 1}, session=session).to_list()
+    authors, due = [follow["followee_id"] for follow in follows], list[Document]()
+    for start in range(0, len(authors), MERGED):
+        shown: Document = {
+            "author_id": {"$in": authors[start : start + MERGED]},
+            "status": PostStatus.READY.value,
+            "deleted": False,
+            "_id": {"$gt": floor},
+            "outbox": {"$ne": Effect.FAN_OUT.value},
+        }
+        latest = sources.database["posts"].find(
+            shown, {"author_id": 1}, sort=[("_id", -1)], limit=RECENT, session=session, hint=SHOWN_POSTS
+        )
+        due += await latest.to_list()
+    return due
 
 
 async def put_in(sources: Sources, finding: Finding) -> None:
     """Lets the follow owe the filling of its owner's feed again. Safe to repeat and beside workers."""
     owner_id, _ = (ObjectId(part) for part in finding.id.split("/"))
-    await _fill_again(sources, owner_id, ObjectId(finding.expected))
+    await sources.graph.fill_again(owner_id, [ObjectId(finding.expected)], datetime.now(UTC))
 
 
 async def take_out(sources: Sources, finding: Finding) -> None:
@@ -122,11 +145,5 @@ async def take_out(sources: Sources, finding: Finding) -> None:
     Should the owner follow the author again by then, the follow is made to owe the filling of the feed once more.
     """
     owner_id, post_id = (ObjectId(part) for part in finding.id.split("/"))
-    author_id = ObjectId(finding.found)
     await sources.feeds.take_out(post_id, [owner_id])
-    await _fill_again(sources, owner_id, author_id)
-
-
-async def _fill_again(sources: Sources, owner_id: ObjectId, author_id: ObjectId) -> None:
-    follow = {"follower_id": owner_id, "followee_id": author_id, "state": FollowState.FOLLOWING.value}
-    await sources.database["follows"].update_one(follow, [owing_again([Effect.FILL], datetime.now(UTC))])
+    await sources.graph.fill_again(owner_id, [ObjectId(finding.found)], datetime.now(UTC))

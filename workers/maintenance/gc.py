@@ -82,6 +82,10 @@ async def _remove_comments(sweep: Sweep) -> None:
 async def _remove_entries(sweep: Sweep) -> None:
     collection = sweep.sources.database["feed_entries"]
     async for ids in sweep.walk.ids("feed_entries", "feed_entries"):
+        owners = {key["o"] for key in ids}
+        given_up = owners.difference(await sweep.sources.feed_states.live_among(list(owners)))
+        if given_up and sweep.counts("feeds_given_up", len(given_up)):
+            await sweep.sources.feed_states.call_unknown(list(given_up), sweep.now)
         old = [key for key in ids if key["p"].generation_time <= sweep.before]
         gone = await _missing(sweep.sources, "posts", [key["p"] for key in old])
         orphans: list[Document] = [key for key in old if key["p"] in gone]

@@ -130,7 +130,7 @@ def _stages(sources: Sources) -> list[_Stage]:
             _Stage(name=name, collection=name, checks=exact.get(name, ()), second_looks=promised.get(name, ()))
             for name in dict.fromkeys([*exact, *promised])
         ),
-        _Stage(name="feeds", collection="users", checks=[partial(missing_entries, sources)], most=FEEDS),
+        _Stage(name="feeds", collection="feeds", checks=[partial(missing_entries, sources)], most=FEEDS),
         _Stage(name=INTERESTS, collection="interests", checks=[partial(wrong_interests, sources)], most=FEEDS),
     ]
 
