@@ -42,8 +42,11 @@ EVERYTHING = (
 
 # How the reader stands to some people: follows both ways, blocks, mutes.
 PEOPLE = Counter({"find users": 1, "find follows": 1, "find blocks": 1, "find mutes": 1})
-# Whom the feed does not hold yet, its entries, and the posts of those and of the reader's own.
-SKELETON = Counter({"find follows": 1, "find feed_entries": 1, "find posts": 1})
+# From where on the feed is complete, before and after the rest; whom it does not hold yet, its entries, and the posts
+# of those and of the reader's own.
+SKELETON = Counter({"find feeds": 2, "find follows": 1, "find feed_entries": 1, "find posts": 1})
+# Below what is kept: whom the reader follows, and their posts; one find for each two hundred of them.
+PULL = Counter({"find follows": 1, "find posts": 1})
 POSTS_AND_AUTHORS = Counter({"find posts": 1}) + PEOPLE
 COMMENTS_AND_AUTHORS = Counter({"find comments": 1}) + PEOPLE
 FEED_PAGE = SKELETON + POSTS_AND_AUTHORS + Counter({"find post_likes": 1}) + COMMENTS_AND_AUTHORS
@@ -83,6 +86,7 @@ async def feed(shared_settings: Settings) -> AsyncIterator[tuple[World, UserReco
 
 async def full_feed(world: World) -> UserRecord:
     me, authors = await world.user(), await world.users(10)
+    await world.look(me)
     in_posts, commenters, in_comments = [await world.users(5) for _ in range(3)]
     for author in authors:
         await world.follow(me, author)
@@ -112,11 +116,11 @@ async def operations(world: World, reader: UserRecord, document: str, **page: An
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_page_of_the_feed_takes_fourteen_operations(feed: tuple[World, UserRecord], size: int) -> None:
+async def test_a_page_of_the_feed_takes_sixteen_operations(feed: tuple[World, UserRecord], size: int) -> None:
     nodes, taken = await operations(*feed, FEED, first=size)
     assert len(nodes) == size
     assert taken == FEED_PAGE
-    assert sum(taken.values()) == 14
+    assert sum(taken.values()) == 16
 
 
 async def test_a_page_further_down_takes_as_many(feed: tuple[World, UserRecord]) -> None:
@@ -129,10 +133,24 @@ async def test_a_page_further_down_takes_as_many(feed: tuple[World, UserRecord])
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_page_with_everybody_on_it_takes_twenty_three(feed: tuple[World, UserRecord], size: int) -> None:
+async def test_a_page_with_everybody_on_it_takes_twenty_five(feed: tuple[World, UserRecord], size: int) -> None:
     nodes, taken = await operations(*feed, EVERYTHING, first=size)
     assert len(nodes) == size
     assert all(node["mentions"] and node["images"][0]["taggedUsers"] for node in nodes)
     assert all(comment["mentions"] for node in nodes for comment in node["previewComments"])
     assert taken == ALL_OF_IT
-    assert sum(taken.values()) == 23
+    assert sum(taken.values()) == 25
+
+
+@pytest.mark.parametrize("floor", ["in the middle", "at the top", "none"])
+async def test_what_is_pulled_takes_two_more(feed: tuple[World, UserRecord], floor: str) -> None:
+    world, reader = feed
+    ids = [row["_id"] async for row in world.sources.database["posts"].find({}, {"_id": 1}, sort=[("_id", -1)])]
+    change = {"$unset": {"floor": ""}} if floor == "none" else {"$set": {"floor": ids[0 if "top" in floor else 10]}}
+    state = await world.sources.database["feeds"].find_one_and_update({"_id": reader.id}, change)
+    assert state is not None
+    nodes, taken = await operations(*feed, FEED, first=PAGE_SIZE_MAX)
+    await world.sources.database["feeds"].replace_one({"_id": reader.id}, state)
+    assert len(nodes) == PAGE_SIZE_MAX
+    kept = SKELETON if floor != "none" else Counter({"find feeds": 1, "find follows": 1})
+    assert taken == FEED_PAGE - SKELETON + kept + PULL
