@@ -101,7 +101,7 @@ def test_long_and_large_animation_keeps_to_the_budget() -> None:
         sizes = moving_sizes(source, count)
         assert sizes
         assert all(size.width * size.height * count <= FRAME_PIXELS * 1.01 for size in sizes)
-    assert moving_sizes(Size(1000, 1000), 250) == [Size(320, 320)]
+    assert moving_sizes(Size(1000, 1000), 230) == [Size(320, 320)]
 
 
 def test_smallest_animation_is_rendered() -> None:

@@ -10,7 +10,8 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, SourceFormat
 
-MAX_MOVING_PIXELS = 8 * MAX_IMAGE_PIXELS  # all frames of an animation together: some seconds of decoding
+MAX_FRAME_PIXELS = 12_000_000  # one frame of an animation: decoding one takes 16 bytes a pixel
+MAX_MOVING_PIXELS = 240_000_000  # all frames of an animation together: some seconds of decoding
 
 # Pillow's own guards, set to our limits: whatever decodes here without these checks is stopped by them.
 Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS
@@ -70,7 +71,22 @@ def open_source(data: bytes) -> tuple[SourceFormat, ImageFile.ImageFile]:
         if source is SourceFormat.PNG:
             image.verify()  # the checksums, which decoding leaves out; it uses the image up
             image = Image.open(BytesIO(data), formats=(source.value,))
+            _correct_transparency(image)
     return source, image
+
+
+def _correct_transparency(image: ImageFile.ImageFile) -> None:
+    """Brings a PNG's transparent colour to the scale that Pillow brings its pixels to, which Pillow forgets."""
+    clear, stored = image.info.get("transparency"), image.tile[0].args
+    if clear is None:
+        return
+    if stored in _GREY_STEP:
+        image.info["transparency"] = clear * _GREY_STEP[stored]
+    elif stored == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+_GREY_STEP = {"L;2": 85, "L;4": 17}  # between two neighbouring greys of 2 and of 4 bits
 
 
 def frame_count(data: bytes, image: Image.Image) -> int:
@@ -82,8 +98,13 @@ def frame_count(data: bytes, image: Image.Image) -> int:
             UserErrorCode.TOO_MANY_FRAMES,
             f"This animation has too many frames. The most we take is {MAX_IMAGE_FRAMES}.",
         )
-    if count > 1 and count * image.width * image.height > MAX_MOVING_PIXELS:
-        raise too_many_pixels()
+    pixels = image.width * image.height
+    if count > 1 and (pixels > MAX_FRAME_PIXELS or count * pixels > MAX_MOVING_PIXELS):
+        raise Refusal(
+            UserErrorCode.TOO_MANY_PIXELS,
+            f"This animation has too many pixels. The most we take is {MAX_FRAME_PIXELS // 1_000_000} megapixels"
+            f" a frame and {MAX_MOVING_PIXELS // 1_000_000} in all frames together.",
+        )
     return count
 
 

@@ -3,16 +3,17 @@
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from domain.limits import RenditionFormat
-from workers.rendering.colours import resizable, to_srgb
+from workers.rendering.attention import Window, square_window
+from workers.rendering.colours import ColourSpace, averageable, to_srgb
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.rendered import RenderedFile
+from workers.rendering.shrinking import shrunk
 from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, orientation
 
 _DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 51 dB from decoding them all
-_REDUCING_GAP = 3.0  # large steps down are box-averaged to 3 times the size first; the difference cannot be seen
 _SAVE_OPTIONS: dict[RenditionFormat, dict[str, Any]] = {
     RenditionFormat.JPEG: {"quality": 82, "optimize": True, "progressive": True},
     RenditionFormat.WEBP: {"quality": 80, "method": 2},
@@ -32,19 +33,18 @@ def pyramid(image: ImageFile.ImageFile) -> tuple[list[Image.Image], Image.Image]
 
     Uses the image up. Raises Refusal(IMAGE_CORRUPT) if its pixels cannot be decoded.
     """
-    turn, icc, upright = orientation(image), image.info.get("icc_profile"), upright_size(image)
+    turn, space, upright = orientation(image), ColourSpace.of(image), upright_size(image)
     sizes, side = ladder(upright), square_side(upright)
     with damage_refused():
         _decode(image, max(sizes[0].width / upright.width, side / min(upright)))
-        pixels = resizable(image)
-
-    def finish(picture: Image.Image) -> Image.Image:
-        srgb = to_srgb(picture, icc)
-        return srgb if turn is None else srgb.transpose(turn)
-
-    widest = sizes[0].turned if turn in TURNS_THAT_SWAP_SIDES else sizes[0]
-    levels = scaled_down(finish(pixels.resize(widest, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)), sizes)
-    return levels, square_of(levels, side) or finish(_fit(pixels, side))
+        small = shrunk(image, sizes[0].turned if turn in TURNS_THAT_SWAP_SIDES else sizes[0])
+    lying = to_srgb(small, space)
+    levels = scaled_down(_turned(lying, turn), sizes)
+    square = square_of(levels, side)
+    if square is None:  # a panorama: no level is as high as the square
+        cut = averageable(image.crop(_whole(square_window(lying).box(*image.size))))
+        square = _turned(to_srgb(cut.resize((side, side), Image.Resampling.LANCZOS), space), turn)
+    return levels, square
 
 
 def scaled_down(widest: Image.Image, sizes: list[Size]) -> list[Image.Image]:
@@ -56,8 +56,9 @@ def scaled_down(widest: Image.Image, sizes: list[Size]) -> list[Image.Image]:
 
 
 def square_of(levels: list[Image.Image], side: int) -> Image.Image | None:
-    """Cuts the middle out of the smallest level that is large enough; None if there is none, as with a panorama."""
-    return next((_fit(level, side) for level in reversed(levels) if min(level.size) >= side), None)
+    """Cuts the subject out of the smallest level that is large enough; None if there is none, as with a panorama."""
+    large_enough = next((level for level in reversed(levels) if min(level.size) >= side), None)
+    return large_enough and _cut(large_enough, square_window(levels[-1]), side)
 
 
 def encode(picture: Image.Image, file_format: RenditionFormat) -> RenderedFile:
@@ -79,5 +80,14 @@ def _decode(image: ImageFile.ImageFile, scale: float) -> None:
     image.load()
 
 
-def _fit(picture: Image.Image, side: int) -> Image.Image:
-    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+def _turned(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _cut(picture: Image.Image, window: Window, side: int) -> Image.Image:
+    return picture.resize((side, side), Image.Resampling.LANCZOS, box=window.box(*picture.size))
+
+
+def _whole(box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = map(round, box)
+    return left, top, right, bottom
