@@ -13,6 +13,7 @@ from bson import ObjectId
 from strawberry.dataloader import DataLoader
 
 from datasources.sources import Sources
+from domain.interests import Interest
 from domain.records import (
     CommentRecord,
     LikeRecord,
@@ -74,6 +75,7 @@ class Loaders:
         self.relation_by_user: DataLoader[ObjectId, Relation] = _loader(self._relations)
         self.viewer_like_by_post: DataLoader[ObjectId, LikeRecord | None] = _loader(self._post_likes)
         self.viewer_like_by_comment: DataLoader[ObjectId, LikeRecord | None] = _loader(self._comment_likes)
+        self.interest_by_author: DataLoader[ObjectId, Interest | None] = _loader(self._interests)
         self.visible_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._visible_users)
         self.met_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._met_users)
         self.visible_post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(self._visible_posts)
@@ -103,6 +105,11 @@ class Loaders:
         if self._viewer_id is None:
             return [None] * len(comment_ids)
         return await self._sources.comment_likes.by_targets(self._viewer_id, comment_ids)
+
+    async def _interests(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
+        stored = None if self._viewer_id is None else await self._sources.interests.stored(self._viewer_id)
+        found = {} if stored is None else {one.author_id: one for one in stored.authors}
+        return [found.get(author_id) for author_id in author_ids]
 
     async def _visible_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
         people = await self._people(set(user_ids))

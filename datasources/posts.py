@@ -15,12 +15,13 @@ from pymongo.errors import DuplicateKeyError
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import SHOWN_POSTS
-from datasources.mongo import Database, Document, Session, find_page, increment, set_told
+from datasources.mongo import Database, Document, Session, find_by_ids, find_page, increment, set_told
 from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page
+from domain.ranking import Candidate
 from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus, Record
 
 MERGED = 200  # so many authors' posts MongoDB merges from one index; of more it would sort all
@@ -32,6 +33,8 @@ _EMPTIED: Document = {
     "upload_ids": "$$REMOVE",
     **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids")},
 }
+
+_SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "deleted")
 
 
 class PostStore:
@@ -99,6 +102,11 @@ class PostStore:
             query |= _SHOWN
         rows = await find_page(self._posts, query, request.expects(ObjectId), projection={"_id": 1})
         return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
+
+    async def candidates(self, ids: Sequence[ObjectId]) -> list[Candidate | None]:
+        """What the scores of these posts depend on, in their order, None for one that is not shown; one operation."""
+        found = await find_by_ids(self._posts, ids, projection=_SCORED)
+        return [_candidate(found.get(post_id)) for post_id in ids]
 
     async def shown_by_authors(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         """`_id` and `author_id` of ready posts of any number of authors, up to `limit + 1`, in walking order.
@@ -227,3 +235,15 @@ class PostStore:
         query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
         changes["$inc"] = {"version": 1}
         return await self._posts.find_one_and_update(query, changes, return_document=True, session=session)
+
+
+def _candidate(post: Document | None) -> Candidate | None:
+    if post is None or any(post[field] != value for field, value in _SHOWN.items()):
+        return None
+    return Candidate(
+        id=post["_id"],
+        author_id=post["author_id"],
+        created_at=post["created_at"],
+        like_count=post.get("like_count", 0),
+        comment_count=post.get("comment_count", 0),
+    )

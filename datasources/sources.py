@@ -34,6 +34,7 @@ from datasources.notifications import NotificationStore
 from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
 from datasources.posts import PostStore
+from datasources.rankings import RankingStore
 from datasources.sessions import SessionStore
 from datasources.tasks import cancelled
 from datasources.transport import Doorbell, Queue
@@ -73,6 +74,7 @@ class Sources:
     fan_outs: FanOutStore
     interests: InterestStore
     visits: VisitStore
+    rankings: RankingStore
     notifications: NotificationStore
     dead_letters: DeadLetterStore
     own_acts: OwnActs
@@ -188,6 +190,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         fan_outs=FanOutStore(database, doorbell),
         interests=InterestStore(database, doorbell, visits),
         visits=visits,
+        rankings=RankingStore(database),
         notifications=NotificationStore(database, live),
         dead_letters=DeadLetterStore(database),
         own_acts=OwnActs(client, database),

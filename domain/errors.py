@@ -5,7 +5,8 @@ PhotogramError
 │   └── NotFound        there is no such object, or the viewer may not see it: the two look the same
 └── RequestError        a top-level GraphQL error with extensions.code, from RequestErrorCode
 ├── Unauthenticated
-└── BadInput        an argument that no screen of a correct client would send
+├── BadInput        an argument that no screen of a correct client would send
+└── CursorExpired   a place in a list that is no longer kept
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ class RequestErrorCode(StrEnum):
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     BAD_USER_INPUT = "BAD_USER_INPUT"
+    CURSOR_EXPIRED = "CURSOR_EXPIRED"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
     OPERATION_TOO_COMPLEX = "OPERATION_TOO_COMPLEX"
@@ -108,3 +110,11 @@ class BadInput(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(RequestErrorCode.BAD_USER_INPUT, message)
+
+
+class CursorExpired(RequestError):
+    """The list that a cursor is of was kept for a while only; a client starts again from its first page."""
+
+    def __init__(self) -> None:
+        message = "This list is no longer kept: ask for its first page again."
+        super().__init__(RequestErrorCode.CURSOR_EXPIRED, message)

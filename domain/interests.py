@@ -33,6 +33,7 @@ WEIGHTS = {
 HALF_LIFE = timedelta(days=30)
 OFTEN = 3  # acts of a kind, within `LATELY`, that may be called often
 LATELY = timedelta(days=90)
+MANY = 10  # likes of a post
 VISITS_KEPT = timedelta(days=90)
 AUTHORS_KEPT = 200  # the dearest ones; the others' posts are ranked as a stranger's
 
@@ -79,14 +80,22 @@ def faded(age: timedelta) -> float:
     return float(2.0 ** -(max(age, timedelta(0)) / HALF_LIFE))
 
 
-def said_of(interest: Interest | None, username: str) -> str | None:
-    """What may be said of the viewer and an author, true as of the weighing; None if there is nothing to say."""
-    if interest is None:
-        return None
-    if interest.likes >= OFTEN:
-        return f"You often like {username}'s photos."
-    if interest.comments >= OFTEN:
-        return f"You often comment on {username}'s photos."
-    if interest.visits >= OFTEN:
-        return f"You often look at {username}'s profile."
-    return None
+def reason(username: str, interest: Interest | None, *, like_count: int, is_own: bool) -> str:
+    """Why a post of an author whom the viewer follows is in their ranked feed: a true sentence.
+
+    What it says of the viewer was so when their interests were weighed.
+    """
+    if is_own:
+        return "You posted this."
+    often = {} if interest is None else {name: getattr(interest, name) >= OFTEN for name in _SAID}
+    said = next((_SAID[name] for name, is_so in often.items() if is_so), None)
+    if said is not None:
+        return said.format(username)
+    return "Many people like this." if like_count >= MANY else f"You follow {username}."
+
+
+_SAID = {
+    "likes": "You often like {}'s photos.",
+    "comments": "You often comment on {}'s photos.",
+    "visits": "You often look at {}'s profile.",
+}

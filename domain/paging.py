@@ -1,7 +1,8 @@
 """Keyset paging in both directions: a cursor says where, not how many (after Relay's cursor connections).
 
 A list is ordered by one key, largest first; `Page` holds its items in that order whichever way it was walked. A key
-is an id, a number, or a `Ranked`: a number that ties share, with the id that tells them apart.
+is an id, a number, or a `Ranked`: a number that ties share, with the id that tells them apart. A list that was ordered
+once, and kept, has each `Place` in it for a key.
 """
 
 import base64
@@ -23,7 +24,15 @@ class Ranked(NamedTuple):
     id: ObjectId
 
 
-Key = ObjectId | int | Ranked
+class Place(NamedTuple):
+    """A position in a list that was ordered once, for one reader, and is kept for a while."""
+
+    owner_id: ObjectId
+    snapshot_id: ObjectId
+    number: int
+
+
+Key = ObjectId | int | Ranked | Place
 Item = TypeVar("Item")
 Other = TypeVar("Other")
 
@@ -38,6 +47,8 @@ def encode_cursor(key: Key) -> str:
             raw = b"o" + key.binary
         case Ranked():
             raw = b"r" + key.score.to_bytes(8, "big") + key.id.binary
+        case Place():
+            raw = b"s" + key.owner_id.binary + key.snapshot_id.binary + key.number.to_bytes(2, "big")
         case _:
             raw = b"i" + key.to_bytes(8, "big")
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
@@ -57,6 +68,8 @@ def decode_cursor(cursor: str) -> Key:
         key = int.from_bytes(raw[1:], "big")
     if len(raw) == 21 and raw[:1] == b"r":
         key = Ranked(int.from_bytes(raw[1:9], "big"), ObjectId(raw[9:]))
+    if len(raw) == 27 and raw[:1] == b"s":
+        key = Place(ObjectId(raw[1:13]), ObjectId(raw[13:25]), int.from_bytes(raw[25:], "big"))
     number = key.score if isinstance(key, Ranked) else key
     if key is None or (isinstance(number, int) and number > MAX_NUMBER) or encode_cursor(key) != cursor:
         raise BadInput("That is not a cursor of this list.")

@@ -51,6 +51,13 @@ class CommentOrder(StrEnum):
     TOP = "TOP"
 
 
+class FeedOrder(StrEnum):
+    """How the home feed is ordered."""
+
+    LATEST = "LATEST"
+    RANKED = "RANKED"
+
+
 class FollowState(StrEnum):
     """How one user follows another."""
 

@@ -9,7 +9,9 @@ import msgspec
 import strawberry
 from bson import ObjectId
 
-from domain.paging import Key, Page, PageRequest, decode_cursor, encode_cursor, fill_page
+from domain.interests import reason
+from domain.paging import Key, Page, PageRequest, Place, decode_cursor, encode_cursor, fill_page
+from domain.records import PostRecord
 from schema.context import Context, Info
 from schema.fields import After, Before, First, Last, computed, plain
 
@@ -170,10 +172,24 @@ class CommentConnection:
 
 @strawberry.type(description="One item of a FeedConnection and where it stands.")
 class FeedEdge:
-    """Presents an `Edge`."""
+    """Presents an `Edge`; the cursors of a ranked feed are places."""
 
     cursor: str = plain(_CURSOR)
     node: LazyPost = plain(_NODE)
+
+    @computed(str | None, "Why it is here, in words, when the feed is ranked.")
+    def reason(root: strawberry.Parent[Edge], info: Info) -> Any:
+        return _reason(root.node, info) if isinstance(decode_cursor(root.cursor), Place) else None
+
+
+async def _reason(post: PostRecord, info: Info) -> str | None:
+    loaders = info.context.loaders
+    author = await loaders.user_by_id.load(post.author_id)
+    if author is None:
+        return None
+    interest = await loaders.interest_by_author.load(post.author_id)
+    is_own = post.author_id == info.context.viewer_id
+    return reason(author.username, interest, like_count=post.like_count, is_own=is_own)
 
 
 @strawberry.type(description="A page of the home feed.")

@@ -6,10 +6,11 @@ import strawberry
 
 from domain.errors import UserErrorCode
 from domain.limits import RenditionFormat, SourceFormat
-from domain.records import CommentOrder, FollowState, NotificationKind, PostStatus, UploadStatus
+from domain.records import CommentOrder, FeedOrder, FollowState, NotificationKind, PostStatus, UploadStatus
 
 __all__ = [
     "CommentOrder",
+    "FeedOrder",
     "FollowState",
     "NotificationKind",
     "PostStatus",
@@ -32,6 +33,12 @@ _describe(
     "How comments are ordered.",
     NEWEST="Newest first.",
     TOP="Most liked first, the newest of equally liked ones before the others.",
+)
+_describe(
+    FeedOrder,
+    "How the home feed is ordered.",
+    LATEST="Newest first, complete.",
+    RANKED="By what the viewer is likely to care about, among recent posts; an order is kept for an hour.",
 )
 _describe(
     PostStatus,

@@ -4,6 +4,7 @@ import pytest
 
 from domain.errors import (
     BadInput,
+    CursorExpired,
     NotFound,
     PhotogramError,
     Refusal,
@@ -28,7 +29,11 @@ def test_not_found_does_not_tell_missing_from_hidden() -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(Unauthenticated(), RequestErrorCode.UNAUTHENTICATED), (BadInput("?"), RequestErrorCode.BAD_USER_INPUT)],
+    [
+        (Unauthenticated(), RequestErrorCode.UNAUTHENTICATED),
+        (BadInput("?"), RequestErrorCode.BAD_USER_INPUT),
+        (CursorExpired(), RequestErrorCode.CURSOR_EXPIRED),
+    ],
 )
 def test_request_errors_have_a_code_of_the_closed_set(error: RequestError, code: RequestErrorCode) -> None:
     assert error.code is code

@@ -2,11 +2,12 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from domain.interests import AUTHORS_KEPT, HALF_LIFE, LATELY, OFTEN, Act, ActKind, Interest, faded, said_of, weigh
+from domain.interests import AUTHORS_KEPT, HALF_LIFE, LATELY, OFTEN, Act, ActKind, Interest, faded, reason, weigh
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BOB = ObjectId(), ObjectId()
@@ -14,6 +15,10 @@ ANA, BOB = ObjectId(), ObjectId()
 
 def acts(kind: ActKind, count: int, *, author: ObjectId = ANA, age: timedelta = timedelta(0)) -> list[Act]:
     return [Act(author, kind, NOW - age)] * count
+
+
+def said_of(interest: Interest | None, username: str, **given: Any) -> str:
+    return reason(username, interest, **{"like_count": 0, "is_own": False, **given})
 
 
 def strength(*done: Act) -> float:
@@ -71,14 +76,16 @@ def test_only_the_dearest_are_kept() -> None:
 )
 def test_what_was_done_often_and_lately_is_said_and_nothing_else(kind: ActKind, said: str) -> None:
     assert said_of(weigh(acts(kind, OFTEN), NOW)[0], "ana") == said
-    assert said_of(weigh(acts(kind, OFTEN - 1), NOW)[0], "ana") is None
+    assert said_of(weigh(acts(kind, OFTEN - 1), NOW)[0], "ana") == "You follow ana."
     long_ago = acts(kind, OFTEN, age=LATELY + timedelta(seconds=1))
-    assert said_of(weigh(long_ago, NOW)[0], "ana") is None
+    assert said_of(weigh(long_ago, NOW)[0], "ana") == "You follow ana."
 
 
-def test_nothing_is_said_of_who_is_not_known_nor_of_likes_of_words() -> None:
-    assert said_of(None, "ana") is None
-    assert said_of(weigh(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") is None
+def test_what_is_said_of_who_is_not_known_or_whose_words_alone_are_liked() -> None:
+    assert said_of(None, "ana") == "You follow ana."
+    assert said_of(weigh(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") == "You follow ana."
+    assert said_of(None, "ana", like_count=10) == "Many people like this."
+    assert said_of(None, "ana", like_count=10, is_own=True) == "You posted this."
 
 
 def test_an_interest_is_stored_as_it_is() -> None:

@@ -96,6 +96,13 @@ async def test_a_viewer_is_shown_what_the_rules_say(cast: Cast, viewer: Name | N
     assert wrong == []
 
 
+@pytest.mark.parametrize("viewer", EVERYBODY)
+async def test_the_ranked_feed_shows_what_the_latest_does(cast: Cast, viewer: Name) -> None:
+    document = "{ feed(first: 50, order: RANKED) { edges { node { id } } } }"
+    shown = [edge["node"]["id"] for edge in (await ask(cast, viewer, document))["feed"]["edges"]]
+    assert sorted(shown) == sorted(SHOWS["Query.feed"](Rules(cast.facts), viewer, ROOT))
+
+
 async def test_every_way_shows_somebody_something(cast: Cast) -> None:
     """Or the test above would be content with an API that shows nothing."""
     used = {way for viewer in EVERYBODY for (way, _), shown in (await look(cast, viewer)).items() if shown}

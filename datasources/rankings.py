@@ -1,0 +1,65 @@
+"""Ranked feeds as they were ordered for one reader, kept for an hour so that paging through one is stable.
+
+A reader has at most `SNAPSHOTS` of them, however often they begin anew; the oldest, about, makes room.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from bson import ObjectId
+
+from datasources.mongo import Database, Document
+from domain.paging import Page, PageRequest, Place, cut_page
+
+KEPT = timedelta(hours=1)
+SNAPSHOTS = 8
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """An order of posts, made for one reader."""
+
+    owner_id: ObjectId
+    snapshot_id: ObjectId
+    post_ids: Sequence[ObjectId]
+
+    def page(self, request: PageRequest) -> Page[ObjectId]:
+        """A page of it; the request's bounds are places in it."""
+        after, before = request.after, request.before
+        start = after.number + 1 if isinstance(after, Place) else 0
+        stop = before.number if isinstance(before, Place) else len(self.post_ids)
+        numbers = range(start, min(stop, len(self.post_ids)))
+        walked = (numbers[::-1] if request.backward else numbers)[: request.limit + 1]
+        return cut_page(request, [(self._place(number), self.post_ids[number]) for number in walked])
+
+    def _place(self, number: int) -> Place:
+        return Place(self.owner_id, self.snapshot_id, number)
+
+
+class RankingStore:
+    """The collection `rankings`: {_id: {o: owner, n: slot}, snapshot_id, post_ids, expires_at}."""
+
+    def __init__(self, database: Database) -> None:
+        self._rankings = database["rankings"]
+
+    async def keep(self, owner_id: ObjectId, post_ids: Sequence[ObjectId], now: datetime) -> Ranking:
+        """Keeps an order for its reader. Atomic; another of theirs may make room for it."""
+        ranking = Ranking(owner_id, ObjectId(), post_ids)
+        values = {
+            "snapshot_id": ranking.snapshot_id,
+            "post_ids": list(post_ids),
+            "expires_at": now + KEPT,
+        }
+        await self._rankings.replace_one(_slot(owner_id, ranking.snapshot_id), values, upsert=True)
+        return ranking
+
+    async def find(self, owner_id: ObjectId, snapshot_id: ObjectId) -> Ranking | None:
+        """An order that was kept for this reader; None once it has expired."""
+        query = {**_slot(owner_id, snapshot_id), "snapshot_id": snapshot_id}
+        found = await self._rankings.find_one(query, {"post_ids": 1})
+        return None if found is None else Ranking(owner_id, snapshot_id, found["post_ids"])
+
+
+def _slot(owner_id: ObjectId, snapshot_id: ObjectId) -> Document:
+    """By the last byte of an id, which a process counts up."""
+    return {"_id": {"o": owner_id, "n": snapshot_id.binary[-1] % SNAPSHOTS}}

@@ -1,0 +1,68 @@
+"""The ranked feed: a snapshot of recent posts in the order that suits the viewer, read page by page."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.rankings import Ranking
+from domain.errors import BadInput, CursorExpired
+from domain.paging import Key, PageRequest, Place, fill_page
+from domain.ranking import Candidate, ranked
+from resolvers.feed_posts import by_followed, shown_in_feed
+from schema.connection import Connection, visible_page
+from schema.context import Info
+
+CANDIDATES = 300
+RECENT = timedelta(days=14)
+AT_LEAST = 50  # whose authors have been silent for long has something to read all the same
+
+
+async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> Connection:
+    """A page of a new ranking or, by its cursors, of one begun. Raises BadInput, CursorExpired."""
+    ranking = await _ranking(info, viewer_id, request)
+
+    async def skeleton(step: PageRequest) -> Any:
+        return ranking.page(step)
+
+    return await visible_page(request, skeleton, partial(shown_in_feed, info))
+
+
+async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ranking:
+    bounds = [one for one in (request.after, request.before) if one is not None]
+    places = [one for one in bounds if isinstance(one, Place) and one.owner_id == viewer_id]
+    snapshots = {place.snapshot_id for place in places}
+    if len(places) < len(bounds) or len(snapshots) > 1:
+        raise BadInput("That is not a cursor of this list in this order.")
+    if not snapshots:
+        return await _ranked_anew(info, viewer_id)
+    found = await info.context.sources.rankings.find(viewer_id, snapshots.pop())
+    if found is None:
+        raise CursorExpired
+    return found
+
+
+async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
+    sources, now = info.context.sources, datetime.now(UTC)
+    candidates = await _candidates(info, viewer_id, now)
+    interests = await sources.interests.of(viewer_id, now)
+    order = ranked(candidates, interests.strengths(now), now)
+    return await sources.rankings.keep(viewer_id, [post.id for post in order], now)
+
+
+async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Candidate]:
+    """The latest posts of the feed, newest first, with what their scores depend on."""
+    sources = info.context.sources
+
+    async def skeleton(step: PageRequest) -> Any:
+        return await sources.feeds.home(viewer_id, step)
+
+    async def rankable(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, Candidate]]:
+        found = await by_followed(info, await sources.posts.candidates([post_id for _, post_id in items]))
+        return [(post.id, post) for post in found if post is not None]
+
+    page = await fill_page(PageRequest(limit=CANDIDATES), skeleton, rankable)
+    latest = [post for _, post in page.items]
+    return [post for number, post in enumerate(latest) if number < AT_LEAST or now - post.created_at <= RECENT]

@@ -1,0 +1,227 @@
+"""feed(order: RANKED): its order, its reasons, and walking a snapshot while the world moves on."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from datasources.rankings import SNAPSHOTS
+from domain.errors import RequestError
+from domain.paging import Place, decode_cursor, encode_cursor
+from domain.ranking import MOST, SPAN
+from domain.records import PostRecord, UserRecord
+from resolvers.transport.errors import root_cause
+from tests.factories import World, now
+
+FEED = """query ($first: Int, $after: String, $last: Int, $before: String, $order: FeedOrder = RANKED) {
+  feed(first: $first, after: $after, last: $last, before: $before, order: $order) {
+    edges { cursor reason node { caption } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
+_captions = itertools.count(1)
+
+
+async def page(world: World, reader: UserRecord, **given: Any) -> dict[str, Any]:
+    result = await world.execute(FEED, reader, **given)
+    assert result.errors is None, result.errors
+    assert result.data is not None
+    return dict(result.data["feed"])
+
+
+async def code(world: World, reader: UserRecord, **given: Any) -> str:
+    """The code that a refused page is answered with."""
+    result = await world.execute(FEED, reader, **given)
+    assert result.data == {"feed": None}
+    (error,) = result.errors or []
+    cause = root_cause(error)
+    assert isinstance(cause, RequestError)
+    return cause.code.value
+
+
+def captions(feed: dict[str, Any]) -> list[str]:
+    return [edge["node"]["caption"] for edge in feed["edges"]]
+
+
+async def walk(world: World, reader: UserRecord, size: int, *, backward: bool = False, **start: Any) -> list[str]:
+    """A whole ranking, page by page; of one begun where `start` says."""
+    seen: list[str] = []
+    given = {"last" if backward else "first": size, **start}
+    for _ in range(200):
+        feed = await page(world, reader, **given)
+        assert len(feed["edges"]) <= size
+        seen = captions(feed) + seen if backward else seen + captions(feed)
+        info = feed["pageInfo"]
+        if not info["hasPreviousPage" if backward else "hasNextPage"]:
+            return seen
+        given |= {"before": info["startCursor"]} if backward else {"after": info["endCursor"]}
+    raise AssertionError("the walk does not end")
+
+
+async def posts_of(world: World, author: UserRecord, count: int) -> list[PostRecord]:
+    return [await world.post(author, caption=f"post {next(_captions)}") for _ in range(count)]
+
+
+async def home(world: World, authors: int = 3, each: int = 4) -> tuple[UserRecord, list[UserRecord], list[PostRecord]]:
+    """A reader, whom they follow, and the posts of those, oldest first; settled."""
+    reader, *followed = await world.users(authors + 1)
+    for author in followed:
+        await world.follow(reader, author)
+    posts = [post for _ in range(each) for author in followed for post in await posts_of(world, author, 1)]
+    await world.settle()
+    return reader, followed, posts
+
+
+async def likes(world: World, reader: UserRecord, posts: Sequence[PostRecord]) -> None:
+    for post in posts:
+        await world.sources.post_likes.like(post.id, reader.id, now())
+    await world.sources.interests.weigh(reader.id, now())
+
+
+@pytest.mark.parametrize("size", [1, 5, 50])
+async def test_walking_either_way_gives_every_post_once_in_one_order(world: World, size: int) -> None:
+    reader, _, posts = await home(world)
+    first = await page(world, reader, first=1)
+    start = first["edges"][0]["cursor"]
+    order = captions(first) + await walk(world, reader, size, after=start)
+    assert sorted(order) == sorted(post.caption for post in posts)
+    last = decode_cursor(start)
+    assert isinstance(last, Place)
+    end = encode_cursor(last._replace(number=len(posts)))
+    assert await walk(world, reader, size, backward=True, before=end) == order
+
+
+async def test_whom_the_reader_likes_comes_first_and_it_says_so(world: World) -> None:
+    reader, (dear, *others), posts = await home(world)
+    assert captions(await page(world, reader, first=1)) == [posts[-1].caption]
+    await likes(world, reader, [post for post in posts if post.author_id == dear.id][:3])
+    feed = await page(world, reader, first=50)
+    hers = {post.caption for post in posts if post.author_id == dear.id}
+    assert captions(feed)[0] in hers
+    said = {edge["node"]["caption"]: edge["reason"] for edge in feed["edges"]}
+    names = {post.caption: next(one.username for one in others if one.id == post.author_id)
+             for post in posts if post.caption not in hers}  # fmt: skip
+    assert {said[caption] for caption in hers} == {f"You often like {dear.username}'s photos."}
+    assert {caption: said[caption] for caption in names} == {
+        caption: f"You follow {name}." for caption, name in names.items()
+    }
+
+
+async def test_no_author_floods_a_page_however_dear(world: World) -> None:
+    reader, (dear, *_), posts = await home(world, authors=4, each=3)
+    many = await posts_of(world, dear, 20)
+    await world.settle()
+    await likes(world, reader, many)
+    top = captions(await page(world, reader, first=SPAN))
+    hers = {post.caption for post in [*many, *posts] if post.author_id == dear.id}
+    assert sum(caption in hers for caption in top) == MOST
+
+
+async def test_latest_says_no_reasons_and_reads_no_interests(world: World) -> None:
+    reader, _, posts = await home(world)
+    feed = await page(world, reader, first=50, order="LATEST")
+    assert captions(feed) == [post.caption for post in posts[::-1]]
+    assert {edge["reason"] for edge in feed["edges"]} == {None}
+
+
+async def test_ones_own_posts_are_there_and_say_so(world: World) -> None:
+    reader, _, _ = await home(world)
+    (mine,) = await posts_of(world, reader, 1)
+    feed = await page(world, reader, first=50)
+    assert {edge["node"]["caption"]: edge["reason"] for edge in feed["edges"]}[mine.caption] == "You posted this."
+
+
+async def test_a_snapshot_stays_as_it_is_while_posts_come_and_tastes_change(world: World) -> None:
+    reader, (ana, *_), posts = await home(world)
+    whole = captions(await page(world, reader, first=50))
+    first = await page(world, reader, first=4)
+    await posts_of(world, ana, 2)
+    await world.settle()
+    await likes(world, reader, posts[:3])
+    rest = await walk(world, reader, 3, after=first["pageInfo"]["endCursor"])
+    assert captions(first) + rest == whole
+
+
+@pytest.mark.parametrize("way", ["deleted", "unfollowed", "muted", "blocked", "blocks", "private"])
+async def test_what_may_be_shown_no_more_is_left_out_of_a_snapshot_and_pages_stay_full(world: World, way: str) -> None:
+    reader, (gone, *_), posts = await home(world, each=6)
+    first = await page(world, reader, first=1)
+    hers = {post.caption for post in posts if post.author_id == gone.id} - set(captions(first))
+    graph = world.sources.graph
+    match way:
+        case "deleted":
+            for post in posts:
+                if post.author_id == gone.id:
+                    await world.sources.posts.delete(post.id, gone.id, now())
+        case "unfollowed":
+            await graph.unfollow(reader.id, gone.id, now=now())
+        case "muted":
+            await graph.mute(reader.id, gone.id)
+        case "blocked":
+            await graph.block(gone.id, reader.id, now=now())
+        case "blocks":
+            await graph.block(reader.id, gone.id, now=now())
+        case _:
+            await world.sources.users.update_profile(gone.id, {"is_private": True})
+            await graph.unfollow(reader.id, gone.id, now=now())
+    following = await page(world, reader, first=5, after=first["pageInfo"]["endCursor"])
+    assert len(following["edges"]) == 5
+    rest = captions(following) + await walk(world, reader, 5, after=following["pageInfo"]["endCursor"])
+    assert set(rest).isdisjoint(hers)
+    assert len(rest) == len(posts) - len(hers) - 1
+
+
+async def test_an_expired_cursor_says_so_by_a_code_of_its_own(world: World) -> None:
+    reader, _, _ = await home(world)
+    cursor = (await page(world, reader, first=1))["pageInfo"]["endCursor"]
+    await world.sources.database["rankings"].delete_many({"_id.o": reader.id})
+    assert await code(world, reader, first=1, after=cursor) == "CURSOR_EXPIRED"
+    assert len((await page(world, reader, first=1))["edges"]) == 1
+
+
+async def test_a_reader_keeps_few_snapshots_and_the_latest_is_among_them(world: World) -> None:
+    reader, _, _ = await home(world, authors=1, each=2)
+    cursors = [(await page(world, reader, first=1))["pageInfo"]["endCursor"] for _ in range(SNAPSHOTS * 3)]
+    assert await world.sources.database["rankings"].count_documents({"_id.o": reader.id}) <= SNAPSHOTS
+    assert len((await page(world, reader, first=1, after=cursors[-1]))["edges"]) == 1
+
+
+async def test_cursors_of_others_of_the_other_order_and_of_two_snapshots_are_bad_input(world: World) -> None:
+    reader, (other, *_), _ = await home(world)
+    mine, again = [(await page(world, reader, first=1))["pageInfo"]["endCursor"] for _ in range(2)]
+    latest = (await page(world, reader, first=1, order="LATEST"))["pageInfo"]["endCursor"]
+    assert await code(world, other, first=1, after=mine) == "BAD_USER_INPUT"
+    assert await code(world, reader, first=1, after=latest) == "BAD_USER_INPUT"
+    assert await code(world, reader, last=1, before=latest) == "BAD_USER_INPUT"
+    assert await code(world, reader, first=1, after=mine, order="LATEST") == "BAD_USER_INPUT"
+    assert await code(world, reader, first=1, after=mine, before=again) == "BAD_USER_INPUT"
+    assert await code(world, reader, first=1, after=mine, before=latest) == "BAD_USER_INPUT"
+    forged = encode_cursor(Place(reader.id, ObjectId(), 0))
+    assert await code(world, reader, first=1, after=forged) == "CURSOR_EXPIRED"
+    beyond = decode_cursor(mine)
+    assert isinstance(beyond, Place)
+    assert captions(await page(world, reader, first=5, after=encode_cursor(beyond._replace(number=60_000)))) == []
+
+
+async def test_rankings_and_their_owners_interests_expire_by_themselves(world: World) -> None:
+    reader, _, _ = await home(world, authors=1, each=1)
+    await page(world, reader, first=1)
+    for name, key in (("rankings", {"_id.o": reader.id}), ("interests", {"_id": reader.id})):
+        document = await world.sources.database[name].find_one(key)
+        assert document is not None
+        assert document["expires_at"] > now()
+        assert (await world.sources.database[name].index_information())["expires_at_1"]["expireAfterSeconds"] == 0
+
+
+async def test_a_new_account_has_an_empty_ranking_and_one_without_interests_reads_the_newest_first(
+    world: World,
+) -> None:
+    feed = await page(world, await world.user(), first=5)
+    assert feed == {
+        "edges": [],
+        "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None},
+    }
+    reader, _, posts = await home(world, authors=3, each=1)
+    assert captions(await page(world, reader, first=5)) == [post.caption for post in posts[::-1]]
