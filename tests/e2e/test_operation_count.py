@@ -154,3 +154,38 @@ async def test_what_is_pulled_takes_two_more(feed: tuple[World, UserRecord], flo
     assert len(nodes) == PAGE_SIZE_MAX
     kept = SKELETON if floor != "none" else Counter({"find feeds": 1, "find follows": 1})
     assert taken == FEED_PAGE - SKELETON + kept + PULL
+
+
+RANKED = FEED.replace("($first: Int, ", "($order: FeedOrder = RANKED, $first: Int, ").replace(
+    "after: $after", "after: $after, order: $order"
+)
+# How the reader stands to the authors on a page was asked of all candidates.
+RANKED_ANEW = FEED_PAGE + Counter({"find posts": 1, "find interests": 1, "update rankings": 1})
+RANKED_ON = Counter({"find rankings": 1}) + FEED_PAGE - SKELETON
+
+
+@pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
+async def test_a_ranked_page_takes_three_more_to_begin_and_four_fewer_to_go_on(
+    feed: tuple[World, UserRecord], size: int
+) -> None:
+    world, reader = feed
+    await world.sources.interests.weigh(reader.id, now())
+    nodes, taken = await operations(*feed, RANKED, first=size)
+    assert len(nodes) == size
+    assert taken == RANKED_ANEW
+    assert sum(taken.values()) == 19
+    first = await world.execute(RANKED, reader, first=5)
+    assert first.data is not None
+    nodes, taken = await operations(*feed, RANKED, first=size, after=first.data["feed"]["pageInfo"]["endCursor"])
+    assert len(nodes) == size
+    assert taken == RANKED_ON
+    assert sum(taken.values()) == 12
+
+
+async def test_reasons_take_one_operation_if_they_are_asked_for(feed: tuple[World, UserRecord]) -> None:
+    world, reader = feed
+    await world.sources.interests.weigh(reader.id, now())
+    _, taken = await operations(*feed, RANKED.replace("edges { cursor", "edges { cursor reason"), first=20)
+    assert taken == RANKED_ANEW + Counter({"find interests": 1})
+    _, taken = await operations(*feed, RANKED.replace("edges { cursor", "edges { reason"), first=20, order="LATEST")
+    assert taken == FEED_PAGE
