@@ -157,17 +157,18 @@ async def fill_page(
 ) -> Page[Other]:
     """A full page of what `present` lets through, fetching on (a bounded number of times) where it drops items.
 
-    When the bound is met the page may be short or empty, but it still says that the list goes on, and from where.
+    It looks for one item more than is wanted, so that no list goes on to a page with nothing on it. When
+    the bound is met the page may be short or empty, but it still says that the list goes on, and from where.
     """
     kept: list[tuple[Key, Other]] = []
-    step, page = request, Page[Item]([])
+    step, page = msgspec.structs.replace(request, limit=request.limit + 1), Page[Item]([])
     for _ in range(MAX_REFILLS):
         page = await fetch(step)
         shown = list(await present(page.items))
         kept = shown + kept if request.backward else kept + shown
         more = page.has_previous if request.backward else page.has_next
-        if not more or len(kept) >= request.limit:
-            return _trim(request, kept, more=more)
+        if not more or len(kept) > request.limit:
+            return _trim(request, kept, more=False)
         bound = {"before" if request.backward else "after": _last_key(request, page)}
         step = msgspec.structs.replace(step, limit=PAGE_SIZE_MAX, **bound)
     return _trim(request, kept, more=True, stopped_at=_last_key(request, page))

@@ -71,14 +71,21 @@ class World:
         self, author: UserRecord, *, caption: str = "", tagged: Sequence[UserRecord] = (), **draft: Any
     ) -> PostRecord:
         """A post that is READY, with one image of whose files there are none; it owes its effects still."""
-        upload_id = ObjectId()
-        described = PostDraft(images=[PostImage(upload_id=upload_id)], caption=caption, **draft)
-        created = await self.sources.posts.create(author.id, described, now())
+        return await self.publish(await self.draft(author, caption=caption, **draft), tagged=tagged)
+
+    async def draft(self, author: UserRecord, **draft: Any) -> PostRecord:
+        """A post that is PROCESSING; what is awaited for it will not come."""
+        described = PostDraft(images=[PostImage(upload_id=ObjectId())], **draft)
+        return await self.sources.posts.create(author.id, described, now())
+
+    async def publish(self, post: PostRecord, *, tagged: Sequence[UserRecord] = ()) -> PostRecord:
+        """Makes a post READY that is PROCESSING, and returns it as it is now."""
+        author = await self.stored_user(post.author_id)
         tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in tagged]
         area = Area.PRIVATE if author.is_private else Area.PUBLIC
-        shown = msgspec.structs.replace(image(upload_id, area), tagged_users=tags)
-        await self.sources.images.publish(created.id, [Move(shown, shown)], now())
-        return await self.stored_post(created.id)
+        shown = msgspec.structs.replace(image(post.image_inputs[0].upload_id, area), tagged_users=tags)
+        await self.sources.images.publish(post.id, [Move(shown, shown)], now())
+        return await self.stored_post(post.id)
 
     async def follow(self, follower: UserRecord, followee: UserRecord) -> None:
         """As `followUser`."""

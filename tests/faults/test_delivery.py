@@ -64,7 +64,7 @@ class Story:
         """A story of at least so many events."""
         users = await world.users(12 + events // 20)
         posts = [await world.post(user) for user in users[:10]]
-        await world.settle()
+        await world.look(*users)
         deeds = mixed(rng, users, posts, events)
         for deed in deeds:
             await deed.do(world)

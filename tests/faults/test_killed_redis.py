@@ -75,6 +75,7 @@ async def test_emptied_and_killed_redis_loses_nothing_and_all_is_right_soon_afte
 ) -> None:
     size, away = (2_000, 20.0) if full_size else (200, 2.0)
     users = await own.users(size // 40 + 5)
+    await own.look(*users)
     posts = [await own.post(user) for user in users]
     api, workers = await both(own_stack)
     deeds, tally = mixed(rng, users, posts, size), Tally()

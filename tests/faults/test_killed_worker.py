@@ -24,6 +24,7 @@ async def test_killed_workers_leave_every_effect_there_once(
     kills, size = (20, 1_600) if full_size else (3, 120)
     began = time.monotonic()
     users = await world.users(size // 40 + 5)
+    await world.look(*users)
     posts = [await world.post(user) for user in users]
     await world.settle()
     await asyncio.gather(*(stored_files(world, post) for post in posts))

@@ -1,0 +1,224 @@
+"""Whatever is done, owed, half paid or killed, every walk through a home feed equals a brute-force oracle."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
+from itertools import permutations
+from typing import Any, TypeVar
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+import datasources.feeds
+import datasources.posts
+import domain.paging
+import workers.feed
+from config import Settings
+from datasources.feeds import FeedStore
+from datasources.mongo import Document
+from tests.factories import World, opened
+from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
+
+Done = TypeVar("Done")
+Pair = tuple[int, int]
+MOST_POSTS = 14
+
+people = st.integers(0, PEOPLE - 1)
+pairs = st.sampled_from(list(permutations(range(PEOPLE), 2)))
+picks = st.integers(0, 60)  # one of however many there are
+sizes = st.sampled_from(SIZES)
+points = st.sampled_from(POINTS)
+CHANGES = ("unfollow", "follow", "follow again", "work", "look", "away", "renew", "call")
+
+
+class Feeds(RuleBasedStateMachine):
+    """What people do, and what becomes of what is owed; some feed is walked after every step."""
+
+    def __init__(self, runner: asyncio.Runner, world: World, figures: Counter[str]) -> None:
+        super().__init__()
+        self._runner = runner
+        self._failed = False
+        self.stage = FeedStage(world, figures)
+        self.run(self.stage.begin())
+        self._steps = 0
+
+    def run(self, work: Coroutine[Any, Any, Done]) -> Done:
+        """Runs something to its end."""
+        try:
+            return self._runner.run(work)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def step(self, work: Coroutine[Any, Any, object]) -> None:
+        """One step, and a walk by somebody, in turns."""
+        self.run(work)
+        self._steps += 1
+        self.run(self.stage.look(self._steps % PEOPLE, SIZES[self._steps // PEOPLE % len(SIZES)]))
+
+    def teardown(self) -> None:
+        """The end of an example that went well so far."""
+        if not self._failed:
+            self.run(self.stage.finish())
+
+    @initialize(follows=st.sets(pairs, min_size=2), authors=st.lists(people, min_size=4, max_size=8))
+    def begin(self, follows: set[Pair], authors: list[int]) -> None:
+        for pair in sorted(follows):
+            self.run(self.stage.follow(*pair, follows=True))
+        for author in authors:
+            self.run(self.stage.post(author, late=False))
+        self.run(self.stage.settle())
+
+    @rule(pair=pairs, follows=st.booleans())
+    def follow(self, pair: Pair, follows: bool) -> None:
+        self.step(self.stage.follow(*pair, follows=follows))
+
+    @rule(pair=pairs)
+    def accept(self, pair: Pair) -> None:
+        self.step(self.stage.accept(*pair))
+
+    @rule(pair=pairs, blocks=st.booleans())
+    def block(self, pair: Pair, blocks: bool) -> None:
+        self.step(self.stage.block(*pair, blocks=blocks))
+
+    @rule(pair=pairs, mutes=st.booleans())
+    def mute(self, pair: Pair, mutes: bool) -> None:
+        self.step(self.stage.mute(*pair, mutes=mutes))
+
+    @rule(one=people, private=st.booleans())
+    def change_privacy(self, one: int, private: bool) -> None:
+        self.step(self.stage.change_privacy(one, private=private))
+
+    @precondition(lambda self: len(self.stage.posts) + len(self.stage.drafts) < MOST_POSTS)
+    @rule(author=people, late=st.booleans())
+    def post(self, author: int, late: bool) -> None:
+        self.step(self.stage.post(author, late=late))
+
+    @precondition(lambda self: self.stage.drafts)
+    @rule(pick=picks)
+    def publish(self, pick: int) -> None:
+        self.step(self.stage.publish(pick))
+
+    @precondition(lambda self: self.stage.posts)
+    @rule(pick=picks)
+    def delete(self, pick: int) -> None:
+        self.step(self.stage.delete(pick))
+
+    @rule(owner=people)
+    def stay_away(self, owner: int) -> None:
+        self.step(self.stage.stay_away(owner))
+
+    @rule(renewed=st.lists(people, max_size=2))
+    def call(self, renewed: list[int]) -> None:
+        self.step(self.stage.call(renewed=renewed))
+
+    @rule()
+    def flush(self) -> None:
+        self.step(self.stage.flush())
+
+    @rule(some=st.lists(picks, min_size=1, max_size=5))
+    def work(self, some: list[int]) -> None:
+        for pick in some:
+            self.step(self.stage.work(pick))
+
+    @rule()
+    def settle(self) -> None:
+        self.step(self.stage.settle())
+
+    @rule(pick=picks, point=points, after=st.booleans())
+    def die(self, pick: int, point: tuple[str, str], after: bool) -> None:
+        self.step(self.stage.die(pick, point, after=after))
+
+    @rule(pick=picks, point=points, change=st.sampled_from(CHANGES), pair=pairs, other=picks)
+    def amid_work(self, pick: int, point: tuple[str, str], change: str, pair: Pair, other: int) -> None:
+        self.step(self.stage.amid_work(pick, point, partial(self.change, change, pair, other)))
+
+    @rule(owner=people, size=sizes, point=points, change=st.sampled_from(CHANGES), pair=pairs, other=picks)
+    def amid_look(self, owner: int, size: int, point: tuple[str, str], change: str, pair: Pair, other: int) -> None:
+        self.step(self.stage.amid_look(owner, size, point, partial(self.change, change, pair, other)))
+
+    async def change(self, name: str, pair: Pair, pick: int) -> None:
+        """What happens in the middle of something else."""
+        stage, (one, other) = self.stage, pair
+        if name in ("unfollow", "follow again"):
+            await stage.follow(one, other, follows=False)
+        if name == "follow again":
+            await stage.settle()
+        if name in ("follow", "follow again"):
+            await stage.follow(one, other, follows=True)
+        changes: dict[str, Callable[[], Awaitable[object]]] = {
+            "follow again": stage.settle,
+            "work": partial(stage.work, pick),
+            "look": partial(stage.look, one, 2),
+            "away": partial(stage.stay_away, one),
+            "renew": partial(stage.call, renewed=[one]),
+            "call": stage.call,
+        }
+        if name in changes:
+            await changes[name]()
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    """A loop of the machine's own: Hypothesis calls plain functions."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world in which everything that has a size has a small one, so that every boundary is crossed."""
+    for module, name, size in (
+        (datasources.feeds, "CHUNK", 2),
+        (datasources.posts, "MERGED", 2),
+        (domain.paging, "PAGE_SIZE_MAX", 3),
+        (workers.feed, "CHUNK", 2),
+    ):
+        monkeypatch.setattr(module, name, size)
+    opening = opened(settings.model_copy(update={"feed_window": 3, "feed_push_limit": 2}))
+    yield runner.run(opening.__aenter__())
+    runner.run(opening.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def play(
+    runner: asyncio.Runner, world: World, seed: int, record_property: Callable[[str, object], None]
+) -> Callable[..., None]:
+    """Lets Hypothesis play with the machine; what it prints of a failure is a program that repeats it."""
+    figures: Counter[str] = Counter()
+    calm = hypothesis.settings(
+        deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+    )
+
+    def run(**options: Any) -> None:
+        machine: Any = hypothesis.seed(seed)(lambda: Feeds(runner, world, figures))
+        try:
+            run_state_machine_as_test(machine, settings=hypothesis.settings(calm, **options))
+        finally:
+            for name, value in figures.items():
+                record_property(name, value)
+
+    return run
+
+
+def test_every_walk_equals_the_oracle(play: Callable[..., None], full_size: bool) -> None:
+    if full_size:
+        play(max_examples=150, stateful_step_count=60)
+    else:  # what it finds is made small at full size: that takes minutes
+        play(max_examples=4, stateful_step_count=20, phases=[Phase.reuse, Phase.generate])
+
+
+def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A negative control: the machine fails when the product does."""
+    whole = FeedStore.put_in
+
+    async def but_one(store: FeedStore, owner_id: Any, posts: list[Document]) -> None:
+        await whole(store, owner_id, posts[1:])
+
+    monkeypatch.setattr(FeedStore, "put_in", but_one)
+    with pytest.raises(AssertionError, match="lacks"):
+        play(max_examples=50, stateful_step_count=25, phases=[Phase.generate], database=None)
