@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     blocked_words: tuple[str, ...] = Field((), description="Comments with one of these words are hidden.")
     feed_window: int = Field(500, ge=1, description="Newest posts of a home feed that are kept; below, it is pulled.")
     feed_active_days: float = Field(14, gt=0, description="Feeds not looked at for so long get no posts.")
+    caching: bool = Field(True, description="Whether records are read through Redis; writes tell it in any case.")
     sweep_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
 
     @property

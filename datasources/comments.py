@@ -157,6 +157,11 @@ class CommentStore:
         """Moves comments' like counts."""
         await increment(self._comments, "like_count", moves, session)
 
+    async def set_right(self, comment_id: ObjectId, counts: Document, session: Session) -> None:
+        """Sets counters as they were recounted, within the caller's transaction; not of a deleted one."""
+        query = {"_id": comment_id, "deleted": {"$ne": True}}
+        await self._comments.update_one(query, {"$set": counts}, session=session)
+
     async def preview_ids(self, post_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, list[ObjectId]]:
         """The comments to show below each of these posts: its latest few that are no replies; a lost post has none."""
         latest: list[Document] = [

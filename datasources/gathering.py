@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from bson import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from datasources.mongo import Collection, Document, find_by_ids
+from datasources.mongo import Collection, Document, Readable, find_by_ids
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -69,7 +69,7 @@ class Gathering(Generic[Item, Result]):
 class Reads(Generic[Found]):
     """Reads by id that simultaneous callers share: what one asks for, and what others do, is found in one operation."""
 
-    def __init__(self, collection: Collection, made: Callable[[Document], Found], **options: Any) -> None:
+    def __init__(self, collection: Readable, made: Callable[[Document], Found], **options: Any) -> None:
         self._collection = collection
         self._made = (
             made  # for each caller anew, so that a document that makes no sense fails only those who ask for it

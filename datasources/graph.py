@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources.caches import Caches, Writes, both_ways
 from datasources.following import becoming, upsert_follow
-from datasources.gathering import TOGETHER, Gathering
-from datasources.mongo import Database, Document, Session, find_page, in_transaction, set_told, upsert
+from datasources.mongo import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
 from datasources.outbox import GRACE, change, find_owed, owing_again, paid
-from datasources.relations import Pair, find_relations
+from datasources.relations import Pair, Relations
 from datasources.transport import Doorbell
 from domain.errors import NotFound
 from domain.events import SETTLED_BY, Effect, Fact, rings_for
@@ -27,13 +26,16 @@ _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}
 class GraphStore:
     """The collections `follows`, `blocks` and `mutes`. A follow is a fact; ending it is a change of that fact."""
 
-    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
         self._client = database.client
-        self._users = database["users"]
-        self._follows = database["follows"]
-        self._blocks = database["blocks"]
-        self._mutes = database["mutes"]
-        self._reads = Gathering(self._read_relations, TOGETHER)
+        self._follows: Readable = database["follows"]
+        self._blocks: Readable = database["blocks"]
+        self._mutes: Readable = database["mutes"]
+        self._user_writes = Writes(database["users"], caches.users)
+        self._follow_writes = Writes(database["follows"], caches.relations)
+        self._block_writes = Writes(database["blocks"], caches.relations)
+        self._mute_writes = Writes(database["mutes"], caches.relations)
+        self._relations = Relations(database)
         self._doorbell = doorbell
 
     async def follow(
@@ -45,7 +47,9 @@ class GraphStore:
         Refusal (TOO_MANY_FOLLOWS, BUSY), NotFound.
         """
         wanted = FollowState.REQUESTED if is_private else FollowState.FOLLOWING
-        follow = await self._rung(await upsert_follow(self._follows, follower_id, followee_id, wanted, now))
+        async with self._follow_writes.changing(both_ways(follower_id, followee_id)) as follows:
+            document = await upsert_follow(follows, follower_id, followee_id, wanted, now)
+        follow = await self._rung(document)
         if await self.end_if_blocked(follow, now=now):
             raise NotFound("user", field=["userId"])
         return follow
@@ -91,15 +95,18 @@ class GraphStore:
         """
 
         async def settle(session: Session) -> list[ObjectId]:
-            owing = {"_id": user_id, "outbox": Effect.GRANT.value}
-            account = await self._users.find_one(owing, {"is_private": 1}, session=session)
+            users, owing = self._user_writes.unseen, {"_id": user_id, "outbox": Effect.GRANT.value}
+            account = await users.find_one(owing, {"is_private": 1}, session=session)
             query = {"followee_id": user_id, "state": FollowState.REQUESTED.value}
-            asked = await self._follows.find(query, {"_id": 1}, limit=most, session=session).to_list()
-            let_in = [] if account is None or account.get("is_private") else [row["_id"] for row in asked]
+            asked = await self._follows.find(query, {"follower_id": 1}, limit=most, session=session).to_list()
+            if account is None or account.get("is_private"):
+                asked = []
             held = {"$set": {"ring_at": now + GRACE}}  # a write: the account cannot go private beside it
-            await self._users.update_one(owing, held if len(let_in) == most else paid(Effect.GRANT), session=session)
-            pipeline = becoming(FollowState.FOLLOWING, now)
-            await self._follows.update_many({"_id": {"$in": let_in}}, pipeline, session=session)
+            await users.update_one(owing, held if len(asked) == most else paid(Effect.GRANT), session=session)
+            let_in, pipeline = [row["_id"] for row in asked], becoming(FollowState.FOLLOWING, now)
+            pairs = [pair for row in asked for pair in both_ways(row["follower_id"], user_id)]
+            async with self._follow_writes.changing(pairs, session) as follows:
+                await follows.update_many({"_id": {"$in": let_in}}, pipeline, session=session)
             return let_in
 
         let_in = await in_transaction(self._client, settle)
@@ -112,7 +119,8 @@ class GraphStore:
         Hiding is one write, which owes the ending: a worker pays that if this stops half way.
         """
         pipeline = change({"active": True}, [Effect.SEVER], now, watched="active")
-        document = await upsert(self._blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
+        async with self._block_writes.changing(both_ways(blocker_id, blocked_id)) as blocks:
+            document = await upsert(blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
         if "outbox" in document:
             await self.sever(document["_id"], now)
 
@@ -121,7 +129,8 @@ class GraphStore:
 
         async def settle(session: Session) -> list[Document]:
             pair = {"blocker_id": blocker_id, "blocked_id": blocked_id}
-            block = await self._blocks.find_one_and_delete(pair, session=session)
+            async with self._block_writes.changing(both_ways(blocker_id, blocked_id), session) as blocks:
+                block = await blocks.find_one_and_delete(pair, session=session)
             return [] if block is None else await self._end_both_ways(block, now, session)
 
         await self._ring_all(await in_transaction(self._client, settle))
@@ -129,19 +138,17 @@ class GraphStore:
     async def mute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Keeps one's acts and posts out of the other's feed and notifications. Safe to repeat."""
         key = {"muter_id": muter_id, "muted_id": muted_id}
-        await upsert(self._mutes, key, [{"$set": {"active": True}}])
+        async with self._mute_writes.changing([(muter_id, muted_id)]) as mutes:
+            await upsert(mutes, key, [{"$set": {"active": True}}])
 
     async def unmute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Ends a mute. Safe to repeat."""
-        await self._mutes.delete_one({"muter_id": muter_id, "muted_id": muted_id})
+        async with self._mute_writes.changing([(muter_id, muted_id)]) as mutes:
+            await mutes.delete_one({"muter_id": muter_id, "muted_id": muted_id})
 
-    async def relations(self, viewer_id: ObjectId, user_ids: Sequence[ObjectId]) -> list[Relation]:
-        """How the viewer stands to each of these users, in their order; three operations side by side."""
-        return await self._reads.of([(viewer_id, user_id) for user_id in user_ids])
-
-    async def relations_between(self, pairs: Sequence[Pair]) -> list[Relation]:
-        """How the first of each pair, as viewer, stands to the second; three operations, for a few hundred pairs."""
-        return await find_relations(self._follows, self._blocks, self._mutes, pairs)
+    async def relations(self, pairs: Sequence[Pair]) -> list[Relation]:
+        """How the first of each pair, as viewer, stands to the second; three operations for all who ask at once."""
+        return await self._relations.of(pairs)
 
     async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Who follows a user, latest first."""
@@ -190,7 +197,8 @@ class GraphStore:
         pipeline = [{"$set": said}, owing_again([Effect.FILL], now)]
         pairs = [{"follower_id": follower_id, "followee_id": followee_id} for followee_id in followee_ids]
         if pairs:
-            await self._follows.bulk_write([UpdateOne(pair, pipeline, upsert=True) for pair in pairs], ordered=False)
+            fills = [UpdateOne(pair, pipeline, upsert=True) for pair in pairs]
+            await self._follow_writes.unseen.bulk_write(fills, ordered=False)
 
     async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
         """One follow, whatever it owes, also one that ended."""
@@ -204,7 +212,7 @@ class GraphStore:
 
     async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_told(self._follows, told, session)
+        await set_told(self._follow_writes.unseen, told, session)
 
     async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> bool:
         """Takes an effect out of follows' outboxes, unless their state has changed since they were read.
@@ -214,9 +222,10 @@ class GraphStore:
         same = [{"_id": follow.id, "version": follow.version, "outbox": effect.value} for follow in follows]
         if not same:
             return True
-        done = await self._follows.update_many({"$or": same}, paid(effect), session=session)
+        stored = self._follow_writes.unseen
+        done = await stored.update_many({"$or": same}, paid(effect), session=session)
         if done.matched_count:
-            await self._follows.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
+            await stored.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
         return done.matched_count == len(same)
 
     async def owed_counts(
@@ -235,33 +244,30 @@ class GraphStore:
         some = {"_id": {"$in": list(ids)}}
         follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
         pipeline = [{"$set": {_COUNTED[effect]: follows}}, *paid(effect)]
-        await self._follows.update_many(some, pipeline, session=session)
-        await self._follows.delete_many({**some, **_OVER}, session=session)
+        stored = self._follow_writes.unseen
+        await stored.update_many(some, pipeline, session=session)
+        await stored.delete_many({**some, **_OVER}, session=session)
 
     async def sever(self, block_id: ObjectId, now: datetime) -> None:
         """Ends following both ways for a block that owes it. Atomic, so it touches nothing begun after an unblock."""
 
         async def settle(session: Session) -> list[Document]:
             owing = {"_id": block_id, "outbox": Effect.SEVER.value}
-            block = await self._blocks.find_one_and_update(owing, paid(Effect.SEVER), session=session)
+            block = await self._block_writes.unseen.find_one_and_update(owing, paid(Effect.SEVER), session=session)
             return [] if block is None else await self._end_both_ways(block, now, session)
 
         await self._ring_all(await in_transaction(self._client, settle))
 
     async def _end_both_ways(self, block: Document, now: datetime, session: Session) -> list[Document]:
-        ends = [block["blocker_id"], block["blocked_id"]]
-        pipeline = becoming(FollowState.NONE, now)
-        found = [
-            await self._follows.find_one_and_update(
-                {"follower_id": one, "followee_id": other}, pipeline, return_document=True, session=session
-            )
-            for one, other in (ends, ends[::-1])
-        ]
+        pairs, pipeline = both_ways(block["blocker_id"], block["blocked_id"]), becoming(FollowState.NONE, now)
+        async with self._follow_writes.changing(pairs, session) as follows:
+            found = [
+                await follows.find_one_and_update(
+                    {"follower_id": one, "followee_id": other}, pipeline, return_document=True, session=session
+                )
+                for one, other in pairs
+            ]
         return [one for one in found if one is not None]
-
-    async def _read_relations(self, asked: Sequence[Sequence[Pair]]) -> list[list[Relation]]:
-        found = iter(await self.relations_between([pair for pairs in asked for pair in pairs]))
-        return [list(islice(found, len(pairs))) for pairs in asked]
 
     async def _edges(self, query: Document, other: str, request: PageRequest) -> Page[ObjectId]:
         found = await find_page(self._follows, query, request.expects(ObjectId))
@@ -276,7 +282,8 @@ class GraphStore:
         only: Document | None = None,
     ) -> FollowRecord | None:
         query: Document = {"follower_id": follower_id, "followee_id": followee_id, **(only or {})}
-        document = await self._follows.find_one_and_update(query, becoming(state, now), return_document=True)
+        async with self._follow_writes.changing(both_ways(follower_id, followee_id)) as follows:
+            document = await follows.find_one_and_update(query, becoming(state, now), return_document=True)
         return None if document is None else await self._rung(document)
 
     async def _rung(self, document: Document) -> FollowRecord:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.mongo import Collection, Document, Session
+from datasources.mongo import Collection, Document, Readable, Session
 from datasources.outbox import NOTHING_OWED
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
@@ -42,7 +42,7 @@ class Idempotency(msgspec.Struct, frozen=True):
 
 
 async def earlier(
-    collection: Collection, owner: str, owner_id: ObjectId, idempotency: Idempotency | None
+    collection: Readable, owner: str, owner_id: ObjectId, idempotency: Idempotency | None
 ) -> Document | None:
     """The document an earlier call with this key made.
 

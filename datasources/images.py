@@ -12,8 +12,9 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources.caches import Caches, Writes
 from datasources.media_keys import lies_in
-from datasources.mongo import Client, Database, Document, Session, in_transaction
+from datasources.mongo import Client, Database, Document, Readable, Session, in_transaction
 from datasources.outbox import Stage, owing_again, paid
 from datasources.posts import PostStore
 from datasources.transport import Doorbell
@@ -38,12 +39,13 @@ class ImageStore:
     """The collections `uploads`, `posts` and `users`, as far as they show images."""
 
     def __init__(
-        self, client: Client, database: Database, doorbell: Doorbell, posts: PostStore, *, url_ttl: int
+        self, client: Client, database: Database, doorbell: Doorbell, caches: Caches, posts: PostStore, *, url_ttl: int
     ) -> None:
         self._client = client
         self._uploads = database["uploads"]
-        self._shown_in_posts = database["posts"]
-        self._users = database["users"]
+        self._shown_in_posts: Readable = database["posts"]
+        self._post_writes = Writes(database["posts"], caches.posts)
+        self._user_writes = Writes(database["users"], caches.users)
         self._doorbell = doorbell
         self._posts = posts
         self._url_ttl = timedelta(seconds=url_ttl)
@@ -101,17 +103,15 @@ class ImageStore:
         async def work(session: Session) -> None:
             if not await self._write([move], now, session, then):
                 raise _Moved
-            await self._shown_in_posts.update_one(
-                {"author_id": owner_id, "upload_ids": image_id, "images.id": image_id},
-                {"$set": {f"images.$[one].{name}": value for name, value in fields.items()}},
-                array_filters=[{"one.id": image_id}],
-                session=session,
-            )
-            await self._users.update_one(
-                {"_id": owner_id, "avatar.id": image_id},
-                {"$set": {f"avatar.{name}": value for name, value in fields.items()}},
-                session=session,
-            )
+            query = {"author_id": owner_id, "upload_ids": image_id, "images.id": image_id}
+            post = await self._shown_in_posts.find_one(query, {"_id": 1}, session=session)
+            if post is not None:
+                async with self._post_writes.changing([post["_id"]], session) as posts:
+                    changes = {"$set": {f"images.$[one].{name}": value for name, value in fields.items()}}
+                    await posts.update_one(query, changes, array_filters=[{"one.id": image_id}], session=session)
+            async with self._user_writes.changing([owner_id], session) as users:
+                changes = {"$set": {f"avatar.{name}": value for name, value in fields.items()}}
+                await users.update_one({"_id": owner_id, "avatar.id": image_id}, changes, session=session)
 
         try:
             await in_transaction(self._client, work)

@@ -61,13 +61,18 @@ def _loader(batch: Batch[Key, Found]) -> DataLoader[Key, Found]:
 
 
 class Loaders:
-    """All loaders, for one viewer (None for anybody)."""
+    """All loaders, for one viewer (None for anybody).
 
-    def __init__(self, sources: Sources, viewer_id: ObjectId | None) -> None:
+    Posts, users and relations come through the caches, unless what is decided by them is going to be written: those
+    who write need what is `stored`.
+    """
+
+    def __init__(self, sources: Sources, viewer_id: ObjectId | None, *, stored: bool = False) -> None:
         self._sources = sources
         self._viewer_id = viewer_id
-        self.user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(sources.users.by_ids)
-        self.post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(sources.posts.by_ids)
+        self._caches = None if stored else sources.caches
+        self.user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._users)
+        self.post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(self._posts)
         self.comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(sources.comments.by_ids)
         self.upload_by_id: DataLoader[ObjectId, UploadRecord | None] = _loader(sources.uploads.by_ids)
         self.notification_by_id: DataLoader[ObjectId, NotificationRecord | None] = _loader(sources.notifications.by_ids)
@@ -91,10 +96,19 @@ class Loaders:
         shown = {one.id for one in (*posts, *comments, *people) if one is not None}
         return [one if can_view_notification(one, self._viewer_id, shown) else None for one in found]
 
+    async def _users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        load = self._sources.users.by_ids
+        return await (load(user_ids) if self._caches is None else self._caches.users.read(user_ids, load))
+
+    async def _posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
+        load = self._sources.posts.by_ids
+        return await (load(post_ids) if self._caches is None else self._caches.posts.read(post_ids, load))
+
     async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
-        return await self._sources.graph.relations(self._viewer_id, user_ids)
+        pairs, load = [(self._viewer_id, user_id) for user_id in user_ids], self._sources.graph.relations
+        return await (load(pairs) if self._caches is None else self._caches.relations.read(pairs, load))
 
     async def _post_likes(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
         if self._viewer_id is None:

@@ -1,13 +1,17 @@
 """The way to MongoDB: one client with time limits and majority writes, transactions, and what counts as an outage."""
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from bson import ObjectId
 from pymongo import AsyncMongoClient, UpdateOne, timeout
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.command_cursor import AsyncCommandCursor
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.monitoring import CommandListener
@@ -22,7 +26,20 @@ Database = AsyncDatabase[Document]
 Session = AsyncClientSession
 Result = TypeVar("Result")
 
+_AFTER: WeakKeyDictionary[Session, list[Callable[[], Awaitable[object]]]] = WeakKeyDictionary()
+
 UPSERT_TRIES = 5  # two upserts of one new key can collide; the second try finds the document
+
+
+class Readable(Protocol):
+    """A collection as far as it is read: what a store has of one that is written through `caches.Writes`."""
+
+    @property
+    def name(self) -> str: ...
+    def find(self, *args: Any, **options: Any) -> AsyncCursor[Document]: ...
+    async def find_one(self, *args: Any, **options: Any) -> Document | None: ...
+    async def count_documents(self, *args: Any, **options: Any) -> int: ...
+    async def aggregate(self, *args: Any, **options: Any) -> AsyncCommandCursor[Document]: ...
 
 
 def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) -> Client:
@@ -53,14 +70,26 @@ async def in_transaction(
     """Runs `work` in one transaction and commits it.
 
     `work` may run several times (on a write conflict, on a new primary, when a twin was first to insert a key), so it
-    must keep its effects in the session. Ends with an error after `seconds`.
+    must keep its effects in the session, or leave them to `after_transaction`. Ends with an error after `seconds`.
     """
-    with timeout(seconds):
-        async with client.start_session() as session:
-            for _ in range(UPSERT_TRIES - 1):
-                with contextlib.suppress(DuplicateKeyError):
-                    return await session.with_transaction(work)
-            return await session.with_transaction(work)
+    async with client.start_session() as session:
+        _AFTER[session] = []
+        try:
+            with timeout(seconds):
+                for _ in range(UPSERT_TRIES - 1):
+                    with contextlib.suppress(DuplicateKeyError):
+                        return await session.with_transaction(work)
+                return await session.with_transaction(work)
+        finally:
+            await asyncio.gather(*(call() for call in _AFTER.pop(session)))
+
+
+def after_transaction(session: Session, call: Callable[[], Awaitable[object]]) -> None:
+    """Has `call`, which must not raise, run when the transaction of `in_transaction` is over, in whatever way.
+
+    It runs before `in_transaction` returns, and once for each time that this was said.
+    """
+    _AFTER[session].append(call)
 
 
 async def upsert(collection: Collection, key: Mapping[str, Any], pipeline: Sequence[Mapping[str, Any]]) -> Document:
@@ -79,7 +108,7 @@ async def upsert(collection: Collection, key: Mapping[str, Any], pipeline: Seque
 
 
 async def find_page(
-    collection: Collection,
+    collection: Readable,
     query: Document,
     request: PageRequest,
     field: str = "_id",
@@ -104,7 +133,7 @@ async def find_page(
 
 
 async def find_ranked_page(
-    collection: Collection, query: Document, request: PageRequest, score: str, **options: Any
+    collection: Readable, query: Document, request: PageRequest, score: str, **options: Any
 ) -> list[Document]:
     """As `find_page`, of a list that runs from the largest `score` down, and from the newest of equal scores.
 
@@ -141,7 +170,7 @@ def ranked_spans(request: PageRequest, score: str) -> list[Document]:
     return [*above, {score: between} if between else {}, *below]
 
 
-async def find_by_ids(collection: Collection, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:
+async def find_by_ids(collection: Readable, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:
     """Documents by id in one operation; a missing one is left out."""
     found = await collection.find({"_id": {"$in": list(ids)}}, **options).to_list()
     return {document["_id"]: document for document in found}

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.mongo import Collection, Document, Session
+from datasources.mongo import Document, Readable, Session
 from domain.events import Effect
 
 Stage = dict[str, Any]
@@ -105,7 +105,7 @@ def rung(now: datetime, longest: timedelta) -> list[Stage]:
 
 
 async def find_owed(
-    facts: Collection,
+    facts: Readable,
     field: str,
     keys: Sequence[ObjectId],
     effect: Effect,

@@ -12,10 +12,11 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import SHOWN_POSTS
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page, increment, set_told
+from datasources.mongo import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
 from datasources.outbox import find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
@@ -40,8 +41,9 @@ _SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "
 class PostStore:
     """The collection `posts`. One upload belongs to one post: a unique index on (author, uploads) holds that."""
 
-    def __init__(self, database: Database, doorbell: Doorbell) -> None:
-        self._posts = database["posts"]
+    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
+        self._posts: Readable = database["posts"]
+        self._writes = Writes(database["posts"], caches.posts)
         self._reads = Reads(self._posts, PostRecord.from_document)
         self._doorbell = doorbell
 
@@ -76,7 +78,8 @@ class PostStore:
             **(idempotency.fields() if idempotency else {}),
         }
         try:
-            await self._posts.insert_one(document)
+            async with self._writes.changing([document["_id"]]) as posts:
+                await posts.insert_one(document)
         except DuplicateKeyError:
             first = await earlier(self._posts, "author_id", author_id, idempotency)
             if first is None:
@@ -157,7 +160,8 @@ class PostStore:
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
         values = {name: value.to_document() if isinstance(value, Record) else value for name, value in changes.items()}
         values["edited_at"] = now
-        found = await self._posts.find_one_and_update(query, {"$set": values}, return_document=True)
+        async with self._writes.changing([post_id]) as posts:
+            found = await posts.find_one_and_update(query, {"$set": values}, return_document=True)
         if found is None:
             raise NotFound("post", field=["postId"])
         return PostRecord.from_document(found)
@@ -170,7 +174,8 @@ class PostStore:
         owed = [Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.CLEAN]
         changes = {"$set": {"deleted": True, "deleted_at": now, **owing(owed, now)}, "$inc": {"version": 1}}
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
-        document = await self._posts.find_one_and_update(query, changes, return_document=True)
+        async with self._writes.changing([post_id]) as posts:
+            document = await posts.find_one_and_update(query, changes, return_document=True)
         if document is None:
             if not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
                 raise NotFound("post", field=["postId"])
@@ -186,31 +191,39 @@ class PostStore:
         """Says that the counts now reflect these posts."""
         shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
         pipeline = [{"$set": {"counted": shown}}, *paid(Effect.COUNT)]
-        await self._posts.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+        await self._writes.unseen.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
     async def add_likes(self, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves posts' like counts."""
-        await increment(self._posts, "like_count", moves, session)
+        async with self._writes.changing(moves, session) as posts:
+            await increment(posts, "like_count", moves, session)
 
     async def add_comments(
         self, moves: Mapping[ObjectId, int], previews: Mapping[ObjectId, list[ObjectId]], session: Session
     ) -> None:
         """Moves posts' comment counts, and sets which comments are shown below those with previews."""
-        await increment(self._posts, "comment_count", moves, session)
         shown = [
             UpdateOne({"_id": post_id}, {"$set": {"preview_comment_ids": previews[post_id]}})
             for post_id in sorted(previews)
         ]
-        if shown:
-            await self._posts.bulk_write(shown, ordered=False, session=session)
+        async with self._writes.changing({*moves, *previews}, session) as posts:
+            await increment(posts, "comment_count", moves, session)
+            if shown:
+                await posts.bulk_write(shown, ordered=False, session=session)
+
+    async def set_right(self, post_id: ObjectId, changes: Document, session: Session) -> None:
+        """Sets counters or the preview as found anew, within the caller's transaction; not of a deleted post."""
+        async with self._writes.changing([post_id], session) as posts:
+            await posts.update_one({"_id": post_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
     async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_told(self._posts, told, session)
+        await set_told(self._writes.unseen, told, session)
 
     async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> None:
         """Takes an effect out of a post's outbox, unless the post has changed since it was read."""
-        await self._posts.update_one({"_id": post_id, "version": version}, paid(effect), session=session)
+        query = {"_id": post_id, "version": version}
+        await self._writes.unseen.update_one(query, paid(effect), session=session)
 
     async def document(self, post_id: ObjectId) -> Document | None:
         """A post with what it owes, for the workers."""
@@ -223,7 +236,8 @@ class PostStore:
     async def erase(self, post_id: ObjectId) -> bool:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
         query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}
-        return await bury(self._posts, query, _EMPTIED)
+        async with self._writes.changing([post_id]) as posts:
+            return await bury(posts, query, _EMPTIED)
 
     async def _shown_by(self, author_ids: list[ObjectId], request: PageRequest) -> list[Document]:
         query: Document = {"author_id": {"$in": author_ids}, **_SHOWN}
@@ -234,7 +248,8 @@ class PostStore:
     ) -> Document | None:
         query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
         changes["$inc"] = {"version": 1}
-        return await self._posts.find_one_and_update(query, changes, return_document=True, session=session)
+        async with self._writes.changing([post_id], session) as posts:
+            return await posts.find_one_and_update(query, changes, return_document=True, session=session)
 
 
 def _candidate(post: Document | None) -> Candidate | None:

@@ -2,19 +2,41 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from bson import ObjectId
 
-from datasources.mongo import Collection, Document
+from datasources.gathering import TOGETHER, Gathering
+from datasources.mongo import Database, Document, Readable
 from domain.records import FollowState
 from domain.visibility import ONESELF, Relation
 
 Pair = tuple[ObjectId, ObjectId]  # a viewer, and whom they look at
 
 
-async def find_relations(
-    follows: Collection, blocks: Collection, mutes: Collection, pairs: Sequence[Pair]
-) -> list[Relation]:
+class Relations:
+    """The collections `follows`, `blocks` and `mutes`, as far as they say how people stand to each other."""
+
+    def __init__(self, database: Database) -> None:
+        self._follows: Readable = database["follows"]
+        self._blocks: Readable = database["blocks"]
+        self._mutes: Readable = database["mutes"]
+        self._reads = Gathering(self._read, TOGETHER)
+
+    async def of(self, pairs: Sequence[Pair]) -> list[Relation]:
+        """How the first of each pair, as viewer, stands to the second, for a few hundred pairs.
+
+        Three operations for all who ask at the same time.
+        """
+        return await self._reads.of(pairs)
+
+    async def _read(self, asked: Sequence[Sequence[Pair]]) -> list[list[Relation]]:
+        all_pairs = [pair for pairs in asked for pair in pairs]
+        found = iter(await find_relations(self._follows, self._blocks, self._mutes, all_pairs))
+        return [list(islice(found, len(pairs))) for pairs in asked]
+
+
+async def find_relations(follows: Readable, blocks: Readable, mutes: Readable, pairs: Sequence[Pair]) -> list[Relation]:
     """How the first of each pair, as viewer, stands to the second, in their order; three operations side by side."""
     if not pairs:
         return []
@@ -44,7 +66,7 @@ async def find_relations(
     ]
 
 
-async def _between(edges: Collection, one: str, other: str, pairs: Mapping[ObjectId, list[ObjectId]]) -> list[Document]:
+async def _between(edges: Readable, one: str, other: str, pairs: Mapping[ObjectId, list[ObjectId]]) -> list[Document]:
     """Edges from each viewer to some users, and from them to the viewer.
 
     By the index of pairs: a plan kept from a viewer with few followers would walk another's million for a few of them.

@@ -17,6 +17,8 @@ from config import Settings
 from datasources.background import Background
 from datasources.blobs import Blobs, open_blobs
 from datasources.blobs import is_outage as is_s3_outage
+from datasources.cache_server import CacheServer
+from datasources.caches import Caches
 from datasources.comments import CommentStore
 from datasources.dead_letters import DeadLetterStore
 from datasources.fan_outs import FanOutStore
@@ -56,6 +58,7 @@ class Sources:
     redis: Redis
     blobs: Blobs
     doorbell: Doorbell
+    caches: Caches
     live: Live
     background: Background
     passwords: Passwords
@@ -105,6 +108,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         stack.push_async_callback(redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
+        stack.push_async_callback(sources.caches.aclose)
         running = [asyncio.create_task(one.run()) for one in (sources.live, sources.background)]
         stack.push_async_callback(cancelled, running)
         yield sources
@@ -157,7 +161,8 @@ def _open_redis(settings: Settings, seconds: float) -> Redis:
 def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:
     database = client[settings.mongo_database]
     doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
-    graph, posts = GraphStore(database, doorbell), PostStore(database, doorbell)
+    caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
+    graph, posts = GraphStore(database, doorbell, caches), PostStore(database, doorbell, caches)
     feed_states = FeedStates(database, doorbell, active=timedelta(days=settings.feed_active_days))
     background = Background()
     visits = VisitStore(database, background)
@@ -170,10 +175,11 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         redis=redis,
         blobs=blobs,
         doorbell=doorbell,
+        caches=caches,
         live=live,
         background=background,
         passwords=Passwords(),
-        users=UserStore(database, doorbell),
+        users=UserStore(database, doorbell, caches),
         sessions=SessionStore(
             database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         ),
@@ -181,7 +187,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
         posts=posts,
-        images=ImageStore(client, database, doorbell, posts, url_ttl=settings.signed_url_ttl),
+        images=ImageStore(client, database, doorbell, caches, posts, url_ttl=settings.signed_url_ttl),
         post_likes=LikeStore(database, Fact.POST_LIKE, doorbell),
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),
         comments=CommentStore(database, doorbell),

@@ -8,8 +8,9 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
-from datasources.mongo import Database, Document, Session, increment
+from datasources.mongo import Database, Document, Readable, Session, increment
 from datasources.outbox import change, owing_again, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
@@ -30,8 +31,9 @@ class Credentials(msgspec.Struct, frozen=True):
 class UserStore:
     """The collection `users`. Its counters are written by the counting worker alone."""
 
-    def __init__(self, database: Database, doorbell: Doorbell) -> None:
-        self._users = database["users"]
+    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
+        self._users: Readable = database["users"]
+        self._writes = Writes(database["users"], caches.users)
         self._doorbell = doorbell
         self._reads = Reads(self._users, UserRecord.from_document, projection=_PUBLIC)
 
@@ -60,7 +62,8 @@ class UserStore:
             **profile,
         }
         try:
-            await self._users.insert_one(document)
+            async with self._writes.changing([document["_id"]]) as users:
+                await users.insert_one(document)
         except DuplicateKeyError as error:
             if "username_key" in (error.details or {}).get("keyPattern", {}):
                 message = "Another account has this user name."
@@ -112,9 +115,10 @@ class UserStore:
         pipeline = change(values, [Effect.PLACE], now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
             pipeline.append(owing_again([Effect.GRANT], now))
-        found = await self._users.find_one_and_update(
-            {"_id": user_id}, pipeline, projection=_PUBLIC, return_document=True
-        )
+        async with self._writes.changing([user_id]) as users:
+            found = await users.find_one_and_update(
+                {"_id": user_id}, pipeline, projection=_PUBLIC, return_document=True
+            )
         if found is None:
             return None
         await self._doorbell.ring(rings_for(Fact.USER, found))
@@ -123,8 +127,14 @@ class UserStore:
     async def placed(self, user: UserRecord) -> bool:
         """Says that all files of an account lie where they belong; False if it has changed since `user` was read."""
         query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
-        return (await self._users.update_one(query, paid(Effect.PLACE))).matched_count == 1
+        return (await self._writes.unseen.update_one(query, paid(Effect.PLACE))).matched_count == 1
 
     async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves one of the counters of some accounts, within the caller's transaction."""
-        await increment(self._users, counter, moves, session)
+        async with self._writes.changing(moves, session) as users:
+            await increment(users, counter, moves, session)
+
+    async def set_right(self, user_id: ObjectId, counts: Document, session: Session) -> None:
+        """Sets counters as they were recounted, within the caller's transaction."""
+        async with self._writes.changing([user_id], session) as users:
+            await users.update_one({"_id": user_id}, {"$set": counts}, session=session)

@@ -27,12 +27,13 @@ def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, 
     """Decorates a function into a field of Mutation that answers `payload_type`.
 
     A Refusal becomes the payload's userErrors. What is read for the answer is read after the write: the operation's
-    loaders are made anew.
+    loaders are made anew. None of them reads caches.
     """
 
     def decorate(function: Callable[[Info, Any], Awaitable[Payload]]) -> Any:
         @functools.wraps(function)
         async def resolve(info: Info, given: Any) -> Payload:
+            info.context.begin_to_write()
             try:
                 return await function(info, given)
             except Refusal as refusal:

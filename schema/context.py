@@ -12,13 +12,14 @@ from domain.records import SessionRecord
 class Context:
     """Who asks, the stores, and the operation's own dataloaders."""
 
-    __slots__ = ("loaders", "request_id", "session", "sources")
+    __slots__ = ("_writes", "loaders", "request_id", "session", "sources")
 
     def __init__(self, sources: Sources, session: SessionRecord | None, request_id: str) -> None:
         self.sources = sources
         self.session = session
         self.request_id = request_id
-        self.loaders = Loaders(sources, self.viewer_id)
+        self._writes = False
+        self.forget_loaded()
 
     @property
     def viewer_id(self) -> ObjectId | None:
@@ -35,9 +36,14 @@ class Context:
             raise Unauthenticated
         return self.session
 
+    def begin_to_write(self) -> None:
+        """From now on nothing is read from caches: what decides about a write, and what it answers, is as stored."""
+        self._writes = True
+        self.forget_loaded()
+
     def forget_loaded(self) -> None:
         """Makes new loaders, so that what a mutation answers is read after its write."""
-        self.loaders = Loaders(self.sources, self.viewer_id)
+        self.loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
 
 
 Info = StrawberryInfo[Context, None]

@@ -1,4 +1,4 @@
-"""How many database operations a page of the feed takes: a number, whatever the size of the page."""
+"""How many operations a page of the feed takes, of MongoDB and Redis: a number, whatever the size of the page."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ from config import Settings
 from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX
 from domain.records import UserRecord
+from tests.emptying import wipe
 from tests.factories import World, now, opened
 from workers.registry import HANDLERS
 from workers.settling import owed
@@ -50,6 +51,9 @@ PULL = Counter({"find follows": 1, "find posts": 1})
 POSTS_AND_AUTHORS = Counter({"find posts": 1}) + PEOPLE
 COMMENTS_AND_AUTHORS = Counter({"find comments": 1}) + PEOPLE
 FEED_PAGE = SKELETON + POSTS_AND_AUTHORS + Counter({"find post_likes": 1}) + COMMENTS_AND_AUTHORS
+WARM_PAGE = SKELETON + Counter({"find post_likes": 1, "find comments": 1})
+# Of posts, of their authors and the reader's relations to them together, and of the same for comments.
+LOOKS = Counter({"mget": 3})
 # Further away: those in the posts, those in the comments, and the reader's likes of the comments.
 ALL_OF_IT = FEED_PAGE + PEOPLE + PEOPLE + Counter({"find comment_likes": 1})
 
@@ -104,8 +108,22 @@ async def full_feed(world: World) -> UserRecord:
     return me
 
 
+async def cache_commands(world: World) -> Counter[str]:
+    """How often Redis has been asked what only caches ask."""
+    stats = await world.sources.redis.info("commandstats")
+    return Counter({name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("mget", "set", "eval")})
+
+
 async def operations(world: World, reader: UserRecord, document: str, **page: Any) -> tuple[list[Any], Counter[str]]:
-    """The posts that came, and the operations that it took."""
+    """The posts that came with nothing cached, and the operations that it took."""
+    await wipe(world)
+    return await warm_operations(world, reader, document, **page)
+
+
+async def warm_operations(
+    world: World, reader: UserRecord, document: str, **page: Any
+) -> tuple[list[Any], Counter[str]]:
+    """As `operations`, with what is cached."""
     LISTENER.seen.clear()
     result = await world.execute(document, reader, **page)
     assert result.errors is None
@@ -121,6 +139,20 @@ async def test_a_page_of_the_feed_takes_sixteen_operations(feed: tuple[World, Us
     assert len(nodes) == size
     assert taken == FEED_PAGE
     assert sum(taken.values()) == 16
+
+
+@pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
+async def test_a_page_whose_records_are_cached_takes_seven_and_three_looks(
+    feed: tuple[World, UserRecord], size: int
+) -> None:
+    world = feed[0]
+    cold, _ = await operations(*feed, FEED, first=size)
+    before = await cache_commands(world)
+    nodes, taken = await warm_operations(*feed, FEED, first=size)
+    assert nodes == cold
+    assert taken == WARM_PAGE
+    assert sum(taken.values()) == 7
+    assert await cache_commands(world) - before == LOOKS
 
 
 async def test_a_page_further_down_takes_as_many(feed: tuple[World, UserRecord]) -> None:

@@ -136,7 +136,7 @@ async def test_a_request_counts_for_nobody(world: World) -> None:
     seen = await world.sources.own_acts.user(ana.id, bob.id)
     assert seen is not None
     assert seen.follower_count == 0
-    (relation,) = await world.sources.graph.relations(bob.id, [ana.id])
+    (relation,) = await world.sources.graph.relations([(bob.id, ana.id)])
     assert relation.follow_state is FollowState.REQUESTED
 
 

@@ -16,7 +16,7 @@ from tests.factories import World, items_of, now
 
 async def relation(world: World, viewer: UserRecord, other: UserRecord) -> Relation:
     """How one stands to the other."""
-    (found,) = await world.sources.graph.relations(viewer.id, [other.id])
+    (found,) = await world.sources.graph.relations([(viewer.id, other.id)])
     return found
 
 
@@ -205,7 +205,7 @@ async def test_muting_is_known_to_the_muter_alone(world: World) -> None:
 async def test_relations_come_in_the_order_asked_for(world: World) -> None:
     ana, bob, eve = await world.users(3)
     await world.follow(ana, bob)
-    found = await world.sources.graph.relations(ana.id, [eve.id, ana.id, bob.id])
+    found = await world.sources.graph.relations([(ana.id, one.id) for one in (eve, ana, bob)])
     assert found == [STRANGERS, ONESELF, Relation(follow_state=FollowState.FOLLOWING)]
 
 

@@ -115,7 +115,7 @@ async def test_standing_to_a_few_people_reads_no_more_however_many_follow_or_blo
 ) -> None:
     world, ana, _ = popular
     FINDS.seen.clear()
-    await world.sources.graph.relations(ana.id, [ObjectId() for _ in range(SIZE)])
+    await world.sources.graph.relations([(ana.id, ObjectId()) for _ in range(SIZE)])
     assert sorted(find["find"] for find in FINDS.seen) == ["blocks", "follows", "mutes"]
     for find in list(FINDS.seen):
         stats = (await explained(world, find))["executionStats"]

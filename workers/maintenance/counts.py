@@ -175,12 +175,13 @@ async def set_right(sources: Sources, counter: Counter, target_id: ObjectId) -> 
     paid here: what then is owed is paid by workers, in batches, however much it is.
     """
     await _owe_again(sources, counter, target_id)
-    facts, targets = sources.database[counter.facts], sources.database[counter.targets]
+    facts = sources.database[counter.facts]
+    of_posts = {"posts": sources.posts.set_right, "users": sources.users.set_right}
+    set_field = of_posts.get(counter.targets, sources.comments.set_right)
 
     async def settle(session: Session) -> None:
         due = await facts.count_documents({counter.key: target_id, counter.mark: True}, session=session)
-        changes = {counter.field: due}
-        await targets.update_one({"_id": target_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
+        await set_field(target_id, {counter.field: due}, session)
 
     await in_transaction(sources.client, settle)
 
@@ -190,9 +191,7 @@ async def set_previews_right(sources: Sources, post_id: ObjectId) -> None:
 
     async def settle(session: Session) -> None:
         latest = await sources.comments.preview_ids([post_id], session)
-        changes = {"preview_comment_ids": latest.get(post_id, [])}
-        query = {"_id": post_id, "deleted": {"$ne": True}}
-        await sources.database["posts"].update_one(query, {"$set": changes}, session=session)
+        await sources.posts.set_right(post_id, {"preview_comment_ids": latest.get(post_id, [])}, session)
 
     await in_transaction(sources.client, settle)
 

@@ -1,0 +1,75 @@
+"""What is cached, for how long, and how writes forget it: whoever writes says what of it readers may have seen.
+
+Records are cached as they are stored, for everybody; what a viewer may see of them is decided after the cache.
+Relations are cached for one viewer each. Only `datasources/loaders.py` reads here (docs/architecture.md, "Caches").
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from bson import ObjectId
+
+from datasources.cache import Cache
+from datasources.cache_server import CacheServer
+from datasources.mongo import Collection, Session, after_transaction
+from datasources.relations import Pair
+from domain.records import PostRecord, UserRecord
+from domain.visibility import Relation
+
+Key = TypeVar("Key")
+
+RECORD_SECONDS = 30.0
+RELATION_SECONDS = 10.0
+
+
+class Caches:
+    """The caches of records and relations."""
+
+    def __init__(self, server: CacheServer) -> None:
+        self._server = server
+        self.posts: Cache[ObjectId, PostRecord | None] = Cache(server, "post", PostRecord | None, RECORD_SECONDS)
+        self.users: Cache[ObjectId, UserRecord | None] = Cache(server, "user", UserRecord | None, RECORD_SECONDS)
+        # A viewer's are in one slot of a cluster: their key's hash tag is the viewer.
+        self.relations: Cache[Pair, Relation] = Cache(
+            server, "relation", Relation, RELATION_SECONDS, lambda pair: f"{{{pair[0]}}}:{pair[1]}"
+        )
+
+    async def aclose(self) -> None:
+        """Ends what goes on in the background."""
+        await self._server.aclose()
+
+
+class Writes(Generic[Key]):
+    """The way to write to a collection of which something is cached; its store has it for reading only otherwise."""
+
+    def __init__(self, collection: Collection, cache: Cache[Key, Any]) -> None:
+        self._collection = collection
+        self._cache = cache
+
+    @contextlib.asynccontextmanager
+    async def changing(self, keys: Iterable[Key], session: Session | None = None) -> AsyncIterator[Collection]:
+        """The collection, for writes by which these keys' cached values may become old.
+
+        They are forgotten when the block is left, or after the session's transaction, also by an error: nobody knows
+        then whether the write went through.
+        """
+        if session is not None:
+            after_transaction(session, partial(self._cache.forget, list(keys)))
+            yield self._collection
+            return
+        try:
+            yield self._collection
+        finally:
+            await self._cache.forget(keys)
+
+    @property
+    def unseen(self) -> Collection:
+        """The collection, for writes that change nothing of what is cached: what a fact owes, what is counted."""
+        return self._collection
+
+
+def both_ways(one: ObjectId, other: ObjectId) -> tuple[Pair, Pair]:
+    """The two relations of two users."""
+    return (one, other), (other, one)
