@@ -62,6 +62,9 @@ class Settings(BaseSettings):
 
     render_processes: int = Field(1, ge=1, description="Child processes of a media worker.")
     render_timeout: float = Field(60.0, gt=0, description="Longest time for one image, of it half computing.")
+    keep_originals: bool = Field(
+        False, description="Keeps what clients sent, for nobody to fetch; else it goes once it is rendered."
+    )
     avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and some time after the others.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
     comment_screen: str | None = Field(

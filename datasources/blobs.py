@@ -18,13 +18,14 @@ from bson import ObjectId
 from config import Settings
 from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
 from datasources.incoming import Incoming
-from datasources.media_keys import is_public, prefix
+from datasources.media_keys import is_public, original_key, prefix
 from datasources.signing import Signer, signer_of
+from domain.records import UploadRecord
 from domain.visibility import Area
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.type_defs import ObjectIdentifierTypeDef
+    from types_aiobotocore_s3.type_defs import CopySourceTypeDef, ObjectIdentifierTypeDef
 
 # A CDN asks after an hour whether the object is still there, so that it forgets what has been made private.
 IMMUTABLE = "public, max-age=31536000, s-maxage=3600, immutable"
@@ -166,22 +167,12 @@ class Blobs:
 
     async def copy_media(self, key: str, to: str, media_type: str) -> bool:
         """Copies a rendition within the bucket, by S3 itself; False if there is none. Safe to repeat."""
-        async with asyncio.timeout(self._time_limit):
-            try:
-                await self._client.copy_object(
-                    Bucket=self._media,
-                    Key=to,
-                    CopySource={"Bucket": self._media, "Key": key},
-                    MetadataDirective="REPLACE",
-                    ContentType=media_type,
-                    CacheControl=_cache_control(to),
-                    ContentDisposition="inline",
-                )
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _ABSENT:
-                    return False
-                raise
-            return True
+        return await self._copy({"Bucket": self._media, "Key": key}, to, media_type)
+
+    async def keep_original(self, upload: UploadRecord) -> bool:
+        """Copies what a client sent to where nobody may fetch it; False if it is not there. Safe to repeat."""
+        source: CopySourceTypeDef = {"Bucket": self._incoming, "Key": upload.key}
+        return await self._copy(source, original_key(upload), upload.format.media_type)
 
     async def delete_incoming(self, keys: Iterable[str]) -> None:
         """Deletes uploads; those already gone are no error. Raises BlobsNotDeleted; safe to repeat."""
@@ -200,7 +191,7 @@ class Blobs:
         return self._list(self._media, prefix)
 
     async def media_of(self, upload_id: ObjectId) -> list[str]:
-        """The keys of all of an upload's files, in both areas."""
+        """The keys of all of an upload's files, in every area."""
         return [blob.key for area in Area async for blob in self.list_media(prefix(area, upload_id))]
 
     def public_url(self, key: str) -> str | None:
@@ -231,6 +222,24 @@ class Blobs:
         """Raises, within two seconds, if S3 does not answer or the media bucket is not there."""
         async with asyncio.timeout(_PING_TIMEOUT):
             await self._client.head_bucket(Bucket=self._media)
+
+    async def _copy(self, source: "CopySourceTypeDef", to: str, media_type: str) -> bool:
+        async with asyncio.timeout(self._time_limit):
+            try:
+                await self._client.copy_object(
+                    Bucket=self._media,
+                    Key=to,
+                    CopySource=source,
+                    MetadataDirective="REPLACE",
+                    ContentType=media_type,
+                    CacheControl=_cache_control(to),
+                    ContentDisposition="inline",
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                    return False
+                raise
+            return True
 
     async def _delete(self, bucket: str, keys: Iterable[str]) -> None:
         objects: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in dict.fromkeys(keys)]

@@ -4,6 +4,7 @@ The version in a key is the image's when the file was put there. It only grows, 
 time, and whoever clears away what lay there before can never meet what lies there now.
 """
 
+import base64
 import hashlib
 from typing import NamedTuple, Self
 
@@ -11,7 +12,7 @@ import msgspec
 from bson import ObjectId
 
 from domain.limits import RenditionFormat
-from domain.records import ImageRecord
+from domain.records import ImageRecord, UploadRecord
 from domain.visibility import Area
 
 _EXTENSIONS = {
@@ -56,6 +57,12 @@ def media_key(
     return str(MediaKey(area, upload_id, version, f"{digest}-{width}.{_EXTENSIONS[file_format]}"))
 
 
+def original_key(upload: UploadRecord) -> str:
+    """Where what a client sent is kept, if it is."""
+    digest = base64.b64decode(upload.sha256).hex()[:32]
+    return str(MediaKey(Area.ORIGINALS, upload.id, 0, f"{digest}.{_EXTENSIONS[RenditionFormat(upload.format)]}"))
+
+
 def prefix(area: Area, upload_id: ObjectId) -> str:
     """What the keys of an upload's files in one area begin with."""
     return f"{area.value}/{upload_id}/"
@@ -87,7 +94,7 @@ def moved(image: ImageRecord, area: Area) -> ImageRecord:
 
 
 def leftovers(image: ImageRecord | None, keys: list[str]) -> list[str]:
-    """Those of an upload's `keys` that its image has left behind; of an upload without an image, all.
+    """Those of an upload's `keys` that its image has left behind, never the original; without an image, all.
 
     What has a later version is somebody's who is moving the files at this moment, and is not among them.
     """
@@ -95,4 +102,8 @@ def leftovers(image: ImageRecord | None, keys: list[str]) -> list[str]:
         return keys
     named = {rendition.key for rendition in image.renditions}
     parsed = [(key, MediaKey.parse(key)) for key in keys if key not in named]
-    return [key for key, parts in parsed if parts is None or parts.version <= image.version]
+    return [
+        key
+        for key, parts in parsed
+        if parts is None or (parts.area is not Area.ORIGINALS and parts.version <= image.version)
+    ]

@@ -19,10 +19,11 @@ from domain.records import (
 
 
 class Area(StrEnum):
-    """Where an image's files lie: anybody may fetch public ones, and private ones whoever was given a signed URL."""
+    """Where files lie: anybody may fetch public ones, private ones whoever was given a signed URL, originals nobody."""
 
     PUBLIC = "public"
     PRIVATE = "private"
+    ORIGINALS = "originals"
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):

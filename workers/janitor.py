@@ -26,7 +26,8 @@ async def clean_upload(tools: Tools, key: str) -> None:
     """Deletes what a client sent, once it is rendered or refused, and files left by killed workers and by moves.
 
     Addresses of private files that were made public stay good until they would have expired. While somebody renders
-    the upload, or owes to, the source stays, and what they leave behind is looked for again.
+    the upload, or owes to, the source stays, and what they leave behind is looked for again. A setting keeps the source
+    of an image, in the area that nobody may fetch from.
     """
     sources, now = tools.sources, datetime.now(UTC)
     is_worked_on = await sources.uploads.is_worked_on(ObjectId(key), now)
@@ -34,6 +35,8 @@ async def clean_upload(tools: Tools, key: str) -> None:
     if upload is None:
         return
     if not is_worked_on:
+        if sources.settings.keep_originals and upload.image is not None:
+            await sources.blobs.keep_original(upload)
         await sources.blobs.delete_incoming([upload.key])
     is_early = upload.tidy_at is not None and now < upload.tidy_at
     if not is_early:

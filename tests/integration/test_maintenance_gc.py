@@ -124,11 +124,12 @@ async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World
     open_upload = await stored_upload(own, ana.id, now(), status="PROCESSING", day_slot=1, month_slot=1)
     await own.sources.database["uploads"].update_one({"_id": open_upload}, {"$unset": {"image": ""}})
     orphans = [f"{area}/{upload}/0/other.jpg" for area in ("public", "private") for upload in (ObjectId(), kept)]
-    for key in (*orphans, "readme.txt", f"{kept}/a.jpg"):
+    orphans.append(f"originals/{ObjectId()}/0/sent.jpg")
+    for key in (*orphans, f"originals/{kept}/0/sent.jpg", "readme.txt", f"{kept}/a.jpg"):
         await own.sources.blobs.put_media(key, b"a picture", "image/jpeg")
     assert await swept(own, min_age=timedelta(hours=1)) == {}, "they are too young"
-    assert await swept(own) == {"media_files": 4}
-    assert await files(own) == 18
+    assert await swept(own) == {"media_files": 5}
+    assert await files(own) == 19
 
 
 async def test_uploads_that_came_to_nothing_are_forgotten_after_forty_days(own: World) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -338,3 +339,43 @@ async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, refin
     await refine(refining, str(upload.id))
     assert msgspec.structs.asdict(await image_of(world, upload)) == msgspec.structs.asdict(before)
     await assert_nothing_else_is_stored(world, upload, keys(before))
+
+
+@pytest.fixture(scope="module")
+async def keeping(world: World) -> AsyncIterator[World]:
+    """The same database, with originals kept."""
+    async with opened(world.sources.settings.model_copy(update={"keep_originals": True})) as other:
+        yield other
+
+
+async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
+    world: World, keeping: World, refining: Tools
+) -> None:
+    ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
+    upload = await sent(world, ana, data)
+    post = await posted(world, ana, upload)
+    await media.receive(refining, str(upload.id))
+    await keeping.settle()
+    kept = f"originals/{upload.id}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
+    files = keys((await world.stored_post(post.id)).images[0])
+    assert set(await blobs.media_of(upload.id)) == {kept, *files}
+    assert blobs.public_url(kept) is None
+    async with httpx.AsyncClient(timeout=20) as web:
+        address = f"{world.sources.settings.media_bucket_url}/{kept}"
+        assert (await web.get(address)).status_code == 403
+        (signed,) = await blobs.signed_urls([kept])
+        assert (await web.get(signed)).content == data
+    await world.sources.images.owe_tidying(upload.id)
+    await keeping.settle()
+    assert kept in await blobs.media_of(upload.id)
+    await world.sources.posts.delete(post.id, ana.id, now())
+    await keeping.settle()
+    await assert_nothing_else_is_stored(world, upload, set())
+
+
+async def test_what_was_refused_is_not_kept(world: World, keeping: World, refining: Tools) -> None:
+    upload = await sent(world, await world.user(), b"no picture")
+    await media.receive(refining, str(upload.id))
+    await keeping.settle()
+    assert await world.sources.blobs.media_of(upload.id) == []
+    assert await source(world, upload) is None

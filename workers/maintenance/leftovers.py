@@ -11,6 +11,7 @@ from datasources.media_keys import MediaKey
 from datasources.mongo import Document, find_by_ids
 from datasources.sources import Sources
 from domain.records import UploadStatus
+from domain.visibility import Area
 from workers.maintenance.sweep import Sweep
 
 UNUSED_KEPT = timedelta(hours=24)
@@ -118,14 +119,14 @@ async def _orphans(sources: Sources, keys: Sequence[str]) -> list[str]:
     uploads = await find_by_ids(sources.database["uploads"], ids, projection=_FIELDS)
     over = [upload for upload in uploads.values() if upload["status"] in TERMINAL and "image" not in upload]
     ended = {upload["_id"] for upload in over} - await _used(sources, over)
-    return [str(parts) for parts in ours if _is_orphan(str(parts), uploads.get(parts.upload_id), ended)]
+    return [str(parts) for parts in ours if _is_orphan(parts, uploads.get(parts.upload_id), ended)]
 
 
-def _is_orphan(key: str, upload: Document | None, ended: set[ObjectId]) -> bool:
+def _is_orphan(key: MediaKey, upload: Document | None, ended: set[ObjectId]) -> bool:
     if upload is None or upload["_id"] in ended:
         return True
     renditions = {rendition["key"] for rendition in upload.get("image", {}).get("renditions", ())}
-    return upload["status"] == READY and key not in renditions
+    return upload["status"] == READY and key.area is not Area.ORIGINALS and str(key) not in renditions
 
 
 async def _remove_files(sweep: Sweep, upload_ids: Iterable[ObjectId]) -> None:
