@@ -59,7 +59,7 @@ class FanOutStore:
 
         Who begins to follow meanwhile may be missed; their follow owes its filling.
         """
-        query, fields = _of(author_id, span), {"_id": 0, "follower_id": 1}
+        query, fields = _of(author_id, span), {"_id": 0, "follower_id": 1}  # of the index alone
         rows = self._follows.find(query, fields, sort=[("_id", 1)], limit=most or 0, batch_size=READ_AT_ONCE)
         return [row["follower_id"] for row in await rows.to_list()]
 

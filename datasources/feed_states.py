@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources.indexes import LIVE_FEEDS
 from datasources.mongo import Database, Document, Session, upsert
 from datasources.outbox import change, owing_again, paid
 from datasources.transport import Doorbell
@@ -45,7 +46,8 @@ class FeedStates:
 
         To be asked after the post became ready: whoever becomes live later finds it.
         """
-        rows = self._feeds.find({"_id": {"$in": list(owner_ids)}, "live": True}, {"_id": 1})
+        live = {"_id": {"$in": list(owner_ids)}, "live": True}
+        rows = self._feeds.find(live, {"_id": 1}, batch_size=len(owner_ids) + 1, hint=LIVE_FEEDS)
         return [row["_id"] for row in await rows.to_list()]
 
     async def looked_at(self, owner_id: ObjectId, now: datetime) -> FeedRecord:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -214,16 +215,19 @@ class GraphStore:
         """Says of these by how many notifications they are told of, for `verify`."""
         await set_told(self._follow_writes.unseen, told, session)
 
-    async def pay(self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None) -> bool:
-        """Takes an effect out of follows' outboxes, unless their state has changed since they were read.
+    async def pay(
+        self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None, **values: Any
+    ) -> bool:
+        """Takes an effect out of follows' outboxes and sets `values`, unless they have changed since they were read.
 
         Whether all of them owed it still, as they were read.
         """
         same = [{"_id": follow.id, "version": follow.version, "outbox": effect.value} for follow in follows]
         if not same:
             return True
+        pipeline = [*([{"$set": values}] if values else ()), *paid(effect)]
         stored = self._follow_writes.unseen
-        done = await stored.update_many({"$or": same}, paid(effect), session=session)
+        done = await stored.update_many({"$or": same}, pipeline, session=session)
         if done.matched_count:
             await stored.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
         return done.matched_count == len(same)

@@ -32,6 +32,7 @@ def _owed_by(field: str) -> IndexModel:
 
 TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
 SHOWN_POSTS = [("author_id", UP), ("status", UP), ("deleted", UP), ("_id", DOWN)]
+LIVE_FEEDS = [("_id", UP), ("live", UP)]
 _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
 _DUE = IndexModel([("ring_at", UP)], sparse=True)
@@ -47,7 +48,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "follows": [
         _unique("follower_id", "followee_id"),
         _unique_where("slot", "follower_id", "slot"),
-        _listed_by("followee_id", "state"),
+        IndexModel([("followee_id", UP), ("state", UP), ("_id", DOWN), ("follower_id", UP)]),  # fan-out reads it alone
         _listed_by("follower_id", "state"),
         IndexModel([("follower_id", UP), ("pulled", UP)], partialFilterExpression={"pulled": True}),
         _owed_by("followee_id"),
@@ -81,7 +82,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _owed_by("author_id"),
         BY_COMMENTER,
     ],
-    "feeds": [IndexModel([("tend_at", UP)], sparse=True)],
+    "feeds": [
+        IndexModel(LIVE_FEEDS, partialFilterExpression={"live": True}),
+        IndexModel([("tend_at", UP)], sparse=True),
+    ],
     "feed_entries": [],
     "fan_outs": [_listed_by("post_id", "version")],
     "interests": [_EXPIRES],

@@ -38,6 +38,7 @@ from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.rankings import RankingStore
 from datasources.sessions import SessionStore
+from datasources.shifts import ShiftStore
 from datasources.tasks import cancelled
 from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
@@ -75,6 +76,7 @@ class Sources:
     feed_states: FeedStates
     feeds: FeedStore
     fan_outs: FanOutStore
+    shifts: ShiftStore
     interests: InterestStore
     visits: VisitStore
     rankings: RankingStore
@@ -194,6 +196,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feed_states=feed_states,
         feeds=FeedStore(database, feed_states, posts, graph),
         fan_outs=FanOutStore(database, doorbell),
+        shifts=ShiftStore(database, doorbell, limit=settings.feed_push_limit),
         interests=InterestStore(database, doorbell, visits),
         visits=visits,
         rankings=RankingStore(database),

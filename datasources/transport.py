@@ -56,6 +56,7 @@ WORKER_OF: dict[Effect, str] = {
     Effect.ASSEMBLE: "media",
     Effect.FAN_OUT: "feed",
     Effect.PUSH: "feed",
+    Effect.SHIFT: "feed",
     Effect.FILL: "feed",
     Effect.WEIGH: "feed",
     Effect.TEND: "feed",

@@ -39,6 +39,7 @@ class Effect(StrEnum):
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
     PUSH = "push"  # a post comes into the feeds of one chunk of followers
     FILL = "fill"  # a feed takes in, or drops, one author's posts
+    SHIFT = "shift"  # the follows of an author say that their posts are pulled, or pushed again
     WEIGH = "weigh"  # a viewer's interests are weighed anew from what they did
     TEND = "tend"  # a home feed is rebuilt, trimmed, or given up while its owner stays away
     SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
@@ -82,6 +83,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.REFINE, Fact.UPLOAD): "_id",
     (Effect.CLEAN, Fact.UPLOAD): "_id",
     (Effect.PLACE, Fact.USER): "_id",
+    (Effect.SHIFT, Fact.USER): "_id",
     (Effect.WEIGH, Fact.INTEREST): "_id",
     (Effect.TEND, Fact.FEED): "_id",
     (Effect.PUSH, Fact.FAN_OUT): "_id",

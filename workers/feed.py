@@ -8,7 +8,7 @@ from bson import ObjectId
 from datasources.fan_outs import Span
 from domain.events import Effect
 from domain.paging import PageRequest
-from domain.records import FollowRecord, FollowState
+from domain.records import FollowRecord, FollowState, PostStatus
 from workers.work import NotYet, Tools
 
 CHUNK = 1_000  # followers written at once
@@ -18,7 +18,8 @@ async def fan_out(tools: Tools, key: str) -> None:
     """Puts a ready post into its author's followers' feeds, or takes a deleted one out; splits what is over a chunk.
 
     Safe to run twice: entries are keyed by owner and post, and a post is split once for each of its versions. What is
-    split is owed until its last chunk is done. If the post changes meanwhile, the effect stays owed.
+    split is owed until its last chunk is done. If the post changes meanwhile, the effect stays owed. Nothing is pushed
+    of an author whose posts are pulled; the post of one who has crossed a limit still is, and lets them shift.
     """
     sources, post_id = tools.sources, ObjectId(key)
     post = await sources.posts.document(post_id)
@@ -28,6 +29,10 @@ async def fan_out(tools: Tools, key: str) -> None:
     if post.get("split") == version:
         if not await sources.fan_outs.finish(post_id, version):
             raise NotYet
+        return
+    is_shown = post["status"] == PostStatus.READY.value and not post["deleted"]
+    if is_shown and not await sources.shifts.is_pushed(author_id, datetime.now(UTC)):
+        await sources.posts.pay(post_id, Effect.FAN_OUT, version=version)
         return
     owner_ids = await sources.fan_outs.followers(author_id, Span(), CHUNK + 1)
     if len(owner_ids) > CHUNK:
@@ -58,8 +63,10 @@ async def _spread(tools: Tools, post_id: ObjectId, author_id: ObjectId, owner_id
     """Makes these feeds hold a post, or not, as it is to be shown: until a look after the writing says the same.
 
     So who wrote entries of a post that was deleted meanwhile takes them out, after the one who pays for the deletion.
+    Feeds that are not live are passed over: they are cleared, and whoever comes back has theirs rebuilt.
     """
     posts, feeds = tools.sources.posts, tools.sources.feeds
+    owner_ids = await tools.sources.feed_states.live_among(owner_ids)
     is_shown: bool | None = None
     while is_shown is not (shown := await posts.is_shown(post_id)):
         is_shown = shown
@@ -72,8 +79,9 @@ async def _spread(tools: Tools, post_id: ObjectId, author_id: ObjectId, owner_id
 async def fill(tools: Tools, key: str) -> None:
     """Puts an author's posts into a new follower's feed, or takes them out of one who follows no more.
 
-    Safe to run twice: it makes the feed what the follow now says, until it still says so. It also looks at what may
-    have come while the follow was written, and could not see it: a block ends it, an account gone public grants it.
+    If the author's posts are pulled, the follow says so instead. Safe to run twice: it makes the feed what the follow
+    now says, until it still says so. It also looks at what may have come while the follow was written, and could not
+    see it: a block ends it, an account gone public grants it.
     """
     while owing := await tools.sources.graph.owing(Effect.FILL, [ObjectId(key)]):
         if await _is_made_so(tools, owing[0]):
@@ -87,8 +95,10 @@ async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
         return False
     if follow.state is not FollowState.FOLLOWING:
         return await sources.feeds.drop(follow)
-    await _fill_from(tools, follow.follower_id, follow.followee_id)
-    is_paid = await sources.graph.pay([follow], Effect.FILL)
+    is_pulled = await sources.shifts.is_pulled(follow.followee_id)
+    if not is_pulled:
+        await _fill_from(tools, follow.follower_id, follow.followee_id)
+    is_paid = await sources.graph.pay([follow], Effect.FILL, pulled=True if is_pulled else "$$REMOVE")
     if not is_paid:  # what was put in may not belong there by now
         await sources.graph.fill_again(follow.follower_id, [follow.followee_id], datetime.now(UTC))
     return is_paid

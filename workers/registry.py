@@ -14,6 +14,7 @@ from workers import (
     placing,
     refining,
     screening,
+    shifting,
     tending,
     weighing,
 )
@@ -36,6 +37,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
     (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
     (Effect.PUSH, Fact.FAN_OUT): Handler(feed.push, seconds=LEASE.total_seconds()),
+    (Effect.SHIFT, Fact.USER): Handler(shifting.shift, seconds=600),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),
     (Effect.TEND, Fact.FEED): Handler(tending.tend, seconds=120),
     (Effect.WEIGH, Fact.INTEREST): Handler(weighing.weigh),

@@ -13,6 +13,7 @@ from domain.records import PostRecord, UserRecord
 from tests.auditing import audit
 from tests.crashing import dies
 from tests.factories import World, now
+from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
 from workers import feed
 from workers.feed import fan_out, push
@@ -31,7 +32,7 @@ async def followed(world: World, count: int) -> tuple[UserRecord, list[UserRecor
     author, fans = await world.user(), await world.users(count)
     for fan in fans:
         await world.follow(fan, author)
-    await world.settle()
+    await world.look(*fans)
     return author, fans
 
 
@@ -208,7 +209,7 @@ async def test_who_follows_or_unfollows_amid_a_fan_out_has_what_they_should(worl
     gone, late = fans[3], await world.user()
     await world.sources.graph.unfollow(gone.id, author.id, now=now())
     await world.follow(late, author)
-    await world.settle()
+    await world.look(late)
     assert await holders(world, post.id) == ids(fans) - {gone.id} | {late.id}
     await audit(world, seconds=0, has_files=False)
 
@@ -226,4 +227,21 @@ async def test_a_chunk_that_keeps_failing_is_a_dead_letter_and_can_be_redriven(
     assert await chunk_ids(world, post.id) == [key]
     await world.sources.dead_letters.redrive(ring, now())
     assert await world.settle() == set()
+    assert await holders(world, post.id) == ids(fans)
+
+
+@pytest.mark.parametrize("count", [CHUNK, 2 * CHUNK])
+async def test_only_feeds_that_are_looked_at_are_written_to_and_whoever_comes_back_finds_everything(
+    world: World, count: int
+) -> None:
+    author, fans = await followed(world, count)
+    away = fans[0]
+    await world.sources.database["feeds"].update_one(
+        {"_id": away.id}, {"$set": {"live": False}, "$unset": {"floor": 1}}
+    )
+    post = await split(world, author)
+    await world.settle()
+    assert await holders(world, post.id) == ids(fans) - {away.id}
+    assert await walk(world, away, 5, backward=False) == [post.caption]
+    await world.settle()
     assert await holders(world, post.id) == ids(fans)

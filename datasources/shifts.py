@@ -1,0 +1,122 @@
+"""Authors whom so many follow that their posts are pulled by the read, and their shifting from push to pull and back.
+
+An author's mode is `pulled` in `users`; a follow's `pulled` says that the feed does not hold the author's posts, so the
+read pulls them. An author whose mode changes owes SHIFT until every follow says the same, and is pushed meanwhile:
+what is in a feed and pulled too is shown once, and what were in neither would be missing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+
+from datasources.mongo import Database, Document
+from datasources.outbox import Stage, change, owing_again, paid
+from datasources.transport import Doorbell
+from domain.events import Effect, Fact, Ring
+from domain.records import FollowState, Stored
+
+PUSHED_AGAIN = 0.8  # of the limit; between the two an author stays as they are
+HOLD = timedelta(seconds=30)  # who shifts has so long for a step before the sweeper rings again
+_VERSION: Document = {"$ifNull": ["$version", 0]}
+
+
+class Mode(Stored, frozen=True, kw_only=True):
+    """How an author's posts come into feeds; `id` is the author's."""
+
+    pulled: bool = False
+    follower_count: int = 0
+    version: int = 0
+    outbox: tuple[str, ...] = ()
+
+    @property
+    def is_shifting(self) -> bool:
+        """Whether the author's follows may not all say so yet."""
+        return Effect.SHIFT.value in self.outbox
+
+
+class ShiftStore:
+    """The modes of authors in `users` and `follows`. `limit` is how many followers an author is pushed to."""
+
+    def __init__(self, database: Database, doorbell: Doorbell, *, limit: int) -> None:
+        self._users = database["users"]
+        self._follows = database["follows"]
+        self._doorbell = doorbell
+        self.limit = limit
+
+    async def is_pulled(self, author_id: ObjectId) -> bool:
+        """Whether an author's mode is pull, for the filling of a follow.
+
+        To be asked after the follow was read: who asks before a shift has the follow changed by it, and asks again.
+        """
+        mode = await self._mode(author_id)
+        return mode is not None and mode.pulled
+
+    async def is_pushed(self, author_id: ObjectId, now: datetime) -> bool:
+        """Whether a post of an author is to be pushed; an author who has crossed a limit changes mode by it.
+
+        To be asked after the post became ready: should the author shift later, the filling of the follows finds it.
+        """
+        mode = await self._mode(author_id)
+        if mode is None or mode.is_shifting:
+            return True
+        count = mode.follower_count
+        crosses = count < self.limit * PUSHED_AGAIN if mode.pulled else count > self.limit
+        if crosses:
+            await self._turn(mode, now)
+        return crosses or not mode.pulled
+
+    async def owing(self, author_id: ObjectId) -> Mode | None:
+        """The mode of an author who owes the shifting of their follows."""
+        mode = await self._mode(author_id)
+        return mode if mode is not None and mode.is_shifting else None
+
+    async def unlike(self, mode: Mode, after: ObjectId | None, most: int) -> list[ObjectId]:
+        """Up to `most` follows, after the one given, that do not say what their author's mode is, or may come to."""
+        query: Document = {"followee_id": mode.id, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        rows = self._follows.find(query, {"_id": 1}, sort=[("_id", 1)], limit=most, batch_size=most + 1)
+        return [row["_id"] for row in await rows.to_list()]
+
+    async def shift(self, mode: Mode, follow_ids: Sequence[ObjectId], now: datetime) -> None:
+        """Has follows pulled, or owe the filling that ends the pulling. Safe to repeat.
+
+        Their versions grow, so that a filling that has asked for the mode before is not paid.
+        """
+        newer: Stage = {"$set": {"version": {"$add": [_VERSION, 1]}}}
+        said: Stage = {"$set": {"pulled": True}} if mode.pulled else owing_again([Effect.FILL], now)
+        some = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
+        await self._follows.update_many(some, [newer, said])
+        if not mode.pulled:
+            await self._doorbell.ring(Ring(Effect.FILL, Fact.FOLLOW, str(follow_id)) for follow_id in follow_ids)
+
+    async def hold(self, mode: Mode, now: datetime) -> bool:
+        """Keeps the sweeper from ringing for a while; False if the author has changed since `mode` was read."""
+        held = {"$set": {"ring_at": now + HOLD}}
+        return (await self._users.update_one(_same(mode), held)).matched_count == 1
+
+    async def pay(self, mode: Mode) -> bool:
+        """Pays an author's shift; False if they have changed since `mode` was read."""
+        return (await self._users.update_one(_same(mode), paid(Effect.SHIFT))).matched_count == 1
+
+    async def _turn(self, mode: Mode, now: datetime) -> None:
+        """Gives an author the other mode, unless they have changed since `mode` was read."""
+        pipeline = change({"pulled": not mode.pulled}, [Effect.SHIFT], now, watched="pulled")
+        if (await self._users.update_one(_same(mode), pipeline)).modified_count:
+            await self._doorbell.ring([Ring(Effect.SHIFT, Fact.USER, str(mode.id))])
+
+    async def _mode(self, author_id: ObjectId) -> Mode | None:
+        fields = {"pulled": 1, "follower_count": 1, "version": 1, "outbox": 1}
+        found = await self._users.find_one({"_id": author_id}, fields)
+        return None if found is None else Mode.from_document(found)
+
+
+def _unlike(mode: Mode) -> Document:
+    """Follows of another mode, and those that owe FILL: one that is being filled may have asked before the shift."""
+    other = {"pulled": {"$ne": True}} if mode.pulled else {"pulled": True}
+    return {"$or": [other, {"outbox": Effect.FILL.value}]}
+
+
+def _same(mode: Mode) -> Document:
+    return {"_id": mode.id, "version": mode.version or {"$in": [0, None]}}

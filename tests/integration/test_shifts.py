@@ -1,0 +1,264 @@
+"""Authors who cross the limit of pushing, either way, while others read, follow, unfollow, and posts appear."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from domain.events import Effect, Fact, Ring
+from domain.records import PostRecord, UserRecord
+from tests.auditing import audit
+from tests.crashing import dies
+from tests.factories import World, now
+from tests.integration.test_feeds import walk
+from tests.integration.test_graph_races import once
+from workers import feed, shifting
+from workers.feed import fan_out, fill
+from workers.settling import owed
+from workers.shifting import shift
+
+LIMIT = 3
+Doing = Callable[[], Awaitable[object]]
+
+
+@pytest.fixture(autouse=True)
+def _small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.sources.shifts, "limit", LIMIT)
+    monkeypatch.setattr(feed, "CHUNK", 2)
+    monkeypatch.setattr(shifting, "CHUNK", 2)
+
+
+class Cast:
+    """An author, whoever follows them, and what the followers' feeds have to show: all posts, at every step."""
+
+    def __init__(self, world: World, author: UserRecord) -> None:
+        self.world = world
+        self.author = author
+        self.fans: list[UserRecord] = []
+        self.captions: list[str] = []
+
+    async def follow(self, count: int = 1) -> None:
+        """So many more follow the author; the worker has not come to it."""
+        for fan in await self.world.users(count):
+            await self.world.follow(fan, self.author)
+            self.fans.append(fan)
+
+    async def unfollow(self, count: int = 1) -> None:
+        for fan in self.fans[-count:]:
+            await self.world.sources.graph.unfollow(fan.id, self.author.id, now=now())
+        del self.fans[-count:]
+
+    async def post(self) -> PostRecord:
+        """A post that is fanned out, as far as it is now; nothing else is paid."""
+        post = await self.world.post(self.author, caption=f"{len(self.captions)}")
+        await fan_out(self.world.tools, str(post.id))
+        for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
+            await feed.push(self.world.tools, str(chunk["_id"]))
+        self.captions.insert(0, post.caption)
+        return post
+
+    async def all_is_there(self) -> None:
+        """Every follower sees every post, once."""
+        for fan in self.fans:
+            assert await walk(self.world, fan, 5, backward=False) == self.captions
+
+    async def settle(self) -> None:
+        assert await self.world.settle() == set()
+        await self.all_is_there()
+
+    async def mode(self) -> tuple[bool, bool]:
+        """Whether the author is pulled, and whether every follow says the same."""
+        user = await self.world.sources.database["users"].find_one({"_id": self.author.id})
+        assert user is not None
+        pulled = user.get("pulled", False)
+        follows = await self.world.sources.database["follows"].find({"followee_id": self.author.id}).to_list()
+        return pulled, all(follow.get("pulled", False) is pulled for follow in follows)
+
+    @property
+    def shift(self) -> Doing:
+        return lambda: shift(self.world.tools, str(self.author.id))
+
+
+async def pushed(world: World) -> Cast:
+    """An author at the limit, with a post."""
+    cast = Cast(world, await world.user())
+    await cast.follow(LIMIT)
+    await cast.settle()
+    await cast.post()
+    await cast.settle()
+    return cast
+
+
+async def shifting_to_pull(world: World) -> Cast:
+    """An author who has crossed the limit by a post, and owes the shift."""
+    cast = await pushed(world)
+    await cast.follow()
+    await cast.settle()
+    await cast.post()
+    assert await world.sources.shifts.owing(cast.author.id) is not None
+    return cast
+
+
+async def pulled(world: World) -> Cast:
+    """An author whose last post is in no feed's entries, for it is pulled."""
+    cast = await shifting_to_pull(world)
+    await cast.settle()
+    post = await cast.post()
+    await cast.settle()
+    assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == 0
+    return cast
+
+
+async def shifting_to_push(world: World) -> Cast:
+    """An author who has lost followers, has posted, and owes the shift back."""
+    cast = await pulled(world)
+    await cast.unfollow(2)
+    await cast.settle()
+    await cast.post()
+    assert await world.sources.shifts.owing(cast.author.id) is not None
+    return cast
+
+
+BEGINNINGS = [shifting_to_pull, shifting_to_push]
+
+
+async def test_an_author_is_pulled_above_the_limit_and_pushed_again_well_below_it(world: World) -> None:
+    cast = await pulled(world)
+    assert await cast.mode() == (True, True)
+    await cast.unfollow()  # at the limit
+    await cast.settle()
+    await cast.post()
+    await cast.settle()
+    assert await cast.mode() == (True, True)
+    await cast.unfollow()  # below four fifths of it
+    await cast.settle()
+    await cast.post()
+    await cast.settle()
+    assert await cast.mode() == (False, True)
+    post = await cast.post()
+    assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == len(cast.fans)
+    await cast.settle()
+    await audit(world, seconds=0, has_files=False)
+
+
+async def test_an_author_far_above_the_limit_is_shifted_in_chunks(world: World) -> None:
+    cast = await pushed(world)
+    await cast.follow(7)
+    await cast.settle()
+    await cast.post()
+    await cast.settle()
+    assert await cast.mode() == (True, True)
+
+
+async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(world: World) -> None:
+    cast = await pulled(world)
+    await cast.follow()
+    await cast.all_is_there()
+    await cast.settle()
+    assert await cast.mode() == (True, True)
+    (fan,) = cast.fans[-1:]
+    await cast.unfollow()
+    assert await walk(world, fan, 5, backward=False) == []
+    await cast.settle()
+    await world.follow(fan, cast.author)
+    cast.fans.append(fan)
+    await cast.settle()
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+@pytest.mark.parametrize("step", ["unlike", "shift", "pay"])
+@pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
+async def test_whatever_happens_amid_a_shift_nothing_is_missing(
+    world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str
+) -> None:
+    cast = await begin(world)
+
+    async def happens() -> None:
+        if deed == "refollow":
+            fan = cast.fans[0]
+            await world.sources.graph.unfollow(fan.id, cast.author.id, now=now())
+            await world.follow(fan, cast.author)
+        else:
+            await getattr(cast, deed)()
+        await cast.all_is_there()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.sources.shifts, step, once(happens, getattr(world.sources.shifts, step)))
+        await cast.shift()
+    await cast.all_is_there()
+    await cast.post()
+    await cast.all_is_there()
+    await cast.settle()
+    assert (await cast.mode())[1]
+
+
+@pytest.mark.parametrize("begin", [pushed, shifting_to_pull, pulled, shifting_to_push])
+async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]]
+) -> None:
+    """The filling of a new follow knows the mode; before it is paid, the author goes the whole way to the other one."""
+    cast = await begin(world)
+    await cast.follow()
+    (follow,) = await world.sources.database["follows"].find({"follower_id": cast.fans[-1].id}).to_list()
+    pulled_before = (await cast.mode())[0]
+
+    async def turns() -> None:
+        await cast.shift()
+        assert await world.sources.shifts.is_pushed(cast.author.id, now())  # and turns
+        await cast.shift()
+        await cast.post()
+        await cast.all_is_there()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.sources.graph, "pay", once(turns, world.sources.graph.pay))
+        patch.setattr(world.sources.shifts, "limit", 1_000 if pulled_before else 0)
+        await fill(world.tools, str(follow["_id"]))
+        await cast.all_is_there()
+        await cast.settle()
+        assert await cast.mode() == (not pulled_before, True)
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+async def test_whatever_write_of_a_shift_a_worker_dies_before_nothing_is_missing(
+    world: World, begin: Callable[[World], Awaitable[Cast]]
+) -> None:
+    for before in itertools.count():
+        cast = await begin(world)
+        died = await dies(cast.shift, before)
+        await cast.all_is_there()
+        await cast.post()
+        await cast.all_is_there()
+        await cast.settle()
+        assert (await cast.mode())[1]
+        if not died:
+            break
+    assert before > 3
+
+
+async def test_an_author_who_crosses_again_and_again_while_shifts_run_ends_in_one_mode(world: World) -> None:
+    cast = await shifting_to_pull(world)
+    for _ in range(4):
+        await asyncio.gather(cast.shift(), cast.unfollow(2), cast.shift())
+        await cast.all_is_there()
+        await cast.world.settle()
+        await asyncio.gather(cast.post(), cast.shift())
+        await asyncio.gather(cast.shift(), cast.follow(2), cast.shift())
+        await cast.all_is_there()
+        await cast.world.settle()
+        await asyncio.gather(cast.post(), cast.shift())
+        await cast.all_is_there()
+    await cast.settle()
+    assert (await cast.mode())[1]
+    await audit(world, seconds=0, has_files=False)
+
+
+async def test_a_shift_in_hand_is_not_rung_for(world: World) -> None:
+    cast = await shifting_to_pull(world)
+    mode = await world.sources.shifts.owing(cast.author.id)
+    assert mode is not None
+    assert await world.sources.shifts.hold(mode, now())
+    due = {"_id": cast.author.id, "ring_at": {"$lte": now() + timedelta(seconds=10)}}
+    assert await world.sources.database["users"].count_documents(due) == 0
+    assert Ring(Effect.SHIFT, Fact.USER, str(cast.author.id)) in await owed(world.tools)
