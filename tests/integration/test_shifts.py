@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from domain.events import Effect, Fact, Ring
+from domain.paging import PageRequest
 from domain.records import PostRecord, UserRecord
 from tests.auditing import audit
 from tests.crashing import dies
@@ -18,6 +19,7 @@ from workers import feed, shifting
 from workers.feed import fan_out, fill
 from workers.settling import owed
 from workers.shifting import shift
+from workers.tending import tend
 
 LIMIT = 3
 Doing = Callable[[], Awaitable[object]]
@@ -40,8 +42,10 @@ class Cast:
         self.captions: list[str] = []
 
     async def follow(self, count: int = 1) -> None:
-        """So many more follow the author; the worker has not come to it."""
+        """So many more, whose feeds are kept, follow the author; the worker has not come to it."""
         for fan in await self.world.users(count):
+            await self.world.sources.feeds.home(fan.id, PageRequest(limit=1))
+            await tend(self.world.tools, str(fan.id))
             await self.world.follow(fan, self.author)
             self.fans.append(fan)
 
@@ -62,6 +66,9 @@ class Cast:
     async def all_is_there(self) -> None:
         """Every follower sees every post, once."""
         for fan in self.fans:
+            kept = await self.world.sources.feed_states.of(fan.id)
+            assert kept is not None
+            assert kept.floor is not None, "all of it is pulled"
             assert await walk(self.world, fan, 5, backward=False) == self.captions
 
     async def settle(self) -> None:
