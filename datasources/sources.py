@@ -24,6 +24,7 @@ from datasources.dead_letters import DeadLetterStore
 from datasources.fan_outs import FanOutStore
 from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
+from datasources.feeds_live import FeedsLive
 from datasources.graph import GraphStore
 from datasources.images import ImageStore
 from datasources.indexes import ensure_indexes, missing_indexes
@@ -77,6 +78,7 @@ class Sources:
     feeds: FeedStore
     fan_outs: FanOutStore
     shifts: ShiftStore
+    feeds_live: FeedsLive
     interests: InterestStore
     visits: VisitStore
     rankings: RankingStore
@@ -197,6 +199,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feeds=FeedStore(database, feed_states, posts, graph),
         fan_outs=FanOutStore(database, doorbell),
         shifts=ShiftStore(database, doorbell, limit=settings.feed_push_limit),
+        feeds_live=FeedsLive(redis, settings.key_prefix, live, background),
         interests=InterestStore(database, doorbell, visits),
         visits=visits,
         rankings=RankingStore(database),

@@ -104,6 +104,11 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
             backward=last is not None,
         )
 
+    @property
+    def is_beginning(self) -> bool:
+        """Whether it asks for a list from its very start."""
+        return self.after is None and self.before is None and not self.backward
+
     def expects(self, kind: type[Key]) -> "PageRequest":
         """This request, once its cursors are known to be of the list's kind of key. Raises BadInput if not."""
         if any(bound is not None and not isinstance(bound, kind) for bound in (self.after, self.before)):

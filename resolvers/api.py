@@ -8,6 +8,7 @@ from resolvers import (
     accounts,
     comments,
     feed,
+    feed_live,
     follows,
     likes,
     nodes,
@@ -75,7 +76,7 @@ Mutation = create_type(
 
 Subscription = create_type(
     "Subscription",
-    [notifications.notification_added, uploads_live.upload_updated],
+    [notifications.notification_added, uploads_live.upload_updated, feed_live.feed_updated],
     description="Live events, over graphql-transport-ws.",
 )
 

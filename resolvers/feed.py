@@ -39,4 +39,7 @@ async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) ->
     async def skeleton(step: PageRequest) -> Any:
         return await info.context.sources.feeds.home(viewer_id, step)
 
-    return await visible_page(request, skeleton, partial(shown_in_feed, info))
+    page = await visible_page(request, skeleton, partial(shown_in_feed, info))
+    if page.edges and request.is_beginning:
+        info.context.sources.feeds_live.note_read(viewer_id, page.edges[0].node.id)
+    return page

@@ -47,6 +47,8 @@ async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ran
 async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
     sources, now = info.context.sources, datetime.now(UTC)
     candidates = await _candidates(info, viewer_id, now)
+    if candidates:
+        sources.feeds_live.note_read(viewer_id, max(post.id for post in candidates))
     interests = await sources.interests.of(viewer_id, now)
     order = ranked(candidates, interests.strengths(now), now)
     return await sources.rankings.keep(viewer_id, [post.id for post in order], now)

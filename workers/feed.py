@@ -74,6 +74,7 @@ async def _spread(tools: Tools, post_id: ObjectId, author_id: ObjectId, owner_id
             await feeds.push(post_id, author_id, owner_ids)
         else:
             await feeds.take_out(post_id, owner_ids)
+    await tools.sources.feeds_live.wake(owner_ids)
 
 
 async def fill(tools: Tools, key: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from datasources.sources import is_outage
 from domain.records import SessionRecord
@@ -17,10 +18,12 @@ from tests.factories import World, session_of
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.facts import Gid, Name
 from tests.integration.visibility.rules import Rules
-from tests.integration.visibility.test_reads import ask, missing
+from tests.integration.visibility.test_reads import ROOT, ask, missing
+from tests.integration.visibility.ways import SHOWS
 
 REPLAY = "subscription { notificationAdded(after: 0) { seq notification { id } } }"
 UPLOAD = "subscription ($id: ID!) { uploadUpdated(id: $id) { id image { id } } }"
+NEW = "subscription { feedUpdated { newPostCount } }"
 BADGE = "{ viewer { unreadNotificationCount } notifications(first: 50) { edges { node { isSeen } } } }"
 
 
@@ -72,6 +75,16 @@ async def test_a_replay_brings_what_the_list_would(cast: Cast, viewer: Name) -> 
 async def test_the_badge_counts_what_the_list_shows(cast: Cast, viewer: Name) -> None:
     answer = await ask(cast, viewer, BADGE)
     assert answer["viewer"]["unreadNotificationCount"] == len(answer["notifications"]["edges"])
+
+
+@pytest.mark.parametrize("viewer", EVERYBODY)
+async def test_new_posts_are_counted_as_the_feed_shows_them(cast: Cast, viewer: Name) -> None:
+    due = SHOWS["Query.feed"](Rules(cast.facts), viewer, ROOT)
+    others = [gid for gid in due if cast.facts.posts[gid].author != viewer]
+    await cast.world.sources.feeds_live.set_read(cast.records[viewer].id, ObjectId("0" * 24))
+    async with contextlib.aclosing(events(cast, viewer, NEW)) as news:
+        if others:
+            assert (await asyncio.wait_for(anext(news), 30))["data"] == {"feedUpdated": {"newPostCount": len(others)}}
 
 
 async def test_an_upload_is_told_of_to_its_owner_alone(cast: Cast) -> None:

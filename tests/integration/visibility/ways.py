@@ -155,6 +155,7 @@ SHOWS: dict[str, Rule] = {
 
 
 COUNTS: dict[str, str] = {
+    "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_live",
     "Post.likeCount": "of all who like it: one number for everybody who may see the post",
     "Post.commentCount": "of all comments, as above",
     "Comment.likeCount": "as above",

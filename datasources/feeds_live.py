@@ -1,0 +1,81 @@
+"""Who is told at once that there may be new posts in their feed, and how far each has read it.
+
+All of it is in Redis, best effort, and may be lost: whoever listens says so again at each look, looks by themselves
+every `LOOK_EVERY` seconds, and remembers how far they had read.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from bson import ObjectId
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from datasources.background import Background
+from datasources.live import PUBLISH_SECONDS, Live
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 30.0  # seconds; posts of authors who are not pushed are noticed by looking alone
+LISTENING = 3 * LOOK_EVERY  # how long who has looked counts as listening
+REMEMBERED = 14 * 86400  # seconds
+
+
+def feed_of(owner_id: ObjectId) -> str:
+    """The topic of a user's home feed."""
+    return f"feed:{owner_id}"
+
+
+class FeedsLive:
+    """A sorted set of those who listen, by when that lapses, and for each owner the newest post they have read."""
+
+    def __init__(self, redis: Redis, prefix: str, live: Live, background: Background) -> None:
+        self._redis = redis
+        self._live = live
+        self._background = background
+        self._listening = f"{prefix}feeds:listening"
+        self._read = f"{prefix}feeds:read:"
+
+    async def wake(self, owner_ids: Sequence[ObjectId]) -> None:
+        """Tells those of these owners who listen that their feed has changed; for up to a few thousand at once.
+
+        One look in Redis, and a message for each who listens: nothing for the others. Never raises.
+        """
+        if not owner_ids:
+            return
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                lapses = await self._redis.zmscore(self._listening, [str(one) for one in owner_ids])
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("feeds_live.unheard", owners=len(owner_ids), error=type(error).__name__)
+            return
+        now = time.time()
+        listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
+        if listen:
+            await self._live.publish(*map(feed_of, listen))
+
+    async def look(self, owner_id: ObjectId) -> ObjectId | None:
+        """Says that an owner listens, `LISTENING` long; the newest post they have read, if known. Never raises."""
+        now = time.time()
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                pipeline = self._redis.pipeline(transaction=False)
+                pipeline.zadd(self._listening, {str(owner_id): now + LISTENING})
+                pipeline.zremrangebyscore(self._listening, "-inf", now)
+                pipeline.get(self._read + str(owner_id))
+                *_, read = await pipeline.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("feeds_live.unseen", error=type(error).__name__)
+            return None
+        return None if read is None else ObjectId(read)
+
+    def note_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
+        """Notes, in the background, that an owner was shown their feed from a post down, and tells who listens."""
+        self._background.offer(lambda: self.set_read(owner_id, newest))
+
+    async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
+        """As `note_read`, at once. Raises RedisError."""
+        await self._redis.set(self._read + str(owner_id), newest.binary, ex=REMEMBERED)
+        await self.wake([owner_id])

@@ -1,0 +1,59 @@
+"""How many new posts there are in the home feed, live."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.feeds_live import LOOK_EVERY, feed_of
+from domain.paging import Key, PageRequest, fill_page
+from domain.records import PostRecord
+from resolvers.feed_posts import shown_in_feed
+from resolvers.roots import subscription
+from schema.context import Info
+from schema.feed import COUNTED_MOST, FeedEvent
+
+PAUSE = 2.0  # seconds between two looks, and so between two events, however many posts come
+BEFORE_ALL = ObjectId("0" * 24)
+
+
+@subscription(
+    FeedEvent | None, "New posts of others in the viewer's feed, coalesced: an event whenever their number has changed."
+)
+async def feed_updated(info: Info) -> AsyncIterator[Any]:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    told, read = 0, None
+    async with sources.live.listen(feed_of(viewer_id)) as news:
+        while True:
+            news.clear()
+            read = await sources.feeds_live.look(viewer_id) or read or await _newest(info, viewer_id)
+            count = await _count_new(info, viewer_id, read)
+            if count != told:
+                told = count
+                yield FeedEvent(new_post_count=count)
+            await asyncio.sleep(PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await news.wait()
+
+
+async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
+    """Where a feed begins that was not read for long: what is there counts as read."""
+    page = await info.context.sources.feeds.read(viewer_id, PageRequest(limit=1))
+    return page.items[0][1] if page.items else BEFORE_ALL
+
+
+async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
+    """Posts of others in the viewer's feed that are newer than what they read; it stops at `COUNTED_MOST`."""
+    info.context.forget_loaded()
+
+    async def skeleton(step: PageRequest) -> Any:
+        return await info.context.sources.feeds.read(viewer_id, step)
+
+    async def others(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, PostRecord]]:
+        posts = await shown_in_feed(info, [post_id for _, post_id in items])
+        return [(post.id, post) for post in posts if post is not None and post.author_id != viewer_id]
+
+    return len((await fill_page(PageRequest(limit=COUNTED_MOST, before=read), skeleton, others)).items)

@@ -1,0 +1,237 @@
+"""feedUpdated: how many new posts, told when that changes, by a doorbell or a look, whatever becomes of Redis."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from datasources.feeds_live import feed_of
+from domain.records import UserRecord
+from resolvers import feed_live
+from resolvers.api import schema
+from schema.context import Context
+from schema.feed import COUNTED_MOST
+from tests.emptying import wipe
+from tests.factories import World, now, session_of
+from tests.waiting import eventually
+
+LIVE = "subscription { feedUpdated { newPostCount } }"
+LATEST = "{ feed(first: 5) { edges { node { id } } } }"
+RANKED = "{ feed(first: 5, order: RANKED) { edges { node { id } } } }"
+Counts = AsyncGenerator[int]
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_live, "PAUSE", 0.05)
+
+
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_live, "LOOK_EVERY", 0.2)
+
+
+async def _counts(world: World, viewer: UserRecord) -> Counts:
+    stream: Any = await schema.subscribe(LIVE, context_value=Context(world.sources, session_of(viewer), "test"))
+    async with contextlib.aclosing(stream):
+        async for result in stream:
+            assert result.errors is None
+            yield result.data["feedUpdated"]["newPostCount"]
+
+
+@contextlib.asynccontextmanager
+async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable[[], Any]]:
+    """Counts as they are told; the block begins once the viewer is known to listen and has looked."""
+    counts = _counts(world, viewer)
+    told = asyncio.Queue[int]()
+
+    async def pump() -> None:
+        async for count in counts:
+            await told.put(count)
+
+    task = asyncio.create_task(pump())
+    channel = f"{world.sources.settings.key_prefix}live:{feed_of(viewer.id)}"
+
+    async def is_heard() -> bool:
+        ((_, heard),) = await world.sources.redis.pubsub_numsub(channel)
+        lapse = await world.sources.redis.zscore(_key(world), str(viewer.id))
+        return bool(heard) and lapse is not None
+
+    try:
+        await eventually(is_heard)
+        yield lambda: asyncio.wait_for(told.get(), 20)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await counts.aclose()
+
+
+def _key(world: World) -> str:
+    return f"{world.sources.settings.key_prefix}feeds:listening"
+
+
+async def pair(world: World) -> tuple[UserRecord, UserRecord]:
+    """A reader, and somebody they follow."""
+    reader, author = await world.users(2)
+    await world.follow(reader, author)
+    await world.settle()
+    await read(world, reader)
+    return reader, author
+
+
+async def read(world: World, reader: UserRecord, document: str = LATEST) -> None:
+    """Reads the feed, and waits until that is noted."""
+    before = await world.sources.feeds_live.look(reader.id)
+    result = await world.execute(document, reader)
+    assert result.errors is None
+    assert result.data is not None
+    if result.data["feed"]["edges"]:
+
+        async def is_noted() -> bool:
+            return await world.sources.feeds_live.look(reader.id) != before
+
+        await eventually(is_noted)
+
+
+async def test_posts_that_come_are_told_at_once_and_reading_them_too(world: World) -> None:
+    reader, author = await pair(world)
+    async with listening(world, reader) as told:
+        await world.post(author)
+        await world.settle()
+        assert await told() == 1
+        await world.post(author)
+        await world.settle()
+        assert await told() == 2
+        await read(world, reader)
+        assert await told() == 0
+
+
+async def test_reading_the_ranked_feed_counts_as_reading(world: World) -> None:
+    reader, author = await pair(world)
+    async with listening(world, reader) as told:
+        await world.post(author)
+        await world.settle()
+        assert await told() == 1
+        await read(world, reader, RANKED)
+        assert await told() == 0
+
+
+async def test_who_comes_back_is_told_what_came_meanwhile_and_nobody_what_they_read(world: World) -> None:
+    reader, author = await pair(world)
+    await world.post(author)
+    await world.settle()
+    await read(world, reader)
+    for _ in range(3):
+        await world.post(author)
+    await world.settle()
+    async with listening(world, reader) as told:
+        assert await told() == 3
+
+
+async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, author = await pair(world)
+    monkeypatch.setattr(feed_live, "PAUSE", 3600.0)
+    look, looks = world.sources.feeds_live.look, list[ObjectId]()
+
+    async def counted(_self: Any, owner_id: ObjectId) -> ObjectId | None:
+        looks.append(owner_id)
+        return await look(owner_id)
+
+    monkeypatch.setattr("datasources.feeds_live.FeedsLive.look", counted)
+    channel = feed_of(reader.id)
+    async with world.sources.live.listen(channel) as news, listening(world, reader):
+        for _ in range(3):
+            news.clear()
+            await world.post(author)
+            await world.settle()
+            await asyncio.wait_for(news.wait(), 20)
+        assert looks == [reader.id]
+
+
+async def test_counting_stops_at_fifty(world: World) -> None:
+    reader, author = await pair(world)
+    for _ in range(COUNTED_MOST + 3):
+        await world.post(author)
+    await world.settle()
+    await world.sources.feeds_live.set_read(reader.id, ObjectId("0" * 24))
+    async with listening(world, reader) as told:
+        assert await told() == COUNTED_MOST
+
+
+async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted(world: World) -> None:
+    reader, author = await pair(world)
+    muted = await world.user()
+    await world.follow(reader, muted)
+    await world.sources.graph.mute(reader.id, muted.id)
+    async with listening(world, reader) as told:
+        await world.post(reader)
+        await world.post(muted)
+        gone = await world.post(author)
+        await world.sources.posts.delete(gone.id, author.id, now())
+        await world.settle()
+        await world.post(author)
+        await world.settle()
+        assert await told() == 1
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_what_no_doorbell_told_is_noticed_by_looking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, author = await pair(world)
+
+    async def deaf(*_topics: str) -> None:
+        return
+
+    monkeypatch.setattr(world.sources.live, "publish", deaf)
+    async with listening(world, reader) as told:
+        await world.post(author)
+        await world.settle()
+        assert await told() == 1
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_an_emptied_redis_makes_nobody_deaf_and_old_posts_not_new(world: World) -> None:
+    reader, author = await pair(world)
+    await world.post(author)
+    await world.settle()
+    await read(world, reader)
+    async with listening(world, reader) as told:
+        await wipe(world)
+
+        async def listens_again() -> bool:
+            return await world.sources.redis.zscore(_key(world), str(reader.id)) is not None
+
+        await eventually(listens_again)
+        await world.post(author)
+        await world.settle()
+        assert await told() == 1
+
+
+async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = ObjectId(), ObjectId()
+    for owner_id in (one, other):
+        await world.sources.feeds_live.look(owner_id)
+    lapsed = ObjectId()
+    await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
+    published: list[str] = []
+
+    async def publish(*topics: str) -> None:
+        published.extend(topics)
+
+    monkeypatch.setattr(world.sources.live, "publish", publish)
+    followers = [*(ObjectId() for _ in range(9_997)), one, lapsed, other]
+    for start in range(0, len(followers), 1_000):
+        await world.sources.feeds_live.wake(followers[start : start + 1_000])
+    assert sorted(published) == sorted([feed_of(one), feed_of(other)])
+
+
+async def test_those_who_listen_no_more_are_forgotten(world: World) -> None:
+    lapsed = ObjectId()
+    await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
+    await world.sources.feeds_live.look(ObjectId())
+    assert await world.sources.redis.zscore(_key(world), str(lapsed)) is None
