@@ -15,6 +15,8 @@ from workers.rendering.source import damage_refused
 
 FRAME_PIXELS = 24_000_000  # of all frames of one rendition: 640 x 360 for 104 frames; they lie in memory together
 _DEFAULT_DURATION = 100  # milliseconds; what browsers take for a frame that states none
+_LONGEST_DURATION = 655_350  # milliseconds, of one frame
+_MOST_PLAYS = 65_535
 _OPAQUE_FROM = 128  # alpha
 _PALETTE_SAMPLE = (64, 64)
 _WEBP_FLAGS_AT, _WEBP_ALPHA = 20, 0x10  # in the VP8X chunk, which comes first
@@ -50,7 +52,14 @@ def read_animation(image: ImageFile.ImageFile, frame_count: int, size: Size) -> 
             durations.append(int(image.info.get("duration") or _DEFAULT_DURATION))
     if any(frame.mode == "RGBA" for frame in frames):
         frames = [frame.convert("RGBA") for frame in frames]
-    return Animation(frames, durations, loop)
+    return Animation(frames, _within_reach(durations), loop)
+
+
+def _within_reach(durations: list[int]) -> list[int]:
+    """Shortens what GIF cannot write: frames that look alike become one, which is shown for their time together."""
+    if sum(durations) <= _LONGEST_DURATION:
+        return durations
+    return [min(duration, _LONGEST_DURATION // len(durations)) for duration in durations]
 
 
 def scaled(animation: Animation, size: Size) -> Animation:
@@ -91,7 +100,8 @@ def _palette_frame(frame: Image.Image) -> Image.Image:
 
 
 def _webp(animation: Animation) -> bytes:
-    loop = 1 if animation.loop is None else animation.loop and animation.loop + 1  # WebP counts plays, 0 is for ever
+    repeats = animation.loop
+    loop = 1 if repeats is None else repeats and min(repeats + 1, _MOST_PLAYS)  # WebP counts plays, 0 is for ever
     data = bytearray(_save("WEBP", animation.frames, duration=animation.durations, loop=loop, quality=70, method=0))
     # libwebp cuts each frame to what changes; if every cutting is opaque it calls the whole picture opaque.
     if animation.frames[0].mode == "RGBA" and data[12:16] == b"VP8X":

@@ -1,5 +1,6 @@
 """Decides by its content whether a file is an image we take, before any pixel of it is decoded."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -10,8 +11,9 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, SourceFormat
 
-MAX_FRAME_PIXELS = 12_000_000  # one frame of an animation: decoding one takes 16 bytes a pixel
-MAX_MOVING_PIXELS = 240_000_000  # all frames of an animation together: some seconds of decoding
+MAX_SCANS = 100  # of a JPEG; encoders write at most 16
+MAX_FRAME_PIXELS = 8_300_000  # one frame of an animation, 3840 x 2160: decoding one takes 20 bytes a pixel
+MAX_MOVING_PIXELS = 200_000_000  # all frames of an animation together: some seconds of decoding
 
 # Pillow's own guards, set to our limits: whatever decodes here without these checks is stopped by them.
 Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS
@@ -68,6 +70,8 @@ def open_source(data: bytes) -> tuple[SourceFormat, ImageFile.ImageFile]:
         image = Image.open(BytesIO(data), formats=(source.value,))
         if image.width * image.height > MAX_IMAGE_PIXELS:
             raise too_many_pixels()
+        if source is SourceFormat.JPEG:
+            _refuse_too_many_scans(data)
         if source is SourceFormat.PNG:
             image.verify()  # the checksums, which decoding leaves out; it uses the image up
             image = Image.open(BytesIO(data), formats=(source.value,))
@@ -87,6 +91,23 @@ def _correct_transparency(image: ImageFile.ImageFile) -> None:
 
 
 _GREY_STEP = {"L;2": 85, "L;4": 17}  # between two neighbouring greys of 2 and of 4 bits
+
+
+def _refuse_too_many_scans(data: bytes) -> None:
+    """Each scan of a JPEG may go over all pixels for a few bytes: thousands would keep a child busy for hours."""
+    at, scans = 2, 0
+    while marker := _MARKER.search(data, at):
+        kind, at = marker[0][1], marker.end()
+        if kind == _END_OF_IMAGE:
+            return
+        scans += kind == _START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise Refusal(UserErrorCode.IMAGE_CORRUPT, "This image is made of too many layers. Try saving it again.")
+        at += int.from_bytes(data[at : at + 2])
+
+
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that begin a segment, and the end
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
 def frame_count(data: bytes, image: Image.Image) -> int:

@@ -1,0 +1,35 @@
+"""One file of the corpus and what has to become of it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from domain.errors import UserErrorCode
+from tests.unit.pictures import QUARTERS
+
+Size = tuple[int, int]
+UPRIGHT = ("red", "green", "blue", "yellow")  # the quarters of `tests.unit.pictures.quarters`
+GREYS = {name: round(0.299 * r + 0.587 * g + 0.114 * b) for name, (r, g, b) in QUARTERS.items()}
+IN_COLOUR = tuple(QUARTERS[name] for name in UPRIGHT)
+IN_GREY = tuple((GREYS[name],) * 3 for name in UPRIGHT)
+
+
+class Shown(NamedTuple):
+    """It is rendered: its upright size, and the colours of its quarters in every rendition, where they are known."""
+
+    size: Size
+    quarters: tuple[tuple[int, ...], ...] | None = IN_COLOUR
+    moving: bool = False
+    transparent: bool = False
+
+
+class Case(NamedTuple):
+    """A file, made when asked for, and its verdicts: damage may leave a picture readable or not, all else has one."""
+
+    name: str
+    data: Callable[[], bytes]
+    verdicts: tuple[Shown | UserErrorCode, ...]
+    bomb: bool = False
+
+
+def case(name: str, data: Callable[[], bytes], *verdicts: Shown | UserErrorCode, bomb: bool = False) -> Case:
+    return Case(name, data, verdicts, bomb)

@@ -1,0 +1,67 @@
+"""Files that were cut off or hit by a few flipped bits on their way."""
+
+from collections.abc import Iterator
+from functools import partial
+from random import Random
+
+from PIL import Image
+
+from domain.errors import UserErrorCode
+from tests.corpus.case import Case, Shown, case
+from tests.unit.pictures import moving, saved
+
+SIZE = (300, 200)
+FLIPPED_FILES = 8
+FLIPS = 3
+CORRUPT = UserErrorCode.IMAGE_CORRUPT
+
+
+def damaged() -> list[Case]:
+    return [*_cut(), *_flipped()]
+
+
+def _noise(mode: str = "RGB") -> Image.Image:
+    bands = len(mode)
+    return Image.frombytes(mode, SIZE, Random(2).randbytes(SIZE[0] * SIZE[1] * bands))
+
+
+def _whole() -> dict[str, bytes]:
+    return {
+        "jpeg": saved(_noise(), "JPEG"),
+        "progressive jpeg": saved(_noise(), "JPEG", progressive=True),
+        "cmyk jpeg": saved(_noise("CMYK"), "JPEG"),
+        "png": saved(_noise(), "PNG"),
+        "png with alpha": saved(_noise("RGBA"), "PNG"),
+        "gif": saved(_noise("L"), "GIF"),
+        "moving gif": moving(SIZE),
+    }
+
+
+def _cut() -> Iterator[Case]:
+    for name, data in _whole().items():
+        for tenths in range(1, 10):
+            yield case(f"{name} cut at {tenths}0 %", partial(_start, data, len(data) * tenths // 10), CORRUPT)
+    yield case("nothing", bytes, CORRUPT)
+
+
+def _start(data: bytes, length: int) -> bytes:
+    return data[:length]
+
+
+def _flipped() -> Iterator[Case]:
+    """A PNG has checksums; in the others a flip may hit a pixel, and then nobody can know."""
+    for name, data in _whole().items():
+        for number in range(FLIPPED_FILES):
+            png = name.startswith("png")
+            size = Shown(SIZE, None, moving=name == "moving gif")
+            verdicts = (CORRUPT,) if png else (CORRUPT, size)
+            make = partial(_with_flips, data, Random(f"{name} {number}"))
+            yield case(f"{name} with flipped bits, {number}", make, *verdicts)
+
+
+def _with_flips(data: bytes, random: Random) -> bytes:
+    """Bits past the header: flipped there, they make another picture of it, and a good one."""
+    body = bytearray(data)
+    for _ in range(FLIPS):
+        body[random.randrange(len(data) // 4, len(data) - 20)] ^= 1 << random.randrange(8)
+    return bytes(body)

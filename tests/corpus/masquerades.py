@@ -1,0 +1,80 @@
+"""Files that are not what they are called, and files that are two things at once."""
+
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+
+from PIL.PngImagePlugin import PngInfo
+
+from domain.errors import UserErrorCode
+from tests.corpus.case import Case, Shown, case
+from tests.corpus.writing import jpeg_with
+from tests.unit.pictures import quarters, saved
+
+SIZE = (200, 160)
+SCRIPT = b"<script>alert('CANARY')</script>"
+UNSUPPORTED, CORRUPT = UserErrorCode.UNSUPPORTED_FORMAT, UserErrorCode.IMAGE_CORRUPT
+NOT_IMAGES = {
+    "HTML": b"<!doctype html><html><body>" + SCRIPT,
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg">' + SCRIPT + b"</svg>",
+    "XML": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><x>&a;</x>',
+    "PDF": b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\n",
+    "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(/etc/passwd) run\n",
+    "ELF": b"\x7fELF\x02\x01\x01" + bytes(64),
+    "MP4": b"\0\0\0\x18ftypmp42" + bytes(64),
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64),
+    "AVIF header": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(64),
+    "gzip": b"\x1f\x8b\x08" + bytes(64),
+    "ImageMagick script": b"push graphic-context\nfill 'url(https://example.com/\"|ls \"-la)'\npop graphic-context",
+    "zeros": bytes(1000),
+    "one byte": b"\xff",
+    "text": b"GIF, JPEG or PNG?",
+    "empty lines before a GIF": b"\n\n" + saved(quarters((10, 10)), "GIF"),
+}
+
+
+def masquerades() -> list[Case]:
+    return [*_others(), *_headers_only(), *_polyglots()]
+
+
+def _others() -> Iterator[Case]:
+    for name, data in NOT_IMAGES.items():
+        yield case(name, partial(bytes, data), UNSUPPORTED)
+    yield case("ZIP", _zip, UNSUPPORTED)
+    for name in ("WEBP", "TIFF", "BMP", "PPM", "ICO", "TGA", "JPEG2000", "AVIF", "DDS", "PCX"):
+        yield case(name, partial(saved, quarters((64, 64)), name), UNSUPPORTED)
+
+
+def _zip() -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.html", SCRIPT)
+    return buffer.getvalue()
+
+
+def _headers_only() -> Iterator[Case]:
+    for name, head in {"JPEG": b"\xff\xd8\xff\xe0", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF89a"}.items():
+        for behind in (b"", SCRIPT, bytes(500), b"\xff" * 500, _zip()):
+            yield case(f"{name}'s first bytes and {behind[:12]!r}", partial(bytes, head + behind), CORRUPT)
+
+
+def _polyglots() -> Iterator[Case]:
+    """They are pictures, and come out as pictures: nothing of the rest is left."""
+    jpeg, png, gif = (saved(quarters(SIZE), kind) for kind in ("JPEG", "PNG", "GIF"))
+    script = PngInfo()
+    script.add_text("Comment", SCRIPT.decode())
+    gif_comment = b"\x21\xfe" + bytes([len(SCRIPT)]) + SCRIPT + b"\0"
+    palette_end = 13 + 3 * 2 ** ((gif[10] & 7) + 1)
+    for name, data in {
+        "JPEG and HTML": jpeg_with(jpeg, (0xFE, SCRIPT)),
+        "JPEG and HTML behind it": jpeg + SCRIPT,
+        "JPEG and PHP": jpeg_with(jpeg, (0xE1, b"Exif\0\0<?php system('CANARY'); ?>")),
+        "JPEG and ZIP": jpeg + _zip(),
+        "PNG and HTML": saved(quarters(SIZE), "PNG", pnginfo=script),
+        "PNG and ZIP": png + _zip(),
+        "GIF and JavaScript": gif + b"*/=1;alert('CANARY')//",
+        "GIF and HTML": gif[:palette_end] + gif_comment + gif[palette_end:],
+        "GIF and JPEG": gif + jpeg,
+    }.items():
+        yield case(name, partial(bytes, data), Shown(SIZE))

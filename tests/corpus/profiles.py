@@ -1,0 +1,74 @@
+"""ICC profiles by their primaries and curve, and what colours in them are in sRGB, by formula."""
+
+import struct
+from typing import NamedTuple
+
+Row = tuple[float, float, float]
+
+
+class Space(NamedTuple):
+    """Red, green and blue as XYZ under D50, and the exponent that makes values linear."""
+
+    red: Row
+    green: Row
+    blue: Row
+    gamma: float
+
+
+DISPLAY_P3 = Space((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407), 563 / 256)
+ADOBE_RGB = Space((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457), 563 / 256)
+_WHITE = (0.9642, 1.0, 0.8249)
+_FROM_XYZ = (  # D50 to linear sRGB
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+
+
+def profile(space: Space) -> bytes:
+    """An ICC profile of pixels in RGB."""
+    curve = _curve(space.gamma)
+    tags = [(b"rXYZ", _xyz(space.red)), (b"gXYZ", _xyz(space.green)), (b"bXYZ", _xyz(space.blue))]
+    return _icc(b"RGB ", [*tags, *((name, curve) for name in (b"rTRC", b"gTRC", b"bTRC"))])
+
+
+def grey_profile(gamma: float) -> bytes:
+    """An ICC profile of grey pixels."""
+    return _icc(b"GRAY", [(b"kTRC", _curve(gamma))])
+
+
+def in_srgb(space: Space, colour: tuple[int, int, int]) -> tuple[int, ...]:
+    """The colour, given in `space`, in sRGB; what sRGB does not have is cut off."""
+    linear = [(value / 255) ** space.gamma for value in colour]
+    xyz = [sum(part * row[axis] for part, row in zip(linear, space[:3], strict=True)) for axis in range(3)]
+    return tuple(encoded(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in _FROM_XYZ)
+
+
+def encoded(linear: float) -> int:
+    """Light of 0 to 1 as sRGB writes it."""
+    x = min(max(linear, 0.0), 1.0)
+    return round(255 * (12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055))
+
+
+def _fixed(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65536))
+
+
+def _xyz(row: Row) -> bytes:
+    return b"XYZ \0\0\0\0" + b"".join(map(_fixed, row))
+
+
+def _curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+
+
+def _icc(kind: bytes, tags: list[tuple[bytes, bytes]]) -> bytes:
+    tags = [*tags, (b"wtpt", _xyz(_WHITE))]
+    table, body, at = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for name, content in tags:
+        table += struct.pack(">4sII", name, at + len(body), len(content))
+        body += content
+    white = b"".join(map(_fixed, _WHITE))
+    head = struct.pack(">I4sI4s4s4s", at + len(body), b"\0" * 4, 0x02400000, b"mntr", kind, b"XYZ ")
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + b"\0" * 28 + white
+    return head.ljust(128, b"\0") + table + body

@@ -1,0 +1,98 @@
+"""Every file of the corpus gets the verdict it deserves from a real child, in bounded memory and time."""
+
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
+from tests.corpus import corpus
+from tests.corpus.case import Case, Shown
+from workers.rendering.pool import RenderPool
+from workers.rendering.rendered import Rendered
+
+CASES = corpus()
+CPU_SECONDS = 10
+BOMB_CPU_SECONDS = 1.0
+PEAK_MIB = 250  # the child of a worker has 1,024 of address space
+GOOD = next(one for one in CASES if one.name == "jpeg baseline")  # before each: the child still renders
+
+
+@pytest.fixture(scope="module")
+async def pool() -> AsyncIterator[RenderPool]:
+    async with RenderPool(1, 60, 1024, cpu_seconds=CPU_SECONDS) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def process(pool: RenderPool) -> psutil.Process:
+    """The pool's child, ready to work, its peak of memory forgotten."""
+    await pool.render(GOOD.data())
+    (one,) = (one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline())
+    Path(f"/proc/{one.pid}/clear_refs").write_text("5")
+    return one
+
+
+def peak_mib(process: psutil.Process) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+async def verdict(pool: RenderPool, data: bytes) -> Rendered | UserErrorCode:
+    try:
+        return await pool.render(data)
+    except Refusal as refusal:
+        return refusal.code
+
+
+def test_corpus_is_large_and_its_names_are_different() -> None:
+    assert len({one.name for one in CASES}) == len(CASES) >= 200
+
+
+@pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
+async def test_file_gets_its_verdict(one: Case, pool: RenderPool, process: psutil.Process) -> None:
+    data = one.data()
+    assert len(data) <= MAX_IMAGE_BYTES
+    before = cpu_seconds(process)
+    found = await verdict(pool, data)
+    if isinstance(found, UserErrorCode):
+        assert found in one.verdicts
+    else:
+        (shown,) = (each for each in one.verdicts if isinstance(each, Shown))
+        assert_shows(found, shown)
+    assert process.is_running(), "the child must not have been replaced"
+    assert peak_mib(process) < PEAK_MIB
+    if one.bomb:
+        assert cpu_seconds(process) - before < BOMB_CPU_SECONDS
+
+
+def assert_shows(rendered: Rendered, shown: Shown) -> None:
+    assert (rendered.width, rendered.height, rendered.is_animated) == (*shown.size, shown.moving)
+    formats = {file.format for file in rendered.renditions}
+    still = RenditionFormat.PNG if shown.transparent else RenditionFormat.JPEG
+    assert formats == {still, RenditionFormat.WEBP, *([RenditionFormat.GIF] if shown.moving else [])}
+    for file in rendered.renditions:
+        assert b"CANARY" not in file.data
+        picture = Image.open(BytesIO(file.data))
+        assert picture.size == (file.width, file.height)
+        assert picture.format == file.format.value
+        if shown.quarters and file.width != file.height:
+            assert_quarters(picture, shown.quarters)
+
+
+def assert_quarters(picture: Image.Image, quarters: tuple[tuple[int, ...], ...]) -> None:
+    rgb = picture.convert("RGB")
+    for number, colour in enumerate(quarters):
+        at = (rgb.width // 4 + rgb.width // 2 * (number % 2), rgb.height // 4 + rgb.height // 2 * (number // 2))
+        pixel = rgb.getpixel(at)
+        assert isinstance(pixel, tuple)
+        assert all(abs(a - b) <= 6 for a, b in zip(pixel, colour, strict=True)), (picture.format, number, pixel, colour)
