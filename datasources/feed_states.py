@@ -102,11 +102,12 @@ class FeedStates:
             await self._feeds.update_many(query, [owing_again([Effect.TEND], now), {"$unset": "tend_at"}])
         return len(rows)
 
-    async def renew(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
-        """Lets these feeds be rebuilt from nothing; until then they are read by pull. Safe to repeat."""
+    async def renew(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
+        """Lets these feeds be rebuilt from nothing; until then they are read by pull. How many; safe to repeat."""
         forgotten: Document = {"$set": {"version": {"$add": ["$version", 1]}, "floor": "$$REMOVE"}}
         query = {"_id": {"$in": list(owner_ids)}}
-        await self._feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
+        done = await self._feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
+        return done.matched_count
 
     async def call_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
         """Lets those of these owners whose feeds are not live owe the clearing of what entries they have."""

@@ -167,7 +167,16 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
 
 
 @app.command(epilog=EXIT_CODES.format("all is set right", "something is left"))
-def repair(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, as_json: AsJson = False) -> None:
+def repair(
+    context: typer.Context,
+    sample: Sample = None,
+    pause: Pause = 0,
+    *,
+    feeds: Annotated[
+        str | None, typer.Option(metavar="all|USER_ID", help="Only make home feeds anew: everybody's, or one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Pay what is owed and set right what verify finds, beside a live system.
 
     Safe to repeat and to stop half way. Dead letters stay dead: see `dlq redrive`.
@@ -175,7 +184,10 @@ def repair(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     from deploy import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
-    work = maintenance.run_repair(settings, sample=sample, pause=pause, as_json=as_json)
+    if feeds is not None:
+        work = maintenance.run_rebuild(settings, feeds, pause=pause, as_json=as_json)
+    else:
+        work = maintenance.run_repair(settings, sample=sample, pause=pause, as_json=as_json)
     raise typer.Exit(maintenance.run(settings, work))
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from bson import ObjectId
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -18,6 +19,8 @@ from datasources.logs import configure_logging
 from datasources.sources import Sources, open_sources
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
+from domain.ids import expect_id
+from workers.maintenance.feeds import rebuild_feeds
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc import EmptyDatabaseError, collect
 from workers.maintenance.repair import repair
@@ -27,6 +30,7 @@ from workers.rendering.pool import RenderPool
 from workers.work import Tools
 
 MALFORMED = "malformed"  # stands where a dead letter names its effect
+ALL = "all"
 INTERRUPTED = 130
 SHOWN = 200  # findings on a screen; --json has them all
 out = Console(highlight=False, soft_wrap=True)
@@ -79,6 +83,27 @@ async def run_repair(settings: Settings, *, sample: int | None = None, pause: fl
         _print_findings(done.left, done.left_found)
         _say(f"set right: {done.repaired_found}; left: {done.left_found}; waiting for files: {done.waiting}")
     return 1 if done.left_found else 0
+
+
+async def run_rebuild(settings: Settings, whose: str, *, pause: float = 0, as_json: bool = False) -> int:
+    """Makes the feed of a user anew, given by id, or `all`, and says how many. Raises StartError for what is no id."""
+    owner_id = None if whose == ALL else _user_id(whose)
+    async with open_sources(settings) as sources:
+        with _progress(as_json=as_json) as watch:
+            walk = Walk(sources=sources, pause=pause, watch=watch)
+            done = await rebuild_feeds(Tools(sources=sources), walk, owner_id)
+    if as_json:
+        _print_json(done)
+    else:
+        _say(f"feeds made anew: {done.feeds}; left to the workers: {done.waiting}; {done.seconds} s")
+    return 0
+
+
+def _user_id(text: str) -> ObjectId:
+    user_id = ObjectId(text) if ObjectId.is_valid(text) else expect_id(text, "User")
+    if user_id is None:
+        raise StartError(f"{text} is no user's id", exit_code=2)
+    return user_id
 
 
 async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: bool) -> int:

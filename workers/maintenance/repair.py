@@ -13,6 +13,7 @@ from domain.events import Effect, Ring
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
+from workers.maintenance.feeds import WALK, renew
 from workers.maintenance.findings import Finding
 from workers.maintenance.interests import INTERESTS, weigh_again
 from workers.maintenance.mending import owe
@@ -76,6 +77,7 @@ FIXES: Mapping[str, Fix] = {
     REPEATED: _by_id(set_inbox_right),
     ENTRY: take_out,
     MISSING: put_in,
+    WALK: _by_id(renew),
     INTERESTS: _by_id(weigh_again),
     INDEX: _make_indexes,
     **{f"{UNTOLD}.{kind.value}": _by_id(partial(tell_again, kind)) for kind in LIKED},

@@ -17,6 +17,7 @@ from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
 from workers.maintenance.debts import Debts, debts, depths, stuck
 from workers.maintenance.entries import missing_entries, wrong_entries
+from workers.maintenance.feeds import wrong_walks
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
 from workers.maintenance.interests import INTERESTS, wrong_interests
@@ -28,6 +29,7 @@ from workers.maintenance.walking import BATCH, Walk, in_snapshot
 Check = Callable[[Sequence[Any], Session], Awaitable[list[Finding]]]
 LISTED = 10_000  # findings kept for the report; the rest are only counted
 FEEDS = 1_000  # a feed has to be put together anew to be checked, so that this many at random must do
+WALKS = 100  # feeds that are read, as their owners do
 SECOND_LOOK = 1.0  # seconds until what a request may be in the middle of is looked at again
 INDEX = "index"
 
@@ -131,6 +133,7 @@ def _stages(sources: Sources) -> list[_Stage]:
             for name in dict.fromkeys([*exact, *promised])
         ),
         _Stage(name="feeds", collection="feeds", checks=[partial(missing_entries, sources)], most=FEEDS),
+        _Stage(name="walks", collection="feeds", checks=[partial(wrong_walks, sources)], most=WALKS),
         _Stage(name=INTERESTS, collection="interests", checks=[partial(wrong_interests, sources)], most=FEEDS),
     ]
 

@@ -1,0 +1,205 @@
+"""Home feeds are rebuilt for who comes, trimmed, given up for who stays away, and made anew by `repair --feeds`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from datasources.feed_states import ALL
+from deploy import maintenance
+from deploy.local.errors import StartError
+from domain.ids import to_global_id
+from domain.paging import PageRequest
+from domain.records import FeedRecord, UserRecord
+from tests.factories import World, items_of, now, opened
+from workers.maintenance.feeds import rebuild_feeds
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+from workers.sweeper import sweep
+from workers.tending import tend
+
+WINDOW = 3
+
+
+@pytest.fixture
+async def own(settings: Settings) -> AsyncIterator[World]:
+    """A world whose feeds are kept three posts long."""
+    async with opened(settings.model_copy(update={"feed_window": WINDOW})) as world:
+        yield world
+
+
+async def state(world: World, owner: UserRecord) -> FeedRecord:
+    found = await world.sources.feed_states.of(owner.id)
+    assert found is not None
+    return found
+
+
+async def entries(world: World, owner: UserRecord) -> list[ObjectId]:
+    """The posts that a feed holds, newest first."""
+    rows = world.sources.database["feed_entries"].find({"_id.o": owner.id}, sort=[("_id", -1)])
+    return [row["_id"]["p"] async for row in rows]
+
+
+async def home(world: World, owner: UserRecord) -> list[ObjectId]:
+    return items_of(await world.sources.feeds.home(owner.id, PageRequest(limit=50)))
+
+
+async def written_by(world: World, author: UserRecord, number: int) -> list[ObjectId]:
+    """Posts, newest first, fanned out."""
+    posts = [(await world.post(author)).id for _ in range(number)]
+    await world.settle()
+    return posts[::-1]
+
+
+async def stay_away(world: World, owner: UserRecord) -> None:
+    """Two weeks and a day pass, at whose end the sweeper comes."""
+    then = {"$set": {"seen_at": now() - timedelta(days=15)}}
+    await world.sources.database["feeds"].update_one({"_id": owner.id}, then)
+    await sweep(world.sources, now() + timedelta(days=2))
+    await world.settle()
+
+
+async def test_the_first_look_shows_everything_and_has_the_window_kept(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    posts = await written_by(own, ana, 5)
+    assert await home(own, bob) == posts, "before anything is kept"
+    assert not (await state(own, bob)).floor
+    await own.settle()
+    assert await entries(own, bob) == posts[:WINDOW]
+    assert (await state(own, bob)).floor == posts[WINDOW]
+    assert await home(own, bob) == posts
+
+
+async def test_a_short_feed_is_kept_whole_and_read_without_a_pull(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    await own.look(bob)
+    posts = await written_by(own, ana, 2)
+    assert (await state(own, bob)).floor == ALL
+    assert await entries(own, bob) == posts == await home(own, bob)
+
+
+async def test_a_feed_of_more_than_two_windows_is_trimmed_to_one(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    await own.look(bob)
+    posts = await written_by(own, ana, 2 * WINDOW)
+    await sweep(own.sources, now() + timedelta(days=2))
+    await own.settle()
+    assert await entries(own, bob) == posts, "two windows are not too much"
+    posts = await written_by(own, ana, 1) + posts
+    await sweep(own.sources, now() + timedelta(days=2))
+    await own.settle()
+    assert await entries(own, bob) == posts[:WINDOW]
+    assert (await state(own, bob)).floor == posts[WINDOW]
+    assert await home(own, bob) == posts
+
+
+async def test_a_new_follow_of_a_busy_author_fills_in_a_window_and_raises_the_floor(own: World) -> None:
+    ana, bob = await own.users(2)
+    posts = await written_by(own, ana, 5)
+    await own.look(bob)
+    await own.follow(bob, ana)
+    await own.settle()
+    assert await entries(own, bob) == posts[:WINDOW]
+    assert await home(own, bob) == posts
+
+
+async def test_who_stays_away_has_no_entries_and_on_return_all_posts(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    await own.look(bob)
+    posts = await written_by(own, ana, 2)
+    await stay_away(own, bob)
+    assert not (await state(own, bob)).live
+    assert await entries(own, bob) == []
+    posts = await written_by(own, ana, 2) + posts
+    assert await own.sources.feed_states.live_among([ana.id, bob.id]) == []
+    assert await home(own, bob) == posts
+    await own.settle()
+    assert await entries(own, bob) == posts[:WINDOW]
+
+
+async def test_who_looks_while_the_feed_is_given_up_keeps_it(own: World) -> None:
+    (bob,) = await own.users(1)
+    await own.look(bob)
+    stale = await state(own, bob)
+    await own.sources.database["feeds"].update_one({"_id": bob.id}, {"$set": {"seen_at": now()}})
+    assert await own.sources.feed_states.retire(stale) is None
+    assert (await state(own, bob)).live
+
+
+async def test_what_would_clear_an_old_feed_cannot_touch_the_new_one(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    await own.look(bob)
+    posts = await written_by(own, ana, 2)
+    stale = await own.sources.feed_states.retire(await state(own, bob))
+    assert stale is not None
+    await own.look(bob)  # back already, and rebuilt, before the worker that gave it up came to clearing
+    assert not await own.sources.feeds.clear(stale)
+    assert await entries(own, bob) == posts
+
+
+async def test_of_two_rebuilds_the_first_cannot_finish_the_second(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    await home(own, bob)
+    first = await own.sources.feed_states.begin(await state(own, bob))
+    assert first is not None
+    assert await own.sources.feed_states.begin(await state(own, bob)) is not None
+    assert not await own.sources.feed_states.raise_floor(first, ALL)
+    assert (await state(own, bob)).floor is None
+
+
+async def test_any_number_of_twins_make_one_right_feed(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.follow(bob, ana)
+    posts = await written_by(own, ana, 5)
+    await home(own, bob)
+    await asyncio.gather(*(tend(own.tools, str(bob.id)) for _ in range(8)))
+    assert await home(own, bob) == posts
+    await own.settle()
+    assert await entries(own, bob) == posts[:WINDOW]
+    assert await home(own, bob) == posts
+
+
+async def test_a_fill_waits_while_the_feed_is_rebuilt(own: World) -> None:
+    ana, bob = await own.users(2)
+    await own.look(bob)
+    post = await own.post(ana)
+    await own.sources.feed_states.renew([bob.id], now())
+    begun = await own.sources.feed_states.begin(await state(own, bob))
+    assert begun is not None
+    await own.follow(bob, ana)
+    assert await home(own, bob) == [post.id]
+    await own.settle()
+    assert await entries(own, bob) == [post.id] == await home(own, bob)
+
+
+async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+    ana, bob, eve = await own.users(3)
+    for reader in (bob, eve):
+        await own.follow(reader, ana)
+    await own.look(bob, eve)
+    posts = await written_by(own, ana, 3)
+    await own.sources.database["feed_entries"].delete_many({})
+    kinds = {finding.kind for finding in (await verify(Walk(sources=own.sources))).findings}
+    assert {"feed_entry.missing", "feed.walk"} <= kinds
+    for whose in (str(bob.id), to_global_id("User", bob.id)):
+        assert await maintenance.run_rebuild(own.sources.settings, whose) == 0
+        assert "feeds made anew: 1; left to the workers: 0;" in capsys.readouterr().out
+    assert (await home(own, bob), await entries(own, eve)) == (posts, [])
+    done = await rebuild_feeds(own.tools, Walk(sources=own.sources))
+    assert (done.feeds, done.waiting) == (2, 0)
+    assert await home(own, eve) == posts == await entries(own, eve)
+
+
+async def test_what_is_no_users_id_is_refused(own: World) -> None:
+    for whose in ("bob", to_global_id("Post", ObjectId())):
+        with pytest.raises(StartError, match="no user's id"):
+            await maintenance.run_rebuild(own.sources.settings, whose)
