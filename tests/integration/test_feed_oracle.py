@@ -207,7 +207,7 @@ def play(
 
 def test_every_walk_equals_the_oracle(play: Callable[..., None], full_size: bool) -> None:
     if full_size:
-        play(max_examples=150, stateful_step_count=60)
+        play(max_examples=40, stateful_step_count=40)
     else:  # what it finds is made small at full size: that takes minutes
         play(max_examples=4, stateful_step_count=20, phases=[Phase.reuse, Phase.generate])
 
