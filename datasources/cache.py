@@ -69,6 +69,12 @@ class Cache(Generic[Key, Value]):
             found.update(zip(left, await load(left), strict=True))
         return [found[key] for key in keys]
 
+    async def kept(self, keys: Sequence[Key]) -> dict[Key, Value]:
+        """What is kept of these keys; nothing is loaded. Raises CacheDown."""
+        found: dict[Key, Value] = {}
+        await self._look(keys, found)
+        return found
+
     async def forget(self, keys: Iterable[Key]) -> bool:
         """Takes values, and the leases of those who fill them, away; to be called after the write, before its answer.
 

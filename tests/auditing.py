@@ -1,10 +1,11 @@
-"""The end of a test that breaks things: everything owed is paid, and `verify` finds nothing."""
+"""The end of a test that breaks things: everything owed is paid, `verify` finds nothing, and nothing old is cached."""
 
 import asyncio
 from collections import Counter
 
 from domain.events import Fact
 from domain.records import PostRecord
+from tests.cached import expect_nothing_old
 from tests.factories import World
 from tests.waiting import eventually
 from workers.maintenance.debts import WAITING
@@ -25,6 +26,7 @@ async def audit(
     report = await verify(Walk(sources=world.sources))
     findings = [found for found in report.findings if has_files or found.kind != FILES]
     assert not findings, findings[:20]
+    await expect_nothing_old(world)
     return report
 
 

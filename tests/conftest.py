@@ -12,6 +12,7 @@ from pymongo import MongoClient
 from redis import Redis
 
 from config import Settings
+from datasources import cache_server
 from deploy.local.servers import local_servers
 
 SEED = "PHOTOGRAM_TEST_SEED"
@@ -44,6 +45,12 @@ def seed(record_property: Callable[[str, object], None]) -> int:
     seed = int(os.environ.get(SEED) or secrets.randbelow(2**32))
     record_property(SEED, seed)
     return seed
+
+
+@pytest.fixture
+def patient_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caches that wait for Redis as long as a busy machine may need, for tests of what is cached and what is not."""
+    monkeypatch.setattr(cache_server, "ANSWER_SECONDS", 10.0)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from tests.factories import World, now, opened
 from workers.registry import HANDLERS
 from workers.settling import owed
 
+pytestmark = pytest.mark.usefixtures("patient_caches")
+
 PAGE = """query ($first: Int, $after: String) {
   feed(first: $first, after: $after) {
     edges { cursor node { %s } }

@@ -1,0 +1,256 @@
+"""Whatever is written is forgotten by the caches before the writer is answered, on every process."""
+
+import contextlib
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+
+from datasources.graph import GraphStore
+from datasources.images import ImageStore, Move
+from datasources.loaders import Loaders
+from datasources.media_keys import moved
+from datasources.mongo import Document, Session, after_transaction, in_transaction
+from datasources.posts import PostStore
+from datasources.sources import open_sources
+from datasources.users import UserStore
+from domain.errors import UserErrorCode
+from domain.ids import to_global_id
+from domain.records import FailureRecord, PostDraft, PostImage, UserRecord
+from domain.visibility import Area
+from tests.cached import old_values, warm
+from tests.emptying import emptied
+from tests.factories import World, image, now
+from workers.maintenance.counts import COUNTERS, set_previews_right, set_right
+from workers.registry import HANDLERS
+from workers.settling import owed
+from workers.work import NotYet
+
+pytestmark = pytest.mark.usefixtures("patient_caches")
+
+ROUNDS = 2  # what is paid may leave something else owed
+ROOT = Path(__file__).parents[2]
+STORES = (PostStore, UserStore, GraphStore, ImageStore)
+Deed = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
+
+# The methods of the stores that write to what is cached.
+WRITERS: set[tuple[type, str]] = {
+    (store, name)
+    for store in STORES
+    for name, method in vars(store).items()
+    if inspect.iscoroutinefunction(method) and ".changing(" in inspect.getsource(method)
+}
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> set[tuple[type, str]]:
+    """Those of the writers that have been called."""
+    seen: set[tuple[type, str]] = set()
+
+    def noted(store: type, name: str) -> Callable[..., Awaitable[object]]:
+        method = vars(store)[name]
+
+        async def call(*given: object, **named: object) -> object:
+            seen.add((store, name))
+            return await method(*given, **named)
+
+        return call
+
+    for store, name in WRITERS:
+        monkeypatch.setattr(store, name, noted(store, name))
+    return seen
+
+
+@pytest.fixture
+async def other(world: World) -> AsyncIterator[World]:
+    """Another process over the same database and Redis."""
+    async with open_sources(world.sources.settings) as sources:
+        yield World(sources)
+
+
+async def _publish(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    await world.post(ana, tagged=[bob])
+
+
+async def _fail(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    made = await world.sources.posts.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
+    await warm(world)
+    await world.sources.posts.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
+
+
+async def _edit(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    post = await world.post(ana)
+    await warm(world)
+    await world.sources.posts.update(post.id, ana.id, {"caption": "other words"}, now())
+
+
+async def _delete(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    post = await world.post(ana)
+    await warm(world)
+    await world.sources.posts.delete(post.id, ana.id, now())
+
+
+async def _like_and_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    post = await world.post(ana)
+    await world.sources.post_likes.like(post.id, bob.id, now())
+    await world.comment(post, bob)
+
+
+async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    upload: Document = {
+        "_id": ObjectId(),
+        "owner_id": ana.id,
+        "status": "READY",
+        "format": "JPEG",
+        "byte_size": 9,
+        "sha256": "",
+    }
+    upload |= {"key": "key", "created_at": now(), "expires_at": now() + timedelta(days=1)}
+    shown = image(upload["_id"])
+    await world.sources.database["uploads"].insert_one({**upload, "image": shown.to_document()})
+    draft = PostDraft(images=[PostImage(upload_id=shown.id)])
+    made = await world.sources.posts.create(ana.id, draft, now())
+    await world.sources.images.publish(made.id, [Move(shown, shown)], now())
+    await world.sources.users.update_profile(ana.id, {"avatar": shown})
+    await warm(world)
+    assert await world.sources.images.move(ana.id, Move(shown, moved(shown, Area.PRIVATE)))
+    assert (await world.stored_post(made.id)).images != [shown]
+
+
+async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    post = await world.post(ana)
+    await world.settle()
+    database = world.sources.database
+    await database["posts"].update_one({"_id": post.id}, {"$set": {"like_count": 9, "preview_comment_ids": [post.id]}})
+    await database["users"].update_one({"_id": ana.id}, {"$set": {"post_count": 9, "follower_count": 9}})
+    await warm(world)
+    for counter in COUNTERS:
+        await set_right(world.sources, counter, post.id if counter.target == "post" else ana.id)
+    await set_previews_right(world.sources, post.id)
+
+
+async def _go_public(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    """With a request that waits; settling lets it in."""
+    await world.sources.users.update_profile(ana.id, {"is_private": True})
+    await world.sources.graph.follow(bob.id, ana.id, is_private=True, now=now())
+    await warm(world)
+    await world.sources.users.update_profile(ana.id, {"is_private": False})
+
+
+DEEDS: dict[str, Deed] = {
+    "register": lambda world, *_: world.user(),
+    "edit a profile": lambda world, ana, _: world.sources.users.update_profile(ana.id, {"biography": "new"}),
+    "go private": lambda world, ana, _: world.sources.users.update_profile(ana.id, {"is_private": True}),
+    "go public": _go_public,
+    "publish": _publish,
+    "fail": _fail,
+    "edit a post": _edit,
+    "delete a post": _delete,
+    "like and comment": _like_and_comment,
+    "move files": _move_files,
+    "set right": _set_right,
+    "follow": lambda world, ana, bob: world.follow(ana, bob),
+    "unfollow": lambda world, ana, bob: world.sources.graph.unfollow(ana.id, bob.id, now=now()),
+    "ask": lambda world, ana, bob: world.sources.graph.follow(bob.id, ana.id, is_private=True, now=now()),
+    "accept": lambda world, ana, bob: world.sources.graph.accept(bob.id, ana.id, now=now()),
+    "mute": lambda world, ana, bob: world.sources.graph.mute(ana.id, bob.id),
+    "unmute": lambda world, ana, bob: world.sources.graph.unmute(ana.id, bob.id),
+    "block": lambda world, ana, bob: world.sources.graph.block(ana.id, bob.id, now=now()),
+    "unblock": lambda world, ana, bob: world.sources.graph.unblock(ana.id, bob.id, now=now()),
+}
+
+
+async def test_every_write_is_forgotten_before_it_is_answered_by_mutations_and_by_workers(
+    world: World, other: World, called: set[tuple[type, str]]
+) -> None:
+    await emptied(world)
+    ana, bob = await world.users(2)
+    for name, deed in DEEDS.items():
+        await warm(other)
+        await deed(world, ana, bob)
+        assert not await old_values(other), name
+        for _ in range(ROUNDS):
+            for ring in sorted(await owed(world.tools)):
+                await warm(other)
+                with contextlib.suppress(NotYet):  # it waits for another of the rings
+                    await HANDLERS[ring.effect, ring.fact].run(world.tools, ring.key)
+                assert not await old_values(other), (name, ring)
+    assert called == WRITERS
+
+
+async def test_what_one_process_writes_the_other_reads_at_once(world: World, other: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    for step in range(3):
+        mine = Loaders(other.sources, bob.id)
+        assert await mine.visible_post_by_id.load(post.id) is not None
+        await world.sources.posts.update(post.id, ana.id, {"caption": f"words {step}"}, now())
+        seen = await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id)
+        assert seen is not None
+        assert seen.caption == f"words {step}"
+        await world.sources.graph.block(ana.id, bob.id, now=now())
+        assert await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id) is None
+        await world.sources.graph.unblock(ana.id, bob.id, now=now())
+    await world.sources.posts.delete(post.id, ana.id, now())
+    assert await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id) is None
+
+
+async def test_one_viewers_cache_says_nothing_to_another(world: World) -> None:
+    ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
+    await world.follow(bob, ana)
+    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    secret = await world.post(ana)
+    for _ in range(2):
+        assert await Loaders(world.sources, bob.id).visible_post_by_id.load(secret.id) == secret
+        assert await Loaders(world.sources, eve.id).visible_post_by_id.load(secret.id) is None
+        assert await Loaders(world.sources, None).visible_post_by_id.load(secret.id) is None
+
+
+async def test_a_mutation_decides_by_what_is_stored_whatever_is_cached(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await Loaders(world.sources, bob.id).visible_post_by_id.load(post.id)
+    private = {"$set": {"is_private": True}}
+    await world.sources.database["users"].update_one({"_id": ana.id}, private)  # and nobody is told
+    cached = await Loaders(world.sources, bob.id).visible_post_by_id.load(post.id)
+    stored = await Loaders(world.sources, bob.id, stored=True).visible_post_by_id.load(post.id)
+    assert (cached, stored) == (post, None)
+    like = """mutation ($id: ID!) { likePost(input: {postId: $id}) { userErrors { code } } }"""
+    result = await world.execute(like, bob, id=to_global_id("Post", post.id))
+    assert result.data == {"likePost": {"userErrors": [{"code": "NOT_FOUND"}]}}
+    await world.sources.caches.users.forget([ana.id])
+
+
+async def test_a_transaction_is_forgotten_once_it_is_over_however_it_ended(world: World) -> None:
+    forgotten: list[str] = []
+
+    async def forget() -> None:
+        forgotten.append("after")
+
+    async def fails(session: Session) -> None:
+        after_transaction(session, forget)
+        forgotten.append("in")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await in_transaction(world.sources.client, fails)
+    assert forgotten == ["in", "after"]
+
+
+def test_nobody_writes_to_what_is_cached_but_its_store() -> None:
+    """What others write there is what facts owe, which no reader sees."""
+    write = re.compile(
+        r"database\[\"(posts|users|follows|blocks|mutes)\"\]\.(update|insert|delete|replace|bulk|find_one_and)"
+    )
+    found = {
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for folder in ("workers", "deploy", "resolvers", "datasources")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if write.search(line) and "owing_again" not in line
+    }
+    assert not found
