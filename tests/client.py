@@ -137,12 +137,16 @@ class Person(Api):
         assert sent.is_success, sent.text
         return str(payload["upload"]["id"])
 
-    async def upload_image(self, data: bytes, **given: Any) -> Answer:
-        """The answer of `uploadImage`, sent as a form."""
+    async def upload_image(
+        self, data: bytes, *, called: tuple[str, str] = ("photo.jpg", "image/jpeg"), **given: Any
+    ) -> Answer:
+        """The answer of `uploadImage`, sent as a form, in which the file has a name and a type."""
         operations = {"query": UPLOAD_IMAGE, "variables": {"input": {"file": None, **given}}}
         fields = {"operations": json.dumps(operations), "map": '{"0": ["variables.input.file"]}'}
         headers = {"authorization": f"Bearer {self.token}", "graphql-require-preflight": "1"}
-        response = await self.http.post("/graphql", data=fields, files={"0": data}, headers=headers)
+        response = await self.http.post(
+            "/graphql", data=fields, files={"0": (called[0], data, called[1])}, headers=headers
+        )
         answer = response.json()
         return Answer(response.status_code, answer.get("data"), answer.get("errors", []))
 

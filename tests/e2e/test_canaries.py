@@ -12,7 +12,7 @@ from datasources.blobs import Blobs, open_blobs
 from domain.ids import from_global_id
 from domain.visibility import Area
 from tests.canaries import PICTURES, Canaries
-from tests.client import Person
+from tests.client import Person, small_jpeg
 from tests.e2e.conftest import Register
 from tests.stack import Stack
 
@@ -61,6 +61,45 @@ async def test_no_hidden_word_gets_into_any_file_database_or_log(
         for key in stored:
             for url in await blobs.signed_urls([key]):
                 assert not canaries.found((await ana.http.get(url)).content), key
+    assert_kept_nowhere(stack, canaries)
+
+
+async def test_no_name_of_a_file_gets_anywhere(register: Register, stack: Stack, blobs: Blobs) -> None:
+    """What a client calls a file, or its type, is not even refused: nobody reads it, and nothing repeats it."""
+    ana, canaries = await register(), Canaries()
+    word = canaries.word("name or type")
+    names = [
+        f"{word}.jpg",
+        f"../../{word}/a.php",
+        f"{word}\x00.png",
+        f'{word}".gif',
+        f"{word}\r\nx-{word}: 1",
+        word * 50,
+    ]
+    uploads = []
+    for name in names:
+        answer = await ana.upload_image(small_jpeg(), called=(name, f"image/{word}"))
+        assert answer.errors == [], name
+        uploads.append(str(answer.data["uploadImage"]["upload"]["id"]))
+        assert not canaries.found(repr(answer).encode())
+    refused = await ana.upload_image(b"no picture", called=(f"{word}.jpg", f"image/{word}"))
+    assert refused.data["uploadImage"]["userErrors"]
+    assert not canaries.found(repr(refused).encode())
+    sources = [blob.key async for blob in blobs.list_incoming()]  # those that the worker has not taken away yet
+    post_id = await ana.create_post(*uploads)
+    await ana.reaches(post_id, "READY")
+    post = await ana.get(POST, id=post_id)
+    assert not canaries.found(repr(post).encode())
+    for one in (each for image in post["post"]["images"] for each in image["renditions"]):
+        answer = await ana.http.get(one["url"])
+        assert not canaries.found(answer.content + repr(answer.headers.multi_items()).encode())
+    keys = [blob.key async for blob in blobs.list_media()]
+    assert not canaries.found("\n".join([*sources, *keys]).encode())
+    assert_kept_nowhere(stack, canaries)
+
+
+def assert_kept_nowhere(stack: Stack, canaries: Canaries) -> None:
+    """Neither Redis nor MongoDB nor any log has one of these words."""
     assert not canaries.found(_redis(stack))
     assert not canaries.found(_database(stack))
     for process in stack.living:
