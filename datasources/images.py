@@ -79,6 +79,11 @@ class ImageStore:
             await self._posts.ring(published)
         return True
 
+    async def begin(self, image: ImageRecord) -> None:
+        """Says that files are about to be copied for the image's next version, in case that is never recorded."""
+        query = {"_id": image.id, "image.version": image.version}
+        await self._uploads.update_one(query, {"$set": {"is_moving": True}})
+
     async def refine(
         self, owner_id: ObjectId, image: ImageRecord, more: Sequence[RenditionRecord], *, is_all: bool
     ) -> bool:
@@ -148,11 +153,12 @@ class ImageStore:
         files = {f"image.{name}": {"$literal": value} for name, value in _files(after).items()}
         if after.version == before.version:
             return [{"$set": files}]
-        if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # refined
-            return [{"$set": files}, owing_again([Effect.CLEAN], now)]
+        if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # none has moved
+            return [{"$set": files}, {"$unset": "is_moving"}, owing_again([Effect.CLEAN], now)]
         # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
         tidy_at = now + self._url_ttl if lies_in(after, Area.PUBLIC) else now
-        return [{"$set": {**files, "tidy_at": tidy_at}}, owing_again([Effect.CLEAN], tidy_at)]
+        moved = {"$set": {**files, "tidy_at": tidy_at}}
+        return [moved, {"$unset": "is_moving"}, owing_again([Effect.CLEAN], tidy_at)]
 
 
 def _files(image: ImageRecord) -> dict[str, Any]:

@@ -93,6 +93,11 @@ def moved(image: ImageRecord, area: Area) -> ImageRecord:
     return msgspec.structs.replace(image, version=version, renditions=renditions)
 
 
+def renewed(image: ImageRecord) -> ImageRecord:
+    """The image at its next version, its files where they are; what was put elsewhere for that version is left over."""
+    return msgspec.structs.replace(image, version=image.version + 1)
+
+
 def leftovers(image: ImageRecord | None, keys: list[str]) -> list[str]:
     """Those of an upload's `keys` that its image has left behind, never the original; without an image, all.
 

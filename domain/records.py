@@ -189,7 +189,8 @@ class SessionRecord(Stored, frozen=True, kw_only=True):
 class UploadRecord(Stored, frozen=True, kw_only=True):
     """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64.
 
-    `post_id` is the post that was published with it; what its moved files left behind may go at `tidy_at`.
+    `post_id` is the post that was published with it; what its moved files left behind may go at `tidy_at`. With
+    `is_moving`, files of the image's next version may lie somewhere.
     """
 
     owner_id: ObjectId
@@ -205,6 +206,7 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     used_as_avatar: bool = False
     post_id: ObjectId | None = None
     tidy_at: datetime | None = None
+    is_moving: bool = False
 
     def is_of(self, data: bytes) -> bool:
         """Whether these are the bytes that were announced."""

@@ -7,8 +7,6 @@ import msgspec
 import structlog
 from bson import ObjectId
 
-from datasources.images import Move
-from datasources.media_keys import lies_in, moved
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES
@@ -22,7 +20,7 @@ from domain.records import (
 )
 from domain.visibility import STRANGERS, Area, can_view_content
 from workers.lease import held
-from workers.placing import copied
+from workers.placing import copied, move_to
 from workers.refining import LOOKS, add, stored
 from workers.rendering.rendered import SHOWN_EVERYWHERE, SMALLER, Rendered
 from workers.work import NotYet, Tools
@@ -146,7 +144,7 @@ async def _assemble(sources: Sources, post_id: ObjectId) -> bool:
         await sources.uploads.hurry([upload.id for upload in uploads if upload is not None and upload.image is None])
         raise NotYet
     area = await _area_of_author(sources, post.author_id)
-    moves = [Move(image, image if lies_in(image, area) else moved(image, area)) for image in images]
+    moves = [move_to(area, upload, image) for upload, image in images]
     there = await asyncio.gather(*(copied(sources, move) for move in moves))
     return all(there) and await sources.images.publish(post_id, moves, datetime.now(UTC))
 
@@ -157,10 +155,10 @@ def _failure(upload: UploadRecord | None) -> FailureRecord | None:
     return upload.failure
 
 
-def _images(post: PostRecord, uploads: list[UploadRecord]) -> list[ImageRecord]:
-    """The post's images, in its order, with what its author says of each."""
+def _images(post: PostRecord, uploads: list[UploadRecord]) -> list[tuple[UploadRecord, ImageRecord]]:
+    """The post's images, in its order, with what its author says of each, and the uploads they were made of."""
     return [
-        msgspec.structs.replace(upload.image, alt_text=said.alt_text, tagged_users=said.tagged_users)
+        (upload, msgspec.structs.replace(upload.image, alt_text=said.alt_text, tagged_users=said.tagged_users))
         for said, upload in zip(post.image_inputs, uploads, strict=True)
         if upload.image is not None
     ]

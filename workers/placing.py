@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from datasources.images import Move
-from datasources.media_keys import lies_in, moved
+from datasources.media_keys import lies_in, moved, renewed
 from datasources.sources import Sources
 from domain.events import Effect
-from domain.records import ImageRecord, PostRecord, UserRecord
-from domain.visibility import area_of
+from domain.records import ImageRecord, PostRecord, UploadRecord, UserRecord
+from domain.visibility import Area, area_of
 from workers.work import NotYet, Tools
 
 CHUNK = 200
@@ -73,12 +73,23 @@ async def place(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[Objec
 
 
 async def copied(sources: Sources, move: Move) -> bool:
-    """Copies an image's files side by side to where they are to be shown; False if one is not there any more."""
-    pairs = zip(move.before.renditions, move.after.renditions, strict=True)
-    copies = [
-        sources.blobs.copy_media(old.key, new.key, new.format.media_type) for old, new in pairs if old.key != new.key
-    ]
+    """Copies an image's files side by side to where they are to be shown; False if one is not there any more.
+
+    That it begins is written down first: should nobody come to record it, the next who looks clears the copies away.
+    """
+    both = zip(move.before.renditions, move.after.renditions, strict=True)
+    pairs = [(old, new) for old, new in both if old.key != new.key]
+    if pairs:
+        await sources.images.begin(move.before)
+    copies = [sources.blobs.copy_media(old.key, new.key, new.format.media_type) for old, new in pairs]
     return all(await asyncio.gather(*copies))
+
+
+def move_to(area: Area, upload: UploadRecord, image: ImageRecord) -> Move:
+    """The move of an upload's image into an area; if it lies there, past a move that somebody began and gave up."""
+    if not lies_in(image, area):
+        return Move(image, moved(image, area))
+    return Move(image, renewed(image) if upload.is_moving else image)
 
 
 async def _due(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> list[Move]:
@@ -89,14 +100,14 @@ async def _due(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[Object
     (owner,) = await sources.users.by_ids([owner_id])
     if owner is None:
         return []
-    return [
-        Move(upload.image, moved(upload.image, area))
-        for upload in uploads
-        if upload.image is not None
-        for post in [posts.get(upload.post_id) if upload.post_id is not None else None]
-        for area in [area_of(upload, owner, post)]
-        if not lies_in(upload.image, area) or _lags(upload.image, owner, post)
-    ]
+    moves = []
+    for upload in uploads:
+        if upload.image is not None:
+            post = posts.get(upload.post_id) if upload.post_id is not None else None
+            area = area_of(upload, owner, post)
+            lags = _lags(upload.image, owner, post)
+            moves.append(Move(upload.image, moved(upload.image, area)) if lags else move_to(area, upload, upload.image))
+    return [move for move in moves if move.after is not move.before]
 
 
 def _lags(image: ImageRecord, owner: UserRecord, post: PostRecord | None) -> bool:

@@ -26,6 +26,7 @@ READ_MOST = 500
 READ_WAIT = 1.0
 WAITING_MOST = 1_000  # no more is read while so many different rings wait
 SLOTS = 16  # calls of one handler at once
+UPLOADS_FOR_A_CHILD = 4  # while one is rendered the others are read and stored
 OUTAGE_PAUSE = 1.0
 LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
 GONE = 10  # leases without a word after which a consumer that holds nothing is removed
@@ -109,7 +110,7 @@ class Worker:
 
     def _room(self, kind: Kind) -> int:
         if kind[0] in (Effect.RECEIVE, Effect.REFINE):  # an upload in hand holds its bytes; others hold next to nothing
-            return self._tools.sources.settings.render_processes * 2
+            return self._tools.sources.settings.render_processes * UPLOADS_FOR_A_CHILD
         return SLOTS if self._handlers[kind].batch == 1 else 1
 
     def _next(self, kind: Kind) -> list[Ring]:

@@ -91,8 +91,8 @@ async def test_no_name_of_a_file_gets_anywhere(register: Register, stack: Stack,
     post = await ana.get(POST, id=post_id)
     assert not canaries.found(repr(post).encode())
     for one in (each for image in post["post"]["images"] for each in image["renditions"]):
-        answer = await ana.http.get(one["url"])
-        assert not canaries.found(answer.content + repr(answer.headers.multi_items()).encode())
+        served = await ana.http.get(one["url"])
+        assert not canaries.found(served.content + repr(served.headers.multi_items()).encode())
     keys = [blob.key async for blob in blobs.list_media()]
     assert not canaries.found("\n".join([*sources, *keys]).encode())
     assert_kept_nowhere(stack, canaries)

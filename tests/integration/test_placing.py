@@ -192,9 +192,9 @@ async def test_a_post_published_while_its_account_turned_private_ends_private(wo
     post = await created(world, ana, upload_id)
     read = await stored_image(world, upload_id)
     move = Move(read, moved(read, Area.PUBLIC))
-    await copied(world.sources, move)
     await set_private(world, ana, True)
     await place_user(world.tools, str(ana.id))
+    await copied(world.sources, move)
     assert await world.sources.images.publish(post.id, [move], now())
     await place_post(world.tools, str(post.id))
     assert lies_in((await world.stored_post(post.id)).images[0], Area.PRIVATE)
@@ -239,6 +239,34 @@ async def test_two_who_move_the_same_files_leave_one_set_of_them(world: World) -
     await asyncio.gather(*(place_user(world.tools, str(ana.id)) for _ in range(5)), return_exceptions=True)
     await world.settle()
     assert (await assert_stored(world, post.images[0].id, Area.PRIVATE)).version == 2
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+async def test_copies_that_were_never_recorded_go_when_their_account_turns_back(world: World, is_private: bool) -> None:
+    """As when a worker dies amid a move: the public copies of a private image would have an address to be guessed."""
+    ana = await world.user(is_private=is_private)
+    post = await ready_post(world, ana)
+    read = post.images[0]
+    there = Area.PUBLIC if is_private else Area.PRIVATE
+    await set_private(world, ana, not is_private)
+    assert await copied(world.sources, Move(read, moved(read, there)))
+    await set_private(world, ana, is_private)
+    await world.settle()
+    here = Area.PRIVATE if is_private else Area.PUBLIC
+    image = await assert_stored(world, read.id, here)
+    assert keys(image) == keys(read) == keys((await world.stored_post(post.id)).images[0])
+
+
+async def test_copies_of_a_post_that_was_never_published_go_when_its_account_turned_private(world: World) -> None:
+    ana = await world.user()
+    upload_id = await ready_upload(world, ana)
+    post = await created(world, ana, upload_id)
+    read = await stored_image(world, upload_id)
+    assert await copied(world.sources, Move(read, moved(read, Area.PUBLIC)))
+    await set_private(world, ana, True)
+    await world.settle()
+    assert (await world.stored_post(post.id)).status is PostStatus.READY
+    await assert_stored(world, upload_id, Area.PRIVATE)
 
 
 async def test_a_deleted_post_leaves_nothing_in_either_area(world: World) -> None:

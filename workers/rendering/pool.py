@@ -99,15 +99,29 @@ class RenderPool:
 
     @asynccontextmanager
     async def renderings(self, data: bytes, *passes: Formats) -> AsyncIterator[AsyncIterator[Rendered]]:
-        """Renders an image, decoded once, in one pass after the other: the next is made while one is being used.
+        """Renders an image, decoded once, in one pass after the other, without waiting for what is done with them.
 
         Safe to repeat. Leaving the block early, or being cancelled in it, kills the child. Iterating raises Refusal if
         the image is at fault: also if it crashes or hangs a child, or takes too much time or memory. A child that was
         killed from outside is replaced and the image tried once more before it is blamed. Raises RenderingUnavailable
         if no child can be had.
         """
-        async with aclosing(self._renderings(data, passes)) as answers:
-            yield answers
+        made: asyncio.Queue[Rendered | Exception] = asyncio.Queue()
+
+        async def make() -> None:
+            try:
+                async with aclosing(self._renderings(data, passes)) as answers:
+                    async for answer in answers:
+                        made.put_nowait(answer)
+            except Exception as error:  # noqa: BLE001  it is raised where the answer is awaited
+                made.put_nowait(error)
+
+        making = asyncio.create_task(make())
+        try:
+            yield _taken(made)
+        finally:
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
 
     async def _renderings(self, data: bytes, passes: Sequence[Formats]) -> AsyncGenerator[Rendered, None]:
         given = 0
@@ -204,6 +218,14 @@ class RenderPool:
             with suppress(ProcessLookupError):
                 child.kill()
         await child.wait()
+
+
+async def _taken(made: asyncio.Queue[Rendered | Exception]) -> AsyncIterator[Rendered]:
+    while True:
+        answer = await made.get()
+        if isinstance(answer, Exception):
+            raise answer
+        yield answer
 
 
 def _rendered(answer: Answer, byte_size: int) -> Rendered:
