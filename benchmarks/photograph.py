@@ -12,10 +12,14 @@ OBJECTS = 120
 AS_IT_IS, ON_ITS_SIDE = 1, 6  # EXIF: the second is to be shown turned a quarter clockwise
 
 
-def phone_jpeg(seed: int, *, level: bool = False) -> bytes:
-    """A JPEG of 4032 x 3024 pixels at quality 88, about 2 MB; to be turned upright by its EXIF, if not `level`."""
+def phone_jpeg(seed: int, *, level: bool = False, grain: float = 1.0) -> bytes:
+    """A JPEG of 4032 x 3024 pixels at quality 88, about 2 MB; to be turned upright by its EXIF, if not `level`.
+
+    `grain` is how much finest detail there is: a sensor's noise, more in the dark.
+    """
     random = Random(seed)
-    light = _objects(_dots(_dots(Image.new("L", SIZE, 128), COARSE, random), FINE, random), random)
+    fine = tuple((columns, weight * grain) for columns, weight in FINE)
+    light = _objects(_dots(_dots(Image.new("L", SIZE, 128), COARSE, random), fine, random), random)
     colors = [_dots(Image.new("L", SIZE, 128), COARSE, random) for _ in range(2)]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = AS_IT_IS if level else ON_ITS_SIDE

@@ -1,32 +1,28 @@
-"""What a phone's photograph costs to render, against the naive way with Pillow: `python -m benchmarks.rendering`."""
+"""What a phone's photograph costs to render, against naive Pillow and libvips: `python -m benchmarks.rendering`."""
 
-import asyncio
 import math
 import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from io import BytesIO
-from pathlib import Path
 from typing import Annotated
 
-import psutil
 import typer
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from benchmarks.photograph import phone_jpeg
+from benchmarks.rendering_children import children, peak_mib
 from benchmarks.report import Table, median, rounds, show, times
 from domain.limits import RenditionFormat
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.pipeline import render
-from workers.rendering.pool import RenderPool
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.source import open_source
 from workers.rendering.still import encode, pyramid, upright_size
 
 JPEG, WEBP = RenditionFormat.JPEG, RenditionFormat.WEBP
-MEMORY_MB = 1024  # what a worker gives a rendering child
 BUDGET = 25.0  # seconds of rounds
 
 
@@ -42,30 +38,33 @@ def ours_jpeg(data: bytes) -> list[RenderedFile]:
 
 
 def naive(data: bytes) -> list[RenderedFile]:
-    """Open, then for each rendition copy, resize from full size, save."""
-    image = Image.open(BytesIO(data))
-    return [encode(_resized(image, size), kind) for size in _sizes(image) for kind in (JPEG, WEBP)]
+    """For each rendition: open, copy, resize from full size, save."""
+    return [encode(_resized(Image.open(BytesIO(data)), size), kind) for size in _sizes(data) for kind in (JPEG, WEBP)]
 
 
 def naive_jpeg(data: bytes) -> list[RenderedFile]:
     """The same, for JPEG alone."""
+    return [encode(_resized(Image.open(BytesIO(data)), size), JPEG) for size in _sizes(data)]
+
+
+def opened_once_jpeg(data: bytes) -> list[RenderedFile]:
+    """The same, decoded but once."""
     image = Image.open(BytesIO(data))
-    return [encode(_resized(image, size), JPEG) for size in _sizes(image)]
-
-
-def reopened_jpeg(data: bytes) -> list[RenderedFile]:
-    """The same with the file opened anew for each rendition, as a job for each size does."""
-    return [encode(_resized(Image.open(BytesIO(data)), size), JPEG) for size in _sizes(Image.open(BytesIO(data)))]
+    return [encode(_resized(image, size), JPEG) for size in _sizes(data)]
 
 
 Way = Callable[[bytes], list[RenderedFile]]
 WAYS: dict[str, tuple[Way, Way]] = {  # a way, and the naive way that it is held against
     "JPEG, ours": (ours_jpeg, naive_jpeg),
     "JPEG, naive": (naive_jpeg, naive_jpeg),
-    "JPEG, naive, opened for each size": (reopened_jpeg, naive_jpeg),
+    "JPEG, naive, but opened once": (opened_once_jpeg, naive_jpeg),
     "JPEG + WebP + placeholder, ours": (ours, naive),
     "JPEG + WebP, naive": (naive, naive),
 }
+with suppress(ImportError):  # it is optional: pip install photogram[bench]
+    from benchmarks.vips import vips_jpeg
+
+    WAYS["JPEG, libvips"] = (vips_jpeg, naive_jpeg)
 
 
 def main(
@@ -77,32 +76,14 @@ def main(
     """Renders a 12-megapixel JPEG our way and the naive way in turn; prints costs, memory and likeness."""
     data = phone_jpeg(seed, level=level)
     costs, memory = _measure(data, repeat)
-    pool_cost, pool_memory = asyncio.run(_through_pool(data, 3))
     table = Table(
         f"A JPEG of 12 megapixels, {'level' if level else 'upright'}, into 1080, 640, 320 wide and 150 square",
         ["renditions", "CPU s an image", "images/s of a core", "against naive", "peak memory"],
     )
     for name, (way, base) in WAYS.items():
-        cpu = costs[way]
-        table.rows.append(
-            [
-                name,
-                f"{median(cpu):.3f}",
-                f"{1 / median(cpu):.2f}",
-                times(costs[base], cpu),
-                f"{memory[way]:.0f} MiB",
-            ]
-        )
-    table.rows.append(
-        [
-            "the same, ours, by a worker's child",
-            f"{pool_cost:.3f}",
-            f"{1 / pool_cost:.2f}",
-            times(costs[naive], [pool_cost] * len(costs[naive])),
-            f"{pool_memory:.0f} MiB",
-        ]
-    )
-    show([table, _likeness(data)], ["pillow"], markdown=markdown)
+        cpu, ratio = median(costs[way]), times(costs[base], costs[way])
+        table.rows.append([name, f"{cpu:.3f}", f"{1 / cpu:.2f}", ratio, f"{memory[way]:.0f} MiB"])
+    show([table, _likeness(data), *children(data, repeat)], ["pillow"], markdown=markdown)
 
 
 def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way, float]]:
@@ -116,7 +97,7 @@ def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way
         for _ in rounds(repeat, BUDGET):
             for way, child in children.items():
                 costs[way].append(child.submit(_cpu_seconds, way, data).result())
-        memory = {way: child.submit(_peak_mib, "self").result() for way, child in children.items()}
+        memory = {way: child.submit(peak_mib, "self").result() for way, child in children.items()}
     return costs, memory
 
 
@@ -126,30 +107,9 @@ def _cpu_seconds(way: Way, data: bytes) -> float:
     return time.process_time() - before
 
 
-async def _through_pool(data: bytes, repeat: int) -> tuple[float, float]:
-    """As a media worker does it: bytes into a child's pipe, files out of it."""
-    async with RenderPool(1, 60.0, MEMORY_MB) as pool:
-        (child,) = (one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline())
-        costs = []
-        for _ in range(repeat):
-            before = child.cpu_times()
-            await pool.render(data)
-            after = child.cpu_times()
-            costs.append(after.user + after.system - before.user - before.system)
-        peak = _peak_mib(str(child.pid))
-    return median(costs), peak
-
-
-def _peak_mib(process: str) -> float:
-    """The most memory a process ever had in use, in MiB; NaN where the system does not tell (it is Linux that does)."""
-    status = Path(f"/proc/{process}/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), math.nan)
-
-
-def _sizes(image: Image.Image) -> list[Size]:
+def _sizes(data: bytes) -> list[Size]:
     """What our pipeline makes of it: the ladder and, last, the square."""
-    upright = upright_size(image)
+    upright = upright_size(Image.open(BytesIO(data)))
     side = square_side(upright)
     return [*ladder(upright), Size(side, side)]
 

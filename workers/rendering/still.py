@@ -14,8 +14,11 @@ from workers.rendering.shrinking import shrunk
 from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, orientation
 
 _DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 51 dB from decoding them all
+_STEP_DOWN = Image.Resampling.BICUBIC  # for a step of about two: 50 dB from LANCZOS at two thirds of its cost
+# The lowest quality, in steps of five, whose mean SSIM is 0.95 or more in every width: `python -m benchmarks.quality`,
+# table in benchmarks/README.md. Progressive JPEG would be 4 % smaller, but costs the hot path a tenth more time.
 _SAVE_OPTIONS: dict[RenditionFormat, dict[str, Any]] = {
-    RenditionFormat.JPEG: {"quality": 82, "optimize": True, "progressive": True},
+    RenditionFormat.JPEG: {"quality": 75, "optimize": True},
     RenditionFormat.WEBP: {"quality": 80, "method": 2},
     RenditionFormat.PNG: {"compress_level": 6},
     RenditionFormat.AVIF: {"quality": 60, "speed": 9, "max_threads": 1},
@@ -51,7 +54,7 @@ def scaled_down(widest: Image.Image, sizes: list[Size]) -> list[Image.Image]:
     """Scales a picture of the first of `sizes` to the others, each from the one before it."""
     levels = [widest]
     for size in sizes[1:]:
-        levels.append(levels[-1].resize(size, Image.Resampling.LANCZOS))
+        levels.append(levels[-1].resize(size, _STEP_DOWN))
     return levels
 
 

@@ -1,0 +1,96 @@
+"""What a worker's children make of photographs: one of them, two at once, and the memory of the largest pictures."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+from benchmarks.report import Table, median, rounds, times
+from workers.rendering.pool import RenderPool
+
+MEMORY_MB = 1024  # what a worker gives a rendering child
+TIMEOUT = 120.0
+IMAGES = 6  # each round
+BUDGET = 40.0  # seconds of rounds
+LARGEST = (8160, 6120)  # 50 megapixels
+
+
+def children(data: bytes, repeat: int) -> list[Table]:
+    """Renders through the pool, as a worker does: bytes into a child's pipe, files out of it."""
+    return [asyncio.run(_rates(data, repeat)), asyncio.run(_peaks())]
+
+
+async def _rates(data: bytes, repeat: int) -> Table:
+    """Images a second of the clock with one child and with two, in turn."""
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    async with RenderPool(1, TIMEOUT, MEMORY_MB) as one, RenderPool(2, TIMEOUT, MEMORY_MB) as two:
+        pools = {1: one, 2: two}
+        for pool in pools.values():
+            await _render_all(pool, data)
+        for _ in rounds(repeat, BUDGET):
+            for processes, pool in pools.items():
+                started = time.perf_counter()
+                await _render_all(pool, data)
+                seconds[processes].append(time.perf_counter() - started)
+    table = Table("Children at work, JPEG + WebP + placeholder", ["children", "images/s", "against one"])
+    for processes, taken in seconds.items():
+        table.rows.append([str(processes), f"{IMAGES / median(taken):.2f}", times(seconds[1], taken)])
+    return table
+
+
+async def _render_all(pool: RenderPool, data: bytes) -> None:
+    await asyncio.gather(*(pool.render(data) for _ in range(IMAGES)))
+
+
+async def _peaks() -> Table:
+    """The most memory a fresh child has in use for each picture."""
+    table = Table("A fresh child and 50 megapixels", ["picture", "CPU s", "peak memory"])
+    for name, make in PICTURES.items():
+        data = make()
+        async with RenderPool(1, TIMEOUT, MEMORY_MB, cpu_seconds=TIMEOUT) as pool:
+            (child,) = (one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline())
+            before = child.cpu_times()
+            await pool.render(data)
+            after = child.cpu_times()
+            cpu = after.user + after.system - before.user - before.system
+            table.rows.append([name, f"{cpu:.2f}", f"{peak_mib(str(child.pid)):.0f} MiB"])
+    return table
+
+
+def peak_mib(process: str) -> float:
+    """The most memory a process ever had in use, in MiB; NaN where the system does not tell (it is Linux that does)."""
+    status = Path(f"/proc/{process}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), math.nan)
+
+
+def _gradients(mode: str) -> Image.Image:
+    bands = [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.linear_gradient("L").rotate(90)]
+    bands = [band.resize(LARGEST) for band in [*bands, bands[1]][: len(mode)]]
+    return Image.merge(mode, bands)
+
+
+def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "JPEG": lambda: _saved(_gradients("RGB"), "JPEG"),
+    "JPEG, progressive": lambda: _saved(_gradients("RGB"), "JPEG", progressive=True),
+    "JPEG, progressive, 4:4:4": lambda: _saved(_gradients("RGB"), "JPEG", progressive=True, subsampling=0),
+    "JPEG, CMYK": lambda: _saved(_gradients("CMYK"), "JPEG"),
+    "PNG, RGB": lambda: _saved(_gradients("RGB"), "PNG", compress_level=1),
+    "PNG, RGBA": lambda: _saved(_gradients("RGBA"), "PNG", compress_level=1),
+    "PNG, palette with transparency": lambda: _saved(
+        _gradients("RGB").quantize(64), "PNG", compress_level=1, transparency=3
+    ),
+    "PNG, grey of 16 bits": lambda: _saved(Image.linear_gradient("L").resize(LARGEST).convert("I;16"), "PNG"),
+    "GIF": lambda: _saved(_gradients("RGB").quantize(64), "GIF"),
+}

@@ -1,0 +1,136 @@
+"""Colours come out as a reference conversion has them, and turned pictures as the upright one."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from itertools import product
+
+import pytest
+from PIL import Image, ImageChops, ImageCms
+
+from domain.limits import RenditionFormat
+from tests.corpus.jpegs import LYING
+from tests.corpus.profiles import ADOBE_RGB, DISPLAY_P3, Space, encoded, grey_profile, in_srgb, profile
+from tests.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, png
+from tests.unit.pictures import saved
+from workers.rendering.pipeline import render
+from workers.rendering.source import open_source
+from workers.rendering.still import pyramid
+
+SPACES = {"Display P3": DISPLAY_P3, "Adobe RGB": ADOBE_RGB}
+TOLERANCE = 3  # of 255
+PATCH, STEPS = 60, (0, 51, 102, 153, 204, 255)
+COLOURS = list(product(STEPS, STEPS[::2], STEPS[::2]))
+
+
+def patches() -> Image.Image:
+    """Fields of one colour each, in a row of six."""
+    picture = Image.new("RGB", (6 * PATCH, len(COLOURS) // 6 * PATCH))
+    for number, colour in enumerate(COLOURS):
+        left, top = number % 6 * PATCH, number // 6 * PATCH
+        picture.paste(colour, (left, top, left + PATCH, top + PATCH))
+    return picture
+
+
+def middles(picture: Image.Image) -> list[tuple[int, ...]]:
+    rgb = picture.convert("RGB")
+    found = []
+    for number in range(len(COLOURS)):
+        x, y = number % 6 * PATCH + PATCH // 2, number // 6 * PATCH + PATCH // 2
+        pixel = rgb.getpixel((x * rgb.width // (6 * PATCH), y * rgb.height // (len(COLOURS) // 6 * PATCH)))
+        assert isinstance(pixel, tuple)
+        found.append(pixel)
+    return found
+
+
+def furthest(found: Sequence[tuple[int, ...]], wanted: Sequence[tuple[int, ...]]) -> int:
+    pairs = zip(found, wanted, strict=True)
+    return max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
+
+
+def halves(left: tuple[int, ...], right: tuple[int, ...]) -> Pixel:
+    """Of a picture that is 40 pixels wide."""
+    return lambda x, _: left if x < 20 else right
+
+
+def widest(data: bytes) -> Image.Image:
+    return pyramid(open_source(data)[1])[0][0]
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_colours_are_those_of_the_formula(name: str, kind: str) -> None:
+    options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
+    data = saved(patches(), kind, icc_profile=profile(SPACES[name]), **options)
+    stored = middles(Image.open(BytesIO(data)))  # a JPEG's own rounding is not ours
+    wanted = [in_srgb(SPACES[name], (r, g, b)) for r, g, b in stored]
+    assert furthest(middles(widest(data)), wanted) <= TOLERANCE
+
+
+def test_profiles_do_change_colours() -> None:
+    for space in SPACES.values():
+        assert furthest([in_srgb(space, (r, g, b)) for r, g, b in COLOURS], COLOURS) > 20
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
+def test_shrinking_before_converting_is_as_good_as_converting_the_whole(space: Space) -> None:
+    """The reference: LittleCMS on every pixel, and then LANCZOS."""
+    soft = patches().resize((1600, 1200), Image.Resampling.BICUBIC)
+    icc = profile(space)
+    srgb = ImageCms.profileToProfile(soft, ImageCms.ImageCmsProfile(BytesIO(icc)), ImageCms.createProfile("sRGB"))
+    assert srgb is not None
+    found = widest(saved(soft, "PNG", icc_profile=icc))
+    wanted = srgb.resize(found.size, Image.Resampling.LANCZOS)
+    assert furthest(middles(found), middles(wanted)) <= TOLERANCE
+    off = ImageChops.difference(found, wanted).convert("L").histogram()
+    assert sum(off[: TOLERANCE + 1]) > 0.99 * sum(off)
+
+
+def test_renditions_keep_the_colours() -> None:
+    """What compression adds stays small where colours are even."""
+    rendered = render(saved(patches(), "PNG"))
+    for file in rendered.renditions:
+        if file.width >= 320 and file.format is RenditionFormat.JPEG:
+            assert furthest(middles(Image.open(BytesIO(file.data))), COLOURS) <= TOLERANCE
+
+
+def test_grey_profile_is_converted() -> None:
+    grey = patches().convert("L")
+    found = middles(widest(saved(grey, "PNG", icc_profile=grey_profile(1.0))))
+    wanted = [(encoded(value / 255),) * 3 for value, *_ in middles(grey)]
+    assert furthest(found, wanted) <= TOLERANCE
+
+
+def test_linear_gamma_of_a_png_is_converted_and_that_of_srgb_left_alone() -> None:
+    for gamma, wanted in ((100_000, encoded(100 / 255)), (45_455, 100)):
+        data = png((40, 40), 8, RGB, halves((100, 100, 100), (100, 100, 100)), chunk(b"gAMA", gamma.to_bytes(4)))
+        assert widest(data).getpixel((5, 5)) == (wanted,) * 3
+
+
+def test_transparent_colour_is_that_one_and_no_other() -> None:
+    """Of greys of few bits and of 16, which Pillow scales and the file's transparent colour not."""
+    for depth, values in ((2, (1, 2)), (4, (5, 6)), (16, (0x1234, 0x12FF))):
+        clear = chunk(b"tRNS", values[0].to_bytes(2))
+        alpha = widest(png((40, 40), depth, GREY, halves(values[:1], values[1:]), clear)).getchannel("A")
+        assert (alpha.getpixel((5, 20)), alpha.getpixel((35, 20))) == (0, 255), depth
+    palette = (chunk(b"PLTE", bytes(range(12))), chunk(b"tRNS", b"\xff\x80"))
+    alpha = widest(png((40, 40), 2, PALETTE, halves((0,), (1,)), *palette)).getchannel("A")
+    assert (alpha.getpixel((5, 20)), alpha.getpixel((35, 20))) == (255, 128)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_all_orientations_give_the_picture_of_the_first(kind: str) -> None:
+    """A picture that is nowhere like its mirror image: each rendition is the upright one's, but for rounding."""
+    upright = patches().resize((960, 480), Image.Resampling.BICUBIC)
+    shown = {}
+    for orientation, turn in LYING.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+        lying = upright if turn is None else upright.transpose(turn)
+        levels, square = pyramid(open_source(saved(lying, kind, exif=exif, **options))[1])
+        shown[orientation] = [*levels, square]
+    for orientation, pictures in shown.items():
+        for picture, first in zip(pictures, shown[1], strict=True):
+            assert picture.size == first.size
+            off = ImageChops.difference(picture, first).convert("L").histogram()
+            assert sum(off[: TOLERANCE + 1]) > 0.99 * sum(off), (orientation, picture.size)
