@@ -1,29 +1,23 @@
-"""What a page of the home feed costs, and fan-out: `python -m benchmarks.feed`."""
+"""What a page of the home feed costs, in networks of any size, kept, cold and pulled: `python -m benchmarks.feed`."""
 
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from bson import ObjectId
 
-from benchmarks.feed_world import FOLLOWINGS, FeedWorld
+from benchmarks.feed_world import FeedWorld
 from benchmarks.operations import OperationCounter
 from benchmarks.report import Table, median, percentile, rounds, show, times
 from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
-from benchmarks.world import insert, post, users
 from config import Settings
-from datasources.outbox import owing
-from datasources.sources import Sources
-from domain.events import Effect
-from workers.feed import CHUNK, fan_out
-from workers.work import Tools
 
-LONGEST = 120.0  # seconds for everything, on however busy a machine
-PAGES_AT_A_TIME = 10
-PAGES_BUDGET, FAN_OUT_BUDGET = 25.0, 12.0  # seconds of rounds
-FOLLOWERS = 10_000
+LONGEST = 1_800.0  # seconds for everything, on however busy a machine
+INSERT_SECONDS = 60.0  # for one bulk insert, on a machine that does much else
+PAGES_AT_A_TIME = 3
+PAGES_BUDGET = 60.0  # seconds of rounds for each network
 DEEP = 10  # pages down
+KEPT, COLD, PULLED, DOWN = "kept", "kept, Redis empty", "pulled, Redis empty", f"kept, {DEEP} pages down"
 FEED = """
 query Feed($after: String) {
   feed(first: 20, after: $after) {
@@ -44,30 +38,27 @@ query Feed($after: String) {
 
 
 def main(
+    users: Annotated[
+        list[int] | None, typer.Option(min=1_000, help="Sizes of networks; 2 posts and 5 follows each.")
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of every kind of page in turn.")] = 15,
-    authors: Annotated[int, typer.Option(min=1_000, help="Users who post; 10 posts each.")] = 1_000,
     seed: Annotated[int, typer.Option(help="Who is followed and what is liked.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Reads pages of feeds by GraphQL and, beside it, the same documents bare; fans posts out beside bare inserts."""
+    """Reads pages of feeds by GraphQL and, beside it, the same documents bare."""
     counter = OperationCounter.installed()
     with servers() as settings:
-        tables = finish(_measure(settings, counter, repeat, authors, seed), LONGEST)
+        tables = finish(_measure(settings, counter, users or [10_000, 100_000], repeat, seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 
-async def _measure(settings: Settings, counter: OperationCounter, repeat: int, authors: int, seed: int) -> list[Table]:
-    async with stores(settings) as sources:
-        world = await FeedWorld.made(sources, authors, seed)
-        pages = await _pages(world, counter, repeat)
-        return [pages, await _fan_outs(sources)]
-
-
-async def _pages(world: FeedWorld, counter: OperationCounter, repeat: int) -> Table:
+async def _measure(
+    settings: Settings, counter: OperationCounter, sizes: Sequence[int], repeat: int, seed: int
+) -> list[Table]:
     table = Table(
         "A feed page: 20 posts with author, viewer's like, renditions, 2 comments each and their authors",
         [
-            "viewer follows",
+            "users, follows, way",
             "p50 ms",
             "p99 ms",
             "CPU ms, ours",
@@ -76,26 +67,35 @@ async def _pages(world: FeedWorld, counter: OperationCounter, repeat: int) -> Ta
             "operations",
         ],
     )
-    readers = [Reader(world, following) for following in FOLLOWINGS]
-    readers.append(Reader(world, FOLLOWINGS[-1], deep=True))
+    for size in sizes:
+        change = {"mongo_database": f"feed_{size}", "key_prefix": f"feed_{size}:", "mongo_timeout": INSERT_SECONDS}
+        async with stores(settings.model_copy(update=change)) as sources:
+            world = await FeedWorld.made(sources, size, seed)
+            table.rows += await _pages(world, counter, repeat)
+            await sources.client.drop_database(f"feed_{size}")
+    return [table]
+
+
+async def _pages(world: FeedWorld, counter: OperationCounter, repeat: int) -> list[list[str]]:
+    readers = [Reader(world, following, way) for following in world.viewers for way in (KEPT, COLD, PULLED)]
+    readers.append(Reader(world, max(world.viewers), DOWN))
     for reader in readers:
         await reader.prepare(counter)
     for _ in rounds(repeat, PAGES_BUDGET):
         for reader in readers:
             await reader.read()
-    table.rows += [reader.row() for reader in readers]
-    return table
+    return [reader.row() for reader in readers]
 
 
 class Reader:
     """One viewer who reads the same page again and again, by GraphQL and bare, and what it took."""
 
-    def __init__(self, world: FeedWorld, following: int, *, deep: bool = False) -> None:
+    def __init__(self, world: FeedWorld, following: int, way: str) -> None:
         self._world = world
         self._following = following
+        self._way = way
         self._api = Api(world.sources)
         self._viewer = session_of(world.viewers[following])
-        self._deep = deep
         self._after: str | None = None
         self._seconds: list[float] = []
         self._loads: list[Load] = []
@@ -104,8 +104,11 @@ class Reader:
 
     async def prepare(self, counter: OperationCounter) -> None:
         """Goes to the page, and counts what it asks of the database. Raises RuntimeError if it is not full."""
-        for _ in range(DEEP if self._deep else 0):
+        await self._begin()
+        for _ in range(DEEP if self._way is DOWN else 0):
             self._after = (await self._page())["pageInfo"]["endCursor"]
+        await self._page()
+        await self._chill()
         before = counter.count
         page = await self._page()
         self._operations = counter.count - before
@@ -115,79 +118,43 @@ class Reader:
 
     async def read(self) -> None:
         """Some pages, and then as many bare."""
-        watch = Stopwatch()
+        await self._begin()
+        await self._page()
         for _ in range(PAGES_AT_A_TIME):
-            started = time.perf_counter()
+            await self._chill()
+            watch, started = Stopwatch(), time.perf_counter()
             await self._page()
             self._seconds.append(time.perf_counter() - started)
-        self._loads.append(watch.load(PAGES_AT_A_TIME))
-        watch = Stopwatch()
-        for _ in range(PAGES_AT_A_TIME):
+            self._loads.append(watch.load(1))
+            watch = Stopwatch()
             await self._world.bare_page(self._viewer.user_id)
-        self._bare.append(watch.load(PAGES_AT_A_TIME))
+            self._bare.append(watch.load(1))
 
     def row(self) -> list[str]:
         """The table's row."""
-        cpu = [load.own_cpu / load.done * 1000 for load in self._loads]
         return [
-            f"{self._following:,}" + (f", {DEEP} pages down" if self._deep else ""),
+            f"{self._world.size:,}, {self._following:,}, {self._way}",
             f"{percentile(self._seconds, 50) * 1000:.1f}",
             f"{percentile(self._seconds, 99) * 1000:.1f}",
-            f"{median(cpu):.1f}",
+            f"{median([load.own_cpu for load in self._loads]) * 1000:.1f}",
             f"{sum(load.mongo_cpu for load in self._loads) / len(self._seconds) * 1000:.1f}",
             times([load.own_cpu for load in self._loads], [load.own_cpu for load in self._bare]),
             str(self._operations),
         ]
 
+    async def _begin(self) -> None:
+        if self._way is PULLED:
+            await self._world.forget(self._viewer.user_id)
+        else:
+            await self._world.keep(self._viewer.user_id)
+
+    async def _chill(self) -> None:
+        if self._way in (COLD, PULLED):
+            await self._world.sources.redis.flushdb()
+
     async def _page(self) -> Any:
         data = await self._api.run(FEED, self._viewer, after=self._after)
         return data["feed"]
-
-
-async def _fan_outs(sources: Sources) -> Table:
-    """Posts of one author to all followers, and the same rows bare, in turn."""
-    (author,) = await users(sources, 1)
-    followers = [ObjectId() for _ in range(FOLLOWERS)]
-    follows = [{"follower_id": one, "followee_id": author, "state": "FOLLOWING", "version": 1} for one in followers]
-    await insert(sources, "follows", follows)
-    pushed, bare = [], []
-    for _ in rounds(5, FAN_OUT_BUDGET):
-        pushed.append(await _pushed(sources, author))
-        bare.append(await _bare(sources, author, followers))
-    table = Table(
-        f"Fan-out of a post to {FOLLOWERS:,} followers",
-        ["way", "entries/s", "CPU s, ours", "CPU s, MongoDB's", "rate against bare", "CPU against bare"],
-    )
-    for name, loads in (("workers.feed.fan_out", pushed), ("insert_many of the same rows", bare)):
-        table.rows.append(
-            [
-                name,
-                f"{median([load.rate for load in loads]):,.0f}",
-                f"{median([load.own_cpu for load in loads]):.2f}",
-                f"{median([load.mongo_cpu for load in loads]):.2f}",
-                times([load.rate for load in loads], [load.rate for load in bare]),
-                times([load.cpu for load in loads], [load.cpu for load in bare]),
-            ]
-        )
-    return table
-
-
-async def _pushed(sources: Sources, author: ObjectId) -> Load:
-    row = post(author) | owing([Effect.FAN_OUT], ObjectId().generation_time)
-    await sources.database["posts"].insert_one(row)
-    watch = Stopwatch()
-    await fan_out(Tools(sources=sources), str(row["_id"]))
-    return watch.load(FOLLOWERS)
-
-
-async def _bare(sources: Sources, author: ObjectId, followers: Sequence[ObjectId]) -> Load:
-    post_id, entries = ObjectId(), sources.database["bare_entries"]
-    watch = Stopwatch()
-    for start in range(0, FOLLOWERS, CHUNK):
-        chunk = followers[start : start + CHUNK]
-        rows = [{"_id": {"o": owner_id, "p": post_id}, "a": author} for owner_id in chunk]
-        await entries.insert_many(rows, ordered=False)
-    return watch.load(FOLLOWERS)
 
 
 if __name__ == "__main__":
