@@ -1,0 +1,89 @@
+"""user.posts: pages as the feed does, either way, by cursors, whatever is hidden."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from domain.records import PostRecord, UserRecord
+from tests.factories import World, now
+
+POSTS = """query ($name: String!, $first: Int, $after: String, $last: Int, $before: String) {
+  user(username: $name) { posts(first: $first, after: $after, last: $last, before: $before) {
+    edges { cursor node { caption } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  } }
+}"""
+
+
+async def page(world: World, viewer: UserRecord | None, author: UserRecord, **given: Any) -> dict[str, Any]:
+    result = await world.execute(POSTS, viewer, name=author.username, **given)
+    assert result.errors is None, result.errors
+    assert result.data is not None
+    return dict(result.data["user"]["posts"])
+
+
+async def walk(
+    world: World, viewer: UserRecord | None, author: UserRecord, size: int, *, backward: bool = False
+) -> list[str]:
+    """All captions, page by page."""
+    seen: list[str] = []
+    given: dict[str, Any] = {"last" if backward else "first": size}
+    for _ in range(100):
+        posts = await page(world, viewer, author, **given)
+        captions = [edge["node"]["caption"] for edge in posts["edges"]]
+        assert len(captions) <= size
+        seen = captions + seen if backward else seen + captions
+        info = posts["pageInfo"]
+        if not info["hasPreviousPage" if backward else "hasNextPage"]:
+            return seen
+        given |= {"before": info["startCursor"]} if backward else {"after": info["endCursor"]}
+    raise AssertionError("the walk does not end")
+
+
+async def written(world: World, author: UserRecord, count: int = 12) -> Sequence[PostRecord]:
+    """Posts, of which the third and the sixth are deleted."""
+    posts = [await world.post(author, caption=f"post {number}") for number in range(count)]
+    for post in (posts[2], posts[5]):
+        await world.sources.posts.delete(post.id, author.id, now())
+    return [post for post in posts if post not in (posts[2], posts[5])]
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize("backward", [False, True])
+async def test_every_walk_gives_every_shown_post_once_newest_first(world: World, size: int, *, backward: bool) -> None:
+    author, viewer = await world.users(2)
+    posts = await written(world, author)
+    expected = [post.caption for post in posts[::-1]]
+    assert await walk(world, viewer, author, size, backward=backward) == expected
+    assert await walk(world, None, author, size, backward=backward) == expected
+
+
+async def test_posts_that_come_during_a_walk_neither_repeat_nor_push_out_any(world: World) -> None:
+    author, viewer = await world.users(2)
+    posts = await written(world, author)
+    first = await page(world, viewer, author, first=4)
+    await world.post(author, caption="late")
+    rest = await page(world, viewer, author, first=50, after=first["pageInfo"]["endCursor"])
+    captions = [edge["node"]["caption"] for feed in (first, rest) for edge in feed["edges"]]
+    assert captions == [post.caption for post in posts[::-1]]
+
+
+async def test_a_private_account_shows_its_posts_to_its_followers_and_itself_alone(world: World) -> None:
+    author, (stranger, follower) = await world.user(is_private=True), await world.users(2)
+    posts = await written(world, author, 7)
+    await world.follow(follower, author)
+    await world.sources.graph.accept(follower.id, author.id, now=now())
+    expected = [post.caption for post in posts[::-1]]
+    assert await walk(world, stranger, author, 2) == []
+    assert await walk(world, follower, author, 2) == expected
+    assert await walk(world, author, author, 2, backward=True) == expected
+
+
+async def test_a_cursor_of_the_latest_feed_is_one_of_an_authors_page_for_both_are_places_in_time(world: World) -> None:
+    author, viewer = await world.users(2)
+    posts = await written(world, author)
+    result = await world.execute("{ feed(first: 3) { pageInfo { endCursor } } }", author)
+    assert result.data is not None
+    after = await page(world, viewer, author, first=50, after=result.data["feed"]["pageInfo"]["endCursor"])
+    assert [edge["node"]["caption"] for edge in after["edges"]] == [post.caption for post in posts[-4::-1]]
