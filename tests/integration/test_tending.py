@@ -16,6 +16,7 @@ from domain.paging import PageRequest
 from domain.records import FeedRecord, UserRecord
 from tests.factories import World, items_of, now, opened
 from workers.maintenance.feeds import rebuild_feeds
+from workers.maintenance.gc import collect
 from workers.maintenance.verify import verify
 from workers.maintenance.walking import Walk
 from workers.sweeper import sweep
@@ -197,6 +198,18 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
     done = await rebuild_feeds(own.tools, Walk(sources=own.sources))
     assert (done.feeds, done.waiting) == (2, 0)
     assert await home(own, eve) == posts == await entries(own, eve)
+
+
+async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
+    ana, bob, eve = await own.users(3)
+    await own.look(eve)
+    post = await own.post(ana)
+    for owner in (bob, eve):
+        await own.sources.feeds.push(post.id, ana.id, [owner.id])
+    collected = await collect(own.sources)
+    assert collected.removed["feeds_given_up"] == 1
+    await own.settle()
+    assert (await entries(own, bob), await entries(own, eve)) == ([], [post.id])
 
 
 async def test_what_is_no_users_id_is_refused(own: World) -> None:
