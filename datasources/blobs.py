@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiobotocore.config import AioConfig
@@ -192,7 +193,11 @@ class Blobs:
 
     async def media_of(self, upload_id: ObjectId) -> list[str]:
         """The keys of all of an upload's files, in every area."""
-        return [blob.key for area in Area async for blob in self.list_media(prefix(area, upload_id))]
+
+        async def keys(area: Area) -> list[str]:
+            return [blob.key async for blob in self.list_media(prefix(area, upload_id))]
+
+        return list(chain.from_iterable(await asyncio.gather(*map(keys, Area))))
 
     def public_url(self, key: str) -> str | None:
         """Where anybody can fetch a rendition, if anybody may."""

@@ -1,6 +1,7 @@
 """createPost, updatePost, deletePost, post."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,38 @@ async def test_a_post_has_what_its_author_said(people: list[Person], nobody: Api
         "location": place,
         "images": [{"altText": "A hill", "taggedUsers": [{"user": {"username": bob.username}, "x": 0.25, "y": 1.0}]}],
     }
+
+
+async def test_ten_images_keep_their_order_words_and_people(register: Register) -> None:
+    ana, bob = await asyncio.gather(register(), register())
+    uploads = [await ana.upload(small_jpeg(size=(100 + 10 * number, 100))) for number in range(10)]
+    images: list[dict[str, Any]] = [
+        {
+            "uploadId": upload_id,
+            "altText": f"{number} ".ljust(1_000, "\U0001f3d4"),
+            "taggedUsers": [{"userId": bob.id, "x": number / 10, "y": 1 - number / 10}] * 2,
+        }
+        for number, upload_id in enumerate(uploads)
+    ]
+    spoiled: list[tuple[list[dict[str, Any]], str]] = [
+        ([*images, {"uploadId": uploads[0]}], "images"),
+        ([{**images[0], "altText": "x" * 1_001}], "altText"),
+        ([{**images[0], "taggedUsers": [{"userId": bob.id, "x": 0, "y": 0}] * 21}], "images"),
+        ([{**images[0], "taggedUsers": [{"userId": bob.id, "x": 1.01, "y": 0}]}], "images"),
+        ([{**images[0], "taggedUsers": [{"userId": bob.id, "x": 0, "y": -0.01}]}], "images"),
+    ]
+    for wrong, field in spoiled:
+        code, at = await ana.refused("createPost", images=wrong)
+        assert (code, (at or [""])[0]) == ("INVALID_INPUT", field)
+    post_id = await ana.create_post(images=images)
+    await ana.reaches(post_id, "READY", seconds=60)
+    fields = "images { width altText taggedUsers { user { id } x y } }"
+    shown = (await ana.get(f"query ($id: ID!) {{ post(id: $id) {{ {fields} }} }}", id=post_id))["post"]["images"]
+    assert [one["width"] for one in shown] == [100 + 10 * number for number in range(10)]
+    assert [one["altText"] for one in shown] == [given["altText"] for given in images]
+    for one, given in zip(shown, images, strict=True):
+        tags = [{"userId": tag["user"]["id"], "x": tag["x"], "y": tag["y"]} for tag in one["taggedUsers"]]
+        assert tags == given["taggedUsers"]
 
 
 async def test_a_post_is_refused_with_the_field_at_fault_and_nothing_is_made(register: Register) -> None:

@@ -1,14 +1,23 @@
 """uploadImage: a file through GraphQL becomes an upload like any other."""
 
 import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from deploy.local.ports import LOOPBACK
+from domain.ids import expect_id
 from domain.limits import MAX_IMAGE_BYTES
-from tests.client import CREATE_POST, Person, small_jpeg
+from tests.client import CREATE_POST, UPLOAD_IMAGE, Person, small_jpeg
 from tests.e2e.conftest import Register
+from tests.factories import opened
+from tests.stack import Stack, stack_on
+from tests.unit.pictures import moving
+from tests.waiting import eventually
 
 LEFT = "{ viewer { uploadQuota { remainingToday } } }"
 
@@ -105,3 +114,70 @@ async def test_a_file_that_is_not_sent_as_one_is_bad_input(people: list[Person],
     document = "mutation ($input: UploadImageInput!) { uploadImage(input: $input) { upload { id } } }"
     answer = await people[0].ask(document, input={"file": value})
     assert (answer.data, answer.codes) == (None, ["BAD_USER_INPUT"])
+
+
+async def test_content_decides_what_a_file_is_and_not_its_name_or_type(register: Register) -> None:
+    ana = await register()
+    upload_id = await taken(ana, moving((120, 90), 3), called=("photo.jpg", "image/jpeg"))
+    post_id = await ana.create_post(upload_id)
+    await ana.reaches(post_id, "READY")
+    shown = await ana.get("query ($id: ID!) { post(id: $id) { images { isAnimated } } }", id=post_id)
+    assert shown["post"]["images"] == [{"isAnimated": True}]
+
+
+@pytest.fixture(scope="module")
+async def impatient(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Another API process on the same data, that waits for a file no longer than a moment."""
+    settings = stack.settings.model_copy(update={"file_timeout": 2.0})
+    with stack_on(settings, tmp_path_factory.mktemp("impatient")) as running:
+        await running.api()
+        yield running
+
+
+@pytest.mark.parametrize("size", [1_000, 7 * 1024 * 1024], ids=["a little", "more than a part"])
+@pytest.mark.parametrize("leaves", [True, False], ids=["leaves", "stalls"])
+async def test_a_sender_who_does_not_finish_leaves_nothing_behind(
+    register: Register, impatient: Stack, size: int, leaves: bool
+) -> None:
+    ana = await register()
+    reader, writer = await asyncio.open_connection(LOOPBACK, impatient.settings.port)
+    writer.write(begun_form(ana, b"\xff\xd8\xff" + secrets.token_bytes(size)))
+    await writer.drain()
+
+    async def is_reserved() -> bool:
+        return await remaining(ana) == 9
+
+    await eventually(is_reserved)
+    if leaves:
+        writer.transport.abort()
+    else:
+        async with asyncio.timeout(30):
+            answer = await reader.read()
+        assert answer.split()[1] == b"408"
+        writer.close()
+
+    async def is_given_back() -> bool:
+        return await remaining(ana) == 10
+
+    await eventually(is_given_back, seconds=30)
+    async with opened(impatient.settings) as world:
+        owner_id = expect_id(ana.id, "User")
+        assert await world.sources.database["uploads"].count_documents({"owner_id": owner_id}) == 0
+
+
+def begun_form(person: Person, data: bytes) -> bytes:
+    """A request whose file has begun to come and is announced to be longer."""
+    operations = json.dumps({"query": UPLOAD_IMAGE, "variables": {"input": {"file": None}}})
+    fields = {"operations": operations, "map": '{"0": ["variables.input.file"]}', "0": ""}
+    body = "\r\n".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()
+    )
+    headers = {
+        "host": "x",
+        "authorization": f"Bearer {person.token}",
+        "graphql-require-preflight": "1",
+        "content-type": "multipart/form-data; boundary=b",
+        "content-length": len(body) + len(data) + 1_000,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST /graphql HTTP/1.1\r\n{head}\r\n{body}".encode() + data
