@@ -33,11 +33,16 @@ class Background:
         return True
 
     async def run(self) -> None:
-        """Does what is offered until cancelled; what fails or takes too long is logged and left."""
+        """Does what is offered until cancelled; what fails or takes too long is left, and the first of a row logged."""
+        is_failing = False
         while True:
             write = await self._writes.get()
             try:
                 async with asyncio.timeout(SECONDS):
                     await write()
             except Exception as error:  # noqa: BLE001  nobody waits for it, and the next one may do better
-                log.warning("background.failed", error=type(error).__name__)
+                if not is_failing:
+                    log.warning("background.failed", error=type(error).__name__)
+                is_failing = True
+            else:
+                is_failing = False

@@ -6,7 +6,8 @@ every `LOOK_EVERY` seconds, and remembers how far they had read.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 30.0  # seconds; posts of authors who are not pushed are noticed by looking alone
 LISTENING = 3 * LOOK_EVERY  # how long who has looked counts as listening
+SILENCE_SECONDS = 1.0
 REMEMBERED = 14 * 86400  # seconds
 
 
@@ -37,19 +39,17 @@ class FeedsLive:
         self._background = background
         self._listening = f"{prefix}feeds:listening"
         self._read = f"{prefix}feeds:read:"
+        self._silent_until = 0.0
+        self._is_down = False
 
     async def wake(self, owner_ids: Sequence[ObjectId]) -> None:
         """Tells those of these owners who listen that their feed has changed; for up to a few thousand at once.
 
         One look in Redis, and a message for each who listens: nothing for the others. Never raises.
         """
-        if not owner_ids:
-            return
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                lapses = await self._redis.zmscore(self._listening, [str(one) for one in owner_ids])
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("feeds_live.unheard", owners=len(owner_ids), error=type(error).__name__)
+        members = [str(one) for one in owner_ids]
+        lapses = await self._answer(lambda: self._redis.zmscore(self._listening, members)) if members else None
+        if lapses is None:
             return
         now = time.time()
         listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
@@ -59,23 +59,35 @@ class FeedsLive:
     async def look(self, owner_id: ObjectId) -> ObjectId | None:
         """Says that an owner listens, `LISTENING` long; the newest post they have read, if known. Never raises."""
         now = time.time()
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                pipeline = self._redis.pipeline(transaction=False)
-                pipeline.zadd(self._listening, {str(owner_id): now + LISTENING})
-                pipeline.zremrangebyscore(self._listening, "-inf", now)
-                pipeline.get(self._read + str(owner_id))
-                *_, read = await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("feeds_live.unseen", error=type(error).__name__)
-            return None
-        return None if read is None else ObjectId(read)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zadd(self._listening, {str(owner_id): now + LISTENING})
+        pipeline.zremrangebyscore(self._listening, "-inf", now)
+        pipeline.get(self._read + str(owner_id))
+        answers = await self._answer(pipeline.execute)
+        return None if answers is None or answers[-1] is None else ObjectId(answers[-1])
 
     def note_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
         """Notes, in the background, that an owner was shown their feed from a post down, and tells who listens."""
         self._background.offer(lambda: self.set_read(owner_id, newest))
 
     async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
-        """As `note_read`, at once. Raises RedisError."""
-        await self._redis.set(self._read + str(owner_id), newest.binary, ex=REMEMBERED)
-        await self.wake([owner_id])
+        """As `note_read`, at once. Never raises."""
+        key = self._read + str(owner_id)
+        if await self._answer(lambda: self._redis.set(key, newest.binary, ex=REMEMBERED)):
+            await self.wake([owner_id])
+
+    async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Redis's answer; None if there is none, and then nothing is asked for a while."""
+        if time.monotonic() < self._silent_until:
+            return None
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                answer = await ask()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._silent_until = time.monotonic() + SILENCE_SECONDS
+            if not self._is_down:
+                log.warning("feeds_live.down", error=type(error).__name__)
+            self._is_down = True
+            return None
+        self._is_down = False
+        return answer

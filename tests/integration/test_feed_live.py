@@ -5,11 +5,14 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from bson import ObjectId
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from datasources.feeds_live import feed_of
+from datasources.background import Background
+from datasources.feeds_live import FeedsLive, feed_of
 from domain.records import UserRecord
 from resolvers import feed_live
 from resolvers.api import schema
@@ -235,3 +238,20 @@ async def test_those_who_listen_no_more_are_forgotten(world: World) -> None:
     await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
     await world.sources.feeds_live.look(ObjectId())
     assert await world.sources.redis.zscore(_key(world), str(lapsed)) is None
+
+
+async def test_without_redis_nobody_fails_and_it_is_left_alone_for_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def refuse(*_given: Any, **_more: Any) -> None:
+        asked.append("once more")
+        raise RedisConnectionError
+
+    live = FeedsLive(world.sources.redis, uuid4().hex, world.sources.live, Background())
+    monkeypatch.setattr(world.sources.redis, "zmscore", refuse)
+    for _ in range(50):
+        await live.wake([ObjectId()])
+    assert await live.look(ObjectId()) is None, "it is not asked again at once"
+    assert len(asked) == 1
