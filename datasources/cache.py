@@ -84,6 +84,12 @@ class Cache(Generic[Key, Value]):
         names = [self._key(key) for key in keys]
         return await self._server.forget(names) if names else True
 
+    async def make_forget(self, keys: Iterable[Key]) -> None:
+        """As `forget`, for those who must not go on before it is done. Raises CacheDown, an outage, after a while."""
+        names = [self._key(key) for key in keys]
+        if names:
+            await self._server.make_forget(names)
+
     def _key(self, key: Key) -> str:
         return self._prefix + self._name(key)
 

@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 0.25  # a reader or a mutation waits no longer than this for Redis
 SILENCE_SECONDS = 1.0  # for so long nobody asks again after it did not answer
+PATIENCE_SECONDS = 5.0  # a worker that must not go on without Redis waits so long
 LEASE_SECONDS = 3.0  # who has not filled a key by then may not fill it
 LONGEST_SECONDS = 70.0  # no value is kept for longer, its lease's time included, so no forgetting is owed for longer
 TOGETHER = 16  # callers whose keys go in one command
@@ -26,7 +27,7 @@ MOST = 1_000  # keys forgotten by one command
 _FILL = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
 
 
-class CacheDown(Exception):
+class CacheDown(RedisError):
     """Redis does not answer in time, or is not asked for the moment."""
 
 
@@ -77,6 +78,13 @@ class CacheServer:
         hold has expired; meanwhile nothing is read here, so that this process at least sees what it wrote.
         """
         return await self._forgets.of(keys)
+
+    async def make_forget(self, keys: Sequence[str]) -> None:
+        """As `forget`, and waits for Redis if need be. Raises CacheDown, an outage, after `PATIENCE_SECONDS`."""
+        if not await self.forget(keys) and self._paying is not None:
+            await asyncio.wait({self._paying}, timeout=PATIENCE_SECONDS)
+            if not self._owed.keys().isdisjoint(keys):
+                raise CacheDown("what is cached could not be forgotten")
 
     async def aclose(self) -> None:
         """Ends the telling."""

@@ -1,18 +1,20 @@
 """What is cached, for how long, and how writes forget it: whoever writes says what of it readers may have seen.
 
 Records are cached as they are stored, for everybody; what a viewer may see of them is decided after the cache.
-Relations are cached for one viewer each. Only `datasources/loaders.py` reads here (docs/architecture.md, "Caches").
+Relations are cached for one viewer each. Only `datasources/loaders.py` and the feed read here.
 """
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from bson import ObjectId
 
 from datasources.cache import Cache
 from datasources.cache_server import CacheServer
+from datasources.feed_windows import Window
 from datasources.mongo import Collection, Session, after_transaction
 from datasources.relations import Pair
 from domain.records import PostRecord, UserRecord
@@ -22,10 +24,11 @@ Key = TypeVar("Key")
 
 RECORD_SECONDS = 30.0
 RELATION_SECONDS = 10.0
+WINDOW_SECONDS = 60.0
 
 
 class Caches:
-    """The caches of records and relations."""
+    """The caches of records and relations, and of home feeds' windows."""
 
     def __init__(self, server: CacheServer) -> None:
         self._server = server
@@ -35,6 +38,12 @@ class Caches:
         self.relations: Cache[Pair, Relation] = Cache(
             server, "relation", Relation, RELATION_SECONDS, lambda pair: f"{{{pair[0]}}}:{pair[1]}"
         )
+        self.windows: Cache[ObjectId, Window | None] = Cache(server, "window", Window | None, WINDOW_SECONDS)
+
+    async def forget_follows(self, pairs: Iterable[Pair]) -> None:
+        """Forgets how these stand to each other, and whose posts the first of each is shown."""
+        pairs = list(pairs)
+        await asyncio.gather(self.relations.forget(pairs), self.windows.forget({pair[0] for pair in pairs}))
 
     async def aclose(self) -> None:
         """Ends what goes on in the background."""
@@ -44,9 +53,9 @@ class Caches:
 class Writes(Generic[Key]):
     """The way to write to a collection of which something is cached; its store has it for reading only otherwise."""
 
-    def __init__(self, collection: Collection, cache: Cache[Key, Any]) -> None:
+    def __init__(self, collection: Collection, forget: Callable[[Iterable[Key]], Awaitable[object]]) -> None:
         self._collection = collection
-        self._cache = cache
+        self._forget = forget
 
     @contextlib.asynccontextmanager
     async def changing(self, keys: Iterable[Key], session: Session | None = None) -> AsyncIterator[Collection]:
@@ -56,13 +65,13 @@ class Writes(Generic[Key]):
         then whether the write went through.
         """
         if session is not None:
-            after_transaction(session, partial(self._cache.forget, list(keys)))
+            after_transaction(session, partial(self._forget, list(keys)))
             yield self._collection
             return
         try:
             yield self._collection
         finally:
-            await self._cache.forget(keys)
+            await self._forget(keys)
 
     @property
     def unseen(self) -> Collection:

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources.caches import Caches, Writes
 from datasources.indexes import LIVE_FEEDS
-from datasources.mongo import Database, Document, Session, upsert
+from datasources.mongo import Database, Document, Readable, Session, upsert
 from datasources.outbox import change, owing_again, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
@@ -26,8 +27,9 @@ TENDED = timedelta(days=1)  # a live feed is tended this often
 class FeedStates:
     """The collection `feeds`, one document an owner. A feed is a fact that can owe its tending."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, *, active: timedelta) -> None:
-        self._feeds = database["feeds"]
+    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches, *, active: timedelta) -> None:
+        self._feeds: Readable = database["feeds"]
+        self._writes = Writes(database["feeds"], caches.windows.forget)
         self._doorbell = doorbell
         self.active = active
 
@@ -56,7 +58,8 @@ class FeedStates:
         if feed is not None and feed.live and not feed.is_unseen_since(now - SEEN):
             return feed
         values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + TENDED]}}
-        document = await upsert(self._feeds, {"_id": owner_id}, change(values, [Effect.TEND], now, watched="live"))
+        pipeline = change(values, [Effect.TEND], now, watched="live")
+        document = await upsert(self._writes.unseen, {"_id": owner_id}, pipeline)
         await self._doorbell.ring(rings_for(Fact.FEED, document))
         return FeedRecord.from_document(document)
 
@@ -79,19 +82,21 @@ class FeedStates:
     async def raise_floor(self, feed: FeedRecord, floor: ObjectId) -> bool:
         """Sets the floor of a live feed, never a lower one than it has; False if the feed has changed since."""
         query = {"_id": feed.id, "version": feed.version, "live": True}
-        done = await self._feeds.update_one(query, {"$max": {"floor": floor}})
+        async with self._writes.changing([feed.id]) as feeds:
+            done = await feeds.update_one(query, {"$max": {"floor": floor}})
         return done.matched_count == 1
 
     async def hold(self, feed: FeedRecord, session: Session) -> bool:
         """Sees to it that a feed cannot change beside this transaction; False if it has already."""
         query = {"_id": feed.id, "version": feed.version}
-        done = await self._feeds.update_one(query, {"$inc": {"holds": 1}}, session=session)
+        done = await self._writes.unseen.update_one(query, {"$inc": {"holds": 1}}, session=session)
         return done.matched_count == 1
 
     async def pay(self, feed: FeedRecord, now: datetime) -> None:
         """Says that a feed is tended, unless it has changed since; a live one will be again in a day."""
         due: Document = {"$set": {"tend_at": {"$cond": ["$live", now + TENDED, "$$REMOVE"]}}}
-        await self._feeds.update_one({"_id": feed.id, "version": feed.version}, [due, *paid(Effect.TEND)])
+        query = {"_id": feed.id, "version": feed.version}
+        await self._writes.unseen.update_one(query, [due, *paid(Effect.TEND)])
 
     async def call_due(self, now: datetime, most: int) -> int:
         """Lets up to `most` feeds owe their daily tending; returns how many. Safe to repeat and side by side."""
@@ -99,14 +104,15 @@ class FeedStates:
         rows = await self._feeds.find(due, {"_id": 1}, sort=[("tend_at", 1)], limit=most).to_list()
         if rows:
             query = {"_id": {"$in": [row["_id"] for row in rows]}, **due}
-            await self._feeds.update_many(query, [owing_again([Effect.TEND], now), {"$unset": "tend_at"}])
+            await self._writes.unseen.update_many(query, [owing_again([Effect.TEND], now), {"$unset": "tend_at"}])
         return len(rows)
 
     async def renew(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
         """Lets these feeds be rebuilt from nothing; until then they are read by pull. How many; safe to repeat."""
         forgotten: Document = {"$set": {"version": {"$add": ["$version", 1]}, "floor": "$$REMOVE"}}
         query = {"_id": {"$in": list(owner_ids)}}
-        done = await self._feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
+        async with self._writes.changing(owner_ids) as feeds:
+            done = await feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
         return done.matched_count
 
     async def call_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
@@ -116,8 +122,9 @@ class FeedStates:
         live = set(await self.live_among(owner_ids))
         calls = [UpdateOne({"_id": one}, pipeline, upsert=True) for one in set(owner_ids) - live]
         if calls:
-            await self._feeds.bulk_write(calls, ordered=False)
+            await self._writes.unseen.bulk_write(calls, ordered=False)
 
     async def _changed(self, query: Document, change: Document) -> FeedRecord | None:
-        found = await self._feeds.find_one_and_update(query, change, return_document=True)
+        async with self._writes.changing([query["_id"]]) as feeds:
+            found = await feeds.find_one_and_update(query, change, return_document=True)
         return None if found is None else FeedRecord.from_document(found)

@@ -5,6 +5,7 @@ writing an entry twice writes it once.
 """
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +16,10 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.errors import BulkWriteError
 
+from datasources.cache_server import CacheDown
+from datasources.caches import Caches
 from datasources.feed_states import ALL, FeedStates
+from datasources.feed_windows import WINDOW, Window, window_of
 from datasources.graph import GraphStore
 from datasources.mongo import Database, Document, Session, in_transaction
 from datasources.posts import PostStore
@@ -26,20 +30,29 @@ from domain.records import FeedRecord, FollowRecord
 DUPLICATE_KEY = 11000
 CHUNK = 1_000  # entries deleted in one transaction
 
+_Look = tuple[FeedRecord, list[ObjectId]]  # what is kept of a feed, and whom to pull
+
 
 class FeedStore:
     """The collection `feed_entries`, and the reading of feeds across it and what it does not hold yet."""
 
-    def __init__(self, database: Database, states: FeedStates, posts: PostStore, graph: GraphStore) -> None:
+    def __init__(
+        self, database: Database, states: FeedStates, caches: Caches, posts: PostStore, graph: GraphStore
+    ) -> None:
         self._client = database.client
         self._entries = database["feed_entries"]
         self._states = states
+        self._windows = caches.windows
         self._posts = posts
         self._graph = graph
 
     async def push(self, post_id: ObjectId, author_id: ObjectId, owner_ids: Sequence[ObjectId]) -> None:
-        """Puts a post into feeds. Safe to repeat: an entry that is there stays."""
+        """Puts a post into feeds and has their windows forgotten. Safe to repeat: an entry that is there stays.
+
+        Raises an outage of Redis too: what is not in a window must be owed.
+        """
         await self._insert([_entry(owner_id, post_id, author_id) for owner_id in owner_ids])
+        await self._windows.make_forget(owner_ids)
 
     async def take_out(self, post_id: ObjectId, owner_ids: Sequence[ObjectId]) -> None:
         """Takes a post out of feeds. Safe to repeat."""
@@ -97,14 +110,55 @@ class FeedStore:
         It may name posts that the owner may not see; the rules that follow take them out. It lacks none but those that
         owe their fan-out. Should the feed change while it is read, the page is pulled.
         """
-        request, now = request.expects(ObjectId), datetime.now(UTC)
-        feed, pulled = await asyncio.gather(self._states.looked_at(owner_id, now), self._graph.to_pull(owner_id))
-        return await self._page(feed, pulled, request)
+        request, looked = request.expects(ObjectId), list[_Look]()
+        window = await self._window(owner_id, request, looked)
+        found = None if window is None else await self._from_window(owner_id, window, request)
+        if found is not None:
+            return cut_page(request, [(post_id, post_id) for post_id in found])
+        return await self._page(*(looked[0] if looked else await self._look(owner_id)), request)
 
     async def read(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """As `home`, for somebody else than the owner: nothing is noted."""
         feed, pulled = await asyncio.gather(self._states.of(owner_id), self._graph.to_pull(owner_id))
         return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
+
+    async def _look(self, owner_id: ObjectId) -> _Look:
+        now = datetime.now(UTC)
+        return await asyncio.gather(self._states.looked_at(owner_id, now), self._graph.to_pull(owner_id))
+
+    async def _window(self, owner_id: ObjectId, request: PageRequest, looked: list[_Look]) -> Window | None:
+        """The feed's window, None without one; only a look at the top makes it, and puts into `looked` what it read."""
+
+        async def load(_owner_ids: Sequence[ObjectId]) -> list[Window | None]:
+            looked.append(await self._look(owner_id))
+            return [await self._made_window(*looked[-1])]
+
+        if request.after is None and not request.backward:
+            return (await self._windows.read([owner_id], load))[0]
+        with contextlib.suppress(CacheDown):
+            return None if request.backward else (await self._windows.kept([owner_id])).get(owner_id)
+        return None
+
+    async def _made_window(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> Window | None:
+        if feed.floor is None:
+            return None
+        rows = await self._rows(feed.id, PageRequest(limit=WINDOW, before=feed.floor))
+        if not await self._states.is_still(feed):
+            return None
+        return window_of(feed.floor, [row["_id"]["p"] for row in rows], pulled)
+
+    async def _from_window(self, owner_id: ObjectId, window: Window, request: PageRequest) -> list[ObjectId] | None:
+        """As `_walked`, for a forward request; None if the walk goes on to entries that the window does not have."""
+        found, bounded = list[ObjectId](), _bounded(request, above=window.above)
+        if not _is_empty(bounded):
+            posts = await self._posts.shown_by_authors([owner_id, *window.pulled], bounded)
+            found = _merged(bounded, window.within(bounded), [post["_id"] for post in posts])
+        if len(found) > request.limit or bounded.before == request.before:
+            return found
+        if not window.is_whole:
+            return None
+        rest = msgspec.structs.replace(request, limit=request.limit - len(found))
+        return found + await self._below(FeedRecord(id=owner_id, floor=window.above), rest)
 
     async def _page(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> Page[ObjectId]:
         found = await self._walked(feed, pulled, request)
@@ -130,9 +184,7 @@ class FeedStore:
             return []
         authors = [feed.id, *pulled]
         rows, posts = await asyncio.gather(self._rows(feed.id, request), self._posts.shown_by_authors(authors, request))
-        walks = [row["_id"]["p"] for row in rows], [post["_id"] for post in posts]
-        merged = dict.fromkeys(heapq.merge(*walks, reverse=not request.backward))
-        return list(merged)[: request.limit + 1]
+        return _merged(request, [row["_id"]["p"] for row in rows], [post["_id"] for post in posts])
 
     async def _below(self, feed: FeedRecord, request: PageRequest) -> list[ObjectId]:
         if feed.floor is not None:
@@ -176,6 +228,11 @@ def _bounded(request: PageRequest, *, below: ObjectId | None = None, above: Obje
     after = min((key for key in (request.after, below) if isinstance(key, ObjectId)), default=None)
     before = max((key for key in (request.before, above) if isinstance(key, ObjectId)), default=None)
     return msgspec.structs.replace(request, after=after, before=before)
+
+
+def _merged(request: PageRequest, *walks: Sequence[ObjectId]) -> list[ObjectId]:
+    merged = dict.fromkeys(heapq.merge(*walks, reverse=not request.backward))
+    return list(merged)[: request.limit + 1]
 
 
 def _is_empty(request: PageRequest) -> bool:

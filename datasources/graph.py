@@ -32,10 +32,10 @@ class GraphStore:
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._mutes: Readable = database["mutes"]
-        self._user_writes = Writes(database["users"], caches.users)
-        self._follow_writes = Writes(database["follows"], caches.relations)
-        self._block_writes = Writes(database["blocks"], caches.relations)
-        self._mute_writes = Writes(database["mutes"], caches.relations)
+        self._user_writes = Writes(database["users"], caches.users.forget)
+        self._follow_writes = Writes(database["follows"], caches.forget_follows)
+        self._block_writes = Writes(database["blocks"], caches.relations.forget)
+        self._mute_writes = Writes(database["mutes"], caches.relations.forget)
         self._relations = Relations(database)
         self._doorbell = doorbell
 

@@ -44,8 +44,8 @@ class ImageStore:
         self._client = client
         self._uploads = database["uploads"]
         self._shown_in_posts: Readable = database["posts"]
-        self._post_writes = Writes(database["posts"], caches.posts)
-        self._user_writes = Writes(database["users"], caches.users)
+        self._post_writes = Writes(database["posts"], caches.posts.forget)
+        self._user_writes = Writes(database["users"], caches.users.forget)
         self._doorbell = doorbell
         self._posts = posts
         self._url_ttl = timedelta(seconds=url_ttl)

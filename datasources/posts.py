@@ -43,7 +43,7 @@ class PostStore:
 
     def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
         self._posts: Readable = database["posts"]
-        self._writes = Writes(database["posts"], caches.posts)
+        self._writes = Writes(database["posts"], caches.posts.forget)
         self._reads = Reads(self._posts, PostRecord.from_document)
         self._doorbell = doorbell
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from datasources.mongo import Database, Document
+from datasources.caches import Caches, Writes
+from datasources.mongo import Database, Document, Readable
 from datasources.outbox import Stage, change, owing_again, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, Ring
@@ -38,9 +39,12 @@ class Mode(Stored, frozen=True, kw_only=True):
 class ShiftStore:
     """The modes of authors in `users` and `follows`. `limit` is how many followers an author is pushed to."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, *, limit: int) -> None:
-        self._users = database["users"]
-        self._follows = database["follows"]
+    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches, *, limit: int) -> None:
+        self._users: Readable = database["users"]
+        self._follows: Readable = database["follows"]
+        self._user_writes = Writes(database["users"], caches.users.forget)
+        self._follow_writes = Writes(database["follows"], caches.forget_follows)
+        self._windows = caches.windows
         self._doorbell = doorbell
         self.limit = limit
 
@@ -82,28 +86,34 @@ class ShiftStore:
     async def shift(self, mode: Mode, follow_ids: Sequence[ObjectId], now: datetime) -> None:
         """Has follows pulled, or owe the filling that ends the pulling. Safe to repeat.
 
-        Their versions grow, so that a filling that has asked for the mode before is not paid.
+        Their versions grow, so that a filling that has asked for the mode before is not paid. Raises an outage of Redis
+        too: windows that do not say whom to pull must be gone before the author's posts are pushed no more.
         """
         newer: Stage = {"$set": {"version": {"$add": [_VERSION, 1]}}}
         said: Stage = {"$set": {"pulled": True}} if mode.pulled else owing_again([Effect.FILL], now)
         some = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
-        await self._follows.update_many(some, [newer, said])
-        if not mode.pulled:
+        await self._follow_writes.unseen.update_many(some, [newer, said])
+        if mode.pulled:
+            rows = self._follows.find({"_id": {"$in": list(follow_ids)}}, {"follower_id": 1})
+            await self._windows.make_forget([row["follower_id"] for row in await rows.to_list()])
+        else:
             await self._doorbell.ring(Ring(Effect.FILL, Fact.FOLLOW, str(follow_id)) for follow_id in follow_ids)
 
     async def hold(self, mode: Mode, now: datetime) -> bool:
         """Keeps the sweeper from ringing for a while; False if the author has changed since `mode` was read."""
         held = {"$set": {"ring_at": now + HOLD}}
-        return (await self._users.update_one(_same(mode), held)).matched_count == 1
+        return (await self._user_writes.unseen.update_one(_same(mode), held)).matched_count == 1
 
     async def pay(self, mode: Mode) -> bool:
         """Pays an author's shift; False if they have changed since `mode` was read."""
-        return (await self._users.update_one(_same(mode), paid(Effect.SHIFT))).matched_count == 1
+        return (await self._user_writes.unseen.update_one(_same(mode), paid(Effect.SHIFT))).matched_count == 1
 
     async def _turn(self, mode: Mode, now: datetime) -> None:
         """Gives an author the other mode, unless they have changed since `mode` was read."""
         pipeline = change({"pulled": not mode.pulled}, [Effect.SHIFT], now, watched="pulled")
-        if (await self._users.update_one(_same(mode), pipeline)).modified_count:
+        async with self._user_writes.changing([mode.id]) as users:
+            turned = await users.update_one(_same(mode), pipeline)
+        if turned.modified_count:
             await self._doorbell.ring([Ring(Effect.SHIFT, Fact.USER, str(mode.id))])
 
     async def _mode(self, author_id: ObjectId) -> Mode | None:

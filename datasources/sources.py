@@ -167,7 +167,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
     graph, posts = GraphStore(database, doorbell, caches), PostStore(database, doorbell, caches)
-    feed_states = FeedStates(database, doorbell, active=timedelta(days=settings.feed_active_days))
+    feed_states = FeedStates(database, doorbell, caches, active=timedelta(days=settings.feed_active_days))
     background = Background()
     visits = VisitStore(database, background)
     uploads = UploadStore(database, doorbell, live, ttl=settings.upload_ttl)
@@ -196,9 +196,9 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),
         comments=CommentStore(database, doorbell),
         feed_states=feed_states,
-        feeds=FeedStore(database, feed_states, posts, graph),
+        feeds=FeedStore(database, feed_states, caches, posts, graph),
         fan_outs=FanOutStore(database, doorbell),
-        shifts=ShiftStore(database, doorbell, limit=settings.feed_push_limit),
+        shifts=ShiftStore(database, doorbell, caches, limit=settings.feed_push_limit),
         feeds_live=FeedsLive(redis, settings.key_prefix, live, background),
         interests=InterestStore(database, doorbell, visits),
         visits=visits,

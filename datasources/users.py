@@ -33,7 +33,7 @@ class UserStore:
 
     def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
         self._users: Readable = database["users"]
-        self._writes = Writes(database["users"], caches.users)
+        self._writes = Writes(database["users"], caches.users.forget)
         self._doorbell = doorbell
         self._reads = Reads(self._users, UserRecord.from_document, projection=_PUBLIC)
 
