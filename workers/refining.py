@@ -48,10 +48,13 @@ async def add(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> None
         (upload,) = await sources.uploads.by_ids([upload_id])
         if upload is None or upload.image is None:
             return
-        image = upload.image
-        more = await stored(sources, area_of_files(image), image.id, image.version + 1, rendered.renditions)
-        lacks = _lacking(image, sources.settings) - {one.format for one in more}
-        if await sources.images.refine(upload.owner_id, image, more, is_all=not lacks):
+        image, lacking = upload.image, _lacking(upload.image, sources.settings)
+        files = [file for file in rendered.renditions if file.format in lacking]
+        if not files:  # another worker took this one for dead
+            return
+        more = await stored(sources, area_of_files(image), image.id, image.version + 1, files)
+        is_all = lacking <= {file.format for file in files}
+        if await sources.images.refine(upload.owner_id, image, more, is_all=is_all):
             return
     raise NotYet
 

@@ -42,13 +42,12 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     known = (*WORKERS, SWEEPER)
     if unknown := [name for name in names if name not in known]:
         raise UnknownWorkerError(f"no such worker: {', '.join(unknown)}; there are {', '.join(known)}")
+    _check_avif(settings)
     configure_logging(settings.log_format, settings.log_level)
     screen_of(settings)  # a wrong name stops the start, not the first comment
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    if settings.avif:
-        _check_avif()
     async with open_sources(settings) as sources, asyncio.TaskGroup() as group:
         for name in names or known:
             log.info("worker.start", worker=name)
@@ -56,7 +55,9 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     log.info("worker.stopped", workers=list(names or known))
 
 
-def _check_avif() -> None:
+def _check_avif(settings: Settings) -> None:
+    if not settings.avif:
+        return
     from PIL import features  # noqa: PLC0415  only the children need Pillow otherwise
 
     if not features.check("avif"):

@@ -206,6 +206,21 @@ async def test_a_worker_that_lives_is_left_alone(world: World, tools: Tools, poo
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
 
 
+async def test_a_worker_that_was_taken_for_dead_adds_nothing_twice(
+    world: World, tools: Tools, pool: Halting, refining: Tools
+) -> None:
+    upload = await sent(world, await world.user(), small_jpeg())
+    receiving = await begun(world, tools, pool, upload)
+    await world.sources.uploads.release(upload.id, now())
+    await refine(refining, str(upload.id))
+    before = await image_of(world, upload)
+    assert formats(before) == {JPEG, WEBP}
+    pool.goes_on.set()
+    await receiving
+    assert await image_of(world, upload) == before
+    await assert_nothing_else_is_stored(world, upload, keys(before))
+
+
 @pytest.mark.parametrize("is_private", [True, False])
 async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     world: World, tools: Tools, pool: Halting, is_private: bool

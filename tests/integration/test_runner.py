@@ -25,7 +25,7 @@ from tests.emptying import emptied, wipe
 from tests.factories import World, now
 from tests.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runner import UnknownWorkerError, run_workers
+from workers.runner import NoAvifError, UnknownWorkerError, run_workers
 from workers.sweeper import sweep
 from workers.work import Handler, NotYet, Tools
 from workers.worker import Worker
@@ -370,3 +370,11 @@ async def test_stopping_does_not_wait_for_ever(own: World) -> None:
 async def test_an_unknown_worker_is_refused_by_name(settings: Settings) -> None:
     with pytest.raises(UnknownWorkerError, match="gardener"):
         await run_workers(settings, ["gardener"])
+
+
+async def test_avif_without_an_encoder_is_refused_at_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("PIL.features.check", lambda name: name != "avif")
+    with pytest.raises(NoAvifError, match="PHOTOGRAM_AVIF"):
+        await run_workers(settings.model_copy(update={"avif": True}), ["refining"])
