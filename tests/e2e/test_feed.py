@@ -88,3 +88,34 @@ async def test_paging_arguments_that_make_no_sense_are_bad_input(
 async def test_a_new_account_has_an_empty_feed(register: Register) -> None:
     ids, info = await page(await register())
     assert (ids, info["hasNextPage"], info["startCursor"], info["endCursor"]) == ([], False, None, None)
+
+
+async def test_new_posts_are_told_of_over_a_socket_until_the_session_ends(register: Register) -> None:
+    ana, bob = await asyncio.gather(register(), register())
+    await bob.done("followUser", userId=ana.id)
+    await ana.create_post(await ana.upload(small_jpeg()))
+
+    async def is_read() -> bool:
+        return bool((await bob.get(FEED))["feed"]["edges"])
+
+    await eventually(is_read, seconds=40, every=0.2)
+    async with bob.socket() as socket:
+        await socket.subscribe("subscription { feedUpdated { newPostCount } }")
+        await ana.create_post(await ana.upload(small_jpeg()))
+        assert await socket.next(seconds=60) == {"feedUpdated": {"newPostCount": 1}}
+        await bob.get(FEED)
+        assert await socket.next(seconds=60) == {"feedUpdated": {"newPostCount": 0}}
+        await bob.done("logout")
+        assert await socket.closed() == 4403
+
+
+async def test_a_ranked_feed_says_why_and_is_paged(home: tuple[Person, list[str]]) -> None:
+    reader, posts = home
+    document = FEED.replace("(first: $first", "(order: RANKED, first: $first").replace("{ cursor", "{ cursor reason")
+    first = (await reader.get(document, first=2))["feed"]
+    rest = (await reader.get(document, first=50, after=first["pageInfo"]["endCursor"]))["feed"]
+    edges = first["edges"] + rest["edges"]
+    assert sorted(edge["node"]["id"] for edge in edges) == sorted(posts)
+    assert {edge["reason"].split()[0] for edge in edges} == {"You"}
+    gone = await reader.ask(FEED, first=2, after=first["pageInfo"]["endCursor"])
+    assert gone.codes == ["BAD_USER_INPUT"]
