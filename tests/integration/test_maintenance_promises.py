@@ -100,6 +100,10 @@ async def block_that_ended_nothing(world: World, scene: Scene) -> None:
     await insert(world, "blocks", blocker_id=scene.ana.id, blocked_id=scene.bob.id, active=True)
 
 
+async def author_pulled_without_a_shift(world: World, scene: Scene) -> None:
+    await world.sources.database["users"].update_one({"_id": scene.ana.id}, {"$set": {"pulled": True}})
+
+
 async def request_at_a_public_account(world: World, _scene: Scene) -> None:
     await world.sources.database["follows"].update_one({}, {"$set": {"state": "REQUESTED"}})
 
@@ -178,6 +182,7 @@ BREAKS: dict[str, Break] = {
     "follow.ended": follow("ana", "bob", "NONE"),
     "follow.blocked": block_that_ended_nothing,
     "follow.requested": request_at_a_public_account,
+    "follow.pulled": author_pulled_without_a_shift,
     "block.self": pair("blocks", "blocker_id", "blocked_id"),
     "mute.self": pair("mutes", "muter_id", "muted_id"),
     "post.author_id": post_of_nobody,

@@ -194,6 +194,19 @@ async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
     assert [finding.kind for finding in report.findings] == ["post_like.unpaid"]
 
 
+async def test_a_post_whose_fan_out_is_long_is_not_listed_but_a_chunk_nobody_pays_is(own: World) -> None:
+    scene = await Scene.settled(own)
+    owed = {"outbox": ["fan_out"], "owed_at": now(), "ring_at": now(), "rings": 9, "split": 1, "version": 1}
+    await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": owed})
+    chunk = {"post_id": scene.post.id, "author_id": scene.ana.id, "version": 1, "after": None, "upto": None}
+    chunk |= {"outbox": ["push"], "owed_at": now(), "ring_at": now(), "rings": 9}
+    await own.sources.database["fan_outs"].insert_one(chunk)
+    report = await verify(Walk(sources=own.sources))
+    assert [finding.kind for finding in report.findings] == ["fan_out.unpaid"]
+    await own.settle()
+    assert (await verify(Walk(sources=own.sources))).findings == []
+
+
 async def test_a_sample_looks_at_no_more_than_it_says(own: World) -> None:
     ana, *_ = await own.users(20)
     for _ in range(3):

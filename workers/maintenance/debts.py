@@ -17,6 +17,7 @@ LISTED = 1_000  # of each kind; more of them say no more
 COUNTED = 100_000
 UNRUNG = timedelta(seconds=30)  # a sweeper that runs and keeps up is never this late
 RINGS = 6  # more than a minute and a half of ringing, and no worker has paid
+SPLIT = [Effect.FAN_OUT.value]  # of a post that is split nothing else: its chunks are looked at themselves
 WAITING = [Effect.RECEIVE.value, Effect.ASSEMBLE.value]  # these may wait for a client to send a file
 
 
@@ -90,6 +91,7 @@ async def _unpaid(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
         "$and": [
             {"outbox": {"$exists": True}},
             {"$or": [{"outbox": {"$nin": WAITING}}, {"created_at": {"$lt": now - patience}}]},
+            {"$or": [{"outbox": {"$ne": SPLIT}}, {"$expr": {"$ne": ["$split", "$version"]}}]},
         ],
     }
     rows = await _listed(sources, fact, query)

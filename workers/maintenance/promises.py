@@ -38,7 +38,7 @@ _NOT_READ: Mapping[str, Document] = {
     "comments": {"text": 0},
     "sessions": {"access_hash": 0, "refresh_hash": 0, "spent_hashes": 0},
 }
-_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1}
+_READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1, "pulled": 1}
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -143,6 +143,14 @@ def _is_not_cleaned(post: Document, _around: Around) -> object:
     return post.get("deleted") and not _owes(post, Effect.CLEAN) and "expires_at" not in post
 
 
+def _lacks_posts(follow: Document, around: Around) -> object:
+    """Whether it does not say what its author's mode is: pushed posts are in the feed, pulled ones are not."""
+    followee = around.there["users"].get(follow.get("followee_id"))
+    if followee is None or follow.get("state") != FollowState.FOLLOWING.value or _owes(follow, Effect.FILL):
+        return False
+    return bool(follow.get("pulled")) is not bool(followee.get("pulled")) and not _owes(followee, Effect.SHIFT)
+
+
 def _waits_for_nothing(status: UploadStatus | PostStatus, effect: Effect) -> Callable[[Document, Around], object]:
     def broken(document: Document, _around: Around) -> object:
         is_alive = not document.get("deleted")
@@ -206,6 +214,13 @@ PROMISES: Sequence[Promise] = (
         why="it asks to follow an account that is public",
         broken=_asks_in_vain,
         mend=accept,
+    ),
+    Promise(
+        of="follows",
+        name="pulled",
+        why="its posts are pushed or pulled, the follow says the other, and nobody owes the shift",
+        broken=_lacks_posts,
+        mend=owe("follows", Effect.FILL),
     ),
     Promise(
         of="blocks",
