@@ -26,6 +26,8 @@ READ_MOST = 500
 READ_WAIT = 1.0
 WAITING_MOST = 1_000  # no more is read while so many different rings wait
 SLOTS = 16  # calls of one handler at once
+# Of these no more are read while so many wait: who took all chunks of a long fan-out would keep them from the others.
+WAITING_MOST_OF = {"feed": SLOTS}
 UPLOADS_FOR_A_CHILD = 4  # while one is rendered the others are read and stored
 OUTAGE_PAUSE = 1.0
 LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
@@ -55,6 +57,8 @@ class Worker:
         self._outage_pause = outage_pause
         self._read_wait = read_wait
         self._lease = lease
+        self._waiting_most = WAITING_MOST_OF.get(queue.worker, WAITING_MOST)
+        self._read_most = min(READ_MOST, self._waiting_most)
         # One message for each ring, in the order they came: a twin of what waits says nothing new and is done at once.
         self._waiting: dict[Ring, bytes] = {}
         self._in_hand: dict[Ring, bytes] = {}
@@ -66,7 +70,7 @@ class Worker:
         keeping = asyncio.create_task(self._keep(), name="keep")
         try:
             while not stopping.is_set():
-                if len(self._waiting) >= WAITING_MOST:
+                if len(self._waiting) >= self._waiting_most:
                     await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
                 else:
                     await self._take(await self._read())
@@ -176,15 +180,15 @@ class Worker:
             await asyncio.sleep(self._lease / 3)
             try:
                 await self._queue.renew([*self._waiting.values(), *self._in_hand.values()])
-                if not self._is_stopping and len(self._waiting) < WAITING_MOST:
-                    await self._take(await self._queue.claim(READ_MOST, self._lease))
+                if not self._is_stopping and len(self._waiting) < self._waiting_most:
+                    await self._take(await self._queue.claim(self._read_most, self._lease))
                 await self._queue.forget_gone(self._lease * GONE)
             except (RedisError, OSError) as error:
                 self._unreachable(error)
 
     async def _read(self) -> list[Message]:
         try:
-            return await self._queue.read(READ_MOST, self._read_wait)
+            return await self._queue.read(self._read_most, self._read_wait)
         except (RedisError, OSError) as error:
             self._unreachable(error)
             await asyncio.sleep(self._outage_pause)
