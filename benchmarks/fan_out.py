@@ -22,6 +22,7 @@ from config import Settings
 from datasources.feed_states import ALL
 from datasources.outbox import owing
 from datasources.sources import Sources
+from datasources.transport import stream_key
 from deploy.local.environment import child_environment
 from domain.events import Effect, Fact, rings_for
 
@@ -101,14 +102,20 @@ async def _followed(sources: Sources, followers: int) -> tuple[ObjectId, list[Ob
 
 @asynccontextmanager
 async def _workers(sources: Sources, number: int) -> AsyncIterator[list[psutil.Process]]:
-    """So many processes of the feed worker."""
+    """So many processes of the feed worker, all of which have begun to read."""
     command = [sys.executable, "-m", "deploy.cli", "worker", "feed"]
-    env = child_environment(sources.settings)
+    env, group = child_environment(sources.settings), stream_key(sources.settings.key_prefix, "feed")
+
+    async def all_read() -> bool:
+        groups = await sources.redis.xinfo_groups(group) if await sources.redis.exists(group) else []
+        return bool(sum(one["consumers"] for one in groups) == number)
+
     started = [
         await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=env, stdout=asyncio.subprocess.DEVNULL)
         for _ in range(number)
     ]
     try:
+        await until(all_read, PATIENCE)
         yield [psutil.Process(one.pid) for one in started]
     finally:
         for one in started:

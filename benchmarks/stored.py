@@ -1,5 +1,6 @@
 """How many bytes a feed entry takes on disk, and how many it would in a collection clustered by its key."""
 
+from random import Random
 from typing import Any
 
 from bson import ObjectId
@@ -15,6 +16,7 @@ async def stored(sources: Sources) -> Table:
     database = sources.database
     await database.create_collection("clustered_entries", clusteredIndex={"key": {"_id": 1}, "unique": True})
     owners = [ObjectId() for _ in range(OWNERS)]
+    Random(1).shuffle(owners)  # who began to follow first did not register first
     for _ in range(POSTS):
         post_id, author = ObjectId(), ObjectId()
         rows: list[dict[str, Any]] = [{"_id": {"o": owner, "p": post_id}, "a": author} for owner in owners]

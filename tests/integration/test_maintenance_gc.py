@@ -161,6 +161,17 @@ async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> No
         assert await own.sources.database[name].count_documents({}) == 1
 
 
+async def test_chunks_of_a_fan_out_that_failed_go_after_their_post(own: World) -> None:
+    (ana,) = await own.users(1)
+    post = await own.post(ana)
+    await own.settle()
+    for post_id in (post.id, ObjectId()):
+        await own.sources.database["fan_outs"].insert_one({"post_id": post_id, "outbox": ["push"], "parked": ["push"]})
+    assert await swept(own, min_age=timedelta(hours=1)) == {}
+    assert await swept(own) == {"fan_outs": 1}
+    assert await own.sources.database["fan_outs"].count_documents({"post_id": post.id}) == 1
+
+
 async def test_a_database_without_users_is_taken_for_the_wrong_one(own: World) -> None:
     await own.sources.blobs.put_media(f"public/{ObjectId()}/0/somebody-elses.jpg", b"a picture", "image/jpeg")
     with pytest.raises(EmptyDatabaseError):

@@ -52,20 +52,22 @@ async def collect(
     await leftovers.remove_orphaned_files(sweep)
     await leftovers.remove_late_sources(sweep)
     await leftovers.forget_old_uploads(sweep)
-    await _remove_likes(sweep, "post_likes", "posts")
+    await _remove_facts(sweep, "fan_outs", "post_id", "posts")
+    await _remove_facts(sweep, "post_likes", "target_id", "posts")
     await _remove_comments(sweep)
-    await _remove_likes(sweep, "comment_likes", "comments")
+    await _remove_facts(sweep, "comment_likes", "target_id", "comments")
     await _remove_entries(sweep)
     return Collected(dry_run=dry_run, removed=sweep.removed, seconds=round(time.monotonic() - began, 3))
 
 
-async def _remove_likes(sweep: Sweep, likes: str, targets: str) -> None:
-    collection = sweep.sources.database[likes]
-    async for ids in sweep.walk.ids(likes, likes):
-        facts = await find_by_ids(collection, sweep.old(ids), projection={"target_id": 1})
-        gone = await _missing(sweep.sources, targets, [fact["target_id"] for fact in facts.values()])
-        orphans = [fact["_id"] for fact in facts.values() if fact["target_id"] in gone]
-        if orphans and sweep.counts(likes, len(orphans)):
+async def _remove_facts(sweep: Sweep, facts: str, field: str, targets: str) -> None:
+    """Those whose target is gone; of a gone post's fan-out only chunks that failed are left."""
+    collection = sweep.sources.database[facts]
+    async for ids in sweep.walk.ids(facts, facts):
+        found = await find_by_ids(collection, sweep.old(ids), projection={field: 1})
+        gone = await _missing(sweep.sources, targets, [fact[field] for fact in found.values()])
+        orphans = [fact["_id"] for fact in found.values() if fact[field] in gone]
+        if orphans and sweep.counts(facts, len(orphans)):
             await collection.delete_many({"_id": {"$in": orphans}})
 
 
