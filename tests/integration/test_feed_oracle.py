@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+import datasources.feed_windows
 import datasources.feeds
 import datasources.posts
 import domain.paging
@@ -174,6 +175,8 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
     """A world in which everything that has a size has a small one, so that every boundary is crossed."""
     for module, name, size in (
         (datasources.feeds, "CHUNK", 2),
+        (datasources.feeds, "WINDOW", 2),
+        (datasources.feed_windows, "WINDOW", 2),
         (datasources.posts, "MERGED", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
         (workers.feed, "CHUNK", 2),
