@@ -167,11 +167,14 @@ class Stage:
     async def finish(self) -> None:
         """At the end all that each person is shown is the model's, and `verify` finds nothing.
 
-        Then everything that was ever rung comes again, as when the transport goes back in time, and changes nothing.
+        Feeds are looked at twice, as they were left and when all are kept. Then everything that was ever rung comes
+        again, as when the transport goes back in time, and changes nothing.
         """
         await self.drain()
         for viewer in PEOPLE:
+            await self.look(viewer)
             await self.look_at_notices(viewer)
+        await self.drain()
         await self._call(self.rings)
         for viewer in PEOPLE:
             await self.look(viewer)
