@@ -147,6 +147,7 @@ class Reader:
             await self._world.forget(self._viewer.user_id)
         else:
             await self._world.keep(self._viewer.user_id)
+        await self._world.sources.redis.flushdb()  # caches were not told
 
     async def _chill(self) -> None:
         if self._way in (COLD, PULLED):

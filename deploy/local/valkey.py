@@ -18,7 +18,7 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
     command: list[str | Path] = [
         *(binaries.valkey_server(), "--port", str(port), "--bind", LOOPBACK, "--dir", folder, "--daemonize", "no"),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-        *("--maxmemory-policy", "noeviction"),  # streams are queues: better to refuse a write than to lose one
+        *("--maxmemory-policy", "volatile-lru"),  # what is cached expires and may go; streams are queues and must not
     ]
     return Process.start(NAME, command, log=log, pass_fds=[lock])
 

@@ -1,0 +1,149 @@
+"""Home feeds read from cached windows lack nothing: not a new post, a new followee, nor what lies below."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from datasources import cache_server, feed_windows, feeds
+from datasources.sources import is_outage, open_sources
+from domain.paging import Key, PageRequest
+from domain.records import PostRecord, UserRecord
+from tests.factories import World, items_of, now
+from tests.toxic import Proxy, Toxic
+
+pytestmark = pytest.mark.usefixtures("patient_caches")
+
+
+@pytest.fixture
+async def other(world: World) -> AsyncIterator[World]:
+    """Another process over the same database and Redis."""
+    async with open_sources(world.sources.settings) as sources:
+        yield World(sources)
+
+
+async def home(world: World, owner: UserRecord) -> list[ObjectId]:
+    """What the owner's first page names."""
+    return items_of(await world.sources.feeds.home(owner.id, PageRequest(limit=20)))
+
+
+async def followed(world: World, other: World, authors: int = 1) -> tuple[UserRecord, list[UserRecord]]:
+    """Somebody who follows these authors, and whose window is cached as another process made it."""
+    me, people = await world.user(), await world.users(authors)
+    for author in people:
+        await world.follow(me, author)
+    await world.settle()
+    await world.look(me)
+    assert await home(other, me) == []
+    assert (await other.sources.caches.windows.kept([me.id]))[me.id] is not None
+    return me, people
+
+
+def ids(posts: Sequence[PostRecord]) -> list[ObjectId]:
+    return [post.id for post in posts]
+
+
+async def test_a_post_is_seen_by_every_process_once_its_fan_out_is_paid(world: World, other: World) -> None:
+    me, (ana,) = await followed(world, other)
+    post = await world.post(ana)
+    await world.settle()
+    assert await home(other, me) == [post.id]
+    assert await home(other, me) == [post.id]
+
+
+async def test_ones_own_post_is_seen_at_once(world: World, other: World) -> None:
+    me, _ = await followed(world, other)
+    post = await world.post(me)
+    assert await home(other, me) == [post.id]
+
+
+async def test_who_is_followed_is_seen_at_once_and_after_the_filling(world: World, other: World) -> None:
+    me, (ana,) = await followed(world, other)
+    eve = await world.user()
+    early = await world.post(eve)
+    await world.settle()
+    await world.follow(me, eve)
+    assert await home(other, me) == [early.id]
+    late = await world.post(ana)
+    await world.settle()
+    assert await home(other, me) == [late.id, early.id]
+
+
+async def test_who_is_let_in_sees_the_posts_at_once(world: World, other: World) -> None:
+    me, _ = await followed(world, other)
+    private = await world.user(is_private=True)
+    post = await world.post(private)
+    await world.follow(me, private)
+    await world.settle()
+    assert await home(other, me) == []
+    await world.sources.graph.accept(me.id, private.id, now=now())
+    assert await home(other, me) == [post.id]
+
+
+async def test_an_author_who_is_pulled_from_now_on_is_not_lost(
+    world: World, other: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, (ana,) = await followed(world, other)
+    pushed = await world.post(ana)
+    await world.settle()
+    assert await home(other, me) == [pushed.id]
+    monkeypatch.setattr(world.sources.shifts, "limit", 0)
+    posts = [pushed]
+    for _ in range(3):
+        posts.insert(0, await world.post(ana))
+        await world.settle()
+        assert await home(other, me) == ids(posts)
+    rows = await world.sources.database["follows"].find({"follower_id": me.id}).to_list()
+    assert [row.get("pulled") for row in rows] == [True]
+
+
+@pytest.mark.parametrize("kept", [2, 3, 7, 50])
+async def test_a_walk_leaves_the_window_without_a_seam(
+    world: World, other: World, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    for module in (feeds, feed_windows):
+        monkeypatch.setattr(module, "WINDOW", kept)
+    me, authors = await followed(world, other, 2)
+    posts = [await world.post((*authors, me)[number % 3]) for number in range(8)]
+    await world.settle()
+    for size in (1, 2, 3, 7, 8, 20):
+        found, after = list[ObjectId](), None
+        while True:
+            page = await other.sources.feeds.home(me.id, PageRequest(limit=size, after=after))
+            found += items_of(page)
+            if not page.has_next:
+                break
+            last: Key = page.items[-1][0]
+            after = last
+        assert found == ids(posts)[::-1], size
+
+
+async def test_a_push_that_could_not_be_told_is_an_outage_and_stays_owed(
+    world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_server, "PATIENCE_SECONDS", 0.05)
+    ana, me = await world.users(2)
+    async with Proxy(shared_settings.redis_url).listening() as proxy:
+        shaky = world.sources.settings.model_copy(update={"redis_url": proxy.url})
+        async with open_sources(shaky) as sources:
+            proxy.become(Toxic.REFUSE)
+            with pytest.raises(cache_server.CacheDown) as raised:
+                await sources.feeds.push(ObjectId(), ana.id, [me.id])
+            assert is_outage(raised.value)
+
+
+async def test_a_push_waits_for_redis_that_comes_back_soon(
+    world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_server, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.01)
+    ana, me = await world.users(2)
+    async with Proxy(shared_settings.redis_url).listening() as proxy:
+        shaky = world.sources.settings.model_copy(update={"redis_url": proxy.url})
+        async with open_sources(shaky) as sources:
+            proxy.become(Toxic.REFUSE)
+            assert not await sources.caches.windows.forget([me.id])
+            proxy.become(Toxic.NONE)
+            await sources.feeds.push(ObjectId(), ana.id, [me.id])
+            assert await sources.caches.windows.forget([me.id])
