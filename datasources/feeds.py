@@ -196,8 +196,8 @@ class FeedStore:
 
     async def _rows(self, owner_id: ObjectId, request: PageRequest) -> list[Document]:
         query = _owned_by(owner_id, below=request.after, above=request.before)
-        order = [("_id", 1 if request.backward else -1)]
-        return await self._entries.find(query, {"_id": 1}, sort=order, limit=request.limit + 1).to_list()
+        order, most = [("_id", 1 if request.backward else -1)], request.limit + 1
+        return await self._entries.find(query, {"_id": 1}, sort=order, limit=most, batch_size=most + 1).to_list()
 
     async def _insert(self, entries: list[Document]) -> None:
         if not entries:
