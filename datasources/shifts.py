@@ -75,9 +75,14 @@ class ShiftStore:
         mode = await self._mode(author_id)
         return mode if mode is not None and mode.is_shifting else None
 
-    async def unlike(self, mode: Mode, after: ObjectId | None, most: int) -> list[ObjectId]:
-        """Up to `most` follows, after the one given, that do not say what their author's mode is, or may come to."""
-        query: Document = {"followee_id": mode.id, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
+    async def to_shift(self, mode: Mode, after: ObjectId | None, most: int) -> list[ObjectId]:
+        """Up to `most` follows, after the one given, that are to be shifted.
+
+        To push, those that do not say so; to pull, all: one may say so already and its window not be forgotten.
+        """
+        query: Document = {"followee_id": mode.id, "state": FollowState.FOLLOWING.value}
+        if not mode.pulled:
+            query |= _unlike(mode)
         if after is not None:
             query["_id"] = {"$gt": after}
         rows = self._follows.find(query, {"_id": 1}, sort=[("_id", 1)], limit=most, batch_size=most + 1)

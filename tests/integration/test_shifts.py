@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from redis.exceptions import RedisError
 
 from domain.events import Effect, Fact, Ring
 from domain.paging import PageRequest
@@ -175,7 +176,7 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
-@pytest.mark.parametrize("step", ["unlike", "shift", "pay"])
+@pytest.mark.parametrize("step", ["to_shift", "shift", "pay"])
 @pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
 async def test_whatever_happens_amid_a_shift_nothing_is_missing(
     world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str
@@ -269,3 +270,23 @@ async def test_a_shift_in_hand_is_not_rung_for(world: World) -> None:
     due = {"_id": cast.author.id, "ring_at": {"$lte": now() + timedelta(seconds=10)}}
     assert await world.sources.database["users"].count_documents(due) == 0
     assert Ring(Effect.SHIFT, Fact.USER, str(cast.author.id)) in await owed(world.tools)
+
+
+async def test_a_shift_that_could_not_forget_cached_windows_forgets_them_the_next_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = await shifting_to_pull(world)
+    await cast.all_is_there()  # from now on by windows that do not say whom to pull
+
+    async def unreachable(_owner_ids: object) -> None:
+        raise RedisError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.sources.shifts._windows, "make_forget", unreachable)
+        with pytest.raises(RedisError):
+            await cast.shift()
+    await cast.shift()
+    assert await world.sources.shifts.owing(cast.author.id) is None
+    post = await cast.post()
+    assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == 0
+    await cast.all_is_there()
