@@ -7,6 +7,7 @@ owner's. What a window has too much is taken out by the rules that follow.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import takewhile
 
 import msgspec
@@ -20,9 +21,10 @@ WINDOW = 200  # entries
 class Window(msgspec.Struct, frozen=True):
     """The posts of all entries above a post, newest first, and the authors whose posts are to be pulled.
 
-    It is whole if there are no entries below.
+    It is whole if there are no entries below. `as_of` is when it was read.
     """
 
+    as_of: datetime
     above: ObjectId
     is_whole: bool
     post_ids: list[ObjectId]
@@ -36,7 +38,7 @@ class Window(msgspec.Struct, frozen=True):
         return list(newer)[: request.limit + 1]
 
 
-def window_of(floor: ObjectId, newest: Sequence[ObjectId], pulled: Sequence[ObjectId]) -> Window:
+def window_of(as_of: datetime, floor: ObjectId, newest: Sequence[ObjectId], pulled: Sequence[ObjectId]) -> Window:
     """The window of a feed with this floor, of the newest entries above it: all, or `WINDOW + 1` of them."""
     is_whole = len(newest) <= WINDOW
-    return Window(floor if is_whole else newest[WINDOW], is_whole, list(newest[:WINDOW]), list(pulled))
+    return Window(as_of, floor if is_whole else newest[WINDOW], is_whole, list(newest[:WINDOW]), list(pulled))

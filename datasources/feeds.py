@@ -108,13 +108,15 @@ class FeedStore:
         """Post ids of a home feed, newest first, down to the first one ever; who asks is noted to be active.
 
         It may name posts that the owner may not see; the rules that follow take them out. It lacks none but those that
-        owe their fan-out. Should the feed change while it is read, the page is pulled.
+        owe their fan-out. Should the feed change while it is read, the page is pulled. `as_of` tells when a page that
+        was cached was read.
         """
         request, looked = request.expects(ObjectId), list[_Look]()
         window = await self._window(owner_id, request, looked)
         found = None if window is None else await self._from_window(owner_id, window, request)
-        if found is not None:
-            return cut_page(request, [(post_id, post_id) for post_id in found])
+        if window is not None and found is not None:
+            page = cut_page(request, [(post_id, post_id) for post_id in found])
+            return msgspec.structs.replace(page, as_of=window.as_of)
         return await self._page(*(looked[0] if looked else await self._look(owner_id)), request)
 
     async def read(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
@@ -142,10 +144,11 @@ class FeedStore:
     async def _made_window(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> Window | None:
         if feed.floor is None:
             return None
+        as_of = datetime.now(UTC)
         rows = await self._rows(feed.id, PageRequest(limit=WINDOW, before=feed.floor))
         if not await self._states.is_still(feed):
             return None
-        return window_of(feed.floor, [row["_id"]["p"] for row in rows], pulled)
+        return window_of(as_of, feed.floor, [row["_id"]["p"] for row in rows], pulled)
 
     async def _from_window(self, owner_id: ObjectId, window: Window, request: PageRequest) -> list[ObjectId] | None:
         """As `_walked`, for a forward request; None if the walk goes on to entries that the window does not have."""

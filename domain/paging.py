@@ -8,6 +8,7 @@ once, and kept, has each `Place` in it for a key.
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -119,7 +120,8 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Page(msgspec.Struct, Generic[Item], frozen=True):
     """Some items of a list, each with its key, and whether the list goes on at either end.
 
-    `stopped_at` is where the looking ended on a page that was not filled although the list goes on.
+    `stopped_at` is where the looking ended on a page that was not filled although the list goes on; `as_of` is when the
+    list was read, if it was kept since.
     """
 
     items: Sequence[tuple[Key, Item]]
@@ -127,6 +129,7 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
     has_previous: bool = False
     stopped_at: Key | None = None
     backward: bool = False
+    as_of: datetime | None = None
 
     @property
     def start(self) -> Key | None:

@@ -1,17 +1,18 @@
 """The home feed: skeleton, hydration, rules, presentation."""
 
+from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 from bson import ObjectId
 
-from domain.paging import PageRequest
+from domain.paging import Page, PageRequest
 from domain.records import FeedOrder
 from resolvers.feed_posts import shown_in_feed
 from resolvers.ranked_feed import ranked_page
 from resolvers.roots import query
-from schema.connection import Connection, FeedConnection, visible_page
+from schema.connection import FeedConnection, FeedPage, visible_page
 from schema.context import Info
 from schema.fields import After, Before, First, Last
 
@@ -27,7 +28,7 @@ async def feed(
         FeedOrder | None,
         strawberry.argument(description="In which order. Cursors of one order are not of the other."),
     ] = FeedOrder.LATEST,
-) -> Connection:
+) -> FeedPage:
     viewer_id = info.context.require_viewer()
     request = PageRequest.of(first, after, last, before)
     if order is FeedOrder.RANKED:
@@ -35,11 +36,16 @@ async def feed(
     return await _latest_page(info, viewer_id, request)
 
 
-async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> Connection:
-    async def skeleton(step: PageRequest) -> Any:
-        return await info.context.sources.feeds.home(viewer_id, step)
+async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedPage:
+    as_of = datetime.now(UTC)
+
+    async def skeleton(step: PageRequest) -> Page[ObjectId]:
+        nonlocal as_of
+        page = await info.context.sources.feeds.home(viewer_id, step)
+        as_of = min(as_of, page.as_of or as_of)
+        return page
 
     page = await visible_page(request, skeleton, partial(shown_in_feed, info))
     if page.edges and request.is_beginning:
         info.context.sources.feeds_live.note_read(viewer_id, page.edges[0].node.id)
-    return page
+    return FeedPage(page.edges, page.page_info, as_of)

@@ -12,7 +12,7 @@ from domain.errors import BadInput, CursorExpired
 from domain.paging import Key, PageRequest, Place, fill_page
 from domain.ranking import Candidate, ranked
 from resolvers.feed_posts import by_followed, shown_in_feed
-from schema.connection import Connection, visible_page
+from schema.connection import FeedPage, visible_page
 from schema.context import Info
 
 CANDIDATES = 300
@@ -20,14 +20,15 @@ RECENT = timedelta(days=14)
 AT_LEAST = 50  # whose authors have been silent for long has something to read all the same
 
 
-async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> Connection:
+async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedPage:
     """A page of a new ranking or, by its cursors, of one begun. Raises BadInput, CursorExpired."""
     ranking = await _ranking(info, viewer_id, request)
 
     async def skeleton(step: PageRequest) -> Any:
         return ranking.page(step)
 
-    return await visible_page(request, skeleton, partial(shown_in_feed, info))
+    page = await visible_page(request, skeleton, partial(shown_in_feed, info))
+    return FeedPage(page.edges, page.page_info, ranking.snapshot_id.generation_time)
 
 
 async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ranking:

@@ -43,6 +43,12 @@ class Connection(msgspec.Struct, frozen=True):
     page_info: PageInfo
 
 
+class FeedPage(Connection, frozen=True):
+    """What a page of the home feed presents."""
+
+    as_of: datetime
+
+
 def connection(page: Page[Any]) -> Connection:
     """Presents a page."""
     edges = [Edge(encode_cursor(key), item) for key, item in page.items]
@@ -194,10 +200,14 @@ async def _reason(post: PostRecord, info: Info) -> str | None:
 
 @strawberry.type(description="A page of the home feed.")
 class FeedConnection:
-    """Presents a `Connection`."""
+    """Presents a `FeedPage`."""
 
     edges: list[FeedEdge] = plain(_EDGES)
     page_info: PageInfo = plain(_PAGE_INFO)
+    as_of: datetime = plain(
+        "When the list was read or, if ranked, put in order. What has changed in it since is in it, but for the order; "
+        "words and counts are as of now."
+    )
 
 
 @strawberry.type(description="One item of a NotificationConnection and where it stands.")

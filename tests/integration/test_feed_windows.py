@@ -147,3 +147,20 @@ async def test_a_push_waits_for_redis_that_comes_back_soon(
             proxy.become(Toxic.NONE)
             await sources.feeds.push(ObjectId(), ana.id, [me.id])
             assert await sources.caches.windows.forget([me.id])
+
+
+async def test_a_page_says_as_of_when_it_is(world: World, other: World) -> None:
+    me, (ana,) = await followed(world, other)
+
+    async def as_of(order: str, reader: World) -> str:
+        result = await reader.execute("query ($order: FeedOrder) { feed(order: $order) { asOf } }", me, order=order)
+        assert result.errors is None
+        assert result.data is not None
+        return str(result.data["feed"]["asOf"])
+
+    before = await as_of("LATEST", other)
+    assert await as_of("LATEST", world) == before  # from the same window
+    await world.post(ana)
+    await world.settle()
+    assert await as_of("LATEST", other) > before
+    assert await as_of("RANKED", other) >= before[:19]  # to the second
