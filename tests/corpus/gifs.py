@@ -50,7 +50,11 @@ def _still() -> Iterator[Case]:
     cleared = gif_frame(WHOLE, INDEXES, clear=0)
     yield case("gif with a clear colour", partial(gif, SIZE, [cleared], TABLE), Shown(SIZE, None, transparent=True))
     small = gif_frame((50, 40, 100, 80), bytes(8000))
-    yield case("gif smaller than its screen", partial(gif, SIZE, [small], TABLE), Shown(SIZE, None))
+    clear = Shown(SIZE, None, transparent=True)
+    yield case("gif smaller than its screen", partial(gif, SIZE, [small], TABLE), clear)
+    yield case(
+        "gif smaller than its screen, moving", partial(gif, SIZE, [small] * 3, TABLE), clear._replace(moving=True)
+    )
     grey = partial(saved, quarters(SIZE).convert("L"), "GIF")
     yield case("gif grey", grey, Shown(SIZE, None))
     yield case("gif of one pixel", partial(saved, quarters((1, 1)), "GIF"), Shown((1, 1), None))

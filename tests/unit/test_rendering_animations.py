@@ -5,6 +5,7 @@ from io import BytesIO
 from PIL import Image, ImageDraw
 
 from domain.limits import RenditionFormat
+from tests.corpus.writing import gif, gif_frame
 from tests.unit.pictures import gif_of_many_frames, moving, quarters, saved
 from workers.rendering.animation import FRAME_PIXELS, moving_sizes
 from workers.rendering.ladder import Size
@@ -108,3 +109,19 @@ def test_smallest_animation_is_rendered() -> None:
     rendered = render(gif_of_many_frames(2))
     assert rendered.is_animated
     assert [(file.format, file.width) for file in rendered.renditions] == [(JPEG, 1), (JPEG, 1), (GIF, 1), (WEBP, 1)]
+
+
+def test_screen_that_no_frame_covers_is_clear() -> None:
+    small = gif_frame((50, 40, 100, 80), bytes(8000))
+    for count in (1, 3):
+        rendered = render(gif((200, 160), [small] * count, bytes([230, 30, 30, 0, 0, 0])))
+        assert PNG in {file.format for file in rendered.renditions}
+        for file in rendered.renditions:
+            if file.width == 200:
+                for frame in frames(file):
+                    corner, middle = frame.getpixel((5, 5)), frame.getpixel((100, 80))
+                    assert isinstance(corner, tuple)
+                    assert isinstance(middle, tuple)
+                    assert corner[3] == 0
+                    assert middle[0] > 200
+                    assert middle[3] == 255

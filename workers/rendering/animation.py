@@ -11,7 +11,7 @@ from workers.rendering.colours import UNSTATED, to_srgb
 from workers.rendering.ladder import Size, ladder
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.shrinking import shrunk
-from workers.rendering.source import damage_refused
+from workers.rendering.source import damage_refused, load
 
 FRAME_PIXELS = 24_000_000  # of all frames of one rendition: 640 x 360 for 104 frames; they lie in memory together
 _DEFAULT_DURATION = 100  # milliseconds; what browsers take for a frame that states none
@@ -46,6 +46,7 @@ def read_animation(image: ImageFile.ImageFile, frame_count: int, size: Size) -> 
     frames, durations = [], []
     with damage_refused():
         loop = image.info.get("loop")
+        load(image)
         for number in range(frame_count):
             image.seek(number)
             frames.append(to_srgb(shrunk(image, size), UNSTATED))

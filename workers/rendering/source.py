@@ -93,6 +93,24 @@ def _correct_transparency(image: ImageFile.ImageFile) -> None:
 _GREY_STEP = {"L;2": 85, "L;4": 17}  # between two neighbouring greys of 2 and of 4 bits
 
 
+def load(image: ImageFile.ImageFile) -> None:
+    """Decodes the picture, or the first frame; what a GIF's frame leaves of the screen is clear, as browsers have it.
+
+    Pillow fills it with the palette's first colour. Without a free place in the palette that stays so.
+    """
+    frame, screen = image.tile[0].extents if image.tile else None, (0, 0, *image.size)
+    image.load()
+    colours = len(image.palette.palette) // 3 if image.palette else 0
+    if image.mode == "P" and frame and frame != screen and "transparency" not in image.info and colours <= _CLEAR:
+        kept = image.crop(frame)
+        image.paste(_CLEAR, screen)
+        image.paste(kept, frame)
+        image.info["transparency"] = _CLEAR
+
+
+_CLEAR = 255  # a place in a palette
+
+
 def _refuse_too_many_scans(data: bytes) -> None:
     """Each scan of a JPEG may go over all pixels for a few bytes: thousands would keep a child busy for hours."""
     at, scans = 2, 0

@@ -11,7 +11,7 @@ from workers.rendering.colours import ColourSpace, averageable, to_srgb
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.shrinking import shrunk
-from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, orientation
+from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, load, orientation
 
 _DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 51 dB from decoding them all
 _STEP_DOWN = Image.Resampling.BICUBIC  # for a step of about two: 50 dB from LANCZOS at two thirds of its cost
@@ -80,7 +80,7 @@ def _decode(image: ImageFile.ImageFile, scale: float) -> None:
     """Decodes to at least `scale` of the size; JPEG can be decoded at a half, a quarter or an eighth for less."""
     wanted = Size(*image.size).times(min(1.0, scale * _DECODE_FACTOR))
     image.draft(None, wanted)
-    image.load()
+    load(image)
 
 
 def _turned(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
