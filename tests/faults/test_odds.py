@@ -209,9 +209,12 @@ async def test_a_post_made_before_its_file_is_sent_waits_for_it(world: World, an
     post_id = await ana.create_post(payload["upload"]["id"], await ana.upload(small_jpeg()))
     upload_id = (await stored(world, payload["upload"]["id"])).id
 
-    async def was_looked_for() -> bool:
-        document = await world.sources.database["uploads"].find_one({"_id": upload_id, "rings": {"$gt": 0}})
-        return document is not None
+    first = await world.sources.database["uploads"].find_one({"_id": upload_id})
+    assert first is not None
+
+    async def was_looked_for() -> bool:  # who looks says when to look again
+        later = {"_id": upload_id, "ring_at": {"$gt": first["ring_at"]}}
+        return await world.sources.database["uploads"].find_one(later) is not None
 
     await eventually(was_looked_for, seconds=60)
     assert (await ana.get(POST, id=post_id))["post"]["status"] == "PROCESSING"
