@@ -12,6 +12,7 @@ from domain.records import FollowRecord, FollowState, PostStatus
 from workers.work import NotYet, Tools
 
 CHUNK = 1_000  # followers written at once
+LOOKS = 5  # at a follow that changes while its feed is made what it says
 
 
 async def fan_out(tools: Tools, key: str) -> None:
@@ -84,9 +85,11 @@ async def fill(tools: Tools, key: str) -> None:
     now says, until it still says so. It also looks at what may have come while the follow was written, and could not
     see it: a block ends it, an account gone public grants it.
     """
-    while owing := await tools.sources.graph.owing(Effect.FILL, [ObjectId(key)]):
-        if await _is_made_so(tools, owing[0]):
+    for _ in range(LOOKS):
+        owing = await tools.sources.graph.owing(Effect.FILL, [ObjectId(key)])
+        if not owing or await _is_made_so(tools, owing[0]):
             return
+    raise NotYet("the follow keeps changing")
 
 
 async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:

@@ -2,23 +2,26 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import httpx
 import msgspec
+import pytest
 from bson import ObjectId
 
+from config import Settings
 from datasources.images import Move
 from datasources.media_keys import is_public, lies_in
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, UserRecord
 from domain.visibility import Area
 from tests.auditing import audit
-from tests.factories import World, image, now
-from tests.stack import Stack
+from tests.factories import World, image, now, opened
+from tests.stack import Stack, stack_on
 from tests.waiting import eventually
 from workers.maintenance.gc import collect
 
@@ -28,6 +31,20 @@ LONGEST_LIFE = 0.2  # seconds, after it has begun to move files
 PATIENCE = 120.0
 
 Record = Callable[[str, object], None]
+
+
+@pytest.fixture
+async def world(bucket_settings: Settings) -> AsyncIterator[World]:
+    """A world with buckets of its own, as `gc` clears away what others' tests have stored."""
+    async with opened(bucket_settings) as world:
+        yield world
+
+
+@pytest.fixture
+def stack(bucket_settings: Settings, tmp_path: Path) -> Iterator[Stack]:
+    """Processes over it; none runs yet."""
+    with stack_on(bucket_settings, tmp_path) as stack:
+        yield stack
 
 
 async def ready_post(world: World, author: UserRecord, day: int) -> list[ObjectId]:

@@ -17,11 +17,9 @@ AT_ONCE = timedelta(0)
 
 
 @pytest.fixture
-async def own(settings: Settings) -> AsyncIterator[World]:
+async def own(bucket_settings: Settings) -> AsyncIterator[World]:
     """A world with buckets of its own: nobody else's files are orphans in it."""
-    name = settings.mongo_database.replace("_", "-")
-    buckets = {"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"}
-    async with opened(settings.model_copy(update=buckets)) as world:
+    async with opened(bucket_settings) as world:
         yield world
 
 
