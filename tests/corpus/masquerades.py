@@ -49,7 +49,7 @@ def _others() -> Iterator[Case]:
 def _zip() -> bytes:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("index.html", SCRIPT)
+        archive.writestr(zipfile.ZipInfo("index.html"), SCRIPT)  # of 1980, whatever day it is
     return buffer.getvalue()
 
 
