@@ -144,5 +144,8 @@ class Happenings:
 
 
 def _awaited(rings: set[Ring]) -> bool:
-    """Whether some of it will be paid soon: a file that was announced and never sent is owed until it expires."""
-    return any(ring.effect is not Effect.RECEIVE for ring in rings)
+    """Whether some of it will be paid soon: a file that was announced and never sent is owed until it expires.
+
+    What an image left behind when it became public is cleaned away once the private addresses given out have expired.
+    """
+    return any(ring.effect not in (Effect.RECEIVE, Effect.CLEAN) for ring in rings)
