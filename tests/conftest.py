@@ -75,10 +75,3 @@ def settings(shared_settings: Settings) -> Iterator[Settings]:
         keys = list(redis.scan_iter(match=f"{name}:*", count=1000))
         if keys:
             redis.delete(*keys)
-
-
-@pytest.fixture
-def bucket_settings(settings: Settings) -> Settings:
-    """Settings with buckets of the test's own too, for what takes away every file that its database does not know."""
-    name = settings.mongo_database.replace("_", "-")
-    return settings.model_copy(update={"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"})

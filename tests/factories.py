@@ -165,6 +165,12 @@ def session_of(user: UserRecord) -> SessionRecord:
     return SessionRecord(id=ObjectId(), user_id=user.id, created_at=now(), last_used_at=now())
 
 
+def with_own_buckets(settings: Settings) -> Settings:
+    """These settings with buckets of their own, for what takes away every file that its database does not know."""
+    name = settings.mongo_database.replace("_", "-")
+    return settings.model_copy(update={"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"})
+
+
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[World]:
     """A world in servers that these settings name, with its indexes and buckets made."""

@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from random import Random
 
 import httpx
@@ -20,8 +19,8 @@ from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, UserRecord
 from domain.visibility import Area
 from tests.auditing import audit
-from tests.factories import World, image, now, opened
-from tests.stack import Stack, stack_on
+from tests.factories import World, image, now, with_own_buckets
+from tests.stack import Stack
 from tests.waiting import eventually
 from workers.maintenance.gc import collect
 
@@ -34,17 +33,9 @@ Record = Callable[[str, object], None]
 
 
 @pytest.fixture
-async def world(bucket_settings: Settings) -> AsyncIterator[World]:
-    """A world with buckets of its own, as `gc` clears away what others' tests have stored."""
-    async with opened(bucket_settings) as world:
-        yield world
-
-
-@pytest.fixture
-def stack(bucket_settings: Settings, tmp_path: Path) -> Iterator[Stack]:
-    """Processes over it; none runs yet."""
-    with stack_on(bucket_settings, tmp_path) as stack:
-        yield stack
+def settings(settings: Settings) -> Settings:
+    """With buckets of the test's own, for `gc` clears away what others' tests have stored."""
+    return with_own_buckets(settings)
 
 
 async def ready_post(world: World, author: UserRecord, day: int) -> list[ObjectId]:

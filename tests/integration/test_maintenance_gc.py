@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from config import Settings
 from domain.records import UploadStatus
-from tests.factories import World, image, now, opened
+from tests.factories import World, image, now, opened, with_own_buckets
 from workers.maintenance.gc import EmptyDatabaseError, collect
 
 LONG_AGO = timedelta(days=3)
@@ -17,9 +17,9 @@ AT_ONCE = timedelta(0)
 
 
 @pytest.fixture
-async def own(bucket_settings: Settings) -> AsyncIterator[World]:
+async def own(settings: Settings) -> AsyncIterator[World]:
     """A world with buckets of its own: nobody else's files are orphans in it."""
-    async with opened(bucket_settings) as world:
+    async with opened(with_own_buckets(settings)) as world:
         yield world
 
 
