@@ -4,6 +4,7 @@ A chunk is a span of the author's follows by their ids. It is there until it is 
 `LEASE`. The post marks the version it was split for, and owes its fan-out until none of that version's chunks is left.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -54,14 +55,24 @@ class FanOutStore:
         self._follows = database["follows"]
         self._doorbell = doorbell
 
-    async def followers(self, author_id: ObjectId, span: Span, most: int | None = None) -> list[ObjectId]:
-        """Who follows an author by the follows of a span, the first `most` of them in the order of these.
+    async def followers(self, author_id: ObjectId, span: Span) -> list[ObjectId]:
+        """Who follows an author by the follows of a span.
 
         Who begins to follow meanwhile may be missed; their follow owes its filling.
         """
         query, fields = _of(author_id, span), {"_id": 0, "follower_id": 1}  # of the index alone
-        rows = self._follows.find(query, fields, sort=[("_id", 1)], limit=most or 0, batch_size=READ_AT_ONCE)
+        rows = self._follows.find(query, fields, sort=[("_id", 1)], batch_size=READ_AT_ONCE)
         return [row["follower_id"] for row in await rows.to_list()]
+
+    async def followers_of(self, author_ids: Collection[ObjectId], most: int) -> dict[ObjectId, list[ObjectId]]:
+        """As `followers`, for each of some authors, `most` of them altogether; one operation."""
+        query = {"followee_id": {"$in": list(author_ids)}, "state": FollowState.FOLLOWING.value}
+        fields = {"_id": 0, "followee_id": 1, "follower_id": 1}  # of the index alone
+        rows = self._follows.find(query, fields, limit=most, batch_size=most + 1)
+        found: dict[ObjectId, list[ObjectId]] = {author_id: [] for author_id in author_ids}
+        for row in await rows.to_list():
+            found[row["followee_id"]].append(row["follower_id"])
+        return found
 
     async def split(self, post: Document, most: int, now: datetime) -> None:
         """Splits a post's fan-out into chunks of `most` followers and rings for them.

@@ -5,7 +5,7 @@ follows, which reads posts later, finds it. Entries are deleted only in transact
 it was read, so what deletes cannot meet what a later rebuild has written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -43,7 +43,7 @@ class FeedStates:
         found = await self._feeds.find_one({"_id": owner_id, "outbox": Effect.TEND.value})
         return None if found is None else FeedRecord.from_document(found)
 
-    async def live_among(self, owner_ids: Sequence[ObjectId]) -> list[ObjectId]:
+    async def live_among(self, owner_ids: Collection[ObjectId]) -> list[ObjectId]:
         """Those of these owners to whom posts are pushed; one operation.
 
         To be asked after the post became ready: whoever becomes live later finds it.

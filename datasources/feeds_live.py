@@ -6,7 +6,7 @@ every `LOOK_EVERY` seconds, and remembers how far they had read.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import structlog
@@ -42,7 +42,7 @@ class FeedsLive:
         self._silent_until = 0.0
         self._is_down = False
 
-    async def wake(self, owner_ids: Sequence[ObjectId]) -> None:
+    async def wake(self, owner_ids: Collection[ObjectId]) -> None:
         """Tells those of these owners who listen that their feed has changed; for up to a few thousand at once.
 
         One look in Redis, and a message for each who listens: nothing for the others. Never raises.

@@ -225,13 +225,24 @@ class PostStore:
         query = {"_id": post_id, "version": version}
         await self._writes.unseen.update_one(query, paid(effect), session=session)
 
+    async def pay_all(self, posts: Sequence[Document], effect: Effect) -> None:
+        """As `pay`, for posts as they were read; one operation."""
+        payments = [UpdateOne({"_id": post["_id"], "version": post["version"]}, paid(effect)) for post in posts]
+        if payments:
+            await self._writes.unseen.bulk_write(payments, ordered=False)
+
     async def document(self, post_id: ObjectId) -> Document | None:
         """A post with what it owes, for the workers."""
         return await self._posts.find_one({"_id": post_id})
 
-    async def is_shown(self, post_id: ObjectId) -> bool:
-        """Whether a post is ready and not deleted."""
-        return await self._posts.find_one({"_id": post_id, **_SHOWN}, {"_id": 1}) is not None
+    async def owing(self, effect: Effect, ids: Sequence[ObjectId]) -> list[Document]:
+        """Those of these posts that owe an effect, for the workers; one operation."""
+        return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": effect.value}).to_list()
+
+    async def shown_among(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
+        """Those of these posts that are ready and not deleted; one operation."""
+        rows = await self._posts.find({"_id": {"$in": list(ids)}, **_SHOWN}, {"_id": 1}).to_list()
+        return {row["_id"] for row in rows}
 
     async def erase(self, post_id: ObjectId) -> bool:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
@@ -252,8 +263,13 @@ class PostStore:
             return await posts.find_one_and_update(query, changes, return_document=True, session=session)
 
 
+def is_shown(post: Document) -> bool:
+    """Whether a post, as it was read, is ready and not deleted."""
+    return all(post[field] == value for field, value in _SHOWN.items())
+
+
 def _candidate(post: Document | None) -> Candidate | None:
-    if post is None or any(post[field] != value for field, value in _SHOWN.items()):
+    if post is None or not is_shown(post):
         return None
     return Candidate(
         id=post["_id"],

@@ -5,7 +5,7 @@ read pulls them. An author whose mode changes owes SHIFT until every follow says
 what is in a feed and pulled too is shown once, and what were in neither would be missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -53,26 +53,25 @@ class ShiftStore:
 
         To be asked after the follow was read: who asks before a shift has the follow changed by it, and asks again.
         """
-        mode = await self._mode(author_id)
-        return mode is not None and mode.pulled
+        modes = await self._modes([author_id])
+        return author_id in modes and modes[author_id].pulled
 
-    async def is_pushed(self, author_id: ObjectId, now: datetime) -> bool:
-        """Whether a post of an author is to be pushed; an author who has crossed a limit changes mode by it.
+    async def pushed_among(self, author_ids: Collection[ObjectId], now: datetime) -> dict[ObjectId, int]:
+        """Those of these authors whose posts are to be pushed, with how many followers they have as far as counted.
 
-        To be asked after the post became ready: should the author shift later, the filling of the follows finds it.
+        One who has crossed a limit changes mode by it, and is pushed once more. To be asked after the posts became
+        ready: should an author shift later, the filling of the follows finds them.
         """
-        mode = await self._mode(author_id)
-        if mode is None or mode.is_shifting:
-            return True
-        count = mode.follower_count
-        crosses = count < self.limit * PUSHED_AGAIN if mode.pulled else count > self.limit
-        if crosses:
+        modes = await self._modes(author_ids)
+        crossing = [mode for mode in modes.values() if self._crosses(mode)]
+        for mode in crossing:
             await self._turn(mode, now)
-        return crosses or not mode.pulled
+        pulled = {mode.id for mode in modes.values() if mode.pulled and not mode.is_shifting and mode not in crossing}
+        return {one: modes[one].follower_count if one in modes else 0 for one in author_ids if one not in pulled}
 
     async def owing(self, author_id: ObjectId) -> Mode | None:
         """The mode of an author who owes the shifting of their follows."""
-        mode = await self._mode(author_id)
+        mode = (await self._modes([author_id])).get(author_id)
         return mode if mode is not None and mode.is_shifting else None
 
     async def to_shift(self, mode: Mode, after: ObjectId | None, most: int) -> list[ObjectId]:
@@ -121,10 +120,16 @@ class ShiftStore:
         if turned.modified_count:
             await self._doorbell.ring([Ring(Effect.SHIFT, Fact.USER, str(mode.id))])
 
-    async def _mode(self, author_id: ObjectId) -> Mode | None:
+    def _crosses(self, mode: Mode) -> bool:
+        if mode.is_shifting:
+            return False
+        count = mode.follower_count
+        return count < self.limit * PUSHED_AGAIN if mode.pulled else count > self.limit
+
+    async def _modes(self, author_ids: Iterable[ObjectId]) -> dict[ObjectId, Mode]:
         fields = {"pulled": 1, "follower_count": 1, "version": 1, "outbox": 1}
-        found = await self._users.find_one({"_id": author_id}, fields)
-        return None if found is None else Mode.from_document(found)
+        found = await self._users.find({"_id": {"$in": list(author_ids)}}, fields).to_list()
+        return {document["_id"]: Mode.from_document(document) for document in found}
 
 
 def _unlike(mode: Mode) -> Document:

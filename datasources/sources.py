@@ -8,9 +8,6 @@ from datetime import timedelta
 
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from config import Settings
@@ -38,6 +35,7 @@ from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.rankings import RankingStore
+from datasources.redis_client import open_redis
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore
 from datasources.tasks import cancelled
@@ -108,7 +106,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         stack.push_async_callback(client.close)
         if settings.environment == "production":
             await _refuse_missing_indexes(client[settings.mongo_database])
-        redis = _open_redis(settings, settings.redis_timeout)
+        redis = open_redis(settings, settings.redis_timeout)
         stack.push_async_callback(redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
@@ -121,7 +119,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
 @contextlib.asynccontextmanager
 async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[Queue]:
     """One worker's queue, over a connection of its own that may wait."""
-    redis = _open_redis(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
+    redis = open_redis(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
     try:
         yield Queue(redis, settings.key_prefix, worker, consumer)
     finally:
@@ -148,18 +146,6 @@ async def _refuse_missing_indexes(database: Database) -> None:
 def is_outage(error: BaseException) -> bool:
     """Whether a dependency, and not the work itself, is at fault, so that trying again later may help."""
     return is_mongo_outage(error) or is_s3_outage(error) or isinstance(error, RedisError)
-
-
-def _open_redis(settings: Settings, seconds: float) -> Redis:
-    # A pooled connection does not notice that Redis was started again; the one retry makes it anew.
-    again = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=seconds,
-        socket_connect_timeout=settings.redis_timeout,
-        health_check_interval=30,
-        retry=again,
-    )
 
 
 def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:

@@ -1,46 +1,75 @@
 """The feed worker: posts into followers' feeds and out of them, and authors into and out of one feed."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 
 from bson import ObjectId
 
-from datasources.fan_outs import Span
+from datasources.feeds import Delivery
+from datasources.mongo import Document
+from datasources.posts import is_shown
 from domain.events import Effect
 from domain.paging import PageRequest
-from domain.records import FollowRecord, FollowState, PostStatus
+from domain.records import FollowRecord, FollowState
 from workers.work import NotYet, Tools
 
+BATCH = 16  # posts fanned out by one call
 CHUNK = 1_000  # followers written at once
 LOOKS = 5  # at a follow that changes while its feed is made what it says
 
 
-async def fan_out(tools: Tools, key: str) -> None:
-    """Puts a ready post into its author's followers' feeds, or takes a deleted one out; splits what is over a chunk.
+async def fan_out(tools: Tools, *keys: str) -> None:
+    """Puts ready posts into their authors' followers' feeds, and takes deleted ones out; splits what is over a chunk.
 
     Safe to run twice: entries are keyed by owner and post, and a post is split once for each of its versions. What is
-    split is owed until its last chunk is done. If the post changes meanwhile, the effect stays owed. Nothing is pushed
+    split is owed until its last chunk is done. A post that changes meanwhile owes its effect still. Nothing is pushed
     of an author whose posts are pulled; the post of one who has crossed a limit still is, and lets them shift.
     """
-    sources, post_id = tools.sources, ObjectId(key)
-    post = await sources.posts.document(post_id)
-    if post is None or Effect.FAN_OUT.value not in post.get("outbox", ()):
-        return
-    author_id, version = post["author_id"], post["version"]
-    if post.get("split") == version:
-        if not await sources.fan_outs.finish(post_id, version):
-            raise NotYet
-        return
-    is_shown = post["status"] == PostStatus.READY.value and not post["deleted"]
-    if is_shown and not await sources.shifts.is_pushed(author_id, datetime.now(UTC)):
-        await sources.posts.pay(post_id, Effect.FAN_OUT, version=version)
-        return
-    owner_ids = await sources.fan_outs.followers(author_id, Span(), CHUNK + 1)
-    if len(owner_ids) > CHUNK:
-        await sources.fan_outs.split(post, CHUNK, datetime.now(UTC))
-        return
-    await _spread(tools, post_id, author_id, owner_ids)
-    await sources.posts.pay(post_id, Effect.FAN_OUT, version=version)
+    sources = tools.sources
+    posts = await sources.posts.owing(Effect.FAN_OUT, [ObjectId(key) for key in keys])
+    split = [post for post in posts if post.get("split") == post["version"]]
+    shown = {post["author_id"] for post in posts if is_shown(post)}
+    pushed = await sources.shifts.pushed_among(shown, datetime.now(UTC))
+    pulled = [post for post in posts if post not in split and is_shown(post) and post["author_id"] not in pushed]
+    await sources.posts.pay_all(pulled, Effect.FAN_OUT)
+    due = [post for post in posts if post not in split and post not in pulled]
+    await asyncio.gather(*(_spread_or_split(tools, some) for some in _together(due, pushed)))
+    finished = [await sources.fan_outs.finish(post["_id"], post["version"]) for post in split]
+    if not all(finished):
+        raise NotYet
+
+
+def _together(posts: Iterable[Document], followers: Mapping[ObjectId, int]) -> list[list[Document]]:
+    """Posts in groups whose authors have a chunk of followers together, as far as these are counted."""
+    groups, room = list[list[Document]](), 0
+    by_author = sorted(posts, key=lambda post: (followers.get(post["author_id"], CHUNK), post["author_id"]))
+    for _, some in groupby(by_author, key=lambda post: post["author_id"]):
+        theirs = list(some)
+        size = followers.get(theirs[0]["author_id"], CHUNK)
+        if not groups or size > room:
+            groups.append([])
+            room = CHUNK
+        groups[-1] += theirs
+        room -= size
+    return groups
+
+
+async def _spread_or_split(tools: Tools, posts: Sequence[Document]) -> None:
+    """Fans out posts of authors who have a chunk of followers together; if they have more, each author's alone."""
+    sources = tools.sources
+    owner_ids = await sources.fan_outs.followers_of({post["author_id"] for post in posts}, CHUNK + 1)
+    if sum(map(len, owner_ids.values())) <= CHUNK:
+        deliveries = [Delivery(post["_id"], post["author_id"], owner_ids[post["author_id"]]) for post in posts]
+        await _spread(tools, deliveries)
+        await sources.posts.pay_all(posts, Effect.FAN_OUT)
+    elif len(owner_ids) > 1:
+        for author_id in owner_ids:
+            await _spread_or_split(tools, [post for post in posts if post["author_id"] == author_id])
+    else:
+        for post in posts:
+            await sources.fan_outs.split(post, CHUNK, datetime.now(UTC))
 
 
 async def push(tools: Tools, key: str) -> None:
@@ -56,26 +85,27 @@ async def push(tools: Tools, key: str) -> None:
     if chunk.taken_until is not None and chunk.taken_until > now:
         raise NotYet  # somebody else has it in hand; should they be dead, the sweeper rings
     owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.span)
-    await _spread(tools, chunk.post_id, chunk.author_id, owner_ids)
+    await _spread(tools, [Delivery(chunk.post_id, chunk.author_id, owner_ids)])
     await sources.fan_outs.done(chunk)
 
 
-async def _spread(tools: Tools, post_id: ObjectId, author_id: ObjectId, owner_ids: Sequence[ObjectId]) -> None:
-    """Makes these feeds hold a post, or not, as it is to be shown: until a look after the writing says the same.
+async def _spread(tools: Tools, deliveries: Sequence[Delivery]) -> None:
+    """Makes these feeds hold posts, or not, as they are to be shown: until a look after the writing says the same.
 
     So who wrote entries of a post that was deleted meanwhile takes them out, after the one who pays for the deletion.
     Feeds that are not live are passed over: they are cleared, and whoever comes back has theirs rebuilt.
     """
     posts, feeds = tools.sources.posts, tools.sources.feeds
-    owner_ids = await tools.sources.feed_states.live_among(owner_ids)
-    is_shown: bool | None = None
-    while is_shown is not (shown := await posts.is_shown(post_id)):
-        is_shown = shown
-        if shown:
-            await feeds.push(post_id, author_id, owner_ids)
-        else:
-            await feeds.take_out(post_id, owner_ids)
-    await tools.sources.feeds_live.wake(owner_ids)
+    live = set(await tools.sources.feed_states.live_among({one for each in deliveries for one in each.owner_ids}))
+    left = [each._replace(owner_ids=[one for one in each.owner_ids if one in live]) for each in deliveries]
+    written: dict[ObjectId, bool] = {}
+    while left:
+        shown = await posts.shown_among([each.post_id for each in left])
+        left = [each for each in left if written.get(each.post_id) is not (each.post_id in shown)]
+        await feeds.push(*(each for each in left if each.post_id in shown))
+        await feeds.take_out(*(each for each in left if each.post_id not in shown))
+        written.update({each.post_id: each.post_id in shown for each in left})
+    await tools.sources.feeds_live.wake(live)
 
 
 async def fill(tools: Tools, key: str) -> None:

@@ -35,7 +35,7 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.RECEIVE, Fact.UPLOAD): Handler(media.receive, seconds=180),
     (Effect.REFINE, Fact.UPLOAD): Handler(refining.refine, seconds=180),
     (Effect.ASSEMBLE, Fact.POST): Handler(media.assemble),
-    (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600),
+    (Effect.FAN_OUT, Fact.POST): Handler(feed.fan_out, seconds=600, batch=feed.BATCH),
     (Effect.PUSH, Fact.FAN_OUT): Handler(feed.push, seconds=LEASE.total_seconds()),
     (Effect.SHIFT, Fact.USER): Handler(shifting.shift, seconds=600),
     (Effect.FILL, Fact.FOLLOW): Handler(feed.fill, seconds=600),

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from pymongo import MongoClient, monitoring
+from pymongo import MongoClient
 
 from config import Settings
 from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX
 from domain.records import UserRecord
+from tests.counting import Operations
 from tests.emptying import wipe
 from tests.factories import World, now, opened
 from workers.registry import HANDLERS
@@ -59,22 +60,6 @@ WARM_PAGE = Counter({"find posts": 1, "find post_likes": 1, "find comments": 1})
 LOOKS = Counter({"mget": 4})
 # Further away: those in the posts, those in the comments, and the reader's likes of the comments.
 ALL_OF_IT = FEED_PAGE + PEOPLE + PEOPLE + Counter({"find comment_likes": 1})
-
-
-class Operations(monitoring.CommandListener):
-    """Counts what is asked of the database."""
-
-    def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.seen[f"{event.command_name} {event.command.get(event.command_name)}"] += 1
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Counted when it started."""
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Counted when it started."""
 
 
 LISTENER = Operations()

@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources import cache_server, feed_windows, feeds
+from datasources.feeds import Delivery
 from datasources.sources import is_outage, open_sources
 from domain.paging import Key, PageRequest
 from domain.records import PostRecord, UserRecord
@@ -129,7 +130,7 @@ async def test_a_push_that_could_not_be_told_is_an_outage_and_stays_owed(
         async with open_sources(shaky) as sources:
             proxy.become(Toxic.REFUSE)
             with pytest.raises(cache_server.CacheDown) as raised:
-                await sources.feeds.push(ObjectId(), ana.id, [me.id])
+                await sources.feeds.push(Delivery(ObjectId(), ana.id, [me.id]))
             assert is_outage(raised.value)
 
 
@@ -145,7 +146,7 @@ async def test_a_push_waits_for_redis_that_comes_back_soon(
             proxy.become(Toxic.REFUSE)
             assert not await sources.caches.windows.forget([me.id])
             proxy.become(Toxic.NONE)
-            await sources.feeds.push(ObjectId(), ana.id, [me.id])
+            await sources.feeds.push(Delivery(ObjectId(), ana.id, [me.id]))
             assert await sources.caches.windows.forget([me.id])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from bson import ObjectId
 
+from datasources.feeds import Delivery
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS
 from domain.records import PostRecord, UserRecord
@@ -196,6 +197,6 @@ async def test_entries_written_twice_are_there_once(world: World) -> None:
     post = await world.post(ana, caption="once")
     await world.settle()
     for _ in range(2):
-        await world.sources.feeds.push(post.id, ana.id, [bob.id, ana.id])
+        await world.sources.feeds.push(Delivery(post.id, ana.id, [bob.id, ana.id]))
     assert await walk(world, bob, 5, backward=False) == ["once"]
     assert await walk(world, ana, 5, backward=False) == ["once"]

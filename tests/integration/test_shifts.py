@@ -214,7 +214,7 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
 
     async def turns() -> None:
         await cast.shift()
-        assert await world.sources.shifts.is_pushed(cast.author.id, now())  # and turns
+        assert await world.sources.shifts.pushed_among([cast.author.id], now())  # and turns
         await cast.shift()
         await cast.post()
         await cast.all_is_there()

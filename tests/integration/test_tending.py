@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.feed_states import ALL
+from datasources.feeds import Delivery
 from deploy import maintenance
 from deploy.local.errors import StartError
 from domain.ids import to_global_id
@@ -205,7 +206,7 @@ async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
     await own.look(eve)
     post = await own.post(ana)
     for owner in (bob, eve):
-        await own.sources.feeds.push(post.id, ana.id, [owner.id])
+        await own.sources.feeds.push(Delivery(post.id, ana.id, [owner.id]))
     collected = await collect(own.sources)
     assert collected.removed["feeds_given_up"] == 1
     await own.settle()

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.feeds import Delivery
 from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Document, Session, find_by_ids
 from datasources.posts import MERGED
@@ -145,5 +146,6 @@ async def take_out(sources: Sources, finding: Finding) -> None:
     Should the owner follow the author again by then, the follow is made to owe the filling of the feed once more.
     """
     owner_id, post_id = (ObjectId(part) for part in finding.id.split("/"))
-    await sources.feeds.take_out(post_id, [owner_id])
-    await sources.graph.fill_again(owner_id, [ObjectId(finding.found)], datetime.now(UTC))
+    author_id = ObjectId(finding.found)
+    await sources.feeds.take_out(Delivery(post_id, author_id, [owner_id]))
+    await sources.graph.fill_again(owner_id, [author_id], datetime.now(UTC))

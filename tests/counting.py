@@ -1,0 +1,21 @@
+"""Counting what is asked of MongoDB, for tests that hold it to a number."""
+
+from collections import Counter
+
+from pymongo import monitoring
+
+
+class Operations(monitoring.CommandListener):
+    """Counts what is asked of the database."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.seen[f"{event.command_name} {event.command.get(event.command_name)}"] += 1
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Counted when it started."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Counted when it started."""

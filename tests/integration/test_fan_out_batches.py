@@ -1,0 +1,109 @@
+"""Posts of many authors fanned out by one call: few operations, and each post as if it had been alone."""
+
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from datasources.feeds import Delivery
+from domain.records import PostRecord, UserRecord
+from tests.auditing import audit
+from tests.counting import Operations
+from tests.crashing import dies
+from tests.factories import World, now, opened
+from tests.integration.test_fan_outs import followed, holders, ids, owes
+from workers import feed
+from workers.feed import fan_out
+from workers.work import NotYet
+
+CHUNK = 4
+
+
+@pytest.fixture
+def operations() -> Operations:
+    """What is asked of MongoDB in this world."""
+    return Operations()
+
+
+@pytest.fixture
+async def world(settings: Settings, operations: Operations) -> AsyncIterator[World]:
+    """A world in which operations are counted."""
+    async with opened(settings, [operations]) as world:
+        yield world
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "CHUNK", CHUNK)
+
+
+def keys(posts: list[PostRecord]) -> list[str]:
+    """As rings name them."""
+    return [str(post.id) for post in posts]
+
+
+@pytest.mark.parametrize("authors", [2, 8])
+async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
+    world: World, operations: Operations, monkeypatch: pytest.MonkeyPatch, authors: int
+) -> None:
+    monkeypatch.setattr(feed, "CHUNK", 100)
+    people = [await followed(world, 2) for _ in range(authors)]
+    await world.settle()
+    posts = [await world.post(author) for author, _ in people]
+    operations.seen.clear()
+    await fan_out(world.tools, *keys(posts))
+    assert operations.seen == {
+        "find posts": 3,  # what owes; what is to be shown, before and after
+        "find users": 1,
+        "find follows": 1,
+        "find feeds": 1,
+        "insert feed_entries": 1,
+        "update posts": 1,
+    }
+    for post, (_, fans) in zip(posts, people, strict=True):
+        assert await holders(world, post.id) == ids(fans)
+        assert not await owes(world, post.id)
+
+
+async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
+    """Who must have which post: of authors with few, many, no and miscounted followers; a deleted one; a pulled one."""
+    people = [await followed(world, count) for count in (1, 2, CHUNK + 1, 0, CHUNK, CHUNK + 3, 2, 2)]
+    await world.settle()
+    (miscounted, _), (deleting, fans), (pulled, _) = people[-3:]
+    monstrous = {"pulled": True, "follower_count": world.sources.shifts.limit}
+    for author, values in ((miscounted, {"follower_count": 1}), (pulled, monstrous)):
+        await world.sources.database["users"].update_one({"_id": author.id}, {"$set": values})
+    wanted = {(await world.post(author)).id: fans for author, fans in people[:-2]}
+    gone = await world.post(deleting)
+    await world.sources.feeds.push(Delivery(gone.id, deleting.id, [fan.id for fan in fans]))
+    await world.sources.posts.delete(gone.id, deleting.id, now())
+    return wanted | {gone.id: [], (await world.post(pulled)).id: []}
+
+
+async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(world: World) -> None:
+    wanted = await mixed(world)
+    await fan_out(world.tools, *map(str, wanted))
+    left = [post_id for post_id in wanted if await owes(world, post_id)]
+    assert len(left) == 2  # those that are split
+    with pytest.raises(NotYet):
+        await fan_out(world.tools, *map(str, wanted))
+    await world.settle()
+    for post_id, fans in wanted.items():
+        assert await holders(world, post_id) == ids(fans)
+
+
+async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(world: World) -> None:
+    for before in itertools.count():
+        people = [await followed(world, count) for count in (1, 2, CHUNK + 1)]
+        await world.settle()
+        posts = [await world.post(author) for author, _ in people]
+        died = await dies(lambda posts=posts: fan_out(world.tools, *keys(posts)), before)  # type: ignore[misc]
+        assert await world.settle() == set()
+        for post, (_, fans) in zip(posts, people, strict=True):
+            assert await holders(world, post.id) == ids(fans)
+        if not died:
+            break
+    assert before > 2
+    await audit(world, seconds=0, has_files=False)
