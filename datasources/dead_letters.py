@@ -1,17 +1,19 @@
 """Dead letters: what a worker could not pay or not even read, kept in MongoDB so that no wipe loses them."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 from bson import ObjectId
 
+from datasources.gathering import Gathering
 from datasources.mongo import Collection, Database, Document
 from datasources.outbox import parked, redriven
 from domain.events import SETTLED_BY, Effect, Fact, Ring
 
 ATTEMPTS = 5
+TOGETHER = 100  # calls whose successes are forgotten in one operation
 REASON_MOST = 2_000
 FIELDS_MOST = 20  # of a malformed message
 BYTES_MOST = 500  # of a name or value in it
@@ -49,6 +51,7 @@ class DeadLetterStore:
         self._database = database
         self._failures = database["failures"]
         self._malformed = database["malformed"]
+        self._successes: Gathering[Sequence[Ring], None] = Gathering(self._forget, TOGETHER)
 
     async def failed(self, ring: Ring, reason: str, now: datetime) -> DeadLetter:
         """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""
@@ -64,9 +67,14 @@ class DeadLetterStore:
         return letter
 
     async def succeeded(self, *rings: Ring) -> None:
-        """Forgets earlier failures. Safe to repeat."""
+        """Forgets earlier failures. Safe to repeat; what succeeds at the same time is forgotten together."""
         if rings:
-            await self._failures.delete_many({"_id": {"$in": [msgspec.to_builtins(ring) for ring in rings]}})
+            await self._successes.of(rings)
+
+    async def _forget(self, asked: Sequence[Sequence[Ring]]) -> list[None]:
+        rings = [msgspec.to_builtins(ring) for some in asked for ring in some]
+        await self._failures.delete_many({"_id": {"$in": rings}})
+        return [None] * len(asked)
 
     async def dead(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, the latest first."""
