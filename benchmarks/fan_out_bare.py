@@ -17,7 +17,7 @@ GROUP = "jobs"
 
 async def bare(sources: Sources, author: ObjectId, owners: Sequence[ObjectId], posts: int) -> Load:
     """The entries of so many posts, a chunk at a time, by the same driver; nobody is asked who follows."""
-    entries = sources.database["bare_entries"]
+    entries = sources.database["feed_entries"]
     watch = Stopwatch()
     for _ in range(posts):
         post_id = ObjectId()
@@ -35,7 +35,7 @@ async def a_job_per_follower(sources: Sources, author: ObjectId, owners: Sequenc
     """
     redis, post_id, key = sources.redis, ObjectId(), f"{sources.settings.key_prefix}jobs:{ObjectId()}"
     await redis.xgroup_create(key, GROUP, id="0", mkstream=True)
-    slots, entries = asyncio.Semaphore(SLOTS), sources.database["bare_entries"]
+    slots, entries = asyncio.Semaphore(SLOTS), sources.database["feed_entries"]
 
     async def run(message_id: bytes, owner: bytes) -> None:
         async with slots:
