@@ -36,7 +36,7 @@ BELOW_THE_API = 5  # on the same machine it goes first
 BELOW_ALL = 15
 # For glibc: a child keeps what one photograph takes, some 50 MiB, for the next. It would give it back after each and
 # take it again page by page, a tenth of the time. Pillow's blocks of 16 MiB, of larger pictures, still go back at once.
-KEEPING_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(24 << 20), "MALLOC_MMAP_THRESHOLD_": str(13 << 20)}
+KEEPING_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(13 << 20)}
 Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
