@@ -3,10 +3,20 @@
 from collections.abc import Iterator
 from functools import partial
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from tests.corpus.case import IN_COLOUR, IN_GREY, Case, Shown, case
-from tests.corpus.profiles import ADOBE_RGB, DISPLAY_P3, Space, encoded, grey_profile, in_srgb, profile
+from tests.corpus.profiles import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    Space,
+    cmyk_in_srgb,
+    cmyk_profile,
+    encoded,
+    grey_profile,
+    in_srgb,
+    profile,
+)
 from tests.corpus.writing import jpeg_with, jpeg_without
 from tests.unit.pictures import quarters, saved
 
@@ -25,7 +35,7 @@ LYING: dict[int, Image.Transpose | None] = {  # how a camera holds an upright pi
 
 
 def jpegs() -> list[Case]:
-    return [*_encodings(), *_orientations(), *_profiles(), *_sizes(), *_odd_segments()]
+    return [*_encodings(), *_orientations(), *_profiles(), *_inks(), *_sizes(), *_odd_segments()]
 
 
 def turned(name: str, orientation: int) -> bytes:
@@ -99,6 +109,30 @@ def _profiles() -> Iterator[Case]:
         yield case(f"{kind} grey with a linear profile", make, Shown(SIZE, brighter))
         make = partial(saved, grey, kind, icc_profile=profile(DISPLAY_P3))
         yield case(f"{kind} grey with a profile of colours", make, Shown(SIZE, IN_GREY))
+
+
+def as_photoshop_writes_it(inks: Image.Image, **options: object) -> bytes:
+    """A picture in CMYK as a JPEG in YCCK: three inks are written as if they were red, green and blue."""
+    *three, black = inks.split()
+    written = [ImageChops.invert(one) for one in Image.merge("RGB", three).convert("YCbCr").split()]
+    data = bytearray(saved(Image.merge("CMYK", [*written, black]), "JPEG", quality=100, **options))
+    data[data.index(b"Adobe") + 11] = 2
+    return bytes(data)
+
+
+def _inks() -> Iterator[Case]:
+    picture = quarters(SIZE).convert("CMYK")
+    known = tuple(cmyk_in_srgb((255 - r, 255 - g, 255 - b, 0)) for r, g, b in IN_COLOUR)
+    for name, make in {
+        "CMYK": partial(saved, picture, "JPEG"),
+        "YCCK": partial(as_photoshop_writes_it, picture),
+    }.items():
+        yield case(f"jpeg {name} with its profile", partial(make, icc_profile=cmyk_profile()), Shown(SIZE, known))
+        for kind, unfit in {"of RGB": profile(DISPLAY_P3), "cut off": cmyk_profile()[:600]}.items():
+            yield case(f"jpeg {name} with a profile {kind}", partial(make, icc_profile=unfit), Shown(SIZE))
+    for kind in ("JPEG", "PNG"):
+        make = partial(saved, quarters(SIZE), kind, icc_profile=cmyk_profile())
+        yield case(f"{kind} with a profile of CMYK", make, Shown(SIZE))
 
 
 def _sizes() -> Iterator[Case]:

@@ -1,6 +1,7 @@
 """ICC profiles by their primaries and curve, and what colours in them are in sRGB, by formula."""
 
 import struct
+from itertools import product
 from typing import NamedTuple
 
 Row = tuple[float, float, float]
@@ -17,6 +18,9 @@ class Space(NamedTuple):
 
 DISPLAY_P3 = Space((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407), 563 / 256)
 ADOBE_RGB = Space((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457), 563 / 256)
+# What full cyan, magenta, yellow and black add to Lab. All four together are black: where they are not, black point
+# compensation, which belongs to a conversion for pictures, would shift every colour.
+_INKS = ((-25, -25, -30), (-30, 30, -15), (-5, -5, 45), (-40, 0, 0))
 _WHITE = (0.9642, 1.0, 0.8249)
 _FROM_XYZ = (  # D50 to linear sRGB
     (3.1338561, -1.6168667, -0.4906146),
@@ -37,10 +41,41 @@ def grey_profile(gamma: float) -> bytes:
     return _icc(b"GRAY", [(b"kTRC", _curve(gamma))])
 
 
+def cmyk_profile() -> bytes:
+    """An ICC profile of pixels in CMYK: a table of the Lab of all 16 ways to print, between which it is linear."""
+    as_it_is = bytes(range(256))
+    matrix = b"".join(_fixed(value) for value in (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    printed = [_printed_in_lab(inks) for inks in product((0.0, 1.0), repeat=4)]
+    colours = bytes(round(value) for light, a, b in printed for value in (light * 2.55, a + 128, b + 128))
+    table = b"mft1" + bytes((0, 0, 0, 0, 4, 3, 2, 0)) + matrix + 4 * as_it_is + colours + 3 * as_it_is
+    return _icc(b"CMYK", [(b"A2B0", table)], b"prtr", b"Lab ")
+
+
+def cmyk_in_srgb(colour: tuple[int, ...]) -> tuple[int, ...]:
+    """The colour, given in the space of `cmyk_profile`, in sRGB; what sRGB does not have is cut off."""
+    light, a, b = _printed_in_lab(tuple(value / 255 for value in colour))
+    middle = (light + 16) / 116
+    axes = (middle + a / 500, middle, middle - b / 200)
+    return _xyz_in_srgb([_from_lab(axis) * white for axis, white in zip(axes, _WHITE, strict=True)])
+
+
+def _printed_in_lab(inks: tuple[float, ...]) -> Row:
+    light, a, b = (sum(ink * row[axis] for ink, row in zip(inks, _INKS, strict=True)) for axis in range(3))
+    return 100 + light, a, b
+
+
+def _from_lab(x: float) -> float:
+    return x**3 if x > 6 / 29 else 3 * (6 / 29) ** 2 * (x - 4 / 29)
+
+
 def in_srgb(space: Space, colour: tuple[int, int, int]) -> tuple[int, ...]:
     """The colour, given in `space`, in sRGB; what sRGB does not have is cut off."""
     linear = [(value / 255) ** space.gamma for value in colour]
     xyz = [sum(part * row[axis] for part, row in zip(linear, space[:3], strict=True)) for axis in range(3)]
+    return _xyz_in_srgb(xyz)
+
+
+def _xyz_in_srgb(xyz: list[float]) -> tuple[int, ...]:
     return tuple(encoded(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in _FROM_XYZ)
 
 
@@ -62,13 +97,13 @@ def _curve(gamma: float) -> bytes:
     return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
 
 
-def _icc(kind: bytes, tags: list[tuple[bytes, bytes]]) -> bytes:
+def _icc(kind: bytes, tags: list[tuple[bytes, bytes]], device: bytes = b"mntr", connection: bytes = b"XYZ ") -> bytes:
     tags = [*tags, (b"wtpt", _xyz(_WHITE))]
     table, body, at = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, content in tags:
         table += struct.pack(">4sII", name, at + len(body), len(content))
         body += content
     white = b"".join(map(_fixed, _WHITE))
-    head = struct.pack(">I4sI4s4s4s", at + len(body), b"\0" * 4, 0x02400000, b"mntr", kind, b"XYZ ")
+    head = struct.pack(">I4sI4s4s4s", at + len(body), b"\0" * 4, 0x02400000, device, kind, connection)
     head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + b"\0" * 28 + white
     return head.ljust(128, b"\0") + table + body

@@ -1,6 +1,6 @@
 """Colours come out as a reference conversion has them, and turned pictures as the upright one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from itertools import product
 
@@ -8,9 +8,19 @@ import pytest
 from PIL import Image, ImageChops, ImageCms
 
 from domain.limits import RenditionFormat
-from tests.corpus.jpegs import LYING
-from tests.corpus.profiles import ADOBE_RGB, DISPLAY_P3, Space, encoded, grey_profile, in_srgb, profile
-from tests.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, png
+from tests.corpus.jpegs import APP14, LYING, as_photoshop_writes_it
+from tests.corpus.profiles import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    Space,
+    cmyk_in_srgb,
+    cmyk_profile,
+    encoded,
+    grey_profile,
+    in_srgb,
+    profile,
+)
+from tests.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, jpeg_without, png
 from tests.unit.pictures import saved
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source
@@ -20,12 +30,29 @@ SPACES = {"Display P3": DISPLAY_P3, "Adobe RGB": ADOBE_RGB}
 TOLERANCE = 3  # of 255
 PATCH, STEPS = 60, (0, 51, 102, 153, 204, 255)
 COLOURS = list(product(STEPS, STEPS[::2], STEPS[::2]))
+INKS = [(c, m, y, k) for (c, m, y), k in zip(COLOURS, STEPS * 9, strict=True) if c + m + y + k < 600]  # as paper bears
+UNFIT_FOR_CMYK = {
+    "none": None,
+    "for RGB": profile(DISPLAY_P3),
+    "for grey": grey_profile(1.8),
+    "cut off": cmyk_profile()[:600],
+    "of zeros": bytes(1000),
+    "that is none": b"not a profile",
+}
 
 
 def patches() -> Image.Image:
     """Fields of one colour each, in a row of six."""
-    picture = Image.new("RGB", (6 * PATCH, len(COLOURS) // 6 * PATCH))
-    for number, colour in enumerate(COLOURS):
+    return painted(Image.new("RGB", (6 * PATCH, len(COLOURS) // 6 * PATCH)), COLOURS)
+
+
+def prints() -> Image.Image:
+    """The same in CMYK; the last fields are white paper."""
+    return painted(Image.new("CMYK", patches().size), INKS)
+
+
+def painted(picture: Image.Image, colours: Sequence[tuple[int, ...]]) -> Image.Image:
+    for number, colour in enumerate(colours):
         left, top = number % 6 * PATCH, number // 6 * PATCH
         picture.paste(colour, (left, top, left + PATCH, top + PATCH))
     return picture
@@ -98,6 +125,44 @@ def test_grey_profile_is_converted() -> None:
     found = middles(widest(saved(grey, "PNG", icc_profile=grey_profile(1.0))))
     wanted = [(encoded(value / 255),) * 3 for value, *_ in middles(grey)]
     assert furthest(found, wanted) <= TOLERANCE
+
+
+CMYK_FILES = {
+    "as Adobe has it": lambda **options: saved(prints(), "JPEG", quality=100, **options),
+    "in YCCK": lambda **options: as_photoshop_writes_it(prints(), **options),
+    "without Adobe's mark": lambda **options: jpeg_without(saved(prints(), "JPEG", quality=100, **options), APP14),
+}
+
+
+@pytest.mark.parametrize("make", CMYK_FILES.values(), ids=list(CMYK_FILES))
+def test_profile_of_inks_is_converted_and_never_passed_on(make: Callable[..., bytes]) -> None:
+    data = make(icc_profile=cmyk_profile())
+    assert Image.open(BytesIO(data)).mode == "CMYK"
+    wanted = [cmyk_in_srgb(inks) for inks in INKS]
+    assert furthest(middles(widest(data))[: len(INKS)], wanted) <= TOLERANCE
+    for file in render(data).renditions:
+        picture = Image.open(BytesIO(file.data))
+        assert picture.mode == "RGB"
+        assert "icc_profile" not in picture.info
+        assert b"acsp" not in file.data
+
+
+@pytest.mark.parametrize("make", CMYK_FILES.values(), ids=list(CMYK_FILES))
+@pytest.mark.parametrize("icc", UNFIT_FOR_CMYK.values(), ids=list(UNFIT_FOR_CMYK))
+def test_inks_without_a_profile_that_fits_are_as_dark_as_their_numbers(
+    make: Callable[..., bytes], icc: bytes | None
+) -> None:
+    data = make(icc_profile=icc) if icc else make()
+    wanted = [tuple(round((255 - ink) * (255 - k) / 255) for ink in (c, m, y)) for c, m, y, k in INKS]
+    assert furthest(middles(widest(data))[: len(INKS)], wanted) <= TOLERANCE
+    assert furthest(wanted, [cmyk_in_srgb(inks) for inks in INKS]) > 20
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_profile_of_inks_on_a_picture_of_lights_is_left_out(kind: str) -> None:
+    options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
+    data = saved(patches(), kind, icc_profile=cmyk_profile(), **options)
+    assert furthest(middles(widest(data)), COLOURS) <= TOLERANCE
 
 
 def test_linear_gamma_of_a_png_is_converted_and_that_of_srgb_left_alone() -> None:

@@ -30,6 +30,11 @@ class ColourSpace(NamedTuple):
 UNSTATED = ColourSpace(None, None)
 
 
+def is_averageable(image: Image.Image) -> bool:
+    """Whether `averageable` would answer this image as it is."""
+    return image.mode in ("L", "RGB", "CMYK") and "transparency" not in image.info
+
+
 def averageable(image: Image.Image) -> Image.Image:
     """Brings an image to a mode whose pixels can be averaged (L, La, RGB, RGBa, CMYK), still in its own colours."""
     if image.mode.startswith("I"):
@@ -38,7 +43,7 @@ def averageable(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode in _PREMULTIPLIED:
         return image.convert(_PREMULTIPLIED[image.mode])
-    if image.mode in ("L", "RGB", "CMYK"):
+    if is_averageable(image):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
@@ -58,7 +63,8 @@ def to_srgb(image: Image.Image, space: ColourSpace) -> Image.Image:
 
     A profile that is damaged or made for another kind of pixels is left out, as browsers do.
     """
-    image = image.convert(_STRAIGHT.get(image.mode, image.mode))
+    if image.mode in _STRAIGHT:
+        image = image.convert(_STRAIGHT[image.mode])
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     opaque = image.convert({"LA": "L", "RGBA": "RGB"}[image.mode]) if alpha else image
     if space.gamma is not None and opaque.mode in ("L", "RGB"):

@@ -13,7 +13,7 @@ from workers.rendering.rendered import RenderedFile
 from workers.rendering.shrinking import shrunk
 from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, load, orientation
 
-_DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 51 dB from decoding them all
+_DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 49 dB from decoding them all
 _STEP_DOWN = Image.Resampling.BICUBIC  # for a step of about two: 50 dB from LANCZOS at two thirds of its cost
 # The lowest quality, in steps of five, whose mean SSIM is 0.95 or more in every width: `python -m benchmarks.quality`,
 # table in benchmarks/README.md. Progressive JPEG would be 4 % smaller, but costs the hot path a tenth more time.
