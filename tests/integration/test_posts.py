@@ -159,9 +159,9 @@ async def test_the_post_of_an_upload_is_its_owners(world: World) -> None:
 async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_beside_it(world: World) -> None:
     authors, database = [ObjectId() for _ in range(1_000)], world.sources.database
     shown = {"status": "READY", "deleted": False}
-    rows = [{"_id": ObjectId(), "author_id": author, **shown} for author in random.sample(authors * 10, 10_000)]
-    await database["posts"].insert_many(rows)
-    newest = [row["_id"] for row in reversed(rows)]
+    newest = sorted((ObjectId() for _ in range(10_000)), reverse=True)
+    written_by = zip(newest, random.sample(authors * 10, 10_000), strict=True)
+    await database["posts"].insert_many({"_id": one, "author_id": author, **shown} for one, author in written_by)
     below, above = (
         PageRequest(limit=20, after=newest[5_000]),
         PageRequest(limit=20, before=newest[5_000], backward=True),
