@@ -65,7 +65,8 @@ async def _measure(
             print(f"round {number + 1}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
             for reader in readers if number % 2 else readers[::-1]:
                 await reader.read()
-    return [filled, _pages(readers), _by_size(readers), _by_follows(readers)]
+    growth = [_by_size(readers)] if len(sizes) > 1 else []
+    return [filled, _pages(readers), *growth, _by_follows(readers)]
 
 
 async def _filled(sources: Sources, size: int, seed: int, table: Table) -> FeedWorld:
