@@ -1,161 +1,143 @@
-"""What a page of the home feed costs, in networks of any size, kept, cold and pulled: `python -m benchmarks.feed`."""
+"""What a page of the home feed costs, warm, cold and pulled, and how it grows: `python -m benchmarks.feed`.
 
+The networks of all sizes live side by side, and are read in turns, so that what else the machine does weighs on all.
+"""
+
+import contextlib
+import os
+import sys
 import time
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import typer
 
-from benchmarks.feed_world import FeedWorld
+from benchmarks.crowd import FOLLOWED_EACH, LARGEST, POSTS_EACH
+from benchmarks.feed_reader import COLD, DOWN, PULLED, WARM, Reader
+from benchmarks.feed_world import FOLLOWINGS, FeedWorld
 from benchmarks.operations import OperationCounter
 from benchmarks.report import Table, median, percentile, rounds, show, times
-from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
+from benchmarks.stack import finish, servers
 from config import Settings
+from datasources.sources import Sources, open_sources
 
-LONGEST = 1_800.0  # seconds for everything, on however busy a machine
-INSERT_SECONDS = 60.0  # for one bulk insert, on a machine that does much else
-PAGES_AT_A_TIME = 3
-PAGES_BUDGET = 60.0  # seconds of rounds for each network
-DEEP = 10  # pages down
-KEPT, COLD, PULLED, DOWN = "kept", "kept, Redis empty", "pulled, Redis empty", f"kept, {DEEP} pages down"
-FEED = """
-query Feed($after: String) {
-  feed(first: 20, after: $after) {
-    edges {
-      cursor
-      node {
-        id caption createdAt likeCount commentCount viewerHasLiked
-        location { name }
-        author { id username displayName avatar { rendition(width: 150) { url } } }
-        images { id width height altText blurHash rendition(width: 1080) { url width height format } }
-        previewComments { id text createdAt viewerHasLiked author { id username } }
-      }
-    }
-    pageInfo { hasNextPage endCursor }
-  }
-}
-"""
+LONGEST = 3_600.0  # seconds for everything, on however busy a machine
+MONGO_CACHE = "2G"  # a server's; the 256 MB of `photogram run` are a laptop's
+KEPT = ("posts", "users", "follows", "feed_entries")
 
 
 def main(
     users: Annotated[
-        list[int] | None, typer.Option(min=1_000, help="Sizes of networks; 2 posts and 5 follows each.")
+        list[int] | None,
+        typer.Option(
+            min=1_000,
+            max=LARGEST,
+            help=f"A network's size; {POSTS_EACH} posts, {FOLLOWED_EACH} follows each. Repeatable.",
+        ),
     ] = None,
-    repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of every kind of page in turn.")] = 15,
+    seconds: Annotated[float, typer.Option(min=1, help="For all rounds; what was begun is ended.")] = 480.0,
+    repeat: Annotated[int, typer.Option(min=1, help="Rounds at most, each of every kind of page in turn.")] = 60,
     seed: Annotated[int, typer.Option(help="Who is followed and what is liked.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Reads pages of feeds by GraphQL and, beside it, the same documents bare."""
     counter = OperationCounter.installed()
+    sizes = sorted(set(users or [10_000, 100_000]))
     with servers() as settings:
-        tables = finish(_measure(settings, counter, users or [10_000, 100_000], repeat, seed), LONGEST)
+        tables = finish(_measure(settings, counter, sizes, rounds(repeat, seconds), seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 
 async def _measure(
-    settings: Settings, counter: OperationCounter, sizes: Sequence[int], repeat: int, seed: int
+    settings: Settings, counter: OperationCounter, sizes: Sequence[int], turns: Iterator[int], seed: int
 ) -> list[Table]:
-    table = Table(
-        "A feed page: 20 posts with author, viewer's like, renditions, 2 comments each and their authors",
-        [
-            "users, follows, way",
-            "p50 ms",
-            "p99 ms",
-            "CPU ms, ours",
-            "CPU ms, MongoDB's",
-            "our CPU against bare reads",
-            "operations",
-        ],
-    )
-    for size in sizes:
-        change = {"mongo_database": f"feed_{size}", "key_prefix": f"feed_{size}:", "mongo_timeout": INSERT_SECONDS}
-        async with stores(settings.model_copy(update=change)) as sources:
-            world = await FeedWorld.made(sources, size, seed)
-            table.rows += await _pages(world, counter, repeat)
-            await sources.client.drop_database(f"feed_{size}")
-    return [table]
-
-
-async def _pages(world: FeedWorld, counter: OperationCounter, repeat: int) -> list[list[str]]:
-    readers = [Reader(world, following, way) for following in world.viewers for way in (KEPT, COLD, PULLED)]
-    readers.append(Reader(world, max(world.viewers), DOWN))
-    for reader in readers:
-        await reader.prepare(counter)
-    for _ in rounds(repeat, PAGES_BUDGET):
+    filled = Table("The networks", ["users", *(f"{name}, MB stored and of indexes" for name in KEPT), "filled in s"])
+    async with contextlib.AsyncExitStack() as stack:
+        worlds = []
+        for size in sizes:
+            own = {"mongo_database": f"feed_{size}", "key_prefix": f"feed_{size}:"}
+            sources = await stack.enter_async_context(open_sources(settings.model_copy(update=own)))
+            worlds.append(await _filled(sources, size, seed, filled))
+        readers = list(_readers(worlds))
         for reader in readers:
-            await reader.read()
-    return [reader.row() for reader in readers]
+            await reader.prepare(counter)
+        for number in turns:
+            print(f"round {number + 1}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+            for reader in readers if number % 2 else readers[::-1]:
+                await reader.read()
+    growth = [_by_size(readers)] if len(sizes) > 1 else []
+    return [filled, _pages(readers), *growth, _by_follows(readers)]
 
 
-class Reader:
-    """One viewer who reads the same page again and again, by GraphQL and bare, and what it took."""
+async def _filled(sources: Sources, size: int, seed: int, table: Table) -> FeedWorld:
+    cache = {"setParameter": 1, "wiredTigerEngineRuntimeConfig": f"cache_size={MONGO_CACHE}"}
+    await sources.client.admin.command(cache)
+    started = time.perf_counter()
+    world = await FeedWorld.made(sources, size, seed)
+    seconds, cells = time.perf_counter() - started, []
+    for name in KEPT:
+        stats = await sources.database.command("collStats", name)
+        cells.append(f"{stats['count']:,}, {stats['totalSize'] / 1e6:,.0f}")
+    table.rows.append([f"{size:,}", *cells, f"{seconds:.0f}"])
+    print(f"filled {size:,} in {seconds:.0f} s", file=sys.stderr)
+    return world
 
-    def __init__(self, world: FeedWorld, following: int, way: str) -> None:
-        self._world = world
-        self._following = following
-        self._way = way
-        self._api = Api(world.sources)
-        self._viewer = session_of(world.viewers[following])
-        self._after: str | None = None
-        self._seconds: list[float] = []
-        self._loads: list[Load] = []
-        self._bare: list[Load] = []
-        self._operations = 0
 
-    async def prepare(self, counter: OperationCounter) -> None:
-        """Goes to the page, and counts what it asks of the database. Raises RuntimeError if it is not full."""
-        await self._begin()
-        for _ in range(DEEP if self._way is DOWN else 0):
-            self._after = (await self._page())["pageInfo"]["endCursor"]
-        await self._page()
-        await self._chill()
-        before = counter.count
-        page = await self._page()
-        self._operations = counter.count - before
-        comments = sum(len(edge["node"]["previewComments"]) for edge in page["edges"])
-        if (len(page["edges"]), comments) != (20, 40):
-            raise RuntimeError(f"a page of {len(page['edges'])} posts and {comments} comments")
+def _readers(worlds: Sequence[FeedWorld]) -> Iterator[Reader]:
+    """Those who read alike in networks of every size stand together."""
+    for following in FOLLOWINGS:
+        for way in (WARM, COLD, PULLED, *([DOWN] if following == FOLLOWINGS[-1] else [])):
+            yield from (Reader(world, following, way) for world in worlds if following in world.viewers)
 
-    async def read(self) -> None:
-        """Some pages, and then as many bare."""
-        await self._begin()
-        await self._page()
-        for _ in range(PAGES_AT_A_TIME):
-            await self._chill()
-            watch, started = Stopwatch(), time.perf_counter()
-            await self._page()
-            self._seconds.append(time.perf_counter() - started)
-            self._loads.append(watch.load(1))
-            watch = Stopwatch()
-            await self._world.bare_page(self._viewer.user_id)
-            self._bare.append(watch.load(1))
 
-    def row(self) -> list[str]:
-        """The table's row."""
-        return [
-            f"{self._world.size:,}, {self._following:,}, {self._way}",
-            f"{percentile(self._seconds, 50) * 1000:.1f}",
-            f"{percentile(self._seconds, 99) * 1000:.1f}",
-            f"{median([load.own_cpu for load in self._loads]) * 1000:.1f}",
-            f"{sum(load.mongo_cpu for load in self._loads) / len(self._seconds) * 1000:.1f}",
-            times([load.own_cpu for load in self._loads], [load.own_cpu for load in self._bare]),
-            str(self._operations),
-        ]
+def _pages(readers: Sequence[Reader]) -> Table:
+    columns = ["users, follows, way", "operations", "p50 ms", "p99 ms", "CPU ms, ours", "CPU ms, MongoDB's"]
+    against = ["p50 against warm", "CPU against warm", "our CPU against bare reads"]
+    title = "A feed page: 20 posts with author and avatar, viewer's like, renditions, 2 comments each and their authors"
+    table = Table(title, [*columns, *against])
+    warm = {(one.size, one.following): one for one in readers if one.way is WARM}
+    for one in sorted(readers, key=lambda one: one.size):
+        base, own = warm[one.size, one.following], [load.own_cpu for load in one.loads]
+        table.rows.append(
+            [
+                f"{one.size:,}, {one.following:,}, {one.way}",
+                str(one.operations),
+                *(f"{percentile(one.seconds, percent) * 1000:.1f}" for percent in (50, 99)),
+                f"{median(own) * 1000:.1f}",
+                f"{median([load.mongo_cpu for load in one.loads]) * 1000:.1f}",
+                *one.against(base),
+                times(own, [load.own_cpu for load in one.bare]),
+            ]
+        )
+    return table
 
-    async def _begin(self) -> None:
-        if self._way is PULLED:
-            await self._world.forget(self._viewer.user_id)
-        else:
-            await self._world.keep(self._viewer.user_id)
-        await self._world.sources.redis.flushdb()  # caches were not told
 
-    async def _chill(self) -> None:
-        if self._way in (COLD, PULLED):
-            await self._world.sources.redis.flushdb()
+def _by_size(readers: Sequence[Reader]) -> Table:
+    """Each network against the smallest, by the same way for as many follows."""
+    smallest, *larger = sorted({one.size for one in readers})
+    columns = [f"{size:,}: {what}" for size in larger for what in ("p50", "CPU")]
+    table = Table(f"Growth with the network: times what it is among {smallest:,}", ["follows, way", *columns])
+    found = {(one.following, one.way, one.size): one for one in readers}
+    for base in readers:
+        if base.size == smallest:
+            others = [found[base.following, base.way, size] for size in larger]
+            cells = [cell for one in others for cell in one.against(base)]
+            table.rows.append([f"{base.following:,}, {base.way}", *cells])
+    return table
 
-    async def _page(self) -> Any:
-        data = await self._api.run(FEED, self._viewer, after=self._after)
-        return data["feed"]
+
+def _by_follows(readers: Sequence[Reader]) -> Table:
+    """Each number of follows against the smallest, by the same way in the same network."""
+    fewest, *more = FOLLOWINGS
+    columns = [f"{following:,}: {what}" for following in more for what in ("p50", "CPU")]
+    table = Table(f"Growth with follows: times what it is with {fewest}", ["users, way", *columns])
+    found = {(one.size, one.way, one.following): one for one in readers}
+    for base in sorted(readers, key=lambda one: one.size):
+        if base.following == fewest:
+            others = [found.get((base.size, base.way, following)) for following in more]
+            cells = [cell for one in others for cell in (("", "") if one is None else one.against(base))]
+            table.rows.append([f"{base.size:,}, {base.way}", *cells])
+    return table
 
 
 if __name__ == "__main__":

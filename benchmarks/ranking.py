@@ -9,9 +9,10 @@ import typer
 from benchmarks.feed_world import FeedWorld
 from benchmarks.operations import OperationCounter
 from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
+from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of
 from benchmarks.tastes import NOW, Viewer, viewers
 from config import Settings
+from datasources.sources import open_sources
 from domain.limits import PAGE_SIZE_DEFAULT
 from domain.ranking import Candidate, ranked, score
 from resolvers.ranked_feed import CANDIDATES
@@ -114,7 +115,7 @@ def _gains(world: Sequence[Viewer], seed: int) -> Table:
 
 
 async def _costs(settings: Settings, counter: OperationCounter, repeat: int, seed: int) -> Table:
-    async with stores(settings) as sources:
+    async with open_sources(settings) as sources:
         world = await FeedWorld.made(sources, 1_000, seed)
         readers = [
             Reader(world, counter, "LATEST", order="LATEST"),
@@ -144,7 +145,7 @@ class Reader:
     ) -> None:
         self._api = Api(world.sources)
         self._counter = counter
-        self._viewer = session_of(world.viewers[FOLLOWING])
+        self._viewer = session_of(world.viewers[FOLLOWING][0])
         self._document = FEED % extra
         self._name, self._order, self._deep = name, order, deep
         self._after: str | None = None

@@ -96,7 +96,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_document(self) -> dict[str, Any]:
         """The document it was or can be stored as; enums as their values."""
-        return {field.encode_name: _stored(getattr(self, field.name)) for field in msgspec.structs.fields(self)}
+        names = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
+        return {stored_as: _stored(getattr(self, name)) for stored_as, name in names}
 
 
 def _stored(value: Any) -> Any:

@@ -49,7 +49,7 @@ PEOPLE = Counter({"find users": 1, "find follows": 1, "find blocks": 1, "find mu
 # From where on the feed is complete, before and after the rest; whom it does not hold yet, its entries, and the posts
 # of those and of the reader's own.
 SKELETON = Counter({"find feeds": 2, "find follows": 1, "find feed_entries": 1, "find posts": 1})
-# Below what is kept: whom the reader follows, and their posts; one find for each two hundred of them.
+# Below what is kept: whom the reader follows, and their posts; two finds of more than two hundred authors.
 PULL = Counter({"find follows": 1, "find posts": 1})
 POSTS_AND_AUTHORS = Counter({"find posts": 1}) + PEOPLE
 COMMENTS_AND_AUTHORS = Counter({"find comments": 1}) + PEOPLE

@@ -1,6 +1,7 @@
 """Posts: made once, published once, deleted wholly."""
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
@@ -153,3 +154,26 @@ async def test_the_post_of_an_upload_is_its_owners(world: World) -> None:
     made = await create(world, ana, upload_id)
     assert await world.sources.posts.of_upload(ana.id, upload_id) == made
     assert await world.sources.posts.of_upload(ObjectId(), upload_id) is None
+
+
+async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_beside_it(world: World) -> None:
+    authors, database = [ObjectId() for _ in range(1_000)], world.sources.database
+    shown = {"status": "READY", "deleted": False}
+    newest = sorted((ObjectId() for _ in range(10_000)), reverse=True)
+    written_by = zip(newest, random.sample(authors * 10, 10_000), strict=True)
+    await database["posts"].insert_many({"_id": one, "author_id": author, **shown} for one, author in written_by)
+    below, above = (
+        PageRequest(limit=20, after=newest[5_000]),
+        PageRequest(limit=20, before=newest[5_000], backward=True),
+    )
+    await database.command("profile", 2)
+    pages = [await world.sources.posts.shown_by_authors(authors, request) for request in (below, above)]
+    await database.command("profile", 0)
+    ids = [[post["_id"] for post in page] for page in pages]
+    assert ids == [newest[5_001:5_022], newest[4_979:5_000][::-1]]
+    finds = await database["system.profile"].find({"command.find": "posts"}).to_list()
+    await database["system.profile"].drop()
+    assert (len(finds), sum(find["docsExamined"] for find in finds)) == (4, 0)
+    assert sum(find["keysExamined"] for find in finds) < 2 * 2.5 * len(authors)
+    most = await world.sources.posts.shown_by_authors(authors, PageRequest(limit=3_000, after=newest[5_000]))
+    assert [post["_id"] for post in most] == newest[5_001:8_002]
