@@ -35,7 +35,9 @@ def main(
             help=f"A network's size; {POSTS_EACH} posts, {FOLLOWED_EACH} follows each. Repeatable.",
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="For all rounds; what was begun is ended.")] = 480.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="For everything: rounds get what filling leaves, at least one.")
+    ] = 960.0,
     repeat: Annotated[int, typer.Option(min=1, help="Rounds at most, each of every kind of page in turn.")] = 60,
     seed: Annotated[int, typer.Option(help="Who is followed and what is liked.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
@@ -44,12 +46,12 @@ def main(
     counter = OperationCounter.installed()
     sizes = sorted(set(users or [10_000, 100_000]))
     with servers() as settings:
-        tables = finish(_measure(settings, counter, sizes, rounds(repeat, seconds), seed), LONGEST)
+        tables = finish(_measure(settings, counter, sizes, repeat, time.monotonic() + seconds, seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 
 async def _measure(
-    settings: Settings, counter: OperationCounter, sizes: Sequence[int], turns: Iterator[int], seed: int
+    settings: Settings, counter: OperationCounter, sizes: Sequence[int], repeat: int, end: float, seed: int
 ) -> list[Table]:
     filled = Table("The networks", ["users", *(f"{name}, MB stored and of indexes" for name in KEPT), "filled in s"])
     async with contextlib.AsyncExitStack() as stack:
@@ -61,7 +63,7 @@ async def _measure(
         readers = list(_readers(worlds))
         for reader in readers:
             await reader.prepare(counter)
-        for number in turns:
+        for number in rounds(repeat, end - time.monotonic()):
             print(f"round {number + 1}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
             for reader in readers if number % 2 else readers[::-1]:
                 await reader.read()
