@@ -121,12 +121,12 @@ def worker(
     """Run workers in one process. SIGTERM lets them finish what they have in hand."""
     import uvloop  # noqa: PLC0415
 
-    from deploy.garbage import keep_what_is_loaded  # noqa: PLC0415
+    from deploy.garbage import calm_collector  # noqa: PLC0415
     from workers.runner import NoAvifError, UnknownWorkerError, run_workers  # noqa: PLC0415
     from workers.screening import UnknownScreenError  # noqa: PLC0415
 
     settings = context.obj.settings()
-    keep_what_is_loaded()
+    calm_collector()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_workers(settings, names or []))

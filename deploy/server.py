@@ -5,7 +5,7 @@ from contextlib import closing
 
 from config import Settings
 from datasources.logs import configure_logging
-from deploy.garbage import keep_what_is_loaded
+from deploy.garbage import calm_collector
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from resolvers.transport.server import build_server
@@ -21,7 +21,7 @@ def serve_api(settings: Settings, listener: socket.socket | None = None) -> None
     configure_logging(settings.log_format, settings.log_level)
     with closing(listener or listen(settings.host, settings.port)) as sock:
         server = build_server(create_app(settings), settings)
-        keep_what_is_loaded()
+        calm_collector()
         try:
             server.run(sockets=[sock])
         except SystemExit as error:  # uvicorn's answer to a start-up that failed
