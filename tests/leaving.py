@@ -10,6 +10,7 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
+from datasources.caches import RECORD_SECONDS
 from datasources.idempotency import Idempotency
 from datasources.images import Move
 from domain.events import Effect, Fact, Ring
@@ -50,10 +51,11 @@ async def objects(world: World, upload_ids: Sequence[ObjectId]) -> list[str]:
     return [key for key in keys if any(str(upload_id) in key for upload_id in upload_ids)]
 
 
-async def key_values(world: World, user_id: ObjectId) -> list[bytes]:
-    """Keys of Redis that name an account, but for the streams' messages that are being dealt with."""
-    found = world.sources.redis.scan_iter(match=f"{world.sources.settings.key_prefix}*{user_id}*")
-    return [key async for key in found]
+async def kept_keys(world: World, user_id: ObjectId) -> list[bytes]:
+    """Keys of Redis that name an account and do not lapse within half a minute, as what has been cached does."""
+    redis = world.sources.redis
+    found = [key async for key in redis.scan_iter(match=f"{world.sources.settings.key_prefix}*{user_id}*")]
+    return [key for key in found if not 0 <= await redis.pttl(key) <= RECORD_SECONDS * 1000 and await redis.exists(key)]
 
 
 async def upload(world: World, owner: UserRecord, status: UploadStatus = UploadStatus.READY, **fields: Any) -> ObjectId:

@@ -13,7 +13,7 @@ from domain.records import UserState
 from tests.auditing import audit
 from tests.crashing import dies
 from tests.factories import World, now, opened
-from tests.leaving import key_values, lived, objects, traces
+from tests.leaving import kept_keys, lived, objects, traces
 from workers import leaving
 
 WRITES = 1_000  # more than it takes
@@ -53,7 +53,7 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
         left = await traces(own, life.ana.id)
         assert set(left) <= {"users", "interests"}, (before, left)
         assert await objects(own, life.uploads) == [], before
-        assert await key_values(own, life.ana.id) == [], before
+        assert await kept_keys(own, life.ana.id) == [], before
         assert (await own.stored_user(life.ana.id)).state is UserState.DELETED
         lives += 1
         if not died:

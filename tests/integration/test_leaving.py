@@ -12,7 +12,7 @@ from domain.paging import PageRequest
 from domain.records import PostDraft, PostImage, UserState
 from tests.auditing import audit
 from tests.factories import World, now, opened
-from tests.leaving import Life, key_values, lived, objects, traces
+from tests.leaving import Life, kept_keys, lived, objects, traces
 from workers import leaving
 from workers.maintenance.departed import LEFT
 from workers.maintenance.gc import collect
@@ -44,7 +44,7 @@ async def expect_gone(world: World, life: Life) -> None:
     assert left["users"] == [life.ana.id]
     assert life.ana.id not in left.get("interests", [])
     assert await objects(world, life.uploads) == []
-    assert await key_values(world, life.ana.id) == []
+    assert await kept_keys(world, life.ana.id) == []
     await audit(world, has_files=False, seconds=5)
 
 
