@@ -117,7 +117,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),
         IndexModel([("recipient_id", UP)], name="unseen", partialFilterExpression={"is_seen": False}),
         IndexModel([("post_id", UP), ("comment_id", UP)]),
-        IndexModel([("group_key", UP)], name="of_follows", partialFilterExpression={"post_id": None}),
+        IndexModel([("group_key", UP)], partialFilterExpression={"group_key": {"$gte": "FOLLOW", "$lt": "FOLLOX"}}),
         _EXPIRES,
     ],
     "inboxes": [],

@@ -189,7 +189,7 @@ class NotificationStore:
 
         They keep their numbers. Whether there were any. Safe to repeat.
         """
-        query = {"group_key": {"$in": of_follows(actor_id)}, "post_id": None, "withdrawn": True}
+        query = {"group_key": {"$in": of_follows(actor_id)}, "withdrawn": True}
         rows = await self._notifications.find(query, {"_id": 1}, limit=most).to_list()
         nameless: Document = {"group_key": {"$concat": ["GONE:", {"$toString": "$_id"}]}, "actor_ids": []}
         some = {"_id": {"$in": [row["_id"] for row in rows]}, "withdrawn": True}

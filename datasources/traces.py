@@ -25,7 +25,7 @@ def _within(*names: str) -> Query:
 
 
 def _told(ids: Sequence[ObjectId]) -> Document:
-    return {"group_key": {"$in": [key for one in ids for key in of_follows(one)]}, "post_id": None}
+    return {"group_key": {"$in": [key for one in ids for key in of_follows(one)]}}
 
 
 # By collection, each with as many queries as there are indexes that find it all.

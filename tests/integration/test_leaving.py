@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from datasources.traces import TRACES
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import PostDraft, PostImage, UserState
@@ -168,3 +169,12 @@ async def test_a_late_look_comes_only_when_nothing_can_be_under_way(own: World) 
     assert longest <= leaving.LONGEST_CALL.total_seconds()
     settings = own.sources.settings.model_copy(update={"upload_ttl": 3600, "operation_timeout": 30.0})
     assert leaving.patience(settings) > timedelta(seconds=3600 + 30)
+
+
+async def test_what_is_left_is_found_by_indexes_alone(world: World) -> None:
+    for name, queries in TRACES.items():
+        for query in queries:
+            find = {"find": name, "filter": query([ObjectId(), ObjectId()]), "projection": {"_id": 1}, "limit": 1}
+            plan = str(await world.sources.database.command("explain", find, verbosity="queryPlanner"))
+            assert "IXSCAN" in plan, (name, plan)
+            assert "COLLSCAN" not in plan, (name, plan)
