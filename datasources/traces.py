@@ -1,7 +1,8 @@
 """Everywhere that an account's id may stand: what its deletion takes away, and what is looked for when it is done.
 
-Every place is found by an index. Two are not here: an author among other people's interests, which are made anew from
-acts that are gone and which `gc` looks through, and entries of its posts in feeds, which go with posts and follows.
+Every place is found by an index. Not here are an author among other people's interests, which are made anew from acts
+that are gone, and which `gc` looks through; entries and fan-outs of its posts, which go with posts and follows; and
+failures, which are forgotten at the very end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ def _told(ids: Sequence[ObjectId]) -> Document:
     return {"group_key": {"$in": [key for one in ids for key in of_follows(one)]}}
 
 
-# By collection, each with as many queries as there are indexes that find it all.
+# By collection, each with a query for each index that finds a part of it.
 TRACES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],

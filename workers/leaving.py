@@ -42,6 +42,7 @@ async def leave(tools: Tools, key: str) -> Collection[str]:
     account = await sources.users.leaving(ObjectId(key))
     if account is None:
         return ()
+    await sources.users.look_again(account, datetime.now(UTC) + SOON)
     if await _is_more(sources, account.id, STANDING):
         return [key]
     now, last_look = datetime.now(UTC), account.deleted_at + patience(sources.settings)
@@ -79,6 +80,11 @@ async def _finish(sources: Sources, account: Leaving, now: datetime) -> None:
         raise NotYet(", ".join(left[account.id]))
     await sources.dead_letters.forget_about(account.id)
     await sources.users.left(account, now)
+
+
+async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
+    await sources.sessions.end_all(user_id)
+    return False
 
 
 async def _likes(sources: Sources, user_id: ObjectId) -> bool:
@@ -131,7 +137,6 @@ def _posts_alone(told: Sequence[NotificationRecord]) -> list[ObjectId]:
 
 async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
     """What is kept for the account's own reading."""
-    await sources.sessions.end_all(user_id)
     await sources.feed_states.erase(user_id)
     await sources.feeds_live.forget(user_id)
     await sources.interests.erase(user_id)
@@ -160,6 +165,17 @@ async def _objects(sources: Sources, user_id: ObjectId) -> bool:
     return bool(uploads)
 
 
-# In this order: what tells of a thing goes after it, so that at no moment a telling is missing.
-STANDING: Sequence[Part] = (_likes, _comments, _posts, _follows, _walls, _uploads, _mentions, _notices, _own_records)
+# In this order: first what others could use or fetch; what tells of a thing after it, so that no telling is missing.
+STANDING: Sequence[Part] = (
+    _sessions,
+    _posts,
+    _uploads,
+    _comments,
+    _follows,
+    _walls,
+    _likes,
+    _mentions,
+    _notices,
+    _own_records,
+)
 REMAINING: Sequence[Part] = (_memories, _objects)
