@@ -1,5 +1,6 @@
 """Comments on posts and replies to comments."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -9,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.gathering import Inserts, Reads
 from datasources.idempotency import Idempotency, bury, earlier
-from datasources.indexes import TOP_COMMENTS
+from datasources.indexes import BY_COMMENTER, TOP_COMMENTS
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment, set_told
 from datasources.outbox import Stage, change, find_owed, owing, paid
 from datasources.transport import Doorbell
@@ -136,6 +137,29 @@ class CommentStore:
         """Hides every reply to a deleted comment. Safe to repeat and to stop half way."""
         async for reply in self._comments.find({"parent_id": parent_id, "deleted": False}, {"_id": 1}):
             await self.delete(reply["_id"], now)
+
+    async def delete_of(self, author_id: ObjectId, now: datetime, most: int) -> bool:
+        """Deletes up to `most` comments of one author, as `delete` does; whether there were any. Safe to repeat."""
+        query, hint = {"author_id": author_id, "deleted": False}, BY_COMMENTER.document["name"]
+        rows = await self._comments.find(query, {"_id": 1}, limit=most, hint=hint).to_list()
+        await asyncio.gather(*(self.delete(row["_id"], now) for row in rows))
+        return bool(rows)
+
+    async def unmention(self, user_id: ObjectId, most: int) -> bool:
+        """Takes one user out of up to `most` comments that mention them; whether there were any. Safe to repeat."""
+        rows = await self._comments.find({"mention_ids": user_id}, {"_id": 1}, limit=most).to_list()
+        some = {"_id": {"$in": [row["_id"] for row in rows]}}
+        await self._comments.update_many(some, {"$pull": {"mention_ids": user_id}})
+        return bool(rows)
+
+    async def untell(self, ids: Sequence[ObjectId], session: Session) -> None:
+        """Says of these that one notification less tells of them."""
+        await increment(self._comments, "told", dict.fromkeys(ids, -1), session)
+
+    async def forget_keys(self, author_id: ObjectId) -> None:
+        """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
+        keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
+        await self._comments.delete_many({**keyed, **_OVER})
 
     async def owed_counts(self, post_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""

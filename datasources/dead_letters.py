@@ -18,6 +18,12 @@ REASON_MOST = 2_000
 FIELDS_MOST = 20  # of a malformed message
 BYTES_MOST = 500  # of a name or value in it
 MALFORMED_MOST = 1_000  # letters; what comes then is dropped
+# What is settled by the id of an account.
+_OF_USERS = [
+    (effect, fact)
+    for (effect, fact), field in SETTLED_BY.items()
+    if field in {"author_id", "follower_id", "followee_id"} or fact in {Fact.USER, Fact.FEED, Fact.INTEREST}
+]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +81,10 @@ class DeadLetterStore:
         rings = [msgspec.to_builtins(ring) for some in asked for ring in some]
         await self._failures.delete_many({"_id": {"$in": rings}})
         return [None] * len(asked)
+
+    async def forget_about(self, user_id: ObjectId) -> None:
+        """Forgets what failed for a deleted account. Safe to repeat."""
+        await self.succeeded(*(Ring(effect, fact, str(user_id)) for effect, fact in _OF_USERS))
 
     async def dead(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, the latest first."""

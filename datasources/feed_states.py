@@ -115,6 +115,11 @@ class FeedStates:
             done = await feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
         return done.matched_count
 
+    async def erase(self, owner_id: ObjectId) -> None:
+        """Forgets the feed of a deleted account, before its entries are taken out. Safe to repeat."""
+        async with self._writes.changing([owner_id]) as feeds:
+            await feeds.delete_one({"_id": owner_id})
+
     async def call_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
         """Lets those of these owners whose feeds are not live owe the clearing of what entries they have."""
         values = {"live": {"$ifNull": ["$live", False]}, "version": {"$ifNull": ["$version", 0]}}

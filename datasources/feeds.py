@@ -116,6 +116,12 @@ class FeedStore:
             if not await in_transaction(self._client, settle):
                 return False
 
+    async def erase(self, owner_id: ObjectId, most: int) -> bool:
+        """Takes up to `most` entries out of the feed of a deleted account; whether there were any. Safe to repeat."""
+        rows = await self._entries.find(_owned_by(owner_id), {"_id": 1}, limit=most).to_list()
+        await self._entries.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+        return bool(rows)
+
     async def home(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Post ids of a home feed, newest first, down to the first one ever; who asks is noted to be active.
 

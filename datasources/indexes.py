@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any
 
+from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid
 
@@ -30,6 +31,11 @@ def _owed_by(field: str) -> IndexModel:
     return IndexModel([(field, UP), ("outbox", UP)], partialFilterExpression={"outbox": {"$exists": True}})
 
 
+def _naming(field: str) -> IndexModel:
+    """Finds by the people whom a list of a document names; most name nobody and are not in it."""
+    return IndexModel([(field, UP)], partialFilterExpression={field: {"$gte": ObjectId(b"\0" * 12)}})
+
+
 TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
 SHOWN_POSTS = [("author_id", UP), ("status", UP), ("deleted", UP), ("_id", DOWN)]
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
@@ -40,10 +46,18 @@ _OWES = IndexModel([("outbox", UP)], sparse=True)
 # Partial, so that what looks for one user's like of one target can never be planned by what that user likes at all.
 BY_LIKER = IndexModel([("user_id", UP), ("_id", DOWN)], partialFilterExpression={"liked": True})
 BY_COMMENTER = IndexModel([("author_id", UP), ("_id", DOWN)], partialFilterExpression={"deleted": False})
-_LIKES = [_unique("target_id", "user_id"), _listed_by("target_id", "liked"), _owed_by("target_id"), _EXPIRES, BY_LIKER]
+_TAKEN_BACK = IndexModel([("user_id", UP)], name="taken_back", partialFilterExpression={"liked": False})
+_LIKES = [
+    _unique("target_id", "user_id"),
+    _listed_by("target_id", "liked"),
+    _owed_by("target_id"),
+    _EXPIRES,
+    BY_LIKER,
+    _TAKEN_BACK,
+]
 
 INDEXES: dict[str, list[IndexModel]] = {
-    "users": [_unique("username_key"), _unique("email_key")],
+    "users": [_unique("username_key"), _unique("email_key"), _EXPIRES],
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),
@@ -55,7 +69,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _owed_by("follower_id"),
     ],
     "blocks": [_unique("blocker_id", "blocked_id"), _listed_by("blocker_id"), _listed_by("blocked_id")],
-    "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id")],
+    "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id"), _listed_by("muted_id")],
     "uploads": [
         _listed_by("owner_id"),
         _unique_where("month_slot", "owner_id", "quota_month", "month_slot"),
@@ -69,6 +83,9 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique_where("idempotency_key", "author_id", "idempotency_key"),
         _EXPIRES,
         _owed_by("author_id"),
+        _naming("mention_ids"),
+        _naming("images.tagged_users.user_id"),
+        _naming("image_inputs.tagged_users.user_id"),
     ],
     "post_likes": _LIKES,
     "comment_likes": _LIKES,
@@ -81,6 +98,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _owed_by("post_id"),
         _owed_by("author_id"),
         BY_COMMENTER,
+        _naming("mention_ids"),
     ],
     "feeds": [
         IndexModel(LIVE_FEEDS, partialFilterExpression={"live": True}),
@@ -89,13 +107,17 @@ INDEXES: dict[str, list[IndexModel]] = {
     "feed_entries": [],
     "fan_outs": [_listed_by("post_id", "version")],
     "interests": [_EXPIRES],
-    "profile_visits": [IndexModel([("at", UP)], expireAfterSeconds=int(VISITS_KEPT.total_seconds()))],
+    "profile_visits": [
+        IndexModel([("at", UP)], expireAfterSeconds=int(VISITS_KEPT.total_seconds())),
+        IndexModel([("_id.o", UP)]),
+    ],
     "rankings": [_EXPIRES],
     "notifications": [
         _unique("recipient_id", "group_key"),
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),
         IndexModel([("recipient_id", UP)], name="unseen", partialFilterExpression={"is_seen": False}),
         IndexModel([("post_id", UP), ("comment_id", UP)]),
+        IndexModel([("group_key", UP)], partialFilterExpression={"group_key": {"$gte": "FOLLOW", "$lt": "FOLLOX"}}),
         _EXPIRES,
     ],
     "inboxes": [],

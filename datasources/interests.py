@@ -73,6 +73,10 @@ class InterestStore:
         await upsert(self._interests, {"_id": viewer_id}, [{"$set": values}, *paid(Effect.WEIGH)])
         return weighed
 
+    async def erase(self, viewer_id: ObjectId) -> None:
+        """Forgets what a viewer cares about. Safe to repeat."""
+        await self._interests.delete_one({"_id": viewer_id})
+
     async def acts_of(self, viewer_id: ObjectId) -> Sequence[Act]:
         """The latest acts of a viewer towards others, but for those taken back or towards the blocked or muted."""
         posts, comments = self._database["posts"], self._database["comments"]

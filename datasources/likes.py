@@ -1,5 +1,6 @@
 """Likes of posts and of comments: one small document for each pair of user and target."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.gathering import Gathering
+from datasources.indexes import BY_LIKER
 from datasources.mongo import Database, Document, Session, find_page, upsert
 from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
@@ -64,6 +66,20 @@ class LikeStore:
     async def unlike(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Sees to it that the user does not like the target; owes the same if they did. Safe to repeat."""
         await self._act(_Act(target_id, user_id, False, now))
+
+    async def take_back(self, user_id: ObjectId, now: datetime, most: int) -> bool:
+        """Takes up to `most` likes of one user back, as `unlike` does; whether there were any. Safe to repeat."""
+        query, hint = {"user_id": user_id, "liked": True}, BY_LIKER.document["name"]
+        rows = await self._likes.find(query, {"target_id": 1}, limit=most, hint=hint).to_list()
+        await asyncio.gather(*(self.unlike(row["target_id"], user_id, now) for row in rows))
+        return bool(rows)
+
+    async def forget_taken_back(self, user_id: ObjectId, most: int) -> bool:
+        """Forgets up to `most` likes that one user took back and that owe nothing; whether there were any."""
+        over: Document = {"liked": False, "outbox": {"$exists": False}}
+        rows = await self._likes.find({"user_id": user_id, **over}, {"_id": 1}, limit=most).to_list()
+        await self._likes.delete_many({"_id": {"$in": [row["_id"] for row in rows]}, **over})
+        return bool(rows)
 
     async def by_targets(self, user_id: ObjectId, target_ids: Sequence[ObjectId]) -> list[LikeRecord | None]:
         """One user's likes of these targets, in their order; one operation."""

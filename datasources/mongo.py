@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from bson import ObjectId
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
 from pymongo import AsyncMongoClient, UpdateOne, timeout
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -168,6 +170,15 @@ def ranked_spans(request: PageRequest, score: str) -> list[Document]:
         below = [{score: before.score, "_id": {"$gt": before.id}}]
         between["$gt"] = before.score
     return [*above, {score: between} if between else {}, *below]
+
+
+def within(first: ObjectId, *names: str) -> Document:
+    """Bounds of the keys that are documents of these fields, of which the first has this value."""
+    name, *rest = names
+    return {
+        "$gt": {name: first, **dict.fromkeys(rest, MinKey())},
+        "$lt": {name: first, **dict.fromkeys(rest, MaxKey())},
+    }
 
 
 async def find_by_ids(collection: Readable, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:

@@ -175,6 +175,27 @@ class NotificationStore:
         if writes:
             await self._notifications.bulk_write(writes, session=session)
 
+    async def erase(self, recipient_id: ObjectId, most: int, session: Session) -> list[NotificationRecord]:
+        """Takes up to `most` of a recipient's notifications away, and the inbox with the last; returns what went."""
+        rows = await self._notifications.find({"recipient_id": recipient_id}, limit=most, session=session).to_list()
+        some = {"_id": {"$in": [row["_id"] for row in rows]}}
+        await self._notifications.delete_many(some, session=session)
+        if len(rows) < most:
+            await self._inboxes.delete_one({"_id": recipient_id}, session=session)
+        return [NotificationRecord.from_document(row) for row in rows]
+
+    async def unname(self, actor_id: ObjectId, most: int) -> bool:
+        """Takes one user's name off up to `most` notifications of following that were taken back.
+
+        They keep their numbers. Whether there were any. Safe to repeat.
+        """
+        query = {"group_key": {"$in": of_follows(actor_id)}, "withdrawn": True}
+        rows = await self._notifications.find(query, {"_id": 1}, limit=most).to_list()
+        nameless: Document = {"group_key": {"$concat": ["GONE:", {"$toString": "$_id"}]}, "actor_ids": []}
+        some = {"_id": {"$in": [row["_id"] for row in rows]}, "withdrawn": True}
+        await self._notifications.update_many(some, [{"$set": {**nameless, "actor_count": 0}}])
+        return bool(rows)
+
     async def _about(self, some: Sequence[Document], session: Session) -> list[NotificationRecord]:
         query = {"$or": [{**one, "withdrawn": False} for one in some]}
         rows = await self._notifications.find(query, session=session).to_list() if some else []
@@ -200,6 +221,12 @@ class NotificationStore:
             last[recipient_id] += 1
             seqs.append(last[recipient_id])
         return seqs
+
+
+def of_follows(actor_id: ObjectId) -> list[str]:
+    """The group keys of what one user's following, asking to or accepting is told by."""
+    kinds = (NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED)
+    return [f"{kind.value}:{actor_id}" for kind in kinds]
 
 
 def _changes(notice: Notice, before: NotificationRecord | None) -> bool:

@@ -191,6 +191,30 @@ class PostStore:
             return
         await self.ring(document)
 
+    async def delete_of(self, author_id: ObjectId, now: datetime, most: int) -> bool:
+        """Deletes up to `most` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
+        rows = await self._posts.find({"author_id": author_id, "deleted": False}, {"_id": 1}, limit=most).to_list()
+        await asyncio.gather(*(self.delete(row["_id"], author_id, now) for row in rows))
+        return bool(rows)
+
+    async def unmention(self, user_id: ObjectId, most: int) -> bool:
+        """Takes one user out of up to `most` posts that mention or tag them; whether there were any. Safe to repeat."""
+        found = False
+        for path in ("images", "image_inputs"):
+            name = f"{path}.tagged_users"
+            tags = {f"{path}.$[].tagged_users": {"user_id": user_id}}
+            found |= await self._pull({f"{name}.user_id": user_id}, tags, most)
+        return await self._pull({"mention_ids": user_id}, {"mention_ids": user_id}, most) or found
+
+    async def untell(self, ids: Sequence[ObjectId], session: Session) -> None:
+        """Says of these that one notification less tells of them."""
+        await increment(self._writes.unseen, "told", dict.fromkeys(ids, -1), session)
+
+    async def forget_keys(self, author_id: ObjectId) -> None:
+        """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
+        keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
+        await self._writes.unseen.delete_many({**keyed, "deleted": True, "outbox": {"$exists": False}})
+
     async def owed_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Posts that their authors' `post_count` does not reflect yet, in the order of the authors."""
         fields = {"author_id": 1, "deleted": 1, "status": 1, "counted": 1}
@@ -262,6 +286,13 @@ class PostStore:
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}
         return await find_page(self._posts, query, request, projection={"author_id": 1}, hint=SHOWN_POSTS)
+
+    async def _pull(self, query: Document, values: Document, most: int) -> bool:
+        rows = await self._posts.find(query, {"_id": 1}, limit=most).to_list()
+        ids = [row["_id"] for row in rows]
+        async with self._writes.changing(ids) as posts:
+            await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
+        return bool(ids)
 
     async def _leave_processing(
         self, post_id: ObjectId, changes: dict[str, Any], session: Session | None = None

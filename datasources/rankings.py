@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from bson import ObjectId
 
-from datasources.mongo import Database, Document
+from datasources.mongo import Database, Document, within
 from domain.paging import Page, PageRequest, Place, cut_page
 
 KEPT = timedelta(hours=1)
@@ -58,6 +58,10 @@ class RankingStore:
         query = {**_slot(owner_id, snapshot_id), "snapshot_id": snapshot_id}
         found = await self._rankings.find_one(query, {"post_ids": 1})
         return None if found is None else Ranking(owner_id, snapshot_id, found["post_ids"])
+
+    async def erase(self, owner_id: ObjectId) -> None:
+        """Forgets every order made for a reader. Safe to repeat."""
+        await self._rankings.delete_many({"_id": within(owner_id, "o", "n")})
 
 
 def _slot(owner_id: ObjectId, snapshot_id: ObjectId) -> Document:

@@ -39,6 +39,7 @@ from datasources.redis_client import open_redis
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore
 from datasources.tasks import cancelled
+from datasources.ties import Ties
 from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
 from datasources.users import UserStore
@@ -65,6 +66,7 @@ class Sources:
     users: UserStore
     sessions: SessionStore
     graph: GraphStore
+    ties: Ties
     uploads: UploadStore
     intake: Intake
     posts: PostStore
@@ -174,6 +176,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
             database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
         ),
         graph=graph,
+        ties=Ties(database, doorbell, caches),
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
         posts=posts,

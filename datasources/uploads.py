@@ -221,18 +221,41 @@ class UploadStore:
     async def forget(self, upload_ids: Sequence[ObjectId]) -> None:
         """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat.
 
-        They owe another cleaning, of what a worker that was rendering one has stored meanwhile.
+        They owe another cleaning, of what a worker that was rendering one has stored meanwhile. Nobody waits for the
+        end of addresses that were given out.
         """
         now = datetime.now(UTC)
         gone: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
-            {"$unset": "image"},
+            {"$unset": ["image", "tidy_at"]},
             owing_again([Effect.CLEAN], now),
             *paid(Effect.RECEIVE),
             *paid(Effect.REFINE),
         ]
         await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, gone)
         await self._doorbell.ring(Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
+
+    async def forget_of(self, owner_id: ObjectId, most: int) -> bool:
+        """Takes up to `most` uploads of one account away, as `forget` does: their objects are then owed to go.
+
+        Whether there were any. Safe to repeat.
+        """
+        there = [{"status": {"$ne": UploadStatus.EXPIRED.value}}, {"image": {"$exists": True}}]
+        rows = await self._uploads.find({"owner_id": owner_id, "$or": there}, {"_id": 1}, limit=most).to_list()
+        if rows:
+            await self.forget([row["_id"] for row in rows])
+        return bool(rows)
+
+    async def forgotten_of(self, owner_id: ObjectId, most: int) -> list[UploadRecord]:
+        """Up to `most` uploads of one account that came to nothing and owe nothing."""
+        over = {"status": UploadStatus.EXPIRED.value, "image": {"$exists": False}, "outbox": {"$exists": False}}
+        rows = await self._uploads.find({"owner_id": owner_id, **over}, limit=most).to_list()
+        return [UploadRecord.from_document(row) for row in rows]
+
+    async def erase(self, upload_ids: Sequence[ObjectId]) -> None:
+        """Takes the documents of uploads away of which no object is left. Safe to repeat."""
+        query = {"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}}
+        await self._uploads.delete_many(query)
 
     async def _settle(self, upload_id: ObjectId, values: Document, unset: Mapping[str, str]) -> Document | None:
         """The upload, if this is its first result."""

@@ -1,7 +1,7 @@
 """Accounts: profiles that others see, and the secrets of logging in that they do not."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,13 +11,16 @@ from pymongo.errors import DuplicateKeyError
 from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
 from datasources.mongo import Database, Document, Readable, Session, increment
-from datasources.outbox import change, owing_again, paid
+from datasources.outbox import change, owing, owing_again, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, rings_for
-from domain.records import ImageRecord, UserRecord, UserState
+from domain.records import ImageRecord, Stored, UserRecord, UserState
 
+_NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _PUBLIC = {"email": 0, "email_key": 0, "password_hash": 0}
+DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
+_COUNTERS = ("post_count", "follower_count", "following_count")
 _DECIDE_PLACES = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
 
 
@@ -26,6 +29,13 @@ class Credentials(msgspec.Struct, frozen=True):
 
     user_id: ObjectId
     password_hash: str
+
+
+class Leaving(Stored, frozen=True, kw_only=True):
+    """A deleted account that owes the taking away of what it left."""
+
+    deleted_at: datetime
+    version: int
 
 
 class UserStore:
@@ -79,6 +89,12 @@ class UserStore:
         found = await self._users.find_one(query, projection={"password_hash": 1})
         return None if found is None else Credentials(found["_id"], found["password_hash"])
 
+    async def password_hash(self, user_id: ObjectId) -> str | None:
+        """What to check the password of an account against; None if it is not active."""
+        query = {"_id": user_id, "state": UserState.ACTIVE.value}
+        found = await self._users.find_one(query, projection={"password_hash": 1})
+        return None if found is None else str(found["password_hash"])
+
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
         """Accounts in the order of `ids`, None for a missing one; one operation."""
         return await self._reads.by_ids(ids)
@@ -97,12 +113,14 @@ class UserStore:
         return {document["username_key"]: document["_id"] for document in found}
 
     async def email_of(self, user_id: ObjectId) -> str:
-        """The address of an account that exists."""
+        """The address of an account; empty once it is deleted."""
         found = await self._users.find_one({"_id": user_id}, projection={"email": 1})
         return str(found["email"]) if found else ""
 
     async def update_profile(self, user_id: ObjectId, changes: dict[str, Any]) -> UserRecord | None:
         """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat.
+
+        None for an account that is deleted: what comes too late changes nothing.
 
         An account that goes public owes the granting of what it was asked; one of which strangers may see more, or
         less, than before owes the moving of its files.
@@ -117,7 +135,7 @@ class UserStore:
             pipeline.append(owing_again([Effect.GRANT], now))
         async with self._writes.changing([user_id]) as users:
             found = await users.find_one_and_update(
-                {"_id": user_id}, pipeline, projection=_PUBLIC, return_document=True
+                {"_id": user_id, **_NOT_DELETED}, pipeline, projection=_PUBLIC, return_document=True
             )
         if found is None:
             return None
@@ -128,6 +146,51 @@ class UserStore:
         """Says that all files of an account lie where they belong; False if it has changed since `user` was read."""
         query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
         return (await self._writes.unseen.update_one(query, paid(Effect.PLACE))).matched_count == 1
+
+    async def delete(self, user_id: ObjectId, now: datetime) -> bool:
+        """Deletes an account: nobody sees it, or anything of it, from now on, and its handle and address are free.
+
+        One write empties the document, which then owes, instead of what it owed, that everything the account left is
+        taken away. Safe to repeat. False if there is no such account, or not any more.
+        """
+        gone = {"$literal": f"deleted:{user_id}"}  # the indexes want something unique, and nobody can have this
+        emptied: Document = {
+            **{name: f"${name}" for name in ("_id", "created_at", *_COUNTERS)},
+            **dict.fromkeys(("username", "display_name", "email"), ""),
+            **dict.fromkeys(("username_key", "email_key"), gone),
+            "state": UserState.DELETED.value,
+            "deleted_at": now,
+            "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
+            **owing([Effect.CLEAN], now),
+        }
+        async with self._writes.changing([user_id]) as users:
+            document = await users.find_one_and_update(
+                {"_id": user_id, **_NOT_DELETED}, [{"$replaceWith": emptied}], return_document=True
+            )
+        if document is not None:
+            await self._doorbell.ring(rings_for(Fact.USER, document))
+        return document is not None
+
+    async def leaving(self, user_id: ObjectId) -> Leaving | None:
+        """A deleted account that owes the taking away of what it left."""
+        query = {"_id": user_id, "state": UserState.DELETED.value, "outbox": Effect.CLEAN.value}
+        found = await self._users.find_one(query)
+        return None if found is None else Leaving.from_document(found)
+
+    async def look_again(self, account: Leaving, at: datetime) -> None:
+        """Has the sweeper ring for what a deleted account owes at this time, and not before."""
+        query = {"_id": account.id, "outbox": Effect.CLEAN.value}
+        await self._writes.unseen.update_one(query, {"$set": {"ring_at": at, "rings": 0}})
+
+    async def left(self, account: Leaving, now: datetime) -> None:
+        """Says that nothing is left of a deleted account; its emptied document goes by itself after `DELETED_KEPT`."""
+        ends: Document = {"$set": {"expires_at": now + DELETED_KEPT}}
+        await self._writes.unseen.update_one({"_id": account.id}, [ends, *paid(Effect.CLEAN)])
+
+    async def clean_again(self, user_id: ObjectId, now: datetime) -> None:
+        """Lets a deleted account owe again that what it left is taken away. Safe to repeat."""
+        query, again = {"_id": user_id, "state": UserState.DELETED.value}, owing_again([Effect.CLEAN], now)
+        await self._writes.unseen.update_one(query, [{"$unset": "expires_at"}, again])
 
     async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves one of the counters of some accounts, within the caller's transaction."""

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bson import ObjectId
-from bson.max_key import MaxKey
-from bson.min_key import MinKey
 from pymongo.errors import DuplicateKeyError
 
 from datasources.background import Background
-from datasources.mongo import Database, Document
+from datasources.mongo import Database, Document, within
 from domain.interests import Act, ActKind
 
 
@@ -36,11 +34,15 @@ class VisitStore:
         except DuplicateKeyError:
             return
 
+    async def erase(self, user_id: ObjectId, most: int) -> bool:
+        """Forgets up to `most` visits of a user and to their profile; whether there were any. Safe to repeat."""
+        either: list[Document] = [{"_id": within(user_id, "v", "d", "o")}, {"_id.o": user_id}]
+        rows = await self._visits.find({"$or": either}, {"_id": 1}, limit=most).to_list()
+        await self._visits.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+        return bool(rows)
+
     async def latest(self, visitor_id: ObjectId, most: int) -> Sequence[Act]:
         """A visitor's last days' visits, the latest days first; one operation over the primary key."""
-        ends: Document = {
-            "$gt": {"v": visitor_id, "d": MinKey(), "o": MinKey()},
-            "$lt": {"v": visitor_id, "d": MaxKey(), "o": MaxKey()},
-        }
-        rows = await self._visits.find({"_id": ends}, sort=[("_id", -1)], limit=most).to_list()
+        mine = within(visitor_id, "v", "d", "o")
+        rows = await self._visits.find({"_id": mine}, sort=[("_id", -1)], limit=most).to_list()
         return [Act(row["_id"]["o"], ActKind.VISIT, row["at"]) for row in rows]

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from config import Settings, read_settings
+from deploy.accounts import delete_account
 from deploy.local.errors import StartError
 
 app = typer.Typer(
@@ -211,6 +212,8 @@ def gc(
     work = maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json)
     raise typer.Exit(maintenance.run(settings, work))
 
+
+app.command(epilog=EXIT_CODES.format("done", "there is no such account"))(delete_account)
 
 dlq = typer.Typer(
     help="Dead letters: work that failed five times, with the reason, and messages that made no sense.",

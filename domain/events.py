@@ -83,6 +83,7 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
     (Effect.REFINE, Fact.UPLOAD): "_id",
     (Effect.CLEAN, Fact.UPLOAD): "_id",
     (Effect.PLACE, Fact.USER): "_id",
+    (Effect.CLEAN, Fact.USER): "_id",
     (Effect.SHIFT, Fact.USER): "_id",
     (Effect.WEIGH, Fact.INTEREST): "_id",
     (Effect.TEND, Fact.FEED): "_id",

@@ -5,14 +5,22 @@ from datetime import UTC, datetime
 from email_validator import EmailNotValidError, validate_email
 
 from domain.errors import NotFound, Refusal, UserErrorCode
-from domain.ids import expect_id
+from domain.ids import expect_id, to_global_id
 from domain.limits import CLIENT_NAME_MAX
 from domain.records import SessionRecord
 from domain.text import checked_display_name, checked_password, checked_text, checked_username
 from resolvers.roots import Input, mutation
 from schema.context import Info
-from schema.inputs import LoginInput, LogoutInput, RefreshSessionInput, RegisterInput, RevokeSessionInput
+from schema.inputs import (
+    DeleteAccountInput,
+    LoginInput,
+    LogoutInput,
+    RefreshSessionInput,
+    RegisterInput,
+    RevokeSessionInput,
+)
 from schema.payloads import (
+    DeleteAccountPayload,
     LoginPayload,
     LogoutPayload,
     Payload,
@@ -44,6 +52,9 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     client_name = _client_name(given.client_name)
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, datetime.now(UTC))
+    if await sources.users.password_hash(credentials.user_id) is None:  # deleted while it logged in
+        await sources.sessions.end_all(credentials.user_id)
+        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     return _signed_in(info, session, tokens=tokens)
 
 
@@ -70,6 +81,23 @@ async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Payloa
     if session_id is None or not await info.context.sources.sessions.end(session.user_id, session_id):
         raise NotFound("session", field=["sessionId"])
     return Payload(viewer=session)
+
+
+@mutation(
+    DeleteAccountPayload,
+    "Deletes the viewer's account, at once and for good: there is no period in which it could be had back. From the "
+    "answer on nobody sees the account or anything of it, its sessions are over, and its handle and address are free; "
+    "what it left is taken away within seconds or minutes, images and other people's counts too.",
+)
+async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    if not await sources.passwords.verify(await sources.users.password_hash(viewer_id), given.password):
+        message = "The password is wrong."
+        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
+    await sources.users.delete(viewer_id, datetime.now(UTC))
+    await sources.sessions.end_all(viewer_id)
+    info.context.session = None  # the rest of the operation is nobody's
+    return Payload(deleted_user_id=to_global_id("User", viewer_id))
 
 
 def _signed_in(info: Info, session: SessionRecord, **fields: object) -> Payload:

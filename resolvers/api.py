@@ -47,6 +47,7 @@ Mutation = create_type(
         accounts.refresh_session,
         accounts.logout,
         accounts.revoke_session,
+        accounts.delete_account,
         profile.update_profile,
         uploads.create_upload,
         uploads.upload_image,

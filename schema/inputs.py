@@ -62,6 +62,11 @@ class RevokeSessionInput:
     session_id: strawberry.ID = plain("The session.")
 
 
+@strawberry.input(description="Input of deleteAccount.")
+class DeleteAccountInput:
+    password: str = plain("The viewer's password.")
+
+
 @strawberry.input(description="Input of updateProfile.")
 class UpdateProfileInput:
     display_name: str | None = plain("New name.", default=None)

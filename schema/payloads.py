@@ -66,6 +66,12 @@ class RevokeSessionPayload:
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
+@strawberry.type(description="Answer of deleteAccount.")
+class DeleteAccountPayload:
+    deleted_user_id: strawberry.ID | None = plain("The id that the account had.")
+    user_errors: list[UserError] = plain(_USER_ERRORS)
+
+
 @strawberry.type(description="Answer of updateProfile.")
 class UpdateProfilePayload:
     user: User | None = plain("The user, as it is now.")

@@ -8,6 +8,7 @@ from workers import (
     counters,
     feed,
     janitor,
+    leaving,
     like_notices,
     media,
     notifications,
@@ -49,4 +50,5 @@ HANDLERS: Mapping[tuple[Effect, Fact], Handler] = {
     (Effect.CLEAN, Fact.UPLOAD): Handler(janitor.clean_upload),
     (Effect.CLEAN, Fact.COMMENT): Handler(janitor.clean_comment, seconds=600),
     (Effect.CLEAN, Fact.POST): Handler(janitor.clean_post, seconds=600),
+    (Effect.CLEAN, Fact.USER): Handler(leaving.leave, seconds=600),
 }

@@ -17,6 +17,7 @@ from datasources.media_keys import moved
 from datasources.mongo import Document, Session, after_transaction, in_transaction
 from datasources.posts import PostStore
 from datasources.sources import open_sources
+from datasources.ties import Ties
 from datasources.users import UserStore
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 ROUNDS = 2  # what is paid may leave something else owed
 ROOT = Path(__file__).parents[2]
-STORES = (PostStore, UserStore, GraphStore, ImageStore)
+STORES = (PostStore, UserStore, GraphStore, Ties, ImageStore)
 Deed = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
 
 # The methods of the stores that write to what is cached.
@@ -141,6 +142,18 @@ async def _go_public(world: World, ana: UserRecord, bob: UserRecord) -> None:
     await world.sources.users.update_profile(ana.id, {"is_private": False})
 
 
+async def _leave(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    """Somebody whom a post mentions, with ties of every kind, deletes their account."""
+    eve = await world.user()
+    await world.follow(eve, bob)
+    await world.sources.graph.mute(bob.id, eve.id)
+    await world.sources.graph.block(eve.id, ana.id, now=now())
+    await world.post(bob, tagged=[eve], mention_ids=[eve.id])
+    await world.settle()
+    await warm(world)
+    await world.sources.users.delete(eve.id, now())
+
+
 DEEDS: dict[str, Deed] = {
     "register": lambda world, *_: world.user(),
     "edit a profile": lambda world, ana, _: world.sources.users.update_profile(ana.id, {"biography": "new"}),
@@ -160,6 +173,7 @@ DEEDS: dict[str, Deed] = {
     "mute": lambda world, ana, bob: world.sources.graph.mute(ana.id, bob.id),
     "unmute": lambda world, ana, bob: world.sources.graph.unmute(ana.id, bob.id),
     "block": lambda world, ana, bob: world.sources.graph.block(ana.id, bob.id, now=now()),
+    "delete an account": _leave,
     "unblock": lambda world, ana, bob: world.sources.graph.unblock(ana.id, bob.id, now=now()),
 }
 

@@ -20,6 +20,7 @@ from datasources.transport import stream_key
 from deploy import maintenance
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
+from domain.records import UserState
 from tests.emptying import emptied
 from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene
@@ -212,3 +213,17 @@ async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> No
     assert (refused.code, refused.out) == (2, "")
     assert "is this the right database?" in refused.err
     assert refused.err.count("\n") == 1
+
+
+async def test_an_operator_deletes_an_account_by_its_handle_and_only_when_sure(own: World) -> None:
+    ana = await own.user()
+    await own.sources.sessions.open(ana.id, "phone", now())
+    unsure = await command(own, "delete-account", ana.username)
+    assert (unsure.code, unsure.out, ana.username in unsure.err, "--yes" in unsure.err) == (2, "", True, True)
+    assert (await own.stored_user(ana.id)).state is UserState.ACTIVE
+    done = await command(own, "delete-account", ana.username.upper(), "--yes")
+    assert (done.code, done.out.startswith(f"deleted {ana.username}")) == (0, True)
+    assert (await own.stored_user(ana.id)).state is UserState.DELETED
+    assert await own.sources.sessions.of_user(ana.id) == []
+    again = await command(own, "delete-account", ana.username, "--yes")
+    assert (again.code, again.err) == (1, f"photogram: there is no account {ana.username}\n")

@@ -15,6 +15,7 @@ from bson import ObjectId
 from datasources.mongo import Document, find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import leftovers
+from workers.maintenance.departed import remove_interests
 from workers.maintenance.sweep import Sweep
 from workers.maintenance.walking import Walk, Watch, unwatched
 
@@ -57,6 +58,7 @@ async def collect(
     await _remove_comments(sweep)
     await _remove_facts(sweep, "comment_likes", "target_id", "comments")
     await _remove_entries(sweep)
+    await remove_interests(sweep)
     return Collected(dry_run=dry_run, removed=sweep.removed, seconds=round(time.monotonic() - began, 3))
 
 

@@ -12,6 +12,7 @@ from datasources.mongo import Document, find_by_ids
 from datasources.sources import Sources
 from domain.records import UploadStatus
 from domain.visibility import Area
+from workers.maintenance.departed import deleted_among
 from workers.maintenance.sweep import Sweep
 
 UNUSED_KEPT = timedelta(hours=24)
@@ -101,10 +102,11 @@ async def forget_old_uploads(sweep: Sweep) -> None:
 
 
 async def _used(sources: Sources, uploads: Sequence[Document]) -> set[ObjectId]:
-    """The uploads among these that are in a post or are their owner's avatar."""
+    """The uploads among these that are in a post or are their owner's avatar, unless the owner's account is deleted."""
     if not uploads:
         return set()
-    ids, owners = [upload["_id"] for upload in uploads], list({upload["owner_id"] for upload in uploads})
+    ids, owner_ids = [upload["_id"] for upload in uploads], {upload["owner_id"] for upload in uploads}
+    owners = list(owner_ids.difference(await deleted_among(sources, list(owner_ids))))
     posts = sources.database["posts"].find(
         {"author_id": {"$in": owners}, "upload_ids": {"$in": ids}}, {"upload_ids": 1}
     )

@@ -67,6 +67,12 @@ def _owes(document: Document | None, effect: Effect) -> bool:
     return document is not None and effect.value in document.get("outbox", ())
 
 
+def _account(around: Around, user_id: Any) -> Document | None:
+    """An account that is there, and not deleted: what hangs on one that is, is being taken away."""
+    account = around.there["users"].get(user_id)
+    return None if account is None or account.get("state") == UserState.DELETED.value else account
+
+
 def _is_settled(document: Document) -> bool:
     return "outbox" not in document
 
@@ -133,7 +139,7 @@ def _is_behind_a_block(follow: Document, around: Around) -> object:
 
 
 def _asks_in_vain(follow: Document, around: Around) -> object:
-    followee = around.there["users"].get(follow.get("followee_id"))
+    followee = _account(around, follow.get("followee_id"))
     if followee is None or followee.get("is_private") or follow.get("state") != FollowState.REQUESTED.value:
         return False
     return not _owes(follow, Effect.FILL) and not _owes(followee, Effect.GRANT)
@@ -145,7 +151,7 @@ def _is_not_cleaned(post: Document, _around: Around) -> object:
 
 def _lacks_posts(follow: Document, around: Around) -> object:
     """Whether it does not say what its author's mode is: pushed posts are in the feed, pulled ones are not."""
-    followee = around.there["users"].get(follow.get("followee_id"))
+    followee = _account(around, follow.get("followee_id"))
     if followee is None or follow.get("state") != FollowState.FOLLOWING.value or _owes(follow, Effect.FILL):
         return False
     return bool(follow.get("pulled")) is not bool(followee.get("pulled")) and not _owes(followee, Effect.SHIFT)
@@ -161,7 +167,7 @@ def _waits_for_nothing(status: UploadStatus | PostStatus, effect: Effect) -> Cal
 
 def _lies_wrong(post: Document, around: Around) -> object:
     """Whether a file of a ready post lies where it does not belong (see `domain.visibility.area_of`)."""
-    author = around.there["users"].get(post.get("author_id"))
+    author = _account(around, post.get("author_id"))
     is_shown = post.get("status") == PostStatus.READY.value and not post.get("deleted")
     if author is None or not is_shown or _owes(post, Effect.PLACE) or _owes(author, Effect.PLACE):
         return False

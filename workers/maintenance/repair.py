@@ -12,6 +12,7 @@ from datasources.sources import Sources, is_outage
 from domain.events import Effect, Ring
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
+from workers.maintenance.departed import LEFT, clean_again
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.feeds import WALK, renew
 from workers.maintenance.findings import Finding
@@ -80,6 +81,7 @@ FIXES: Mapping[str, Fix] = {
     WALK: _by_id(renew),
     INTERESTS: _by_id(weigh_again),
     INDEX: _make_indexes,
+    LEFT: _by_id(clean_again),
     **{f"{UNTOLD}.{kind.value}": _by_id(partial(tell_again, kind)) for kind in LIKED},
     **{f"{UNTOLD}.{name}": _by_id(owe(name, Effect.NOTIFY)) for name in TOLD},
     **{promise.kind: _by_id(promise.mend) for promise in PROMISES if promise.mend is not None},

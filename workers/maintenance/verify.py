@@ -16,6 +16,7 @@ from datasources.sources import Sources
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
 from workers.maintenance.debts import Debts, debts, depths, stuck
+from workers.maintenance.departed import left_behind
 from workers.maintenance.entries import missing_entries, wrong_entries
 from workers.maintenance.feeds import wrong_walks
 from workers.maintenance.files import missing_files
@@ -118,7 +119,7 @@ def _stages(sources: Sources) -> list[_Stage]:
     exact: dict[str, list[Check]] = {
         "posts": [partial(wrong_previews, sources), partial(untold_likes, sources, NotificationKind.POST_LIKED)],
         "comments": [partial(untold_likes, sources, NotificationKind.COMMENT_LIKED)],
-        "users": [partial(wrong_inboxes, sources)],
+        "users": [partial(wrong_inboxes, sources), partial(left_behind, sources)],
         "notifications": [partial(wrong_notices, sources)],
         "feed_entries": [partial(wrong_entries, sources)],
     }

@@ -30,7 +30,10 @@ class Cast:
 
     @classmethod
     async def made(cls, world: World, *, settled: bool) -> "Cast":
-        """Everybody meets while all doors are open; then doors are shut. Unless `settled`, no worker has come since."""
+        """Everybody meets while all doors are open; then doors are shut. Unless `settled`, no worker has come since.
+
+        Nor has any since one of them deleted their account, at the very last.
+        """
         cast = cls(world)
         await cast._register()
         await cast._follow()
@@ -44,6 +47,7 @@ class Cast:
             await world.settle()
             facts = cast.facts
             facts.images |= {post.image: NOBODY for post in facts.posts.values() if post.deleted and post.image}
+        await world.sources.users.delete(cast.records["deleted"].id, now())
         return cast
 
     def viewer(self, name: Name | None) -> UserRecord | None:
@@ -182,10 +186,9 @@ class Cast:
                 await sources.graph.block(self.records[blocker].id, self.records[blocked].id, now=now())
                 facts.blocks.add((blocker, blocked))
                 facts.follows -= {(blocker, blocked), (blocked, blocker)}
-        for name, state in (("suspended", UserState.SUSPENDED), ("deleted", UserState.DELETED)):
-            query, change = {"_id": self.records[name].id}, {"$set": {"state": state.value}}
-            await sources.database["users"].update_one(query, change)
-            facts.gone.add(name)
+        suspension = {"$set": {"state": UserState.SUSPENDED.value}}
+        await sources.database["users"].update_one({"_id": self.records["suspended"].id}, suspension)
+        facts.gone |= {"suspended", "deleted"}
 
 
 def _id(gid: str) -> ObjectId:

@@ -76,7 +76,12 @@ def ways_in() -> set[str]:
 def counts() -> set[str]:
     """The coordinates of every field that says how many there are of something."""
     types = [one for one in TYPES.values() if isinstance(one, GraphQLObjectType) and not one.name.startswith("__")]
-    return {f"{one.name}.{name}" for one in types for name in one.fields if name.lower().endswith("count")}
+    numbers = [(f"{one.name}.{name}", field) for one in types for name, field in one.fields.items()]
+    return {name for name, field in numbers if name.lower().endswith("count") and _is_number(field.type)}
+
+
+def _is_number(given: Any) -> bool:
+    return str(get_named_type(given)) == "Int"
 
 
 def _is_id(given: Any) -> bool:

@@ -1,0 +1,68 @@
+"""Untying an account that is deleted from everybody else: its follows, blocks and mutes, both ways.
+
+Each verb takes a bounded number, says whether there were any, and is safe to repeat and to stop half way.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bson import ObjectId
+
+from datasources.caches import Caches, Writes, both_ways
+from datasources.following import becoming
+from datasources.mongo import Database, Document, Readable
+from datasources.transport import Doorbell
+from domain.events import Fact, rings_for
+from domain.records import FollowState
+
+_STANDING = {"$in": [FollowState.FOLLOWING.value, FollowState.REQUESTED.value]}
+
+
+class Ties:
+    """The collections `follows`, `blocks` and `mutes`, by one account on either side."""
+
+    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
+        self._follows: Readable = database["follows"]
+        self._blocks: Readable = database["blocks"]
+        self._mutes: Readable = database["mutes"]
+        self._follow_writes = Writes(database["follows"], caches.forget_follows)
+        self._block_writes = Writes(database["blocks"], caches.relations.forget)
+        self._mute_writes = Writes(database["mutes"], caches.relations.forget)
+        self._doorbell = doorbell
+
+    async def end_follows(self, user_id: ObjectId, now: datetime, most: int) -> bool:
+        """Ends follows and requests, as `unfollow` does: others' counts, feeds and notifications are then owed."""
+        found = await _either(self._follows, "follower_id", "followee_id", user_id, most, {"state": _STANDING})
+        if not found:
+            return False
+        some = {"_id": {"$in": [row["_id"] for row in found]}}
+        pairs = [pair for row in found for pair in both_ways(row["follower_id"], row["followee_id"])]
+        async with self._follow_writes.changing(pairs) as follows:
+            await follows.update_many(some, becoming(FollowState.NONE, now))
+        owing = await self._follows.find(some).to_list()
+        await self._doorbell.ring({ring for document in owing for ring in rings_for(Fact.FOLLOW, document)})
+        return True
+
+    async def lift_blocks(self, user_id: ObjectId, most: int) -> bool:
+        """Takes blocks away; the following that one of them has yet to end is ended with all the other."""
+        found = await _either(self._blocks, "blocker_id", "blocked_id", user_id, most)
+        pairs = [pair for row in found for pair in both_ways(row["blocker_id"], row["blocked_id"])]
+        async with self._block_writes.changing(pairs) as blocks:
+            await blocks.delete_many({"_id": {"$in": [row["_id"] for row in found]}})
+        return bool(found)
+
+    async def lift_mutes(self, user_id: ObjectId, most: int) -> bool:
+        """Takes mutes away."""
+        found = await _either(self._mutes, "muter_id", "muted_id", user_id, most)
+        pairs = [(row["muter_id"], row["muted_id"]) for row in found]
+        async with self._mute_writes.changing(pairs) as mutes:
+            await mutes.delete_many({"_id": {"$in": [row["_id"] for row in found]}})
+        return bool(found)
+
+
+async def _either(
+    edges: Readable, one: str, other: str, user_id: ObjectId, most: int, where: Document | None = None
+) -> Sequence[Document]:
+    """Edges from and to a user."""
+    ends: list[Document] = [{**(where or {}), name: user_id} for name in (one, other)]
+    return await edges.find({"$or": ends}, {one: 1, other: 1}, limit=most).to_list()

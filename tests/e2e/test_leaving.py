@@ -1,0 +1,295 @@
+"""deleteAccount: who leaves is seen by nobody from the answer on, and in the end nothing of them is left anywhere."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from domain.ids import from_global_id, to_global_id
+from domain.visibility import Area
+from tests.auditing import audit
+from tests.client import PASSWORD, Api, Person, Socket, small_jpeg
+from tests.e2e.conftest import Register
+from tests.factories import World, opened
+from tests.leaving import kept_keys, traces
+from tests.stack import Stack
+from tests.waiting import eventually
+from workers import leaving
+from workers.work import NotYet
+
+NODE = "query ($id: ID!) { node(id: $id) { __typename } }"
+USER = "query ($name: String!) { user(username: $name) { id } }"
+SEEN = """query ($post: ID!) {
+  feed(first: 50) { edges { node { id } } }
+  viewer {
+    user {
+      followerCount followingCount followers { edges { node { id } } } following { edges { node { id } } }
+    }
+    blockedUsers { edges { node { id } } } mutedUsers { edges { node { id } } }
+  }
+  notifications(first: 50) { edges { node {
+    __typename id
+    ... on PostNotification { actors { id } } ... on CommentNotification { actors { id } }
+    ... on FollowNotification { actors { id } }
+  } } }
+  post(id: $post) {
+    likeCount commentCount likes(first: 50) { edges { node { id } } } mentions { id }
+    images { taggedUsers { user { id } } }
+    comments(first: 50) { edges { node { id author { id } mentions { id } replies { edges { node { id } } } } } }
+  }
+}"""
+FETCH = "query ($id: ID!) { post(id: $id) { images { id renditions { url } } } }"
+COUNTS = (
+    "query ($id: ID!) { post(id: $id) { likeCount commentCount } viewer { user { followerCount followingCount } } }"
+)
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
+    """The stores below the running processes."""
+    async with opened(stack.settings) as world:
+        yield world
+
+
+def oid(global_id: str) -> ObjectId:
+    return from_global_id(global_id)[1]
+
+
+async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the last look taken now that would be taken when nothing could come any more, as often as need be."""
+    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+
+    async def is_done() -> bool:
+        try:
+            await leaving.leave(world.tools, str(oid(person.id)))
+        except NotYet:
+            return False
+        return await world.sources.users.leaving(oid(person.id)) is None
+
+    await eventually(is_done, seconds=60, every=0.5)
+
+
+async def objects(world: World, uploads: list[dict[str, Any]]) -> list[str]:
+    """What lies in both buckets of these uploads."""
+    blobs = world.sources.blobs
+    areas = [f"{area.value}/{one['_id']}/" for one in uploads for area in Area]
+    there = [blob.key for area in areas async for blob in blobs.list_media(area)]
+    return there + [blob.key for one in uploads async for blob in blobs.list_incoming(one["key"])]
+
+
+async def befriended(ana: Person, bob: Person, cat: Person, *, is_private: bool) -> None:
+    """They follow each other, both ways; with a private account cat asks still."""
+    await ana.done("updateProfile", isPrivate=is_private)
+    for one, other in ((bob, ana), (cat, ana), (ana, bob)):
+        await one.done("followUser", userId=other.id)
+    if is_private:
+        await ana.done("acceptFollowRequest", userId=bob.id)
+
+
+async def posted(author: Person, *people: Person) -> str:
+    """A ready post of two images that mentions and tags people."""
+    tags = [{"userId": one.id, "x": 0.5, "y": 0.5} for one in people]
+    images = [{"uploadId": await author.upload(small_jpeg()), "taggedUsers": tags} for _ in range(2)]
+    caption = " ".join(f"@{one.username}" for one in people)
+    post_id = await author.create_post(images=images, caption=caption, idempotencyKey=author.username)
+    await author.reaches(post_id, "READY")
+    return post_id
+
+
+async def talked(ana: Person, bob: Person, cat: Person, hers: str, his: str) -> str:
+    """Likes, comments and replies of each other's; returns ana's comment below bob's post."""
+    for one, post in ((ana, his), (bob, hers), (cat, his)):
+        await one.done("likePost", postId=post)
+    said = "commentEdge { node { id } }"
+    mine = await ana.done("addComment", said, postId=his, text="mine", idempotencyKey="once")
+    comment = str(mine["commentEdge"]["node"]["id"])
+    await bob.done("addComment", said, postId=his, parentId=comment, text="an answer")
+    theirs = await cat.done("addComment", said, postId=his, text=f"look, @{ana.username}")
+    await ana.done("addComment", said, postId=his, parentId=theirs["commentEdge"]["node"]["id"], text="I do")
+    await bob.done("addComment", said, postId=hers, text="below hers")
+    for one, other in ((bob, comment), (ana, theirs["commentEdge"]["node"]["id"])):
+        await one.done("likeComment", commentId=other)
+    return comment
+
+
+async def seen_by(viewer: Person, post_id: str) -> str:
+    """All that a viewer is shown around somebody else's post and in their own lists."""
+    return str(await viewer.get(SEEN, post=post_id))
+
+
+@pytest.mark.parametrize("is_private", [False, True], ids=["public", "private"])
+async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
+    register: Register, world: World, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, *, is_private: bool
+) -> None:
+    ana, bob, cat, mal = [await register() for _ in range(4)]
+    await befriended(ana, bob, cat, is_private=is_private)
+    hers, his = await posted(ana, bob), await posted(bob, ana, cat)
+    comment = await talked(ana, bob, cat, hers, his)
+    face = await ana.upload(small_jpeg())
+    await eventually(lambda: _became_avatar(ana, face), seconds=30, every=0.2)
+    await ana.done("blockUser", userId=mal.id)
+    await bob.done("muteUser", userId=ana.id)
+    await bob.done("unmuteUser", userId=ana.id)
+    await cat.done("muteUser", userId=ana.id)
+    await ana.done("muteUser", userId=cat.id)
+    coming = await ana.announce(late := small_jpeg())
+    for one in (ana, bob, cat):
+        await one.get("{ feed(first: 5, order: RANKED) { edges { cursor } } }")
+        await one.get(USER, name=ana.username)
+    await eventually(lambda: _is_heard(bob, ana), seconds=20, every=0.2)
+    assert ana.id in await seen_by(bob, his)
+    uploads = await world.sources.database["uploads"].find({"owner_id": oid(ana.id)}).to_list()
+    assert len(await objects(world, uploads)) >= 3 * 4
+    fetched = (await bob.get(FETCH, id=hers))["post"]["images"]
+
+    async with ana.socket() as socket:
+        await socket.subscribe("subscription { notificationAdded { seq } }")
+        closing, begun = asyncio.create_task(_closed(socket)), time.monotonic()
+        payload = await ana.done("deleteAccount", "deletedUserId", password=PASSWORD)
+        assert payload["deletedUserId"] == ana.id
+        for viewer in (bob, cat, mal):  # at once, whatever the workers have come to
+            for gid in (ana.id, hers, comment, fetched[0]["id"], to_global_id("Image", oid(face))):
+                assert (await viewer.get(NODE, id=gid))["node"] is None
+            assert (await viewer.get(USER, name=ana.username))["user"] is None
+            assert ana.id not in await seen_by(viewer, his)
+        code, ended = await closing
+        assert (code, ended - begun < 2) == (4403, True)
+    assert (await ana.ask("{ feed { edges { cursor } } }")).codes == ["UNAUTHENTICATED"]
+    assert await Api(http).refused("login", login=ana.username, password=PASSWORD) == ("INVALID_CREDENTIALS", None)
+    refreshed = await Api(http).refused("refreshSession", refreshToken=ana.refresh_token)
+    assert refreshed == ("INVALID_CREDENTIALS", None)
+
+    new = await Person.register(http, username=ana.username, email=f"{ana.username}@example.com")
+    await eventually(lambda: _are_gone(world, uploads), seconds=60, every=0.5)
+    if not is_private:
+        answers = await asyncio.gather(*(http.get(one["url"]) for one in fetched[0]["renditions"]))
+        assert not any(answer.is_success for answer in answers)
+    sent = await ana.send(coming["request"], late)  # the address that was given out is good still
+    assert sent.is_success
+    await finish(world, ana, monkeypatch)
+
+    await expect_no_trace(world, ana)
+    assert await objects(world, uploads) == []
+    assert (await bob.get(COUNTS, id=his)) == {
+        "post": {"likeCount": 1, "commentCount": 1},
+        "viewer": {"user": {"followerCount": 0, "followingCount": 0}},
+    }
+    mine = await new.get("{ viewer { user { postCount followerCount followingCount biography avatar { id } } } }")
+    assert mine["viewer"]["user"] == {
+        "postCount": 0, "followerCount": 0, "followingCount": 0, "biography": None, "avatar": None,
+    }  # fmt: skip
+    assert (await new.get("{ notifications { edges { cursor } } }"))["notifications"]["edges"] == []
+    assert new.id not in await seen_by(bob, his)
+    await audit(world, are_files_awaited=True)
+
+
+async def expect_no_trace(world: World, person: Person) -> None:
+    """Everything is read. Two may name the account: its emptied document, for a hundred days, and others' interests.
+
+    Those are made anew when they are read, and looked through by `gc`; nobody is shown them.
+    """
+    left = await traces(world, oid(person.id))
+    assert set(left) <= {"users", "interests"}, left
+    assert left["users"] == [oid(person.id)]
+    assert await kept_keys(world, oid(person.id)) == []
+
+
+async def _closed(socket: Socket) -> tuple[int | None, float]:
+    """The code that a socket is closed with, and when."""
+    return await socket.closed(), time.monotonic()
+
+
+async def _became_avatar(person: Person, upload_id: str) -> bool:
+    return not (await person.do("updateProfile", avatarUploadId=upload_id))["userErrors"]
+
+
+async def _is_heard(bob: Person, ana: Person) -> bool:
+    """Whether the workers have told him of all that she did: four notices, the likes of two things among them."""
+    found = await bob.get(
+        "{ notifications(first: 50) { edges { node { __typename ... on PostNotification { actors { id } } "
+        "... on CommentNotification { actors { id } } ... on FollowNotification { actors { id } } } } } }"
+    )
+    return str(found).count(ana.id) >= 4
+
+
+async def _are_gone(world: World, uploads: list[dict[str, Any]]) -> bool:
+    return not await objects(world, uploads)
+
+
+async def test_a_wrong_password_deletes_nothing_and_no_token_is_no_viewer(register: Register, nobody: Api) -> None:
+    ana = await register()
+    wrong = ("INVALID_CREDENTIALS", ["password"])
+    assert await ana.refused("deleteAccount", password="not the password") == wrong
+    assert (await ana.get("{ viewer { email } }"))["viewer"] is not None
+    document = 'mutation { deleteAccount(input: {password: "x"}) { deletedUserId } }'
+    assert (await nobody.ask(document)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_saying_it_twice_at_the_same_time_and_again_is_harmless_and_the_rest_is_nobodys(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await register()
+    document = """mutation ($password: String!) {
+      deleteAccount(input: {password: $password}) { deletedUserId userErrors { code } }
+      updateProfile(input: {biography: "still here"}) { userErrors { code } }
+    }"""
+    answers = await asyncio.gather(*(ana.ask(document, password=PASSWORD) for _ in range(3)))
+    assert ana.id in [
+        answer.data["deleteAccount"] and answer.data["deleteAccount"]["deletedUserId"] for answer in answers
+    ]
+    for answer in answers:
+        done = answer.data["deleteAccount"]
+        # A twin that comes later finds no session, or an account whose password is gone.
+        assert done is None or done["deletedUserId"] or done["userErrors"] == [{"code": "INVALID_CREDENTIALS"}]
+    assert (await ana.ask(document, password=PASSWORD)).codes == ["UNAUTHENTICATED"] * 2
+    stored = await world.stored_user(oid(ana.id))
+    assert (stored.biography, stored.username) == (None, "")
+    await finish(world, ana, monkeypatch)
+
+
+async def test_acts_that_are_under_way_when_an_account_is_deleted_leave_nothing(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await register()
+    post_id = await bob.ready_post()
+    for _ in range(3):
+        ana = await register()
+        ready = await ana.upload(small_jpeg())
+
+        async def deletes(person: Person = ana) -> Any:
+            await asyncio.sleep(0.03)  # argon2 takes as long again: the acts begin before, amid and after
+            return await person.ask(
+                "mutation ($p: String!) { deleteAccount(input: {password: $p}) { deletedUserId } }", p=PASSWORD
+            )
+
+        acts = [
+            *(_act(ana, "addComment", postId=post_id, text=f"number {number}") for number in range(10)),
+            *(_act(ana, "likePost", postId=post_id) for _ in range(5)),
+            *(_act(one, "followUser", userId=other.id) for one, other in ((ana, bob), (bob, ana)) for _ in range(5)),
+            *(_act(bob, "muteUser", userId=ana.id) for _ in range(3)),
+            *(_act(ana, "createPost", images=[{"uploadId": ready}]) for _ in range(3)),
+            _act(ana, "updateProfile", biography="still here"),
+            _act(ana, "login", login=ana.username, password=PASSWORD),
+        ]
+        answers = await asyncio.gather(deletes(), *acts)
+        assert answers[0].data["deleteAccount"]["deletedUserId"] == ana.id
+        await finish(world, ana, monkeypatch)
+        await expect_no_trace(world, ana)
+    counts = await bob.get(COUNTS, id=post_id)
+    assert counts == {
+        "post": {"likeCount": 0, "commentCount": 0},
+        "viewer": {"user": {"followerCount": 0, "followingCount": 0}},
+    }
+    await audit(world, are_files_awaited=True)
+
+
+async def _act(person: Person, name: str, **given: Any) -> Any:
+    """A mutation that may be refused, or come too late."""
+    kind = name[0].upper() + name[1:]
+    document = f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}"
+    return await person.ask(document, input=given)

@@ -1,0 +1,63 @@
+"""Workers killed while they take away what a deleted account left: whatever write they die before, nothing stays."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from config import Settings
+from domain.records import UserState
+from tests.auditing import audit
+from tests.crashing import dies
+from tests.factories import World, now, opened
+from tests.leaving import kept_keys, lived, objects, traces
+from workers import leaving
+
+WRITES = 1_000  # more than it takes
+
+
+@pytest.fixture
+async def own(bucket_settings: Settings) -> AsyncIterator[World]:
+    """A world with buckets of its own."""
+    async with opened(bucket_settings) as world:
+        yield world
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+
+
+async def _dies_settling(world: World, before: int) -> bool:
+    """Pays all that is owed, until a write; a death in a group of writes reaches the others as a cancellation."""
+    died = True
+    with contextlib.suppress(asyncio.CancelledError):
+        died = await dies(world.settle, before)
+    return died
+
+
+async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_account(
+    own: World, rng: Random, *, full_size: bool, record_property: Callable[[str, object], None]
+) -> None:
+    """Every worker of the process dies with it, and another one comes; each step, somebody else has lived."""
+    step = 4 if full_size else 40
+    lives = 0
+    for before in range(rng.randrange(step), WRITES, step):
+        life = await lived(own)
+        await own.sources.users.delete(life.ana.id, now())
+        died = await _dies_settling(own, before)
+        await own.settle()
+        left = await traces(own, life.ana.id)
+        assert set(left) <= {"users", "interests"}, (before, left)
+        assert await objects(own, life.uploads) == [], before
+        assert await kept_keys(own, life.ana.id) == [], before
+        assert (await own.stored_user(life.ana.id)).state is UserState.DELETED
+        lives += 1
+        if not died:
+            break
+    record_property("lives", lives)
+    record_property("writes", before)
+    await audit(own, has_files=False)

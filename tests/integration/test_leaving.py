@@ -1,0 +1,180 @@
+"""Deleting an account: everything that it left is gone in the end, whatever comes late and wherever a worker dies."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from config import Settings
+from datasources.traces import TRACES
+from domain.limits import SourceFormat
+from domain.paging import PageRequest
+from domain.records import PostDraft, PostImage, UserState
+from tests.auditing import audit
+from tests.factories import World, now, opened
+from tests.leaving import Life, kept_keys, lived, objects, traces
+from workers import leaving
+from workers.maintenance.departed import LEFT
+from workers.maintenance.gc import collect
+from workers.maintenance.repair import repair
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
+from workers.registry import HANDLERS
+
+pytestmark = pytest.mark.usefixtures("patient_caches")
+
+
+@pytest.fixture
+async def own(bucket_settings: Settings) -> AsyncIterator[World]:
+    """A world with buckets of its own."""
+    async with opened(bucket_settings) as world:
+        yield world
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for: the next look at what an account left is the last."""
+    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+
+
+async def expect_gone(world: World, life: Life) -> None:
+    """Nothing names the account but its own emptied document and the interests of others; nobody's count is wrong."""
+    left = await traces(world, life.ana.id)
+    assert {"users"} <= set(left) <= {"users", "interests"}, left
+    assert left["users"] == [life.ana.id]
+    assert life.ana.id not in left.get("interests", [])
+    assert await objects(world, life.uploads) == []
+    assert await kept_keys(world, life.ana.id) == []
+    await audit(world, has_files=False, seconds=5)
+
+
+@pytest.mark.usefixtures("_at_once")
+@pytest.mark.parametrize("is_private", [False, True])
+async def test_nothing_is_left_of_a_deleted_account(own: World, *, is_private: bool) -> None:
+    life = await lived(own, is_private=is_private)
+    assert len(await traces(own, life.ana.id)) >= 15
+    assert len(await objects(own, life.uploads)) > 20
+    assert await own.sources.users.delete(life.ana.id, now())
+    await own.settle()
+    await expect_gone(own, life)
+    assert (await own.stored_user(life.ana.id)).state is UserState.DELETED
+    assert (await own.stored_user(life.bob.id)).follower_count == 0
+
+
+async def act_late(world: World, life: Life) -> None:
+    """Everything that a request could be about to write, on either side, when the account was deleted."""
+    sources, ana, bob, cat = world.sources, life.ana, life.bob, life.others[1]
+    await sources.post_likes.like(life.bobs_post.id, ana.id, now())
+    comment = await world.comment(life.bobs_post, ana, "too late", mention_ids=[cat.id])
+    await sources.comment_likes.like(comment.id, bob.id, now())
+    await world.comment(life.bobs_post, cat, "to her", mention_ids=[ana.id])
+    await world.comment(life.post, bob, "below what is gone")
+    await sources.posts.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
+    await sources.uploads.announce(ana.id, SourceFormat.JPEG, 9, "", now())
+    for one, other in ((ana, cat), (cat, ana)):
+        await world.follow(one, other)
+        await sources.graph.mute(one.id, other.id)
+        await sources.graph.block(one.id, life.others[3].id, now=now())
+    await sources.graph.block(life.others[4].id, ana.id, now=now())
+    await sources.sessions.open(ana.id, "another phone", now())
+    await sources.feeds.home(ana.id, PageRequest(limit=1))
+    await sources.visits.add(bob.id, ana.id, now())
+    await sources.interests.of(ana.id, now())
+    assert await sources.users.update_profile(ana.id, {"biography": "still here"}) is None
+
+
+async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = await lived(own)
+    await own.sources.users.delete(life.ana.id, now())
+    await own.settle()
+    await act_late(own, life)
+    await own.settle()
+    (account,) = await own.sources.users.by_ids([life.ana.id])
+    assert account is not None
+    assert (account.biography, account.state) == (None, UserState.DELETED)
+    assert await own.sources.users.leaving(life.ana.id) is not None
+    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    await own.settle()
+    await expect_gone(own, life)
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_what_comes_when_nobody_looks_any_more_verify_finds_and_repair_mends(own: World) -> None:
+    life = await lived(own)
+    await own.sources.users.delete(life.ana.id, now())
+    await own.settle()
+    await own.sources.graph.mute(life.bob.id, life.ana.id)
+    await own.sources.post_likes.like(life.bobs_post.id, life.ana.id, now())
+    await own.settle()
+    findings = (await verify(Walk(sources=own.sources))).findings
+    (left,) = [found for found in findings if found.kind == LEFT]
+    assert (left.id, left.found) == (str(life.ana.id), ["post_likes", "mutes"])
+    done = await repair(own.tools, Walk(sources=own.sources))
+    assert LEFT in [found.kind for found in done.repaired]
+    await own.settle()
+    await expect_gone(own, life)
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: World) -> None:
+    life = await lived(own)
+    assert life.bob.id in (await traces(own, life.ana.id))["interests"]
+    await own.sources.users.delete(life.ana.id, now())
+    await own.settle()
+    await collect(own.sources, min_age=timedelta(0))
+    assert set(await traces(own, life.ana.id)) == {"users"}
+
+
+async def test_gc_finds_the_objects_of_a_deleted_account_though_no_worker_comes(own: World) -> None:
+    life = await lived(own)
+    ready = [one.upload_id for one in life.post.image_inputs]
+    await own.sources.users.delete(life.ana.id, now())
+    made = {"$set": {"created_at": now() - timedelta(days=2)}}
+    await own.sources.database["uploads"].update_many({"owner_id": life.ana.id}, made)
+    for _ in range(2):
+        await collect(own.sources, min_age=timedelta(0))
+    assert [key for key in await objects(own, ready) if "/" in key] == []
+
+
+async def test_handle_and_address_are_free_at_once_and_who_takes_them_inherits_nothing(own: World) -> None:
+    life = await lived(own)
+    ana = life.ana
+    await own.sources.users.delete(ana.id, now())
+    assert not await own.sources.users.delete(ana.id, now())
+    assert await own.sources.users.credentials(ana.username) is None
+    new = await own.sources.users.register(ana.username, f"{ana.username}@example.com", "no hash", "Ana", now())
+    assert (new.post_count, new.follower_count, new.biography, new.avatar) == (0, 0, None, None)
+    found = await own.sources.users.by_username(ana.username)
+    assert found is not None
+    assert found.id == new.id
+    another = await own.user()
+    await own.sources.users.delete(another.id, now())  # two who are deleted do not collide
+
+
+async def test_a_deleted_account_keeps_no_word_or_secret(own: World) -> None:
+    ana = await own.user()
+    await own.sources.users.update_profile(ana.id, {"biography": "about me", "website": "https://example.com"})
+    await own.sources.users.delete(ana.id, now())
+    stored = await own.sources.database["users"].find_one({"_id": ana.id})
+    assert stored is not None
+    words = [value for value in stored.values() if isinstance(value, str) and value]
+    assert sorted(words) == sorted(["DELETED", *[f"deleted:{ana.id}"] * 2])
+
+
+async def test_a_late_look_comes_only_when_nothing_can_be_under_way(own: World) -> None:
+    longest = max(handler.seconds for handler in HANDLERS.values())
+    assert longest <= leaving.LONGEST_CALL.total_seconds()
+    settings = own.sources.settings.model_copy(update={"upload_ttl": 3600, "operation_timeout": 30.0})
+    assert leaving.patience(settings) > timedelta(seconds=3600 + 30)
+
+
+async def test_what_is_left_is_found_by_indexes_alone(world: World) -> None:
+    for name, queries in TRACES.items():
+        for query in queries:
+            find = {"find": name, "filter": query([ObjectId(), ObjectId()]), "projection": {"_id": 1}, "limit": 1}
+            plan = str(await world.sources.database.command("explain", find, verbosity="queryPlanner"))
+            assert "IXSCAN" in plan, (name, plan)
+            assert "COLLSCAN" not in plan, (name, plan)

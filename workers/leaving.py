@@ -1,0 +1,181 @@
+"""Leaving: everything that a deleted account has left is taken away, by the verbs that would undo each act alone.
+
+Whose act it was is hidden from the moment the account is deleted; here it goes, with what it counted for, told of and
+pushed into feeds. What was being done at that moment may be written afterwards: so it is looked again and again, at
+last when nothing can be under way any more, and only a last look that finds nothing pays.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bson import ObjectId
+
+from config import Settings
+from datasources.mongo import Session, in_transaction
+from datasources.sources import Sources
+from datasources.traces import left_of
+from datasources.users import Leaving
+from domain.records import NotificationKind, NotificationRecord
+from workers.media import LATE
+from workers.work import NotYet, Tools
+
+CHUNK = 200  # things taken away in one step
+STEPS = 100  # of one call
+LONGEST_CALL = timedelta(minutes=10)  # of a handler
+SLACK = timedelta(minutes=1)
+SOON = timedelta(seconds=30)
+_TOLD_BY_LIKES = {NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED}
+
+Part = Callable[[Sources, ObjectId], Awaitable[bool]]
+
+
+async def leave(tools: Tools, key: str) -> Collection[str]:
+    """Takes away what a deleted account has left, in bounded steps, and looks until nothing more can come.
+
+    Safe to run twice, beside itself and to stop after any write: every part undoes what stands, by verbs that undo a
+    thing once, and what they owe is owed by the facts themselves. A request that was past its authentication when the
+    account was deleted ends within its time, and so does the handler that it woke; an address that it gave out for a
+    file expires. The last look comes after all that.
+    """
+    sources = tools.sources
+    account = await sources.users.leaving(ObjectId(key))
+    if account is None:
+        return ()
+    await sources.users.look_again(account, datetime.now(UTC) + SOON)
+    if await _is_more(sources, account.id, STANDING):
+        return [key]
+    now, last_look = datetime.now(UTC), account.deleted_at + patience(sources.settings)
+    if now < last_look:
+        again = now + max(now - account.deleted_at, SOON)
+        await sources.users.look_again(account, min(again, last_look))
+        raise NotYet
+    if await _is_more(sources, account.id, REMAINING):
+        return [key]
+    await _finish(sources, account, now)
+    return ()
+
+
+def patience(settings: Settings) -> timedelta:
+    """How long after a deletion something that began before it may still be written, or sent to storage."""
+    request = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
+    return request + max(LONGEST_CALL, timedelta(seconds=settings.upload_ttl) + LATE) + SLACK
+
+
+async def _is_more(sources: Sources, user_id: ObjectId, parts: Sequence[Part]) -> bool:
+    """Takes away what there is, part after part; True if the steps of one call were not enough."""
+    steps = 0
+    for part in parts:
+        while await part(sources, user_id):
+            steps += 1
+            if steps == STEPS:
+                return True
+    return False
+
+
+async def _finish(sources: Sources, account: Leaving, now: datetime) -> None:
+    """Pays, if nothing is left. Raises NotYet while something still owes what ends it."""
+    left = await left_of(sources.database, [account.id])
+    if left:
+        raise NotYet(", ".join(left[account.id]))
+    await sources.dead_letters.forget_about(account.id)
+    await sources.users.left(account, now)
+
+
+async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
+    await sources.sessions.end_all(user_id)
+    return False
+
+
+async def _likes(sources: Sources, user_id: ObjectId) -> bool:
+    now = datetime.now(UTC)
+    likes = sources.post_likes, sources.comment_likes
+    return any([await one.take_back(user_id, now, CHUNK) for one in likes])
+
+
+async def _comments(sources: Sources, user_id: ObjectId) -> bool:
+    return await sources.comments.delete_of(user_id, datetime.now(UTC), CHUNK)
+
+
+async def _posts(sources: Sources, user_id: ObjectId) -> bool:
+    return await sources.posts.delete_of(user_id, datetime.now(UTC), CHUNK)
+
+
+async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
+    return await sources.uploads.forget_of(user_id, CHUNK)
+
+
+async def _follows(sources: Sources, user_id: ObjectId) -> bool:
+    return await sources.ties.end_follows(user_id, datetime.now(UTC), CHUNK)
+
+
+async def _walls(sources: Sources, user_id: ObjectId) -> bool:
+    return any([await sources.ties.lift_blocks(user_id, CHUNK), await sources.ties.lift_mutes(user_id, CHUNK)])
+
+
+async def _mentions(sources: Sources, user_id: ObjectId) -> bool:
+    return any([await sources.posts.unmention(user_id, CHUNK), await sources.comments.unmention(user_id, CHUNK)])
+
+
+async def _notices(sources: Sources, user_id: ObjectId) -> bool:
+    """The account's notifications, of which the facts they tell of are told less from then on."""
+
+    async def settle(session: Session) -> bool:
+        gone = await sources.notifications.erase(user_id, CHUNK, session)
+        told = [one for one in gone if not one.withdrawn and one.kind not in _TOLD_BY_LIKES]
+        await sources.comments.untell([one.comment_id for one in told if one.comment_id is not None], session)
+        await sources.posts.untell(_posts_alone(told), session)
+        return bool(gone)
+
+    async with sources.notifications.in_line(user_id):
+        return await in_transaction(sources.client, settle)
+
+
+def _posts_alone(told: Sequence[NotificationRecord]) -> list[ObjectId]:
+    return [one.post_id for one in told if one.post_id is not None and one.comment_id is None]
+
+
+async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
+    """What is kept for the account's own reading."""
+    await sources.feed_states.erase(user_id)
+    await sources.feeds_live.forget(user_id)
+    await sources.interests.erase(user_id)
+    await sources.rankings.erase(user_id)
+    return any([await sources.feeds.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
+
+
+async def _memories(sources: Sources, user_id: ObjectId) -> bool:
+    """What is kept of acts that are over: likes taken back, the keys of retries, who followed."""
+    await sources.comments.forget_keys(user_id)
+    await sources.posts.forget_keys(user_id)
+    likes = sources.post_likes, sources.comment_likes
+    return any([
+        *[await one.forget_taken_back(user_id, CHUNK) for one in likes],
+        await sources.notifications.unname(user_id, CHUNK),
+    ])  # fmt: skip
+
+
+async def _objects(sources: Sources, user_id: ObjectId) -> bool:
+    """The uploads themselves, after a last look for objects that came after they were cleaned."""
+    uploads = await sources.uploads.forgotten_of(user_id, CHUNK)
+    await sources.blobs.delete_incoming([one.key for one in uploads])
+    found = await asyncio.gather(*(sources.blobs.media_of(one.id) for one in uploads))
+    await sources.blobs.delete_media([key for keys in found for key in keys])
+    await sources.uploads.erase([one.id for one in uploads])
+    return bool(uploads)
+
+
+# In this order: first what others could use or fetch; what tells of a thing after it, so that no telling is missing.
+STANDING: Sequence[Part] = (
+    _sessions,
+    _posts,
+    _uploads,
+    _comments,
+    _follows,
+    _walls,
+    _likes,
+    _mentions,
+    _notices,
+    _own_records,
+)
+REMAINING: Sequence[Part] = (_memories, _objects)
