@@ -1,5 +1,6 @@
 """Posts, and their counters and previews, which the workers settle."""
 
+import asyncio
 import heapq
 from collections.abc import Mapping, Sequence
 from datetime import datetime
