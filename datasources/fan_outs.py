@@ -17,7 +17,7 @@ from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.records import FollowState, Stored
 
-READ_AT_ONCE = 2_000  # a chunk in one batch
+READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch
 LEASE = timedelta(seconds=20)  # a handler is stopped before it ends
 RUNG = 1_000  # chunks rung for at once; the sweeper rings for the others
 

@@ -31,7 +31,8 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records import FeedRecord, FollowRecord
 
 DUPLICATE_KEY = 11000
-CHUNK = 1_000  # entries written or deleted at once
+INSERTED = 2_000  # entries written at once
+CHUNK = 1_000  # entries deleted in one transaction
 
 _Look = tuple[FeedRecord, list[ObjectId]]  # what is kept of a feed, and whom to pull
 
@@ -222,7 +223,7 @@ class FeedStore:
 
     async def _insert(self, entries: Sequence[RawBSONDocument]) -> None:
         """Entries that are not there yet, a chunk in each operation, side by side."""
-        chunks = [entries[start : start + CHUNK] for start in range(0, len(entries), CHUNK)]
+        chunks = [entries[start : start + INSERTED] for start in range(0, len(entries), INSERTED)]
         await asyncio.gather(*map(self._insert_chunk, chunks))
 
     async def _insert_chunk(self, entries: Sequence[RawBSONDocument]) -> None:

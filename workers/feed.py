@@ -16,7 +16,7 @@ from domain.records import FollowRecord, FollowState
 from workers.work import NotYet, Tools
 
 BATCH = 16  # posts fanned out by one call
-CHUNK = 1_000  # followers written at once
+CHUNK = 2_000  # followers written at once
 LOOKS = 5  # at a follow that changes while its feed is made what it says
 
 
