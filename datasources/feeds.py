@@ -31,8 +31,7 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records import FeedRecord, FollowRecord
 
 DUPLICATE_KEY = 11000
-INSERTED = 2_000  # entries written at once
-CHUNK = 1_000  # entries deleted in one transaction
+CHUNK = 1_000  # entries written by one operation, or deleted in one transaction
 
 _Look = tuple[FeedRecord, list[ObjectId]]  # what is kept of a feed, and whom to pull
 
@@ -223,7 +222,7 @@ class FeedStore:
 
     async def _insert(self, entries: Sequence[RawBSONDocument]) -> None:
         """Entries that are not there yet, a chunk in each operation, side by side."""
-        chunks = [entries[start : start + INSERTED] for start in range(0, len(entries), INSERTED)]
+        chunks = [entries[start : start + CHUNK] for start in range(0, len(entries), CHUNK)]
         await asyncio.gather(*map(self._insert_chunk, chunks))
 
     async def _insert_chunk(self, entries: Sequence[RawBSONDocument]) -> None:
