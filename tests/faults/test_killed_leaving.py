@@ -15,6 +15,8 @@ from tests.crashing import dies
 from tests.factories import World, now, opened
 from tests.leaving import kept_keys, lived, objects, traces
 from workers import leaving
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
 
 WRITES = 1_000  # more than it takes
 
@@ -49,6 +51,8 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
         life = await lived(own)
         await own.sources.users.delete(life.ana.id, now())
         died = await _dies_settling(own, before)
+        findings = (await verify(Walk(sources=own.sources))).findings
+        assert findings == [], before  # what is owed still is no error
         await own.settle()
         left = await traces(own, life.ana.id)
         assert set(left) <= {"users", "interests"}, (before, left)
