@@ -10,13 +10,18 @@ import pytest
 
 from config import Settings
 from domain.records import UserState
-from tests.auditing import audit
+from tests.auditing import audit, owed
 from tests.crashing import dies
 from tests.factories import World, now, opened
 from tests.leaving import kept_keys, lived, objects, traces
+from tests.stack import Stack
+from tests.waiting import eventually
 from workers import leaving
+from workers.maintenance.verify import verify
+from workers.maintenance.walking import Walk
 
 WRITES = 1_000  # more than it takes
+LONGEST_LIFE = 1.5  # seconds
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ async def own(bucket_settings: Settings) -> AsyncIterator[World]:
         yield world
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
 
@@ -39,6 +44,7 @@ async def _dies_settling(world: World, before: int) -> bool:
     return died
 
 
+@pytest.mark.usefixtures("_at_once")
 async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_account(
     own: World, rng: Random, *, full_size: bool, record_property: Callable[[str, object], None]
 ) -> None:
@@ -49,6 +55,8 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
         life = await lived(own)
         await own.sources.users.delete(life.ana.id, now())
         died = await _dies_settling(own, before)
+        findings = (await verify(Walk(sources=own.sources))).findings
+        assert findings == [], before  # what is owed still is no error
         await own.settle()
         left = await traces(own, life.ana.id)
         assert set(left) <= {"users", "interests"}, (before, left)
@@ -61,3 +69,25 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
     record_property("lives", lives)
     record_property("writes", before)
     await audit(own, has_files=False)
+
+
+async def test_worker_processes_killed_again_and_again_while_it_is_taken_away_leave_nothing(
+    world: World, stack: Stack, rng: Random, *, full_size: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = await lived(world)
+    await world.sources.users.delete(life.ana.id, now())
+    for _ in range(10 if full_size else 2):
+        workers = await stack.workers()
+        await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
+        workers.kill()
+    await stack.workers()
+
+    async def waits_for_the_last_look() -> bool:
+        return await owed(world, most=2) == {"user": 1}
+
+    await eventually(waits_for_the_last_look, seconds=60, every=0.2)
+    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    await world.settle()
+    assert set(await traces(world, life.ana.id)) <= {"users", "interests"}
+    assert await objects(world, life.uploads) == []
+    await audit(world)

@@ -75,17 +75,16 @@ async def _follows(sources: Sources, pairs: set[Pair], session: Session) -> dict
 
 
 def _wrong(post: Document | None, follow: Document | None) -> str | None:
+    follows = follow is not None and follow["state"] == FollowState.FOLLOWING.value
+    if follow is not None and not follows and Effect.FILL.value in follow.get("outbox", ()):
+        return None  # all of the author's posts are about to be taken out
     if post is None:
         return "there is no such post"
     if Effect.FAN_OUT.value in post.get("outbox", ()):
         return None
     if post["deleted"] or post["status"] != PostStatus.READY.value:
         return "the post is deleted or not ready"
-    if follow is None:
-        return "its owner does not follow the author"
-    if Effect.FILL.value in follow.get("outbox", ()) or follow["state"] == FollowState.FOLLOWING.value:
-        return None
-    return "its owner does not follow the author any more"
+    return None if follows else "its owner does not follow the author"
 
 
 async def missing_entries(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> list[Finding]:
