@@ -95,7 +95,7 @@ def _readers(worlds: Sequence[FeedWorld]) -> Iterator[Reader]:
 def _pages(readers: Sequence[Reader]) -> Table:
     columns = ["users, follows, way", "operations", "p50 ms", "p99 ms", "CPU ms, ours", "CPU ms, MongoDB's"]
     against = ["p50 against warm", "CPU against warm", "our CPU against bare reads"]
-    title = "A feed page: 20 posts with author and avatar, viewer's like, renditions, 2 comments each and their authors"
+    title = "A feed page: 20 posts with author and avatar, viewer's like, renditions, 3 comments each and their authors"
     table = Table(title, [*columns, *against])
     warm = {(one.size, one.following): one for one in readers if one.way is WARM}
     for one in sorted(readers, key=lambda one: one.size):

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 
 from config import Settings
 from domain.events import Effect
-from domain.limits import PAGE_SIZE_MAX
+from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records import UserRecord
 from tests.counting import Operations
 from tests.emptying import wipe
@@ -85,7 +85,7 @@ async def full_feed(world: World) -> UserRecord:
     for number in range(PAGE_SIZE_MAX + 10):
         friend = in_posts[number % 5]
         post = await world.post(authors[number % 10], caption="#tag", mention_ids=[friend.id], tagged=[friend])
-        for offset in range(2):
+        for offset in range(PREVIEW_COMMENTS):
             commenter, mentioned = commenters[(number + offset) % 5], in_comments[(number + offset) % 5]
             await world.comment(post, commenter, mention_ids=[mentioned.id])
         if number % 3 == 0:
@@ -117,7 +117,7 @@ async def warm_operations(
     assert result.errors is None
     assert result.data is not None
     nodes = [edge["node"] for edge in result.data["feed"]["edges"]]
-    assert all(len(node["previewComments"]) == 2 for node in nodes)
+    assert all(len(node["previewComments"]) == PREVIEW_COMMENTS for node in nodes)
     return nodes, Counter(LISTENER.seen)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.faults.model import FOLLOWING, REQUESTED, Fact, Model, Subject, Thing
 
-PREVIEWS = 2
+PREVIEWS = 3
 
 
 @dataclass(frozen=True)

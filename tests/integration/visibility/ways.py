@@ -7,6 +7,7 @@ and says whom or what the field shows, in any order.
 from collections.abc import Callable, Iterable
 
 from domain.ids import from_global_id, to_global_id
+from domain.limits import PREVIEW_COMMENTS
 from tests.integration.visibility.facts import Comment, Gid, Name
 from tests.integration.visibility.rules import Rules, Viewer
 
@@ -129,7 +130,9 @@ SHOWS: dict[str, Rule] = {
     "Post.mentions": lambda rules, viewer, post: _met(rules, viewer, rules.facts.posts[post].people),
     "Post.likes": lambda rules, viewer, post: _met(rules, viewer, rules.facts.posts[post].likers),
     "Post.comments": lambda rules, viewer, post: _comments(rules, viewer, _tops(rules, post)),
-    "Post.previewComments": lambda rules, viewer, post: _comments(rules, viewer, _tops(rules, post)[-2:]),
+    "Post.previewComments": lambda rules, viewer, post: _comments(
+        rules, viewer, _tops(rules, post)[-PREVIEW_COMMENTS:]
+    ),
     "Comment.post": lambda rules, viewer, comment: [_post_of(rules, comment)],
     "Comment.author": lambda rules, viewer, comment: [rules.facts.people[rules.facts.comments[comment].author]],
     "Comment.mentions": lambda rules, viewer, comment: _met(rules, viewer, rules.facts.comments[comment].mentions),
