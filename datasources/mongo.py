@@ -183,7 +183,7 @@ def within(first: ObjectId, *names: str) -> Document:
 
 async def find_by_ids(collection: Readable, ids: Sequence[ObjectId], **options: Any) -> dict[ObjectId, Document]:
     """Documents by id in one operation; a missing one is left out."""
-    found = await collection.find({"_id": {"$in": list(ids)}}, **options).to_list()
+    found = await collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1, **options).to_list()
     return {document["_id"]: document for document in found}
 
 

@@ -12,7 +12,7 @@ from config import Settings
 from domain.records import UserState
 from tests.auditing import audit, owed
 from tests.crashing import dies
-from tests.factories import World, now, opened
+from tests.factories import World, now, opened, with_own_buckets
 from tests.leaving import kept_keys, lived, objects, traces
 from tests.stack import Stack
 from tests.waiting import eventually
@@ -25,9 +25,9 @@ LONGEST_LIFE = 1.5  # seconds
 
 
 @pytest.fixture
-async def own(bucket_settings: Settings) -> AsyncIterator[World]:
+async def own(settings: Settings) -> AsyncIterator[World]:
     """A world with buckets of its own."""
-    async with opened(bucket_settings) as world:
+    async with opened(with_own_buckets(settings)) as world:
         yield world
 
 

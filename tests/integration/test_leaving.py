@@ -12,7 +12,7 @@ from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import PostDraft, PostImage, UserState
 from tests.auditing import audit
-from tests.factories import World, now, opened
+from tests.factories import World, now, opened, with_own_buckets
 from tests.leaving import Life, kept_keys, lived, objects, traces
 from workers import leaving
 from workers.maintenance.departed import LEFT
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 
 @pytest.fixture
-async def own(bucket_settings: Settings) -> AsyncIterator[World]:
+async def own(settings: Settings) -> AsyncIterator[World]:
     """A world with buckets of its own."""
-    async with opened(bucket_settings) as world:
+    async with opened(with_own_buckets(settings)) as world:
         yield world
 
 
