@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from benchmarks.fan_out_bare import a_job_per_follower, bare
 from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.stack import Load, Stopwatch, finish, servers, stores, until
+from benchmarks.stack import Load, Stopwatch, finish, servers, stores, until, widen_cache
 from benchmarks.stored import stored
 from benchmarks.thresholds import thresholds
 from benchmarks.world import insert, post, users
@@ -48,6 +48,7 @@ def main(
 
 async def _measure(settings: Settings, repeat: int) -> list[Table]:
     async with stores(settings) as sources:
+        await widen_cache(sources)
         loads = await _rates(sources, repeat)
         table = Table(
             "Fan-out of posts, from the ring to the last entry",
@@ -82,7 +83,7 @@ async def _rates(sources: Sources, repeat: int) -> dict[int, dict[str, list[Load
             mine.setdefault("insert_many of the same rows", []).append(await bare(sources, author, owners, posts))
             for number, name in ((1, "one worker"), (2, "two workers")):
                 async with _workers(sources, number) as workers:
-                    await _fanned_out(sources, workers, author, 1, len(owners))  # warm
+                    await _fanned_out(sources, workers, author, posts, len(owners))  # opens their connections
                     mine.setdefault(name, []).append(await _fanned_out(sources, workers, author, posts, len(owners)))
             some = owners[:JOBS]
             mine.setdefault("a job for each follower", []).append(await a_job_per_follower(sources, author, some))

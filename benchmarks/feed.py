@@ -17,12 +17,11 @@ from benchmarks.feed_reader import COLD, DOWN, PULLED, WARM, Reader
 from benchmarks.feed_world import FOLLOWINGS, FeedWorld
 from benchmarks.operations import OperationCounter
 from benchmarks.report import Table, median, percentile, rounds, show, times
-from benchmarks.stack import finish, servers
+from benchmarks.stack import finish, servers, widen_cache
 from config import Settings
 from datasources.sources import Sources, open_sources
 
 LONGEST = 3_600.0  # seconds for everything, on however busy a machine
-MONGO_CACHE = "2G"  # a server's; the 256 MB of `photogram run` are a laptop's
 KEPT = ("posts", "users", "follows", "feed_entries")
 
 
@@ -72,8 +71,7 @@ async def _measure(
 
 
 async def _filled(sources: Sources, size: int, seed: int, table: Table) -> FeedWorld:
-    cache = {"setParameter": 1, "wiredTigerEngineRuntimeConfig": f"cache_size={MONGO_CACHE}"}
-    await sources.client.admin.command(cache)
+    await widen_cache(sources)
     started = time.perf_counter()
     world = await FeedWorld.made(sources, size, seed)
     seconds, cells = time.perf_counter() - started, []
