@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby
 
 from bson import ObjectId
 
@@ -61,15 +61,13 @@ async def _spread_or_split(tools: Tools, posts: Sequence[Document]) -> None:
     sources = tools.sources
     owner_ids = await sources.fan_outs.followers_of({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
-        deliveries = [Delivery(post["_id"], post["author_id"], owner_ids[post["author_id"]]) for post in posts]
-        await _spread(tools, deliveries)
+        await _spread(tools, {post["_id"]: post["author_id"] for post in posts}, owner_ids)
         await sources.posts.pay_all(posts, Effect.FAN_OUT)
     elif len(owner_ids) > 1:
         for author_id in owner_ids:
             await _spread_or_split(tools, [post for post in posts if post["author_id"] == author_id])
     else:
-        for post in posts:
-            await sources.fan_outs.split(post, CHUNK, datetime.now(UTC))
+        await asyncio.gather(*(sources.fan_outs.split(post, CHUNK, datetime.now(UTC)) for post in posts))
 
 
 async def push(tools: Tools, key: str) -> None:
@@ -85,19 +83,23 @@ async def push(tools: Tools, key: str) -> None:
     if chunk.taken_until is not None and chunk.taken_until > now:
         raise NotYet  # somebody else has it in hand; should they be dead, the sweeper rings
     owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.span)
-    await _spread(tools, [Delivery(chunk.post_id, chunk.author_id, owner_ids)])
+    await _spread(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
     await sources.fan_outs.done(chunk)
 
 
-async def _spread(tools: Tools, deliveries: Sequence[Delivery]) -> None:
-    """Makes these feeds hold posts, or not, as they are to be shown: until a look after the writing says the same.
+async def _spread(
+    tools: Tools, author_ids: Mapping[ObjectId, ObjectId], owner_ids: Mapping[ObjectId, Sequence[ObjectId]]
+) -> None:
+    """Makes feeds hold posts, or not, as they are to be shown: until a look after the writing says the same.
 
-    So who wrote entries of a post that was deleted meanwhile takes them out, after the one who pays for the deletion.
-    Feeds that are not live are passed over: they are cleared, and whoever comes back has theirs rebuilt.
+    `author_ids` has each post's author, `owner_ids` each author's owners of feeds. Looking again, whoever wrote entries
+    of a post that was deleted meanwhile takes them out, after the one who pays for the deletion. Feeds that are not
+    live are passed over: they are cleared, and whoever comes back has theirs rebuilt.
     """
     posts, feeds = tools.sources.posts, tools.sources.feeds
-    live = set(await tools.sources.feed_states.live_among({one for each in deliveries for one in each.owner_ids}))
-    left = [each._replace(owner_ids=[one for one in each.owner_ids if one in live]) for each in deliveries]
+    live = set(await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())]))
+    kept = {author_id: [one for one in theirs if one in live] for author_id, theirs in owner_ids.items()}
+    left = [Delivery(post_id, author_id, kept[author_id]) for post_id, author_id in author_ids.items()]
     written: dict[ObjectId, bool] = {}
     while left:
         shown = await posts.shown_among([each.post_id for each in left])
