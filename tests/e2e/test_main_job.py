@@ -92,18 +92,27 @@ async def the_feed_shows_it(reader: Person) -> Any:
     return edge["node"]
 
 
+WIDTHS = (150, 320, 640, 1080)
+
+
 async def published(ana: Person, bob: Person) -> str:
     """A photograph posted by one and found by the other, in four widths and two formats."""
     data = photograph()
     assert len(data) < 10 * 1024 * 1024
     post_id = await ana.create_post(await ana.upload(data), caption="Four quarters")
     await ana.reaches(post_id, "READY", seconds=60)
-    node = await the_feed_shows_it(bob)
+
+    async def with_every_format() -> Any:
+        """The post once its WEBPs have joined the JPEGs, with which it became READY."""
+        node = await the_feed_shows_it(bob)
+        return node if len(node["images"][0]["renditions"]) > len(WIDTHS) else None
+
+    node = await eventually(with_every_format, seconds=60)
     assert (node["id"], node["caption"], node["author"]["username"]) == (post_id, "Four quarters", ana.username)
     (image,) = node["images"]
     assert (image["width"], image["height"]) == (3024, 4032)
     renditions = {(one["format"], one["width"]): one for one in image["renditions"]}
-    assert set(renditions) == {(kind, width) for kind in ("JPEG", "WEBP") for width in (150, 320, 640, 1080)}
+    assert set(renditions) == {(kind, width) for kind in ("JPEG", "WEBP") for width in WIDTHS}
     assert {one["height"] for one in image["renditions"]} == {150, 427, 853, 1440}
     for key in (("JPEG", 320), ("WEBP", 1080), ("JPEG", 150)):
         await looks_upright(ana.http, renditions[key])
