@@ -2,11 +2,11 @@
 
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from io import BytesIO
 from typing import Annotated
 
@@ -18,8 +18,8 @@ from benchmarks.rendering_children import children, peak_mib
 from benchmarks.report import Table, median, rounds, show, times
 from domain.limits import RenditionFormat
 from workers.rendering.ladder import Size, ladder, square_side
+from workers.rendering.memory import arrange_memory
 from workers.rendering.pipeline import render
-from workers.rendering.pool import KEEPING_MEMORY
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.source import open_source
 from workers.rendering.still import encode, pyramid, upright_size
@@ -92,13 +92,13 @@ def main(
 def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way, float]]:
     """Runs the ways in turn, there and back, each in a process of its own, so that each has its own peak of memory.
 
-    All of them have the environment of a rendering child.
+    All of them keep memory from image to image, as a rendering child does.
     """
     costs: dict[Way, list[float]] = {way: [] for way, _ in WAYS.values()}
-    os.environ.update(KEEPING_MEMORY)
     spawn = multiprocessing.get_context("spawn")
+    keeping = partial(ProcessPoolExecutor, 1, mp_context=spawn, initializer=arrange_memory, initargs=(0,))
     with ExitStack() as stack:
-        children = {way: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for way in costs}
+        children = {way: stack.enter_context(keeping()) for way in costs}
         for child in children.values():
             child.submit(int).result()
         ways = list(children)

@@ -190,7 +190,8 @@ class FeedStage:
             await self.look(owner, SIZES[owner % len(SIZES)])
         await self.settle()
         owner_ids = [user.id for user in self.users]
-        assert await in_snapshot(self.sources, lambda session: missing_entries(self.sources, owner_ids, session)) == []
+        missing = await in_snapshot(self.sources, lambda session: missing_entries(self.sources, owner_ids, session))
+        assert not missing, f"a kept feed lacks {missing}"
         for owner_id in owner_ids:
             feed = await self.sources.feed_states.of(owner_id)
             assert feed is not None

@@ -15,7 +15,7 @@ import pytest
 from domain.errors import Refusal, UserErrorCode
 from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
 from workers.rendering.pipeline import render
-from workers.rendering.pool import KEEPING_MEMORY, RenderingUnavailable, RenderPool
+from workers.rendering.pool import RenderingUnavailable, RenderPool
 
 PICTURE = saved(quarters(), "JPEG")
 EXPECTED = render(PICTURE)
@@ -184,8 +184,7 @@ async def test_child_sees_none_of_the_settings(pool: RenderPool, monkeypatch: py
     await asyncio.gather(pool.render(PICTURE), pool.render(PICTURE))
     assert len(children()) == 2
     for child in children():
-        kept = {"PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "LC_CTYPE", *KEEPING_MEMORY}
-        assert set(child.environ()) <= kept
+        assert set(child.environ()) <= {"PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "LC_CTYPE"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child ends after the image it has in hand")

@@ -9,6 +9,7 @@ from PIL import Image, ImageFile
 from domain.limits import RenditionFormat, SourceFormat
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
 from workers.rendering.ladder import Size, ladder, square_side
+from workers.rendering.memory import arrange_memory
 from workers.rendering.placeholder import blur_hash, dominant_color
 from workers.rendering.rendered import USUAL, Formats, Rendered, RenderedFile
 from workers.rendering.source import frame_count, open_source
@@ -34,6 +35,7 @@ def renderings(data: bytes, *passes: Formats) -> Iterator[Rendered]:
         warnings.simplefilter("ignore")  # about odd metadata, which is thrown away
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         source, image = open_source(data)
+        arrange_memory(image.width * image.height)
         frames = frame_count(data, image) if source is SourceFormat.GIF else 1
         yield from _moving(image, frames, passes) if frames > 1 else _still(image, passes)
 

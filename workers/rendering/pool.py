@@ -34,9 +34,6 @@ _TOO_BIG = "This image needs too much memory. Try a smaller one."
 
 BELOW_THE_API = 5  # on the same machine it goes first
 BELOW_ALL = 15
-# For glibc: a child keeps what one photograph takes, some 50 MiB, for the next. It would give it back after each and
-# take it again page by page, a tenth of the time. Pillow's blocks of 16 MiB, of larger pictures, still go back at once.
-KEEPING_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(13 << 20)}
 Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
@@ -262,4 +259,4 @@ async def _read(child: Process) -> bytes:
 def _environment() -> dict[str, str]:
     """What Python needs to start, and none of the settings: a child that an image took over finds no secret."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, **KEEPING_MEMORY, "PYTHONPATH": str(_ROOT)}
+    return {**kept, "PYTHONPATH": str(_ROOT)}

@@ -47,6 +47,7 @@ def pyramid(image: ImageFile.ImageFile) -> tuple[list[Image.Image], Image.Image]
     if square is None:  # a panorama: no level is as high as the square
         cut = averageable(image.crop(_whole(square_window(lying).box(*image.size))))
         square = _turned(to_srgb(cut.resize((side, side), Image.Resampling.LANCZOS), space), turn)
+    image.close()  # and with it the memory of its pixels, before encoding takes more
     return levels, square
 
 
