@@ -27,7 +27,9 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25", "--quiet"),
         *("--wiredTigerEngineConfigString", "log=(file_max=16MB,prealloc=false)"),  # else 300 MB for an empty database
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-        *("--setParameter", "transactionLifetimeLimitSeconds=10"),  # a killed worker's transaction holds up others
+        # What a killed worker had not committed holds up who writes the same: for half as long again, 4.5 s, which is
+        # less than an operation may take.
+        *("--setParameter", "transactionLifetimeLimitSeconds=3"),
         # A replica set member waits 15 s for a successor before it stops; this one has none.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
     ]

@@ -91,3 +91,14 @@ async def test_a_profile_changes_in_the_given_fields_alone(world: World) -> None
 
 async def test_nobody_has_no_profile_to_change(world: World) -> None:
     assert await world.sources.users.update_profile(ObjectId(), {"biography": "Hi"}) is None
+
+
+async def test_what_a_dead_worker_has_not_committed_fails_nobodys_change(world: World) -> None:
+    """MongoDB gives up a transaction that nobody goes on with sooner than an operation may take."""
+    ana, users = await world.user(), world.sources.database["users"]
+    async with world.sources.client.start_session() as session, await session.start_transaction():
+        await users.update_one({"_id": ana.id}, {"$set": {"display_name": "never committed"}}, session=session)
+        changed = await world.sources.users.update_profile(ana.id, {"biography": "still here"})
+        await session.abort_transaction()  # to commit it would be an error
+    assert changed is not None
+    assert (changed.biography, changed.display_name) == ("still here", ana.display_name)
