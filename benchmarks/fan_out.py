@@ -93,6 +93,7 @@ async def _rates(sources: Sources, repeat: int) -> dict[int, dict[str, list[Load
 async def _followed(sources: Sources, followers: int) -> tuple[ObjectId, list[ObjectId]]:
     """An author, and their followers, whose feeds are live."""
     (author,) = await users(sources, 1)
+    await sources.database["users"].update_one({"_id": author}, {"$set": {"follower_count": followers}})
     owners, now = [ObjectId() for _ in range(followers)], datetime.now(UTC)
     ends = [{"follower_id": one, "followee_id": author} for one in owners]
     await insert(sources, "follows", [{**pair, "state": "FOLLOWING", "version": 1} for pair in ends])

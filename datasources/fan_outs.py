@@ -4,7 +4,8 @@ A chunk is a span of the author's follows by their ids. It is there until it is 
 `LEASE`. The post marks the version it was split for, and owes its fan-out until none of that version's chunks is left.
 """
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -74,29 +75,14 @@ class FanOutStore:
             found[row["followee_id"]].append(row["follower_id"])
         return found
 
-    async def split(self, post: Document, most: int, now: datetime) -> None:
-        """Splits a post's fan-out into chunks of `most` followers and rings for them.
+    async def split(self, posts: Sequence[Document], most: int, now: datetime) -> None:
+        """Splits the fan-outs of posts by one author into chunks of `most` followers and rings for them.
 
-        Mark and chunks are written in one transaction; a post that has changed since, or is split already, is left
-        alone. So it is safe to repeat, to stop half way and beside a twin.
+        A post's mark and chunks are written in one transaction; a post that has changed since, or is split already, is
+        left alone. So it is safe to repeat, to stop half way and beside a twin.
         """
-        author_id, version = post["author_id"], post["version"]
-        about: Document = {"post_id": post["_id"], "author_id": author_id, "version": version}
-        ends = await self._ends(author_id, most)
-        chunks: list[Document] = [
-            {"_id": ObjectId(), **about, "after": after, "upto": upto, **owing([Effect.PUSH], now)}
-            for after, upto in pairwise([None, *ends])
-        ]
-        unsplit = {"_id": post["_id"], "version": version, "outbox": Effect.FAN_OUT.value, "split": {"$ne": version}}
-
-        async def settle(session: Session) -> bool:
-            marked = await self._posts.update_one(unsplit, {"$set": {"split": version}}, session=session)
-            if marked.matched_count and chunks:
-                await self._chunks.insert_many(chunks, ordered=False, session=session)
-            return bool(marked.matched_count)
-
-        if await in_transaction(self._client, settle):
-            await self._doorbell.ring(ring for chunk in chunks[:RUNG] for ring in rings_for(Fact.FAN_OUT, chunk))
+        ends = await self._ends(posts[0]["author_id"], most)
+        await asyncio.gather(*(self._split(post, ends, now) for post in posts))
 
     async def take(self, chunk_id: ObjectId, now: datetime) -> Chunk | None:
         """Takes a chunk for `LEASE`, in one write; None if it is done.
@@ -126,6 +112,24 @@ class FanOutStore:
         split = {"_id": post_id, "version": version, "split": version}
         await self._posts.update_one(split, paid(Effect.FAN_OUT))
         return True
+
+    async def _split(self, post: Document, ends: Sequence[ObjectId], now: datetime) -> None:
+        version = post["version"]
+        about: Document = {"post_id": post["_id"], "author_id": post["author_id"], "version": version}
+        chunks: list[Document] = [
+            {"_id": ObjectId(), **about, "after": after, "upto": upto, **owing([Effect.PUSH], now)}
+            for after, upto in pairwise([None, *ends])
+        ]
+        unsplit = {"_id": post["_id"], "version": version, "outbox": Effect.FAN_OUT.value, "split": {"$ne": version}}
+
+        async def settle(session: Session) -> bool:
+            marked = await self._posts.update_one(unsplit, {"$set": {"split": version}}, session=session)
+            if marked.matched_count and chunks:
+                await self._chunks.insert_many(chunks, ordered=False, session=session)
+            return bool(marked.matched_count)
+
+        if await in_transaction(self._client, settle):
+            await self._doorbell.ring(ring for chunk in chunks[:RUNG] for ring in rings_for(Fact.FAN_OUT, chunk))
 
     async def _ends(self, author_id: ObjectId, most: int) -> list[ObjectId]:
         """The last follow of each chunk: one walk over index keys, and one operation a chunk."""

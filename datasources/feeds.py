@@ -17,21 +17,20 @@ from bson import ObjectId
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError
 
 from datasources.cache_server import CacheDown
 from datasources.caches import Caches
 from datasources.feed_states import ALL, FeedStates
 from datasources.feed_windows import WINDOW, Window, window_of
 from datasources.graph import GraphStore
-from datasources.mongo import Database, Document, Session, in_transaction
+from datasources.mongo import Database, Document, Session, in_transaction, insert_absent
 from datasources.posts import PostStore
 from domain.events import Effect
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FeedRecord, FollowRecord
 
-DUPLICATE_KEY = 11000
-CHUNK = 1_000  # entries written by one operation, or deleted in one transaction
+INSERTED = 2_000  # entries, by one operation
+CHUNK = 1_000  # entries deleted in one transaction
 
 _Look = tuple[FeedRecord, list[ObjectId]]  # what is kept of a feed, and whom to pull
 
@@ -63,7 +62,7 @@ class FeedStore:
         Raises an outage of Redis too: what is not in a window must be owed.
         """
         await self._insert([entry for each in deliveries for entry in _entries(*each)])
-        await self._windows.make_forget({owner_id for each in deliveries for owner_id in each.owner_ids})
+        await self._windows.make_forget(owner_id for each in deliveries for owner_id in each.owner_ids)
 
     async def take_out(self, *deliveries: Delivery) -> None:
         """Takes posts out of feeds. Safe to repeat."""
@@ -221,16 +220,9 @@ class FeedStore:
         return await self._entries.find(query, {"_id": 1}, sort=order, limit=most, batch_size=most + 1).to_list()
 
     async def _insert(self, entries: Sequence[RawBSONDocument]) -> None:
-        """Entries that are not there yet, a chunk in each operation, side by side."""
-        chunks = [entries[start : start + CHUNK] for start in range(0, len(entries), CHUNK)]
-        await asyncio.gather(*map(self._insert_chunk, chunks))
-
-    async def _insert_chunk(self, entries: Sequence[RawBSONDocument]) -> None:
-        try:
-            await self._entries.insert_many(entries, ordered=False)
-        except BulkWriteError as error:
-            if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
-                raise
+        """Entries that are not there yet, so many in each operation, side by side."""
+        some = [entries[start : start + INSERTED] for start in range(0, len(entries), INSERTED)]
+        await asyncio.gather(*(insert_absent(self._entries, each) for each in some))
 
 
 def _entries(post_id: ObjectId, author_id: ObjectId, owner_ids: Sequence[ObjectId]) -> list[RawBSONDocument]:

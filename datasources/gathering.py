@@ -12,14 +12,13 @@ from typing import Any, Generic, TypeVar
 from bson import ObjectId
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from datasources.mongo import Collection, Document, Readable, find_by_ids
+from datasources.mongo import DUPLICATE_KEY, Collection, Document, Readable, find_by_ids
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Found = TypeVar("Found")
 
 TOGETHER = 32  # reads by id, or inserts, that become one
-DUPLICATE_KEY = 11000  # MongoDB's code
 
 
 class Gathering(Generic[Item, Result]):

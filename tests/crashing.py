@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 
 WRITES = (
     "insert_one",
@@ -41,7 +42,8 @@ def dying(before: int) -> Iterator[None]:
 
         return run
 
-    patches = [patch.object(AsyncCollection, name, guarded(getattr(AsyncCollection, name))) for name in WRITES]
+    places = [*((AsyncCollection, name) for name in WRITES), (AsyncDatabase, "command")]
+    patches = [patch.object(place, name, guarded(getattr(place, name))) for place, name in places]
     for one in patches:
         one.start()
     try:

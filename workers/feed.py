@@ -35,7 +35,7 @@ async def fan_out(tools: Tools, *keys: str) -> None:
     pulled = [post for post in posts if post not in split and is_shown(post) and post["author_id"] not in pushed]
     await sources.posts.pay_all(pulled, Effect.FAN_OUT)
     due = [post for post in posts if post not in split and post not in pulled]
-    await asyncio.gather(*(_spread_or_split(tools, some) for some in _together(due, pushed)))
+    await asyncio.gather(*(_spread_or_split(tools, some, pushed) for some in _together(due, pushed)))
     finished = [await sources.fan_outs.finish(post["_id"], post["version"]) for post in split]
     if not all(finished):
         raise NotYet
@@ -56,18 +56,21 @@ def _together(posts: Iterable[Document], followers: Mapping[ObjectId, int]) -> l
     return groups
 
 
-async def _spread_or_split(tools: Tools, posts: Sequence[Document]) -> None:
+async def _spread_or_split(tools: Tools, posts: Sequence[Document], followers: Mapping[ObjectId, int]) -> None:
     """Fans out posts of authors who have a chunk of followers together; if they have more, each author's alone."""
     sources = tools.sources
+    if followers.get(posts[0]["author_id"], 0) > CHUNK:  # then all of these are theirs
+        await sources.fan_outs.split(posts, CHUNK, datetime.now(UTC))
+        return
     owner_ids = await sources.fan_outs.followers_of({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
         await _spread(tools, {post["_id"]: post["author_id"] for post in posts}, owner_ids)
         await sources.posts.pay_all(posts, Effect.FAN_OUT)
     elif len(owner_ids) > 1:
         for author_id in owner_ids:
-            await _spread_or_split(tools, [post for post in posts if post["author_id"] == author_id])
+            await _spread_or_split(tools, [post for post in posts if post["author_id"] == author_id], followers)
     else:
-        await asyncio.gather(*(sources.fan_outs.split(post, CHUNK, datetime.now(UTC)) for post in posts))
+        await sources.fan_outs.split(posts, CHUNK, datetime.now(UTC))
 
 
 async def push(tools: Tools, key: str) -> None:
@@ -97,8 +100,7 @@ async def _spread(
     live are passed over: they are cleared, and whoever comes back has theirs rebuilt.
     """
     posts, feeds = tools.sources.posts, tools.sources.feeds
-    live = set(await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())]))
-    kept = {author_id: [one for one in theirs if one in live] for author_id, theirs in owner_ids.items()}
+    kept = await _live_among(tools, owner_ids)
     left = [Delivery(post_id, author_id, kept[author_id]) for post_id, author_id in author_ids.items()]
     written: dict[ObjectId, bool] = {}
     while left:
@@ -107,7 +109,18 @@ async def _spread(
         await feeds.push(*(each for each in left if each.post_id in shown))
         await feeds.take_out(*(each for each in left if each.post_id not in shown))
         written.update({each.post_id: each.post_id in shown for each in left})
-    await tools.sources.feeds_live.wake(live)
+    await tools.sources.feeds_live.wake([*chain.from_iterable(kept.values())])
+
+
+async def _live_among(
+    tools: Tools, owner_ids: Mapping[ObjectId, Sequence[ObjectId]]
+) -> dict[ObjectId, Sequence[ObjectId]]:
+    """Of each author's owners those whose feeds are live; one look at all of them."""
+    live = await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())])
+    if len(owner_ids) == 1:
+        return dict.fromkeys(owner_ids, live)
+    among = set(live)
+    return {author_id: [one for one in theirs if one in among] for author_id, theirs in owner_ids.items()}
 
 
 async def fill(tools: Tools, key: str) -> None:

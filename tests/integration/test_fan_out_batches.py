@@ -3,11 +3,15 @@
 import itertools
 from collections.abc import AsyncIterator
 
+import bson
 import pytest
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import BulkWriteError
 
 from config import Settings
 from datasources.feeds import Delivery
+from datasources.mongo import insert_absent
 from domain.records import PostRecord, UserRecord
 from tests.auditing import audit
 from tests.counting import Operations
@@ -107,3 +111,15 @@ async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(
             break
     assert before > 2
     await audit(world, seconds=0, has_files=False)
+
+
+async def test_of_entries_inserted_together_one_that_cannot_be_is_told_and_the_others_are_there(world: World) -> None:
+    entries, ids = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
+    there, new, more = (RawBSONDocument(bson.encode({"_id": one})) for one in ids)
+    impossible = RawBSONDocument(bson.encode({"_id": [1]}))
+    await insert_absent(entries, [there])
+    await insert_absent(entries, [there, new])
+    with pytest.raises(BulkWriteError) as raised:
+        await insert_absent(entries, [there, impossible, more])
+    assert [one["index"] for one in raised.value.details["writeErrors"]] == [1]
+    assert [one["_id"] async for one in entries.find({"_id": {"$in": ids}}, sort=[("_id", 1)])] == ids

@@ -175,6 +175,7 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
     """A world in which everything that has a size has a small one, so that every boundary is crossed."""
     for module, name, size in (
         (datasources.feeds, "CHUNK", 2),
+        (datasources.feeds, "INSERTED", 2),
         (datasources.feeds, "WINDOW", 2),
         (datasources.feed_windows, "WINDOW", 2),
         (datasources.posts, "MERGED", 2),
