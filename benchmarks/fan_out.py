@@ -26,7 +26,7 @@ from datasources.transport import stream_key
 from deploy.local.environment import child_environment
 from domain.events import Effect, Fact, rings_for
 
-CASES = {10: 50, 1_000: 10, 10_000: 4}  # posts of a round by the author's followers
+CASES = {10: 50, 1_000: 20, 10_000: 10}  # posts of a round by the author's followers
 JOBS = 2_000  # of a job per follower no more, for it takes so long
 BUDGET = 90.0  # seconds of rounds
 PATIENCE = 120.0

@@ -43,7 +43,7 @@ class FeedsLive:
         self._is_down = False
 
     async def wake(self, owner_ids: Collection[ObjectId]) -> None:
-        """Tells those of these owners who listen, once each, that their feed has changed; for some thousands at once.
+        """Tells those of these owners who listen that their feed has changed; for up to a few thousand at once.
 
         One look in Redis, and a message for each who listens: nothing for the others. Never raises.
         """
@@ -52,7 +52,7 @@ class FeedsLive:
         if lapses is None:
             return
         now = time.time()
-        listen = {one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now}
+        listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
         if listen:
             await self._live.publish(*map(feed_of, listen))
 

@@ -1,7 +1,7 @@
 """The feed worker: posts into followers' feeds and out of them, and authors into and out of one feed."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, groupby
 
@@ -100,7 +100,8 @@ async def _spread(
     live are passed over: they are cleared, and whoever comes back has theirs rebuilt.
     """
     posts, feeds = tools.sources.posts, tools.sources.feeds
-    kept = await _live_among(tools, owner_ids)
+    live = await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())])
+    kept = dict.fromkeys(owner_ids, live) if len(owner_ids) == 1 else _those_of(set(live), owner_ids)
     left = [Delivery(post_id, author_id, kept[author_id]) for post_id, author_id in author_ids.items()]
     written: dict[ObjectId, bool] = {}
     while left:
@@ -109,18 +110,13 @@ async def _spread(
         await feeds.push(*(each for each in left if each.post_id in shown))
         await feeds.take_out(*(each for each in left if each.post_id not in shown))
         written.update({each.post_id: each.post_id in shown for each in left})
-    await tools.sources.feeds_live.wake([*chain.from_iterable(kept.values())])
+    await tools.sources.feeds_live.wake(live)
 
 
-async def _live_among(
-    tools: Tools, owner_ids: Mapping[ObjectId, Sequence[ObjectId]]
-) -> dict[ObjectId, Sequence[ObjectId]]:
-    """Of each author's owners those whose feeds are live; one look at all of them."""
-    live = await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())])
-    if len(owner_ids) == 1:
-        return dict.fromkeys(owner_ids, live)
-    among = set(live)
-    return {author_id: [one for one in theirs if one in among] for author_id, theirs in owner_ids.items()}
+def _those_of(
+    live: Collection[ObjectId], owner_ids: Mapping[ObjectId, Sequence[ObjectId]]
+) -> dict[ObjectId, list[ObjectId]]:
+    return {author_id: [one for one in theirs if one in live] for author_id, theirs in owner_ids.items()}
 
 
 async def fill(tools: Tools, key: str) -> None:
