@@ -15,6 +15,7 @@ from datasources.relations import Pair, Relations
 from datasources.transport import Doorbell
 from domain.errors import NotFound
 from domain.events import SETTLED_BY, Effect, Fact, rings_for
+from domain.limits import FOLLOWING_MAX
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState
 from domain.visibility import Relation
@@ -187,7 +188,8 @@ class GraphStore:
         query: Document = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
         if pushed:
             query["$or"] = [{"pulled": {"$ne": True}}, {"outbox": Effect.FILL.value}]
-        return [row["followee_id"] for row in await self._follows.find(query, {"followee_id": 1}).to_list()]
+        rows = self._follows.find(query, {"_id": 0, "followee_id": 1}, batch_size=FOLLOWING_MAX + 1)
+        return [row["followee_id"] for row in await rows.to_list()]
 
     async def fill_again(self, follower_id: ObjectId, followee_ids: Sequence[ObjectId], now: datetime) -> None:
         """Lets a feed be made what the follows of these people say, also of those whom nobody follows any more.

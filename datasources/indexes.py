@@ -63,7 +63,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique("follower_id", "followee_id"),
         _unique_where("slot", "follower_id", "slot"),
         IndexModel([("followee_id", UP), ("state", UP), ("_id", DOWN), ("follower_id", UP)]),  # fan-out reads it alone
-        _listed_by("follower_id", "state"),
+        IndexModel([("follower_id", UP), ("state", UP), ("_id", DOWN), ("followee_id", UP)]),  # a pull reads it alone
         IndexModel([("follower_id", UP), ("pulled", UP)], partialFilterExpression={"pulled": True}),
         _owed_by("followee_id"),
         _owed_by("follower_id"),
