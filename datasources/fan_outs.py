@@ -130,6 +130,8 @@ class FanOutStore:
 
         if await in_transaction(self._client, settle):
             await self._doorbell.ring(ring for chunk in chunks[:RUNG] for ring in rings_for(Fact.FAN_OUT, chunk))
+        if not chunks:  # nobody follows any more
+            await self.finish(post["_id"], version)
 
     async def _ends(self, author_id: ObjectId, most: int) -> list[ObjectId]:
         """The last follow of each chunk: one walk over index keys, and one operation a chunk."""

@@ -101,6 +101,7 @@ async def _spread(
     """
     posts, feeds = tools.sources.posts, tools.sources.feeds
     live = await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())])
+    # Of one author, as in every chunk, they are all that are live: thousands need not be looked up one by one.
     kept = dict.fromkeys(owner_ids, live) if len(owner_ids) == 1 else _those_of(set(live), owner_ids)
     left = [Delivery(post_id, author_id, kept[author_id]) for post_id, author_id in author_ids.items()]
     written: dict[ObjectId, bool] = {}

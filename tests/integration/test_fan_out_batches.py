@@ -17,9 +17,9 @@ from tests.auditing import audit
 from tests.counting import Operations
 from tests.crashing import dies
 from tests.factories import World, now, opened
-from tests.integration.test_fan_outs import followed, holders, ids, owes
+from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, owes
 from workers import feed
-from workers.feed import fan_out
+from workers.feed import fan_out, push
 from workers.work import NotYet
 
 CHUNK = 4
@@ -96,6 +96,20 @@ async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(w
     await world.settle()
     for post_id, fans in wanted.items():
         assert await holders(world, post_id) == ids(fans)
+
+
+@pytest.mark.parametrize("count", [0, 2, CHUNK + 1])
+async def test_a_count_of_followers_that_is_too_high_delays_nothing(world: World, count: int) -> None:
+    author, fans = await followed(world, count)
+    await world.settle()
+    counted = {"$set": {"follower_count": 3 * CHUNK}}
+    await world.sources.database["users"].update_one({"_id": author.id}, counted)
+    post = await world.post(author)
+    await fan_out(world.tools, str(post.id))
+    for chunk_id in await chunk_ids(world, post.id):
+        await push(world.tools, chunk_id)
+    assert await holders(world, post.id) == ids(fans)
+    assert not await owes(world, post.id)
 
 
 async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(world: World) -> None:

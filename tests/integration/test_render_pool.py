@@ -187,7 +187,10 @@ async def test_child_sees_none_of_the_settings(pool: RenderPool, monkeypatch: py
         assert set(child.environ()) <= {"PATH", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "LC_CTYPE"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child ends after the image it has in hand")
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="only Linux ends a child with its parent (PR_SET_PDEATHSIG); elsewhere it first finishes the image in hand",
+)
 def test_children_die_with_a_parent_that_was_killed() -> None:
     script = (
         "import asyncio, sys\n"
