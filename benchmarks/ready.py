@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
+import httpx2
 import typer
 from bson import ObjectId
 
@@ -81,7 +81,11 @@ def _stack(processes: int, *, avif: bool) -> Iterator[Settings]:
 
 
 async def _measure(settings: Settings, data: bytes, uploads: int, senders: int) -> tuple[float, list[Seen]]:
-    async with open_sources(settings) as sources, httpx.AsyncClient(timeout=PATIENCE) as http, _watch(sources) as watch:
+    async with (
+        open_sources(settings) as sources,
+        httpx2.AsyncClient(timeout=PATIENCE) as http,
+        _watch(sources) as watch,
+    ):
         people = await users(sources, -(-uploads // IMAGES_PER_DAY) + 1)
         client = _Client(Api(sources), http, watch)
         await client.send(people[-1], data)  # everything is awake
@@ -146,7 +150,7 @@ async def _watch(sources: Sources) -> AsyncIterator[_Watch]:
 
 
 class _Client:
-    def __init__(self, api: Api, http: httpx.AsyncClient, watch: _Watch) -> None:
+    def __init__(self, api: Api, http: httpx2.AsyncClient, watch: _Watch) -> None:
         self._api = api
         self._http = http
         self._watch = watch

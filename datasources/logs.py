@@ -14,7 +14,7 @@ SECRET_NAME = re.compile(r"password|token|authorization|secret|cookie|credential
 BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
 SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
-NOISY = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx", "httpcore")
+NOISY = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx2", "httpcore2")
 CLIENTS_FAULTS = ("python_multipart",)  # warns of every malformed form
 
 

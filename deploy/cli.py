@@ -149,6 +149,9 @@ def seed(context: typer.Context) -> None:
 
     Safe to repeat: what is there already is left alone. The API must be able to reach the same servers.
     """
+    from deploy import demo  # noqa: PLC0415
+
+    demo.require_extra()
     from deploy.demo.seed import seed as seed_demo  # noqa: PLC0415
 
     login = asyncio.run(seed_demo(context.obj.settings(), print))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Self
 
-import httpx
+import httpx2
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -59,7 +59,7 @@ class Answer:
 class Api:
     """The API at one address, for one person or for nobody."""
 
-    def __init__(self, http: httpx.AsyncClient, token: str | None = None) -> None:
+    def __init__(self, http: httpx2.AsyncClient, token: str | None = None) -> None:
         self.http = http
         self.token = token
 
@@ -107,7 +107,7 @@ class Person(Api):
     refresh_token: str
 
     @classmethod
-    async def register(cls, http: httpx.AsyncClient, **given: Any) -> Self:
+    async def register(cls, http: httpx2.AsyncClient, **given: Any) -> Self:
         name = f"user{next(_numbers)}_{secrets.token_hex(3)}"
         given = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, **given}
         payload = (await Api(http).get(REGISTER, input=given))["register"]
@@ -123,7 +123,7 @@ class Person(Api):
         described = {"format": "JPEG", "byteSize": len(data), "sha256": digest, **given}
         return (await self.get(CREATE_UPLOAD, input=described))["createUpload"]
 
-    async def send(self, request: dict[str, Any], data: bytes) -> httpx.Response:
+    async def send(self, request: dict[str, Any], data: bytes) -> httpx2.Response:
         """Sends a file with a presigned request, as it stands but for the length, which is the file's."""
         headers = {header["name"].lower(): header["value"] for header in request["headers"]}
         headers["content-length"] = str(len(data))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from config import Settings
 from deploy.local.environment import child_environment
@@ -45,11 +45,11 @@ class Stack:
         """Starts the API and waits until it is ready."""
         process = self._start("api", "serve")
 
-        async with httpx.AsyncClient(base_url=self.url, timeout=5) as client:
+        async with httpx2.AsyncClient(base_url=self.url, timeout=5) as client:
 
             async def is_ready() -> bool:
                 assert process.exit_code is None, process.why_it_ended()
-                with contextlib.suppress(httpx.TransportError):
+                with contextlib.suppress(httpx2.TransportError):
                     return (await client.get("/readyz")).is_success
                 return False
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
-import httpx
+import httpx2
 from bson import ObjectId
 
 from datasources.idempotency import Idempotency
@@ -53,7 +53,7 @@ class Publisher:
         self._sources = tools.sources
         self._now = now
         self._painters = asyncio.Semaphore(PAINTERS)
-        self._http = httpx.AsyncClient(timeout=PUT_SECONDS, transport=httpx.AsyncHTTPTransport(retries=3))
+        self._http = httpx2.AsyncClient(timeout=PUT_SECONDS, transport=httpx2.AsyncHTTPTransport(retries=3))
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,9 +151,9 @@ class Publisher:
         )
         try:
             answer = await self._http.put(url, headers=headers, content=one.data)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise StartError(f"S3 cannot be reached with a picture of the demo: {error}") from error
-        there_already = answer.status_code == httpx.codes.PRECONDITION_FAILED
+        there_already = answer.status_code == httpx2.codes.PRECONDITION_FAILED
         if not answer.is_success and not there_already:
             raise StartError(f"S3 does not take a picture of the demo: HTTP {answer.status_code}")
 

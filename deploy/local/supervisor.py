@@ -135,6 +135,9 @@ async def _prepare(settings: Settings) -> None:
 
 
 async def _demo(settings: Settings, progress: Callable[[str], None]) -> "DemoLogin":
+    from deploy import demo  # noqa: PLC0415
+
+    demo.require_extra()
     from deploy.demo.seed import seed  # noqa: PLC0415
 
     return await seed(settings, progress)

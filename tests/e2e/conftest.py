@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from pymongo import MongoClient
 
@@ -41,20 +41,20 @@ async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+async def http(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """HTTP to the API; it goes to storage as well."""
-    async with httpx.AsyncClient(base_url=stack.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as client:
         yield client
 
 
 @pytest.fixture
-def nobody(http: httpx.AsyncClient) -> Api:
+def nobody(http: httpx2.AsyncClient) -> Api:
     """A client without a token."""
     return Api(http)
 
 
 @pytest.fixture(scope="session")
-def register(http: httpx.AsyncClient) -> Register:
+def register(http: httpx2.AsyncClient) -> Register:
     """Registers somebody new."""
 
     async def new(**given: object) -> Person:

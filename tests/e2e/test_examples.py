@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from config import Settings
 from deploy.demo.people import fixed_id, user_id

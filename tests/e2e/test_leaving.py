@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from bson import ObjectId
 
@@ -124,7 +124,7 @@ async def seen_by(viewer: Person, post_id: str) -> str:
 
 @pytest.mark.parametrize("is_private", [False, True], ids=["public", "private"])
 async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
-    register: Register, world: World, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, *, is_private: bool
+    register: Register, world: World, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, *, is_private: bool
 ) -> None:
     ana, bob, cat, mal = [await register() for _ in range(4)]
     await befriended(ana, bob, cat, is_private=is_private)

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from PIL import Image
 
 from config import Settings
@@ -65,7 +65,7 @@ async def next_notice(socket: Socket) -> Any:
     return event["seq"], event["notification"]["kind"], [user["username"] for user in event["notification"]["actors"]]
 
 
-async def looks_upright(http: httpx.AsyncClient, rendition: dict[str, Any]) -> None:
+async def looks_upright(http: httpx2.AsyncClient, rendition: dict[str, Any]) -> None:
     """The file as it is served: of its size, turned as the phone was held, without anything but the picture."""
     response = await http.get(rendition["url"])
     assert response.status_code == 200
@@ -169,14 +169,14 @@ async def what_was_missed_is_replayed(ana: Person, eve: Person, post_id: str, la
 
 async def test_the_main_job_and_all_of_it_after_a_restart_of_everything(tmp_path: Path) -> None:
     settings = Settings(environment="test", mongo_database="main_job")
-    async with running(tmp_path, settings) as product, httpx.AsyncClient(base_url=product.url, timeout=20) as http:
+    async with running(tmp_path, settings) as product, httpx2.AsyncClient(base_url=product.url, timeout=20) as http:
         ana, bob, eve = [await Person.register(http) for _ in range(3)]
         post_id, last = await the_live_part(ana, bob, eve)
         async with bob.socket() as idle:
             await idle.subscribe(NOTIFIED)
             assert await product.stop(*product.living) == [0, 0]
             assert await idle.closed() == 1012
-    async with running(tmp_path, settings) as product, httpx.AsyncClient(base_url=product.url, timeout=20) as http:
+    async with running(tmp_path, settings) as product, httpx2.AsyncClient(base_url=product.url, timeout=20) as http:
         for person in (ana, bob, eve):
             person.http = http
         await everything_is_still_there(ana, bob, post_id)

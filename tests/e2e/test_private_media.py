@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from datasources.media_keys import MediaKey, is_public
@@ -25,7 +25,7 @@ async def urls(viewer: Api, post_id: str) -> list[str]:
     return [one["url"] for image in post["images"] for one in image["renditions"]] if post is not None else []
 
 
-async def statuses(http: httpx.AsyncClient, addresses: list[str]) -> set[int]:
+async def statuses(http: httpx2.AsyncClient, addresses: list[str]) -> set[int]:
     return {answer.status_code for answer in await asyncio.gather(*(http.get(one) for one in addresses))}
 
 
@@ -46,7 +46,7 @@ async def private_post(register: Register) -> tuple[Person, Person, str]:
     return ana, bob, await ana.ready_post()
 
 
-async def assert_ended(http: httpx.AsyncClient, viewer: Api, post_id: str, old: list[str]) -> None:
+async def assert_ended(http: httpx2.AsyncClient, viewer: Api, post_id: str, old: list[str]) -> None:
     """The viewer gets no new address, and the old ones come to an end."""
     assert await urls(viewer, post_id) == []
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from deploy.local.ports import LOOPBACK
@@ -91,7 +91,7 @@ async def test_a_retry_with_its_key_is_one_upload(register: Register) -> None:
 
 
 async def test_of_more_files_than_a_process_takes_at_once_the_rest_are_told_to_wait(
-    register: Register, http: httpx.AsyncClient
+    register: Register, http: httpx2.AsyncClient
 ) -> None:
     """Sixteen people send at once; whoever is not taken hears BUSY, and nobody anything else."""
     senders = await asyncio.gather(*(register() for _ in range(16)))
@@ -104,7 +104,7 @@ async def test_of_more_files_than_a_process_takes_at_once_the_rest_are_told_to_w
         assert await remaining(sender) >= (9 if not each else 10)
 
 
-async def test_nobody_uploads_without_signing_in(http: httpx.AsyncClient) -> None:
+async def test_nobody_uploads_without_signing_in(http: httpx2.AsyncClient) -> None:
     answer = await Person(http, "nobody").upload_image(small_jpeg())
     assert (answer.data, answer.codes) == ({"uploadImage": None}, ["UNAUTHENTICATED"])
 

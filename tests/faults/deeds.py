@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-import httpx
+import httpx2
 from bson import ObjectId
 
 from config import Settings
@@ -94,9 +94,9 @@ class Publish:
             sha256_base64=upload.sha256,
             expires_in=60,
         )
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx2.AsyncClient(timeout=20) as client:
             sent = await client.put(url, headers=headers, content=self.data)
-        assert sent.is_success or sent.status_code == httpx.codes.PRECONDITION_FAILED, sent.text  # it is there
+        assert sent.is_success or sent.status_code == httpx2.codes.PRECONDITION_FAILED, sent.text  # it is there
 
 
 def mixed(

@@ -6,7 +6,7 @@ import hashlib
 import io
 from typing import Any
 
-import httpx
+import httpx2
 from bson import ObjectId
 from PIL import Image
 
@@ -39,7 +39,7 @@ async def uploaded(world: World, owner: UserRecord, data: bytes) -> ObjectId:
     url, headers = await world.sources.blobs.presign_put(
         upload.key, byte_size=len(data), media_type="image/jpeg", sha256_base64=sha256, expires_in=60
     )
-    async with httpx.AsyncClient() as client:
+    async with httpx2.AsyncClient() as client:
         (await client.put(url, headers=headers, content=data)).raise_for_status()
     return upload.id
 
@@ -96,7 +96,7 @@ async def test_acknowledged_mutations_survive_killed_api_and_wiped_redis(world: 
     post = await world.post(author)
     global_id = to_global_id("Post", post.id)
     api = await stack.api()
-    async with httpx.AsyncClient(base_url=stack.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as client:
         likers = await asyncio.gather(*(Person.register(client) for _ in range(4)))
         await asyncio.gather(*(liker.done("likePost", postId=global_id) for liker in likers))
     api.kill()

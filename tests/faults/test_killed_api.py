@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
-import httpx
+import httpx2
 
 from datasources.sources import Sources
 from deploy.local.process import Process
@@ -27,7 +27,7 @@ Record = Callable[[str, object], None]
 Call = Callable[[], Awaitable[str]]
 
 
-async def logged_in(sources: Sources, http: httpx.AsyncClient, user: UserRecord) -> Person:
+async def logged_in(sources: Sources, http: httpx2.AsyncClient, user: UserRecord) -> Person:
     """Somebody with a session, without the seconds that hashing of passwords takes."""
     _, tokens = await sources.sessions.open(user.id, None, now())
     return Person(http, tokens.access_token)
@@ -51,7 +51,7 @@ async def answer(call: Call) -> str | None:
     """What a call is answered; None if the API goes away before that."""
     try:
         return await call()
-    except httpx.TransportError:
+    except httpx2.TransportError:
         return None
 
 
@@ -104,7 +104,7 @@ async def test_killed_api_creates_once_whatever_is_sent_again_with_its_key(
     await stored_files(world, party)
     _, api = await asyncio.gather(stack.workers(), stack.api())
     killer = Killer(world, stack, rng)
-    async with httpx.AsyncClient(base_url=stack.url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as http:
         commenter = await logged_in(world.sources, http, follower)
         people = [await logged_in(world.sources, http, author) for author in authors]
         for n in range(kills):

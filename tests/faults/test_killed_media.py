@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from random import Random
 
-import httpx
+import httpx2
 from bson import ObjectId
 
 from datasources.uploads import LEASE
@@ -41,7 +41,7 @@ class Sent:
     due: UploadStatus
 
 
-async def send(world: World, http: httpx.AsyncClient, owner_id: ObjectId, data: bytes) -> ObjectId:
+async def send(world: World, http: httpx2.AsyncClient, owner_id: ObjectId, data: bytes) -> ObjectId:
     """As `createUpload` and the PUT."""
     sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
     upload = await world.sources.uploads.announce(owner_id, SourceFormat.JPEG, len(data), sha256, now())
@@ -55,7 +55,7 @@ async def send(world: World, http: httpx.AsyncClient, owner_id: ObjectId, data: 
 
 async def send_all(world: World, files: list[tuple[ObjectId, bytes, UploadStatus]]) -> list[Sent]:
     slots = asyncio.Semaphore(AT_ONCE)
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
 
         async def one(owner_id: ObjectId, data: bytes, due: UploadStatus) -> Sent:
             async with slots:

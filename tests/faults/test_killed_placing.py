@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from bson import ObjectId
@@ -127,7 +127,7 @@ def guessable(images: list[ImageRecord]) -> set[str]:
 async def readable(world: World, keys: set[str]) -> list[str]:
     """Those of these keys that anybody can fetch."""
     base, slots = world.sources.settings.media_bucket_url, asyncio.Semaphore(16)
-    async with httpx.AsyncClient(timeout=60) as web:
+    async with httpx2.AsyncClient(timeout=60) as web:
 
         async def status(key: str) -> int:
             async with slots:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
-import httpx
+import httpx2
 from redis.asyncio import Redis
 
 from domain.records import UserRecord
@@ -55,7 +55,7 @@ async def subscriber(world: World, user: UserRecord, url: str) -> AsyncIterator[
     """Hears a user's notifications all the while; yields the numbers heard so far."""
     heard: list[int] = []
     _, tokens = await world.sources.sessions.open(user.id, None, now())
-    async with httpx.AsyncClient(base_url=url) as http, Person(http, tokens.access_token).socket() as socket:
+    async with httpx2.AsyncClient(base_url=url) as http, Person(http, tokens.access_token).socket() as socket:
         await socket.subscribe(ADDED)
 
         async def hear() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from bson import ObjectId
 from PIL import Image
@@ -68,7 +68,7 @@ async def stack(world: World, proxy: Proxy, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 async def ana(stack: Stack) -> AsyncIterator[Person]:
-    async with httpx.AsyncClient(base_url=stack.url, timeout=60) as http:
+    async with httpx2.AsyncClient(base_url=stack.url, timeout=60) as http:
         yield await Person.register(http)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from bson import ObjectId
 
@@ -27,8 +27,8 @@ async def blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
 
 
 @pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as client:
+async def web() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=10) as client:
         yield client
 
 
@@ -44,20 +44,20 @@ async def _presigned(blobs: Blobs) -> tuple[str, str, dict[str, str]]:
     return key, url, headers
 
 
-async def test_upload_with_the_given_headers_is_read_back(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_upload_with_the_given_headers_is_read_back(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key, url, headers = await _presigned(blobs)
     answer = await web.put(url, content=DATA, headers=headers)
     assert answer.status_code == 200
     assert await blobs.read_incoming(key, len(DATA)) == DATA
 
 
-async def test_uploads_are_not_public(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_uploads_are_not_public(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     _, url, headers = await _presigned(blobs)
     await web.put(url, content=DATA, headers=headers)
     assert (await web.get(url.partition("?")[0])).status_code == 403
 
 
-async def test_reading_stops_one_byte_over_the_limit(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_reading_stops_one_byte_over_the_limit(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key, url, headers = await _presigned(blobs)
     await web.put(url, content=DATA, headers=headers)
     assert await blobs.read_incoming(key, 100) == DATA[:101]
@@ -68,7 +68,7 @@ async def test_upload_that_is_not_there_reads_as_none(blobs: Blobs) -> None:
 
 
 async def test_a_public_rendition_is_for_everybody_and_immutable(
-    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings
+    blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
     key = media_key(Area.PUBLIC, ObjectId(), DATA, RenditionFormat.WEBP, 320)
     for _ in range(2):
@@ -83,7 +83,7 @@ async def test_a_public_rendition_is_for_everybody_and_immutable(
 
 
 async def test_a_private_rendition_is_for_nobody_without_a_signature(
-    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings
+    blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
     key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.WEBP, 320)
     await blobs.put_media(key, DATA, RenditionFormat.WEBP.media_type)
@@ -97,7 +97,7 @@ async def test_a_private_rendition_is_for_nobody_without_a_signature(
 
 
 async def test_a_copy_lies_in_the_other_area_as_if_it_had_been_put_there(
-    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings
+    blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
     private = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
     public = private.replace("private", "public")
@@ -114,7 +114,7 @@ async def test_a_copy_lies_in_the_other_area_as_if_it_had_been_put_there(
 
 @pytest.mark.parametrize("address", ["", "?list-type=2", "?list-type=2&prefix=public/", "/public/?list-type=2"])
 async def test_renditions_cannot_be_listed_by_everybody(
-    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings, address: str
+    blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings, address: str
 ) -> None:
     answer = await web.get(shared_settings.media_url + address)
     assert answer.status_code == 403 or not answer.content
@@ -122,7 +122,7 @@ async def test_renditions_cannot_be_listed_by_everybody(
 
 @pytest.mark.parametrize("detour", ["public/../", "public/%2e%2e/", "public%2f..%2f", "public//../", "./"])
 async def test_no_detour_leads_into_the_private_area(
-    blobs: Blobs, web: httpx.AsyncClient, shared_settings: Settings, detour: str
+    blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings, detour: str
 ) -> None:
     key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
     await blobs.put_media(key, DATA, "image/png")
@@ -156,7 +156,7 @@ async def test_listing_and_deleting_go_past_the_first_page(blobs: Blobs, monkeyp
     assert [blob.key async for blob in blobs.list_media(prefix)] == []
 
 
-async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key, url, headers = await _presigned(blobs)
     await web.put(url, content=DATA, headers=headers)
     assert [blob.key async for blob in blobs.list_incoming(key)] == [key]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from aiobotocore.config import AioConfig
@@ -174,7 +174,7 @@ async def test_a_presigned_put_holds_to_its_signature(own_servers: LocalServers)
             ExpiresIn=60,
         )
     headers = {"Content-Type": "image/png", "If-None-Match": "*"}
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx2.AsyncClient(timeout=10) as client:
         assert (await client.put(url, content=b"123456", headers=headers)).status_code == 403
         assert (await client.put(url + "0", content=b"12345", headers=headers)).status_code == 403
         assert (await client.put(url, content=b"12345", headers=headers)).status_code == 200
@@ -188,7 +188,7 @@ async def test_strangers_may_only_read_objects_of_the_public_area(own_servers: L
         for bucket in (settings.media_bucket, settings.incoming_bucket):
             for key in ("public/photo", "private/photo", "publicity"):
                 await s3.put_object(Bucket=bucket, Key=key, Body=b"x")
-    async with httpx.AsyncClient(timeout=10, base_url=str(settings.s3_endpoint_url)) as stranger:
+    async with httpx2.AsyncClient(timeout=10, base_url=str(settings.s3_endpoint_url)) as stranger:
         assert (await stranger.get(f"/{settings.media_bucket}/public/photo")).content == b"x"
         for path in (f"{settings.media_bucket}/private/photo", f"{settings.media_bucket}/publicity"):
             assert (await stranger.get(f"/{path}")).status_code == 403

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from config import Settings
@@ -46,12 +46,12 @@ class Put:
         """With other bytes, of which the length is told."""
         return replace(self, data=data).with_header("content-length", str(len(data)))
 
-    async def send(self, web: httpx.AsyncClient) -> int:
+    async def send(self, web: httpx2.AsyncClient) -> int:
         """The answer's status; a server that hangs up at once has refused too."""
         content: Any = _pieces(self.data) if self.chunked else self.data
         try:
             return (await web.request(self.method, self.url, headers=self.headers, content=content)).status_code
-        except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
+        except (httpx2.WriteError, httpx2.ReadError, httpx2.RemoteProtocolError):
             return 400
 
 
@@ -108,8 +108,8 @@ ABUSES: dict[str, Callable[[Put], Put]] = {
 
 
 @pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=20) as client:
+async def web() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=20) as client:
         yield client
 
 
@@ -144,7 +144,7 @@ async def bytes_of(world: World, upload: UploadRecord) -> bytes | None:
 
 @pytest.mark.parametrize("abuse", ABUSES.values(), ids=ABUSES)
 async def test_an_abused_request_is_refused_and_spoils_nothing(
-    world: World, web: httpx.AsyncClient, abuse: Callable[[Put], Put]
+    world: World, web: httpx2.AsyncClient, abuse: Callable[[Put], Put]
 ) -> None:
     upload, put = await given(world, await world.user())
     assert await abuse(put).send(web) in REFUSED
@@ -154,7 +154,7 @@ async def test_an_abused_request_is_refused_and_spoils_nothing(
     assert await bytes_of(world, upload) == JPEG
 
 
-async def test_a_second_put_is_refused_even_of_the_same_bytes(world: World, web: httpx.AsyncClient) -> None:
+async def test_a_second_put_is_refused_even_of_the_same_bytes(world: World, web: httpx2.AsyncClient) -> None:
     upload, put = await given(world, await world.user())
     assert await put.send(web) == 200
     assert await put.send(web) == 412
@@ -162,7 +162,7 @@ async def test_a_second_put_is_refused_even_of_the_same_bytes(world: World, web:
     assert await bytes_of(world, upload) == JPEG
 
 
-async def test_of_simultaneous_puts_one_is_taken(world: World, web: httpx.AsyncClient) -> None:
+async def test_of_simultaneous_puts_one_is_taken(world: World, web: httpx2.AsyncClient) -> None:
     upload, put = await given(world, await world.user())
     statuses = await asyncio.gather(*(put.send(web) for _ in range(8)))
     assert min(statuses) == 200
@@ -170,7 +170,7 @@ async def test_of_simultaneous_puts_one_is_taken(world: World, web: httpx.AsyncC
     assert await bytes_of(world, upload) == JPEG
 
 
-async def test_a_request_replayed_for_another_upload_is_refused(world: World, web: httpx.AsyncClient) -> None:
+async def test_a_request_replayed_for_another_upload_is_refused(world: World, web: httpx2.AsyncClient) -> None:
     owner = await world.user()
     (_, put), (other, _) = await given(world, owner), await given(world, owner)
     assert await at_key(put, lambda _: other.key).send(web) == 403
@@ -178,7 +178,7 @@ async def test_a_request_replayed_for_another_upload_is_refused(world: World, we
 
 
 async def test_a_request_replayed_when_all_is_done_changes_nothing(
-    world: World, web: httpx.AsyncClient, tools: Tools
+    world: World, web: httpx2.AsyncClient, tools: Tools
 ) -> None:
     """By then the source is deleted, so storage cannot know; it takes the same bytes, which nobody reads any more."""
     upload, put = await given(world, await world.user())
@@ -193,7 +193,7 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
 
 
 async def test_an_expired_request_is_refused_and_its_quota_given_back(
-    settings: Settings, web: httpx.AsyncClient
+    settings: Settings, web: httpx2.AsyncClient
 ) -> None:
     async with opened(settings.model_copy(update={"upload_ttl": 2})) as world:
         owner = await world.user()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -375,7 +375,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
     files = keys((await world.stored_post(post.id)).images[0])
     assert set(await blobs.media_of(upload.id)) == {kept, *files}
     assert blobs.public_url(kept) is None
-    async with httpx.AsyncClient(timeout=20) as web:
+    async with httpx2.AsyncClient(timeout=20) as web:
         address = f"{world.sources.settings.media_bucket_url}/{kept}"
         assert (await web.get(address)).status_code == 403
         (signed,) = await blobs.signed_urls([kept])

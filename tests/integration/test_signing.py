@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import pytest
 from bson import ObjectId
 from cryptography.exceptions import InvalidSignature
@@ -38,8 +38,8 @@ async def blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
 
 
 @pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as client:
+async def web() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=10) as client:
         yield client
 
 
@@ -59,7 +59,7 @@ async def stored(blobs: Blobs) -> str:
 
 
 async def test_s3_takes_a_signed_address_and_none_that_was_altered(
-    shared_settings: Settings, web: httpx.AsyncClient
+    shared_settings: Settings, web: httpx2.AsyncClient
 ) -> None:
     async with open_blobs(shared_settings.model_copy(update={"signed_url_ttl": 300})) as blobs:
         one, other = await stored(blobs), await stored(blobs)
@@ -78,7 +78,7 @@ async def test_s3_takes_a_signed_address_and_none_that_was_altered(
         assert (await web.put(url, content=b"x")).status_code == 403
 
 
-async def test_s3_takes_a_signed_address_no_longer_once_it_has_expired(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_s3_takes_a_signed_address_no_longer_once_it_has_expired(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     (url,) = await blobs.signed_urls([await stored(blobs)])
     await asyncio.sleep(3.1)  # the signature's clock has whole seconds
     assert (await web.get(url)).status_code == 403

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from bson import ObjectId
 
@@ -80,8 +80,8 @@ async def blobs(shared_settings: Settings, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as client:
+async def web() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=10) as client:
         yield client
 
 
@@ -91,7 +91,7 @@ async def stored(blobs: Blobs, area: Area) -> str:
     return key
 
 
-async def test_public_image_is_kept_and_says_that_it_is_one(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_public_image_is_kept_and_says_that_it_is_one(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = await stored(blobs, Area.PUBLIC)
     url = blobs.public_url(key)
     assert url is not None
@@ -105,7 +105,7 @@ async def test_public_image_is_kept_and_says_that_it_is_one(blobs: Blobs, web: h
     assert (await web.get(f"{url}?other")).status_code == 404
 
 
-async def test_private_image_is_never_kept(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_private_image_is_never_kept(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = await stored(blobs, Area.PRIVATE)
     (url,) = await blobs.signed_urls([key])
     answer = await web.get(url)
@@ -118,7 +118,7 @@ async def test_private_image_is_never_kept(blobs: Blobs, web: httpx.AsyncClient)
     assert (await web.get(again)).status_code == 404
 
 
-async def test_refusals_are_not_kept_and_bear_the_header(blobs: Blobs, web: httpx.AsyncClient) -> None:
+async def test_refusals_are_not_kept_and_bear_the_header(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = media_key(Area.PUBLIC, ObjectId(), DATA, RenditionFormat.JPEG, 320)
     url = blobs.public_url(key)
     assert url is not None
@@ -129,7 +129,7 @@ async def test_refusals_are_not_kept_and_bear_the_header(blobs: Blobs, web: http
 
 
 async def test_parameters_that_change_an_answer_do_not_change_it_for_others(
-    blobs: Blobs, web: httpx.AsyncClient
+    blobs: Blobs, web: httpx2.AsyncClient
 ) -> None:
     url = blobs.public_url(await stored(blobs, Area.PUBLIC))
     assert url is not None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -110,8 +110,8 @@ def await_true(condition: Callable[[], bool]) -> None:
 
 
 def is_ready(endpoint: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(endpoint.replace("/graphql", "/readyz"), timeout=2).status_code == 200
+    with contextlib.suppress(httpx2.HTTPError):
+        return httpx2.get(endpoint.replace("/graphql", "/readyz"), timeout=2).status_code == 200
     return False
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -25,8 +25,8 @@ class Process:
     child: asyncio.subprocess.Process
     port: int
 
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
     async def ends(self) -> float:
         """Waits for the end, and tells how long that took."""
@@ -49,7 +49,7 @@ async def process(notice: float = 0.0) -> AsyncIterator[Process]:
                 try:
                     if (await client.get("/livez")).status_code == 200:
                         break
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     await asyncio.sleep(0.05)
         yield running
     finally:
@@ -58,7 +58,7 @@ async def process(notice: float = 0.0) -> AsyncIterator[Process]:
             await child.wait()
 
 
-async def wait(client: httpx.AsyncClient, seconds: float) -> httpx.Response:
+async def wait(client: httpx2.AsyncClient, seconds: float) -> httpx2.Response:
     return await client.post("/graphql", json={"query": f"{{wait(seconds:{seconds})}}"})
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 
@@ -15,9 +15,9 @@ GRAPHQL = "application/graphql-response+json"
 
 
 @pytest.fixture(scope="module")
-async def shared() -> AsyncIterator[httpx.AsyncClient]:
+async def shared() -> AsyncIterator[httpx2.AsyncClient]:
     """A client of one server for tests that leave nothing behind."""
-    async with served() as running, httpx.AsyncClient(base_url=running.url, timeout=10) as each:
+    async with served() as running, httpx2.AsyncClient(base_url=running.url, timeout=10) as each:
         yield each
 
 
@@ -28,27 +28,27 @@ async def toy() -> AsyncIterator[Served]:
 
 
 @pytest.fixture
-async def client(toy: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=toy.url, timeout=10) as each:
+async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as each:
         yield each
 
 
-async def ask(client: httpx.AsyncClient, query: str, *, accept: str = GRAPHQL, **members: Any) -> httpx.Response:
+async def ask(client: httpx2.AsyncClient, query: str, *, accept: str = GRAPHQL, **members: Any) -> httpx2.Response:
     return await client.post("/graphql", json={"query": query, **members}, headers={"accept": accept})
 
 
-async def send(client: httpx.AsyncClient, body: bytes, content_type: str = "application/json") -> httpx.Response:
+async def send(client: httpx2.AsyncClient, body: bytes, content_type: str = "application/json") -> httpx2.Response:
     return await client.post("/graphql", content=body, headers={"accept": GRAPHQL, "content-type": content_type})
 
 
-def only_code(response: httpx.Response) -> str:
+def only_code(response: httpx2.Response) -> str:
     body = response.json()
     assert "data" not in body
     [code] = {error["extensions"]["code"] for error in body["errors"]}
     return str(code)
 
 
-async def test_query_is_answered_with_data_and_its_cost(client: httpx.AsyncClient) -> None:
+async def test_query_is_answered_with_data_and_its_cost(client: httpx2.AsyncClient) -> None:
     response = await ask(client, "query($n:String!){hello(name:$n)}", variables={"n": "ana"})
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{GRAPHQL}; charset=utf-8"
@@ -59,7 +59,7 @@ async def test_query_is_answered_with_data_and_its_cost(client: httpx.AsyncClien
     }
 
 
-async def test_query_can_be_sent_by_get_and_a_mutation_cannot(client: httpx.AsyncClient) -> None:
+async def test_query_can_be_sent_by_get_and_a_mutation_cannot(client: httpx2.AsyncClient) -> None:
     query = {"query": "query($n:String!){hello(name:$n)}", "variables": '{"n":"ana"}'}
     assert (await client.get("/graphql", params=query)).json()["data"] == {"hello": "hello ana"}
     refused = await client.get("/graphql", params={"query": "mutation{add(a:1,b:2)}"}, headers={"accept": GRAPHQL})
@@ -67,7 +67,7 @@ async def test_query_can_be_sent_by_get_and_a_mutation_cannot(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-async def test_other_methods_are_not_allowed(shared: httpx.AsyncClient, method: str) -> None:
+async def test_other_methods_are_not_allowed(shared: httpx2.AsyncClient, method: str) -> None:
     response = await shared.request(method, "/graphql")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
@@ -76,7 +76,7 @@ async def test_other_methods_are_not_allowed(shared: httpx.AsyncClient, method: 
     "body",
     [b"", b"null", b"1", b'"x"', b"[]", b"{", b"\xff\xfe", b'{"query":1}', b"[" * 50_000, b'{"a":' * 50_000, b"NaN"],
 )
-async def test_malformed_body_is_a_well_formed_error(shared: httpx.AsyncClient, body: bytes) -> None:
+async def test_malformed_body_is_a_well_formed_error(shared: httpx2.AsyncClient, body: bytes) -> None:
     response = await send(shared, body)
     assert (response.status_code, only_code(response)) == (400, "BAD_REQUEST")
     legacy = await shared.post("/graphql", content=body, headers={"content-type": "application/json"})
@@ -87,17 +87,17 @@ async def test_malformed_body_is_a_well_formed_error(shared: httpx.AsyncClient, 
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/mixed", "", "application/json; charset=utf-16"],
 )
-async def test_body_a_foreign_page_could_send_is_refused(shared: httpx.AsyncClient, content_type: str) -> None:
+async def test_body_a_foreign_page_could_send_is_refused(shared: httpx2.AsyncClient, content_type: str) -> None:
     response = await send(shared, b'{"query":"{hello}"}', content_type)
     assert (response.status_code, only_code(response)) == (415, "BAD_REQUEST")
 
 
-async def test_client_that_takes_neither_of_our_types_is_told_so(client: httpx.AsyncClient) -> None:
+async def test_client_that_takes_neither_of_our_types_is_told_so(client: httpx2.AsyncClient) -> None:
     response = await ask(client, "{hello}", accept="text/event-stream")
     assert (response.status_code, only_code(response)) == (406, "BAD_REQUEST")
 
 
-async def test_large_body_is_refused_announced_or_not(client: httpx.AsyncClient) -> None:
+async def test_large_body_is_refused_announced_or_not(client: httpx2.AsyncClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 65_536
@@ -106,7 +106,7 @@ async def test_large_body_is_refused_announced_or_not(client: httpx.AsyncClient)
     assert (announced.status_code, only_code(announced)) == (413, "BAD_REQUEST")
     try:
         response = await client.post("/graphql", content=endless(), headers={"content-type": "application/json"})
-    except (httpx.WriteError, httpx.ReadError):
+    except (httpx2.WriteError, httpx2.ReadError):
         return  # the server hung up while we were still sending
     assert response.status_code == 413
 
@@ -120,20 +120,20 @@ async def test_large_body_is_refused_announced_or_not(client: httpx.AsyncClient)
         ("{" + "hello " * 3_000 + "}", "OPERATION_TOO_COMPLEX"),
     ],
 )
-async def test_request_error_is_400_or_200_by_media_type(shared: httpx.AsyncClient, query: str, code: str) -> None:
+async def test_request_error_is_400_or_200_by_media_type(shared: httpx2.AsyncClient, query: str, code: str) -> None:
     response = await ask(shared, query)
     assert (response.status_code, only_code(response)) == (400, code)
     legacy = await ask(shared, query, accept="application/json")
     assert (legacy.status_code, only_code(legacy)) == (200, code)
 
 
-async def test_subscription_is_sent_to_the_socket(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_subscription_is_sent_to_the_socket(client: httpx2.AsyncClient, toy: Served) -> None:
     response = await ask(client, "subscription{count}")
     assert (response.status_code, only_code(response)) == (400, "BAD_REQUEST")
     assert toy.world.contexts == []
 
 
-async def test_field_errors_are_200_with_codes_and_data(client: httpx.AsyncClient) -> None:
+async def test_field_errors_are_200_with_codes_and_data(client: httpx2.AsyncClient) -> None:
     response = await ask(client, "{hello missing away}")
     assert response.status_code == 200
     body = response.json()
@@ -141,32 +141,32 @@ async def test_field_errors_are_200_with_codes_and_data(client: httpx.AsyncClien
     assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT", "UNAVAILABLE"]
 
 
-async def test_error_that_takes_all_data_with_it_is_still_200(client: httpx.AsyncClient) -> None:
+async def test_error_that_takes_all_data_with_it_is_still_200(client: httpx2.AsyncClient) -> None:
     response = await ask(client, "{inbox}")
     assert response.status_code == 200
     assert response.json()["data"] is None
     assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_slow_operation_is_given_up_and_stopped(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_slow_operation_is_given_up_and_stopped(client: httpx2.AsyncClient, toy: Served) -> None:
     response = await ask(client, "{wait}")
     assert (response.status_code, only_code(response)) == (504, "TIMEOUT")
     assert toy.world.running == 0
 
 
-async def test_token_makes_the_viewer_and_a_bad_one_is_anonymous(client: httpx.AsyncClient) -> None:
+async def test_token_makes_the_viewer_and_a_bad_one_is_anonymous(client: httpx2.AsyncClient) -> None:
     for header, viewer in (("Bearer ana", "ana"), ("Bearer bad", None), ("nonsense", None)):
         response = await client.post("/graphql", json={"query": "{viewer}"}, headers={"authorization": header})
         assert response.json()["data"] == {"viewer": viewer}
 
 
-async def test_outage_while_authenticating_is_503(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_outage_while_authenticating_is_503(client: httpx2.AsyncClient, toy: Served) -> None:
     toy.world.authentication_down = True
     response = await ask(client, "{hello}")
     assert (response.status_code, only_code(response)) == (503, "UNAVAILABLE")
 
 
-async def test_context_is_made_for_each_operation_with_the_request_id(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_context_is_made_for_each_operation_with_the_request_id(client: httpx2.AsyncClient, toy: Served) -> None:
     first = await ask(client, "{hello}")
     second = await client.post("/graphql", json={"query": "{hello}"}, headers={"x-request-id": "from-balancer-1"})
     assert [context.request_id for context in toy.world.contexts] == [
@@ -177,12 +177,12 @@ async def test_context_is_made_for_each_operation_with_the_request_id(client: ht
 
 
 @pytest.mark.parametrize("insane", ["short", "x" * 65, "has space in it", "new\tline-here"])
-async def test_insane_request_id_is_replaced(shared: httpx.AsyncClient, insane: str) -> None:
+async def test_insane_request_id_is_replaced(shared: httpx2.AsyncClient, insane: str) -> None:
     response = await shared.get("/livez", headers={"x-request-id": insane})
     assert response.headers["x-request-id"] != insane
 
 
-async def test_one_log_line_tells_the_operation_and_no_secret(client: httpx.AsyncClient) -> None:
+async def test_one_log_line_tells_the_operation_and_no_secret(client: httpx2.AsyncClient) -> None:
     query = 'query Greet($n:String!){hello(name:$n) other:hello(name:"hunter2-literal") missing}'
     with capture_logs() as logs:
         await client.post(
@@ -199,7 +199,7 @@ async def test_one_log_line_tells_the_operation_and_no_secret(client: httpx.Asyn
     assert line["duration_ms"] >= 0
 
 
-async def test_client_that_leaves_stops_nothing_else(toy: Served, client: httpx.AsyncClient) -> None:
+async def test_client_that_leaves_stops_nothing_else(toy: Served, client: httpx2.AsyncClient) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", toy.port)
     writer.write(b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
     await writer.drain()
@@ -209,12 +209,12 @@ async def test_client_that_leaves_stops_nothing_else(toy: Served, client: httpx.
     assert (await ask(client, "{hello}")).status_code == 200
 
 
-async def test_browser_is_sent_to_graphiql(client: httpx.AsyncClient) -> None:
+async def test_browser_is_sent_to_graphiql(client: httpx2.AsyncClient) -> None:
     response = await client.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
     assert (response.status_code, response.headers["location"]) == (303, "/graphiql")
 
 
-async def test_graphiql_loads_only_our_own_files_under_a_strict_policy(client: httpx.AsyncClient) -> None:
+async def test_graphiql_loads_only_our_own_files_under_a_strict_policy(client: httpx2.AsyncClient) -> None:
     page = await client.get("/graphiql")
     assert page.status_code == 200
     assert "//" not in page.text.replace("<!doctype html>", "")
@@ -229,7 +229,7 @@ async def test_graphiql_loads_only_our_own_files_under_a_strict_policy(client: h
     assert (await client.get("/graphiql/static/%2e%2e/%2e%2e/graphiql.py")).status_code == 404
 
 
-async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient) -> None:
+async def test_every_answer_has_the_security_headers(client: httpx2.AsyncClient) -> None:
     for path in ("/graphql", "/livez", "/nowhere", "/graphiql"):
         headers = (await client.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -238,7 +238,7 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient) 
         assert "server" not in headers
 
 
-async def test_cors_is_for_the_allowed_origins_only(client: httpx.AsyncClient) -> None:
+async def test_cors_is_for_the_allowed_origins_only(client: httpx2.AsyncClient) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
     allowed = await client.options("/graphql", headers={"origin": "https://app.example", **asked})
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://app.example")
@@ -246,7 +246,7 @@ async def test_cors_is_for_the_allowed_origins_only(client: httpx.AsyncClient) -
     assert "access-control-allow-origin" not in refused.headers
 
 
-async def test_readiness_follows_the_checks_and_is_remembered(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_readiness_follows_the_checks_and_is_remembered(client: httpx2.AsyncClient, toy: Served) -> None:
     answers = await asyncio.gather(*(client.get("/readyz") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert toy.world.checks == 1
@@ -259,7 +259,7 @@ async def test_readiness_follows_the_checks_and_is_remembered(client: httpx.Asyn
     assert (await client.get("/livez")).status_code == 200
 
 
-async def test_draining_process_is_alive_and_not_ready_and_serves_on(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_draining_process_is_alive_and_not_ready_and_serves_on(client: httpx2.AsyncClient, toy: Served) -> None:
     toy.app.state.drain.begin()
     assert (await client.get("/readyz")).status_code == 503
     assert (await client.get("/livez")).status_code == 200
@@ -267,7 +267,7 @@ async def test_draining_process_is_alive_and_not_ready_and_serves_on(client: htt
 
 
 async def test_request_in_flight_is_finished_before_the_server_stops() -> None:
-    async with served() as toy, httpx.AsyncClient(base_url=toy.url, timeout=10) as client:
+    async with served() as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
         asked = asyncio.create_task(ask(client, "{wait(seconds:0.5)}"))
         await until(lambda: toy.world.running == 1)
         toy.server.handle_exit(15, None)

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 
@@ -33,8 +33,8 @@ async def toy() -> AsyncIterator[Served]:
 
 
 @pytest.fixture(scope="module")
-async def client(toy: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=toy.url, timeout=20) as each:
+async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=toy.url, timeout=20) as each:
         yield each
 
 
@@ -58,11 +58,11 @@ def parts(
     return [("operations", json.dumps(operations).encode()), ("map", json.dumps(files).encode()), ("0", file)]
 
 
-async def send(client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes], **headers: str) -> httpx.Response:
+async def send(client: httpx2.AsyncClient, body: bytes | AsyncIterator[bytes], **headers: str) -> httpx2.Response:
     return await client.post("/graphql", content=body, headers={**HEADERS, **headers})
 
 
-def code(response: httpx.Response) -> str:
+def code(response: httpx2.Response) -> str:
     body = response.json()
     assert "data" not in body, body
     [error] = body["errors"]
@@ -70,14 +70,14 @@ def code(response: httpx.Response) -> str:
     return str(error["extensions"]["code"])
 
 
-async def test_file_reaches_the_resolver_byte_by_byte(client: httpx.AsyncClient) -> None:
+async def test_file_reaches_the_resolver_byte_by_byte(client: httpx2.AsyncClient) -> None:
     response = await send(client, form(parts()))
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{GRAPHQL}; charset=utf-8"
     assert response.json()["data"] == {"weigh": f"{len(FILE)} bytes"}
 
 
-async def test_form_may_come_in_pieces_of_any_size(client: httpx.AsyncClient) -> None:
+async def test_form_may_come_in_pieces_of_any_size(client: httpx2.AsyncClient) -> None:
     body = form(parts(file=FILE[:300]))
 
     async def dripping() -> AsyncIterator[bytes]:
@@ -87,16 +87,16 @@ async def test_form_may_come_in_pieces_of_any_size(client: httpx.AsyncClient) ->
     assert (await send(client, dripping())).json()["data"] == {"weigh": "300 bytes"}
 
 
-async def test_file_may_be_deep_in_the_variables(client: httpx.AsyncClient) -> None:
+async def test_file_may_be_deep_in_the_variables(client: httpx2.AsyncClient) -> None:
     given = parts(query=PARCEL, variables={"parcel": {"files": [None]}}, paths=["variables.parcel.files.0"])
     assert (await send(client, form(given))).json()["data"] == {"weighParcel": f"{len(FILE)} bytes"}
 
 
-async def test_empty_file_is_a_file(client: httpx.AsyncClient) -> None:
+async def test_empty_file_is_a_file(client: httpx2.AsyncClient) -> None:
     assert (await send(client, form(parts(file=b"")))).json()["data"] == {"weigh": "0 bytes"}
 
 
-async def test_what_a_client_library_writes_is_understood(client: httpx.AsyncClient) -> None:
+async def test_what_a_client_library_writes_is_understood(client: httpx2.AsyncClient) -> None:
     fields = {name: value.decode() for name, value in parts()[:2]}
     response = await client.post(
         "/graphql", data=fields, files={"0": ("a.gif", FILE, "image/gif")}, headers={"apollo-require-preflight": "true"}
@@ -104,7 +104,7 @@ async def test_what_a_client_library_writes_is_understood(client: httpx.AsyncCli
     assert response.json()["data"] == {"weigh": f"{len(FILE)} bytes"}
 
 
-async def test_file_is_never_held_in_one_piece(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_file_is_never_held_in_one_piece(client: httpx2.AsyncClient, toy: Served) -> None:
     toy.world.largest = 0
     response = await send(client, form(parts(file=b"x" * 4_000_000)))
     assert response.json()["data"] == {"weigh": "4000000 bytes"}
@@ -112,7 +112,7 @@ async def test_file_is_never_held_in_one_piece(client: httpx.AsyncClient, toy: S
 
 
 @pytest.mark.parametrize("name", PREFLIGHT_HEADERS)
-async def test_form_a_foreign_page_could_send_is_refused(client: httpx.AsyncClient, toy: Served, name: str) -> None:
+async def test_form_a_foreign_page_could_send_is_refused(client: httpx2.AsyncClient, toy: Served, name: str) -> None:
     before = len(toy.world.contexts)
     headers = {"content-type": HEADERS["content-type"], "accept": GRAPHQL}
     refused = await client.post("/graphql", content=form(parts()), headers=headers)
@@ -125,7 +125,7 @@ async def test_form_a_foreign_page_could_send_is_refused(client: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("name", PREFLIGHT_HEADERS)
-async def test_only_allowed_origins_may_send_the_header(client: httpx.AsyncClient, name: str) -> None:
+async def test_only_allowed_origins_may_send_the_header(client: httpx2.AsyncClient, name: str) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": f"authorization,{name}"}
     allowed = await client.options("/graphql", headers={"origin": "https://app.example", **asked})
     assert (allowed.status_code, name in allowed.headers["access-control-allow-headers"]) == (200, True)
@@ -190,7 +190,7 @@ MALFORMED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-async def test_malformed_form_is_a_bad_request(client: httpx.AsyncClient, toy: Served, body: bytes) -> None:
+async def test_malformed_form_is_a_bad_request(client: httpx2.AsyncClient, toy: Served, body: bytes) -> None:
     with capture_logs() as logs:
         response = await send(client, body)
     assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
@@ -211,12 +211,12 @@ async def test_malformed_form_is_a_bad_request(client: httpx.AsyncClient, toy: S
         "MULTIPART/FORM-DATA; boundary*=utf-8''x",
     ],
 )
-async def test_form_without_a_sane_boundary_is_a_bad_request(client: httpx.AsyncClient, content_type: str) -> None:
+async def test_form_without_a_sane_boundary_is_a_bad_request(client: httpx2.AsyncClient, content_type: str) -> None:
     response = await send(client, form(parts()), **{"content-type": content_type})
     assert (response.status_code, code(response)) == (400, "BAD_REQUEST")
 
 
-async def test_compressed_form_is_refused(client: httpx.AsyncClient) -> None:
+async def test_compressed_form_is_refused(client: httpx2.AsyncClient) -> None:
     response = await send(client, form(parts()), **{"content-encoding": "gzip"})
     assert (response.status_code, code(response)) == (415, "BAD_REQUEST")
 
@@ -238,20 +238,20 @@ async def test_compressed_form_is_refused(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_request_that_cannot_be_served_says_why(
-    client: httpx.AsyncClient, given: list[Part], status: int, expected: str
+    client: httpx2.AsyncClient, given: list[Part], status: int, expected: str
 ) -> None:
     response = await send(client, form(given))
     assert (response.status_code, code(response)) == (status, expected)
 
 
 @pytest.mark.parametrize("value", ["a.gif", 7, {}, [], True])
-async def test_only_a_file_is_an_upload(client: httpx.AsyncClient, value: object) -> None:
+async def test_only_a_file_is_an_upload(client: httpx2.AsyncClient, value: object) -> None:
     body = {"query": WEIGH, "variables": {"file": value}}
     response = await client.post("/graphql", json=body, headers={"accept": GRAPHQL})
     assert (response.status_code, code(response)) == (400, "BAD_USER_INPUT")
 
 
-async def test_one_file_is_read_once(client: httpx.AsyncClient) -> None:
+async def test_one_file_is_read_once(client: httpx2.AsyncClient) -> None:
     response = await send(
         client, form(parts(query="mutation ($file: Upload!) { a: weigh(file: $file) b: weigh(file: $file) }"))
     )
@@ -260,7 +260,7 @@ async def test_one_file_is_read_once(client: httpx.AsyncClient) -> None:
     assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
 
 
-async def test_who_sends_much_hears_a_refusal_that_needed_none_of_it(client: httpx.AsyncClient) -> None:
+async def test_who_sends_much_hears_a_refusal_that_needed_none_of_it(client: httpx2.AsyncClient) -> None:
     refuse = "mutation ($file: Upload!) { refuse(file: $file) }"
     for _ in range(2):  # over the same connection
         response = await send(client, form(parts(query=refuse, file=b"x" * 5_000_000)))
@@ -289,7 +289,7 @@ async def test_form_that_is_announced_to_be_too_large_is_refused_unread(toy: Ser
     assert await closing_answer(*await begun(toy, b"", FORM_LIMIT + 1)) == (b"413", "BAD_REQUEST")
 
 
-async def test_form_without_an_end_is_refused(client: httpx.AsyncClient, toy: Served) -> None:
+async def test_form_without_an_end_is_refused(client: httpx2.AsyncClient, toy: Served) -> None:
     async def endless() -> AsyncIterator[bytes]:
         yield form(parts(), ended=False)[:-2]
         while True:
@@ -297,7 +297,7 @@ async def test_form_without_an_end_is_refused(client: httpx.AsyncClient, toy: Se
 
     try:
         response = await send(client, endless())
-    except (httpx.WriteError, httpx.ReadError):
+    except (httpx2.WriteError, httpx2.ReadError):
         pass  # the server hung up while we were still sending
     else:
         assert (response.status_code, code(response)) == (413, "BAD_REQUEST")
@@ -312,7 +312,7 @@ async def test_sender_who_stops_half_way_is_given_up(toy: Served, sent: int) -> 
 
 
 async def test_sender_who_leaves_half_way_stops_the_operation_and_nothing_else(
-    client: httpx.AsyncClient, toy: Served
+    client: httpx2.AsyncClient, toy: Served
 ) -> None:
     body = form(parts())
     with capture_logs() as logs:
