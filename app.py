@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> Starlette:
     health = Health({"mongodb": opened.ping_mongo}, drain)
     app = Starlette(
         routes=routes(engine, drain, health, graphiql=settings.graphiql, form_timeout=settings.file_timeout),
-        middleware=middleware(settings.allowed_origins),
+        middleware=middleware(settings.origins),
         lifespan=lifespan,
     )
     app.state.drain = drain

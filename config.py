@@ -1,12 +1,28 @@
 """The settings of every Photogram process: one frozen value, read once, from the environment or a file."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import orjson
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+LOCAL_ORIGINS = tuple(
+    f"http://{host}{port}" for host in ("localhost", "127.0.0.1", "[::1]") for port in ("", ":*")
+)  # a web client's development server, on whatever port
 LOCAL_S3_SECRET = "photogram-local-secret"  # noqa: S105  the default that production refuses
+
+
+def _split(value: object) -> object:
+    """The items of a text with commas or, as it may be too, of a JSON list; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return orjson.loads(value)
+    return [item for part in value.split(",") if (item := part.strip())]
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -43,7 +59,11 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
-    allowed_origins: tuple[str, ...] = Field((), description="Browser origins that may call the API (CORS).")
+    allowed_origins: CommaList = Field(
+        (),
+        description="Browser origins that may call the API, with commas: https://app.example,https://*.app.example. "
+        "In development those of this machine may too.",
+    )
     graphiql: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
@@ -71,12 +91,22 @@ class Settings(BaseSettings):
         None, description="module:function that may hide comments; see domain/screening."
     )
     screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
-    blocked_words: tuple[str, ...] = Field((), description="Comments with one of these words are hidden.")
+    blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")
     feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; of more, pulled.")
     feed_window: int = Field(500, ge=1, description="Newest posts of a home feed that are kept; below, it is pulled.")
     feed_active_days: float = Field(14, gt=0, description="Feeds not looked at for so long get no posts.")
     caching: bool = Field(True, description="Whether records are read through Redis; writes tell it in any case.")
     sweep_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The browser origins that may call the API; `*` stands for any host name or port."""
+        return (*self.allowed_origins, *(LOCAL_ORIGINS if self.environment == "development" else ()))
+
+    @property
+    def storage_origins(self) -> tuple[str, ...]:
+        """The browser origins that S3 answers: all in development, as S3 servers know no wildcard for a port."""
+        return ("*",) if self.environment == "development" else self.allowed_origins
 
     @property
     def media_url(self) -> str:

@@ -218,8 +218,8 @@ class Blobs:
             await ensure_bucket(self._client, self._incoming, region)
             await ensure_bucket(self._client, self._media, region)
             await sweep_daily(self._client, self._incoming)
-            if self._settings.allowed_origins:
-                await open_to_browsers(self._client, self._incoming, self._settings.allowed_origins)
+            if self._settings.storage_origins:
+                await open_to_browsers(self._client, self._incoming, self._settings.storage_origins)
             if self._settings.s3_endpoint_url:
                 await open_to_readers(self._client, self._media, f"{Area.PUBLIC.value}/")
 

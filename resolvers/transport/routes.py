@@ -15,6 +15,7 @@ from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
 from resolvers.transport.http import FORM_TIMEOUT, GraphQLHTTP
 from resolvers.transport.multipart import PREFLIGHT_HEADERS
+from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
 from resolvers.transport.websocket import INIT_TIMEOUT, SEND_TIMEOUT, GraphQLSocket
 
@@ -46,17 +47,17 @@ def routes(
     ]
 
 
-def middleware(allowed_origins: Sequence[str]) -> list[Middleware]:
+def middleware(origins: Sequence[str]) -> list[Middleware]:
     """Request ids and log lines, security headers, and CORS for the given origins; credentials are never cookies."""
     cors = Middleware(
         CORSMiddleware,
-        allow_origins=list(allowed_origins),
+        allow_origin_regex=origin_pattern(origins).pattern,
         allow_methods=["GET", "POST"],
         allow_headers=["authorization", "content-type", HEADER, *PREFLIGHT_HEADERS],
         expose_headers=[HEADER],
         max_age=86_400,
     )
-    return [Middleware(RequestLog), Middleware(SecurityHeaders), *([cors] if allowed_origins else [])]
+    return [Middleware(RequestLog), Middleware(SecurityHeaders), *([cors] if origins else [])]
 
 
 class SecurityHeaders:

@@ -179,7 +179,7 @@ def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> N
     ("name", "value", "line"),
     [
         ("PHOTOGRAM_MONGO_TIMEOUT", "-1", r"photogram: PHOTOGRAM_MONGO_TIMEOUT: Input should be greater than 0\n"),
-        ("PHOTOGRAM_ALLOWED_ORIGINS", "[", r"photogram: .*allowed_origins.*\n"),
+        ("PHOTOGRAM_ALLOWED_ORIGINS", "[", r"photogram: PHOTOGRAM_ALLOWED_ORIGINS: .*\n"),
         ("PHOTOGRAM_ENVIRONMENT", "production", r"photogram: PHOTOGRAM_S3_SECRET_KEY has its default value.*\n"),
     ],
 )
