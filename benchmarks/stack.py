@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -146,4 +147,5 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float, pause:
 def session_of(user_id: ObjectId) -> SessionRecord:
     """A login of this user, as a request brings one along once it is authenticated."""
     now = ObjectId().generation_time
-    return SessionRecord(id=ObjectId(), user_id=user_id, created_at=now, last_used_at=now)
+    ends = now + timedelta(hours=1)
+    return SessionRecord(id=ObjectId(), user_id=user_id, created_at=now, last_used_at=now, access_expires_at=ends)

@@ -2,11 +2,17 @@
 
 A token starts with its session's id, so that finding it is a read by primary key. A refresh token is good once; using
 a spent one again ends the session, for then somebody else may have it (RFC 9700, section 4.14).
+
+An answer may get lost, or a client may refresh from several tasks at once. So the tokens that a refresh hands out are
+derived (HMAC-SHA256) from the token presented and a salt that is made for this refresh and stored until the next one.
+For `REFRESH_GRACE_SECONDS` the token before the current one gets the very same tokens again: whichever answer a client
+keeps, it holds the session's one current pair. The salt alone yields nothing, and neither does the old token.
 """
 
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 from datetime import UTC, datetime, timedelta
 
@@ -16,13 +22,15 @@ from bson import ObjectId
 from datasources.live import Live, session_topic
 from datasources.mongo import Database, Document
 from domain.errors import Refusal, UserErrorCode
+from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
 from domain.records import SessionRecord
 
 TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is
 SPENT_KEPT = 50
-GRACE = timedelta(seconds=30)  # an answer may get lost: for so long the last spent token is only refused
+GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
+OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
 
-_PUBLIC = {"access_hash": 0, "refresh_hash": 0, "spent_hashes": 0}
+_BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", "salt"), 0)
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -44,8 +52,8 @@ class SessionStore:
 
     async def open(self, user_id: ObjectId, client_name: str | None, now: datetime) -> tuple[SessionRecord, Tokens]:
         """A new session and its tokens."""
-        session_id = ObjectId()
-        tokens, hashes = self._new_tokens(session_id, now)
+        session_id, salt = ObjectId(), secrets.token_bytes(32)
+        tokens = self._tokens(session_id, salt, secrets.token_urlsafe(32), now)
         document: Document = {
             "_id": session_id,
             "user_id": user_id,
@@ -53,48 +61,59 @@ class SessionStore:
             "created_at": now,
             "last_used_at": now,
             "spent_hashes": [],
-            **hashes,
+            **self._hashes(tokens, salt, now),
         }
         await self._sessions.insert_one(document)
         return SessionRecord.from_document(document), tokens
 
     async def authenticate(self, access_token: str) -> SessionRecord | None:
-        """The session an access token is good for, or None. Notes the use, at most once a minute."""
-        session_id = _session_of(access_token)
+        """The session an access token is good for, or None. Notes the use, at most once a minute.
+
+        `access_expires_at` is when this very token ends: for one that was replaced, the end of its overlap.
+        """
+        session_id, presented = _session_of(access_token), _hash(access_token)
         if session_id is None:
             return None
         now = datetime.now(UTC)
-        found = await self._sessions.find_one(
-            {"_id": session_id, "access_hash": _hash(access_token), "access_expires_at": {"$gt": now}},
-            projection=_PUBLIC,
-        )
+        current = {"access_hash": presented, "access_expires_at": {"$gt": now}}
+        previous = {"previous_access_hash": presented, "previous_access_expires_at": {"$gt": now}}
+        found = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
         if found is None:
             return None
         if now - found["last_used_at"] > TOUCH_EVERY:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})
+        if found["access_hash"] != presented:
+            found["access_expires_at"] = found["previous_access_expires_at"]
         return SessionRecord.from_document(found)
 
     async def refresh(self, refresh_token: str, now: datetime) -> tuple[SessionRecord, Tokens]:
-        """Exchanges a refresh token for new tokens, once: of simultaneous twins one wins.
+        """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
 
-        Raises Refusal (INVALID_CREDENTIALS) for any other; a token spent long ago ends the session.
+        Safe to repeat within `GRACE`, by concurrent duplicates too: all get the same tokens. Listeners to the
+        session's topic learn that its access was renewed (`by_id` tells until when).
+
+        Raises Refusal (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
         """
         session_id, presented = _session_of(refresh_token), _hash(refresh_token)
         if session_id is None:
             raise _not_valid()
-        tokens, hashes = self._new_tokens(session_id, now)
+        salt = secrets.token_bytes(32)
+        tokens = self._tokens(session_id, salt, refresh_token, now)
+        replaced = {
+            "previous_access_hash": "$access_hash",
+            "previous_access_expires_at": {"$min": ["$access_expires_at", now + OVERLAP]},
+            "spent_hashes": {"$slice": [{"$concatArrays": ["$spent_hashes", [presented]]}, -SPENT_KEPT]},
+        }
+        renewed = {**replaced, **self._hashes(tokens, salt, now), "last_used_at": now, "refreshed_at": now}
         found = await self._sessions.find_one_and_update(
             {"_id": session_id, "refresh_hash": presented, "expires_at": {"$gt": now}},
-            {
-                "$set": {**hashes, "last_used_at": now, "refreshed_at": now},
-                "$push": {"spent_hashes": {"$each": [presented], "$slice": -SPENT_KEPT}},
-            },
-            projection=_PUBLIC,
+            [{"$set": renewed}],
+            projection=_BRIEF,
             return_document=True,
         )
         if found is None:
-            await self._end_if_stolen(session_id, presented, now)
-            raise _not_valid()
+            return await self._refresh_again(session_id, refresh_token, now)
+        await self._live.publish(session_topic(session_id))
         return SessionRecord.from_document(found), tokens
 
     async def end(self, user_id: ObjectId, session_id: ObjectId) -> bool:
@@ -111,35 +130,47 @@ class SessionStore:
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
         """Where a user is logged in, latest first."""
-        found = await self._sessions.find({"user_id": user_id}, projection=_PUBLIC, sort=[("_id", -1)]).to_list()
+        found = await self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)]).to_list()
         return [SessionRecord.from_document(document) for document in found]
 
     async def by_id(self, session_id: ObjectId) -> SessionRecord | None:
         """A session that has not ended."""
-        found = await self._sessions.find_one({"_id": session_id}, projection=_PUBLIC)
+        found = await self._sessions.find_one({"_id": session_id}, projection=_BRIEF)
         return None if found is None else SessionRecord.from_document(found)
 
-    def _new_tokens(self, session_id: ObjectId, now: datetime) -> tuple[Tokens, Document]:
-        access, refresh = _new_token(session_id), _new_token(session_id)
-        tokens = Tokens(access, now + self._access_ttl, refresh)
-        return tokens, {
-            "access_hash": _hash(access),
+    async def _refresh_again(
+        self, session_id: ObjectId, refresh_token: str, now: datetime
+    ) -> tuple[SessionRecord, Tokens]:
+        """What the token before the current one was exchanged for. Any other spent token ends the session."""
+        presented = _hash(refresh_token)
+        found = await self._sessions.find_one({"_id": session_id, "spent_hashes": presented})
+        if found is None:
+            raise _not_valid()
+        if found["spent_hashes"][-1] != presented or now - found["refreshed_at"] >= GRACE:
+            await self.end(found["user_id"], session_id)
+            raise _not_valid()
+        tokens = self._tokens(session_id, found["salt"], refresh_token, found["refreshed_at"])
+        return SessionRecord.from_document(found), tokens
+
+    def _tokens(self, session_id: ObjectId, salt: bytes, secret: str, now: datetime) -> Tokens:
+        """The tokens that belong to a secret: always the same ones for the same salt."""
+        access, refresh = (_token(session_id, salt, f"{kind} {secret}") for kind in ("access", "refresh"))
+        ends = now + self._access_ttl
+        return Tokens(access, ends.replace(microsecond=ends.microsecond // 1000 * 1000), refresh)  # as it is stored
+
+    def _hashes(self, tokens: Tokens, salt: bytes, now: datetime) -> Document:
+        return {
+            "salt": salt,
+            "access_hash": _hash(tokens.access_token),
             "access_expires_at": tokens.access_token_expires_at,
-            "refresh_hash": _hash(refresh),
+            "refresh_hash": _hash(tokens.refresh_token),
             "expires_at": now + self._refresh_ttl,
         }
 
-    async def _end_if_stolen(self, session_id: ObjectId, presented: bytes, now: datetime) -> None:
-        found = await self._sessions.find_one({"_id": session_id, "spent_hashes": presented})
-        if found is None:
-            return
-        just_spent = found["spent_hashes"][-1] == presented and now - found["refreshed_at"] < GRACE
-        if not just_spent:
-            await self.end(found["user_id"], session_id)
 
-
-def _new_token(session_id: ObjectId) -> str:
-    return base64.urlsafe_b64encode(session_id.binary + secrets.token_bytes(32)).decode().rstrip("=")
+def _token(session_id: ObjectId, salt: bytes, secret: str) -> str:
+    derived = hmac.digest(salt, secret.encode(errors="replace"), "sha256")
+    return base64.urlsafe_b64encode(session_id.binary + derived).decode().rstrip("=")
 
 
 def _session_of(token: str) -> ObjectId | None:

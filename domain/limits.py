@@ -76,3 +76,5 @@ FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over follow
 PREVIEW_COMMENTS = 3
 ACTORS_SHOWN = 3
 IDEMPOTENCY_HOURS = 24
+REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again
+ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for requests that are on their way

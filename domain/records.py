@@ -179,12 +179,13 @@ class UserRecord(Stored, frozen=True, kw_only=True):
 
 
 class SessionRecord(Stored, frozen=True, kw_only=True):
-    """A login on one device."""
+    """A login on one device; `access_expires_at` is when its access token ends, unless it is refreshed before."""
 
     user_id: ObjectId
     client_name: str | None = None
     created_at: datetime
     last_used_at: datetime
+    access_expires_at: datetime
 
 
 class UploadRecord(Stored, frozen=True, kw_only=True):

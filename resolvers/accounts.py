@@ -58,7 +58,13 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     return _signed_in(info, session, tokens=tokens)
 
 
-@mutation(RefreshSessionPayload, "Exchanges a refresh token for new tokens.")
+@mutation(
+    RefreshSessionPayload,
+    "Exchanges a refresh token for new tokens. A client whose answer was lost sends the same token again within a "
+    "minute and gets the same tokens, as does one that refreshes several times at once. A token that was replaced "
+    "earlier ends the session, for then somebody else may have it. The access token that is replaced works for "
+    "another minute at most, so that requests on their way do not fail.",
+)
 async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> Payload:
     session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, datetime.now(UTC))
     return _signed_in(info, session, tokens=tokens)

@@ -49,7 +49,9 @@ class LoginInput:
 
 @strawberry.input(description="Input of refreshSession.")
 class RefreshSessionInput:
-    refresh_token: str = plain("The token; it is spent by this.")
+    refresh_token: str = plain(
+        "The current refresh token. This spends it; for a minute the same token gets the same answer again."
+    )
 
 
 @strawberry.input(description="Input of logout.")

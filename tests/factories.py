@@ -5,7 +5,7 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -162,7 +162,8 @@ def image(upload_id: ObjectId, area: Area = Area.PUBLIC) -> ImageRecord:
 
 def session_of(user: UserRecord) -> SessionRecord:
     """A session that is not stored, for operations that do not look."""
-    return SessionRecord(id=ObjectId(), user_id=user.id, created_at=now(), last_used_at=now())
+    ends = now() + timedelta(hours=1)
+    return SessionRecord(id=ObjectId(), user_id=user.id, created_at=now(), last_used_at=now(), access_expires_at=ends)
 
 
 def with_own_buckets(settings: Settings) -> Settings:

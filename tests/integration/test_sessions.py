@@ -1,13 +1,15 @@
 """Sessions: tokens, their rotation, and their end."""
 
 import asyncio
+import base64
 from datetime import timedelta
 
 import pytest
 from bson import ObjectId
 
 from datasources.live import session_topic
-from datasources.sessions import GRACE, SPENT_KEPT, SessionStore, Tokens
+from datasources.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionStore
+from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode
 from tests.factories import World, now
 
@@ -34,9 +36,11 @@ async def test_an_access_token_opens_its_session_and_nothing_else_does(world: Wo
 
 async def test_no_token_is_stored(world: World) -> None:
     session, tokens = await world.sources.sessions.open(ObjectId(), None, now())
+    _, new = await world.sources.sessions.refresh(tokens.refresh_token, now())
     document = await world.sources.database["sessions"].find_one({"_id": session.id})
-    assert tokens.access_token not in str(document)
-    assert tokens.refresh_token not in str(document)
+    for token in (tokens.access_token, tokens.refresh_token, new.access_token, new.refresh_token):
+        assert token not in str(document)
+        assert base64.urlsafe_b64decode(token + "=")[12:] not in str(document).encode("unicode_escape")
 
 
 async def test_an_access_token_ends_after_its_time(world: World) -> None:
@@ -52,39 +56,90 @@ async def test_refreshing_replaces_both_tokens(world: World) -> None:
     same, new = await sessions.refresh(old.refresh_token, now())
     assert same.id == session.id
     assert len({old.access_token, old.refresh_token, new.access_token, new.refresh_token}) == 4
-    assert await sessions.authenticate(old.access_token) is None
     assert await sessions.authenticate(new.access_token) is not None
 
 
-async def test_of_simultaneous_refreshes_one_wins_and_the_session_lives(world: World) -> None:
-    sessions = world.sources.sessions
-    session, old = await sessions.open(ObjectId(), None, now())
-
-    async def attempt() -> Tokens | None:
-        try:
-            return (await sessions.refresh(old.refresh_token, now()))[1]
-        except Refusal:
-            return None
-
-    winners = [tokens for tokens in await asyncio.gather(*(attempt() for _ in range(20))) if tokens is not None]
-    assert len(winners) == 1
-    assert await sessions.by_id(session.id) is not None
-    assert await sessions.authenticate(winners[0].access_token) is not None
+async def test_a_replaced_access_token_lives_out_a_short_overlap(world: World) -> None:
+    sessions, ago = world.sources.sessions, now() - OVERLAP
+    _, old = await sessions.open(ObjectId(), None, ago)
+    await sessions.refresh(old.refresh_token, ago + timedelta(seconds=30))
+    found = await sessions.authenticate(old.access_token)
+    assert found is not None
+    assert found.access_expires_at == ago + timedelta(seconds=30) + OVERLAP
+    _, old = await sessions.open(ObjectId(), None, ago)
+    await sessions.refresh(old.refresh_token, ago)
+    assert await sessions.authenticate(old.access_token) is None
 
 
-async def test_a_spent_token_that_comes_again_at_once_is_only_refused(world: World) -> None:
-    sessions = world.sources.sessions
-    session, old = await sessions.open(ObjectId(), None, now())
+async def test_the_overlap_prolongs_no_access_token(world: World) -> None:
+    sessions, ttl = world.sources.sessions, timedelta(seconds=world.sources.settings.access_token_ttl)
+    _, old = await sessions.open(ObjectId(), None, now() - ttl)
     await sessions.refresh(old.refresh_token, now())
-    assert await refused(sessions, old.refresh_token)
-    assert await sessions.by_id(session.id) is not None
+    assert await sessions.authenticate(old.access_token) is None
+
+
+async def test_a_lost_answer_is_given_again(world: World) -> None:
+    sessions = world.sources.sessions
+    _, old = await sessions.open(ObjectId(), None, now())
+    session, lost = await sessions.refresh(old.refresh_token, now())
+    again, tokens = await sessions.refresh(old.refresh_token, now() + GRACE - timedelta(seconds=1))
+    assert (again, tokens) == (session, lost)
+    assert await sessions.authenticate(tokens.access_token) is not None
+    await sessions.refresh(tokens.refresh_token, now())
+
+
+async def test_parallel_refreshes_over_two_processes_hold_one_pair_of_tokens(world: World) -> None:
+    async with open_sources(world.sources.settings) as other:
+        session, old = await world.sources.sessions.open(ObjectId(), None, now())
+        processes = [world.sources.sessions, other.sessions] * 10
+        answers = await asyncio.gather(*(one.refresh(old.refresh_token, now()) for one in processes))
+        pairs = {(tokens.access_token, tokens.refresh_token) for _, tokens in answers}
+        assert len(pairs) == 1
+        ((access, refresh),) = pairs
+        assert {found.id for found, _ in answers} == {session.id}
+        assert await other.sessions.authenticate(access) is not None
+        _, latest = await other.sessions.refresh(refresh, now())
+        assert await world.sources.sessions.authenticate(latest.access_token) is not None
+
+
+async def test_of_thief_and_owner_the_second_to_refresh_ends_the_session(world: World) -> None:
+    sessions, stolen_at = world.sources.sessions, now() - GRACE
+    session, stolen = await sessions.open(ObjectId(), None, stolen_at)
+    _, thiefs = await sessions.refresh(stolen.refresh_token, stolen_at)
+    assert await refused(sessions, stolen.refresh_token)
+    assert await sessions.by_id(session.id) is None
+    assert await sessions.authenticate(thiefs.access_token) is None
+
+
+async def test_a_thief_within_the_grace_is_found_at_the_next_refresh(world: World) -> None:
+    sessions, start = world.sources.sessions, now() - 2 * GRACE
+    session, stolen = await sessions.open(ObjectId(), None, start)
+    _, thiefs = await sessions.refresh(stolen.refresh_token, start)
+    _, owners = await sessions.refresh(stolen.refresh_token, start)
+    assert owners == thiefs
+    await sessions.refresh(owners.refresh_token, start + GRACE)
+    assert await refused(sessions, thiefs.refresh_token)
+    assert await sessions.by_id(session.id) is None
+
+
+async def test_a_refresh_tells_listeners_until_when_access_is_renewed(world: World) -> None:
+    sessions = world.sources.sessions
+    session, old = await sessions.open(ObjectId(), None, now() - timedelta(minutes=5))
+    async with world.sources.live.listen(session_topic(session.id)) as news:
+        await asyncio.wait_for(news.wait(), 5)  # the subscription's own first wake
+        news.clear()
+        _, new = await sessions.refresh(old.refresh_token, now())
+        await asyncio.wait_for(news.wait(), 2)
+    renewed = await sessions.by_id(session.id)
+    assert renewed is not None
+    assert session.access_expires_at < renewed.access_expires_at == new.access_token_expires_at
 
 
 async def test_a_spent_token_that_comes_again_late_ends_the_session(world: World) -> None:
     sessions = world.sources.sessions
     session, old = await sessions.open(ObjectId(), None, now())
     _, new = await sessions.refresh(old.refresh_token, now())
-    assert await refused(sessions, old.refresh_token, later=GRACE + timedelta(seconds=1))
+    assert await refused(sessions, old.refresh_token, later=GRACE)
     assert await sessions.by_id(session.id) is None
     assert await sessions.authenticate(new.access_token) is None
     assert await refused(sessions, new.refresh_token)
