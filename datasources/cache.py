@@ -6,10 +6,10 @@ from its source, and nothing is raised.
 """
 
 import contextlib
-import secrets
 import zlib
 from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from secrets import token_bytes
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -58,11 +58,13 @@ class Cache(Generic[Key, Value]):
         with contextlib.suppress(CacheDown):
             absent, taken = await self._look(dict.fromkeys(keys), found)
             self.hits += len(found)
-            token = _LEASE + secrets.token_bytes(12)
-            mine, also_taken = await self._lease(absent, token, found)
-            if mine:
-                await self._fill(mine, token, load, found)
-            await self._wait_for([*taken, *also_taken], found)
+            if absent:
+                lease, held = await self._server.lease([self._key(key) for key in absent], _LEASE + token_bytes(12))
+                mine, also_taken = self._sorted(absent, held, found)
+                if mine:
+                    await self._fill(mine, lease, load, found)
+                taken += also_taken
+            await self._wait_for(taken, found)
         left = [key for key in dict.fromkeys(keys) if key not in found]
         if left:
             self.misses += len(left)
@@ -96,15 +98,9 @@ class Cache(Generic[Key, Value]):
     async def _look(self, keys: Iterable[Key], found: dict[Key, Value]) -> tuple[list[Key], list[Key]]:
         """Puts what is there into `found`; returns the keys that hold nothing, and those that others are filling."""
         asked = list(keys)
-        return (
-            self._sorted(asked, await self._server.get([self._key(key) for key in asked]), found) if asked else ([], [])
-        )
-
-    async def _lease(self, keys: Sequence[Key], token: bytes, found: dict[Key, Value]) -> tuple[list[Key], list[Key]]:
-        """As `_look`, with leases for those that hold nothing: they are the caller's to fill."""
-        if not keys:
+        if not asked:
             return [], []
-        return self._sorted(keys, await self._server.lease([self._key(key) for key in keys], token), found)
+        return self._sorted(asked, await self._server.get([self._key(key) for key in asked]), found)
 
     def _sorted(
         self, keys: Sequence[Key], answers: Sequence[bytes | None], found: dict[Key, Value]
@@ -121,7 +117,7 @@ class Cache(Generic[Key, Value]):
                     found[key] = self._decoder.decode(answer[len(self._mark) :])
         return absent, taken
 
-    async def _fill(self, keys: Sequence[Key], token: bytes, load: Load[Key, Value], found: dict[Key, Value]) -> None:
+    async def _fill(self, keys: Sequence[Key], lease: bytes, load: Load[Key, Value], found: dict[Key, Value]) -> None:
         values = await load(keys)
         self.misses += len(keys)
         found.update(zip(keys, values, strict=True))
@@ -133,7 +129,7 @@ class Cache(Generic[Key, Value]):
             )
             for key, value in zip(keys, values, strict=True)
         ]
-        await self._server.fill(kept, token)
+        await self._server.fill(kept, lease)
 
     async def _wait_for(self, keys: list[Key], found: dict[Key, Value]) -> None:
         for pause in PAUSES:

@@ -8,9 +8,10 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from datasources.gathering import Gathering
+from datasources.redis_run import MARK_BYTES, RedisRun
 from datasources.tasks import cancelled
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,9 @@ class CacheDown(RedisError):
 class CacheServer:
     """What the caches of one process do in Redis, under the keys that begin with `prefix`.
 
+    What is stored begins with the mark of the server's run. What an earlier run left is taken away where it is met:
+    writes that it lost may have been forgettings. Give it a client that has no connection yet.
+
     `get`, `lease` and `fill` raise CacheDown, within `ANSWER_SECONDS` or at once. With `reads` false they always do,
     and only forgetting goes on, for the sake of processes that read.
     """
@@ -41,10 +45,12 @@ class CacheServer:
     def __init__(self, redis: Redis, prefix: str, *, reads: bool = True) -> None:
         self.prefix = f"{prefix}cache:"
         self._redis = redis
+        self._run = RedisRun(redis)
         self._reads = reads
         self._gets: Gathering[Sequence[str], list[bytes | None]] = Gathering(self._get, TOGETHER)
         self._forgets: Gathering[Sequence[str], bool] = Gathering(self._forget, TOGETHER)
         self._silent_until = 0.0
+        self._unread_until = 0.0  # what it holds may not be believed
         self._is_down = False
         self._owed: dict[str, float] = {}  # what could not be forgotten, and until when that matters
         self._paying: asyncio.Task[None] | None = None
@@ -54,21 +60,30 @@ class CacheServer:
         self._expect_answers()
         return await self._gets.of(keys)
 
-    async def lease(self, keys: Sequence[str], token: bytes) -> list[bytes | None]:
-        """Puts a lease where a key holds nothing; returns what each held before, so None means that it is leased."""
+    async def lease(self, keys: Sequence[str], token: bytes) -> tuple[bytes, list[bytes | None]]:
+        """Puts a lease where a key holds nothing: None is then what it held before.
+
+        Returns the lease, which is the token and the run it is good for, and what each key held, which is empty if it
+        may not be believed.
+        """
         self._expect_answers()
+        run = self._run.mark
+        if run is None:
+            raise CacheDown
+        lease = run + token
         pipeline = self._redis.pipeline(transaction=False)
         for key in keys:
-            pipeline.set(key, token, nx=True, get=True, px=_milliseconds(LEASE_SECONDS))
-        before: list[bytes | None] = await self._answer(pipeline.execute)
-        return before
+            pipeline.set(key, lease, nx=True, get=True, px=_milliseconds(LEASE_SECONDS))
+        held = await self._answer(pipeline.execute)
+        return lease, [one and (one[MARK_BYTES:] if one.startswith(run) else b"") for one in held]
 
-    async def fill(self, values: Iterable[tuple[str, bytes, float]], token: bytes) -> None:
+    async def fill(self, values: Iterable[tuple[str, bytes, float]], lease: bytes) -> None:
         """Stores each value, for so many seconds, if its key still holds the lease."""
         self._expect_answers()
+        run = lease[:MARK_BYTES]  # not today's: what was read under the lease may be older
         pipeline = self._redis.pipeline(transaction=False)
         for key, value, seconds in values:
-            pipeline.eval(_FILL, 1, key, token, value, _milliseconds(seconds))
+            pipeline.eval(_FILL, 1, key, lease, run + value, _milliseconds(seconds))
         await self._answer(pipeline.execute)
 
     async def forget(self, keys: Sequence[str]) -> bool:
@@ -94,8 +109,16 @@ class CacheServer:
     async def _get(self, asked: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
         self._expect_answers()
         keys = list(dict.fromkeys(key for some in asked for key in some))
-        found = dict(zip(keys, await self._answer(lambda: self._redis.mget(keys)), strict=True))
-        return [[found[key] for key in some] for some in asked]
+        held = dict(zip(keys, await self._answer(lambda: self._redis.mget(keys)), strict=True))
+        run = self._run.mark
+        if run is None:
+            self._unread_until = time.monotonic() + SILENCE_SECONDS
+            await self._run.leave()  # to ask it again then
+            raise CacheDown
+        found = {key: one[MARK_BYTES:] for key, one in held.items() if one is not None and one.startswith(run)}
+        if old := [key for key, one in held.items() if one is not None and key not in found]:
+            await self._answer(partial(self._redis.unlink, *old))
+        return [[found.get(key) for key in some] for some in asked]
 
     async def _forget(self, asked: Sequence[Sequence[str]]) -> list[bool]:
         keys = list(dict.fromkeys(key for some in asked for key in some))
@@ -131,14 +154,18 @@ class CacheServer:
         return bool(self._owed) or time.monotonic() < self._silent_until
 
     def _expect_answers(self) -> None:
-        if not self._reads or self._is_silent:
+        if not self._reads or self._is_silent or time.monotonic() < self._unread_until:
             raise CacheDown
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """What one run of the server answers. Raises CacheDown, also if another run has begun meanwhile."""
+        run = self._run.mark
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await ask()
         except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, ReadOnlyError):  # a replica by now: the master is elsewhere
+                await self._run.leave()
             self._silent_until = time.monotonic() + SILENCE_SECONDS
             if not self._is_down:
                 log.warning("cache.down", error=type(error).__name__)
@@ -147,6 +174,8 @@ class CacheServer:
         if self._is_down:
             log.info("cache.up")
         self._is_down = False
+        if run is not None and run != self._run.mark:
+            raise CacheDown
         return answer
 
 

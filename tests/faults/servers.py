@@ -30,7 +30,7 @@ class Server:
 
     def __init__(self, kind: Kind, folder: Path, port: int, lock: int) -> None:
         self._kind = kind
-        self._folder = folder
+        self.folder = folder
         self._port = port
         self._lock = lock
         self.url = kind.url(port)
@@ -51,8 +51,8 @@ class Server:
         await asyncio.to_thread(self._kind.await_ready, self.process, self._port, until)
 
     def _start(self) -> Process:
-        log = self._folder.with_suffix(".log")
-        return self._kind.start(self._folder, log, self._port, self._lock)
+        log = self.folder.with_suffix(".log")
+        return self._kind.start(self.folder, log, self._port, self._lock)
 
 
 class Servers:

@@ -17,6 +17,7 @@ from config import Settings
 from datasources import cache_server
 from datasources.cache import Cache
 from datasources.cache_server import CacheServer
+from datasources.redis_run import MARK_BYTES
 from domain.records import PostRecord
 from tests.factories import World
 from tests.toxic import Proxy, Toxic
@@ -276,7 +277,8 @@ async def test_a_damaged_value_is_read_through(one: Process, damage: bytes) -> N
     truth = Truth(a="1")
     await one.read(truth, "a")
     stored = await raw(one, "a")
-    await one.redis.set(f"{one.server.prefix}word:a", damage if damage != b"V1234" else stored[:5] + b"\xc1")
+    cut = stored[: MARK_BYTES + 5] + b"\xc1"
+    await one.redis.set(f"{one.server.prefix}word:a", damage if damage != b"V1234" else cut)
     assert await one.read(truth, "a") == ["1"]
 
 

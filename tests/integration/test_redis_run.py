@@ -1,0 +1,121 @@
+"""The cache over a Valkey of its own that is started again, rewound and demoted: nothing of an earlier run is read."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from datasources import cache_server
+from deploy.local import valkey
+from deploy.local.folder import held
+from deploy.local.ports import keep_ports
+from deploy.local.process import stop_all
+from tests.faults.servers import Server
+from tests.integration.test_cache import Process, Truth
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("patient_caches")
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    folder = tmp_path / "servers"
+    with held(folder) as lock:
+        started = Server(valkey, folder / "valkey", keep_ports(folder / "ports.json", ("valkey",))["valkey"], lock)
+        try:
+            await started.is_ready()
+            async with Redis.from_url(started.url) as redis:
+                await redis.config_set("appendfsync", "always")
+            yield started
+        finally:
+            stop_all([started.process], 10)
+
+
+@pytest.fixture
+async def process(server: Server) -> AsyncIterator[Process]:
+    async with aclosing(Process(server.url, "test:")) as process:
+        yield process
+
+
+@pytest.fixture
+async def other(server: Server) -> AsyncIterator[Process]:
+    async with aclosing(Process(server.url, "test:")) as process:
+        yield process
+
+
+async def is_kept(process: Process, truth: Truth, word: str) -> bool:
+    """Whether `a` is read from the cache, and is this word whether or not it is."""
+    before = len(truth.asked)
+    assert await process.read(truth, "a") == [word]
+    return len(truth.asked) == before
+
+
+async def test_what_an_earlier_run_kept_is_loaded_anew_and_kept_again(server: Server, process: Process) -> None:
+    truth = Truth(a="old")
+    await process.read(truth, "a")
+    server.kill()
+    truth.words["a"] = "new"  # and the forgetting of it is among the writes that were lost
+    await server.start()
+    await eventually(lambda: is_kept(process, truth, "new"))
+
+
+async def test_a_filler_with_a_lease_of_an_earlier_run_keeps_nothing(
+    server: Server, process: Process, other: Process, tmp_path: Path
+) -> None:
+    late, truth = Truth(a="old"), Truth(a="new")
+    late.may_answer.clear()
+    filling = asyncio.create_task(process.read(late, "a"))
+    await late.reading.wait()
+    shutil.copytree(server.folder, tmp_path / "copy")
+    assert await other.cache.forget(["a"])
+    server.kill()
+    shutil.rmtree(server.folder)
+    shutil.copytree(tmp_path / "copy", server.folder)
+    await server.start()
+    assert await process.redis.get("test:cache:word:a")  # its lease is back
+    late.may_answer.set()
+    assert await filling == ["old"]  # it began before the write was answered
+    await eventually(lambda: is_kept(other, truth, "new"))
+
+
+async def test_a_server_that_became_a_replica_is_not_read_from(server: Server, process: Process) -> None:
+    truth = Truth(a="old")
+    await process.read(truth, "a")
+    async with Redis.from_url(server.url) as redis:
+        await redis.replicaof("127.0.0.1", 1)
+        truth.words["a"] = "new"
+        assert not await process.cache.forget(["a"])
+        for _ in range(3):
+            assert await process.read(truth, "a") == ["new"]
+            await asyncio.sleep(0.06)  # as long as nobody asks Redis
+        await redis.replicaof("NO", "ONE")
+    await eventually(lambda: is_kept(process, truth, "new"))
+
+
+async def test_a_replica_that_becomes_a_master_is_read_from(server: Server) -> None:
+    async with Redis.from_url(server.url) as redis, aclosing(Process(server.url, "test:")) as process:
+        await redis.replicaof("127.0.0.1", 1)
+        truth = Truth(a="1")
+        assert await process.read(truth, "a") == ["1"]
+        await redis.replicaof("NO", "ONE")
+        await eventually(lambda: is_kept(process, truth, "1"))
+
+
+async def test_a_server_whose_run_may_not_be_known_is_not_read_from(server: Server) -> None:
+    async with Redis.from_url(server.url) as redis:
+        await redis.acl_setuser("app", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
+    async with aclosing(Process(server.url.replace("//", "//app@"), "test:")) as process:
+        truth = Truth(a="1")
+        for _ in range(2):
+            assert await process.read(truth, "a") == ["1"]
+        assert truth.asked == ["a", "a"]
+        assert await process.cache.forget(["a"])  # for those who may know
