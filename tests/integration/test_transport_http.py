@@ -212,6 +212,8 @@ async def test_client_that_leaves_stops_nothing_else(toy: Served, client: httpx2
 async def test_browser_is_sent_to_graphiql(client: httpx2.AsyncClient) -> None:
     response = await client.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
     assert (response.status_code, response.headers["location"]) == (303, "/graphiql")
+    start = await client.get("/")
+    assert (start.status_code, start.headers["location"]) == (307, "/graphiql")
 
 
 async def test_graphiql_loads_only_our_own_files_under_a_strict_policy(client: httpx2.AsyncClient) -> None:
