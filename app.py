@@ -12,6 +12,7 @@ from datasources.logs import configure_logging
 from datasources.sources import Sources, is_outage, open_sources
 from domain.records import SessionRecord
 from resolvers.api import schema
+from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine, Hooks
 from resolvers.transport.health import Health
@@ -30,7 +31,12 @@ def create_app(settings: Settings) -> Starlette:
             opened.sources = sources
             yield
 
-    engine = Engine(schema, opened.hooks(), operation_timeout=settings.operation_timeout)
+    engine = Engine(
+        schema,
+        opened.hooks(),
+        operation_timeout=settings.operation_timeout,
+        admission=Admission(settings.cost_at_once, settings.admission_timeout),
+    )
     drain = Drain()
     # Without Redis or S3 nearly everything can still be served, so their absence must not take the API out of balance.
     health = Health({"mongodb": opened.ping_mongo}, drain)
@@ -50,7 +56,11 @@ class _Opened:
 
     def hooks(self) -> Hooks:
         return Hooks(
-            authenticate=self._authenticate, make_context=self._context, watch=self._revoked, is_outage=is_outage
+            authenticate=self._authenticate,
+            make_context=self._context,
+            watch=self._revoked,
+            is_outage=is_outage,
+            account=lambda session: session.user_id,
         )
 
     async def ping_mongo(self) -> None:
@@ -59,8 +69,8 @@ class _Opened:
     async def _authenticate(self, token: str | None) -> SessionRecord | None:
         return None if token is None else await self.sources.sessions.authenticate(token)
 
-    def _context(self, session: SessionRecord | None, request_id: str) -> Context:
-        return Context(self.sources, session, request_id)
+    def _context(self, session: SessionRecord | None, request_id: str, address: str) -> Context:
+        return Context(self.sources, session, request_id, address)
 
     async def _revoked(self, session: SessionRecord) -> None:
         """Returns when the session is over; a lost message or an outage costs a look every `POLL_SECONDS`."""

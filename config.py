@@ -72,6 +72,17 @@ class Settings(BaseSettings):
     redis_timeout: float = Field(1.0, gt=0, description="Longest time for one Redis command.")
     s3_timeout: float = Field(10.0, gt=0, description="Longest wait for a connection to S3 or for its next bytes.")
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
+    trusted_proxies: CommaList = Field(
+        ("127.0.0.1",),
+        description="Addresses or networks of proxies, with commas, whose X-Forwarded-For says who the client is: "
+        "limits are fair between clients' addresses. Behind a load balancer that is not named here all have one.",
+    )
+    cost_at_once: int = Field(
+        40_000, ge=1, description="Cost of the operations that one API process runs at once, in fields of answers."
+    )
+    admission_timeout: float = Field(
+        2.0, gt=0, description="Who would have to wait longer for other operations to end is refused at once: BUSY."
+    )
     file_timeout: float = Field(60.0, gt=0, description="Longest wait for a client that sends a file through the API.")
     files_at_once: int = Field(8, ge=1, description="Files that one API process takes at once; each takes 5 to 10 MiB.")
     drain_timeout: float = Field(10.0, gt=0, description="How long SIGTERM waits for work in hand.")

@@ -122,10 +122,13 @@ class Api:
         async def never(_session: SessionRecord) -> None:
             return None
 
-        def context(session: SessionRecord | None, request_id: str) -> Context:
+        def context(session: SessionRecord | None, request_id: str, _address: str) -> Context:
             return Context(sources, session, request_id)
 
-        hooks = Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage)
+        def account(session: SessionRecord) -> ObjectId:
+            return session.user_id
+
+        hooks = Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage, account=account)
         self._engine = Engine(schema, hooks)
 
     async def run(self, query: str, session: SessionRecord, **variables: Any) -> Any:

@@ -4,37 +4,42 @@ Inline, twenty logins at once stall the loop for 0.6 s; in a thread behind a sem
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from datasources.fair_turns import FairTurns, NoTurnError, Turn
 from domain.errors import Refusal, UserErrorCode
 
 Result = TypeVar("Result")
 
 AT_ONCE = 2
-LONGEST_QUEUE = 64  # about two seconds of work; beyond it the client is told to come back
+LONGEST_QUEUE = 128  # about four seconds of work; beyond it the client is told to come back
+RETRY_AFTER_MS = 2_000
 
 
 class Passwords:
-    """Hashes and checks passwords; one per process."""
+    """Hashes and checks passwords; one per process.
+
+    `asked_by` names what a request counts to: the account that it is about, the address that it comes from. Who asked
+    least lately goes first (`fair_turns`); a right password counts for nothing.
+    """
 
     def __init__(self) -> None:
         # OWASP's second recommendation: 19 MiB, two passes, one lane.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._queued = 0
+        self._turns = FairTurns(AT_ONCE, LONGEST_QUEUE)
         self._nobody = self._hasher.hash("the password of nobody")
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *asked_by: Hashable) -> str:
         """A new salted hash, self-describing. Raises Refusal (BUSY) when too many wait."""
-        return await self._run(self._hasher.hash, password)
+        return await self._run(asked_by, self._hasher.hash, password)
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
+    async def verify(self, password_hash: str | None, password: str, *asked_by: Hashable) -> bool:
         """Whether the password is right; takes as long for no account (None) as for one. Raises Refusal (BUSY)."""
-        right = await self._run(self._check, password_hash or self._nobody, password)
+        right = await self._run(asked_by, self._check, password_hash or self._nobody, password)
         return right and password_hash is not None
 
     def _check(self, password_hash: str, password: str) -> bool:
@@ -43,12 +48,20 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, function: Callable[..., Result], *arguments: str) -> Result:
-        if self._queued >= LONGEST_QUEUE:
-            raise Refusal(UserErrorCode.BUSY, "Too many people are logging in; try again soon.", retry_after_ms=2_000)
-        self._queued += 1
+    async def _run(self, asked_by: Sequence[Hashable], function: Callable[..., Result], *arguments: str) -> Result:
         try:
-            async with self._slots:
-                return await asyncio.to_thread(function, *arguments)
+            turn = await self._turns.begin(asked_by)
+        except NoTurnError:
+            message = "Too many people are logging in; try again soon."
+            raise Refusal(UserErrorCode.BUSY, message, retry_after_ms=RETRY_AFTER_MS) from None
+        # The thread works on when nobody waits for it any more, and its turn is over when it is done.
+        return await asyncio.shield(self._work(turn, function, *arguments))
+
+    async def _work(self, turn: Turn, function: Callable[..., Result], *arguments: str) -> Result:
+        is_right = False
+        try:
+            result = await asyncio.to_thread(function, *arguments)
+            is_right = result is True
+            return result
         finally:
-            self._queued -= 1
+            self._turns.end(turn, spare=is_right)

@@ -50,6 +50,7 @@ class RequestErrorCode(StrEnum):
     OPERATION_TOO_COMPLEX = "OPERATION_TOO_COMPLEX"
     BAD_REQUEST = "BAD_REQUEST"
     TIMEOUT = "TIMEOUT"
+    BUSY = "BUSY"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
@@ -92,10 +93,12 @@ class NotFound(Refusal):
 class RequestError(PhotogramError):
     """A request that cannot be served as it stands."""
 
-    def __init__(self, code: RequestErrorCode, message: str) -> None:
+    def __init__(self, code: RequestErrorCode, message: str, *, retry_after_ms: int | None = None) -> None:
+        """`retry_after_ms` says that the same request may be served after that time."""
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_ms = retry_after_ms
 
 
 class Unauthenticated(RequestError):

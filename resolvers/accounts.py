@@ -37,7 +37,7 @@ async def register(info: Info, given: Input[RegisterInput]) -> Payload:
     email = _checked_email(given.email)
     name = checked_display_name(given.display_name or username)
     sources = info.context.sources
-    password_hash = await sources.passwords.hash(password)
+    password_hash = await sources.passwords.hash(password, info.context.address)
     user = await sources.users.register(username, email, password_hash, name, datetime.now(UTC))
     session, tokens = await sources.sessions.open(user.id, _client_name(given.client_name), datetime.now(UTC))
     return _signed_in(info, session, tokens=tokens)
@@ -48,7 +48,8 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     sources = info.context.sources
     credentials = await sources.users.credentials(given.login)
     known = None if credentials is None else credentials.password_hash
-    if not await sources.passwords.verify(known, given.password) or credentials is None:
+    asked_by = (given.login if credentials is None else credentials.user_id, info.context.address)
+    if not await sources.passwords.verify(known, given.password, *asked_by) or credentials is None:
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     client_name = _client_name(given.client_name)
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, datetime.now(UTC))
@@ -97,7 +98,8 @@ async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Payloa
 )
 async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    if not await sources.passwords.verify(await sources.users.password_hash(viewer_id), given.password):
+    known = await sources.users.password_hash(viewer_id)
+    if not await sources.passwords.verify(known, given.password, viewer_id, info.context.address):
         message = "The password is wrong."
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
     await sources.users.delete(viewer_id, datetime.now(UTC))

@@ -10,11 +10,12 @@ from domain.records import SessionRecord
 
 
 class Context:
-    """Who asks, the stores, and the operation's own dataloaders."""
+    """Who asks and from which network, the stores, and the operation's own dataloaders."""
 
-    __slots__ = ("_writes", "loaders", "request_id", "session", "sources")
+    __slots__ = ("_writes", "address", "loaders", "request_id", "session", "sources")
 
-    def __init__(self, sources: Sources, session: SessionRecord | None, request_id: str) -> None:
+    def __init__(self, sources: Sources, session: SessionRecord | None, request_id: str, address: str = "") -> None:
+        self.address = address
         self.sources = sources
         self.session = session
         self.request_id = request_id

@@ -19,6 +19,7 @@ from config import Settings
 from datasources.logs import configure_logging
 from deploy.local.ports import listen
 from domain.errors import NotFound, Unauthenticated
+from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine, Hooks
 from resolvers.transport.health import Health
@@ -57,6 +58,7 @@ class Context:
     world: World
     identity: str | None
     request_id: str
+    address: str = ""
 
 
 ToyInfo = Info[Context, None]
@@ -249,6 +251,7 @@ def toy_app(
     world: World,
     *,
     limits: Limits | None = None,
+    admission: Admission | None = None,
     operation_timeout: float = 15.0,
     init_timeout: float = 10.0,
     send_timeout: float = 10.0,
@@ -265,8 +268,8 @@ def toy_app(
     async def watch(_identity: str) -> None:
         await world.revoked.wait()
 
-    def make_context(identity: str | None, request_id: str) -> Context:
-        context = Context(world, identity, request_id)
+    def make_context(identity: str | None, request_id: str, address: str) -> Context:
+        context = Context(world, identity, request_id, address)
         world.contexts.append(context)
         return context
 
@@ -275,8 +278,9 @@ def toy_app(
         make_context=make_context,
         watch=watch,
         is_outage=lambda error: isinstance(error, Outage),
+        account=lambda identity: identity,
     )
-    engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout)
+    engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout, admission=admission)
     drain = Drain()
     app = Starlette(
         routes=routes(
@@ -293,6 +297,7 @@ def toy_app(
     )
     app.state.drain = drain
     app.state.world = world
+    app.state.admission = admission
     return app
 
 

@@ -1,8 +1,8 @@
 """Runs operations against the schema for every transport: with their context, within their time, into an answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
@@ -17,6 +17,7 @@ from graphql.execution import (
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from domain.errors import RequestError, RequestErrorCode
+from resolvers.transport.admission import Admission, Busy, Client, Clients
 from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, codes, rejected
 from resolvers.transport.limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
@@ -55,14 +56,16 @@ class Hooks:
 
     `authenticate` turns a bearer token, or its absence, into an identity; None for a bad one. It is called once for an
     HTTP request and once for a socket. `make_context` is called for each operation, and for each event of a
-    subscription, so nothing that a context caches outlives either. `watch` completes when the identity's session was
-    revoked. `is_outage` tells the absence of a dependency from a fault of ours.
+    subscription, so nothing that a context caches outlives either; it gets the identity, the request's id and the
+    network that the request comes from. `watch` completes when the identity's session was revoked. `is_outage` tells
+    the absence of a dependency from a fault of ours. `account` is whose an identity is.
     """
 
     authenticate: Callable[[str | None], Awaitable[Identity | None]]
-    make_context: Callable[[Identity | None, str], object]
+    make_context: Callable[[Identity | None, str, str], object]
     watch: Callable[[Identity], Awaitable[None]]
     is_outage: Callable[[BaseException], bool]
+    account: Callable[[Identity], Client]
 
 
 class Engine:
@@ -73,9 +76,17 @@ class Engine:
     """
 
     def __init__(
-        self, schema: strawberry.Schema, hooks: Hooks, *, limits: Limits | None = None, operation_timeout: float = 15.0
+        self,
+        schema: strawberry.Schema,
+        hooks: Hooks,
+        *,
+        limits: Limits | None = None,
+        operation_timeout: float = 15.0,
+        admission: Admission | None = None,
     ) -> None:
         self.hooks = hooks
+        self._admission = admission or Admission()
+        self._clients = Clients()
         self.limits = limits or Limits()
         self.operation_timeout = operation_timeout
         self.errors = ErrorPresenter(hooks.is_outage)
@@ -88,16 +99,42 @@ class Engine:
         """The operation asked for. Raises Rejected if it does not parse, is invalid or too large."""
         return self._documents.operation(request)
 
+    def sender(self, token: str | None, address: str) -> Client:
+        """Whom a request counts to whose token was not looked up yet."""
+        return self._clients.of(token, address)
+
+    def caller(self, identity: Identity | None, address: str) -> Client:
+        """Whom an operation counts to."""
+        return address if identity is None else self.hooks.account(identity)
+
+    @asynccontextmanager
+    async def admitted(self, operation: Operation, client: Client) -> AsyncIterator[None]:
+        """Runs the block when the process has room for the operation. Raises Rejected if that would take too long."""
+        try:
+            async with self._admission.admitted(client, operation.cost):
+                yield
+        except Busy as error:
+            raise rejected(error) from None
+
     async def authenticate(self, token: str | None, request_id: str) -> Identity | None:
         """Who sends this; None for anonymous and for a bad token. Raises Rejected when it cannot be found out."""
         try:
             async with asyncio.timeout(self.operation_timeout):
-                return await self.hooks.authenticate(token)
+                identity = await self.hooks.authenticate(token)
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, None, request_id) from None
+        if token is not None and identity is not None:
+            self._clients.remember(token, self.hooks.account(identity))
+        return identity
 
     async def run(
-        self, operation: Operation, identity: Identity | None, request_id: str, *, more_seconds: float = 0.0
+        self,
+        operation: Operation,
+        identity: Identity | None,
+        request_id: str,
+        *,
+        address: str = "",
+        more_seconds: float = 0.0,
     ) -> Answer:
         """Runs a query or a mutation, `more_seconds` longer than others if need be. Raises only when cancelled."""
         try:
@@ -105,7 +142,7 @@ class Engine:
                 executing = execute(
                     self._schema,
                     operation.document,
-                    context_value=self.hooks.make_context(identity, request_id),
+                    context_value=self.hooks.make_context(identity, request_id, address),
                     variable_values=dict(operation.variables),
                     operation_name=operation.name,
                     max_coercion_errors=COERCION_ERRORS_SHOWN,
@@ -123,13 +160,15 @@ class Engine:
         return answer
 
     async def subscribe(
-        self, operation: Operation, identity: Identity | None, request_id: str
+        self, operation: Operation, identity: Identity | None, request_id: str, *, address: str = ""
     ) -> AsyncGenerator[Answer, None]:
         """Runs a subscription: an answer for each event, until its source ends or this is closed.
 
-        Closing it closes the source. Raises Rejected if it cannot start.
+        An event waits until the process has room for it, however long that takes, for a client counts on each; its
+        source waits meanwhile. Closing it closes the source. Raises Rejected if it cannot start.
         """
-        executor = self._subscription(operation, identity, request_id)
+        executor = self._subscription(operation, self.hooks.make_context(identity, request_id, address), request_id)
+        client = self.caller(identity, address)
         try:
             async with asyncio.timeout(self.operation_timeout):
                 starting = create_source_event_stream(executor)
@@ -140,10 +179,11 @@ class Engine:
             raise Rejected(self._answer(source, operation, request_id).payload["errors"])
 
         async def one_event(event: Executor[Any]) -> ExecutionResult:
-            event.context_value = self.hooks.make_context(identity, request_id)
-            async with asyncio.timeout(self.operation_timeout):
-                result = execute_subscription_event(event)
-                return result if isinstance(result, ExecutionResult) else await result
+            async with self._admission.admitted(client, operation.cost, patient=True):
+                event.context_value = self.hooks.make_context(identity, request_id, address)
+                async with asyncio.timeout(self.operation_timeout):
+                    result = execute_subscription_event(event)
+                    return result if isinstance(result, ExecutionResult) else await result
 
         events = map_source_to_response_event(executor, cast("AsyncIterable[Any]", source), one_event)
         async with aclosing(events):
@@ -153,11 +193,11 @@ class Engine:
             except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
                 raise self._rejection(error, operation, request_id) from None
 
-    def _subscription(self, operation: Operation, identity: Identity | None, request_id: str) -> Executor[Any]:
+    def _subscription(self, operation: Operation, context: object, request_id: str) -> Executor[Any]:
         built = self._executor_class.build(
             self._schema,
             operation.document,
-            context_value=self.hooks.make_context(identity, request_id),
+            context_value=context,
             raw_variable_values=dict(operation.variables),
             operation_name=operation.name,
             max_coercion_errors=COERCION_ERRORS_SHOWN,

@@ -1,5 +1,6 @@
 """Turns whatever went wrong into the errors of a GraphQL answer: always a code, never what was not meant to be seen."""
 
+import math
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ AWAY = "A part of the service is away. Try again in a moment."
 
 HTTP_STATUS = {
     RequestErrorCode.TIMEOUT: 504,
+    RequestErrorCode.BUSY: 503,  # not 429: it is the service that has too much to do, and another process may have less
     RequestErrorCode.UNAVAILABLE: 503,
     RequestErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
@@ -55,7 +57,10 @@ def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] |
 
 def rejected(error: RequestError) -> Rejected:
     """The rejection of a GraphQL request that cannot be served as it stands."""
-    return Rejected([coded(error.code, error.message)], status=HTTP_STATUS.get(error.code, 400))
+    headers = {}
+    if error.retry_after_ms is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after_ms / 1000))
+    return Rejected([_shown(error)], status=HTTP_STATUS.get(error.code, 400), headers=headers)
 
 
 def refused_document(errors: Iterable[GraphQLError], code: RequestErrorCode) -> Rejected:
@@ -66,6 +71,11 @@ def refused_document(errors: Iterable[GraphQLError], code: RequestErrorCode) -> 
 def coded(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
     """One error; GraphQL's own messages may quote the client's whole input, so they are cut."""
     return {"message": message[:MESSAGE_MAX], "extensions": {"code": code, **extensions}}
+
+
+def _shown(error: RequestError) -> FormattedError:
+    wait = {} if error.retry_after_ms is None else {"retryAfterMs": error.retry_after_ms}
+    return coded(error.code, error.message, **wait)
 
 
 def codes(errors: Iterable[FormattedError]) -> list[str]:
@@ -117,7 +127,7 @@ class ErrorPresenter:
     def _answer(self, error: GraphQLError, cause: BaseException, request_id: str) -> FormattedError:
         match cause:
             case RequestError():
-                return coded(cause.code, cause.message)
+                return _shown(cause)
             case Refusal():
                 return coded(RequestErrorCode.BAD_USER_INPUT, cause.message)
             case GraphQLError() if error.path is None or cause.nodes:

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import RequestErrorCode
+from resolvers.transport.addresses import address_of
 from resolvers.transport.body import CLOSING, Body, decoded
 from resolvers.transport.engine import Answer, Engine
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded
@@ -90,8 +91,10 @@ class GraphQLHTTP:
         note(request.scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
         _check_transport(request.method, operation)
         request_id = request_id_of(request.scope)
-        identity = await self._engine.authenticate(bearer_token(request.headers.get("authorization")), request_id)
-        return await self._engine.run(operation, identity, request_id, more_seconds=more_seconds)
+        token, address = bearer_token(request.headers.get("authorization")), address_of(request.scope)
+        async with self._engine.admitted(operation, self._engine.sender(token, address)):
+            identity = await self._engine.authenticate(token, request_id)
+            return await self._engine.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
 
 
 def bearer_token(authorization: object) -> str | None:

@@ -81,7 +81,7 @@ def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> 
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        forwarded_allow_ips="127.0.0.1",
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=rest,
     )
     return Server(config, drain, drain_timeout=settings.drain_timeout, notice=notice)

@@ -12,6 +12,7 @@ from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import RequestErrorCode
+from resolvers.transport.addresses import address_of
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Answer, Engine, Identity
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
@@ -53,7 +54,7 @@ class GraphQLSocket:
         if not offered:
             await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
             return
-        socket = _Socket(self._engine, receive, send, request_id_of(scope), self.send_timeout)
+        socket = _Socket(self._engine, receive, send, request_id_of(scope), address_of(scope), self.send_timeout)
         self._drain.add(socket.retire)
         try:
             await socket.serve(self.init_timeout)
@@ -65,15 +66,19 @@ class _Socket:
     """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
 
     __slots__ = (
-        "_abandoned", "_acknowledged", "_closed", "_count", "_engine", "_identity", "_initialised", "_operations",
-        "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout", "_tasks", "_watcher",
+        "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_engine", "_identity", "_initialised",
+        "_operations", "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout", "_tasks",
+        "_watcher",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, receive: Receive, send: Send, request_id: str, send_timeout: float) -> None:
+    def __init__(
+        self, engine: Engine, receive: Receive, send: Send, request_id: str, address: str, send_timeout: float
+    ) -> None:
         self._engine = engine
         self._receive = receive
         self._send = send
         self._request_id = request_id
+        self._address = address
         self._send_timeout = send_timeout
         self._initialised = False
         self._acknowledged = False
@@ -200,13 +205,15 @@ class _Socket:
         started, events, seen = time.perf_counter(), 0, set[str]()
         try:
             if operation.kind is OperationType.SUBSCRIPTION:
-                async with aclosing(self._engine.subscribe(operation, self._identity, request_id)) as answers:
+                subscribing = self._engine.subscribe(operation, self._identity, request_id, address=self._address)
+                async with aclosing(subscribing) as answers:
                     async for answer in answers:
                         events += 1
                         seen.update(answer.codes)
                         await self._answer(id_, answer)
             else:
-                answer = await self._engine.run(operation, self._identity, request_id)
+                async with self._engine.admitted(operation, self._engine.caller(self._identity, self._address)):
+                    answer = await self._engine.run(operation, self._identity, request_id, address=self._address)
                 seen.update(answer.codes)
                 await self._answer(id_, answer)
             await self._finish(id_, {"id": id_, "type": "complete"})

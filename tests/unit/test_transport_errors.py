@@ -18,9 +18,10 @@ def engine() -> Engine:
         schema,
         Hooks(
             authenticate=nobody,
-            make_context=lambda identity, request_id: Context(World(), identity, request_id),
+            make_context=lambda identity, request_id, _address: Context(World(), identity, request_id),
             watch=nobody,
             is_outage=lambda error: isinstance(error, Outage),
+            account=lambda identity: identity,
         ),
     )
 

@@ -42,10 +42,14 @@ def events(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> 
     async def never(_session: SessionRecord) -> None:
         return None
 
-    def context(session: SessionRecord | None, request_id: str) -> Context:
+    def context(session: SessionRecord | None, request_id: str, _address: str) -> Context:
         return Context(cast.world.sources, session, request_id)
 
-    engine = Engine(schema, Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage))
+    def account(session: SessionRecord) -> ObjectId:
+        return session.user_id
+
+    hooks = Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage, account=account)
+    engine = Engine(schema, hooks)
     operation = engine.operation(GraphQLRequest(document, None, variables))
     user = cast.viewer(viewer)
     return _payloads(engine.subscribe(operation, None if user is None else session_of(user), "test"))

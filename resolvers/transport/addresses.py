@@ -1,0 +1,31 @@
+"""The network that a request comes from, as what its sender can choose at will must not make them many."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+IPV6_PREFIX = 64  # what one household or one rented machine has
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """The client's IPv4 address, or the /64 of its IPv6 address; "" where the server does not say.
+
+    Behind a proxy it is what the proxy says, if the settings trust it (`trusted_proxies`); that is uvicorn's work.
+    """
+    client = scope.get("client")
+    return network_of(client[0]) if client else ""
+
+
+@lru_cache(maxsize=1024)
+def network_of(host: str) -> str:
+    """The network of an address; what is none stands for itself."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:  # IPv4, on a socket for both
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, IPV6_PREFIX), strict=False))
+    return str(address)

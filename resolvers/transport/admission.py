@@ -1,0 +1,179 @@
+"""Admission control: how much one process does at once, who waits for how long, and who is told to come back.
+
+What is bounded is cost, not the number of operations: cost is what takes memory and processor time. Operations wait
+in the order of start-time fair queueing: each client's own work stands behind what it has asked for already, so a
+client that sends two hundred waits behind itself, and the next client behind one of them. How long an operation would
+wait is reckoned when it comes, from the cost before it and the rate at which the process was last seen to work; if
+that is too long it is refused at once, which costs nobody anything.
+
+Cheap operations have a lane of their own: they pass while costly ones wait.
+"""
+
+import asyncio
+import heapq
+import random
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from domain.errors import RequestError, RequestErrorCode
+
+OVERHEAD = 50  # what an operation costs besides its fields: its request, its session, a read or two
+CHEAP = 1_000  # the most that goes through the cheap lane: a post with its comments, any mutation
+CHEAP_SHARE = 0.5  # of what may run at once, for the cheap lane, on top
+WAITING_MAX = 1_000  # operations in one lane, whatever they cost: each holds its request
+PATIENCE = 2.0  # times the longest wait: who was let wait and has not been called by then is refused after all
+MEMORY = 2.0  # seconds of waiting after which what the rate was before counts half
+RATE = 50_000.0  # cost a second, until it is measured
+KNOWN_MAX = 10_000  # sessions whose account is remembered
+
+Client = Hashable
+
+
+class Busy(RequestError):
+    """Too much is asked of this process at the moment; nothing was done."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` is after how long it is worth trying again."""
+        message = "Too much is asked of the service at the moment; nothing was done. Try again in a moment."
+        super().__init__(RequestErrorCode.BUSY, message, retry_after_ms=round(seconds * 1000))
+
+
+@dataclass(slots=True, order=True)
+class _Waiter:
+    start: float
+    number: int
+    cost: float = field(compare=False)
+    turn: asyncio.Future[None] = field(compare=False)
+
+
+class Lane:
+    """Admits operations while what runs costs at most `capacity`, or nothing runs; in fair order beyond."""
+
+    def __init__(self, capacity: float, longest_wait: float) -> None:
+        self._capacity = capacity
+        self._longest_wait = longest_wait
+        self._running = 0.0
+        self._waiting: list[_Waiter] = []
+        self._number = 0
+        self._now = 0.0  # the start tag of what was admitted last
+        self._ends: dict[Client, float] = {}  # where the next operation of a client starts
+        self._done, self._seconds, self._since = RATE * MEMORY, MEMORY, 0.0
+
+    @asynccontextmanager
+    async def admitted(self, client: Client, cost: float, *, patient: bool = False) -> AsyncIterator[None]:
+        """Runs the block when its turn comes. Raises Busy, at once if it can be foreseen, unless `patient`."""
+        start = max(self._now, self._ends.get(client, 0.0))
+        if self._waiting or not self._fits(cost):
+            await self._wait(client, start, cost, patient=patient)
+        else:
+            self._enter(client, start, cost)
+            self._admit(start, cost)
+        try:
+            yield
+        finally:
+            self._leave(cost)
+
+    async def _wait(self, client: Client, start: float, cost: float, *, patient: bool) -> None:
+        if not patient:
+            self._refuse_if_too_long(start, cost)
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._enter(client, start, cost)
+        self._number += 1
+        waiter = _Waiter(start, self._number, cost, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._waiting, waiter)
+        try:
+            async with asyncio.timeout(None if patient else PATIENCE * self._longest_wait):
+                await waiter.turn
+        except BaseException as error:
+            self._withdraw(waiter)
+            if isinstance(error, TimeoutError):
+                raise Busy(self._longest_wait) from None
+            raise
+
+    def _refuse_if_too_long(self, start: float, cost: float) -> None:
+        ahead = self._running + sum(each.cost for each in self._waiting if each.start <= start)
+        seconds = max(0.0, ahead + cost - self._capacity) * self._seconds / self._done
+        # Who finds nobody waiting may wait: that is how the rate is measured, which may be of a bad moment.
+        if self._waiting and (seconds > self._longest_wait or len(self._waiting) >= WAITING_MAX):
+            # Not all at the same time again.
+            raise Busy(max(seconds, self._longest_wait) * random.uniform(0.5, 1.5))  # noqa: S311
+
+    def _fits(self, cost: float) -> bool:
+        return self._running == 0 or self._running + cost <= self._capacity
+
+    def _enter(self, client: Client, start: float, cost: float) -> None:
+        if len(self._ends) >= WAITING_MAX:  # those who have had their share and are not owed anything
+            self._ends = {each: end for each, end in self._ends.items() if end > self._now}
+        self._ends[client] = start + cost
+
+    def _admit(self, start: float, cost: float) -> None:
+        self._running += cost
+        self._now = max(self._now, start)
+
+    def _leave(self, cost: float) -> None:
+        self._running -= cost
+        if self._waiting:
+            now = time.monotonic()
+            seconds, self._since = now - self._since, now
+            faded = 0.5 ** (seconds / MEMORY)
+            self._done, self._seconds = self._done * faded + cost, self._seconds * faded + seconds
+        self._call()
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        if waiter.turn.done() and not waiter.turn.cancelled():  # it was called at the moment when it gave up
+            self._leave(waiter.cost)
+        elif waiter in self._waiting:
+            self._waiting.remove(waiter)
+            heapq.heapify(self._waiting)
+            self._call()
+
+    def _call(self) -> None:
+        while self._waiting and self._fits(self._waiting[0].cost):
+            waiter = heapq.heappop(self._waiting)
+            if not waiter.turn.done():  # else it has given up
+                self._admit(waiter.start, waiter.cost)
+                waiter.turn.set_result(None)
+        if not self._running:
+            self._ends.clear()
+
+
+class Admission:
+    """The two lanes of a process.
+
+    `cost_at_once` is the cost of the operations that run at once; an operation that costs more runs alone. Nobody is
+    let wait who would wait for longer than `longest_wait` seconds.
+    """
+
+    def __init__(self, cost_at_once: int = 40_000, longest_wait: float = 2.0) -> None:
+        self._costly = Lane(cost_at_once, longest_wait)
+        self._cheap = Lane(cost_at_once * CHEAP_SHARE, longest_wait)
+
+    def admitted(self, client: Client, cost: int, *, patient: bool = False) -> AbstractAsyncContextManager[None]:
+        """Runs the block of an operation of this cost when its turn comes. Raises Busy; not if it is `patient`."""
+        lane = self._cheap if cost <= CHEAP else self._costly
+        return lane.admitted(client, OVERHEAD + cost, patient=patient)
+
+
+class Clients:
+    """Whom a request counts to: an account, or an address where it is nobody's.
+
+    That is decided before its token is looked up, or an overload would begin there. A token that was found to be an
+    account's lately counts to that; one that nobody has seen, made up or new, to the address.
+    """
+
+    def __init__(self) -> None:
+        self._accounts: OrderedDict[int, Client] = OrderedDict()
+
+    def of(self, token: str | None, address: str) -> Client:
+        return address if token is None else self._accounts.get(hash(token), address)
+
+    def remember(self, token: str, account: Client) -> None:
+        """Notes whose a token was found to be."""
+        self._accounts[hash(token)] = account
+        self._accounts.move_to_end(hash(token))
+        if len(self._accounts) > KNOWN_MAX:
+            self._accounts.popitem(last=False)

@@ -1,0 +1,88 @@
+"""A process with too much to do, as clients meet it: over HTTP and over a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from resolvers.transport import admission
+from resolvers.transport.admission import OVERHEAD, Admission
+from tests.integration.test_transport_http import GRAPHQL, ask
+from tests.integration.test_transport_websocket import connected
+from tests.toy_server import Served, served, until
+
+
+@pytest.fixture
+async def toy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    """It runs one cheap operation at a time, lets one more wait, and refuses the next."""
+    monkeypatch.setattr(admission, "RATE", 1.0)
+    one = (OVERHEAD + 1) / admission.CHEAP_SHARE
+    async with served(admission=Admission(round(one), longest_wait=5.0)) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as each:
+        yield each
+
+
+async def test_what_is_too_much_is_refused_at_once_and_the_rest_served(toy: Served, client: httpx2.AsyncClient) -> None:
+    served = [asyncio.create_task(ask(client, "{wait(seconds:0.4)}"))]
+    await until(lambda: toy.world.running == 1)
+    served += [asyncio.create_task(ask(client, "{hello}"))]
+    lane = toy.app.state.admission._cheap
+    await until(lambda: len(lane._waiting) == 1)
+    refused = await ask(client, "{hello}")
+    assert toy.world.running == 1
+    assert refused.status_code == 503
+    [error] = refused.json()["errors"]
+    assert error["extensions"]["code"] == "BUSY"
+    assert error["extensions"]["retryAfterMs"] >= 1_000
+    assert abs(int(refused.headers["retry-after"]) * 1_000 - error["extensions"]["retryAfterMs"]) <= 1_000
+    legacy = await ask(client, "{hello}", accept="application/json")
+    assert (legacy.status_code, legacy.json()["errors"][0]["extensions"]["code"]) == (200, "BUSY")
+    assert "retry-after" in legacy.headers
+    answers = await asyncio.gather(*served)
+    assert [answer.json()["data"] for answer in answers] == [{"wait": "done"}, {"hello": "hello world"}]
+    assert lane._running == 0
+
+
+async def test_operations_of_a_socket_count_too(toy: Served, client: httpx2.AsyncClient) -> None:
+    async with connected(toy) as socket:
+        await socket.start()
+        await socket.subscribe("{wait(seconds:0.3)}", "a")
+        await until(lambda: toy.world.running == 1)
+        await socket.subscribe("{hello}", "b")
+        await socket.subscribe("{hello}", "c")
+        refused = await socket.hear()
+        assert (refused["id"], refused["type"]) == ("c", "error")
+        assert refused["payload"][0]["extensions"]["code"] == "BUSY"
+        assert refused["payload"][0]["extensions"]["retryAfterMs"] > 0
+        assert (await ask(client, "{hello}")).status_code == 503
+        heard = [await socket.hear() for _ in range(4)]
+        assert [(each["id"], each["type"]) for each in heard] == [
+            ("a", "next"), ("a", "complete"), ("b", "next"), ("b", "complete"),
+        ]  # fmt: skip
+
+
+async def test_an_event_of_a_subscription_waits_its_turn_and_is_not_lost(toy: Served) -> None:
+    async with connected(toy) as socket:
+        await socket.start()
+        await socket.subscribe("{wait(seconds:0.3)}", "query")
+        await until(lambda: toy.world.running == 1)
+        await socket.subscribe("subscription{count(to:3)}", "first")
+        await socket.subscribe("subscription{count(to:3)}", "second")
+        heard = [await socket.hear() for _ in range(10)]
+    assert [each["type"] for each in heard[:2]] == ["next", "complete"]
+    assert {each["id"] for each in heard[:2]} == {"query"}
+    for name in ("first", "second"):
+        events = [each["payload"]["data"]["count"] for each in heard[2:] if each["id"] == name and "payload" in each]
+        assert events == [1, 2, 3]
+
+
+async def test_the_address_is_the_one_a_trusted_proxy_names(toy: Served, client: httpx2.AsyncClient) -> None:
+    for said in ("203.0.113.7", "2001:db8::7"):
+        await client.post("/graphql", json={"query": "{hello}"}, headers={"x-forwarded-for": said, "accept": GRAPHQL})
+    assert [context.address for context in toy.world.contexts] == ["203.0.113.7", "2001:db8::/64"]

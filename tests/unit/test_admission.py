@@ -1,0 +1,199 @@
+"""How much runs at once, who waits, and who is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from resolvers.transport.admission import OVERHEAD, WAITING_MAX, Admission, Busy, Clients, Lane
+
+
+class Stage:
+    """Operations in one lane, which end when they are told to."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.running: list[str] = []
+        self.begun: list[str] = []
+        self.most = 0.0
+        self._cost = 0.0
+        self._gates: dict[str, asyncio.Event] = {}
+
+    async def start(self, client: str, cost: float = 10, *, patient: bool = False) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(client, cost, patient=patient))
+        await settle()
+        return task
+
+    def finish(self, client: str) -> None:
+        """Ends one operation of the client's that runs."""
+        self._gates.setdefault(client, asyncio.Event()).set()
+
+    async def drain(self) -> None:
+        while self.running:
+            self.finish(self.running[0])
+            await settle()
+
+    async def _run(self, client: str, cost: float, *, patient: bool) -> None:
+        async with self.lane.admitted(client, cost, patient=patient):
+            self.running.append(client)
+            self.begun.append(client)
+            self._cost += cost
+            self.most = max(self.most, self._cost)
+            try:
+                gate = self._gates[client] = asyncio.Event()
+                await gate.wait()
+            finally:
+                self._cost -= cost
+                self.running.remove(client)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def ended(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_what_runs_at_once_costs_no_more_than_the_lane_takes() -> None:
+    stage = Stage(Lane(100, 60))
+    tasks = [await stage.start(f"client {number}", 30) for number in range(10)]
+    assert len(stage.running) == 3
+    await stage.drain()
+    await asyncio.gather(*tasks)
+    assert stage.most == 90
+    assert len(stage.begun) == 10
+
+
+async def test_what_costs_more_than_the_lane_takes_runs_alone() -> None:
+    stage = Stage(Lane(100, 60))
+    tasks = [await stage.start("small", 10), await stage.start("huge", 1_000), await stage.start("next", 10)]
+    assert stage.running == ["small"]
+    stage.finish("small")
+    await settle()
+    assert stage.running == ["huge"]
+    stage.finish("huge")
+    await settle()
+    assert stage.running == ["next"]
+    await stage.drain()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_newcomer_waits_behind_one_of_anothers_not_behind_all() -> None:
+    stage = Stage(Lane(10, 60))
+    tasks = [await stage.start("greedy") for _ in range(20)]
+    tasks.append(await stage.start("newcomer"))
+    await stage.drain()
+    await asyncio.gather(*tasks)
+    assert stage.begun.index("newcomer") <= 2
+
+
+async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again() -> None:
+    stage = Stage(Lane(100_000, 2.0))
+    tasks = [await stage.start("greedy", 20_000) for _ in range(50)]
+    refused = [task for task in tasks if task.done()]
+    waiting = len(tasks) - len(refused) - len(stage.running)
+    assert 4 <= waiting <= 6  # two seconds at 50,000 a second
+    error = refused[0].exception()
+    assert isinstance(error, Busy)
+    assert error.retry_after_ms is not None
+    assert 1_000 <= error.retry_after_ms <= 10_000
+    newcomer = await stage.start("newcomer", 20_000)
+    assert not newcomer.done()
+    async with ended(newcomer, *(task for task in tasks if not task.done())):
+        pass
+    assert stage.lane._running == 0
+
+
+async def test_what_must_not_be_refused_waits_however_long_it_takes() -> None:
+    stage = Stage(Lane(10, 0.0))
+    tasks = [await stage.start("greedy", patient=True) for _ in range(20)]
+    assert not any(task.done() for task in tasks)
+    await stage.drain()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_was_let_wait_and_is_not_called_in_time_is_refused_after_all() -> None:
+    stage = Stage(Lane(10, 0.01))
+    running, waiting = await stage.start("first"), await stage.start("second")
+    with pytest.raises(Busy):
+        await asyncio.wait_for(waiting, 5)
+    stage.finish("first")
+    await running
+    assert (stage.lane._running, stage.lane._waiting, stage.lane._ends) == (0, [], {})
+
+
+async def test_so_many_wait_at_most_whatever_they_cost() -> None:
+    stage = Stage(Lane(1, 60))
+    tasks = [asyncio.create_task(stage._run(f"client {n}", 1, patient=False)) for n in range(WAITING_MAX + 10)]
+    await settle()
+    assert sum(task.done() for task in tasks) == 9  # one runs
+    async with ended(*tasks):
+        pass
+
+
+async def test_a_cancelled_one_gives_its_place_back_whenever_it_is_cancelled() -> None:
+    stage = Stage(Lane(10, 60))
+    first = await stage.start("first")
+    waiting = [await stage.start(f"client {number}") for number in range(4)]
+    waiting[1].cancel()
+    stage.finish("first")
+    await first
+    waiting[0].cancel()  # it has been called, and has not begun
+    await settle()
+    assert stage.running == ["client 2"]
+    await stage.drain()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert (stage.lane._running, stage.lane._waiting) == (0, [])
+
+
+async def test_the_rate_is_measured_while_somebody_waits() -> None:
+    lane = Lane(1_000, 2.0)
+
+    async def work() -> None:
+        async with lane.admitted("client", 1_000, patient=True):
+            await asyncio.sleep(0.05)
+
+    await asyncio.gather(*(work() for _ in range(5)))
+    assert lane._done / lane._seconds < 50_000
+
+
+async def test_cheap_ones_pass_while_costly_ones_wait() -> None:
+    admission = Admission(cost_at_once=1_000 + 2 * OVERHEAD, longest_wait=60)
+    order = []
+
+    async def ask(name: str, cost: int) -> None:
+        async with admission.admitted("client", cost):
+            await asyncio.sleep(0)
+            order.append(name)
+
+    gate = asyncio.Event()
+
+    async def hold() -> None:
+        async with admission.admitted("another", 20_000):
+            await gate.wait()
+
+    holding = asyncio.create_task(hold())
+    await settle()
+    costly = asyncio.create_task(ask("costly", 5_000))
+    await settle()
+    await ask("cheap", 3)
+    gate.set()
+    await asyncio.gather(holding, costly)
+    assert order == ["cheap", "costly"]
+
+
+def test_a_request_counts_to_the_account_once_it_is_known_and_else_to_the_address() -> None:
+    clients = Clients()
+    assert clients.of(None, "192.0.2.1") == "192.0.2.1"
+    assert clients.of("made up", "192.0.2.1") == "192.0.2.1"
+    clients.remember("token", "ana")
+    assert clients.of("token", "192.0.2.1") == "ana"

@@ -1,0 +1,103 @@
+"""Turns at something scarce: who asked least for it lately goes first."""
+
+import asyncio
+
+import pytest
+
+from datasources.fair_turns import FairTurns, NoTurnError
+from tests.waiting import eventually
+
+
+async def spend(turns: FairTurns, *keys: str, gate: asyncio.Event | None = None, right: bool = False) -> None:
+    turn = await turns.begin(keys)
+    try:
+        await (gate.wait() if gate is not None else asyncio.sleep(0))
+    finally:
+        turns.end(turn, spare=right)
+
+
+async def test_only_so_many_at_a_time() -> None:
+    turns, running, most = FairTurns(2, 100), 0, 0
+
+    async def work(number: int) -> None:
+        nonlocal running, most
+        turn = await turns.begin([f"key {number}"])
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        turns.end(turn)
+
+    await asyncio.gather(*(work(number) for number in range(50)))
+    assert most == 2
+
+
+async def test_who_asked_less_goes_first_of_equals_who_waits_longer() -> None:
+    turns, gate, order = FairTurns(1, 100), asyncio.Event(), []
+
+    async def ask(name: str, *keys: str) -> None:
+        turn = await turns.begin(keys)
+        order.append(name)
+        turns.end(turn)
+
+    first = asyncio.create_task(spend(turns, "greedy", gate=gate))
+    await asyncio.sleep(0)
+    asked = [asyncio.create_task(ask("greedy", "ana", "greedy"))]
+    asked += [asyncio.create_task(ask(name, name, f"address of {name}")) for name in ("ben", "cleo")]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, *asked)
+    assert order == ["ben", "cleo", "greedy"]
+
+
+async def test_a_right_password_counts_for_nothing() -> None:
+    turns, gate, order = FairTurns(1, 100), asyncio.Event(), []
+    for _ in range(20):
+        await spend(turns, "owner", right=True)
+    await spend(turns, "guesser")
+
+    async def ask(name: str) -> None:
+        turn = await turns.begin([name])
+        order.append(name)
+        turns.end(turn)
+
+    first = asyncio.create_task(spend(turns, "somebody", gate=gate))
+    await asyncio.sleep(0)
+    asked = [asyncio.create_task(ask(name)) for name in ("guesser", "owner")]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, *asked)
+    assert order == ["owner", "guesser"]
+
+
+async def test_when_too_many_wait_one_who_asked_for_most_is_sent_away() -> None:
+    turns, gate = FairTurns(1, 5), asyncio.Event()
+    crowd = [asyncio.create_task(spend(turns, f"account {n}", "one address", gate=gate)) for n in range(6)]
+    await asyncio.sleep(0)
+    owner = asyncio.create_task(spend(turns, "owner", "another address", gate=gate))
+    await eventually(lambda: asyncio.sleep(0, any(task.done() for task in crowd)))
+    gate.set()
+    await owner
+    ends = await asyncio.gather(*crowd, return_exceptions=True)
+    assert [type(end) for end in ends].count(NoTurnError) == 1
+
+
+async def test_who_gives_up_leaves_no_trace() -> None:
+    turns, gate = FairTurns(1, 5), asyncio.Event()
+    first = asyncio.create_task(spend(turns, "first", gate=gate))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(spend(turns, "second")) for _ in range(3)]
+    await asyncio.sleep(0)
+    for task in waiting[:2]:
+        task.cancel()
+    gate.set()
+    waiting[2].cancel()  # called in this very moment
+    ends = await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert [type(end) for end in ends[1:]] == [asyncio.CancelledError] * 3
+    async with asyncio.timeout(5):
+        await spend(turns, "last")
+
+
+@pytest.mark.parametrize("keys", [(), ("one",)])
+async def test_keys_may_be_none(keys: tuple[str, ...]) -> None:
+    await spend(FairTurns(1, 0), *keys)
