@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-import orjson
 from starlette.requests import Request
 
 from resolvers.transport.errors import Rejected, bad_request
+from resolvers.transport.json_text import parsed
 
 CLOSING = {"connection": "close"}  # what is left of a body that was not read makes the connection useless
 
@@ -62,6 +62,6 @@ class Body:
 def decoded(text: bytes | str, what: str = "The request") -> object:
     """The JSON value of a text. Raises Rejected (400) that names `what` is not JSON."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return parsed(text)
+    except ValueError:
         raise bad_request(f"{what} is not valid JSON.") from None

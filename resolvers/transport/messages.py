@@ -8,9 +8,8 @@ Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from resolvers.transport.http import bearer_token
+from resolvers.transport.json_text import parsed
 
 ID_MAX = 128
 REASON_MAX = 123  # bytes, by RFC 6455
@@ -34,8 +33,8 @@ def short(reason: str) -> str:
 def decoded(text: str | None) -> dict[str, Any]:
     """A message with its `type`; None stands for a binary one. Raises Closed (4400)."""
     try:
-        message = orjson.loads(text or "")
-    except orjson.JSONDecodeError:
+        message = parsed(text or "")
+    except ValueError:
         raise Closed(4400, "A message must be a JSON object") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise Closed(4400, "A message must be a JSON object with a type")

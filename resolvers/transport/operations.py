@@ -20,12 +20,13 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from domain.errors import RequestError, RequestErrorCode
-from resolvers.transport.errors import Rejected, bad_request, refused_document, rejected
+from resolvers.transport.errors import Rejected, bad_request, coded, refused_document, rejected
 from resolvers.transport.limits import Limits, Measure, Size, check, check_document, too_complex
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 CACHED_SIZES = 64
 ERRORS_SHOWN = 20
+NO_HASHES = "PersistedQueryNotSupported"  # Apollo's clients for phones compare the message, that for the web the code
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
@@ -39,10 +40,16 @@ class GraphQLRequest:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Reads a decoded JSON value. Raises Rejected unless its members have the types they must have."""
+        """Reads a decoded JSON value. Raises Rejected unless its members have the types they must have.
+
+        A request with only the hash of a document (automatic persisted queries) is well-formed, and refused in the
+        words by which Apollo's clients know that they are to send the document itself.
+        """
         if not isinstance(value, dict):
             raise bad_request("The request must be a JSON object; batches are not supported.")
         query = value.get("query")
+        if not query and _has_hash(value.get("extensions")):
+            raise Rejected([coded(RequestErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, NO_HASHES)], status=200)
         if not isinstance(query, str) or not query:
             raise bad_request("The request needs a `query`, a non-empty string.")
         operation_name = value.get("operationName")
@@ -169,6 +176,10 @@ class Documents:
         except (GraphQLError, UnicodeError) as error:
             shown = error if isinstance(error, GraphQLError) else GraphQLError("The query is not valid Unicode.")
             raise refused_document([shown], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
+
+
+def _has_hash(extensions: object) -> bool:
+    return isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
 
 
 def _choose(document: _Document, name: str | None) -> _Candidate:
