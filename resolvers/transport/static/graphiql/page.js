@@ -1,26 +1,16 @@
-// Starts GraphiQL on this server's endpoint, with one tab for each operation of examples.graphql.
+// Starts GraphiQL on this server's endpoint, with the tabs of examples.graphql.
 "use strict";
 
 const endpoint = new URL("graphql", window.location.href);
 const socketEndpoint = new URL(endpoint);
 socketEndpoint.protocol = endpoint.protocol === "https:" ? "wss:" : "ws:";
 
-const welcome = `# Photogram's API. Run an operation with the play button or Ctrl-Enter.
-# This page signs in with the token of the last login, register or refreshSession that was run here;
-# to be somebody else, write under "Headers": { "Authorization": "Bearer <accessToken>" }
-`;
-
-// Each example is a block that begins with "### Title"; a "#variables {...}" line in it fills the variables editor.
+// A tab begins with a line "### Tab"; a line "#variables {...}" after it fills the variables editor.
 function parseExamples(text) {
-  const blocks = text.split(/^### +/m).slice(1);
-  return blocks.map((block) => {
-    const [title, ...lines] = block.trimEnd().split("\n");
-    const variables = lines.filter((line) => line.startsWith("#variables ")).map((line) => line.slice(11));
-    const query = lines.filter((line) => !line.startsWith("#variables ")).join("\n");
-    return {
-      query: `# ${title}\n${query.trim()}\n`,
-      variables: variables.length ? JSON.stringify(JSON.parse(variables[0]), null, 2) : undefined,
-    };
+  const tabs = text.split(/^### Tab\n/m).slice(1);
+  return tabs.map((tab) => {
+    const [, variables, query] = tab.match(/^(?:#variables (.*)\n)?([^]*)$/);
+    return { query: query.trim() + "\n", variables: variables && JSON.stringify(JSON.parse(variables), null, 2) };
   });
 }
 
@@ -44,16 +34,6 @@ function findToken(data) {
     .find(Boolean);
 }
 
-// An empty $id stands for the first post of the viewer's feed, so that the examples run as they are.
-async function withPost(operation, fetcher, headers) {
-  if (operation.variables?.id !== "") {
-    return operation;
-  }
-  const feed = await fetcher({ query: "{ feed(first: 1) { edges { node { id } } } }" }, { headers });
-  const id = feed.data?.feed?.edges[0]?.node.id ?? "";
-  return { ...operation, variables: { ...operation.variables, id } };
-}
-
 function createFetcher(onToken) {
   // GraphiQL's fetcher hands the headers to fetch, and to the socket as its connection_init payload.
   const inner = GraphiQL.createFetcher({
@@ -63,7 +43,7 @@ function createFetcher(onToken) {
   });
   return async (operation, options) => {
     const headers = withToken(options?.headers);
-    const answer = await inner(await withPost(operation, inner, headers), { ...options, headers });
+    const answer = await inner(operation, { ...options, headers });
     const found = findToken(answer?.data);
     if (found) {
       token = found;
@@ -79,9 +59,8 @@ function start(tabs) {
   const props = {
     fetcher,
     defaultTabs: tabs.length ? tabs : undefined,
-    defaultQuery: welcome,
     defaultHeaders: '{\n  "Authorization": ""\n}',
-    defaultEditorToolsVisibility: true,
+    defaultEditorToolsVisibility: "variables",
     isHeadersEditorEnabled: true,
     shouldPersistHeaders: false, // a token is not left behind in the browser's storage
   };
