@@ -13,6 +13,10 @@ COPY requirements-dev.lock .
 RUN python -m venv /opt/builder \
     && awk '/^[^ #]/ { on = /^setuptools==/ } on' requirements-dev.lock > builder.lock \
     && /opt/builder/bin/pip install --require-hashes -r builder.lock
+# --build-arg DEMO=1: with what `photogram seed` needs, the extra `demo`, as the development lock pins it.
+ARG DEMO=
+RUN [ -z "$DEMO" ] || (awk '/^[^ #]/ { on = /^(httpx2|httpcore2|truststore)==/ } on' requirements-dev.lock > demo.lock \
+    && pip install --no-deps --require-hashes -r demo.lock)
 COPY . .
 RUN /opt/builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
     && pip install --no-deps --no-index /wheels/*.whl

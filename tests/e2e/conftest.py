@@ -11,11 +11,13 @@ from pymongo import MongoClient
 
 from config import Settings
 from datasources.sources import prepare
+from deploy.demo.seed import DemoLogin, seed
 from tests.auditing import audit
 from tests.client import Api, Person
 from tests.factories import opened
 from tests.stack import Stack, both, stack_on
 
+DEMO_POSTS = 3
 Register = Callable[..., Awaitable[Person]]
 
 
@@ -45,6 +47,12 @@ async def http(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """HTTP to the API; it goes to storage as well."""
     async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def demo(stack: Stack, e2e_settings: Settings) -> DemoLogin:
+    """A small demo in the shared database; the worker process that runs there does its part."""
+    return await seed(e2e_settings, lambda _text: None, posts=DEMO_POSTS)
 
 
 @pytest.fixture

@@ -8,16 +8,12 @@ import pytest
 from graphql import OperationDefinitionNode, OperationType, parse, print_ast
 from httpx2 import AsyncClient
 
-from config import Settings
 from deploy.demo.people import fixed_id, user_id
-from deploy.demo.seed import DemoLogin, seed
+from deploy.demo.seed import DemoLogin
 from deploy.demo.story import EXAMPLE, EXAMPLE_AT
 from domain.ids import to_global_id
 from resolvers.transport.graphiql import FILES
 from tests.client import Api, Person
-from tests.stack import Stack
-
-POSTS = 3
 
 
 class Example(NamedTuple):
@@ -55,12 +51,6 @@ def one(operation: str) -> str:
 
 EXAMPLES = {example.operation: example for example in examples()}
 ANSWERED = [example for example in EXAMPLES.values() if not example.is_subscription]
-
-
-@pytest.fixture(scope="module")
-async def demo(stack: Stack, e2e_settings: Settings) -> DemoLogin:
-    """A small demo in the shared database; the worker process that runs there does its part."""
-    return await seed(e2e_settings, lambda _text: None, posts=POSTS)
 
 
 @pytest.fixture
