@@ -57,6 +57,7 @@ PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 50
 NODES_MAX = 50
 
+RAW_PER_CHARACTER = 4  # code points that compose into one (NFC) at most: text longer than that is refused unread
 CAPTION_MAX = 2_200
 COMMENT_MAX = 2_200
 HASHTAGS_MAX = 30
@@ -69,6 +70,7 @@ USERNAME_MIN, USERNAME_MAX = 3, 30
 DISPLAY_NAME_MAX = 60
 BIOGRAPHY_MAX = 150
 WEBSITE_MAX = 200
+EMAIL_MAX = 254  # of an address that mail can be sent to (RFC 5321)
 CLIENT_NAME_MAX = 100
 PASSWORD_MIN, PASSWORD_MAX = 12, 128
 FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees

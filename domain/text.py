@@ -1,13 +1,13 @@
 """What people write: handles, captions, comments; checking it and finding mentions and hashtags in it.
 
 A length is counted in code points of the normalized text (NFC): the same on every platform, and what `len` says.
-Nothing here takes more than linear time, whatever the text.
+Nothing here takes more than linear time, whatever the text, and a text that is far too long is refused unread.
 """
 
-import itertools
-import re
 import unicodedata
 from urllib.parse import urlsplit
+
+import regex
 
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import (
@@ -17,44 +17,67 @@ from domain.limits import (
     HASHTAGS_MAX,
     PASSWORD_MAX,
     PASSWORD_MIN,
+    RAW_PER_CHARACTER,
     USERNAME_MAX,
     USERNAME_MIN,
     WEBSITE_MAX,
 )
 
 # Not IGNORECASE: that would let lookalikes in, such as the long s and the Kelvin sign.
-_USERNAME = re.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9_.]{{{USERNAME_MIN - 2},{USERNAME_MAX - 2}}})[A-Za-z0-9_]")
+_USERNAME = regex.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9_.]{{{USERNAME_MIN - 2},{USERNAME_MAX - 2}}})[A-Za-z0-9_]")
+# What a handle or a mail address can go on with. Scripts without spaces write `謝謝@ben` and `@benさん` in one.
+_WRITTEN = r"\p{Latin}0-9_"
 # An address of the web, with or without its scheme; what stands in it is neither a mention nor a hashtag.
-_ADDRESS = re.compile(r"(?<![\w.-])(?:https?://|www\.|[\w-]++(?:\.[\w-]++)++/)\S*+", re.IGNORECASE)
+_ADDRESS = regex.compile(
+    rf"(?:(?<![{_WRITTEN}.-])(?:https?://|www\.)|(?<![\w.-])[\w-]++(?:\.[\w-]++)++/)\S*+", regex.IGNORECASE
+)
 # The lookbehinds keep out mail addresses (a@b.c, a-@b.c); the full-width signs are those of Japanese keyboards.
-_MENTION = re.compile(rf"(?<![\w@\uff20.])(?<!\w[+%-])[@\uff20]([A-Za-z0-9_][A-Za-z0-9_.]{{0,{USERNAME_MAX - 1}}}+)")
-_HASH = re.compile(r"(?<![\w#&])#")
+_MENTION = regex.compile(
+    rf"(?<![{_WRITTEN}.@\uff20])(?<![{_WRITTEN}][+%-])[@\uff20]"
+    rf"([A-Za-z0-9_][A-Za-z0-9_.]{{0,{USERNAME_MAX - 1}}}+)(?![{_WRITTEN}\p{{M}}@\uff20])"
+)
+# UAX 31's hashtag identifiers without emoji, `+` and `-`. Middle dots are within a word, never at its end; joiners
+# stand before letters (Persian, scripts of India). `\G`: a tag may begin where another ends.
+_WORD = r"[[\p{XID_Continue}\p{M}]--[\u00b7\u0387\u30fb\u200c\u200d]]++"
+_HASHTAG = regex.compile(
+    rf"(?:(?<![{_WRITTEN}#&])|\G)#(?!\p{{M}})({_WORD}(?:(?:[\u00b7\u30fb]|[\u200c\u200d](?=\p{{L}})){_WORD})*+)",
+    regex.VERSION1,
+)
+_LETTER = regex.compile(r"\p{L}")
+_LINE_BREAK = regex.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")  # as `str.splitlines`
+_BREAK_OR_TAB = regex.compile(rf"{_LINE_BREAK.pattern}|[\t\n]")
+_CONTROL = regex.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+# Anything with ink: neither space, control, lone mark nor default ignorable (Hangul fillers, joiners, tags). The rest
+# are symbols drawn as nothing: the blank Braille cell, the object replacement, blanks of music and hieroglyphs.
+_VISIBLE = regex.compile(
+    r"[[\p{L}\p{N}\p{P}\p{S}\p{Co}\p{Cn}\p{Prepended_Concatenation_Mark}]"
+    r"--[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\ufffc\U0001d159\U00013441\U00013442]]",
+    regex.VERSION1,
+)
 MARKS_MAX = 30  # as in Unicode's stream-safe format; no language has so many
-_JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_PILE = regex.compile(rf"([^\p{{ccc=0}}]{{{MARKS_MAX}}})[^\p{{ccc=0}}]++")
 _COMMON_PASSWORDS = frozenset(("123456789012", "password1234", "passwordpassword", "qwertyuiop12", "adminadminadmin"))
 
 
 def normalize(text: str) -> str:
-    """Unicode's composed form, without control characters, halves of surrogates and overrides of direction; trimmed."""
-    return unicodedata.normalize("NFC", _without_piles(_CONTROL.sub("", text))).strip()
+    """Unicode's composed form, without control characters, halves of surrogates and overrides of direction; trimmed.
+
+    Every kind of line break becomes a line feed. A text in which nothing can be seen is empty.
+    """
+    text = _without_piles(_CONTROL.sub("", _LINE_BREAK.sub("\n", text)))
+    text = _without_piles(unicodedata.normalize("NFC", text)).strip()
+    return text if _VISIBLE.search(text) else ""
 
 
 def _without_piles(text: str) -> str:
     """At most `MARKS_MAX` marks on one letter: Python puts a pile of them in order in quadratic time."""
-    runs = itertools.groupby(text, lambda character: unicodedata.combining(character) > 0)
-    return "".join("".join(itertools.islice(run, MARKS_MAX if is_pile else None)) for is_pile, run in runs)
+    return _PILE.sub(r"\1", text)
 
 
 def mentions(text: str) -> list[str]:
     """The handles mentioned as `@name`, lower case, each once, in order; an address like a@b.c mentions nobody."""
-    text = _ADDRESS.sub(" ", text)
-    found = (match[1] for match in _MENTION.finditer(text) if _ends(text, match.end()))
-    return list(dict.fromkeys(handle.rstrip(".").lower() for handle in found))
-
-
-def _ends(text: str, at: int) -> bool:
-    return not _goes_on(text, at) and text[at : at + 1] not in ("@", "\uff20")
+    found = _MENTION.finditer(_ADDRESS.sub(" ", text))
+    return list(dict.fromkeys(match[1].rstrip(".").lower() for match in found))
 
 
 def hashtags(text: str) -> list[str]:
@@ -62,41 +85,42 @@ def hashtags(text: str) -> list[str]:
 
     Tags that look or sound the same are the same: they are compatibility-composed (NFKC) and lower case.
     """
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _ADDRESS.sub(" ", text)).lower())
-    found = (_tag_at(text, hash_sign.end()) for hash_sign in _HASH.finditer(text))
-    return list(dict.fromkeys(tag for tag in found if any(character.isalpha() for character in tag)))
+    text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", text)).lower()
+    found = (match[1] for match in _HASHTAG.finditer(unicodedata.normalize("NFKC", text)))
+    return list(dict.fromkeys(tag for tag in found if len(tag) <= HASHTAG_MAX and _LETTER.search(tag)))
 
 
-def _tag_at(text: str, start: int) -> str:
-    """The tag that begins here; empty for none, as for one that is too long, and for the emoji of the `#` key."""
-    if start == len(text) or _is_mark(text[start]):
-        return ""
-    end = start
-    while end - start <= HASHTAG_MAX and _goes_on(text, end):
-        end += 1
-    return text[start:end] if end - start <= HASHTAG_MAX else ""
+def check_raw_length(text: str, field: str, *, most: int) -> None:
+    """Refuses what cannot have `most` characters however it is normalized, by its length alone.
 
-
-def _goes_on(text: str, at: int) -> bool:
-    """Whether a word goes on here; vowel signs and tone marks, which many scripts write words with, belong to it."""
-    if at >= len(text):
-        return False
-    if text[at] in _JOINERS:
-        return at + 1 < len(text) and text[at + 1].isalpha()
-    return text[at].isalnum() or text[at] == "_" or _is_mark(text[at])
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character).startswith("M")
+    `field` is the path of the input field, joined by dots. Raises Refusal.
+    """
+    if len(text) > RAW_PER_CHARACTER * most:
+        raise _wrong_length(field, most=most)
 
 
 def checked_text(text: str, field: str, *, most: int, least: int = 0) -> str:
-    """The normalized text. Raises Refusal if it has fewer than `least` or more than `most` code points."""
+    """The normalized text. Raises Refusal if it has fewer than `least` or more than `most` code points.
+
+    `field` is the path of the input field, joined by dots.
+    """
+    check_raw_length(text, field, most=most)
     text = normalize(text)
     if not least <= len(text) <= most:
-        wanted = f"at most {most:,}" if least == 0 else f"{least:,} to {most:,}"
-        raise Refusal(UserErrorCode.INVALID_INPUT, f"This must have {wanted} characters.", field=[field])
+        raise _wrong_length(field, most=most, least=least)
     return text
+
+
+def checked_line(text: str, field: str, *, most: int, least: int = 0) -> str:
+    """As `checked_text`, for what is shown on one line: line breaks and tabs become a space."""
+    check_raw_length(text, field, most=most)
+    return checked_text(_BREAK_OR_TAB.sub(" ", text), field, most=most, least=least)
+
+
+def _wrong_length(field: str, *, most: int, least: int = 0) -> Refusal:
+    wanted = f"at most {most:,}" if least == 0 else f"{least:,} to {most:,}"
+    message = f"This must have {wanted} characters{', of which some can be seen' if least else ''}."
+    return Refusal(UserErrorCode.INVALID_INPUT, message, field=field.split("."))
 
 
 def checked_words(text: str, field: str, *, most: int, least: int = 0) -> str:
@@ -131,7 +155,7 @@ def checked_password(password: str, username: str) -> str:
 
 def checked_website(website: str) -> str | None:
     """An http or https address, or None for an empty one. Raises Refusal for anything else."""
-    website = checked_text(website, "website", most=WEBSITE_MAX)
+    website = checked_line(website, "website", most=WEBSITE_MAX)
     if not website:
         return None
     try:
@@ -145,8 +169,8 @@ def checked_website(website: str) -> str | None:
 
 
 def checked_display_name(name: str) -> str:
-    """A name to show, not empty."""
-    return checked_text(name, "displayName", least=1, most=DISPLAY_NAME_MAX)
+    """A name to show, on one line and not empty."""
+    return checked_line(name, "displayName", least=1, most=DISPLAY_NAME_MAX)
 
 
 def checked_biography(text: str) -> str | None:

@@ -1,5 +1,6 @@
 """Handles, passwords, captions, and the mentions and hashtags within them."""
 
+import time
 import unicodedata
 
 import pytest
@@ -7,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import HASHTAG_MAX, HASHTAGS_MAX
+from domain.limits import COMMENT_MAX, HASHTAG_MAX, HASHTAGS_MAX, LOCATION_NAME_MAX
 from domain.text import (
     checked_biography,
     checked_display_name,
+    checked_line,
     checked_password,
     checked_text,
     checked_username,
@@ -20,6 +22,8 @@ from domain.text import (
     mentions,
     normalize,
 )
+
+LINE_BREAKS = ["\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,15 @@ from domain.text import (
         ("@Ana @ANA @ana", ["ana"]),
         ("@_under_score_", ["_under_score_"]),
         ("schön,@ana", ["ana"]),
-        ("你好@ana", []),  # a handle starts where a word does not go on
+        ("谢谢@ben @benさん @ben님 ขอบคุณ@benครับ ש@ben", ["ben"]),  # scripts without spaces, and prefixes
+        ("谢谢@ben", ["ben"]),
+        ("@benさん", ["ben"]),
+        ("@ben님", ["ben"]),
+        ("ขอบคุณ@benครับ", ["ben"]),
+        ("ש@ben", ["ben"]),
+        ("спасибо@ana от@benж", ["ana", "ben"]),
+        ("josé@example.com é@ana @ană", []),  # as of a mail address or another handle
+        ("看https://example.com/@ana 看www.example.com/@bob", []),
         ("mail ana@example.com now", []),
         ("mail ana.maria@example.com now", []),
         ("@@ana", []),
@@ -66,7 +78,14 @@ def test_mentions(text: str, found: list[str]) -> None:
     [
         ("#sun", ["sun"]),
         ("#Sun and #SUN", ["sun"]),
-        ("#sun#sea", ["sun"]),
+        ("#sun#sea", ["sun", "sea"]),
+        ("#sunset#beach#sea", ["sunset", "beach", "sea"]),
+        ("abc#sunset#beach 5#sea#sky", []),  # within a word
+        ("楽しい#旅行 การ#ท่องเที่ยว", ["旅行", "ท่องเที่ยว"]),
+        ("#col·lecció #CO\u013fLECCI\u00d3", ["col·lecció"]),
+        ("#コーヒー・ミルク #ｺｰﾋｰ･ﾐﾙｸ", ["コーヒー・ミルク"]),
+        ("#東京・#大阪・ #・京都", ["東京", "大阪"]),  # a middle dot begins and ends no tag
+        ("看https://example.com/#top 看www.example.com/#top", []),
         ("#sun, #sea. #sky!", ["sun", "sea", "sky"]),
         ("#2026", []),
         ("#2026trip", ["2026trip"]),
@@ -155,12 +174,69 @@ def test_normalizing_twice_is_normalizing_once(text: str) -> None:
         ("e\u0301", "é"),
         ("\u202eevil\u202c", "evil"),
         ("zero\u200bwidth\ufeff", "zerowidth"),
-        ("half\ud83d a\x85 pair", "half a pair"),
+        ("half\ud83d a pair", "half a pair"),
+        *((f"two{line_break}lines", "two\nlines") for line_break in LINE_BREAKS),
+        ("three\n\u2029lines\r\n", "three\n\nlines"),
         ("👩\u200d🚀", "👩\u200d🚀"),  # the joiner makes one picture of two
     ],
 )
 def test_normalize(text: str, clean: str) -> None:
     assert normalize(text) == clean
+
+
+INVISIBLE = [
+    *("\u3164", "\u2800", "\u2060", "\u200d", "\u200c", "\u034f", "\u115f\u1160", "\uffa0", "\ufffc"),
+    *("\u0301", "\u0e31", "\u0903", "\ufe0f", "\u180e", "\u00ad", "\u2064", "\u061c", "\ufffe"),
+    *("\U000e0041", "\U0001d159", "\U00013441", "\U0001d173"),
+    " \u3164\u0301 \u2800\n",
+]
+
+
+@pytest.mark.parametrize("text", INVISIBLE)
+def test_what_shows_nothing_is_no_text(text: str) -> None:
+    assert normalize(text) == ""
+    for checked in (checked_text, checked_line, checked_words):
+        assert checked(text, "text", most=60) == ""
+        with pytest.raises(Refusal):
+            checked(text, "text", most=60, least=1)
+    assert checked_biography(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "ー", "🏳️\u200d🌈", "\u0600", "ᄀ", "7", "…", "\uf8ff", "\u3164a", "🇩🇪", "ा" + "क"]
+)
+def test_what_shows_anything_is_text(text: str) -> None:
+    assert checked_text(text, "text", most=60, least=1) == text
+
+
+@pytest.mark.parametrize("line_break", [*LINE_BREAKS, "\n", "\t"])
+def test_a_name_is_on_one_line(line_break: str) -> None:
+    assert checked_display_name(f"Ana{line_break}Maria") == "Ana Maria"
+
+
+@pytest.mark.parametrize("unit", ["\u0301", "e\u0301", "\u0301\u0323", "\u200b", "\u2028", "#a", "\U0001f3fb"])
+def test_a_megabyte_is_refused_unread(unit: str) -> None:
+    text, took = unit * (1_000_000 // len(unit)), []
+    for _ in range(3):
+        for checked in (
+            checked_display_name,
+            checked_biography,
+            checked_website,
+            lambda text: checked_words(text, "text", most=COMMENT_MAX, least=1),
+            lambda text: checked_line(text, "location.name", most=LOCATION_NAME_MAX),
+            lambda text: checked_password(text, "ana"),
+            checked_username,
+        ):
+            began = time.thread_time()
+            with pytest.raises(Refusal):
+                checked(text)
+            took.append(time.thread_time() - began)
+    assert min(took) < 0.000_1
+    assert sorted(took)[len(took) // 2] < 0.002
+
+
+def test_a_text_of_marks_that_compose_is_as_long_as_what_they_make() -> None:
+    assert checked_text("\u03b1\u0313\u0300\u0345" * 60, "text", most=60) == "\u1f82" * 60
 
 
 @pytest.mark.parametrize("name", ["ana", "a_b", "a.b", "a" * 30, "___", "1.2", "Ana.Maria_7"])
