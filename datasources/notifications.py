@@ -164,6 +164,11 @@ class NotificationStore:
         """Every notification about these comments that still stands."""
         return await self._about([{"post_id": one.post_id, "comment_id": one.id} for one in comments], session)
 
+    async def naming(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
+        """What still stands of telling people that they are mentioned or tagged in a post itself."""
+        named = [NotificationKind.MENTIONED.value, NotificationKind.TAGGED.value]
+        return await self._about([{"post_id": post_id, "comment_id": None, "kind": {"$in": named}}], session)
+
     async def withdraw(self, notifications: Sequence[NotificationRecord], now: datetime, session: Session) -> None:
         """Takes notifications that stand back, within the caller's transaction."""
         seqs = await self._number([notification.recipient_id for notification in notifications], session)

@@ -18,13 +18,14 @@ from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
-from datasources.outbox import find_owed, owing, paid
+from datasources.outbox import Stage, find_owed, owing, paid
+from datasources.post_edits import edit, tagging, untag
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page
 from domain.ranking import Candidate
-from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus, Record
+from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus
 
 MERGED = 200  # so many authors' posts MongoDB merges from one index; of more it would sort all
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
@@ -166,15 +167,23 @@ class PostStore:
     async def update(
         self, post_id: ObjectId, author_id: ObjectId, changes: dict[str, Any], now: datetime
     ) -> PostRecord:
-        """Sets the given fields of an own post in one write. Safe to repeat. Raises NotFound as `delete` does."""
+        """Sets the given fields of an own post (None clears one) in one write; returns the post as it is now.
+
+        Only words that differ set `edited_at`; other mentions than before owe the telling. Safe to repeat. Raises
+        NotFound as `delete` does.
+        """
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
-        values = {name: value.to_document() if isinstance(value, Record) else value for name, value in changes.items()}
-        values["edited_at"] = now
-        async with self._writes.changing([post_id]) as posts:
-            found = await posts.find_one_and_update(query, {"$set": values}, return_document=True)
+        found = await self._edit(query, edit(changes, now))
         if found is None:
             raise NotFound("post", field=["postId"])
         return PostRecord.from_document(found)
+
+    async def untag(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
+        """Takes a person's tags off a post, in one write that owes the taking back of what they were told.
+
+        Safe to repeat; does nothing where they are not tagged.
+        """
+        await self._edit({"_id": post_id, "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
         """Hides an own post from everybody at once; what hangs on it is owed to be cleaned away. Safe to repeat.
@@ -254,10 +263,10 @@ class PostStore:
         """Says of these by how many notifications they are told of, for `verify`."""
         await set_told(self._writes.unseen, told, session)
 
-    async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> None:
-        """Takes an effect out of a post's outbox, unless the post has changed since it was read."""
+    async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> bool:
+        """Takes an effect out of a post's outbox; False if the post has changed since it was read, and nothing is."""
         query = {"_id": post_id, "version": version}
-        await self._writes.unseen.update_one(query, paid(effect), session=session)
+        return (await self._writes.unseen.update_one(query, paid(effect), session=session)).matched_count == 1
 
     async def pay_all(self, posts: Sequence[Document], effect: Effect) -> None:
         """As `pay`, for posts as they were read; one operation."""
@@ -287,6 +296,13 @@ class PostStore:
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}
         return await find_page(self._posts, query, request, projection={"author_id": 1}, hint=SHOWN_POSTS)
+
+    async def _edit(self, query: Document, pipeline: list[Stage]) -> Document | None:
+        async with self._writes.changing([query["_id"]]) as posts:
+            found = await posts.find_one_and_update(query, pipeline, return_document=True)
+        if found is not None:
+            await self.ring(found)
+        return found
 
     async def _pull(self, query: Document, values: Document, most: int) -> bool:
         rows = await self._posts.find(query, {"_id": 1}, limit=most).to_list()

@@ -7,6 +7,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 
 from domain.errors import BadInput
+from domain.limits import GLOBAL_ID_MAX
 
 
 def to_global_id(type_name: str, object_id: ObjectId) -> str:
@@ -16,6 +17,8 @@ def to_global_id(type_name: str, object_id: ObjectId) -> str:
 
 def from_global_id(global_id: str) -> tuple[str, ObjectId]:
     """The type's name and the object's id. Raises BadInput for what `to_global_id` cannot have made."""
+    if len(global_id) > GLOBAL_ID_MAX:
+        raise BadInput("That is not a global id.")
     try:
         padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")

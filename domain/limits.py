@@ -72,6 +72,9 @@ BIOGRAPHY_MAX = 150
 WEBSITE_MAX = 200
 EMAIL_MAX = 254  # of an address that mail can be sent to (RFC 5321)
 CLIENT_NAME_MAX = 100
+TOKEN_MAX = 1_000  # of a session; ours are shorter
+SHA256_BASE64_MAX = 44
+GLOBAL_ID_MAX = CURSOR_MAX = 100  # ours are shorter
 PASSWORD_MIN, PASSWORD_MAX = 12, 128
 FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees
 

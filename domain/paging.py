@@ -15,7 +15,7 @@ import msgspec
 from bson import ObjectId
 
 from domain.errors import BadInput
-from domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from domain.limits import CURSOR_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 
 
 class Ranked(NamedTuple):
@@ -57,6 +57,8 @@ def encode_cursor(key: Key) -> str:
 
 def decode_cursor(cursor: str) -> Key:
     """The position a cursor names. Raises BadInput for what `encode_cursor` cannot have made."""
+    if len(cursor) > CURSOR_MAX:
+        raise BadInput("That is not a cursor of this list.")
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         raw = base64.b64decode(padded, altchars=b"-_", validate=True)

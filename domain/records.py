@@ -262,6 +262,11 @@ class PostRecord(Stored, frozen=True, kw_only=True):
     preview_comment_ids: list[ObjectId] = []
     deleted: bool = False
 
+    @property
+    def tagged_ids(self) -> list[ObjectId]:
+        """Who is tagged in its images; somebody in two of them is there twice."""
+        return [tag.user_id for image in self.images for tag in image.tagged_users]
+
 
 class CommentRecord(Stored, frozen=True, kw_only=True):
     """Words below a post; a reply has a `parent_id`; only its author sees a `hidden` one."""

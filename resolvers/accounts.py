@@ -8,7 +8,7 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
 from domain.limits import CLIENT_NAME_MAX
 from domain.records import SessionRecord
-from domain.text import checked_display_name, checked_password, checked_text, checked_username
+from domain.text import checked_display_name, checked_line, checked_password, checked_username
 from resolvers.roots import Input, mutation
 from schema.context import Info
 from schema.inputs import (
@@ -123,4 +123,4 @@ def _checked_email(email: str) -> str:
 
 
 def _client_name(name: str | None) -> str | None:
-    return None if name is None else checked_text(name, "clientName", most=CLIENT_NAME_MAX) or None
+    return None if name is None else checked_line(name, "clientName", most=CLIENT_NAME_MAX) or None

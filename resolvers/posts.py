@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 from bson import ObjectId
+from strawberry import UNSET
 
 from datasources.idempotency import Idempotency
 from domain.errors import NotFound, Refusal, UserErrorCode
@@ -19,8 +20,8 @@ from domain.limits import (
     TAGS_PER_IMAGE,
 )
 from domain.records import LocationRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus
-from domain.text import checked_text, checked_words, hashtags, mentions
-from resolvers.roots import Input, mutation, query
+from domain.text import checked_line, checked_text, checked_words, hashtags, mentions
+from resolvers.roots import Input, mutation, not_cleared, query
 from schema.context import Info
 from schema.inputs import CreatePostInput, DeletePostInput, LocationInput, PostImageInput, UpdatePostInput
 from schema.payloads import CreatePostPayload, DeletePostPayload, Payload, UpdatePostPayload
@@ -62,7 +63,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
         caption=caption,
         hashtags=hashtags(caption),
         mention_ids=await mentioned_ids(info, caption),
-        location=None if given.location is None else _checked_location(given.location),
+        location=_checked_location(given.location),
         comments_enabled=given.comments_enabled is not False,
     )
     await _check_uploads(info, viewer_id, draft.images)
@@ -71,19 +72,23 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     return _created(created)
 
 
-@mutation(UpdatePostPayload, "Changes a post's words.")
+@mutation(
+    UpdatePostPayload,
+    "Changes a post's words. What is left out stays as it is; null clears. Whom it newly mentions is told, and what "
+    "those were told whom it no longer mentions is taken back.",
+)
 async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
     post = _own(await visible_post(info, given.post_id), viewer_id)
     changes: dict[str, Any] = {}
-    if given.caption is not None:
-        caption = checked_words(given.caption, "caption", most=CAPTION_MAX)
+    if given.caption is not UNSET:
+        caption = checked_words(given.caption or "", "caption", most=CAPTION_MAX)
         changes["caption"], changes["hashtags"] = caption, hashtags(caption)
         changes["mention_ids"] = await mentioned_ids(info, caption)
-    if given.location is not None:
+    if given.location is not UNSET:
         changes["location"] = _checked_location(given.location)
-    if given.comments_enabled is not None:
-        changes["comments_enabled"] = given.comments_enabled
+    if given.comments_enabled is not UNSET:
+        changes["comments_enabled"] = not_cleared(given.comments_enabled, "commentsEnabled")
     return Payload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, datetime.now(UTC)))
 
 
@@ -127,7 +132,9 @@ async def _checked_image(info: Info, given: PostImageInput) -> PostImage:
     upload_id = expect_id(given.upload_id, "MediaUpload")
     if upload_id is None:
         raise NotFound("upload", field=["images", "uploadId"])
-    alt_text = None if given.alt_text is None else checked_text(given.alt_text, "altText", most=ALT_TEXT_MAX) or None
+    alt_text = (
+        None if given.alt_text is None else checked_text(given.alt_text, "images.altText", most=ALT_TEXT_MAX) or None
+    )
     return PostImage(upload_id=upload_id, alt_text=alt_text, tagged_users=await _checked_tags(info, given))
 
 
@@ -148,14 +155,20 @@ async def _checked_tags(info: Info, given: PostImageInput) -> list[TagRecord]:
     ]
 
 
-def _checked_location(given: LocationInput) -> LocationRecord:
-    name = checked_text(given.name, "name", least=1, most=LOCATION_NAME_MAX)
-    both = given.latitude is not None and given.longitude is not None
-    neither = given.latitude is None and given.longitude is None
-    on_earth = both and abs(given.latitude or 0) <= 90 and abs(given.longitude or 0) <= 180
-    if not neither and not on_earth:
-        message = "A place has both a latitude from -90 to 90 and a longitude from -180 to 180, or neither."
-        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["location"])
+def _checked_location(given: LocationInput | None) -> LocationRecord | None:
+    if given is None:
+        return None
+    name = checked_line(given.name, "location.name", least=1, most=LOCATION_NAME_MAX)
+    for field, other, value, limit in (
+        ("latitude", given.longitude, given.latitude, 90),
+        ("longitude", given.latitude, given.longitude, 180),
+    ):
+        if value is None and other is not None:
+            message = "A place has both a latitude and a longitude, or neither."
+            raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["location", field])
+        if value is not None and not abs(value) <= limit:
+            message = f"A {field} is from -{limit} to {limit} degrees."
+            raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["location", field])
     return LocationRecord(name=name, latitude=given.latitude, longitude=given.longitude)
 
 

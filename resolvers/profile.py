@@ -2,36 +2,51 @@
 
 from typing import Any
 
+from strawberry import UNSET
+
 from domain.errors import NotFound
 from domain.ids import expect_id
 from domain.records import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
-from resolvers.roots import Input, mutation
+from resolvers.roots import Input, mutation, not_cleared
 from schema.context import Info
 from schema.inputs import UpdateProfileInput
 from schema.payloads import Payload, UpdateProfilePayload
 
 
-@mutation(UpdateProfilePayload, "Changes what others see of the viewer.")
+@mutation(
+    UpdateProfilePayload,
+    "Changes what others see of the viewer. What is left out stays as it is; null clears.",
+)
 async def update_profile(info: Info, given: Input[UpdateProfileInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     changes: dict[str, Any] = {}
-    if given.display_name is not None:
-        changes["display_name"] = checked_display_name(given.display_name)
-    if given.biography is not None:
-        changes["biography"] = checked_biography(given.biography)
-    if given.website is not None:
-        changes["website"] = checked_website(given.website)
-    if given.is_private is not None:
-        changes["is_private"] = given.is_private
-    if given.avatar_upload_id is not None:
+    if given.display_name is not UNSET:
+        changes["display_name"] = await _display_name(info, given.display_name)
+    if given.biography is not UNSET:
+        changes["biography"] = checked_biography(given.biography or "")
+    if given.website is not UNSET:
+        changes["website"] = checked_website(given.website or "")
+    if given.is_private is not UNSET:
+        changes["is_private"] = not_cleared(given.is_private, "isPrivate")
+    if given.avatar_upload_id is not UNSET:
         changes["avatar"] = await _avatar(info, given.avatar_upload_id)
     if not changes:
         return Payload(user=await info.context.loaders.user_by_id.load(viewer_id))
     return Payload(user=await sources.users.update_profile(viewer_id, changes))
 
 
-async def _avatar(info: Info, global_id: str) -> ImageRecord:
+async def _display_name(info: Info, name: str | None) -> str:
+    """The name to show; instead of none, the handle."""
+    if name is not None:
+        return checked_display_name(name)
+    user = await info.context.loaders.user_by_id.load(info.context.require_viewer())
+    return "" if user is None else user.username
+
+
+async def _avatar(info: Info, global_id: str | None) -> ImageRecord | None:
+    if global_id is None:
+        return None
     upload_id = expect_id(global_id, "MediaUpload")
     if upload_id is not None:
         upload = await info.context.sources.uploads.take_as_avatar(upload_id, info.context.require_viewer())

@@ -6,9 +6,10 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 
-from domain.errors import Refusal
+from domain.errors import Refusal, UserErrorCode
 from schema.context import Info
 from schema.payloads import Payload
+from schema.texts import check_lengths
 
 Given = TypeVar("Given")
 Input = Annotated[Given, strawberry.argument(name="input", description="What to do.")]
@@ -26,8 +27,9 @@ def query(graphql_type: Any, description: str) -> Callable[[Callable[..., Any]],
 def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, Any], Awaitable[Payload]]], Any]:
     """Decorates a function into a field of Mutation that answers `payload_type`.
 
-    A Refusal becomes the payload's userErrors. What is read for the answer is read after the write: the operation's
-    loaders are made anew. None of them reads caches.
+    Texts that are too long are refused before the function, or anything else, reads them. A Refusal becomes the
+    payload's userErrors. What is read for the answer is read after the write: the operation's loaders are made anew.
+    None of them reads caches.
     """
 
     def decorate(function: Callable[[Info, Any], Awaitable[Payload]]) -> Any:
@@ -35,6 +37,7 @@ def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, 
         async def resolve(info: Info, given: Any) -> Payload:
             info.context.begin_to_write()
             try:
+                check_lengths(given)
                 return await function(info, given)
             except Refusal as refusal:
                 return Payload.refused(refusal)
@@ -44,6 +47,14 @@ def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, 
         return strawberry.mutation(resolver=resolve, graphql_type=payload_type | None, description=description)
 
     return decorate
+
+
+def not_cleared(value: Given | None, field: str) -> Given:
+    """A member of an update that cannot be without a value. Raises Refusal for null."""
+    if value is None:
+        message = f"{field} cannot be cleared: leave it out to keep what it is."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=[field])
+    return value
 
 
 def subscription(graphql_type: Any, description: str) -> Callable[[Callable[..., AsyncIterator[Any]]], Any]:

@@ -2,9 +2,11 @@
 
 import strawberry
 
+from domain import limits
 from schema.enums import SourceFormat
 from schema.fields import plain
 from schema.scalars import Upload
+from schema.texts import bounded
 
 _KEY = "Send the same key to retry safely; kept 24 hours."
 _CLIENT = "What the client calls itself."
@@ -20,37 +22,42 @@ class TaggedUserInput:
 @strawberry.input(description="One image of a new post.")
 class PostImageInput:
     upload_id: strawberry.ID = plain("An upload of the viewer's, sent or being sent.")
-    alt_text: str | None = plain("Description for people who cannot see it; at most 1,000 characters.", default=None)
+    alt_text: str | None = bounded("Description for people who cannot see it.", most=limits.ALT_TEXT_MAX, default=None)
     tagged_users: list[TaggedUserInput] | None = plain("People in it; at most 20.", default=None)
 
 
 @strawberry.input(description="A place.")
 class LocationInput:
-    name: str = plain("Its name; at most 100 characters.")
+    name: str = bounded("Its name, on one line.", most=limits.LOCATION_NAME_MAX)
     latitude: float | None = plain("Degrees north.", default=None)
     longitude: float | None = plain("Degrees east.", default=None)
 
 
 @strawberry.input(description="Input of register.")
 class RegisterInput:
-    username: str = plain("3 to 30 letters, digits, dots and underscores.")
-    email: str = plain("Address.")
-    password: str = plain("12 to 128 characters.")
-    display_name: str | None = plain("Name to show; the handle when left out.", default=None)
-    client_name: str | None = plain(_CLIENT, default=None)
+    username: str = bounded(
+        f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", most=limits.USERNAME_MAX
+    )
+    email: str = bounded("Address.", most=limits.EMAIL_MAX)
+    password: str = bounded(f"At least {limits.PASSWORD_MIN} characters.", most=limits.PASSWORD_MAX)
+    display_name: str | None = bounded(
+        "Name to show, on one line; the handle when left out.", most=limits.DISPLAY_NAME_MAX, default=None
+    )
+    client_name: str | None = bounded(_CLIENT, most=limits.CLIENT_NAME_MAX, default=None)
 
 
 @strawberry.input(description="Input of login.")
 class LoginInput:
-    login: str = plain("Handle or address.")
-    password: str = plain("Password.")
-    client_name: str | None = plain(_CLIENT, default=None)
+    login: str = bounded("Handle or address.", most=limits.EMAIL_MAX)
+    password: str = bounded("Password.", most=limits.PASSWORD_MAX)
+    client_name: str | None = bounded(_CLIENT, most=limits.CLIENT_NAME_MAX, default=None)
 
 
 @strawberry.input(description="Input of refreshSession.")
 class RefreshSessionInput:
-    refresh_token: str = plain(
-        "The current refresh token. This spends it; for a minute the same token gets the same answer again."
+    refresh_token: str = bounded(
+        "The current refresh token. This spends it; for a minute the same token gets the same answer again.",
+        most=limits.TOKEN_MAX,
     )
 
 
@@ -66,23 +73,35 @@ class RevokeSessionInput:
 
 @strawberry.input(description="Input of deleteAccount.")
 class DeleteAccountInput:
-    password: str = plain("The viewer's password.")
+    password: str = bounded("The viewer's password.", most=limits.PASSWORD_MAX)
 
 
 @strawberry.input(description="Input of updateProfile.")
 class UpdateProfileInput:
-    display_name: str | None = plain("New name.", default=None)
-    biography: str | None = plain("New text; empty clears it.", default=None)
-    website: str | None = plain("New website; empty clears it.", default=None)
-    avatar_upload_id: strawberry.ID | None = plain("A ready upload of the viewer's.", default=None)
-    is_private: bool | None = plain("Whether only accepted followers see posts.", default=None)
+    display_name: str | None = bounded(
+        "New name, on one line; null shows the handle in its place.",
+        most=limits.DISPLAY_NAME_MAX,
+        default=strawberry.UNSET,
+    )
+    biography: str | None = bounded(
+        "New text; null or empty clears it.", most=limits.BIOGRAPHY_MAX, default=strawberry.UNSET
+    )
+    website: str | None = bounded(
+        "New website; null or empty clears it.", most=limits.WEBSITE_MAX, default=strawberry.UNSET
+    )
+    avatar_upload_id: strawberry.ID | None = plain(
+        "A ready upload of the viewer's as the new picture; null takes the picture away.", default=strawberry.UNSET
+    )
+    is_private: bool | None = plain(
+        "Whether only accepted followers see posts. It cannot be cleared: null is refused.", default=strawberry.UNSET
+    )
 
 
 @strawberry.input(description="Input of createUpload.")
 class CreateUploadInput:
     format: SourceFormat = plain("Its format.")
     byte_size: int = plain("Its exact size.")
-    sha256: str = plain("SHA-256 of its bytes, base64.")
+    sha256: str = bounded("SHA-256 of its bytes, base64.", most=limits.SHA256_BASE64_MAX)
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
@@ -95,7 +114,9 @@ class UploadImageInput:
 @strawberry.input(description="Input of createPost.")
 class CreatePostInput:
     images: list[PostImageInput] = plain("1 to 10 images, in order.")
-    caption: str | None = plain("At most 2,200 characters, 30 hashtags.", default="")
+    caption: str | None = bounded(
+        f"Its words, with at most {limits.HASHTAGS_MAX} hashtags.", most=limits.CAPTION_MAX, default=""
+    )
     location: LocationInput | None = plain("Where it was taken.", default=None)
     comments_enabled: bool | None = plain("Whether others may comment.", default=True)
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
@@ -104,9 +125,13 @@ class CreatePostInput:
 @strawberry.input(description="Input of updatePost.")
 class UpdatePostInput:
     post_id: strawberry.ID = plain("The post.")
-    caption: str | None = plain("New caption.", default=None)
-    location: LocationInput | None = plain("New place.", default=None)
-    comments_enabled: bool | None = plain("Whether others may comment.", default=None)
+    caption: str | None = bounded(
+        "New caption; null or empty clears it.", most=limits.CAPTION_MAX, default=strawberry.UNSET
+    )
+    location: LocationInput | None = plain("New place; null takes it away.", default=strawberry.UNSET)
+    comments_enabled: bool | None = plain(
+        "Whether others may comment. It cannot be cleared: null is refused.", default=strawberry.UNSET
+    )
 
 
 @strawberry.input(description="Input of deletePost.")
@@ -128,7 +153,7 @@ class UnlikePostInput:
 class AddCommentInput:
     post_id: strawberry.ID = plain("The post.")
     parent_id: strawberry.ID | None = plain("The comment to reply to.", default=None)
-    text: str = plain("1 to 2,200 characters.")
+    text: str = bounded("Its words, at least one character that can be seen.", most=limits.COMMENT_MAX)
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 

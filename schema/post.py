@@ -54,7 +54,7 @@ class Post(Node):
     status: PostStatus = plain("Where it is in its life.")
     failure: UserError | None = failure_field("Why it failed, if it did.")
     created_at: datetime = plain("When it was posted.")
-    edited_at: datetime | None = plain("When its words were last changed.")
+    edited_at: datetime | None = plain("When its caption or its place was last changed; null if neither ever was.")
     like_count: int = plain("How many likes it has.")
     comment_count: int = plain("How many comments and replies it has.")
     viewer_has_liked: bool = viewers(bool, "viewer_like_by_post", is_liked, description="Whether the viewer likes it.")

@@ -125,23 +125,32 @@ def _about_follow(follow: FollowRecord, hearers: Collection[tuple[ObjectId, Obje
 
 
 async def notify_post(tools: Tools, key: str) -> None:
-    """Tells the author that a post is ready or failed, and people that they are in it; takes back a deleted one's."""
+    """Tells the author that a post is ready or failed, and people that they are in it.
+
+    Takes back all that was told about a deleted post, and what people were told whom it no longer names. The payment
+    comes first in the transaction, so that nothing is told of a state of the post that is no longer its latest.
+    """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
     if document is None or Effect.NOTIFY.value not in document.get("outbox", ()):
         return
     post = PostRecord.from_document(document)
+    about = sources.notifications
     notices = [] if post.deleted else await _about_post(sources, post)
     told = {notice.recipient_id for notice in notices}
 
     async def settle(session: Session) -> None:
         now = datetime.now(UTC)
-        await sources.notifications.write(notices, now, session)
-        gone = await sources.notifications.about_post(post_id, session) if post.deleted else []
+        if not await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session):
+            return  # it has changed since it was read, and owes this still
+        before = await (about.about_post if post.deleted else about.naming)(post_id, session)
+        gone = [one for one in before if post.deleted or one.recipient_id not in {*post.mention_ids, *post.tagged_ids}]
+        tagged = {one.recipient_id for one in before if one.kind is NotificationKind.TAGGED}
+        due = [msgspec.structs.replace(one, is_news=one.recipient_id not in tagged) for one in notices]
+        await about.write(due, now, session)
         told.update(notification.recipient_id for notification in gone)
-        await sources.notifications.withdraw(gone, now, session)
+        await about.withdraw(gone, now, session)
         await sources.posts.set_told({post_id: len(notices)}, session)
-        await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session)
 
     async with sources.notifications.in_line(*told):
         await in_transaction(sources.client, settle)
@@ -157,8 +166,7 @@ async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
     kinds: dict[ObjectId, NotificationKind] = {}
     if is_ready:
         kinds |= dict.fromkeys(post.mention_ids, NotificationKind.MENTIONED)
-        tagged = [tag.user_id for image in post.images for tag in image.tagged_users]
-        kinds |= dict.fromkeys(tagged, NotificationKind.TAGGED)
+        kinds |= dict.fromkeys(post.tagged_ids, NotificationKind.TAGGED)
         kinds.pop(post.author_id, None)
     others = [
         msgspec.structs.replace(own, recipient_id=recipient_id, kind=told_as, actor_ids=[post.author_id], actor_count=1)

@@ -112,6 +112,10 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
         lose_the_post,
         {"user.post_count", "notification.withdrawn", "feed_entry", "post_like.target_id", "comment.post_id"},
     ),
+    "a mention": (
+        update("notifications", {"kind": "MENTIONED"}, {"kind": "POST_READY"}),
+        {"notification.withdrawn"},
+    ),
     "a follow": (
         lose_the_follow,
         {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry"},
@@ -265,7 +269,7 @@ async def _one_act(world: World, chance: random.Random, users: list[UserRecord],
     who, other = chance.sample(users, 2)
     post, sources = chance.choice(posts), world.sources
     comments = await sources.database["comments"].find({"deleted": False, "parent_id": None}, limit=5).to_list()
-    match chance.randrange(7):
+    match chance.randrange(8):
         case 0:
             await sources.post_likes.like(post.id, who.id, now())
         case 1:
@@ -281,5 +285,8 @@ async def _one_act(world: World, chance: random.Random, users: list[UserRecord],
             await world.follow(who, other)
         case 6:
             await sources.graph.unfollow(who.id, other.id, now=now())
+        case 7:
+            named = [one.id for one in chance.sample(users, chance.randrange(3))]
+            await sources.posts.update(post.id, post.author_id, {"mention_ids": named}, now())
         case _:
             pass

@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from bson import ObjectId
 
+from datasources.mongo import Document
 from domain.events import Effect, Fact
 from domain.paging import PageRequest, encode_cursor
 from domain.records import NotificationKind as Kind
@@ -328,3 +330,92 @@ async def test_a_comments_like_is_not_told_once_its_post_is_gone_or_hidden(world
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.settle()
     assert await told(world, bob, Kind.COMMENT_LIKED) == []
+
+
+async def edit(world: World, post: PostRecord, *mentioned: UserRecord) -> None:
+    """As `updatePost`, with words that mention these people."""
+    words = {"caption": "other words", "mention_ids": [one.id for one in mentioned]}
+    await world.sources.posts.update(post.id, post.author_id, words, now())
+
+
+async def test_an_edit_tells_whom_it_mentions_and_takes_back_whom_it_does_not(world: World) -> None:
+    ana, bob, eve, dan = await world.users(4)
+    post = await world.post(ana, mention_ids=[bob.id, dan.id])
+    await world.settle()
+    await edit(world, post, eve, dan)
+    await world.settle()
+    await world.settle()
+    assert await told(world, bob) == []
+    ((told_eve,), (told_dan,)) = await told(world, eve), await told(world, dan)
+    assert (told_eve.kind, told_eve.post_id, told_eve.actor_ids) == (Kind.MENTIONED, post.id, [ana.id])
+    assert told_dan.seq == 1  # nothing new for who was mentioned before
+    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+    assert [(one.withdrawn, one.seq) for one in await log_of(world, bob)] == [(True, 2)]
+
+
+async def test_a_mention_that_comes_back_is_told_again(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana, mention_ids=[bob.id])
+    await world.settle()
+    await world.sources.notifications.mark_read(bob.id, up_to_seq=100)
+    for mentioned in ([], [bob]):
+        await edit(world, post, *mentioned)
+        await world.settle()
+    (notice,) = await told(world, bob)
+    assert (notice.is_seen, notice.seq) == (False, 3)
+
+
+async def test_an_edit_that_keeps_the_mentions_owes_nothing(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana, mention_ids=[bob.id])
+    await world.settle()
+    await edit(world, post, bob)
+    assert await owed(world.tools) == set()
+
+
+async def test_who_muted_the_author_keeps_what_they_were_told_amid_edits(world: World) -> None:
+    ana, bob, eve = await world.users(3)
+    post = await world.post(ana, mention_ids=[bob.id])
+    await world.settle()
+    await world.sources.graph.mute(bob.id, ana.id)
+    await edit(world, post, bob, eve)
+    await world.settle()
+    assert [one.kind for one in await told(world, bob)] == [Kind.MENTIONED]
+
+
+async def test_a_tag_taken_off_is_taken_back_and_a_mention_beside_it_is_no_news(world: World) -> None:
+    ana, bob, eve = await world.users(3)
+    post = await world.post(ana, tagged=[bob, eve], mention_ids=[eve.id])
+    await world.settle()
+    await world.sources.notifications.mark_read(eve.id, up_to_seq=100)
+    for one in (bob, eve):
+        await world.sources.posts.untag(post.id, one.id, now())
+        await world.sources.posts.untag(post.id, one.id, now())
+    await world.settle()
+    assert await told(world, bob) == []
+    (notice,) = await told(world, eve)
+    assert (notice.kind, notice.is_seen) == (Kind.MENTIONED, True)
+    assert (await world.stored_post(post.id)).tagged_ids == []
+
+
+async def test_of_two_workers_the_one_with_the_older_words_tells_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it read is no longer so when it comes to writing: who was edited away meanwhile is not told after all."""
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.settle()
+    await edit(world, post, bob)
+    run, posts = HANDLERS[Effect.NOTIFY, Fact.POST].run, world.sources.posts
+
+    async def read_before_the_edit(post_id: ObjectId) -> Document | None:
+        document = await world.sources.database["posts"].find_one({"_id": post_id})
+        monkeypatch.undo()
+        await edit(world, post)
+        await run(world.tools, str(post_id))
+        return document
+
+    monkeypatch.setattr(posts, "document", read_before_the_edit)
+    await run(world.tools, str(post.id))
+    await world.settle()
+    assert await told(world, bob) == []

@@ -21,6 +21,7 @@ NUMBERS = "inbox.last_seq"
 REPEATED = "inbox.seqs"
 
 LIKES_OF = {"POST_LIKED": ("post_likes", "post_id"), "COMMENT_LIKED": ("comment_likes", "comment_id")}
+_NAMING = {"MENTIONED", "TAGGED"}
 _FOLLOWS = {"FOLLOWED", "FOLLOW_REQUESTED", "FOLLOW_ACCEPTED"}
 
 
@@ -91,9 +92,17 @@ def _stands(notice: Document, facts: Facts) -> bool:
         return follow is not None and (_owes(follow) or _says(follow, notice["kind"]))
     post, comment = facts.posts.get(notice["post_id"]), facts.comments.get(notice["comment_id"])
     hidden = comment is not None and comment.get("hidden") and comment["author_id"] != notice["recipient_id"]
-    if notice["post_id"] is None or (_lives(notice, facts) and not hidden):
+    if notice["post_id"] is None or (_lives(notice, facts) and not hidden and _names(post, notice)):
         return True
     return (post is not None and _owes(post)) or (comment is not None and _owes(comment))
+
+
+def _names(post: Document | None, notice: Document) -> bool:
+    """Whether the post names whom it is said to name; an edit, or the tagged person, may have ended that."""
+    if post is None or notice["kind"] not in _NAMING or notice["comment_id"] is not None:
+        return True
+    tagged = [tag["user_id"] for image in post.get("images", ()) for tag in image.get("tagged_users", ())]
+    return notice["recipient_id"] in (*post.get("mention_ids", ()), *tagged)
 
 
 def _says(follow: Document, kind: str) -> bool:
