@@ -17,7 +17,7 @@ from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine, Hooks
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
-from schema.context import Context
+from schema.context import BadToken, Context
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -61,6 +61,7 @@ class _Opened:
             watch=self._revoked,
             is_outage=is_outage,
             account=lambda session: session.user_id,
+            stranger=BadToken,
         )
 
     async def ping_mongo(self) -> None:
@@ -69,8 +70,8 @@ class _Opened:
     async def _authenticate(self, token: str | None) -> SessionRecord | None:
         return None if token is None else await self.sources.sessions.authenticate(token)
 
-    def _context(self, session: SessionRecord | None, request_id: str, address: str) -> Context:
-        return Context(self.sources, session, request_id, address)
+    def _context(self, identity: SessionRecord | BadToken | None, request_id: str, address: str) -> Context:
+        return Context(self.sources, identity, request_id, address)
 
     async def _revoked(self, session: SessionRecord) -> None:
         """Returns when the session is over; a lost message or an outage costs a look every `POLL_SECONDS`."""

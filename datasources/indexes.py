@@ -57,7 +57,7 @@ _LIKES = [
 ]
 
 INDEXES: dict[str, list[IndexModel]] = {
-    "users": [_unique("username_key"), _unique("email_key"), _EXPIRES],
+    "users": [_unique("username_key"), _unique("email_key"), _EXPIRES, IndexModel([("deleted_in", UP)], sparse=True)],
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),

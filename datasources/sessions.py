@@ -71,7 +71,7 @@ class SessionStore:
 
         `access_expires_at` is when this very token ends: for one that was replaced, the end of its overlap.
         """
-        session_id, presented = _session_of(access_token), _hash(access_token)
+        session_id, presented = session_of(access_token), _hash(access_token)
         if session_id is None:
             return None
         now = datetime.now(UTC)
@@ -94,7 +94,7 @@ class SessionStore:
 
         Raises Refusal (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
         """
-        session_id, presented = _session_of(refresh_token), _hash(refresh_token)
+        session_id, presented = session_of(refresh_token), _hash(refresh_token)
         if session_id is None:
             raise _not_valid()
         salt = secrets.token_bytes(32)
@@ -152,6 +152,14 @@ class SessionStore:
         tokens = self._tokens(session_id, found["salt"], refresh_token, found["refreshed_at"])
         return SessionRecord.from_document(found), tokens
 
+    async def is_over(self, token: str) -> bool:
+        """Whether the session that a token was of has ended or expired. False for what is no token."""
+        session_id = session_of(token)
+        if session_id is None:
+            return False
+        standing = {"_id": session_id, "expires_at": {"$gt": datetime.now(UTC)}}
+        return await self._sessions.find_one(standing, projection={"_id": 1}) is None
+
     def _tokens(self, session_id: ObjectId, salt: bytes, secret: str, now: datetime) -> Tokens:
         """The tokens that belong to a secret: always the same ones for the same salt."""
         access, refresh = (_token(session_id, salt, f"{kind} {secret}") for kind in ("access", "refresh"))
@@ -173,7 +181,8 @@ def _token(session_id: ObjectId, salt: bytes, secret: str) -> str:
     return base64.urlsafe_b64encode(session_id.binary + derived).decode().rstrip("=")
 
 
-def _session_of(token: str) -> ObjectId | None:
+def session_of(token: str) -> ObjectId | None:
+    """The id of the session that a token claims to be of; None for what is no token."""
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (UnicodeError, binascii.Error):

@@ -90,8 +90,8 @@ class UserStore:
         return None if found is None else Credentials(found["_id"], found["password_hash"])
 
     async def password_hash(self, user_id: ObjectId) -> str | None:
-        """What to check the password of an account against; None if it is not active."""
-        query = {"_id": user_id, "state": UserState.ACTIVE.value}
+        """What to check the password of an account against, be it suspended; None if it is deleted."""
+        query = {"_id": user_id, **_NOT_DELETED}
         found = await self._users.find_one(query, projection={"password_hash": 1})
         return None if found is None else str(found["password_hash"])
 
@@ -147,11 +147,12 @@ class UserStore:
         query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
         return (await self._writes.unseen.update_one(query, paid(Effect.PLACE))).matched_count == 1
 
-    async def delete(self, user_id: ObjectId, now: datetime) -> bool:
+    async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
         """Deletes an account: nobody sees it, or anything of it, from now on, and its handle and address are free.
 
         One write empties the document, which then owes, instead of what it owed, that everything the account left is
-        taken away. Safe to repeat. False if there is no such account, or not any more.
+        taken away. Safe to repeat. False if there is no such account, or not any more. `deleted_in` finds the account
+        by this session.
         """
         gone = {"$literal": f"deleted:{user_id}"}  # the indexes want something unique, and nobody can have this
         emptied: Document = {
@@ -160,6 +161,7 @@ class UserStore:
             **dict.fromkeys(("username_key", "email_key"), gone),
             "state": UserState.DELETED.value,
             "deleted_at": now,
+            **({} if session_id is None else {"deleted_in": session_id}),
             "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
             **owing([Effect.CLEAN], now),
         }
@@ -170,6 +172,11 @@ class UserStore:
         if document is not None:
             await self._doorbell.ring(rings_for(Fact.USER, document))
         return document is not None
+
+    async def deleted_in(self, session_id: ObjectId) -> ObjectId | None:
+        """The id of the account that was deleted in this session."""
+        found = await self._users.find_one({"deleted_in": session_id}, projection={"_id": 1})
+        return None if found is None else ObjectId(found["_id"])
 
     async def leaving(self, user_id: ObjectId) -> Leaving | None:
         """A deleted account that owes the taking away of what it left."""

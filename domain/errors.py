@@ -103,10 +103,10 @@ class RequestError(PhotogramError):
 
 
 class Unauthenticated(RequestError):
-    """What was asked for needs a signed-in viewer."""
+    """What was asked for needs a signed-in viewer, or was asked with a token that is not valid."""
 
-    def __init__(self) -> None:
-        super().__init__(RequestErrorCode.UNAUTHENTICATED, "Sign in first: this needs a valid access token.")
+    def __init__(self, message: str = "Sign in first: this needs a valid access token.") -> None:
+        super().__init__(RequestErrorCode.UNAUTHENTICATED, message)
 
 
 class BadInput(RequestError):

@@ -2,15 +2,17 @@
 
 from datetime import UTC, datetime
 
+from bson import ObjectId
 from email_validator import EmailNotValidError, validate_email
 
+from datasources.sessions import session_of
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
 from domain.limits import CLIENT_NAME_MAX
 from domain.records import SessionRecord
 from domain.text import checked_display_name, checked_line, checked_password, checked_username
 from resolvers.roots import Input, mutation
-from schema.context import Info
+from schema.context import Context, Info
 from schema.inputs import (
     DeleteAccountInput,
     LoginInput,
@@ -30,7 +32,11 @@ from schema.payloads import (
 )
 
 
-@mutation(RegisterPayload, "Makes an account and logs in.")
+async def _always(_context: Context) -> bool:
+    return True
+
+
+@mutation(RegisterPayload, "Makes an account and logs in.", answers_bad_token=_always)
 async def register(info: Info, given: Input[RegisterInput]) -> Payload:
     username = checked_username(given.username)
     password = checked_password(given.password, username)
@@ -43,7 +49,7 @@ async def register(info: Info, given: Input[RegisterInput]) -> Payload:
     return _signed_in(info, session, tokens=tokens)
 
 
-@mutation(LoginPayload, "Opens a session.")
+@mutation(LoginPayload, "Opens a session.", answers_bad_token=_always)
 async def login(info: Info, given: Input[LoginInput]) -> Payload:
     sources = info.context.sources
     credentials = await sources.users.credentials(given.login)
@@ -65,14 +71,25 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     "minute and gets the same tokens, as does one that refreshes several times at once. A token that was replaced "
     "earlier ends the session, for then somebody else may have it. The access token that is replaced works for "
     "another minute at most, so that requests on their way do not fail.",
+    answers_bad_token=_always,
 )
 async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> Payload:
     session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, datetime.now(UTC))
     return _signed_in(info, session, tokens=tokens)
 
 
-@mutation(LogoutPayload, "Ends this session.")
+async def _is_logged_out(context: Context) -> bool:
+    return context.bad_token is not None and await context.sources.sessions.is_over(context.bad_token)
+
+
+@mutation(
+    LogoutPayload,
+    "Ends this session. Sent again with the token of a session that has ended, it answers as done.",
+    answers_bad_token=_is_logged_out,
+)
 async def logout(info: Info, given: Input[LogoutInput]) -> Payload:
+    if await _is_logged_out(info.context):
+        return Payload()
     session = info.context.require_session()
     if given.everywhere:
         await info.context.sources.sessions.end_all(session.user_id)
@@ -90,19 +107,35 @@ async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Payloa
     return Payload(viewer=session)
 
 
+async def _deleted_before(context: Context) -> ObjectId | None:
+    """The account that was deleted in the session of this bad token."""
+    session_id = None if context.bad_token is None else session_of(context.bad_token)
+    return None if session_id is None else await context.sources.users.deleted_in(session_id)
+
+
+async def _is_deleted(context: Context) -> bool:
+    return await _deleted_before(context) is not None
+
+
 @mutation(
     DeleteAccountPayload,
     "Deletes the viewer's account, at once and for good: there is no period in which it could be had back. From the "
     "answer on nobody sees the account or anything of it, its sessions are over, and its handle and address are free; "
-    "what it left is taken away within seconds or minutes, images and other people's counts too.",
+    "what it left is taken away within seconds or minutes, images and other people's counts too. Sent again with the "
+    "same token it answers as done. A suspended account can be deleted too.",
+    answers_bad_token=_is_deleted,
 )
 async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payload:
-    viewer_id, sources = info.context.require_viewer(), info.context.sources
-    known = await sources.users.password_hash(viewer_id)
-    if not await sources.passwords.verify(known, given.password, viewer_id, info.context.address):
-        message = "The password is wrong."
-        raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
-    await sources.users.delete(viewer_id, datetime.now(UTC))
+    deleted_id = await _deleted_before(info.context)
+    if deleted_id is not None:
+        return Payload(deleted_user_id=to_global_id("User", deleted_id))
+    session, sources = info.context.require_session(), info.context.sources
+    viewer_id, password_hash = session.user_id, await sources.users.password_hash(session.user_id)
+    if password_hash is not None:  # else it is deleted already, and its sessions are about to end
+        if not await sources.passwords.verify(password_hash, given.password, viewer_id, info.context.address):
+            message = "The password is wrong."
+            raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
+        await sources.users.delete(viewer_id, datetime.now(UTC), session_id=session.id)
     await sources.sessions.end_all(viewer_id)
     info.context.session = None  # the rest of the operation is nobody's
     return Payload(deleted_user_id=to_global_id("User", viewer_id))
@@ -110,7 +143,7 @@ async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payloa
 
 def _signed_in(info: Info, session: SessionRecord, **fields: object) -> Payload:
     """The rest of the operation is the new session's."""
-    info.context.session = session
+    info.context.session, info.context.bad_token = session, None
     return Payload(viewer=session, **fields)
 
 

@@ -7,9 +7,12 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 
 from domain.errors import Refusal, UserErrorCode
-from schema.context import Info
+from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
+from schema.context import Context, Info
 from schema.payloads import Payload
 from schema.texts import check_lengths
+
+AnswersBadToken = Callable[[Context], Awaitable[bool]]
 
 Given = TypeVar("Given")
 Input = Annotated[Given, strawberry.argument(name="input", description="What to do.")]
@@ -24,8 +27,13 @@ def query(graphql_type: Any, description: str) -> Callable[[Callable[..., Any]],
     return decorate
 
 
-def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, Any], Awaitable[Payload]]], Any]:
+def mutation(
+    payload_type: type, description: str, *, answers_bad_token: AnswersBadToken | None = None
+) -> Callable[[Callable[[Info, Any], Awaitable[Payload]]], Any]:
     """Decorates a function into a field of Mutation that answers `payload_type`.
+
+    A request with an access token that is not valid is refused, unless `answers_bad_token` of each of its root fields
+    says of the operation's context that the field answers all the same. This is the one place where that is declared.
 
     Texts that are too long are refused before the function, or anything else, reads them. A Refusal becomes the
     payload's userErrors. What is read for the answer is read after the write: the operation's loaders are made anew.
@@ -44,7 +52,10 @@ def mutation(payload_type: type, description: str) -> Callable[[Callable[[Info, 
             finally:
                 info.context.forget_loaded()
 
-        return strawberry.mutation(resolver=resolve, graphql_type=payload_type | None, description=description)
+        metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else {}
+        return strawberry.mutation(
+            resolver=resolve, graphql_type=payload_type | None, description=description, metadata=metadata
+        )
 
     return decorate
 

@@ -1,5 +1,7 @@
 """What every resolver of one operation shares."""
 
+from dataclasses import dataclass
+
 from bson import ObjectId
 from strawberry.types import Info as StrawberryInfo
 
@@ -9,15 +11,25 @@ from domain.errors import Unauthenticated
 from domain.records import SessionRecord
 
 
+@dataclass(frozen=True, slots=True)
+class BadToken:
+    """Who presents an access token that is not valid, or not any more, where that is answered."""
+
+    token: str
+
+
 class Context:
     """Who asks and from which network, the stores, and the operation's own dataloaders."""
 
-    __slots__ = ("_writes", "address", "loaders", "request_id", "session", "sources")
+    __slots__ = ("_writes", "address", "bad_token", "loaders", "request_id", "session", "sources")
 
-    def __init__(self, sources: Sources, session: SessionRecord | None, request_id: str, address: str = "") -> None:
+    def __init__(
+        self, sources: Sources, identity: SessionRecord | BadToken | None, request_id: str, address: str = ""
+    ) -> None:
         self.address = address
         self.sources = sources
-        self.session = session
+        self.session = None if isinstance(identity, BadToken) else identity
+        self.bad_token = identity.token if isinstance(identity, BadToken) else None
         self.request_id = request_id
         self._writes = False
         self.forget_loaded()

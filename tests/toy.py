@@ -20,6 +20,7 @@ from datasources.logs import configure_logging
 from deploy.local.ports import listen
 from domain.errors import NotFound, Unauthenticated
 from resolvers.transport.admission import Admission
+from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine, Hooks
 from resolvers.transport.health import Health
@@ -44,6 +45,7 @@ class World:
     mongo_down: bool = False
     checks: int = 0
     largest: int = 0  # piece of a file
+    may_leave: bool = False
 
     async def check(self) -> None:
         self.checks += 1
@@ -163,8 +165,24 @@ class Parcel:
     note: str = ""
 
 
+async def always(_context: Context) -> bool:
+    return True
+
+
+async def may_leave(context: Context) -> bool:
+    return context.world.may_leave
+
+
 @strawberry.type
 class Mutation:
+    @strawberry.mutation(metadata={ANSWERS_BAD_TOKEN: always})  # type: ignore[untyped-decorator]
+    def enter(self, info: ToyInfo) -> str | None:
+        return info.context.identity
+
+    @strawberry.mutation(metadata={ANSWERS_BAD_TOKEN: may_leave})  # type: ignore[untyped-decorator]
+    def leave(self) -> int:
+        return 1
+
     @strawberry.mutation
     def add(self, a: int, b: int) -> int:
         return a + b

@@ -18,7 +18,8 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from domain.errors import RequestError, RequestErrorCode
 from resolvers.transport.admission import Admission, Busy, Client, Clients
-from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, codes, rejected
+from resolvers.transport.bad_tokens import BadTokens
+from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, bad_token, codes, rejected
 from resolvers.transport.limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
 
@@ -58,7 +59,8 @@ class Hooks:
     HTTP request and once for a socket. `make_context` is called for each operation, and for each event of a
     subscription, so nothing that a context caches outlives either; it gets the identity, the request's id and the
     network that the request comes from. `watch` completes when the identity's session was revoked. `is_outage` tells
-    the absence of a dependency from a fault of ours. `account` is whose an identity is.
+    the absence of a dependency from a fault of ours. `account` is whose an identity is. `stranger` turns a bad token
+    into the identity of an operation that is answered all the same.
     """
 
     authenticate: Callable[[str | None], Awaitable[Identity | None]]
@@ -66,6 +68,7 @@ class Hooks:
     watch: Callable[[Identity], Awaitable[None]]
     is_outage: Callable[[BaseException], bool]
     account: Callable[[Identity], Client]
+    stranger: Callable[[str], Identity | None] = lambda _token: None
 
 
 class Engine:
@@ -94,6 +97,7 @@ class Engine:
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
         self._documents = Documents(self._schema, self.limits)
+        self._bad_tokens = BadTokens(self._schema)
 
     def operation(self, request: GraphQLRequest) -> Operation:
         """The operation asked for. Raises Rejected if it does not parse, is invalid or too large."""
@@ -126,6 +130,25 @@ class Engine:
         if token is not None and identity is not None:
             self._clients.remember(token, self.hooks.account(identity))
         return identity
+
+    async def identify(self, operation: Operation, token: str | None, request_id: str, address: str) -> Identity | None:
+        """Who sends this operation; None for anonymous.
+
+        Raises Rejected when it cannot be found out, and for a bad token (401) unless the operation is answered even so.
+        """
+        identity = await self.authenticate(token, request_id)
+        if token is None or identity is not None:
+            return identity
+        stranger = self.hooks.stranger(token)
+        try:
+            async with asyncio.timeout(self.operation_timeout):
+                context = self.hooks.make_context(stranger, request_id, address)
+                is_answered = await self._bad_tokens.are_answered(operation, context)
+        except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
+            raise self._rejection(error, operation, request_id) from None
+        if not is_answered:
+            raise bad_token()
+        return stranger
 
     async def run(
         self,

@@ -63,6 +63,13 @@ def rejected(error: RequestError) -> Rejected:
     return Rejected([_shown(error)], status=HTTP_STATUS.get(error.code, 400), headers=headers)
 
 
+def bad_token() -> Rejected:
+    """The rejection of a request whose access token is not valid."""
+    message = "This access token has expired or was revoked: refresh the session or log in again."
+    header = {"www-authenticate": 'Bearer error="invalid_token"'}  # RFC 6750
+    return Rejected([coded(RequestErrorCode.UNAUTHENTICATED, message)], status=401, headers=header)
+
+
 def refused_document(errors: Iterable[GraphQLError], code: RequestErrorCode) -> Rejected:
     """The rejection of a document that does not parse or validate."""
     return Rejected([{**error.formatted, **coded(code, error.message)} for error in errors])

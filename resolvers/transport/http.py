@@ -62,7 +62,10 @@ class GraphQLHTTP:
             legacy = media_type == JSON and rejection.well_formed
             note(request.scope, codes=Answer.of(rejection).codes)
             status = 200 if legacy else rejection.status
-            return _encoded({"errors": rejection.errors}, status, media_type or JSON, rejection.headers)
+            payload: dict[str, Any] = {"errors": rejection.errors}
+            if legacy and rejection.status == 401:
+                payload["data"] = None  # a client that does not look at the errors must not take it for an answer
+            return _encoded(payload, status, media_type or JSON, rejection.headers)
         note(request.scope, codes=answer.codes)
         return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type)
 
@@ -93,7 +96,7 @@ class GraphQLHTTP:
         request_id = request_id_of(request.scope)
         token, address = bearer_token(request.headers.get("authorization")), address_of(request.scope)
         async with self._engine.admitted(operation, self._engine.sender(token, address)):
-            identity = await self._engine.authenticate(token, request_id)
+            identity = await self._engine.identify(operation, token, request_id, address)
             return await self._engine.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
 
 

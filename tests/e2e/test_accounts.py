@@ -4,7 +4,9 @@ import asyncio
 import time
 
 import pytest
+from graphql import GraphQLField, get_named_type, is_composite_type, is_required_argument
 
+from resolvers.api import schema as graphql_schema
 from tests.client import PASSWORD, Api, Person
 from tests.e2e.conftest import Register
 
@@ -13,8 +15,9 @@ VIEWER = "{ viewer { email user { username } sessions { id clientName isCurrent 
 
 
 async def signed_in(client: Api) -> bool:
-    """Whether the client's token is good."""
-    return (await client.get("{ viewer { email } }"))["viewer"] is not None
+    """Whether the client has a token that is good."""
+    answer = await client.ask("{ viewer { email } }")
+    return answer.data is not None and answer.data["viewer"] is not None
 
 
 async def test_who_registers_is_signed_in(register: Register) -> None:
@@ -77,10 +80,47 @@ async def test_without_a_token_there_is_no_viewer(nobody: Api) -> None:
 
 
 @pytest.mark.parametrize("token", ["nonsense", "A" * 59])
-async def test_a_token_that_is_none_is_as_good_as_none(people: list[Person], token: str) -> None:
+async def test_a_token_that_is_none_is_refused_before_anything_is_done(people: list[Person], token: str) -> None:
     stranger = Api(people[0].http, token)
-    assert not await signed_in(stranger)
-    assert (await stranger.ask("{ feed { edges { cursor } } }")).codes == ["UNAUTHENTICATED"]
+    for document in (
+        "{ viewer { email } }",
+        "{ feed { edges { cursor } } }",
+        f'{{ node(id: "{people[0].id}") {{ id }} }}',
+    ):
+        answer = await stranger.ask(document)
+        assert (answer.codes, answer.data) == (["UNAUTHENTICATED"], None)
+
+
+async def test_logging_out_twice_is_done_twice_and_needs_a_session_that_is_over(register: Register) -> None:
+    ana = await register()
+    stale = Api(ana.http, ana.token)
+    renewed = (await ana.done("refreshSession", TOKENS, refreshToken=ana.refresh_token))["tokens"]
+    again = (await ana.done("refreshSession", TOKENS, refreshToken=renewed["refreshToken"]))["tokens"]
+    refused = await stale.ask("mutation { logout(input: {}) { userErrors { code } } }")
+    assert (refused.codes, refused.data) == (["UNAUTHENTICATED"], None)
+    latest = Api(ana.http, again["accessToken"])
+    assert await signed_in(latest)
+    for _ in range(2):
+        await latest.done("logout")
+    assert not await signed_in(latest)
+
+
+async def test_a_bad_token_is_no_hindrance_to_logging_in(register: Register) -> None:
+    ana = await register()
+    stranger = Api(ana.http, "nonsense")
+    document = """mutation ($login: String!, $password: String!) {
+      ...In
+      logout(input: {}) { userErrors { code } }
+    }
+    fragment In on Mutation { login(input: {login: $login, password: $password}) { tokens { accessToken } } }"""
+    answer = await stranger.ask(document, login=ana.username, password=PASSWORD)
+    assert answer.codes == ["UNAUTHENTICATED"]  # what is not a token at all was never logged in
+    stranger.token = "A" * 59
+    answer = await stranger.ask(document, login=ana.username, password=PASSWORD)
+    assert answer.errors == []
+    assert not await signed_in(Api(ana.http, answer.data["login"]["tokens"]["accessToken"]))
+    payload = await stranger.done("login", TOKENS, login=ana.username, password=PASSWORD)
+    assert await signed_in(Api(ana.http, payload["tokens"]["accessToken"]))
 
 
 async def test_what_needs_a_viewer_says_so(nobody: Api, people: list[Person]) -> None:
@@ -145,3 +185,26 @@ async def test_a_profile_is_changed_as_a_whole_or_not_at_all(register: Register)
     assert await ana.refused("updateProfile", biography="New", website="javascript:1") == ("INVALID_INPUT", ["website"])
     assert (await ana.done("updateProfile", fields))["user"] == expected
     assert await ana.refused("updateProfile", avatarUploadId="nonsense") == ("NOT_FOUND", ["avatarUploadId"])
+
+
+def minimal(kind: str, name: str, field: GraphQLField) -> str:
+    """A valid document of one root field, without the values of its variables: it does not get so far."""
+    needed = {each: argument.type for each, argument in field.args.items() if is_required_argument(argument)}
+    variables = ", ".join(f"${each}: {type_}" for each, type_ in needed.items())
+    arguments = ", ".join(f"{each}: ${each}" for each in needed)
+    selection = " { __typename }" if is_composite_type(get_named_type(field.type)) else ""
+    return f"{kind} {f'({variables})' if needed else ''} {{ {name}{f'({arguments})' if needed else ''}{selection} }}"
+
+
+async def test_every_root_field_refuses_a_token_that_is_over_but_those_that_need_none(register: Register) -> None:
+    ana = await register()
+    await ana.done("logout")
+    queries, mutations = graphql_schema._schema.query_type, graphql_schema._schema.mutation_type
+    assert queries is not None
+    assert mutations is not None
+    documents = {name: minimal("query", name, field) for name, field in queries.fields.items()}
+    documents |= {name: minimal("mutation", name, field) for name, field in mutations.fields.items()}
+    answers = await asyncio.gather(*(ana.ask(document) for document in documents.values()))
+    refused = {name for name, answer in zip(documents, answers, strict=True) if answer.codes == ["UNAUTHENTICATED"]}
+    assert set(documents) - refused == {"register", "login", "refreshSession", "logout"}
+    assert all(answer.data is None for answer in answers)

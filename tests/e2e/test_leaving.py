@@ -15,7 +15,7 @@ from domain.visibility import Area
 from tests.auditing import audit
 from tests.client import PASSWORD, Api, Person, Socket, small_jpeg
 from tests.e2e.conftest import Register
-from tests.factories import World, opened
+from tests.factories import World, now, opened
 from tests.leaving import kept_keys, traces
 from tests.stack import Stack
 from tests.waiting import eventually
@@ -43,6 +43,7 @@ SEEN = """query ($post: ID!) {
     comments(first: 50) { edges { node { id author { id } mentions { id } replies { edges { node { id } } } } } }
   }
 }"""
+IN = "tokens { accessToken }"
 FETCH = "query ($id: ID!) { post(id: $id) { images { id renditions { url } } } }"
 COUNTS = (
     "query ($id: ID!) { post(id: $id) { likeCount commentCount } viewer { user { followerCount followingCount } } }"
@@ -234,21 +235,41 @@ async def test_saying_it_twice_at_the_same_time_and_again_is_harmless_and_the_re
     register: Register, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana = await register()
-    document = """mutation ($password: String!) {
+    alone = """mutation ($password: String!) {
       deleteAccount(input: {password: $password}) { deletedUserId userErrors { code } }
-      updateProfile(input: {biography: "still here"}) { userErrors { code } }
     }"""
-    answers = await asyncio.gather(*(ana.ask(document, password=PASSWORD) for _ in range(3)))
-    assert ana.id in [
-        answer.data["deleteAccount"] and answer.data["deleteAccount"]["deletedUserId"] for answer in answers
-    ]
-    for answer in answers:
-        done = answer.data["deleteAccount"]
-        # A twin that comes later finds no session, or an account whose password is gone.
-        assert done is None or done["deletedUserId"] or done["userErrors"] == [{"code": "INVALID_CREDENTIALS"}]
-    assert (await ana.ask(document, password=PASSWORD)).codes == ["UNAUTHENTICATED"] * 2
+    mixed = alone.rstrip("} \n") + '} } updateProfile(input: {biography: "still here"}) { userErrors { code } } }'
+    other = Api(ana.http, (await ana.done("login", IN, login=ana.username, password=PASSWORD))["tokens"]["accessToken"])
+    answers = await asyncio.gather(*(ana.ask(one, password=PASSWORD) for one in (alone, mixed, alone, alone)))
+    done = {"deleteAccount": {"deletedUserId": ana.id, "userErrors": []}}
+    assert [answer.data for answer in answers if answer.data and "updateProfile" not in answer.data] == [done] * 3
+    assert (await ana.ask(alone, password=PASSWORD)).data == done
+    assert (await ana.ask(mixed, password=PASSWORD)).codes == ["UNAUTHENTICATED"]
+    await ana.done("logout")
+    assert (await other.ask(alone, password=PASSWORD)).codes == ["UNAUTHENTICATED"]  # it did not delete anything
     stored = await world.stored_user(oid(ana.id))
     assert (stored.biography, stored.username) == (None, "")
+    await finish(world, ana, monkeypatch)
+
+
+async def test_the_suspended_can_delete_their_account(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await register()
+    await world.sources.users.update_profile(oid(ana.id), {"state": "SUSPENDED"})
+    assert await ana.refused("deleteAccount", password="not the password") == ("INVALID_CREDENTIALS", ["password"])
+    assert (await ana.done("deleteAccount", "deletedUserId", password=PASSWORD))["deletedUserId"] == ana.id
+    await finish(world, ana, monkeypatch)
+    await expect_no_trace(world, ana)
+
+
+async def test_a_deletion_whose_sessions_are_not_ended_yet_is_done_again(
+    register: Register, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await register()
+    await world.sources.users.delete(oid(ana.id), now())  # and the process died
+    assert (await ana.done("deleteAccount", "deletedUserId", password=PASSWORD))["deletedUserId"] == ana.id
+    assert await world.sources.sessions.of_user(oid(ana.id)) == []
     await finish(world, ana, monkeypatch)
 
 

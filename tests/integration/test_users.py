@@ -64,6 +64,7 @@ async def test_a_suspended_account_has_no_credentials(world: World) -> None:
     user = await world.user()
     await world.sources.users.update_profile(user.id, {"state": "SUSPENDED"})
     assert await world.sources.users.credentials(user.username) is None
+    assert await world.sources.users.password_hash(user.id) == "no hash"  # it can be deleted
 
 
 async def test_users_come_in_the_order_asked_for_with_gaps(world: World) -> None:

@@ -1,0 +1,71 @@
+"""Which operations are answered although their access token has expired or was revoked; all others are refused.
+
+A root field says so in its metadata, by a function of the operation's context. A document is answered if each of its
+root fields says so, whatever its directives leave out. `__typename` counts for nothing there, but alone, like the rest
+of introspection, it is refused: a client that asks for anything with a token means to be somebody.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationType,
+)
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+from resolvers.transport.operations import Operation
+
+ANSWERS_BAD_TOKEN = "answers_bad_token"  # noqa: S105  the key in a field's metadata
+
+AnswersBadToken = Callable[[Any], Awaitable[bool]]
+
+
+class BadTokens:
+    """The root fields of a schema that answer requests with a bad token."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._answering = {kind: _answering(schema, kind) for kind in OperationType}
+
+    async def are_answered(self, operation: Operation, context: object) -> bool:
+        """Whether an operation with a bad token is to be run, in this context."""
+        names = {name for name in root_fields(operation) if not name.startswith("__")}
+        answering = self._answering[operation.kind]
+        return bool(names) and all([name in answering and await answering[name](context) for name in sorted(names)])
+
+
+def root_fields(operation: Operation) -> set[str]:
+    """The names of an operation's root fields, with those of its fragments."""
+    definitions = operation.document.definitions
+    fragments = {each.name.value: each for each in definitions if isinstance(each, FragmentDefinitionNode)}
+    names: set[str] = set()
+    spread: set[str] = set()
+    pending = [operation.node.selection_set]
+    while pending:
+        for selection in pending.pop().selections:
+            match selection:
+                case FieldNode():
+                    names.add(selection.name.value)
+                case InlineFragmentNode():
+                    pending.append(selection.selection_set)
+                case FragmentSpreadNode() if selection.name.value not in spread:
+                    spread.add(selection.name.value)
+                    pending.append(fragments[selection.name.value].selection_set)
+    return names
+
+
+def _answering(schema: GraphQLSchema, kind: OperationType) -> Mapping[str, AnswersBadToken]:
+    root = schema.get_root_type(kind)
+    fields = {} if root is None else root.fields
+    return {name: answers for name, field in fields.items() if (answers := _declared(field.extensions)) is not None}
+
+
+def _declared(extensions: Mapping[str, Any]) -> AnswersBadToken | None:
+    declared: AnswersBadToken | None = extensions[GraphQLCoreConverter.DEFINITION_BACKREF].metadata.get(
+        ANSWERS_BAD_TOKEN
+    )
+    return declared
