@@ -17,15 +17,15 @@ from schema.context import Context, Info
 from schema.node import Node
 from schema.notification import type_name_of
 from schema.user import User
-from schema.viewer import Viewer
+from schema.viewer import SignedIn, Viewer, signed_in
 
 Found = TypeVar("Found")
 GlobalId = Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
 
 
 @query(Viewer | None, "The signed-in person; null without a valid token.")
-def viewer(info: Info) -> SessionRecord | None:
-    return info.context.session
+def viewer(info: Info) -> SignedIn | None:
+    return signed_in(info.context.session)
 
 
 @query(User | None, "One user by handle.")
@@ -90,6 +90,10 @@ async def _session(context: Context, session_id: ObjectId) -> SessionRecord | No
     return session if session is not None and session.user_id == context.viewer_id else None
 
 
+async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
+    return signed_in(context.session) if user_id == context.viewer_id else None
+
+
 def _notification(type_name: str) -> Callable[[Context, ObjectId], Awaitable[NotificationRecord | None]]:
     async def find(context: Context, notification_id: ObjectId) -> NotificationRecord | None:
         found = await context.loaders.notification_by_id.load(notification_id)
@@ -108,5 +112,6 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "Image": _image,
     "MediaUpload": _upload,
     "Session": _session,
+    "Viewer": _viewer,
     **{name: _notification(name) for name in ("PostNotification", "CommentNotification", "FollowNotification")},
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from bson import ObjectId
@@ -28,8 +28,10 @@ from schema.payloads import CreatePostPayload, DeletePostPayload, Payload, Updat
 from schema.post import Post
 
 
-@query(Post | None, "One post.")
-async def post(info: Info, id: strawberry.ID) -> PostRecord | None:
+@query(Post | None, "One post by global id; null where there is none or the viewer may not see it.")
+async def post(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of a post.")]
+) -> PostRecord | None:
     post_id = expect_id(id, "Post")
     return None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
 

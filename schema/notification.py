@@ -55,6 +55,11 @@ class PostNotification(Notification):
     is_type_of = _named("PostNotification")
 
     post: Post | None = loaded("visible_post_by_id", key="post_id", description="The post.")
+    about_post: Post | None = loaded(
+        "visible_post_by_id",
+        key="post_id",
+        description="The same as `post`, for a query that asks `Comment.post` beside it, which is never null.",
+    )
     comment: Comment | None = loaded(
         "visible_comment_by_id", key="comment_id", description="The latest comment, if it is about comments."
     )

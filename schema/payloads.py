@@ -12,7 +12,7 @@ from schema.fields import plain
 from schema.post import Post
 from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
-from schema.viewer import AuthTokens, Viewer
+from schema.viewer import AuthTokens, Viewer, viewer_field
 
 _USER_ERRORS = "Why it could not be done; empty when it was."
 
@@ -37,21 +37,21 @@ class Payload:
 @strawberry.type(description="Answer of register.")
 class RegisterPayload:
     tokens: AuthTokens | None = plain("Tokens of the new session.")
-    viewer: Viewer | None = plain("The signed-in person.")
+    viewer: Viewer | None = viewer_field("The signed-in person.")
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
 @strawberry.type(description="Answer of login.")
 class LoginPayload:
     tokens: AuthTokens | None = plain("Tokens of the new session.")
-    viewer: Viewer | None = plain("The signed-in person.")
+    viewer: Viewer | None = viewer_field("The signed-in person.")
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
 @strawberry.type(description="Answer of refreshSession.")
 class RefreshSessionPayload:
     tokens: AuthTokens | None = plain("Tokens of the new session.")
-    viewer: Viewer | None = plain("The signed-in person.")
+    viewer: Viewer | None = viewer_field("The signed-in person.")
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
@@ -62,7 +62,7 @@ class LogoutPayload:
 
 @strawberry.type(description="Answer of revokeSession.")
 class RevokeSessionPayload:
-    viewer: Viewer | None = plain("The viewer, as it is now.")
+    viewer: Viewer | None = viewer_field("The viewer, as it is now.")
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
@@ -203,11 +203,11 @@ class UnmuteUserPayload:
 
 @strawberry.type(description="Answer of markNotificationsSeen.")
 class MarkNotificationsSeenPayload:
-    viewer: Viewer | None = plain("The viewer, as it is now.")
+    viewer: Viewer | None = viewer_field("The viewer, as it is now.")
     user_errors: list[UserError] = plain(_USER_ERRORS)
 
 
 @strawberry.type(description="Answer of markNotificationsRead.")
 class MarkNotificationsReadPayload:
-    viewer: Viewer | None = plain("The viewer, as it is now.")
+    viewer: Viewer | None = viewer_field("The viewer, as it is now.")
     user_errors: list[UserError] = plain(_USER_ERRORS)

@@ -9,7 +9,7 @@ from domain import limits
 from domain.records import UploadRecord
 from schema.enums import SourceFormat, UploadStatus
 from schema.errors import UserError, failure_field
-from schema.fields import plain
+from schema.fields import computed, plain
 from schema.image import Image
 from schema.node import Node, presents
 from schema.scalars import Url
@@ -53,6 +53,11 @@ class MediaUpload(Node):
     is_type_of = presents(UploadRecord)
 
     status: UploadStatus = plain("Where it is in its life.")
+
+    @computed(UploadStatus, "The same as `status`, for a query that asks `Post.status`, of another type, beside it.")
+    def upload_status(root: strawberry.Parent[UploadRecord]) -> UploadStatus:
+        return root.status
+
     image: Image | None = plain("The image, once it is ready.")
     failure: UserError | None = failure_field("Why it was refused, if it was.")
     expires_at: datetime = plain("When it expires if nothing more happens.")

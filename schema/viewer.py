@@ -1,8 +1,11 @@
 """The signed-in person's own things."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 import strawberry
+from bson import ObjectId
 
 from domain.quota import QuotaUse
 from domain.records import SessionRecord
@@ -39,45 +42,72 @@ class AuthTokens:
     refresh_token: str = plain("Exchange it once, by refreshSession.")
 
 
-@strawberry.type(description="The signed-in person's own things.")
-class Viewer:
-    """Presents the viewer's `SessionRecord`."""
+class SignedIn(msgspec.Struct, frozen=True):
+    """Whoever looks at their own account, in whichever session."""
+
+    user_id: ObjectId
+
+    @property
+    def id(self) -> ObjectId:
+        """The account's, so that what a client keeps of `Viewer` outlives the session."""
+        return self.user_id
+
+
+@strawberry.type(description="The signed-in person's own things; by `node` there for themselves alone.")
+class Viewer(Node):
+    """Presents a `SignedIn`."""
+
+    is_type_of = presents(SignedIn)
 
     user: User = loaded("user_by_id", key="user_id", description="Their account as others see it.")
 
     @computed(str, "Their address.")
-    async def email(root: strawberry.Parent[SessionRecord], info: Info) -> str:
+    async def email(root: strawberry.Parent[SignedIn], info: Info) -> str:
         return await info.context.sources.users.email_of(root.user_id)
 
     @computed(UploadQuota, "How many images they may still upload.")
-    async def upload_quota(root: strawberry.Parent[SessionRecord], info: Info) -> QuotaUse:
+    async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:
         return await info.context.sources.uploads.quota(root.user_id, datetime.now(UTC))
 
     @computed(int, "Notifications not seen yet; it stops counting at 100.")
-    async def unread_notification_count(root: strawberry.Parent[SessionRecord], info: Info) -> int:
+    async def unread_notification_count(root: strawberry.Parent[SignedIn], info: Info) -> int:
         unseen = await info.context.sources.notifications.unseen(root.user_id)
         shown = await info.context.loaders.visible_notifications(unseen)
         return sum(one is not None for one in shown)
 
     @computed(list[Session], "Where they are logged in.")
-    async def sessions(root: strawberry.Parent[SessionRecord], info: Info) -> list[SessionRecord]:
+    async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.user_id)
 
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,
-        lambda context, session, page: context.sources.graph.requests(session.user_id, page),
+        lambda context, viewer, page: context.sources.graph.requests(viewer.user_id, page),
         loader="met_user_by_id",
         description="Who asks to follow them, latest first.",
     )
     blocked_users: UserConnection | None = connected(
         UserConnection,
-        lambda context, session, page: context.sources.graph.blocked(session.user_id, page),
+        lambda context, viewer, page: context.sources.graph.blocked(viewer.user_id, page),
         loader="visible_user_by_id",
         description="Whom they have blocked, latest first.",
     )
     muted_users: UserConnection | None = connected(
         UserConnection,
-        lambda context, session, page: context.sources.graph.muted(session.user_id, page),
+        lambda context, viewer, page: context.sources.graph.muted(viewer.user_id, page),
         loader="visible_user_by_id",
         description="Whom they have muted, latest first.",
     )
+
+
+def signed_in(session: SessionRecord | None) -> SignedIn | None:
+    """Whose session it is, as `Viewer` presents them."""
+    return None if session is None else SignedIn(session.user_id)
+
+
+def viewer_field(description: str) -> Any:
+    """The viewer of a payload, whose attribute `viewer` is a session."""
+
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        return signed_in(root.viewer)
+
+    return strawberry.field(resolve, graphql_type=Viewer | None, description=description)

@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from domain.ids import to_global_id
-from tests.client import Api, Person
+from tests.client import Api, Person, small_jpeg
 
 TYPED = "query ($id: ID!) { node(id: $id) { __typename id } }"
 MISSING = "65f0c0ffee65f0c0ffee0123"
@@ -19,23 +19,46 @@ async def test_everything_with_an_id_is_found_by_it(people: list[Person]) -> Non
     ana, bob, _ = people
     post_id = await ana.ready_post()
     made = await bob.done("addComment", "commentEdge { node { id } }", postId=post_id, text="hi")
-    shown = await ana.get("query ($id: ID!) { post(id: $id) { images { id } } viewer { sessions { id } } }", id=post_id)
+    shown = await ana.get(
+        "query ($id: ID!) { post(id: $id) { images { id } } viewer { id sessions { id } } }", id=post_id
+    )
     ids = {
         "User": ana.id,
         "Post": post_id,
         "Comment": made["commentEdge"]["node"]["id"],
         "Image": shown["post"]["images"][0]["id"],
         "Session": shown["viewer"]["sessions"][0]["id"],
+        "Viewer": shown["viewer"]["id"],
     }
     for type_name, object_id in ids.items():
         assert (await ana.get(TYPED, id=object_id))["node"] == {"__typename": type_name, "id": object_id}
     many = await ana.get("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[*ids.values(), global_id("Post")])
     assert [node and node["id"] for node in many["nodes"]] == [*ids.values(), None]
-    assert (await bob.get(TYPED, id=ids["Session"]))["node"] is None
+    for own in ("Session", "Viewer"):
+        assert (await bob.get(TYPED, id=ids[own]))["node"] is None
+
+
+async def test_who_is_signed_in_is_refetched_by_id_with_what_changed(people: list[Person], nobody: Api) -> None:
+    ana = people[0]
+    refetch = "query ($id: ID!) { node(id: $id) { ... on Viewer { id unreadNotificationCount user { id } } } }"
+    viewer = (await ana.get("{ viewer { id unreadNotificationCount user { id } } }"))["viewer"]
+    assert (await ana.get(refetch, id=viewer["id"]))["node"] == viewer
+    assert viewer["user"]["id"] == ana.id != viewer["id"]
+    assert (await nobody.get(refetch, id=viewer["id"]))["node"] is None
+    payload = await ana.done("markNotificationsSeen", "viewer { __typename id }", upToSeq=0)
+    assert payload["viewer"] == {"__typename": "Viewer", "id": viewer["id"]}
+
+
+async def test_one_query_asks_how_far_a_post_or_an_upload_is(people: list[Person]) -> None:
+    both = "query ($id: ID!) { node(id: $id) { ... on Post { status } ... on MediaUpload { uploadStatus } } }"
+    post_id = await people[0].ready_post()
+    assert (await people[0].get(both, id=post_id))["node"] == {"status": "READY"}
+    upload_id = (await people[0].announce(small_jpeg()))["upload"]["id"]
+    assert (await people[0].get(both, id=upload_id))["node"] == {"uploadStatus": "AWAITING_BYTES"}
 
 
 @pytest.mark.parametrize(
-    "type_name", ["User", "Post", "Comment", "Image", "MediaUpload", "Session", "PostNotification"]
+    "type_name", ["User", "Post", "Comment", "Image", "MediaUpload", "Session", "Viewer", "PostNotification"]
 )
 async def test_what_is_not_there_is_null(people: list[Person], nobody: Api, type_name: str) -> None:
     for client in (people[0], nobody):

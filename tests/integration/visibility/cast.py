@@ -60,6 +60,7 @@ class Cast:
             self.facts.people[name] = to_global_id("User", user.id)
             session, _ = await self.world.sources.sessions.open(user.id, name, now())
             self.facts.sessions[to_global_id("Session", session.id)] = name
+            self.facts.accounts[to_global_id("Viewer", user.id)] = name
         self.facts.private.add("private")
         for name in AUTHORS:
             avatar = await self._upload(name, used_as_avatar=True)

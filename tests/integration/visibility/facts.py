@@ -66,11 +66,12 @@ class Facts:
     uploads: dict[Gid, Name] = field(default_factory=dict)  # and whose they are
     images: dict[Gid, Name] = field(default_factory=dict)  # of uploads that are ready
     sessions: dict[Gid, Name] = field(default_factory=dict)
+    accounts: dict[Gid, Name] = field(default_factory=dict)  # as their owners look at them
 
     @property
     def everything(self) -> list[Gid]:
         """The global id of every object there is, or was."""
-        kinds = (self.posts, self.comments, self.notices, self.uploads, self.images, self.sessions)
+        kinds = (self.posts, self.comments, self.notices, self.uploads, self.images, self.sessions, self.accounts)
         return [*self.people.values(), *(gid for kind in kinds for gid in kind)]
 
     def name_of(self, gid: Gid) -> Name:

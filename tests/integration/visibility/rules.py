@@ -8,7 +8,8 @@
 5. A comment is seen by who sees the post and meets its author; a reply by who sees what it replies to. One that was
    hidden is its author's alone.
 6. A notification is its recipient's, while what it is about can be seen and one of those who did it can be met.
-7. Uploads and sessions are their owner's. An image is seen with its post or as an avatar, else by its owner.
+7. Uploads, sessions and accounts (`Viewer`) are their owner's. An image is seen with its post or as an avatar,
+   else by its owner.
 """
 
 from dataclasses import dataclass
@@ -84,5 +85,5 @@ class Rules:
             return self.sees_notice(viewer, facts.notices[gid])
         if gid in facts.images:
             return self.sees_image(viewer, gid)
-        owners = {**facts.uploads, **facts.sessions}
+        owners = {**facts.uploads, **facts.sessions, **facts.accounts}
         return gid in owners and owners[gid] == viewer

@@ -103,7 +103,7 @@ SHOWS: dict[str, Rule] = {
     "Query.nodes": _asked,
     "Query.user": _asked,
     "Query.post": _asked,
-    "Query.viewer": lambda rules, viewer, _: [],  # no object itself; its fields are below
+    "Query.viewer": _mine("accounts"),
     "Query.feed": _feed,
     "Query.notifications": _notices,
     "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.facts.people[viewer]],
@@ -145,6 +145,9 @@ SHOWS: dict[str, Rule] = {
     "MediaUpload.image": lambda rules, viewer, upload: _image_of(rules, upload),
     **_ACTORS,
     "PostNotification.post": lambda rules, viewer, notice: _seen(rules, viewer, [rules.facts.notices[notice].post]),
+    "PostNotification.aboutPost": lambda rules, viewer, notice: _seen(
+        rules, viewer, [rules.facts.notices[notice].post]
+    ),
     "PostNotification.comment": lambda rules, viewer, notice: _seen(
         rules, viewer, [rules.facts.notices[notice].comment]
     ),
