@@ -31,6 +31,8 @@ ENV PATH=/opt/photogram/bin:$PATH \
 USER 10001
 WORKDIR /tmp
 EXPOSE 8000
+# It ends within PHOTOGRAM_DRAIN_TIMEOUT (20 s), the first 5 s of which are a load balancer's (PHOTOGRAM_DRAIN_NOTICE). Docker
+# kills after 10 s unless told otherwise: `docker run --stop-timeout 25`.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]

@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     drain = Drain()
     # Without Redis or S3 nearly everything can still be served, so their absence must not take the API out of balance.
-    health = Health({"mongodb": opened.ping_mongo}, drain)
+    health = Health({"mongodb": opened.ping_mongo}, drain, is_stuck=opened.is_stuck)
     app = Starlette(
         routes=routes(engine, drain, health, graphiql=settings.graphiql, form_timeout=settings.file_timeout),
         middleware=middleware(settings.origins),
@@ -66,6 +66,9 @@ class _Opened:
 
     async def ping_mongo(self) -> None:
         await self.sources.ping_mongo()
+
+    def is_stuck(self) -> bool:
+        return self.sources.watchdog.stuck.is_set()
 
     async def _authenticate(self, token: str | None) -> SessionRecord | None:
         return None if token is None else await self.sources.sessions.authenticate(token)

@@ -85,7 +85,15 @@ class Settings(BaseSettings):
     )
     file_timeout: float = Field(60.0, gt=0, description="Longest wait for a client that sends a file through the API.")
     files_at_once: int = Field(8, ge=1, description="Files that one API process takes at once; each takes 5 to 10 MiB.")
-    drain_timeout: float = Field(10.0, gt=0, description="How long SIGTERM waits for work in hand.")
+    drain_timeout: float = Field(
+        20.0, gt=0, description="SIGTERM ends a process within this time, work in hand and `drain_notice` included."
+    )
+    drain_notice: float = Field(
+        5.0,
+        ge=0,
+        description="For so long after SIGTERM /readyz is red and everybody is still served: a load balancer's time to "
+        "look elsewhere. SIGINT (Ctrl-C) leaves it out.",
+    )
 
     access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")
     refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of a session that is not used.")
@@ -120,6 +128,11 @@ class Settings(BaseSettings):
         return ("*",) if self.environment == "development" else self.allowed_origins
 
     @property
+    def drain_work(self) -> float:
+        """The part of `drain_timeout` that work in hand may take, in seconds; the rest is for closing what is open."""
+        return self.drain_timeout - min(3.0, self.drain_timeout * 0.3)
+
+    @property
     def media_url(self) -> str:
         """Base of the public renditions' addresses, without a slash at the end."""
         return (self.media_base_url or self.media_bucket_url).rstrip("/")
@@ -131,6 +144,12 @@ class Settings(BaseSettings):
         if endpoint is None:
             return f"https://{self.media_bucket}.s3.{self.s3_region}.amazonaws.com"
         return f"{endpoint.rstrip('/')}/{self.media_bucket}"
+
+    @model_validator(mode="after")
+    def _refuse_a_drain_that_is_all_notice(self) -> Self:
+        if self.drain_notice and self.drain_notice >= self.drain_work:
+            raise ValueError("PHOTOGRAM_DRAIN_NOTICE is part of PHOTOGRAM_DRAIN_TIMEOUT and must leave time for work")
+        return self
 
     @model_validator(mode="after")
     def _refuse_half_of_a_signing_key(self) -> Self:

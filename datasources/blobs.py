@@ -20,6 +20,7 @@ from config import Settings
 from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
 from datasources.incoming import Incoming
 from datasources.media_keys import is_public, original_key, prefix
+from datasources.s3_connections import PatientSession
 from datasources.signing import Signer, signer_of
 from domain.records import UploadRecord
 from domain.visibility import Area
@@ -77,6 +78,7 @@ async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
         connect_timeout=settings.s3_timeout,
         read_timeout=settings.s3_timeout,
         max_pool_connections=_CONNECTIONS,
+        http_session_cls=PatientSession,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
         s3={"addressing_style": "path" if settings.s3_endpoint_url else "virtual"},
         request_checksum_calculation="when_required",

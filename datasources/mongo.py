@@ -20,6 +20,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError,
 from pymongo.monitoring import CommandListener
 
 from config import Settings
+from datasources.pool_lock import mend_pool_lock
 from domain.paging import PageRequest, Ranked
 
 Document = dict[str, Any]
@@ -51,6 +52,7 @@ def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) ->
 
     It connects on first use. `listeners` hear of every command, for counting and tracing.
     """
+    mend_pool_lock()
     return AsyncMongoClient(
         settings.mongo_url,
         appname="photogram",

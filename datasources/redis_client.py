@@ -1,8 +1,8 @@
-"""The way to Redis: one client with time limits, which packs its commands in C."""
+"""The way to Redis: one client with time limits and a bound on its connections, which packs its commands in C."""
 
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
@@ -24,17 +24,24 @@ class _PacksInC:
         return packed
 
 
+CONNECTIONS = 50
+
+
 def open_redis(settings: Settings, seconds: float) -> Redis:
-    """A client whose every answer comes within `seconds`; it connects on first use."""
+    """A client whose every answer comes within `seconds`; it connects on first use.
+
+    Beyond `CONNECTIONS` commands at once the rest wait in line, `redis_timeout` at most: then ConnectionError.
+    """
     # A pooled connection does not notice that Redis was started again; the one retry makes it anew.
     again = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    redis = Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         settings.redis_url,
+        max_connections=CONNECTIONS,
+        timeout=settings.redis_timeout,
         socket_timeout=seconds,
         socket_connect_timeout=settings.redis_timeout,
         health_check_interval=30,
         retry=again,
     )
-    pool = redis.connection_pool
     pool.connection_class = type("PackingConnection", (_PacksInC, pool.connection_class), {})
-    return redis
+    return Redis.from_pool(pool)

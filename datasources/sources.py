@@ -18,6 +18,7 @@ from datasources.cache_server import CacheServer
 from datasources.caches import Caches
 from datasources.comments import CommentStore
 from datasources.dead_letters import DeadLetterStore
+from datasources.exiting import closed
 from datasources.fan_outs import FanOutStore
 from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
@@ -44,6 +45,7 @@ from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
 from datasources.users import UserStore
 from datasources.visits import VisitStore
+from datasources.watchdog import Watchdog
 from domain.events import Fact
 
 BLOCKING_READ_SECONDS = 5.0
@@ -62,6 +64,7 @@ class Sources:
     caches: Caches
     live: Live
     background: Background
+    watchdog: Watchdog
     passwords: Passwords
     users: UserStore
     sessions: SessionStore
@@ -99,21 +102,21 @@ class IndexesMissingError(RuntimeError):
 async def open_sources(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[Sources]:
     """Opens everything; connections are made on first use, except the live listener's, which a task keeps.
 
-    What waits in the background when it closes is dropped.
+    What waits in the background when it closes is dropped, and what does not close in time is left behind.
 
     Raises IndexesMissingError in production, on a database that was not prepared.
     """
     async with contextlib.AsyncExitStack() as stack:
         client = open_mongo(settings, listeners)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(closed, client.close)
         if settings.environment == "production":
             await _refuse_missing_indexes(client[settings.mongo_database])
         redis = open_redis(settings, settings.redis_timeout)
-        stack.push_async_callback(redis.aclose)
+        stack.push_async_callback(closed, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
-        running = [asyncio.create_task(one.run()) for one in (sources.live, sources.background)]
+        running = [asyncio.create_task(one.run()) for one in (sources.live, sources.background, sources.watchdog)]
         stack.push_async_callback(cancelled, running)
         yield sources
 
@@ -125,7 +128,7 @@ async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIte
     try:
         yield Queue(redis, settings.key_prefix, worker, consumer)
     finally:
-        await redis.aclose()
+        await closed(redis.aclose)
 
 
 async def prepare(settings: Settings) -> None:
@@ -170,6 +173,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         caches=caches,
         live=live,
         background=background,
+        watchdog=Watchdog(settings, client),
         passwords=Passwords(),
         users=UserStore(database, doorbell, caches),
         sessions=SessionStore(

@@ -75,14 +75,14 @@ def run(
     """
     from datasources.logs import configure_logging  # noqa: PLC0415
     from deploy.local import stopping  # noqa: PLC0415
-    from deploy.local.supervisor import RunOptions, Supervisor  # noqa: PLC0415
+    from deploy.local.supervisor import STOP_MARGIN, RunOptions, Supervisor  # noqa: PLC0415
 
     parent = os.getppid()
     configure_logging("console", "WARNING")  # the API and the workers have logs of their own
     if stop_with_parent or (stop_with_parent is None and not stopping.hangup_is_ignored()):
         stopping.stop_with_parent(parent)
-    stopping.stop_on_signals()
     settings = context.obj.own_settings(host=host, port=port)
+    stopping.stop_on_signals(within=settings.drain_timeout + STOP_MARGIN)
     Supervisor(settings, RunOptions(data_dir, api_processes, seed)).run()
 
 
@@ -109,7 +109,7 @@ def worker(
     import uvloop  # noqa: PLC0415
 
     from deploy.garbage import calm_collector  # noqa: PLC0415
-    from workers.runner import NoAvifError, UnknownWorkerError, run_workers  # noqa: PLC0415
+    from workers.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
     from workers.screening import UnknownScreenError  # noqa: PLC0415
 
     settings = context.obj.settings()
@@ -119,6 +119,8 @@ def worker(
             runner.run(run_workers(settings, names or []))
     except (UnknownWorkerError, UnknownScreenError, NoAvifError) as error:
         raise StartError(str(error), exit_code=2) from error
+    except StuckError as error:
+        raise StartError(str(error)) from error
 
 
 @app.command(short_help="Make the missing indexes and buckets.")

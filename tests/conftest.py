@@ -58,7 +58,7 @@ def shared_settings() -> Iterator[Settings]:
     """Settings of the run's own MongoDB, Valkey and SeaweedFS; a server given by PHOTOGRAM_..._URL is used instead."""
     with (
         tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
-        local_servers(Path(folder), Settings(environment="test", signed_url_ttl=8)) as settings,
+        local_servers(Path(folder), Settings(environment="test", signed_url_ttl=8, drain_notice=0)) as settings,
     ):
         yield settings
 

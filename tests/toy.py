@@ -1,12 +1,13 @@
 """A small application on the real transports, for their tests: a schema that can wait, fail, count and stream.
 
-`python -m tests.toy PORT [NOTICE]` serves it until it is told to stop.
+`python -m tests.toy PORT NOTICE DRAIN` serves it until it is told to stop.
 """
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 
 import strawberry
@@ -43,6 +44,7 @@ class World:
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
     authentication_down: bool = False
     mongo_down: bool = False
+    stuck: bool = False
     checks: int = 0
     largest: int = 0  # piece of a file
     may_leave: bool = False
@@ -147,6 +149,20 @@ class Query:
         finally:
             info.context.world.running -= 1
         return "done"
+
+    @strawberry.field
+    async def hold(self, info: ToyInfo) -> str | None:
+        """Never ends, whoever cancels it."""
+        info.context.world.running += 1
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    @strawberry.field
+    def block(self, seconds: float = 3600) -> str | None:
+        """Holds up the whole process."""
+        time.sleep(seconds)
+        return None
 
 
 class File(AsyncIterable[bytes]):
@@ -304,7 +320,7 @@ def toy_app(
         routes=routes(
             engine,
             drain,
-            Health({"mongo": world.check}, drain),
+            Health({"mongo": world.check}, drain, is_stuck=lambda: world.stuck),
             graphiql=True,
             init_timeout=init_timeout,
             send_timeout=send_timeout,
@@ -326,7 +342,7 @@ async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
 
 if __name__ == "__main__":
     configure_logging("json", "INFO")
-    notice = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    settings = Settings(port=int(sys.argv[1]), drain_timeout=4, environment="test")
+    port, notice, drain = map(float, sys.argv[1:])
+    settings = Settings(port=int(port), drain_timeout=drain, drain_notice=notice, environment="test")
     with closing(listen(settings.host, settings.port)) as listener:
-        build_server(toy_app(World()), settings, notice=notice).run([listener])
+        build_server(toy_app(World()), settings).run([listener])

@@ -37,8 +37,8 @@ async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: 
     """The toy on a free port; drained at the end."""
     world = World()
     app = toy_app(world, **options)
-    settings = Settings(environment="test", port=0, drain_timeout=drain_timeout)
-    server = build_server(app, settings, notice=notice)
+    settings = Settings(environment="test", port=0, drain_timeout=drain_timeout, drain_notice=notice)
+    server = build_server(app, settings)
     with closing(listen(settings.host, settings.port)) as listener:
         serving = asyncio.create_task(server._serve([listener]))
         try:

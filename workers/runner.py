@@ -6,13 +6,16 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Sequence
+from types import FrameType
 
 import structlog
 
 from config import Settings
+from datasources.exiting import exit_within
 from datasources.logs import configure_logging
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.transport import WORKER_OF
+from datasources.watchdog import Watchdog
 from workers.rendering.pool import BELOW_ALL, RenderPool
 from workers.screening import screen_of
 from workers.sweeper import keep_sweeping
@@ -29,6 +32,10 @@ class UnknownWorkerError(ValueError):
     """There is no worker of this name."""
 
 
+class StuckError(RuntimeError):
+    """This process could not use MongoDB any more, though MongoDB answers."""
+
+
 class NoAvifError(RuntimeError):
     """AVIF is asked for, and Pillow has no encoder."""
 
@@ -36,8 +43,9 @@ class NoAvifError(RuntimeError):
 async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     """Runs these workers (all of them and the sweeper, if none is named) in this process until SIGTERM or SIGINT.
 
-    Then it reads no more, waits `drain_timeout` for what is in hand and gives the rest back. Raises
-    UnknownWorkerError, UnknownScreenError, NoAvifError.
+    Then it reads no more, waits for what is in hand and gives the rest back; after `drain_timeout` the process ends,
+    whatever hangs. Raises UnknownWorkerError, UnknownScreenError, NoAvifError, and StuckError when it has stopped
+    because only a new process can go on.
     """
     known = (*WORKERS, SWEEPER)
     if unknown := [name for name in names if name not in known]:
@@ -45,14 +53,36 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     _check_avif(settings)
     configure_logging(settings.log_format, settings.log_level)
     screen_of(settings)  # a wrong name stops the start, not the first comment
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = _stopped_by_signals(settings.drain_timeout)
     async with open_sources(settings) as sources, asyncio.TaskGroup() as group:
+        watching = group.create_task(_stop_if_stuck(sources.watchdog, stopping, settings.drain_timeout))
         for name in names or known:
             log.info("worker.start", worker=name)
             group.create_task(_serve(name, sources, stopping), name=name)
+        await stopping.wait()
+        watching.cancel()
     log.info("worker.stopped", workers=list(names or known))
+    if sources.watchdog.stuck.is_set():
+        raise StuckError("this process could not use MongoDB any more, though MongoDB answers; start another")
+
+
+def _stopped_by_signals(within: float) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. From then on the process has `within` seconds, also if the loop hangs."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        exit_within(within)
+        loop.call_soon_threadsafe(stopping.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopping
+
+
+async def _stop_if_stuck(watchdog: Watchdog, stopping: asyncio.Event, within: float) -> None:
+    await watchdog.stuck.wait()
+    exit_within(within)
+    stopping.set()
 
 
 def _check_avif(settings: Settings) -> None:

@@ -66,7 +66,7 @@ class Worker:
         self._is_stopping = False
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Works until told to stop; then lets what is in hand finish within `drain_timeout` and gives back the rest."""
+        """Works until told to stop; then lets what is in hand finish within `drain_work` and gives back the rest."""
         keeping = asyncio.create_task(self._keep(), name="keep")
         try:
             while not stopping.is_set():
@@ -76,7 +76,7 @@ class Worker:
                     await self._take(await self._read())
             self._is_stopping = True
             if self._calls:
-                await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_timeout)
+                await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_work)
         finally:
             await cancelled([keeping])
         await self._leave()

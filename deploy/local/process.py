@@ -84,10 +84,10 @@ class Process:
             failure = PortTakenError if names_taken_port(self.log) else StartError
             raise failure(self.why_it_ended())
 
-    def terminate(self) -> None:
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Asks it to stop; returns at once. Nothing happens if it ended already."""
         if self._popen.poll() is None:
-            self._popen.terminate()
+            self._popen.send_signal(number)
 
     def kill(self) -> None:
         """Ends it and whatever it started in its group. Safe to repeat."""
@@ -102,10 +102,10 @@ class Process:
         self.kill()
 
 
-def stop_all(processes: Sequence[Process], timeout: float) -> None:
+def stop_all(processes: Sequence[Process], timeout: float, number: signal.Signals = signal.SIGTERM) -> None:
     """Asks all of them to stop at once, and kills those that have not after `timeout` seconds. Safe to repeat."""
     for process in processes:
-        process.terminate()
+        process.terminate(number)
     until = time.monotonic() + timeout
     for process in processes:
         process.wait(until)

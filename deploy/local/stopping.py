@@ -6,17 +6,24 @@ import threading
 import time
 from types import FrameType
 
+from datasources.exiting import exit_within
+
 KILLED = 130
 
 
 class StopRequestedError(KeyboardInterrupt):
     """Raised in the main thread, wherever it is, by the first signal; asyncio lets a KeyboardInterrupt through."""
 
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
 
-def stop_on_signals() -> None:
+
+def stop_on_signals(within: float) -> None:
     """From now on SIGINT, SIGTERM and SIGHUP raise StopRequestedError, and a second one ends this process at once.
 
-    Its children die with it. SIGHUP stays ignored where it was (nohup).
+    So do `within` seconds after the first, whatever hangs. Its children die with it. SIGHUP stays ignored where it was
+    (nohup).
     """
     asked = False
 
@@ -25,7 +32,8 @@ def stop_on_signals() -> None:
         if asked:
             os._exit(KILLED)
         asked = True
-        raise StopRequestedError(signal.Signals(number).name)
+        exit_within(within)
+        raise StopRequestedError(signal.Signals(number))
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)

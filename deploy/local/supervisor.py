@@ -1,6 +1,7 @@
 """`photogram run`: the whole product on one machine, until it is told to stop."""
 
 import asyncio
+import signal
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from deploy.local import folder
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
-from deploy.local.servers import own_servers, running_servers
+from deploy.local.servers import STOP_SECONDS, own_servers, running_servers
 from deploy.local.services import Service, api_process, await_ready, reachable, worker_process
 from deploy.local.stopping import StopRequestedError
 from deploy.local.terminal import Terminal
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from deploy.demo.seed import DemoLogin
 
 READY_SECONDS = 60.0
-DRAIN_MARGIN = 3.0
+DRAIN_MARGIN = 1.0
+STOP_MARGIN = DRAIN_MARGIN + STOP_SECONDS + 5.0
+"""Seconds beyond the services' drain after which nothing of a `run` is left, whatever hangs."""
 HURRY = 2.0
 """Seconds to drain without a database: what is in hand cannot be finished anyway."""
 
@@ -79,7 +82,7 @@ class Supervisor:
         self.terminal.doing("Preparing indexes and buckets")
         asyncio.run(_prepare(settings))
         self.terminal.doing("Starting the API and the workers")
-        stack.callback(self._stop_services)
+        stack.push(self._stop_services)
         stack.callback(listener.close)  # first of all: nobody new is let in while the API drains
         self._start_services(settings, listener.fileno())
         await_ready([*servers.processes, *self._children()], settings.host, settings.port, READY_SECONDS)
@@ -128,10 +131,12 @@ class Supervisor:
                     self.terminal.say(news)
             time.sleep(0.2)
 
-    def _stop_services(self) -> None:
+    def _stop_services(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """A SIGTERM is passed on as such: there may be a load balancer. Whoever presses Ctrl-C waits for nobody's."""
         self.terminal.abandon()
         self.terminal.say("Stopping ...")
-        stop_all(self._children(), self.patience)
+        is_told = isinstance(error, StopRequestedError) and error.number is signal.SIGTERM
+        stop_all(self._children(), self.patience, signal.SIGTERM if is_told else signal.SIGINT)
 
 
 def _import_meanwhile(module: str) -> None:

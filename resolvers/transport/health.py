@@ -20,19 +20,31 @@ REMEMBERED = 1.0  # seconds; however many probes there are, the dependencies see
 
 
 class Health:
-    """`checks` name what the process cannot serve without; one is well if it returns and does not raise, in time."""
+    """`checks` name what the process cannot serve without; one is well if it returns and does not raise, in time.
 
-    def __init__(self, checks: Mapping[str, Check], drain: Drain, *, timeout: float = CHECK_TIMEOUT) -> None:
+    `is_stuck` tells that this process will not get well again by itself.
+    """
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        drain: Drain,
+        *,
+        is_stuck: Callable[[], bool] = lambda: False,
+        timeout: float = CHECK_TIMEOUT,
+    ) -> None:
         self._checks = dict(checks)
         self._drain = drain
+        self._is_stuck = is_stuck
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._wells: dict[str, bool] = {}
 
     async def livez(self, _request: Request) -> Response:
-        """Asks nothing of the dependencies: restarting this process would not bring them back."""
-        return _json({"alive": True})
+        """Asks nothing of the dependencies, for a new process would not bring them back; 503 if it would help."""
+        alive = not self._is_stuck()
+        return _json({"alive": alive}, 200 if alive else 503)
 
     async def readyz(self, _request: Request) -> Response:
         """503 while draining or while a check fails."""

@@ -1,8 +1,9 @@
 """Runs the application under uvicorn as it must be run, and drains it when it is told to stop.
 
-SIGTERM or SIGINT: readiness turns false at once; after `notice` seconds, in which load balancers look elsewhere, the
-listening socket closes, sockets finish their work in hand and are closed with 1012, requests in flight finish.
-All of it within `settings.drain_timeout`; what is left then is cancelled.
+SIGTERM: readiness turns false at once; after `settings.drain_notice`, in which load balancers look elsewhere, the
+listening socket closes, sockets finish their work in hand and are closed with 1012, requests in flight finish, and what
+is open is closed. What takes too long is cancelled, and what does not heed that ends with the process, at the latest
+after `settings.drain_timeout`. SIGINT does the same without the notice.
 """
 
 import math
@@ -15,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from config import Settings
+from datasources.exiting import exit_within
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024
@@ -25,12 +27,11 @@ SOCKET_SHARE = 0.5  # of the drain's time is for the sockets' work in hand
 class Server(uvicorn.Server):
     """A server that says that it is going before it goes."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, *, drain_timeout: float, notice: float = 0.0) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain, settings: Settings) -> None:
         super().__init__(config)
         self._drain = drain
-        self._drain_timeout = drain_timeout
-        self._notice = notice
-        self._leave_at = math.inf
+        self._settings = settings
+        self._leave_at = self._work_until = math.inf
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Connections inherit the limit; without it a client that stops reading would keep its own for ever."""
@@ -44,8 +45,11 @@ class Server(uvicorn.Server):
         if self._drain.begun and sig == signal.SIGINT:
             self.force_exit = self.should_exit = True
         elif not self._drain.begun:
+            exit_within(self._settings.drain_timeout)
             self._drain.begin()
-            self._leave_at = time.monotonic() + self._notice
+            now = time.monotonic()
+            self._leave_at = now if sig == signal.SIGINT else now + self._settings.drain_notice
+            self._work_until = now + self._settings.drain_work
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._leave_at:
@@ -55,18 +59,20 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        left = min(self._work_until - time.monotonic(), self._settings.drain_work)
+        self._work_until = time.monotonic() + left
         if not self.force_exit:
-            await self._drain.close_sockets((self._drain_timeout - self._notice) * SOCKET_SHARE)
+            await self._drain.close_sockets(max(0.0, left * SOCKET_SHARE))
+        self.config.timeout_graceful_shutdown = max(1, math.floor(self._work_until - time.monotonic()))
         await super().shutdown(sockets)
 
 
-def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> Server:
+def build_server(app: Starlette, settings: Settings) -> Server:
     """A server for an application whose `state.drain` is its Drain; run it on listening sockets of one's own.
 
-    `notice` is part of the drain's time. SystemExit comes out of `run` if the application does not start.
+    SystemExit comes out of `run` if the application does not start.
     """
     drain: Drain = app.state.drain
-    rest = max(1, math.floor((settings.drain_timeout - notice) * (1 - SOCKET_SHARE)) - 1)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -82,6 +88,5 @@ def build_server(app: Starlette, settings: Settings, *, notice: float = 0.0) -> 
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=rest,
     )
-    return Server(config, drain, drain_timeout=settings.drain_timeout, notice=notice)
+    return Server(config, drain, settings)

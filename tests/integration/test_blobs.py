@@ -4,13 +4,16 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 import httpx2
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from bson import ObjectId
 
 from config import Settings
+from datasources import blobs as module
 from datasources.blobs import FOR_ONE_VIEWER, IMMUTABLE, Blobs, is_outage, open_blobs
 from datasources.media_keys import MediaKey, media_key, prefix
 from domain.limits import RenditionFormat
@@ -232,6 +235,37 @@ async def test_failing_server_is_an_outage(shared_settings: Settings, reply: byt
         with pytest.raises(Exception, match=r".*") as caught:
             await blobs.read_incoming("incoming/any", 1000)
     assert is_outage(caught.value), repr(caught.value)
+
+
+async def test_who_finds_every_connection_taken_waits_no_longer_than_for_a_connection(
+    shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CONNECTIONS", 1)
+    monkeypatch.setattr(module, "_ATTEMPTS", 1)
+    connected = asyncio.Event()
+
+    async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """An answer whose head does not end, so that the connection stays taken."""
+        connected.set()
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"X-More: to come\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    busy = shared_settings.model_copy(update={"s3_endpoint_url": endpoint, "s3_timeout": 0.3})
+    async with server, open_blobs(busy) as blobs:
+        holding = asyncio.create_task(blobs.read_incoming("incoming/any", 1))
+        await connected.wait()
+        with pytest.raises(ConnectTimeoutError) as caught:
+            await blobs.read_incoming("incoming/any", 1)
+        assert not holding.done()
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+    assert is_outage(caught.value)
 
 
 async def test_refused_credentials_are_not_an_outage(shared_settings: Settings) -> None:

@@ -69,6 +69,7 @@ class Running:
 @contextmanager
 def running(data_dir: Path, *, command: Sequence[str] = RUN) -> Iterator[Running]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
+    environment["PHOTOGRAM_DRAIN_NOTICE"] = "0"  # no load balancer here
     popen = subprocess.Popen(  # noqa: S603
         [*command, "--port", "0", "--data-dir", str(data_dir)],
         stdout=subprocess.PIPE,

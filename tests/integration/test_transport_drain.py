@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
+import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -28,19 +29,19 @@ class Process:
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
-    async def ends(self) -> float:
+    async def ends(self, *, code: int = 0) -> float:
         """Waits for the end, and tells how long that took."""
         started = time.monotonic()
         async with asyncio.timeout(15):
-            assert await self.child.wait() == 0
+            assert await self.child.wait() == code
         return time.monotonic() - started
 
 
 @asynccontextmanager
-async def process(notice: float = 0.0) -> AsyncIterator[Process]:
+async def process(notice: float = 0.0, drain: float = 4.0) -> AsyncIterator[Process]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = (sys.executable, "-m", "tests.toy", str(port), str(notice))
+    command = (sys.executable, "-m", "tests.toy", str(port), str(notice), str(drain))
     child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         running = Process(child, port)
@@ -85,7 +86,7 @@ async def test_work_in_hand_is_finished_and_sockets_are_closed_1012() -> None:
 
 async def test_work_that_does_not_end_is_given_up_in_time() -> None:
     async with (
-        process() as running,
+        process(drain=8) as running,
         running.client() as client,
         connect(f"ws://127.0.0.1:{running.port}/graphql", subprotocols=[PROTOCOL]) as connection,
     ):
@@ -96,17 +97,47 @@ async def test_work_that_does_not_end_is_given_up_in_time() -> None:
         await asyncio.sleep(0.2)
         running.child.send_signal(signal.SIGTERM)
         assert await over_socket.closed() == (1012, "Service Restart")
-        assert await running.ends() < 6
+        assert await running.ends() < 8
         await asyncio.gather(over_http, return_exceptions=True)
 
 
-async def test_readiness_turns_false_while_requests_are_still_taken() -> None:
+async def test_readiness_is_false_for_the_notice_while_new_connections_are_still_served() -> None:
     async with process(notice=1.5) as running, running.client() as client:
         assert (await client.get("/readyz")).status_code == 200
         running.child.send_signal(signal.SIGTERM)
+        told = time.monotonic()
         async with asyncio.timeout(1):
             while (await client.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.02)
         assert (await wait(client, 0.01)).json()["data"] == {"wait": "done"}
         assert (await client.get("/livez")).status_code == 200
+        assert await refuses(running) - told > 1.4
         assert await running.ends() < 4
+
+
+async def refuses(running: Process) -> float:
+    """When a new connection is refused."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            except ConnectionRefusedError:
+                return time.monotonic()
+            writer.close()
+            await asyncio.sleep(0.02)
+
+
+async def test_ctrl_c_waits_for_no_load_balancer() -> None:
+    async with process(notice=2.5) as running:
+        running.child.send_signal(signal.SIGINT)
+        assert await running.ends() < 2
+
+
+@pytest.mark.parametrize("query", ["{hold}", "{block}"])
+async def test_what_hangs_for_good_ends_with_the_process_within_the_drain(query: str) -> None:
+    async with process(drain=2) as running, running.client() as client:
+        asked = asyncio.create_task(client.post("/graphql", json={"query": query}))
+        await asyncio.sleep(0.2)
+        running.child.send_signal(signal.SIGTERM)
+        assert await running.ends(code=1) < 3  # of which 2 are the drain's
+        await asyncio.gather(asked, return_exceptions=True)

@@ -290,10 +290,16 @@ async def test_draining_process_is_alive_and_not_ready_and_serves_on(client: htt
     assert (await ask(client, "{hello}")).status_code == 200
 
 
+async def test_process_that_only_a_new_one_can_replace_is_not_alive(client: httpx2.AsyncClient, toy: Served) -> None:
+    toy.world.stuck = True
+    answer = await client.get("/livez")
+    assert (answer.status_code, answer.json()) == (503, {"alive": False})
+
+
 async def test_request_in_flight_is_finished_before_the_server_stops() -> None:
     async with served() as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
         asked = asyncio.create_task(ask(client, "{wait(seconds:0.5)}"))
         await until(lambda: toy.world.running == 1)
-        toy.server.handle_exit(15, None)
+        toy.app.state.drain.begin()
         response = await asked
         assert json.loads(response.content)["data"] == {"wait": "done"}

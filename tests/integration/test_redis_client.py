@@ -1,0 +1,47 @@
+"""Redis's pool of connections: bounded, waits in line, and is whole after many cancelled commands."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from config import Settings
+from datasources import redis_client
+from datasources.redis_client import open_redis
+
+BUSY = "local n = 0 for i = 1, 20000 do n = n + i end return n"
+
+
+@pytest.fixture
+async def redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
+    """With two connections, so that others have to wait for one."""
+    monkeypatch.setattr(redis_client, "CONNECTIONS", 2)
+    opened = open_redis(settings.model_copy(update={"redis_timeout": 0.5}), 5.0)
+    yield opened
+    await opened.aclose()
+
+
+async def test_more_commands_than_connections_wait_in_line(redis: Redis) -> None:
+    assert await asyncio.gather(*(redis.ping() for _ in range(300))) == [True] * 300
+
+
+async def test_who_gets_no_connection_in_time_is_told_so(redis: Redis) -> None:
+    async with redis.client(), redis.client():
+        with pytest.raises(RedisConnectionError, match="No connection available"):
+            await redis.ping()
+    assert await redis.ping()
+
+
+async def test_cancelled_commands_leave_every_connection_usable(redis: Redis) -> None:
+    for delay in range(20):
+        commands = [asyncio.ensure_future(redis.eval(BUSY, 0)) for _ in range(20)]
+        await asyncio.sleep(delay / 2000)
+        for _ in range(3):
+            for command in commands:
+                command.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(*commands, return_exceptions=True)
+    async with redis.client(), redis.client() as last:  # both of them, at once
+        assert await last.ping()
