@@ -36,6 +36,7 @@ def create_app(settings: Settings) -> Starlette:
         opened.hooks(),
         operation_timeout=settings.operation_timeout,
         admission=Admission(settings.cost_at_once, settings.admission_timeout),
+        introspection=settings.allows_introspection,
     )
     drain = Drain()
     # Without Redis or S3 nearly everything can still be served, so their absence must not take the API out of balance.

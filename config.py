@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         "In development those of this machine may too.",
     )
     graphiql: bool = True
+    introspection: bool | None = Field(
+        None, description="Whether clients may ask for the schema; by default not in production."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
 
@@ -131,6 +134,11 @@ class Settings(BaseSettings):
     def drain_work(self) -> float:
         """The part of `drain_timeout` that work in hand may take, in seconds; the rest is for closing what is open."""
         return self.drain_timeout - min(3.0, self.drain_timeout * 0.3)
+
+    @property
+    def allows_introspection(self) -> bool:
+        """Whether clients may ask for the schema."""
+        return self.environment != "production" if self.introspection is None else self.introspection
 
     @property
     def media_url(self) -> str:

@@ -22,7 +22,7 @@ from bson import ObjectId
 from datasources.live import Live, session_topic
 from datasources.mongo import Database, Document
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS
+from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records import SessionRecord
 
 TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is
@@ -129,8 +129,9 @@ class SessionStore:
         await self._live.publish(*(session_topic(document["_id"]) for document in found))
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
-        """Where a user is logged in, latest first."""
-        found = await self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)]).to_list()
+        """Where a user is logged in: the latest logins, latest first."""
+        newest = self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
+        found = await newest.to_list()
         return [SessionRecord.from_document(document) for document in found]
 
     async def by_id(self, session_id: ObjectId) -> SessionRecord | None:

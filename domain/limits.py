@@ -52,6 +52,8 @@ IMAGES_PER_MONTH = 500
 IMAGES_PER_POST = 10
 
 RENDITION_WIDTHS = (150, 320, 640, 1080)  # the first one is cut square
+RENDITIONS_MAX = len(RENDITION_WIDTHS) * 3  # each width as JPEG or PNG, WEBP and AVIF
+UPLOAD_HEADERS_MAX = 8  # of a presigned request
 
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 50
@@ -78,8 +80,12 @@ GLOBAL_ID_MAX = CURSOR_MAX = 100  # ours are shorter
 PASSWORD_MIN, PASSWORD_MAX = 12, 128
 FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees
 
+USER_ERRORS_MAX = 5  # reasons that one answer gives; a person reads no more
+FIELD_PATH_MAX = 5
+
 PREVIEW_COMMENTS = 3
 ACTORS_SHOWN = 3
+SESSIONS_SHOWN = 50  # the latest logins; an account has a handful
 IDEMPOTENCY_HOURS = 24
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again
 ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for requests that are on their way

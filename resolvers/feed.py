@@ -17,7 +17,7 @@ from schema.context import Info
 from schema.fields import After, Before, First, Last
 
 
-@query(FeedConnection | None, "The home feed: posts of the people the viewer follows, and their own.")
+@query(FeedConnection | None, "The home feed: posts of the people the viewer follows, and their own.", public=False)
 async def feed(
     info: Info,
     first: First = None,

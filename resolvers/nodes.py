@@ -14,6 +14,7 @@ from domain.limits import NODES_MAX, USERNAME_MAX
 from domain.records import ImageRecord, NotificationRecord, SessionRecord, UploadRecord, UserRecord
 from resolvers.roots import query
 from schema.context import Context, Info
+from schema.metadata import bounded
 from schema.node import Node
 from schema.notification import type_name_of
 from schema.user import User
@@ -42,13 +43,19 @@ async def node(info: Info, id: GlobalId) -> Any:
     return _visited(info.context, await _node(info.context, id))
 
 
-@query(list[Node | None], "Several objects by global id, in the same order.")
+@query(
+    list[Node | None],
+    "Several objects by global id, in the same order; null in the place of what is not one, is not there, or may not "
+    "be seen.",
+    max_items=NODES_MAX,
+)
 async def nodes(
-    info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids; at most 50.")]
+    info: Info,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(**bounded("Global ids.", NODES_MAX))],
 ) -> list[Any]:
     if len(ids) > NODES_MAX:
         raise BadInput(f"At most {NODES_MAX} ids at once.")
-    return list(await asyncio.gather(*(_node(info.context, global_id) for global_id in ids)))
+    return list(await asyncio.gather(*(_node_if_any(info.context, global_id) for global_id in ids)))
 
 
 def _visited(context: Context, found: Found) -> Found:
@@ -56,6 +63,14 @@ def _visited(context: Context, found: Found) -> Found:
     if isinstance(found, UserRecord) and context.viewer_id is not None:
         context.sources.visits.note(context.viewer_id, found.id, datetime.now(UTC))
     return found
+
+
+async def _node_if_any(context: Context, global_id: str) -> Any:
+    """As `_node`, and None for what is no global id: one of many must not take the others' answer away."""
+    try:
+        return await _node(context, global_id)
+    except BadInput:
+        return None
 
 
 async def _node(context: Context, global_id: str) -> Any:

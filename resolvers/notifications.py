@@ -10,7 +10,7 @@ import strawberry
 from datasources.live import POLL_SECONDS, notifications_of
 from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
-from domain.limits import PAGE_SIZE_MAX
+from domain.limits import NODES_MAX
 from domain.paging import PageRequest
 from resolvers.roots import Input, mutation, query, subscription
 from schema.connection import Connection, NotificationConnection, visible_page
@@ -18,6 +18,7 @@ from schema.context import Info
 from schema.enums import NotificationKind
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
+from schema.metadata import bounded
 from schema.notification import Event, Gap, NotificationEvent
 from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload, Payload
 
@@ -25,7 +26,7 @@ BATCH = 100
 _TYPES = ("PostNotification", "CommentNotification", "FollowNotification")
 
 
-@query(NotificationConnection | None, "The viewer's notifications, latest first.")
+@query(NotificationConnection | None, "The viewer's notifications, latest first.", public=False)
 async def notifications(
     info: Info,
     first: First = None,
@@ -33,7 +34,10 @@ async def notifications(
     last: Last = None,
     before: Before = None,
     unread_only: Annotated[bool | None, strawberry.argument(description="Only those not read.")] = False,
-    kinds: Annotated[list[NotificationKind] | None, strawberry.argument(description="Only these kinds.")] = None,
+    kinds: Annotated[
+        list[NotificationKind] | None,
+        strawberry.argument(**bounded("Only these kinds.", len(NotificationKind))),
+    ] = None,
 ) -> Connection:
     viewer_id, log = info.context.require_viewer(), info.context.sources.notifications
 
@@ -53,8 +57,8 @@ async def mark_notifications_seen(info: Info, given: Input[MarkNotificationsSeen
 @mutation(MarkNotificationsReadPayload, "Says that notifications were opened.")
 async def mark_notifications_read(info: Info, given: Input[MarkNotificationsReadInput]) -> Payload:
     viewer_id = info.context.require_viewer()
-    if len(given.notification_ids or ()) > PAGE_SIZE_MAX:
-        raise BadInput(f"At most {PAGE_SIZE_MAX} notificationIds at once; upToSeq takes any number.")
+    if len(given.notification_ids or ()) > NODES_MAX:
+        raise BadInput(f"At most {NODES_MAX} notificationIds at once; upToSeq takes any number.")
     ids = [next(filter(None, (expect_id(one, name) for name in _TYPES)), None) for one in given.notification_ids or ()]
     known = [one for one in ids if one is not None]
     if len(known) < len(ids):

@@ -9,6 +9,7 @@ import strawberry
 from domain.errors import Refusal, UserErrorCode
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
+from schema.metadata import SIGNED_IN, bounded
 from schema.payloads import Payload
 from schema.texts import check_lengths
 
@@ -18,11 +19,19 @@ Given = TypeVar("Given")
 Input = Annotated[Given, strawberry.argument(name="input", description="What to do.")]
 
 
-def query(graphql_type: Any, description: str) -> Callable[[Callable[..., Any]], Any]:
-    """Decorates a function into a field of Query."""
+def query(
+    graphql_type: Any, description: str, *, max_items: int | None = None, public: bool = True
+) -> Callable[[Callable[..., Any]], Any]:
+    """Decorates a function into a field of Query; one that is not `public` needs a session.
+
+    A list says how long it can be.
+    """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        return strawberry.field(function, graphql_type=graphql_type, description=description)
+        options = bounded(description, max_items)
+        if not public:
+            options["metadata"] = {**options.get("metadata", {}), **SIGNED_IN}
+        return strawberry.field(function, graphql_type=graphql_type, **options)
 
     return decorate
 
@@ -34,6 +43,7 @@ def mutation(
 
     A request with an access token that is not valid is refused, unless `answers_bad_token` of each of its root fields
     says of the operation's context that the field answers all the same. This is the one place where that is declared.
+    A field without it needs a session.
 
     Texts that are too long are refused before the function, or anything else, reads them. A Refusal becomes the
     payload's userErrors. What is read for the answer is read after the write: the operation's loaders are made anew.
@@ -52,7 +62,7 @@ def mutation(
             finally:
                 info.context.forget_loaded()
 
-        metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else {}
+        metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else SIGNED_IN
         return strawberry.mutation(
             resolver=resolve, graphql_type=payload_type | None, description=description, metadata=metadata
         )
@@ -69,9 +79,11 @@ def not_cleared(value: Given | None, field: str) -> Given:
 
 
 def subscription(graphql_type: Any, description: str) -> Callable[[Callable[..., AsyncIterator[Any]]], Any]:
-    """Decorates an async generator into a field of Subscription."""
+    """Decorates an async generator into a field of Subscription; every one needs a session."""
 
     def decorate(function: Callable[..., AsyncIterator[Any]]) -> Any:
-        return strawberry.subscription(resolver=function, graphql_type=graphql_type, description=description)
+        return strawberry.subscription(
+            resolver=function, graphql_type=graphql_type, description=description, metadata=SIGNED_IN
+        )
 
     return decorate

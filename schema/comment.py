@@ -5,6 +5,7 @@ from typing import Annotated
 
 import strawberry
 
+from domain.limits import HASHTAGS_MAX, MENTIONS_MAX
 from domain.records import CommentRecord
 from domain.visibility import can_delete_comment
 from schema.connection import CommentConnection, connected
@@ -26,8 +27,10 @@ class Comment(Node):
     post: Post = loaded("post_by_id", key="post_id", description="The post it belongs to.")
     author: User = loaded("user_by_id", key="author_id", description="Who wrote it.")
     text: str = plain("Its words; at most 2,200 characters.")
-    hashtags: list[str] = plain("Hashtags in it, without the #, lower case.")
-    mentions: list[User] = loaded_list("met_user_by_id", key="mention_ids", description="Users mentioned in it.")
+    hashtags: list[str] = plain("Hashtags in it, without the #, lower case.", max_items=HASHTAGS_MAX)
+    mentions: list[User] = loaded_list(
+        "met_user_by_id", key="mention_ids", description="Users mentioned in it.", max_items=MENTIONS_MAX
+    )
     created_at: datetime = plain("When it was written.")
     parent: LazyComment | None = loaded(
         "visible_comment_by_id", key="parent_id", description="The comment it replies to."

@@ -5,6 +5,7 @@ from typing import Any
 import strawberry
 
 from domain.errors import Refusal
+from domain.limits import FIELD_PATH_MAX
 from domain.records import FailureRecord
 from schema.context import Info
 from schema.enums import UserErrorCode
@@ -17,7 +18,7 @@ class UserError:
 
     code: UserErrorCode = plain("The reason, for programs.")
     message: str = plain("The reason, for people, in English.")
-    field: list[str] | None = plain("Path of the input field at fault, if one is.")
+    field: list[str] | None = plain("Path of the input field at fault, if one is.", max_items=FIELD_PATH_MAX)
     retryable: bool = plain("Whether the same request may succeed later.")
     retry_after_ms: int | None = plain("How long to wait before trying again, in milliseconds.")
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 
 from schema.context import Info
+from schema.metadata import bounded
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -21,16 +22,16 @@ Last = Annotated[int | None, strawberry.argument(description="How many items fro
 Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
 
 
-def plain(description: str, **options: Any) -> Any:
-    """A field that is the record's attribute of the same name, or an input's."""
-    return strawberry.field(description=description, **options)
+def plain(description: str, *, max_items: int | None = None, **options: Any) -> Any:
+    """A field that is the record's attribute of the same name, or an input's; a list says how long it can be."""
+    return strawberry.field(**bounded(description, max_items), **options)
 
 
-def computed(graphql_type: Any, description: str) -> Callable[[Decorated], Any]:
+def computed(graphql_type: Any, description: str, *, max_items: int | None = None) -> Callable[[Decorated], Any]:
     """Decorates a function of the record (and `info`) into a field of this type."""
 
     def decorate(function: Decorated) -> Any:
-        return strawberry.field(function, graphql_type=graphql_type, description=description)
+        return strawberry.field(function, graphql_type=graphql_type, **bounded(description, max_items))
 
     return decorate
 
@@ -45,7 +46,7 @@ def loaded(loader: str, *, key: str, description: str) -> Any:
     return strawberry.field(resolve, description=description)
 
 
-def loaded_list(loader: str, *, key: str, description: str) -> Any:
+def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> Any:
     """Edges to what `loader` has for each of the record's keys; those it has nothing for are left out."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
@@ -55,7 +56,7 @@ def loaded_list(loader: str, *, key: str, description: str) -> Any:
             return _present(getattr(info.context.loaders, loader).load_many(keys))
         return [one for one in found if one is not None]
 
-    return strawberry.field(resolve, description=description)
+    return strawberry.field(resolve, **bounded(description, max_items))
 
 
 def viewers(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, key: str = "id") -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from bson import ObjectId
 
+from domain.limits import RENDITIONS_MAX, TAGS_PER_IMAGE
 from domain.limits import RenditionFormat as Format
 from domain.records import ImageRecord, RenditionRecord
 from schema.context import Info
@@ -58,7 +59,7 @@ class Image(Node):
     blur_hash: str = plain("Compact placeholder (BlurHash).")
     dominant_color: str = plain("Dominant colour as #rrggbb.")
     is_animated: bool = plain("Whether it moves.")
-    renditions: list[Rendition] = plain("Every rendition there is.")
+    renditions: list[Rendition] = plain("Every rendition there is.", max_items=RENDITIONS_MAX)
 
     @computed(
         Rendition | None,
@@ -76,7 +77,7 @@ class Image(Node):
         fitting = sorted((one for one in root.renditions if one.format is wanted), key=lambda one: one.width)
         return next((one for one in fitting if one.width >= width), fitting[-1] if fitting else None)
 
-    @computed(list[TaggedUser], "People tagged in it.")
+    @computed(list[TaggedUser], "People tagged in it.", max_items=TAGS_PER_IMAGE)
     async def tagged_users(root: strawberry.Parent[ImageRecord], info: Info) -> list[Any]:
         people = await info.context.loaders.met_user_by_id.load_many([tag.user_id for tag in root.tagged_users])
         visible: set[ObjectId] = {person.id for person in people if person is not None}

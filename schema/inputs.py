@@ -23,7 +23,7 @@ class TaggedUserInput:
 class PostImageInput:
     upload_id: strawberry.ID = plain("An upload of the viewer's, sent or being sent.")
     alt_text: str | None = bounded("Description for people who cannot see it.", most=limits.ALT_TEXT_MAX, default=None)
-    tagged_users: list[TaggedUserInput] | None = plain("People in it; at most 20.", default=None)
+    tagged_users: list[TaggedUserInput] | None = plain("People in it.", default=None, max_items=limits.TAGS_PER_IMAGE)
 
 
 @strawberry.input(description="A place.")
@@ -113,7 +113,7 @@ class UploadImageInput:
 
 @strawberry.input(description="Input of createPost.")
 class CreatePostInput:
-    images: list[PostImageInput] = plain("1 to 10 images, in order.")
+    images: list[PostImageInput] = plain("Its images, in order; at least 1.", max_items=limits.IMAGES_PER_POST)
     caption: str | None = bounded(
         f"Its words, with at most {limits.HASHTAGS_MAX} hashtags.", most=limits.CAPTION_MAX, default=""
     )
@@ -224,5 +224,5 @@ class MarkNotificationsSeenInput:
 
 @strawberry.input(description="Input of markNotificationsRead.")
 class MarkNotificationsReadInput:
-    notification_ids: list[strawberry.ID] | None = plain("These ones.", default=None)
+    notification_ids: list[strawberry.ID] | None = plain("These ones.", default=None, max_items=limits.NODES_MAX)
     up_to_seq: int | None = plain("All up to this seq.", default=None)

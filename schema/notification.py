@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import strawberry
 
+from domain.limits import ACTORS_SHOWN
 from domain.records import NotificationKind as Kind
 from domain.records import NotificationRecord
 from schema.comment import Comment
@@ -40,7 +41,9 @@ class Notification(Node):
 
     kind: NotificationKind = plain("What it tells.")
     seq: int = plain("Dense number per recipient; grows whenever the notification changes.")
-    actors: list[User] = loaded_list("met_user_by_id", key="actor_ids", description="Who did it: the latest few.")
+    actors: list[User] = loaded_list(
+        "met_user_by_id", key="actor_ids", description="Who did it: the latest few.", max_items=ACTORS_SHOWN
+    )
     actor_count: int = plain("How many did it.")
     created_at: datetime = plain("When it first came.")
     updated_at: datetime = plain("When it last changed.")

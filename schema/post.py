@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from domain.limits import HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_COMMENTS
 from domain.paging import PageRequest
 from domain.records import LikeRecord, PostRecord
 from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
@@ -45,11 +46,11 @@ class Post(Node):
 
     author: User = loaded("user_by_id", key="author_id", description="Who posted it.")
     caption: str = plain("Its words; at most 2,200 characters.")
-    images: list[Image] = plain("Its images, in order; 1 to 10, none before the post is ready.")
+    images: list[Image] = plain("Its images, in order; none before the post is ready.", max_items=IMAGES_PER_POST)
     location: Location | None = plain("Where it was taken.")
-    hashtags: list[str] = plain("Hashtags in the caption, without the #, lower case.")
+    hashtags: list[str] = plain("Hashtags in the caption, without the #, lower case.", max_items=HASHTAGS_MAX)
     mentions: list[User] = loaded_list(
-        "met_user_by_id", key="mention_ids", description="Users mentioned in the caption."
+        "met_user_by_id", key="mention_ids", description="Users mentioned in the caption.", max_items=MENTIONS_MAX
     )
     status: PostStatus = plain("Where it is in its life.")
     failure: UserError | None = failure_field("Why it failed, if it did.")
@@ -87,5 +88,8 @@ class Post(Node):
         return await visible_page(request, fetch, info.context.loaders.visible_comment_by_id.load_many)
 
     preview_comments: list[LazyComment] = loaded_list(
-        "visible_comment_by_id", key="preview_comment_ids", description="A few comments to show below the post."
+        "visible_comment_by_id",
+        key="preview_comment_ids",
+        description="A few comments to show below the post.",
+        max_items=PREVIEW_COMMENTS,
     )

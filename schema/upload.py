@@ -33,7 +33,7 @@ class UploadLimits:
     max_bytes: int = plain("Largest file in bytes.")
     max_pixels: int = plain("Largest width times height.")
     max_frames: int = plain("Most frames of an animation.")
-    formats: list[SourceFormat] = plain("Formats taken.")
+    formats: list[SourceFormat] = plain("Formats taken.", max_items=len(SourceFormat))
     max_images_per_post: int = plain("Most images in one post.")
 
 
@@ -77,7 +77,7 @@ class UploadRequest:
 
     method: str = plain("HTTP method.")
     url: Url = plain("Where to.")
-    headers: list[HttpHeader] = plain("Headers that must be sent as they are.")
+    headers: list[HttpHeader] = plain("Headers that must be sent as they are.", max_items=limits.UPLOAD_HEADERS_MAX)
     expires_at: datetime = plain("Until when it is good.")
 
 

@@ -7,6 +7,7 @@ import msgspec
 import strawberry
 from bson import ObjectId
 
+from domain.limits import SESSIONS_SHOWN
 from domain.quota import QuotaUse
 from domain.records import SessionRecord
 from schema.connection import FollowRequestConnection, UserConnection, connected
@@ -75,7 +76,7 @@ class Viewer(Node):
         shown = await info.context.loaders.visible_notifications(unseen)
         return sum(one is not None for one in shown)
 
-    @computed(list[Session], "Where they are logged in.")
+    @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
         return await info.context.sources.sessions.of_user(root.user_id)
 

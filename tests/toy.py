@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
@@ -28,6 +29,8 @@ from resolvers.transport.health import Health
 from resolvers.transport.limits import Limits
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.server import build_server
+from schema.fields import plain
+from schema.metadata import SIGNED_IN, bounded
 
 
 class Outage(Exception):
@@ -66,6 +69,7 @@ class Context:
 
 
 ToyInfo = Info[Context, None]
+Ids = Annotated[list[strawberry.ID], strawberry.argument(**bounded("Their ids.", 50))]
 
 
 @strawberry.type
@@ -77,8 +81,12 @@ class Post:
     def comments(self, first: int | None = None) -> "PostConnection":
         return page_of(first)
 
-    @strawberry.field
+    @strawberry.field(**bounded("Its images.", 3))  # type: ignore[untyped-decorator]
     def images(self) -> list["Post"]:
+        return []
+
+    @strawberry.field
+    def unbounded(self) -> list["Post"]:
         return []
 
 
@@ -138,8 +146,14 @@ class Query:
         return 2**40  # not a GraphQL Int
 
     @strawberry.field
-    def feed(self, first: int | None = None) -> PostConnection:
-        return page_of(first)
+    def feed(self, first: int | None = None, last: int | None = None) -> PostConnection:
+        return page_of(first or last)
+
+    @strawberry.field(**bounded("Some posts.", 50))  # type: ignore[untyped-decorator]
+    def posts(
+        self, ids: Annotated[list[strawberry.ID], strawberry.argument(**bounded("Their ids.", 50))]
+    ) -> list[Post]:
+        return [Post(id=one) for one in ids]
 
     @strawberry.field
     async def wait(self, info: ToyInfo, seconds: float = 3600) -> str:
@@ -189,6 +203,17 @@ async def may_leave(context: Context) -> bool:
     return context.world.may_leave
 
 
+@strawberry.input
+class Note:
+    text: str = ""
+    readers: list[str] = plain("Who reads it.", max_items=5, default_factory=list)
+
+
+@strawberry.input
+class Pile:
+    notes: list[Note] = plain("The notes.", max_items=10)
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation(metadata={ANSWERS_BAD_TOKEN: always})  # type: ignore[untyped-decorator]
@@ -211,6 +236,14 @@ class Mutation:
     @strawberry.mutation
     async def weigh_parcel(self, info: ToyInfo, parcel: Parcel) -> str | None:
         return await weighed(info.context.world, parcel.files[-1])
+
+    @strawberry.mutation
+    def post_notes(self, pile: Pile) -> int:
+        return len(pile.notes)
+
+    @strawberry.mutation(metadata=SIGNED_IN)  # type: ignore[untyped-decorator]
+    def keep_notes(self, pile: Pile) -> int:
+        return len(pile.notes)
 
     @strawberry.mutation
     def refuse(self, file: File) -> str | None:  # noqa: ARG002  it looks at no byte of it
@@ -265,10 +298,8 @@ class Subscription:
             world.running -= 1
             world.finished += 1
 
-    @strawberry.subscription
-    async def private(self, info: ToyInfo) -> AsyncGenerator[int, None]:
-        if info.context.identity is None:
-            raise Unauthenticated
+    @strawberry.subscription(metadata=SIGNED_IN)  # type: ignore[untyped-decorator]
+    async def private(self) -> AsyncGenerator[int, None]:
         yield 1
 
     @strawberry.subscription

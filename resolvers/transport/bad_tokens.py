@@ -8,17 +8,11 @@ of introspection, it is refused: a client that asks for anything with a token me
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from graphql import (
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLSchema,
-    InlineFragmentNode,
-    OperationType,
-)
+from graphql import GraphQLSchema, OperationType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from resolvers.transport.operations import Operation
+from resolvers.transport.session import root_fields
 
 ANSWERS_BAD_TOKEN = "answers_bad_token"  # noqa: S105  the key in a field's metadata
 
@@ -33,29 +27,9 @@ class BadTokens:
 
     async def are_answered(self, operation: Operation, context: object) -> bool:
         """Whether an operation with a bad token is to be run, in this context."""
-        names = {name for name in root_fields(operation) if not name.startswith("__")}
+        names = {name for name in root_fields(operation.document, operation.node) if not name.startswith("__")}
         answering = self._answering[operation.kind]
         return bool(names) and all([name in answering and await answering[name](context) for name in sorted(names)])
-
-
-def root_fields(operation: Operation) -> set[str]:
-    """The names of an operation's root fields, with those of its fragments."""
-    definitions = operation.document.definitions
-    fragments = {each.name.value: each for each in definitions if isinstance(each, FragmentDefinitionNode)}
-    names: set[str] = set()
-    spread: set[str] = set()
-    pending = [operation.node.selection_set]
-    while pending:
-        for selection in pending.pop().selections:
-            match selection:
-                case FieldNode():
-                    names.add(selection.name.value)
-                case InlineFragmentNode():
-                    pending.append(selection.selection_set)
-                case FragmentSpreadNode() if selection.name.value not in spread:
-                    spread.add(selection.name.value)
-                    pending.append(fragments[selection.name.value].selection_set)
-    return names
 
 
 def _answering(schema: GraphQLSchema, kind: OperationType) -> Mapping[str, AnswersBadToken]:

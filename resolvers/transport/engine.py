@@ -16,16 +16,17 @@ from graphql.execution import (
 )
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
-from domain.errors import RequestError, RequestErrorCode
+from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Busy, Client, Clients
 from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, bad_token, codes, rejected
 from resolvers.transport.limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
+from resolvers.transport.validation import ERRORS_SHOWN
 
 Identity = Any  # whoever `authenticate` recognised; opaque here
 
-COERCION_ERRORS_SHOWN = 20
+COERCION_ERRORS_SHOWN = ERRORS_SHOWN - 1  # the last one says that there are more
 
 is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
@@ -86,6 +87,7 @@ class Engine:
         limits: Limits | None = None,
         operation_timeout: float = 15.0,
         admission: Admission | None = None,
+        introspection: bool = True,
     ) -> None:
         self.hooks = hooks
         self._admission = admission or Admission()
@@ -96,7 +98,7 @@ class Engine:
         # Strawberry keeps the executable schema private and offers no other way to a parsed document's execution.
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
-        self._documents = Documents(self._schema, self.limits)
+        self._documents = Documents(self._schema, self.limits, introspection=introspection)
         self._bad_tokens = BadTokens(self._schema)
 
     def operation(self, request: GraphQLRequest) -> Operation:
@@ -134,8 +136,10 @@ class Engine:
     async def identify(self, operation: Operation, token: str | None, request_id: str, address: str) -> Identity | None:
         """Who sends this operation; None for anonymous.
 
-        Raises Rejected when it cannot be found out, and for a bad token (401) unless the operation is answered even so.
+        Raises Rejected when it cannot be found out, and (401) for a bad token or none where one is needed.
         """
+        if token is None and operation.is_private:
+            raise rejected(Unauthenticated())
         identity = await self.authenticate(token, request_id)
         if token is None or identity is not None:
             return identity
@@ -161,6 +165,7 @@ class Engine:
     ) -> Answer:
         """Runs a query or a mutation, `more_seconds` longer than others if need be. Raises only when cancelled."""
         try:
+            operation.check(signed_in=identity is not None)
             async with asyncio.timeout(self.operation_timeout + more_seconds):
                 executing = execute(
                     self._schema,
@@ -190,9 +195,11 @@ class Engine:
         An event waits until the process has room for it, however long that takes, for a client counts on each; its
         source waits meanwhile. Closing it closes the source. Raises Rejected if it cannot start.
         """
-        executor = self._subscription(operation, self.hooks.make_context(identity, request_id, address), request_id)
         client = self.caller(identity, address)
         try:
+            operation.check(signed_in=identity is not None)
+            context = self.hooks.make_context(identity, request_id, address)
+            executor = self._subscription(operation, context, request_id)
             async with asyncio.timeout(self.operation_timeout):
                 starting = create_source_event_stream(executor)
                 source = await starting if is_awaitable(starting) else starting

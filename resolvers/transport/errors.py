@@ -20,6 +20,7 @@ TOO_SLOW = "This took too long and was given up."
 AWAY = "A part of the service is away. Try again in a moment."
 
 HTTP_STATUS = {
+    RequestErrorCode.UNAUTHENTICATED: 401,
     RequestErrorCode.TIMEOUT: 504,
     RequestErrorCode.BUSY: 503,  # not 429: it is the service that has too much to do, and another process may have less
     RequestErrorCode.UNAVAILABLE: 503,
@@ -60,6 +61,8 @@ def rejected(error: RequestError) -> Rejected:
     headers = {}
     if error.retry_after_ms is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_ms / 1000))
+    if error.code is RequestErrorCode.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"  # RFC 6750
     return Rejected([_shown(error)], status=HTTP_STATUS.get(error.code, 400), headers=headers)
 
 

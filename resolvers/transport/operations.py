@@ -13,21 +13,21 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     parse,
-    specified_rules,
-    validate,
 )
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from domain.errors import RequestError, RequestErrorCode
+from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.errors import Rejected, bad_request, coded, refused_document, rejected
-from resolvers.transport.limits import Limits, Measure, Size, check, check_document, too_complex
+from resolvers.transport.given import Given, GivenReader
+from resolvers.transport.introspection import Introspection
+from resolvers.transport.limits import Limits, Size, check, check_cost, check_document, too_complex
+from resolvers.transport.measure import Measure
+from resolvers.transport.session import is_private
+from resolvers.transport.validation import errors_in
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
-CACHED_SIZES = 64
-ERRORS_SHOWN = 20
+CACHED_COSTS = 64
 NO_HASHES = "PersistedQueryNotSupported"  # Apollo's clients for phones compare the message, that for the web the code
-RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class Operation:
     node: OperationDefinitionNode
     variables: Mapping[str, Any]
     cost: int
+    is_private: bool
+    given: Given
 
     @property
     def kind(self) -> OperationType:
@@ -78,31 +80,48 @@ class Operation:
     def name(self) -> str | None:
         return None if self.node.name is None else self.node.name.value
 
+    def check(self, *, signed_in: bool) -> None:
+        """What can be refused before the variables are looked at: Unauthenticated, BadInput for endless lists."""
+        if self.is_private and not signed_in:
+            raise Unauthenticated
+        self.given.check(self.variables)
+
 
 class _Candidate:
-    """An operation of a cached document; remembers its size for the page sizes it was last asked with."""
+    """An operation of a cached document; remembers what it costs with the page sizes it was last asked with."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> None:
         self.node = node
         self._schema = schema
         self._document = document
         self.written = Measure(schema, document, {}).operation(node)
-        self._sizes: dict[tuple[object, ...], Size] = {}
+        self._multipliers = tuple(self.written.multipliers)
+        self._costs: dict[tuple[int, ...], int] = {}
+        self._introspection = 0
 
     @property
     def surely(self) -> Size:
         """The size whatever the variables: a cost that hangs on them is left out."""
-        return replace(self.written, cost=0) if self.written.names else self.written
+        return replace(self.written, cost=0) if self._multipliers else self.written
 
-    def size(self, variables: Mapping[str, Any]) -> Size:
-        if not self.written.names:
-            return self.written
-        key = tuple(_magnitude(variables.get(name)) for name in sorted(self.written.names))
-        if key not in self._sizes:
-            if len(self._sizes) >= CACHED_SIZES:
-                self._sizes.clear()
-            self._sizes[key] = Measure(self._schema, self._document, variables).operation(self.node)
-        return self._sizes[key]
+    def complete(self) -> None:
+        """Adds what only a valid document tells. Raises RequestError (OPERATION_TOO_COMPLEX)."""
+        self.is_private = is_private(self._schema, self._document, self.node)
+        self.given = GivenReader(self._schema, self._document).operation(self.node)
+        if self.written.introspection:
+            self._introspection = Introspection(self._schema, self._document).count(self.node)
+
+    def cost(self, variables: Mapping[str, Any]) -> int:
+        """What it costs; the multipliers are all of the variables that a cost hangs on."""
+        if not self._multipliers:
+            return self.written.cost + self._introspection
+        key = tuple([each.times(variables) for each in self._multipliers])
+        if key not in self._costs:
+            if len(self._costs) >= CACHED_COSTS:
+                self._costs.clear()
+            size = Measure(self._schema, self._document, variables).operation(self.node)
+            self._costs[key] = size.cost + self._introspection
+        return self._costs[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +134,10 @@ class _Document:
 class Documents:
     """Parses, measures and validates documents, and remembers the latest good ones, bounded by their tokens."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
         self._schema = schema
         self._limits = limits
+        self._allows_introspection = introspection
         self._cached: OrderedDict[str, _Document] = OrderedDict()
         self._cached_tokens = 0
 
@@ -126,11 +146,11 @@ class Documents:
         document = self._document(request.query)
         candidate = _choose(document, request.operation_name)
         try:
-            size = candidate.size(request.variables)
-            check(size, candidate.node, self._limits)
+            cost = candidate.cost(request.variables)
+            check_cost(cost, self._limits)
         except RequestError as error:
             raise rejected(error) from None
-        return Operation(document.node, candidate.node, request.variables, size.cost)
+        return Operation(document.node, candidate.node, request.variables, cost, candidate.is_private, candidate.given)
 
     def _document(self, query: str) -> _Document:
         document = self._cached.get(query)
@@ -149,22 +169,32 @@ class Documents:
             self._cached_tokens -= oldest.tokens
 
     def _check(self, query: str) -> _Document:
-        """The limits come before validation, which is not linear in what it is given."""
         node = self._parse(query)
-        operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
-        candidates: dict[str | None, _Candidate] = {}
         try:
-            check_document(node, self._limits)
-            for operation in operations:
-                candidate = _Candidate(self._schema, node, operation)
-                check(candidate.surely, operation, self._limits)
-                candidates[operation.name.value if operation.name else None] = candidate
+            return self._checked(node)
         except RequestError as error:
             raise rejected(error) from None
-        errors = validate(self._schema, node, RULES, max_errors=ERRORS_SHOWN, hide_suggestions=True)
+
+    def _checked(self, node: DocumentNode) -> _Document:
+        """The limits come before validation, which is not linear in what it is given."""
+        check_document(node, self._limits)
+        candidates: dict[str | None, _Candidate] = {}
+        for each in node.definitions:
+            if isinstance(each, OperationDefinitionNode):
+                candidates[each.name.value if each.name else None] = self._candidate(node, each)
+        errors = errors_in(self._schema, node)
         if errors:
             raise refused_document(errors, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+        for candidate in candidates.values():
+            candidate.complete()
         return _Document(node, node.token_count, candidates)
+
+    def _candidate(self, document: DocumentNode, node: OperationDefinitionNode) -> _Candidate:
+        candidate = _Candidate(self._schema, document, node)
+        check(candidate.surely, node, self._limits)
+        if candidate.written.introspection and not self._allows_introspection:
+            raise RequestError(RequestErrorCode.INTROSPECTION_DISABLED, NO_INTROSPECTION)
+        return candidate
 
     def _parse(self, query: str) -> DocumentNode:
         try:
@@ -196,8 +226,3 @@ def _no_such_operation(name: str | None) -> Rejected:
     if name is None:
         message = "Say in `operationName` which operation to run."
     return refused_document([GraphQLError(message)], RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
-
-
-def _magnitude(value: object) -> object:
-    """What of a variable can change a cost."""
-    return len(value) if isinstance(value, list) else value if isinstance(value, int | None) else "?"

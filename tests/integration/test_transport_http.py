@@ -55,7 +55,7 @@ async def test_query_is_answered_with_data_and_its_cost(client: httpx2.AsyncClie
     assert response.headers["cache-control"] == "no-store"
     assert response.json() == {
         "data": {"hello": "hello ana"},
-        "extensions": {"cost": {"requested": 1, "limit": 20_000}},
+        "extensions": {"cost": {"requested": 1, "limit": 50_000}},
     }
 
 
@@ -152,6 +152,31 @@ async def test_slow_operation_is_given_up_and_stopped(client: httpx2.AsyncClient
     response = await ask(client, "{wait}")
     assert (response.status_code, only_code(response)) == (504, "TIMEOUT")
     assert toy.world.running == 0
+
+
+async def test_stranger_is_refused_before_the_variables_are_looked_at(client: httpx2.AsyncClient) -> None:
+    query = "mutation($pile:Pile!){keepNotes(pile:$pile)}"
+    sent: tuple[Any, ...] = ({}, {"pile": {"notes": [{}] * 45_000}}, {"pile": {"notes": [{"text": 1}]}})
+    for variables in sent:
+        response = await ask(client, query, variables=variables)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
+
+
+async def test_endless_list_is_refused_and_a_long_one_left_to_who_takes_it(client: httpx2.AsyncClient) -> None:
+    query = "mutation($pile:Pile!){postNotes(pile:$pile)}"
+    refused = await ask(client, query, variables={"pile": {"notes": [{}] * 21}})
+    assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")
+    taken = await ask(client, query, variables={"pile": {"notes": [{}] * 20}})
+    assert taken.json()["data"] == {"postNotes": 20}
+
+
+async def test_variables_that_do_not_fit_are_five_errors_at_most(client: httpx2.AsyncClient) -> None:
+    notes = [{"text": n} for n in range(20)]
+    response = await ask(client, "mutation($pile:Pile!){postNotes(pile:$pile)}", variables={"pile": {"notes": notes}})
+    assert response.status_code == 400
+    assert len(response.json()["errors"]) == 5
 
 
 async def test_token_makes_the_viewer_and_none_is_anonymous(client: httpx2.AsyncClient) -> None:

@@ -4,9 +4,10 @@ import pytest
 from graphql import OperationType
 
 from resolvers.api import schema
-from resolvers.transport.bad_tokens import BadTokens, root_fields
+from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
+from resolvers.transport.session import root_fields
 from tests import toy
 
 DECLARED = {"register", "login", "refreshSession", "logout", "deleteAccount"}
@@ -30,7 +31,8 @@ def test_root_fields_are_found_through_fragments_whatever_directives_say() -> No
     query = """mutation { ...F ... on Mutation { a: add(a: 1, b: 2) ...F } __typename }
       fragment F on Mutation { e: enter @skip(if: true) ...G }
       fragment G on Mutation { leave @include(if: false) }"""
-    assert root_fields(operation(query)) == {"add", "enter", "leave", "__typename"}
+    found = operation(query)
+    assert root_fields(found.document, found.node) == {"add", "enter", "leave", "__typename"}
 
 
 @pytest.mark.parametrize(

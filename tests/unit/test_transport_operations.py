@@ -62,6 +62,31 @@ def test_misspelt_field_gets_no_suggestions() -> None:
     assert "hello" not in str(caught.value.errors)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{hello " + "".join(f"@x{n} " for n in range(10)) + "}",
+        "{" + " ".join(f"a{n}" for n in range(10)) + "}",
+        "{hello " + " ".join(f"a{n}:hello(x{n}:1)" for n in range(10)) + "}",
+        "query(" + ",".join(f"$v{n}:Int" for n in range(10)) + "){hello}",
+        "{" + " ".join(f"...F{n}" for n in range(10)) + "}",
+        "{" + " ".join(f"... on Post{{id}} ... on Nope{n}{{id}}" for n in range(10)) + "}",
+    ],
+)
+def test_ten_mistakes_of_a_kind_are_one_error(query: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        documents().operation(GraphQLRequest(query))
+    kinds = [error["message"].translate(str.maketrans("", "", "0123456789")) for error in caught.value.errors]
+    assert len(kinds) == len(set(kinds)) <= 2
+
+
+def test_document_with_mistakes_of_many_kinds_has_five_errors_at_most() -> None:
+    query = "query A($a:Int,$a:Nope){hello(x:1,x:2)@nope nope ...G ...on Nope{id} feed @skip} fragment F on Int{a}"
+    with pytest.raises(Rejected) as caught:
+        documents().operation(GraphQLRequest(query))
+    assert len(caught.value.errors) == 5
+
+
 def test_long_literals_are_not_echoed_whole() -> None:
     with pytest.raises(Rejected) as caught:
         documents().operation(GraphQLRequest("{hello(name:[" + "1 " * 1_000 + "])}"))

@@ -1,0 +1,134 @@
+"""Lists that clients send in variables: refused where they are far too long, before anything looks at them.
+
+How long a list may be is declared in the schema, beside the argument or the input field.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    ListValueNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+)
+
+from domain.errors import BadInput
+from resolvers.transport.multipliers import Variables
+from schema.metadata import max_items_of
+
+SLACK = 2  # a list somewhat too long is refused by whoever takes it, which says so in its own words
+
+Place = GraphQLArgument | GraphQLInputField
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is bounded in a value: its own length if it is a list, and fields of the objects that it is or holds."""
+
+    max_items: int | None
+    fields: "dict[str, Shape]"
+
+    @classmethod
+    def of(cls, place: Place) -> "Shape":
+        """The shape of what is given to an argument or an input field."""
+        named = get_named_type(place.type)
+        inner = named.fields if isinstance(named, GraphQLInputObjectType) else {}
+        shapes = {name: cls.of(field) for name, field in inner.items()}
+        return cls(max_items_of(place), {name: shape for name, shape in shapes.items() if shape})
+
+    def __bool__(self) -> bool:
+        return self.max_items is not None or bool(self.fields)
+
+    def check(self, value: object, name: str) -> None:
+        """Raises BadInput for a list that is far too long."""
+        if isinstance(value, dict):
+            self._check_fields(value, name)
+        elif isinstance(value, list):
+            if self.max_items is not None and len(value) > SLACK * self.max_items:
+                raise BadInput(f"{name} has {len(value):,} items; at most {self.max_items:,} are allowed.")
+            for item in value:
+                if isinstance(item, dict):
+                    self._check_fields(item, name)
+
+    def _check_fields(self, value: dict[str, Any], name: str) -> None:
+        for key, shape in self.fields.items():
+            if key in value:
+                shape.check(value[key], f"{name}.{key}")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is bounded in the variables of one operation."""
+
+    shapes: Sequence[tuple[str, Shape]]
+
+    def check(self, variables: Variables) -> None:
+        """Raises BadInput for a list that is far too long."""
+        for name, shape in self.shapes:
+            shape.check(variables.get(name), f"${name}")
+
+
+class GivenReader:
+    """Finds out where the operations of a valid document use their variables."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+        self._schema = schema
+        self._fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        self._entered: set[str] = set()
+        self._shapes: list[tuple[str, Shape]] = []
+
+    def operation(self, node: OperationDefinitionNode) -> Given:
+        """What is bounded in an operation's variables."""
+        self._entered, self._shapes = set(), []
+        self._selections(node.selection_set, self._schema.get_root_type(node.operation))
+        return Given(tuple(self._shapes))
+
+    def _selections(self, node: SelectionSetNode, parent: Any) -> None:
+        for selection in node.selections:
+            match selection:
+                case FieldNode():
+                    self._field(selection, parent)
+                case InlineFragmentNode():
+                    on = selection.type_condition
+                    self._selections(selection.selection_set, self._schema.type_map[on.name.value] if on else parent)
+                case FragmentSpreadNode() if selection.name.value not in self._entered:
+                    self._entered.add(selection.name.value)
+                    fragment = self._fragments[selection.name.value]
+                    self._selections(fragment.selection_set, self._schema.type_map[fragment.type_condition.name.value])
+
+    def _field(self, node: FieldNode, parent: Any) -> None:
+        definition = cast("GraphQLField", self._schema.get_field(parent, node.name.value))
+        for argument in node.arguments or ():
+            self._value(argument.value, definition.args[argument.name.value])
+        if node.selection_set is not None:
+            self._selections(node.selection_set, get_named_type(definition.type))
+
+    def _value(self, node: ValueNode, place: Place) -> None:
+        match node:
+            case VariableNode():
+                if shape := Shape.of(place):
+                    self._shapes.append((node.name.value, shape))
+            case ListValueNode():
+                for item in node.values:
+                    self._value(item, place)
+            case ObjectValueNode():
+                inner = cast("GraphQLInputObjectType", get_named_type(place.type))
+                for field in node.fields:
+                    self._value(field.value, inner.fields[field.name.value])

@@ -1,0 +1,50 @@
+"""Which operations are for the signed-in alone; they are refused to others before anything of them is looked at."""
+
+from typing import cast
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+)
+
+from schema.metadata import needs_session
+
+
+def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> bool:
+    """Whether every root field of an operation of a valid document needs a session.
+
+    With a public one among them something can be answered, or `login` may open a session for the others.
+    """
+    root = cast("GraphQLObjectType", schema.get_root_type(node.operation))
+    names = root_fields(document, node) - {"__typename"}
+    return bool(names) and all(_needs_session(schema.get_field(root, name)) for name in names)
+
+
+def root_fields(document: DocumentNode, node: OperationDefinitionNode) -> set[str]:
+    """The names of the root fields of an operation of a valid document, with those of its fragments."""
+    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    names: set[str] = set()
+    spread: set[str] = set()
+    pending = [node.selection_set]
+    while pending:
+        for selection in pending.pop().selections:
+            match selection:
+                case FieldNode():
+                    names.add(selection.name.value)
+                case InlineFragmentNode():
+                    pending.append(selection.selection_set)
+                case FragmentSpreadNode() if selection.name.value not in spread:
+                    spread.add(selection.name.value)
+                    pending.append(fragments[selection.name.value].selection_set)
+    return names
+
+
+def _needs_session(field: GraphQLField | None) -> bool:
+    return field is not None and needs_session(field)

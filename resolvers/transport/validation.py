@@ -1,0 +1,42 @@
+"""Validation by GraphQL's rules, each of which complains once: ten mistakes are not worth ten answers."""
+
+from typing import Any
+
+from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, specified_rules, validate
+from graphql.validation import ValidationContext
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+ERRORS_SHOWN = 5  # of one request, whatever they are about
+
+
+class _Once:
+    """A validation context that takes one error; rules report to it through themselves or directly."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        self._context = context
+        self._reported = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def report_error(self, error: GraphQLError) -> None:
+        if not self._reported:
+            self._reported = True
+            self._context.report_error(error)
+
+
+def _once(rule: type[ASTValidationRule]) -> type[ASTValidationRule]:
+    class Once(rule):  # type: ignore[valid-type,misc]
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(_Once(context))
+
+    return Once
+
+
+_RULES = [_once(rule) for rule in (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)]
+
+
+def errors_in(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+    """What is wrong with a document: one error of a kind, at most `ERRORS_SHOWN`; none if it is valid."""
+    return validate(schema, document, _RULES, hide_suggestions=True)[:ERRORS_SHOWN]

@@ -1,0 +1,38 @@
+"""What fields, arguments and input fields declare for the transport: how long a list may be, and who may ask.
+
+The bound of a list comes from `domain/limits.py` and is shown in the description. The transport counts with it what an
+answer may hold, and refuses a list that is far too long before it is looked at.
+"""
+
+from typing import Any
+
+from graphql import GraphQLArgument, GraphQLField, GraphQLInputField
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+Definition = GraphQLField | GraphQLArgument | GraphQLInputField
+
+_MAX_ITEMS = "max_items"
+SIGNED_IN = {"needs_session": True}  # the metadata of a root field that needs a session
+
+
+def bounded(description: str, max_items: int | None) -> dict[str, Any]:
+    """The options of a field or an argument that is a list of at most `max_items`, or no list."""
+    if max_items is None:
+        return {"description": description}
+    return {"description": f"{description} At most {max_items:,}.", "metadata": {_MAX_ITEMS: max_items}}
+
+
+def max_items_of(definition: Definition) -> int | None:
+    """The declared bound of a list; None where none is declared."""
+    bound: int | None = _declared(definition).get(_MAX_ITEMS)
+    return bound
+
+
+def needs_session(definition: GraphQLField) -> bool:
+    """Whether a root field is for the signed-in alone."""
+    return bool(_declared(definition).get("needs_session"))
+
+
+def _declared(definition: Definition) -> Any:
+    declared = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return {} if declared is None else declared.metadata
