@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> Starlette:
     health = Health({"mongodb": opened.ping_mongo}, drain, is_stuck=opened.is_stuck)
     app = Starlette(
         routes=routes(engine, drain, health, graphiql=settings.graphiql, form_timeout=settings.file_timeout),
-        middleware=middleware(settings.origins),
+        middleware=middleware(settings.origins, compress=settings.compression),
         lifespan=lifespan,
     )
     app.state.drain = drain

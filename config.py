@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     redis_timeout: float = Field(1.0, gt=0, description="Longest time for one Redis command.")
     s3_timeout: float = Field(10.0, gt=0, description="Longest wait for a connection to S3 or for its next bytes.")
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
+    compression: bool = Field(
+        True,
+        description="Whether answers over 1 kB are compressed (zstd, Brotli, gzip); false leaves it to a balancer.",
+    )
     trusted_proxies: CommaList = Field(
         ("127.0.0.1",),
         description="Addresses or networks of proxies, with commas, whose X-Forwarded-For says who the client is: "

@@ -88,7 +88,9 @@ class Served:
     @property
     def cpu(self) -> float:
         """Processor seconds so far."""
-        used = self._process.cpu_times()
+        if sys.platform == "linux":
+            return time.clock_gettime(~self._process.pid << 3 | 2)  # its clock, as clock_getcpuclockid(3) has it
+        used = self._process.cpu_times()  # in hundredths
         return used.user + used.system
 
     @property

@@ -41,17 +41,17 @@ def main(
 async def _world(settings: Settings) -> tuple[list[str], str]:
     async with stores(settings) as sources:
         people = await users(sources, CIRCLE)
-        rows = [_follow(one, other, slot) for one in people for slot, other in enumerate(people) if one != other]
+        rows = [follow_of(one, other, slot) for one in people for slot, other in enumerate(people) if one != other]
         await insert(sources, "follows", rows)
-        return [await _token(sources, one) for one in people[:2]], to_global_id("User", people[0])
+        return [await token_of(sources, one) for one in people[:2]], to_global_id("User", people[0])
 
 
-def _follow(follower: ObjectId, followee: ObjectId, slot: int) -> dict[str, object]:
+def follow_of(follower: ObjectId, followee: ObjectId, slot: int) -> dict[str, object]:
     ends = {"follower_id": follower, "followee_id": followee}
     return {"_id": ObjectId(), **ends, "state": "FOLLOWING", "slot": slot, "version": 1, "counted": True}
 
 
-async def _token(sources: Sources, user_id: ObjectId) -> str:
+async def token_of(sources: Sources, user_id: ObjectId) -> str:
     return (await sources.sessions.open(user_id, None, ObjectId().generation_time))[1].access_token
 
 

@@ -312,7 +312,7 @@ FILE = strawberry.scalar(name="Upload", serialize=str, parse_value=as_file)
 schema = strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map={File: FILE}))
 
 
-def toy_app(
+def toy_app(  # noqa: PLR0913  each is something that a test sets
     world: World,
     *,
     limits: Limits | None = None,
@@ -322,6 +322,7 @@ def toy_app(
     send_timeout: float = 10.0,
     form_timeout: float = 10.0,
     origins: tuple[str, ...] = (),
+    compress: bool = True,
 ) -> Starlette:
     """The toy as an application; the token is the identity, and "bad" is a bad one."""
 
@@ -357,7 +358,7 @@ def toy_app(
             send_timeout=send_timeout,
             form_timeout=form_timeout,
         ),
-        middleware=middleware(origins),
+        middleware=middleware(origins, compress=compress),
         lifespan=_lifespan,
     )
     app.state.drain = drain

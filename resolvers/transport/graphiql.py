@@ -43,7 +43,10 @@ async def page(_request: Request) -> Response:
 
 
 class _Revalidated:
-    """Has browsers ask each time whether a file changed: an ETag and an empty answer, once they have it."""
+    """Has browsers ask each time whether a file changed: an ETag and an empty answer, once they have it.
+
+    The ETag is a weak one: it stands for the file in whatever coding it is sent.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,7 +54,10 @@ class _Revalidated:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["cache-control"] = "no-cache"
+                headers = MutableHeaders(scope=message)
+                headers["cache-control"] = "no-cache"
+                if headers.get("etag", "W/").startswith('"'):
+                    headers["etag"] = f"W/{headers['etag']}"
             await send(message)
 
         await self._app(scope, receive, marked)

@@ -8,6 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from resolvers.transport.compression import compression
 from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine
 from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
@@ -47,17 +48,21 @@ def routes(
     ]
 
 
-def middleware(origins: Sequence[str]) -> list[Middleware]:
-    """Request ids and log lines, security headers, and CORS for the given origins; credentials are never cookies."""
+def middleware(origins: Sequence[str], *, compress: bool = True) -> list[Middleware]:
+    """Request ids and log lines, security headers, compression, and CORS for the given origins.
+
+    Credentials are never cookies.
+    """
     cors = Middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(origins).pattern,
         allow_methods=["GET", "POST"],
         allow_headers=["authorization", "content-type", HEADER, *PREFLIGHT_HEADERS],
-        expose_headers=[HEADER],
+        expose_headers=[HEADER, "retry-after"],
         max_age=86_400,
     )
-    return [Middleware(RequestLog), Middleware(SecurityHeaders), *([cors] if origins else [])]
+    inner = [*([cors] if origins else []), *([compression()] if compress else [])]
+    return [Middleware(RequestLog), Middleware(SecurityHeaders), *inner]
 
 
 class SecurityHeaders:
