@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
-from datasources.gathering import Gathering
+from datasources.gathering import Gathering, Late
 from datasources.redis_run import MARK_BYTES, RedisRun
 from datasources.tasks import cancelled
 
@@ -58,7 +58,10 @@ class CacheServer:
     async def get(self, keys: Sequence[str]) -> list[bytes | None]:
         """What the keys hold; those who ask at the same time ask together."""
         self._expect_answers()
-        return await self._gets.of(keys)
+        try:
+            return await self._gets.of(keys, ANSWER_SECONDS)
+        except Late as error:
+            raise CacheDown from error
 
     async def lease(self, keys: Sequence[str], token: bytes) -> tuple[bytes, list[bytes | None]]:
         """Puts a lease where a key holds nothing: None is then what it held before.
@@ -92,7 +95,11 @@ class CacheServer:
         False if Redis did not answer: then it is told again every second until it does, or until all it could still
         hold has expired; meanwhile nothing is read here, so that this process at least sees what it wrote.
         """
-        return await self._forgets.of(keys)
+        try:
+            return await self._forgets.of(keys, ANSWER_SECONDS)
+        except Late:
+            self._owe(keys)
+            return False
 
     async def make_forget(self, keys: Sequence[str]) -> None:
         """As `forget`, and waits for Redis if need be. Raises CacheDown, an outage, after `PATIENCE_SECONDS`."""

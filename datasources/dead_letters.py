@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.gathering import Gathering
-from datasources.mongo import Collection, Database, Document
+from datasources.mongo import Collection, Database, Document, time_limit
 from datasources.outbox import parked, redriven
 from domain.events import SETTLED_BY, Effect, Fact, Ring
 
@@ -75,7 +75,7 @@ class DeadLetterStore:
     async def succeeded(self, *rings: Ring) -> None:
         """Forgets earlier failures. Safe to repeat; what succeeds at the same time is forgotten together."""
         if rings:
-            await self._successes.of(rings)
+            await self._successes.of(rings, time_limit(self._failures))
 
     async def _forget(self, asked: Sequence[Sequence[Ring]]) -> list[None]:
         rings = [msgspec.to_builtins(ring) for some in asked for ring in some]

@@ -1,18 +1,24 @@
 """Group commit: calls that come while one is under way go together in the next.
 
 Nothing waits for company: a lone call goes at once, and the busier a process is, the larger its groups grow (the idea
-is that of databases' log writers).
+is that of databases' log writers). Waiting for one's turn is part of the time that one has: nobody waits for the outage
+of a server once for the others and then once more.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from bson import ObjectId
+from pymongo import timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from redis.exceptions import RedisError
 
-from datasources.mongo import DUPLICATE_KEY, Collection, Document, Readable, find_by_ids
+from datasources.mongo import DUPLICATE_KEY, Collection, Document, Readable, find_by_ids, is_mongo_outage, time_limit
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,48 +27,86 @@ Found = TypeVar("Found")
 TOGETHER = 32  # reads by id, or inserts, that become one
 
 
+class Late(TimeoutError):
+    """What was asked for together with others did not come in time: an outage, like every TimeoutError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[Item, Result]):
+    """One caller's item, where its result goes, and when the caller stops waiting (in the loop's time)."""
+
+    item: Item
+    future: asyncio.Future[Result]
+    until: float
+
+
 class Gathering(Generic[Item, Result]):
     """Does the work of many simultaneous callers in few calls.
 
     `work` gets up to `most` items, in the order they came, and returns for each a result or the exception to raise
-    to its caller; what it raises goes to all of them. It begins after every one of the items was given, so a read
-    sees what its caller wrote before.
+    to its caller; what it raises goes to all of them, and an outage also to those who wait for the next call. It begins
+    after every one of the items was given, so a read sees what its caller wrote before.
     """
 
     def __init__(self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]], most: int) -> None:
         self._work = work
         self._most = most
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: list[_Asked[Item, Result]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def of(self, item: Item) -> Result:
-        """The result for one item. A caller that is cancelled leaves the work to the others."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+    async def of(self, item: Item, within: float | None = None) -> Result:
+        """The result for one item. Raises Late after `within` seconds, those in line included.
+
+        A caller that is cancelled, or late, leaves the work to the others; its item is done with theirs.
+        """
+        loop = asyncio.get_running_loop()
+        until = math.inf if within is None else loop.time() + within
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append(_Asked(item, future, until))
         if self._task is None or self._task.done():
             # A context of its own: the work is no caller's, and neither are its time limits and log fields.
             self._task = asyncio.create_task(self._run(), name="gathering", context=Context())
-        return await future
+        if within is None:
+            return await future
+        try:
+            async with asyncio.timeout_at(until):
+                return await future
+        except TimeoutError as error:
+            if future.done() and not future.cancelled():
+                raise  # what the work itself raised
+            raise Late(f"no result after {within} s") from error
 
     async def _run(self) -> None:
         while self._waiting:
             some, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            futures = [future for _, future in some]
             try:
-                results = await self._work([item for item, _ in some])
+                with _deadline(max(asked.until for asked in some)):
+                    results = await self._work([asked.item for asked in some])
             except Exception as error:  # noqa: BLE001  it is the callers' business
+                if _is_outage(error):
+                    some, self._waiting = [*some, *self._waiting], []
                 results = [error] * len(some)
             except BaseException:
-                for future in (*futures, *(waiting for _, waiting in self._waiting)):
-                    future.cancel()
+                for asked in (*some, *self._waiting):
+                    asked.future.cancel()
                 raise
-            for future, result in zip(futures, results, strict=True):
-                if future.done():
+            for asked, result in zip(some, results, strict=True):
+                if asked.future.done():
                     continue
                 if isinstance(result, Exception):
-                    future.set_exception(result)
+                    asked.future.set_exception(result)
                 else:
-                    future.set_result(result)
+                    asked.future.set_result(result)
+
+
+def _deadline(until: float) -> AbstractContextManager[object]:
+    """Ends what is asked of MongoDB in the block when nobody waits for it any more."""
+    left = until - asyncio.get_running_loop().time()
+    return nullcontext() if math.isinf(left) else timeout(max(left, 0.001))
+
+
+def _is_outage(error: Exception) -> bool:
+    return is_mongo_outage(error) or isinstance(error, RedisError | OSError)  # TimeoutError is an OSError
 
 
 class Reads(Generic[Found]):
@@ -74,11 +118,12 @@ class Reads(Generic[Found]):
             made  # for each caller anew, so that a document that makes no sense fails only those who ask for it
         )
         self._options = options
+        self._limit = time_limit(collection)
         self._reads: Gathering[Sequence[ObjectId], Mapping[ObjectId, Document]] = Gathering(self._read, TOGETHER)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[Found | None]:
         """What was found, in the order of `ids`, None for a missing one."""
-        found = await self._reads.of(ids)
+        found = await self._reads.of(ids, self._limit)
         return [self._made(found[one]) if one in found else None for one in ids]
 
     async def _read(self, asked: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
@@ -91,11 +136,12 @@ class Inserts:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        self._limit = time_limit(collection)
         self._inserts: Gathering[Document, None] = Gathering(self._insert, TOGETHER)
 
     async def insert(self, document: Document) -> None:
         """Inserts one document. Raises DuplicateKeyError."""
-        await self._inserts.of(document)
+        await self._inserts.of(document, self._limit)
 
     async def _insert(self, documents: Sequence[Document]) -> list[Exception | None]:
         ends: list[Exception | None] = [None] * len(documents)

@@ -1,7 +1,9 @@
 """Likes of posts and of comments: one small document for each pair of user and target."""
 
 import asyncio
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,7 +13,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.gathering import Gathering
 from datasources.indexes import BY_LIKER
-from datasources.mongo import Database, Document, Session, find_page, upsert
+from datasources.mongo import Database, Document, Session, find_page, time_limit, upsert
 from datasources.outbox import change, find_owed, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
@@ -140,10 +142,12 @@ class LikeStore:
         await self._likes.update_many(gone, expiry, session=session)
 
     async def _act(self, act: _Act) -> None:
+        began, limit = time.monotonic(), time_limit(self._likes)
         try:
-            await self._writes.of(act)
+            await self._writes.of(act, limit)
         except _HeldUpError:
-            await self._act_alone(act)
+            with nullcontext() if limit is None else timeout(max(began + limit - time.monotonic(), 0.001)):
+                await self._act_alone(act)
 
     async def _write(self, acts: Sequence[_Act]) -> list[None]:
         updates = [UpdateOne(act.key, act.pipeline, upsert=act.liked) for act in acts]

@@ -41,6 +41,8 @@ class Readable(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def database(self) -> Database: ...
     def find(self, *args: Any, **options: Any) -> AsyncCursor[Document]: ...
     async def find_one(self, *args: Any, **options: Any) -> Document | None: ...
     async def count_documents(self, *args: Any, **options: Any) -> int: ...
@@ -63,6 +65,11 @@ def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) ->
         maxPoolSize=50,
         event_listeners=list(listeners),
     )
+
+
+def time_limit(collection: Readable) -> float | None:
+    """Seconds that one operation on a collection may take, as its client was opened."""
+    return collection.database.client.options.timeout
 
 
 def is_mongo_outage(error: BaseException) -> bool:

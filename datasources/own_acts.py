@@ -10,7 +10,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.gathering import Gathering
-from datasources.mongo import Client, Database, Document, Session
+from datasources.mongo import Client, Database, Document, Session, time_limit
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import CommentRecord, FollowState, PostRecord, UserRecord
@@ -35,7 +35,7 @@ class OwnActs:
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
         """A post whose counts and previews have the viewer's own like and comments."""
-        return await self._posts.of(_Ask(post_id, viewer_id))
+        return await self._posts.of(_Ask(post_id, viewer_id), time_limit(self._database["posts"]))
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentRecord | None:
         """A comment whose count has the viewer's own like."""

@@ -7,7 +7,7 @@ from itertools import islice
 from bson import ObjectId
 
 from datasources.gathering import TOGETHER, Gathering
-from datasources.mongo import Database, Document, Readable
+from datasources.mongo import Database, Document, Readable, time_limit
 from domain.records import FollowState
 from domain.visibility import ONESELF, Relation
 
@@ -28,7 +28,7 @@ class Relations:
 
         Three operations for all who ask at the same time.
         """
-        return await self._reads.of(pairs)
+        return await self._reads.of(pairs, time_limit(self._follows))
 
     async def _read(self, asked: Sequence[Sequence[Pair]]) -> list[list[Relation]]:
         all_pairs = [pair for pairs in asked for pair in pairs]

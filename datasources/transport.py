@@ -7,6 +7,7 @@ lost message left. So a ring is best effort and short, and a message is removed 
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from datasources.gathering import Gathering
+from datasources.gathering import Gathering, Late
 from domain.events import Effect, Fact, Ring
 
 log = structlog.get_logger(__name__)
@@ -78,14 +79,15 @@ class Doorbell:
         self._sends = Gathering(self._send, TOGETHER)
 
     async def ring(self, rings: Iterable[Ring]) -> None:
-        """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS` or so.
+        """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS`.
 
         It is silent for a while for workers that could not be reached, or whose stream was `LONGEST_STREAM` long; the
         sweeper rings again later.
         """
         heard = {ring for ring in rings if time.monotonic() >= self._silent_until.get(WORKER_OF[ring.effect], 0)}
         if heard:
-            await self._sends.of(heard)
+            with suppress(Late):  # it is rung with the others' all the same
+                await self._sends.of(heard, RING_SECONDS)
 
     async def _send(self, asked: Sequence[set[Ring]]) -> list[None]:
         """Rings once for all who ask at the same time; a hot post's thousand likes are one ring."""

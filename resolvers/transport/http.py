@@ -1,5 +1,6 @@
 """GraphQL over HTTP, as its specification says: POST for everything but subscriptions, GET for queries."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,7 +97,9 @@ class GraphQLHTTP:
         request_id = request_id_of(request.scope)
         token, address = bearer_token(request.headers.get("authorization")), address_of(request.scope)
         async with self._engine.admitted(operation, self._engine.sender(token, address)):
+            began = time.monotonic()  # one time limit for all that is done for the request
             identity = await self._engine.identify(operation, token, request_id, address)
+            more_seconds -= time.monotonic() - began
             return await self._engine.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
 
 

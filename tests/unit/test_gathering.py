@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from pymongo import _csot
+from pymongo.errors import ConnectionFailure
 
-from datasources.gathering import Gathering
+from datasources.gathering import Gathering, Late
 
 
 class Works:
@@ -74,3 +76,50 @@ async def test_cancelled_caller_leaves_the_work_to_the_others() -> None:
     assert await other == 4
     with pytest.raises(asyncio.CancelledError):
         await one
+
+
+async def test_waiting_for_ones_turn_is_part_of_ones_time() -> None:
+    works = Works()
+    gathering = Gathering(works.double, 1)
+    first = asyncio.create_task(gathering.of(1))
+    await asyncio.sleep(0)
+    with pytest.raises(Late):
+        await gathering.of(2, 0.01)
+    works.go.set()
+    assert await first == 2
+
+
+async def test_outage_is_told_at_once_to_those_who_wait_for_the_next_call() -> None:
+    asked: list[list[int]] = []
+    go = asyncio.Event()
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        asked.append(list(items))
+        await go.wait()
+        raise ConnectionFailure("away")
+
+    gathering = Gathering(work, 10)
+    calls = [asyncio.create_task(gathering.of(1))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    calls += [asyncio.create_task(gathering.of(number)) for number in (2, 3)]
+    await asyncio.sleep(0)
+    go.set()
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(end) for end in ends] == [ConnectionFailure] * 3
+    assert asked == [[1]]
+
+
+async def test_what_asks_mongodb_for_others_has_the_time_that_the_last_of_them_has_left() -> None:
+    limits: list[float | None] = []
+
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        limits.append(_csot.remaining())
+        return items
+
+    gathering = Gathering(work, 10)
+    await asyncio.gather(gathering.of(1, 2), gathering.of(2, 5))
+    assert limits[0] is not None
+    assert 4 < limits[0] <= 5
+    await gathering.of(3)
+    assert limits[1] is None
