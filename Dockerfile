@@ -17,6 +17,11 @@ RUN python -m venv /opt/builder \
 ARG DEMO=
 RUN [ -z "$DEMO" ] || (awk '/^[^ #]/ { on = /^(httpx2|httpcore2|truststore)==/ } on' requirements-dev.lock > demo.lock \
     && pip install --no-deps --require-hashes -r demo.lock)
+# --build-arg HEIC=1: takes iPhones' photographs as they are. Who passes such an image on passes on libheif and libde265
+# (LGPL) and x265 (GPL): docs/adr/0016.
+ARG HEIC=
+RUN [ -z "$HEIC" ] || (awk '/^[^ #]/ { on = /^pillow-heif==/ } on' requirements-dev.lock > heic.lock \
+    && pip install --no-deps --require-hashes -r heic.lock)
 COPY . .
 RUN /opt/builder/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
     && pip install --no-deps --no-index /wheels/*.whl

@@ -50,7 +50,7 @@ def main(
     photographs = [
         phone_jpeg(seed, level=True, grain=grain) for grain in GRAINS.values() for seed in range(1, seeds + 1)
     ]
-    ladders = [pyramid(open_source(data)[1])[0] for data in photographs]
+    ladders = [pyramid(open_source(data).image)[0] for data in photographs]
     table = Table(
         f"SSIM and kilobytes, {len(ladders)} photographs, a third each {', '.join(GRAINS)}",
         ["format", "quality", *(f"{level.width} wide" for level in ladders[0])],

@@ -36,7 +36,7 @@ def ours(data: bytes) -> list[RenderedFile]:
 
 def ours_jpeg(data: bytes) -> list[RenderedFile]:
     """The worker's pixels, saved as JPEG alone."""
-    levels, square = pyramid(open_source(data)[1])
+    levels, square = pyramid(open_source(data).image)
     return [encode(picture, JPEG) for picture in (*levels, square)]
 
 
@@ -140,7 +140,7 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
 def _likeness(data: bytes) -> Table:
     """How near our pixels, and our files, come to resizing from full size, which is the reference."""
     image = Image.open(BytesIO(data))
-    levels, square = pyramid(open_source(data)[1])
+    levels, square = pyramid(open_source(data).image)
     table = Table(
         "Likeness to LANCZOS from full size (PSNR in dB; more is nearer)",
         ["width", "our pixels", "our JPEG", "naive JPEG", "our bytes / naive"],

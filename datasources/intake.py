@@ -13,9 +13,10 @@ from bson import ObjectId
 from datasources.blobs import Blobs
 from datasources.idempotency import Idempotency, reused
 from datasources.incoming import Incoming
+from datasources.source_formats import format_taken
 from datasources.uploads import UploadStore
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES, SIGNATURE_BYTES, SourceFormat
+from domain.limits import MAX_IMAGE_BYTES, SIGNATURE_BYTES
 from domain.records import UploadRecord
 
 TRY_AGAIN_MS = 2_000
@@ -44,10 +45,7 @@ class Intake:
         with self._slot():
             counted = _Counted(file)
             head = await counted.head(SIGNATURE_BYTES)
-            image_format = SourceFormat.of(head)
-            if image_format is None:
-                message = "The file is not a JPEG, PNG or GIF."
-                raise Refusal(UserErrorCode.UNSUPPORTED_FORMAT, message, field=["file"])
+            image_format = format_taken(head, field=["file"])
             now = datetime.now(UTC)
             upload = await self._uploads.begin(owner_id, image_format, now, self._longest, idempotency)
             if upload.sha256:  # an earlier call's

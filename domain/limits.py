@@ -4,29 +4,58 @@ from enum import StrEnum
 
 
 class SourceFormat(StrEnum):
-    """Image formats that can be uploaded."""
+    """Image formats that can be uploaded; some only where a decoder is installed (`datasources/source_formats.py`)."""
 
     JPEG = "JPEG"
     PNG = "PNG"
     GIF = "GIF"
+    WEBP = "WEBP"
+    AVIF = "AVIF"
+    HEIC = "HEIC"
 
     @property
     def media_type(self) -> str:
         """The MIME type sent with the file."""
         return f"image/{self.value.lower()}"
 
+    @property
+    def max_pixels(self) -> int:
+        """Largest width times height of a still picture."""
+        return MAX_WEB_PIXELS if self in (SourceFormat.WEBP, SourceFormat.AVIF) else MAX_IMAGE_PIXELS
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return "WebP" if self is SourceFormat.WEBP else self.value
+
     @classmethod
     def of(cls, head: bytes) -> "SourceFormat | None":
         """The format that a file's first `SIGNATURE_BYTES` bytes claim; whether it is one, decoding tells."""
-        return next((each for each, signature in _SIGNATURES.items() if head.startswith(signature)), None)
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            return cls.WEBP
+        if head[4:8] == b"ftyp":
+            return cls._of_brands(head)
+        return next((each for signature, each in _SIGNATURES.items() if head.startswith(signature)), None)
+
+    @classmethod
+    def _of_brands(cls, head: bytes) -> "SourceFormat | None":
+        """A container names its brand, and others that it is compatible with: the first that we know counts."""
+        end = min(int.from_bytes(head[:4]), SIGNATURE_BYTES)
+        brands = [head[8:12], *(head[at : at + 4] for at in range(16, end, 4))]
+        return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
 
 
 _SIGNATURES = {
-    SourceFormat.JPEG: b"\xff\xd8\xff",
-    SourceFormat.PNG: b"\x89PNG\r\n\x1a\n",
-    SourceFormat.GIF: b"GIF8",
+    b"\xff\xd8\xff": SourceFormat.JPEG,
+    b"\x89PNG\r\n\x1a\n": SourceFormat.PNG,
+    b"GIF87a": SourceFormat.GIF,
+    b"GIF89a": SourceFormat.GIF,
 }
-SIGNATURE_BYTES = max(map(len, _SIGNATURES.values()))
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), SourceFormat.AVIF),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), SourceFormat.HEIC),
+}
+SIGNATURE_BYTES = 64  # a container's brands, a dozen of them
 
 
 class RenditionFormat(StrEnum):
@@ -46,6 +75,7 @@ class RenditionFormat(StrEnum):
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGE_PIXELS = 50_000_000  # the largest phone cameras save 50 megapixels; decoding one takes 150 MB
+MAX_WEB_PIXELS = 24_000_000  # of a WebP or AVIF: no camera makes larger ones, and decoding takes up to 16 bytes a pixel
 MAX_IMAGE_FRAMES = 250  # ten seconds at 25 frames a second
 IMAGES_PER_DAY = 10
 IMAGES_PER_MONTH = 500

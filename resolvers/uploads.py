@@ -7,28 +7,40 @@ from datetime import UTC, datetime
 import strawberry
 
 from datasources.idempotency import Idempotency
+from datasources.source_formats import check_taken, formats_taken
+from domain import limits
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES
 from domain.records import UploadRecord, UploadStatus
 from resolvers.roots import Input, mutation, query
 from schema.context import Info
 from schema.inputs import CreateUploadInput, UploadImageInput
 from schema.payloads import CreateUploadPayload, Payload, UploadImagePayload
-from schema.upload import UPLOAD_LIMITS, HttpHeader, Presigned, UploadLimits
+from schema.upload import HttpHeader, Presigned, UploadLimits
 
 SHA256_BYTES = 32
 
 
 @query(UploadLimits | None, "What may be uploaded.")
 def upload_limits() -> UploadLimits:
-    return UPLOAD_LIMITS
+    return UploadLimits(
+        max_bytes=limits.MAX_IMAGE_BYTES,
+        max_pixels=limits.MAX_IMAGE_PIXELS,
+        max_frames=limits.MAX_IMAGE_FRAMES,
+        formats=list(formats_taken()),
+        max_images_per_post=limits.IMAGES_PER_POST,
+        images_per_day=limits.IMAGES_PER_DAY,
+        images_per_month=limits.IMAGES_PER_MONTH,
+    )
 
 
 @mutation(CreateUploadPayload, "Announces a file and gets a request to send it straight to storage; reserves quota.")
 async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
     viewer_id = info.context.require_viewer()
-    if not 1 <= given.byte_size <= MAX_IMAGE_BYTES:
-        message = f"An image has at most {MAX_IMAGE_BYTES // 1024**2} MiB."
+    check_taken(given.format, field=["format"])
+    if given.byte_size < 1:
+        raise Refusal(UserErrorCode.INVALID_INPUT, "A file has at least one byte.", field=["byteSize"])
+    if given.byte_size > limits.MAX_IMAGE_BYTES:
+        message = f"An image has at most {limits.MAX_IMAGE_BYTES // 1024**2} MiB."
         raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, message, field=["byteSize"])
     _check_sha256(given.sha256)
     idempotency = Idempotency.of(given.idempotency_key, "createUpload", strawberry.asdict(given))

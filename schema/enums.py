@@ -58,10 +58,13 @@ _describe(
 )
 _describe(
     SourceFormat,
-    "Image formats that can be uploaded.",
+    "Image formats that can be uploaded, as far as uploadLimits.formats lists them. What a file is, its content says.",
     JPEG="image/jpeg",
-    PNG="image/png",
+    PNG="image/png; of an animated one the first frame is taken",
     GIF="image/gif, still or animated",
+    WEBP="image/webp, still or animated",
+    AVIF="image/avif, still or animated",
+    HEIC="image/heic, as iPhones store photographs",
 )
 _describe(
     RenditionFormat,
@@ -106,7 +109,7 @@ _describe(
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
     QUOTA_EXCEEDED="Today's or this month's images are used up.",
     IMAGE_TOO_LARGE="The file is larger than 10 MiB.",
-    UNSUPPORTED_FORMAT="The file is not a JPEG, PNG or GIF.",
+    UNSUPPORTED_FORMAT="The file is of none of uploadLimits.formats.",
     IMAGE_CORRUPT="The file is damaged or cut off.",
     TOO_MANY_PIXELS="The image has too many pixels.",
     TOO_MANY_FRAMES="The animation has too many frames.",

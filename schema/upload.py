@@ -28,22 +28,19 @@ class UploadQuota:
 
 @strawberry.type(description="What may be uploaded.")
 class UploadLimits:
-    """Presents `domain.limits`."""
+    """What `domain.limits` promises and this installation can read."""
 
     max_bytes: int = plain("Largest file in bytes.")
-    max_pixels: int = plain("Largest width times height.")
+    max_pixels: int = plain(
+        f"Largest width times height; WEBP and AVIF have at most {limits.MAX_WEB_PIXELS:,}, animations fewer."
+    )
     max_frames: int = plain("Most frames of an animation.")
-    formats: list[SourceFormat] = plain("Formats taken.", max_items=len(SourceFormat))
+    formats: list[SourceFormat] = plain(
+        "Formats taken here; HEIC is not among them everywhere.", max_items=len(SourceFormat)
+    )
     max_images_per_post: int = plain("Most images in one post.")
-
-
-UPLOAD_LIMITS = UploadLimits(
-    max_bytes=limits.MAX_IMAGE_BYTES,
-    max_pixels=limits.MAX_IMAGE_PIXELS,
-    max_frames=limits.MAX_IMAGE_FRAMES,
-    formats=list(SourceFormat),
-    max_images_per_post=limits.IMAGES_PER_POST,
-)
+    images_per_day: int = plain("Most images of one account on one day (UTC).")
+    images_per_month: int = plain("Most images of one account in one month (UTC).")
 
 
 @strawberry.type(description="A file on its way to becoming an image.")

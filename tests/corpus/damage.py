@@ -6,9 +6,11 @@ from random import Random
 
 from PIL import Image
 
+from datasources.source_formats import formats_taken
 from domain.errors import UserErrorCode
+from domain.limits import SourceFormat
 from tests.corpus.case import Case, Shown, case
-from tests.unit.pictures import moving, saved
+from tests.unit.pictures import heic, moving, saved
 
 SIZE = (300, 200)
 FLIPPED_FILES = 8
@@ -34,7 +36,25 @@ def _whole() -> dict[str, bytes]:
         "png with alpha": saved(_noise("RGBA"), "PNG"),
         "gif": saved(_noise("L"), "GIF"),
         "moving gif": moving(SIZE),
+        "webp": saved(_noise(), "WEBP"),
+        "webp without loss": saved(_noise(), "WEBP", lossless=True),
+        "webp with alpha": saved(_noise("RGBA"), "WEBP"),
+        "moving webp": _moving("WEBP"),
+        "avif": saved(_noise(), "AVIF", speed=9),
+        "moving avif": _moving("AVIF", speed=9),
+        **_heics(),
     }
+
+
+def _moving(kind: str, **options: object) -> bytes:
+    others = [Image.new("RGB", SIZE, colour) for colour in ("red", "green", "blue")]
+    return saved(_noise(), kind, save_all=True, append_images=others, duration=50, **options)
+
+
+def _heics() -> dict[str, bytes]:
+    if SourceFormat.HEIC not in formats_taken():
+        return {}
+    return {"heic": heic(_noise()), "heic in tiles": heic(_noise(), tile_size=64)}
 
 
 def _cut() -> Iterator[Case]:
@@ -53,7 +73,7 @@ def _flipped() -> Iterator[Case]:
     for name, data in _whole().items():
         for number in range(FLIPPED_FILES):
             png = name.startswith("png")
-            size = Shown(SIZE, None, moving=name == "moving gif")
+            size = Shown(SIZE, None, moving=name.startswith("moving"), transparent=name == "webp with alpha")
             verdicts = (CORRUPT,) if png else (CORRUPT, size)
             make = partial(_with_flips, data, Random(f"{name} {number}"))
             yield case(f"{name} with flipped bits, {number}", make, *verdicts)

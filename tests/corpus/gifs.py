@@ -62,7 +62,7 @@ def _still() -> Iterator[Case]:
 
 def _disposals() -> Iterator[Case]:
     for disposal in range(4):
-        frames = [_first(disposal=disposal if disposal != 2 else 1), _patch(disposal=disposal), _patch(), _first()]
+        frames = [_first(disposal=min(disposal, 1)), _patch(disposal=disposal), _patch(), _first()]
         yield case(f"gif moving, disposal {disposal}", partial(gif, SIZE, frames, TABLE), MOVING)
     for disposal in (2, 3):
         frames = [_first(disposal=1), *(_patch(disposal=disposal, clear=3) for _ in range(5))]

@@ -101,6 +101,8 @@ def _gif(size: tuple[int, int], count: int, *, clear: bool = False) -> bytes:
     """A disc of patches that moves over a ground."""
     first = saved(Image.new("P", size), "GIF")
     frame = first[first.index(b"\x2c\0\0\0\0") : -1]
-    patch = gif_frame((size[0] // 4, size[1] // 4, 60, 60), b"\1" * 3600, disposal=2, clear=0 if clear else None)
-    ground = b"\x21\xf9\x04" + bytes([8 + clear, 4, 0, 0, 0]) + frame
+    patch = gif_frame(
+        (size[0] // 4, size[1] // 4, 60, 60), b"\1" * 3600, disposal=2 if clear else 3, clear=0 if clear else None
+    )
+    ground = b"\x21\xf9\x04" + bytes([4 + clear, 4, 0, 0, 0]) + frame
     return gif(size, [ground, *[patch] * (count - 1)], TABLE)

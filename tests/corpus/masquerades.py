@@ -7,7 +7,9 @@ from io import BytesIO
 
 from PIL.PngImagePlugin import PngInfo
 
+from datasources.source_formats import formats_taken
 from domain.errors import UserErrorCode
+from domain.limits import SourceFormat
 from tests.corpus.case import Case, Shown, case
 from tests.corpus.writing import jpeg_with
 from tests.unit.pictures import quarters, saved
@@ -23,8 +25,9 @@ NOT_IMAGES = {
     "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n(/etc/passwd) run\n",
     "ELF": b"\x7fELF\x02\x01\x01" + bytes(64),
     "MP4": b"\0\0\0\x18ftypmp42" + bytes(64),
-    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64),
-    "AVIF header": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(64),
+    "HEIF of another codec": b"\0\0\0\x18ftypmif1\0\0\0\0mif1vvic" + bytes(64),
+    "HEIF of a brand behind its list": b"\0\0\0\x14ftypmif1\0\0\0\0mif1avif" + bytes(64),
+    "WAVE": b"RIFF\x24\0\0\0WAVEfmt " + bytes(64),
     "gzip": b"\x1f\x8b\x08" + bytes(64),
     "ImageMagick script": b"push graphic-context\nfill 'url(https://example.com/\"|ls \"-la)'\npop graphic-context",
     "zeros": bytes(1000),
@@ -39,10 +42,12 @@ def masquerades() -> list[Case]:
 
 
 def _others() -> Iterator[Case]:
+    if SourceFormat.HEIC not in formats_taken():
+        yield case("HEIC without its decoder", partial(bytes, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), UNSUPPORTED)
     for name, data in NOT_IMAGES.items():
         yield case(name, partial(bytes, data), UNSUPPORTED)
     yield case("ZIP", _zip, UNSUPPORTED)
-    for name in ("WEBP", "TIFF", "BMP", "PPM", "ICO", "TGA", "JPEG2000", "AVIF", "DDS", "PCX"):
+    for name in ("TIFF", "BMP", "PPM", "ICO", "TGA", "JPEG2000", "DDS", "PCX"):
         yield case(name, partial(saved, quarters((64, 64)), name), UNSUPPORTED)
 
 
@@ -54,14 +59,23 @@ def _zip() -> bytes:
 
 
 def _headers_only() -> Iterator[Case]:
-    for name, head in {"JPEG": b"\xff\xd8\xff\xe0", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF89a"}.items():
+    heads = {
+        "JPEG": b"\xff\xd8\xff\xe0",
+        "PNG": b"\x89PNG\r\n\x1a\n",
+        "GIF": b"GIF89a",
+        "WEBP": b"RIFF\xff\0\0\0WEBPVP8 ",
+        "AVIF": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf",
+        "HEIC": b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
+    }
+    for name, head in heads.items():
+        refusal = CORRUPT if SourceFormat(name) in formats_taken() else UNSUPPORTED
         for behind in (b"", SCRIPT, bytes(500), b"\xff" * 500, _zip()):
-            yield case(f"{name}'s first bytes and {behind[:12]!r}", partial(bytes, head + behind), CORRUPT)
+            yield case(f"{name}'s first bytes and {behind[:12]!r}", partial(bytes, head + behind), refusal)
 
 
 def _polyglots() -> Iterator[Case]:
     """They are pictures, and come out as pictures: nothing of the rest is left."""
-    jpeg, png, gif = (saved(quarters(SIZE), kind) for kind in ("JPEG", "PNG", "GIF"))
+    jpeg, png, gif, webp, avif = (saved(quarters(SIZE), kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "AVIF"))
     script = PngInfo()
     script.add_text("Comment", SCRIPT.decode())
     gif_comment = b"\x21\xfe" + bytes([len(SCRIPT)]) + SCRIPT + b"\0"
@@ -76,5 +90,9 @@ def _polyglots() -> Iterator[Case]:
         "GIF and JavaScript": gif + b"*/=1;alert('CANARY')//",
         "GIF and HTML": gif[:palette_end] + gif_comment + gif[palette_end:],
         "GIF and JPEG": gif + jpeg,
+        "WebP and HTML": webp + SCRIPT,
+        "WebP and JPEG": webp + jpeg,
+        "AVIF and HTML": avif + SCRIPT,
+        "AVIF and ZIP": avif + _zip(),
     }.items():
         yield case(name, partial(bytes, data), Shown(SIZE))

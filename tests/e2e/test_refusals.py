@@ -62,7 +62,7 @@ PNG = saved(quarters(), "PNG")
 CASES: dict[str, tuple[str, str, tuple[bytes, Deliver]]] = {  # format announced, code, file and how it comes
     "too big": ("JPEG", "IMAGE_TOO_LARGE", replaced(bytes(10 * 1024 * 1024 + 1))),
     "wrong type": ("PNG", "UNSUPPORTED_FORMAT", arrives(b"%PDF-1.7\n" + secrets.token_bytes(500))),
-    "another image type": ("JPEG", "UNSUPPORTED_FORMAT", arrives(saved(quarters(), "WEBP"))),
+    "another image type": ("JPEG", "UNSUPPORTED_FORMAT", arrives(saved(quarters(), "TIFF"))),
     "not an image": ("GIF", "UNSUPPORTED_FORMAT", arrives(b"<html><script>alert(1)</script>")),
     "only the name of an image": ("GIF", "IMAGE_CORRUPT", arrives(b"GIF89a and nothing more")),
     "truncated": ("JPEG", "IMAGE_CORRUPT", arrives(JPEG[: len(JPEG) // 2])),

@@ -29,6 +29,14 @@ def saved(picture: Image.Image, name: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def heic(picture: Image.Image, **options: Any) -> bytes:
+    """The picture as a HEIC; needs pillow-heif."""
+    from pillow_heif import register_heif_opener  # noqa: PLC0415  it is optional
+
+    register_heif_opener()
+    return saved(picture, "HEIF", **options)
+
+
 def moving(size: tuple[int, int] = (400, 300), count: int = 6, **options: Any) -> bytes:
     """A GIF in which a white square goes from left to right over a blue ground, each frame 20 ms longer."""
     frames = []

@@ -1,7 +1,8 @@
-"""Animated GIFs keep moving, at their own pace, within a budget."""
+"""Animations keep moving, at their own pace, within a budget; frames of a GIF lie over each other as in browsers."""
 
 from io import BytesIO
 
+import pytest
 from PIL import Image, ImageDraw
 
 from domain.limits import RenditionFormat
@@ -125,3 +126,121 @@ def test_screen_that_no_frame_covers_is_clear() -> None:
                     assert corner[3] == 0
                     assert middle[0] > 200
                     assert middle[3] == 255
+
+
+RED, GREEN, BLUE = (230, 30, 30), (30, 180, 40), (40, 60, 220)
+COLOURS = bytes([*RED, *GREEN, *BLUE, 0, 0, 0])
+SCREEN = (200, 160)
+CORNER = (10, 10, 40, 40)
+
+
+def filled(box: tuple[int, int, int, int], index: int, **options: int | None) -> bytes:
+    return gif_frame(box, bytes([index]) * (box[2] * box[3]), **options)  # type: ignore[arg-type]
+
+
+def whole(index: int, **options: int | None) -> bytes:
+    return filled((0, 0, *SCREEN), index, **options)
+
+
+def looks(*stored: bytes, palette: bytes = COLOURS) -> list[list[tuple[int, ...] | None]]:
+    """Of each frame, the colours in the corner and in the middle; None for nothing."""
+    found = []
+    (file,) = (
+        one for one in render(gif(SCREEN, stored, palette)).renditions if one.format is WEBP and one.width == 200
+    )
+    for frame in frames(file):
+        pixels = [frame.getpixel(at) for at in ((30, 30), (100, 80))]
+        found.append([_named(pixel) for pixel in pixels if isinstance(pixel, tuple)])
+    return found
+
+
+def _named(pixel: tuple[int, ...]) -> tuple[int, ...] | None:
+    if pixel[3] == 0:
+        return None
+    return min((RED, GREEN, BLUE), key=lambda one: sum(abs(a - b) for a, b in zip(one, pixel, strict=False)))
+
+
+def test_frame_that_is_cleared_leaves_nothing_whether_or_not_a_colour_is_clear() -> None:
+    for clear in (None, 3):
+        found = looks(whole(0), filled(CORNER, 1, disposal=2, clear=clear), filled((150, 100, 9, 9), 2))
+        assert found == [[RED, RED], [GREEN, RED], [None, RED]]
+    assert looks(whole(0, disposal=2), filled(CORNER, 1), whole(2)) == [[RED, RED], [GREEN, None], [BLUE, BLUE]]
+
+
+def test_frame_that_is_taken_back_leaves_what_was_before() -> None:
+    for disposal in (3, 4):
+        found = looks(whole(0), filled(CORNER, 1, disposal=disposal), filled((150, 100, 9, 9), 2))
+        assert found == [[RED, RED], [GREEN, RED], [RED, RED]]
+    assert looks(filled(CORNER, 1, disposal=3), filled((90, 70, 30, 30), 2)) == [[GREEN, None], [None, BLUE]]
+
+
+def test_disposal_is_that_of_its_own_frame() -> None:
+    """An encoder that says nothing of the next frame means that it stays."""
+    found = looks(whole(0), filled(CORNER, 1, disposal=2), filled(CORNER, 2, disposal=0), filled((150, 100, 9, 9), 1))
+    assert found == [[RED, RED], [GREEN, RED], [BLUE, RED], [BLUE, RED]]
+
+
+def test_what_a_first_frame_of_256_colours_leaves_of_the_screen_is_nothing() -> None:
+    palette = COLOURS + bytes(3 * 252)
+    assert looks(filled(CORNER, 1), filled(CORNER, 2), palette=palette) == [[GREEN, None], [BLUE, None]]
+    still = render(gif(SCREEN, [filled(CORNER, 1)], palette)).renditions
+    assert {file.format for file in still} == {PNG, WEBP}
+
+
+@pytest.mark.parametrize(("delay", "shown"), [(0, 100), (1, 100), (2, 20), (3, 30), (100, 1000)])
+def test_delay_that_browsers_take_for_a_mistake_is_the_usual_one(delay: int, shown: int) -> None:
+    rendered = render(gif(SCREEN, [whole(index, delay=delay) for index in range(3)], COLOURS))
+    for file in rendered.renditions:
+        if file.format in (GIF, WEBP):
+            assert [frame.info["duration"] for frame in frames(file)] == [shown] * 3, file.format
+
+
+def test_frame_may_reach_beyond_the_screen() -> None:
+    assert looks(whole(0), filled((150, 100, 100, 100), 1)) == [[RED, RED], [RED, RED]]
+    assert render(gif((10, 10), [whole(0)], COLOURS)).width == SCREEN[0]
+
+
+def test_frame_of_no_size_is_of_the_screens() -> None:
+    frame = bytearray(whole(1))
+    at = frame.index(b"\x2c")
+    frame[at + 5 : at + 9] = bytes(4)
+    assert looks(whole(0), bytes(frame)) == [[RED, RED], [GREEN, GREEN]]
+
+
+def moving_as(kind: str, **options: object) -> bytes:
+    shown = [Image.new("RGB", (320, 240), colour) for colour in (RED, GREEN, BLUE)]
+    return saved(shown[0], kind, save_all=True, append_images=shown[1:], duration=[40, 10, 200], **options)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+def test_animated_picture_of_another_format_moves_like_a_gif(kind: str) -> None:
+    rendered = render(moving_as(kind))
+    assert rendered.is_animated
+    assert [(file.format, file.width) for file in rendered.renditions] == [
+        (JPEG, 150),
+        (JPEG, 320),
+        (GIF, 320),
+        (WEBP, 320),
+    ]
+    for file in rendered.renditions:
+        if file.format in (GIF, WEBP):
+            shown = frames(file)
+            assert [frame.info["duration"] for frame in shown] == [40, 100, 200]
+            assert [_named(frame.getpixel((160, 120))) for frame in shown] == [RED, GREEN, BLUE]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("plays", "repeats"), [(0, 0), (1, None), (3, 2)])
+def test_animated_webp_plays_as_often_as_it_did(plays: int, repeats: int | None) -> None:
+    for file in render(moving_as("WEBP", loop=plays)).renditions:
+        if file.format is GIF:
+            assert frames(file)[0].info["loop"] == repeats
+        if file.format is WEBP:
+            assert frames(file)[0].info["loop"] == plays
+
+
+def test_turned_animation_is_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rendered = render(moving_as("WEBP", exif=exif))
+    assert (rendered.width, rendered.height) == (240, 320)
+    assert all(file.height >= file.width for file in rendered.renditions)

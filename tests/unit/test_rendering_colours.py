@@ -80,7 +80,7 @@ def halves(left: tuple[int, ...], right: tuple[int, ...]) -> Pixel:
 
 
 def widest(data: bytes) -> Image.Image:
-    return pyramid(open_source(data)[1])[0][0]
+    return pyramid(open_source(data).image)[0][0]
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -192,7 +192,7 @@ def test_all_orientations_give_the_picture_of_the_first(kind: str) -> None:
         exif[0x0112] = orientation
         options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
         lying = upright if turn is None else upright.transpose(turn)
-        levels, square = pyramid(open_source(saved(lying, kind, exif=exif, **options))[1])
+        levels, square = pyramid(open_source(saved(lying, kind, exif=exif, **options)).image)
         shown[orientation] = [*levels, square]
     for orientation, pictures in shown.items():
         for picture, first in zip(pictures, shown[1], strict=True):

@@ -1,20 +1,22 @@
-"""Renders an animated GIF: it stays animated, within a budget of pixels, and gets still posters."""
+"""Renders an animation: it stays animated, within a budget of pixels, and gets still posters."""
 
 from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import Image, ImageFile
+from PIL import Image
 
 from domain.limits import RenditionFormat
-from workers.rendering.colours import UNSTATED, to_srgb
+from workers.rendering.colours import ColourSpace, to_srgb
 from workers.rendering.ladder import Size, ladder
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.shrinking import shrunk
-from workers.rendering.source import damage_refused, load
+from workers.rendering.source import Motion, Source, damage_refused, orientation
+from workers.rendering.still import lying, turned
 
 FRAME_PIXELS = 24_000_000  # of all frames of one rendition: 640 x 360 for 104 frames; they lie in memory together
-_DEFAULT_DURATION = 100  # milliseconds; what browsers take for a frame that states none
+_SHORTEST_DURATION = 20  # milliseconds; browsers take a shorter one for a mistake, and
+_USUAL_DURATION = 100  # this in its place
 _LONGEST_DURATION = 655_350  # milliseconds, of one frame
 _MOST_PLAYS = 65_535
 _OPAQUE_FROM = 128  # alpha
@@ -41,19 +43,17 @@ def moving_sizes(source: Size, frame_count: int) -> list[Size]:
     return sizes or [source.times((affordable / (source.width * source.height)) ** 0.5)]
 
 
-def read_animation(image: ImageFile.ImageFile, frame_count: int, size: Size) -> Animation:
-    """Decodes all frames at `size`. Raises Refusal(IMAGE_CORRUPT) if one cannot be decoded."""
+def read_animation(source: Source, motion: Motion, size: Size) -> Animation:
+    """Decodes all frames, upright, at `size`. Raises Refusal(IMAGE_CORRUPT) if one cannot be decoded."""
     frames, durations = [], []
+    space, turn = ColourSpace.of(source.image), orientation(source.image)
     with damage_refused():
-        loop = image.info.get("loop")
-        load(image)
-        for number in range(frame_count):
-            image.seek(number)
-            frames.append(to_srgb(shrunk(image, size), UNSTATED))
-            durations.append(int(image.info.get("duration") or _DEFAULT_DURATION))
+        for image, duration in motion.frames():
+            frames.append(turned(to_srgb(shrunk(image, lying(size, turn)), space), turn))
+            durations.append(duration if duration >= _SHORTEST_DURATION else _USUAL_DURATION)
     if any(frame.mode == "RGBA" for frame in frames):
         frames = [frame.convert("RGBA") for frame in frames]
-    return Animation(frames, _within_reach(durations), loop)
+    return Animation(frames, _within_reach(durations), motion.loop)
 
 
 def _within_reach(durations: list[int]) -> list[int]:

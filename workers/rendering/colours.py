@@ -1,9 +1,11 @@
 """Brings any Pillow image to 8-bit sRGB, with transparency only where there is some."""
 
 from io import BytesIO
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from PIL import Image, ImageCms, ImageMath
+
+from workers.rendering.spaces import SRGB, Primaries, Space, icc_of, of_code_points, of_gamma, srgb_value
 
 _SRGB = ImageCms.createProfile("sRGB")
 _SRGB_GAMMA = 1 / 2.2
@@ -13,18 +15,33 @@ _STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
 
 
 class ColourSpace(NamedTuple):
-    """What a file says its numbers mean: an ICC profile, or the gamma of a PNG that has none."""
+    """What a file says its numbers mean: an ICC profile and, where there is none that fits, a space."""
 
     icc: bytes | None
-    gamma: float | None
+    space: Space | None
 
     @classmethod
     def of(cls, image: Image.Image) -> Self:
-        """Reads it from an opened file, before its pixels are."""
-        info = image.info
-        icc, gamma = info.get("icc_profile"), info.get("gamma")
-        stated = gamma and not icc and "srgb" not in info and abs(gamma / _SRGB_GAMMA - 1) > _UNSEEN
-        return cls(icc or None, gamma if stated else None)
+        """Reads it from the `info` of an opened file: of what PNG may say, the first in its order of precedence.
+
+        That is `cicp`, `icc_profile`, `srgb`, and `gamma` with `chromaticity`.
+        """
+        if "cicp" in image.info:
+            primaries, transfer, _, full = image.info["cicp"]
+            named = of_code_points(primaries, transfer, is_full_range=bool(full))
+            if named is not None:
+                return cls(None, None if named.is_srgb else named)
+        return cls(image.info.get("icc_profile") or None, None if "srgb" in image.info else _of_gamma(image.info))
+
+
+def _of_gamma(info: dict[str | tuple[int, int], Any]) -> Space | None:
+    gamma, points = info.get("gamma"), info.get("chromaticity")
+    if not gamma:
+        return None
+    primaries = Primaries(*zip(points[::2], points[1::2], strict=True)) if points else SRGB
+    if primaries.is_like(SRGB):
+        return of_gamma(gamma) if abs(gamma / _SRGB_GAMMA - 1) > _UNSEEN else None
+    return of_gamma(gamma, primaries)
 
 
 UNSTATED = ColourSpace(None, None)
@@ -67,20 +84,19 @@ def to_srgb(image: Image.Image, space: ColourSpace) -> Image.Image:
         image = image.convert(_STRAIGHT[image.mode])
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     opaque = image.convert({"LA": "L", "RGBA": "RGB"}[image.mode]) if alpha else image
-    if space.gamma is not None and opaque.mode in ("L", "RGB"):
-        opaque = opaque.point(_gamma_table(space.gamma) * len(opaque.getbands()))
-    converted = _through_profile(opaque, space.icc) if space.icc else None
-    result = converted or opaque.convert("RGB")
+    result = (space.icc and _through_profile(opaque, space.icc)) or _from_space(opaque, space.space).convert("RGB")
     if alpha is not None and alpha.getextrema() != (255, 255):
         result.putalpha(alpha)
     result.info = {}
     return result
 
 
-def _gamma_table(gamma: float) -> list[int]:
-    """What each 8-bit value of a PNG with this gAMA is in sRGB."""
-    linear = [(value / 255) ** (1 / gamma) for value in range(256)]
-    return [round(255 * (12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055)) for x in linear]
+def _from_space(image: Image.Image, space: Space | None) -> Image.Image:
+    if space is None or image.mode not in ("L", "RGB"):
+        return image
+    if image.mode == "L" or space.has_primaries_of_srgb:  # each channel alone
+        return image.point([srgb_value(light) for light in space.curve] * len(image.getbands()))
+    return _through_profile(image, icc_of(space)) or image
 
 
 def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:

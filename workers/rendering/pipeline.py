@@ -4,15 +4,15 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from PIL import Image, ImageFile
+from PIL import Image
 
-from domain.limits import RenditionFormat, SourceFormat
+from domain.limits import RenditionFormat
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.memory import arrange_memory
 from workers.rendering.placeholder import blur_hash, dominant_color
 from workers.rendering.rendered import USUAL, Formats, Rendered, RenderedFile
-from workers.rendering.source import frame_count, open_source
+from workers.rendering.source import Motion, Source, open_source
 from workers.rendering.still import encode, pyramid, scaled_down, square_of, still_format, upright_size
 
 POSTER_WIDTH = 640
@@ -24,7 +24,7 @@ def render(data: bytes, formats: Formats = USUAL) -> Rendered:
 
 
 def renderings(data: bytes, *passes: Formats) -> Iterator[Rendered]:
-    """Makes the renditions of a JPEG, PNG or GIF in the formats of each pass, one pass after the other.
+    """Makes the renditions of an image of any `SourceFormat` in the formats of each pass, one pass after the other.
 
     What the image is, its content decides; it is decoded once. JPEG or PNG is what a still picture needs, GIF is for
     moving ones, and a moving one has no AVIF. The same bytes always give the same files. Raises Refusal with
@@ -34,13 +34,12 @@ def renderings(data: bytes, *passes: Formats) -> Iterator[Rendered]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, which is thrown away
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        source, image = open_source(data)
-        arrange_memory(image.width * image.height)
-        frames = frame_count(data, image) if source is SourceFormat.GIF else 1
-        yield from _moving(image, frames, passes) if frames > 1 else _still(image, passes)
+        source = open_source(data)
+        arrange_memory(source.pixels)
+        yield from _moving(source, source.motion, passes) if source.motion else _still(source.image, passes)
 
 
-def _still(image: ImageFile.ImageFile, passes: Iterable[Formats]) -> Iterator[Rendered]:
+def _still(image: Image.Image, passes: Iterable[Formats]) -> Iterator[Rendered]:
     size = upright_size(image)
     levels, square = pyramid(image)
     described = _described(size, levels[-1], is_animated=False)
@@ -52,11 +51,11 @@ def _still(image: ImageFile.ImageFile, passes: Iterable[Formats]) -> Iterator[Re
         )
 
 
-def _moving(image: ImageFile.ImageFile, frames: int, passes: Iterable[Formats]) -> Iterator[Rendered]:
-    source = Size(*image.size)
-    sizes = moving_sizes(source, frames)
-    widest = read_animation(image, frames, sizes[0])
-    described = _described(source, widest.frames[0], is_animated=True)
+def _moving(source: Source, motion: Motion, passes: Iterable[Formats]) -> Iterator[Rendered]:
+    size = upright_size(source.image)
+    sizes = moving_sizes(size, motion.count)
+    widest = read_animation(source, motion, sizes[0])
+    described = _described(size, widest.frames[0], is_animated=True)
     for formats in passes:
         files = _posters(widest.frames[0], formats)
         wanted = [one for one in (RenditionFormat.GIF, RenditionFormat.WEBP) if one in formats]

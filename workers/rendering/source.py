@@ -1,17 +1,21 @@
 """Decides by its content whether a file is an image we take, before any pixel of it is decoded."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from itertools import islice
 
+import msgspec
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
+from datasources.source_formats import format_taken
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, SourceFormat
+from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, SIGNATURE_BYTES, SourceFormat
+from workers.rendering.gif import Gif
+from workers.rendering.heif import open_avif, open_heic
+from workers.rendering.jpeg import open_jpeg
+from workers.rendering.png import open_png
+from workers.rendering.webp import frames_of, open_webp
 
-MAX_SCANS = 100  # of a JPEG; encoders write at most 16
 MAX_FRAME_PIXELS = 8_300_000  # one frame of an animation, 3840 x 2160: decoding one takes 20 bytes a pixel
 MAX_MOVING_PIXELS = 200_000_000  # all frames of an animation together: some seconds of decoding
 
@@ -21,12 +25,29 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 PngImagePlugin.MAX_TEXT_CHUNK = 1024 * 1024
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 
-_MAGIC = {
-    b"\xff\xd8\xff": SourceFormat.JPEG,
-    b"\x89PNG\r\n\x1a\n": SourceFormat.PNG,
-    b"GIF87a": SourceFormat.GIF,
-    b"GIF89a": SourceFormat.GIF,
-}
+
+class Motion(msgspec.Struct, frozen=True):
+    """What moves: how many frames, and what decodes them, each whole, in order, with its milliseconds.
+
+    `loop` counts repetitions as GIF does: 0 is for ever, None is to play once. A frame is good until the next one.
+    """
+
+    count: int
+    loop: int | None
+    frames: Callable[[], Iterator[tuple[Image.Image, int]]]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """An opened file: its picture, not yet decoded as a rule, which is the first frame if it moves."""
+
+    format: SourceFormat
+    image: Image.Image
+    motion: Motion | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture, or of one frame."""
+        return self.image.width * self.image.height
 
 
 @contextmanager
@@ -42,11 +63,12 @@ def damage_refused() -> Iterator[None]:
         raise Refusal(UserErrorCode.IMAGE_CORRUPT, "This image is damaged or cut off. Try saving it again.") from error
 
 
-def too_many_pixels() -> Refusal:
+def too_many_pixels(source: SourceFormat | None = None) -> Refusal:
     """The refusal of an image that is too large once decoded."""
+    most = MAX_IMAGE_PIXELS if source is None else source.max_pixels
     return Refusal(
         UserErrorCode.TOO_MANY_PIXELS,
-        f"This image has too many pixels. The most we take is {MAX_IMAGE_PIXELS // 1_000_000} megapixels.",
+        f"This image has too many pixels. The most we take is {most // 1_000_000} megapixels.",
     )
 
 
@@ -57,120 +79,68 @@ def source_format(data: bytes) -> SourceFormat:
         raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, f"This file is larger than {megabytes} MB.")
     if not data:
         raise Refusal(UserErrorCode.IMAGE_CORRUPT, "This file is empty.")
-    for magic, source in _MAGIC.items():
-        if data.startswith(magic):
-            return source
-    raise Refusal(UserErrorCode.UNSUPPORTED_FORMAT, "This file is not a JPEG, PNG or GIF image.")
+    return format_taken(data[:SIGNATURE_BYTES])
 
 
-def open_source(data: bytes) -> tuple[SourceFormat, ImageFile.ImageFile]:
-    """Opens the image without decoding it. Raises Refusal if it is not one, is damaged, or has too many pixels."""
+def open_source(data: bytes) -> Source:
+    """Opens the image without decoding it.
+
+    Raises Refusal if it is not one, is damaged, or has too many pixels or frames.
+    """
     source = source_format(data)
     with damage_refused():
-        image = Image.open(BytesIO(data), formats=(source.value,))
-        if image.width * image.height > MAX_IMAGE_PIXELS:
-            raise too_many_pixels()
-        if source is SourceFormat.JPEG:
-            _refuse_too_many_scans(data)
-        if source is SourceFormat.PNG:
-            image.verify()  # the checksums, which decoding leaves out; it uses the image up
-            image = Image.open(BytesIO(data), formats=(source.value,))
-            _correct_transparency(image)
-    return source, image
+        try:
+            opened = _OPENERS[source](data)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise too_many_pixels(source) from None
+        if opened.pixels > source.max_pixels:
+            raise too_many_pixels(source)
+    return opened
 
 
-def _correct_transparency(image: ImageFile.ImageFile) -> None:
-    """Brings a PNG's transparent colour to the scale that Pillow brings its pixels to, which Pillow forgets."""
-    clear, stored = image.info.get("transparency"), image.tile[0].args
-    if clear is None:
-        return
-    if stored in _GREY_STEP:
-        image.info["transparency"] = clear * _GREY_STEP[stored]
-    elif stored == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
+def _open_gif(data: bytes) -> Source:
+    gif = Gif(data)
+    if gif.size[0] * gif.size[1] > MAX_IMAGE_PIXELS:
+        raise too_many_pixels()
+    areas = list(islice(gif.areas(), MAX_IMAGE_FRAMES + 1))
+    if len(areas) == 1:
+        return Source(SourceFormat.GIF, gif.first())
+    _check_motion(len(areas), max(areas), sum(areas))
+    return Source(SourceFormat.GIF, Image.new("1", gif.size), Motion(len(areas), gif.loop, gif.frames))
 
 
-_GREY_STEP = {"L;2": 85, "L;4": 17}  # between two neighbouring greys of 2 and of 4 bits
+def _open_animated(source: SourceFormat, image: ImageFile.ImageFile) -> Source:
+    count = getattr(image, "n_frames", 1)
+    if count == 1:
+        return Source(source, image)
+    pixels = image.width * image.height
+    _check_motion(count, pixels, count * pixels)
+    return Source(source, image, Motion(count, image.info.get("loop", 0), lambda: frames_of(image, count)))
 
 
-def load(image: ImageFile.ImageFile) -> None:
-    """Decodes the picture, or the first frame; what a GIF's frame leaves of the screen is clear, as browsers have it.
-
-    Pillow fills it with the palette's first colour. Without a free place in the palette that stays so.
-    """
-    frame, screen = image.tile[0].extents if image.tile else None, (0, 0, *image.size)
-    image.load()
-    colours = len(image.palette.palette) // 3 if image.palette else 0
-    if image.mode == "P" and frame and frame != screen and "transparency" not in image.info and colours <= _CLEAR:
-        kept = image.crop(frame)
-        image.paste(_CLEAR, screen)
-        image.paste(kept, frame)
-        image.info["transparency"] = _CLEAR
+_OPENERS: dict[SourceFormat, Callable[[bytes], Source]] = {
+    SourceFormat.JPEG: lambda data: Source(SourceFormat.JPEG, open_jpeg(data)),
+    SourceFormat.PNG: lambda data: Source(SourceFormat.PNG, open_png(data)),
+    SourceFormat.GIF: _open_gif,
+    SourceFormat.WEBP: lambda data: _open_animated(SourceFormat.WEBP, open_webp(data)),
+    SourceFormat.AVIF: lambda data: _open_animated(SourceFormat.AVIF, open_avif(data)),
+    SourceFormat.HEIC: lambda data: Source(SourceFormat.HEIC, open_heic(data)),
+}
 
 
-_CLEAR = 255  # a place in a palette
-
-
-def _refuse_too_many_scans(data: bytes) -> None:
-    """Each scan of a JPEG may go over all pixels for a few bytes: thousands would keep a child busy for hours."""
-    at, scans = 2, 0
-    while marker := _MARKER.search(data, at):
-        kind, at = marker[0][1], marker.end()
-        if kind == _END_OF_IMAGE:
-            return
-        scans += kind == _START_OF_SCAN
-        if scans > MAX_SCANS:
-            raise Refusal(UserErrorCode.IMAGE_CORRUPT, "This image is made of too many layers. Try saving it again.")
-        at += int.from_bytes(data[at : at + 2])
-
-
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that begin a segment, and the end
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-
-
-def frame_count(data: bytes, image: Image.Image) -> int:
-    """Counts a GIF's frames without decoding them. Raises Refusal if they, or their pixels, are too many."""
-    with damage_refused():
-        count = sum(1 for _ in islice(_gif_frames(data), MAX_IMAGE_FRAMES + 1))
+def _check_motion(count: int, largest: int, together: int) -> None:
+    """Raises Refusal if the frames, or their pixels, are too many."""
     if count > MAX_IMAGE_FRAMES:
         raise Refusal(
             UserErrorCode.TOO_MANY_FRAMES,
             f"This animation has too many frames. The most we take is {MAX_IMAGE_FRAMES}.",
         )
-    pixels = image.width * image.height
-    if count > 1 and (pixels > MAX_FRAME_PIXELS or count * pixels > MAX_MOVING_PIXELS):
+    if largest > MAX_FRAME_PIXELS or together > MAX_MOVING_PIXELS:
         raise Refusal(
             UserErrorCode.TOO_MANY_PIXELS,
             f"This animation has too many pixels. The most we take is {MAX_FRAME_PIXELS // 1_000_000} megapixels"
             f" a frame and {MAX_MOVING_PIXELS // 1_000_000} in all frames together.",
         )
-    return count
-
-
-def _gif_frames(data: bytes) -> Iterator[int]:
-    """Yields the offset of each frame; Pillow's `n_frames` would read on to the end, however many there are."""
-    at = 13 + _palette_size(data[10])
-    while at < len(data):
-        kind = data[at]
-        if kind == 0x2C:
-            yield at
-            at = _skip_blocks(data, at + 11 + _palette_size(data[at + 9]))
-        elif kind == 0x21:
-            at = _skip_blocks(data, at + 2)
-        elif kind == 0x3B:
-            return
-        else:
-            at += 1
-
-
-def _palette_size(flags: int) -> int:
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _skip_blocks(data: bytes, at: int) -> int:
-    while at < len(data) and data[at]:
-        at += data[at] + 1
-    return at + 1
 
 
 def orientation(image: Image.Image) -> Image.Transpose | None:

@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageFile
+from PIL import Image
 
 from domain.limits import RenditionFormat
 from workers.rendering.attention import Window, square_window
@@ -11,7 +11,7 @@ from workers.rendering.colours import ColourSpace, averageable, to_srgb
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.shrinking import shrunk
-from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, load, orientation
+from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, orientation
 
 _DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 49 dB from decoding them all
 _STEP_DOWN = Image.Resampling.BICUBIC  # for a step of about two: 50 dB from LANCZOS at two thirds of its cost
@@ -31,7 +31,7 @@ def upright_size(image: Image.Image) -> Size:
     return size.turned if orientation(image) in TURNS_THAT_SWAP_SIDES else size
 
 
-def pyramid(image: ImageFile.ImageFile) -> tuple[list[Image.Image], Image.Image]:
+def pyramid(image: Image.Image) -> tuple[list[Image.Image], Image.Image]:
     """Decodes `image` to its upright sRGB pictures: all sizes of the ladder, widest first, and the square.
 
     Uses the image up. Raises Refusal(IMAGE_CORRUPT) if its pixels cannot be decoded.
@@ -40,13 +40,12 @@ def pyramid(image: ImageFile.ImageFile) -> tuple[list[Image.Image], Image.Image]
     sizes, side = ladder(upright), square_side(upright)
     with damage_refused():
         _decode(image, max(sizes[0].width / upright.width, side / min(upright)))
-        small = shrunk(image, sizes[0].turned if turn in TURNS_THAT_SWAP_SIDES else sizes[0])
-    lying = to_srgb(small, space)
-    levels = scaled_down(_turned(lying, turn), sizes)
+        small = to_srgb(shrunk(image, lying(sizes[0], turn)), space)
+    levels = scaled_down(turned(small, turn), sizes)
     square = square_of(levels, side)
     if square is None:  # a panorama: no level is as high as the square
-        cut = averageable(image.crop(_whole(square_window(lying).box(*image.size))))
-        square = _turned(to_srgb(cut.resize((side, side), Image.Resampling.LANCZOS), space), turn)
+        cut = averageable(image.crop(_whole(square_window(small).box(*image.size))))
+        square = turned(to_srgb(cut.resize((side, side), Image.Resampling.LANCZOS), space), turn)
     image.close()  # and with it the memory of its pixels, before encoding takes more
     return levels, square
 
@@ -77,14 +76,23 @@ def still_format(picture: Image.Image) -> RenditionFormat:
     return RenditionFormat.PNG if picture.mode == "RGBA" else RenditionFormat.JPEG
 
 
-def _decode(image: ImageFile.ImageFile, scale: float) -> None:
+def _decode(image: Image.Image, scale: float) -> None:
     """Decodes to at least `scale` of the size; JPEG can be decoded at a half, a quarter or an eighth for less."""
     wanted = Size(*image.size).times(min(1.0, scale * _DECODE_FACTOR))
     image.draft(None, wanted)
-    load(image)
+    announced = image.size
+    image.load()
+    if image.size != announced:
+        raise ValueError("the picture is not of the size that its file says")
 
 
-def _turned(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+def lying(size: Size, turn: Image.Transpose | None) -> Size:
+    """The size before it is turned of what is to have `size` upright."""
+    return size.turned if turn in TURNS_THAT_SWAP_SIDES else size
+
+
+def turned(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    """The picture, upright."""
     return picture if turn is None else picture.transpose(turn)
 
 

@@ -1,0 +1,38 @@
+"""Which image formats this installation takes."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import SourceFormat
+
+_DECODERS = {SourceFormat.HEIC: "pillow_heif"}  # optional: pip install photogram[heic]
+
+
+@cache
+def formats_taken() -> tuple[SourceFormat, ...]:
+    """All formats whose decoder is installed, in the order of `SourceFormat`."""
+    return tuple(each for each in SourceFormat if each not in _DECODERS or find_spec(_DECODERS[each]) is not None)
+
+
+def format_taken(head: bytes, *, field: Sequence[str] = ()) -> SourceFormat:
+    """The format of a file by its first `SIGNATURE_BYTES` bytes. Raises Refusal (UNSUPPORTED_FORMAT)."""
+    found = SourceFormat.of(head)
+    if found is None:
+        raise unsupported(field)
+    check_taken(found, field=field)
+    return found
+
+
+def check_taken(image_format: SourceFormat, *, field: Sequence[str] = ()) -> None:
+    """Raises Refusal (UNSUPPORTED_FORMAT) unless this installation takes the format."""
+    if image_format not in formats_taken():
+        raise unsupported(field)
+
+
+def unsupported(field: Sequence[str] = ()) -> Refusal:
+    """The refusal of a file that is not of a format taken."""
+    *others, last = (each.label for each in formats_taken())
+    message = f"This is not an image that we take: {', '.join(others)} or {last}."
+    return Refusal(UserErrorCode.UNSUPPORTED_FORMAT, message, field=list(field) or None)

@@ -1,0 +1,154 @@
+"""Opens a GIF frame by frame and lays the frames over each other as browsers do.
+
+Pillow decodes single frames. What it makes of several is something else: it fills what a frame leaves or clears with a
+colour of the palette, where browsers show nothing.
+"""
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from typing import NamedTuple
+
+from PIL import Image
+
+_EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
+_CONTROL, _APPLICATION = 0xF9, 0xFF
+_LOOPING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+_CLEARED, _AS_BEFORE = 2, (3, 4)  # disposals; old encoders write 4 for 3
+_NOTHING = (0, 0, 0, 0)
+
+
+class _Control(NamedTuple):
+    duration: int = 0
+    disposal: int = 0
+    clear: int | None = None
+
+
+class _Frame(NamedTuple):
+    """A frame as it is stored: where on the screen, its bytes, and what becomes of it."""
+
+    box: tuple[int, int, int, int]
+    is_interlaced: bool
+    palette: bytes
+    start: int
+    end: int
+    control: _Control
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.box[2] - self.box[0], self.box[3] - self.box[1]
+
+
+class Gif:
+    """A GIF's structure, without its pixels. Raises what odd bytes raise: IndexError, struct.error, ValueError."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.loop: int | None = None
+        stored = self._stored_frames()
+        first = next(stored, None)
+        if first is None:
+            raise ValueError("a GIF without a frame")
+        self._first = first
+        width, height = struct.unpack_from("<HH", data, 6)
+        self.size = max(width, first.box[2]), max(height, first.box[3])
+
+    def areas(self) -> Iterator[int]:
+        """How many pixels each frame takes to decode, without decoding any: its own, or those of the screen."""
+        screen = self.size[0] * self.size[1]
+        for frame in self._stored_frames():
+            yield max(screen, frame.size[0] * frame.size[1])
+
+    def first(self) -> Image.Image:
+        """The first frame on an empty screen; decoded only if it does not fill it."""
+        image = self._opened(self._first)
+        if self._is_whole(self._first):
+            return image
+        return next(self.frames())[0]
+
+    def frames(self) -> Iterator[tuple[Image.Image, int]]:
+        """Decodes the frames, each as the screen then looks, in RGB or RGBA, with its milliseconds.
+
+        A picture is good until the next one is asked for. `loop` is only known for sure in the end.
+        """
+        screen = Image.new("RGBA", self.size)
+        for frame in self._stored_frames():
+            image = self._opened(frame)
+            is_opaque = frame.control.clear is None
+            before = screen.crop(frame.box) if frame.control.disposal in _AS_BEFORE else None
+            if is_opaque and self._is_whole(frame):
+                screen = image.convert("RGB")
+            else:
+                picture = image.convert(screen.mode if is_opaque else "RGBA")
+                screen.paste(picture, frame.box, None if is_opaque else picture)
+            yield screen, frame.control.duration
+            if frame.control.disposal == _CLEARED:
+                screen = _in_mode("RGBA", screen)
+                screen.paste(_NOTHING, frame.box)
+            elif before is not None:
+                screen = _in_mode(before.mode, screen)
+                screen.paste(before, frame.box)
+
+    def _is_whole(self, frame: _Frame) -> bool:
+        return frame.box == (0, 0, *self.size)
+
+    def _opened(self, frame: _Frame) -> Image.Image:
+        """A frame as a picture of its own."""
+        screen = b"GIF89a" + struct.pack("<HHBBB", *frame.size, _flags(frame.palette), 0, 0) + frame.palette
+        place = b"\x2c" + struct.pack("<HHHHB", 0, 0, *frame.size, frame.is_interlaced << 6)
+        pixels = memoryview(self._data)[frame.start : frame.end]
+        image = Image.open(BytesIO(b"".join([screen, place, pixels, b"\x3b"])), formats=("GIF",))
+        if frame.control.clear is not None:
+            image.info["transparency"] = frame.control.clear
+        return image
+
+    def _stored_frames(self) -> Iterator[_Frame]:
+        data = self._data
+        screen = struct.unpack_from("<HH", data, 6)
+        palette, at = _palette(data, 13, data[10])
+        control = _Control()
+        while at < len(data) and data[at] != _END:
+            if data[at] == _IMAGE:
+                left, top, width, height, flags = struct.unpack_from("<HHHHB", data, at + 1)
+                own, start = _palette(data, at + 10, flags)
+                at = _end_of_blocks(data, start + 1)
+                box = (left, top, left + (width or screen[0]), top + (height or screen[1]))
+                yield _Frame(box, bool(flags & 0x40), own or palette, start, at, control)
+                control = _Control()
+            elif data[at] == _EXTENSION:
+                kind, start, at = data[at + 1], at + 2, _end_of_blocks(data, at + 2)
+                control = _control(data[start:at]) if kind == _CONTROL else control
+                self._note_loop(data[start:at] if kind == _APPLICATION else b"")
+            else:
+                at += 1
+
+    def _note_loop(self, blocks: bytes) -> None:
+        if blocks[1:12] in _LOOPING and len(blocks) > 16 and blocks[12] >= 3 and blocks[13] == 1:
+            (self.loop,) = struct.unpack_from("<H", blocks, 14)
+
+
+def _in_mode(mode: str, image: Image.Image) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _control(blocks: bytes) -> _Control:
+    if len(blocks) < 5:
+        return _Control()
+    flags, delay, clear = struct.unpack_from("<BHB", blocks, 1)
+    return _Control(delay * 10, flags >> 2 & 7, clear if flags & 1 else None)
+
+
+def _palette(data: bytes, at: int, flags: int) -> tuple[bytes, int]:
+    """A table of colours, empty if there is none, and where it ends."""
+    end = at + 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else at
+    return data[at:end], end
+
+
+def _flags(palette: bytes) -> int:
+    return 0x80 | (len(palette) // 3).bit_length() - 2 if palette else 0
+
+
+def _end_of_blocks(data: bytes, at: int) -> int:
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1

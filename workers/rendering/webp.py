@@ -1,0 +1,46 @@
+"""Opens a WebP, still or animated."""
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+
+from PIL import Image, ImageFile
+
+from domain.limits import MAX_WEB_PIXELS
+
+_SIDE = 0x3FFF  # 14 bits
+_START = b"\x9d\x01\x2a"  # of a picture in VP8
+
+
+def open_webp(data: bytes) -> ImageFile.ImageFile:
+    """The picture, not yet decoded; its `loop` as GIF counts. Raises what Pillow and odd bytes raise."""
+    width, height = _size(data[:30])
+    if width * height > MAX_WEB_PIXELS:  # Pillow takes memory for the canvas at once
+        raise Image.DecompressionBombError
+    image = Image.open(BytesIO(data), formats=("WEBP",))
+    image.info.pop("xmp", None)
+    plays = image.info["loop"]
+    image.info["loop"] = plays - 1 if plays > 1 else None if plays else 0
+    return image
+
+
+def _size(head: bytes) -> tuple[int, int]:
+    """What the first chunk says of the canvas."""
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", head, 21)
+        return 1 + (bits & _SIDE), 1 + (bits >> 14 & _SIDE)
+    if head[23:26] != _START:
+        raise ValueError("a WebP of no known kind")
+    width, height = struct.unpack_from("<HH", head, 26)
+    return width & _SIDE, height & _SIDE
+
+
+def frames_of(image: ImageFile.ImageFile, count: int) -> Iterator[tuple[Image.Image, int]]:
+    """Decodes the frames of an animated WebP or AVIF, each with its milliseconds; good until the next is asked for."""
+    for number in range(count):
+        image.seek(number)
+        image.load()
+        yield image, int(image.info.get("duration") or 0)
