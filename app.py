@@ -1,20 +1,18 @@
 """The composition root of the API: settings become a Starlette application; importing this opens nothing."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 
 from config import Settings
-from datasources.live import POLL_SECONDS, session_topic
 from datasources.logs import configure_logging
 from datasources.sources import Sources, is_outage, open_sources
 from domain.records import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain
-from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.engine import Engine, Hooks, Watch
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
 from schema.context import BadToken, Context
@@ -59,7 +57,8 @@ class _Opened:
         return Hooks(
             authenticate=self._authenticate,
             make_context=self._context,
-            watch=self._revoked,
+            identity_of=lambda context: context.session,
+            watch=self._watch,
             is_outage=is_outage,
             account=lambda session: session.user_id,
             stranger=BadToken,
@@ -77,19 +76,5 @@ class _Opened:
     def _context(self, identity: SessionRecord | BadToken | None, request_id: str, address: str) -> Context:
         return Context(self.sources, identity, request_id, address)
 
-    async def _revoked(self, session: SessionRecord) -> None:
-        """Returns when the session is over; a lost message or an outage costs a look every `POLL_SECONDS`."""
-        async with self.sources.live.listen(session_topic(session.id)) as news:
-            while not await self._is_over(session):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await news.wait()
-                news.clear()
-
-    async def _is_over(self, session: SessionRecord) -> bool:
-        try:
-            return await self.sources.sessions.by_id(session.id) is None
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            return False
+    def _watch(self, session: SessionRecord, ended: Callable[[], None]) -> Watch:
+        return self.sources.session_watch.watch(session, ended)

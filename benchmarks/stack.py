@@ -119,16 +119,17 @@ class Api:
         async def nobody(_token: str | None) -> None:
             return None
 
-        async def never(_session: SessionRecord) -> None:
-            return None
-
         def context(session: SessionRecord | None, request_id: str, _address: str) -> Context:
             return Context(sources, session, request_id)
 
-        def account(session: SessionRecord) -> ObjectId:
-            return session.user_id
-
-        hooks = Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage, account=account)
+        hooks = Hooks(
+            authenticate=nobody,
+            make_context=context,
+            identity_of=lambda context: context.session,
+            watch=sources.session_watch.watch,
+            is_outage=is_outage,
+            account=lambda session: session.user_id,
+        )
         self._engine = Engine(schema, hooks)
 
     async def run(self, query: str, session: SessionRecord, **variables: Any) -> Any:

@@ -1,14 +1,17 @@
-"""Live news across processes: Redis pub/sub as a doorbell, one connection per process.
+"""Live news across processes: Redis pub/sub wakes whoever listens, over one connection for each process.
 
-A topic's news carries no content. Whoever listens reads the durable store again, so a lost message costs only the wait
-until the next look (`POLL_SECONDS`), never an event.
+A topic's news carries no content. Whoever listens reads the durable store again, so a lost message is never a lost
+event: it costs only the wait for the next check. A topic is `kind:id`; for a kind with a `Check` this process asks the
+store in batches which topics have changed, in place of every listener asking for itself: once Redis confirms that it
+sends a topic's news, every `POLL_SECONDS` while it sends none, and else every `CALM_SECONDS`, for the process that
+writes can die between its commit and its message.
 """
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import structlog
 from bson import ObjectId
@@ -16,13 +19,20 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from datasources.signals import Signal
 from datasources.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 15.0
+POLL_SECONDS = 15.0  # between two checks of everything while pub/sub is away
+CALM_SECONDS = 60.0  # the same while it works
+GATHER_SECONDS = 0.05  # a check waits so long for company
+CHECKED_AT_ONCE = 1_000  # topics
 PUBLISH_SECONDS = 0.25
 RECONNECT_SECONDS = 0.5
+
+Check = Callable[[Sequence[ObjectId]], Awaitable[Mapping[ObjectId, object]]]
+"""The present version of each of these ids, whatever is comparable; one operation. What is missing has version None."""
 
 
 def notifications_of(user_id: ObjectId) -> str:
@@ -40,14 +50,58 @@ def session_topic(session_id: ObjectId) -> str:
     return f"session:{session_id}"
 
 
+class Listener(Signal):
+    """Is set whenever there may be news on its topic; clear it before looking.
+
+    `seen` is the version that was read last: a check of the topic's kind sets the listener only if there is another.
+    """
+
+    __slots__ = ("_live", "seen", "topic")
+
+    def __init__(self, live: "Live", topic: str, seen: object = ...) -> None:
+        super().__init__()
+        self._live = live
+        self.topic = topic
+        self.seen = seen  # nothing is equal to the default
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._live.add(self)
+
+    def stop(self) -> None:
+        """Listens no more. Safe to repeat."""
+        self._live.discard(self)
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.stop()
+
+
+class _Kind(NamedTuple):
+    check: Check
+    doubts_news: bool
+
+
 class Live:
     """Publishes and hears news by topic; `run` must be running for news to be heard."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = f"{prefix}live:"
-        self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._changed = asyncio.Event()  # there are topics to subscribe to, or to leave
+        self._listeners: dict[str, list[Listener]] = {}
+        self._kinds: dict[str, _Kind] = {}
+        self._altered = {""}  # topics to subscribe to, or to leave; the empty one keeps the connection
+        self._changed = Signal()  # there are some
+        self._is_heard = False  # Redis sends news
+        self._due: set[str] = set()  # topics to check
+        self._has_due = Signal()
+
+    def check_by(self, kind: str, check: Check, *, doubts_news: bool = False) -> None:
+        """Says how topics of a kind are checked; with `doubts_news` a message about one only makes it be checked."""
+        self._kinds[kind] = _Kind(check, doubts_news)
 
     async def publish(self, *topics: str) -> None:
         """Tells that something changed. Best effort: never raises and takes at most `PUBLISH_SECONDS`."""
@@ -60,26 +114,42 @@ class Live:
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("live.unheard", topics=len(topics), error=type(error).__name__)
 
-    @contextlib.asynccontextmanager
-    async def listen(self, topic: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever there may be news on the topic; clear it before looking.
+    def listen(self, topic: str) -> Listener:
+        """A listener, which listens within `async with`.
 
-        It is set once more when Redis confirms the subscription, so looking after entering and after each set misses
-        nothing. Look after every `POLL_SECONDS` without news too, for messages get lost.
+        It is set, or its topic is checked, once more when Redis confirms the subscription, so looking after entering
+        and after each set misses nothing.
         """
-        event = asyncio.Event()
-        self._listeners[topic].add(event)
+        return Listener(self, topic)
+
+    def add(self, listener: Listener) -> None:
+        """As `listener.start`."""
+        if listener.topic not in self._listeners:
+            self._alter(listener.topic)
+        self._listeners.setdefault(listener.topic, []).append(listener)
+
+    def discard(self, listener: Listener) -> None:
+        """As `listener.stop`."""
+        there = self._listeners.get(listener.topic, [])
+        if listener in there:
+            there.remove(listener)
+            if not there:
+                del self._listeners[listener.topic]
+                self._alter(listener.topic)
+
+    def _alter(self, topic: str) -> None:
+        self._altered.add(topic)
         self._changed.set()
-        try:
-            yield event
-        finally:
-            self._listeners[topic].discard(event)
-            if not self._listeners[topic]:
-                del self._listeners[topic]
-                self._changed.set()
 
     async def run(self) -> None:
-        """Hears news until cancelled; connects again, and wakes every listener, after an outage."""
+        """Hears news, and checks, until cancelled; connects again, and checks or wakes all, after an outage."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_hearing())
+            tasks.create_task(self._keep_checking())
+
+    # Hearing
+
+    async def _keep_hearing(self) -> None:
         while True:
             await self._changed.wait()
             try:
@@ -87,7 +157,10 @@ class Live:
                     await self._hear(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("live.disconnected", error=type(error).__name__)
+                self._is_heard = False
+                self._altered.update(("", *self._listeners))
                 self._changed.set()
+                self._call_due(self._listeners)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _hear(self, pubsub: PubSub) -> None:
@@ -95,9 +168,12 @@ class Live:
         heard: set[str] = set()
         while True:
             self._changed.clear()
-            wanted = {"", *self._listeners}  # the empty topic keeps the connection when nobody listens
-            await self._subscribe(pubsub, wanted - heard, heard - wanted)
-            heard = wanted
+            altered, self._altered = self._altered, set()
+            come = {topic for topic in altered - heard if topic in self._listeners or not topic}
+            gone = {topic for topic in altered & heard if topic not in self._listeners and topic}
+            await self._subscribe(pubsub, come, gone)
+            heard |= come
+            heard -= gone
             async with _running(self._read(pubsub)) as reading, _running(self._changed.wait()) as changing:
                 await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
@@ -106,8 +182,14 @@ class Live:
     async def _read(self, pubsub: PubSub) -> None:
         while True:
             message = await pubsub.get_message(timeout=POLL_SECONDS)
-            if message is not None:  # news, or the confirmation of a subscription, also of one made again
-                self._wake(message["channel"].decode().removeprefix(self._prefix))
+            self._is_heard = True
+            if message is not None:
+                topic = message["channel"].decode().removeprefix(self._prefix)
+                kind = self._kinds.get(_kind_of(topic))
+                if kind is None or (message["type"] == "message" and not kind.doubts_news):
+                    self._wake(topic)
+                else:  # the confirmation of a subscription, also of one made again
+                    self._call_due((topic,))
 
     async def _subscribe(self, pubsub: PubSub, come: set[str], gone: set[str]) -> None:
         if come:
@@ -116,8 +198,59 @@ class Live:
             await pubsub.unsubscribe(*(self._prefix + topic for topic in gone))
 
     def _wake(self, topic: str) -> None:
-        for event in self._listeners.get(topic, ()):
-            event.set()
+        for listener in tuple(self._listeners.get(topic, ())):
+            listener.set()
+
+    # Checking
+
+    def _call_due(self, topics: Iterable[str]) -> None:
+        self._due.update(topics)
+        self._has_due.set()
+
+    async def _keep_checking(self) -> None:
+        now = asyncio.get_running_loop().time
+        checked_at, was_checked = now(), True
+        while True:
+            pause = CALM_SECONDS if self._is_heard and was_checked else POLL_SECONDS
+            try:
+                async with asyncio.timeout_at(checked_at + pause):
+                    await self._has_due.wait()
+                    await asyncio.sleep(GATHER_SECONDS)
+                topics: Collection[str] = self._due
+            except TimeoutError:
+                topics, checked_at, was_checked = tuple(self._listeners), now(), True
+            self._has_due.clear()
+            self._due = set()
+            was_checked = await self._check(topics) and was_checked
+
+    async def _check(self, topics: Iterable[str]) -> bool:
+        """Wakes who listens to what has changed; False if that could not be found out for all."""
+        by_kind: dict[str, list[str]] = defaultdict(list)
+        for topic in topics:
+            if topic in self._listeners and _kind_of(topic) in self._kinds:
+                by_kind[_kind_of(topic)].append(topic)
+        well = True
+        for kind, some in by_kind.items():
+            for start in range(0, len(some), CHECKED_AT_ONCE):
+                well &= await self._check_kind(self._kinds[kind].check, some[start : start + CHECKED_AT_ONCE])
+        return well
+
+    async def _check_kind(self, check: Check, topics: Sequence[str]) -> bool:
+        ids = {topic: ObjectId(topic.partition(":")[2]) for topic in topics}
+        try:
+            versions = await check(list(ids.values()))
+        except Exception as error:  # noqa: BLE001  an outage; whatever it is, they are checked again
+            log.warning("live.unchecked", topics=len(topics), error=type(error).__name__)
+            return False
+        for topic, id_ in ids.items():
+            for listener in tuple(self._listeners.get(topic, ())):
+                if listener.seen != versions.get(id_):
+                    listener.set()
+        return True
+
+
+def _kind_of(topic: str) -> str:
+    return topic.partition(":")[0]
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ people among others, where a viewer meets nobody whom they have blocked.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from bson import ObjectId
@@ -71,20 +72,62 @@ class Loaders:
         self._sources = sources
         self._viewer_id = viewer_id
         self._caches = None if stored else sources.caches
-        self.user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._users)
-        self.post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(self._posts)
-        self.comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(sources.comments.by_ids)
-        self.upload_by_id: DataLoader[ObjectId, UploadRecord | None] = _loader(sources.uploads.by_ids)
-        self.notification_by_id: DataLoader[ObjectId, NotificationRecord | None] = _loader(sources.notifications.by_ids)
-        self.signed_url_by_key: DataLoader[str, str] = _loader(sources.blobs.signed_urls)
-        self.relation_by_user: DataLoader[ObjectId, Relation] = _loader(self._relations)
-        self.viewer_like_by_post: DataLoader[ObjectId, LikeRecord | None] = _loader(self._post_likes)
-        self.viewer_like_by_comment: DataLoader[ObjectId, LikeRecord | None] = _loader(self._comment_likes)
-        self.interest_by_author: DataLoader[ObjectId, Interest | None] = _loader(self._interests)
-        self.visible_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._visible_users)
-        self.met_user_by_id: DataLoader[ObjectId, UserRecord | None] = _loader(self._met_users)
-        self.visible_post_by_id: DataLoader[ObjectId, PostRecord | None] = _loader(self._visible_posts)
-        self.visible_comment_by_id: DataLoader[ObjectId, CommentRecord | None] = _loader(self._visible_comments)
+
+    @cached_property
+    def user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
+        return _loader(self._users)
+
+    @cached_property
+    def post_by_id(self) -> DataLoader[ObjectId, PostRecord | None]:
+        return _loader(self._posts)
+
+    @cached_property
+    def comment_by_id(self) -> DataLoader[ObjectId, CommentRecord | None]:
+        return _loader(self._sources.comments.by_ids)
+
+    @cached_property
+    def upload_by_id(self) -> DataLoader[ObjectId, UploadRecord | None]:
+        return _loader(self._sources.uploads.by_ids)
+
+    @cached_property
+    def notification_by_id(self) -> DataLoader[ObjectId, NotificationRecord | None]:
+        return _loader(self._sources.notifications.by_ids)
+
+    @cached_property
+    def signed_url_by_key(self) -> DataLoader[str, str]:
+        return _loader(self._sources.blobs.signed_urls)
+
+    @cached_property
+    def relation_by_user(self) -> DataLoader[ObjectId, Relation]:
+        return _loader(self._relations)
+
+    @cached_property
+    def viewer_like_by_post(self) -> DataLoader[ObjectId, LikeRecord | None]:
+        return _loader(self._post_likes)
+
+    @cached_property
+    def viewer_like_by_comment(self) -> DataLoader[ObjectId, LikeRecord | None]:
+        return _loader(self._comment_likes)
+
+    @cached_property
+    def interest_by_author(self) -> DataLoader[ObjectId, Interest | None]:
+        return _loader(self._interests)
+
+    @cached_property
+    def visible_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
+        return _loader(self._visible_users)
+
+    @cached_property
+    def met_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
+        return _loader(self._met_users)
+
+    @cached_property
+    def visible_post_by_id(self) -> DataLoader[ObjectId, PostRecord | None]:
+        return _loader(self._visible_posts)
+
+    @cached_property
+    def visible_comment_by_id(self) -> DataLoader[ObjectId, CommentRecord | None]:
+        return _loader(self._visible_comments)
 
     async def visible_notifications(self, found: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:
         """These notifications in their order, None for one that the viewer may not see or no longer."""

@@ -61,6 +61,7 @@ class NotificationStore:
         self._notifications = database["notifications"]
         self._inboxes = database["inboxes"]
         self._live = live
+        live.check_by("notifications", self.newest)
         self._lines: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
@@ -129,6 +130,11 @@ class NotificationStore:
         inbox = await self._inboxes.find_one({"_id": recipient_id})
         oldest = await self._notifications.find_one({"recipient_id": recipient_id}, {"seq": 1}, sort=[("seq", 1)])
         return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"] if inbox else 0)
+
+    async def newest(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
+        """The last numbers of these recipients' logs, 0 for those never told anything; one operation."""
+        rows = await self._inboxes.find({"_id": {"$in": recipient_ids}}, {"last_seq": 1}).to_list()
+        return dict.fromkeys(recipient_ids, 0) | {row["_id"]: row["last_seq"] for row in rows}
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[NotificationRecord | None]:
         """Notifications in the order of `ids`, None for a missing one; one operation."""

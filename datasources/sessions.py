@@ -14,6 +14,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -89,8 +90,7 @@ class SessionStore:
     async def refresh(self, refresh_token: str, now: datetime) -> tuple[SessionRecord, Tokens]:
         """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
 
-        Safe to repeat within `GRACE`, by concurrent duplicates too: all get the same tokens. Listeners to the
-        session's topic learn that its access was renewed (`by_id` tells until when).
+        Safe to repeat within `GRACE`, by concurrent duplicates too: all get the same tokens.
 
         Raises Refusal (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
         """
@@ -113,7 +113,6 @@ class SessionStore:
         )
         if found is None:
             return await self._refresh_again(session_id, refresh_token, now)
-        await self._live.publish(session_topic(session_id))
         return SessionRecord.from_document(found), tokens
 
     async def end(self, user_id: ObjectId, session_id: ObjectId) -> bool:
@@ -138,6 +137,11 @@ class SessionStore:
         """A session that has not ended."""
         found = await self._sessions.find_one({"_id": session_id}, projection=_BRIEF)
         return None if found is None else SessionRecord.from_document(found)
+
+    async def existing(self, session_ids: Sequence[ObjectId]) -> dict[ObjectId, bool]:
+        """Those of these sessions that have not ended; one operation."""
+        rows = await self._sessions.find({"_id": {"$in": session_ids}}, {"_id": 1}).to_list()
+        return {row["_id"]: True for row in rows}
 
     async def _refresh_again(
         self, session_id: ObjectId, refresh_token: str, now: datetime

@@ -37,6 +37,7 @@ from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.rankings import RankingStore
 from datasources.redis_client import open_redis
+from datasources.session_watch import SessionWatch
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore
 from datasources.tasks import cancelled
@@ -68,6 +69,7 @@ class Sources:
     passwords: Passwords
     users: UserStore
     sessions: SessionStore
+    session_watch: SessionWatch
     graph: GraphStore
     ties: Ties
     uploads: UploadStore
@@ -116,7 +118,8 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
-        running = [asyncio.create_task(one.run()) for one in (sources.live, sources.background, sources.watchdog)]
+        tasks = (sources.live, sources.background, sources.session_watch, sources.watchdog)
+        running = [asyncio.create_task(one.run()) for one in tasks]
         stack.push_async_callback(cancelled, running)
         yield sources
 
@@ -163,6 +166,9 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     visits = VisitStore(database, background)
     uploads = UploadStore(database, doorbell, live, ttl=settings.upload_ttl)
     longest = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
+    sessions = SessionStore(
+        database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
+    )
     return Sources(
         settings=settings,
         client=client,
@@ -176,9 +182,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         watchdog=Watchdog(settings, client),
         passwords=Passwords(),
         users=UserStore(database, doorbell, caches),
-        sessions=SessionStore(
-            database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
-        ),
+        sessions=sessions,
+        session_watch=SessionWatch(sessions, live),
         graph=graph,
         ties=Ties(database, doorbell, caches),
         uploads=uploads,

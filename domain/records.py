@@ -179,7 +179,7 @@ class UserRecord(Stored, frozen=True, kw_only=True):
 
 
 class SessionRecord(Stored, frozen=True, kw_only=True):
-    """A login on one device; `access_expires_at` is when its access token ends, unless it is refreshed before."""
+    """A login on one device; `access_expires_at` is when the token expires by which it was found."""
 
     user_id: ObjectId
     client_name: str | None = None

@@ -1,17 +1,16 @@
 """Notifications: the list, marking it, and the live log."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 import strawberry
 
-from datasources.live import POLL_SECONDS, notifications_of
+from datasources.live import notifications_of
 from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
 from domain.limits import NODES_MAX
 from domain.paging import PageRequest
+from domain.records import NotificationRecord
 from resolvers.roots import Input, mutation, query, subscription
 from schema.connection import Connection, NotificationConnection, visible_page
 from schema.context import Info
@@ -87,11 +86,17 @@ async def notification_added(
         while True:
             news.clear()
             changed = await sources.notifications.after(viewer_id, seen, BATCH)
-            info.context.forget_loaded()
-            for one, shown in zip(changed, await info.context.loaders.visible_notifications(changed), strict=True):
+            for one, shown in zip(changed, await _visible(info, changed), strict=True):
                 seen = one.seq
                 yield Event(one.seq, shown)
             if len(changed) < BATCH:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await news.wait()
+                news.seen = seen = max(seen, there.newest)  # the last numbers may be nobody's any more
+                await news.wait()
+
+
+async def _visible(info: Info, changed: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:
+    """As the loaders see them now; nothing of them is kept while the subscription waits."""
+    try:
+        return await info.context.loaders.visible_notifications(changed) if changed else ()
+    finally:
+        info.context.forget_loaded()

@@ -21,7 +21,7 @@ class BadToken:
 class Context:
     """Who asks and from which network, the stores, and the operation's own dataloaders."""
 
-    __slots__ = ("_writes", "address", "bad_token", "loaders", "request_id", "session", "sources")
+    __slots__ = ("_loaders", "_writes", "address", "bad_token", "request_id", "session", "sources")
 
     def __init__(
         self, sources: Sources, identity: SessionRecord | BadToken | None, request_id: str, address: str = ""
@@ -32,7 +32,14 @@ class Context:
         self.bad_token = identity.token if isinstance(identity, BadToken) else None
         self.request_id = request_id
         self._writes = False
-        self.forget_loaded()
+        self._loaders: Loaders | None = None
+
+    @property
+    def loaders(self) -> Loaders:
+        """The loaders; made when they are first asked for, and anew once they are forgotten."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
+        return self._loaders
 
     @property
     def viewer_id(self) -> ObjectId | None:
@@ -55,8 +62,8 @@ class Context:
         self.forget_loaded()
 
     def forget_loaded(self) -> None:
-        """Makes new loaders, so that what a mutation answers is read after its write."""
-        self.loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
+        """Forgets what was loaded, so that what a mutation answers is read after its write."""
+        self._loaders = None
 
 
 Info = StrawberryInfo[Context, None]

@@ -6,7 +6,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -44,7 +44,7 @@ class World:
     contexts: list["Context"] = field(default_factory=list)
     running: int = 0
     finished: int = 0
-    revoked: asyncio.Event = field(default_factory=asyncio.Event)
+    watches: set["Watch"] = field(default_factory=set)
     authentication_down: bool = False
     mongo_down: bool = False
     stuck: bool = False
@@ -52,10 +52,36 @@ class World:
     largest: int = 0  # piece of a file
     may_leave: bool = False
 
+    def watch(self, identity: str, ended: Callable[[], None]) -> "Watch":
+        watch = Watch(self, identity, ended)
+        self.watches.add(watch)
+        return watch
+
+    def revoke(self) -> None:
+        """Ends whatever is watched."""
+        for watch in self.watches:
+            watch.ended()
+
     async def check(self) -> None:
         self.checks += 1
         if self.mongo_down:
             raise Outage
+
+
+@dataclass(eq=False)
+class Watch:
+    """Watches one socket."""
+
+    world: World
+    identity: str
+    ended: Callable[[], None]
+    renewed: list[str] = field(default_factory=list)
+
+    def renew(self, identity: str) -> None:
+        self.renewed.append(identity)
+
+    def stop(self) -> None:
+        self.world.watches.discard(self)
 
 
 @dataclass
@@ -331,9 +357,6 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
             raise Outage
         return None if token == "bad" else token
 
-    async def watch(_identity: str) -> None:
-        await world.revoked.wait()
-
     def make_context(identity: str | None, request_id: str, address: str) -> Context:
         context = Context(world, identity, request_id, address)
         world.contexts.append(context)
@@ -342,7 +365,8 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
     hooks = Hooks(
         authenticate=authenticate,
         make_context=make_context,
-        watch=watch,
+        identity_of=lambda context: context.identity,
+        watch=world.watch,
         is_outage=lambda error: isinstance(error, Outage),
         account=lambda identity: identity,
     )

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeGuard, cast
 
 import strawberry
 from graphql import ExecutionResult, GraphQLSchema, execute
@@ -37,6 +37,7 @@ class Answer:
 
     payload: dict[str, Any]
     status: int = 200
+    identity: Identity | None = None  # who the client is from now on, once the operation was run
 
     @property
     def executed(self) -> bool:
@@ -52,6 +53,16 @@ class Answer:
         return cls({"errors": rejection.errors}, rejection.status)
 
 
+class Watch(Protocol):
+    """Looks after what lives as long as an identity may be used, such as a socket."""
+
+    def renew(self, identity: Identity) -> None:
+        """Goes on as long as this later state of the identity may be used; another identity changes nothing."""
+
+    def stop(self) -> None:
+        """Watches no more. Safe to repeat."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """What the application lends to the transports.
@@ -59,14 +70,16 @@ class Hooks:
     `authenticate` turns a bearer token, or its absence, into an identity; None for a bad one. It is called once for an
     HTTP request and once for a socket. `make_context` is called for each operation, and for each event of a
     subscription, so nothing that a context caches outlives either; it gets the identity, the request's id and the
-    network that the request comes from. `watch` completes when the identity's session was revoked. `is_outage` tells
-    the absence of a dependency from a fault of ours. `account` is whose an identity is. `stranger` turns a bad token
-    into the identity of an operation that is answered all the same.
+    network that the request comes from. `identity_of` is whom a context stands for once its operation was run. `watch`
+    calls the function, once, when the identity's session was revoked or its token has expired. `is_outage` tells the
+    absence of a dependency from a fault of ours. `account` is whose an identity is. `stranger` turns a bad token into
+    the identity of an operation that is answered all the same.
     """
 
     authenticate: Callable[[str | None], Awaitable[Identity | None]]
     make_context: Callable[[Identity | None, str, str], object]
-    watch: Callable[[Identity], Awaitable[None]]
+    identity_of: Callable[[Any], Identity | None]
+    watch: Callable[[Identity, Callable[[], None]], Watch]
     is_outage: Callable[[BaseException], bool]
     account: Callable[[Identity], Client]
     stranger: Callable[[str], Identity | None] = lambda _token: None
@@ -164,13 +177,14 @@ class Engine:
         more_seconds: float = 0.0,
     ) -> Answer:
         """Runs a query or a mutation, `more_seconds` longer than others if need be. Raises only when cancelled."""
+        context = self.hooks.make_context(identity, request_id, address)
         try:
             operation.check(signed_in=identity is not None)
             async with asyncio.timeout(self.operation_timeout + more_seconds):
                 executing = execute(
                     self._schema,
                     operation.document,
-                    context_value=self.hooks.make_context(identity, request_id, address),
+                    context_value=context,
                     variable_values=dict(operation.variables),
                     operation_name=operation.name,
                     max_coercion_errors=COERCION_ERRORS_SHOWN,
@@ -185,7 +199,7 @@ class Engine:
         answer = self._answer(result, operation, request_id)
         if answer.executed:
             answer.payload["extensions"] = {"cost": {"requested": operation.cost, "limit": self.limits.cost}}
-        return answer
+        return replace(answer, identity=self.hooks.identity_of(context))
 
     async def subscribe(
         self, operation: Operation, identity: Identity | None, request_id: str, *, address: str = ""

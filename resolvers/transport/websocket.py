@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, NoReturn
 
@@ -11,10 +11,11 @@ import structlog
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
+from datasources.tasks import cancelled
 from domain.errors import RequestErrorCode
 from resolvers.transport.addresses import address_of
 from resolvers.transport.drain import Drain
-from resolvers.transport.engine import Answer, Engine, Identity
+from resolvers.transport.engine import Answer, Engine, Identity, Watch
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
 from resolvers.transport.messages import Closed, decoded, id_of, payload_of, short, token_of
 from resolvers.transport.operations import GraphQLRequest, Operation
@@ -26,7 +27,6 @@ SUBPROTOCOL = "graphql-transport-ws"
 INIT_TIMEOUT = 10.0
 SEND_TIMEOUT = 10.0  # how long one message may wait for a client that does not read
 CLOSE_TIMEOUT = 1.0  # and the close frame
-CLEANUP_TIMEOUT = 5.0  # how long a closed socket waits for its generators to finish
 OPERATIONS_MAX = 32  # at once on one socket
 
 
@@ -66,9 +66,9 @@ class _Socket:
     """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
 
     __slots__ = (
-        "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_engine", "_identity", "_initialised",
-        "_operations", "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout", "_tasks",
-        "_watcher",
+        "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_ending", "_engine", "_identity",
+        "_initialised", "_operations", "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout",
+        "_tasks", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -86,7 +86,8 @@ class _Socket:
         self._closed = False
         self._abandoned = False
         self._reader: asyncio.Task[Any] | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._watch: Watch | None = None
+        self._ending: set[asyncio.Task[None]] = set()  # what ends an operation, or the socket
         self._identity: Identity | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}  # those a client may still hear of
         self._tasks: dict[asyncio.Task[None], bool] = {}  # all that run, and whether they end by themselves
@@ -170,7 +171,7 @@ class _Socket:
         self._acknowledged = True
         await self._say({"type": "connection_ack"})
         if self._identity is not None:
-            self._watcher = asyncio.create_task(self._watch(self._identity))
+            self._watch = self._engine.hooks.watch(self._identity, self._forbid)
 
     async def _subscribe(self, id_: str, payload: object) -> None:
         if not self._acknowledged:
@@ -196,7 +197,16 @@ class _Socket:
     def _complete(self, id_: str) -> None:
         task = self._operations.pop(id_, None)
         if task is not None:  # else it has just completed by itself
-            task.cancel()
+            self._end(cancelled([task]))
+
+    def _forbid(self) -> None:
+        """The session was revoked, or its token has expired."""
+        self._end(self._close(4403, "Forbidden"))
+
+    def _end(self, work: Coroutine[Any, Any, None]) -> None:
+        ending = asyncio.create_task(work)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     # Working
 
@@ -215,6 +225,8 @@ class _Socket:
                 async with self._engine.admitted(operation, self._engine.caller(self._identity, self._address)):
                     answer = await self._engine.run(operation, self._identity, request_id, address=self._address)
                 seen.update(answer.codes)
+                if self._watch is not None and answer.identity is not None:
+                    self._watch.renew(answer.identity)
                 await self._answer(id_, answer)
             await self._finish(id_, {"id": id_, "type": "complete"})
         except Rejected as rejection:
@@ -244,15 +256,6 @@ class _Socket:
         if self._operations.get(id_) is asyncio.current_task():
             del self._operations[id_]
             await self._say(message)
-
-    async def _watch(self, identity: Identity) -> None:
-        try:
-            await self._engine.hooks.watch(identity)
-        except Exception:  # a socket whose session cannot be watched must not outlive it
-            log.exception("session cannot be watched")
-            await self._close(1013, "Try again later")
-        else:
-            await self._close(4403, "Forbidden")
 
     # Writing
 
@@ -290,9 +293,7 @@ class _Socket:
             return  # closed meanwhile, by either side; the reader hears of it
 
     async def _stop(self) -> None:
-        """Cancels what runs; a generator that does not finish in time is left behind."""
-        tasks = {*self._tasks, *([self._watcher] if self._watcher else [])} - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=CLEANUP_TIMEOUT)
+        """Ends what runs. A generator that does not finish in some seconds is left behind."""
+        if self._watch is not None:
+            self._watch.stop()
+        await cancelled({*self._tasks, *self._ending} - {asyncio.current_task()})

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.live import PUBLISH_SECONDS, notifications_of
+from datasources.live import PUBLISH_SECONDS, Listener, notifications_of
 from datasources.sources import Sources, open_sources
 from tests.factories import World
 from tests.waiting import eventually
@@ -22,7 +22,7 @@ async def other(world: World) -> AsyncIterator[Sources]:
         yield sources
 
 
-async def settled(news: asyncio.Event) -> None:
+async def settled(news: Listener) -> None:
     """Waits for a wake, such as the one that comes with the subscription itself, and clears it."""
     await asyncio.wait_for(news.wait(), 5)
     news.clear()

@@ -122,9 +122,10 @@ async def test_revoked_session_loses_its_socket_and_its_generators(toy: Served) 
         await anonymous.start()
         await client.subscribe("subscription{forever}")
         await client.hear()
-        toy.world.revoked.set()
+        toy.world.revoke()
         assert await client.closed() == (4403, "Forbidden")
         await until(lambda: toy.world.finished == 1)
+        await until(lambda: not toy.world.watches)
         await anonymous.subscribe("{hello}")
         assert (await anonymous.hear())["type"] == "next"
 

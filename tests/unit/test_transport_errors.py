@@ -19,7 +19,8 @@ def engine() -> Engine:
         Hooks(
             authenticate=nobody,
             make_context=lambda identity, request_id, _address: Context(World(), identity, request_id),
-            watch=nobody,
+            identity_of=lambda context: context.identity,
+            watch=World().watch,
             is_outage=lambda error: isinstance(error, Outage),
             account=lambda identity: identity,
         ),

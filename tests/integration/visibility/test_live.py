@@ -39,16 +39,17 @@ def events(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> 
     async def nobody(_token: str | None) -> None:
         return None
 
-    async def never(_session: SessionRecord) -> None:
-        return None
-
     def context(session: SessionRecord | None, request_id: str, _address: str) -> Context:
         return Context(cast.world.sources, session, request_id)
 
-    def account(session: SessionRecord) -> ObjectId:
-        return session.user_id
-
-    hooks = Hooks(authenticate=nobody, make_context=context, watch=never, is_outage=is_outage, account=account)
+    hooks = Hooks(
+        authenticate=nobody,
+        make_context=context,
+        identity_of=lambda context: context.session,
+        watch=cast.world.sources.session_watch.watch,
+        is_outage=is_outage,
+        account=lambda session: session.user_id,
+    )
     engine = Engine(schema, hooks)
     operation = engine.operation(GraphQLRequest(document, None, variables))
     user = cast.viewer(viewer)
