@@ -64,6 +64,10 @@ class Settings(BaseSettings):
         description="Browser origins that may call the API, with commas: https://app.example,https://*.app.example. "
         "In development those of this machine may too.",
     )
+    max_connections: int = Field(
+        10_000, ge=1, description="Connections of one API process at once; probes get a few more."
+    )
+    max_sockets: int = Field(8_000, ge=1, description="WebSockets among them; each subscription takes some 25 KiB.")
     graphiql: bool = True
     introspection: bool | None = Field(
         None, description="Whether clients may ask for the schema; by default not in production."

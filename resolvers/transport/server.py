@@ -6,21 +6,25 @@ is open is closed. What takes too long is cancelled, and what does not heed that
 after `settings.drain_timeout`. SIGINT does the same without the notice.
 """
 
+import asyncio
 import math
 import signal
 import socket
 import time
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
 
 from config import Settings
 from datasources.exiting import exit_within
+from resolvers.transport.connections import Bounds, Config, Connection, SocketConnection
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024
 STALLED_MS = 20_000  # how long a client may leave what it is sent unread before the kernel drops it
+TICKS_A_SECOND = 10
 SOCKET_SHARE = 0.5  # of the drain's time is for the sockets' work in hand
 
 
@@ -54,6 +58,10 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._leave_at:
             self.should_exit = True
+        if counter % TICKS_A_SECOND == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self.server_state.connections):
+                cast("Connection | SocketConnection", connection).look(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,13 +81,12 @@ def build_server(app: Starlette, settings: Settings) -> Server:
     SystemExit comes out of `run` if the application does not start.
     """
     drain: Drain = app.state.drain
-    config = uvicorn.Config(
+    config = Config(
         app,
+        Bounds(settings.max_connections),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
         ws_max_size=FRAME_LIMIT,
         ws_per_message_deflate=False,
         lifespan="on",

@@ -1,0 +1,209 @@
+"""What a connection may take: uvicorn's protocols with bounds on heads, on waiting, and on how many there are.
+
+uvicorn reads a head however long it is and waits for its end for ever, keeps any number of connections, and holds for
+an idle socket more than twice what it needs. The server's tick calls `look` of every connection, about once a second.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, cast
+
+import uvicorn
+from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.http.flow_control import service_unavailable
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from datasources.signals import Signal
+
+HEAD_BYTES = 16 * 1024  # of the request line and all headers, as at most other servers
+HEADERS_MAX = 100
+HANDSHAKE_LINE = 8_000  # bytes; websockets does not answer a handshake with a longer line
+HEAD_SECONDS = 10.0  # for a head to arrive, and for what is left of a body once it was answered
+PIPELINED_MAX = 8  # requests that wait for the answer to the one before
+SPARE = 64  # connections over the bound, for probes; others are told there that the process is full
+PROBES = (b"/livez", b"/readyz")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections a process has at once, sockets among them."""
+
+    connections: int = 10_000
+    head_seconds: float = HEAD_SECONDS
+
+
+class Config(uvicorn.Config):
+    """uvicorn's settings, with these protocols and their bounds."""
+
+    def __init__(self, app: Any, bounds: Bounds, **settings: Any) -> None:
+        super().__init__(app, http=Connection, ws=SocketConnection, **settings)
+        self.bounds = bounds
+
+
+class TooMuch(Exception):
+    """The head is too large; it stops the parser."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that sends requests."""
+
+    config: Config
+    _is_surplus = False
+    _is_in_message = False
+    _since: float | None = None  # since when the client owes the end of what it sends
+    _refusal = 400
+    _size = _count = 0  # of the head
+    _steps = _stuck = 0  # what the parser has handed over; bytes that made it hand over nothing
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        over = len(self.connections) - self.config.bounds.connections
+        self._is_surplus = over > 0
+        if over > SPARE:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._since is None and not self._is_in_message:
+            self._since = self.loop.time()
+        steps = self._steps
+        super().data_received(data)
+        self._stuck = self._stuck + len(data) if self._steps == steps else 0
+        if self._stuck > HEAD_BYTES:
+            self._refuse(431)
+
+    def look(self, now: float) -> None:
+        """Lets go of a client that does not end what it has begun to send."""
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        if self._since is not None and not is_busy and now - self._since > self.config.bounds.head_seconds:
+            self._refuse(408)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """uvicorn's answer to what cannot be parsed, and ours to what is too large."""
+        self._refuse(self._refusal)
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # It refers to this connection, which is not needed any more.
+        self.parser = None  # type: ignore[assignment]
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return not self._is_surplus and super()._should_upgrade_to_ws()
+
+    def _refuse(self, status: int) -> None:
+        """Closes, and says why if nothing else is being said."""
+        if self.transport.is_closing():
+            return
+        if self._is_in_message and (self.cycle is None or self.cycle.response_complete):
+            self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._steps += 1
+        self._size = self._count = 0
+        self._is_in_message = True
+        self._since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        self._measure(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count += 1
+        self._measure(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._since = None
+        self._steps += 1
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise TooMuch
+        if self._is_surplus and self.url not in PROBES:
+            self.app = service_unavailable
+        super().on_headers_complete()
+        is_handshake = self.parser.should_upgrade() and self._should_upgrade()
+        if (
+            is_handshake
+            and max(len(self.url), *(len(name) + len(value) for name, value in self.headers)) > HANDSHAKE_LINE
+        ):
+            self._refusal = 431
+            raise TooMuch
+
+    def on_body(self, body: bytes) -> None:
+        self._steps += 1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._steps += 1
+        self._is_in_message = False
+        self._since = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_in_message:
+            self._since = self.loop.time()
+
+    def _measure(self, size: int) -> None:
+        """Counts what the head, or a trailer, has of a request."""
+        self._steps += 1
+        self._size += size
+        if self._size > HEAD_BYTES or self._count > HEADERS_MAX:
+            self._refusal = 431
+            raise TooMuch
+
+
+class _Inbox:
+    """An unbounded queue for one reader, as far as uvicorn uses it; an empty one takes a tenth of `asyncio.Queue`."""
+
+    __slots__ = ("_come", "_events")
+
+    def __init__(self) -> None:
+        self._events: deque[ASGIReceiveEvent] | None = None
+        self._come = Signal()
+
+    def put_nowait(self, event: ASGIReceiveEvent) -> None:
+        if self._events is None:
+            self._events = deque()
+        self._events.append(event)
+        self._come.set()
+
+    async def get(self) -> ASGIReceiveEvent:
+        while not self._events:
+            self._events = None
+            self._come.clear()
+            await self._come.wait()
+        return self._events.popleft()
+
+    def empty(self) -> bool:
+        return not self._events
+
+
+class SocketConnection(WebSocketsSansIOProtocol):
+    """A connection that has become a socket; once it is open it keeps nothing of its handshake."""
+
+    config: Config
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._made_at = self.loop.time()
+        self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", _Inbox())
+        self.writable = cast("asyncio.Event", Signal())
+        self.writable.set()
+
+    def look(self, now: float) -> None:
+        """Lets go of a socket that was never opened."""
+        if not self.handshake_complete and now - self._made_at > self.config.bounds.head_seconds:
+            self.transport.close()
+
+    def start_keepalive(self) -> None:
+        """Called once, when the socket is open."""
+        super().start_keepalive()
+        self.request.headers.clear()
+        self.response.headers.clear()
+        cast("list[Any]", self.scope["headers"]).clear()
