@@ -28,9 +28,9 @@ class Watch(Listener):
         self.expires_at = _monotonic(session.access_expires_at)
 
     def renew(self, session: SessionRecord) -> None:
-        """Goes on until the session's new access token expires. Another session changes nothing."""
+        """Goes on until a newer token of the session expires. Another session, or an older state, changes nothing."""
         if session_topic(session.id) == self.topic:
-            self.expires_at = _monotonic(session.access_expires_at)
+            self.expires_at = max(self.expires_at, _monotonic(session.access_expires_at))
 
     def start(self) -> None:
         """Begins to watch."""

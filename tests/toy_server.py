@@ -35,16 +35,24 @@ class Served:
 @asynccontextmanager
 async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: Any) -> AsyncIterator[Served]:
     """The toy on a free port; drained at the end."""
+    bounds = {name: options.pop(name) for name in ("max_connections",) if name in options}
     world = World()
     app = toy_app(world, **options)
-    settings = Settings(environment="test", port=0, drain_timeout=drain_timeout, drain_notice=notice)
+    settings = Settings(environment="test", port=0, drain_timeout=drain_timeout, drain_notice=notice, **bounds)
+    async with running(app, settings) as (server, port):
+        yield Served(world, port, server, app)
+
+
+@asynccontextmanager
+async def running(app: Starlette, settings: Settings) -> AsyncIterator[tuple[Server, int]]:
+    """Any application on a free port: the server and the port; drained at the end."""
     server = build_server(app, settings)
-    with closing(listen(settings.host, settings.port)) as listener:
+    with closing(listen(settings.host, 0)) as listener:
         serving = asyncio.create_task(server._serve([listener]))
         try:
             while not server.started:
                 await asyncio.sleep(0.01)
-            yield Served(world, listener.getsockname()[1], server, app)
+            yield server, listener.getsockname()[1]
         finally:
             server.should_exit = True
             await serving

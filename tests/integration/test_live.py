@@ -9,8 +9,10 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from datasources import live
 from datasources.live import PUBLISH_SECONDS, Listener, notifications_of
 from datasources.sources import Sources, open_sources
+from tests.counting import Operations
 from tests.factories import World
 from tests.waiting import eventually
 
@@ -107,6 +109,55 @@ async def test_many_topics_come_and_go_at_once(world: World, other: Sources) -> 
             await asyncio.gather(*(settled(news) for news in some + more))
         await other.live.publish(*topics)
         await asyncio.gather(*(settled(news) for news in some))
+
+
+async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a worker dies between its commit and its message; and nobody is woken for nothing."""
+    monkeypatch.setattr(live, "CALM_SECONDS", 0.3)
+    operations = Operations()
+    async with (
+        open_sources(world.sources.settings, listeners=[operations]) as sources,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        owners = [ObjectId() for _ in range(50)]
+        some = [await stack.enter_async_context(sources.live.listen(notifications_of(one))) for one in owners]
+        for news in some:
+            news.seen = 0
+        await world.sources.database["inboxes"].insert_one({"_id": owners[7], "last_seq": 1})
+        operations.seen.clear()
+        await asyncio.wait_for(some[7].wait(), 5)
+        assert operations.seen["find inboxes"] <= 3
+        assert [news for news in some if news.is_set()] == [some[7]]
+
+
+async def test_without_redis_everything_is_checked_in_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.3)
+    deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    async with open_sources(deaf) as sources, sources.live.listen(notifications_of(owner := ObjectId())) as news:
+        news.seen = 0
+        await asyncio.sleep(3 * live.GATHER_SECONDS)
+        assert not news.is_set()
+        await world.sources.database["inboxes"].insert_one({"_id": owner, "last_seq": 1})
+        await asyncio.wait_for(news.wait(), 5)
+
+
+async def test_a_check_that_fails_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.2)
+    answers: list[object] = [ConnectionError("away"), {}]
+
+    async def check(_ids: object) -> dict[ObjectId, object]:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return {}
+
+    async with open_sources(world.sources.settings) as sources:
+        sources.live.check_by("fussy", check)
+        async with sources.live.listen(f"fussy:{ObjectId()}") as news:
+            news.seen = 1
+            await asyncio.wait_for(news.wait(), 5)
 
 
 async def test_publishing_without_redis_takes_little_time_and_raises_nothing(shared_settings: Settings) -> None:

@@ -1,0 +1,41 @@
+"""`python -m tests.counted_server`: the API by the settings of the environment; on SIGUSR1 it says what tasks run."""
+
+import asyncio
+import gc
+import json
+import signal
+import sys
+from collections import Counter
+from contextlib import closing
+
+import uvloop
+
+from app import create_app
+from config import read_settings
+from deploy.garbage import calm_collector
+from deploy.local.ports import listen
+from resolvers.transport.server import build_server
+
+
+def say() -> None:
+    """One line of JSON: how many tasks run, by the name of their coroutine."""
+    gc.collect()
+    names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+    sys.stdout.write(json.dumps(Counter(names)) + "\n")
+    sys.stdout.flush()
+
+
+async def serve() -> None:
+    """Serves until SIGTERM."""
+    settings = read_settings()
+    server = build_server(create_app(settings), settings)
+    calm_collector()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, say)
+    with closing(listen(settings.host, settings.port)) as listener:
+        await server.serve([listener])
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())

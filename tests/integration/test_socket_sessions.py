@@ -1,0 +1,115 @@
+"""A socket lives as long as its session and the access token that opened it, or that was refreshed over it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+import httpx2
+import pytest
+from bson import ObjectId
+
+from app import create_app
+from datasources import live, session_watch
+from datasources.sources import open_sources
+from tests.client import Person, Socket
+from tests.counting import Operations
+from tests.factories import World, now
+from tests.toy_server import running
+from tests.waiting import eventually
+
+REFRESH = """mutation ($input: RefreshSessionInput!) {
+  refreshSession(input: $input) { userErrors { code } tokens { accessToken refreshToken } }
+}"""
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_watch, "LOOK_SECONDS", 0.05)
+
+
+@asynccontextmanager
+async def somebody(world: World, *, access_token_ttl: int) -> AsyncIterator[Person]:
+    """Who has just registered at an API whose access tokens live so long."""
+    settings = world.sources.settings.model_copy(update={"access_token_ttl": access_token_ttl})
+    async with (
+        running(create_app(settings), settings) as (_, port),
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as http,
+    ):
+        yield await Person.register(http)
+
+
+async def _viewer(socket: Socket, operation: str) -> str | None:
+    await socket.subscribe("{ viewer { user { id } } }", operation)
+    viewer: str | None = (await socket.next())["viewer"]["user"]["id"]
+    assert (await socket.hear())["type"] == "complete"
+    return viewer
+
+
+async def test_a_socket_is_closed_when_its_token_expires(world: World) -> None:
+    async with somebody(world, access_token_ttl=2) as ana, ana.socket() as socket:
+        await socket.subscribe("subscription { notificationAdded { seq } }")
+        assert await socket.closed() == 4403
+
+
+async def test_a_refresh_over_the_socket_renews_it(world: World) -> None:
+    async with somebody(world, access_token_ttl=2) as ana, ana.socket() as socket, ana.socket() as other:
+        renewed, last = 0, asyncio.get_running_loop().time() + 3.0
+        while asyncio.get_running_loop().time() < last:  # longer than the first token lives
+            await socket.subscribe(REFRESH, f"r{renewed}", input={"refreshToken": ana.refresh_token})
+            tokens = (await socket.next())["refreshSession"]["tokens"]
+            ana.token, ana.refresh_token = tokens["accessToken"], tokens["refreshToken"]
+            assert (await socket.hear())["type"] == "complete"
+            renewed += 1
+            assert await _viewer(socket, f"v{renewed}") == ana.id
+            await asyncio.sleep(0.5)  # some of the token's life
+        assert await other.closed() == 4403  # the same session, but nobody refreshed it here
+        assert await socket.closed() == 4403
+
+
+async def test_a_session_of_another_login_renews_nothing(world: World) -> None:
+    sessions, watch, user_id = world.sources.sessions, world.sources.session_watch, ObjectId()
+    ended = asyncio.Event()
+    short, _ = await sessions.open(user_id, None, now() - timedelta(seconds=3599))
+    long, _ = await sessions.open(user_id, None, now())
+    watching = watch.watch(short, ended.set)
+    watching.renew(long)
+    await asyncio.wait_for(ended.wait(), 5)
+    watching.stop()
+
+
+async def test_nobody_ends_the_socket_of_a_session_by_naming_it(world: World) -> None:
+    """`end` tells of any id it is given; only what is over by the store ends."""
+    sessions, ended = world.sources.sessions, asyncio.Event()
+    session, _ = await sessions.open(ObjectId(), None, now())
+    watching = world.sources.session_watch.watch(session, ended.set)
+    assert not await sessions.end(ObjectId(), session.id)
+    await asyncio.sleep(4 * live.GATHER_SECONDS)
+    assert not ended.is_set()
+    assert await sessions.end(session.user_id, session.id)
+    await asyncio.wait_for(ended.wait(), 5)
+    watching.stop()
+
+
+async def test_sessions_that_end_unheard_are_found_by_one_look_for_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Redis away, so that no news comes: as when whoever ended the session died before saying so."""
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.2)
+    operations = Operations()
+    ended: list[ObjectId] = []
+    deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    async with open_sources(deaf, listeners=[operations]) as sources:
+        opened = [(await sources.sessions.open(ObjectId(), None, now()))[0] for _ in range(50)]
+        for session in opened:
+            sources.session_watch.watch(session, partial(ended.append, session.id))
+        await world.sources.database["sessions"].delete_many({"_id": {"$in": [one.id for one in opened[:20]]}})
+
+        async def all_have() -> bool:
+            return len(ended) == 20
+
+        operations.seen.clear()
+        await eventually(all_have)
+        assert set(ended) == {one.id for one in opened[:20]}
+        assert operations.seen["find sessions"] <= 3

@@ -1,0 +1,54 @@
+"""A websocket client without a library: it can leave without a word, read nothing, and takes little memory."""
+
+import asyncio
+import json
+from typing import Any, Self
+
+from deploy.local.ports import LOOPBACK
+
+PROTOCOL = "graphql-transport-ws"
+
+
+def handshake(*headers: str) -> bytes:
+    """The request that opens a socket, with more headers if given."""
+    lines = (
+        "GET /graphql HTTP/1.1", "host: x", "upgrade: websocket", "connection: upgrade", "sec-websocket-version: 13",
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==", f"sec-websocket-protocol: {PROTOCOL}", *headers, "", "",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode()
+
+
+def frame(message: object) -> bytes:
+    """A client's text frame, masked with zeros."""
+    data = json.dumps(message).encode()
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + len(data).to_bytes(2, "big")
+    return bytes([0x81]) + size + bytes(4) + data
+
+
+class RawSocket:
+    """One connection, which answers no ping."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def opened(cls, port: int, token: str | None) -> Self:
+        """A socket that the server has acknowledged."""
+        socket = cls(*await asyncio.open_connection(LOOPBACK, port, limit=4_096))
+        socket._writer.write(handshake())
+        await socket._reader.readuntil(b"\r\n\r\n")
+        socket.say({"type": "connection_init", "payload": {"accessToken": token}})
+        await socket._reader.readuntil(b'"connection_ack"}')
+        return socket
+
+    def say(self, message: dict[str, Any]) -> None:
+        self._writer.write(frame(message))
+
+    async def subscribe(self, document: str, operation: str = "1") -> None:
+        self.say({"id": operation, "type": "subscribe", "payload": {"query": document}})
+        await self._writer.drain()
+
+    def abort(self) -> None:
+        """Leaves without a word."""
+        self._writer.transport.abort()
