@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         "look elsewhere. SIGINT (Ctrl-C) leaves it out.",
     )
 
+    reserved_handles: CommaList = Field(
+        (), description="Handles that nobody may register, besides those of the staff and of the product."
+    )
     access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")
     refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of a session that is not used.")
     upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")

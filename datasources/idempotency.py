@@ -17,6 +17,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
 
 KEY_MAX = 200
+REGISTRATION_KEY_MIN = 16
 
 
 class Idempotency(msgspec.Struct, frozen=True):
@@ -36,6 +37,19 @@ class Idempotency(msgspec.Struct, frozen=True):
         encoded = msgspec.json.encode(given, enc_hook=str, order="sorted")
         return cls(f"{mutation}:{key}", hashlib.sha256(encoded).digest())
 
+    @classmethod
+    def of_registration(cls, key: str | None, given: Mapping[str, Any]) -> "Idempotency | None":
+        """As `of`, for `register`, which no viewer sends: the key alone says whose it is, so it must be hard to guess.
+
+        The tokens of the first session are derived from it, so only its hash is stored. `given` is without the
+        password, for a digest would be quick to guess it by.
+        """
+        if key is not None and len(key) < REGISTRATION_KEY_MIN:
+            message = f"This idempotency key has at least {REGISTRATION_KEY_MIN} characters; send a random one."
+            raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["idempotencyKey"])
+        made = cls.of(key, "register", given)
+        return made and cls(hashlib.sha256(made.key.encode(errors="replace")).hexdigest(), made.digest)
+
     def fields(self) -> Document:
         """What a new fact carries."""
         return {"idempotency_key": self.key, "idempotency_digest": self.digest}
@@ -54,9 +68,14 @@ async def earlier(
     if found is not None and found["idempotency_digest"] != idempotency.digest:
         raise reused()
     if found is not None and found.get("deleted"):
-        message = "What was made with this idempotency key has been deleted."
-        raise Refusal(UserErrorCode.NOT_FOUND, message, field=["idempotencyKey"])
+        raise deleted_since()
     return found
+
+
+def deleted_since() -> Refusal:
+    """The refusal of a key whose fact is deleted."""
+    message = "What was made with this idempotency key has been deleted."
+    return Refusal(UserErrorCode.NOT_FOUND, message, field=["idempotencyKey"])
 
 
 def reused() -> Refusal:

@@ -57,7 +57,13 @@ _LIKES = [
 ]
 
 INDEXES: dict[str, list[IndexModel]] = {
-    "users": [_unique("username_key"), _unique("email_key"), _EXPIRES, IndexModel([("deleted_in", UP)], sparse=True)],
+    "users": [
+        _unique("username_key"),
+        _unique("email_key"),
+        _unique_where("idempotency_key", "idempotency_key"),
+        IndexModel([("deleted_in", UP)], sparse=True),
+        _EXPIRES,
+    ],
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),

@@ -12,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from datasources.fair_turns import FairTurns, NoTurnError, Turn
 from domain.errors import Refusal, UserErrorCode
+from domain.passwords import prepared_password
 
 Result = TypeVar("Result")
 
@@ -24,7 +25,8 @@ class Passwords:
     """Hashes and checks passwords; one per process.
 
     `asked_by` names what a request counts to: the account that it is about, the address that it comes from. Who asked
-    least lately goes first (`fair_turns`); a right password counts for nothing.
+    least lately goes first (`fair_turns`); a right password counts for nothing. What is hashed is the prepared password
+    (`domain/passwords.py`).
     """
 
     def __init__(self) -> None:
@@ -35,11 +37,12 @@ class Passwords:
 
     async def hash(self, password: str, *asked_by: Hashable) -> str:
         """A new salted hash, self-describing. Raises Refusal (BUSY) when too many wait."""
-        return await self._run(asked_by, self._hasher.hash, password)
+        return await self._run(asked_by, self._hasher.hash, prepared_password(password))
 
     async def verify(self, password_hash: str | None, password: str, *asked_by: Hashable) -> bool:
         """Whether the password is right; takes as long for no account (None) as for one. Raises Refusal (BUSY)."""
-        right = await self._run(asked_by, self._check, password_hash or self._nobody, password)
+        known = password_hash or self._nobody
+        right = await self._run(asked_by, self._check, known, prepared_password(password))
         return right and password_hash is not None
 
     def _check(self, password_hash: str, password: str) -> bool:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
 
 from datasources.live import Live, session_topic
 from datasources.mongo import Database, Document
@@ -51,10 +52,18 @@ class SessionStore:
         self._access_ttl = timedelta(seconds=access_ttl)
         self._refresh_ttl = timedelta(seconds=refresh_ttl)
 
-    async def open(self, user_id: ObjectId, client_name: str | None, now: datetime) -> tuple[SessionRecord, Tokens]:
-        """A new session and its tokens."""
-        session_id, salt = ObjectId(), secrets.token_bytes(32)
-        tokens = self._tokens(session_id, salt, secrets.token_urlsafe(32), now)
+    async def open(
+        self,
+        user_id: ObjectId,
+        client_name: str | None,
+        now: datetime,
+        *,
+        session_id: ObjectId | None = None,
+        secret: str | None = None,
+    ) -> tuple[SessionRecord, Tokens]:
+        """A new session and its tokens, which are derived from `secret` if there is one."""
+        session_id, salt = session_id or ObjectId(), secrets.token_bytes(32)
+        tokens = self._tokens(session_id, salt, secret or secrets.token_urlsafe(32), now)
         document: Document = {
             "_id": session_id,
             "user_id": user_id,
@@ -66,6 +75,23 @@ class SessionStore:
         }
         await self._sessions.insert_one(document)
         return SessionRecord.from_document(document), tokens
+
+    async def open_first(
+        self, user_id: ObjectId, client_name: str | None, now: datetime, *, secret: str
+    ) -> tuple[SessionRecord, Tokens]:
+        """The session of a registration, which has the account's id. Safe to repeat: the same secret gets the same.
+
+        When its tokens have been refreshed or have expired, it opens another session.
+        """
+        try:
+            return await self.open(user_id, client_name, now, session_id=user_id, secret=secret)
+        except DuplicateKeyError:
+            found = await self._sessions.find_one({"_id": user_id, "access_expires_at": {"$gt": now}})
+        if found is not None:
+            tokens = self._tokens(user_id, found["salt"], secret, found["created_at"])
+            if found["access_hash"] == _hash(tokens.access_token):
+                return SessionRecord.from_document(found), tokens
+        return await self.open(user_id, client_name, now)
 
     async def authenticate(self, access_token: str) -> SessionRecord | None:
         """The session an access token is good for, or None. Notes the use, at most once a minute.

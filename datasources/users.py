@@ -10,15 +10,17 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
+from datasources.idempotency import Idempotency, deleted_since, reused
 from datasources.mongo import Database, Document, Readable, Session, increment
 from datasources.outbox import change, owing, owing_again, paid
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, rings_for
+from domain.handles import typed_handle
 from domain.records import ImageRecord, Stored, UserRecord, UserState
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
-_PUBLIC = {"email": 0, "email_key": 0, "password_hash": 0}
+_PUBLIC = dict.fromkeys(("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest"), 0)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
 _DECIDE_PLACES = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
@@ -56,9 +58,13 @@ class UserStore:
         now: datetime,
         *,
         user_id: ObjectId | None = None,
+        idempotency: Idempotency | None = None,
         **profile: Any,
     ) -> UserRecord:
-        """Makes an account, in one write. Raises Refusal if the handle or the address, in any case, is taken."""
+        """Makes an account, in one write. Raises Refusal if the handle or the address, in any case, is taken.
+
+        With `idempotency`, `registered` finds it. Any other's use of the key is refused too (IDEMPOTENCY_KEY_REUSED).
+        """
         document: Document = {
             "_id": user_id or ObjectId(),
             "username": username,
@@ -69,18 +75,38 @@ class UserStore:
             "display_name": display_name,
             "created_at": now,
             "state": UserState.ACTIVE.value,
+            **(idempotency.fields() if idempotency else {}),
             **profile,
         }
         try:
             async with self._writes.changing([document["_id"]]) as users:
                 await users.insert_one(document)
         except DuplicateKeyError as error:
-            if "username_key" in (error.details or {}).get("keyPattern", {}):
+            taken = (error.details or {}).get("keyPattern", {})
+            if "idempotency_key" in taken:
+                raise reused() from None
+            if "username_key" in taken:
                 message = "Another account has this user name."
                 raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"]) from None
             message = "Another account has this address."
             raise Refusal(UserErrorCode.EMAIL_TAKEN, message, field=["email"]) from None
         return UserRecord.from_document(document)
+
+    async def registered(self, idempotency: Idempotency | None) -> Credentials | None:
+        """The account that was made with this key, if any; its password is for the caller to check.
+
+        Raises Refusal if it was made with other input (IDEMPOTENCY_KEY_REUSED) or is not active any more (NOT_FOUND).
+        """
+        if idempotency is None:
+            return None
+        found = await self._users.find_one({"idempotency_key": idempotency.key})
+        if found is None:
+            return None
+        if found["state"] != UserState.ACTIVE.value:
+            raise deleted_since()
+        if found["idempotency_digest"] != idempotency.digest:
+            raise reused()
+        return Credentials(found["_id"], found["password_hash"])
 
     async def credentials(self, login: str) -> Credentials | None:
         """What to check a password against, by handle or address in any case; None if there is no such account."""
@@ -100,8 +126,8 @@ class UserStore:
         return await self._reads.by_ids(ids)
 
     async def by_username(self, username: str) -> UserRecord | None:
-        """The account with this handle, in any case."""
-        found = await self._users.find_one({"username_key": username.lower()}, projection=_PUBLIC)
+        """The account with this handle, in any case, also with an `@` or spaces around it."""
+        found = await self._users.find_one({"username_key": typed_handle(username).lower()}, projection=_PUBLIC)
         return None if found is None else UserRecord.from_document(found)
 
     async def ids_of(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
@@ -156,7 +182,7 @@ class UserStore:
         """
         gone = {"$literal": f"deleted:{user_id}"}  # the indexes want something unique, and nobody can have this
         emptied: Document = {
-            **{name: f"${name}" for name in ("_id", "created_at", *_COUNTERS)},
+            **{name: f"${name}" for name in ("_id", "created_at", "idempotency_key", *_COUNTERS)},
             **dict.fromkeys(("username", "display_name", "email"), ""),
             **dict.fromkeys(("username_key", "email_key"), gone),
             "state": UserState.DELETED.value,

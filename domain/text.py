@@ -1,4 +1,4 @@
-"""What people write: handles, captions, comments; checking it and finding mentions and hashtags in it.
+"""What people write: captions, comments, names; checking it and finding mentions and hashtags in it.
 
 A length is counted in code points of the normalized text (NFC): the same on every platform, and what `len` says.
 Nothing here takes more than linear time, whatever the text, and a text that is far too long is refused unread.
@@ -15,16 +15,11 @@ from domain.limits import (
     DISPLAY_NAME_MAX,
     HASHTAG_MAX,
     HASHTAGS_MAX,
-    PASSWORD_MAX,
-    PASSWORD_MIN,
     RAW_PER_CHARACTER,
     USERNAME_MAX,
-    USERNAME_MIN,
     WEBSITE_MAX,
 )
 
-# Not IGNORECASE: that would let lookalikes in, such as the long s and the Kelvin sign.
-_USERNAME = regex.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9_.]{{{USERNAME_MIN - 2},{USERNAME_MAX - 2}}})[A-Za-z0-9_]")
 # What a handle or a mail address can go on with. Scripts without spaces write `謝謝@ben` and `@benさん` in one.
 _WRITTEN = r"\p{Latin}0-9_"
 # An address of the web, with or without its scheme; what stands in it is neither a mention nor a hashtag.
@@ -56,7 +51,6 @@ _VISIBLE = regex.compile(
 )
 MARKS_MAX = 30  # as in Unicode's stream-safe format; no language has so many
 _PILE = regex.compile(rf"([^\p{{ccc=0}}]{{{MARKS_MAX}}})[^\p{{ccc=0}}]++")
-_COMMON_PASSWORDS = frozenset(("123456789012", "password1234", "passwordpassword", "qwertyuiop12", "adminadminadmin"))
 
 
 def normalize(text: str) -> str:
@@ -129,28 +123,6 @@ def checked_words(text: str, field: str, *, most: int, least: int = 0) -> str:
     if len(hashtags(words)) > HASHTAGS_MAX:
         raise Refusal(UserErrorCode.INVALID_INPUT, f"At most {HASHTAGS_MAX} hashtags, please.", field=[field])
     return words
-
-
-def checked_username(username: str) -> str:
-    """The handle as given. Raises Refusal unless it is 3 to 30 ASCII letters, digits, dots (inside) and underscores."""
-    if not _USERNAME.fullmatch(username) or ".." in username:
-        message = (
-            f"A user name has {USERNAME_MIN} to {USERNAME_MAX} letters, digits, dots and underscores; "
-            "it neither starts nor ends with a dot."
-        )
-        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["username"])
-    return username
-
-
-def checked_password(password: str, username: str) -> str:
-    """The password. Raises Refusal if it is too short, too long, too common or the user's own name."""
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        message = f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters."
-        raise Refusal(UserErrorCode.WEAK_PASSWORD, message, field=["password"])
-    if password.lower() in _COMMON_PASSWORDS or len(set(password)) < 4 or password.lower() == username.lower():
-        message = "This password is too easy to guess; take a longer phrase."
-        raise Refusal(UserErrorCode.WEAK_PASSWORD, message, field=["password"])
-    return password
 
 
 def checked_website(website: str) -> str | None:

@@ -2,15 +2,21 @@
 
 from datetime import UTC, datetime
 
+import strawberry
 from bson import ObjectId
-from email_validator import EmailNotValidError, validate_email
 
+from datasources.common_passwords import is_common
+from datasources.idempotency import Idempotency, deleted_since, reused
 from datasources.sessions import session_of
+from datasources.users import Credentials
+from domain.addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.handles import checked_username, is_reserved
 from domain.ids import expect_id, to_global_id
 from domain.limits import CLIENT_NAME_MAX
+from domain.passwords import checked_password
 from domain.records import SessionRecord
-from domain.text import checked_display_name, checked_line, checked_password, checked_username
+from domain.text import checked_display_name, checked_line
 from resolvers.roots import Input, mutation
 from schema.context import Context, Info
 from schema.inputs import (
@@ -36,31 +42,83 @@ async def _always(_context: Context) -> bool:
     return True
 
 
-@mutation(RegisterPayload, "Makes an account and logs in.", answers_bad_token=_always)
+@mutation(
+    RegisterPayload,
+    "Makes an account and logs in. Sent again with the same `idempotencyKey` it answers the same account, and the same "
+    "tokens as long as they are valid.",
+    answers_bad_token=_always,
+)
 async def register(info: Info, given: Input[RegisterInput]) -> Payload:
-    username = checked_username(given.username)
-    password = checked_password(given.password, username)
-    email = _checked_email(given.email)
-    name = checked_display_name(given.display_name or username)
-    sources = info.context.sources
-    password_hash = await sources.passwords.hash(password, info.context.address)
-    user = await sources.users.register(username, email, password_hash, name, datetime.now(UTC))
-    session, tokens = await sources.sessions.open(user.id, _client_name(given.client_name), datetime.now(UTC))
+    sources, key, client_name = info.context.sources, given.idempotency_key, _client_name(given.client_name)
+    idempotency = Idempotency.of_registration(key, {**strawberry.asdict(given), "password": None})
+    earlier = await _registered(info, given, idempotency)
+    account = earlier or await _make_account(info, given, idempotency)
+    now, user_id = datetime.now(UTC), account.user_id
+    if key is None:
+        session, tokens = await sources.sessions.open(user_id, client_name, now)
+    else:
+        session, tokens = await sources.sessions.open_first(user_id, client_name, now, secret=key)
+    if earlier is not None and await _has_gone(info, user_id):
+        raise deleted_since()
     return _signed_in(info, session, tokens=tokens)
 
 
-@mutation(LoginPayload, "Opens a session.", answers_bad_token=_always)
-async def login(info: Info, given: Input[LoginInput]) -> Payload:
+async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
+    """The account that this very request has made before. Raises Refusal if the key came with other input."""
     sources = info.context.sources
-    credentials = await sources.users.credentials(given.login)
+    account = await sources.users.registered(idempotency)
+    if account is None:
+        return None
+    asked_by = (account.user_id, info.context.address)
+    if not await sources.passwords.verify(account.password_hash, given.password, *asked_by):
+        raise reused()
+    return account
+
+
+async def _make_account(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials:
+    sources = info.context.sources
+    username = checked_username(given.username)
+    if is_reserved(username, sources.settings.reserved_handles):
+        message = "This user name is not available."
+        raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"])
+    email = checked_email(given.email)
+    password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
+    name = checked_display_name(given.display_name or username)
+    password_hash = await sources.passwords.hash(password, info.context.address)
+    try:
+        user = await sources.users.register(
+            username, email, password_hash, name, datetime.now(UTC), idempotency=idempotency
+        )
+    except Refusal:
+        account = await _registered(info, given, idempotency)  # a concurrent duplicate was faster
+        if account is None:
+            raise
+        return account
+    return Credentials(user.id, password_hash)
+
+
+async def _has_gone(info: Info, user_id: ObjectId) -> bool:
+    """Whether an account was deleted while somebody logged in; then so is the session."""
+    if await info.context.sources.users.password_hash(user_id) is not None:
+        return False
+    await info.context.sources.sessions.end_all(user_id)
+    return True
+
+
+@mutation(
+    LoginPayload,
+    "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference.",
+    answers_bad_token=_always,
+)
+async def login(info: Info, given: Input[LoginInput]) -> Payload:
+    sources, name, client_name = info.context.sources, typed_login(given.login), _client_name(given.client_name)
+    credentials = await sources.users.credentials(name)
     known = None if credentials is None else credentials.password_hash
-    asked_by = (given.login if credentials is None else credentials.user_id, info.context.address)
+    asked_by = (name if credentials is None else credentials.user_id, info.context.address)
     if not await sources.passwords.verify(known, given.password, *asked_by) or credentials is None:
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
-    client_name = _client_name(given.client_name)
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, datetime.now(UTC))
-    if await sources.users.password_hash(credentials.user_id) is None:  # deleted while it logged in
-        await sources.sessions.end_all(credentials.user_id)
+    if await _has_gone(info, credentials.user_id):
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     return _signed_in(info, session, tokens=tokens)
 
@@ -145,14 +203,6 @@ def _signed_in(info: Info, session: SessionRecord, **fields: object) -> Payload:
     """The rest of the operation is the new session's."""
     info.context.session, info.context.bad_token = session, None
     return Payload(viewer=session, **fields)
-
-
-def _checked_email(email: str) -> str:
-    try:
-        return validate_email(email, check_deliverability=False).normalized
-    except EmailNotValidError:
-        message = "This is not an e-mail address."
-        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["email"]) from None
 
 
 def _client_name(name: str | None) -> str | None:

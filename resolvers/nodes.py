@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from domain.errors import BadInput
 from domain.ids import from_global_id
-from domain.limits import NODES_MAX, USERNAME_MAX
+from domain.limits import NODES_MAX
 from domain.records import ImageRecord, NotificationRecord, SessionRecord, UploadRecord, UserRecord
 from resolvers.roots import query
 from schema.context import Context, Info
@@ -33,7 +33,7 @@ def viewer(info: Info) -> SignedIn | None:
 async def user(
     info: Info, username: Annotated[str, strawberry.argument(description="Handle, without the @, any case.")]
 ) -> UserRecord | None:
-    found = None if len(username) > USERNAME_MAX else await info.context.sources.users.by_username(username)
+    found = await info.context.sources.users.by_username(username)
     shown = None if found is None else await info.context.loaders.visible_user_by_id.load(found.id)
     return _visited(info.context, shown)
 

@@ -44,6 +44,10 @@ class RegisterInput:
         "Name to show, on one line; the handle when left out.", most=limits.DISPLAY_NAME_MAX, default=None
     )
     client_name: str | None = bounded(_CLIENT, most=limits.CLIENT_NAME_MAX, default=None)
+    idempotency_key: strawberry.ID | None = plain(
+        f"{_KEY} At least 16 characters, drawn at random (a UUID will do), for it is nobody's but the sender's.",
+        default=None,
+    )
 
 
 @strawberry.input(description="Input of login.")

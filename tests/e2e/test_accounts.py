@@ -1,7 +1,10 @@
 """register, login, refreshSession, logout, revokeSession, updateProfile, viewer."""
 
 import asyncio
+import secrets
 import time
+import unicodedata
+import uuid
 
 import pytest
 from graphql import GraphQLField, get_named_type, is_composite_type, is_required_argument
@@ -33,6 +36,11 @@ async def test_who_registers_is_signed_in(register: Register) -> None:
     [
         ({"password": "short"}, "WEAK_PASSWORD", "password"),
         ({"password": "passwordpassword"}, "WEAK_PASSWORD", "password"),
+        ({"password": "Password12345"}, "WEAK_PASSWORD", "password"),
+        ({"password": "Refused_Name2026"}, "WEAK_PASSWORD", "password"),
+        ({"username": "Photogram.Support"}, "USERNAME_TAKEN", "username"),
+        ({"clientName": "x" * 101}, "INVALID_INPUT", "clientName"),
+        ({"idempotencyKey": "too short"}, "INVALID_INPUT", "idempotencyKey"),
         ({"username": "a b"}, "INVALID_INPUT", "username"),
         ({"username": "x"}, "INVALID_INPUT", "username"),
         ({"email": "nowhere"}, "INVALID_INPUT", "email"),
@@ -60,9 +68,54 @@ async def test_a_taken_name_and_a_taken_address_are_told_apart(nobody: Api, peop
 
 async def test_login_takes_name_or_address(nobody: Api, people: list[Person]) -> None:
     ana = people[0]
-    for login in (ana.username, ana.username.upper(), f"{ana.username}@example.com"):
+    address = f"{ana.username}@example.com"
+    typed = (f" {ana.username}", f"{ana.username} ", f"@{ana.username}", f" {address.upper()} ")
+    for login in (ana.username, ana.username.upper(), address, *typed):
         payload = await nobody.done("login", f"{TOKENS} viewer {{ user {{ id }} }}", login=login, password=PASSWORD)
         assert payload["viewer"]["user"]["id"] == ana.id
+
+
+async def test_a_password_typed_decomposed_is_the_same(register: Register, nobody: Api) -> None:
+    ana = await register(password="Zażółć gęślą jaźń")
+    typed = unicodedata.normalize("NFD", "Zażółć gęślą jaźń")
+    await nobody.done("login", login=ana.username, password=typed)
+    assert (await nobody.get(f'{{ user(username: "@{ana.username} ") {{ id }} }}'))["user"]["id"] == ana.id
+
+
+def registration(**given: str) -> dict[str, str]:
+    name = f"once_{secrets.token_hex(6)}"
+    key = str(uuid.uuid4())
+    return {"username": name, "email": f"{name}@example.com", "password": PASSWORD, "idempotencyKey": key, **given}
+
+
+async def test_registering_again_with_its_key_repeats_the_answer(nobody: Api) -> None:
+    given, selection = registration(), f"{TOKENS} viewer {{ user {{ id }} sessions {{ id }} }}"
+    answers = await asyncio.gather(*(nobody.done("register", selection, **given) for _ in range(5)))
+    assert answers == answers[:1] * 5
+    assert await nobody.done("register", selection, **given) == answers[0]
+    ana = Api(nobody.http, answers[0]["tokens"]["accessToken"])
+    assert await signed_in(ana)
+    renewed = (await ana.done("refreshSession", TOKENS, refreshToken=answers[0]["tokens"]["refreshToken"]))["tokens"]
+    again = await nobody.done("register", selection, **given)
+    assert again["viewer"]["user"] == answers[0]["viewer"]["user"]
+    assert len(again["viewer"]["sessions"]) == 2
+    assert await signed_in(Api(nobody.http, again["tokens"]["accessToken"]))
+    assert await signed_in(Api(nobody.http, renewed["accessToken"]))
+
+
+async def test_the_key_of_a_registration_is_good_for_that_alone(nobody: Api) -> None:
+    given = registration()
+    payload = await nobody.done("register", TOKENS, **given)
+    reused = ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])
+    for other in ({"username": "another_one"}, {"email": "other@example.com"}, {"password": f"{PASSWORD}!"}):
+        assert await nobody.refused("register", **{**given, **other}) == reused
+    assert await nobody.refused("register", **{**given, "idempotencyKey": str(uuid.uuid4())}) == (
+        "USERNAME_TAKEN",
+        ["username"],
+    )
+    ana = Api(nobody.http, payload["tokens"]["accessToken"])
+    await ana.done("deleteAccount", password=PASSWORD)
+    assert await nobody.refused("register", **given) == ("NOT_FOUND", ["idempotencyKey"])
 
 
 async def test_a_wrong_password_and_an_unknown_name_look_the_same(nobody: Api, people: list[Person]) -> None:

@@ -175,6 +175,21 @@ async def test_what_is_kept_of_spent_tokens_is_bounded(world: World) -> None:
     assert len(document["spent_hashes"]) == SPENT_KEPT
 
 
+async def test_the_first_session_is_opened_once(world: World) -> None:
+    sessions, user_id, then = world.sources.sessions, ObjectId(), now()
+    opened = await asyncio.gather(*(sessions.open_first(user_id, None, then, secret="key") for _ in range(5)))
+    assert {(session.id, tokens.access_token, tokens.refresh_token) for session, tokens in opened} == {
+        (opened[0][0].id, opened[0][1].access_token, opened[0][1].refresh_token)
+    }
+    document = await world.sources.database["sessions"].find_one({"_id": user_id})
+    assert "key" not in str((document or {}).values())
+    _, other = await sessions.open_first(user_id, None, now(), secret="another key")
+    late, _ = await sessions.open_first(user_id, None, now() + timedelta(days=1), secret="key")
+    assert len({opened[0][0].id, late.id}) == 2
+    assert await sessions.authenticate(other.access_token) is not None
+    assert len(await sessions.of_user(user_id)) == 3
+
+
 async def test_ending_a_session_tells_its_sockets(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from datasources.common_passwords import is_common
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at, user_id
 from deploy.demo.story import EXAMPLE, POSTS, planned_posts
+from domain.handles import checked_username, is_reserved
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_POST
-from domain.text import checked_biography, checked_password, checked_username, checked_website
+from domain.passwords import checked_password
+from domain.text import checked_biography, checked_website
 
 NOW = datetime(2027, 3, 1, 0, 30, tzinfo=UTC)
 
@@ -60,10 +63,11 @@ def test_example_is_not_liked_by_the_demo_user_yet() -> None:
 def test_people_could_have_registered() -> None:
     for person in PEOPLE:
         assert checked_username(person.username) == person.username
+        assert not is_reserved(person.username)
         assert checked_biography(person.biography) == person.biography
         assert checked_website(person.website) == person.website
         assert set(person.follows) <= set(BY_NAME) - {person.username}
-        assert checked_password("photogram-demo", person.username)
+        assert checked_password("photogram-demo", (person.username,), is_common)
 
 
 def test_ids_sort_by_their_moment() -> None:

@@ -1,0 +1,31 @@
+"""Mail addresses: checked when one is given, and read as it was meant when somebody logs in with it."""
+
+import unicodedata
+
+from email_validator import EmailNotValidError, validate_email
+
+from domain.errors import Refusal, UserErrorCode
+from domain.handles import typed_handle
+from domain.limits import EMAIL_MAX, RAW_PER_CHARACTER
+
+
+def checked_email(email: str) -> str:
+    """The normalized address. Raises Refusal (INVALID_INPUT) unless it is one."""
+    normalized = None if len(email) > RAW_PER_CHARACTER * EMAIL_MAX else _normalized(email.strip())
+    if normalized is None:
+        message = "This is not an e-mail address."
+        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["email"])
+    return normalized
+
+
+def typed_login(text: str) -> str:
+    """The handle or the normalized address that somebody means who logs in with this; case is left as it is."""
+    login = typed_handle(text)
+    return (_normalized(login) if "@" in login else None) or unicodedata.normalize("NFC", login)
+
+
+def _normalized(email: str) -> str | None:
+    try:
+        return validate_email(email, check_deliverability=False).normalized
+    except EmailNotValidError:
+        return None

@@ -1,0 +1,98 @@
+"""Passwords: prepared alike on every keyboard, and refused when a guesser would begin with them."""
+
+import gzip
+import unicodedata
+from importlib import resources
+
+import pytest
+
+from datasources.common_passwords import FILE, is_common
+from datasources.passwords import Passwords
+from deploy import make_common_passwords
+from domain.errors import Refusal, UserErrorCode
+from domain.passwords import checked_password, prepared_password
+
+NAMES = ("ana.maria", "anamaria@example.com", "anamaria")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery staple",
+        "a" * 9 + "bcd",
+        "ключ от квартиры",
+        "x1y2" * 32,
+        "x2847562918374",
+        "kitchen-7391-2046",
+        "Zażółć gęślą jaźń",
+    ],
+)
+def test_passwords_that_are_taken(password: str) -> None:
+    assert checked_password(password, NAMES, is_common) == password
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "",
+        "elevenchars",
+        "abcd" * 33,
+        "aaaaaaaaaaaaaa",
+        "abcabcabcabc",
+        "Password1234",
+        "Password12345",
+        "iloveyou1234",
+        "ILOVEYOU!!!!",
+        "passwordpassword",
+        "dragondragondragon",
+        "123456789012",
+        "Photogram2026",
+        "Ana.Maria.2026",
+        "anamaria@example.com",
+        "anamaria1990",
+    ],
+)
+def test_passwords_that_are_refused(password: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        checked_password(password, NAMES, is_common)
+    assert (refused.value.code, refused.value.field) == (UserErrorCode.WEAK_PASSWORD, ["password"])
+
+
+def test_a_password_is_the_same_on_every_keyboard() -> None:
+    composed = "Zażółć gęślą jaźń"
+    decomposed = unicodedata.normalize("NFD", composed).replace(" ", "\u00a0")
+    assert prepared_password(decomposed) == composed
+    assert prepared_password("\u3000".join("Abc")) == "A b c"
+    assert prepared_password("\uff21bc") == "\uff21bc"  # compatibility forms and case stay: it is a password
+    assert prepared_password("half\ud83d") == "half"
+    assert prepared_password("a" * 1_000) == ""
+
+
+async def test_a_hash_of_either_form_takes_both() -> None:
+    passwords = Passwords()
+    hashed = await passwords.hash("re\u0301sume\u0301 de la nuit")
+    assert await passwords.verify(hashed, "résumé de la nuit")
+    assert await passwords.verify(hashed, "résumé\u00a0de la nuit")
+    assert not await passwords.verify(hashed, "resume de la nuit")
+    assert not await passwords.verify(hashed, "x" * 1_000_000)
+
+
+def test_the_commonest_are_kept_and_the_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_common_passwords, "COMMONEST", 3)
+    assert make_common_passwords.chosen(["b", "B", "A", "short", "long enough: e\u0301", ""]) == [
+        "a",
+        "b",
+        "long enough: é",
+    ]
+
+
+def test_the_list_is_exact() -> None:
+    words = gzip.decompress((resources.files("datasources") / FILE).read_bytes()).decode().split("\n")
+    assert words.pop() == ""
+    assert len(words) > 100_000
+    assert words == sorted({unicodedata.normalize("NFC", word.casefold()) for word in words}, key=str.encode)
+    for word in (words[0], words[-1], *words[::101]):
+        assert is_common(word)
+        assert not is_common(f"{word}\u00ac")
+        assert not is_common(f"\n{word}")
+    assert not is_common("")
