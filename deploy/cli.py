@@ -16,7 +16,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from deploy.accounts import delete_account
+from deploy.accounts import create_account, delete_account
 from deploy.local.errors import StartError
 from deploy.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Origin, Pause, Port, Sample
 
@@ -209,6 +209,9 @@ def gc(
     raise typer.Exit(maintenance.run(settings, work))
 
 
+app.command(short_help="Make an account, of the staff too.", epilog=EXIT_CODES.format("done", "it is refused"))(
+    create_account
+)
 app.command(
     short_help="Delete an account without its password.",
     epilog=EXIT_CODES.format("done", "there is no such account"),

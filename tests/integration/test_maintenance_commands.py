@@ -21,6 +21,7 @@ from deploy import maintenance
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
 from domain.records import UserState
+from tests.client import PASSWORD
 from tests.emptying import emptied
 from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene
@@ -50,7 +51,11 @@ async def own(world: World) -> World:
 
 
 async def started(
-    world: World, words: Sequence[str], given: Mapping[str, str], stderr: int = asyncio.subprocess.PIPE
+    world: World,
+    words: Sequence[str],
+    given: Mapping[str, str],
+    stderr: int = asyncio.subprocess.PIPE,
+    stdin: int | None = None,
 ) -> asyncio.subprocess.Process:
     """Starts `photogram` with the settings of a world, but for those given."""
     settings = world.sources.settings
@@ -59,7 +64,7 @@ async def started(
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.cli", *words,
         env=os.environ | {f"PHOTOGRAM_{name.upper()}": value for name, value in env.items()},
-        stdout=asyncio.subprocess.PIPE, stderr=stderr,
+        stdout=asyncio.subprocess.PIPE, stderr=stderr, stdin=stdin,
         preexec_fn=_heed_ctrl_c,
     )  # fmt: skip
 
@@ -227,3 +232,21 @@ async def test_an_operator_deletes_an_account_by_its_handle_and_only_when_sure(o
     assert await own.sources.sessions.of_user(ana.id) == []
     again = await command(own, "delete-account", ana.username, "--yes")
     assert (again.code, again.err) == (1, f"photogram: there is no account {ana.username}\n")
+
+
+async def test_an_operator_makes_an_account_that_nobody_can_register(own: World) -> None:
+    async def make(*words: str, password: str) -> Answer:
+        process = await started(own, ["create-account", *words], {}, stdin=asyncio.subprocess.PIPE)
+        out, err = await process.communicate(f"{password}\n".encode())
+        assert process.returncode is not None
+        return Answer(process.returncode, out.decode(), err.decode())
+
+    weak = await make("support", "support@example.com", password="photogram2026")
+    assert (weak.code, weak.out, weak.err.count("\n")) == (1, "", 1)
+    made = await make("support", "support@example.com", "--name", "Support", password=PASSWORD)
+    assert (made.code, made.out, made.err) == (0, "made support (Support)\n", "")
+    found = await own.sources.users.credentials("support")
+    assert found is not None
+    assert await own.sources.passwords.verify(found.password_hash, PASSWORD)
+    taken = await make("Support", "other@example.com", password=PASSWORD)
+    assert (taken.code, taken.err) == (1, "photogram: Another account has this user name.\n")

@@ -6,7 +6,20 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 
-COMMANDS = ["run", "serve", "worker", "prepare", "seed", "verify", "repair", "gc", "delete-account", "schema", "dlq"]
+COMMANDS = [
+    "run",
+    "serve",
+    "worker",
+    "prepare",
+    "seed",
+    "verify",
+    "repair",
+    "gc",
+    "create-account",
+    "delete-account",
+    "schema",
+    "dlq",
+]
 
 
 def told(*words: str) -> str:
