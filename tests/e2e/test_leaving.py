@@ -1,6 +1,7 @@
 """deleteAccount: who leaves is seen by nobody from the answer on, and in the end nothing of them is left anywhere."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -261,6 +262,17 @@ async def test_the_suspended_can_delete_their_account(
     assert (await ana.done("deleteAccount", "deletedUserId", password=PASSWORD))["deletedUserId"] == ana.id
     await finish(world, ana, monkeypatch)
     await expect_no_trace(world, ana)
+
+
+async def test_a_registration_is_not_repeated_once_its_account_is_deleted(
+    register: Register, nobody: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"once_{secrets.token_hex(6)}"
+    given = {"username": name, "email": f"{name}@example.com", "password": PASSWORD, "idempotencyKey": name}
+    ana = await register(**given)
+    await ana.done("deleteAccount", password=PASSWORD)
+    assert await nobody.refused("register", **given) == ("NOT_FOUND", ["idempotencyKey"])
+    await finish(world, ana, monkeypatch)
 
 
 async def test_a_deletion_whose_sessions_are_not_ended_yet_is_done_again(
