@@ -7,7 +7,8 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.logs import configure_logging
-from datasources.sources import Sources, is_outage, open_sources
+from datasources.outages import is_outage
+from datasources.sources import Sources, open_sources
 from domain.records import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
@@ -38,7 +39,12 @@ def create_app(settings: Settings) -> Starlette:
     )
     drain = Drain()
     # Without Redis or S3 nearly everything can still be served, so their absence must not take the API out of balance.
-    health = Health({"mongodb": opened.ping_mongo}, drain, is_stuck=opened.is_stuck)
+    health = Health(
+        {"mongodb": opened.ping_mongo},
+        drain,
+        wanted={"redis": opened.ping_redis, "s3": opened.ping_s3},
+        is_stuck=opened.is_stuck,
+    )
     app = Starlette(
         routes=routes(engine, drain, health, graphiql=settings.graphiql, form_timeout=settings.file_timeout),
         middleware=middleware(settings.origins, compress=settings.compression),
@@ -66,6 +72,12 @@ class _Opened:
 
     async def ping_mongo(self) -> None:
         await self.sources.ping_mongo()
+
+    async def ping_redis(self) -> None:
+        await self.sources.ping_redis()
+
+    async def ping_s3(self) -> None:
+        await self.sources.blobs.ping()
 
     def is_stuck(self) -> bool:
         return self.sources.watchdog.stuck.is_set()

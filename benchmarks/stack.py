@@ -19,7 +19,8 @@ from bson import ObjectId
 from config import Settings
 from datasources.indexes import ensure_indexes
 from datasources.logs import configure_logging
-from datasources.sources import Sources, is_outage, open_sources
+from datasources.outages import is_outage
+from datasources.sources import Sources, open_sources
 from deploy.garbage import calm_collector
 from deploy.local.servers import local_servers
 from domain.records import SessionRecord

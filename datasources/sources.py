@@ -8,12 +8,10 @@ from datetime import timedelta
 
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from config import Settings
 from datasources.background import Background
 from datasources.blobs import Blobs, open_blobs
-from datasources.blobs import is_outage as is_s3_outage
 from datasources.cache_server import CacheServer
 from datasources.caches import Caches
 from datasources.comments import CommentStore
@@ -30,7 +28,7 @@ from datasources.intake import Intake
 from datasources.interests import InterestStore
 from datasources.likes import LikeStore
 from datasources.live import Live
-from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
+from datasources.mongo import Client, Database, open_mongo
 from datasources.notifications import NotificationStore
 from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
@@ -95,6 +93,10 @@ class Sources:
         """Raises unless MongoDB answers and takes writes."""
         await self.client.admin.command("ping")
 
+    async def ping_redis(self) -> None:
+        """Raises unless Redis answers."""
+        await self.redis.ping()
+
 
 class IndexesMissingError(RuntimeError):
     """The database lacks indexes that the product's rules rest on."""
@@ -149,11 +151,6 @@ async def _refuse_missing_indexes(database: Database) -> None:
     missing = await missing_indexes(database)
     if missing:
         raise IndexesMissingError(f"indexes are missing ({', '.join(missing)}); run `photogram prepare` first")
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether a dependency, and not the work itself, is at fault, so that trying again later may help."""
-    return is_mongo_outage(error) or is_s3_outage(error) or isinstance(error, RedisError)
 
 
 def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:

@@ -283,12 +283,11 @@ def _guarded(program: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        from datasources.sources import is_outage  # noqa: PLC0415
+        from datasources.outages import is_outage, told  # noqa: PLC0415
 
-        if not is_outage(error):
+        if Origin.in_force is None or not is_outage(error):
             raise
-        reason = " ".join(str(error).split())[:200]
-        print(f"photogram: a server that the settings name cannot be reached: {reason}", file=sys.stderr)
+        print(f"photogram: {told(error, Origin.in_force)}", file=sys.stderr)
         return UNREACHED
     return 0
 

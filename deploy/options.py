@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
@@ -38,6 +38,8 @@ class Origin:
     """Where the settings come from."""
 
     file: Path | None
+    in_force: ClassVar[Settings | None] = None
+    """The settings that this process runs with, once they were read."""
 
     def settings(self, **given: Any) -> Settings:
         """The settings, with those of `given` that are not None in place.
@@ -56,8 +58,9 @@ class Origin:
 
     def own_settings(self, **given: Any) -> Settings:
         """As `settings`, but whatever runs already does not matter."""
-        settings = read_settings(self.file)
-        return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+        chosen = {name: value for name, value in given.items() if value is not None}
+        Origin.in_force = settings = read_settings(self.file).model_copy(update=chosen)
+        return settings
 
 
 def data_dir() -> Path:

@@ -48,6 +48,7 @@ class World:
     authentication_down: bool = False
     mongo_down: bool = False
     stuck: bool = False
+    storage_hangs: bool = False
     checks: int = 0
     largest: int = 0  # piece of a file
     may_leave: bool = False
@@ -61,6 +62,10 @@ class World:
         """Ends whatever is watched."""
         for watch in self.watches:
             watch.ended()
+
+    async def check_storage(self) -> None:
+        if self.storage_hangs:
+            await asyncio.Event().wait()
 
     async def check(self) -> None:
         self.checks += 1
@@ -376,7 +381,7 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
         routes=routes(
             engine,
             drain,
-            Health({"mongo": world.check}, drain, is_stuck=lambda: world.stuck),
+            Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck),
             graphiql=True,
             init_timeout=init_timeout,
             send_timeout=send_timeout,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from datasources.sources import is_outage
+from datasources.outages import is_outage
 from workers.rendering.pool import RenderingUnavailable
 from workers.work import Handler, Tools
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from datasources.outages import is_outage
 from datasources.outbox import LONGEST_PAUSE, rung
-from datasources.sources import Sources, is_outage
+from datasources.sources import Sources
 from domain.events import Fact, rings_for
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from itertools import islice
 import structlog
 from redis.exceptions import RedisError
 
-from datasources.sources import is_outage
+from datasources.outages import is_outage, server_of
 from datasources.tasks import cancelled
 from datasources.transport import Message, Queue
 from domain.events import Effect, Fact, Ring
@@ -146,7 +146,8 @@ class Worker:
     async def _judge(self, kind: Kind, outcome: Outcome) -> None:
         """Writes down what failed and forgets the failures of what was paid. An outage is nobody's attempt."""
         if outcome.outage is not None:
-            log.warning("worker.outage", effect=kind[0].value, error=type(outcome.outage).__name__)
+            what = {"server": server_of(outcome.outage), "error": type(outcome.outage).__name__}
+            log.warning("worker.outage", effect=kind[0].value, **what)
             await asyncio.sleep(self._outage_pause)
         try:
             await self._tools.sources.dead_letters.succeeded(*(Ring(*kind, key) for key in outcome.paid))

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from graphql import DocumentNode, GraphQLError, StringValueNode, Visitor, visit
 
+from datasources.outages import server_of
 from domain.errors import Refusal, RequestError, RequestErrorCode
 
 log = structlog.stdlib.get_logger(__name__)
@@ -160,7 +161,8 @@ def root_cause(error: BaseException) -> BaseException:
 def log_failure(code: RequestErrorCode, cause: BaseException, culprit: Culprit) -> bool:
     """Logs what is not the client's doing, and says whether it did: an outage by name, a fault with its traceback."""
     if code == RequestErrorCode.UNAVAILABLE:
-        log.warning("dependency away", request_id=culprit.request_id, error=type(cause).__qualname__)
+        error = type(cause).__qualname__
+        log.warning("dependency away", request_id=culprit.request_id, server=server_of(cause), error=error)
     elif code == RequestErrorCode.INTERNAL_SERVER_ERROR:
         _log_fault(cause, culprit)
     return code in (RequestErrorCode.UNAVAILABLE, RequestErrorCode.INTERNAL_SERVER_ERROR)

@@ -14,7 +14,8 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.idempotency import Idempotency
-from datasources.sources import is_outage, open_sources
+from datasources.outages import is_outage
+from datasources.sources import open_sources
 from domain.limits import SourceFormat
 from domain.records import PostDraft, PostImage, PostRecord, UploadRecord, UserRecord
 from tests.factories import World, image, now

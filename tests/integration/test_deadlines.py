@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.sources import is_outage
+from datasources.outages import is_outage
 from domain.records import CommentRecord, PostRecord, UserRecord
 from tests.factories import World, now, opened
 from tests.toxic import Proxy, Toxic, proxied

@@ -8,7 +8,8 @@ from bson import ObjectId
 from config import Settings
 from datasources import cache_server, feed_windows, feeds
 from datasources.feeds import Delivery
-from datasources.sources import is_outage, open_sources
+from datasources.outages import is_outage
+from datasources.sources import open_sources
 from domain.paging import Key, PageRequest
 from domain.records import PostRecord, UserRecord
 from tests.factories import World, items_of, now

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
+from resolvers.transport import health
 from tests.toy_server import Served, served, until
 
 GRAPHQL = "application/graphql-response+json"
@@ -299,13 +301,28 @@ async def test_readiness_follows_the_checks_and_is_remembered(client: httpx2.Asy
     answers = await asyncio.gather(*(client.get("/readyz") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert toy.world.checks == 1
-    assert answers[0].json() == {"ready": True, "draining": False, "checks": [{"name": "mongo", "ok": True}]}
+    mongo, s3 = {"name": "mongo", "ok": True, "needed": True}, {"name": "s3", "ok": True, "needed": False}
+    assert answers[0].json() == {"ready": True, "degraded": False, "draining": False, "checks": [mongo, s3]}
     toy.world.mongo_down = True
     async with asyncio.timeout(5):
         while (response := await client.get("/readyz")).status_code == 200:
             await asyncio.sleep(0.05)
-    assert response.json()["checks"] == [{"name": "mongo", "ok": False}]
+    assert response.json()["checks"] == [{**mongo, "ok": False}, s3]
     assert (await client.get("/livez")).status_code == 200
+
+
+async def test_process_without_what_it_only_wants_is_ready_and_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECK_TIMEOUT", 0.1)
+    async with served() as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
+        toy.world.storage_hangs = True
+        began = time.monotonic()
+        first = await client.get("/readyz")
+        assert (first.status_code, first.json()["ready"]) == (200, True)
+        assert time.monotonic() - began < 1
+        async with asyncio.timeout(5):
+            while not (answer := (await client.get("/readyz")).json())["degraded"]:
+                await asyncio.sleep(0.05)
+        assert (answer["ready"], answer["checks"][1]) == (True, {"name": "s3", "ok": False, "needed": False})
 
 
 async def test_draining_process_is_alive_and_not_ready_and_serves_on(client: httpx2.AsyncClient, toy: Served) -> None:
@@ -325,6 +342,6 @@ async def test_request_in_flight_is_finished_before_the_server_stops() -> None:
     async with served() as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
         asked = asyncio.create_task(ask(client, "{wait(seconds:0.5)}"))
         await until(lambda: toy.world.running == 1)
-        toy.app.state.drain.begin()
+        toy.server.should_exit = True
         response = await asked
         assert json.loads(response.content)["data"] == {"wait": "done"}

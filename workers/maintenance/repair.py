@@ -8,7 +8,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.indexes import ensure_indexes
-from datasources.sources import Sources, is_outage
+from datasources.outages import is_outage
+from datasources.sources import Sources
 from domain.events import Effect, Ring
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right

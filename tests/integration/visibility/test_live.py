@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.sources import is_outage
+from datasources.outages import is_outage
 from domain.records import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.engine import Engine, Hooks
