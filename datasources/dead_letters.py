@@ -15,6 +15,7 @@ from domain.events import SETTLED_BY, Effect, Fact, Ring
 ATTEMPTS = 5
 TOGETHER = 100  # calls whose successes are forgotten in one operation
 REASON_MOST = 2_000
+LOST = "its worker ended, or stood still, while it worked on this"
 FIELDS_MOST = 20  # of a malformed message
 BYTES_MOST = 500  # of a name or value in it
 MALFORMED_MOST = 1_000  # letters; what comes then is dropped
@@ -27,7 +28,7 @@ _OF_USERS = [
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work that failed; it is dead once it failed `ATTEMPTS` times."""
+    """A piece of work that failed, or whose worker died of it; it is dead once that was `ATTEMPTS` times."""
 
     ring: Ring
     attempts: int
@@ -61,9 +62,40 @@ class DeadLetterStore:
 
     async def failed(self, ring: Ring, reason: str, now: datetime) -> DeadLetter:
         """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""
+        return await self._attempted(ring, 1, {"reason": {"$literal": reason[:REASON_MOST]}, "last_at": now})
+
+    async def lost(self, ring: Ring, consumer: str, now: datetime) -> DeadLetter:
+        """As `failed`, for work that a consumer had begun when its lease ran out: it died, or is frozen. Repeatable.
+
+        `kept` takes that back once somebody knows better.
+        """
+        before = {"$ifNull": ["$lost_by", []]}
+        count = {"$cond": [{"$in": [consumer, before]}, 0, 1]}
+        lost_by = {"$setUnion": [before, [consumer]]}
+        return await self._attempted(ring, count, {"lost_by": lost_by, "reason": LOST, "last_at": now})
+
+    async def kept(self, consumer: str, now: datetime, ring: Ring | None = None) -> None:
+        """This consumer did not die of what it had begun, or not of `ring`: takes back what `lost` counted.
+
+        A letter that was dead by that alone is not, and its work is rung for. Safe to repeat.
+        """
+        query: Document = {"lost_by": consumer} | ({} if ring is None else {"_id": msgspec.to_builtins(ring)})
+        for document in await self._failures.find(query).to_list():
+            letter = _letter(document)
+            if letter.dead and letter.attempts == ATTEMPTS:
+                await self._facts(letter.ring).update_many(_owing(letter.ring), redriven(letter.ring.effect, now))
+            lost_by = {"$setDifference": ["$lost_by", [consumer]]}
+            pipeline: list[Document] = [
+                {"$set": {"attempts": {"$subtract": ["$attempts", 1]}, "lost_by": lost_by}},
+                {"$set": {"dead": {"$gte": ["$attempts", ATTEMPTS]}}},
+            ]
+            await self._failures.update_one({"_id": document["_id"], "lost_by": consumer}, pipeline)
+            await self._failures.delete_one({"_id": document["_id"], "attempts": {"$lte": 0}})
+
+    async def _attempted(self, ring: Ring, count: object, values: Document) -> DeadLetter:
         pipeline = [
-            {"$set": {"attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, 1]}, "last_at": now}},
-            {"$set": {"reason": {"$literal": reason[:REASON_MOST]}, "dead": {"$gte": ["$attempts", ATTEMPTS]}}},
+            {"$set": {"attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, count]}, **values}},
+            {"$set": {"dead": {"$gte": ["$attempts", ATTEMPTS]}}},
         ]
         key = {"_id": msgspec.to_builtins(ring)}
         document = await self._failures.find_one_and_update(key, pipeline, upsert=True, return_document=True)

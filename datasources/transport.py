@@ -5,6 +5,7 @@ lost message left. So a ring is best effort and short, and a message is removed 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +30,8 @@ LONGEST_STREAM = 100_000
 SILENCE_SECONDS = 1.0
 TOGETHER = 1_000  # callers whose rings go in one message to Redis
 LAPSED = 24 * 3600 * 1000  # milliseconds without a word, longer than any lease
+# What Redis counts as a message's deliveries says here whether its reader has begun the work.
+WAITS, BEGUN = 1, 2
 GROUP = "workers"
 
 # In one step, for a consumer that reads in between would lose what it read. Keys: the stream. Arguments: the group, the
@@ -122,11 +125,15 @@ class Doorbell:
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message as it came, and the ring it stands for; None if it makes no sense."""
+    """A message as it came, and the ring it stands for; None if it makes no sense.
+
+    `lost_by` names the consumer that had begun the work when its lease ran out.
+    """
 
     id: bytes
     fields: dict[bytes, bytes]
     ring: Ring | None
+    lost_by: str | None = None
 
 
 class Queue:
@@ -140,15 +147,14 @@ class Queue:
         self._redis = redis
         self.worker = worker
         self._stream = stream_key(prefix, worker)
-        self._consumer = consumer
+        self.consumer = consumer
         self._forget_gone = redis.register_script(_FORGET_GONE)
-        self._claimed_up_to: bytes | str = "0-0"
 
     async def read(self, most: int, wait: float) -> list[Message]:
         """Up to `most` messages that nobody has read, after at most `wait` seconds; makes a group that is missing."""
         try:
             found: Any = await self._redis.xreadgroup(
-                GROUP, self._consumer, {self._stream: ">"}, count=most, block=max(1, int(wait * 1000))
+                GROUP, self.consumer, {self._stream: ">"}, count=most, block=max(1, int(wait * 1000))
             )
         except ResponseError as error:
             if not _is_no_group(error):
@@ -157,22 +163,31 @@ class Queue:
             return []
         return [_message(one) for _, batch in found or () for one in batch]
 
+    async def begin(self, message_ids: Sequence[bytes]) -> None:
+        """Notes that the work of these messages begins. Best effort: never raises, and takes `RING_SECONDS` at most."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(RING_SECONDS):
+                await self._set_idle(message_ids, 0, BEGUN)
+
     async def renew(self, message_ids: Sequence[bytes]) -> None:
         """Begins the leases of messages anew."""
         await self._set_idle(message_ids, 0)
 
     async def claim(self, most: int, lease: float) -> list[Message]:
         """Takes over up to `most` messages whose lease, in seconds, has run out; call it again and again."""
+        silence = int(lease * 1000)
         try:
-            found: Any = await self._redis.xautoclaim(
-                self._stream, GROUP, self._consumer, int(lease * 1000), start_id=self._claimed_up_to, count=most
+            lapsed: Any = await self._redis.xpending_range(self._stream, GROUP, "-", "+", most, idle=silence)
+            ids = [one["message_id"] for one in lapsed]
+            found: Any = ids and await self._redis.xclaim(
+                self._stream, GROUP, self.consumer, silence, ids, retrycount=WAITS
             )
         except ResponseError as error:
             if not _is_no_group(error):
                 raise
             return []
-        self._claimed_up_to, messages = found[:2]
-        return [_message(one) for one in messages]
+        begun = {one["message_id"]: one["consumer"].decode() for one in lapsed if one["times_delivered"] >= BEGUN}
+        return [_message(one, begun.get(one[0])) for one in found if one[0] is not None]
 
     async def done(self, message_ids: Sequence[bytes]) -> None:
         """Takes messages out of the group and the stream. Safe to repeat."""
@@ -187,8 +202,8 @@ class Queue:
 
         Else the consumer stays until others have taken everything from it, for what is pending would go with it.
         """
-        await self._set_idle(unfinished, LAPSED)
-        await self._forget_gone(keys=[self._stream], args=[GROUP, 0, self._consumer])
+        await self._set_idle(unfinished, LAPSED, WAITS)
+        await self._forget_gone(keys=[self._stream], args=[GROUP, 0, self.consumer])
 
     async def forget_gone(self, silence: float) -> None:
         """Takes out of the group the consumers that hold nothing and have not called for so many seconds."""
@@ -198,12 +213,13 @@ class Queue:
         """How many messages wait or are being worked on."""
         return int(await self._redis.xlen(self._stream))
 
-    async def _set_idle(self, message_ids: Sequence[bytes], milliseconds: int) -> None:
+    async def _set_idle(self, message_ids: Sequence[bytes], silence: int, deliveries: int | None = None) -> None:
         if not message_ids:
             return
+        ids: Any = list(message_ids)
         try:
             await self._redis.xclaim(
-                self._stream, GROUP, self._consumer, 0, list(message_ids), idle=milliseconds, justid=True
+                self._stream, GROUP, self.consumer, 0, ids, idle=silence, retrycount=deliveries, justid=True
             )
         except ResponseError as error:
             if not _is_no_group(error):
@@ -222,9 +238,9 @@ def stream_key(prefix: str, worker: str) -> str:
     return f"{prefix}rings:{worker}"
 
 
-def _message(found: tuple[bytes, dict[bytes, bytes]]) -> Message:
+def _message(found: tuple[bytes, dict[bytes, bytes]], lost_by: str | None = None) -> Message:
     message_id, fields = found
-    return Message(message_id, fields, _parse(fields))
+    return Message(message_id, fields, _parse(fields), lost_by)
 
 
 def _is_no_group(error: ResponseError) -> bool:

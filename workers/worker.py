@@ -1,6 +1,7 @@
 """A worker: takes rings from its queue, has handlers pay them, and decides what their ends mean."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from datasources.outages import is_outage, server_of
 from datasources.tasks import cancelled
 from datasources.transport import Message, Queue
 from domain.events import Effect, Fact, Ring
+from workers.freezing import Freezes
 from workers.paying import Outcome, pay
 from workers.registry import HANDLERS
 from workers.work import Handler, NotYet, Tools
@@ -32,6 +34,7 @@ UPLOADS_FOR_A_CHILD = 4  # while one is rendered the others are read and stored
 OUTAGE_PAUSE = 1.0
 LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
 GONE = 10  # leases without a word after which a consumer that holds nothing is removed
+FROZEN = 0.2  # of a lease: what fails in a call amid which the process stood still for so long is no attempt
 
 
 class Worker:
@@ -62,11 +65,14 @@ class Worker:
         # One message for each ring, in the order they came: a twin of what waits says nothing new and is done at once.
         self._waiting: dict[Ring, bytes] = {}
         self._in_hand: dict[Ring, bytes] = {}
+        self._suspects: dict[Ring, str] = {}  # of what waits, what may have killed the consumer that had begun it
         self._calls: dict[asyncio.Task[None], Kind] = {}
+        self._freezes = Freezes(lease * FROZEN)
         self._is_stopping = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Works until told to stop; then lets what is in hand finish within `drain_work` and gives back the rest."""
+        self._freezes.start()
         keeping = asyncio.create_task(self._keep(), name="keep")
         try:
             while not stopping.is_set():
@@ -78,6 +84,7 @@ class Worker:
             if self._calls:
                 await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_work)
         finally:
+            self._freezes.stop()
             await cancelled([keeping])
         await self._leave()
 
@@ -90,10 +97,13 @@ class Worker:
                     dealt_with.append(message.id)
             elif message.id in (self._waiting.get(ring), self._in_hand.get(ring)):
                 continue  # delivered again, for this process was held up for longer than a lease
-            elif ring in self._waiting:
-                dealt_with.append(message.id)
             else:
-                self._waiting[ring] = message.id
+                if message.lost_by is not None:
+                    self._suspects[ring] = message.lost_by
+                if ring in self._waiting:
+                    dealt_with.append(message.id)
+                else:
+                    self._waiting[ring] = message.id
         self._begin()
         await self._done(dealt_with)
 
@@ -119,13 +129,24 @@ class Worker:
 
     def _next(self, kind: Kind) -> list[Ring]:
         free = (ring for ring in self._waiting if (ring.effect, ring.fact) == kind and ring not in self._in_hand)
-        return list(islice(free, self._handlers[kind].batch))
+        first = next(free, None)
+        if first is None or first in self._suspects:
+            return [] if first is None else [first]
+        others = (ring for ring in free if ring not in self._suspects)
+        return [first, *islice(others, self._handlers[kind].batch - 1)]
 
     async def _pay(self, kind: Kind, rings: Sequence[Ring]) -> None:
         try:
             started = time.monotonic()
-            outcome = await pay(self._tools, self._handlers[kind], [ring.key for ring in rings])
+            await self._queue.begin([self._in_hand[ring] for ring in rings])
+            lost_by = self._suspects.pop(rings[0], None)
+            if lost_by is not None and await self._is_dead(rings[0], lost_by):
+                await self._done([self._in_hand[rings[0]]])
+                return
+            outcome = await self._outcome(kind, rings)
             await self._judge(kind, outcome)
+            if lost_by is not None and not outcome.raised:
+                await self._kept(lost_by, rings[0])
             about = {"keys": len(rings)} if len(rings) > 1 else {"key": rings[0].key}
             seconds = round(time.monotonic() - started, 3)
             log.info("worker.called", effect=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
@@ -136,6 +157,16 @@ class Worker:
         finally:
             for ring in rings:
                 del self._in_hand[ring]
+
+    async def _outcome(self, kind: Kind, rings: Sequence[Ring]) -> Outcome:
+        """What became of the call; nothing is held against work amid which this process stood still."""
+        freezes = self._freezes.count
+        outcome = await pay(self._tools, self._handlers[kind], [ring.key for ring in rings])
+        if outcome.raised and freezes != self._freezes.count:
+            errors = sorted({type(error).__name__ for error in outcome.raised.values()})
+            log.warning("worker.frozen", effect=kind[0].value, fact=kind[1].value, errors=errors)
+            outcome.raised = {}
+        return outcome
 
     def _ended(self, call: asyncio.Task[None]) -> None:
         del self._calls[call]
@@ -164,6 +195,26 @@ class Worker:
         letter = await self._tools.sources.dead_letters.failed(ring, reason, datetime.now(UTC))
         log.error("worker.failed", ring=str(ring), attempts=letter.attempts, dead=letter.dead, exc_info=error)
 
+    async def _is_dead(self, ring: Ring, lost_by: str) -> bool:
+        """Counts that another consumer was lost with this work in hand; whether it has had all its attempts."""
+        try:
+            letter = await self._tools.sources.dead_letters.lost(ring, lost_by, datetime.now(UTC))
+        except Exception as unrecorded:
+            if not is_outage(unrecorded):
+                raise
+            log.warning("worker.unrecorded", failures=1, error=type(unrecorded).__name__)
+            return False
+        log.warning("worker.lost", ring=str(ring), lost_by=lost_by, attempts=letter.attempts, dead=letter.dead)
+        return letter.dead
+
+    async def _kept(self, consumer: str, ring: Ring | None = None) -> None:
+        try:
+            await self._tools.sources.dead_letters.kept(consumer, datetime.now(UTC), ring)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("worker.unrecorded", error=type(error).__name__)
+
     async def _is_kept(self, message: Message) -> bool:
         """Makes a message that nobody understands a dead letter; if that fails, it comes again after a lease."""
         letters = self._tools.sources.dead_letters
@@ -176,11 +227,20 @@ class Worker:
         return True
 
     async def _keep(self) -> None:
-        """Renews the leases of all that waits or is in hand, and takes over what workers that are gone have left."""
+        """Renews the leases of all that waits or is in hand, and takes over what workers that are gone have left.
+
+        After more than a lease of silence others may have taken this worker for dead: then it says for a while that it
+        lives.
+        """
+        renewed, lapsed = time.monotonic(), -math.inf
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
                 await self._queue.renew([*self._waiting.values(), *self._in_hand.values()])
+                before, renewed = renewed, time.monotonic()
+                lapsed = renewed if renewed - before >= self._lease else lapsed
+                if renewed - lapsed < self._lease * GONE:
+                    await self._kept(self._queue.consumer)
                 if not self._is_stopping and len(self._waiting) < self._waiting_most:
                     await self._take(await self._queue.claim(self._read_most, self._lease))
                 await self._queue.forget_gone(self._lease * GONE)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from datasources import transport
 from datasources.sources import open_queue, open_sources
 from datasources.tasks import cancelled
-from datasources.transport import GROUP, Doorbell, stream_key
+from datasources.transport import BEGUN, GROUP, Doorbell, stream_key
 from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied, wipe
 from tests.factories import World, now
@@ -110,7 +110,9 @@ async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: Worl
         async with working(own, "idle", idle):
             await asyncio.wait([asyncio.create_task(idle.may_end.wait())], timeout=LEASE * 5)
             (pending,) = await own.sources.redis.xpending_range(stream(own), GROUP, "-", "+", 10)
-            assert (pending["consumer"], pending["times_delivered"]) == (b"slow", 1), "renewed, and claimed by nobody"
+            assert (pending["consumer"], pending["times_delivered"]) == (b"slow", BEGUN), (
+                "renewed, and claimed by nobody"
+            )
             slow.may_end.set()
             await eventually(partial(is_empty, own))
     assert (len(slow.calls), idle.calls) == (1, [])

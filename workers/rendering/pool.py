@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 import structlog
 
 from domain.errors import Refusal, UserErrorCode
+from workers.freezing import Freezes
 from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, decode_answer, encode_passes
 from workers.rendering.rendered import USUAL, Formats, Rendered
 
@@ -74,12 +75,14 @@ class RenderPool:
         self._children: set[Process] = set()
         self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
         self._closed = True
+        self._freezes = Freezes()
         for _ in range(processes):
             self._idle.put_nowait(None)
 
     async def __aenter__(self) -> Self:
         """Starts one child, to find out early whether that works; the others start when needed."""
         self._closed = False
+        self._freezes.start()
         await self._idle.get()
         self._idle.put_nowait(await self._start())
         return self
@@ -89,6 +92,7 @@ class RenderPool:
     ) -> None:
         """Kills the children; images in work end with RenderingUnavailable."""
         self._closed = True
+        self._freezes.stop()
         for child in list(self._children):
             await self._end(child)
 
@@ -104,7 +108,7 @@ class RenderPool:
         Safe to repeat. Leaving the block early, or being cancelled in it, kills the child. Iterating raises Refusal if
         the image is at fault: also if it crashes or hangs a child, or takes too much time or memory. A child that was
         killed from outside is replaced and the image tried once more before it is blamed. Raises RenderingUnavailable
-        if no child can be had.
+        if no child can be had, or if it was late because this process stood still.
         """
         made: asyncio.Queue[Rendered | Exception] = asyncio.Queue()
 
@@ -153,7 +157,7 @@ class RenderPool:
         try:
             if child is None or child.returncode is not None:
                 child = await self._start()
-            until = asyncio.get_running_loop().time() + self._timeout
+            until = asyncio.get_running_loop().time() + self._timeout, self._freezes.count
             await self._with_child(child, until, _ask(child, data, passes))
             for left in reversed(range(len(passes))):
                 answer: Answer = decode_answer(await self._with_child(child, until, _read(child)))
@@ -166,12 +170,18 @@ class RenderPool:
             finally:
                 self._idle.put_nowait(child if healthy else None)
 
-    async def _with_child(self, child: Process, until: float, talk: Awaitable[Result]) -> Result:
-        """Talks to a child. Raises _ChildLost if it dies, hangs or babbles."""
+    async def _with_child(self, child: Process, until: tuple[float, int], talk: Awaitable[Result]) -> Result:
+        """Talks to a child until a time, given that there have been so many freezes at the beginning.
+
+        Raises _ChildLost if it dies, hangs or babbles.
+        """
+        moment, freezes = until
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(moment):
                 return await talk
         except TimeoutError:
+            if freezes != self._freezes.count:
+                raise RenderingUnavailable("this process stood still while an image was rendered") from None
             raise _ChildLost(None) from None
         except (EOFError, ConnectionError) as error:
             # It is dying: killing it before asyncio has noticed would lose its exit code.

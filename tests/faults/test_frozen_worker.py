@@ -1,0 +1,118 @@
+"""A worker that stands still longer than its leases fails nothing; one that its work kills does not try for ever."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.dead_letters import ATTEMPTS, LOST
+from datasources.sources import open_queue
+from deploy.local.environment import child_environment
+from domain.events import Ring
+from tests.factories import World
+from tests.faults.toy_worker import LEASE, LIMIT, QUEUE, WORK, key
+from tests.stack import ROOT, START_SECONDS
+from tests.waiting import eventually
+from workers.work import Handler
+from workers.worker import Worker
+
+
+@contextlib.asynccontextmanager
+async def toy(world: World, kind: str) -> AsyncIterator[Process]:
+    """The toy worker as a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.toy_worker", kind, env=child_environment(world.sources.settings), cwd=ROOT
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+async def calls(world: World) -> int:
+    return int(await world.sources.redis.get(key(world.sources.settings, "calls")) or 0)
+
+
+async def failures(world: World) -> list[dict[str, Any]]:
+    return await world.sources.database["failures"].find().to_list()
+
+
+async def is_idle(world: World) -> bool:
+    """Whether no message waits or is in hand."""
+    return not await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}rings:{QUEUE}")
+
+
+async def ring(world: World) -> Ring:
+    ring = Ring(*WORK, str(ObjectId()))
+    await world.sources.doorbell.ring([ring])
+    return ring
+
+
+async def freeze(process: Process) -> None:
+    """Stops a process for longer than its leases, and than its work may take."""
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(LEASE + LIMIT + 0.3)
+    process.send_signal(signal.SIGCONT)
+
+
+async def test_work_amid_which_its_worker_was_frozen_five_times_has_not_failed(world: World) -> None:
+    async with toy(world, "slow") as process:
+        for n in range(ATTEMPTS):
+            await ring(world)
+            await eventually(partial(_has_called, world, n + 1), seconds=START_SECONDS)
+            await freeze(process)
+            await eventually(partial(is_idle, world))
+            assert await failures(world) == []
+
+
+async def test_who_took_over_from_a_frozen_worker_takes_back_that_it_counted_as_dead(world: World) -> None:
+    may_end = asyncio.Event()
+
+    async def wait(*_: object) -> None:
+        await may_end.wait()
+
+    async with toy(world, "slow") as process, open_queue(world.sources.settings, QUEUE, "other") as queue:
+        lost = await ring(world)
+        await eventually(partial(_has_called, world, 1), seconds=START_SECONDS)
+        process.send_signal(signal.SIGSTOP)
+        other, stopping = Worker(world.tools, queue, handlers={WORK: Handler(wait)}, lease=LEASE), asyncio.Event()
+        running = asyncio.create_task(other.run(stopping))
+        (letter,) = await eventually(partial(failures, world))
+        assert (letter["_id"]["key"], letter["attempts"], letter["reason"]) == (lost.key, 1, LOST)
+        process.send_signal(signal.SIGCONT)
+
+        async def is_taken_back() -> bool:
+            return await failures(world) == []
+
+        await eventually(is_taken_back)
+        assert other._in_hand, "and it did not have to end for that"
+        may_end.set()
+        stopping.set()
+        await running
+
+
+async def test_work_that_kills_its_worker_is_a_dead_letter_in_the_end(world: World) -> None:
+    deadly = await ring(world)
+
+    async def is_dead() -> bool:
+        return [one["dead"] for one in await failures(world)] == [True]
+
+    async with toy(world, "deadly"):
+        await eventually(is_dead, seconds=START_SECONDS)
+        await eventually(partial(is_idle, world))
+    (letter,) = await failures(world)
+    assert (letter["_id"]["key"], letter["attempts"], letter["reason"]) == (deadly.key, ATTEMPTS, LOST)
+    assert await calls(world) == ATTEMPTS
+
+
+async def _has_called(world: World, times: int) -> bool:
+    return await calls(world) == times

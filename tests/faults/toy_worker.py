@@ -1,0 +1,69 @@
+"""A worker with short leases whose work does as it is told; run as `python -m tests.faults.toy_worker slow|deadly`.
+
+`slow`: it waits until Redis says that it may end. `deadly`: it kills its process, and a new one takes its place, until
+the work is a dead letter. Each call is counted in Redis.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+
+from config import Settings, read_settings
+from datasources.sources import open_queue, open_sources
+from domain.events import Effect, Fact
+from workers.work import Handler, Tools
+from workers.worker import Worker
+
+WORK = (Effect.COUNT, Fact.POST_LIKE)
+QUEUE = "counters"
+LEASE = 0.4
+LIMIT = 0.6  # seconds that a call may take
+MOST_LIVES = 20
+
+
+def key(settings: Settings, name: str) -> str:
+    return f"{settings.key_prefix}toy:{name}"
+
+
+async def slow(tools: Tools, _target: str) -> None:
+    settings, redis = tools.sources.settings, tools.sources.redis
+    await redis.incr(key(settings, "calls"))
+    while not await redis.exists(key(settings, "go")):
+        await asyncio.sleep(0.01)
+
+
+async def deadly(tools: Tools, _target: str) -> None:
+    await tools.sources.redis.incr(key(tools.sources.settings, "calls"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def work(handler: Handler) -> None:
+    settings, stopping = read_settings(None), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    async with (
+        open_sources(settings) as sources,
+        open_queue(settings, QUEUE, f"toy-{secrets.token_hex(4)}") as queue,
+    ):
+        worker = Worker(Tools(sources=sources), queue, handlers={WORK: handler}, read_wait=0.05, lease=LEASE)
+        await worker.run(stopping)
+
+
+def live_and_die() -> None:
+    """Runs the deadly worker in one child after another."""
+    for _ in range(MOST_LIVES):
+        child = os.fork()
+        if not child:
+            asyncio.run(work(Handler(deadly)))
+            os._exit(0)
+        signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGTERM))
+        if not os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            return
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "slow":
+        asyncio.run(work(Handler(slow, seconds=LIMIT)))
+    else:
+        live_and_die()

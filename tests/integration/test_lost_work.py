@@ -1,0 +1,61 @@
+"""Work whose worker was lost with it in hand: counted, and taken back when the worker turns out to live."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from datasources.dead_letters import ATTEMPTS
+from domain.events import Effect, Fact, Ring
+from tests.factories import World, now
+from tests.unit.pictures import quarters, saved
+from workers.freezing import FREEZE_SECONDS
+from workers.rendering.pool import RenderingUnavailable, RenderPool
+
+
+async def _letter(world: World, ring: Ring) -> Any:
+    return await world.sources.database["failures"].find_one({"_id.key": ring.key})
+
+
+async def test_work_whose_worker_lives_is_no_dead_letter_and_is_rung_for_again(world: World) -> None:
+    ana, fan = await world.users(2)
+    post = await world.post(ana)
+    await world.settle()
+    await world.sources.post_likes.like(post.id, fan.id, now())
+    ring, letters, likes = Ring(Effect.COUNT, Fact.POST_LIKE, str(post.id)), world.sources.dead_letters, "post_likes"
+    for n in range(ATTEMPTS):
+        for _ in range(2):  # told twice
+            letter = await letters.lost(ring, f"consumer {n}", now())
+    assert (letter.attempts, letter.dead) == (ATTEMPTS, True)
+    like: Any = await world.sources.database[likes].find_one({"target_id": post.id})
+    assert like["parked"] == ["count"]
+    for _ in range(2):
+        await letters.kept("consumer 3", now())
+    found = await _letter(world, ring)
+    assert (found["attempts"], found["dead"], len(found["lost_by"])) == (ATTEMPTS - 1, False, ATTEMPTS - 1)
+    like = await world.sources.database[likes].find_one({"target_id": post.id})
+    assert "parked" not in like
+    assert like["ring_at"] <= now()
+    for n in range(ATTEMPTS):
+        await letters.kept(f"consumer {n}", now(), ring)
+    assert await _letter(world, ring) is None
+
+
+async def test_what_failed_besides_still_counts(world: World) -> None:
+    ring, letters = Ring(Effect.CLEAN, Fact.UPLOAD, "6b0b485296292d6c111c96d9"), world.sources.dead_letters
+    await letters.failed(ring, "an error", now())
+    await letters.lost(ring, "consumer", now())
+    await letters.kept("consumer", now(), ring)
+    assert (await _letter(world, ring))["attempts"] == 1
+    await letters.succeeded(ring)
+
+
+async def test_an_image_amid_which_the_worker_stood_still_is_not_blamed() -> None:
+    async with RenderPool(1, 1.0, 1024) as pool:
+        rendering = asyncio.create_task(pool.render(saved(quarters((2000, 1500)), "JPEG")))
+        while pool._idle.qsize():
+            await asyncio.sleep(0)
+        time.sleep(FREEZE_SECONDS * 1.5)  # what this process does when it is stopped: nothing
+        with pytest.raises(RenderingUnavailable):
+            await rendering
