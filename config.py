@@ -113,7 +113,9 @@ class Settings(BaseSettings):
     refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of a session that is not used.")
     upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")
 
-    render_processes: int = Field(1, ge=1, description="Child processes of a media worker.")
+    render_processes: int = Field(
+        1, ge=1, description="Child processes of a media worker, and one more for what takes long."
+    )
     render_timeout: float = Field(60.0, gt=0, description="Longest time for one image, of it half computing.")
     keep_originals: bool = Field(
         False, description="Keeps what clients sent, for nobody to fetch; else it goes once it is rendered."

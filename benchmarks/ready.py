@@ -50,7 +50,7 @@ def main(
     data = phone_jpeg(seed)
     title = f"A JPEG of 12 megapixels, {len(data) / 1e6:.1f} MB, {uploads} of them, from the end of its PUT, ms"
     table = Table(title, ["senders at once", "images/s", *(f"{step}, {at}" for step in STEPS for at in ("p50", "p99"))])
-    with _stack(processes, avif=avif) as settings:
+    with render_stack(processes, avif=avif) as settings:
         for number in senders or [1, 4]:
             seconds, seen = finish(_measure(settings, data, uploads, number), LONGEST)
             table.rows.append([str(number), f"{uploads / seconds:.2f}", *_figures(seen)])
@@ -64,7 +64,7 @@ def _figures(seen: Sequence[Seen]) -> Iterator[str]:
 
 
 @contextmanager
-def _stack(processes: int, *, avif: bool) -> Iterator[Settings]:
+def render_stack(processes: int, *, avif: bool = False) -> Iterator[Settings]:
     """Servers and one process of all workers; the API's part is done in this process."""
     configure_logging("console", "ERROR")
     settings = Settings(environment="test", render_processes=processes, avif=avif)
@@ -84,10 +84,10 @@ async def _measure(settings: Settings, data: bytes, uploads: int, senders: int) 
     async with (
         open_sources(settings) as sources,
         httpx2.AsyncClient(timeout=PATIENCE) as http,
-        _watch(sources) as watch,
+        watched(sources) as watch,
     ):
         people = await users(sources, -(-uploads // IMAGES_PER_DAY) + 1)
-        client = _Client(Api(sources), http, watch)
+        client = Client(Api(sources), http, watch)
         await client.send(people[-1], data)  # everything is awake
         turns = iter([people[number // IMAGES_PER_DAY] for number in range(uploads)])
 
@@ -99,12 +99,18 @@ async def _measure(settings: Settings, data: bytes, uploads: int, senders: int) 
         return time.perf_counter() - started, [one for each in seen for one in each]
 
 
-class _Watch:
+class Watch:
     """Looks at uploads and posts until they are as they are waited for."""
 
     def __init__(self, sources: Sources) -> None:
         self._database = sources.database
         self._waiting: dict[ObjectId, tuple[float, Seen, asyncio.Future[Seen]]] = {}
+
+    async def waits_for(self, uploads: int) -> None:
+        """Returns once so many uploads are waited for."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self._waiting) < uploads:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EVERY)
 
     async def of(self, upload_id: ObjectId, since: float) -> Seen:
         """When the steps were seen that an upload takes."""
@@ -139,8 +145,8 @@ class _Watch:
 
 
 @asynccontextmanager
-async def _watch(sources: Sources) -> AsyncIterator[_Watch]:
-    watch = _Watch(sources)
+async def watched(sources: Sources) -> AsyncIterator[Watch]:
+    watch = Watch(sources)
     looking = asyncio.create_task(watch.look())
     try:
         yield watch
@@ -149,17 +155,17 @@ async def _watch(sources: Sources) -> AsyncIterator[_Watch]:
         await asyncio.gather(looking, return_exceptions=True)
 
 
-class _Client:
-    def __init__(self, api: Api, http: httpx2.AsyncClient, watch: _Watch) -> None:
+class Client:
+    def __init__(self, api: Api, http: httpx2.AsyncClient, watch: Watch) -> None:
         self._api = api
         self._http = http
         self._watch = watch
 
-    async def send(self, owner_id: ObjectId, data: bytes) -> Seen:
+    async def send(self, owner_id: ObjectId, data: bytes, image_format: str = "JPEG") -> Seen:
         """As an app: announces, PUTs, posts, and waits."""
         session = session_of(owner_id)
         sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        described = {"format": "JPEG", "byteSize": len(data), "sha256": sha256}
+        described = {"format": image_format, "byteSize": len(data), "sha256": sha256}
         announced: Any = (await self._api.run(CREATE_UPLOAD, session, input=described))["createUpload"]
         headers = {header["name"]: header["value"] for header in announced["request"]["headers"]}
         sent = await self._http.put(announced["request"]["url"], headers=headers, content=data)

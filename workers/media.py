@@ -1,6 +1,7 @@
 """The media worker: takes uploads' bytes through the renderer into storage, and makes posts of them."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -29,6 +30,12 @@ LATE = timedelta(seconds=30)  # a PUT that began in time may end after the addre
 EXPIRED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 
 log = structlog.get_logger(__name__)
+
+
+async def owners(tools: Tools, keys: Sequence[str]) -> Mapping[str, ObjectId]:
+    """Whose uploads these are; one read."""
+    found = await tools.sources.uploads.owners([ObjectId(key) for key in keys])
+    return {str(upload_id): owner_id for upload_id, owner_id in found.items()}
 
 
 async def receive(tools: Tools, key: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from datasources.outages import is_outage
+from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderingUnavailable
 from workers.work import Handler, Tools
 
@@ -17,11 +18,13 @@ class TooSlow(Exception):
 class Outcome:
     """What became of some keys: paid (some may owe more by now), or what was raised for each.
 
-    A dependency's outage ended it for those in neither.
+    Of those that may owe more some take long: they are not paid, and belong in a lane of their own. An outage of a
+    dependency ended it for those in neither.
     """
 
     paid: list[str] = field(default_factory=list)
     more: set[str] = field(default_factory=set)
+    takes_long: set[str] = field(default_factory=set)
     raised: dict[str, Exception] = field(default_factory=dict)
     outage: Exception | None = None
 
@@ -38,7 +41,10 @@ async def pay(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
             outcome.more.update(await _call(tools, handler, some) or ())
             outcome.paid += some
         except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
-            if is_outage(error) or isinstance(error, RenderingUnavailable):
+            if isinstance(error, TakesLong):
+                outcome.takes_long.update(some)
+                outcome.more.update(some)
+            elif is_outage(error) or isinstance(error, RenderingUnavailable):
                 outcome.outage = error
             elif len(some) > 1:
                 calls = [[key] for key in some]

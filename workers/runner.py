@@ -16,7 +16,7 @@ from datasources.logs import configure_logging
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.transport import WORKER_OF
 from datasources.watchdog import Watchdog
-from workers.rendering.pool import BELOW_ALL, RenderPool
+from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.screening import screen_of
 from workers.sweeper import keep_sweeping
 from workers.work import Tools
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 WORKERS = tuple(dict.fromkeys(WORKER_OF.values()))
 SWEEPER = "sweeper"
+LONGEST = 0.75  # seconds; an image expected to take longer is rendered by a child of its own, one after the other
 
 
 class UnknownWorkerError(ValueError):
@@ -99,16 +100,18 @@ async def _tools(sources: Sources, name: str) -> AsyncIterator[Tools]:
     """What this worker works with: those that render have children of their own, so that none waits for another's."""
     settings = sources.settings
     limits = settings.render_timeout, settings.render_memory_mb
-    match name:
-        case "media":
-            pool = RenderPool(settings.render_processes, *limits)
-        case "refining":
-            pool = RenderPool(1, *limits, niceness=BELOW_ALL)
-        case _:
-            yield Tools(sources=sources)
-            return
-    async with pool:
-        yield Tools(sources=sources, pool=pool)
+    async with contextlib.AsyncExitStack() as stack:
+        pool = long_pool = None
+        match name:
+            case "media":
+                pool = RenderPool(settings.render_processes, *limits, longest=LONGEST)
+                long_pool = RenderPool(1, *limits, niceness=BELOW_OTHER_IMAGES, is_seldom_needed=True)
+            case "refining":
+                pool = RenderPool(1, *limits, niceness=BELOW_ALL)
+        for one in (pool, long_pool):
+            if one is not None:
+                await stack.enter_async_context(one)
+        yield Tools(sources=sources, pool=pool, long_pool=long_pool)
 
 
 async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:

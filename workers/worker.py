@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 import structlog
 from redis.exceptions import RedisError
@@ -14,15 +13,14 @@ from redis.exceptions import RedisError
 from datasources.outages import is_outage, server_of
 from datasources.tasks import cancelled
 from datasources.transport import Message, Queue
-from domain.events import Effect, Fact, Ring
+from domain.events import Effect, Ring
+from workers.backlog import Backlog, Kind, Lane
 from workers.freezing import Freezes
 from workers.paying import Outcome, pay
 from workers.registry import HANDLERS
 from workers.work import Handler, NotYet, Tools
 
 log = structlog.get_logger(__name__)
-
-Kind = tuple[Effect, Fact]
 
 READ_MOST = 500
 READ_WAIT = 1.0
@@ -31,6 +29,7 @@ SLOTS = 16  # calls of one handler at once
 # Of these no more are read while so many wait: who took all chunks of a long fan-out would keep them from the others.
 WAITING_MOST_OF = {"feed": SLOTS}
 UPLOADS_FOR_A_CHILD = 4  # while one is rendered the others are read and stored
+LONG_UPLOADS = 2  # of the lane of what takes long: one is rendered, and the next is read
 OUTAGE_PAUSE = 1.0
 LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
 GONE = 10  # leases without a word after which a consumer that holds nothing is removed
@@ -62,11 +61,8 @@ class Worker:
         self._lease = lease
         self._waiting_most = WAITING_MOST_OF.get(queue.worker, WAITING_MOST)
         self._read_most = min(READ_MOST, self._waiting_most)
-        # One message for each ring, in the order they came: a twin of what waits says nothing new and is done at once.
-        self._waiting: dict[Ring, bytes] = {}
-        self._in_hand: dict[Ring, bytes] = {}
-        self._suspects: dict[Ring, str] = {}  # of what waits, what may have killed the consumer that had begun it
-        self._calls: dict[asyncio.Task[None], Kind] = {}
+        self._backlog = Backlog()
+        self._calls: dict[asyncio.Task[None], Lane] = {}
         self._freezes = Freezes(lease * FROZEN)
         self._is_stopping = False
 
@@ -76,7 +72,7 @@ class Worker:
         keeping = asyncio.create_task(self._keep(), name="keep")
         try:
             while not stopping.is_set():
-                if len(self._waiting) >= self._waiting_most:
+                if len(self._backlog.waiting) >= self._waiting_most:
                     await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
                 else:
                     await self._take(await self._read())
@@ -89,61 +85,67 @@ class Worker:
         await self._leave()
 
     async def _take(self, messages: Sequence[Message]) -> None:
-        dealt_with = []
+        dealt_with, come = [], list[Ring]()
         for message in messages:
             ring = message.ring
             if ring is None or (ring.effect, ring.fact) not in self._handlers:
                 if await self._is_kept(message):
                     dealt_with.append(message.id)
-            elif message.id in (self._waiting.get(ring), self._in_hand.get(ring)):
-                continue  # delivered again, for this process was held up for longer than a lease
+            elif self._backlog.add(ring, message):
+                come.append(ring)
             else:
-                if message.lost_by is not None:
-                    self._suspects[ring] = message.lost_by
-                if ring in self._waiting:
-                    dealt_with.append(message.id)
-                else:
-                    self._waiting[ring] = message.id
+                dealt_with.append(message.id)
+        await self._learn_owners(come)
         self._begin()
         await self._done(dealt_with)
+
+    async def _learn_owners(self, rings: Sequence[Ring]) -> None:
+        for kind in {(ring.effect, ring.fact) for ring in rings}:
+            owners_of = self._handlers[kind].owners
+            if owners_of is None:
+                continue
+            keys = [ring.key for ring in rings if (ring.effect, ring.fact) == kind]
+            try:
+                owners = await owners_of(self._tools, keys)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                continue  # then they come in their order
+            self._backlog.learn({Ring(*kind, key): owner for key, owner in owners.items()})
 
     def _begin(self) -> None:
         """Begins as much of what waits as there is room for; to be called whenever that may have become more."""
         if self._is_stopping:
             return
         running = Counter(self._calls.values())
-        for kind in {(ring.effect, ring.fact) for ring in self._waiting}:
-            for _ in range(self._room(kind) - running[kind]):
-                rings = self._next(kind)
+        for lane in self._backlog.lanes:
+            kind, handler = lane[0], self._handlers[lane[0]]
+            for _ in range(self._room(lane) - running[lane]):
+                rings = self._backlog.begin(lane, handler.batch, rotates=handler.owners is not None)
                 if not rings:
                     break
-                self._in_hand.update({ring: self._waiting.pop(ring) for ring in rings})
-                call = asyncio.create_task(self._pay(kind, rings), name=f"{kind[0].value} {kind[1].value}")
-                self._calls[call] = kind
+                call = asyncio.create_task(self._pay(lane, rings), name=f"{kind[0].value} {kind[1].value}")
+                self._calls[call] = lane
                 call.add_done_callback(self._ended)
 
-    def _room(self, kind: Kind) -> int:
+    def _room(self, lane: Lane) -> int:
+        kind, takes_long = lane
+        if takes_long:
+            return LONG_UPLOADS
         if kind[0] in (Effect.RECEIVE, Effect.REFINE):  # an upload in hand holds its bytes; others hold next to nothing
             return self._tools.sources.settings.render_processes * UPLOADS_FOR_A_CHILD
         return SLOTS if self._handlers[kind].batch == 1 else 1
 
-    def _next(self, kind: Kind) -> list[Ring]:
-        free = (ring for ring in self._waiting if (ring.effect, ring.fact) == kind and ring not in self._in_hand)
-        first = next(free, None)
-        if first is None or first in self._suspects:
-            return [] if first is None else [first]
-        others = (ring for ring in free if ring not in self._suspects)
-        return [first, *islice(others, self._handlers[kind].batch - 1)]
-
-    async def _pay(self, kind: Kind, rings: Sequence[Ring]) -> None:
+    async def _pay(self, lane: Lane, rings: Sequence[Ring]) -> None:
+        kind, messages = lane[0], {ring: self._backlog.in_hand[ring] for ring in rings}
         try:
             started = time.monotonic()
-            await self._queue.begin([self._in_hand[ring] for ring in rings])
-            lost_by = self._suspects.pop(rings[0], None)
+            await self._queue.begin(list(messages.values()))
+            lost_by = self._backlog.lost_by(rings[0])
             if lost_by is not None and await self._is_dead(rings[0], lost_by):
-                await self._done([self._in_hand[rings[0]]])
+                await self._done([messages[rings[0]]])
                 return
-            outcome = await self._outcome(kind, rings)
+            outcome = await self._outcome(lane, rings)
             await self._judge(kind, outcome)
             if lost_by is not None and not outcome.raised:
                 await self._kept(lost_by, rings[0])
@@ -151,17 +153,18 @@ class Worker:
             seconds = round(time.monotonic() - started, 3)
             log.info("worker.called", effect=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
             # What has more to do waits again, behind the others, unless a newer ring says so already.
-            more = [ring for ring in rings if ring.key in outcome.more and ring not in self._waiting]
-            self._waiting.update({ring: self._in_hand[ring] for ring in more})
-            await self._done([self._in_hand[ring] for ring in rings if ring not in more])
+            more = [ring for ring in rings if ring.key in outcome.more and ring not in self._backlog.waiting]
+            for ring in more:
+                self._backlog.again(ring, takes_long=ring.key in outcome.takes_long)
+            await self._done([message for ring, message in messages.items() if ring not in more])
         finally:
-            for ring in rings:
-                del self._in_hand[ring]
+            self._backlog.end(rings)
 
-    async def _outcome(self, kind: Kind, rings: Sequence[Ring]) -> Outcome:
+    async def _outcome(self, lane: Lane, rings: Sequence[Ring]) -> Outcome:
         """What became of the call; nothing is held against work amid which this process stood still."""
-        freezes = self._freezes.count
-        outcome = await pay(self._tools, self._handlers[kind], [ring.key for ring in rings])
+        (kind, takes_long), freezes = lane, self._freezes.count
+        tools = self._tools.for_what_takes_long if takes_long else self._tools
+        outcome = await pay(tools, self._handlers[kind], [ring.key for ring in rings])
         if outcome.raised and freezes != self._freezes.count:
             errors = sorted({type(error).__name__ for error in outcome.raised.values()})
             log.warning("worker.frozen", effect=kind[0].value, fact=kind[1].value, errors=errors)
@@ -236,12 +239,12 @@ class Worker:
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
-                await self._queue.renew([*self._waiting.values(), *self._in_hand.values()])
+                await self._queue.renew(self._backlog.messages)
                 before, renewed = renewed, time.monotonic()
                 lapsed = renewed if renewed - before >= self._lease else lapsed
                 if renewed - lapsed < self._lease * GONE:
                     await self._kept(self._queue.consumer)
-                if not self._is_stopping and len(self._waiting) < self._waiting_most:
+                if not self._is_stopping and len(self._backlog.waiting) < self._waiting_most:
                     await self._take(await self._queue.claim(self._read_most, self._lease))
                 await self._queue.forget_gone(self._lease * GONE)
             except (RedisError, OSError) as error:
@@ -262,7 +265,7 @@ class Worker:
             self._unreachable(error)
 
     async def _leave(self) -> None:
-        unfinished = [*self._waiting.values(), *self._in_hand.values()]
+        unfinished = self._backlog.messages
         await cancelled(self._calls)
         try:
             await self._queue.leave(unfinished)

@@ -94,7 +94,7 @@ async def test_who_took_over_from_a_frozen_worker_takes_back_that_it_counted_as_
             return await failures(world) == []
 
         await eventually(is_taken_back)
-        assert other._in_hand, "and it did not have to end for that"
+        assert other._backlog.in_hand, "and it did not have to end for that"
         may_end.set()
         stopping.set()
         await running

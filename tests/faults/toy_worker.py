@@ -1,6 +1,6 @@
 """A worker with short leases whose work does as it is told; run as `python -m tests.faults.toy_worker slow|deadly`.
 
-`slow`: it waits until Redis says that it may end. `deadly`: it kills its process, and a new one takes its place, until
+`slow`: it never ends. `deadly`: it kills its process, and a new one takes its place, until
 the work is a dead letter. Each call is counted in Redis.
 """
 
@@ -28,10 +28,8 @@ def key(settings: Settings, name: str) -> str:
 
 
 async def slow(tools: Tools, _target: str) -> None:
-    settings, redis = tools.sources.settings, tools.sources.redis
-    await redis.incr(key(settings, "calls"))
-    while not await redis.exists(key(settings, "go")):
-        await asyncio.sleep(0.01)
+    await tools.sources.redis.incr(key(tools.sources.settings, "calls"))
+    await asyncio.Event().wait()
 
 
 async def deadly(tools: Tools, _target: str) -> None:

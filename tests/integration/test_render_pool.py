@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from domain.errors import Refusal, UserErrorCode
-from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
+from tests.unit.pictures import gif_of_many_frames, moving, png_that_claims, quarters, saved
+from workers.rendering.expected import TakesLong
 from workers.rendering.pipeline import render
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 
@@ -215,3 +216,18 @@ def test_children_die_with_a_parent_that_was_killed() -> None:
         parent.kill()
         gone, _ = psutil.wait_procs([child], timeout=2)
         assert gone == [child]
+
+
+async def test_what_is_expected_to_take_long_is_turned_away_at_once_and_the_child_goes_on() -> None:
+    async with RenderPool(1, 30, 1024, longest=0.01) as pool:
+        (child,) = pool._children
+        with pytest.raises(TakesLong):
+            await pool.render(moving((400, 300), 6))
+        assert (await pool.render(saved(quarters((400, 300)), "JPEG"))).width == 400
+        assert pool._children == {child}
+
+
+async def test_a_pool_that_is_seldom_needed_has_no_child_until_then() -> None:
+    async with RenderPool(1, 30, 1024, is_seldom_needed=True) as pool:
+        assert not pool._children
+        assert (await pool.render(moving((400, 300), 6))).is_animated

@@ -16,8 +16,19 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from domain.errors import Refusal
+from workers.rendering.expected import TakesLong
 from workers.rendering.pipeline import renderings
-from workers.rendering.protocol import LENGTH, READY, Answer, Failed, Passes, Refused, decode_passes, encode_answer
+from workers.rendering.protocol import (
+    LENGTH,
+    READY,
+    Answer,
+    Failed,
+    Long,
+    Refused,
+    Request,
+    decode_request,
+    encode_answer,
+)
 
 _PR_SET_PDEATHSIG = 1
 
@@ -28,9 +39,9 @@ def main(memory_mb: int, cpu_seconds: int, niceness: int) -> None:
         os.dup2(2, 1)  # whatever a library prints must not reach the answers
         _stay_in_bounds(memory_mb, niceness)
         _send(answers, READY)
-        while (passes := _receive(requests)) is not None and (data := _receive(requests)) is not None:
+        while (request := _receive(requests)) is not None and (data := _receive(requests)) is not None:
             _limit_cpu(cpu_seconds)
-            for answer in _answers(data, decode_passes(passes)):
+            for answer in _answers(data, decode_request(request)):
                 _send(answers, encode_answer(answer))
 
 
@@ -55,10 +66,12 @@ def _limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds + 1, resource.RLIM_INFINITY))
 
 
-def _answers(data: bytes, passes: Passes) -> Iterator[Answer]:
+def _answers(data: bytes, request: Request) -> Iterator[Answer]:
     """An answer for each pass; the first one that is no picture is the last."""
     try:
-        yield from renderings(data, *passes)
+        yield from renderings(data, *request.passes, longest=request.longest)
+    except TakesLong as error:
+        yield Long(error.seconds)
     except Refusal as refusal:
         yield Refused(refusal.code, refusal.message)
     except MemoryError:

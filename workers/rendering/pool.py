@@ -20,7 +20,8 @@ import structlog
 
 from domain.errors import Refusal, UserErrorCode
 from workers.freezing import Freezes
-from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, decode_answer, encode_passes
+from workers.rendering.expected import TakesLong
+from workers.rendering.protocol import LENGTH, Answer, Failed, Long, Refused, Request, decode_answer, encode_request
 from workers.rendering.rendered import USUAL, Formats, Rendered
 
 _START_TIMEOUT = 30.0
@@ -34,6 +35,7 @@ _TOO_SLOW = "This image takes too long to process. Try a smaller one."
 _TOO_BIG = "This image needs too much memory. Try a smaller one."
 
 BELOW_THE_API = 5  # on the same machine it goes first
+BELOW_OTHER_IMAGES = 10
 BELOW_ALL = 15
 Result = TypeVar("Result")
 
@@ -56,7 +58,9 @@ class RenderPool:
     """At most `processes` images at a time; further ones wait.
 
     One image may take `timeout` seconds, `cpu_seconds` of them computing (half, unless given), and `memory_mb` MiB of
-    address space. The children give way to other processes, the more the higher their `niceness`.
+    address space. The children give way to other processes, the more the higher their `niceness`. An image expected to
+    take more than `longest` seconds is turned away. One child is started at once, to find out early whether that works,
+    unless the pool is seldom needed; the others start when needed.
     """
 
     def __init__(
@@ -67,9 +71,13 @@ class RenderPool:
         *,
         cpu_seconds: float | None = None,
         niceness: int = BELOW_THE_API,
+        longest: float | None = None,
+        is_seldom_needed: bool = False,
     ) -> None:
         self._timeout = timeout
         self._niceness = niceness
+        self._longest = longest
+        self._is_seldom_needed = is_seldom_needed
         self._cpu_seconds = math.ceil(cpu_seconds or timeout / 2)
         self._memory_mb = memory_mb
         self._children: set[Process] = set()
@@ -80,11 +88,11 @@ class RenderPool:
             self._idle.put_nowait(None)
 
     async def __aenter__(self) -> Self:
-        """Starts one child, to find out early whether that works; the others start when needed."""
         self._closed = False
         self._freezes.start()
-        await self._idle.get()
-        self._idle.put_nowait(await self._start())
+        if not self._is_seldom_needed:
+            await self._idle.get()
+            self._idle.put_nowait(await self._start())
         return self
 
     async def __aexit__(
@@ -107,8 +115,8 @@ class RenderPool:
 
         Safe to repeat. Leaving the block early, or being cancelled in it, kills the child. Iterating raises Refusal if
         the image is at fault: also if it crashes or hangs a child, or takes too much time or memory. A child that was
-        killed from outside is replaced and the image tried once more before it is blamed. Raises RenderingUnavailable
-        if no child can be had, or if it was late because this process stood still.
+        killed from outside is replaced and the image tried once more before it is blamed. Raises TakesLong, and
+        RenderingUnavailable if no child can be had, or if it was late because this process stood still.
         """
         made: asyncio.Queue[Rendered | Exception] = asyncio.Queue()
 
@@ -158,10 +166,10 @@ class RenderPool:
             if child is None or child.returncode is not None:
                 child = await self._start()
             until = asyncio.get_running_loop().time() + self._timeout, self._freezes.count
-            await self._with_child(child, until, _ask(child, data, passes))
+            await self._with_child(child, until, _ask(child, data, passes, self._longest))
             for left in reversed(range(len(passes))):
                 answer: Answer = decode_answer(await self._with_child(child, until, _read(child)))
-                healthy = isinstance(answer, Refused) or (isinstance(answer, Rendered) and not left)
+                healthy = isinstance(answer, Refused | Long) or (isinstance(answer, Rendered) and not left)
                 yield _rendered(answer, len(data))
         finally:
             try:
@@ -239,7 +247,9 @@ async def _taken(made: asyncio.Queue[Rendered | Exception]) -> AsyncIterator[Ren
 
 
 def _rendered(answer: Answer, byte_size: int) -> Rendered:
-    """What was asked for. Raises Refusal if the child could not make it."""
+    """What was asked for. Raises Refusal if the child could not make it, TakesLong if it did not begin."""
+    if isinstance(answer, Long):
+        raise TakesLong(answer.seconds)
     if isinstance(answer, Refused):
         raise Refusal(answer.code, answer.message)
     if isinstance(answer, Failed):
@@ -250,9 +260,10 @@ def _rendered(answer: Answer, byte_size: int) -> Rendered:
     return answer
 
 
-async def _ask(child: Process, data: bytes, passes: Sequence[Formats]) -> None:
+async def _ask(child: Process, data: bytes, passes: Sequence[Formats], longest: float | None) -> None:
     assert child.stdin is not None  # noqa: S101  it was started with pipes
-    for frame in (encode_passes([list(formats) for formats in passes]), data):
+    request = Request([list(formats) for formats in passes], longest)
+    for frame in (encode_request(request), data):
         child.stdin.write(LENGTH.pack(len(frame)))
         child.stdin.write(frame)
     await child.stdin.drain()

@@ -1,6 +1,6 @@
 """What a rendering child and its parent say to each other: frames of bytes, each after its length.
 
-The parent asks with two frames, the passes and the image; the child answers with one for each pass.
+The parent asks with two frames, what to do and the image; the child answers with one for each pass.
 """
 
 import struct
@@ -30,10 +30,22 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     detail: str
 
 
-Passes = list[list[RenditionFormat]]
-encode_passes = msgspec.msgpack.Encoder().encode
-decode_passes = msgspec.msgpack.Decoder(Passes).decode
+class Long(msgspec.Struct, frozen=True, tag=True):
+    """The image is expected to take `seconds`, which is longer than was asked for."""
 
-Answer = Rendered | Refused | Failed
+    seconds: float
+
+
+class Request(msgspec.Struct, frozen=True):
+    """The formats of each pass, for an image that is not expected to take longer than so many seconds, if given."""
+
+    passes: list[list[RenditionFormat]]
+    longest: float | None
+
+
+encode_request = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+
+Answer = Rendered | Refused | Failed | Long
 encode_answer = msgspec.msgpack.Encoder().encode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode

@@ -1,0 +1,75 @@
+"""What takes long waits in a lane of its own, and nobody waits behind another's pile."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from bson import ObjectId
+
+from datasources.sources import open_queue
+from domain.events import Effect, Fact, Ring
+from tests.emptying import emptied
+from tests.factories import World
+from tests.waiting import eventually
+from workers.rendering.expected import TakesLong
+from workers.rendering.pool import RenderPool
+from workers.work import Handler, Tools
+from workers.worker import LONG_UPLOADS, UPLOADS_FOR_A_CHILD, Worker
+
+RECEIVE = (Effect.RECEIVE, Fact.UPLOAD)
+ANA, BEN = ObjectId(), ObjectId()
+
+
+class Renderer:
+    """Receives uploads; those that take long stand still until they may end."""
+
+    def __init__(self, long: Sequence[str], owners: Mapping[str, ObjectId]) -> None:
+        self.ended: list[str] = []
+        self.may_end = asyncio.Event()
+        self._long = long
+        self._owners = owners
+
+    async def run(self, tools: Tools, key: str) -> None:
+        if key in self._long:
+            if tools.pool is not tools.long_pool:
+                raise TakesLong(7.0)
+            await self.may_end.wait()
+        self.ended.append(key)
+
+    async def owners(self, _tools: Tools, keys: Sequence[str]) -> Mapping[str, ObjectId]:
+        return {key: self._owners[key] for key in keys}
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    return await emptied(world)
+
+
+async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> None:
+    slow, quick = [str(ObjectId()) for _ in range(8)], [str(ObjectId()) for _ in range(20)]
+    renderer = Renderer(slow, {**dict.fromkeys(slow, ANA), **dict.fromkeys(quick, BEN)})
+    long_pool = RenderPool(1, 30, 512)  # it is not opened: the handler only looks whose it is
+    tools, stopping = replace(own.tools, pool=RenderPool(1, 30, 512), long_pool=long_pool), asyncio.Event()
+    async with open_queue(own.sources.settings, "media", "tested") as queue:
+        handlers = {RECEIVE: Handler(renderer.run, owners=renderer.owners)}
+        worker = Worker(tools, queue, handlers=handlers, read_wait=0.05)
+        await queue.read(1, 0.01)
+        await own.sources.doorbell.ring(Ring(*RECEIVE, key) for key in [*slow, *quick])
+        running = asyncio.create_task(worker.run(stopping))
+
+        async def are_served() -> bool:
+            return sorted(renderer.ended) == sorted(quick)
+
+        await eventually(are_served)
+        assert len(worker._backlog.in_hand) == LONG_UPLOADS < UPLOADS_FOR_A_CHILD
+        renderer.may_end.set()
+
+        async def are_all_served() -> bool:
+            return not await queue.depth()
+
+        await eventually(are_all_served)
+        stopping.set()
+        await running
+    assert sorted(renderer.ended) == sorted([*slow, *quick])
+    assert not await own.sources.database["failures"].find().to_list()

@@ -1,0 +1,73 @@
+"""Work is taken from each owner in rotation."""
+
+from bson import ObjectId
+
+from datasources.transport import Message
+from domain.events import Effect, Fact, Ring
+from workers.backlog import Backlog
+from workers.rotation import Rotation
+
+KIND = (Effect.RECEIVE, Fact.UPLOAD)
+LANE, LONG = (KIND, False), (KIND, True)
+ANA, BEN = ObjectId(), ObjectId()
+
+
+def rings(count: int) -> list[Ring]:
+    return [Ring(*KIND, str(ObjectId())) for _ in range(count)]
+
+
+def filled(owners: dict[Ring, ObjectId]) -> Backlog:
+    backlog = Backlog()
+    for number, ring in enumerate(owners):
+        assert backlog.add(ring, Message(str(number).encode(), {}, ring))
+    backlog.learn(owners)
+    return backlog
+
+
+def test_who_has_one_waits_for_one_of_who_has_many() -> None:
+    *many, one = rings(11)
+    backlog = filled({**dict.fromkeys(many, ANA), one: BEN})
+    order = []
+    for _ in range(11):
+        (ring,) = backlog.begin(LANE, 1, rotates=True)
+        order.append(ring)
+        backlog.end([ring])
+    assert order.index(one) == 1
+    assert order == [many[0], one, *many[1:]], "and of one owner what came first is first"
+
+
+def test_an_owner_with_something_in_hand_comes_after_one_with_nothing() -> None:
+    first, second, other = rings(3)
+    backlog = filled({first: ANA, second: ANA, other: BEN})
+    taken = [backlog.begin(LANE, 1, rotates=True)[0] for _ in range(3)]
+    assert taken == [first, other, second]
+    assert backlog.begin(LANE, 1, rotates=True) == []
+
+
+def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
+    slow, quick = rings(2)
+    backlog = filled({slow: ANA, quick: BEN})
+    backlog.begin(LANE, 1, rotates=True)
+    backlog.again(slow, takes_long=True)
+    backlog.end([slow])
+    assert backlog.lanes == {LANE, LONG}
+    assert backlog.begin(LONG, 1, rotates=True) == [slow]
+    assert backlog.begin(LANE, 1, rotates=True) == [quick]
+
+
+def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
+    known, unknown = rings(2)
+    rotation = Rotation()
+    rotation.learn({known: ANA})
+    assert rotation.first([unknown, known], []) == unknown
+    rotation.serve(unknown)
+    assert rotation.first([unknown, known], []) == known
+
+
+def test_nothing_is_kept_of_owners_who_wait_no_more() -> None:
+    rotation, gone = Rotation(), rings(100)
+    rotation.learn(dict.fromkeys(gone, ANA))
+    for ring in gone:
+        rotation.serve(ring)
+    rotation.keep([])
+    assert rotation._owners == rotation._served == {}

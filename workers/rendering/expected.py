@@ -1,0 +1,25 @@
+"""How long an image will take, told from its headers, so that what takes long waits where it holds nobody up."""
+
+from domain.limits import SourceFormat
+
+# Pixels a second on one core of 2026, all frames together; roughly, for the lanes are an order of magnitude apart.
+_MOVING = 30_000_000
+_STILL = 40_000_000
+_STILL_JPEG = 100_000_000  # decoded at half size or less
+
+
+class TakesLong(Exception):
+    """Rendering would take longer than was asked for."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"rendering will take some {seconds:.1f} s")
+        self.seconds = seconds
+
+
+def expect_at_most(longest: float | None, source: SourceFormat, pixels: int, frames: int) -> None:
+    """Raises TakesLong if an image of so many pixels a frame probably takes longer than `longest` seconds."""
+    still = _STILL_JPEG if source is SourceFormat.JPEG else _STILL
+    rate = _MOVING if frames > 1 else still
+    seconds = frames * pixels / rate
+    if longest is not None and seconds > longest:
+        raise TakesLong(seconds)
