@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> Starlette:
         is_stuck=opened.is_stuck,
     )
     app = Starlette(
-        routes=routes(engine, drain, health, graphiql=settings.graphiql, form_timeout=settings.file_timeout),
+        routes=routes(engine, drain, health, graphiql=settings.serves_graphiql, form_timeout=settings.file_timeout),
         middleware=middleware(settings.origins, compress=settings.compression),
         lifespan=lifespan,
     )

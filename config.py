@@ -68,9 +68,17 @@ class Settings(BaseSettings):
         10_000, ge=1, description="Connections of one API process at once; probes get a few more."
     )
     max_sockets: int = Field(8_000, ge=1, description="WebSockets among them; each subscription takes some 25 KiB.")
-    graphiql: bool = True
+    graphiql: bool | None = Field(None, description="Whether /graphiql is served; by default not in production.")
     introspection: bool | None = Field(
         None, description="Whether clients may ask for the schema; by default not in production."
+    )
+    hsts: str | None = Field(
+        None,
+        description="Strict-Transport-Security of every answer: for how long browsers ask by https alone, which is the "
+        "load balancer's to speak. By default max-age=31536000 in production, else nothing; empty turns it off.",
+    )
+    allow_root: bool = Field(
+        False, description="Lets API and workers run as root in production, as where a container's root has no rights."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
@@ -147,6 +155,18 @@ class Settings(BaseSettings):
     def drain_work(self) -> float:
         """The part of `drain_timeout` that work in hand may take, in seconds; the rest is for closing what is open."""
         return self.drain_timeout - min(3.0, self.drain_timeout * 0.3)
+
+    @property
+    def serves_graphiql(self) -> bool:
+        """Whether the page for trying the API is served."""
+        return self.environment != "production" if self.graphiql is None else self.graphiql
+
+    @property
+    def transport_security(self) -> str:
+        """The value of Strict-Transport-Security; empty for none."""
+        if self.hsts is not None:
+            return self.hsts
+        return "max-age=31536000" if self.environment == "production" else ""
 
     @property
     def allows_introspection(self) -> bool:

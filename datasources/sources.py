@@ -99,7 +99,7 @@ class Sources:
 
 
 class IndexesMissingError(RuntimeError):
-    """The database lacks indexes that the product's rules rest on."""
+    """The database lacks indexes that the product's rules rest on; says so in one line."""
 
 
 @contextlib.asynccontextmanager
@@ -150,7 +150,19 @@ async def prepare(settings: Settings) -> None:
 async def _refuse_missing_indexes(database: Database) -> None:
     missing = await missing_indexes(database)
     if missing:
-        raise IndexesMissingError(f"indexes are missing ({', '.join(missing)}); run `photogram prepare` first")
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        named = ", ".join(missing[:3]) + more
+        raise IndexesMissingError(f"the database lacks indexes ({named}): run `photogram prepare` first")
+
+
+async def check_prepared(settings: Settings) -> None:
+    """Raises IndexesMissingError in production, on a database that was not prepared, as `open_sources` does."""
+    if settings.environment == "production":
+        client = open_mongo(settings)
+        try:
+            await _refuse_missing_indexes(client[settings.mongo_database])
+        finally:
+            await client.close()
 
 
 def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:

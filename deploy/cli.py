@@ -7,16 +7,14 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from deploy.accounts import create_account, delete_account
+from deploy.failures import exit_code_of
 from deploy.local.errors import StartError
 from deploy.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Origin, Pause, Port, Sample
 
@@ -27,8 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-UNREACHED = 3
 
 
 def _print_version(wanted: bool) -> None:
@@ -109,10 +105,12 @@ def worker(
     import uvloop  # noqa: PLC0415
 
     from deploy.garbage import calm_collector  # noqa: PLC0415
+    from deploy.privileges import refuse_root  # noqa: PLC0415
     from workers.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
     from workers.screening import UnknownScreenError  # noqa: PLC0415
 
     settings = context.obj.settings()
+    refuse_root(settings)
     calm_collector()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -263,33 +261,7 @@ def schema() -> None:
 
 def main() -> None:
     """The program. Says in one line what is wrong with the settings (code 2), is not started (1) or reached (3)."""
-    sys.exit(_guarded(app))
-
-
-def _guarded(program: Callable[[], None]) -> int:
-    try:
-        program()
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "".join(f"PHOTOGRAM_{str(part).upper()}: " for part in problem["loc"][:1])
-            print(f"photogram: {name}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
-        return 2
-    except (SettingsError, FileNotFoundError) as error:
-        print(f"photogram: {error}", file=sys.stderr)
-        return 2
-    except StartError as error:
-        print(f"photogram: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        from datasources.outages import is_outage, told  # noqa: PLC0415
-
-        if Origin.in_force is None or not is_outage(error):
-            raise
-        print(f"photogram: {told(error, Origin.in_force)}", file=sys.stderr)
-        return UNREACHED
-    return 0
+    sys.exit(exit_code_of(app))
 
 
 if __name__ == "__main__":

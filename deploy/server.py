@@ -1,24 +1,29 @@
 """Serves the API in this process."""
 
+import asyncio
 import socket
 from contextlib import closing
 
 from config import Settings
 from datasources.logs import configure_logging
+from datasources.sources import check_prepared
 from deploy.garbage import calm_collector
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
+from deploy.privileges import refuse_root
 from resolvers.transport.server import build_server
 
 
 def serve_api(settings: Settings, listener: socket.socket | None = None) -> None:
     """Serves on `listener`, else on the settings' host and port; drains and returns on SIGTERM or SIGINT.
 
-    Raises StartError.
+    Raises StartError, and in production IndexesMissingError on a database that was not prepared.
     """
     from app import create_app  # noqa: PLC0415  nothing else in deploy needs the whole application
 
     configure_logging(settings.log_format, settings.log_level)
+    refuse_root(settings)
+    asyncio.run(check_prepared(settings))  # in front of uvicorn, which would show a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
         server = build_server(create_app(settings), settings)
         calm_collector()

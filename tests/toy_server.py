@@ -35,7 +35,7 @@ class Served:
 @asynccontextmanager
 async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: Any) -> AsyncIterator[Served]:
     """The toy on a free port; drained at the end."""
-    bounds = {name: options.pop(name) for name in ("max_connections",) if name in options}
+    bounds = {name: options.pop(name) for name in ("max_connections", "hsts") if name in options}
     world = World()
     app = toy_app(world, **options)
     settings = Settings(environment="test", port=0, drain_timeout=drain_timeout, drain_notice=notice, **bounds)

@@ -162,7 +162,7 @@ async def _demo(settings: Settings, progress: Callable[[str], None]) -> "DemoLog
 def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path) -> str:
     base = f"http://{reachable(settings.host)}:{settings.port}"
     lines = ["", "Photogram is running.", ""]
-    if settings.graphiql:
+    if settings.serves_graphiql:
         lines.append(f"  GraphiQL          {base}/graphiql")
     lines.append(f"  GraphQL endpoint  {base}/graphql")
     if login:

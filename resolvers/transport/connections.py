@@ -97,7 +97,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_in_message and (self.cycle is None or self.cycle.response_complete):
-            self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
+            headers = [*self.server_state.default_headers, (b"connection", b"close"), (b"content-length", b"0")]
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+            self.transport.write(STATUS_LINE[status] + lines + b"\r\n")
         self.transport.close()
 
     # What the parser calls

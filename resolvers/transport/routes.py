@@ -20,11 +20,7 @@ from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
 from resolvers.transport.websocket import INIT_TIMEOUT, SEND_TIMEOUT, GraphQLSocket
 
-SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
+NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 def routes(
@@ -49,7 +45,7 @@ def routes(
 
 
 def middleware(origins: Sequence[str], *, compress: bool = True) -> list[Middleware]:
-    """Request ids and log lines, security headers, compression, and CORS for the given origins.
+    """Request ids and log lines, a content security policy, compression, and CORS for the given origins.
 
     Credentials are never cookies.
     """
@@ -62,11 +58,11 @@ def middleware(origins: Sequence[str], *, compress: bool = True) -> list[Middlew
         max_age=86_400,
     )
     inner = [*([cors] if origins else []), *([compression()] if compress else [])]
-    return [Middleware(RequestLog), Middleware(SecurityHeaders), *inner]
+    return [Middleware(RequestLog), Middleware(ContentPolicy), *inner]
 
 
-class SecurityHeaders:
-    """ASGI middleware: adds what a response does not set itself."""
+class ContentPolicy:
+    """ASGI middleware: an answer that has no content security policy of its own may do nothing in a browser."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -74,9 +70,7 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                MutableHeaders(scope=message).setdefault("content-security-policy", NO_CONTENT_POLICY)
             await send(message)
 
         await self._app(scope, receive, secured if scope["type"] == "http" else send)

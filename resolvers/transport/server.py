@@ -75,6 +75,18 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _security_headers(settings: Settings) -> list[tuple[str, str]]:
+    """What goes with every answer, also with those that no application gave: to malformed requests, or of failures."""
+    headers = {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "x-frame-options": "DENY",
+        "cross-origin-resource-policy": "same-origin",  # no page of others loads it but by CORS
+        "strict-transport-security": settings.transport_security,
+    }
+    return [(name, value) for name, value in headers.items() if value]
+
+
 def build_server(app: Starlette, settings: Settings) -> Server:
     """A server for an application whose `state.drain` is its Drain; run it on listening sockets of one's own.
 
@@ -95,5 +107,6 @@ def build_server(app: Starlette, settings: Settings) -> Server:
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=list(settings.trusted_proxies),
+        headers=_security_headers(settings),
     )
     return Server(config, drain, settings)

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
 import pytest
 from structlog.testing import capture_logs
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from resolvers.transport import health
 from tests.toy_server import Served, served, until
@@ -280,13 +283,40 @@ async def test_graphiql_loads_only_our_own_files_under_a_strict_policy(client: h
     assert (await client.get("/graphiql/static/%2e%2e/%2e%2e/graphiql.py")).status_code == 404
 
 
-async def test_every_answer_has_the_security_headers(client: httpx2.AsyncClient) -> None:
-    for path in ("/graphql", "/livez", "/nowhere", "/graphiql"):
-        headers = (await client.get(path)).headers
-        assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
-        assert "frame-ancestors 'none'" in headers["content-security-policy"]
-        assert "server" not in headers
+async def test_every_answer_has_the_security_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_answer: object) -> None:
+        raise ValueError
+
+    async with (
+        served(hsts="max-age=60", origins=("https://app.example",)) as toy,
+        httpx2.AsyncClient(base_url=toy.url, timeout=10) as client,
+    ):
+        asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
+        answers = [await client.get(path) for path in ("/", "/graphql", "/livez", "/nowhere", "/graphiql")]
+        answers += [await client.options("/graphql", headers=asked), await client.delete("/livez")]
+        answers += [await client.get("/graphql", headers={"x-long": "x" * 100_000})]
+        for answer in answers:
+            _expect_secure(answer.headers)
+            if answer.status_code != 431:
+                assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert [answer.status_code for answer in answers] == [307, 400, 200, 404, 200, 200, 405, 431]
+        monkeypatch.setattr(health, "_json", fails)
+        monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", True)
+        failed = await client.get("/readyz")
+        assert failed.status_code == 500
+        _expect_secure(failed.headers)
+        async with connect(toy.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+            assert socket.response is not None
+            _expect_secure(socket.response.headers)
+
+
+def _expect_secure(headers: Mapping[str, str]) -> None:
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["strict-transport-security"] == "max-age=60"
+    assert "server" not in headers
 
 
 async def test_cors_is_for_the_allowed_origins_only(client: httpx2.AsyncClient) -> None:

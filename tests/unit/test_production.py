@@ -1,0 +1,40 @@
+"""What production turns off, asks for, and refuses."""
+
+import os
+
+import pytest
+
+from config import Settings
+from deploy.local.errors import StartError
+from deploy.privileges import refuse_root
+
+ENVIRONMENTS = ("development", "test", "production")
+
+
+def settings(environment: str, **given: object) -> Settings:
+    return Settings.model_validate({"environment": environment, "s3_access_key": None, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "served"),
+    [({}, [True, True, False]), ({"graphiql": True}, [True] * 3), ({"graphiql": False}, [False] * 3)],
+)
+def test_graphiql_is_off_in_production_unless_it_is_set(given: dict[str, bool], served: list[bool]) -> None:
+    assert [settings(each, **given).serves_graphiql for each in ENVIRONMENTS] == served
+
+
+def test_https_is_asked_for_in_production_unless_it_is_set() -> None:
+    assert [settings(each).transport_security for each in ENVIRONMENTS] == ["", "", "max-age=31536000"]
+    assert settings("production", hsts="").transport_security == ""
+    assert settings("test", hsts="max-age=60; includeSubDomains").transport_security == "max-age=60; includeSubDomains"
+
+
+def test_root_is_refused_in_production_alone_and_unless_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(StartError, match="PHOTOGRAM_ALLOW_ROOT") as refused:
+        refuse_root(settings("production"))
+    assert refused.value.exit_code == 2
+    refuse_root(settings("production", allow_root=True))
+    refuse_root(settings("development"))
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    refuse_root(settings("production"))
