@@ -213,15 +213,17 @@ class Blobs:
         """Makes both buckets, if they are not there, and sets their rules; safe to repeat and to run side by side.
 
         Uploads nobody used go after a day. A server of one's own lets everybody read the public area; on Amazon S3
-        opening a bucket to the world is left to its owner, who will rather put CloudFront before it.
+        opening a bucket to the world is left to its owner, who will rather put CloudFront before it. The origins that may
+        use what they can reach already are ours to set: they open nothing.
         """
         async with asyncio.timeout(self._time_limit):
             region = None if self._settings.s3_endpoint_url else self._settings.s3_region
             await ensure_bucket(self._client, self._incoming, region)
             await ensure_bucket(self._client, self._media, region)
             await sweep_daily(self._client, self._incoming)
-            if self._settings.storage_origins:
-                await open_to_browsers(self._client, self._incoming, self._settings.storage_origins)
+            if origins := self._settings.storage_origins:
+                await open_to_browsers(self._client, self._incoming, origins, ["PUT"])
+                await open_to_browsers(self._client, self._media, origins, ["GET", "HEAD"])
             if self._settings.s3_endpoint_url:
                 await open_to_readers(self._client, self._media, f"{Area.PUBLIC.value}/")
 

@@ -1,7 +1,7 @@
 """Makes S3 buckets and sets their rules, as far as the server knows them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -59,10 +59,10 @@ async def open_to_readers(client: "S3Client", name: str, prefix: str) -> None:
         _tolerate(error, name, "policy")
 
 
-async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str]) -> None:
-    """Lets pages from `origins` PUT to presigned addresses."""
+async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str], methods: Sequence[str]) -> None:
+    """Lets scripts of pages from `origins` use an object they may reach: PUT it, or read it, as a canvas does."""
     rule: CORSRuleTypeDef = {
-        "AllowedMethods": ["PUT"],
+        "AllowedMethods": list(methods),
         "AllowedOrigins": list(origins),
         "AllowedHeaders": ["*"],
         "MaxAgeSeconds": 3600,

@@ -274,3 +274,41 @@ async def test_refused_credentials_are_not_an_outage(shared_settings: Settings) 
         with pytest.raises(Exception, match=r".*") as caught:
             await blobs.put_media("any/key", DATA, "image/jpeg")
     assert not is_outage(caught.value)
+
+
+ORIGINS = ("https://app.example", "https://*.photos.example")
+
+
+@pytest.fixture(scope="module")
+async def of_a_web_client(shared_settings: Settings) -> AsyncIterator[Blobs]:
+    """Blobs in buckets of their own, which pages of `ORIGINS` may use."""
+    names = {name: f"{name.partition('_')[0]}-{uuid4().hex[:8]}" for name in ("incoming_bucket", "media_bucket")}
+    settings = shared_settings.model_copy(update={**names, "environment": "test", "allowed_origins": ORIGINS})
+    async with open_blobs(settings) as opened:
+        await opened.ensure_buckets()
+        yield opened
+
+
+@pytest.mark.parametrize("area", [Area.PUBLIC, Area.PRIVATE])
+async def test_page_of_an_allowed_origin_may_draw_an_image_on_a_canvas(
+    of_a_web_client: Blobs, web: httpx2.AsyncClient, area: Area
+) -> None:
+    blobs, key = of_a_web_client, media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320, 0)
+    await blobs.put_media(key, DATA, "image/jpeg")
+    (signed,) = await blobs.signed_urls([key])
+    url = blobs.public_url(key) or signed
+    for origin in ("https://app.example", "https://eu.photos.example"):
+        answer = await web.get(url, headers={"origin": origin})
+        assert (answer.status_code, answer.content) == (200, DATA)
+        assert answer.headers["access-control-allow-origin"] in (origin, "*")
+    foreign = await web.get(url, headers={"origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+    assert "origin" in foreign.headers["vary"].lower(), "a cache must keep one answer for each origin"
+
+
+async def test_only_pages_of_allowed_origins_may_put(of_a_web_client: Blobs, web: httpx2.AsyncClient) -> None:
+    _, url, headers = await _presigned(of_a_web_client)
+    for origin in ("https://elsewhere.example", ORIGINS[0]):
+        asking = {"origin": origin, "access-control-request-method": "PUT"}
+        answer = await web.options(url, headers={**asking, "access-control-request-headers": ",".join(headers)})
+        assert ("access-control-allow-origin" in answer.headers) is (origin == ORIGINS[0])
