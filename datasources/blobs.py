@@ -213,8 +213,8 @@ class Blobs:
         """Makes both buckets, if they are not there, and sets their rules; safe to repeat and to run side by side.
 
         Uploads nobody used go after a day. A server of one's own lets everybody read the public area; on Amazon S3
-        opening a bucket to the world is left to its owner, who will rather put CloudFront before it. The origins that may
-        use what they can reach already are ours to set: they open nothing.
+        opening a bucket to the world is left to its owner, who will rather put CloudFront before it. Which origins may
+        use what they can reach already is ours to set: it opens nothing.
         """
         async with asyncio.timeout(self._time_limit):
             region = None if self._settings.s3_endpoint_url else self._settings.s3_region

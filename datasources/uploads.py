@@ -1,9 +1,4 @@
-"""Uploads: files announced, awaited, rendered or refused, and the quota they take.
-
-The quota is the set of uploads itself: each takes one numbered slot of its day and one of its month, and unique
-indexes let no slot be taken twice. So a reservation is one insert, a refund is part of the write that refuses the
-file, and no counter can drift.
-"""
+"""Uploads: files announced, awaited, rendered or refused; the quota they take is `datasources/reservations.py`."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -16,17 +11,17 @@ from datasources.idempotency import Idempotency, earlier
 from datasources.live import Live, upload_topic
 from datasources.mongo import Database, Document, find_by_ids
 from datasources.outbox import Stage, owing, owing_again, paid
+from datasources.reservations import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
-from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
-from domain.quota import QuotaUse, quota_period, quota_use
+from domain.limits import SourceFormat
+from domain.quota import QuotaUse
 from domain.records import FailureRecord, ImageRecord, UploadRecord, UploadStatus
 
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
-OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
 _WORKED_ON = [Effect.RECEIVE.value, Effect.REFINE.value]
-_NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}
+_CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
 
 
 class UploadStore:
@@ -34,17 +29,14 @@ class UploadStore:
 
     def __init__(self, database: Database, doorbell: Doorbell, live: Live, *, ttl: int) -> None:
         self._uploads = database["uploads"]
+        self._reservations = Reservations(self._uploads)
         self._doorbell = doorbell
         self._live = live
         self._ttl = timedelta(seconds=ttl)
 
     async def quota(self, owner_id: ObjectId, now: datetime) -> QuotaUse:
         """What an account has used of its images; one read of an index."""
-        rows = await self._uploads.find(
-            {"owner_id": owner_id, "quota_month": quota_period(now)[1]},
-            projection={"_id": 0, "quota_day": 1, "day_slot": 1, "month_slot": 1},
-        ).to_list()
-        return quota_use(now, [(row["quota_day"], row["day_slot"], row["month_slot"]) for row in rows])
+        return await self._reservations.use(owner_id, now)
 
     async def announce(
         self,
@@ -114,12 +106,12 @@ class UploadStore:
     async def _reserved(self, document: Document, counts_at: datetime, idempotency: Idempotency | None) -> Document:
         """Inserts it with slots of the quota and a key in storage; instead, what an earlier call with the key made."""
         document |= idempotency.fields() if idempotency else {}
-        for _ in range(IMAGES_PER_DAY * 10):
+        for _ in range(ATTEMPTS):
             first = await earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
             if first is not None:
                 return first
-            use = await self.quota(document["owner_id"], counts_at)
-            document |= {"_id": ObjectId(), "key": secrets.token_urlsafe(16), **_free_slots(use)}
+            slots = await self._reservations.free_slots(document["owner_id"], counts_at)
+            document |= {"_id": ObjectId(), "key": secrets.token_urlsafe(16), **slots}
             try:
                 await self._uploads.insert_one(document)
             except DuplicateKeyError:
@@ -179,11 +171,15 @@ class UploadStore:
         works = [{"outbox": {"$in": _WORKED_ON}}, {"leased_until": {"$gt": now}}]
         return bool(await self._uploads.count_documents({"_id": upload_id, "$or": works}, limit=1))
 
-    async def start(self, upload_id: ObjectId) -> None:
-        """Says that the bytes are here and are being worked on."""
-        query = {"_id": upload_id, "status": UploadStatus.AWAITING_BYTES.value}
-        await self._uploads.update_one(query, {"$set": {"status": UploadStatus.PROCESSING.value}})
-        await self._live.publish(upload_topic(upload_id))
+    async def start(self, upload: UploadRecord, now: datetime) -> bool:
+        """Says that the bytes are here and are being worked on; as `Reservations.confirm`."""
+        is_open = await self._reservations.confirm(upload, now)
+        await self._live.publish(upload_topic(upload.id))
+        return is_open
+
+    async def lapse(self, upload: UploadRecord, now: datetime) -> None:
+        """Frees the quota that an upload has reserved for so long in vain; as `Reservations.lapse`."""
+        await self._reservations.lapse(upload, now)
 
     async def finish(self, upload_id: ObjectId, image: ImageRecord) -> None:
         """Records the image, which then owes its refining; a claim stays. The first result stays.
@@ -205,7 +201,16 @@ class UploadStore:
         """Records why there will be no image and gives the quota back, in one write. The first result stays."""
         owed = owing([Effect.CLEAN], datetime.now(UTC))
         values = {"status": status.value, "failure": failure.to_document(), **owed}
-        document = await self._settle(upload_id, values, {"leased_until": "", **_NO_SLOTS})
+        document = await self._settle(upload_id, values, {"leased_until": "", **NO_SLOTS})
+        if document is not None:
+            await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
+
+    async def cancel(self, upload_id: ObjectId) -> None:
+        """Ends an upload whose file has not come, as `reject` does; any other stays as it is. Safe to repeat."""
+        owed = owing([Effect.CLEAN], datetime.now(UTC))
+        values = {"status": UploadStatus.EXPIRED.value, "failure": _CANCELLED.to_document(), **owed}
+        waiting = [UploadStatus.AWAITING_BYTES.value]
+        document = await self._settle(upload_id, values, {"leased_until": "", **NO_SLOTS}, of=waiting)
         if document is not None:
             await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
 
@@ -262,10 +267,12 @@ class UploadStore:
         query = {"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}}
         await self._uploads.delete_many(query)
 
-    async def _settle(self, upload_id: ObjectId, values: Document, unset: Mapping[str, str]) -> Document | None:
-        """The upload, if this is its first result."""
+    async def _settle(
+        self, upload_id: ObjectId, values: Document, unset: Mapping[str, str], of: Sequence[str] = OPEN
+    ) -> Document | None:
+        """The upload, if this is its first result, and it was in one of these states."""
         document = await self._uploads.find_one_and_update(
-            {"_id": upload_id, "status": {"$in": OPEN}}, {"$set": values, "$unset": unset}, return_document=True
+            {"_id": upload_id, "status": {"$in": of}}, {"$set": values, "$unset": unset}, return_document=True
         )
         await self._live.publish(upload_topic(upload_id))
         return document
@@ -274,17 +281,3 @@ class UploadStore:
 def _in_progress() -> Refusal:
     message = "The file sent with this key is still coming."
     return Refusal(UserErrorCode.IN_PROGRESS, message, field=["idempotencyKey"], retry_after_ms=1_000)
-
-
-def _free_slots(use: QuotaUse) -> Document:
-    days, months = use.free_day_slots, use.free_month_slots
-    if not days or not months:
-        period, most = ("today", IMAGES_PER_DAY) if months else ("this month", IMAGES_PER_MONTH)
-        message = f"All {most} images of {period} are used up."
-        raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message)
-    return {
-        "quota_day": use.day,
-        "quota_month": use.month,
-        "day_slot": secrets.choice(days),
-        "month_slot": secrets.choice(months),
-    }

@@ -10,6 +10,7 @@ PhotogramError
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -71,13 +72,18 @@ class Refusal(PhotogramError):
         *,
         field: Sequence[str] | None = None,
         retry_after_ms: int | None = None,
+        resets_at: datetime | None = None,
     ) -> None:
-        """`field` is the path of the input field at fault; `retry_after_ms` says that waiting may help."""
+        """`field` is the path of the input field at fault; `retry_after_ms` says that waiting may help.
+
+        `resets_at` is when the count of a limit that is reached starts again.
+        """
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = None if field is None else list(field)
         self.retry_after_ms = retry_after_ms
+        self.resets_at = resets_at
 
     @property
     def retryable(self) -> bool:

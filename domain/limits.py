@@ -1,5 +1,6 @@
 """The product's limits, each with its reason; they are promises to clients, not settings."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -80,6 +81,7 @@ MAX_IMAGE_FRAMES = 250  # ten seconds at 25 frames a second
 IMAGES_PER_DAY = 10
 IMAGES_PER_MONTH = 500
 IMAGES_PER_POST = 10
+RESERVATION_HOLD = timedelta(minutes=2)  # a file that has not come for so long loses its place in the quota to others
 
 RENDITION_WIDTHS = (150, 320, 640, 1080)  # the first one is cut square
 RENDITIONS_MAX = len(RENDITION_WIDTHS) * 3  # each width as JPEG or PNG, WEBP and AVIF

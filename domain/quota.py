@@ -9,7 +9,10 @@ from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
 
 
 class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What is taken: each image of a day has one of its numbers from 0 on, and one of the month's."""
+    """What is taken: each image of a day has one of its numbers from 0 on, and one of the month's.
+
+    `resets_at` is when the count that binds starts again: the day's, or the month's if that is used up.
+    """
 
     day: str
     month: str
@@ -52,13 +55,15 @@ def quota_use(now: datetime, taken: Iterable[tuple[str, int, int]]) -> QuotaUse:
     """Sums up what is taken this month: (day, slot of the day, slot of the month) of each image."""
     day, month = quota_period(now)
     rows = list(taken)
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    month_slots = frozenset(slot for _, _, slot in rows)
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    next_month = (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
     return QuotaUse(
         day=day,
         month=month,
         day_slots=frozenset(slot for on_day, slot, _ in rows if on_day == day),
-        month_slots=frozenset(slot for _, _, slot in rows),
-        resets_at=midnight,
+        month_slots=month_slots,
+        resets_at=next_month if len(month_slots) >= IMAGES_PER_MONTH else midnight + timedelta(days=1),
     )
 
 

@@ -51,6 +51,7 @@ Mutation = create_type(
         profile.update_profile,
         uploads.create_upload,
         uploads.upload_image,
+        uploads.cancel_upload,
         posts.create_post,
         posts.update_post,
         posts.delete_post,

@@ -5,16 +5,18 @@ import binascii
 from datetime import UTC, datetime
 
 import strawberry
+from bson import ObjectId
 
 from datasources.idempotency import Idempotency
 from datasources.source_formats import check_taken, formats_taken
 from domain import limits
-from domain.errors import Refusal, UserErrorCode
+from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.ids import expect_id
 from domain.records import UploadRecord, UploadStatus
 from resolvers.roots import Input, mutation, query
 from schema.context import Info
-from schema.inputs import CreateUploadInput, UploadImageInput
-from schema.payloads import CreateUploadPayload, Payload, UploadImagePayload
+from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
+from schema.payloads import CancelUploadPayload, CreateUploadPayload, Payload, UploadImagePayload
 from schema.upload import HttpHeader, Presigned, UploadLimits
 
 SHA256_BYTES = 32
@@ -55,6 +57,36 @@ async def upload_image(info: Info, given: Input[UploadImageInput]) -> Payload:
     viewer_id = info.context.require_viewer()
     idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared when it has come
     return Payload(upload=await info.context.sources.intake.take(viewer_id, given.file, idempotency))
+
+
+@mutation(
+    CancelUploadPayload,
+    "Ends an upload whose file has not come and gives its place in the quota back; one that has ended stays as it is.",
+)
+async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> Payload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    upload_id = expect_id(given.upload_id, "MediaUpload")
+    upload = await _own(info, viewer_id, upload_id)
+    if upload.status is UploadStatus.AWAITING_BYTES:
+        post = await sources.posts.of_upload(viewer_id, upload.id)
+        if post is not None and not post.deleted:
+            message = "This upload belongs to a post; delete that instead."
+            raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["uploadId"])
+        await sources.uploads.cancel(upload.id)
+        await sources.posts.ring_for_upload(viewer_id, upload.id)  # of a post that was made meanwhile
+        upload = await _own(info, viewer_id, upload_id)
+    if upload.status in (UploadStatus.PROCESSING, UploadStatus.READY):
+        message = "The file is here already, so this counts as one of today's images."
+        raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["uploadId"])
+    return Payload(upload=upload)
+
+
+async def _own(info: Info, viewer_id: ObjectId, upload_id: ObjectId | None) -> UploadRecord:
+    """Raises NotFound for what is not an upload of the viewer's."""
+    (upload,) = await info.context.sources.uploads.by_ids([upload_id]) if upload_id else (None,)
+    if upload is None or upload.owner_id != viewer_id:
+        raise NotFound("upload", field=["uploadId"])
+    return upload
 
 
 async def _request(info: Info, upload: UploadRecord) -> Presigned | None:

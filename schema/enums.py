@@ -54,7 +54,7 @@ _describe(
     PROCESSING="The file arrived and is being checked and rendered.",
     READY="The image can be shown.",
     REJECTED="The file was refused; see failure.",
-    EXPIRED="The file did not arrive in time.",
+    EXPIRED="The file did not arrive in time, or the upload was cancelled.",
 )
 _describe(
     SourceFormat,

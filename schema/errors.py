@@ -1,5 +1,6 @@
 """Refusals as data: the userErrors of a mutation's payload."""
 
+from datetime import datetime
 from typing import Any
 
 import strawberry
@@ -21,6 +22,9 @@ class UserError:
     field: list[str] | None = plain("Path of the input field at fault, if one is.", max_items=FIELD_PATH_MAX)
     retryable: bool = plain("Whether the same request may succeed later.")
     retry_after_ms: int | None = plain("How long to wait before trying again, in milliseconds.")
+    resets_at: datetime | None = plain(
+        "Of QUOTA_EXCEEDED: when the count of the day or month that is full starts again."
+    )
 
 
 def said(refusal: Refusal) -> UserError:
@@ -31,6 +35,7 @@ def said(refusal: Refusal) -> UserError:
         field=refusal.field,
         retryable=refusal.retryable,
         retry_after_ms=refusal.retry_after_ms,
+        resets_at=refusal.resets_at,
     )
 
 

@@ -109,6 +109,11 @@ class CreateUploadInput:
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
+@strawberry.input(description="Input of cancelUpload.")
+class CancelUploadInput:
+    upload_id: strawberry.ID = plain("An upload of the viewer's.")
+
+
 @strawberry.input(description="Input of uploadImage.")
 class UploadImageInput:
     file: Upload = plain("The file.")

@@ -86,6 +86,12 @@ class CreateUploadPayload:
     user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
 
 
+@strawberry.type(description="Answer of cancelUpload.")
+class CancelUploadPayload:
+    upload: MediaUpload | None = plain("The upload, as it is now.")
+    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+
+
 @strawberry.type(description="Answer of uploadImage.")
 class UploadImagePayload:
     upload: MediaUpload | None = plain("The upload.")

@@ -23,7 +23,7 @@ class UploadQuota:
     remaining_today: int = plain("Images left today.")
     used_this_month: int = plain("Images reserved or used this month (UTC).")
     remaining_this_month: int = plain("Images left this month.")
-    resets_at: datetime = plain("When today's count starts again.")
+    resets_at: datetime = plain("When today's count starts again, or the month's if that is used up.")
 
 
 @strawberry.type(description="What may be uploaded.")

@@ -10,6 +10,7 @@ from bson import ObjectId
 from datasources.outbox import GRACE
 from datasources.sources import Sources
 from datasources.uploads import LEASE
+from domain.limits import RESERVATION_HOLD
 from domain.records import UploadRecord
 
 LOOK_AGAIN = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
@@ -28,6 +29,8 @@ async def held(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
     except BaseException:
         now = datetime.now(UTC)
         pause = min(max((now - upload.created_at) / 4, LOOK_AGAIN), LOOK_AT_LAST)
+        if now < (lapses_at := upload.created_at + RESERVATION_HOLD):
+            pause = min(pause, lapses_at - now)
         await sources.uploads.release(upload.id, now + pause)
         raise
     await sources.uploads.release(upload.id, datetime.now(UTC) + GRACE)

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES
+from domain.limits import MAX_IMAGE_BYTES, RESERVATION_HOLD
 from domain.records import (
     FailureRecord,
     ImageRecord,
@@ -55,12 +55,16 @@ async def _receive(tools: Tools, upload: UploadRecord) -> None:
     sources = tools.sources
     data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES)
     if data is None:
-        if datetime.now(UTC) < upload.expires_at + LATE:
+        now = datetime.now(UTC)
+        if now < upload.expires_at + LATE:
+            if now >= upload.created_at + RESERVATION_HOLD:
+                await sources.uploads.lapse(upload, now)
             raise NotYet
         await _reject(sources, upload, UploadStatus.EXPIRED, EXPIRED)
         return
-    await sources.uploads.start(upload.id)
     try:
+        if not await sources.uploads.start(upload, datetime.now(UTC)):  # it was cancelled, or another worker was faster
+            return
         _check_announced(upload, data)
         await _render(tools, upload, data)
     except Refusal as refusal:

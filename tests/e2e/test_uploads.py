@@ -58,6 +58,50 @@ async def test_the_eleventh_image_of_a_day_is_refused(register: Register) -> Non
     assert [error["code"] for error in refused["userErrors"]] == ["QUOTA_EXCEEDED"]
     assert (refused["upload"], refused["request"]) == (None, None)
     assert await remaining(ana) == 0
+    (error,) = (await ana.do("createUpload", format="JPEG", byteSize=1, sha256="A" * 43 + "="))["userErrors"]
+    assert error["retryable"]
+    assert 0 < error["retryAfterMs"] <= 125_000
+    assert await resets(ana) == [await resets_of_quota(ana)]
+
+
+async def resets(person: Person) -> list[str]:
+    document = "mutation ($input: CreateUploadInput!) { createUpload(input: $input) { userErrors { resetsAt } } }"
+    given = {"format": "JPEG", "byteSize": 1, "sha256": "A" * 43 + "="}
+    return [error["resetsAt"] for error in (await person.get(document, input=given))["createUpload"]["userErrors"]]
+
+
+async def resets_of_quota(person: Person) -> str:
+    return str((await person.get("{ viewer { uploadQuota { resetsAt } } }"))["viewer"]["uploadQuota"]["resetsAt"])
+
+
+async def test_a_cancelled_upload_makes_room_and_its_file_is_not_taken(register: Register) -> None:
+    ana, data = await register(), small_jpeg()
+    first, *_ = [await ana.announce(data) for _ in range(10)]
+    upload_id = first["upload"]["id"]
+    for _ in range(2):
+        payload = await ana.done("cancelUpload", "upload { status failure { code } }", uploadId=upload_id)
+        assert payload["upload"] == {"status": "EXPIRED", "failure": {"code": "UPLOAD_EXPIRED"}}
+        assert await remaining(ana) == 1
+    assert (await ana.send(first["request"], data)).is_success  # storage knows nothing of it
+    assert await ana.refused("createPost", images=[{"uploadId": upload_id}]) == (
+        "UPLOAD_EXPIRED",
+        ["images", "uploadId"],
+    )
+    assert (await ana.announce(data))["userErrors"] == []
+    assert (await ana.get(UPLOAD, id=upload_id))["node"]["status"] == "EXPIRED"
+
+
+async def test_an_upload_that_is_used_or_anothers_is_not_cancelled(people: list[Person]) -> None:
+    ana, ben = people[0], people[1]
+    waiting = (await ana.announce(small_jpeg()))["upload"]["id"]
+    assert await ben.refused("cancelUpload", uploadId=waiting) == ("NOT_FOUND", ["uploadId"])
+    assert await ana.refused("cancelUpload", uploadId="nonsense") == ("NOT_FOUND", ["uploadId"])
+    post_id = await ana.create_post(waiting)
+    assert await ana.refused("cancelUpload", uploadId=waiting) == ("UPLOAD_USED", ["uploadId"])
+    await ana.done("deletePost", postId=post_id)
+    ready = await ana.upload(small_jpeg())
+    await ana.reaches(await ana.create_post(ready), "READY")
+    assert await ana.refused("cancelUpload", uploadId=ready) == ("NOT_ALLOWED", ["uploadId"])
 
 
 async def test_a_retry_with_its_key_reserves_once(people: list[Person]) -> None:

@@ -163,7 +163,7 @@ async def test_a_claim_given_back_can_be_taken_at_once(world: World) -> None:
 
 async def test_the_first_result_stays(world: World) -> None:
     uploads, upload = world.sources.uploads, await announce(world, ObjectId(), now())
-    await uploads.start(upload.id)
+    assert await uploads.start(upload, now())
     assert (await stored(world, upload)).status is UploadStatus.PROCESSING
     await uploads.finish(upload.id, image(upload.id))
     await uploads.reject(upload.id, UploadStatus.REJECTED, FAILURE)

@@ -59,6 +59,7 @@ ACTS: dict[str, Act] = dict(
         _of("updatePost", "Post", "postId", caption="new"),
         _of("addComment", "Post", "postId", text="hello"),
         _of("updateProfile", "MediaUpload", "avatarUploadId"),
+        _of("cancelUpload", "MediaUpload", "uploadId"),
         _of("revokeSession", "Session", "sessionId"),
         (
             "AddCommentInput.parentId",

@@ -1,0 +1,96 @@
+"""The places that uploads take in their owner's quota.
+
+The quota is the set of uploads itself: each takes one numbered slot of its day and one of its month, and unique indexes
+let no slot be taken twice. So a reservation is one insert, a refund is part of the write that refuses the file, and no
+counter can drift.
+
+A reservation whose file has not come for `RESERVATION_HOLD` lapses: its slots are free for others. A file that comes
+later takes slots of the moment it comes, or is refused, so there are never more images than slots.
+"""
+
+import secrets
+from datetime import datetime
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.mongo import Collection, Document
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD
+from domain.quota import QuotaUse, quota_period, quota_use
+from domain.records import UploadRecord, UploadStatus
+
+OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
+NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}  # for `$unset`
+ATTEMPTS = IMAGES_PER_DAY * 10  # at a slot that others want too
+_SLACK_MS = 2_000  # a worker's, that looks whether a file has come
+
+
+class Reservations:
+    """What the collection `uploads` says of quotas."""
+
+    def __init__(self, uploads: Collection) -> None:
+        self._uploads = uploads
+
+    async def use(self, owner_id: ObjectId, now: datetime) -> QuotaUse:
+        """What an account has used of its images; one read of an index."""
+        rows = await self._uploads.find(
+            {"owner_id": owner_id, "quota_month": quota_period(now)[1]},
+            projection={"_id": 0, "quota_day": 1, "day_slot": 1, "month_slot": 1},
+        ).to_list()
+        return quota_use(now, [(row["quota_day"], row["day_slot"], row["month_slot"]) for row in rows])
+
+    async def free_slots(self, owner_id: ObjectId, now: datetime) -> Document:
+        """The fields of an upload that takes a free slot of the day and of the month, chosen by chance.
+
+        Another may take them first: then writing them raises DuplicateKeyError, and one asks again. Raises Refusal
+        (QUOTA_EXCEEDED), retryable while a reservation may lapse.
+        """
+        use = await self.use(owner_id, now)
+        days, months = use.free_day_slots, use.free_month_slots
+        if not days or not months:
+            raise await self._exceeded(owner_id, use, now)
+        return {
+            "quota_day": use.day,
+            "quota_month": use.month,
+            "day_slot": secrets.choice(days),
+            "month_slot": secrets.choice(months),
+        }
+
+    async def confirm(self, upload: UploadRecord, now: datetime) -> bool:
+        """Says that an upload's file is here; it has slots from then on, anew if its reservation had lapsed.
+
+        One write; False if the upload has its result already, or slots are too hotly contended for: then it is looked
+        at again. Safe to repeat. Raises Refusal (QUOTA_EXCEEDED).
+        """
+        is_open: Document = {"_id": upload.id, "status": {"$in": OPEN}}
+        working = {"status": UploadStatus.PROCESSING.value}
+        for _ in range(ATTEMPTS):
+            held = await self._uploads.update_one({**is_open, "day_slot": {"$exists": True}}, {"$set": working})
+            if held.matched_count or not await self._uploads.count_documents(is_open, limit=1):
+                return held.matched_count > 0
+            slots = await self.free_slots(upload.owner_id, now)
+            try:
+                await self._uploads.update_one({**is_open, "day_slot": {"$exists": False}}, {"$set": slots | working})
+            except DuplicateKeyError:
+                continue
+        return False
+
+    async def lapse(self, upload: UploadRecord, now: datetime) -> None:
+        """Frees the slots of an upload that waits for its file, unless that is coming through us. Safe to repeat."""
+        waiting = {"_id": upload.id, "status": UploadStatus.AWAITING_BYTES.value}
+        await self._uploads.update_one({**waiting, "coming_until": {"$not": {"$gt": now}}}, {"$unset": NO_SLOTS})
+
+    async def _exceeded(self, owner_id: ObjectId, use: QuotaUse, now: datetime) -> Refusal:
+        is_month = not use.free_month_slots
+        period, most = ("this month", IMAGES_PER_MONTH) if is_month else ("today", IMAGES_PER_DAY)
+        message = f"All {most} images of {period} are used up."
+        counted = {"quota_month": use.month} if is_month else {"quota_month": use.month, "quota_day": use.day}
+        query = {"owner_id": owner_id, **counted, "status": UploadStatus.AWAITING_BYTES.value}
+        unused = await self._uploads.find(query, {"created_at": 1}, sort=[("created_at", 1)], limit=1).to_list()
+        wait = None
+        if unused:
+            message = f"All {most} images of {period} are used up or reserved for files that have not come."
+            left = unused[0]["created_at"] + RESERVATION_HOLD - now
+            wait = max(0, int(left.total_seconds() * 1000)) + _SLACK_MS
+        return Refusal(UserErrorCode.QUOTA_EXCEEDED, message, retry_after_ms=wait, resets_at=use.resets_at)

@@ -1,0 +1,241 @@
+"""Quota that is reserved and not used: it lapses, is given back by cancelling, and is never taken twice."""
+
+import asyncio
+import base64
+import hashlib
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from bson import ObjectId
+
+from domain.errors import Refusal, UserErrorCode
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, SourceFormat
+from domain.records import FailureRecord, UploadRecord, UploadStatus
+from tests.factories import World, image, now
+from workers import media
+from workers.work import NotYet
+
+DATA = b"\xff\xd8\xff and so on"
+SHA256 = base64.b64encode(hashlib.sha256(DATA).digest()).decode()
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+EXCEEDED = UserErrorCode.QUOTA_EXCEEDED
+
+
+async def announce(world: World, owner_id: ObjectId, at: datetime) -> UploadRecord:
+    return await world.sources.uploads.announce(owner_id, SourceFormat.JPEG, len(DATA), SHA256, at)
+
+
+async def announced(world: World, owner_id: ObjectId, at: datetime, count: int = IMAGES_PER_DAY) -> list[UploadRecord]:
+    return [await announce(world, owner_id, at) for _ in range(count)]
+
+
+async def lapsed(world: World, owner_id: ObjectId, at: datetime, count: int = IMAGES_PER_DAY) -> list[UploadRecord]:
+    """Uploads whose files did not come in time."""
+    uploads = await announced(world, owner_id, at, count)
+    for upload in uploads:
+        await world.sources.uploads.lapse(upload, at + RESERVATION_HOLD)
+    return uploads
+
+
+async def refusal(world: World, owner_id: ObjectId, at: datetime) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        await announce(world, owner_id, at)
+    assert refused.value.code is EXCEEDED
+    return refused.value
+
+
+async def outcome(taking: object) -> object:
+    try:
+        return await taking  # type: ignore[misc]
+    except Refusal as refused:
+        return refused.code
+
+
+async def stored(world: World, upload: UploadRecord) -> UploadRecord:
+    (found,) = await world.sources.uploads.by_ids([upload.id])
+    assert found is not None
+    return found
+
+
+async def used(world: World, owner_id: ObjectId, at: datetime = NOON) -> int:
+    return (await world.sources.uploads.quota(owner_id, at)).used_today
+
+
+async def arrive(world: World, upload: UploadRecord) -> None:
+    """The file, as its PUT leaves it."""
+    incoming = world.sources.blobs.incoming(upload.key, "image/jpeg")
+    await incoming.write(DATA)
+    await incoming.complete()
+
+
+@pytest.mark.parametrize(("age", "held"), [(RESERVATION_HOLD - 5 * SECOND, 1), (RESERVATION_HOLD, 0)])
+async def test_quota_of_a_file_that_does_not_come_is_free_after_a_while(
+    world: World, age: timedelta, held: int
+) -> None:
+    owner_id, at = ObjectId(), now() - age
+    upload = await announce(world, owner_id, at)
+    for _ in range(2):
+        await world.sources.uploads.release(upload.id, at)
+        with pytest.raises(NotYet):
+            await media.receive(world.tools, str(upload.id))
+        assert await used(world, owner_id, at) == held
+    assert (await stored(world, upload)).status is UploadStatus.AWAITING_BYTES
+
+
+async def test_file_is_looked_for_at_the_moment_its_reservation_lapses(world: World) -> None:
+    left = 4 * SECOND
+    upload = await announce(world, ObjectId(), now() - RESERVATION_HOLD + left)
+    with pytest.raises(NotYet):
+        await media.receive(world.tools, str(upload.id))
+    document = await world.sources.database["uploads"].find_one({"_id": upload.id})
+    assert document is not None
+    assert document["ring_at"] <= upload.created_at + RESERVATION_HOLD
+
+
+async def test_ten_abandoned_uploads_hold_ten_others_up_for_as_long_only(world: World) -> None:
+    owner_id = ObjectId()
+    await announced(world, owner_id, NOON)
+    refused = await refusal(world, owner_id, NOON + 30 * SECOND)
+    assert refused.retryable
+    assert refused.retry_after_ms is not None
+    assert 90_000 <= refused.retry_after_ms <= 95_000
+    assert refused.resets_at == datetime(2026, 6, 16, tzinfo=UTC)
+    other = ObjectId()
+    await lapsed(world, other, NOON)
+    assert len(await announced(world, other, NOON)) == IMAGES_PER_DAY
+    await refusal(world, other, NOON)
+
+
+async def test_waiting_does_not_help_where_every_image_is_used(world: World) -> None:
+    owner_id = ObjectId()
+    for upload in await announced(world, owner_id, NOON):
+        await world.sources.uploads.finish(upload.id, image(upload.id))
+    refused = await refusal(world, owner_id, NOON)
+    assert (refused.retryable, refused.resets_at) == (False, datetime(2026, 6, 16, tzinfo=UTC))
+
+
+async def test_the_month_says_when_it_starts_again_where_it_is_what_binds(world: World) -> None:
+    owner_id, december = ObjectId(), datetime(2026, 12, 15, 12, tzinfo=UTC)
+    rows = [
+        {
+            "owner_id": owner_id,
+            "quota_month": "2026-12",
+            "quota_day": f"2026-12-{1 + slot // 40:02}",
+            "month_slot": slot,
+        }
+        for slot in range(IMAGES_PER_MONTH)
+    ]
+    await world.sources.database["uploads"].insert_many([{**row, "day_slot": n} for n, row in enumerate(rows)])
+    refused = await refusal(world, owner_id, december)
+    assert (refused.retryable, refused.resets_at) == (False, datetime(2027, 1, 1, tzinfo=UTC))
+    assert (await world.sources.uploads.quota(owner_id, december)).resets_at == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+async def test_file_that_comes_late_takes_its_place_again(world: World) -> None:
+    owner_id = ObjectId()
+    (late,) = await lapsed(world, owner_id, NOON, 1)
+    assert await used(world, owner_id) == 0
+    for _ in range(2):
+        assert await world.sources.uploads.start(late, NOON)
+        assert await used(world, owner_id) == 1
+    assert (await stored(world, late)).status is UploadStatus.PROCESSING
+
+
+async def test_file_that_comes_late_and_finds_no_place_is_refused(world: World) -> None:
+    owner_id, at = ObjectId(), now()
+    (late,) = await lapsed(world, owner_id, at, 1)
+    for moment in (at, at + timedelta(days=1)):  # whatever day it is by then
+        await announced(world, owner_id, moment)
+    await arrive(world, late)
+    await media.receive(world.tools, str(late.id))
+    found = await stored(world, late)
+    assert found.status is UploadStatus.REJECTED
+    assert found.failure is not None
+    assert found.failure.code is EXCEEDED
+
+
+async def test_of_late_files_and_new_ones_at_once_ten_have_a_place(world: World) -> None:
+    owner_id = ObjectId()
+    late = await lapsed(world, owner_id, NOON, 8) + await lapsed(world, owner_id, NOON, 8)
+    uploads = world.sources.uploads
+    outcomes = await asyncio.gather(
+        *(outcome(uploads.start(upload, NOON)) for upload in late),
+        *(outcome(announce(world, owner_id, NOON)) for _ in range(16)),
+    )
+    assert Counter(outcomes)[EXCEEDED] == 32 - IMAGES_PER_DAY
+    assert False not in outcomes
+    assert await used(world, owner_id) == IMAGES_PER_DAY
+
+
+async def test_file_that_comes_through_us_keeps_its_place(world: World) -> None:
+    owner_id, minute = ObjectId(), timedelta(minutes=5)
+    upload = await world.sources.uploads.begin(owner_id, SourceFormat.JPEG, NOON, minute)
+    await world.sources.uploads.lapse(upload, NOON + RESERVATION_HOLD)
+    assert await used(world, owner_id) == 1
+    await world.sources.uploads.lapse(upload, NOON + minute)
+    assert await used(world, owner_id) == 0
+
+
+async def test_file_that_is_being_worked_on_keeps_its_place(world: World) -> None:
+    owner_id = ObjectId()
+    upload = await announce(world, owner_id, NOON)
+    await world.sources.uploads.start(upload, NOON)
+    await world.sources.uploads.lapse(upload, NOON + RESERVATION_HOLD)
+    assert await used(world, owner_id) == 1
+
+
+async def test_cancelled_upload_gives_its_quota_back_once_and_its_file_is_owed_to_go(world: World) -> None:
+    owner_id, uploads = ObjectId(), world.sources.uploads
+    upload, *_ = await announced(world, owner_id, NOON)
+    for _ in range(3):
+        await uploads.cancel(upload.id)
+        assert await used(world, owner_id) == IMAGES_PER_DAY - 1
+    found = await stored(world, upload)
+    assert found.status is UploadStatus.EXPIRED
+    assert found.failure is not None
+    document = await world.sources.database["uploads"].find_one({"_id": upload.id})
+    assert document is not None
+    assert document["outbox"] == ["clean"]
+    await arrive(world, upload)
+    await media.receive(world.tools, str(upload.id))
+    assert (await stored(world, upload)).status is UploadStatus.EXPIRED
+    assert not await uploads.start(upload, NOON)
+
+
+async def test_upload_that_has_its_file_or_its_result_is_not_cancelled(world: World) -> None:
+    uploads = world.sources.uploads
+    working, ready, refused = await announced(world, ObjectId(), NOON, 3)
+    await uploads.start(working, NOON)
+    await uploads.finish(ready.id, image(ready.id))
+    failure = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
+    await uploads.reject(refused.id, UploadStatus.REJECTED, failure)
+    for upload, status in ((working, "PROCESSING"), (ready, "READY"), (refused, "REJECTED")):
+        before = await stored(world, upload)
+        await uploads.cancel(upload.id)
+        assert await stored(world, upload) == before
+        assert before.status == status
+
+
+async def test_of_cancelling_and_starting_at_once_one_happens(world: World) -> None:
+    owner_id, uploads = ObjectId(), world.sources.uploads
+    for upload in await announced(world, owner_id, NOON):
+        is_started, _ = await asyncio.gather(uploads.start(upload, NOON), uploads.cancel(upload.id))
+        found = await stored(world, upload)
+        assert found.status is (UploadStatus.PROCESSING if is_started else UploadStatus.EXPIRED)
+        document = await world.sources.database["uploads"].find_one({"_id": upload.id})
+        assert document is not None
+        assert ("day_slot" in document) is is_started
+
+
+async def test_of_cancelling_and_expiring_at_once_one_happens_and_quota_comes_back_once(world: World) -> None:
+    owner_id, uploads = ObjectId(), world.sources.uploads
+    for upload in await announced(world, owner_id, NOON, 5):
+        await asyncio.gather(
+            uploads.cancel(upload.id),
+            uploads.lapse(upload, NOON),
+            uploads.reject(upload.id, UploadStatus.EXPIRED, media.EXPIRED),
+        )
+        assert (await stored(world, upload)).status is UploadStatus.EXPIRED
+    assert await used(world, owner_id) == 0
