@@ -43,7 +43,7 @@ class Cache(Generic[Key, Value]):
         self._name = name
         self._decoder = msgspec.msgpack.Decoder(shape, dec_hook=_from_bytes)
         # A process of another version, while a release is rolled out, neither reads this one's values nor minds them.
-        shape_now = zlib.crc32(repr(msgspec.inspect.type_info(shape)).encode())
+        shape_now = zlib.crc32(_described(msgspec.inspect.type_info(shape)).encode())
         self._mark = _VALUE + shape_now.to_bytes(4, "big")
         self.hits = 0
         self.misses = 0
@@ -139,6 +139,23 @@ class Cache(Generic[Key, Value]):
             before = len(found)
             _, keys = await self._look(keys, found)
             self.hits += len(found) - before
+
+
+def _described(shape: msgspec.inspect.Type) -> str:
+    """A shape with the values of its enums, which a newer version may have more of."""
+    enums: dict[str, list[str]] = {}
+    pending = [shape]
+    while pending:
+        match pending.pop():
+            case msgspec.inspect.EnumType(cls=enum):
+                enums[enum.__name__] = [str(value.value) for value in enum]
+            case msgspec.inspect.StructType(fields=fields):
+                pending += [field.type for field in fields]
+            case msgspec.inspect.UnionType(types=types):
+                pending += types
+            case msgspec.inspect.ListType(item_type=item):
+                pending.append(item)
+    return repr(shape) + repr(sorted(enums.items()))
 
 
 def _from_bytes(of_type: Any, value: Any) -> Any:

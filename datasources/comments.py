@@ -31,7 +31,7 @@ class CommentStore:
 
     def __init__(self, database: Database, doorbell: Doorbell) -> None:
         self._comments = database["comments"]
-        self._reads = Reads(self._comments, CommentRecord.from_document)
+        self._reads = Reads(self._comments, CommentRecord)
         self._inserts = Inserts(self._comments)
         self._posts = database["posts"]
         self._doorbell = doorbell
@@ -86,6 +86,10 @@ class CommentStore:
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
         """Comments in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
         return await self._reads.by_ids(ids)
+
+    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
+        """As `by_ids`, for showing: None also for one that cannot be read."""
+        return await self._reads.readable_by_ids(ids)
 
     async def of_post(
         self, post_id: ObjectId, request: PageRequest, order: CommentOrder = CommentOrder.NEWEST

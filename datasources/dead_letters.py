@@ -119,8 +119,9 @@ class DeadLetterStore:
         await self.succeeded(*(Ring(effect, fact, str(user_id)) for effect, fact in _OF_USERS))
 
     async def dead(self) -> AsyncIterator[DeadLetter]:
-        """Every dead letter, the latest first."""
-        async for document in self._failures.find({"dead": True}, sort=[("last_at", -1)]):
+        """Every dead letter, the latest first, but for those of effects that only a newer version knows."""
+        query = {"dead": True, "_id.effect": {"$in": [each.value for each in Effect]}}
+        async for document in self._failures.find(query, sort=[("last_at", -1)]):
             yield _letter(document)
 
     async def redrive(self, ring: Ring, now: datetime) -> None:

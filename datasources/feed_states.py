@@ -15,6 +15,7 @@ from datasources.caches import Caches, Writes
 from datasources.indexes import LIVE_FEEDS
 from datasources.mongo import Database, Document, Readable, Session, upsert
 from datasources.outbox import change, owing_again, paid
+from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.records import FeedRecord
@@ -36,7 +37,7 @@ class FeedStates:
     async def of(self, owner_id: ObjectId) -> FeedRecord | None:
         """What is kept of a feed, None of one that nobody has looked at."""
         found = await self._feeds.find_one({"_id": owner_id})
-        return None if found is None else FeedRecord.from_document(found)
+        return readable(FeedRecord, found)
 
     async def owing(self, owner_id: ObjectId) -> FeedRecord | None:
         """A feed that owes its tending."""
@@ -54,7 +55,10 @@ class FeedStates:
 
     async def looked_at(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
         """A feed that its owner looks at: live from now on; it owes its tending if it was not. Safe to repeat."""
-        feed = await self.of(owner_id)
+        found = await self._feeds.find_one({"_id": owner_id})
+        feed = readable(FeedRecord, found)
+        if feed is None and found is not None:
+            return FeedRecord(id=owner_id)  # one that cannot be read is left as it is, and all posts are pulled
         if feed is not None and feed.live and not feed.is_unseen_since(now - SEEN):
             return feed
         values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + TENDED]}}

@@ -19,10 +19,12 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from redis.exceptions import RedisError
 
 from datasources.mongo import DUPLICATE_KEY, Collection, Document, Readable, find_by_ids, is_mongo_outage, time_limit
+from datasources.reading import readable
+from domain.records import Record
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Found = TypeVar("Found")
+Found = TypeVar("Found", bound=Record)
 
 TOGETHER = 32  # reads by id, or inserts, that become one
 
@@ -112,19 +114,25 @@ def _is_outage(error: Exception) -> bool:
 class Reads(Generic[Found]):
     """Reads by id that simultaneous callers share: what one asks for, and what others do, is found in one operation."""
 
-    def __init__(self, collection: Readable, made: Callable[[Document], Found], **options: Any) -> None:
+    def __init__(self, collection: Readable, kind: type[Found], **options: Any) -> None:
         self._collection = collection
-        self._made = (
-            made  # for each caller anew, so that a document that makes no sense fails only those who ask for it
-        )
+        self._kind = kind  # made for each caller anew, so that an unreadable document fails only those who ask for it
         self._options = options
         self._limit = time_limit(collection)
         self._reads: Gathering[Sequence[ObjectId], Mapping[ObjectId, Document]] = Gathering(self._read, TOGETHER)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[Found | None]:
-        """What was found, in the order of `ids`, None for a missing one."""
+        """What was found, in the order of `ids`, None for a missing one. Raises ValidationError for an unreadable one.
+
+        For those who act upon it; who shows it asks `readable_by_ids`.
+        """
         found = await self._reads.of(ids, self._limit)
-        return [self._made(found[one]) if one in found else None for one in ids]
+        return [self._kind.from_document(found[one]) if one in found else None for one in ids]
+
+    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[Found | None]:
+        """What was found, in the order of `ids`, None for one that is missing or cannot be read."""
+        found = await self._reads.of(ids, self._limit)
+        return [readable(self._kind, found.get(one)) for one in ids]
 
     async def _read(self, asked: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
         ids = {one for some in asked for one in some}

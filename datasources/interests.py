@@ -13,6 +13,7 @@ from bson import ObjectId
 from datasources.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo import Collection, Database, Document, find_by_ids, upsert
 from datasources.outbox import owing, paid
+from datasources.reading import readable
 from datasources.relations import find_relations
 from datasources.transport import Doorbell
 from datasources.visits import VisitStore
@@ -60,7 +61,7 @@ class InterestStore:
     async def stored(self, viewer_id: ObjectId) -> InterestsRecord | None:
         """A viewer's interests as they were weighed last."""
         found = await self._interests.find_one({"_id": viewer_id})
-        return None if found is None or "made_at" not in found else InterestsRecord.from_document(found)
+        return None if found is None or "made_at" not in found else readable(InterestsRecord, found)
 
     async def weigh(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
         """Weighs a viewer's interests anew, and pays that. Safe to repeat and side by side: the last one stays.

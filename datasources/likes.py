@@ -15,6 +15,7 @@ from datasources.gathering import Gathering
 from datasources.indexes import BY_LIKER
 from datasources.mongo import Database, Document, Session, find_page, time_limit, upsert
 from datasources.outbox import change, find_owed, paid
+from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.paging import Page, PageRequest, cut_page
@@ -86,7 +87,7 @@ class LikeStore:
     async def by_targets(self, user_id: ObjectId, target_ids: Sequence[ObjectId]) -> list[LikeRecord | None]:
         """One user's likes of these targets, in their order; one operation."""
         rows = await self._likes.find({"target_id": {"$in": list(target_ids)}, "user_id": user_id}).to_list()
-        found = {row["target_id"]: LikeRecord.from_document(row) for row in rows}
+        found = {row["target_id"]: readable(LikeRecord, row) for row in rows}
         return [found.get(target_id) for target_id in target_ids]
 
     async def likers(self, target_id: ObjectId, request: PageRequest) -> Page[ObjectId]:

@@ -83,11 +83,11 @@ class Loaders:
 
     @cached_property
     def comment_by_id(self) -> DataLoader[ObjectId, CommentRecord | None]:
-        return _loader(self._sources.comments.by_ids)
+        return _loader(self._sources.comments.readable_by_ids)
 
     @cached_property
     def upload_by_id(self) -> DataLoader[ObjectId, UploadRecord | None]:
-        return _loader(self._sources.uploads.by_ids)
+        return _loader(self._sources.uploads.readable_by_ids)
 
     @cached_property
     def notification_by_id(self) -> DataLoader[ObjectId, NotificationRecord | None]:
@@ -140,11 +140,11 @@ class Loaders:
         return [one if can_view_notification(one, self._viewer_id, shown) else None for one in found]
 
     async def _users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        load = self._sources.users.by_ids
+        load = self._sources.users.readable_by_ids
         return await (load(user_ids) if self._caches is None else self._caches.users.read(user_ids, load))
 
     async def _posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
-        load = self._sources.posts.by_ids
+        load = self._sources.posts.readable_by_ids
         return await (load(post_ids) if self._caches is None else self._caches.posts.read(post_ids, load))
 
     async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:

@@ -18,6 +18,7 @@ from pymongo import UpdateOne
 
 from datasources.live import Live, notifications_of
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page
+from datasources.reading import readable
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import CommentRecord, NotificationKind, NotificationRecord
 
@@ -117,13 +118,13 @@ class NotificationStore:
         if kinds is not None:
             query["kind"] = {"$in": [kind.value for kind in kinds]}
         rows = await find_page(self._notifications, query, request.expects(int), field="seq")
-        return cut_page(request, [(row["seq"], NotificationRecord.from_document(row)) for row in rows])
+        return cut_page(request, [(row["seq"], _shown(row)) for row in rows])
 
     async def after(self, recipient_id: ObjectId, seq: int, most: int) -> list[NotificationRecord]:
         """What changed after `seq`, withdrawn ones too, in the order of the numbers."""
         query = {"recipient_id": recipient_id, "seq": {"$gt": seq}}
         rows = await self._notifications.find(query, sort=[("seq", 1)], limit=most).to_list()
-        return [NotificationRecord.from_document(row) for row in rows]
+        return [_shown(row) for row in rows]
 
     async def range_of(self, recipient_id: ObjectId) -> SeqRange:
         """The numbers a recipient's log runs over."""
@@ -137,15 +138,15 @@ class NotificationStore:
         return dict.fromkeys(recipient_ids, 0) | {row["_id"]: row["last_seq"] for row in rows}
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[NotificationRecord | None]:
-        """Notifications in the order of `ids`, None for a missing one; one operation."""
+        """Notifications in the order of `ids`, None for one that is missing or cannot be read; one operation."""
         found = await find_by_ids(self._notifications, ids)
-        return [NotificationRecord.from_document(found[one]) if one in found else None for one in ids]
+        return [readable(NotificationRecord, found.get(one)) for one in ids]
 
     async def unseen(self, recipient_id: ObjectId) -> list[NotificationRecord]:
         """Those not seen yet, a hundred at most."""
         query = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
         rows = await self._notifications.find(query, limit=UNSEEN_MOST).to_list()
-        return [NotificationRecord.from_document(row) for row in rows]
+        return [_shown(row) for row in rows]
 
     async def mark_seen(self, recipient_id: ObjectId, up_to_seq: int) -> None:
         """Says that the list was shown up to a number. Safe to repeat."""
@@ -193,7 +194,7 @@ class NotificationStore:
         await self._notifications.delete_many(some, session=session)
         if len(rows) < most:
             await self._inboxes.delete_one({"_id": recipient_id}, session=session)
-        return [NotificationRecord.from_document(row) for row in rows]
+        return [_shown(row) for row in rows]
 
     async def unname(self, actor_id: ObjectId, most: int) -> bool:
         """Takes one user's name off up to `most` notifications of following that were taken back.
@@ -257,3 +258,16 @@ def _write(notice: Notice, seq: int, now: datetime, *, is_new: bool) -> UpdateOn
         update["$unset"] = {"expires_at": ""}
     recipient_id, group_key = notice.key
     return UpdateOne({"recipient_id": recipient_id, "group_key": group_key}, update, upsert=True)
+
+
+def _shown(row: Document) -> NotificationRecord:
+    """A notification to be shown. One that cannot be read is as one taken back: its number must not be missing."""
+    return readable(NotificationRecord, row) or NotificationRecord(
+        id=row["_id"],
+        recipient_id=row["recipient_id"],
+        kind=NotificationKind.POST_READY,
+        seq=row["seq"],
+        created_at=row["_id"].generation_time,
+        updated_at=row["_id"].generation_time,
+        withdrawn=True,
+    )

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from datasources.gathering import Gathering
 from datasources.mongo import Client, Database, Document, Session, time_limit
+from datasources.reading import readable
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import CommentRecord, FollowState, PostRecord, UserRecord
@@ -44,8 +45,8 @@ class OwnActs:
             if document is None:
                 return None
             likes = await self._uncounted_like(Fact.COMMENT_LIKE, comment_id, viewer_id, session)
-        record = CommentRecord.from_document(document)
-        return msgspec.structs.replace(record, like_count=record.like_count + likes)
+        record = readable(CommentRecord, document)
+        return record and msgspec.structs.replace(record, like_count=record.like_count + likes)
 
     async def user(self, user_id: ObjectId, viewer_id: ObjectId) -> UserRecord | None:
         """A profile whose counts have what lies between it and the viewer."""
@@ -57,8 +58,8 @@ class OwnActs:
             follows = self._database["follows"]
             to = await follows.find_one({"follower_id": viewer_id, "followee_id": user_id}, session=session)
             back = await follows.find_one({"follower_id": user_id, "followee_id": viewer_id}, session=session)
-        record = UserRecord.from_document(document)
-        return msgspec.structs.replace(
+        record = readable(UserRecord, document)
+        return record and msgspec.structs.replace(
             record,
             follower_count=record.follower_count + _follow_delta(to, "counted"),
             following_count=record.following_count + _follow_delta(back, "counted_following"),
@@ -77,7 +78,7 @@ class OwnActs:
             found = await self._database["posts"].find({"_id": {"$in": post_ids}}, session=session).to_list()
             liked = await self._database["post_likes"].find({"$or": likes}, session=session).to_list()
             said = await self._database["comments"].find({"$or": comments}, session=session).to_list()
-        posts = {document["_id"]: PostRecord.from_document(document) for document in found}
+        posts = {post.id: post for post in (readable(PostRecord, document) for document in found) if post is not None}
         own_likes = {_Ask(like["target_id"], like["user_id"]): like for like in liked}
         own_comments: dict[_Ask, list[Document]] = {}
         for comment in said:

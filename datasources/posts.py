@@ -20,6 +20,7 @@ from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
 from datasources.outbox import Stage, find_owed, owing, paid
 from datasources.post_edits import edit, tagging, untag
+from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
@@ -46,7 +47,7 @@ class PostStore:
     def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
         self._posts: Readable = database["posts"]
         self._writes = Writes(database["posts"], caches.posts.forget)
-        self._reads = Reads(self._posts, PostRecord.from_document)
+        self._reads = Reads(self._posts, PostRecord)
         self._doorbell = doorbell
 
     async def create(
@@ -100,6 +101,10 @@ class PostStore:
         """Posts in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
         return await self._reads.by_ids(ids)
 
+    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[PostRecord | None]:
+        """As `by_ids`, for showing: None also for one that cannot be read."""
+        return await self._reads.readable_by_ids(ids)
+
     async def by_author(self, author_id: ObjectId, request: PageRequest, *, every_status: bool) -> Page[ObjectId]:
         """The ids of an author's posts, newest first; those not ready only with `every_status`."""
         query: Document = {"author_id": author_id, "deleted": False}
@@ -135,7 +140,7 @@ class PostStore:
     async def of_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> PostRecord | None:
         """The post an upload was made into."""
         found = await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id})
-        return None if found is None else PostRecord.from_document(found)
+        return readable(PostRecord, found)
 
     async def ring_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
         """Rings for the post that waits for this upload, if there is one."""
@@ -174,9 +179,10 @@ class PostStore:
         """
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
         found = await self._edit(query, edit(changes, now))
-        if found is None:
+        post = readable(PostRecord, found)
+        if post is None:
             raise NotFound("post", field=["postId"])
-        return PostRecord.from_document(found)
+        return post
 
     async def untag(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Takes a person's tags off a post, in one write that owes the taking back of what they were told.
@@ -322,16 +328,8 @@ class PostStore:
 
 def is_shown(post: Document) -> bool:
     """Whether a post, as it was read, is ready and not deleted."""
-    return all(post[field] == value for field, value in _SHOWN.items())
+    return all(post.get(field) == value for field, value in _SHOWN.items())
 
 
 def _candidate(post: Document | None) -> Candidate | None:
-    if post is None or not is_shown(post):
-        return None
-    return Candidate(
-        id=post["_id"],
-        author_id=post["author_id"],
-        created_at=post["created_at"],
-        like_count=post.get("like_count", 0),
-        comment_count=post.get("comment_count", 0),
-    )
+    return None if post is None or not is_shown(post) else readable(Candidate, post)

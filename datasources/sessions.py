@@ -23,6 +23,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.live import Live, session_topic
 from datasources.mongo import Database, Document
+from datasources.reading import readable
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records import SessionRecord
@@ -105,13 +106,14 @@ class SessionStore:
         current = {"access_hash": presented, "access_expires_at": {"$gt": now}}
         previous = {"previous_access_hash": presented, "previous_access_expires_at": {"$gt": now}}
         found = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
-        if found is None:
+        session = readable(SessionRecord, found)
+        if found is None or session is None:
             return None
-        if now - found["last_used_at"] > TOUCH_EVERY:
+        if now - session.last_used_at > TOUCH_EVERY:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})
         if found["access_hash"] != presented:
             found["access_expires_at"] = found["previous_access_expires_at"]
-        return SessionRecord.from_document(found)
+        return readable(SessionRecord, found)
 
     async def refresh(self, refresh_token: str, now: datetime) -> tuple[SessionRecord, Tokens]:
         """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
@@ -157,12 +159,12 @@ class SessionStore:
         """Where a user is logged in: the latest logins, latest first."""
         newest = self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
         found = await newest.to_list()
-        return [SessionRecord.from_document(document) for document in found]
+        return [one for document in found if (one := readable(SessionRecord, document)) is not None]
 
     async def by_id(self, session_id: ObjectId) -> SessionRecord | None:
         """A session that has not ended."""
         found = await self._sessions.find_one({"_id": session_id}, projection=_BRIEF)
-        return None if found is None else SessionRecord.from_document(found)
+        return readable(SessionRecord, found)
 
     async def existing(self, session_ids: Sequence[ObjectId]) -> dict[ObjectId, bool]:
         """Those of these sessions that have not ended; one operation."""

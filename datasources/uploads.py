@@ -11,6 +11,7 @@ from datasources.idempotency import Idempotency, earlier
 from datasources.live import Live, upload_topic
 from datasources.mongo import Database, Document, find_by_ids
 from datasources.outbox import Stage, owing, owing_again, paid
+from datasources.reading import readable
 from datasources.reservations import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
@@ -136,6 +137,11 @@ class UploadStore:
         """Uploads in the order of `ids`, None for a missing one; one operation."""
         found = await find_by_ids(self._uploads, ids)
         return [UploadRecord.from_document(found[upload_id]) if upload_id in found else None for upload_id in ids]
+
+    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
+        """As `by_ids`, for showing: None also for one that cannot be read."""
+        found = await find_by_ids(self._uploads, ids)
+        return [readable(UploadRecord, found.get(upload_id)) for upload_id in ids]
 
     async def owners(self, upload_ids: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
         """Whose each of these uploads is, without those that are gone; one operation."""

@@ -13,6 +13,7 @@ from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, deleted_since, reused
 from datasources.mongo import Database, Document, Readable, Session, increment
 from datasources.outbox import change, owing, owing_again, paid
+from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, rings_for
@@ -47,7 +48,7 @@ class UserStore:
         self._users: Readable = database["users"]
         self._writes = Writes(database["users"], caches.users.forget)
         self._doorbell = doorbell
-        self._reads = Reads(self._users, UserRecord.from_document, projection=_PUBLIC)
+        self._reads = Reads(self._users, UserRecord, projection=_PUBLIC)
 
     async def register(
         self,
@@ -125,10 +126,14 @@ class UserStore:
         """Accounts in the order of `ids`, None for a missing one; one operation."""
         return await self._reads.by_ids(ids)
 
+    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
+        """As `by_ids`, for showing: None also for one that cannot be read."""
+        return await self._reads.readable_by_ids(ids)
+
     async def by_username(self, username: str) -> UserRecord | None:
         """The account with this handle, in any case, also with an `@` or spaces around it."""
         found = await self._users.find_one({"username_key": typed_handle(username).lower()}, projection=_PUBLIC)
-        return None if found is None else UserRecord.from_document(found)
+        return readable(UserRecord, found)
 
     async def ids_of(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
         """The ids of those handles (lower case) that exist."""
@@ -166,7 +171,7 @@ class UserStore:
         if found is None:
             return None
         await self._doorbell.ring(rings_for(Fact.USER, found))
-        return UserRecord.from_document(found)
+        return readable(UserRecord, found)
 
     async def placed(self, user: UserRecord) -> bool:
         """Says that all files of an account lie where they belong; False if it has changed since `user` was read."""

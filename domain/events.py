@@ -92,6 +92,13 @@ SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
 
 
 def rings_for(fact: Fact, document: Mapping[str, Any]) -> list[Ring]:
-    """The rings that would pay what a document owes, but for what is parked among the dead letters."""
-    effects = [Effect(name) for name in document.get("outbox", ()) if name not in document.get("parked", ())]
-    return [Ring(effect, fact, str(document[SETTLED_BY[effect, fact]])) for effect in effects]
+    """The rings that would pay what a document owes, but for what is parked among the dead letters.
+
+    An effect that is not known is a newer version's, whose processes ring for it.
+    """
+    rings = []
+    for name in document.get("outbox", ()):
+        field = SETTLED_BY.get((name, fact))
+        if field is not None and field in document and name not in document.get("parked", ()):
+            rings.append(Ring(Effect(name), fact, str(document[field])))
+    return rings

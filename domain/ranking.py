@@ -19,8 +19,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-import msgspec
 from bson import ObjectId
+
+from domain.records import Stored
 
 STRANGER = 0.25  # the dearest author weighs five times a stranger: as much as being 2.3 half-lives fresher
 K = 3.0  # the strength that gives half the affinity: three fresh likes, or a comment
@@ -31,10 +32,9 @@ SAME_AGAIN = 0.7
 SPAN, MOST = 10, 3
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class Candidate(Stored, frozen=True, kw_only=True):
     """A post that may be shown, and what its score depends on."""
 
-    id: ObjectId
     author_id: ObjectId
     created_at: datetime
     like_count: int = 0

@@ -176,7 +176,7 @@ def _checked_location(given: LocationInput | None) -> LocationRecord | None:
 
 async def _check_uploads(info: Info, viewer_id: ObjectId, images: Sequence[PostImage]) -> None:
     """Raises Refusal unless every upload is the viewer's own and may still become an image of a post."""
-    uploads = await info.context.sources.uploads.by_ids([image.upload_id for image in images])
+    uploads = await info.context.sources.uploads.readable_by_ids([image.upload_id for image in images])
     for upload in uploads:
         if upload is None or upload.owner_id != viewer_id:
             raise NotFound("upload", field=["images", "uploadId"])

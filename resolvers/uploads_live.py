@@ -31,7 +31,7 @@ async def upload_updated(
     async with sources.live.listen(upload_topic(upload_id)) as news:
         while True:
             news.clear()
-            (upload,) = await sources.uploads.by_ids([upload_id])
+            (upload,) = await sources.uploads.readable_by_ids([upload_id])
             if upload is None or upload.owner_id != viewer_id:
                 raise BadInput("There is no such upload.")
             if upload.status is not told:

@@ -161,7 +161,7 @@ async def lost_index(world: World, _scene: Scene) -> None:
     await world.sources.database["sessions"].drop_index("user_id_1__id_-1")
 
 
-FAILED = {"status": "REJECTED", "failure": {"code": "IMAGE_INVALID", "message": "no"}}
+FAILED = {"status": "REJECTED", "failure": {"code": "IMAGE_CORRUPT", "message": "no"}}
 BREAKS: dict[str, Break] = {
     "post_like.target_id": lost_like("post_likes", target_id=ObjectId(), liked=True, counted=True, noticed=True),
     "post_like.taken_back": lost_like("post_likes"),

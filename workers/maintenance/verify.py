@@ -24,6 +24,7 @@ from workers.maintenance.findings import Finding
 from workers.maintenance.interests import INTERESTS, wrong_interests
 from workers.maintenance.notices import wrong_inboxes, wrong_notices
 from workers.maintenance.promises import REFERS, broken_promises
+from workers.maintenance.unreadable import RECORDS, unreadable_records
 from workers.maintenance.untold import TOLD, untold_facts, untold_likes
 from workers.maintenance.walking import BATCH, Walk, in_snapshot
 
@@ -33,6 +34,8 @@ FEEDS = 1_000  # a feed has to be put together anew to be checked, so that this 
 WALKS = 100  # feeds that are read, as their owners do
 SECOND_LOOK = 1.0  # seconds until what a request may be in the middle of is looked at again
 INDEX = "index"
+UNCHECKED = "unchecked"
+SENSELESS = (LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError)
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -74,7 +77,7 @@ async def differences(walk: Walk, checked: dict[str, int]) -> AsyncIterator[Find
             yield finding
     async for ids in walk.ids("files", "posts"):
         checked["files"] = checked.get("files", 0) + len(ids)
-        for finding in await missing_files(sources, ids):
+        for finding in await _run(partial(missing_files, sources), ids):
             yield finding
 
 
@@ -102,7 +105,25 @@ async def _still_so(sources: Sources, stage: "_Stage", suspects: Sequence[Object
 
 
 async def _found(sources: Sources, checks: Sequence[Check], ids: Sequence[Any]) -> list[Finding]:
-    return [finding for check in checks for finding in await in_snapshot(sources, partial(check, ids))]
+    found = []
+    for check in checks:
+        found += await _run(partial(_in_snapshot, sources, check), ids)
+    return found
+
+
+async def _in_snapshot(sources: Sources, check: Check, ids: Sequence[Any]) -> list[Finding]:
+    return await in_snapshot(sources, partial(check, ids))
+
+
+async def _run(check: Callable[[Sequence[Any]], Awaitable[list[Finding]]], ids: Sequence[Any]) -> list[Finding]:
+    """What a check finds; a document that it cannot make sense of does not keep it from the others, and is named."""
+    try:
+        return await check(ids)
+    except SENSELESS as error:
+        if len(ids) > 1:
+            return [finding for one in ids for finding in await _run(check, [one])]
+        why = f"it, or what belongs to it, makes no sense: {type(error).__name__}: {error}"
+        return [Finding(kind=UNCHECKED, id=str(ids[0]), expected=None, found=None, why=why)]
 
 
 class _Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,11 +148,17 @@ def _stages(sources: Sources) -> list[_Stage]:
         exact.setdefault(name, []).append(partial(untold_facts, sources, name))
     for counter in COUNTERS:
         exact.setdefault(counter.targets, []).append(partial(wrong_counts, sources, counter))
+    for name in RECORDS.keys() - {"feeds", "interests"}:  # of which the others look at a few alone
+        exact.setdefault(name, []).append(partial(unreadable_records, sources, name))
     promised = {name: [partial(broken_promises, sources, name)] for name in REFERS}
     return [
         *(
             _Stage(name=name, collection=name, checks=exact.get(name, ()), second_looks=promised.get(name, ()))
             for name in dict.fromkeys([*exact, *promised])
+        ),
+        *(
+            _Stage(name=f"{name}, as records", collection=name, checks=[partial(unreadable_records, sources, name)])
+            for name in ("feeds", "interests")
         ),
         _Stage(name="feeds", collection="feeds", checks=[partial(missing_entries, sources)], most=FEEDS),
         _Stage(name="walks", collection="feeds", checks=[partial(wrong_walks, sources)], most=WALKS),

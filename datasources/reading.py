@@ -1,0 +1,52 @@
+"""Reads records for showing: one that cannot be read is left out, so that it takes nothing else away.
+
+It is logged once with its id, not at every read, and counted; `verify` finds it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from domain.degrading import degraded
+from domain.records import Record
+
+log = structlog.stdlib.get_logger(__name__)
+
+Kind = TypeVar("Kind", bound=Record)
+
+REMEMBERED = 10_000  # ids that were logged; when there are more, they are logged again
+
+unreadable: Counter[str] = Counter()
+"""How many times a record could not be read by this process, by its kind."""
+_logged: set[tuple[str, Any]] = set()
+
+
+def readable(kind: type[Kind], document: Mapping[str, Any] | None) -> Kind | None:
+    """The record of a document; None for no document and for one that is no such record.
+
+    What a newer version wrote is read as `domain.degrading` says.
+    """
+    if document is None:
+        return None
+    try:
+        return kind.from_document(document)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return degraded(kind, document)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+    _note(kind.__name__, document.get("_id"), reason)
+    return None
+
+
+def _note(kind: str, record_id: Any, reason: str) -> None:
+    unreadable[kind] += 1
+    if len(_logged) >= REMEMBERED:
+        _logged.clear()
+    if (kind, record_id) not in _logged:
+        _logged.add((kind, record_id))
+        log.error("record cannot be read", kind=kind, id=str(record_id), reason=reason, so_far=unreadable[kind])

@@ -1,0 +1,72 @@
+"""Records that a newer version wrote, while a release is rolled out: what this one does not know becomes harmless.
+
+A state that is not known hides the thing; a reason is the general one; a rendition in a format that is not known is as
+if it were not there. What has no harmless value makes the record unreadable. Only what is shown is read like this:
+workers, who would act upon it, read exactly and leave such a record among the dead letters for the newer version.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from domain.errors import UserErrorCode
+from domain.limits import RenditionFormat
+from domain.records import FollowState, PostStatus, Record, RenditionRecord, UploadStatus, UserState
+
+Kind = TypeVar("Kind", bound=Record)
+Value = TypeVar("Value", bound=StrEnum)
+
+HARMLESS: Mapping[type[StrEnum], StrEnum] = {
+    UserState: UserState.SUSPENDED,  # nobody finds the account
+    PostStatus: PostStatus.PROCESSING,  # only its author sees it, without images
+    UploadStatus: UploadStatus.PROCESSING,
+    FollowState: FollowState.NONE,
+    UserErrorCode: UserErrorCode.INVALID_INPUT,
+}
+
+
+def known(enum: type[Value], value: Any) -> Value:
+    """A value of an enum, or what is harmless in its place if it is not known. Raises ValueError where nothing is."""
+    try:
+        return enum(value)
+    except ValueError:
+        if enum not in HARMLESS or not isinstance(value, str):
+            raise
+    return enum(HARMLESS[enum])
+
+
+def degraded(kind: type[Kind], document: Mapping[str, Any]) -> Kind:
+    """As `from_document`, with what is harmless in the place of what is not known. Raises msgspec.ValidationError."""
+    return kind.from_document(_degraded(_shape(kind), document))
+
+
+@cache
+def _shape(kind: type[Record]) -> msgspec.inspect.Type:
+    return msgspec.inspect.type_info(kind)
+
+
+def _degraded(shape: msgspec.inspect.Type, value: Any) -> Any:
+    match shape:
+        case msgspec.inspect.EnumType(cls=enum) if issubclass(enum, StrEnum):
+            with contextlib.suppress(ValueError):
+                return known(enum, value).value
+            return value
+        case msgspec.inspect.UnionType(types=types) if value is not None:
+            (inner,) = (one for one in types if not isinstance(one, msgspec.inspect.NoneType))
+            return _degraded(inner, value)
+        case msgspec.inspect.ListType(item_type=item) if isinstance(value, list):
+            return [_degraded(item, one) for one in value if not _is_of_a_new_format(item, one)]
+        case msgspec.inspect.StructType(fields=fields) if isinstance(value, Mapping):
+            shapes = {field.encode_name: field.type for field in fields}
+            return {name: _degraded(shapes[name], inner) for name, inner in value.items() if name in shapes}
+        case _:
+            return value
+
+
+def _is_of_a_new_format(shape: msgspec.inspect.Type, value: Any) -> bool:
+    is_rendition = isinstance(shape, msgspec.inspect.StructType) and shape.cls is RenditionRecord
+    return is_rendition and isinstance(value, Mapping) and value.get("format") not in list(RenditionFormat)
