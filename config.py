@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         "limits are fair between clients' addresses. Behind a load balancer that is not named here all have one.",
     )
     cost_at_once: int = Field(
-        40_000, ge=1, description="Cost of the operations that one API process runs at once, in fields of answers."
+        30_000, ge=1, description="Cost of the operations that one API process runs at once, in fields of answers."
     )
     admission_timeout: float = Field(
         2.0, gt=0, description="Who would have to wait longer for other operations to end is refused at once: BUSY."

@@ -58,33 +58,42 @@ async def token_of(sources: Sources, user_id: ObjectId) -> str:
 async def _measure(served: Served, at_once: int, rounds: int, tokens: list[str], node: str) -> list[Table]:
     costly, cheap = request_of(COSTLY, tokens[0], {"id": node}), request_of(CHEAP, tokens[1])
     another = request_of(COSTLY, tokens[1], {"id": node})
-    heard: list[Heard] = []
-    async with Caller.many(served.port, at_once) as crowd, Caller.many(served.port, 2) as others:
-        alone = [await crowd[0].ask(costly) for _ in range(ALONE)]
-        before = await _again_and_again(others[0], cheap, 20 * ALONE)
-        idle = served.memory
-        async with served.peak() as peak:
-            beside = [
-                asyncio.create_task(_again_and_again(*each, None))
-                for each in zip(others, (cheap, another), strict=True)
-            ]
-            for _ in range(rounds):
-                heard += await asyncio.gather(*(caller.ask(costly) for caller in crowd))
-            for task in beside:
-                task.cancel()
-            amid = await asyncio.gather(*beside)
+    async with Caller.many(served.port, 1) as (first,):
+        alone = [await first.ask(costly) for _ in range(ALONE)]
+        before = await _again_and_again(first, cheap, 20 * ALONE)
+    idle = served.memory
+    async with served.peak() as peak:
+        heard, amid = await _bursts(served.port, [costly] * at_once, rounds, [cheap])
+        again, others = await _bursts(served.port, [costly] * at_once, rounds, [another])
     columns = ["answers", "p50 ms", "p99 ms", "longest ms"]
-    table = Table(f"{at_once} costly queries at once, {rounds} times, and cheap ones beside them", ["", *columns])
+    table = Table(f"{at_once} costly queries at once, {rounds} times", ["", *columns])
     table.rows = [
         *_rows("costly, alone", alone),
         *_rows("costly, at once", heard),
         *_rows("cheap, alone", before),
         *_rows("cheap, beside them", amid[0]),
-        *_rows("costly, somebody else's beside them", amid[1]),
+        *_rows("costly, at once, while somebody else's run", again),
+        *_rows("somebody else's beside them", others[0]),
     ]
     memory = Table("Memory of the API process", ["", "MiB"])
     memory.rows = [["before", f"{idle:.0f}"], ["most", f"{peak[0]:.0f}"], ["afterwards", f"{served.memory:.0f}"]]
     return [table, memory]
+
+
+async def _bursts(
+    port: int, requests: Sequence[bytes], rounds: int, beside: Sequence[bytes]
+) -> tuple[list[Heard], list[list[Heard]]]:
+    """The answers to all requests at once, in rounds, and those to each one sent again and again beside them."""
+    heard: list[Heard] = []
+    async with Caller.many(port, len(beside)) as others:
+        tasks = [asyncio.create_task(_again_and_again(*each, None)) for each in zip(others, beside, strict=True)]
+        for _ in range(rounds):
+            async with Caller.many(port, len(requests)) as crowd:  # anew: connections that idle are closed
+                asked = zip(crowd, requests, strict=True)
+                heard += await asyncio.gather(*(caller.ask(request) for caller, request in asked))
+        for task in tasks:
+            task.cancel()
+        return heard, list(await asyncio.gather(*tasks))
 
 
 async def _again_and_again(caller: Caller, request: bytes, count: int | None) -> list[Heard]:

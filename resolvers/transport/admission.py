@@ -24,9 +24,9 @@ OVERHEAD = 50  # what an operation costs besides its fields: its request, its se
 CHEAP = 1_000  # the most that goes through the cheap lane: a post with its comments, any mutation
 CHEAP_SHARE = 0.5  # of what may run at once, for the cheap lane, on top
 WAITING_MAX = 1_000  # operations in one lane, whatever they cost: each holds its request
-PATIENCE = 2.0  # times the longest wait: who was let wait and has not been called by then is refused after all
+PATIENCE = 5.0  # times the longest wait: who was let wait and has not been called by then is refused after all
 MEMORY = 2.0  # seconds of waiting after which what the rate was before counts half
-RATE = 50_000.0  # cost a second, until it is measured
+RATE = 100_000.0  # cost a second, until it is measured
 KNOWN_MAX = 10_000  # sessions whose account is remembered
 
 Client = Hashable
@@ -148,7 +148,7 @@ class Admission:
     let wait who would wait for longer than `longest_wait` seconds.
     """
 
-    def __init__(self, cost_at_once: int = 40_000, longest_wait: float = 2.0) -> None:
+    def __init__(self, cost_at_once: int = 30_000, longest_wait: float = 2.0) -> None:
         self._costly = Lane(cost_at_once, longest_wait)
         self._cheap = Lane(cost_at_once * CHEAP_SHARE, longest_wait)
 
