@@ -17,6 +17,7 @@ from domain.limits import CLIENT_NAME_MAX
 from domain.passwords import checked_password
 from domain.records import SessionRecord
 from domain.text import checked_display_name, checked_line
+from resolvers.hashing import hashed, is_right
 from resolvers.roots import Input, mutation
 from schema.context import Context, Info
 from schema.inputs import (
@@ -69,8 +70,7 @@ async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency
     account = await sources.users.registered(idempotency)
     if account is None:
         return None
-    asked_by = (account.user_id, info.context.address)
-    if not await sources.passwords.verify(account.password_hash, given.password, *asked_by):
+    if not await is_right(info, account.password_hash, given.password, account.user_id):
         raise reused()
     return account
 
@@ -84,7 +84,7 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     email = checked_email(given.email)
     password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
     name = checked_display_name(given.display_name or username)
-    password_hash = await sources.passwords.hash(password, info.context.address)
+    password_hash = await hashed(info, password)
     try:
         user = await sources.users.register(
             username, email, password_hash, name, datetime.now(UTC), idempotency=idempotency
@@ -114,8 +114,8 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     sources, name, client_name = info.context.sources, typed_login(given.login), _client_name(given.client_name)
     credentials = await sources.users.credentials(name)
     known = None if credentials is None else credentials.password_hash
-    asked_by = (name if credentials is None else credentials.user_id, info.context.address)
-    if not await sources.passwords.verify(known, given.password, *asked_by) or credentials is None:
+    account = name if credentials is None else credentials.user_id
+    if not await is_right(info, known, given.password, account) or credentials is None:
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, datetime.now(UTC))
     if await _has_gone(info, credentials.user_id):
@@ -190,7 +190,7 @@ async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payloa
     session, sources = info.context.require_session(), info.context.sources
     viewer_id, password_hash = session.user_id, await sources.users.password_hash(session.user_id)
     if password_hash is not None:  # else it is deleted already, and its sessions are about to end
-        if not await sources.passwords.verify(password_hash, given.password, viewer_id, info.context.address):
+        if not await is_right(info, password_hash, given.password, viewer_id):
             message = "The password is wrong."
             raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
         await sources.users.delete(viewer_id, datetime.now(UTC), session_id=session.id)

@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from domain.errors import RequestError, RequestErrorCode
@@ -65,16 +66,23 @@ class Lane:
     @asynccontextmanager
     async def admitted(self, client: Client, cost: float, *, patient: bool = False) -> AsyncIterator[None]:
         """Runs the block when its turn comes. Raises Busy, at once if it can be foreseen, unless `patient`."""
+        await self._take(client, cost, patient=patient)
+        place = _Place(self, client, cost)
+        _PLACE.set(place)
+        try:
+            yield
+        finally:
+            _PLACE.set(None)
+            if place.is_held:
+                self._leave(cost)
+
+    async def _take(self, client: Client, cost: float, *, patient: bool) -> None:
         start = max(self._now, self._ends.get(client, 0.0))
         if self._waiting or not self._fits(cost):
             await self._wait(client, start, cost, patient=patient)
         else:
             self._enter(client, start, cost)
             self._admit(start, cost)
-        try:
-            yield
-        finally:
-            self._leave(cost)
 
     async def _wait(self, client: Client, start: float, cost: float, *, patient: bool) -> None:
         if not patient:
@@ -139,6 +147,36 @@ class Lane:
                 waiter.turn.set_result(None)
         if not self._running:
             self._ends.clear()
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """What the running operation has in its lane."""
+
+    lane: Lane
+    client: Client
+    cost: float
+    is_held: bool = True
+
+
+_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
+
+
+@asynccontextmanager
+async def place_lent() -> AsyncIterator[None]:
+    """Lends the operation's place to others while the block waits for what has a queue of its own.
+
+    Afterwards it waits until there is a place for it again, however long that takes: half of it is done.
+    """
+    place = _PLACE.get()
+    if place is None or not place.is_held:
+        yield
+        return
+    place.is_held = False
+    place.lane._leave(place.cost)  # noqa: SLF001  one module
+    yield  # who fails here has little left to do, and does it without
+    await place.lane._take(place.client, place.cost, patient=True)  # noqa: SLF001
+    place.is_held = True
 
 
 class Admission:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from resolvers.transport import admission
-from resolvers.transport.admission import OVERHEAD, RATE, WAITING_MAX, Admission, Busy, Clients, Lane
+from resolvers.transport.admission import OVERHEAD, RATE, WAITING_MAX, Admission, Busy, Clients, Lane, place_lent
 
 
 class Stage:
@@ -157,6 +157,53 @@ async def test_a_cancelled_one_gives_its_place_back_whenever_it_is_cancelled() -
     await stage.drain()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert (stage.lane._running, stage.lane._waiting) == (0, [])
+
+
+async def test_who_waits_for_something_else_lends_the_place_and_waits_for_one_again() -> None:
+    stage, came, order = Stage(Lane(10, 60)), asyncio.Event(), []
+
+    async def lend() -> None:
+        async with stage.lane.admitted("lender", 10):
+            async with place_lent(), place_lent():
+                await came.wait()
+            order.append("lender")
+
+    lending = asyncio.create_task(lend())
+    await settle()
+    other = await stage.start("other")
+    assert stage.running == ["other"]
+    came.set()
+    await settle()
+    assert order == []
+    stage.finish("other")
+    await asyncio.gather(lending, other)
+    assert order == ["lender"]
+    assert (stage.lane._running, stage.lane._waiting) == (0, [])
+
+
+@pytest.mark.parametrize("is_awaited", [True, False])
+async def test_a_lent_place_is_given_back_once_whatever_happens(is_awaited: bool) -> None:
+    stage, came = Stage(Lane(10, 60)), asyncio.Event()
+
+    async def lend() -> None:
+        async with stage.lane.admitted("lender", 10), place_lent():
+            await came.wait()
+
+    lending = asyncio.create_task(lend())
+    await settle()
+    other = await stage.start("other")
+    if is_awaited:  # it waits for a place again
+        came.set()
+        await settle()
+    lending.cancel()
+    stage.finish("other")
+    await asyncio.gather(lending, other, return_exceptions=True)
+    assert (stage.lane._running, stage.lane._waiting) == (0, [])
+
+
+async def test_a_place_that_nobody_has_cannot_be_lent() -> None:
+    async with place_lent():
+        pass
 
 
 async def test_the_rate_is_measured_while_somebody_waits() -> None:

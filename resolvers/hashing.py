@@ -1,0 +1,18 @@
+"""Passwords hashed and checked for whoever asks: fairly, and without holding up other operations meanwhile."""
+
+from collections.abc import Hashable
+
+from resolvers.transport.admission import place_lent
+from schema.context import Info
+
+
+async def is_right(info: Info, password_hash: str | None, password: str, account: Hashable) -> bool:
+    """Whether a password is the account's; takes as long where there is none. Raises Refusal (BUSY)."""
+    async with place_lent():
+        return await info.context.sources.passwords.verify(password_hash, password, account, info.context.address)
+
+
+async def hashed(info: Info, password: str) -> str:
+    """A new hash. Raises Refusal (BUSY)."""
+    async with place_lent():
+        return await info.context.sources.passwords.hash(password, info.context.address)
