@@ -16,6 +16,7 @@ from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine, Hooks, Watch
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
+from resolvers.transport.socket_entry import GraphQLSocket
 from schema.context import BadToken, Context
 
 
@@ -45,9 +46,11 @@ def create_app(settings: Settings) -> Starlette:
         wanted={"redis": opened.ping_redis, "s3": opened.ping_s3},
         is_stuck=opened.is_stuck,
     )
+    origins, graphiql = settings.origins, settings.serves_graphiql
+    socket = GraphQLSocket(engine, drain, origins=origins, max_sockets=settings.max_sockets)
     app = Starlette(
-        routes=routes(engine, drain, health, graphiql=settings.serves_graphiql, form_timeout=settings.file_timeout),
-        middleware=middleware(settings.origins, compress=settings.compression),
+        routes=routes(engine, health, graphiql=graphiql, origins=origins, form_timeout=settings.file_timeout),
+        middleware=middleware(socket, origins, compress=settings.compression),
         lifespan=lifespan,
     )
     app.state.drain = drain

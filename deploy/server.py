@@ -7,6 +7,7 @@ from contextlib import closing
 from config import Settings
 from datasources.logs import configure_logging
 from datasources.sources import check_prepared
+from deploy.descriptors import make_room
 from deploy.garbage import calm_collector
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
@@ -25,6 +26,7 @@ def serve_api(settings: Settings, listener: socket.socket | None = None) -> None
     refuse_root(settings)
     asyncio.run(check_prepared(settings))  # in front of uvicorn, which would show a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
+        settings = settings.model_copy(update={"max_connections": make_room(settings.max_connections)})
         server = build_server(create_app(settings), settings)
         calm_collector()
         try:

@@ -29,6 +29,7 @@ from resolvers.transport.health import Health
 from resolvers.transport.limits import Limits
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.server import build_server
+from resolvers.transport.socket_entry import GraphQLSocket
 from schema.fields import plain
 from schema.metadata import SIGNED_IN, bounded
 
@@ -354,6 +355,7 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
     form_timeout: float = 10.0,
     origins: tuple[str, ...] = (),
     compress: bool = True,
+    max_sockets: int = 100,
 ) -> Starlette:
     """The toy as an application; the token is the identity, and "bad" is a bad one."""
 
@@ -377,17 +379,12 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
     )
     engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout, admission=admission)
     drain = Drain()
+    health = Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck)
+    timeouts = {"init_timeout": init_timeout, "send_timeout": send_timeout}
+    socket = GraphQLSocket(engine, drain, origins=origins, max_sockets=max_sockets, **timeouts)
     app = Starlette(
-        routes=routes(
-            engine,
-            drain,
-            Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck),
-            graphiql=True,
-            init_timeout=init_timeout,
-            send_timeout=send_timeout,
-            form_timeout=form_timeout,
-        ),
-        middleware=middleware(origins, compress=compress),
+        routes=routes(engine, health, graphiql=True, origins=origins, form_timeout=form_timeout),
+        middleware=middleware(socket, origins, compress=compress),
         lifespan=_lifespan,
     )
     app.state.drain = drain

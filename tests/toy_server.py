@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from config import Settings
 from deploy.local.ports import listen
+from resolvers.transport.connections import HEAD_SECONDS
 from resolvers.transport.server import Server, build_server
 from tests.toy import World, toy_app
 
@@ -33,20 +34,34 @@ class Served:
 
 
 @asynccontextmanager
-async def served(*, drain_timeout: float = 4.0, notice: float = 0.0, **options: Any) -> AsyncIterator[Served]:
+async def served(
+    *,
+    drain_timeout: float = 4.0,
+    notice: float = 0.0,
+    head_seconds: float = HEAD_SECONDS,
+    **options: Any,
+) -> AsyncIterator[Served]:
     """The toy on a free port; drained at the end."""
-    bounds = {name: options.pop(name) for name in ("max_connections", "hsts") if name in options}
+    more = {name: options.pop(name) for name in ("max_connections", "hsts") if name in options}
     world = World()
     app = toy_app(world, **options)
-    settings = Settings(environment="test", port=0, drain_timeout=drain_timeout, drain_notice=notice, **bounds)
-    async with running(app, settings) as (server, port):
+    settings = Settings(
+        environment="test",
+        port=0,
+        drain_timeout=drain_timeout,
+        drain_notice=notice,
+        **more,
+    )
+    async with running(app, settings, head_seconds=head_seconds) as (server, port):
         yield Served(world, port, server, app)
 
 
 @asynccontextmanager
-async def running(app: Starlette, settings: Settings) -> AsyncIterator[tuple[Server, int]]:
+async def running(
+    app: Starlette, settings: Settings, *, head_seconds: float = HEAD_SECONDS
+) -> AsyncIterator[tuple[Server, int]]:
     """Any application on a free port: the server and the port; drained at the end."""
-    server = build_server(app, settings)
+    server = build_server(app, settings, head_seconds=head_seconds)
     with closing(listen(settings.host, 0)) as listener:
         serving = asyncio.create_task(server._serve([listener]))
         try:

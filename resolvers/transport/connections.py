@@ -28,10 +28,10 @@ PROBES = (b"/livez", b"/readyz")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many connections a process has at once, sockets among them."""
+    """How many connections a process has at once, sockets among them, and how long it waits for a head."""
 
-    connections: int = 10_000
-    head_seconds: float = HEAD_SECONDS
+    connections: int
+    head_seconds: float
 
 
 class Config(uvicorn.Config):
@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
 
     config: Config
     _is_surplus = False
-    _is_in_message = False
+    _is_in_message = _is_in_head = False
     _since: float | None = None  # since when the client owes the end of what it sends
     _refusal = 400
     _size = _count = 0  # of the head
@@ -76,9 +76,12 @@ class Connection(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Lets go of a client that does not end what it has begun to send."""
-        is_busy = self.cycle is not None and not self.cycle.response_complete
-        if self._since is not None and not is_busy and now - self._since > self.config.bounds.head_seconds:
+        if self._since is not None and not self._is_answering and now - self._since > self.config.bounds.head_seconds:
             self._refuse(408)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """uvicorn's answer to what cannot be parsed, and ours to what is too large."""
@@ -96,7 +99,7 @@ class Connection(HttpToolsProtocol):
         """Closes, and says why if nothing else is being said."""
         if self.transport.is_closing():
             return
-        if self._is_in_message and (self.cycle is None or self.cycle.response_complete):
+        if self._is_in_head and not self._is_answering:
             headers = [*self.server_state.default_headers, (b"connection", b"close"), (b"content-length", b"0")]
             lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
             self.transport.write(STATUS_LINE[status] + lines + b"\r\n")
@@ -108,7 +111,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._steps += 1
         self._size = self._count = 0
-        self._is_in_message = True
+        self._is_in_message = self._is_in_head = True
         self._since = self.loop.time()
 
     def on_url(self, url: bytes) -> None:
@@ -135,6 +138,7 @@ class Connection(HttpToolsProtocol):
         ):
             self._refusal = 431
             raise TooMuch
+        self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
         self._steps += 1

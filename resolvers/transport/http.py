@@ -1,7 +1,7 @@
 """GraphQL over HTTP, as its specification says: POST for everything but subscriptions, GET for queries."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from resolvers.transport.errors import MASKED, Rejected, bad_request, coded
 from resolvers.transport.multipart import FORM_LIMIT, MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.operations import GraphQLRequest, Operation
+from resolvers.transport.origins import Origins
 from resolvers.transport.request_log import note, request_id_of
 
 log = structlog.stdlib.get_logger(__name__)
@@ -37,8 +38,16 @@ class GraphQLHTTP:
     Who sends a file has `form_timeout` seconds for it, and the operation that takes it as much longer.
     """
 
-    def __init__(self, engine: Engine, *, page: str | None = None, form_timeout: float = FORM_TIMEOUT) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        page: str | None = None,
+        form_timeout: float = FORM_TIMEOUT,
+        origins: Iterable[str] = (),
+    ) -> None:
         self._engine = engine
+        self._origins = Origins(origins)
         self._page = page
         self._form_timeout = form_timeout
 
@@ -58,6 +67,8 @@ class GraphQLHTTP:
         try:
             if media_type is None:
                 raise bad_request(f"This endpoint answers with {GRAPHQL_JSON} or {JSON}.", status=406)
+            if self._origins.is_foreign(request.headers):
+                raise bad_request("Pages of this origin may not call the API.", status=403, headers=CLOSING)
             answer = await self._serve(request)
         except Rejected as rejection:
             legacy = media_type == JSON and rejection.well_formed

@@ -55,6 +55,19 @@ def id_of(message: Mapping[str, Any]) -> str:
     return id_
 
 
+def request_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload of a `subscribe`, its members of the types that the protocol gives them. Raises Closed (4400)."""
+    payload = payload_of(message)
+    if payload is None or not isinstance(payload.get("query"), str):
+        raise Closed(4400, "A subscribe payload must be an object with a query, a string")
+    if not isinstance(payload.get("operationName"), str | None):
+        raise Closed(4400, "operationName must be a string")
+    for name in ("variables", "extensions"):
+        if not isinstance(payload.get(name), dict | None):
+            raise Closed(4400, f"{name} must be an object")
+    return payload
+
+
 def token_of(payload: Mapping[str, Any]) -> str | None:
     """The bearer token in `authorization` (any case) or `accessToken`; a malformed one is handed on, to be refused."""
     members = {name.lower(): value for name, value in payload.items()}

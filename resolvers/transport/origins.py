@@ -1,7 +1,7 @@
-"""Which browser origins may call the API: the one rule for CORS and for sockets."""
+"""Which browser origins may call the API: the one rule for CORS, for sockets, and for what needs no CORS preflight."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def origin_pattern(origins: Iterable[str]) -> re.Pattern[str]:
@@ -16,3 +16,29 @@ def _part(origin: str) -> str:
     if origin == "*":
         return ".*"
     return re.escape(origin.rstrip("/")).replace(r":\*", r":\d+").replace(r"\*", r"[^/:@]*")
+
+
+class Origins:
+    """Tells requests of pages that may call the API from those of foreign ones."""
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._allowed = origin_pattern(allowed)
+
+    def is_foreign(self, headers: Mapping[str, str]) -> bool:
+        """Whether a page of an origin that is neither ours nor allowed has sent this.
+
+        Only browsers send `Origin` and `Sec-Fetch-Site`, and no page can change either; a phone sends neither. Without
+        `Origin`, a browser says by the latter that a page elsewhere wants an image, a script, or to leave for here.
+        """
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if origin is None:
+            return site in ("cross-site", "same-site")
+        if site == "same-origin" or self._allowed.fullmatch(origin):
+            return False
+        own = {_host(headers[name]) for name in ("host", "x-forwarded-host") if name in headers}
+        return _host(origin.partition("://")[2]) not in own
+
+
+def _host(name: str) -> str:
+    """A host with its port, unless that goes without saying."""
+    return re.sub(r":(80|443)$", "", name.lower())

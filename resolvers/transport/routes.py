@@ -1,15 +1,14 @@
 """Puts the transports together: where each is found, and what every answer passes on its way out."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.transport.compression import compression
-from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Engine
 from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.graphiql import graphiql_routes
@@ -18,34 +17,31 @@ from resolvers.transport.http import FORM_TIMEOUT, GraphQLHTTP
 from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
-from resolvers.transport.websocket import INIT_TIMEOUT, SEND_TIMEOUT, GraphQLSocket
 
+GRAPHQL_PATH = "/graphql"
 NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 def routes(
     engine: Engine,
-    drain: Drain,
     health: Health,
     *,
     graphiql: bool,
-    init_timeout: float = INIT_TIMEOUT,
-    send_timeout: float = SEND_TIMEOUT,
+    origins: Sequence[str] = (),
     form_timeout: float = FORM_TIMEOUT,
 ) -> list[BaseRoute]:
-    """`/graphql` over HTTP and WebSocket, `/livez`, `/readyz`, and `/graphiql` if asked for."""
-    socket = GraphQLSocket(engine, drain, init_timeout=init_timeout, send_timeout=send_timeout)
+    """`/graphql` over HTTP, `/livez`, `/readyz`, and `/graphiql` if asked for."""
+    page = GRAPHIQL_PATH if graphiql else None
     return [
-        Route("/graphql", GraphQLHTTP(engine, page=GRAPHIQL_PATH if graphiql else None, form_timeout=form_timeout)),
-        WebSocketRoute("/graphql", socket),
+        Route(GRAPHQL_PATH, GraphQLHTTP(engine, page=page, form_timeout=form_timeout, origins=origins)),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         *(graphiql_routes() if graphiql else ()),
     ]
 
 
-def middleware(origins: Sequence[str], *, compress: bool = True) -> list[Middleware]:
-    """Request ids and log lines, a content security policy, compression, and CORS for the given origins.
+def middleware(socket: ASGIApp, origins: Sequence[str] = (), *, compress: bool = True) -> list[Middleware]:
+    """Request ids and log lines, `/graphql` over WebSocket, a content security policy, compression, and CORS.
 
     Credentials are never cookies.
     """
@@ -58,7 +54,19 @@ def middleware(origins: Sequence[str], *, compress: bool = True) -> list[Middlew
         max_age=86_400,
     )
     inner = [*([cors] if origins else []), *([compression()] if compress else [])]
-    return [Middleware(RequestLog), Middleware(ContentPolicy), *inner]
+    return [Middleware(RequestLog), Middleware(Sockets, socket=socket), Middleware(ContentPolicy), *inner]
+
+
+class Sockets:
+    """ASGI middleware: the way to the socket. Every layer further in would cost each open socket half a kilobyte."""
+
+    def __init__(self, app: ASGIApp, socket: ASGIApp) -> None:
+        self._app = app
+        self._socket = socket
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        is_socket = scope["type"] == "websocket" and scope["path"] == GRAPHQL_PATH
+        return (self._socket if is_socket else self._app)(scope, receive, send)
 
 
 class ContentPolicy:

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.exiting import exit_within
-from resolvers.transport.connections import Bounds, Config, Connection, SocketConnection
+from resolvers.transport.connections import HEAD_SECONDS, Bounds, Config, Connection, SocketConnection
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024
@@ -87,7 +87,7 @@ def _security_headers(settings: Settings) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers.items() if value]
 
 
-def build_server(app: Starlette, settings: Settings) -> Server:
+def build_server(app: Starlette, settings: Settings, *, head_seconds: float = HEAD_SECONDS) -> Server:
     """A server for an application whose `state.drain` is its Drain; run it on listening sockets of one's own.
 
     SystemExit comes out of `run` if the application does not start.
@@ -95,7 +95,7 @@ def build_server(app: Starlette, settings: Settings) -> Server:
     drain: Drain = app.state.drain
     config = Config(
         app,
-        Bounds(settings.max_connections),
+        Bounds(settings.max_connections, head_seconds),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

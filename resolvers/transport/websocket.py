@@ -1,4 +1,4 @@
-"""GraphQL over WebSocket: the graphql-transport-ws protocol, one `_Socket` for each connection."""
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, one `Socket` for each connection."""
 
 import asyncio
 import time
@@ -9,60 +9,22 @@ from typing import Any, NoReturn
 import orjson
 import structlog
 from graphql import OperationType
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from datasources.tasks import cancelled
 from domain.errors import RequestErrorCode
-from resolvers.transport.addresses import address_of
-from resolvers.transport.drain import Drain
 from resolvers.transport.engine import Answer, Engine, Identity, Watch
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
-from resolvers.transport.messages import Closed, decoded, id_of, payload_of, short, token_of
+from resolvers.transport.messages import Closed, decoded, id_of, payload_of, request_of, short, token_of
 from resolvers.transport.operations import GraphQLRequest, Operation
-from resolvers.transport.request_log import request_id_of
 
 log = structlog.stdlib.get_logger(__name__)
 
-SUBPROTOCOL = "graphql-transport-ws"
-INIT_TIMEOUT = 10.0
-SEND_TIMEOUT = 10.0  # how long one message may wait for a client that does not read
 CLOSE_TIMEOUT = 1.0  # and the close frame
 OPERATIONS_MAX = 32  # at once on one socket
 
 
-class GraphQLSocket:
-    """The endpoint as an ASGI application."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        drain: Drain,
-        *,
-        init_timeout: float = INIT_TIMEOUT,
-        send_timeout: float = SEND_TIMEOUT,
-    ) -> None:
-        self._engine = engine
-        self._drain = drain
-        self.init_timeout = init_timeout
-        self.send_timeout = send_timeout
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (await receive())["type"] != "websocket.connect":
-            return
-        offered = SUBPROTOCOL in scope["subprotocols"]
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
-        if not offered:
-            await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
-            return
-        socket = _Socket(self._engine, receive, send, request_id_of(scope), address_of(scope), self.send_timeout)
-        self._drain.add(socket.retire)
-        try:
-            await socket.serve(self.init_timeout)
-        finally:
-            self._drain.remove(socket.retire)
-
-
-class _Socket:
+class Socket:
     """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
 
     __slots__ = (
@@ -151,7 +113,7 @@ class _Socket:
             case "pong":
                 payload_of(message)
             case "subscribe":
-                await self._subscribe(id_of(message), message.get("payload"))
+                await self._subscribe(id_of(message), request_of(message))
             case "complete":
                 self._complete(id_of(message))
             case _:
@@ -173,7 +135,7 @@ class _Socket:
         if self._identity is not None:
             self._watch = self._engine.hooks.watch(self._identity, self._forbid)
 
-    async def _subscribe(self, id_: str, payload: object) -> None:
+    async def _subscribe(self, id_: str, payload: dict[str, Any]) -> None:
         if not self._acknowledged:
             raise Closed(4401, "Unauthorized")
         if id_ in self._operations:

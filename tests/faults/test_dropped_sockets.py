@@ -106,7 +106,9 @@ async def test_dropped_sockets_leave_no_task_descriptor_connection_or_memory(
             await asyncio.gather(*(drop(token, rounds // AT_ONCE) for token in tokens))
 
             async def are_gone() -> bool:
-                return api.connections()["clients"] == 0 and not any("_Socket" in name for name in await api.tasks())
+                return api.connections()["clients"] == 0 and not any(
+                    name.startswith("Socket.") for name in await api.tasks()
+                )
 
             await eventually(are_gone, seconds=20)
             return await api.tasks(), api.others(), api.memory

@@ -319,6 +319,54 @@ def _expect_secure(headers: Mapping[str, str]) -> None:
     assert "server" not in headers
 
 
+FOREIGN = [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}]
+SIMPLE = [  # what a page may send elsewhere without asking first (no CORS preflight)
+    ("GET", "/graphql?query={hello}", None),
+    ("POST", "/graphql?query={hello}", None),
+    ("POST", "/graphql", "text/plain"),
+    ("POST", "/graphql", "application/x-www-form-urlencoded"),
+    ("POST", "/graphql", "multipart/form-data; boundary=x"),
+    ("POST", "/graphql", "application/json"),  # asks first, but whoever does not is refused too
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+@pytest.mark.parametrize(("method", "path", "content_type"), SIMPLE)
+async def test_a_foreign_page_has_nothing_executed(
+    toy: Served,
+    client: httpx2.AsyncClient,
+    method: str,
+    path: str,
+    content_type: str | None,
+    headers: dict[str, str],
+) -> None:
+    sent = {**headers, "accept": GRAPHQL, **({"content-type": content_type} if content_type else {})}
+    response = await client.request(method, path, content=b'{"query":"{hello}"}', headers=sent)
+    assert (response.status_code, only_code(response)) == (403, "BAD_REQUEST")
+    assert toy.world.contexts == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "https://app.example", "sec-fetch-site": "cross-site"},
+        {"origin": "{own}", "sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "none"},  # typed into the address bar
+    ],
+    ids=str,
+)
+async def test_phones_and_allowed_pages_are_answered(
+    toy: Served, client: httpx2.AsyncClient, headers: dict[str, str]
+) -> None:
+    given = {name: value.format(own=toy.url) for name, value in headers.items()}
+    for method in ("GET", "POST"):
+        asked: dict[str, Any] = {"params" if method == "GET" else "json": {"query": "{hello}"}}
+        response = await client.request(method, "/graphql", headers=given, **asked)
+        assert response.json()["data"] == {"hello": "hello world"}
+
+
 async def test_cors_is_for_the_allowed_origins_only(client: httpx2.AsyncClient) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
     allowed = await client.options("/graphql", headers={"origin": "https://app.example", **asked})

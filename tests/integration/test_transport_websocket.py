@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from resolvers.transport import websocket
+from tests.raw_sockets import frame, handshake
 from tests.toy_server import Served, served, until
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
@@ -148,7 +150,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-async def test_garbage_closes_4400_and_never_without_a_frame(shared: Served, garbage: str | bytes) -> None:
+async def test_garbage_closes_4400_and_never_without_aframe(shared: Served, garbage: str | bytes) -> None:
     async with connected(shared) as client:
         await client.say(garbage)
         code, reason = await client.closed()
@@ -156,16 +158,81 @@ async def test_garbage_closes_4400_and_never_without_a_frame(shared: Served, gar
         assert 0 < len(reason.encode()) <= 123
 
 
-@pytest.mark.parametrize("payload", [None, "x", 1, [], {}, {"query": 1}, {"query": "{hello}", "variables": "x"}])
-async def test_malformed_subscribe_payload_is_an_error_for_its_id(shared: Served, payload: object) -> None:
+MALFORMED = [
+    "x", 1, True, [], {}, {"query": None}, {"query": 1}, {"query": ["{hello}"]}, {"variables": {}},
+    {"query": "{hello}", "variables": "x"}, {"query": "{hello}", "variables": [1]},
+    {"query": "{hello}", "operationName": 1}, {"query": "{hello}", "operationName": {}},
+    {"query": "{hello}", "extensions": []}, {"query": "{hello}", "extensions": "x"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", [None, *MALFORMED])
+async def test_malformed_subscribe_payload_closes_4400(shared: Served, payload: object) -> None:
     async with connected(shared) as client:
         await client.start()
         await client.say({"id": "1", "type": "subscribe", "payload": payload})
-        answer = await client.hear()
-        assert (answer["id"], answer["type"]) == ("1", "error")
-        assert answer["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
-        await client.subscribe("{hello}")
+        assert (await client.closed())[0] == 4400
+
+
+async def test_subscribe_without_a_payload_closes_4400_even_before_the_acknowledgement(shared: Served) -> None:
+    async with connected(shared) as client:
+        await client.say({"id": "1", "type": "subscribe"})
+        assert (await client.closed())[0] == 4400
+
+
+@pytest.mark.parametrize("rest", [{}, {"variables": None, "operationName": None, "extensions": None}])
+async def test_nulls_are_as_good_as_nothing(shared: Served, rest: dict[str, Any]) -> None:
+    async with connected(shared) as client:
+        await client.start()
+        await client.subscribe("{hello}", **rest)
         assert (await client.hear())["type"] == "next"
+
+
+async def test_an_empty_query_is_an_error_for_its_id(shared: Served) -> None:
+    async with connected(shared) as client:
+        await client.start()
+        await client.subscribe("")
+        answer = await client.hear()
+        assert (answer["type"], answer["payload"][0]["extensions"]["code"]) == ("error", "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 101),  # a phone
+        ({"origin": "{own}"}, 101),
+        ({"origin": "https://app.example"}, 101),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "https://app.example.evil.example"}, 403),
+        ({"origin": "http://localhost:1"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": "https://api.example", "x-forwarded-host": "api.example"}, 101),  # a proxy that changes `Host`
+        ({"sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+async def test_foreign_pages_open_no_socket(headers: dict[str, str], status: int) -> None:
+    async with served(origins=("https://app.example",)) as toy:
+        given = {name: value.format(own=toy.url) for name, value in headers.items()}
+        reader, writer = await asyncio.open_connection("127.0.0.1", toy.port)
+        host = f"host: 127.0.0.1:{toy.port}"
+        asked = handshake(*(f"{name}: {value}" for name, value in given.items())).replace(b"host: x", host.encode())
+        writer.write(asked)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert int(answer.split()[1]) == status
+        writer.close()
+
+
+async def test_sockets_are_bounded_and_a_closed_one_makes_room() -> None:
+    async with served(max_sockets=2) as toy:
+        async with connected(toy) as first, connected(toy):
+            await first.start()
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(toy.socket_url, subprotocols=[PROTOCOL])
+            assert refused.value.response.status_code == 503
+        await until(lambda: not toy.app.state.drain._closers)
+        async with connected(toy) as again:
+            await again.start()
 
 
 @pytest.mark.parametrize(
@@ -320,26 +387,15 @@ async def test_client_that_does_not_read_loses_its_socket(toy: Served) -> None:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     loop = asyncio.get_running_loop()
     raw.setblocking(False)
-    handshake = (
-        "GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
-        f"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: {PROTOCOL}\r\n\r\n"
-    )
     with raw:
-        await loop.sock_sendall(raw, handshake.encode())
+        await loop.sock_sendall(raw, handshake())
         assert (await loop.sock_recv(raw, 1_000)).startswith(b"HTTP/1.1 101")
-        await loop.sock_sendall(raw, _frame({"type": "connection_init"}))
+        await loop.sock_sendall(raw, frame({"type": "connection_init"}))
         flood = {"query": "subscription{flood}"}
-        await loop.sock_sendall(raw, _frame({"id": "1", "type": "subscribe", "payload": flood}))
+        await loop.sock_sendall(raw, frame({"id": "1", "type": "subscribe", "payload": flood}))
         await until(lambda: toy.world.running == 1)
         await until(lambda: toy.world.finished == 1)
         await until(lambda: not toy.app.state.drain._closers)
-
-
-def _frame(message: object) -> bytes:
-    """A client's text frame, masked with zeros."""
-    data = json.dumps(message).encode()
-    assert len(data) < 126
-    return bytes([0x81, 0x80 | len(data)]) + bytes(4) + data
 
 
 async def test_log_tells_of_sockets_and_operations_without_secrets(toy: Served) -> None:

@@ -1,0 +1,70 @@
+"""The way to a socket: for our own pages and allowed ones, a bounded number, over graphql-transport-ws."""
+
+from collections.abc import Iterable
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from resolvers.transport.addresses import address_of
+from resolvers.transport.drain import Drain
+from resolvers.transport.engine import Engine
+from resolvers.transport.origins import Origins
+from resolvers.transport.request_log import request_id_of
+from resolvers.transport.websocket import Socket
+
+log = structlog.stdlib.get_logger(__name__)
+
+SUBPROTOCOL = "graphql-transport-ws"
+INIT_TIMEOUT = 10.0
+SEND_TIMEOUT = 10.0  # how long one message may wait for a client that does not read
+REFUSED = [(b"cache-control", b"no-store"), (b"retry-after", b"5")]
+
+
+class GraphQLSocket:
+    """The endpoint as an ASGI application."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        drain: Drain,
+        *,
+        origins: Iterable[str] = (),
+        max_sockets: int = 8_000,
+        init_timeout: float = INIT_TIMEOUT,
+        send_timeout: float = SEND_TIMEOUT,
+    ) -> None:
+        self._engine = engine
+        self._drain = drain
+        self._origins = Origins(origins)
+        self._free = max_sockets
+        self._init_timeout = init_timeout
+        self._send_timeout = send_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        status = 403 if self._origins.is_foreign(Headers(scope=scope)) else 503 if self._free <= 0 else None
+        if status is not None:
+            log.info("socket refused", status=status)
+            await send({"type": "websocket.http.response.start", "status": status, "headers": REFUSED})
+            await send({"type": "websocket.http.response.body", "body": b""})
+            return
+        self._free -= 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._free += 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        offered = SUBPROTOCOL in scope["subprotocols"]
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+        if not offered:
+            await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
+            return
+        socket = Socket(self._engine, receive, send, request_id_of(scope), address_of(scope), self._send_timeout)
+        self._drain.add(socket.retire)
+        try:
+            await socket.serve(self._init_timeout)
+        finally:
+            self._drain.remove(socket.retire)

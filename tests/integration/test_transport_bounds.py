@@ -1,0 +1,175 @@
+"""What a connection may take: the size, number and time of heads, what follows an answer, and how many there are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from resolvers.transport import connections
+from resolvers.transport.connections import HEAD_BYTES, HEADERS_MAX, PIPELINED_MAX
+from tests.raw_sockets import handshake
+from tests.toy_server import Served, served, until
+
+GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+END = b"\r\n"
+
+
+@pytest.fixture(scope="module")
+async def toy() -> AsyncIterator[Served]:
+    async with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def hasty() -> AsyncIterator[Served]:
+    """A server that waits half a second for heads."""
+    async with served(head_seconds=0.5) as running:
+        yield running
+
+
+@asynccontextmanager
+async def connected(toy: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", toy.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def answers(reader: asyncio.StreamReader, within: float = 5.0) -> list[int]:
+    """The statuses of all answers until the server closes."""
+    async with asyncio.timeout(within):
+        try:
+            everything = await reader.read()
+        except ConnectionResetError:
+            return []
+    return [int(line.split()[1]) for line in everything.split(END) if line.startswith(b"HTTP/1.1 ")]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET + b"x: " + b"y" * HEAD_BYTES + END + END,
+        GET + (b"x: " + b"y" * 1_000 + END) * 17 + END,
+        GET + b"x: y\r\n" * HEADERS_MAX + END,
+        b"GET /livez?" + b"y" * HEAD_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        handshake("cookie: " + "y" * 9_000),
+    ],
+    ids=["one long header", "many headers", "too many headers", "a long line", "a handshake with a long line"],
+)
+async def test_a_head_that_is_too_large_is_431(toy: Served, head: bytes) -> None:
+    async with connected(toy) as (reader, writer):
+        writer.write(head)
+        assert await answers(reader) == [431]
+
+
+async def test_a_large_head_within_the_bound_is_answered(toy: Served) -> None:
+    async with connected(toy) as (reader, writer):
+        writer.write(GET + b"connection: close\r\nx: " + b"y" * (HEAD_BYTES - 100) + END + END)
+        assert await answers(reader) == [200]
+
+
+@pytest.mark.parametrize(
+    ("begun", "endless"),
+    [
+        (GET + b"x: ", b"y" * 65_536),  # a header that never ends
+        (GET + END, b"\r\n" * 32_768),  # lines between requests
+        (b"POST /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ", b"y" * 65_536),  # a trailer
+        (b"POST /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;", b"y" * 65_536),  # an extension
+    ],
+    ids=["header", "line ends", "trailer", "chunk extension"],
+)
+async def test_nothing_is_read_for_ever(toy: Served, begun: bytes, endless: bytes) -> None:
+    async with connected(toy) as (reader, writer):
+        writer.write(begun)
+        sent = 0
+        try:
+            async with asyncio.timeout(10):
+                while sent < 50 * 2**20 and not reader.at_eof():
+                    writer.write(endless)
+                    await writer.drain()
+                    sent += len(endless)
+                    await asyncio.sleep(0)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert sent < 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (b"", []),
+        (b"GET /livez HT", [408]),
+        (GET, [408]),
+        (b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n{", [415]),
+        (b"POST /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{", [405]),
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body, refused", "half a body, ignored"],
+)
+async def test_what_is_not_finished_in_time_is_closed(hasty: Served, sent: bytes, statuses: list[int]) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(sent)
+        assert await answers(reader) == statuses
+
+
+async def test_a_slow_dribble_does_not_keep_a_connection(hasty: Served) -> None:
+    async with connected(hasty) as (reader, writer):
+        writer.write(GET)
+        dribbling = asyncio.create_task(_dribble(writer))
+        assert await answers(reader) in ([408], [])
+        dribbling.cancel()
+
+
+async def _dribble(writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        writer.write(b"x: y\r\n")
+        await asyncio.sleep(0.05)
+
+
+async def test_a_slow_answer_is_not_the_clients_fault(hasty: Served) -> None:
+    async with httpx2.AsyncClient(base_url=hasty.url, timeout=10) as client:
+        for _ in range(2):  # the second over the same connection
+            answer = await client.post("/graphql", json={"query": "{wait(seconds:0.9)}"})
+            assert answer.json()["data"] == {"wait": "done"}
+
+
+async def test_requests_in_line_are_bounded(toy: Served) -> None:
+    body = b'{"query":"{wait(seconds:0.2)}"}'
+    ask = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
+        body
+    )
+    async with connected(toy) as (reader, writer):
+        writer.write((ask + body) * 3)
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                assert (await reader.readuntil(b'"done"')).startswith((b"HTTP/1.1 200", b"}"))
+    async with connected(toy) as (reader, writer):
+        writer.write((ask + body) * (PIPELINED_MAX + 3))
+        assert 200 not in await answers(reader)
+
+
+async def test_connections_are_bounded_but_for_probes() -> None:
+    async with served(max_connections=3) as toy:
+        async with connected(toy), connected(toy), connected(toy):
+            await until(lambda: len(toy.server.server_state.connections) == 3)
+            async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
+                refused = await client.post("/graphql", json={"query": "{hello}"})
+                assert (refused.status_code, refused.headers["connection"]) == (503, "close")
+                assert (await client.get("/livez")).status_code == 200
+            async with connected(toy) as (reader, writer):
+                writer.write(handshake())
+                assert await answers(reader) == [503]
+        await until(lambda: not toy.server.server_state.connections)
+        async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
+            assert (await client.post("/graphql", json={"query": "{hello}"})).status_code == 200
+
+
+async def test_connections_beyond_those_for_probes_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SPARE", 1)
+    async with served(max_connections=1) as toy, connected(toy), connected(toy):
+        await until(lambda: len(toy.server.server_state.connections) == 2)
+        async with connected(toy) as (reader, writer):
+            writer.write(GET + END)
+            assert await answers(reader) == []

@@ -1,0 +1,29 @@
+"""The limit of descriptors is raised as far as it may be, and connections are held to what it allows."""
+
+import resource
+
+import pytest
+
+from deploy.descriptors import OTHERS, make_room
+from resolvers.transport.connections import SPARE
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "asked", "room", "raised"),
+    [
+        (1_024, 1_048_576, 10_000, 10_000, 10_000 + SPARE + OTHERS),
+        (1_024, resource.RLIM_INFINITY, 10_000, 10_000, 10_000 + SPARE + OTHERS),
+        (1_024, 4_096, 10_000, 4_096 - SPARE - OTHERS, 4_096),
+        (1_024, 1_024, 10, 10, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 10_000, 10_000, None),
+        (128, 128, 10_000, 1, 128),
+    ],
+)
+def test_room_is_made(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, asked: int, room: int, raised: int | None
+) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _kind, given: limits.append(given))
+    assert make_room(asked) == room
+    assert limits == ([] if raised is None else [(raised, hard)])
