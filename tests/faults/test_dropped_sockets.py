@@ -82,6 +82,7 @@ async def counted(settings: Settings) -> AsyncIterator[Counted]:
         await eventually(is_up, seconds=60)
         yield Counted(process, settings)
     finally:
+        assert process.returncode is None, f"ended with {process.returncode}"
         process.terminate()
         await process.wait()
 
