@@ -79,8 +79,9 @@ class FairTurns:
                 turn.called.set_result(True)
 
     def _send_one_away(self) -> None:
-        most = max(map(self._rank, self._waiting))
-        turn = random.choice([each for each in self._waiting if self._rank(each) == most])  # noqa: S311
+        ranks = [self._rank(each) for each in self._waiting]
+        most = max(ranks)
+        turn = random.choice([each for each, rank in zip(self._waiting, ranks, strict=True) if rank == most])  # noqa: S311
         self._waiting.remove(turn)
         if not turn.called.done():
             turn.called.set_result(False)

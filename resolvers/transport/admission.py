@@ -1,8 +1,8 @@
 """Admission control: how much one process does at once, who waits for how long, and who is told to come back.
 
 What is bounded is cost, not the number of operations: cost is what takes memory and processor time. Operations wait
-in the order of start-time fair queueing: each client's own work stands behind what it has asked for already, so a
-client that sends two hundred waits behind itself, and the next client behind one of them. How long an operation would
+in the order of fair queueing: each client's own work stands behind what it has asked for already, so a client
+that sends two hundred waits behind itself, and the next client behind one of them. How long an operation would
 wait is reckoned when it comes, from the cost before it and the rate at which the process was last seen to work; if
 that is too long it is refused at once, which costs nobody anything.
 
@@ -13,7 +13,7 @@ import asyncio
 import heapq
 import random
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
@@ -46,6 +46,7 @@ class Busy(RequestError):
 class _Waiter:
     start: float
     number: int
+    client: Client = field(compare=False)
     cost: float = field(compare=False)
     turn: asyncio.Future[None] = field(compare=False)
 
@@ -59,8 +60,10 @@ class Lane:
         self._running = 0.0
         self._waiting: list[_Waiter] = []
         self._number = 0
-        self._now = 0.0  # the start tag of what was admitted last
-        self._ends: dict[Client, float] = {}  # where the next operation of a client starts
+        self._now = 0.0  # virtual time: the cost that each client with something to do has had
+        self._ends: dict[Client, float] = {}  # by then a client has had what it asked for so far
+        self._prune_at = WAITING_MAX
+        self._operations: Counter[Client] = Counter()  # that run or wait
         self._done, self._seconds, self._since = RATE * MEMORY, MEMORY, 0.0
 
     @asynccontextmanager
@@ -74,7 +77,7 @@ class Lane:
         finally:
             _PLACE.set(None)
             if place.is_held:
-                self._leave(cost)
+                self._leave(client, cost)
 
     async def _take(self, client: Client, cost: float, *, patient: bool) -> None:
         start = max(self._now, self._ends.get(client, 0.0))
@@ -91,7 +94,7 @@ class Lane:
             self._since = time.monotonic()
         self._enter(client, start, cost)
         self._number += 1
-        waiter = _Waiter(start, self._number, cost, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(start, self._number, client, cost, asyncio.get_running_loop().create_future())
         heapq.heappush(self._waiting, waiter)
         try:
             async with asyncio.timeout(None if patient else PATIENCE * self._longest_wait):
@@ -114,15 +117,23 @@ class Lane:
         return self._running == 0 or self._running + cost <= self._capacity
 
     def _enter(self, client: Client, start: float, cost: float) -> None:
-        if len(self._ends) >= WAITING_MAX:  # those who have had their share and are not owed anything
-            self._ends = {each: end for each, end in self._ends.items() if end > self._now}
+        self._operations[client] += 1
         self._ends[client] = start + cost
+        if len(self._ends) >= self._prune_at:
+            self._ends = {each: end for each, end in self._ends.items() if end > self._now}
+            self._prune_at = max(WAITING_MAX, 2 * len(self._ends))
+
+    def _exit(self, client: Client) -> None:
+        self._operations[client] -= 1
+        if not self._operations[client]:
+            del self._operations[client]
 
     def _admit(self, start: float, cost: float) -> None:
         self._running += cost
-        self._now = max(self._now, start)
+        self._now = max(self._now, start) + cost / len(self._operations)
 
-    def _leave(self, cost: float) -> None:
+    def _leave(self, client: Client, cost: float) -> None:
+        self._exit(client)
         self._running -= cost
         if self._waiting:
             now = time.monotonic()
@@ -133,8 +144,10 @@ class Lane:
 
     def _withdraw(self, waiter: _Waiter) -> None:
         if waiter.turn.done() and not waiter.turn.cancelled():  # it was called at the moment when it gave up
-            self._leave(waiter.cost)
-        elif waiter in self._waiting:
+            self._leave(waiter.client, waiter.cost)
+            return
+        self._exit(waiter.client)
+        if waiter in self._waiting:
             self._waiting.remove(waiter)
             heapq.heapify(self._waiting)
             self._call()
@@ -173,7 +186,7 @@ async def place_lent() -> AsyncIterator[None]:
         yield
         return
     place.is_held = False
-    place.lane._leave(place.cost)  # noqa: SLF001  one module
+    place.lane._leave(place.client, place.cost)  # noqa: SLF001  one module
     yield  # who fails here has little left to do, and does it without
     await place.lane._take(place.client, place.cost, patient=True)  # noqa: SLF001
     place.is_held = True

@@ -97,6 +97,33 @@ async def test_a_newcomer_waits_behind_one_of_anothers_not_behind_all() -> None:
     assert stage.begun.index("newcomer") <= 2
 
 
+async def test_who_has_asked_for_much_is_not_starved_by_newcomers() -> None:
+    stage = Stage(Lane(10, 60))
+    tasks = [await stage.start("greedy") for _ in range(5)]
+    for number in range(40):
+        tasks.append(await stage.start(f"newcomer {number}"))
+        stage.finish(stage.running[0])
+        await settle()
+    assert stage.begun.count("greedy") == 5
+    await stage.drain()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_lane_that_is_never_empty_remembers_few_clients() -> None:
+    stage = Stage(Lane(40, 60))
+    tasks = [await stage.start("first")]
+    for number in range(3 * WAITING_MAX):
+        tasks.append(asyncio.create_task(stage._run(f"client {number}", 10, patient=False)))
+        await asyncio.sleep(0)
+        stage.finish(stage.running[0])
+        await asyncio.sleep(0)
+    assert len(stage.lane._ends) <= WAITING_MAX
+    assert len(stage.lane._operations) <= 4
+    await stage.drain()
+    await asyncio.gather(*tasks)
+    assert (stage.lane._ends, stage.lane._operations) == ({}, {})
+
+
 async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
