@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     cloudfront_private_key: SecretStr | None = Field(None, description="Its private key: RSA, PEM.")
     cloudfront_private_key_file: Path | None = Field(None, description="Where that key is, if it is in a file.")
 
-    host: str = "127.0.0.1"
+    host: str = Field(
+        "127.0.0.1", description="`0.0.0.0` listens on all IPv4 addresses, `::` on those and all IPv6 ones."
+    )
     port: int = Field(8000, ge=0, le=65535)
     allowed_origins: CommaList = Field(
         (),

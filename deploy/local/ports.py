@@ -5,6 +5,7 @@ import json
 import random
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 from deploy.local.errors import StartError
@@ -31,16 +32,28 @@ def keep_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket for the API, inheritable; port 0 means any free one. Raises StartError."""
+    """A listening socket for the API, inheritable; port 0 means any free one; `::` listens on IPv4 too.
+
+    Raises StartError.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = is_everywhere(host) and family is socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"port {port} on {host} is taken by another program; choose one with --port") from error
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     listener.set_inheritable(True)
     return listener
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether a host stands for every address of the machine, however it is written."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _free_port(taken: set[int]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from config import Settings
 from deploy.local.environment import child_environment
 from deploy.local.errors import StartError
+from deploy.local.ports import LOOPBACK, is_everywhere
 from deploy.local.process import Process
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +82,9 @@ def await_ready(processes: list[Process], host: str, port: int, seconds: float) 
 
 def reachable(host: str) -> str:
     """The host to put in an address, when the API listens on all of them."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    if is_everywhere(host):
+        return LOOPBACK  # also of `::`, which listens on IPv4 too
+    return f"[{host}]" if ":" in host else host
 
 
 def _readyz(host: str, port: int) -> str:

@@ -1,8 +1,8 @@
 """The network that a request comes from, as what its sender can choose at will must not make them many."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from typing import Any
 
 IPV6_PREFIX = 64  # what one household or one rented machine has
@@ -29,3 +29,16 @@ def network_of(host: str) -> str:
             return str(address.ipv4_mapped)
         return str(ip_network((address, IPV6_PREFIX), strict=False))
     return str(address)
+
+
+def also_mapped(hosts: Iterable[str]) -> list[str]:
+    """Addresses and networks, each IPv4 one also as it looks on a socket that listens on IPv6 as well."""
+    listed = list(hosts)
+    for host in tuple(listed):
+        try:
+            network = ip_network(host)
+        except ValueError:
+            continue  # a name, or everybody
+        if isinstance(network, IPv4Network):
+            listed.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return listed

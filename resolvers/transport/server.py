@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.exiting import exit_within
+from resolvers.transport.addresses import also_mapped
 from resolvers.transport.connections import HEAD_SECONDS, Bounds, Config, Connection, SocketConnection
 from resolvers.transport.drain import Drain
 
@@ -106,7 +107,7 @@ def build_server(app: Starlette, settings: Settings, *, head_seconds: float = HE
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips=also_mapped(settings.trusted_proxies),
         headers=_security_headers(settings),
     )
     return Server(config, drain, settings)

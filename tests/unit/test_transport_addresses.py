@@ -1,8 +1,9 @@
 """The network that a request comes from."""
 
 import pytest
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 
-from resolvers.transport.addresses import address_of
+from resolvers.transport.addresses import address_of, also_mapped
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,11 @@ def test_an_ipv6_client_is_its_network_and_a_mapped_one_its_ipv4_address(host: s
 
 def test_a_server_need_not_say() -> None:
     assert address_of({"client": None}) == address_of({}) == ""
+
+
+def test_a_trusted_ipv4_proxy_is_trusted_on_a_socket_for_both_as_well() -> None:
+    listed = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32", "*", "a-name"]
+    trusted = _TrustedHosts(also_mapped(listed))
+    assert also_mapped(listed)[: len(listed)] == listed
+    assert all(host in trusted for host in ("127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.9.8.7", "2001:db8::1"))
+    assert not any(host in trusted for host in ("::ffff:127.0.0.2", "::ffff:11.0.0.1", "::1"))
