@@ -5,13 +5,15 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import CollectionInvalid, OperationFailure
 
 from datasources.mongo import Database
 from domain.events import Fact
 from domain.interests import VISITS_KEPT
 
 UP, DOWN = ASCENDING, DESCENDING
+_IN_THE_WAY = {11000, 85, 86}  # DuplicateKey, IndexOptionsConflict, IndexKeySpecsConflict
+NAMED = 3  # of the indexes that are missing
 
 
 def _unique(*fields: str) -> IndexModel:
@@ -135,14 +137,36 @@ for _fact in Fact:
 
 
 async def ensure_indexes(database: Database) -> None:
-    """Makes the collections and indexes that are missing. Safe to repeat and to run side by side."""
+    """Makes the collections and indexes that are missing. Safe to repeat and to run side by side.
+
+    Raises IndexesMissingError if documents, or another index, are in the way of one.
+    """
     there = set(await database.list_collection_names())
     for name, indexes in INDEXES.items():
         if name not in there:
             with contextlib.suppress(CollectionInvalid):  # a twin was first
                 await database.create_collection(name)
-        if indexes:
+        if not indexes:
+            continue
+        try:
             await database[name].create_indexes(indexes)
+        except OperationFailure as error:
+            if error.code not in _IN_THE_WAY:
+                raise
+            reason = " ".join(str((error.details or {}).get("errmsg", error)).split())
+            raise IndexesMissingError(f"an index of {name} cannot be made: {reason}") from error
+
+
+class IndexesMissingError(RuntimeError):
+    """The database lacks indexes that the product's rules rest on; the message, one line, says what to do."""
+
+
+async def expect_indexes(database: Database) -> None:
+    """Raises IndexesMissingError unless every index is there."""
+    missing = await missing_indexes(database)
+    if missing:
+        some = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+        raise IndexesMissingError(f"the database lacks indexes ({some}): run `photogram prepare` first")
 
 
 async def missing_indexes(database: Database) -> list[str]:

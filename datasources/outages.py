@@ -1,14 +1,23 @@
-"""Outages: what counts as one, and in words which server it is that does not answer."""
+"""Outages: what counts as one, and in words which server it is that does not answer, or refuses to."""
 
 from urllib.parse import urlsplit
 
-from pymongo.errors import PyMongoError
-from redis.exceptions import RedisError
+from botocore.exceptions import ClientError, NoCredentialsError
+from pymongo.errors import OperationFailure, PyMongoError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
 from config import Settings
 from datasources.blobs import is_outage as is_s3_outage
 from datasources.gathering import Late
+from datasources.indexes import IndexesMissingError
 from datasources.mongo import is_mongo_outage
+
+_MONGO_REFUSES = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, and Atlas's own
+_BAD_VALUE, _NO_INDEX_HINTED = 2, "hint provided does not correspond to an existing index"
+_S3_REFUSES = {
+    *("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"),
+    *("AuthorizationHeaderMalformed", "403"),
+}
 
 
 def is_outage(error: BaseException) -> bool:
@@ -31,9 +40,40 @@ def told(error: BaseException, settings: Settings) -> str:
     Nothing of the driver's own words, and no user name, password or option of an address.
     """
     server = server_of(error) or "a server"
+    return f"{server} does not answer ({_where(server, settings)})"
+
+
+def refusal(error: BaseException, settings: Settings) -> str | None:
+    """One line for operators about what will stay so until they change it: credentials, indexes or buckets.
+
+    None for any other error. As `told` it has nothing of the driver's own words.
+    """
+    if isinstance(error, IndexesMissingError):
+        return str(error)
+    if isinstance(error, OperationFailure) and error.code == _BAD_VALUE and _NO_INDEX_HINTED in str(error):
+        return "the database lacks an index: run `photogram prepare` first"
+    if isinstance(error, ClientError) and _code(error) == "NoSuchBucket":
+        return f"a bucket is missing ({_where('S3', settings)}): run `photogram prepare` first"
+    server = _refusing(error)
+    return server and f"{server} refuses the credentials of the settings ({_where(server, settings)})"
+
+
+def _refusing(error: BaseException) -> str | None:
+    if isinstance(error, OperationFailure) and error.code in _MONGO_REFUSES:
+        return "MongoDB"
+    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+        return "Redis"
+    is_s3 = isinstance(error, NoCredentialsError) or (isinstance(error, ClientError) and _code(error) in _S3_REFUSES)
+    return "S3" if is_s3 else None
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _where(server: str, settings: Settings) -> str:
     endpoint = settings.s3_endpoint_url or f"https://s3.{settings.s3_region}.amazonaws.com"
-    url = {"MongoDB": settings.mongo_url, "Redis": settings.redis_url, "S3": endpoint}.get(server, "")
-    return f"{server} does not answer ({_hosts(url)})"
+    return _hosts({"MongoDB": settings.mongo_url, "Redis": settings.redis_url, "S3": endpoint}.get(server, ""))
 
 
 def _hosts(url: str) -> str:

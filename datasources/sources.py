@@ -23,7 +23,7 @@ from datasources.feeds import FeedStore
 from datasources.feeds_live import FeedsLive
 from datasources.graph import GraphStore
 from datasources.images import ImageStore
-from datasources.indexes import ensure_indexes, missing_indexes
+from datasources.indexes import ensure_indexes, expect_indexes
 from datasources.intake import Intake
 from datasources.interests import InterestStore
 from datasources.likes import LikeStore
@@ -98,10 +98,6 @@ class Sources:
         await self.redis.ping()
 
 
-class IndexesMissingError(RuntimeError):
-    """The database lacks indexes that the product's rules rest on; says so in one line."""
-
-
 @contextlib.asynccontextmanager
 async def open_sources(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[Sources]:
     """Opens everything; connections are made on first use, except the live listener's, which a task keeps.
@@ -114,7 +110,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         client = open_mongo(settings, listeners)
         stack.push_async_callback(closed, client.close)
         if settings.environment == "production":
-            await _refuse_missing_indexes(client[settings.mongo_database])
+            await expect_indexes(client[settings.mongo_database])
         redis = open_redis(settings, settings.redis_timeout)
         stack.push_async_callback(closed, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
@@ -147,20 +143,12 @@ async def prepare(settings: Settings) -> None:
         await blobs.ensure_buckets()
 
 
-async def _refuse_missing_indexes(database: Database) -> None:
-    missing = await missing_indexes(database)
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        named = ", ".join(missing[:3]) + more
-        raise IndexesMissingError(f"the database lacks indexes ({named}): run `photogram prepare` first")
-
-
 async def check_prepared(settings: Settings) -> None:
     """Raises IndexesMissingError in production, on a database that was not prepared, as `open_sources` does."""
     if settings.environment == "production":
         client = open_mongo(settings)
         try:
-            await _refuse_missing_indexes(client[settings.mongo_database])
+            await expect_indexes(client[settings.mongo_database])
         finally:
             await client.close()
 

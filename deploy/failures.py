@@ -9,7 +9,7 @@ from pydantic_settings import SettingsError
 from deploy.local.errors import StartError
 from deploy.options import Origin
 
-USAGE, UNREACHED, STOPPED = 2, 3, 130
+USAGE, STOPPED = 2, 130
 
 
 def exit_code_of(program: Callable[[], None]) -> int:
@@ -31,19 +31,20 @@ def exit_code_of(program: Callable[[], None]) -> int:
 
 def _judged(error: Exception) -> tuple[int, list[str]]:
     """The exit code and what to say. Raises the error again if it is none of the expected ones."""
-    from datasources.outages import is_outage, told  # noqa: PLC0415  not needed for --help
-    from datasources.sources import IndexesMissingError  # noqa: PLC0415
-
     match error:
         case ValidationError():
             return USAGE, [_named(problem["loc"][:1], problem["msg"]) for problem in error.errors()]
-        case SettingsError() | FileNotFoundError() | IndexesMissingError():
+        case SettingsError() | FileNotFoundError():
             return USAGE, [str(error)]
         case StartError():
             return error.exit_code, [str(error)]
-        case _ if Origin.in_force is not None and is_outage(error):
-            return UNREACHED, [told(error, Origin.in_force)]
-    raise error
+    from deploy.endings import why_it_ended  # noqa: PLC0415  not needed for --help
+
+    ended = None if Origin.in_force is None else why_it_ended(error, Origin.in_force)
+    if ended is None:
+        raise error
+    reason, code = ended
+    return code, [reason]
 
 
 def _named(location: tuple[int | str, ...], message: str) -> str:

@@ -15,16 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from config import Settings
 from datasources.dead_letters import DeadLetter, MalformedLetter
+from datasources.indexes import expect_indexes
 from datasources.logs import configure_logging
 from datasources.sources import Sources, open_sources
+from deploy.endings import Ended
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
 from domain.ids import expect_id
-from workers.maintenance.feeds import rebuild_feeds
+from workers.maintenance.feeds import Rebuilt, rebuild_feeds
 from workers.maintenance.findings import Finding
-from workers.maintenance.gc import EmptyDatabaseError, collect
-from workers.maintenance.repair import repair
-from workers.maintenance.verify import verify
+from workers.maintenance.gc import Collected, EmptyDatabaseError, collect
+from workers.maintenance.repair import Repair, repair
+from workers.maintenance.verify import Report, verify
 from workers.maintenance.walking import Walk, Watch
 from workers.rendering.pool import RenderPool
 from workers.work import Tools
@@ -32,6 +34,7 @@ from workers.work import Tools
 MALFORMED = "malformed"  # stands where a dead letter names its effect
 ALL = "all"
 INTERRUPTED = 130
+NAMED = 10  # of the things in one finding
 SHOWN = 200  # findings on a screen; --json has them all
 out = Console(highlight=False, soft_wrap=True)
 
@@ -49,11 +52,21 @@ def run(settings: Settings, command: Coroutine[Any, Any, int]) -> int:
         return INTERRUPTED
 
 
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Sources]:
+    """Sources over a database that has its indexes, without which nothing here works. Raises IndexesMissingError."""
+    async with open_sources(settings) as sources:
+        await expect_indexes(sources.database)
+        yield sources
+
+
 async def run_verify(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Runs `verify` and says what it found; returns 1 if there is anything, else 0."""
-    async with open_sources(settings) as sources:
-        with _progress(as_json=as_json) as watch:
-            report = await verify(Walk(sources=sources, sample=sample, pause=pause, watch=watch))
+    report = Report()
+    ended = Ended(settings, report)
+    async with _opened(settings) as sources:
+        with ended.noted(), _progress(as_json=as_json) as watch:
+            await verify(Walk(sources=sources, sample=sample, pause=pause, watch=watch), report)
     if as_json:
         _print_json(report)
     else:
@@ -65,16 +78,18 @@ async def run_verify(settings: Settings, *, sample: int | None = None, pause: fl
         _say(f"owing effects: {owed or 'nothing'}" + (f", for {report.owed.oldest_seconds} s" if owed else ""))
         _say(f"in the queues: {queued or 'nothing'}")
         _say(f"findings: {report.found}")
-    return 1 if report.found else 0
+    return ended.code(1 if report.found else 0)
 
 
 async def run_repair(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Runs `repair` and says what it did; returns 1 if something is left that it cannot set right, else 0."""
     pool = RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb)
-    async with open_sources(settings) as sources, pool:
-        with _progress(as_json=as_json) as watch:
+    done = Repair()
+    ended = Ended(settings, done)
+    async with _opened(settings) as sources, pool:
+        with ended.noted(), _progress(as_json=as_json) as watch:
             walk = Walk(sources=sources, sample=sample, pause=pause, watch=watch)
-            done = await repair(Tools(sources=sources, pool=pool), walk)
+            await repair(Tools(sources=sources, pool=pool), walk, done)
     if as_json:
         _print_json(done)
     else:
@@ -82,21 +97,23 @@ async def run_repair(settings: Settings, *, sample: int | None = None, pause: fl
             _say(f"set right  {_line(finding)}")
         _print_findings(done.left, done.left_found)
         _say(f"set right: {done.repaired_found}; left: {done.left_found}; waiting for files: {done.waiting}")
-    return 1 if done.left_found else 0
+    return ended.code(1 if done.left_found else 0)
 
 
 async def run_rebuild(settings: Settings, whose: str, *, pause: float = 0, as_json: bool = False) -> int:
     """Makes the feed of a user anew, given by id, or `all`, and says how many. Raises StartError for what is no id."""
     owner_id = None if whose == ALL else _user_id(whose)
-    async with open_sources(settings) as sources:
-        with _progress(as_json=as_json) as watch:
+    done = Rebuilt()
+    ended = Ended(settings, done)
+    async with _opened(settings) as sources:
+        with ended.noted(), _progress(as_json=as_json) as watch:
             walk = Walk(sources=sources, pause=pause, watch=watch)
-            done = await rebuild_feeds(Tools(sources=sources), walk, owner_id)
+            await rebuild_feeds(Tools(sources=sources), walk, owner_id, done)
     if as_json:
         _print_json(done)
     else:
         _say(f"feeds made anew: {done.feeds}; left to the workers: {done.waiting}; {done.seconds} s")
-    return 0
+    return ended.code(0)
 
 
 def _user_id(text: str) -> ObjectId:
@@ -108,10 +125,12 @@ def _user_id(text: str) -> ObjectId:
 
 async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: bool) -> int:
     """Runs `gc` and says what went. Raises StartError for a database without users."""
-    async with open_sources(settings) as sources:
+    gone, age = Collected(dry_run=dry_run), timedelta(seconds=min_age)
+    ended = Ended(settings, gone)
+    async with _opened(settings) as sources:
         try:
-            with _progress(as_json=as_json) as watch:
-                gone = await collect(sources, min_age=timedelta(seconds=min_age), dry_run=dry_run, watch=watch)
+            with ended.noted(), _progress(as_json=as_json) as watch:
+                await collect(sources, min_age=age, dry_run=dry_run, watch=watch, gone=gone)
         except EmptyDatabaseError as error:
             raise StartError(str(error), exit_code=2) from error
     if as_json:
@@ -120,12 +139,12 @@ async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: 
         for kind, number in gone.removed.items():
             _say(f"{'would remove' if dry_run else 'removed'} {kind}: {number}")
         _say(f"{'nothing to remove, ' if not gone.removed else ''}{gone.seconds} s")
-    return 0
+    return ended.code(0)
 
 
 async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
     """Lists the dead letters, the latest first; one JSON document a line with `as_json`."""
-    async with open_sources(settings) as sources:
+    async with _opened(settings) as sources:
         async for letter in sources.dead_letters.dead():
             _say(_encoded(letter) if as_json else _letter_line(letter))
         async for malformed in sources.dead_letters.all_malformed():
@@ -139,7 +158,7 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None,
     A malformed message is put back on its queue: a newer version may understand it.
     """
     number = 0
-    async with open_sources(settings) as sources:
+    async with _opened(settings) as sources:
         if work is None or work[0] != MALFORMED:
             async for letter in _chosen(sources, work):
                 await sources.dead_letters.redrive(letter.ring, datetime.now(UTC))
@@ -192,8 +211,20 @@ def _print_findings(findings: list[Finding], found: int) -> None:
 
 
 def _line(finding: Finding) -> str:
-    values = f": {finding.found} instead of {finding.expected}" if finding.expected is not None else ""
+    found, expected = _shown(finding.found), _shown(finding.expected)
+    says_nothing = finding.expected is None or found == expected
+    values = "" if says_nothing else f": found {found}, expected {expected}"
     return f"{finding.kind} {finding.id}{values}: {finding.why}"
+
+
+def _shown(value: Any) -> str:
+    """A value of a finding as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        more = f" and {len(value) - NAMED} more" if len(value) > NAMED else ""
+        return ", ".join(map(str, value[:NAMED])) + more or "nothing"
+    return "nothing" if value is None else str(value)
 
 
 def _letter_line(letter: DeadLetter) -> str:

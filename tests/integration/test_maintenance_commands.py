@@ -134,7 +134,7 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.endswith("findings: 0\n")
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
     assert await maintenance.run_verify(settings, sample=None, as_json=False) == 1
-    assert f"post.like_count {scene.post.id}: 2 instead of 1: " in capsys.readouterr().out
+    assert f"post.like_count {scene.post.id}: found 2, expected 1: " in capsys.readouterr().out
     assert await maintenance.run_repair(settings, sample=None, as_json=False) == 0
     assert "set right: 1; left: 0" in capsys.readouterr().out
     assert await maintenance.run_verify(settings, sample=5, as_json=False) == 0

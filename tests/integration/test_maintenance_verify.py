@@ -225,7 +225,7 @@ async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
     without = await _without_redis(own)
     report = await verify(Walk(sources=without))
     assert [(finding.kind, finding.why) for finding in report.findings] == [
-        ("stream", "the transport cannot be reached")
+        ("stream", "the transport cannot be reached (ConnectionError)")
     ]
 
 

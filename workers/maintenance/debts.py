@@ -52,7 +52,7 @@ async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
             stream = stream_key(sources.settings.key_prefix, worker)
             found[worker] = int(await sources.redis.xlen(stream))
     except (RedisError, OSError) as error:
-        why = "the transport cannot be reached"
+        why = f"the transport cannot be reached ({type(error).__name__})"
         return found, [Finding(kind="stream", id="redis", expected=None, found=type(error).__name__, why=why)]
     why = "so many rings wait that the doorbell is silent: too few workers run"
     full = [(name, depth) for name, depth in found.items() if depth >= LONGEST_STREAM]

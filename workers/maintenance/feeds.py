@@ -29,11 +29,15 @@ AT_ONCE = 8
 
 
 class Rebuilt(msgspec.Struct, kw_only=True):
-    """How many feeds were made anew, and how many of them have changed meanwhile and are left to the workers."""
+    """How many feeds were made anew, and how many of them have changed meanwhile and are left to the workers.
+
+    `incomplete` says why it ended early.
+    """
 
     feeds: int = 0
     waiting: int = 0
     seconds: float = 0.0
+    incomplete: str | None = None
 
 
 async def wrong_walks(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> list[Finding]:
@@ -57,12 +61,16 @@ async def wrong_walks(sources: Sources, owner_ids: Sequence[ObjectId], session: 
     return findings
 
 
-async def rebuild_feeds(tools: Tools, walk: Walk, owner_id: ObjectId | None = None) -> Rebuilt:
+async def rebuild_feeds(
+    tools: Tools, walk: Walk, owner_id: ObjectId | None = None, done: Rebuilt | None = None
+) -> Rebuilt:
     """Makes one feed, or all that are kept, anew from posts and follows; meanwhile they are read by pull.
+
+    Notes in `done` what it has done.
 
     Safe to repeat, to stop half way (what was begun is owed), and beside workers and clients.
     """
-    began, done = time.monotonic(), Rebuilt()
+    began, done = time.monotonic(), Rebuilt() if done is None else done
     if owner_id is not None:
         await _rebuild(tools, [owner_id], done)
     else:

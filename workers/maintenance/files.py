@@ -34,7 +34,7 @@ async def missing_files(sources: Sources, ids: Sequence[ObjectId]) -> list[Findi
     still = await _shown(sources, list(lacking)) if lacking else {}
     why = "storage lacks files of a ready post"
     return [
-        Finding(kind=FILES, id=str(post_id), expected=[], found=keys, why=why)
+        Finding(kind=FILES, id=str(post_id), expected=keys, found=[], why=why)
         for post_id, keys in lacking.items()
         if post_id in still and _named(still[post_id]).issuperset(keys)
     ]

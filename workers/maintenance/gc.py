@@ -27,17 +27,23 @@ class EmptyDatabaseError(RuntimeError):
 
 
 class Collected(msgspec.Struct, kw_only=True):
-    """How many things of each kind went, or would go in a dry run."""
+    """How many things of each kind went, or would go in a dry run; `incomplete` says why it ended early."""
 
     dry_run: bool
-    removed: dict[str, int]
-    seconds: float
+    removed: dict[str, int] = {}
+    seconds: float = 0.0
+    incomplete: str | None = None
 
 
 async def collect(
-    sources: Sources, *, min_age: timedelta = MIN_AGE, dry_run: bool = False, watch: Watch = unwatched
+    sources: Sources,
+    *,
+    min_age: timedelta = MIN_AGE,
+    dry_run: bool = False,
+    watch: Watch = unwatched,
+    gone: Collected | None = None,
 ) -> Collected:
-    """Clears away what is older than `min_age` and needed by nothing. Raises EmptyDatabaseError.
+    """Clears away what is older than `min_age` and needed by nothing; notes it in `gone`. Raises EmptyDatabaseError.
 
     Uploads that nothing uses go in two steps: they are marked, so that nothing new can be made of them, and their files
     go a minute later, by the next run, unless something was made of them in between.
@@ -47,7 +53,16 @@ async def collect(
         raise EmptyDatabaseError(
             f"there are no users in {sources.settings.mongo_database}: is this the right database?"
         )
-    sweep = Sweep(Walk(sources=sources, watch=watch), now, min_age, dry_run=dry_run)
+    gone = Collected(dry_run=dry_run) if gone is None else gone
+    sweep = Sweep(Walk(sources=sources, watch=watch), now, min_age, gone.removed, dry_run=dry_run)
+    try:
+        await _collect(sweep)
+    finally:
+        gone.seconds = round(time.monotonic() - began, 3)
+    return gone
+
+
+async def _collect(sweep: Sweep) -> None:
     await leftovers.mark_unused_uploads(sweep)
     await leftovers.remove_marked_uploads(sweep)
     await leftovers.remove_orphaned_files(sweep)
@@ -59,7 +74,6 @@ async def collect(
     await _remove_facts(sweep, "comment_likes", "target_id", "comments")
     await _remove_entries(sweep)
     await remove_interests(sweep)
-    return Collected(dry_run=dry_run, removed=sweep.removed, seconds=round(time.monotonic() - began, 3))
 
 
 async def _remove_facts(sweep: Sweep, facts: str, field: str, targets: str) -> None:

@@ -43,7 +43,7 @@ BY_HAND = "nothing can set this right by itself"
 class Repair(msgspec.Struct, kw_only=True):
     """What `repair` did: what it set right, what it could not, and how much of the work owed waits for something.
 
-    Of each the first 10,000 are listed, and all counted.
+    Of each the first 10,000 are listed, and all counted. `incomplete` says why it ended early.
     """
 
     repaired: list[Finding] = []
@@ -52,6 +52,7 @@ class Repair(msgspec.Struct, kw_only=True):
     left_found: int = 0
     waiting: int = 0
     seconds: float = 0.0
+    incomplete: str | None = None
 
 
 def _by_id(fix: Callable[[Sources, ObjectId], Awaitable[None]]) -> Fix:
@@ -89,21 +90,23 @@ FIXES: Mapping[str, Fix] = {
 }
 
 
-async def repair(tools: Tools, walk: Walk) -> Repair:
-    """Pays everything owed, sets right what `verify` would find, and pays what that left owed.
+async def repair(tools: Tools, walk: Walk, done: Repair | None = None) -> Repair:
+    """Pays everything owed, sets right what `verify` would find, and pays what that left owed; notes it in `done`.
 
     Safe to repeat, to stop half way, and beside workers and clients. Parked facts stay parked: see `dlq redrive`. Only
     an outage of a dependency ends it early.
     """
-    began, done = time.monotonic(), Repair()
+    began, done = time.monotonic(), Repair() if done is None else done
     failures: dict[Ring, Exception] = {}
-    await pay_all(tools, failures)
-    async for finding in differences(walk, {}):
-        await _fix(tools.sources, finding, done)
-    done.waiting = len(await pay_all(tools, failures))
-    for ring, error in failures.items():
-        _leave(done, _unpaid(ring, error))
-    done.seconds = round(time.monotonic() - began, 3)
+    try:
+        await pay_all(tools, failures)
+        async for finding in differences(walk, {}):
+            await _fix(tools.sources, finding, done)
+        done.waiting = len(await pay_all(tools, failures))
+    finally:
+        for ring, error in failures.items():
+            _leave(done, _unpaid(ring, error))
+        done.seconds = round(time.monotonic() - began, 3)
     return done
 
 

@@ -12,11 +12,13 @@ from workers.maintenance.walking import Walk
 class Sweep:
     """The state of one run; `removed` counts by kind."""
 
-    def __init__(self, walk: Walk, now: datetime, min_age: timedelta, *, dry_run: bool) -> None:
+    def __init__(
+        self, walk: Walk, now: datetime, min_age: timedelta, removed: dict[str, int], *, dry_run: bool
+    ) -> None:
         self.walk = walk
         self.now = now
         self.min_age = min_age
-        self.removed: dict[str, int] = {}
+        self.removed = removed
         self._dry_run = dry_run
 
     @property

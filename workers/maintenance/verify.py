@@ -39,30 +39,39 @@ SENSELESS = (LookupError, TypeError, ValueError, AttributeError, msgspec.Validat
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What `verify` saw: findings (the first 10,000 of `found`), how much was looked at, what is owed, what queues."""
+    """What `verify` saw: findings (the first 10,000 of `found`), how much was looked at, what is owed, what queues.
+
+    `incomplete` says why it ended early.
+    """
 
     findings: list[Finding] = []
     found: int = 0
     checked: dict[str, int] = {}
-    owed: Debts
+    owed: Debts = Debts(facts={}, oldest_seconds=0.0)
     queues: dict[str, int] = {}
     seconds: float = 0.0
+    incomplete: str | None = None
 
 
-async def verify(walk: Walk) -> Report:
-    """Looks at everything, or at a sample of each kind; an error of a dependency ends it.
+async def verify(walk: Walk, report: Report | None = None) -> Report:
+    """Looks at everything, or at a sample of each kind, and writes it into `report` as it goes.
+
+    An error of a dependency ends it; what was seen until then is in the report.
 
     A target and its facts are read from one snapshot, and what is still owed is allowed for, so a system at work gives
     no false alarm. It reads in steps of a few hundred documents, each step an indexed read.
     """
     began, sources, now = time.monotonic(), walk.sources, datetime.now(UTC)
-    queues, findings = await depths(sources)
-    report = Report(owed=await debts(sources, now), queues=queues)
-    for finding in (*findings, *await stuck(sources, now)):
-        _add(report, finding)
-    async for finding in differences(walk, report.checked):
-        _add(report, finding)
-    report.seconds = round(time.monotonic() - began, 3)
+    report = Report() if report is None else report
+    try:
+        report.queues, findings = await depths(sources)
+        report.owed = await debts(sources, now)
+        for finding in (*findings, *await stuck(sources, now)):
+            _add(report, finding)
+        async for finding in differences(walk, report.checked):
+            _add(report, finding)
+    finally:
+        report.seconds = round(time.monotonic() - began, 3)
     return report
 
 

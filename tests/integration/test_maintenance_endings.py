@@ -1,0 +1,148 @@
+"""How commands end when something is missing, away or refused: one line, the documented code, nothing found is lost."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+from config import Settings
+from datasources.outages import refusal
+from deploy import maintenance
+from tests.emptying import emptied
+from tests.factories import World
+from tests.integration.test_maintenance_commands import command
+from tests.integration.test_maintenance_verify import Scene
+from tests.toxic import Proxy, Toxic
+from workers.maintenance.findings import Finding
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """A world that holds nothing but what the test makes."""
+    return await emptied(world)
+
+
+@pytest.fixture
+async def storage(own: World) -> AsyncIterator[Proxy]:
+    """The way to S3, which can be made to fail."""
+    url = own.sources.settings.s3_endpoint_url
+    assert url is not None
+    async with Proxy(url).listening() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def scene(own: World) -> Scene:
+    """Things in order, but for one count."""
+    scene = await Scene.settled(own)
+    await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
+    return scene
+
+
+@pytest.mark.parametrize(("name", "environment"), [("verify", "test"), ("repair", "production"), ("gc", "production")])
+async def test_a_database_without_indexes_is_one_line_that_names_what_makes_them(
+    own: World, name: str, environment: str
+) -> None:
+    bare = f"{own.sources.settings.mongo_database}_bare"
+    given = {"mongo_database": bare, "environment": environment, "s3_secret_key": "no default"}
+    refused = await command(own, name, **given)
+    assert (refused.code, refused.out) == (2, "")
+    (line,) = refused.err.splitlines()
+    assert line.startswith("photogram: the database lacks indexes (")
+    assert line.endswith(" more): run `photogram prepare` first")
+
+
+async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None:
+    settings = own.sources.settings
+    bare = own.sources.client[f"{settings.mongo_database}_doubles"]
+    await bare["users"].insert_many([{"username_key": "ana"}, {"username_key": "ana"}])
+    refused = await command(own, "prepare", mongo_database=bare.name)
+    await own.sources.client.drop_database(bare.name)
+    assert refused.code == 2
+    assert refused.err.startswith("photogram: an index of users cannot be made: ")
+    assert refused.err.count("\n") == 1
+
+
+async def test_refused_credentials_are_one_line_that_names_the_server_and_no_secret(own: World) -> None:
+    url = own.sources.settings.mongo_url.replace("//", "//ana:secret@")
+    refused = await command(own, "verify", mongo_url=url)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("photogram: MongoDB refuses the credentials of the settings (")
+    assert (refused.err.count("\n"), "secret" in refused.err) == (1, False)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_what_was_found_is_told_when_s3_hangs(
+    own: World, scene: Scene, storage: Proxy, capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    storage.become(Toxic.BLACK_HOLE)
+    settings = own.sources.settings.model_copy(update={"s3_endpoint_url": storage.url, "s3_timeout": 0.2})
+    assert await maintenance.run_verify(settings, as_json=as_json) == 3
+    said = capsys.readouterr()
+    reason = f"S3 does not answer ({storage.url.removeprefix('http://')})"
+    assert said.err == f"photogram: {reason}; this is incomplete\n"
+    if as_json:
+        report = json.loads(said.out)
+        assert report["incomplete"] == reason
+        assert [(one["kind"], one["found"], one["expected"]) for one in report["findings"]] == [
+            ("post.like_count", 2, 1)
+        ]
+    else:
+        assert said.out.startswith(f"post.like_count {scene.post.id}: found 2, expected 1: ")
+
+
+async def test_what_gc_removed_is_told_when_s3_refuses(
+    own: World, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = own.sources.settings.model_copy(update={"media_bucket": "no-such-bucket"})
+    assert await maintenance.run_gc(settings, min_age=0, dry_run=False, as_json=True) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("photogram: a bucket is missing (")
+    assert json.loads(said.out)["incomplete"] in said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AuthenticationError("secret"), "Redis refuses the credentials of the settings (r:1)"),
+        (NoPermissionError("secret"), "Redis refuses the credentials of the settings (r:1)"),
+        (NoCredentialsError(), "S3 refuses the credentials of the settings (s:2)"),
+        (
+            ClientError({"Error": {"Code": "SignatureDoesNotMatch"}}, "ListObjectsV2"),
+            "S3 refuses the credentials of the settings (s:2)",
+        ),
+        (ValueError("secret"), None),
+    ],
+)
+def test_a_refusal_names_its_server(error: Exception, said: str | None) -> None:
+    settings = Settings(environment="test", redis_url="redis://ana:secret@r:1/0", s3_endpoint_url="http://s:2")
+    assert refusal(error, settings) == said
+
+
+async def test_missing_files_are_what_was_expected_and_not_found(
+    own: World, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = f"public/{scene.post.images[0].id}/7/1080.jpeg"
+    await own.sources.database["posts"].update_one({}, {"$set": {"images.0.renditions.0.key": key}})
+    assert await maintenance.run_verify(own.sources.settings) == 1
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("post.images ")]
+    assert line == f"post.images {scene.post.id}: found nothing, expected {key}: storage lacks files of a ready post"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "said"),
+    [
+        (["a", "b"], [], "found a, b, expected nothing: "),
+        ([], ["a"] * 12, f"found nothing, expected {', '.join('a' * 10)} and 2 more: "),
+        (None, "a", "found nothing, expected a: "),
+        (0, 1, "found 0, expected 1: "),
+        (False, True, "found no, expected yes: "),
+        (None, [], ""),
+        (5, None, ""),
+    ],
+)
+def test_a_line_says_what_was_found_and_what_was_expected(found: object, expected: object, said: str) -> None:
+    finding = Finding(kind="kind", id="id", found=found, expected=expected, why="why")
+    assert maintenance._line(finding) == f"kind id: {said}why"
