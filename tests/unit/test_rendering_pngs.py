@@ -108,7 +108,9 @@ def test_what_is_brighter_than_white_is_brought_down_to_it(transfer: int, white:
 
 
 @pytest.mark.parametrize("kind", [b"iTXt", b"tEXt", b"zTXt", b"iCCP", b"cHRM", b"gAMA", b"pHYs", b"tRNS", b"eXIf"])
-@pytest.mark.parametrize("body", [b"", b"\0", b"Comment\0\1\0\0\0anything", b"\xff" * 40])
+@pytest.mark.parametrize(
+    "body", [b"", b"\0", b"Comment\0\1\0\0\0anything", b"\xff" * 40], ids=["empty", "zero", "text", "ones"]
+)
 def test_broken_chunk_that_is_not_needed_is_left_out(kind: bytes, body: bytes) -> None:
     whole = chunk(kind, body)
     for broken in (whole, whole[:-4] + b"sums", whole[:-1] + bytes([whole[-1] ^ 1])):

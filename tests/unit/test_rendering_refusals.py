@@ -128,6 +128,22 @@ def test_jpeg_without_its_end_is_taken_if_every_pixel_is_there(options: dict[str
         assert code_of(saved(noisy, "JPEG", **options)[:-missing]) is Code.IMAGE_CORRUPT
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0", "xmp": b"x" * 101}]
+)
+def test_webp_is_taken_whatever_it_says_of_its_length_if_every_pixel_is_there(options: dict[str, object]) -> None:
+    for size in ((301, 203), (302, 204), (40, 30)):
+        data = saved(quarters(size), "WEBP", **options)
+        whole = render(data).renditions
+        for length in (0, 20, len(data) - 9, len(data) - 7, len(data) + 100, 2**32 - 1):
+            assert render(data[:4] + length.to_bytes(4, "little") + data[8:]).renditions == whole
+        if "xmp" in options:
+            for missing in (1, 50, 120):
+                assert render(data[:-missing]).renditions == whole
+        else:
+            assert code_of(data[:-8]) is Code.IMAGE_CORRUPT
+
+
 def test_bytes_behind_the_image_do_not_matter() -> None:
     for data in (saved(quarters(), "JPEG"), saved(quarters(), "PNG"), saved(quarters(), "GIF"), moving()):
         assert render(data + b"<script>alert(1)</script>" * 100).renditions == render(data).renditions

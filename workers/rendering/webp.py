@@ -9,6 +9,8 @@ from PIL import Image, ImageFile
 from domain.limits import MAX_WEB_PIXELS
 
 _SIDE = 0x3FFF  # 14 bits
+_NEEDED = frozenset({b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"})
+_HELPFUL = frozenset({b"ICCP", b"EXIF"})
 _START = b"\x9d\x01\x2a"  # of a picture in VP8
 
 
@@ -17,11 +19,25 @@ def open_webp(data: bytes) -> ImageFile.ImageFile:
     width, height = _size(data[:30])
     if width * height > MAX_WEB_PIXELS:  # Pillow takes memory for the canvas at once
         raise Image.DecompressionBombError
-    image = Image.open(BytesIO(data), formats=("WEBP",))
-    image.info.pop("xmp", None)
+    image = Image.open(BytesIO(_plain(data)), formats=("WEBP",))
     plays = image.info["loop"]
     image.info["loop"] = plays - 1 if plays > 1 else None if plays else 0
     return image
+
+
+def _plain(data: bytes) -> bytes:
+    """The same without what is not needed, whatever its header says of its length.
+
+    Of what comes behind the pixels a part may be missing, as an encoder forgot the last byte or a transfer was cut.
+    """
+    kept, at = [], 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        end = at + 8 + length
+        if kind in _NEEDED or (kind in _HELPFUL and end <= len(data)):
+            kept.append(data[at:end] + b"\0" * (length & 1))
+        at = end + (length & 1)
+    return data[:4] + struct.pack("<I", 4 + sum(map(len, kept))) + b"WEBP" + b"".join(kept)
 
 
 def _size(head: bytes) -> tuple[int, int]:
