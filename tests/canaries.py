@@ -5,11 +5,14 @@ import secrets
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from tests.unit.pictures import moving, quarters, saved
+from datasources.source_formats import formats_taken
+from domain.limits import SourceFormat
+from tests.unit.pictures import heic, moving, quarters, saved
 
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -100,7 +103,35 @@ def moving_gif(canaries: Canaries) -> bytes:
     return _with_extensions(moving(), canaries)
 
 
-PICTURES: dict[str, Callable[[Canaries], bytes]] = {"JPEG": jpeg, "PNG": png, "GIF": gif, "moving GIF": moving_gif}
+def webp(canaries: Canaries) -> bytes:
+    """EXIF, XMP, ICC, bytes after the end."""
+    return saved(quarters(), "WEBP", **_metadata(canaries)) + canaries.hidden("after the end")
+
+
+def avif(canaries: Canaries) -> bytes:
+    """The same."""
+    return saved(quarters(), "AVIF", speed=10, **_metadata(canaries)) + canaries.hidden("after the end")
+
+
+def heic_with_thumbnail(canaries: Canaries) -> bytes:
+    """The same; also a thumbnail."""
+    return heic(quarters(), thumbnails=[128], **_metadata(canaries)) + canaries.hidden("after the end")
+
+
+def _metadata(canaries: Canaries) -> dict[str, Any]:
+    xmp = b"<x:xmpmeta>" + canaries.hidden("xmp") + b"</x:xmpmeta>"
+    return {"exif": _exif(canaries), "xmp": xmp, "icc_profile": _profile(canaries.hidden("icc"))}
+
+
+PICTURES: dict[str, Callable[[Canaries], bytes]] = {
+    "JPEG": jpeg,
+    "PNG": png,
+    "GIF": gif,
+    "moving GIF": moving_gif,
+    "WEBP": webp,
+    "AVIF": avif,
+    **({"HEIC": heic_with_thumbnail} if SourceFormat.HEIC in formats_taken() else {}),
+}
 
 
 def _exif(canaries: Canaries) -> bytes:

@@ -16,7 +16,7 @@ from tests.client import CREATE_POST, UPLOAD_IMAGE, Person, small_jpeg
 from tests.e2e.conftest import Register
 from tests.factories import opened
 from tests.stack import Stack, stack_on
-from tests.unit.pictures import moving
+from tests.unit.pictures import moving, quarters, saved
 from tests.waiting import eventually
 
 LEFT = "{ viewer { uploadQuota { remainingToday } } }"
@@ -41,9 +41,10 @@ async def remaining(person: Person) -> int:
     return int((await person.get(LEFT))["viewer"]["uploadQuota"]["remainingToday"])
 
 
-async def test_a_file_sent_through_graphql_becomes_a_post(register: Register) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
+async def test_a_file_sent_through_graphql_becomes_a_post(register: Register, kind: str) -> None:
     ana = await register()
-    post_id = await ana.create_post(await taken(ana, small_jpeg()))
+    post_id = await ana.create_post(await taken(ana, saved(quarters((160, 120)), kind)))
     await ana.reaches(post_id, "READY")
     assert await remaining(ana) == 9
 
