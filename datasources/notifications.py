@@ -7,9 +7,8 @@ taken back stays as a `withdrawn` tombstone for a while, so that a subscriber wh
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -19,11 +18,11 @@ from pymongo import UpdateOne
 from datasources.live import Live, notifications_of
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page
 from datasources.reading import readable
+from domain.log_floor import WITHDRAWN_KEPT, floor_at, taken_back
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import CommentRecord, NotificationKind, NotificationRecord
 
 UNSEEN_MOST = 100
-WITHDRAWN_KEPT = timedelta(days=30)
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +48,11 @@ _SAID = ("kind", "actor_ids", "actor_count", "post_id", "comment_id", "withdrawn
 
 
 class SeqRange(msgspec.Struct, frozen=True):
-    """What a recipient's log holds; both 0 when nothing was ever told."""
+    """What a recipient's log holds; all 0 when nothing was ever told. After `floor` nothing is missing."""
 
     oldest: int
     newest: int
+    floor: int
 
 
 class NotificationStore:
@@ -92,7 +92,7 @@ class NotificationStore:
         """
         before = await self.standing((notice.key for notice in notices), session)
         changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
-        seqs = await self._number([notice.recipient_id for notice in changed], session)
+        seqs = await self._number([(notice.recipient_id, notice.withdrawn) for notice in changed], now, session)
         writes = [
             _write(notice, seq, now, is_new=notice.key not in before) for notice, seq in zip(changed, seqs, strict=True)
         ]
@@ -130,7 +130,10 @@ class NotificationStore:
         """The numbers a recipient's log runs over."""
         inbox = await self._inboxes.find_one({"_id": recipient_id})
         oldest = await self._notifications.find_one({"recipient_id": recipient_id}, {"seq": 1}, sort=[("seq", 1)])
-        return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"] if inbox else 0)
+        if inbox is None:
+            return SeqRange(0, 0, 0)
+        floor = floor_at(*_taken_back(inbox), datetime.now(UTC))
+        return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"], floor)
 
     async def newest(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
         """The last numbers of these recipients' logs, 0 for those never told anything; one operation."""
@@ -178,7 +181,7 @@ class NotificationStore:
 
     async def withdraw(self, notifications: Sequence[NotificationRecord], now: datetime, session: Session) -> None:
         """Takes notifications that stand back, within the caller's transaction."""
-        seqs = await self._number([notification.recipient_id for notification in notifications], session)
+        seqs = await self._number([(notification.recipient_id, True) for notification in notifications], now, session)
         gone = {"withdrawn": True, "expires_at": now + WITHDRAWN_KEPT, "actor_ids": [], "actor_count": 0}
         writes = [
             UpdateOne({"_id": notification.id}, {"$set": {**gone, "seq": seq}})
@@ -213,26 +216,34 @@ class NotificationStore:
         rows = await self._notifications.find(query, session=session).to_list() if some else []
         return [NotificationRecord.from_document(row) for row in rows]
 
-    async def _number(self, recipient_ids: Sequence[ObjectId], session: Session) -> list[int]:
-        """The next number of each of these recipients' logs, in this order; one may be there several times.
+    async def _number(self, changes: Sequence[tuple[ObjectId, bool]], now: datetime, session: Session) -> list[int]:
+        """The next numbers of recipients' logs, for changes in this order: whose it is, and whether one was taken back.
 
         The inboxes are read and moved in one transaction, so another that moves one of them makes this one run again.
         """
-        if not recipient_ids:
+        if not changes:
             return []
-        counts = Counter(recipient_ids)
-        rows = await self._inboxes.find({"_id": {"$in": list(counts)}}, session=session).to_list()
+        ids = sorted({recipient_id for recipient_id, _ in changes})
+        rows = await self._inboxes.find({"_id": {"$in": ids}}, session=session).to_list()
+        inboxes: dict[ObjectId, Document] = {id_: {"last_seq": 0} for id_ in ids} | {row["_id"]: row for row in rows}
+        seqs = []
+        for recipient_id, is_taken_back in changes:
+            inbox = inboxes[recipient_id]
+            inbox["last_seq"] += 1
+            seqs.append(inbox["last_seq"])
+            if is_taken_back:
+                inbox["floor"], inbox["taken_back"] = taken_back(*_taken_back(inbox), inbox["last_seq"], now)
         moves = [
-            UpdateOne({"_id": recipient_id}, {"$inc": {"last_seq": count}}, upsert=True)
-            for recipient_id, count in sorted(counts.items())
+            UpdateOne({"_id": id_}, {"$set": {name: inbox[name] for name in inbox if name != "_id"}}, upsert=True)
+            for id_, inbox in inboxes.items()
         ]
         await self._inboxes.bulk_write(moves, session=session)
-        last = Counter({row["_id"]: row["last_seq"] for row in rows})
-        seqs = []
-        for recipient_id in recipient_ids:
-            last[recipient_id] += 1
-            seqs.append(last[recipient_id])
         return seqs
+
+
+def _taken_back(inbox: Document) -> tuple[int, dict[str, int]]:
+    """An inbox's floor, and the highest numbers taken back by day."""
+    return inbox.get("floor", 0), inbox.get("taken_back", {})
 
 
 def of_follows(actor_id: ObjectId) -> list[str]:

@@ -80,7 +80,7 @@ async def notification_added(
     async with sources.live.listen(notifications_of(viewer_id)) as news:
         there = await sources.notifications.range_of(viewer_id)
         seen = there.newest if after is None else after
-        if seen < 0 or seen > there.newest:
+        if not there.floor <= seen <= there.newest:  # what was taken back at or below the floor may be gone
             seen = there.newest
             yield Event(seen, gap=Gap(there.oldest, there.newest))
         while True:
