@@ -6,7 +6,7 @@ a spent one again ends the session, for then somebody else may have it (RFC 9700
 An answer may get lost, or a client may refresh from several tasks at once. So the tokens that a refresh hands out are
 derived (HMAC-SHA256) from the token presented and a salt that is made for this refresh and stored until the next one.
 For `REFRESH_GRACE_SECONDS` the token before the current one gets the very same tokens again: whichever answer a client
-keeps, it holds the session's one current pair. The salt alone yields nothing, and neither does the old token.
+keeps, it holds the session's one current pair (docs/adr/0011-refreshing-again.md). The salt alone yields nothing.
 """
 
 import base64

@@ -31,7 +31,11 @@ def viewer(info: Info) -> SignedIn | None:
 
 @query(User | None, "One user by handle.")
 async def user(
-    info: Info, username: Annotated[str, strawberry.argument(description="Handle, without the @, any case.")]
+    info: Info,
+    username: Annotated[
+        str,
+        strawberry.argument(description="Handle in any case; spaces around it and one @ before it make no difference."),
+    ],
 ) -> UserRecord | None:
     found = await info.context.sources.users.by_username(username)
     shown = None if found is None else await info.context.loaders.visible_user_by_id.load(found.id)

@@ -39,7 +39,11 @@ class RegisterInput:
         f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", most=limits.USERNAME_MAX
     )
     email: str = bounded("Address.", most=limits.EMAIL_MAX)
-    password: str = bounded(f"At least {limits.PASSWORD_MIN} characters.", most=limits.PASSWORD_MAX)
+    password: str = bounded(
+        f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
+        "address, also with digits and signs after it.",
+        most=limits.PASSWORD_MAX,
+    )
     display_name: str | None = bounded(
         "Name to show, on one line; the handle when left out.", most=limits.DISPLAY_NAME_MAX, default=None
     )

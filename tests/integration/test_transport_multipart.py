@@ -268,6 +268,16 @@ async def test_who_sends_much_hears_a_refusal_that_needed_none_of_it(client: htt
         assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
 
 
+async def test_a_bad_token_is_refused_before_the_file_is_taken(client: httpx2.AsyncClient, toy: Served) -> None:
+    toy.world.largest = 0
+    for _ in range(2):  # over the same connection
+        response = await client.post(
+            "/graphql", content=form(parts()), headers={**HEADERS, "authorization": "Bearer bad"}
+        )
+        assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
+    assert toy.world.largest == 0
+
+
 async def begun(toy: Served, sent: bytes, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A request of so many bytes, of which these have been sent."""
     headers = {"host": "x", **HEADERS, "content-length": length}
