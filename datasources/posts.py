@@ -229,7 +229,10 @@ class PostStore:
     async def forget_keys(self, author_id: ObjectId) -> None:
         """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
-        await self._writes.unseen.delete_many({**keyed, "deleted": True, "outbox": {"$exists": False}})
+        tombstones = {**keyed, "deleted": True, "outbox": {"$exists": False}}
+        ids = [row["_id"] for row in await self._posts.find(tombstones, {"_id": 1}).to_list()]
+        async with self._writes.changing(ids) as posts:
+            await posts.delete_many({"_id": {"$in": ids}, **tombstones})
 
     async def owed_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Posts that their authors' `post_count` does not reflect yet, in the order of the authors."""
