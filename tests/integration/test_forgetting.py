@@ -11,6 +11,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.graph import GraphStore
+from datasources.idempotency import Idempotency
 from datasources.images import ImageStore, Move
 from datasources.loaders import Loaders
 from datasources.media_keys import moved
@@ -95,6 +96,17 @@ async def _delete(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     await world.sources.posts.delete(post.id, ana.id, now())
 
 
+async def _forget_keys(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    """A post that was made with a key leaves a tombstone, which goes with its author."""
+    draft, key = PostDraft(images=[PostImage(upload_id=ObjectId())]), Idempotency.of("once", "createPost", {})
+    made = await world.sources.posts.create(ana.id, draft, now(), key)
+    await world.sources.posts.delete(made.id, ana.id, now())
+    await world.settle()
+    assert (await world.stored_post(made.id)).deleted
+    await warm(world)
+    await world.sources.posts.forget_keys(ana.id)
+
+
 async def _like_and_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
     post = await world.post(ana)
     await world.sources.post_likes.like(post.id, bob.id, now())
@@ -163,6 +175,7 @@ DEEDS: dict[str, Deed] = {
     "fail": _fail,
     "edit a post": _edit,
     "delete a post": _delete,
+    "forget the keys of posts": _forget_keys,
     "like and comment": _like_and_comment,
     "move files": _move_files,
     "set right": _set_right,
