@@ -1,6 +1,6 @@
 """Who follows, blocks and mutes whom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -151,6 +151,10 @@ class GraphStore:
     async def relations(self, pairs: Sequence[Pair]) -> list[Relation]:
         """How the first of each pair, as viewer, stands to the second; three operations for all who ask at once."""
         return await self._relations.of(pairs)
+
+    async def apart(self, pairs: Collection[Pair]) -> set[Pair]:
+        """Those of these pairs between whom there is a block, either way; one operation."""
+        return await self._relations.apart(pairs)
 
     async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Who follows a user, latest first."""

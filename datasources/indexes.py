@@ -40,6 +40,7 @@ def _naming(field: str) -> IndexModel:
 
 TOP_COMMENTS = [("post_id", UP), ("parent_id", UP), ("deleted", UP), ("like_count", DOWN), ("_id", DOWN)]
 SHOWN_POSTS = [("author_id", UP), ("status", UP), ("deleted", UP), ("_id", DOWN)]
+UNSEEN = "unseen_by_seq"
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
 _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
@@ -123,7 +124,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "notifications": [
         _unique("recipient_id", "group_key"),
         IndexModel([("recipient_id", UP), ("seq", DOWN)]),
-        IndexModel([("recipient_id", UP)], name="unseen", partialFilterExpression={"is_seen": False}),
+        IndexModel([("recipient_id", UP), ("seq", DOWN)], name=UNSEEN, partialFilterExpression={"is_seen": False}),
         IndexModel([("post_id", UP), ("comment_id", UP)]),
         IndexModel([("group_key", UP)], partialFilterExpression={"group_key": {"$gte": "FOLLOW", "$lt": "FOLLOX"}}),
         _EXPIRES,

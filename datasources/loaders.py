@@ -2,7 +2,7 @@
 
 Made anew for every operation, so nobody sees what somebody else loaded, nor what was true before a change. The
 `visible_*` loaders answer None for what the viewer may not see, as for what does not exist; `met_user_by_id` is for
-people among others, where a viewer meets nobody whom they have blocked.
+people among others, where a viewer meets nobody whom they have blocked, and `blocked_user_by_id` for those they have.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import TypeVar
 from bson import ObjectId
 from strawberry.dataloader import DataLoader
 
+from datasources.relations import Pair
 from datasources.sources import Sources
 from domain.interests import Interest
 from domain.records import (
@@ -27,6 +28,8 @@ from domain.visibility import (
     STRANGERS,
     Relation,
     can_meet,
+    can_show_tag,
+    can_view_blocked,
     can_view_comment,
     can_view_notification,
     can_view_post,
@@ -118,6 +121,14 @@ class Loaders:
         return _loader(self._visible_users)
 
     @cached_property
+    def blocked_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
+        return _loader(self._blocked_users)
+
+    @cached_property
+    def tagged_user_by_pair(self) -> DataLoader[Pair, UserRecord | None]:
+        return _loader(self._tagged_users)
+
+    @cached_property
     def met_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
         return _loader(self._met_users)
 
@@ -169,17 +180,31 @@ class Loaders:
         return [found.get(author_id) for author_id in author_ids]
 
     async def _visible_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        people = await self._people(set(user_ids))
-        return [
-            people[user_id][0] if user_id in people and can_view_profile(*people[user_id]) else None
-            for user_id in user_ids
-        ]
+        return await self._users_if(can_view_profile, user_ids)
+
+    async def _blocked_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        return await self._users_if(can_view_blocked, user_ids)
 
     async def _met_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        people = await self._people(set(user_ids))
+        return await self._users_if(can_meet, user_ids)
+
+    async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
+        """The second of each pair, tagged in an image of the first."""
+        people, apart = await asyncio.gather(
+            self._people({user_id for _, user_id in pairs}), self._sources.graph.apart(set(pairs))
+        )
         return [
-            people[user_id][0] if user_id in people and can_meet(*people[user_id]) else None for user_id in user_ids
+            people[user_id][0]
+            if user_id in people and can_show_tag(*people[user_id], is_apart=(author_id, user_id) in apart)
+            else None
+            for author_id, user_id in pairs
         ]
+
+    async def _users_if(
+        self, rule: Callable[[UserRecord, Relation], bool], user_ids: Sequence[ObjectId]
+    ) -> Sequence[UserRecord | None]:
+        people = await self._people(set(user_ids))
+        return [people[one][0] if one in people and rule(*people[one]) else None for one in user_ids]
 
     async def _visible_posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)

@@ -7,7 +7,7 @@ taken back stays as a `withdrawn` tombstone for a while, so that a subscriber wh
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
@@ -15,6 +15,7 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources.indexes import UNSEEN
 from datasources.live import Live, notifications_of
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page
 from datasources.reading import readable
@@ -22,7 +23,7 @@ from domain.log_floor import WITHDRAWN_KEPT, floor_at, taken_back
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import CommentRecord, NotificationKind, NotificationRecord
 
-UNSEEN_MOST = 100
+UNSEEN_BATCH, UNSEEN_LOOKED_AT = 100, 1_000
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,11 +146,20 @@ class NotificationStore:
         found = await find_by_ids(self._notifications, ids)
         return [readable(NotificationRecord, found.get(one)) for one in ids]
 
-    async def unseen(self, recipient_id: ObjectId) -> list[NotificationRecord]:
-        """Those not seen yet, a hundred at most."""
-        query = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
-        rows = await self._notifications.find(query, limit=UNSEEN_MOST).to_list()
-        return [_shown(row) for row in rows]
+    async def unseen(self, recipient_id: ObjectId) -> AsyncGenerator[list[NotificationRecord]]:
+        """Those not seen yet, latest change first, without those of own posts that are ready; in batches.
+
+        One operation a batch. It ends after `UNSEEN_LOOKED_AT`, however many there are.
+        """
+        query: Document = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
+        query["kind"] = {"$ne": NotificationKind.POST_READY.value}
+        for _ in range(UNSEEN_LOOKED_AT // UNSEEN_BATCH):
+            found = self._notifications.find(query, sort=[("seq", -1)], limit=UNSEEN_BATCH, hint=UNSEEN)
+            rows = await found.to_list()
+            yield [_shown(row) for row in rows]
+            if len(rows) < UNSEEN_BATCH:
+                return
+            query["seq"] = {"$lt": rows[-1]["seq"]}
 
     async def mark_seen(self, recipient_id: ObjectId, up_to_seq: int) -> None:
         """Says that the list was shown up to a number. Safe to repeat."""

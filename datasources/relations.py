@@ -1,7 +1,7 @@
 """How people stand to each other, read for many pairs at once."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
 from bson import ObjectId
@@ -30,6 +30,17 @@ class Relations:
         Three operations for all who ask at the same time.
         """
         return await self._reads.of(pairs, time_limit(self._follows))
+
+    async def apart(self, pairs: Collection[Pair]) -> set[Pair]:
+        """Those of these pairs between whom there is a block, either way; one operation."""
+        if not pairs:
+            return set()
+        others: dict[ObjectId, list[ObjectId]] = {}
+        for one, other in pairs:
+            others.setdefault(one, []).append(other)
+        found = await _between(self._blocks, "blocker_id", "blocked_id", others)
+        walls = {(row["blocker_id"], row["blocked_id"]) for row in found}
+        return {(one, other) for one, other in pairs if {(one, other), (other, one)} & walls}
 
     async def _read(self, asked: Sequence[Sequence[Pair]]) -> list[list[Relation]]:
         all_pairs = [pair for pairs in asked for pair in pairs]

@@ -151,6 +151,17 @@ class ImageRecord(Record, frozen=True, kw_only=True):
     tagged_users: list[TagRecord] = []
 
 
+class PostedImage(ImageRecord, frozen=True, kw_only=True):
+    """An image of a post; it is not stored so, but made of an image where it is shown."""
+
+    author_id: ObjectId
+
+    @classmethod
+    def of(cls, image: ImageRecord, author_id: ObjectId) -> "PostedImage":
+        """An image of a post of this author's."""
+        return cls(author_id=author_id, **msgspec.structs.asdict(image))
+
+
 class FailureRecord(Record, frozen=True, kw_only=True):
     """Why an upload or a post could not be made."""
 
@@ -261,6 +272,11 @@ class PostRecord(Stored, frozen=True, kw_only=True):
     comment_count: int = 0
     preview_comment_ids: list[ObjectId] = []
     deleted: bool = False
+
+    @property
+    def posted_images(self) -> list[ImageRecord]:
+        """Its images as they are shown: those in which people are tagged know whose post they are in."""
+        return [PostedImage.of(one, self.author_id) if one.tagged_users else one for one in self.images]
 
     @property
     def tagged_ids(self) -> list[ObjectId]:

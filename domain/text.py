@@ -70,6 +70,8 @@ def _without_piles(text: str) -> str:
 
 def mentions(text: str) -> list[str]:
     """The handles mentioned as `@name`, lower case, each once, in order; an address like a@b.c mentions nobody."""
+    if "@" not in text and "\uff20" not in text:
+        return []
     found = _MENTION.finditer(_ADDRESS.sub(" ", text))
     return list(dict.fromkeys(match[1].rstrip(".").lower() for match in found))
 
@@ -79,7 +81,10 @@ def hashtags(text: str) -> list[str]:
 
     Tags that look or sound the same are the same: they are compatibility-composed (NFKC) and lower case.
     """
-    text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", text)).lower()
+    text = unicodedata.normalize("NFKC", text)
+    if "#" not in text:
+        return []
+    text = _ADDRESS.sub(" ", text).lower()
     found = (match[1] for match in _HASHTAG.finditer(unicodedata.normalize("NFKC", text)))
     return list(dict.fromkeys(tag for tag in found if len(tag) <= HASHTAG_MAX and _LETTER.search(tag)))
 

@@ -54,6 +54,14 @@ def can_view_profile(owner: UserRecord, relation: Relation) -> bool:
     return owner.state is UserState.ACTIVE and not relation.is_blocked
 
 
+def can_view_blocked(owner: UserRecord, relation: Relation) -> bool:
+    """An account among those that the viewer has blocked: also one that has blocked the viewer in turn.
+
+    Or, with two blocks, neither could undo their own. Everywhere else each is hidden from the other.
+    """
+    return owner.state is UserState.ACTIVE and relation.has_blocked
+
+
 def can_meet(owner: UserRecord, relation: Relation) -> bool:
     """People among others, as in likes, followers, mentions, comments: a block either way keeps them apart."""
     return can_view_profile(owner, relation) and not relation.has_blocked
@@ -70,6 +78,11 @@ def can_view_post(post: PostRecord, author: UserRecord, relation: Relation) -> b
     if post.deleted or not can_view_content(author, relation):
         return False
     return post.status is PostStatus.READY or relation.is_self
+
+
+def can_show_tag(tagged: UserRecord, relation: Relation, *, is_apart: bool) -> bool:
+    """Somebody tagged in an image: to nobody while a block stands between the author and the tagged (`is_apart`)."""
+    return can_meet(tagged, relation) and not is_apart
 
 
 def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relation) -> bool:

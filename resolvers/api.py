@@ -55,6 +55,7 @@ Mutation = create_type(
         posts.create_post,
         posts.update_post,
         posts.delete_post,
+        posts.remove_tag,
         likes.like_post,
         likes.unlike_post,
         comments.add_comment,

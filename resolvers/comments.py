@@ -66,13 +66,34 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
     )
 
 
-@mutation(DeleteCommentPayload, "Deletes a comment of one's own or on one's own post.")
+@mutation(
+    DeleteCommentPayload,
+    "Deletes a comment of one's own, or any on one's own post, also behind a block between the viewer and whoever else "
+    "wrote it or published the post.",
+)
 async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    comment = await visible_comment(info, given.comment_id)
-    post = await info.context.loaders.post_by_id.load(comment.post_id)
-    if post is None or not can_delete_comment(comment, post, viewer_id):
-        message = "A comment is deleted by who wrote it or by whose post it is on."
-        raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["commentId"])
+    comment = await _deletable_comment(info, given.comment_id)
     await sources.comments.delete(comment.id, datetime.now(UTC), by=viewer_id)
-    return Payload(deleted_comment_id=given.comment_id, post=await sources.own_acts.post(post.id, viewer_id))
+    shown = await info.context.loaders.visible_post_by_id.load(comment.post_id)
+    post = None if shown is None else await sources.own_acts.post(shown.id, viewer_id)
+    return Payload(deleted_comment_id=given.comment_id, post=post)
+
+
+async def _deletable_comment(info: Info, global_id: str) -> CommentRecord:
+    """The comment that the viewer may delete: their own, wherever it is, or one that others see below their post.
+
+    Raises NotFound where there is none that the viewer may see, Refusal for one that they only see.
+    """
+    loaders, viewer_id = info.context.loaders, info.context.require_viewer()
+    comment_id = expect_id(global_id, "Comment")
+    comment = None if comment_id is None else await loaders.comment_by_id.load(comment_id)
+    if comment is not None and not comment.deleted and comment.author_id == viewer_id:
+        return comment
+    if comment is not None and comment.is_shown:
+        post = await loaders.visible_post_by_id.load(comment.post_id)
+        if post is not None and can_delete_comment(comment, post, viewer_id):
+            return comment
+    await visible_comment(info, global_id)
+    message = "A comment is deleted by who wrote it or by whose post it is on."
+    raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["commentId"])

@@ -17,7 +17,11 @@ from schema.context import Info
 from schema.fields import After, Before, First, Last
 
 
-@query(FeedConnection | None, "The home feed: posts of the people the viewer follows, and their own.", public=False)
+@query(
+    FeedConnection | None,
+    "The home feed: posts of the people the viewer follows, and their own, once they are READY.",
+    public=False,
+)
 async def feed(
     info: Info,
     first: First = None,

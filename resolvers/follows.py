@@ -75,11 +75,18 @@ async def block_user(info: Info, given: Input[inputs.BlockUserInput]) -> Payload
     return await _now(info, user.id)
 
 
-@mutation(payloads.UnblockUserPayload, "Ends a block.")
+@mutation(
+    payloads.UnblockUserPayload,
+    "Ends a block. If the user has blocked the viewer too, that block stands, and the answer shows no user.",
+)
 async def unblock_user(info: Info, given: Input[inputs.UnblockUserInput]) -> Payload:
-    user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unblock(viewer_id, user.id, now=datetime.now(UTC))
-    return await _now(info, user.id)
+    viewer_id, user_id = info.context.require_viewer(), expect_id(given.user_id, "User")
+    if user_id is None or await info.context.loaders.blocked_user_by_id.load(user_id) is None:
+        user_id = (await _other(info, given.user_id)).id
+    await info.context.sources.graph.unblock(viewer_id, user_id, now=datetime.now(UTC))
+    info.context.forget_loaded()
+    shown = await info.context.loaders.visible_user_by_id.load(user_id)
+    return Payload() if shown is None else await _now(info, user_id)
 
 
 @mutation(payloads.MuteUserPayload, "Keeps the user's posts and acts out of the viewer's feed and notifications.")

@@ -23,8 +23,15 @@ from domain.records import LocationRecord, PostDraft, PostImage, PostRecord, Tag
 from domain.text import checked_line, checked_text, checked_words, hashtags, mentions
 from resolvers.roots import Input, mutation, not_cleared, query
 from schema.context import Info
-from schema.inputs import CreatePostInput, DeletePostInput, LocationInput, PostImageInput, UpdatePostInput
-from schema.payloads import CreatePostPayload, DeletePostPayload, Payload, UpdatePostPayload
+from schema.inputs import (
+    CreatePostInput,
+    DeletePostInput,
+    LocationInput,
+    PostImageInput,
+    RemoveTagInput,
+    UpdatePostInput,
+)
+from schema.payloads import CreatePostPayload, DeletePostPayload, Payload, RemoveTagPayload, UpdatePostPayload
 from schema.post import Post
 
 
@@ -94,7 +101,24 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     return Payload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, datetime.now(UTC)))
 
 
-@mutation(DeletePostPayload, "Deletes a post and everything about it.")
+@mutation(
+    RemoveTagPayload,
+    "Sees to it that the viewer is tagged in none of a post's images, and takes back what they were told of it. It is "
+    "done whether or not the viewer may see the post; a post that they may not see is not shown.",
+)
+async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> Payload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    post_id = expect_id(given.post_id, "Post")
+    if post_id is None:
+        raise NotFound("post", field=["postId"])
+    await sources.posts.untag(post_id, viewer_id, datetime.now(UTC))
+    shown = await info.context.loaders.visible_post_by_id.load(post_id)
+    return Payload(post=None if shown is None else await sources.own_acts.post(post_id, viewer_id))
+
+
+@mutation(
+    DeletePostPayload, "Deletes a post and everything about it. It is also how an author dismisses one that FAILED."
+)
 async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
     post_id = expect_id(given.post_id, "Post")
@@ -146,7 +170,7 @@ async def _checked_tags(info: Info, given: PostImageInput) -> list[TagRecord]:
         message = f"At most {TAGS_PER_IMAGE} people are tagged in an image, at positions from 0 to 1."
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["images", "taggedUsers"])
     ids = [expect_id(tag.user_id, "User") for tag in tags]
-    known = await info.context.loaders.visible_user_by_id.load_many([user_id for user_id in ids if user_id is not None])
+    known = await info.context.loaders.met_user_by_id.load_many([user_id for user_id in ids if user_id is not None])
     people = {user.id for user in known if user is not None}
     if not all(user_id in people for user_id in ids):
         raise NotFound("user", field=["images", "taggedUsers", "userId"])

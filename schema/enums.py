@@ -43,9 +43,9 @@ _describe(
 _describe(
     PostStatus,
     "Where a post is in its life.",
-    PROCESSING="Its images are being made; only its author sees it.",
+    PROCESSING="Its images are being made; only its author sees it, on their profile and in no feed.",
     READY="Visible to those who may see it.",
-    FAILED="An image was refused; only its author sees it.",
+    FAILED="An image was refused; only its author sees it, on their profile until deletePost dismisses it.",
 )
 _describe(
     UploadStatus,

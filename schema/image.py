@@ -3,11 +3,10 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from bson import ObjectId
 
 from domain.limits import RENDITIONS_MAX, TAGS_PER_IMAGE
 from domain.limits import RenditionFormat as Format
-from domain.records import ImageRecord, RenditionRecord
+from domain.records import ImageRecord, PostedImage, RenditionRecord, TagRecord
 from schema.context import Info
 from schema.enums import RenditionFormat
 from schema.fields import computed, loaded, plain
@@ -77,11 +76,17 @@ class Image(Node):
         fitting = sorted((one for one in root.renditions if one.format is wanted), key=lambda one: one.width)
         return next((one for one in fitting if one.width >= width), fitting[-1] if fitting else None)
 
-    @computed(list[TaggedUser], "People tagged in it.", max_items=TAGS_PER_IMAGE)
-    async def tagged_users(root: strawberry.Parent[ImageRecord], info: Info) -> list[Any]:
-        people = await info.context.loaders.met_user_by_id.load_many([tag.user_id for tag in root.tagged_users])
-        visible: set[ObjectId] = {person.id for person in people if person is not None}
-        return [tag for tag in root.tagged_users if tag.user_id in visible]
+    @computed(
+        list[TaggedUser],
+        "People tagged in it. While a block stands between the author and somebody tagged, nobody sees that tag.",
+        max_items=TAGS_PER_IMAGE,
+    )
+    async def tagged_users(root: strawberry.Parent[ImageRecord], info: Info) -> list[TagRecord]:
+        if not isinstance(root, PostedImage):
+            return []
+        pairs = [(root.author_id, tag.user_id) for tag in root.tagged_users]
+        people = await info.context.loaders.tagged_user_by_pair.load_many(pairs)
+        return [tag for tag, person in zip(root.tagged_users, people, strict=True) if person is not None]
 
 
 def _wanted_format(image: ImageRecord, wanted: Format | None) -> Format | None:

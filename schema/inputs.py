@@ -147,6 +147,11 @@ class UpdatePostInput:
     )
 
 
+@strawberry.input(description="Input of removeTag.")
+class RemoveTagInput:
+    post_id: strawberry.ID = plain("The post.")
+
+
 @strawberry.input(description="Input of deletePost.")
 class DeletePostInput:
     post_id: strawberry.ID = plain("The post.")

@@ -110,6 +110,12 @@ class UpdatePostPayload:
     user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
 
 
+@strawberry.type(description="Answer of removeTag.")
+class RemoveTagPayload:
+    post: Post | None = plain("The post, as it is now; null if the viewer may not see it.")
+    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+
+
 @strawberry.type(description="Answer of deletePost.")
 class DeletePostPayload:
     deleted_post_id: strawberry.ID | None = plain("Its id.")
@@ -138,7 +144,7 @@ class AddCommentPayload:
 @strawberry.type(description="Answer of deleteComment.")
 class DeleteCommentPayload:
     deleted_comment_id: strawberry.ID | None = plain("Its id.")
-    post: Post | None = plain("The post, as it is now.")
+    post: Post | None = plain("The post, as it is now; null if the viewer may not see it.")
     user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
 
 
@@ -192,7 +198,7 @@ class BlockUserPayload:
 
 @strawberry.type(description="Answer of unblockUser.")
 class UnblockUserPayload:
-    user: User | None = plain("The user, as it is now.")
+    user: User | None = plain("The user, as it is now; null if they have blocked the viewer.")
     user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
 
 

@@ -34,7 +34,7 @@ class User(Node):
     avatar: Image | None = plain("Profile picture.")
     is_private: bool = plain("Whether only accepted followers see their posts.")
     created_at: datetime = plain("When the account was made.")
-    post_count: int = plain("How many posts they have.")
+    post_count: int = plain("How many posts they have that are READY.")
     follower_count: int = plain("How many users follow them.")
     following_count: int = plain("How many users they follow.")
 
@@ -45,7 +45,8 @@ class User(Node):
         ),
         loader="visible_post_by_id",
         shown=_may_view_content,
-        description="Their posts, newest first; empty where the viewer may not see them.",
+        description="Their posts, newest first; empty where the viewer may not see them. Among one's own are "
+        "those that are PROCESSING, too, and those that FAILED until deletePost dismisses them.",
     )
     followers: UserConnection | None = connected(
         UserConnection,

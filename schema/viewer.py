@@ -1,5 +1,6 @@
 """The signed-in person's own things."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import strawberry
 from bson import ObjectId
 
-from domain.limits import SESSIONS_SHOWN
+from domain.limits import BADGE_MAX, SESSIONS_SHOWN
 from domain.quota import QuotaUse
 from domain.records import SessionRecord
 from schema.connection import FollowRequestConnection, UserConnection, connected
@@ -70,11 +71,20 @@ class Viewer(Node):
     async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:
         return await info.context.sources.uploads.quota(root.user_id, datetime.now(UTC))
 
-    @computed(int, "Notifications not seen yet; it stops counting at 100.")
+    @computed(
+        int,
+        "Notifications not seen yet that the viewer may see, but for those of their own posts being ready; exact up to "
+        f"{BADGE_MAX - 1}: {BADGE_MAX} means more than {BADGE_MAX - 1}.",
+    )
     async def unread_notification_count(root: strawberry.Parent[SignedIn], info: Info) -> int:
-        unseen = await info.context.sources.notifications.unseen(root.user_id)
-        shown = await info.context.loaders.visible_notifications(unseen)
-        return sum(one is not None for one in shown)
+        count = 0
+        async with contextlib.aclosing(info.context.sources.notifications.unseen(root.user_id)) as batches:
+            async for batch in batches:
+                shown = await info.context.loaders.visible_notifications(batch)
+                count += sum(one is not None for one in shown)
+                if count >= BADGE_MAX:
+                    break
+        return min(count, BADGE_MAX)
 
     @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
@@ -89,8 +99,8 @@ class Viewer(Node):
     blocked_users: UserConnection | None = connected(
         UserConnection,
         lambda context, viewer, page: context.sources.graph.blocked(viewer.user_id, page),
-        loader="visible_user_by_id",
-        description="Whom they have blocked, latest first.",
+        loader="blocked_user_by_id",
+        description="Whom they have blocked, latest first; also those who have blocked them.",
     )
     muted_users: UserConnection | None = connected(
         UserConnection,

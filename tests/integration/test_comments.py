@@ -7,9 +7,10 @@ from bson import ObjectId
 
 from datasources.idempotency import Idempotency
 from domain.errors import Refusal, UserErrorCode
+from domain.ids import to_global_id
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import PageRequest, encode_cursor
-from domain.records import CommentRecord
+from domain.records import CommentRecord, UserRecord
 from tests.factories import World, items_of, now
 
 
@@ -147,3 +148,51 @@ async def test_simultaneous_comments_are_all_written_and_only_twins_of_a_key_are
     assert len({comment.id for comment in said}) == len(fans) + 1
     await world.settle()
     assert (await world.stored_post(post.id)).comment_count == len(fans) + 1
+
+
+@pytest.mark.parametrize("blocker", ["the post's author", "the comment's author", "both"])
+async def test_a_posts_author_deletes_a_comment_across_a_block(world: World, blocker: str) -> None:
+    ana, bob, eve = await world.users(3)
+    post = await world.post(ana)
+    comment = await world.comment(post, bob)
+    reply = await world.comment(post, eve, parent_id=comment.id)
+    for one, other in ((ana, bob), (bob, ana)):
+        if blocker in ("both", "the post's author" if one is ana else "the comment's author"):
+            await world.sources.graph.block(one.id, other.id, now=now())
+    await world.settle()
+    assert await delete(world, eve, comment) == ["NOT_ALLOWED"]
+    assert await delete(world, ana, comment) == []
+    assert await delete(world, ana, comment) == ["NOT_FOUND"]
+    await world.settle()
+    assert [one is None or one.deleted for one in await world.sources.comments.by_ids([comment.id, reply.id])] == [
+        True
+    ] * 2
+    assert (await world.stored_post(post.id)).comment_count == 0
+
+
+async def test_ones_own_comment_is_deleted_on_a_post_that_a_block_hides(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    comment = await world.comment(post, bob)
+    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.settle()
+    assert await delete(world, bob, comment) == []
+    assert await delete(world, bob, comment) == ["NOT_FOUND"]
+    await world.settle()
+    assert (await world.stored_post(post.id)).comment_count == 0
+
+
+async def test_a_hidden_comment_is_not_its_posts_authors_to_delete(world: World) -> None:
+    ana, bob = await world.users(2)
+    comment = await world.comment(await world.post(ana), bob)
+    await world.settle()
+    await world.sources.comments.hide(comment.id, "shouting", now())
+    assert await delete(world, ana, comment) == ["NOT_FOUND"]
+
+
+async def delete(world: World, viewer: UserRecord, comment: CommentRecord) -> list[str]:
+    """The codes with which `deleteComment` is refused."""
+    document = "mutation ($id: ID!) { deleteComment(input: {commentId: $id}) { userErrors { code } } }"
+    result = await world.execute(document, viewer, id=to_global_id("Comment", comment.id))
+    assert result.data is not None, result.errors
+    return [one["code"] for one in result.data["deleteComment"]["userErrors"]]

@@ -138,3 +138,18 @@ async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
     assert feed.data == {"feed": {"edges": [{"node": {"author": {"username": ana.username}}}]}}
     assert await listed(world, ana, "mutedUsers") == [bob.username]
     assert await counts(world, ana) == await counts(world, bob) == (1, 1)
+
+
+async def test_of_two_who_block_each_other_each_sees_and_ends_their_own_block(world: World) -> None:
+    ana, bob = await world.users(2)
+    for one, other in ((ana, bob), (bob, ana)):  # two at once: neither is hidden from the other yet
+        await world.sources.graph.block(one.id, other.id, now=now())
+    for one, other in ((ana, bob), (bob, ana)):
+        assert await listed(world, one, "blockedUsers") == [other.username]
+        assert await state(world, one, other) is None
+    assert await do(world, ana, "unblockUser", bob) is None
+    assert await listed(world, ana, "blockedUsers") == []
+    assert await listed(world, bob, "blockedUsers") == [ana.username]
+    assert await state(world, ana, bob) is None
+    assert await do(world, bob, "unblockUser", ana) is not None
+    assert await state(world, ana, bob) == await state(world, bob, ana) == "NONE"

@@ -10,6 +10,7 @@ from bson import ObjectId
 from datasources.idempotency import Idempotency
 from datasources.images import Move
 from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.ids import from_global_id, to_global_id
 from domain.paging import PageRequest
 from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, PostStatus, UserRecord
 from tests.factories import World, image, items_of, now
@@ -177,3 +178,27 @@ async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_bes
     assert sum(find["keysExamined"] for find in finds) < 2 * 2.5 * len(authors)
     most = await world.sources.posts.shown_by_authors(authors, PageRequest(limit=3_000, after=newest[5_000]))
     assert [post["_id"] for post in most] == newest[5_001:8_002]
+
+
+async def test_an_unready_post_is_on_its_authors_profile_until_they_dismiss_it_and_in_no_feed(world: World) -> None:
+    ana, bob = await world.users(2)
+    ready, waiting, failed = await world.post(ana), await world.draft(ana), await world.draft(ana)
+    await world.sources.posts.fail(failed.id, FAILURE, now())
+    assert await own_pages(world, ana, ana) == ([failed.id, waiting.id, ready.id], [ready.id])
+    assert (await own_pages(world, bob, ana))[0] == [ready.id]
+    document = "mutation ($id: ID!) { deletePost(input: {postId: $id}) { deletedPostId userErrors { code } } }"
+    gid = to_global_id("Post", failed.id)
+    result = await world.execute(document, ana, id=gid)
+    assert result.data == {"deletePost": {"deletedPostId": gid, "userErrors": []}}
+    assert await own_pages(world, ana, ana) == ([waiting.id, ready.id], [ready.id])
+
+
+async def own_pages(world: World, viewer: UserRecord, owner: UserRecord) -> tuple[list[ObjectId], list[ObjectId]]:
+    """The posts on somebody's profile, and in the viewer's feed."""
+    posts = "edges { node { id } }"
+    document = f"query ($id: ID!) {{ node(id: $id) {{ ... on User {{ posts {{ {posts} }} }} }} feed {{ {posts} }} }}"
+    result = await world.execute(document, viewer, id=to_global_id("User", owner.id))
+    assert result.data is not None, result.errors
+    pages = result.data["node"]["posts"], result.data["feed"]
+    profile, feed = ([from_global_id(edge["node"]["id"])[1] for edge in page["edges"]] for page in pages)
+    return profile, feed

@@ -54,7 +54,7 @@ USER_VERBS = (
 ACTS: dict[str, Act] = dict(
     [
         *(_of(verb, "User", "userId") for verb in USER_VERBS),
-        *(_of(verb, "Post", "postId") for verb in ("likePost", "unlikePost", "deletePost")),
+        *(_of(verb, "Post", "postId") for verb in ("likePost", "unlikePost", "removeTag", "deletePost")),
         *(_of(verb, "Comment", "commentId") for verb in ("likeComment", "unlikeComment", "deleteComment")),
         _of("updatePost", "Post", "postId", caption="new"),
         _of("addComment", "Post", "postId", text="hello"),
@@ -85,7 +85,7 @@ ACTS: dict[str, Act] = dict(
         ),
     ]
 )
-KEYS = {f"{one}Input.idempotencyKey" for one in ("CreateUpload", "UploadImage", "CreatePost", "AddComment")}
+KEYS = {f"{one}Input.idempotencyKey" for one in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment")}
 READ = {"Query.node(id)", "Query.nodes(ids)", "Query.post(id)", "Subscription.uploadUpdated(id)"}  # in the other tests
 
 # Mutations that answer with objects but name none: they show the viewer's own things, which they have just made.

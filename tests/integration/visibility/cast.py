@@ -14,9 +14,10 @@ from tests.integration.visibility.facts import NOBODY, Comment, Facts, Name, Not
 
 HOST = "host"  # has no quarrel with anybody
 TARGETS = ("suspended", "deleted", "private", "public")
-VIEWERS = ("stranger", "follower", "asker", "blocked", "blocker", "muter")
+VIEWERS = ("stranger", "follower", "asker", "blocked", "blocker", "at_odds", "muter")
 EVERYBODY = (HOST, *VIEWERS, *TARGETS)  # the targets speak last, so that their comments are the previews
 AUTHORS = (HOST, *TARGETS)
+TAGGED = (*TARGETS, "blocked", "blocker")  # of whom some will not want to do with an author any more
 
 
 @dataclass
@@ -91,7 +92,9 @@ class Cast:
         return upload_id
 
     async def _follow(self) -> None:
-        pairs = [(viewer, target) for viewer in ("follower", "blocked", "blocker", "muter") for target in TARGETS]
+        pairs = [
+            (viewer, target) for viewer in ("follower", "blocked", "blocker", "at_odds", "muter") for target in TARGETS
+        ]
         pairs += [(HOST, "public"), (HOST, "private"), ("public", HOST), ("private", HOST), ("suspended", HOST)]
         pairs += [("suspended", "public"), ("stranger", HOST), ("public", "blocked"), ("public", "blocker")]
         for follower, followee in pairs:
@@ -130,12 +133,13 @@ class Cast:
     async def _ready(self, author: Name) -> Post:
         everybody, targets = [self.records[one] for one in EVERYBODY], [self.records[one] for one in TARGETS]
         ids = [one.id for one in targets]
-        made: PostRecord = await self.world.post(self.records[author], tagged=targets, mention_ids=ids)
+        tagged = [self.records[one] for one in TAGGED]
+        made: PostRecord = await self.world.post(self.records[author], tagged=tagged, mention_ids=ids)
         shown = await self._upload(author, made.images[0].id)
         for fan in everybody:
             await self.world.sources.post_likes.like(made.id, fan.id, now())
         post = Post(to_global_id("Post", made.id), author, image=to_global_id("Image", shown))
-        post.likers, post.people = list(EVERYBODY), list(TARGETS)
+        post.likers, post.people, post.tagged = list(EVERYBODY), list(TARGETS), list(TAGGED)
         return self._note(post)
 
     def _note(self, post: Post) -> Post:
@@ -183,7 +187,12 @@ class Cast:
         for target in TARGETS:
             await sources.graph.mute(self.records["muter"].id, self.records[target].id)
             facts.mutes.add(("muter", target))
-            for blocker, blocked in ((target, "blocked"), ("blocker", target)):
+            for blocker, blocked in (
+                (target, "blocked"),
+                ("blocker", target),
+                ("at_odds", target),
+                (target, "at_odds"),
+            ):
                 await sources.graph.block(self.records[blocker].id, self.records[blocked].id, now=now())
                 facts.blocks.add((blocker, blocked))
                 facts.follows -= {(blocker, blocked), (blocked, blocker)}

@@ -18,7 +18,8 @@ class Post:
     deleted: bool = False
     image: Gid | None = None
     likers: list[Name] = field(default_factory=list)
-    people: list[Name] = field(default_factory=list)  # mentioned in the caption, and tagged in the image
+    people: list[Name] = field(default_factory=list)  # mentioned in the caption
+    tagged: list[Name] = field(default_factory=list)  # in the image
     comments: list["Comment"] = field(default_factory=list)
 
 

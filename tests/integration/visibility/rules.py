@@ -1,8 +1,8 @@
 """Who may see what, said anew: these rules know the facts of the cast and nothing of the product's code.
 
 1. An account that is gone, and one that has blocked you, is not there for you.
-2. Whom you have blocked you meet nowhere: not among likes, comments, followers, mentions. You still find them by name
-   and among those you blocked, or you could not undo it.
+2. Whom you have blocked you meet nowhere: not among likes, comments, followers, mentions. You still find them by name,
+   and among those you blocked even if they have blocked you, or you could not undo it.
 3. What people post, and whom they follow, is theirs, and of a private account for its followers alone.
 4. A post is its author's alone until it is ready; what is deleted is nobody's.
 5. A comment is seen by who sees the post and meets its author; a reply by who sees what it replies to. One that was
@@ -10,6 +10,7 @@
 6. A notification is its recipient's, while what it is about can be seen and one of those who did it can be met.
 7. Uploads, sessions and accounts (`Viewer`) are their owner's. An image is seen with its post or as an avatar,
    else by its owner.
+8. A tag is seen by nobody while there is a block between the author and the tagged.
 """
 
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Rules:
         return (
             not post.deleted and self.reads(viewer, post.author) and (post.status == "READY" or viewer == post.author)
         )
+
+    def tags(self, author: Name, person: Name) -> bool:
+        """Rule 8."""
+        return not {(author, person), (person, author)} & self.facts.blocks
 
     def sees_comment(self, viewer: Viewer, comment: Comment) -> bool:
         """Rule 5."""

@@ -10,7 +10,7 @@ from domain.ids import from_global_id
 from tests.factories import World
 from tests.integration.visibility.acts import ACTS, KEYS, OWN, READ, USER_VERBS, Act
 from tests.integration.visibility.cast import EVERYBODY, Cast
-from tests.integration.visibility.facts import Gid, Name
+from tests.integration.visibility.facts import Comment, Gid, Name
 from tests.integration.visibility.rules import Rules
 from tests.integration.visibility.test_reads import missing, named
 from tests.integration.visibility.walk import LEADING, TYPES, everything_about, is_node, leading_fields, ways_in
@@ -67,9 +67,20 @@ def hidden(cast: Cast, viewer: Name | None, way: str) -> list[Gid]:
     found = [gid for gid in of_kind if gid != myself and not rules.sees(viewer, gid)]
     if act.mutation == "deletePost":  # deleting what one has deleted is done already
         found = [gid for gid in found if facts.posts[gid].author != viewer]
+    if act.mutation == "unblockUser":  # what one has done oneself can be undone
+        undone = {facts.people[other] for one, other in facts.blocks if one == viewer and other not in facts.gone}
+        found = [gid for gid in found if gid not in undone]
+    if act.mutation == "deleteComment":  # one's own, wherever it is, or on one's own post, whoever wrote it
+        found = [gid for gid in found if not is_ones_own(viewer, facts.comments[gid], rules)]
     if way == "AddCommentInput.parentId":  # else it is the post that is refused
         found = [gid for gid in found if rules.sees_post(viewer, facts.comments[gid].post)]
     return found
+
+
+def is_ones_own(viewer: Name | None, comment: Comment, rules: Rules) -> bool:
+    """Whether a comment stands that the viewer wrote, or below a post of theirs, which is there."""
+    is_on_own = comment.post.author == viewer and rules.sees_post(viewer, comment.post) and not comment.hidden
+    return not comment.deleted and (comment.author == viewer or is_on_own)
 
 
 @pytest.mark.parametrize("way", ACTS)

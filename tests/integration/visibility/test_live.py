@@ -24,7 +24,7 @@ from tests.integration.visibility.ways import SHOWS
 REPLAY = "subscription { notificationAdded(after: 0) { seq notification { id } } }"
 UPLOAD = "subscription ($id: ID!) { uploadUpdated(id: $id) { id image { id } } }"
 NEW = "subscription { feedUpdated { newPostCount } }"
-BADGE = "{ viewer { unreadNotificationCount } notifications(first: 50) { edges { node { isSeen } } } }"
+BADGE = "{ viewer { unreadNotificationCount } notifications(first: 50) { edges { node { kind } } } }"
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["at once", "when all is settled"])
@@ -79,7 +79,8 @@ async def test_a_replay_brings_what_the_list_would(cast: Cast, viewer: Name) -> 
 @pytest.mark.parametrize("viewer", EVERYBODY)
 async def test_the_badge_counts_what_the_list_shows(cast: Cast, viewer: Name) -> None:
     answer = await ask(cast, viewer, BADGE)
-    assert answer["viewer"]["unreadNotificationCount"] == len(answer["notifications"]["edges"])
+    shown = [edge["node"]["kind"] for edge in answer["notifications"]["edges"]]
+    assert answer["viewer"]["unreadNotificationCount"] == len(shown) - shown.count("POST_READY")
 
 
 @pytest.mark.parametrize("viewer", EVERYBODY)

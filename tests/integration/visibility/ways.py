@@ -93,7 +93,7 @@ def _avatar(rules: Rules, person: Gid) -> list[Gid]:
 def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
     """Those tagged in the post that the image belongs to; the upload itself has no tags."""
     shown = [post for post in rules.facts.posts.values() if post.image == image and rules.sees_post(viewer, post)]
-    return _met(rules, viewer, [name for post in shown for name in post.people])
+    return _met(rules, viewer, [name for post in shown for name in post.tagged if rules.tags(post.author, name)])
 
 
 _ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow")}
@@ -112,7 +112,7 @@ SHOWS: dict[str, Rule] = {
         rules, viewer, [one for one, asked in rules.facts.asks if asked == viewer]
     ),
     "Viewer.blockedUsers": lambda rules, viewer, _: [
-        rules.facts.people[two] for one, two in rules.facts.blocks if one == viewer and rules.finds(viewer, two)
+        rules.facts.people[two] for one, two in rules.facts.blocks if one == viewer and two not in rules.facts.gone
     ],
     "Viewer.mutedUsers": lambda rules, viewer, _: [
         rules.facts.people[two] for one, two in rules.facts.mutes if one == viewer and rules.finds(viewer, two)

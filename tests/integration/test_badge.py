@@ -1,0 +1,75 @@
+"""The badge: how many unseen notifications the viewer may see, exactly up to 99, whatever is hidden before them."""
+
+import pytest
+from bson import ObjectId
+
+from datasources.notifications import UNSEEN_LOOKED_AT
+from domain.records import NotificationKind, UserRecord
+from tests.factories import World, now
+
+
+async def badge(world: World, viewer: UserRecord) -> int:
+    result = await world.execute("{ viewer { unreadNotificationCount } }", viewer)
+    assert result.errors is None, result.errors
+    return int((result.data or {})["viewer"]["unreadNotificationCount"])
+
+
+async def tell(world: World, recipient: UserRecord, actor: UserRecord, count: int, first_seq: int) -> None:
+    """Notifications of following, as if of so many follows by one person."""
+    rows = [
+        {
+            "recipient_id": recipient.id,
+            "group_key": f"{number}:{ObjectId()}",
+            "kind": NotificationKind.FOLLOWED.value,
+            "seq": first_seq + number,
+            "actor_ids": [actor.id],
+            "actor_count": 1,
+            "post_id": None,
+            "comment_id": None,
+            "created_at": now(),
+            "updated_at": now(),
+            "is_seen": False,
+            "is_read": False,
+            "withdrawn": False,
+        }
+        for number in range(count)
+    ]
+    await world.sources.database["notifications"].insert_many(rows)
+
+
+@pytest.mark.parametrize("hidden_first", [True, False], ids=["hidden before", "hidden after"])
+async def test_whom_one_blocked_does_not_use_the_badge_up(world: World, hidden_first: bool) -> None:
+    ana, bob, eve = await world.users(3)
+    await tell(world, ana, eve, 105, first_seq=1000 if hidden_first else 1)
+    await tell(world, ana, bob, 3, first_seq=500)
+    await world.sources.graph.block(ana.id, eve.id, now=now())
+    assert await badge(world, ana) == 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 250])
+async def test_the_badge_is_exact_to_ninety_nine(world: World, count: int) -> None:
+    ana, bob, eve = await world.users(3)
+    for number in range(0, count, 50):
+        await tell(world, ana, bob, min(50, count - number), first_seq=1 + 4 * number)
+        await tell(world, ana, eve, 50, first_seq=101 + 4 * number)
+    await world.sources.graph.block(ana.id, eve.id, now=now())
+    assert await badge(world, ana) == min(count, 100)
+
+
+async def test_ones_own_post_being_ready_is_not_counted(world: World) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    await world.settle()
+    assert await badge(world, ana) == 0
+    await world.comment(post, bob)
+    await world.settle()
+    assert await badge(world, ana) == 1
+
+
+async def test_the_badge_stops_looking(world: World) -> None:
+    ana, eve = await world.users(2)
+    await tell(world, ana, eve, 3 * UNSEEN_LOOKED_AT, first_seq=1)
+    await world.sources.graph.block(ana.id, eve.id, now=now())
+    batches = [batch async for batch in world.sources.notifications.unseen(ana.id)]
+    assert sum(map(len, batches)) == UNSEEN_LOOKED_AT
+    assert await badge(world, ana) == 0
