@@ -149,9 +149,11 @@ class SessionStore:
         await self._live.publish(session_topic(session_id))
         return ended.deleted_count == 1
 
-    async def end_all(self, user_id: ObjectId) -> None:
-        """Ends every session of this user."""
+    async def end_all(self, user_id: ObjectId, *, last: ObjectId | None = None) -> None:
+        """Ends every session of this user; `last` after the others, so while one is left its token can ask again."""
         found = await self._sessions.find({"user_id": user_id}, projection={"_id": 1}).to_list()
+        if last is not None:
+            await self._sessions.delete_many({"user_id": user_id, "_id": {"$ne": last}})
         await self._sessions.delete_many({"user_id": user_id})
         await self._live.publish(*(session_topic(document["_id"]) for document in found))
 

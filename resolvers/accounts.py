@@ -150,7 +150,7 @@ async def logout(info: Info, given: Input[LogoutInput]) -> Payload:
         return Payload()
     session = info.context.require_session()
     if given.everywhere:
-        await info.context.sources.sessions.end_all(session.user_id)
+        await info.context.sources.sessions.end_all(session.user_id, last=session.id)
     else:
         await info.context.sources.sessions.end(session.user_id, session.id)
     return Payload()

@@ -2,10 +2,13 @@
 
 import asyncio
 import base64
+import itertools
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect
 
 from datasources.live import session_topic
 from datasources.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionStore
@@ -216,6 +219,28 @@ async def test_all_of_a_users_sessions_end_together_and_no_others(world: World) 
     await sessions.end_all(user_id)
     assert await sessions.of_user(user_id) == []
     assert await sessions.authenticate(others.access_token) is not None
+
+
+async def test_who_logs_out_everywhere_can_ask_again_until_it_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions, user_id = world.sources.sessions, ObjectId()
+    mine, *others = [await sessions.open(user_id, None, now()) for _ in range(3)]
+    delete_many, calls = sessions._sessions.delete_many, itertools.count()
+
+    async def dies_amid(*given: Any) -> None:
+        if next(calls) == 1:
+            raise AutoReconnect
+        await delete_many(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions._sessions, "delete_many", dies_amid)
+        with pytest.raises(AutoReconnect):
+            await sessions.end_all(user_id, last=mine[0].id)
+    assert [session.id for session in await sessions.of_user(user_id)] == [mine[0].id]
+    assert [await sessions.is_over(tokens.access_token) for _, tokens in (mine, *others)] == [False, True, True]
+    await sessions.end_all(user_id, last=mine[0].id)
+    assert await sessions.is_over(mine[1].access_token)
 
 
 async def test_use_is_noted_at_most_once_a_minute(world: World) -> None:
