@@ -119,7 +119,7 @@ def test_text_that_inflates_without_end_is_left_packed() -> None:
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0}])
 def test_jpeg_without_its_end_is_taken_if_every_pixel_is_there(options: dict[str, object]) -> None:
     noisy = Image.frombytes("RGB", (300, 200), random.Random(2).randbytes(300 * 200 * 3))
-    for picture in (noisy, quarters((300, 200))):
+    for picture in (noisy, quarters((300, 200)), noisy.convert("L"), noisy.convert("CMYK")):
         data = saved(picture, "JPEG", quality=90, **options)
         whole = render(data).renditions
         assert render(data[:-2]).renditions == whole

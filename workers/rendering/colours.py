@@ -44,9 +44,6 @@ def _of_gamma(info: dict[str | tuple[int, int], Any]) -> Space | None:
     return of_gamma(gamma, primaries)
 
 
-UNSTATED = ColourSpace(None, None)
-
-
 def is_averageable(image: Image.Image) -> bool:
     """Whether `averageable` would answer this image as it is."""
     return image.mode in ("L", "RGB", "CMYK") and "transparency" not in image.info

@@ -4,14 +4,19 @@ Pillow decodes single frames. What it makes of several is something else: it fil
 colour of the palette, where browsers show nothing.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from typing import NamedTuple
 
 from PIL import Image
 
+from domain.limits import MAX_IMAGE_FRAMES
+
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
+_BLOCK = re.compile(rb"[\x21\x2c\x3b]")
 _CONTROL, _APPLICATION = 0xF9, 0xFF
 _LOOPING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _CLEARED, _AS_BEFORE = 2, (3, 4)  # disposals; old encoders write 4 for 3
@@ -45,34 +50,28 @@ class Gif:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.loop: int | None = None
-        stored = self._stored_frames()
-        first = next(stored, None)
-        if first is None:
-            raise ValueError("a GIF without a frame")
-        self._first = first
+        self._frames = list(islice(self._stored_frames(), MAX_IMAGE_FRAMES + 1))  # enough to see that they are too many
         width, height = struct.unpack_from("<HH", data, 6)
+        first = self._frames[0]
         self.size = max(width, first.box[2]), max(height, first.box[3])
 
-    def areas(self) -> Iterator[int]:
-        """How many pixels each frame takes to decode, without decoding any: its own, or those of the screen."""
+    def areas(self) -> list[int]:
+        """How many pixels each frame takes to decode: its own, or those of the screen. Ends after one too many."""
         screen = self.size[0] * self.size[1]
-        for frame in self._stored_frames():
-            yield max(screen, frame.size[0] * frame.size[1])
+        return [max(screen, frame.size[0] * frame.size[1]) for frame in self._frames]
 
     def first(self) -> Image.Image:
         """The first frame on an empty screen; decoded only if it does not fill it."""
-        image = self._opened(self._first)
-        if self._is_whole(self._first):
-            return image
-        return next(self.frames())[0]
+        first = self._frames[0]
+        return self._opened(first) if self._is_whole(first) else next(self.frames())[0]
 
     def frames(self) -> Iterator[tuple[Image.Image, int]]:
         """Decodes the frames, each as the screen then looks, in RGB or RGBA, with its milliseconds.
 
-        A picture is good until the next one is asked for. `loop` is only known for sure in the end.
+        A picture is good until the next one is asked for.
         """
         screen = Image.new("RGBA", self.size)
-        for frame in self._stored_frames():
+        for frame in self._frames:
             image = self._opened(frame)
             is_opaque = frame.control.clear is None
             before = screen.crop(frame.box) if frame.control.disposal in _AS_BEFORE else None
@@ -119,8 +118,9 @@ class Gif:
                 kind, start, at = data[at + 1], at + 2, _end_of_blocks(data, at + 2)
                 control = _control(data[start:at]) if kind == _CONTROL else control
                 self._note_loop(data[start:at] if kind == _APPLICATION else b"")
-            else:
-                at += 1
+            else:  # some encoders leave bytes between blocks
+                found = _BLOCK.search(data, at)
+                at = found.start() if found else len(data)
 
     def _note_loop(self, blocks: bytes) -> None:
         if blocks[1:12] in _LOOPING and len(blocks) > 16 and blocks[12] >= 3 and blocks[13] == 1:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 import msgspec
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin
@@ -102,11 +101,11 @@ def _open_gif(data: bytes) -> Source:
     gif = Gif(data)
     if gif.size[0] * gif.size[1] > MAX_IMAGE_PIXELS:
         raise too_many_pixels()
-    areas = list(islice(gif.areas(), MAX_IMAGE_FRAMES + 1))
+    areas = gif.areas()
     if len(areas) == 1:
         return Source(SourceFormat.GIF, gif.first())
     _check_motion(len(areas), max(areas), sum(areas))
-    return Source(SourceFormat.GIF, Image.new("1", gif.size), Motion(len(areas), gif.loop, gif.frames))
+    return Source(SourceFormat.GIF, gif.first(), Motion(len(areas), gif.loop, gif.frames))
 
 
 def _open_animated(source: SourceFormat, image: ImageFile.ImageFile) -> Source:
