@@ -1,6 +1,6 @@
 """What a worker has read and not finished, and what of it comes next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from bson import ObjectId
@@ -69,11 +69,13 @@ class Backlog:
         """The consumer that a ring may have killed; asked for once."""
         return self._suspects.pop(ring, None)
 
-    def again(self, ring: Ring, *, takes_long: bool = False) -> None:
-        """Lets a ring in hand wait again, behind the others, in the lane of what takes long if so."""
+    def take_long(self, rings: Iterable[Ring]) -> None:
+        """Puts rings into the lane of what takes long, as long as they wait or are in hand."""
+        self._long.update(rings)
+
+    def again(self, ring: Ring) -> None:
+        """Lets a ring in hand wait again, behind the others."""
         self.waiting[ring] = self.in_hand[ring]
-        if takes_long:
-            self._long.add(ring)
 
     def end(self, rings: Sequence[Ring]) -> None:
         """These are in hand no more."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datasources.outages import is_outage
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderingUnavailable
-from workers.work import Handler, Tools
+from workers.work import Handler, NotYet, Tools
 
 
 class TooSlow(Exception):
@@ -27,6 +27,11 @@ class Outcome:
     takes_long: set[str] = field(default_factory=set)
     raised: dict[str, Exception] = field(default_factory=dict)
     outage: Exception | None = None
+
+    @property
+    def failed(self) -> dict[str, Exception]:
+        """What was raised but for NotYet: an attempt each."""
+        return {key: error for key, error in self.raised.items() if not isinstance(error, NotYet)}
 
 
 async def pay(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:

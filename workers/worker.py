@@ -18,7 +18,7 @@ from workers.backlog import Backlog, Kind, Lane
 from workers.freezing import Freezes
 from workers.paying import Outcome, pay
 from workers.registry import HANDLERS
-from workers.work import Handler, NotYet, Tools
+from workers.work import Handler, Tools
 
 log = structlog.get_logger(__name__)
 
@@ -147,15 +147,16 @@ class Worker:
                 return
             outcome = await self._outcome(lane, rings)
             await self._judge(kind, outcome)
-            if lost_by is not None and not outcome.raised:
+            if lost_by is not None and not outcome.failed:
                 await self._kept(lost_by, rings[0])
             about = {"keys": len(rings)} if len(rings) > 1 else {"key": rings[0].key}
             seconds = round(time.monotonic() - started, 3)
             log.info("worker.called", effect=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
             # What has more to do waits again, behind the others, unless a newer ring says so already.
             more = [ring for ring in rings if ring.key in outcome.more and ring not in self._backlog.waiting]
+            self._backlog.take_long(ring for ring in rings if ring.key in outcome.takes_long)
             for ring in more:
-                self._backlog.again(ring, takes_long=ring.key in outcome.takes_long)
+                self._backlog.again(ring)
             await self._done([message for ring, message in messages.items() if ring not in more])
         finally:
             self._backlog.end(rings)
@@ -185,9 +186,8 @@ class Worker:
             await asyncio.sleep(self._outage_pause)
         try:
             await self._tools.sources.dead_letters.succeeded(*(Ring(*kind, key) for key in outcome.paid))
-            for key, error in outcome.raised.items():
-                if not isinstance(error, NotYet):
-                    await self._failed(Ring(*kind, key), error)
+            for key, error in outcome.failed.items():
+                await self._failed(Ring(*kind, key), error)
         except Exception as unrecorded:
             if not is_outage(unrecorded):
                 raise

@@ -61,8 +61,11 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
         async def are_served() -> bool:
             return sorted(renderer.ended) == sorted(quick)
 
+        async def are_few_in_hand() -> bool:
+            return len(worker._backlog.in_hand) == LONG_UPLOADS < UPLOADS_FOR_A_CHILD
+
         await eventually(are_served)
-        assert len(worker._backlog.in_hand) == LONG_UPLOADS < UPLOADS_FOR_A_CHILD
+        await eventually(are_few_in_hand)
         renderer.may_end.set()
 
         async def are_all_served() -> bool:

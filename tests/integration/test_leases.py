@@ -20,7 +20,7 @@ from tests.factories import World, now
 from tests.waiting import eventually
 from workers.registry import HANDLERS
 from workers.sweeper import sweep
-from workers.work import Handler, Tools
+from workers.work import Handler, NotYet, Tools
 from workers.worker import READ_MOST, WAITING_MOST, Worker
 
 LIKES = (Effect.COUNT, Fact.POST_LIKE)
@@ -100,6 +100,26 @@ async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(
 
         await eventually(is_alone)
     assert alive.calls == keys
+
+
+async def test_work_that_was_taken_over_and_has_to_wait_has_failed_nothing(own: World) -> None:
+    dead = Job()
+    async with working(own, "dead", dead) as running:
+        await ring(own)
+        await eventually(dead.is_begun)
+        await cancelled([running])
+
+    class Waits(Job):
+        async def run(self, _tools: Tools, key: str) -> None:
+            self.calls.append(key)
+            assert await own.sources.database["failures"].count_documents({"attempts": 1}) == 1
+            raise NotYet
+
+    alive = Waits()
+    async with working(own, "alive", alive):
+        await eventually(partial(is_empty, own))
+    assert len(alive.calls) == 1
+    assert await own.sources.database["failures"].find().to_list() == []
 
 
 async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: World) -> None:

@@ -48,7 +48,8 @@ def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
     slow, quick = rings(2)
     backlog = filled({slow: ANA, quick: BEN})
     backlog.begin(LANE, 1, rotates=True)
-    backlog.again(slow, takes_long=True)
+    backlog.take_long([slow])
+    backlog.again(slow)
     backlog.end([slow])
     assert backlog.lanes == {LANE, LONG}
     assert backlog.begin(LONG, 1, rotates=True) == [slow]
