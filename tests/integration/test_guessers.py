@@ -53,7 +53,7 @@ async def test_the_owner_gets_in_amid_guessers_of_other_accounts_and_addresses(
     answers = [await code_of(sources, "198.51.100.1", name, PASSWORD) for _ in range(logins)]
     over.set()
     await asyncio.gather(*guessing)
-    assert answers.count(None) >= logins - full_size, answers
+    assert answers.count(None) >= logins - 1, answers  # before everybody has guessed once, there is a lot to draw
     assert "BUSY" in heard  # there were too many
 
 

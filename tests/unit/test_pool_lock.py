@@ -1,9 +1,12 @@
 """PyMongo's pool lock outlives cancelled operations: the mechanism itself, without a server."""
 
 import asyncio
+from typing import Any
 
+import pymongo.asynchronous.pool
 import pymongo.lock
 import pytest
+from pymongo.network_layer import async_sendall
 
 from datasources.pool_lock import DriverChanged, mend_pool_lock, same_task_wait_for
 
@@ -11,6 +14,7 @@ from datasources.pool_lock import DriverChanged, mend_pool_lock, same_task_wait_
 @pytest.fixture
 def mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pymongo.lock.wait_for", asyncio.wait_for)  # and so that it is put back afterwards
+    monkeypatch.setattr("pymongo.asynchronous.pool.async_sendall", async_sendall)
     mend_pool_lock()
 
 
@@ -71,3 +75,44 @@ def test_a_driver_that_waits_in_another_way_is_refused(monkeypatch: pytest.Monke
     monkeypatch.delattr(pymongo.lock, "wait_for")
     with pytest.raises(DriverChanged, match="PyMongo"):
         mend_pool_lock()
+
+
+class Wire:
+    """A connection that takes a message when it is told to."""
+
+    gettimeout = 5.0
+
+    def __init__(self) -> None:
+        self.taken = asyncio.get_running_loop().create_future()
+
+    async def write(self, _message: bytes) -> None:
+        await self.taken
+
+
+async def send(wire: Wire) -> None:
+    """Sends as the driver does."""
+    sendall: Any = vars(pymongo.asynchronous.pool)["async_sendall"]
+    await sendall(wire, b"")
+
+
+@pytest.mark.usefixtures("mended")
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancellation_that_comes_when_a_message_was_just_sent_is_not_lost(turns: int) -> None:
+    wire = Wire()
+    operating = asyncio.create_task(send(wire))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    wire.taken.set_result(None)
+    for _ in range(turns):  # in which the news goes from task to task
+        await asyncio.sleep(0)
+    is_told = operating.cancel()
+    await asyncio.gather(operating, return_exceptions=True)
+    assert operating.cancelled() is is_told
+
+
+@pytest.mark.usefixtures("mended")
+async def test_a_message_that_is_not_taken_in_time_is_a_timeout() -> None:
+    wire = Wire()
+    wire.gettimeout = 0.01
+    with pytest.raises(TimeoutError, match="timed out"):
+        await send(wire)
