@@ -96,7 +96,7 @@ def _check_avif(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tools(sources: Sources, name: str) -> AsyncIterator[Tools]:
+async def tools_of(sources: Sources, name: str) -> AsyncIterator[Tools]:
     """What this worker works with: those that render have children of their own, so that none waits for another's."""
     settings = sources.settings
     limits = settings.render_timeout, settings.render_memory_mb
@@ -120,5 +120,5 @@ async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:
         await keep_sweeping(sources, stopping, settings.sweep_interval)
         return
     consumer = f"{os.getpid()}-{secrets.token_hex(4)}"
-    async with _tools(sources, name) as tools, open_queue(settings, name, consumer) as queue:
+    async with tools_of(sources, name) as tools, open_queue(settings, name, consumer) as queue:
         await Worker(tools, queue).run(stopping)

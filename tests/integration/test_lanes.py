@@ -9,11 +9,17 @@ from bson import ObjectId
 
 from datasources.sources import open_queue
 from domain.events import Effect, Fact, Ring
+from domain.limits import SourceFormat
+from domain.records import UploadStatus
+from tests.client import small_jpeg
 from tests.emptying import emptied
 from tests.factories import World
+from tests.integration.test_refining import sent
+from tests.unit.pictures import gif_of_many_frames
 from tests.waiting import eventually
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderPool
+from workers.runner import tools_of
 from workers.work import Handler, Tools
 from workers.worker import LONG_UPLOADS, UPLOADS_FOR_A_CHILD, Worker
 
@@ -76,3 +82,32 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
         await running
     assert sorted(renderer.ended) == sorted([*slow, *quick])
     assert not await own.sources.database["failures"].find().to_list()
+
+
+async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_came_first(own: World) -> None:
+    ana, ben = await own.users(2)
+    slow = await sent(own, ana, gif_of_many_frames(30, (1000, 1000)), SourceFormat.GIF)
+    quick = await sent(own, ben, small_jpeg())
+    ends: list[ObjectId] = []
+
+    async def are_ready() -> bool:
+        for upload in await own.sources.uploads.by_ids([slow.id, quick.id]):
+            if upload is not None and upload.status is UploadStatus.READY and upload.id not in ends:
+                ends.append(upload.id)
+        return len(ends) == 2
+
+    stopping = asyncio.Event()
+    async with (
+        tools_of(own.sources, "media") as tools,
+        open_queue(own.sources.settings, "media", "tested") as queue,
+    ):
+        assert tools.long_pool is not None
+        await queue.read(1, 0.01)
+        await own.sources.uploads.hurry([slow.id])
+        await own.sources.uploads.hurry([quick.id])
+        running = asyncio.create_task(Worker(tools, queue, read_wait=0.05).run(stopping))
+        await eventually(are_ready, seconds=60, every=0.01)
+        assert ends == [quick.id, slow.id]
+        assert tools.long_pool._children, "it had a child of its own"
+        stopping.set()
+        await running
