@@ -153,7 +153,7 @@ class GraphStore:
         return await self._relations.of(pairs)
 
     async def apart(self, pairs: Collection[Pair]) -> set[Pair]:
-        """Those of these pairs between whom there is a block, either way; one operation."""
+        """The pairs with a block between the two, in either direction; one operation, none for no pairs."""
         return await self._relations.apart(pairs)
 
     async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:

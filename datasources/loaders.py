@@ -189,7 +189,7 @@ class Loaders:
         return await self._users_if(can_meet, user_ids)
 
     async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
-        """The second of each pair, tagged in an image of the first."""
+        """For each pair of author and tagged person: the tagged person, None if the tag is not shown."""
         people, apart = await asyncio.gather(
             self._people({user_id for _, user_id in pairs}), self._sources.graph.apart(set(pairs))
         )

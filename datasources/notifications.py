@@ -147,9 +147,9 @@ class NotificationStore:
         return [readable(NotificationRecord, found.get(one)) for one in ids]
 
     async def unseen(self, recipient_id: ObjectId) -> AsyncGenerator[list[NotificationRecord]]:
-        """Those not seen yet, latest change first, without those of own posts that are ready; in batches.
+        """Notifications not seen yet, latest change first, in batches; POST_READY is left out.
 
-        One operation a batch. It ends after `UNSEEN_LOOKED_AT`, however many there are.
+        One operation a batch. Ends after `UNSEEN_LOOKED_AT` notifications, however many there are.
         """
         query: Document = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
         query["kind"] = {"$ne": NotificationKind.POST_READY.value}
@@ -185,7 +185,7 @@ class NotificationStore:
         return await self._about([{"post_id": one.post_id, "comment_id": one.id} for one in comments], session)
 
     async def naming(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
-        """What still stands of telling people that they are mentioned or tagged in a post itself."""
+        """The notifications, not withdrawn, that people are mentioned or tagged in a post itself."""
         named = [NotificationKind.MENTIONED.value, NotificationKind.TAGGED.value]
         return await self._about([{"post_id": post_id, "comment_id": None, "kind": {"$in": named}}], session)
 

@@ -1,8 +1,7 @@
-"""Changing a post that is there: its author's edits, and a tag that the tagged person takes off.
+"""Update pipelines for existing posts: the author's edits, and removing the tags of one person.
 
-Each is one write, an update pipeline over the post as it is stored. Who is named by the post (mentioned or tagged)
-differs after it: then the post owes the telling again, and `workers/notifications.py` tells the new ones and takes back
-what the others were told.
+Each runs as one atomic write. If it changes who is mentioned or tagged, NOTIFY is pending again: the handler in
+`workers/notifications.py` then notifies the new people and withdraws the notifications of the others.
 """
 
 from collections.abc import Mapping
@@ -16,11 +15,11 @@ from datasources.outbox import Stage, change
 from domain.events import Effect
 from domain.records import Record
 
-WORDS = ("caption", "location")  # what an edit shows the date of
+WORDS = ("caption", "location")  # a change of these sets `edited_at`
 
 
 def edit(changes: Mapping[str, Any], now: datetime) -> list[Stage]:
-    """Sets these fields, None clearing one. `edited_at` follows if words differ by it, and only then."""
+    """Sets these fields; None clears one. Sets `edited_at` only if a field of `WORDS` changes."""
     values: Document = {
         name: {"$literal": value.to_document() if isinstance(value, Record) else value}
         for name, value in changes.items()
@@ -33,12 +32,12 @@ def edit(changes: Mapping[str, Any], now: datetime) -> list[Stage]:
 
 
 def tagging(user_id: ObjectId) -> Document:
-    """Finds the posts that tag a person, before and after their images are ready."""
+    """A query for the posts that tag a person, whether their images are ready or not."""
     return {"$or": [{f"{path}.tagged_users.user_id": user_id} for path in ("images", "image_inputs")]}
 
 
 def untag(user_id: ObjectId, now: datetime) -> list[Stage]:
-    """Takes a person's tags off every image of a post."""
+    """Removes a person's tags from every image of a post."""
     others = {
         "$filter": {
             "input": {"$ifNull": ["$$image.tagged_users", []]},

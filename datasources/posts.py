@@ -174,8 +174,8 @@ class PostStore:
     ) -> PostRecord:
         """Sets the given fields of an own post (None clears one) in one write; returns the post as it is now.
 
-        Only words that differ set `edited_at`; other mentions than before owe the telling. Safe to repeat. Raises
-        NotFound as `delete` does.
+        `edited_at` is set only if caption or place changes; NOTIFY is pending if the mentions change. Atomic and safe
+        to repeat. Raises NotFound as `delete` does.
         """
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
         found = await self._edit(query, edit(changes, now))
@@ -185,9 +185,9 @@ class PostStore:
         return post
 
     async def untag(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
-        """Takes a person's tags off a post, in one write that owes the taking back of what they were told.
+        """Removes a person's tags from a post and makes NOTIFY pending, which withdraws their notification.
 
-        Safe to repeat; does nothing where they are not tagged.
+        Atomic and safe to repeat; does nothing where they are not tagged.
         """
         await self._edit({"_id": post_id, "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
@@ -273,7 +273,7 @@ class PostStore:
         await set_told(self._writes.unseen, told, session)
 
     async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> bool:
-        """Takes an effect out of a post's outbox; False if the post has changed since it was read, and nothing is."""
+        """Takes an effect out of a post's outbox; False, with no change, if the post's version is another one."""
         query = {"_id": post_id, "version": version}
         return (await self._writes.unseen.update_one(query, paid(effect), session=session)).matched_count == 1
 

@@ -32,7 +32,7 @@ class Relations:
         return await self._reads.of(pairs, time_limit(self._follows))
 
     async def apart(self, pairs: Collection[Pair]) -> set[Pair]:
-        """Those of these pairs between whom there is a block, either way; one operation."""
+        """The pairs with a block between the two, in either direction; one operation, none for no pairs."""
         if not pairs:
             return set()
         others: dict[ObjectId, list[ObjectId]] = {}

@@ -152,13 +152,13 @@ class ImageRecord(Record, frozen=True, kw_only=True):
 
 
 class PostedImage(ImageRecord, frozen=True, kw_only=True):
-    """An image of a post; it is not stored so, but made of an image where it is shown."""
+    """An image with the author of its post, which the rule for tags needs; never stored."""
 
     author_id: ObjectId
 
     @classmethod
     def of(cls, image: ImageRecord, author_id: ObjectId) -> "PostedImage":
-        """An image of a post of this author's."""
+        """The image as part of a post by this author."""
         return cls(author_id=author_id, **msgspec.structs.asdict(image))
 
 
@@ -275,12 +275,12 @@ class PostRecord(Stored, frozen=True, kw_only=True):
 
     @property
     def posted_images(self) -> list[ImageRecord]:
-        """Its images as they are shown: those in which people are tagged know whose post they are in."""
+        """Its images as the API shows them: a `PostedImage` where people are tagged."""
         return [PostedImage.of(one, self.author_id) if one.tagged_users else one for one in self.images]
 
     @property
     def tagged_ids(self) -> list[ObjectId]:
-        """Who is tagged in its images; somebody in two of them is there twice."""
+        """The people tagged in its images, once for each tag."""
         return [tag.user_id for image in self.images for tag in image.tagged_users]
 
 

@@ -55,9 +55,9 @@ def can_view_profile(owner: UserRecord, relation: Relation) -> bool:
 
 
 def can_view_blocked(owner: UserRecord, relation: Relation) -> bool:
-    """An account among those that the viewer has blocked: also one that has blocked the viewer in turn.
+    """An account in the viewer's list of blocked users, even if it has blocked the viewer too.
 
-    Or, with two blocks, neither could undo their own. Everywhere else each is hidden from the other.
+    Without this rule, two users who block each other could not unblock. In all other places they do not see each other.
     """
     return owner.state is UserState.ACTIVE and relation.has_blocked
 
@@ -81,7 +81,7 @@ def can_view_post(post: PostRecord, author: UserRecord, relation: Relation) -> b
 
 
 def can_show_tag(tagged: UserRecord, relation: Relation, *, is_apart: bool) -> bool:
-    """Somebody tagged in an image: to nobody while a block stands between the author and the tagged (`is_apart`)."""
+    """A person tagged in an image; with a block between the author and them (`is_apart`), nobody sees the tag."""
     return can_meet(tagged, relation) and not is_apart
 
 

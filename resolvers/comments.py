@@ -68,8 +68,8 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
 
 @mutation(
     DeleteCommentPayload,
-    "Deletes a comment of one's own, or any on one's own post, also behind a block between the viewer and whoever else "
-    "wrote it or published the post.",
+    "Deletes a comment of the viewer's own, or any comment on the viewer's own post. A block between the viewer and "
+    "the other author does not prevent it.",
 )
 async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
@@ -81,9 +81,9 @@ async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payloa
 
 
 async def _deletable_comment(info: Info, global_id: str) -> CommentRecord:
-    """The comment that the viewer may delete: their own, wherever it is, or one that others see below their post.
+    """The comment, if the viewer may delete it: their own on any post, or one that is shown below their own post.
 
-    Raises NotFound where there is none that the viewer may see, Refusal for one that they only see.
+    Raises NotFound if the viewer may not see it, Refusal (NOT_ALLOWED) if they may see it but not delete it.
     """
     loaders, viewer_id = info.context.loaders, info.context.require_viewer()
     comment_id = expect_id(global_id, "Comment")

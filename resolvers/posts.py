@@ -83,8 +83,8 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
 
 @mutation(
     UpdatePostPayload,
-    "Changes a post's words. What is left out stays as it is; null clears. Whom it newly mentions is told, and what "
-    "those were told whom it no longer mentions is taken back.",
+    "Changes a post. A member that is left out stays as it is; null clears it. People whom the caption newly mentions "
+    "are notified; the notifications of people whom it no longer mentions are withdrawn.",
 )
 async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()
@@ -103,8 +103,8 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
 
 @mutation(
     RemoveTagPayload,
-    "Sees to it that the viewer is tagged in none of a post's images, and takes back what they were told of it. It is "
-    "done whether or not the viewer may see the post; a post that they may not see is not shown.",
+    "Removes the viewer's tags from all images of a post and withdraws the notification about them. It works even if "
+    "the viewer may not see the post. Repeating it changes nothing.",
 )
 async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
@@ -117,7 +117,7 @@ async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> Payload:
 
 
 @mutation(
-    DeletePostPayload, "Deletes a post and everything about it. It is also how an author dismisses one that FAILED."
+    DeletePostPayload, "Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED."
 )
 async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
     viewer_id = info.context.require_viewer()

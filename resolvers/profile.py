@@ -16,7 +16,7 @@ from schema.payloads import Payload, UpdateProfilePayload
 
 @mutation(
     UpdateProfilePayload,
-    "Changes what others see of the viewer. What is left out stays as it is; null clears.",
+    "Changes what others see of the viewer. A member that is left out stays as it is; null clears it.",
 )
 async def update_profile(info: Info, given: Input[UpdateProfileInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources

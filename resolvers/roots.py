@@ -45,9 +45,8 @@ def mutation(
     says of the operation's context that the field answers all the same. This is the one place where that is declared.
     A field without it needs a session.
 
-    Texts that are too long are refused before the function, or anything else, reads them. A Refusal becomes the
-    payload's userErrors. What is read for the answer is read after the write: the operation's loaders are made anew.
-    None of them reads caches.
+    Texts that are far too long are refused before the function runs. A Refusal becomes the payload's userErrors. What
+    is read for the answer is read after the write: the operation's loaders are made anew. None of them reads caches.
     """
 
     def decorate(function: Callable[[Info, Any], Awaitable[Payload]]) -> Any:
@@ -71,7 +70,7 @@ def mutation(
 
 
 def not_cleared(value: Given | None, field: str) -> Given:
-    """A member of an update that cannot be without a value. Raises Refusal for null."""
+    """The value of an update's member that cannot be cleared. Raises Refusal (INVALID_INPUT) for null."""
     if value is None:
         message = f"{field} cannot be cleared: leave it out to keep what it is."
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=[field])

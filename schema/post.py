@@ -7,7 +7,7 @@ import strawberry
 
 from domain.limits import HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_COMMENTS
 from domain.paging import PageRequest
-from domain.records import ImageRecord, LikeRecord, PostRecord
+from domain.records import LikeRecord, PostRecord
 from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
 from schema.context import Info
 from schema.enums import CommentOrder, PostStatus
@@ -46,11 +46,9 @@ class Post(Node):
 
     author: User = loaded("user_by_id", key="author_id", description="Who posted it.")
     caption: str = plain("Its words; at most 2,200 characters.")
-
-    @computed(list[Image], "Its images, in order; none before the post is ready.", max_items=IMAGES_PER_POST)
-    def images(root: strawberry.Parent[PostRecord]) -> list[ImageRecord]:
-        return root.posted_images
-
+    posted_images: list[Image] = plain(
+        "Its images, in order; none before the post is ready.", name="images", max_items=IMAGES_PER_POST
+    )
     location: Location | None = plain("Where it was taken.")
     hashtags: list[str] = plain("Hashtags in the caption, without the #, lower case.", max_items=HASHTAGS_MAX)
     mentions: list[User] = loaded_list(

@@ -1,4 +1,4 @@
-"""Texts that clients give: each says how long it may be, and is refused by its length before anybody reads it."""
+"""Texts in inputs: each declares its limit, and a text far above it is refused before anything else reads it."""
 
 import dataclasses
 import functools
@@ -12,21 +12,21 @@ from schema.fields import plain
 _MOST = "most"
 
 
-def bounded(description: str, *, most: int, **options: Any) -> Any:
-    """An input's text of at most `most` characters, as its description then says."""
+def text_field(description: str, *, most: int, **options: Any) -> Any:
+    """A text in an input, of at most `most` characters; the description gets a sentence that says so."""
     return plain(f"{description} At most {most:,} characters.", metadata={_MOST: most}, **options)
 
 
 def length_limit(field: "dataclasses.Field[Any]") -> int | None:
-    """How many characters an input's text may have; None for what is no text of its own, such as an id."""
+    """The most characters that a text in an input may have; None for a field that is not declared by `text_field`."""
     limit: int | None = field.metadata.get(_MOST)
     return limit
 
 
 def check_lengths(given: Any, *path: str) -> None:
-    """Refuses an input in which a text is too long however it is normalized; it takes no time that depends on the text.
+    """Raises Refusal (INVALID_INPUT) for the first text that is too long whatever normalization makes of it.
 
-    Goes through inputs within inputs, and lists of them. Raises Refusal (INVALID_INPUT), which names the field.
+    Covers nested inputs and lists of inputs. Only lengths are read, so the time does not depend on the texts.
     """
     for name, field, most in _members(given.__class__):
         value = getattr(given, name)
@@ -40,7 +40,7 @@ def check_lengths(given: Any, *path: str) -> None:
 
 @functools.cache
 def _members(kind: Any) -> list[tuple[str, str, int | None]]:
-    """Attribute, field and limit of an input's members; none of what is no input."""
+    """Attribute name, GraphQL name and limit of each member of an input; empty for any other type."""
     if not dataclasses.is_dataclass(kind):
         return []
     return [(field.name, to_camel_case(field.name), length_limit(field)) for field in dataclasses.fields(kind)]

@@ -127,8 +127,8 @@ def _about_follow(follow: FollowRecord, hearers: Collection[tuple[ObjectId, Obje
 async def notify_post(tools: Tools, key: str) -> None:
     """Tells the author that a post is ready or failed, and people that they are in it.
 
-    Takes back all that was told about a deleted post, and what people were told whom it no longer names. The payment
-    comes first in the transaction, so that nothing is told of a state of the post that is no longer its latest.
+    Withdraws every notification about a deleted post, and those of people whom the post no longer mentions or tags. The
+    outbox is updated first in the transaction: if the post has changed since it was read, nothing is written.
     """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
@@ -142,7 +142,7 @@ async def notify_post(tools: Tools, key: str) -> None:
     async def settle(session: Session) -> None:
         now = datetime.now(UTC)
         if not await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session):
-            return  # it has changed since it was read, and owes this still
+            return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.naming)(post_id, session)
         gone = [one for one in before if post.deleted or one.recipient_id not in {*post.mention_ids, *post.tagged_ids}]
         tagged = {one.recipient_id for one in before if one.kind is NotificationKind.TAGGED}
