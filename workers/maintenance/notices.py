@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from datasources.mongo import Document, Session, find_by_ids, in_transaction
 from datasources.notifications import Notice
+from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN
@@ -97,9 +98,14 @@ def _stands(notice: Document, facts: Facts) -> bool:
     return (post is not None and _owes(post)) or (comment is not None and _owes(comment))
 
 
+def _is_naming(notice: Document) -> bool:
+    """Whether it tells that somebody is mentioned or tagged in a post itself."""
+    return notice["kind"] in _NAMING and notice["comment_id"] is None
+
+
 def _names(post: Document | None, notice: Document) -> bool:
     """Whether the post names whom it is said to name; an edit, or the tagged person, may have ended that."""
-    if post is None or notice["kind"] not in _NAMING or notice["comment_id"] is not None:
+    if post is None or not _is_naming(notice):
         return True
     tagged = [tag["user_id"] for image in post.get("images", ()) for tag in image.get("tagged_users", ())]
     return notice["recipient_id"] in (*post.get("mention_ids", ()), *tagged)
@@ -165,6 +171,9 @@ async def set_notice_right(sources: Sources, notice_id: ObjectId) -> None:
             if finding.kind == STANDING:
                 record = NotificationRecord.from_document(document)
                 await sources.notifications.withdraw([record], datetime.now(UTC), session)
+                if _is_naming(document):  # the post's handler counts again how many tell of it
+                    posts, again = sources.database["posts"], [owing_again([Effect.NOTIFY], datetime.now(UTC))]
+                    await posts.update_one({"_id": document["post_id"]}, again, session=session)
             else:
                 notice = await _recounted(sources, document, finding.expected, session)
                 await sources.notifications.write([notice], datetime.now(UTC), session)
