@@ -22,7 +22,7 @@ def test_there_are_sixty_of_every_kind_within_the_limits() -> None:
     pictures = every_picture()
     assert len({one.data for one in pictures}) == 60
     assert len({one.caption for one in pictures}) == 60
-    assert {one.format for one in pictures} == set(SourceFormat)
+    assert {one.format for one in pictures} == {SourceFormat.JPEG, SourceFormat.PNG, SourceFormat.GIF}
     for one in pictures:
         assert opened(one).format == one.format.value
         assert len(one.data) <= MAX_IMAGE_BYTES
