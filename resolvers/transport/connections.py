@@ -23,6 +23,7 @@ HANDSHAKE_LINE = 8_000  # bytes; websockets does not answer a handshake with a l
 HEAD_SECONDS = 10.0  # for a head to arrive, and for what is left of a body once it was answered
 PIPELINED_MAX = 8  # requests that wait for the answer to the one before
 SPARE = 64  # connections over the bound, for probes; others are told there that the process is full
+HANDSHAKE = ("extensions", "headers", "query_string", "raw_path", "server", "state", "subprotocols")  # of the scope
 PROBES = (b"/livez", b"/readyz")
 
 
@@ -210,6 +211,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def start_keepalive(self) -> None:
         """Called once, when the socket is open."""
         super().start_keepalive()
-        self.request.headers.clear()
-        self.response.headers.clear()
-        cast("list[Any]", self.scope["headers"]).clear()
+        self.request.headers.clear()  # websockets' parser keeps the request for ever
+        del self.response
+        for name in HANDSHAKE:
+            self.scope.pop(name, None)  # type: ignore[misc]

@@ -42,11 +42,12 @@ class RequestLog:
         given = Headers(scope=scope).get(HEADER, "")
         scope[_ID] = given if SANE.fullmatch(given) else uuid.uuid4().hex
         scope[_NOTES] = {}
+        if scope["type"] == "websocket":  # its task, and so the context, is its own
+            structlog.contextvars.bind_contextvars(request_id=scope[_ID])
+            await self._app(scope, receive, send)
+            return
         with structlog.contextvars.bound_contextvars(request_id=scope[_ID]):
-            if scope["type"] == "http":
-                await self._http(scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
+            await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status, sent = time.perf_counter(), 0, 0

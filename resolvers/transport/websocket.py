@@ -49,7 +49,7 @@ class Socket:
         self._abandoned = False
         self._reader: asyncio.Task[Any] | None = None
         self._watch: Watch | None = None
-        self._ending: set[asyncio.Task[None]] = set()  # what ends an operation, or the socket
+        self._ending: set[asyncio.Task[None]] | None = None  # what ends an operation, or the socket
         self._identity: Identity | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}  # those a client may still hear of
         self._tasks: dict[asyncio.Task[None], bool] = {}  # all that run, and whether they end by themselves
@@ -167,6 +167,8 @@ class Socket:
 
     def _end(self, work: Coroutine[Any, Any, None]) -> None:
         ending = asyncio.create_task(work)
+        if self._ending is None:
+            self._ending = set()
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -258,4 +260,4 @@ class Socket:
         """Ends what runs. A generator that does not finish in some seconds is left behind."""
         if self._watch is not None:
             self._watch.stop()
-        await cancelled({*self._tasks, *self._ending} - {asyncio.current_task()})
+        await cancelled({*self._tasks, *(self._ending or ())} - {asyncio.current_task()})
