@@ -5,7 +5,7 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from bson import ObjectId
 
 from config import Settings
+from datasources import clock
 from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
 from datasources.incoming import Incoming
 from datasources.media_keys import is_public, original_key, prefix
@@ -207,7 +208,7 @@ class Blobs:
 
     async def signed_urls(self, keys: Sequence[str]) -> list[str]:
         """Where who is told can fetch renditions for at most `signed_url_ttl` seconds; as a rule, nothing is sent."""
-        return await self._media_signer.sign(keys, datetime.now(UTC))
+        return await self._media_signer.sign(keys, clock.now())
 
     async def ensure_buckets(self) -> None:
         """Makes both buckets, if they are not there, and sets their rules; safe to repeat and to run side by side.

@@ -8,6 +8,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources import clock
 from datasources.gathering import Inserts, Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.indexes import BY_COMMENTER, TOP_COMMENTS
@@ -53,7 +54,7 @@ class CommentStore:
         With `said_at` it shows another date, as the demo's do. Raises Refusal as `made_earlier`.
         """
         document: Document = {
-            "_id": ObjectId(),
+            "_id": clock.new_id(),
             "post_id": post_id,
             "author_id": author_id,
             "parent_id": parent_id,

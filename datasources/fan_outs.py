@@ -12,6 +12,7 @@ from itertools import pairwise
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Database, Document, Session, in_transaction
 from datasources.outbox import owing, paid
 from datasources.transport import Doorbell
@@ -117,7 +118,7 @@ class FanOutStore:
         version = post["version"]
         about: Document = {"post_id": post["_id"], "author_id": post["author_id"], "version": version}
         chunks: list[Document] = [
-            {"_id": ObjectId(), **about, "after": after, "upto": upto, **owing([Effect.PUSH], now)}
+            {"_id": clock.new_id(), **about, "after": after, "upto": upto, **owing([Effect.PUSH], now)}
             for after, upto in pairwise([None, *ends])
         ]
         unsplit = {"_id": post["_id"], "version": version, "outbox": Effect.FAN_OUT.value, "split": {"$ne": version}}

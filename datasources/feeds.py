@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import heapq
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import bson
@@ -18,6 +17,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
+from datasources import clock
 from datasources.cache_server import CacheDown
 from datasources.caches import Caches
 from datasources.feed_states import ALL, FeedStates
@@ -142,7 +142,7 @@ class FeedStore:
         return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
 
     async def _look(self, owner_id: ObjectId) -> _Look:
-        now = datetime.now(UTC)
+        now = clock.now()
         return await asyncio.gather(self._states.looked_at(owner_id, now), self._graph.to_pull(owner_id))
 
     async def _window(self, owner_id: ObjectId, request: PageRequest, looked: list[_Look]) -> Window | None:
@@ -161,7 +161,7 @@ class FeedStore:
     async def _made_window(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> Window | None:
         if feed.floor is None:
             return None
-        as_of = datetime.now(UTC)
+        as_of = clock.now()
         rows = await self._rows(feed.id, PageRequest(limit=WINDOW, before=feed.floor))
         if not await self._states.is_still(feed):
             return None

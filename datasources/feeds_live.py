@@ -14,6 +14,7 @@ from bson import ObjectId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from datasources import clock
 from datasources.background import Background
 from datasources.live import PUBLISH_SECONDS, Live
 
@@ -51,14 +52,14 @@ class FeedsLive:
         lapses = await self._answer(lambda: self._redis.zmscore(self._listening, members)) if members else None
         if lapses is None:
             return
-        now = time.time()
+        now = clock.now().timestamp()
         listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
         if listen:
             await self._live.publish(*map(feed_of, listen))
 
     async def look(self, owner_id: ObjectId) -> ObjectId | None:
         """Says that an owner listens, `LISTENING` long; the newest post they have read, if known. Never raises."""
-        now = time.time()
+        now = clock.now().timestamp()
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zadd(self._listening, {str(owner_id): now + LISTENING})
         pipeline.zremrangebyscore(self._listening, "-inf", now)

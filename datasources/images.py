@@ -5,13 +5,14 @@ the files changes all of them in one transaction, and only if nobody moved the f
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources import clock
 from datasources.caches import Caches, Writes
 from datasources.media_keys import lies_in
 from datasources.mongo import Client, Database, Document, Readable, Session, in_transaction
@@ -103,7 +104,7 @@ class ImageStore:
         `then` changes the upload further. False, and nothing is changed, if somebody else has moved them since they
         were read, or the upload is gone.
         """
-        image_id, fields, now = move.after.id, _files(move.after), datetime.now(UTC)
+        image_id, fields, now = move.after.id, _files(move.after), clock.now()
 
         async def work(session: Session) -> None:
             if not await self._write([move], now, session, then):
@@ -128,7 +129,7 @@ class ImageStore:
 
     async def owe_tidying(self, upload_id: ObjectId) -> None:
         """Lets an upload owe that whatever its image has left behind goes."""
-        await self._uploads.update_one({"_id": upload_id}, [owing_again([Effect.CLEAN], datetime.now(UTC))])
+        await self._uploads.update_one({"_id": upload_id}, [owing_again([Effect.CLEAN], clock.now())])
         await self._ring(upload_id)
 
     async def _ring(self, upload_id: ObjectId) -> None:

@@ -5,11 +5,12 @@ import base64
 import hashlib
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from bson import ObjectId
 
+from datasources import clock
 from datasources.blobs import Blobs
 from datasources.idempotency import Idempotency, reused
 from datasources.incoming import Incoming
@@ -46,7 +47,7 @@ class Intake:
             counted = _Counted(file)
             head = await counted.head(SIGNATURE_BYTES)
             image_format = format_taken(head, field=["file"])
-            now = datetime.now(UTC)
+            now = clock.now()
             upload = await self._uploads.begin(owner_id, image_format, now, self._longest, idempotency)
             if upload.sha256:  # an earlier call's
                 return await _replayed(upload, counted)

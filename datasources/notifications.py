@@ -8,13 +8,14 @@ taken back stays as a `withdrawn` tombstone for a while, so that a subscriber wh
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from weakref import WeakValueDictionary
 
 import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from datasources import clock
 from datasources.indexes import UNSEEN
 from datasources.live import Live, notifications_of
 from datasources.mongo import Database, Document, Session, find_by_ids, find_page
@@ -133,7 +134,7 @@ class NotificationStore:
         oldest = await self._notifications.find_one({"recipient_id": recipient_id}, {"seq": 1}, sort=[("seq", 1)])
         if inbox is None:
             return SeqRange(0, 0, 0)
-        floor = floor_at(*_taken_back(inbox), datetime.now(UTC))
+        floor = floor_at(*_taken_back(inbox), clock.now())
         return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"], floor)
 
     async def newest(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:

@@ -13,6 +13,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from datasources import clock
 from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
@@ -63,7 +64,7 @@ class PostStore:
         Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
         """
         document: Document = {
-            "_id": post_id or ObjectId(),
+            "_id": post_id or clock.new_id(),
             "author_id": author_id,
             "caption": draft.caption,
             "hashtags": draft.hashtags,

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Database, Document, within
 from domain.paging import Page, PageRequest, Place, cut_page
 
@@ -44,7 +45,7 @@ class RankingStore:
 
     async def keep(self, owner_id: ObjectId, post_ids: Sequence[ObjectId], now: datetime) -> Ranking:
         """Keeps an order for its reader. Atomic; another of theirs may make room for it."""
-        ranking = Ranking(owner_id, ObjectId(), post_ids)
+        ranking = Ranking(owner_id, clock.new_id(), post_ids)
         values = {
             "snapshot_id": ranking.snapshot_id,
             "post_ids": list(post_ids),

@@ -7,8 +7,9 @@ batches (`datasources/live.py`).
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
+from datasources import clock
 from datasources.live import Listener, Live, session_topic
 from datasources.sessions import SessionStore
 from domain.records import SessionRecord
@@ -72,4 +73,4 @@ class SessionWatch:
 
 
 def _monotonic(moment: datetime) -> float:
-    return time.monotonic() + (moment - datetime.now(UTC)).total_seconds()
+    return time.monotonic() + (moment - clock.now()).total_seconds()

@@ -15,12 +15,13 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources import clock
 from datasources.live import Live, session_topic
 from datasources.mongo import Database, Document
 from datasources.reading import readable
@@ -63,7 +64,7 @@ class SessionStore:
         secret: str | None = None,
     ) -> tuple[SessionRecord, Tokens]:
         """A new session and its tokens, which are derived from `secret` if there is one."""
-        session_id, salt = session_id or ObjectId(), secrets.token_bytes(32)
+        session_id, salt = session_id or clock.new_id(), secrets.token_bytes(32)
         tokens = self._tokens(session_id, salt, secret or secrets.token_urlsafe(32), now)
         document: Document = {
             "_id": session_id,
@@ -102,7 +103,7 @@ class SessionStore:
         session_id, presented = session_of(access_token), _hash(access_token)
         if session_id is None:
             return None
-        now = datetime.now(UTC)
+        now = clock.now()
         current = {"access_hash": presented, "access_expires_at": {"$gt": now}}
         previous = {"previous_access_hash": presented, "previous_access_expires_at": {"$gt": now}}
         found = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
@@ -192,7 +193,7 @@ class SessionStore:
         session_id = session_of(token)
         if session_id is None:
             return False
-        standing = {"_id": session_id, "expires_at": {"$gt": datetime.now(UTC)}}
+        standing = {"_id": session_id, "expires_at": {"$gt": clock.now()}}
         return await self._sessions.find_one(standing, projection={"_id": 1}) is None
 
     def _tokens(self, session_id: ObjectId, salt: bytes, secret: str, now: datetime) -> Tokens:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 
 from config import Settings
+from datasources import clock
 from datasources.background import Background
 from datasources.blobs import Blobs, open_blobs
 from datasources.cache_server import CacheServer
@@ -117,7 +119,9 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         sources = _wire(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
         tasks = (sources.live, sources.background, sources.session_watch, sources.watchdog)
-        running = [asyncio.create_task(one.run()) for one in tasks]
+        with contextlib.suppress(PyMongoError, TimeoutError):  # it is set as soon as MongoDB answers
+            await clock.measure(client)
+        running = [asyncio.create_task(work) for work in (*(one.run() for one in tasks), clock.keep_right(client))]
         stack.push_async_callback(cancelled, running)
         yield sources
 

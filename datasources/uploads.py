@@ -2,11 +2,12 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources import clock
 from datasources.idempotency import Idempotency, earlier
 from datasources.live import Live, upload_topic
 from datasources.mongo import Database, Document, find_by_ids
@@ -112,7 +113,7 @@ class UploadStore:
             if first is not None:
                 return first
             slots = await self._reservations.free_slots(document["owner_id"], counts_at)
-            document |= {"_id": ObjectId(), "key": secrets.token_urlsafe(16), **slots}
+            document |= {"_id": clock.new_id(), "key": secrets.token_urlsafe(16), **slots}
             try:
                 await self._uploads.insert_one(document)
             except DuplicateKeyError:
@@ -192,20 +193,20 @@ class UploadStore:
 
         Nobody is rung for that: who has the claim goes on with it, and if they die the sweeper rings.
         """
-        now = datetime.now(UTC)
+        now = clock.now()
         owed = {**owing([Effect.REFINE], now), "ring_at": now + LEASE}
         await self._settle(upload_id, {"status": UploadStatus.READY.value, "image": image.to_document(), **owed}, {})
 
     async def refined(self, upload_id: ObjectId) -> None:
         """Says that an image has the formats it is to have; the source's bytes are then owed to be cleaned away."""
-        now = datetime.now(UTC)
+        now = clock.now()
         query = {"_id": upload_id, "outbox": Effect.REFINE.value}
         await self._uploads.update_one(query, [owing_again([Effect.CLEAN], now), *paid(Effect.REFINE)])
         await self._doorbell.ring([Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))])
 
     async def reject(self, upload_id: ObjectId, status: UploadStatus, failure: FailureRecord) -> None:
         """Records why there will be no image and gives the quota back, in one write. The first result stays."""
-        owed = owing([Effect.CLEAN], datetime.now(UTC))
+        owed = owing([Effect.CLEAN], clock.now())
         values = {"status": status.value, "failure": failure.to_document(), **owed}
         document = await self._settle(upload_id, values, {"leased_until": "", **NO_SLOTS})
         if document is not None:
@@ -213,7 +214,7 @@ class UploadStore:
 
     async def cancel(self, upload_id: ObjectId) -> None:
         """Ends an upload whose file has not come, as `reject` does; any other stays as it is. Safe to repeat."""
-        owed = owing([Effect.CLEAN], datetime.now(UTC))
+        owed = owing([Effect.CLEAN], clock.now())
         values = {"status": UploadStatus.EXPIRED.value, "failure": _CANCELLED.to_document(), **owed}
         waiting = [UploadStatus.AWAITING_BYTES.value]
         document = await self._settle(upload_id, values, {"leased_until": "", **NO_SLOTS}, of=waiting)
@@ -240,7 +241,7 @@ class UploadStore:
         They owe another cleaning, of what a worker that was rendering one has stored meanwhile. Nobody waits for the
         end of addresses that were given out.
         """
-        now = datetime.now(UTC)
+        now = clock.now()
         gone: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
             {"$unset": ["image", "tidy_at"]},

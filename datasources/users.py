@@ -1,13 +1,14 @@
 """Accounts: profiles that others see, and the secrets of logging in that they do not."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources import clock
 from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, deleted_since, reused
@@ -67,7 +68,7 @@ class UserStore:
         With `idempotency`, `registered` finds it. Any other's use of the key is refused too (IDEMPOTENCY_KEY_REUSED).
         """
         document: Document = {
-            "_id": user_id or ObjectId(),
+            "_id": user_id or clock.new_id(),
             "username": username,
             "username_key": username.lower(),
             "email": email,
@@ -160,7 +161,7 @@ class UserStore:
             name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
             for name, value in changes.items()
         }
-        now, watched = datetime.now(UTC), [name for name in _DECIDE_PLACES if name in values]
+        now, watched = clock.now(), [name for name in _DECIDE_PLACES if name in values]
         pipeline = change(values, [Effect.PLACE], now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
             pipeline.append(owing_again([Effect.GRANT], now))

@@ -1,7 +1,6 @@
 """Accounts by the operator's hand: the staff's, and deleting one against abuse or because the law demands it."""
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,6 +33,7 @@ def create_account(
 
 async def _create(settings: "Settings", username: str, email: str, password: str, name: str | None) -> int:
     """Makes the account. Raises StartError if it is refused."""
+    from datasources import clock  # noqa: PLC0415
     from datasources.common_passwords import is_common  # noqa: PLC0415
     from datasources.sources import open_sources  # noqa: PLC0415
     from domain.addresses import checked_email  # noqa: PLC0415
@@ -48,7 +48,7 @@ async def _create(settings: "Settings", username: str, email: str, password: str
         shown = checked_display_name(name or handle)
         async with open_sources(settings) as sources:
             hashed = await sources.passwords.hash(password)
-            await sources.users.register(handle, address, hashed, shown, datetime.now(UTC))
+            await sources.users.register(handle, address, hashed, shown, clock.now())
     except Refusal as refusal:
         raise StartError(refusal.message) from None
     print(f"made {handle} ({shown})")
@@ -73,6 +73,7 @@ def delete_account(
 
 async def _delete(settings: "Settings", username: str, *, is_sure: bool) -> int:
     """Deletes the account. Raises StartError if there is none, or without being sure."""
+    from datasources import clock  # noqa: PLC0415
     from datasources.sources import open_sources  # noqa: PLC0415
 
     async with open_sources(settings) as sources:
@@ -82,7 +83,7 @@ async def _delete(settings: "Settings", username: str, *, is_sure: bool) -> int:
         about = f"{found.username} ({found.display_name}, since {found.created_at:%Y-%m-%d}, {found.post_count} posts)"
         if not is_sure:
             raise StartError(f"this would delete {about}, for good: say --yes to do it", exit_code=2)
-        await sources.users.delete(found.id, datetime.now(UTC))
+        await sources.users.delete(found.id, clock.now())
         await sources.sessions.end_all(found.id)
     print(f"deleted {about}; workers take away what it left")
     return 0

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from config import Settings
+from datasources import clock
 from datasources.dead_letters import DeadLetter, MalformedLetter
 from datasources.indexes import expect_indexes
 from datasources.logs import configure_logging
@@ -161,7 +162,7 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None,
     async with _opened(settings) as sources:
         if work is None or work[0] != MALFORMED:
             async for letter in _chosen(sources, work):
-                await sources.dead_letters.redrive(letter.ring, datetime.now(UTC))
+                await sources.dead_letters.redrive(letter.ring, clock.now())
                 await sources.doorbell.ring([letter.ring])
                 number += 1
         for malformed in [one async for one in sources.dead_letters.all_malformed()]:

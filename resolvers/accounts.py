@@ -1,10 +1,9 @@
 """Accounts and sessions: register, log in, refresh, log out."""
 
-from datetime import UTC, datetime
-
 import strawberry
 from bson import ObjectId
 
+from datasources import clock
 from datasources.common_passwords import is_common
 from datasources.idempotency import Idempotency, deleted_since, reused
 from datasources.sessions import session_of
@@ -54,7 +53,7 @@ async def register(info: Info, given: Input[RegisterInput]) -> Payload:
     idempotency = Idempotency.of_registration(key, {**strawberry.asdict(given), "password": None})
     earlier = await _registered(info, given, idempotency)
     account = earlier or await _make_account(info, given, idempotency)
-    now, user_id = datetime.now(UTC), account.user_id
+    now, user_id = clock.now(), account.user_id
     if key is None:
         session, tokens = await sources.sessions.open(user_id, client_name, now)
     else:
@@ -86,9 +85,7 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     name = checked_display_name(given.display_name or username)
     password_hash = await hashed(info, password)
     try:
-        user = await sources.users.register(
-            username, email, password_hash, name, datetime.now(UTC), idempotency=idempotency
-        )
+        user = await sources.users.register(username, email, password_hash, name, clock.now(), idempotency=idempotency)
     except Refusal:
         account = await _registered(info, given, idempotency)  # a concurrent duplicate was faster
         if account is None:
@@ -117,7 +114,7 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     account = name if credentials is None else credentials.user_id
     if not await is_right(info, known, given.password, account) or credentials is None:
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
-    session, tokens = await sources.sessions.open(credentials.user_id, client_name, datetime.now(UTC))
+    session, tokens = await sources.sessions.open(credentials.user_id, client_name, clock.now())
     if await _has_gone(info, credentials.user_id):
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     return _signed_in(info, session, tokens=tokens)
@@ -132,7 +129,7 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     answers_bad_token=_always,
 )
 async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> Payload:
-    session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, datetime.now(UTC))
+    session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, clock.now())
     return _signed_in(info, session, tokens=tokens)
 
 
@@ -193,7 +190,7 @@ async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payloa
         if not await is_right(info, password_hash, given.password, viewer_id):
             message = "The password is wrong."
             raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
-        await sources.users.delete(viewer_id, datetime.now(UTC), session_id=session.id)
+        await sources.users.delete(viewer_id, clock.now(), session_id=session.id)
     await sources.sessions.end_all(viewer_id)
     info.context.session = None  # the rest of the operation is nobody's
     return Payload(deleted_user_id=to_global_id("User", viewer_id))

@@ -1,9 +1,8 @@
 """Comments: writing and deleting them."""
 
-from datetime import UTC, datetime
-
 import strawberry
 
+from datasources import clock
 from datasources.idempotency import Idempotency
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
@@ -59,7 +58,7 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
         post.id,
         info.context.require_viewer(),
         text,
-        datetime.now(UTC),
+        clock.now(),
         parent_id=None if parent is None else parent.id,
         mention_ids=await mentioned_ids(info, text),
         idempotency=idempotency,
@@ -74,7 +73,7 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
 async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await _deletable_comment(info, given.comment_id)
-    await sources.comments.delete(comment.id, datetime.now(UTC), by=viewer_id)
+    await sources.comments.delete(comment.id, clock.now(), by=viewer_id)
     shown = await info.context.loaders.visible_post_by_id.load(comment.post_id)
     post = None if shown is None else await sources.own_acts.post(shown.id, viewer_id)
     return Payload(deleted_comment_id=given.comment_id, post=post)

@@ -1,12 +1,12 @@
 """The home feed: skeleton, hydration, rules, presentation."""
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
 import strawberry
 from bson import ObjectId
 
+from datasources import clock
 from domain.paging import Page, PageRequest
 from domain.records import FeedOrder
 from resolvers.feed_posts import shown_in_feed
@@ -41,7 +41,7 @@ async def feed(
 
 
 async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedPage:
-    as_of = datetime.now(UTC)
+    as_of = clock.now()
 
     async def skeleton(step: PageRequest) -> Page[ObjectId]:
         nonlocal as_of

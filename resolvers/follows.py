@@ -1,9 +1,8 @@
 """Following, blocking and muting: each verb says what should be so between the viewer and one other user."""
 
-from datetime import UTC, datetime
-
 from bson import ObjectId
 
+from datasources import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records import UserRecord
@@ -35,21 +34,21 @@ async def follow_user(info: Info, given: Input[inputs.FollowUserInput]) -> Paylo
     if relation.has_blocked:
         message = "Unblock them first."
         raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["userId"])
-    await info.context.sources.graph.follow(viewer_id, user.id, is_private=user.is_private, now=datetime.now(UTC))
+    await info.context.sources.graph.follow(viewer_id, user.id, is_private=user.is_private, now=clock.now())
     return await _now(info, user.id)
 
 
 @mutation(payloads.UnfollowUserPayload, "Sees to it that the viewer neither follows the user nor asks to.")
 async def unfollow_user(info: Info, given: Input[inputs.UnfollowUserInput]) -> Payload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unfollow(viewer_id, user.id, now=datetime.now(UTC))
+    await info.context.sources.graph.unfollow(viewer_id, user.id, now=clock.now())
     return await _now(info, user.id)
 
 
 @mutation(payloads.AcceptFollowRequestPayload, "Lets a user follow the viewer.")
 async def accept_follow_request(info: Info, given: Input[inputs.AcceptFollowRequestInput]) -> Payload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    if not await info.context.sources.graph.accept(user.id, viewer_id, now=datetime.now(UTC)):
+    if not await info.context.sources.graph.accept(user.id, viewer_id, now=clock.now()):
         raise NotFound("request", field=["userId"])
     return await _now(info, user.id)
 
@@ -57,21 +56,21 @@ async def accept_follow_request(info: Info, given: Input[inputs.AcceptFollowRequ
 @mutation(payloads.DeclineFollowRequestPayload, "Refuses a user's request.")
 async def decline_follow_request(info: Info, given: Input[inputs.DeclineFollowRequestInput]) -> Payload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.decline(user.id, viewer_id, now=datetime.now(UTC))
+    await info.context.sources.graph.decline(user.id, viewer_id, now=clock.now())
     return await _now(info, user.id)
 
 
 @mutation(payloads.RemoveFollowerPayload, "Ends a user's following of the viewer.")
 async def remove_follower(info: Info, given: Input[inputs.RemoveFollowerInput]) -> Payload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unfollow(user.id, viewer_id, now=datetime.now(UTC))
+    await info.context.sources.graph.unfollow(user.id, viewer_id, now=clock.now())
     return await _now(info, user.id)
 
 
 @mutation(payloads.BlockUserPayload, "Hides the viewer and the user from each other.")
 async def block_user(info: Info, given: Input[inputs.BlockUserInput]) -> Payload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.block(viewer_id, user.id, now=datetime.now(UTC))
+    await info.context.sources.graph.block(viewer_id, user.id, now=clock.now())
     return await _now(info, user.id)
 
 
@@ -83,7 +82,7 @@ async def unblock_user(info: Info, given: Input[inputs.UnblockUserInput]) -> Pay
     viewer_id, user_id = info.context.require_viewer(), expect_id(given.user_id, "User")
     if user_id is None or await info.context.loaders.blocked_user_by_id.load(user_id) is None:
         user_id = (await _other(info, given.user_id)).id
-    await info.context.sources.graph.unblock(viewer_id, user_id, now=datetime.now(UTC))
+    await info.context.sources.graph.unblock(viewer_id, user_id, now=clock.now())
     info.context.forget_loaded()
     shown = await info.context.loaders.visible_user_by_id.load(user_id)
     return Payload() if shown is None else await _now(info, user_id)

@@ -1,7 +1,6 @@
 """Likes of posts and comments: be in this state, and hear what is so now."""
 
-from datetime import UTC, datetime
-
+from datasources import clock
 from resolvers.comments import visible_comment
 from resolvers.posts import visible_post
 from resolvers.roots import Input, mutation
@@ -14,7 +13,7 @@ from schema.payloads import LikeCommentPayload, LikePostPayload, Payload, Unlike
 async def like_post(info: Info, given: Input[LikePostInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
-    await sources.post_likes.like(post.id, viewer_id, datetime.now(UTC))
+    await sources.post_likes.like(post.id, viewer_id, clock.now())
     return Payload(post=await sources.own_acts.post(post.id, viewer_id))
 
 
@@ -22,7 +21,7 @@ async def like_post(info: Info, given: Input[LikePostInput]) -> Payload:
 async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
-    await sources.post_likes.unlike(post.id, viewer_id, datetime.now(UTC))
+    await sources.post_likes.unlike(post.id, viewer_id, clock.now())
     return Payload(post=await sources.own_acts.post(post.id, viewer_id))
 
 
@@ -30,7 +29,7 @@ async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> Payload:
 async def like_comment(info: Info, given: Input[LikeCommentInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
-    await sources.comment_likes.like(comment.id, viewer_id, datetime.now(UTC))
+    await sources.comment_likes.like(comment.id, viewer_id, clock.now())
     return Payload(comment=await sources.own_acts.comment(comment.id, viewer_id))
 
 
@@ -38,5 +37,5 @@ async def like_comment(info: Info, given: Input[LikeCommentInput]) -> Payload:
 async def unlike_comment(info: Info, given: Input[UnlikeCommentInput]) -> Payload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
-    await sources.comment_likes.unlike(comment.id, viewer_id, datetime.now(UTC))
+    await sources.comment_likes.unlike(comment.id, viewer_id, clock.now())
     return Payload(comment=await sources.own_acts.comment(comment.id, viewer_id))

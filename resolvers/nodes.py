@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import strawberry
 from bson import ObjectId
 
+from datasources import clock
 from domain.errors import BadInput
 from domain.ids import from_global_id
 from domain.limits import NODES_MAX
@@ -65,7 +65,7 @@ async def nodes(
 def _visited(context: Context, found: Found) -> Found:
     """What was found; if it is somebody's profile, that the viewer looked at it is noted for their own ranking."""
     if isinstance(found, UserRecord) and context.viewer_id is not None:
-        context.sources.visits.note(context.viewer_id, found.id, datetime.now(UTC))
+        context.sources.visits.note(context.viewer_id, found.id, clock.now())
     return found
 
 

@@ -1,13 +1,13 @@
 """Posts: making and deleting them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import strawberry
 from bson import ObjectId
 from strawberry import UNSET
 
+from datasources import clock
 from datasources.idempotency import Idempotency
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
@@ -76,7 +76,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
         comments_enabled=given.comments_enabled is not False,
     )
     await _check_uploads(info, viewer_id, draft.images)
-    created = await sources.posts.create(viewer_id, draft, datetime.now(UTC), idempotency)
+    created = await sources.posts.create(viewer_id, draft, clock.now(), idempotency)
     await sources.uploads.hurry([image.upload_id for image in draft.images])
     return _created(created)
 
@@ -98,7 +98,7 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
         changes["location"] = _checked_location(given.location)
     if given.comments_enabled is not UNSET:
         changes["comments_enabled"] = not_cleared(given.comments_enabled, "commentsEnabled")
-    return Payload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, datetime.now(UTC)))
+    return Payload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, clock.now()))
 
 
 @mutation(
@@ -111,7 +111,7 @@ async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> Payload:
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
         raise NotFound("post", field=["postId"])
-    await sources.posts.untag(post_id, viewer_id, datetime.now(UTC))
+    await sources.posts.untag(post_id, viewer_id, clock.now())
     shown = await info.context.loaders.visible_post_by_id.load(post_id)
     return Payload(post=None if shown is None else await sources.own_acts.post(post_id, viewer_id))
 
@@ -127,7 +127,7 @@ async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
     post = await info.context.loaders.visible_post_by_id.load(post_id)
     if post is not None:  # one deleted before is deleted still
         _own(post, viewer_id)
-    await info.context.sources.posts.delete(post_id, viewer_id, datetime.now(UTC))
+    await info.context.sources.posts.delete(post_id, viewer_id, clock.now())
     return Payload(deleted_post_id=given.post_id)
 
 

@@ -1,12 +1,13 @@
 """The ranked feed: a snapshot of recent posts in the order that suits the viewer, read page by page."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.rankings import Ranking
 from domain.errors import BadInput, CursorExpired
 from domain.paging import Key, PageRequest, Place, fill_page
@@ -46,7 +47,7 @@ async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ran
 
 
 async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
-    sources, now = info.context.sources, datetime.now(UTC)
+    sources, now = info.context.sources, clock.now()
     candidates = await _candidates(info, viewer_id, now)
     if candidates:
         sources.feeds_live.note_read(viewer_id, max(post.id for post in candidates))

@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime
 
 import strawberry
 from bson import ObjectId
 
+from datasources import clock
 from datasources.idempotency import Idempotency
 from datasources.source_formats import check_taken, formats_taken
 from domain import limits
@@ -48,7 +48,7 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
     _check_sha256(given.sha256)
     idempotency = Idempotency.of(given.idempotency_key, "createUpload", strawberry.asdict(given))
     upload = await info.context.sources.uploads.announce(
-        viewer_id, given.format, given.byte_size, given.sha256, datetime.now(UTC), idempotency
+        viewer_id, given.format, given.byte_size, given.sha256, clock.now(), idempotency
     )
     return Payload(upload=upload, request=await _request(info, upload))
 
@@ -94,7 +94,7 @@ async def _own(info: Info, viewer_id: ObjectId, upload_id: ObjectId | None) -> U
 
 async def _request(info: Info, upload: UploadRecord) -> Presigned | None:
     """How to send the file; None once it is too late or done."""
-    seconds = int((upload.expires_at - datetime.now(UTC)).total_seconds())
+    seconds = int((upload.expires_at - clock.now()).total_seconds())
     if upload.status is not UploadStatus.AWAITING_BYTES or seconds <= 0:
         return None
     url, headers = await info.context.sources.blobs.presign_put(

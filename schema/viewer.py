@@ -1,13 +1,14 @@
 """The signed-in person's own things."""
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import strawberry
 from bson import ObjectId
 
+from datasources import clock
 from domain.limits import BADGE_MAX, SESSIONS_SHOWN
 from domain.quota import QuotaUse
 from domain.records import SessionRecord
@@ -69,7 +70,7 @@ class Viewer(Node):
 
     @computed(UploadQuota, "How many images they may still upload.")
     async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:
-        return await info.context.sources.uploads.quota(root.user_id, datetime.now(UTC))
+        return await info.context.sources.uploads.quota(root.user_id, clock.now())
 
     @computed(
         int,

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import chain, groupby
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.feeds import Delivery
 from datasources.mongo import Document
 from datasources.posts import is_shown
@@ -31,7 +31,7 @@ async def fan_out(tools: Tools, *keys: str) -> None:
     posts = await sources.posts.owing(Effect.FAN_OUT, [ObjectId(key) for key in keys])
     split = [post for post in posts if post.get("split") == post["version"]]
     shown = {post["author_id"] for post in posts if is_shown(post)}
-    pushed = await sources.shifts.pushed_among(shown, datetime.now(UTC))
+    pushed = await sources.shifts.pushed_among(shown, clock.now())
     pulled = [post for post in posts if post not in split and is_shown(post) and post["author_id"] not in pushed]
     await sources.posts.pay_all(pulled, Effect.FAN_OUT)
     due = [post for post in posts if post not in split and post not in pulled]
@@ -60,7 +60,7 @@ async def _spread_or_split(tools: Tools, posts: Sequence[Document], followers: M
     """Fans out posts of authors who have a chunk of followers together; if they have more, each author's alone."""
     sources = tools.sources
     if followers.get(posts[0]["author_id"], 0) > CHUNK:  # then all of these are theirs
-        await sources.fan_outs.split(posts, CHUNK, datetime.now(UTC))
+        await sources.fan_outs.split(posts, CHUNK, clock.now())
         return
     owner_ids = await sources.fan_outs.followers_of({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
@@ -70,7 +70,7 @@ async def _spread_or_split(tools: Tools, posts: Sequence[Document], followers: M
         for author_id in owner_ids:
             await _spread_or_split(tools, [post for post in posts if post["author_id"] == author_id], followers)
     else:
-        await sources.fan_outs.split(posts, CHUNK, datetime.now(UTC))
+        await sources.fan_outs.split(posts, CHUNK, clock.now())
 
 
 async def push(tools: Tools, key: str) -> None:
@@ -79,7 +79,7 @@ async def push(tools: Tools, key: str) -> None:
     Safe to run twice, and beside a chunk of an earlier or later version of the post: whatever it was split for, it
     makes these feeds what the post says by now, and looks again afterwards.
     """
-    sources, now = tools.sources, datetime.now(UTC)
+    sources, now = tools.sources, clock.now()
     chunk = await sources.fan_outs.take(ObjectId(key), now)
     if chunk is None:
         return
@@ -146,13 +146,13 @@ async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
         await _fill_from(tools, follow.follower_id, follow.followee_id)
     is_paid = await sources.graph.pay([follow], Effect.FILL, pulled=True if is_pulled else "$$REMOVE")
     if not is_paid:  # what was put in may not belong there by now
-        await sources.graph.fill_again(follow.follower_id, [follow.followee_id], datetime.now(UTC))
+        await sources.graph.fill_again(follow.follower_id, [follow.followee_id], clock.now())
     return is_paid
 
 
 async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
     """Whether the follow is not what it should be by now; it has been changed then, and owes its effects again."""
-    sources, now = tools.sources, datetime.now(UTC)
+    sources, now = tools.sources, clock.now()
     if follow.state is FollowState.NONE:
         return False
     if await sources.graph.end_if_blocked(follow, now=now):

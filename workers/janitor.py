@@ -1,9 +1,8 @@
 """The janitor: what hangs on something deleted, refused or blocked goes too. Every handler is safe to run twice."""
 
-from datetime import UTC, datetime
-
 from bson import ObjectId
 
+from datasources import clock
 from datasources.media_keys import leftovers
 from domain.events import Effect
 from workers.work import NotYet, Tools
@@ -13,12 +12,12 @@ CHUNK = 500
 
 async def sever(tools: Tools, key: str) -> None:
     """Ends following both ways between two people of whom one blocked the other; ending it twice is ending it once."""
-    await tools.sources.graph.sever(ObjectId(key), datetime.now(UTC))
+    await tools.sources.graph.sever(ObjectId(key), clock.now())
 
 
 async def grant(tools: Tools, key: str) -> None:
     """Lets in who asked an account that went public; whoever is in already stays so."""
-    while await tools.sources.graph.grant(ObjectId(key), now=datetime.now(UTC), most=CHUNK):
+    while await tools.sources.graph.grant(ObjectId(key), now=clock.now(), most=CHUNK):
         pass
 
 
@@ -29,7 +28,7 @@ async def clean_upload(tools: Tools, key: str) -> None:
     the upload, or owes to, the source stays, and what they leave behind is looked for again. A setting keeps the source
     of an image, in the area that nobody may fetch from.
     """
-    sources, now = tools.sources, datetime.now(UTC)
+    sources, now = tools.sources, clock.now()
     is_worked_on = await sources.uploads.is_worked_on(ObjectId(key), now)
     (upload,) = await sources.uploads.by_ids([ObjectId(key)])
     if upload is None:
@@ -51,7 +50,7 @@ async def clean_comment(tools: Tools, key: str) -> None:
     comment_id = ObjectId(key)
     documents = await tools.sources.comments.documents([comment_id])
     if documents:
-        await tools.sources.comments.delete_replies(comment_id, datetime.now(UTC))
+        await tools.sources.comments.delete_replies(comment_id, clock.now())
         await tools.sources.comment_likes.forget_target(comment_id)
         await tools.sources.comments.pay(documents, Effect.CLEAN)
 

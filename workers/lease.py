@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.outbox import GRACE
 from datasources.sources import Sources
 from datasources.uploads import LEASE
@@ -27,13 +28,13 @@ async def held(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
         async with _renewed(sources, upload.id):
             yield
     except BaseException:
-        now = datetime.now(UTC)
+        now = clock.now()
         pause = min(max((now - upload.created_at) / 4, LOOK_AGAIN), LOOK_AT_LAST)
         if now < (lapses_at := upload.created_at + RESERVATION_HOLD):
             pause = min(pause, lapses_at - now)
         await sources.uploads.release(upload.id, now + pause)
         raise
-    await sources.uploads.release(upload.id, datetime.now(UTC) + GRACE)
+    await sources.uploads.release(upload.id, clock.now() + GRACE)
 
 
 @contextlib.asynccontextmanager
@@ -46,7 +47,7 @@ async def _renewed(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]
                 async with asyncio.timeout(LEASE.total_seconds() / 3):
                     await over.wait()
                     return
-            await sources.uploads.renew(upload_id, datetime.now(UTC))
+            await sources.uploads.renew(upload_id, clock.now())
 
     renewing = asyncio.create_task(renew())
     try:

@@ -7,11 +7,12 @@ last when nothing can be under way any more, and only a last look that finds not
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from bson import ObjectId
 
 from config import Settings
+from datasources import clock
 from datasources.mongo import Session, in_transaction
 from datasources.sources import Sources
 from datasources.traces import left_of
@@ -42,10 +43,10 @@ async def leave(tools: Tools, key: str) -> Collection[str]:
     account = await sources.users.leaving(ObjectId(key))
     if account is None:
         return ()
-    await sources.users.look_again(account, datetime.now(UTC) + SOON)
+    await sources.users.look_again(account, clock.now() + SOON)
     if await _is_more(sources, account.id, STANDING):
         return [key]
-    now, last_look = datetime.now(UTC), account.deleted_at + patience(sources.settings)
+    now, last_look = clock.now(), account.deleted_at + patience(sources.settings)
     if now < last_look:
         again = now + max(now - account.deleted_at, SOON)
         await sources.users.look_again(account, min(again, last_look))
@@ -88,17 +89,17 @@ async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
 
 
 async def _likes(sources: Sources, user_id: ObjectId) -> bool:
-    now = datetime.now(UTC)
+    now = clock.now()
     likes = sources.post_likes, sources.comment_likes
     return any([await one.take_back(user_id, now, CHUNK) for one in likes])
 
 
 async def _comments(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.comments.delete_of(user_id, datetime.now(UTC), CHUNK)
+    return await sources.comments.delete_of(user_id, clock.now(), CHUNK)
 
 
 async def _posts(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.posts.delete_of(user_id, datetime.now(UTC), CHUNK)
+    return await sources.posts.delete_of(user_id, clock.now(), CHUNK)
 
 
 async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
@@ -106,7 +107,7 @@ async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
 
 
 async def _follows(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.ties.end_follows(user_id, datetime.now(UTC), CHUNK)
+    return await sources.ties.end_follows(user_id, clock.now(), CHUNK)
 
 
 async def _walls(sources: Sources, user_id: ObjectId) -> bool:

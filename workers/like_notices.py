@@ -4,12 +4,12 @@ Every like says whether its target's owner is told of it, so that a handler whic
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.likes import LikeStore
 from datasources.mongo import Document, Session
 from datasources.notifications import Notice
@@ -73,7 +73,7 @@ async def _notify_likes(
         told = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in hearers}
         await likes.set_noticed(list(told), [like["_id"] for like in owed if like["_id"] not in told], session)
         said = await _regrouped(sources, likes, groups, owed, told, session)
-        await sources.notifications.write(said, datetime.now(UTC), session)
+        await sources.notifications.write(said, clock.now(), session)
         return owed
 
     recipients = {group.recipient_id for group in groups.values()}

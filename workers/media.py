@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import structlog
 from bson import ObjectId
 
+from datasources import clock
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, RESERVATION_HOLD
@@ -45,7 +46,7 @@ async def receive(tools: Tools, key: str) -> None:
     the same renditions under the same keys.
     """
     sources = tools.sources
-    upload = await sources.uploads.claim(ObjectId(key), datetime.now(UTC))
+    upload = await sources.uploads.claim(ObjectId(key), clock.now())
     if upload is not None:
         async with held(sources, upload):
             await _receive(tools, upload)
@@ -55,7 +56,7 @@ async def _receive(tools: Tools, upload: UploadRecord) -> None:
     sources = tools.sources
     data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES)
     if data is None:
-        now = datetime.now(UTC)
+        now = clock.now()
         if now < upload.expires_at + LATE:
             if now >= upload.created_at + RESERVATION_HOLD:
                 await sources.uploads.lapse(upload, now)
@@ -63,7 +64,7 @@ async def _receive(tools: Tools, upload: UploadRecord) -> None:
         await _reject(sources, upload, UploadStatus.EXPIRED, EXPIRED)
         return
     try:
-        if not await sources.uploads.start(upload, datetime.now(UTC)):  # it was cancelled, or another worker was faster
+        if not await sources.uploads.start(upload, clock.now()):  # it was cancelled, or another worker was faster
             return
         _check_announced(upload, data)
         await _render(tools, upload, data)
@@ -148,7 +149,7 @@ async def _assemble(sources: Sources, post_id: ObjectId) -> bool:
     uploads = await sources.uploads.by_ids([image.upload_id for image in post.image_inputs])
     failure = next((_failure(upload) for upload in uploads if _failure(upload) is not None), None)
     if failure is not None:
-        await sources.posts.fail(post_id, failure, datetime.now(UTC))
+        await sources.posts.fail(post_id, failure, clock.now())
         return True
     images = _images(post, [upload for upload in uploads if upload is not None])
     if len(images) < len(post.image_inputs):
@@ -157,7 +158,7 @@ async def _assemble(sources: Sources, post_id: ObjectId) -> bool:
     area = await _area_of_author(sources, post.author_id)
     moves = [move_to(area, upload, image) for upload, image in images]
     there = await asyncio.gather(*(copied(sources, move) for move in moves))
-    return all(there) and await sources.images.publish(post_id, moves, datetime.now(UTC))
+    return all(there) and await sources.images.publish(post_id, moves, clock.now())
 
 
 def _failure(upload: UploadRecord | None) -> FailureRecord | None:

@@ -8,11 +8,11 @@ of it (`told`), by which `verify` knows a notification that is missing.
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Session, in_transaction
 from datasources.notifications import Notice
 from datasources.sources import Sources
@@ -39,7 +39,7 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
     unaware = {(comment.id, comment.author_id) for comment in comments if not comment.deleted}
 
     async def settle(session: Session) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         await sources.notifications.write(notices, now, session)
         about = await sources.notifications.about_comments([one for one in comments if not one.is_shown], session)
         gone = [one for one in about if (one.comment_id, one.recipient_id) not in unaware]
@@ -93,7 +93,7 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
     notices = [notice for of_follow in about.values() for notice in of_follow]
 
     async def settle(session: Session) -> None:
-        await sources.notifications.write(notices, datetime.now(UTC), session)
+        await sources.notifications.write(notices, clock.now(), session)
         told_of = {one: sum(not notice.withdrawn for notice in of_follow) for one, of_follow in about.items()}
         await sources.graph.set_told(told_of, session)
         await sources.graph.pay(follows, Effect.NOTIFY, session)
@@ -140,7 +140,7 @@ async def notify_post(tools: Tools, key: str) -> None:
     told = {notice.recipient_id for notice in notices}
 
     async def settle(session: Session) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         if not await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session):
             return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.naming)(post_id, session)

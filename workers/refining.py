@@ -6,12 +6,12 @@ source, which stays until then.
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import structlog
 from bson import ObjectId
 
 from config import Settings
+from datasources import clock
 from datasources.media_keys import area_of_files, media_key
 from datasources.sources import Sources
 from domain.errors import Refusal
@@ -33,7 +33,7 @@ async def refine(tools: Tools, key: str) -> None:
 
     Safe to run twice: one worker at a time holds the upload, and what is there is not made again.
     """
-    upload = await tools.sources.uploads.claim(ObjectId(key), datetime.now(UTC), Effect.REFINE)
+    upload = await tools.sources.uploads.claim(ObjectId(key), clock.now(), Effect.REFINE)
     if upload is not None:
         async with held(tools.sources, upload):
             await _refine(tools, upload)

@@ -10,12 +10,12 @@ import inspect
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from functools import cache
 
 from bson import ObjectId
 
 from config import Settings
+from datasources import clock
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import CommentRecord, PostRecord
@@ -41,7 +41,7 @@ async def screen_comments(tools: Tools, *keys: str) -> None:
     runs after the comment was written, either it sees the deletion, or the deletion's cleaning sees the comment. One
     comment whose screening fails does not keep the others from theirs.
     """
-    sources, now = tools.sources, datetime.now(UTC)
+    sources, now = tools.sources, clock.now()
     documents = await sources.comments.documents([ObjectId(key) for key in keys])
     owing = [document for document in documents if Effect.SCREEN.value in document.get("outbox", ())]
     comments = [CommentRecord.from_document(document) for document in owing]

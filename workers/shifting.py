@@ -1,9 +1,8 @@
 """Shifting: when an author's posts are pulled from now on, or pushed again, their follows are made to say so."""
 
-from datetime import UTC, datetime
-
 from bson import ObjectId
 
+from datasources import clock
 from workers.work import Tools
 
 CHUNK = 1_000  # follows written at once
@@ -19,10 +18,10 @@ async def shift(tools: Tools, key: str) -> None:
     shifts, author_id = tools.sources.shifts, ObjectId(key)
     while (mode := await shifts.owing(author_id)) is not None:
         after: ObjectId | None = None
-        while await shifts.hold(mode, datetime.now(UTC)):
+        while await shifts.hold(mode, clock.now()):
             chunk = await shifts.to_shift(mode, after, CHUNK)
             if not chunk:
                 await shifts.pay(mode)
                 break
-            await shifts.shift(mode, chunk, datetime.now(UTC))
+            await shifts.shift(mode, chunk, clock.now())
             after = chunk[-1]

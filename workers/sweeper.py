@@ -4,10 +4,11 @@ It makes the transport's losses harmless. Any number of sweepers may run: ringin
 """
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
+from datasources import clock
 from datasources.outages import is_outage
 from datasources.outbox import LONGEST_PAUSE, rung
 from datasources.sources import Sources
@@ -51,7 +52,7 @@ async def keep_sweeping(sources: Sources, stopping: asyncio.Event, interval: flo
     """Sweeps every `interval` seconds until told to stop; an outage is waited out."""
     while not stopping.is_set():
         try:
-            found = await sweep(sources, datetime.now(UTC))
+            found = await sweep(sources, clock.now())
             if found:
                 log.info("sweeper.rang", facts=found)
         except Exception as error:

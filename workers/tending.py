@@ -1,9 +1,8 @@
 """The tending of home feeds, by the feed worker: rebuilt for who comes, trimmed, given up for who stays away."""
 
-from datetime import UTC, datetime
-
 from bson import ObjectId
 
+from datasources import clock
 from datasources.feed_states import ALL
 from domain.paging import PageRequest
 from domain.records import FeedRecord
@@ -16,7 +15,7 @@ async def tend(tools: Tools, key: str) -> None:
     Safe to run twice and beside pushes, fills and unfollows: a rebuild that begins makes void what another has begun,
     and entries go only while the feed is as it was read. If it changes meanwhile, the effect stays owed.
     """
-    sources, now = tools.sources, datetime.now(UTC)
+    sources, now = tools.sources, clock.now()
     feed = await sources.feed_states.owing(ObjectId(key))
     if feed is not None and feed.live and feed.is_unseen_since(now - sources.feed_states.active):
         feed = await sources.feed_states.retire(feed)
@@ -44,7 +43,7 @@ async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
     posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=window))
     await sources.feeds.put_in(feed.id, posts[:window])
     left = set(author_ids) - set(await sources.graph.followees(feed.id))
-    await sources.graph.fill_again(feed.id, list(left), datetime.now(UTC))
+    await sources.graph.fill_again(feed.id, list(left), clock.now())
     return await sources.feed_states.raise_floor(feed, posts[window]["_id"] if len(posts) > window else ALL)
 
 

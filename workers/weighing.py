@@ -1,12 +1,11 @@
 """The weighing of viewers' interests, from what they did, for the ranked feed."""
 
-from datetime import UTC, datetime
-
 from bson import ObjectId
 
+from datasources import clock
 from workers.work import Tools
 
 
 async def weigh(tools: Tools, key: str) -> None:
     """Weighs a viewer's interests anew. Safe to run twice: it overwrites them with what the facts say by then."""
-    await tools.sources.interests.weigh(ObjectId(key), datetime.now(UTC))
+    await tools.sources.interests.weigh(ObjectId(key), clock.now())

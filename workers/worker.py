@@ -5,11 +5,11 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import structlog
 from redis.exceptions import RedisError
 
+from datasources import clock
 from datasources.outages import is_outage, server_of
 from datasources.tasks import cancelled
 from datasources.transport import Message, Queue
@@ -195,13 +195,13 @@ class Worker:
 
     async def _failed(self, ring: Ring, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        letter = await self._tools.sources.dead_letters.failed(ring, reason, datetime.now(UTC))
+        letter = await self._tools.sources.dead_letters.failed(ring, reason, clock.now())
         log.error("worker.failed", ring=str(ring), attempts=letter.attempts, dead=letter.dead, exc_info=error)
 
     async def _is_dead(self, ring: Ring, lost_by: str) -> bool:
         """Counts that another consumer was lost with this work in hand; whether it has had all its attempts."""
         try:
-            letter = await self._tools.sources.dead_letters.lost(ring, lost_by, datetime.now(UTC))
+            letter = await self._tools.sources.dead_letters.lost(ring, lost_by, clock.now())
         except Exception as unrecorded:
             if not is_outage(unrecorded):
                 raise
@@ -212,7 +212,7 @@ class Worker:
 
     async def _kept(self, consumer: str, ring: Ring | None = None) -> None:
         try:
-            await self._tools.sources.dead_letters.kept(consumer, datetime.now(UTC), ring)
+            await self._tools.sources.dead_letters.kept(consumer, clock.now(), ring)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -222,7 +222,7 @@ class Worker:
         """Makes a message that nobody understands a dead letter; if that fails, it comes again after a lease."""
         letters = self._tools.sources.dead_letters
         try:
-            letter = await letters.malformed(self._queue.worker, message.fields, datetime.now(UTC))
+            letter = await letters.malformed(self._queue.worker, message.fields, clock.now())
         except Exception as error:  # noqa: BLE001  whatever it is, the others' rings are not to wait for it
             log.warning("worker.unrecorded", message=message.id.decode(), error=type(error).__name__)
             return False

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.idempotency import Idempotency
 from datasources.likes import LikeStore
 from deploy.demo.crew import at_once
@@ -50,9 +51,9 @@ class Happenings:
             for name in person.follows:
                 follower_id, followee_id = user_id(person.username), user_id(name)
                 is_private = BY_NAME[name].is_private
-                await self._sources.graph.follow(follower_id, followee_id, is_private=is_private, now=datetime.now(UTC))
+                await self._sources.graph.follow(follower_id, followee_id, is_private=is_private, now=clock.now())
                 if is_private:
-                    await self._sources.graph.accept(follower_id, followee_id, now=datetime.now(UTC))
+                    await self._sources.graph.accept(follower_id, followee_id, now=clock.now())
 
     async def react(self, posts: Sequence[PlannedPost], post_ids: Mapping[int, ObjectId]) -> None:
         """Likes, comments in the order of their dates, and likes of those."""
@@ -94,18 +95,16 @@ class Happenings:
         asked = await self._say("news:0", post_ids[SKY], question, self._now - timedelta(seconds=150))
         praise = PlannedComment("chloe", "Printed it. It hangs above the stove now!", timedelta())
         await self._say("news:1", post_ids[DOTS], praise, self._now - timedelta(seconds=120))
-        await self._sources.comment_likes.like(asked.id, user_id("ben"), datetime.now(UTC))
+        await self._sources.comment_likes.like(asked.id, user_id("ben"), clock.now())
         await self.settle()
         await notifications.mark_seen(ana, (await notifications.range_of(ana)).newest)
         answer = PlannedComment("emi", "@ana four seconds, and no breathing.", timedelta())
         await self._say("news:2", post_ids[SKY], answer, self._now - timedelta(seconds=40), asked)
         for name in ("greta", "hugo"):
-            await self._sources.post_likes.like(post_ids[DOTS], user_id(name), datetime.now(UTC))
-        await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=datetime.now(UTC))
+            await self._sources.post_likes.like(post_ids[DOTS], user_id(name), clock.now())
+        await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=clock.now())
         for follower, followee in NOT_YET_ACCEPTED:
-            await self._sources.graph.follow(
-                user_id(follower), user_id(followee), is_private=True, now=datetime.now(UTC)
-            )
+            await self._sources.graph.follow(user_id(follower), user_id(followee), is_private=True, now=clock.now())
         await self.settle()
 
     async def _say(
@@ -120,7 +119,7 @@ class Happenings:
             post_id,
             user_id(comment.author),
             comment.text,
-            datetime.now(UTC),
+            clock.now(),
             said_at=moment,
             parent_id=None if parent is None else parent.id,
             mention_ids=[user_id(handle) for handle in mentions(comment.text) if handle in BY_NAME],
@@ -129,7 +128,7 @@ class Happenings:
 
     async def _like(self, likes: LikeStore, likers: Iterable[tuple[ObjectId, Sequence[str]]]) -> None:
         async def one(pair: tuple[ObjectId, str]) -> None:
-            await likes.like(pair[0], user_id(pair[1]), datetime.now(UTC))
+            await likes.like(pair[0], user_id(pair[1]), clock.now())
 
         await at_once(AT_ONCE, one, [(target_id, name) for target_id, names in likers for name in names])
 

@@ -5,12 +5,13 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
 import httpx2
 from bson import ObjectId
 
+from datasources import clock
 from datasources.idempotency import Idempotency
 from deploy.demo.carousel import cut
 from deploy.demo.people import NUMBERS, joined_at, user_id
@@ -127,7 +128,7 @@ class Publisher:
         """An upload whose bytes are in storage, or were. One that was lost on the way is left and made anew."""
         digest = base64.b64encode(hashlib.sha256(one.data).digest()).decode()
         for attempt in range(ATTEMPTS):
-            now = datetime.now(UTC)
+            now = clock.now()
             key = _key(f"demo:{name}:{attempt}")
             upload = await self._sources.uploads.announce(
                 owner_id, one.format, len(one.data), digest, now, key, counts_at

@@ -6,10 +6,10 @@ the workers' own handlers pay what is owed, here and side by side with any worke
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from config import Settings
+from datasources import clock
 from datasources.logs import configure_logging
 from datasources.sources import Sources, open_sources, prepare
 from deploy.demo.crew import Item, Made, at_once
@@ -64,7 +64,7 @@ async def _fill(sources: Sources, progress: Progress, planned: list[PlannedPost]
     async with AsyncExitStack() as stack:
         pool = RenderPool(RENDERERS, settings.render_timeout, settings.render_memory_mb)
         tools = Tools(sources=sources, pool=await stack.enter_async_context(pool))
-        now = datetime.now(UTC)
+        now = clock.now()
         publisher = await stack.enter_async_context(Publisher(tools, now))
         happenings = Happenings(tools, now)
         progress("accounts")
@@ -138,5 +138,5 @@ async def _login(sources: Sources) -> DemoLogin:
     for session in await sources.sessions.of_user(ana):
         if session.client_name == CLIENT_NAME:
             await sources.sessions.end(ana, session.id)
-    _, tokens = await sources.sessions.open(ana, CLIENT_NAME, datetime.now(UTC))
+    _, tokens = await sources.sessions.open(ana, CLIENT_NAME, clock.now())
     return DemoLogin(DEMO_USERNAME, PASSWORD, tokens.access_token)

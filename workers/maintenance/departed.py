@@ -1,10 +1,10 @@
 """Deleted accounts: what is left of one that owes nothing any more, as after a process that slept for an hour."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Document, Session, find_by_ids
 from datasources.sources import Sources
 from datasources.traces import left_of
@@ -28,7 +28,7 @@ async def left_behind(sources: Sources, ids: Sequence[ObjectId], session: Sessio
 
 async def clean_again(sources: Sources, user_id: ObjectId) -> None:
     """Lets a deleted account owe again that what it left is taken away. Safe to repeat."""
-    await sources.users.clean_again(user_id, datetime.now(UTC))
+    await sources.users.clean_again(user_id, clock.now())
 
 
 async def deleted_among(sources: Sources, user_ids: Sequence[ObjectId]) -> list[ObjectId]:

@@ -1,12 +1,12 @@
 """Feed entries against posts and follows, both ways: those that should not be there, and those that are missing."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.feeds import Delivery
 from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Document, Session, find_by_ids
@@ -136,7 +136,7 @@ async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: S
 async def put_in(sources: Sources, finding: Finding) -> None:
     """Lets the follow owe the filling of its owner's feed again. Safe to repeat and beside workers."""
     owner_id, _ = (ObjectId(part) for part in finding.id.split("/"))
-    await sources.graph.fill_again(owner_id, [ObjectId(finding.expected)], datetime.now(UTC))
+    await sources.graph.fill_again(owner_id, [ObjectId(finding.expected)], clock.now())
 
 
 async def take_out(sources: Sources, finding: Finding) -> None:
@@ -147,4 +147,4 @@ async def take_out(sources: Sources, finding: Finding) -> None:
     owner_id, post_id = (ObjectId(part) for part in finding.id.split("/"))
     author_id = ObjectId(finding.found)
     await sources.feeds.take_out(Delivery(post_id, author_id, [owner_id]))
-    await sources.graph.fill_again(owner_id, [author_id], datetime.now(UTC))
+    await sources.graph.fill_again(owner_id, [author_id], clock.now())

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.indexes import SHOWN_POSTS
 from datasources.mongo import Document, Session
 from datasources.posts import MERGED
@@ -82,7 +82,7 @@ async def rebuild_feeds(
 
 async def renew(sources: Sources, owner_id: ObjectId) -> None:
     """Lets one feed owe being made anew."""
-    await sources.feed_states.renew([owner_id], datetime.now(UTC))
+    await sources.feed_states.renew([owner_id], clock.now())
 
 
 async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -> None:
@@ -92,7 +92,7 @@ async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -
         async with slots:
             await tend(tools, str(owner_id))
 
-    done.feeds += await tools.sources.feed_states.renew(owner_ids, datetime.now(UTC))
+    done.feeds += await tools.sources.feed_states.renew(owner_ids, clock.now())
     await asyncio.gather(*map(make, owner_ids))
     still = {"_id": {"$in": list(owner_ids)}, "outbox": Effect.TEND.value}
     done.waiting += await tools.sources.database["feeds"].count_documents(still)

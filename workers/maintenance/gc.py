@@ -6,12 +6,13 @@ to stop half way, and beside workers and clients.
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Document, find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import leftovers
@@ -48,7 +49,7 @@ async def collect(
     Uploads that nothing uses go in two steps: they are marked, so that nothing new can be made of them, and their files
     go a minute later, by the next run, unless something was made of them in between.
     """
-    began, now = time.monotonic(), datetime.now(UTC)
+    began, now = time.monotonic(), clock.now()
     if await sources.database["users"].estimated_document_count() == 0:
         raise EmptyDatabaseError(
             f"there are no users in {sources.settings.mongo_database}: is this the right database?"

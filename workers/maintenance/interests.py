@@ -1,11 +1,11 @@
 """Interests against the acts that they were weighed from."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.interests import InterestsRecord, weighed_from
 from datasources.mongo import Session
 from datasources.sources import Sources
@@ -35,7 +35,7 @@ async def wrong_interests(sources: Sources, viewer_ids: Sequence[Any], _session:
 
 async def weigh_again(sources: Sources, viewer_id: ObjectId) -> None:
     """Weighs a viewer's interests anew. Safe to repeat and beside workers."""
-    await sources.interests.weigh(viewer_id, datetime.now(UTC))
+    await sources.interests.weigh(viewer_id, clock.now())
 
 
 def _listed(interests: InterestsRecord) -> list[str]:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.blobs import StoredBlob
 from datasources.media_keys import MediaKey
 from datasources.mongo import Document, find_by_ids
@@ -49,7 +50,7 @@ async def mark_unused_uploads(sweep: Sweep) -> None:
 async def remove_marked_uploads(sweep: Sweep) -> None:
     """Removes the files of uploads marked a minute ago and gives their quota back; sets right those used after all."""
     uploads = sweep.sources.database["uploads"]
-    patience = datetime.now(UTC) - min(MARKED, sweep.min_age)
+    patience = clock.now() - min(MARKED, sweep.min_age)
     async for ids in sweep.walk.ids("marked uploads", "uploads"):
         query = {"_id": {"$in": ids}, "status": EXPIRED, "unused_since": {"$lte": patience}}
         marked = await uploads.find(query, _FIELDS).to_list()

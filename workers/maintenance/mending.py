@@ -4,10 +4,10 @@ All of it is safe to repeat and beside workers and clients.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Document, find_by_ids
 from datasources.outbox import owing_again
 from datasources.sources import Sources
@@ -21,7 +21,7 @@ def owe(collection: str, *effects: Effect) -> Mend:
     """Lets a fact owe effects again, which changes nothing if they are paid rightly a second time."""
 
     async def mend(sources: Sources, one_id: ObjectId) -> None:
-        await sources.database[collection].update_one({"_id": one_id}, [owing_again(effects, datetime.now(UTC))])
+        await sources.database[collection].update_one({"_id": one_id}, [owing_again(effects, clock.now())])
 
     return mend
 
@@ -37,7 +37,7 @@ def delete(collection: str) -> Mend:
 
 async def delete_comment(sources: Sources, comment_id: ObjectId) -> None:
     """Deletes a comment, as `deleteComment` does."""
-    await sources.comments.delete(comment_id, datetime.now(UTC))
+    await sources.comments.delete(comment_id, clock.now())
 
 
 async def erase_comment(sources: Sources, comment_id: ObjectId) -> None:
@@ -49,7 +49,7 @@ async def erase_comment(sources: Sources, comment_id: ObjectId) -> None:
 async def unfollow(sources: Sources, follow_id: ObjectId) -> None:
     """Ends a following or a request."""
     for follow in await _follow(sources, follow_id):
-        await sources.graph.unfollow(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
+        await sources.graph.unfollow(follow.follower_id, follow.followee_id, now=clock.now())
 
 
 async def accept(sources: Sources, follow_id: ObjectId) -> None:
@@ -57,7 +57,7 @@ async def accept(sources: Sources, follow_id: ObjectId) -> None:
     for follow in await _follow(sources, follow_id):
         (followee,) = await sources.users.by_ids([follow.followee_id])
         if follow.state is FollowState.REQUESTED and followee is not None and not followee.is_private:
-            await sources.graph.accept(follow.follower_id, follow.followee_id, now=datetime.now(UTC))
+            await sources.graph.accept(follow.follower_id, follow.followee_id, now=clock.now())
 
 
 async def _follow(sources: Sources, follow_id: ObjectId) -> list[FollowRecord]:
@@ -70,7 +70,7 @@ async def sever(sources: Sources, follow_id: ObjectId) -> None:
     for follow in await _follow(sources, follow_id):
         pair = follow.follower_id, follow.followee_id
         either: list[Document] = [{"blocker_id": one, "blocked_id": other} for one, other in (pair, pair[::-1])]
-        await sources.database["blocks"].update_many({"$or": either}, [owing_again([Effect.SEVER], datetime.now(UTC))])
+        await sources.database["blocks"].update_many({"$or": either}, [owing_again([Effect.SEVER], clock.now())])
 
 
 async def give_slots_back(sources: Sources, upload_id: ObjectId) -> None:

@@ -2,11 +2,11 @@
 
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Document, Session, find_by_ids, in_transaction
 from datasources.notifications import Notice
 from datasources.outbox import owing_again
@@ -170,13 +170,13 @@ async def set_notice_right(sources: Sources, notice_id: ObjectId) -> None:
                 continue
             if finding.kind == STANDING:
                 record = NotificationRecord.from_document(document)
-                await sources.notifications.withdraw([record], datetime.now(UTC), session)
+                await sources.notifications.withdraw([record], clock.now(), session)
                 if _is_naming(document):  # the post's handler counts again how many tell of it
-                    posts, again = sources.database["posts"], [owing_again([Effect.NOTIFY], datetime.now(UTC))]
+                    posts, again = sources.database["posts"], [owing_again([Effect.NOTIFY], clock.now())]
                     await posts.update_one({"_id": document["post_id"]}, again, session=session)
             else:
                 notice = await _recounted(sources, document, finding.expected, session)
-                await sources.notifications.write([notice], datetime.now(UTC), session)
+                await sources.notifications.write([notice], clock.now(), session)
 
     await in_transaction(sources.client, settle)
 

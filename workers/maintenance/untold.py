@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from bson import ObjectId
 
+from datasources import clock
 from datasources.mongo import Document, Session, find_by_ids
 from datasources.outbox import owing_again
 from datasources.sources import Sources
@@ -50,7 +50,7 @@ async def tell_again(kind: NotificationKind, sources: Sources, target_id: Object
     """Lets the likes of a target owe the telling of its author again, which is no news. Safe to repeat."""
     likes, _ = LIKES_OF[kind.value]
     untold = {"$set": {"noticed": False}}
-    owing = owing_again([Effect.NOTIFY], datetime.now(UTC))
+    owing = owing_again([Effect.NOTIFY], clock.now())
     await sources.database[likes].update_many({"target_id": target_id, "liked": True, "noticed": True}, [untold, owing])
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
+from datasources import clock
 from datasources.indexes import missing_indexes
 from datasources.mongo import Session
 from datasources.sources import Sources
@@ -61,7 +61,7 @@ async def verify(walk: Walk, report: Report | None = None) -> Report:
     A target and its facts are read from one snapshot, and what is still owed is allowed for, so a system at work gives
     no false alarm. It reads in steps of a few hundred documents, each step an indexed read.
     """
-    began, sources, now = time.monotonic(), walk.sources, datetime.now(UTC)
+    began, sources, now = time.monotonic(), walk.sources, clock.now()
     report = Report() if report is None else report
     try:
         report.queues, findings = await depths(sources)
