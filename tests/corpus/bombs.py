@@ -65,7 +65,10 @@ def _of_frames() -> Iterator[Bomb]:
     yield "gif of two frames on a huge screen", partial(gif_of_many_frames, 2, (5000, 5000)), PIXELS
     yield "gif of 250 frames on a large screen", partial(gif_of_many_frames, 250, (1000, 1000)), PIXELS
     beyond = gif_frame((0, 0, 65_535, 65_535), b"\0")
-    yield "gif with a frame beyond its screen", partial(gif, (10, 10), [beyond], b"\0\0\0\xff\xff\xff"), PIXELS
+    table = b"\0\0\0\xff\xff\xff"
+    yield "gif with a frame beyond its screen", partial(gif, (10, 10), [beyond], table), PIXELS
+    small = gif_frame((0, 0, 10, 10), bytes(100))
+    yield "gif with a second frame beyond its screen", partial(gif, (10, 10), [small, beyond], table), PIXELS
 
 
 def heavy_but_honest() -> dict[str, bytes]:
@@ -77,11 +80,19 @@ def heavy_but_honest() -> dict[str, bytes]:
     return {
         "jpeg with 100 EXIFs": jpeg_with(jpeg, *[(0xE1, entries)] * 100),
         "jpeg with 9 MB of comments": jpeg_with(jpeg, *[(0xFE, b"x" * 65_000)] * 140),
+        "gif with 9 MB between its blocks": _gif_with(bytes(9_000_000)),
+        "gif with 9 MB of empty comments": _gif_with(b"\x21\xfe\0" * 3_000_000),
         "png with 9 MB of EXIF": _png_with(chunk(b"eXIf", bytes(9_000_000))),
         "png with texts of 40 MB": _png_with(*texts),
         "png with a profile of 50 MB": _png_with(chunk(b"iCCP", b"name\0\0" + bomb)),
         "png with an international text of 50 MB": _png_with(chunk(b"iTXt", b"name\0\1\0\0\0" + bomb)),
     }
+
+
+def _gif_with(between: bytes) -> bytes:
+    data = saved(quarters((200, 160)), "GIF")
+    start = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    return data[:start] + between + data[start:]
 
 
 def _png_with(*chunks: bytes) -> bytes:
