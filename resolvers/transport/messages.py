@@ -10,6 +10,7 @@ from typing import Any
 
 from resolvers.transport.http import bearer_token
 from resolvers.transport.json_text import parsed
+from resolvers.transport.operations import asks_by_hash
 
 ID_MAX = 128
 REASON_MAX = 123  # bytes, by RFC 6455
@@ -56,9 +57,12 @@ def id_of(message: Mapping[str, Any]) -> str:
 
 
 def request_of(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload of a `subscribe`, its members of the types that the protocol gives them. Raises Closed (4400)."""
+    """The payload of a `subscribe`, its members of the types that the protocol gives them. Raises Closed (4400).
+
+    One with a document's hash in place of the document is well-formed, and for `GraphQLRequest` to refuse.
+    """
     payload = payload_of(message)
-    if payload is None or not isinstance(payload.get("query"), str):
+    if payload is None or not (isinstance(payload.get("query"), str) or asks_by_hash(payload)):
         raise Closed(4400, "A subscribe payload must be an object with a query, a string")
     if not isinstance(payload.get("operationName"), str | None):
         raise Closed(4400, "operationName must be a string")

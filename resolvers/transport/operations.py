@@ -30,6 +30,13 @@ NO_HASHES = "PersistedQueryNotSupported"  # Apollo's clients for phones compare 
 NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."
 
 
+def asks_by_hash(request: Mapping[str, Any]) -> bool:
+    """Whether a request has only the hash of its document, as automatic persisted queries send it first."""
+    extensions = request.get("extensions")
+    has_hash = isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
+    return has_hash and request.get("query") in (None, "")
+
+
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
     """One request as a client sent it, over HTTP or a socket."""
@@ -48,7 +55,7 @@ class GraphQLRequest:
         if not isinstance(value, dict):
             raise bad_request("The request must be a JSON object; batches are not supported.")
         query = value.get("query")
-        if not query and _has_hash(value.get("extensions")):
+        if asks_by_hash(value):
             raise Rejected([coded(RequestErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, NO_HASHES)], status=200)
         if not isinstance(query, str) or not query:
             raise bad_request("The request needs a `query`, a non-empty string.")
@@ -206,10 +213,6 @@ class Documents:
         except (GraphQLError, UnicodeError) as error:
             shown = error if isinstance(error, GraphQLError) else GraphQLError("The query is not valid Unicode.")
             raise refused_document([shown], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
-
-
-def _has_hash(extensions: object) -> bool:
-    return isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
 
 
 def _choose(document: _Document, name: str | None) -> _Candidate:
