@@ -16,7 +16,7 @@ from datasources.sources import open_queue
 from deploy.local.environment import child_environment
 from domain.events import Ring
 from tests.factories import World
-from tests.faults.toy_worker import LEASE, LIMIT, QUEUE, WORK, key
+from tests.faults.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key
 from tests.stack import ROOT, START_SECONDS
 from tests.waiting import eventually
 from workers.work import Handler
@@ -107,11 +107,12 @@ async def test_work_that_kills_its_worker_is_a_dead_letter_in_the_end(world: Wor
         return [one["dead"] for one in await failures(world)] == [True]
 
     async with toy(world, "deadly"):
-        await eventually(is_dead, seconds=START_SECONDS)
+        await eventually(is_dead, seconds=2 * START_SECONDS)
         await eventually(partial(is_idle, world))
     (letter,) = await failures(world)
     assert (letter["_id"]["key"], letter["attempts"], letter["reason"]) == (deadly.key, ATTEMPTS, LOST)
-    assert await calls(world) == ATTEMPTS
+    # On a busy machine Redis may hear too late that a call has begun: that one is not counted.
+    assert ATTEMPTS <= await calls(world) < MOST_LIVES
 
 
 async def _has_called(world: World, times: int) -> bool:
