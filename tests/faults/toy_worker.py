@@ -19,7 +19,7 @@ from workers.worker import Worker
 WORK = (Effect.COUNT, Fact.POST_LIKE)
 QUEUE = "counters"
 LEASE = 0.4
-LIMIT = 0.6  # seconds that a call may take
+LIMIT = 2.0  # seconds that a call may take
 MOST_LIVES = 20
 
 
