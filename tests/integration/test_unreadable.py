@@ -83,6 +83,8 @@ async def scene(world: World) -> Scene:
     for post in posts:
         for one in people:
             await world.sources.post_likes.like(post.id, one.id, now())
+    for one in people:
+        await world.sources.comment_likes.like(comments[0], one.id, now())
     await world.settle()
     reading.unreadable.clear()
     return Scene(world, ana, bob, eve, posts, comments)
@@ -103,6 +105,7 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "account": ("users", lambda s: s.change("users", s.eve.id, display_name=5)),
     "comment": ("comments", lambda s: s.change("comments", s.comments[-1], created_at="yesterday")),
     "like of a post": ("post_likes", lambda s: s.change("post_likes", {"user_id": s.bob.id}, liked="perhaps")),
+    "like of a comment": ("comment_likes", lambda s: s.change("comment_likes", {"user_id": s.bob.id}, liked="perhaps")),
     "follow": ("follows", lambda s: s.change("follows", {"follower_id": s.bob.id}, version="two")),
     "notification": ("notifications", lambda s: s.change("notifications", {"recipient_id": s.bob.id}, kind=[1])),
     "feed": ("feeds", lambda s: s.change("feeds", s.bob.id, version="two")),
@@ -221,6 +224,15 @@ async def test_upload_of_a_newer_version(scene: Scene) -> None:
         "failure": {"code": "INVALID_INPUT"},
     }
     assert await node(format="JXL") is None
+
+
+async def test_interests_that_cannot_be_read_are_weighed_anew(scene: Scene) -> None:
+    whole = await scene.page()
+    await scene.change("interests", scene.bob.id, authors="all")
+    assert ids((await scene.page())["ranked"]) == ids(whole["ranked"])
+    stored = await scene.world.sources.interests.stored(scene.bob.id)
+    assert stored is not None
+    assert stored.authors
 
 
 async def test_session_that_cannot_be_read_is_none(scene: Scene) -> None:
