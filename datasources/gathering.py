@@ -75,7 +75,7 @@ class Gathering(Generic[Item, Result]):
                 return await future
         except TimeoutError as error:
             if future.done() and not future.cancelled():
-                raise  # what the work itself raised
+                return future.result()  # it came at the last moment, or is what the work itself raised
             raise Late(f"no result after {within} s") from error
 
     async def _run(self) -> None:

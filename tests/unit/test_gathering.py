@@ -1,6 +1,7 @@
 """Group commit: simultaneous calls share the work, and each gets its own end."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -123,3 +124,13 @@ async def test_what_asks_mongodb_for_others_has_the_time_that_the_last_of_them_h
     assert 4 < limits[0] <= 5
     await gathering.of(3)
     assert limits[1] is None
+
+
+async def test_result_that_comes_in_the_moment_of_the_deadline_is_not_late() -> None:
+    async def work(items: Sequence[int]) -> Sequence[int]:
+        time.sleep(0.05)  # past the deadline, which the loop hears of together with what follows
+        await asyncio.sleep(0)
+        return items
+
+    gathering: Gathering[int, int] = Gathering(work, 10)
+    assert await gathering.of(1, 0.02) == 1
