@@ -18,7 +18,7 @@ ARG DEMO=
 RUN [ -z "$DEMO" ] || (awk '/^[^ #]/ { on = /^(httpx2|httpcore2|truststore)==/ } on' requirements-dev.lock > demo.lock \
     && pip install --no-deps --require-hashes -r demo.lock)
 # --build-arg HEIC=1: takes iPhones' photographs as they are. Who passes such an image on passes on libheif and libde265
-# (LGPL) and x265 (GPL): docs/adr/0016.
+# (LGPL) and x265 (GPL): docs/adr/0012.
 ARG HEIC=
 RUN [ -z "$HEIC" ] || (awk '/^[^ #]/ { on = /^pillow-heif==/ } on' requirements-dev.lock > heic.lock \
     && pip install --no-deps --require-hashes -r heic.lock)

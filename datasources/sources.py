@@ -30,7 +30,7 @@ from datasources.intake import Intake
 from datasources.interests import InterestStore
 from datasources.likes import LikeStore
 from datasources.live import Live
-from datasources.mongo import Client, Database, open_mongo
+from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
 from datasources.notifications import NotificationStore
 from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
@@ -119,11 +119,19 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         sources = _wire(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
         tasks = (sources.live, sources.background, sources.session_watch, sources.watchdog)
-        with contextlib.suppress(PyMongoError, TimeoutError):  # it is set as soon as MongoDB answers
-            await clock.measure(client)
+        await _measure_time(client)
         running = [asyncio.create_task(work) for work in (*(one.run() for one in tasks), clock.keep_right(client))]
         stack.push_async_callback(cancelled, running)
         yield sources
+
+
+async def _measure_time(client: Client) -> None:
+    """Sets the clock, unless MongoDB is away. A refusal, of credentials say, is for the operator to hear of at once."""
+    try:
+        await clock.measure(client)
+    except (PyMongoError, TimeoutError) as error:
+        if isinstance(error, PyMongoError) and not is_mongo_outage(error):
+            raise
 
 
 @contextlib.asynccontextmanager
