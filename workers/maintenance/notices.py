@@ -13,7 +13,7 @@ from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN
-from domain.records import FollowState, NotificationKind, NotificationRecord
+from domain.records import FollowState, NotificationKind, NotificationRecord, UserState
 from workers.maintenance.findings import Finding
 
 ACTORS = "notification.actor_count"
@@ -27,11 +27,12 @@ _FOLLOWS = {"FOLLOWED", "FOLLOW_REQUESTED", "FOLLOW_ACCEPTED"}
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What some notifications are about, by id; follows by (follower, followee)."""
+    """What some notifications are about, by id; follows by (follower, followee); who of those named left."""
 
     posts: dict[ObjectId, Document]
     comments: dict[ObjectId, Document]
     follows: dict[tuple[ObjectId, ObjectId], Document]
+    left: set[ObjectId]
 
 
 async def wrong_notices(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
@@ -52,10 +53,14 @@ async def _facts(sources: Sources, notices: Sequence[Document], session: Session
     pairs = {_pair(one) for one in notices if one["kind"] in _FOLLOWS and one["actor_ids"]}
     either = [{"follower_id": follower, "followee_id": followee} for follower, followee in pairs]
     follows = await database["follows"].find({"$or": either}, session=session).to_list() if either else []
+    named = {one["recipient_id"] for one in notices if _is_naming(one)}
+    gone = {"_id": {"$in": list(named)}, "state": UserState.DELETED.value}
+    left = await database["users"].find(gone, {"_id": 1}, session=session).to_list() if named else []
     return Facts(
         await find_by_ids(database["posts"], list(about["post_id"]), session=session),
         await find_by_ids(database["comments"], list(about["comment_id"]), session=session),
         {(follow["follower_id"], follow["followee_id"]): follow for follow in follows},
+        {account["_id"] for account in left},
     )
 
 
@@ -93,7 +98,8 @@ def _stands(notice: Document, facts: Facts) -> bool:
         return follow is not None and (_owes(follow) or _says(follow, notice["kind"]))
     post, comment = facts.posts.get(notice["post_id"]), facts.comments.get(notice["comment_id"])
     hidden = comment is not None and comment.get("hidden") and comment["author_id"] != notice["recipient_id"]
-    if notice["post_id"] is None or (_lives(notice, facts) and not hidden and _names(post, notice)):
+    is_named = notice["recipient_id"] in facts.left or _names(post, notice)  # the log of who left goes as a whole
+    if notice["post_id"] is None or (_lives(notice, facts) and not hidden and is_named):
         return True
     return (post is not None and _owes(post)) or (comment is not None and _owes(comment))
 
