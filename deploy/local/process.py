@@ -71,10 +71,12 @@ class Process:
         return self._popen.poll()
 
     def why_it_ended(self) -> str:
-        """One line: the code or signal it ended with and the last thing of weight in its log."""
+        """One line: the code or signal it ended with and, if it had time for any, the last words in its log."""
         code = self.exit_code
         if code is None:
             return f"{self.name} is running"
+        if code == -signal.SIGKILL:
+            return f"{self.name} was killed by SIGKILL (log: {self.log})"
         ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return f"{self.name} {ending}: {last_words(self.log)} (log: {self.log})"
 
