@@ -31,7 +31,7 @@ schema: $(MADE) ## Rewrite schema.graphql from the code.
 	@$(RUN)/photogram schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 
 COMPILE := $(RUN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11
-lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P httpx" moves one alone.
+lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P httpx2" moves one alone.
 	$(COMPILE) $(or $(ARGS),--upgrade) pyproject.toml -o requirements.lock
 	$(COMPILE) $(or $(ARGS),--upgrade) --extra embedded --extra demo --extra dev pyproject.toml -o requirements-dev.lock
 

@@ -42,7 +42,7 @@ class AuthTokens:
 
     access_token: str = plain("Send as `Authorization: Bearer`, or in the socket's connection_init payload.")
     access_token_expires_at: datetime = plain("When the access token ends.")
-    refresh_token: str = plain("Exchange it once, by refreshSession.")
+    refresh_token: str = plain("Give it to refreshSession, which replaces it.")
 
 
 class SignedIn(msgspec.Struct, frozen=True):
