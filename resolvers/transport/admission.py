@@ -27,7 +27,7 @@ CHEAP_SHARE = 0.5  # of what may run at once, for the cheap lane, on top
 WAITING_MAX = 1_000  # operations in one lane, whatever they cost: each holds its request
 PATIENCE = 5.0  # times the longest wait: who was let wait and has not been called by then is refused after all
 MEMORY = 2.0  # seconds of waiting after which what the rate was before counts half
-RATE = 100_000.0  # cost a second, until it is measured
+RATE = 400_000.0  # cost a second, until it is measured: pages hold less than they may
 KNOWN_MAX = 10_000  # sessions whose account is remembered
 
 Client = Hashable

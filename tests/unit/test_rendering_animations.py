@@ -244,3 +244,24 @@ def test_turned_animation_is_upright() -> None:
     rendered = render(moving_as("WEBP", exif=exif))
     assert (rendered.width, rendered.height) == (240, 320)
     assert all(file.height >= file.width for file in rendered.renditions)
+
+
+def test_what_opaque_frames_of_a_webp_leave_uncovered_is_transparent() -> None:
+    """The header of an animation whose frames are all opaque says that there is no transparency."""
+
+    def frame(colour: str) -> bytes:
+        still = saved(Image.new("RGB", (100, 100), colour), "WEBP", lossless=True)[12:]
+        placed = bytes(6) + (99).to_bytes(3, "little") * 2 + (100).to_bytes(3, "little") + b"\0" + still
+        return b"ANMF" + len(placed).to_bytes(4, "little") + placed
+
+    canvas = b"VP8X" + (10).to_bytes(4, "little") + b"\x02" + bytes(3) + (199).to_bytes(3, "little") * 2
+    chunks = canvas + b"ANIM" + (6).to_bytes(4, "little") + bytes(6) + frame("red") + frame("blue")
+    data = b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WEBP" + chunks
+    files = render(data).renditions
+    assert {file.format for file in files} == {PNG, GIF, WEBP}
+    for file in files:
+        if file.width > 150:
+            covered, uncovered = (frames(file)[0].getpixel((int(file.width * part),) * 2) for part in (0.2, 0.8))
+            assert isinstance(covered, tuple)
+            assert isinstance(uncovered, tuple)
+            assert (covered[3], uncovered[3]) == (255, 0), file.format

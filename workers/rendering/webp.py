@@ -11,6 +11,7 @@ from domain.limits import MAX_WEB_PIXELS
 _SIDE = 0x3FFF  # 14 bits
 _NEEDED = frozenset({b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"})
 _HELPFUL = frozenset({b"ICCP", b"EXIF"})
+_HAS_ALPHA = 0x10  # a flag of VP8X
 _START = b"\x9d\x01\x2a"  # of a picture in VP8
 
 
@@ -28,7 +29,8 @@ def open_webp(data: bytes) -> ImageFile.ImageFile:
 def _plain(data: bytes) -> bytes:
     """The same without what is not needed, whatever its header says of its length.
 
-    Of what comes behind the pixels a part may be missing, as an encoder forgot the last byte or a transfer was cut.
+    Of what comes behind the pixels a part may be missing, as an encoder forgot the last byte or a transfer was cut. An
+    animation is decoded with transparency whatever its header says: frames may leave a part of the canvas uncovered.
     """
     kept, at = [], 12
     while at + 8 <= len(data):
@@ -37,6 +39,8 @@ def _plain(data: bytes) -> bytes:
         if kind in _NEEDED or (kind in _HELPFUL and end <= len(data)):
             kept.append(data[at:end] + b"\0" * (length & 1))
         at = end + (length & 1)
+    if any(chunk.startswith(b"ANMF") for chunk in kept) and kept[0].startswith(b"VP8X"):
+        kept[0] = kept[0][:8] + bytes([kept[0][8] | _HAS_ALPHA]) + kept[0][9:]
     return data[:4] + struct.pack("<I", 4 + sum(map(len, kept))) + b"WEBP" + b"".join(kept)
 
 
