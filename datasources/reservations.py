@@ -9,20 +9,22 @@ later takes slots of the moment it comes, or is refused, so there are never more
 """
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources import clock
 from datasources.mongo import Collection, Document
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
 from domain.quota import QuotaUse, quota_period, quota_use
 from domain.records import UploadRecord, UploadStatus
 
 OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
 NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}  # for `$unset`
 ATTEMPTS = IMAGES_PER_DAY * 10  # at a slot that others want too
+_HOUR = timedelta(hours=1)
 _SLACK_MS = 2_000  # a worker's, that looks whether a file has come
 
 
@@ -39,6 +41,20 @@ class Reservations:
             projection={"_id": 0, "quota_day": 1, "day_slot": 1, "month_slot": 1},
         ).to_list()
         return quota_use(now, [(row["quota_day"], row["day_slot"], row["month_slot"]) for row in rows])
+
+    async def check_pace(self, owner_id: ObjectId) -> None:
+        """Raises Refusal (QUOTA_EXCEEDED) if an account has announced `UPLOADS_PER_HOUR` in the last hour.
+
+        One read of an index. Simultaneous calls may pass together, no more of them than there are slots.
+        """
+        query, latest_first = {"owner_id": owner_id}, [("_id", -1)]
+        rows = self._uploads.find(query, {"_id": 1}, sort=latest_first, skip=UPLOADS_PER_HOUR - 1, limit=1)
+        for row in await rows.to_list():
+            left = row["_id"].generation_time + _HOUR - clock.now()
+            if left > timedelta(0):
+                message = f"An account announces at most {UPLOADS_PER_HOUR} uploads an hour, cancelled ones too."
+                wait = int(left.total_seconds() * 1000) + 1
+                raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, retry_after_ms=wait)
 
     async def free_slots(self, owner_id: ObjectId, now: datetime) -> Document:
         """The fields of an upload that takes a free slot of the day and of the month, chosen by chance.

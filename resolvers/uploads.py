@@ -36,7 +36,12 @@ def upload_limits() -> UploadLimits:
     )
 
 
-@mutation(CreateUploadPayload, "Announces a file and gets a request to send it straight to storage; reserves quota.")
+@mutation(
+    CreateUploadPayload,
+    "Announces a file and gets a request to send it straight to storage; reserves quota. An account announces at most "
+    f"{limits.UPLOADS_PER_HOUR} uploads an hour, cancelled and failed ones too; then it is QUOTA_EXCEEDED with "
+    "`retryAfterMs`.",
+)
 async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
     viewer_id = info.context.require_viewer()
     check_taken(given.format, field=["format"])

@@ -107,7 +107,7 @@ _describe(
     EMAIL_TAKEN="Another account has this address.",
     WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
-    QUOTA_EXCEEDED="Today's or this month's images are used up.",
+    QUOTA_EXCEEDED="Today's or this month's images are used up, or too many uploads were announced within an hour.",
     IMAGE_TOO_LARGE="The file is larger than 10 MiB.",
     UNSUPPORTED_FORMAT="The file is of none of uploadLimits.formats.",
     IMAGE_CORRUPT="The file is damaged or cut off.",

@@ -5,6 +5,7 @@ from bson import ObjectId
 from datasources import clock
 from datasources.media_keys import leftovers
 from domain.events import Effect
+from workers.media import LATE
 from workers.work import NotYet, Tools
 
 CHUNK = 500
@@ -27,6 +28,10 @@ async def clean_upload(tools: Tools, key: str) -> None:
     Addresses of private files that were made public stay good until they would have expired. While somebody renders
     the upload, or owes to, the source stays, and what they leave behind is looked for again. A setting keeps the source
     of an image, in the area that nobody may fetch from.
+
+    The address that a client was given cannot be taken back: it stores a file again for as long as it is good. An
+    upload that failed has given its quota back, so nothing else bounds how many do: it is cleaned again, and only then
+    has paid, once its address is over. What comes after other uploads, which keep their quota, is left to `gc`.
     """
     sources, now = tools.sources, clock.now()
     is_worked_on = await sources.uploads.is_worked_on(ObjectId(key), now)
@@ -41,6 +46,9 @@ async def clean_upload(tools: Tools, key: str) -> None:
     if not is_early:
         await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
     if is_early or is_worked_on:
+        raise NotYet
+    if upload.failure is not None and now < upload.expires_at + LATE:
+        await sources.uploads.clean_later(upload.id, upload.expires_at + LATE)
         raise NotYet
     await sources.uploads.cleaned(upload)
 

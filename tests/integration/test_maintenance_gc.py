@@ -130,6 +130,34 @@ async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World
     assert await files(own) == 19
 
 
+async def sent(world: World, key: str) -> str:
+    """A file in the incoming bucket, as its PUT leaves it."""
+    incoming = world.sources.blobs.incoming(key, "image/jpeg")
+    await incoming.write(b"a picture")
+    await incoming.complete()
+    return key
+
+
+async def test_files_sent_for_uploads_that_are_over_go_and_those_still_awaited_stay(own: World) -> None:
+    ana, ended = await own.user(), now() - timedelta(hours=1)
+    over: list[dict[str, Any]] = [{"status": "EXPIRED"}, {"status": "REJECTED"}, {"status": "READY"}]
+    needed: list[dict[str, Any]] = [
+        {"status": "AWAITING_BYTES"},
+        {"status": "PROCESSING"},
+        {"status": "READY", "outbox": ["refine"]},
+        {"status": "EXPIRED", "expires_at": now()},
+    ]
+    keys = []
+    for slot, fields in enumerate([*over, *needed]):
+        upload_id = await stored_upload(own, ana.id, ended, day_slot=slot, month_slot=slot, **fields)
+        keys.append(await sent(own, str(upload_id)))
+    strange = await sent(own, "nobody-s")
+    assert "incoming_files" not in await swept(own, min_age=timedelta(minutes=30)), "they are too young"
+    assert (await swept(own))["incoming_files"] == len(over)
+    left = {blob.key async for blob in own.sources.blobs.list_incoming()}
+    assert left == {*keys[len(over) :], strange}
+
+
 async def test_uploads_that_came_to_nothing_are_forgotten_after_forty_days(own: World) -> None:
     ana = await own.user()
     old, recent = now() - timedelta(days=41), now() - timedelta(days=39)

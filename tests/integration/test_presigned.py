@@ -19,8 +19,9 @@ from tests.client import CREATE_UPLOAD, small_jpeg
 from tests.factories import World, opened
 from tests.waiting import eventually
 from workers import janitor, media
+from workers.maintenance.debts import stuck
 from workers.rendering.pool import RenderPool
-from workers.work import Tools
+from workers.work import NotYet, Tools
 
 JPEG, OTHER = small_jpeg(), small_jpeg((200, 40, 10))
 REFUSED = {400, 403, 411, 412}
@@ -190,6 +191,30 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
     assert await put.send(web) == 200
     await media.receive(tools, str(upload.id))
     assert await stored(world, upload.id) == ready
+
+
+@pytest.mark.parametrize("is_rejected", [False, True], ids=["cancelled", "rejected"])
+async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over(
+    world: World, web: httpx2.AsyncClient, *, is_rejected: bool
+) -> None:
+    upload, put = await given(world, await world.user())
+    if is_rejected:
+        await world.sources.uploads.reject(upload.id, UploadStatus.REJECTED, media.EXPIRED)
+    else:
+        await world.sources.uploads.cancel(upload.id)
+    with pytest.raises(NotYet):
+        await janitor.clean_upload(world.tools, str(upload.id))
+    assert await put.send(web) == 200, "an address that was given out cannot be taken back"
+    uploads, over = world.sources.database["uploads"], upload.expires_at + media.LATE
+    document = await uploads.find_one({"_id": upload.id})
+    assert document is not None
+    assert (document["outbox"], document["ring_at"], document["rings"]) == (["clean"], over, 0)
+    assert [one for one in await stuck(world.sources, over) if one.id == str(upload.id)] == []
+    past = {"expires_at": datetime.now(UTC) - media.LATE}
+    await uploads.update_one({"_id": upload.id}, {"$set": past})
+    await janitor.clean_upload(world.tools, str(upload.id))
+    assert await bytes_of(world, upload) is None
+    assert await uploads.count_documents({"_id": upload.id, "outbox": {"$exists": True}}) == 0
 
 
 async def test_an_expired_request_is_refused_and_its_quota_given_back(

@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, SourceFormat
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR, SourceFormat
 from domain.records import FailureRecord, UploadRecord, UploadStatus
 from tests.factories import World, image, now
 from workers import media
@@ -106,6 +106,24 @@ async def test_ten_abandoned_uploads_hold_ten_others_up_for_as_long_only(world: 
     await lapsed(world, other, NOON)
     assert len(await announced(world, other, NOON)) == IMAGES_PER_DAY
     await refusal(world, other, NOON)
+
+
+async def test_announcing_and_cancelling_goes_on_for_sixty_an_hour(world: World) -> None:
+    owner_id, uploads = ObjectId(), world.sources.uploads
+    for _ in range(UPLOADS_PER_HOUR):
+        await uploads.cancel((await announce(world, owner_id, NOON)).id)
+    refused = await refusal(world, owner_id, NOON)
+    assert await used(world, owner_id) == 0
+    assert refused.retry_after_ms is not None
+    assert 3_500_000 < refused.retry_after_ms <= 3_600_001
+    collection = world.sources.database["uploads"]
+    oldest = await collection.find_one({"owner_id": owner_id}, sort=[("_id", 1)])
+    assert oldest is not None
+    an_hour_ago = ObjectId.from_datetime(now() - timedelta(hours=1, seconds=1))
+    await collection.delete_one({"_id": oldest["_id"]})
+    await collection.insert_one({**oldest, "_id": an_hour_ago})
+    await announce(world, owner_id, NOON)
+    await refusal(world, owner_id, NOON)
 
 
 async def test_waiting_does_not_help_where_every_image_is_used(world: World) -> None:

@@ -97,6 +97,7 @@ async def test_a_full_month_ends_the_day_early(world: World) -> None:
     owner_id = ObjectId()
     rows = [
         {
+            "_id": ObjectId(b"\1" * 4 + ObjectId().binary[4:]),  # not of this hour
             "owner_id": owner_id,
             "quota_month": "2026-06",
             "quota_day": f"2026-06-{1 + slot // 40:02}",

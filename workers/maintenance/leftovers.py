@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bson import ObjectId
 
@@ -15,9 +15,11 @@ from domain.records import UploadStatus
 from domain.visibility import Area
 from workers.maintenance.departed import deleted_among
 from workers.maintenance.sweep import Sweep
+from workers.media import LATE
 
 UNUSED_KEPT = timedelta(hours=24)
 SOURCES_KEPT = timedelta(days=1)
+SLOWEST = timedelta(hours=1)  # PUT of a file that storage may wait for
 TERMINAL_KEPT = timedelta(days=40)  # an upload's slot counts for its calendar month, which ends within 31 days
 MARKED = timedelta(minutes=1)  # longer than any request that was using an upload while it was marked
 FILES = 500
@@ -82,12 +84,32 @@ async def remove_orphaned_files(sweep: Sweep) -> None:
 
 
 async def remove_late_sources(sweep: Sweep) -> None:
-    """Removes files that clients sent more than a day ago: what was to be made of them is made, or never will be."""
+    """Removes files that clients sent for uploads that are over, or more than a day ago: nothing is made of them."""
     before = sweep.older_than(SOURCES_KEPT)
     async for blobs in _batches(sweep.sources.blobs.list_incoming()):
-        late = [blob.key for blob in blobs if blob.last_modified <= before]
+        old = {blob.key for blob in blobs if blob.last_modified <= before}
+        recent = [blob.key for blob in blobs if blob.key not in old and blob.last_modified <= sweep.before]
+        late = [*old, *await _of_ended_uploads(sweep, recent, before)]
         if late and sweep.counts("incoming_files", len(late)):
             await sweep.sources.blobs.delete_incoming(late)
+
+
+async def _of_ended_uploads(sweep: Sweep, keys: Sequence[str], since: datetime) -> list[str]:
+    """Those of uploads that have their result, owe nothing and gave out an address that is over.
+
+    All files were sent after `since`.
+    """
+    if not keys:
+        return []
+    longest = timedelta(seconds=sweep.sources.settings.upload_ttl) + SLOWEST
+    query: Document = {
+        "_id": {"$gte": ObjectId.from_datetime(since - longest)},  # nothing else says where in `uploads` a key is
+        "key": {"$in": list(keys)},
+        "status": {"$in": [READY, *TERMINAL]},
+        "outbox": {"$exists": False},
+        "expires_at": {"$lt": sweep.now - LATE},
+    }
+    return [row["key"] async for row in sweep.sources.database["uploads"].find(query, {"key": 1})]
 
 
 async def forget_old_uploads(sweep: Sweep) -> None:
