@@ -43,7 +43,7 @@ def checked_password(password: str, names: tuple[str, ...], is_common: Callable[
 
 def _forms(password: str) -> Iterator[str]:
     """What a guesser would begin with: itself, without its tail, and what either repeats."""
-    whole = _folded(password)
+    whole = _folded(password).strip()
     word = whole.rstrip(_TAIL)
     for form in (whole, word):
         if len(form) >= WORD_MIN and len(whole) - len(form) <= TAIL_MAX:

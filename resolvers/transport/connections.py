@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -207,6 +207,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """Lets go of a socket that was never opened."""
         if not self.handshake_complete and now - self._made_at > self.config.bounds.head_seconds:
             self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # refused in our words; uvicorn would log an error
 
     def start_keepalive(self) -> None:
         """Called once, when the socket is open."""

@@ -143,11 +143,13 @@ class Model:
         return comment
 
     def delete_comment(self, viewer: str, comment: Thing) -> str | None:
-        """By who wrote it or whose post it is on; replies go too."""
-        if not self.sees(viewer, comment):
-            return NOT_FOUND
-        if viewer not in (comment.author, comment.of_post.author):
-            return NOT_ALLOWED
+        """By who wrote it or whose post it is on, whatever blocks stand between them; replies go too."""
+        is_theirs = viewer == comment.author or (viewer == comment.of_post.author and comment.of_post.life.now)
+        if not is_theirs:
+            return NOT_ALLOWED if self.sees(viewer, comment) else NOT_FOUND
+        if not comment.life.now:
+            above = comment.parent or comment.of_post
+            return NOT_FOUND if above.life.now else EITHER  # it goes when what it was below is cleaned away
         self._end_comment(comment, viewer)
         for reply in self.comments:
             if reply.parent is comment and reply.life.now:

@@ -223,7 +223,7 @@ async def test_foreign_pages_open_no_socket(headers: dict[str, str], status: int
         writer.close()
 
 
-async def test_sockets_are_bounded_and_a_closed_one_makes_room() -> None:
+async def test_sockets_are_bounded_and_a_closed_one_makes_room(caplog: pytest.LogCaptureFixture) -> None:
     async with served(max_sockets=2) as toy:
         async with connected(toy) as first, connected(toy):
             await first.start()
@@ -233,6 +233,7 @@ async def test_sockets_are_bounded_and_a_closed_one_makes_room() -> None:
         await until(lambda: not toy.app.state.drain._closers)
         async with connected(toy) as again:
             await again.start()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def test_passwords_that_are_taken(password: str) -> None:
         "Password1234",
         "Password12345",
         "iloveyou1234",
+        " iloveyou1234",
+        "PASSWORD12345 ",
         "ILOVEYOU!!!!",
         "passwordpassword",
         "dragondragondragon",
