@@ -155,9 +155,7 @@ class ImageStore:
         if after.version == before.version:
             return [{"$set": files}]
         if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # none has moved
-            # What an earlier move has left may still have to wait for its addresses to end.
-            not_before = {"$set": {"ring_at": {"$max": ["$ring_at", "$tidy_at"]}}}
-            return [{"$set": files}, {"$unset": "is_moving"}, owing_again([Effect.CLEAN], now), not_before]
+            return [{"$set": files}, {"$unset": "is_moving"}, owing_again([Effect.CLEAN], now)]
         # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
         tidy_at = now + self._url_ttl if lies_in(after, Area.PUBLIC) else now
         moved = {"$set": {**files, "tidy_at": tidy_at}}

@@ -42,10 +42,11 @@ async def clean_upload(tools: Tools, key: str) -> None:
         if sources.settings.keep_originals and upload.image is not None:
             await sources.blobs.keep_original(upload)
         await sources.blobs.delete_incoming([upload.key])
-    is_early = upload.tidy_at is not None and now < upload.tidy_at
-    if not is_early:
-        await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
-    if is_early or is_worked_on:
+    if upload.tidy_at is not None and now < upload.tidy_at:
+        await sources.uploads.clean_later(upload.id, upload.tidy_at)
+        raise NotYet
+    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
+    if is_worked_on:
         raise NotYet
     if upload.failure is not None and now < upload.expires_at + LATE:
         await sources.uploads.clean_later(upload.id, upload.expires_at + LATE)

@@ -238,6 +238,7 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     assert lies_in(image, Area.PRIVATE if is_private else Area.PUBLIC)
     assert formats(image) == {JPEG, WEBP}
     assert keys((await world.stored_post(post.id)).images[0]) == keys(image)
+    await world.settle()
     waiting = await document(world, upload)
     assert is_private or waiting["ring_at"] >= waiting["tidy_at"]  # no worker is asked for what has to wait
     await world.sources.database["uploads"].update_one({"_id": upload.id}, {"$unset": {"tidy_at": ""}})
