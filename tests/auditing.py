@@ -3,10 +3,11 @@
 import asyncio
 from collections import Counter
 
-from domain.events import Fact
+from datasources.outbox import LONGEST_PAUSE
+from domain.events import Effect, Fact
 from domain.records import PostRecord
 from tests.cached import expect_nothing_old
-from tests.factories import World
+from tests.factories import World, now
 from tests.waiting import eventually
 from workers.maintenance.debts import WAITING
 from workers.maintenance.files import FILES
@@ -45,8 +46,12 @@ async def drained(world: World, *, seconds: float = 60.0, are_files_awaited: boo
 
 
 async def owed(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
-    """How many facts of each kind owe something, counted up to `most` each."""
-    query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}}
+    """How many facts of each kind owe something, counted up to `most` each.
+
+    Failed uploads that are cleaned again at the end of their address are passed over.
+    """
+    later = {"outbox": [Effect.CLEAN.value], "failure": {"$exists": True}, "ring_at": {"$gt": now() + LONGEST_PAUSE}}
+    query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}, "$nor": [later]}
     counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=most) for fact in Fact}
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))
 
