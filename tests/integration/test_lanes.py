@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from bson import ObjectId
@@ -86,15 +87,16 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
 
 async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_came_first(own: World) -> None:
     ana, ben = await own.users(2)
-    slow = await sent(own, ana, gif_of_many_frames(30, (1000, 1000)), SourceFormat.GIF)
+    first = await sent(own, ben, small_jpeg())
+    slow = await sent(own, ana, gif_of_many_frames(190, (1000, 1000)), SourceFormat.GIF)
     quick = await sent(own, ben, small_jpeg())
     ends: list[ObjectId] = []
 
-    async def are_ready() -> bool:
-        for upload in await own.sources.uploads.by_ids([slow.id, quick.id]):
+    async def are_ready(number: int) -> bool:
+        for upload in await own.sources.uploads.by_ids([first.id, slow.id, quick.id]):
             if upload is not None and upload.status is UploadStatus.READY and upload.id not in ends:
                 ends.append(upload.id)
-        return len(ends) == 2
+        return len(ends) == number
 
     stopping = asyncio.Event()
     async with (
@@ -103,11 +105,13 @@ async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_
     ):
         assert tools.long_pool is not None
         await queue.read(1, 0.01)
+        running = asyncio.create_task(Worker(tools, queue, read_wait=0.05).run(stopping))
+        await own.sources.uploads.hurry([first.id])  # its child takes as long to start as the slow one to render
+        await eventually(partial(are_ready, 1), seconds=60, every=0.01)
         await own.sources.uploads.hurry([slow.id])
         await own.sources.uploads.hurry([quick.id])
-        running = asyncio.create_task(Worker(tools, queue, read_wait=0.05).run(stopping))
-        await eventually(are_ready, seconds=60, every=0.01)
-        assert ends == [quick.id, slow.id]
+        await eventually(partial(are_ready, 3), seconds=60, every=0.01)
+        assert ends == [first.id, quick.id, slow.id]
         assert tools.long_pool._children, "it had a child of its own"
         stopping.set()
         await running
