@@ -13,12 +13,13 @@ from domain.records import UserState
 from tests.auditing import audit, owed
 from tests.crashing import dies
 from tests.factories import World, now, opened, with_own_buckets
-from tests.leaving import kept_keys, lived, objects, traces
+from tests.leaving import Life, kept_keys, lived, objects, traces
 from tests.stack import Stack
 from tests.waiting import eventually
 from workers import leaving
 from workers.maintenance.verify import verify
 from workers.maintenance.walking import Walk
+from workers.media import LATE
 
 WRITES = 1_000  # more than it takes
 LONGEST_LIFE = 1.5  # seconds
@@ -34,6 +35,12 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+
+
+async def _addresses_end(world: World, life: Life) -> None:
+    """Ends the addresses for files, as time does before the last look; a failed upload is cleaned again after that."""
+    past = {"expires_at": now() - LATE - timedelta(seconds=1)}
+    await world.sources.database["uploads"].update_many({"owner_id": life.ana.id}, {"$set": past})
 
 
 async def _dies_settling(world: World, before: int) -> bool:
@@ -57,6 +64,8 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
         died = await _dies_settling(own, before)
         findings = (await verify(Walk(sources=own.sources))).findings
         assert findings == [], before  # what is owed still is no error
+        await own.settle()
+        await _addresses_end(own, life)
         await own.settle()
         left = await traces(own, life.ana.id)
         assert set(left) <= {"users", "interests"}, (before, left)
@@ -87,6 +96,7 @@ async def test_worker_processes_killed_again_and_again_while_it_is_taken_away_le
 
     await eventually(waits_for_the_last_look, seconds=60, every=0.2)
     monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    await _addresses_end(world, life)
     await world.settle()
     assert set(await traces(world, life.ana.id)) <= {"users", "interests"}
     assert await objects(world, life.uploads) == []
