@@ -12,7 +12,7 @@ from benchmarks.report import Table, show
 from benchmarks.stack import finish, servers, stores
 from config import Settings
 from datasources.loaders import Loaders
-from datasources.mongo import in_transaction
+from datasources.mongo.client import in_transaction
 from datasources.sources import Sources
 from domain.records import PostDraft, PostImage
 

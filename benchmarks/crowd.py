@@ -17,7 +17,7 @@ from pymongo import WriteConcern
 
 from benchmarks.world import post
 from datasources.feed_states import ALL, TENDED
-from datasources.indexes import INDEXES, ensure_indexes
+from datasources.mongo.indexes import INDEXES, ensure_indexes
 from datasources.sources import Sources
 
 POSTS_EACH = 2

@@ -13,7 +13,7 @@ from benchmarks.liked import Liked
 from benchmarks.report import Table, percentile
 from benchmarks.stack import until
 from config import Settings
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from deploy.local.environment import child_environment
 from domain.events import Effect
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from benchmarks.stack import Api, session_of
 from benchmarks.world import posts
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from datasources.outbox import owing
 from datasources.sources import Sources
 from domain.events import Effect

@@ -20,7 +20,7 @@ from benchmarks.report import Table, show
 from benchmarks.stack import finish, servers, stores, until
 from benchmarks.world import posts, users
 from config import Settings
-from datasources.mongo import in_transaction
+from datasources.mongo.client import in_transaction
 from datasources.notifications import Notice
 from datasources.sources import Sources
 from deploy.local.environment import child_environment

@@ -17,8 +17,8 @@ import uvloop
 from bson import ObjectId
 
 from config import Settings
-from datasources.indexes import ensure_indexes
 from datasources.logs import configure_logging
+from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from deploy.garbage import calm_collector

@@ -17,10 +17,10 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from bson import ObjectId
 
 from config import Settings
-from datasources import clock
 from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
 from datasources.incoming import Incoming
 from datasources.media_keys import is_public, original_key, prefix
+from datasources.mongo import clock
 from datasources.s3_connections import PatientSession
 from datasources.signing import Signer, signer_of
 from domain.records import UploadRecord

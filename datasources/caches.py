@@ -15,7 +15,7 @@ from bson import ObjectId
 from datasources.cache import Cache
 from datasources.cache_server import CacheServer
 from datasources.feed_windows import Window
-from datasources.mongo import Collection, Session, after_transaction
+from datasources.mongo.client import Collection, Session, after_transaction
 from datasources.relations import Pair
 from domain.records import PostRecord, UserRecord
 from domain.visibility import Relation

@@ -8,11 +8,20 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources import clock
 from datasources.gathering import Inserts, Reads
 from datasources.idempotency import Idempotency, bury, earlier
-from datasources.indexes import BY_COMMENTER, TOP_COMMENTS
-from datasources.mongo import Database, Document, Session, find_by_ids, find_page, find_ranked_page, increment, set_told
+from datasources.mongo import clock
+from datasources.mongo.client import (
+    Database,
+    Document,
+    Session,
+    find_by_ids,
+    find_page,
+    find_ranked_page,
+    increment,
+    set_told,
+)
+from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
 from datasources.outbox import Stage, change, find_owed, owing, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for

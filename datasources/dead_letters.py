@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.gathering import Gathering
-from datasources.mongo import Collection, Database, Document, time_limit
+from datasources.mongo.client import Collection, Database, Document, time_limit
 from datasources.outbox import parked, redriven
 from domain.events import SETTLED_BY, Effect, Fact, Ring
 

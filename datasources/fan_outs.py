@@ -12,8 +12,8 @@ from itertools import pairwise
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Database, Document, Session, in_transaction
+from datasources.mongo import clock
+from datasources.mongo.client import Database, Document, Session, in_transaction
 from datasources.outbox import owing, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for

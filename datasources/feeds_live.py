@@ -14,9 +14,9 @@ from bson import ObjectId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datasources import clock
 from datasources.background import Background
 from datasources.live import PUBLISH_SECONDS, Live
+from datasources.mongo import clock
 
 log = structlog.get_logger(__name__)
 

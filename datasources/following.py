@@ -10,7 +10,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.mongo import Collection, Document
+from datasources.mongo.client import Collection, Document
 from datasources.outbox import Stage, change
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect

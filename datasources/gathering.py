@@ -18,8 +18,16 @@ from pymongo import timeout
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from redis.exceptions import RedisError
 
-from datasources.mongo import DUPLICATE_KEY, Collection, Document, Readable, find_by_ids, is_mongo_outage, time_limit
-from datasources.reading import readable
+from datasources.mongo.client import (
+    DUPLICATE_KEY,
+    Collection,
+    Document,
+    Readable,
+    find_by_ids,
+    is_mongo_outage,
+    time_limit,
+)
+from datasources.mongo.readable import readable
 from domain.records import Record
 
 Item = TypeVar("Item")

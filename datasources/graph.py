@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes, both_ways
 from datasources.following import becoming, upsert_follow
-from datasources.mongo import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
+from datasources.mongo.client import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
 from datasources.outbox import GRACE, change, find_owed, owing_again, paid
 from datasources.relations import Pair, Relations
 from datasources.transport import Doorbell

@@ -12,10 +12,10 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from datasources import clock
 from datasources.caches import Caches, Writes
 from datasources.media_keys import lies_in
-from datasources.mongo import Client, Database, Document, Readable, Session, in_transaction
+from datasources.mongo import clock
+from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
 from datasources.outbox import Stage, owing_again, paid
 from datasources.posts import PostStore
 from datasources.transport import Doorbell

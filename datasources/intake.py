@@ -10,10 +10,10 @@ from datetime import timedelta
 import structlog
 from bson import ObjectId
 
-from datasources import clock
 from datasources.blobs import Blobs
 from datasources.idempotency import Idempotency, reused
 from datasources.incoming import Incoming
+from datasources.mongo import clock
 from datasources.source_formats import format_taken
 from datasources.uploads import UploadStore
 from domain.errors import Refusal, UserErrorCode

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from datasources.indexes import BY_COMMENTER, BY_LIKER
-from datasources.mongo import Collection, Database, Document, find_by_ids, upsert
+from datasources.mongo.client import Collection, Database, Document, find_by_ids, upsert
+from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
+from datasources.mongo.readable import readable
 from datasources.outbox import owing, paid
-from datasources.reading import readable
 from datasources.relations import find_relations
 from datasources.transport import Doorbell
 from datasources.visits import VisitStore

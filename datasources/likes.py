@@ -12,10 +12,10 @@ from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.gathering import Gathering
-from datasources.indexes import BY_LIKER
-from datasources.mongo import Database, Document, Session, find_page, time_limit, upsert
+from datasources.mongo.client import Database, Document, Session, find_page, time_limit, upsert
+from datasources.mongo.indexes import BY_LIKER
+from datasources.mongo.readable import readable
 from datasources.outbox import change, find_owed, paid
-from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.paging import Page, PageRequest, cut_page

@@ -9,8 +9,8 @@ from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissi
 from config import Settings
 from datasources.blobs import is_outage as is_s3_outage
 from datasources.gathering import Late
-from datasources.indexes import IndexesMissingError
-from datasources.mongo import is_mongo_outage
+from datasources.mongo.client import is_mongo_outage
+from datasources.mongo.indexes import IndexesMissingError
 
 _MONGO_REFUSES = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, and Atlas's own
 _BAD_VALUE, _NO_INDEX_HINTED = 2, "hint provided does not correspond to an existing index"

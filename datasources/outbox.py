@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.mongo import Document, Readable, Session
+from datasources.mongo.client import Document, Readable, Session
 from domain.events import Effect
 
 Stage = dict[str, Any]

@@ -10,8 +10,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.gathering import Gathering
-from datasources.mongo import Client, Database, Document, Session, time_limit
-from datasources.reading import readable
+from datasources.mongo.client import Client, Database, Document, Session, time_limit
+from datasources.mongo.readable import readable
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import CommentRecord, FollowState, PostRecord, UserRecord

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from datasources.outbox import Stage, change
 from domain.events import Effect
 from domain.records import Record

@@ -13,15 +13,15 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from datasources import clock
 from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, bury, earlier
-from datasources.indexes import SHOWN_POSTS
-from datasources.mongo import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
+from datasources.mongo import clock
+from datasources.mongo.client import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
+from datasources.mongo.indexes import SHOWN_POSTS
+from datasources.mongo.readable import readable
 from datasources.outbox import Stage, find_owed, owing, paid
 from datasources.post_edits import edit, tagging, untag
-from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for

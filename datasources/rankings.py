@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Database, Document, within
+from datasources.mongo import clock
+from datasources.mongo.client import Database, Document, within
 from domain.paging import Page, PageRequest, Place, cut_page
 
 KEPT = timedelta(hours=1)

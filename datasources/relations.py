@@ -7,7 +7,7 @@ from itertools import islice
 from bson import ObjectId
 
 from datasources.gathering import TOGETHER, Gathering
-from datasources.mongo import Database, Document, Readable, time_limit
+from datasources.mongo.client import Database, Document, Readable, time_limit
 from domain.degrading import known
 from domain.records import FollowState
 from domain.visibility import ONESELF, Relation

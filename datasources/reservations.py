@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources import clock
-from datasources.mongo import Collection, Document
+from datasources.mongo import clock
+from datasources.mongo.client import Collection, Document
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
 from domain.quota import QuotaUse, quota_period, quota_use

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from datasources import clock
 from datasources.live import Listener, Live, session_topic
+from datasources.mongo import clock
 from datasources.sessions import SessionStore
 from domain.records import SessionRecord
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from datasources.caches import Caches, Writes
-from datasources.mongo import Database, Document, Readable
+from datasources.mongo.client import Database, Document, Readable
 from datasources.outbox import Stage, change, owing_again, paid
 from datasources.transport import Doorbell
 from domain.events import Effect, Fact, Ring

@@ -11,7 +11,6 @@ from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 
 from config import Settings
-from datasources import clock
 from datasources.background import Background
 from datasources.blobs import Blobs, open_blobs
 from datasources.cache_server import CacheServer
@@ -25,12 +24,13 @@ from datasources.feeds import FeedStore
 from datasources.feeds_live import FeedsLive
 from datasources.graph import GraphStore
 from datasources.images import ImageStore
-from datasources.indexes import ensure_indexes, expect_indexes
 from datasources.intake import Intake
 from datasources.interests import InterestStore
 from datasources.likes import LikeStore
 from datasources.live import Live
-from datasources.mongo import Client, Database, is_mongo_outage, open_mongo
+from datasources.mongo import clock
+from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
+from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.notifications import NotificationStore
 from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords

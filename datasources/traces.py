@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bson import ObjectId
 
-from datasources.mongo import Database, Document, Session, within
+from datasources.mongo.client import Database, Document, Session, within
 from datasources.notifications import of_follows
 
 Query = Callable[[Sequence[ObjectId]], Document]

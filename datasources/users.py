@@ -8,13 +8,13 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources import clock
 from datasources.caches import Caches, Writes
 from datasources.gathering import Reads
 from datasources.idempotency import Idempotency, deleted_since, reused
-from datasources.mongo import Database, Document, Readable, Session, increment
+from datasources.mongo import clock
+from datasources.mongo.client import Database, Document, Readable, Session, increment
+from datasources.mongo.readable import readable
 from datasources.outbox import change, owing, owing_again, paid
-from datasources.reading import readable
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, rings_for

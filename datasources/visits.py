@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.background import Background
-from datasources.mongo import Database, Document, within
+from datasources.mongo.client import Database, Document, within
 from domain.interests import Act, ActKind
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from config import Settings
 from datasources.exiting import closed
-from datasources.mongo import Client, open_mongo
+from datasources.mongo.client import Client, open_mongo
 
 log = structlog.get_logger(__name__)
 

@@ -33,8 +33,8 @@ def create_account(
 
 async def _create(settings: "Settings", username: str, email: str, password: str, name: str | None) -> int:
     """Makes the account. Raises StartError if it is refused."""
-    from datasources import clock  # noqa: PLC0415
     from datasources.common_passwords import is_common  # noqa: PLC0415
+    from datasources.mongo import clock  # noqa: PLC0415
     from datasources.sources import open_sources  # noqa: PLC0415
     from domain.addresses import checked_email  # noqa: PLC0415
     from domain.errors import Refusal  # noqa: PLC0415
@@ -73,7 +73,7 @@ def delete_account(
 
 async def _delete(settings: "Settings", username: str, *, is_sure: bool) -> int:
     """Deletes the account. Raises StartError if there is none, or without being sure."""
-    from datasources import clock  # noqa: PLC0415
+    from datasources.mongo import clock  # noqa: PLC0415
     from datasources.sources import open_sources  # noqa: PLC0415
 
     async with open_sources(settings) as sources:

@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from config import Settings
-from datasources import clock
 from datasources.dead_letters import DeadLetter, MalformedLetter
-from datasources.indexes import expect_indexes
 from datasources.logs import configure_logging
+from datasources.mongo import clock
+from datasources.mongo.indexes import expect_indexes
 from datasources.sources import Sources, open_sources
 from deploy.endings import Ended
 from deploy.local.errors import StartError

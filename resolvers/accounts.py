@@ -3,9 +3,9 @@
 import strawberry
 from bson import ObjectId
 
-from datasources import clock
 from datasources.common_passwords import is_common
 from datasources.idempotency import Idempotency, deleted_since, reused
+from datasources.mongo import clock
 from datasources.sessions import session_of
 from datasources.users import Credentials
 from domain.addresses import checked_email, typed_login

@@ -2,8 +2,8 @@
 
 import strawberry
 
-from datasources import clock
 from datasources.idempotency import Idempotency
+from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import COMMENT_MAX

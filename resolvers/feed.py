@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from domain.paging import Page, PageRequest
 from domain.records import FeedOrder
 from resolvers.feed_posts import shown_in_feed

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records import UserRecord

@@ -1,6 +1,6 @@
 """Likes of posts and comments: be in this state, and hear what is so now."""
 
-from datasources import clock
+from datasources.mongo import clock
 from resolvers.comments import visible_comment
 from resolvers.posts import visible_post
 from resolvers.roots import Input, mutation

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from domain.errors import BadInput
 from domain.ids import from_global_id
 from domain.limits import NODES_MAX

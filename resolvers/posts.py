@@ -7,8 +7,8 @@ import strawberry
 from bson import ObjectId
 from strawberry import UNSET
 
-from datasources import clock
 from datasources.idempotency import Idempotency
+from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from datasources.rankings import Ranking
 from domain.errors import BadInput, CursorExpired
 from domain.paging import Key, PageRequest, Place, fill_page

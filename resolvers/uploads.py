@@ -6,8 +6,8 @@ import binascii
 import strawberry
 from bson import ObjectId
 
-from datasources import clock
 from datasources.idempotency import Idempotency
+from datasources.mongo import clock
 from datasources.source_formats import check_taken, formats_taken
 from domain import limits
 from domain.errors import NotFound, Refusal, UserErrorCode

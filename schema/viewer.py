@@ -8,7 +8,7 @@ import msgspec
 import strawberry
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from domain.limits import BADGE_MAX, SESSIONS_SHOWN
 from domain.quota import QuotaUse
 from domain.records import SessionRecord

@@ -1,6 +1,6 @@
 """Making a world new again, which is much quicker than making a new one."""
 
-from datasources.indexes import INDEXES
+from datasources.mongo.indexes import INDEXES
 from tests.factories import World
 
 

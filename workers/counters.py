@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from bson import ObjectId
 
 from datasources.likes import LikeStore
-from datasources.mongo import Document, Session
+from datasources.mongo.client import Document, Session
 from domain.events import Effect
 from domain.records import FollowState, PostStatus
 from workers.turns import FACTS, in_turns

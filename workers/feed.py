@@ -6,9 +6,9 @@ from itertools import chain, groupby
 
 from bson import ObjectId
 
-from datasources import clock
 from datasources.feeds import Delivery
-from datasources.mongo import Document
+from datasources.mongo import clock
+from datasources.mongo.client import Document
 from datasources.posts import is_shown
 from domain.events import Effect
 from domain.paging import PageRequest

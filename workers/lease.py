@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from datasources.outbox import GRACE
 from datasources.sources import Sources
 from datasources.uploads import LEASE

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from config import Settings
-from datasources import clock
-from datasources.mongo import Session, in_transaction
+from datasources.mongo import clock
+from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
 from datasources.traces import left_of
 from datasources.users import Leaving

@@ -9,9 +9,9 @@ from itertools import groupby
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
 from datasources.likes import LikeStore
-from datasources.mongo import Document, Session
+from datasources.mongo import clock
+from datasources.mongo.client import Document, Session
 from datasources.notifications import Notice
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN

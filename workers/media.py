@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, RESERVATION_HOLD

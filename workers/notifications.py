@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Session, in_transaction
+from datasources.mongo import clock
+from datasources.mongo.client import Session, in_transaction
 from datasources.notifications import Notice
 from datasources.sources import Sources
 from domain.events import Effect

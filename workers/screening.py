@@ -15,7 +15,7 @@ from functools import cache
 from bson import ObjectId
 
 from config import Settings
-from datasources import clock
+from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import CommentRecord, PostRecord

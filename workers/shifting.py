@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources import clock
+from datasources.mongo import clock
 from workers.work import Tools
 
 CHUNK = 1_000  # follows written at once

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from datasources import clock
+from datasources.mongo import clock
 from datasources.outages import is_outage
 from datasources.outbox import LONGEST_PAUSE, rung
 from datasources.sources import Sources

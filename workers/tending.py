@@ -2,8 +2,8 @@
 
 from bson import ObjectId
 
-from datasources import clock
 from datasources.feed_states import ALL
+from datasources.mongo import clock
 from domain.paging import PageRequest
 from domain.records import FeedRecord
 from workers.work import Tools

@@ -5,7 +5,7 @@ from functools import partial
 
 from bson import ObjectId
 
-from datasources.mongo import Document, Session, in_transaction
+from datasources.mongo.client import Document, Session, in_transaction
 from workers.work import Tools
 
 FACTS = 1_000  # settled in one transaction

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from datasources import clock
+from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
 from datasources.tasks import cancelled
 from datasources.transport import Message, Queue

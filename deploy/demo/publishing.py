@@ -11,8 +11,8 @@ from typing import Self, TypeVar
 import httpx2
 from bson import ObjectId
 
-from datasources import clock
 from datasources.idempotency import Idempotency
+from datasources.mongo import clock
 from deploy.demo.carousel import cut
 from deploy.demo.people import NUMBERS, joined_at, user_id
 from deploy.demo.pictures import DemoPicture, avatar, picture

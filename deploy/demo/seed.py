@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from config import Settings
-from datasources import clock
 from datasources.logs import configure_logging
+from datasources.mongo import clock
 from datasources.sources import Sources, open_sources, prepare
 from deploy.demo.crew import Item, Made, at_once
 from deploy.demo.happenings import Happenings

@@ -5,7 +5,7 @@ from typing import Any
 
 from graphql import DocumentNode, parse, validate
 
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from resolvers.api import schema
 
 PERSON = """username isPrivate followerCount followingCount

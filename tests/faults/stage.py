@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 from graphql import ExecutionResult, execute
 
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from datasources.transport import Queue
 from domain.events import Effect, Fact, Ring
 from domain.ids import from_global_id, to_global_id

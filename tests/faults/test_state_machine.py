@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from config import Settings
-from datasources.mongo import Session
+from datasources.mongo.client import Session
 from datasources.posts import PostStore
 from tests.factories import World, opened
 from tests.faults.model import REQUESTED, Thing

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config import Settings
-from datasources import clock
+from datasources.mongo import clock
 from domain.errors import UserErrorCode
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from tests.factories import World, now, opened

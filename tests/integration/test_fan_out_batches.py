@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from config import Settings
 from datasources.feeds import Delivery
-from datasources.mongo import insert_absent
+from datasources.mongo.client import insert_absent
 from domain.records import PostRecord, UserRecord
 from tests.auditing import audit
 from tests.counting import Operations

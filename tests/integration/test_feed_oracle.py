@@ -20,7 +20,7 @@ import domain.paging
 import workers.feed
 from config import Settings
 from datasources.feeds import FeedStore
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from tests.factories import World, opened
 from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
 

@@ -15,7 +15,7 @@ from datasources.idempotency import Idempotency
 from datasources.images import ImageStore, Move
 from datasources.loaders import Loaders
 from datasources.media_keys import moved
-from datasources.mongo import Document, Session, after_transaction, in_transaction
+from datasources.mongo.client import Document, Session, after_transaction, in_transaction
 from datasources.posts import PostStore
 from datasources.sources import open_sources
 from datasources.ties import Ties

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.mongo import in_transaction
+from datasources.mongo.client import in_transaction
 from datasources.notifications import Notice
 from domain.log_floor import WITHDRAWN_KEPT
 from domain.records import NotificationKind, UserRecord

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bson import ObjectId
 
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from domain.events import Effect, Fact
 from domain.paging import PageRequest, encode_cursor
 from domain.records import NotificationKind as Kind

@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
-from datasources import reading
 from datasources.cache import Cache
+from datasources.mongo import readable
 from domain.events import Effect, Fact, rings_for
 from domain.ids import to_global_id
 from domain.limits import SourceFormat
@@ -72,7 +72,7 @@ class Scene:
 @pytest.fixture
 async def scene(world: World) -> Scene:
     world = await emptied(world)
-    reading._logged.clear()
+    readable._logged.clear()
     ana, bob, eve = people = await world.users(3)
     await world.look(bob)
     for one, other in ((bob, ana), (bob, eve), (ana, bob), (eve, bob)):
@@ -86,7 +86,7 @@ async def scene(world: World) -> Scene:
     for one in people:
         await world.sources.comment_likes.like(comments[0], one.id, now())
     await world.settle()
-    reading.unreadable.clear()
+    readable.unreadable.clear()
     return Scene(world, ana, bob, eve, posts, comments)
 
 
@@ -144,8 +144,8 @@ async def test_what_cannot_be_read_is_left_out_of_every_list_logged_once_and_cou
     told = {entry["id"]: entry for entry in logs if entry["event"] == "record cannot be read"}
     assert set(told) == {str(scene.posts[1].id), str(scene.eve.id)}
     assert told[str(scene.posts[1].id)]["reason"] == "Expected `str`, got `int` - at `$.caption`"
-    assert set(reading.unreadable) == {"PostRecord", "UserRecord"}
-    assert reading.unreadable["UserRecord"] > 1, "every time is counted"
+    assert set(readable.unreadable) == {"PostRecord", "UserRecord"}
+    assert readable.unreadable["UserRecord"] > 1, "every time is counted"
 
 
 async def test_nodes_answer_null_for_what_cannot_be_read(scene: Scene) -> None:

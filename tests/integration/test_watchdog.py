@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from config import Settings
-from datasources.mongo import Client, open_mongo
+from datasources.mongo.client import Client, open_mongo
 from datasources.watchdog import Watchdog
 from tests.toxic import Toxic, proxied
 from tests.waiting import eventually

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from datasources import clock
-from datasources.mongo import Client
+from datasources.mongo import clock
+from datasources.mongo.client import Client
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
-from datasources.indexes import INDEXES
+from datasources.mongo.indexes import INDEXES
 from datasources.outbox import owing
 from datasources.transport import WORKER_OF
 from domain.events import SETTLED_BY, Effect, Fact, Ring, rings_for

@@ -8,7 +8,7 @@ import pymongo.lock
 import pytest
 from pymongo.network_layer import async_sendall
 
-from datasources.pool_lock import DriverChanged, mend_pool_lock, same_task_wait_for
+from datasources.mongo.pool_lock import DriverChanged, mend_pool_lock, same_task_wait_for
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Where an account's id may stand: no collection is forgotten."""
 
-from datasources.indexes import INDEXES
+from datasources.mongo.indexes import INDEXES
 from datasources.traces import TRACES
 
 ELSEWHERE = {

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Document, Session, in_transaction
+from datasources.mongo import clock
+from datasources.mongo.client import Document, Session, in_transaction
 from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect, Fact

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 from redis.exceptions import RedisError
 
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from datasources.outbox import LONGEST_PAUSE
 from datasources.sources import Sources
 from datasources.transport import LONGEST_STREAM, WORKER_OF, stream_key

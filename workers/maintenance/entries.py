@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
 from datasources.feeds import Delivery
-from datasources.indexes import SHOWN_POSTS
-from datasources.mongo import Document, Session, find_by_ids
+from datasources.mongo import clock
+from datasources.mongo.client import Document, Session, find_by_ids
+from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts import MERGED
 from datasources.sources import Sources
 from domain.events import Effect

@@ -9,9 +9,9 @@ from itertools import pairwise
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.indexes import SHOWN_POSTS
-from datasources.mongo import Document, Session
+from datasources.mongo import clock
+from datasources.mongo.client import Document, Session
+from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts import MERGED
 from datasources.sources import Sources
 from domain.events import Effect

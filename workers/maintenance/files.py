@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources.mongo import Document
+from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.records import PostStatus
 from workers.maintenance.findings import Finding

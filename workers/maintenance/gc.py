@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Document, find_by_ids
+from datasources.mongo import clock
+from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import leftovers
 from workers.maintenance.departed import remove_interests

@@ -5,9 +5,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources import clock
 from datasources.interests import InterestsRecord, weighed_from
-from datasources.mongo import Session
+from datasources.mongo import clock
+from datasources.mongo.client import Session
 from datasources.sources import Sources
 from workers.maintenance.findings import Finding
 

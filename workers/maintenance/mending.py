@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Document, find_by_ids
+from datasources.mongo import clock
+from datasources.mongo.client import Document, find_by_ids
 from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect

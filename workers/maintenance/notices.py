@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Document, Session, find_by_ids, in_transaction
+from datasources.mongo import clock
+from datasources.mongo.client import Document, Session, find_by_ids, in_transaction
 from datasources.notifications import Notice
 from datasources.outbox import owing_again
 from datasources.sources import Sources

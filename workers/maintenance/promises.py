@@ -11,7 +11,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.media_keys import is_public
-from datasources.mongo import Document, Session, find_by_ids
+from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState, PostStatus, UploadStatus, UserState

@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 from bson import ObjectId
 
-from datasources.indexes import ensure_indexes
+from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources
 from domain.events import Effect, Ring

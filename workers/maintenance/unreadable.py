@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from datasources.fan_outs import Chunk
 from datasources.interests import InterestsRecord
-from datasources.mongo import Session
+from datasources.mongo.client import Session
 from datasources.sources import Sources
 from domain.records import (
     CommentRecord,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources import clock
-from datasources.mongo import Document, Session, find_by_ids
+from datasources.mongo import clock
+from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources import clock
-from datasources.indexes import missing_indexes
-from datasources.mongo import Session
+from datasources.mongo import clock
+from datasources.mongo.client import Session
+from datasources.mongo.indexes import missing_indexes
 from datasources.sources import Sources
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews

@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import timeout
 from pymongo.errors import PyMongoError
 
-from datasources.mongo import Document, Result, Session
+from datasources.mongo.client import Document, Result, Session
 from datasources.sources import Sources
 
 BATCH = 200

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from datasources.mongo import Database
+from datasources.mongo.client import Database
 from domain.events import Fact
 from domain.interests import VISITS_KEPT
 

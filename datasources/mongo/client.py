@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError,
 from pymongo.monitoring import CommandListener
 
 from config import Settings
-from datasources.pool_lock import mend_pool_lock
+from datasources.mongo.pool_lock import mend_pool_lock
 from domain.paging import PageRequest, Ranked
 
 Document = dict[str, Any]

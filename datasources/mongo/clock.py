@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from bson import ObjectId
 
-from datasources.mongo import Client
+from datasources.mongo.client import Client
 
 log = structlog.get_logger(__name__)
 
