@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from starlette.applications import Starlette
 
 from config import Settings
-from datasources.logs import configure_logging
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
+from datasources.telemetry.logs import configure_logging
 from domain.records import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission

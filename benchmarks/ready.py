@@ -19,8 +19,8 @@ from benchmarks.report import Table, percentile, show
 from benchmarks.stack import Api, finish, session_of
 from benchmarks.world import users
 from config import Settings
-from datasources.logs import configure_logging
 from datasources.sources import Sources, open_sources, prepare
+from datasources.telemetry.logs import configure_logging
 from deploy.local.process import stop_all
 from deploy.local.servers import local_servers
 from deploy.local.services import worker_process

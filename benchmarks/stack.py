@@ -17,10 +17,10 @@ import uvloop
 from bson import ObjectId
 
 from config import Settings
-from datasources.logs import configure_logging
 from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
+from datasources.telemetry.logs import configure_logging
 from deploy.garbage import calm_collector
 from deploy.local.servers import local_servers
 from domain.records import SessionRecord

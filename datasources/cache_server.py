@@ -10,9 +10,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
-from datasources.gathering import Gathering, Late
+from datasources.concurrency.batcher import Gathering, Late
+from datasources.concurrency.tasks import cancelled
 from datasources.redis_run import MARK_BYTES, RedisRun
-from datasources.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.gathering import Inserts, Reads
+from datasources.concurrency.batcher import Inserts, Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.mongo import clock
 from datasources.mongo.client import (

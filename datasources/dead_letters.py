@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 from bson import ObjectId
 
-from datasources.gathering import Gathering
+from datasources.concurrency.batcher import Gathering
 from datasources.mongo.client import Collection, Database, Document, time_limit
 from datasources.outbox import parked, redriven
 from domain.events import SETTLED_BY, Effect, Fact, Ring

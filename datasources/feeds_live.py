@@ -14,7 +14,7 @@ from bson import ObjectId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datasources.background import Background
+from datasources.concurrency.background_writes import Background
 from datasources.live import PUBLISH_SECONDS, Live
 from datasources.mongo import clock
 

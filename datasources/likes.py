@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from datasources.gathering import Gathering
+from datasources.concurrency.batcher import Gathering
 from datasources.mongo.client import Database, Document, Session, find_page, time_limit, upsert
 from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.readable import readable

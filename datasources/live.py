@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from datasources.signals import Signal
-from datasources.tasks import cancelled
+from datasources.concurrency.signals import Signal
+from datasources.concurrency.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 

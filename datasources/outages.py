@@ -8,7 +8,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissi
 
 from config import Settings
 from datasources.blobs import is_outage as is_s3_outage
-from datasources.gathering import Late
+from datasources.concurrency.batcher import Late
 from datasources.mongo.client import is_mongo_outage
 from datasources.mongo.indexes import IndexesMissingError
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.gathering import Gathering
+from datasources.concurrency.batcher import Gathering
 from datasources.mongo.client import Client, Database, Document, Session, time_limit
 from datasources.mongo.readable import readable
 from domain.events import Effect, Fact

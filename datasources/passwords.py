@@ -10,7 +10,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from datasources.fair_turns import FairTurns, NoTurnError, Turn
+from datasources.concurrency.fair_turns import FairTurns, NoTurnError, Turn
 from domain.errors import Refusal, UserErrorCode
 from domain.passwords import prepared_password
 

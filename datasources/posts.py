@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from datasources.caches import Caches, Writes
-from datasources.gathering import Reads
+from datasources.concurrency.batcher import Reads
 from datasources.idempotency import Idempotency, bury, earlier
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told

@@ -6,7 +6,7 @@ from itertools import islice
 
 from bson import ObjectId
 
-from datasources.gathering import TOGETHER, Gathering
+from datasources.concurrency.batcher import TOGETHER, Gathering
 from datasources.mongo.client import Database, Document, Readable, time_limit
 from domain.degrading import known
 from domain.records import FollowState

@@ -11,13 +11,15 @@ from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 
 from config import Settings
-from datasources.background import Background
 from datasources.blobs import Blobs, open_blobs
 from datasources.cache_server import CacheServer
 from datasources.caches import Caches
 from datasources.comments import CommentStore
+from datasources.concurrency.background_writes import Background
+from datasources.concurrency.process_exit import closed
+from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.watchdog import Watchdog
 from datasources.dead_letters import DeadLetterStore
-from datasources.exiting import closed
 from datasources.fan_outs import FanOutStore
 from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
@@ -40,13 +42,11 @@ from datasources.redis_client import open_redis
 from datasources.session_watch import SessionWatch
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore
-from datasources.tasks import cancelled
 from datasources.ties import Ties
 from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
 from datasources.users import UserStore
 from datasources.visits import VisitStore
-from datasources.watchdog import Watchdog
 from domain.events import Fact
 
 BLOCKING_READ_SECONDS = 5.0

@@ -18,7 +18,7 @@ from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from datasources.gathering import Gathering, Late
+from datasources.concurrency.batcher import Gathering, Late
 from domain.events import Effect, Fact, Ring
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.caches import Caches, Writes
-from datasources.gathering import Reads
+from datasources.concurrency.batcher import Reads
 from datasources.idempotency import Idempotency, deleted_since, reused
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, increment

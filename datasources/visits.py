@@ -9,7 +9,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.background import Background
+from datasources.concurrency.background_writes import Background
 from datasources.mongo.client import Database, Document, within
 from domain.interests import Act, ActKind
 

@@ -69,7 +69,7 @@ def run(
 
     A server given by PHOTOGRAM_MONGO_URL, PHOTOGRAM_REDIS_URL or PHOTOGRAM_S3_ENDPOINT_URL is used, not started.
     """
-    from datasources.logs import configure_logging  # noqa: PLC0415
+    from datasources.telemetry.logs import configure_logging  # noqa: PLC0415
     from deploy.local import stopping  # noqa: PLC0415
     from deploy.local.supervisor import STOP_MARGIN, RunOptions, Supervisor  # noqa: PLC0415
 

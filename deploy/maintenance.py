@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from config import Settings
 from datasources.dead_letters import DeadLetter, MalformedLetter
-from datasources.logs import configure_logging
 from datasources.mongo import clock
 from datasources.mongo.indexes import expect_indexes
 from datasources.sources import Sources, open_sources
+from datasources.telemetry.logs import configure_logging
 from deploy.endings import Ended
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring

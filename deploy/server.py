@@ -5,8 +5,8 @@ import socket
 from contextlib import closing
 
 from config import Settings
-from datasources.logs import configure_logging
 from datasources.sources import check_prepared
+from datasources.telemetry.logs import configure_logging
 from deploy.descriptors import make_room
 from deploy.garbage import calm_collector
 from deploy.local.errors import StartError

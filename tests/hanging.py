@@ -6,7 +6,7 @@
 import sys
 import time
 
-from datasources.watchdog import Watchdog
+from datasources.concurrency.watchdog import Watchdog
 from deploy.cli import main
 from domain.screening import Screened, Verdict
 

@@ -18,7 +18,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
 from config import Settings
-from datasources.logs import configure_logging
+from datasources.telemetry.logs import configure_logging
 from deploy.local.ports import listen
 from domain.errors import NotFound, Unauthenticated
 from resolvers.transport.admission import Admission

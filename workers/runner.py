@@ -11,11 +11,11 @@ from types import FrameType
 import structlog
 
 from config import Settings
-from datasources.exiting import exit_within
-from datasources.logs import configure_logging
+from datasources.concurrency.process_exit import exit_within
+from datasources.concurrency.watchdog import Watchdog
 from datasources.sources import Sources, open_queue, open_sources
+from datasources.telemetry.logs import configure_logging
 from datasources.transport import WORKER_OF
-from datasources.watchdog import Watchdog
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.screening import screen_of
 from workers.sweeper import keep_sweeping

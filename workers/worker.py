@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
+from datasources.concurrency.tasks import cancelled
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
-from datasources.tasks import cancelled
 from datasources.transport import Message, Queue
 from domain.events import Effect, Ring
 from workers.backlog import Backlog, Kind, Lane

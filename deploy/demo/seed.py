@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from config import Settings
-from datasources.logs import configure_logging
 from datasources.mongo import clock
 from datasources.sources import Sources, open_sources, prepare
+from datasources.telemetry.logs import configure_logging
 from deploy.demo.crew import Item, Made, at_once
 from deploy.demo.happenings import Happenings
 from deploy.demo.people import DEMO_USERNAME, PASSWORD, PEOPLE, Person, joined_at, user_id

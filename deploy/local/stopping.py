@@ -6,7 +6,7 @@ import threading
 import time
 from types import FrameType
 
-from datasources.exiting import exit_within
+from datasources.concurrency.process_exit import exit_within
 
 KILLED = 130
 

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from datasources.signals import Signal
+from datasources.concurrency.signals import Signal
 
 HEAD_BYTES = 16 * 1024  # of the request line and all headers, as at most other servers
 HEADERS_MAX = 100

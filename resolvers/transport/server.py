@@ -18,7 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from config import Settings
-from datasources.exiting import exit_within
+from datasources.concurrency.process_exit import exit_within
 from resolvers.transport.addresses import also_mapped
 from resolvers.transport.connections import HEAD_SECONDS, Bounds, Config, Connection, SocketConnection
 from resolvers.transport.drain import Drain

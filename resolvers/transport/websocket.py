@@ -11,7 +11,7 @@ import structlog
 from graphql import OperationType
 from starlette.types import Receive, Send
 
-from datasources.tasks import cancelled
+from datasources.concurrency.tasks import cancelled
 from domain.errors import RequestErrorCode
 from resolvers.transport.engine import Answer, Engine, Identity, Watch
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes

@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from datasources.background import Background
+from datasources.concurrency.background_writes import Background
 from datasources.feeds_live import FeedsLive, feed_of
 from domain.records import UserRecord
 from resolvers import feed_live

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.background import Background
+from datasources.concurrency.background_writes import Background
 from datasources.interests import FRESH, USABLE
 from domain.events import Effect, Fact, Ring
 from domain.ids import to_global_id
@@ -213,7 +213,7 @@ async def test_visits_go_after_ninety_days(world: World) -> None:
 async def test_what_cannot_be_written_in_the_background_is_dropped_and_the_next_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("datasources.background.SECONDS", 0.05)
+    monkeypatch.setattr("datasources.concurrency.background_writes.SECONDS", 0.05)
     background, done = Background(2), asyncio.Event()
 
     async def fails() -> None:

@@ -11,8 +11,8 @@ from bson import ObjectId
 from structlog.testing import capture_logs
 
 from datasources import transport
+from datasources.concurrency.tasks import cancelled
 from datasources.sources import open_queue, open_sources
-from datasources.tasks import cancelled
 from datasources.transport import BEGUN, GROUP, Doorbell, stream_key
 from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied, wipe

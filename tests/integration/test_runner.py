@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 
 from config import Settings
 from datasources import dead_letters
+from datasources.concurrency.tasks import cancelled as ended
 from datasources.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
 from datasources.sources import open_queue
-from datasources.tasks import cancelled as ended
 from datasources.transport import GROUP, stream_key
 from domain.events import Effect, Fact, Ring, rings_for
 from tests.emptying import emptied, wipe

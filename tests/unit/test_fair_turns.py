@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from datasources.fair_turns import FairTurns, NoTurnError
+from datasources.concurrency.fair_turns import FairTurns, NoTurnError
 from tests.waiting import eventually
 
 

@@ -8,7 +8,7 @@ import pytest
 from pymongo import _csot
 from pymongo.errors import ConnectionFailure
 
-from datasources.gathering import Gathering, Late
+from datasources.concurrency.batcher import Gathering, Late
 
 
 class Works:

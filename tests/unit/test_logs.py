@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from datasources.logs import configure_logging, redact
+from datasources.telemetry.logs import configure_logging, redact
 
 
 @pytest.fixture(autouse=True)

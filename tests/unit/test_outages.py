@@ -6,7 +6,7 @@ from pymongo.errors import NetworkTimeout, OperationFailure, ServerSelectionTime
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from config import Settings
-from datasources.gathering import Late
+from datasources.concurrency.batcher import Late
 from datasources.outages import is_outage, server_of, told
 
 SETTINGS = Settings(

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from datasources.signals import Signal
+from datasources.concurrency.signals import Signal
 
 
 async def test_set_wakes_all_who_wait_and_clear_does_not_put_them_back() -> None:

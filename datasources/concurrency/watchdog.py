@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from config import Settings
-from datasources.exiting import closed
+from datasources.concurrency.process_exit import closed
 from datasources.mongo.client import Client, open_mongo
 
 log = structlog.get_logger(__name__)
