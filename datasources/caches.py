@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 
 from bson import ObjectId
 
-from datasources.cache import Cache
-from datasources.cache_server import CacheServer
 from datasources.feed_windows import Window
 from datasources.mongo.client import Collection, Session, after_transaction
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.read_through import Cache
 from datasources.relations import Pair
 from domain.records import PostRecord, UserRecord
 from domain.visibility import Relation

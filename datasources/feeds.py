@@ -17,7 +17,6 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
-from datasources.cache_server import CacheDown
 from datasources.caches import Caches
 from datasources.feed_states import ALL, FeedStates
 from datasources.feed_windows import WINDOW, Window, window_of
@@ -25,6 +24,7 @@ from datasources.graph import GraphStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction, insert_absent
 from datasources.posts import PostStore
+from datasources.redis.cache_server import CacheDown
 from domain.events import Effect
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FeedRecord, FollowRecord

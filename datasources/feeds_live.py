@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from datasources.concurrency.background_writes import Background
-from datasources.live import PUBLISH_SECONDS, Live
 from datasources.mongo import clock
+from datasources.redis.pubsub import PUBLISH_SECONDS, Live
 
 log = structlog.get_logger(__name__)
 

@@ -15,11 +15,11 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from datasources.live import Live, notifications_of
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, find_by_ids, find_page
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.readable import readable
+from datasources.redis.pubsub import Live, notifications_of
 from domain.log_floor import WITHDRAWN_KEPT, floor_at, taken_back
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import CommentRecord, NotificationKind, NotificationRecord

@@ -1,7 +1,7 @@
 """Ends what a session keeps open, such as sockets, when its access token expires or the session is over.
 
 Nothing is asked for each: the expiry is known since authentication, and the end of a session is news, checked in
-batches (`datasources/live.py`).
+batches (`datasources/redis/pubsub.py`).
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from datasources.live import Listener, Live, session_topic
 from datasources.mongo import clock
+from datasources.redis.pubsub import Listener, Live, session_topic
 from datasources.sessions import SessionStore
 from domain.records import SessionRecord
 

@@ -21,10 +21,10 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.live import Live, session_topic
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.readable import readable
+from datasources.redis.pubsub import Live, session_topic
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records import SessionRecord

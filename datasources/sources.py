@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 
 from config import Settings
 from datasources.blobs import Blobs, open_blobs
-from datasources.cache_server import CacheServer
 from datasources.caches import Caches
 from datasources.comments import CommentStore
 from datasources.concurrency.background_writes import Background
@@ -29,7 +28,6 @@ from datasources.images import ImageStore
 from datasources.intake import Intake
 from datasources.interests import InterestStore
 from datasources.likes import LikeStore
-from datasources.live import Live
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
@@ -38,7 +36,9 @@ from datasources.own_acts import OwnActs
 from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.rankings import RankingStore
-from datasources.redis_client import open_redis
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.client import open_redis
+from datasources.redis.pubsub import Live
 from datasources.session_watch import SessionWatch
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore

@@ -8,11 +8,11 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.idempotency import Idempotency, earlier
-from datasources.live import Live, upload_topic
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
 from datasources.outbox import Stage, owing, owing_again, paid
+from datasources.redis.pubsub import Live, upload_topic
 from datasources.reservations import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from datasources.live import notifications_of
+from datasources.redis.pubsub import notifications_of
 from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
 from domain.limits import NODES_MAX

@@ -8,8 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.cache_server import CacheDown
 from datasources.loaders import Loaders
+from datasources.redis.cache_server import CacheDown
 from tests.factories import World
 from tests.waiting import eventually
 

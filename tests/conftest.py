@@ -12,7 +12,7 @@ from pymongo import MongoClient
 from redis import Redis
 
 from config import Settings
-from datasources import cache_server
+from datasources.redis import cache_server
 from deploy.local.servers import local_servers
 
 SEED = "PHOTOGRAM_TEST_SEED"

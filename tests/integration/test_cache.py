@@ -14,10 +14,10 @@ from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
 
 from config import Settings
-from datasources import cache_server
-from datasources.cache import Cache
-from datasources.cache_server import CacheServer
-from datasources.redis_run import MARK_BYTES
+from datasources.redis import cache_server
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.read_through import Cache
+from datasources.redis.server_run import MARK_BYTES
 from domain.records import PostRecord
 from tests.factories import World
 from tests.toxic import Proxy, Toxic

@@ -6,9 +6,10 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources import cache_server, feed_windows, feeds
+from datasources import feed_windows, feeds
 from datasources.feeds import Delivery
 from datasources.outages import is_outage
+from datasources.redis import cache_server
 from datasources.sources import open_sources
 from domain.paging import Key, PageRequest
 from domain.records import PostRecord, UserRecord

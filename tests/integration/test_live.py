@@ -9,8 +9,8 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources import live
-from datasources.live import PUBLISH_SECONDS, Listener, notifications_of
+from datasources.redis import pubsub
+from datasources.redis.pubsub import PUBLISH_SECONDS, Listener, notifications_of
 from datasources.sources import Sources, open_sources
 from tests.counting import Operations
 from tests.factories import World
@@ -115,7 +115,7 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a worker dies between its commit and its message; and nobody is woken for nothing."""
-    monkeypatch.setattr(live, "CALM_SECONDS", 0.3)
+    monkeypatch.setattr(pubsub, "CALM_SECONDS", 0.3)
     operations = Operations()
     async with (
         open_sources(world.sources.settings, listeners=[operations]) as sources,
@@ -133,18 +133,18 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
 
 
 async def test_without_redis_everything_is_checked_in_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "POLL_SECONDS", 0.3)
+    monkeypatch.setattr(pubsub, "POLL_SECONDS", 0.3)
     deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     async with open_sources(deaf) as sources, sources.live.listen(notifications_of(owner := ObjectId())) as news:
         news.seen = 0
-        await asyncio.sleep(3 * live.GATHER_SECONDS)
+        await asyncio.sleep(3 * pubsub.GATHER_SECONDS)
         assert not news.is_set()
         await world.sources.database["inboxes"].insert_one({"_id": owner, "last_seq": 1})
         await asyncio.wait_for(news.wait(), 5)
 
 
 async def test_a_check_that_fails_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(pubsub, "POLL_SECONDS", 0.2)
     answers: list[object] = [ConnectionError("away"), {}]
 
     async def check(_ids: object) -> dict[ObjectId, object]:

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from config import Settings
-from datasources import redis_client
-from datasources.redis_client import open_redis
+from datasources.redis import client
+from datasources.redis.client import open_redis
 
 BUSY = "local n = 0 for i = 1, 20000 do n = n + i end return n"
 
@@ -17,7 +17,7 @@ BUSY = "local n = 0 for i = 1, 20000 do n = n + i end return n"
 @pytest.fixture
 async def redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     """With two connections, so that others have to wait for one."""
-    monkeypatch.setattr(redis_client, "CONNECTIONS", 2)
+    monkeypatch.setattr(client, "CONNECTIONS", 2)
     opened = open_redis(settings.model_copy(update={"redis_timeout": 0.5}), 5.0)
     yield opened
     await opened.aclose()

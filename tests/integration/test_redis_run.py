@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from datasources import cache_server
+from datasources.redis import cache_server
 from deploy.local import valkey
 from deploy.local.folder import held
 from deploy.local.ports import keep_ports

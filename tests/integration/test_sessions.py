@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from datasources.live import session_topic
+from datasources.redis.pubsub import session_topic
 from datasources.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionStore
 from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode

@@ -11,7 +11,8 @@ import pytest
 from bson import ObjectId
 
 from app import create_app
-from datasources import live, session_watch
+from datasources import session_watch
+from datasources.redis import pubsub
 from datasources.sources import open_sources
 from tests.client import Person, Socket
 from tests.counting import Operations
@@ -85,7 +86,7 @@ async def test_nobody_ends_the_socket_of_a_session_by_naming_it(world: World) ->
     session, _ = await sessions.open(ObjectId(), None, now())
     watching = world.sources.session_watch.watch(session, ended.set)
     assert not await sessions.end(ObjectId(), session.id)
-    await asyncio.sleep(4 * live.GATHER_SECONDS)
+    await asyncio.sleep(4 * pubsub.GATHER_SECONDS)
     assert not ended.is_set()
     assert await sessions.end(session.user_id, session.id)
     await asyncio.wait_for(ended.wait(), 5)
@@ -96,7 +97,7 @@ async def test_sessions_that_end_unheard_are_found_by_one_look_for_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With Redis away, so that no news comes: as when whoever ended the session died before saying so."""
-    monkeypatch.setattr(live, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(pubsub, "POLL_SECONDS", 0.2)
     operations = Operations()
     ended: list[ObjectId] = []
     deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})

@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
-from datasources.cache import Cache
 from datasources.mongo import readable
+from datasources.redis.read_through import Cache
 from domain.events import Effect, Fact, rings_for
 from domain.ids import to_global_id
 from domain.limits import SourceFormat

@@ -12,7 +12,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 
 from datasources.concurrency.batcher import Gathering, Late
 from datasources.concurrency.tasks import cancelled
-from datasources.redis_run import MARK_BYTES, RedisRun
+from datasources.redis.server_run import MARK_BYTES, RedisRun
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from bson import ObjectId
 
-from datasources.cache_server import CacheDown, CacheServer
+from datasources.redis.cache_server import CacheDown, CacheServer
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
