@@ -10,10 +10,10 @@ from datetime import timedelta
 import structlog
 from bson import ObjectId
 
-from datasources.blobs import Blobs
 from datasources.idempotency import Idempotency, reused
-from datasources.incoming import Incoming
 from datasources.mongo import clock
+from datasources.s3.storage import Blobs
+from datasources.s3.streamed_writes import Incoming
 from datasources.source_formats import format_taken
 from datasources.uploads import UploadStore
 from domain.errors import Refusal, UserErrorCode

@@ -7,10 +7,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
 from config import Settings
-from datasources.blobs import is_outage as is_s3_outage
 from datasources.concurrency.batcher import Late
 from datasources.mongo.client import is_mongo_outage
 from datasources.mongo.indexes import IndexesMissingError
+from datasources.s3.storage import is_outage as is_s3_outage
 
 _MONGO_REFUSES = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, and Atlas's own
 _BAD_VALUE, _NO_INDEX_HINTED = 2, "hint provided does not correspond to an existing index"

@@ -11,7 +11,6 @@ from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 
 from config import Settings
-from datasources.blobs import Blobs, open_blobs
 from datasources.caches import Caches
 from datasources.comments import CommentStore
 from datasources.concurrency.background_writes import Background
@@ -39,6 +38,7 @@ from datasources.rankings import RankingStore
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
+from datasources.s3.storage import Blobs, open_blobs
 from datasources.session_watch import SessionWatch
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore

@@ -119,7 +119,7 @@ class Stored(Record, frozen=True, kw_only=True, rename={"id": "_id"}):
 
 
 class RenditionRecord(Record, frozen=True, kw_only=True):
-    """One size and format of an image; `key` is its place in the media bucket (see `datasources/media_keys.py`)."""
+    """One size and format of an image; `key` is its place in the media bucket (see `datasources/s3/keys.py`)."""
 
     key: str
     format: RenditionFormat

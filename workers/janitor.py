@@ -2,8 +2,8 @@
 
 from bson import ObjectId
 
-from datasources.media_keys import leftovers
 from datasources.mongo import clock
+from datasources.s3.keys import leftovers
 from domain.events import Effect
 from workers.media import LATE
 from workers.work import NotYet, Tools

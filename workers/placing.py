@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from datasources.images import Move
-from datasources.media_keys import lies_in, moved, renewed
+from datasources.s3.keys import lies_in, moved, renewed
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import ImageRecord, PostRecord, UploadRecord, UserRecord

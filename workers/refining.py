@@ -11,8 +11,8 @@ import structlog
 from bson import ObjectId
 
 from config import Settings
-from datasources.media_keys import area_of_files, media_key
 from datasources.mongo import clock
+from datasources.s3.keys import area_of_files, media_key
 from datasources.sources import Sources
 from domain.errors import Refusal
 from domain.events import Effect

@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 from redis import Redis
 
-from datasources.blobs import Blobs, open_blobs
+from datasources.s3.storage import Blobs, open_blobs
 from domain.ids import from_global_id
 from domain.visibility import Area
 from tests.canaries import PICTURES, Canaries

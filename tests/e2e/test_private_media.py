@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from datasources.media_keys import MediaKey, is_public
+from datasources.s3.keys import MediaKey, is_public
 from domain.visibility import Area
 from tests.client import Api, Person, small_jpeg
 from tests.e2e.conftest import Register

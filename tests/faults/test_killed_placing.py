@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.images import Move
-from datasources.media_keys import is_public, lies_in
+from datasources.s3.keys import is_public, lies_in
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, UserRecord
 from domain.visibility import Area

@@ -13,9 +13,9 @@ from botocore.exceptions import ConnectTimeoutError
 from bson import ObjectId
 
 from config import Settings
-from datasources import blobs as module
-from datasources.blobs import FOR_ONE_VIEWER, IMMUTABLE, Blobs, is_outage, open_blobs
-from datasources.media_keys import MediaKey, media_key, prefix
+from datasources.s3 import storage as module
+from datasources.s3.keys import MediaKey, media_key, prefix
+from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, is_outage, open_blobs
 from domain.limits import RenditionFormat
 from domain.visibility import Area
 
@@ -148,8 +148,8 @@ async def test_renditions_are_listed_and_deleted_by_upload(blobs: Blobs) -> None
 
 
 async def test_listing_and_deleting_go_past_the_first_page(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasources.blobs._LIST_PAGE", 3)
-    monkeypatch.setattr("datasources.blobs._DELETE_BATCH", 4)
+    monkeypatch.setattr("datasources.s3.storage._LIST_PAGE", 3)
+    monkeypatch.setattr("datasources.s3.storage._DELETE_BATCH", 4)
     prefix = f"{uuid4().hex}/"
     keys = [f"{prefix}{number}" for number in range(10)]
     for key in keys:

@@ -21,7 +21,7 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from config import Settings
-from datasources.blobs import open_blobs
+from datasources.s3.storage import open_blobs
 from deploy.local import folder
 from deploy.local import servers as servers_module
 from deploy.local.errors import StartError

@@ -14,9 +14,9 @@ from datasources.graph import GraphStore
 from datasources.idempotency import Idempotency
 from datasources.images import ImageStore, Move
 from datasources.loaders import Loaders
-from datasources.media_keys import moved
 from datasources.mongo.client import Document, Session, after_transaction, in_transaction
 from datasources.posts import PostStore
+from datasources.s3.keys import moved
 from datasources.sources import open_sources
 from datasources.ties import Ties
 from datasources.users import UserStore

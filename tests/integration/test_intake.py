@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.idempotency import Idempotency
-from datasources.incoming import PART_BYTES
 from datasources.intake import Intake
+from datasources.s3.streamed_writes import PART_BYTES
 from domain.errors import Refusal, RequestError, RequestErrorCode, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES, SourceFormat
 from domain.records import UploadRecord, UploadStatus

@@ -12,7 +12,7 @@ from pymongo import MongoClient
 
 from config import Settings
 from datasources.images import Move
-from datasources.media_keys import lies_in, moved
+from datasources.s3.keys import lies_in, moved
 from domain.events import Effect, Fact, Ring
 from domain.limits import SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord

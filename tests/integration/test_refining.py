@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from config import Settings
-from datasources.media_keys import lies_in
+from datasources.s3.keys import lies_in
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect
 from domain.limits import RenditionFormat, SourceFormat

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr, ValidationError
 
 from config import Settings
-from datasources.blobs import Blobs, open_blobs
-from datasources.media_keys import media_key
-from datasources.signing import BadSigningKeyError, CloudFrontUrls
+from datasources.s3.keys import media_key
+from datasources.s3.signing import BadSigningKeyError, CloudFrontUrls
+from datasources.s3.storage import Blobs, open_blobs
 from domain.limits import RenditionFormat
 from domain.visibility import Area
 

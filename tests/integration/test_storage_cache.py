@@ -14,8 +14,8 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.blobs import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
-from datasources.media_keys import media_key
+from datasources.s3.keys import media_key
+from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
 from domain.limits import RenditionFormat
 from domain.visibility import Area
 from tests.waiting import eventually

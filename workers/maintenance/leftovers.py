@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from datasources.blobs import StoredBlob
-from datasources.media_keys import MediaKey
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
+from datasources.s3.keys import MediaKey
+from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
 from domain.records import UploadStatus
 from domain.visibility import Area

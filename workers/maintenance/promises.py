@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.media_keys import is_public
 from datasources.mongo.client import Document, Session, find_by_ids
+from datasources.s3.keys import is_public
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState, PostStatus, UploadStatus, UserState

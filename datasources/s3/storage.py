@@ -17,12 +17,12 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from bson import ObjectId
 
 from config import Settings
-from datasources.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
-from datasources.incoming import Incoming
-from datasources.media_keys import is_public, original_key, prefix
 from datasources.mongo import clock
-from datasources.s3_connections import PatientSession
-from datasources.signing import Signer, signer_of
+from datasources.s3.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
+from datasources.s3.connections import PatientSession
+from datasources.s3.keys import is_public, original_key, prefix
+from datasources.s3.signing import Signer, signer_of
+from datasources.s3.streamed_writes import Incoming
 from domain.records import UploadRecord
 from domain.visibility import Area
 
