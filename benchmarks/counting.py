@@ -13,8 +13,8 @@ from bson import ObjectId
 from benchmarks.report import Table, median, rounds, show, times
 from benchmarks.stack import Load, Stopwatch, finish, servers, stores
 from config import Settings
+from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session
-from datasources.outbox import owing
 from datasources.sources import Sources
 from domain.events import Effect
 

@@ -20,9 +20,9 @@ from benchmarks.thresholds import thresholds
 from benchmarks.world import insert, post, users
 from config import Settings
 from datasources.feed_states import ALL
-from datasources.outbox import owing
+from datasources.jobs.outbox import owing
+from datasources.jobs.queue import stream_key
 from datasources.sources import Sources
-from datasources.transport import stream_key
 from deploy.local.environment import child_environment
 from domain.events import Effect, Fact, rings_for
 

@@ -10,8 +10,8 @@ from bson import ObjectId
 
 from benchmarks.stack import Api, session_of
 from benchmarks.world import posts
+from datasources.jobs.outbox import owing
 from datasources.mongo.client import Document
-from datasources.outbox import owing
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.ids import to_global_id

@@ -13,8 +13,8 @@ from benchmarks.report import Table, median, rounds, show, times
 from benchmarks.stack import Load, Stopwatch, finish, servers, stores, until
 from benchmarks.world import insert, posts, users
 from config import Settings
+from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session, in_transaction
-from datasources.outbox import owing
 from datasources.sources import Sources, open_queue
 from domain.events import Effect, Fact, rings_for
 from workers.work import Tools

@@ -9,7 +9,9 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.concurrency.batcher import Inserts, Reads
-from datasources.idempotency import Idempotency, bury, earlier
+from datasources.jobs.idempotency import Idempotency, bury, earlier
+from datasources.jobs.outbox import Stage, change, find_owed, owing, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import (
     Database,
@@ -22,8 +24,6 @@ from datasources.mongo.client import (
     set_told,
 )
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
-from datasources.outbox import Stage, change, find_owed, owing, paid
-from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page

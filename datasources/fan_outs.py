@@ -12,10 +12,10 @@ from itertools import pairwise
 import msgspec
 from bson import ObjectId
 
+from datasources.jobs.outbox import owing, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction
-from datasources.outbox import owing, paid
-from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.records import FollowState, Stored
 

@@ -12,11 +12,11 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes
+from datasources.jobs.outbox import change, owing_again, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable, Session, upsert
 from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.readable import readable
-from datasources.outbox import change, owing_again, paid
-from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.records import FeedRecord
 

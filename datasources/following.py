@@ -10,8 +10,8 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Collection, Document
-from datasources.outbox import Stage, change
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect
 from domain.limits import FOLLOWING_MAX

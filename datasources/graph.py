@@ -9,10 +9,10 @@ from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes, both_ways
 from datasources.following import becoming, upsert_follow
+from datasources.jobs.outbox import GRACE, change, find_owed, owing_again, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
-from datasources.outbox import GRACE, change, find_owed, owing_again, paid
 from datasources.relations import Pair, Relations
-from datasources.transport import Doorbell
 from domain.errors import NotFound
 from domain.events import SETTLED_BY, Effect, Fact, rings_for
 from domain.limits import FOLLOWING_MAX

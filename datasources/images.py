@@ -13,12 +13,12 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes
+from datasources.jobs.outbox import Stage, owing_again, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
-from datasources.outbox import Stage, owing_again, paid
 from datasources.posts import PostStore
 from datasources.s3.keys import lies_in
-from datasources.transport import Doorbell
 from domain.events import Effect, Fact, Ring
 from domain.limits import RenditionFormat
 from domain.records import ImageRecord, RenditionRecord

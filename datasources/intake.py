@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency, reused
+from datasources.jobs.idempotency import Idempotency, reused
 from datasources.mongo import clock
 from datasources.s3.storage import Blobs
 from datasources.s3.streamed_writes import Incoming

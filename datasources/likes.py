@@ -12,11 +12,11 @@ from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.concurrency.batcher import Gathering
+from datasources.jobs.outbox import change, find_owed, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Session, find_page, time_limit, upsert
 from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.readable import readable
-from datasources.outbox import change, find_owed, paid
-from datasources.transport import Doorbell
 from domain.events import Effect, Fact, rings_for
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import LikeRecord

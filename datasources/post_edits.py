@@ -10,8 +10,8 @@ from typing import Any
 
 from bson import ObjectId
 
+from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Document
-from datasources.outbox import Stage, change
 from domain.events import Effect
 from domain.records import Record
 

@@ -15,14 +15,14 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.caches import Caches, Writes
 from datasources.concurrency.batcher import Reads
-from datasources.idempotency import Idempotency, bury, earlier
+from datasources.jobs.idempotency import Idempotency, bury, earlier
+from datasources.jobs.outbox import Stage, find_owed, owing, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.readable import readable
-from datasources.outbox import Stage, find_owed, owing, paid
 from datasources.post_edits import edit, tagging, untag
-from datasources.transport import Doorbell
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page

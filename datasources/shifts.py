@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from datasources.caches import Caches, Writes
+from datasources.jobs.outbox import Stage, change, owing_again, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable
-from datasources.outbox import Stage, change, owing_again, paid
-from datasources.transport import Doorbell
 from domain.events import Effect, Fact, Ring
 from domain.records import FollowState, Stored
 

@@ -17,7 +17,6 @@ from datasources.concurrency.background_writes import Background
 from datasources.concurrency.process_exit import closed
 from datasources.concurrency.tasks import cancelled
 from datasources.concurrency.watchdog import Watchdog
-from datasources.dead_letters import DeadLetterStore
 from datasources.fan_outs import FanOutStore
 from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
@@ -26,6 +25,8 @@ from datasources.graph import GraphStore
 from datasources.images import ImageStore
 from datasources.intake import Intake
 from datasources.interests import InterestStore
+from datasources.jobs.dead_letters import DeadLetterStore
+from datasources.jobs.queue import Doorbell, Queue
 from datasources.likes import LikeStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
@@ -43,7 +44,6 @@ from datasources.session_watch import SessionWatch
 from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore
 from datasources.ties import Ties
-from datasources.transport import Doorbell, Queue
 from datasources.uploads import UploadStore
 from datasources.users import UserStore
 from datasources.visits import VisitStore

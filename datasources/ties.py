@@ -10,8 +10,8 @@ from bson import ObjectId
 
 from datasources.caches import Caches, Writes, both_ways
 from datasources.following import becoming
+from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable
-from datasources.transport import Doorbell
 from domain.events import Fact, rings_for
 from domain.records import FollowState
 

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.idempotency import Idempotency, earlier
+from datasources.jobs.idempotency import Idempotency, earlier
+from datasources.jobs.outbox import Stage, owing, owing_again, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
-from datasources.outbox import Stage, owing, owing_again, paid
 from datasources.redis.pubsub import Live, upload_topic
 from datasources.reservations import ATTEMPTS, NO_SLOTS, OPEN, Reservations
-from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.limits import SourceFormat

@@ -10,12 +10,12 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.caches import Caches, Writes
 from datasources.concurrency.batcher import Reads
-from datasources.idempotency import Idempotency, deleted_since, reused
+from datasources.jobs.idempotency import Idempotency, deleted_since, reused
+from datasources.jobs.outbox import change, owing, owing_again, paid
+from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, increment
 from datasources.mongo.readable import readable
-from datasources.outbox import change, owing, owing_again, paid
-from datasources.transport import Doorbell
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, rings_for
 from domain.handles import typed_handle

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from config import Settings
-from datasources.dead_letters import DeadLetter, MalformedLetter
+from datasources.jobs.dead_letters import DeadLetter, MalformedLetter
 from datasources.mongo import clock
 from datasources.mongo.indexes import expect_indexes
 from datasources.sources import Sources, open_sources

@@ -4,7 +4,7 @@ import strawberry
 from bson import ObjectId
 
 from datasources.common_passwords import is_common
-from datasources.idempotency import Idempotency, deleted_since, reused
+from datasources.jobs.idempotency import Idempotency, deleted_since, reused
 from datasources.mongo import clock
 from datasources.sessions import session_of
 from datasources.users import Credentials

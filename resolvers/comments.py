@@ -2,7 +2,7 @@
 
 import strawberry
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id

@@ -7,7 +7,7 @@ import strawberry
 from bson import ObjectId
 from strawberry import UNSET
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id

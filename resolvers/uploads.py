@@ -6,7 +6,7 @@ import binascii
 import strawberry
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from datasources.source_formats import check_taken, formats_taken
 from domain import limits

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from datasources.outbox import LONGEST_PAUSE
+from datasources.jobs.outbox import LONGEST_PAUSE
 from domain.events import Effect, Fact
 from domain.records import PostRecord
 from tests.cached import expect_nothing_old

@@ -5,7 +5,7 @@ from itertools import islice
 
 from bson import ObjectId
 
-from datasources.transport import Message
+from datasources.jobs.queue import Message
 from domain.events import Effect, Fact, Ring
 from workers.rotation import Rotation
 

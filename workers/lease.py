@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from bson import ObjectId
 
+from datasources.jobs.outbox import GRACE
 from datasources.mongo import clock
-from datasources.outbox import GRACE
 from datasources.sources import Sources
 from datasources.uploads import LEASE
 from domain.limits import RESERVATION_HOLD

@@ -13,9 +13,9 @@ import structlog
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
 from datasources.concurrency.watchdog import Watchdog
+from datasources.jobs.queue import WORKER_OF
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.telemetry.logs import configure_logging
-from datasources.transport import WORKER_OF
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.screening import screen_of
 from workers.sweeper import keep_sweeping

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from datasources.jobs.outbox import LONGEST_PAUSE, rung
 from datasources.mongo import clock
 from datasources.outages import is_outage
-from datasources.outbox import LONGEST_PAUSE, rung
 from datasources.sources import Sources
 from domain.events import Fact, rings_for
 

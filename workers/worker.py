@@ -10,9 +10,9 @@ import structlog
 from redis.exceptions import RedisError
 
 from datasources.concurrency.tasks import cancelled
+from datasources.jobs.queue import Message, Queue
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
-from datasources.transport import Message, Queue
 from domain.events import Effect, Ring
 from workers.backlog import Backlog, Kind, Lane
 from workers.freezing import Freezes

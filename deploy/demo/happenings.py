@@ -8,7 +8,7 @@ from functools import partial
 
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.likes import LikeStore
 from datasources.mongo import clock
 from deploy.demo.crew import at_once

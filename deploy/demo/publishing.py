@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import httpx2
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from deploy.demo.carousel import cut
 from deploy.demo.people import NUMBERS, joined_at, user_id

@@ -13,7 +13,7 @@ import httpx2
 from bson import ObjectId
 
 from config import Settings
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.outages import is_outage
 from datasources.sources import open_sources
 from domain.limits import SourceFormat

@@ -11,8 +11,8 @@ from typing import Any
 from bson import ObjectId
 from graphql import ExecutionResult, execute
 
+from datasources.jobs.queue import Queue
 from datasources.mongo.client import Document
-from datasources.transport import Queue
 from domain.events import Effect, Fact, Ring
 from domain.ids import from_global_id, to_global_id
 from domain.limits import SourceFormat

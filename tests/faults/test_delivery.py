@@ -13,9 +13,9 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.dead_letters import ATTEMPTS
+from datasources.jobs.dead_letters import ATTEMPTS
+from datasources.jobs.queue import WORKER_OF, stream_key
 from datasources.sources import open_queue
-from datasources.transport import WORKER_OF, stream_key
 from deploy.maintenance import run_dlq_redrive
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord

@@ -11,7 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.dead_letters import ATTEMPTS, LOST
+from datasources.jobs.dead_letters import ATTEMPTS, LOST
 from datasources.sources import open_queue
 from deploy.local.environment import child_environment
 from domain.events import Ring

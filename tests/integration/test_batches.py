@@ -11,10 +11,10 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from datasources.dead_letters import ATTEMPTS
-from datasources.outbox import owing
+from datasources.jobs.dead_letters import ATTEMPTS
+from datasources.jobs.outbox import owing
+from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
-from datasources.transport import stream_key
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
 from tests.emptying import emptied

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from domain.errors import Refusal, UserErrorCode
 from domain.ids import to_global_id
 from domain.limits import PREVIEW_COMMENTS

@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.graph import GraphStore
-from datasources.idempotency import Idempotency
 from datasources.images import ImageStore, Move
+from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
 from datasources.mongo.client import Document, Session, after_transaction, in_transaction
 from datasources.posts import PostStore

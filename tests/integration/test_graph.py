@@ -6,7 +6,7 @@ import random
 import pytest
 from bson import ObjectId
 
-from datasources.outbox import owing
+from datasources.jobs.outbox import owing
 from domain.events import Effect
 from domain.paging import PageRequest, encode_cursor
 from domain.records import FollowState, UserRecord

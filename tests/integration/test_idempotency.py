@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from domain.errors import Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.limits import IDEMPOTENCY_HOURS, SourceFormat

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datasources.dead_letters import ATTEMPTS
+from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
 from tests.factories import World, now
 from tests.unit.pictures import quarters, saved

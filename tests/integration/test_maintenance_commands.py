@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from bson import ObjectId
 
-from datasources.dead_letters import ATTEMPTS
-from datasources.transport import stream_key
+from datasources.jobs.dead_letters import ATTEMPTS
+from datasources.jobs.queue import stream_key
 from deploy import maintenance
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring

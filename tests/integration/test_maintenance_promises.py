@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from domain.limits import SourceFormat
 from domain.records import PostDraft, PostImage
 from tests.emptying import emptied

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datasources.dead_letters import ATTEMPTS
+from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied
 from tests.factories import World, now

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.dead_letters import ATTEMPTS
+from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
 from tests.auditing import stored_files

@@ -15,11 +15,11 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from config import Settings
-from datasources import dead_letters
 from datasources.concurrency.tasks import cancelled as ended
-from datasources.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
+from datasources.jobs import dead_letters
+from datasources.jobs.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
+from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
-from datasources.transport import GROUP, stream_key
 from domain.events import Effect, Fact, Ring, rings_for
 from tests.emptying import emptied, wipe
 from tests.factories import World, now

@@ -8,8 +8,8 @@ import pytest
 from bson import ObjectId
 from redis.exceptions import RedisError
 
-from datasources.dead_letters import ATTEMPTS
-from datasources.outbox import GRACE, LONGEST_PAUSE
+from datasources.jobs.dead_letters import ATTEMPTS
+from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
 from datasources.sources import open_sources
 from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied

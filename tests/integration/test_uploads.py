@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from datasources.idempotency import Idempotency
+from datasources.jobs.idempotency import Idempotency
 from datasources.uploads import LEASE
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
+from datasources.jobs.outbox import owing
+from datasources.jobs.queue import WORKER_OF
 from datasources.mongo.indexes import INDEXES
-from datasources.outbox import owing
-from datasources.transport import WORKER_OF
 from domain.events import SETTLED_BY, Effect, Fact, Ring, rings_for
 from workers.registry import HANDLERS
 

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.transport import Message
+from datasources.jobs.queue import Message
 from domain.events import Effect, Fact, Ring
 from workers.backlog import Backlog
 from workers.rotation import Rotation

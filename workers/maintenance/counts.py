@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, in_transaction
-from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS

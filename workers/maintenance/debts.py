@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 import msgspec
 from redis.exceptions import RedisError
 
+from datasources.jobs.outbox import LONGEST_PAUSE
+from datasources.jobs.queue import LONGEST_STREAM, WORKER_OF, stream_key
 from datasources.mongo.client import Document
-from datasources.outbox import LONGEST_PAUSE
 from datasources.sources import Sources
-from datasources.transport import LONGEST_STREAM, WORKER_OF, stream_key
 from domain.events import Effect, Fact
 from workers.maintenance.findings import Finding
 from workers.media import LATE

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from bson import ObjectId
 
+from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
-from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowRecord, FollowState

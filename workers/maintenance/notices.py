@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import msgspec
 from bson import ObjectId
 
+from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids, in_transaction
 from datasources.notifications import Notice
-from datasources.outbox import owing_again
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN

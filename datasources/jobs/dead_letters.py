@@ -8,8 +8,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.concurrency.batcher import Gathering
+from datasources.jobs.outbox import parked, redriven
 from datasources.mongo.client import Collection, Database, Document, time_limit
-from datasources.outbox import parked, redriven
 from domain.events import SETTLED_BY, Effect, Fact, Ring
 
 ATTEMPTS = 5

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
+from datasources.jobs.outbox import NOTHING_OWED
 from datasources.mongo.client import Collection, Document, Readable, Session
-from datasources.outbox import NOTHING_OWED
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
 
