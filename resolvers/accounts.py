@@ -3,11 +3,11 @@
 import strawberry
 from bson import ObjectId
 
-from datasources.common_passwords import is_common
+from datasources.accounts.common_passwords import is_common
+from datasources.accounts.sessions import session_of
+from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, deleted_since, reused
 from datasources.mongo import clock
-from datasources.sessions import session_of
-from datasources.users import Credentials
 from domain.addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.handles import checked_username, is_reserved

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from config import Settings
+from datasources.accounts.account_references import left_of
+from datasources.accounts.users import Leaving
 from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
-from datasources.traces import left_of
-from datasources.users import Leaving
 from domain.records import NotificationKind, NotificationRecord
 from workers.media import LATE
 from workers.work import NotYet, Tools

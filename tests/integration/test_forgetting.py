@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
+from datasources.accounts.users import UserStore
 from datasources.graph import GraphStore
 from datasources.images import ImageStore, Move
 from datasources.jobs.idempotency import Idempotency
@@ -19,7 +20,6 @@ from datasources.posts import PostStore
 from datasources.s3.keys import moved
 from datasources.sources import open_sources
 from datasources.ties import Ties
-from datasources.users import UserStore
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
 from domain.records import FailureRecord, PostDraft, PostImage, UserRecord

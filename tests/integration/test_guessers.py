@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from datasources import passwords
-from datasources.passwords import Passwords
+from datasources.accounts import passwords
+from datasources.accounts.passwords import Passwords
 from datasources.sources import Sources
 from domain.errors import Refusal
 from resolvers.api import schema

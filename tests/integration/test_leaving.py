@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.traces import TRACES
+from datasources.accounts.account_references import TRACES
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import PostDraft, PostImage, UserState

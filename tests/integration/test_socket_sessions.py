@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 
 from app import create_app
-from datasources import session_watch
+from datasources.accounts import session_watch
 from datasources.redis import pubsub
 from datasources.sources import open_sources
 from tests.client import Person, Socket

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from datasources.common_passwords import is_common
+from datasources.accounts.common_passwords import is_common
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at, user_id
 from deploy.demo.story import EXAMPLE, POSTS, planned_posts
 from domain.handles import checked_username, is_reserved

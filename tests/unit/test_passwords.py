@@ -6,8 +6,8 @@ from importlib import resources
 
 import pytest
 
-from datasources.common_passwords import FILE, is_common
-from datasources.passwords import Passwords
+from datasources.accounts.common_passwords import FILE, is_common
+from datasources.accounts.passwords import Passwords
 from deploy import make_common_passwords
 from domain.errors import Refusal, UserErrorCode
 from domain.passwords import checked_password, prepared_password

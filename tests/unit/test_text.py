@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasources.common_passwords import is_common
+from datasources.accounts.common_passwords import is_common
 from domain.addresses import checked_email
 from domain.errors import Refusal
 from domain.handles import checked_username

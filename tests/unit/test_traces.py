@@ -1,7 +1,7 @@
 """Where an account's id may stand: no collection is forgotten."""
 
+from datasources.accounts.account_references import TRACES
 from datasources.mongo.indexes import INDEXES
-from datasources.traces import TRACES
 
 ELSEWHERE = {
     "users": "the account itself",

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
+from datasources.accounts.account_references import left_of
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
-from datasources.traces import left_of
 from domain.events import Effect
 from domain.records import UserState
 from workers.maintenance.findings import Finding
