@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 from bson import ObjectId
 
 from datasources.feed_windows import Window
+from datasources.graph.relations import Pair
 from datasources.mongo.client import Collection, Session, after_transaction
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.read_through import Cache
-from datasources.relations import Pair
 from domain.records import PostRecord, UserRecord
 from domain.visibility import Relation
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from bson import ObjectId
 from strawberry.dataloader import DataLoader
 
-from datasources.relations import Pair
+from datasources.graph.relations import Pair
 from datasources.sources import Sources
 from domain.interests import Interest
 from domain.records import (

@@ -25,7 +25,8 @@ from datasources.fan_outs import FanOutStore
 from datasources.feed_states import FeedStates
 from datasources.feeds import FeedStore
 from datasources.feeds_live import FeedsLive
-from datasources.graph import GraphStore
+from datasources.graph.account_relations import Ties
+from datasources.graph.follows import GraphStore
 from datasources.images import ImageStore
 from datasources.intake import Intake
 from datasources.interests import InterestStore
@@ -44,7 +45,6 @@ from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.shifts import ShiftStore
-from datasources.ties import Ties
 from datasources.uploads import UploadStore
 from datasources.visits import VisitStore
 from domain.events import Fact

@@ -11,7 +11,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.accounts.users import UserStore
-from datasources.graph import GraphStore
+from datasources.graph.account_relations import Ties
+from datasources.graph.follows import GraphStore
 from datasources.images import ImageStore, Move
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
@@ -19,7 +20,6 @@ from datasources.mongo.client import Document, Session, after_transaction, in_tr
 from datasources.posts import PostStore
 from datasources.s3.keys import moved
 from datasources.sources import open_sources
-from datasources.ties import Ties
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
 from domain.records import FailureRecord, PostDraft, PostImage, UserRecord

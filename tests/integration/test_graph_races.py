@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources import following
+from datasources.graph import follow_slots
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.limits import FOLLOWING_MAX
 from domain.paging import PageRequest
@@ -179,7 +179,7 @@ async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
 async def test_of_simultaneous_follows_as_many_pass_as_there_is_room(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "FOLLOWING_MAX", 5)
+    monkeypatch.setattr(follow_slots, "FOLLOWING_MAX", 5)
     ana, others = await world.user(), await world.users(20)
     private = await world.user(is_private=True)
     done = await asyncio.gather(*(world.follow(ana, one) for one in (*others, private)), return_exceptions=True)

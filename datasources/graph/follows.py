@@ -8,11 +8,11 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes, both_ways
-from datasources.following import becoming, upsert_follow
+from datasources.graph.follow_slots import becoming, upsert_follow
+from datasources.graph.relations import Pair, Relations
 from datasources.jobs.outbox import GRACE, change, find_owed, owing_again, paid
 from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
-from datasources.relations import Pair, Relations
 from domain.errors import NotFound
 from domain.events import SETTLED_BY, Effect, Fact, rings_for
 from domain.limits import FOLLOWING_MAX

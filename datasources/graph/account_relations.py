@@ -9,7 +9,7 @@ from datetime import datetime
 from bson import ObjectId
 
 from datasources.caches import Caches, Writes, both_ways
-from datasources.following import becoming
+from datasources.graph.follow_slots import becoming
 from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable
 from domain.events import Fact, rings_for
