@@ -23,7 +23,7 @@ from datasources.feed_windows import WINDOW, Window, window_of
 from datasources.graph.follows import GraphStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction, insert_absent
-from datasources.posts import PostStore
+from datasources.posts.posts import PostStore
 from datasources.redis.cache_server import CacheDown
 from domain.events import Effect
 from domain.paging import Page, PageRequest, cut_page

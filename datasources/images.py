@@ -17,7 +17,7 @@ from datasources.jobs.outbox import Stage, owing_again, paid
 from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
-from datasources.posts import PostStore
+from datasources.posts.posts import PostStore
 from datasources.s3.keys import lies_in
 from domain.events import Effect, Fact, Ring
 from domain.limits import RenditionFormat

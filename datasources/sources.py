@@ -16,7 +16,6 @@ from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.users import UserStore
 from datasources.caches import Caches
-from datasources.comments import CommentStore
 from datasources.concurrency.background_writes import Background
 from datasources.concurrency.process_exit import closed
 from datasources.concurrency.tasks import cancelled
@@ -32,13 +31,14 @@ from datasources.intake import Intake
 from datasources.interests import InterestStore
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.queue import Doorbell, Queue
-from datasources.likes import LikeStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.notifications import NotificationStore
-from datasources.own_acts import OwnActs
-from datasources.posts import PostStore
+from datasources.posts.comments import CommentStore
+from datasources.posts.likes import LikeStore
+from datasources.posts.own_acts import OwnActs
+from datasources.posts.posts import PostStore
 from datasources.rankings import RankingStore
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis

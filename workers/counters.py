@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 
 from bson import ObjectId
 
-from datasources.likes import LikeStore
 from datasources.mongo.client import Document, Session
+from datasources.posts.likes import LikeStore
 from domain.events import Effect
 from domain.records import FollowState, PostStatus
 from workers.turns import FACTS, in_turns

@@ -9,7 +9,7 @@ from bson import ObjectId
 from datasources.feeds import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document
-from datasources.posts import is_shown
+from datasources.posts.posts import is_shown
 from domain.events import Effect
 from domain.paging import PageRequest
 from domain.records import FollowRecord, FollowState

@@ -9,10 +9,10 @@ from itertools import groupby
 import msgspec
 from bson import ObjectId
 
-from datasources.likes import LikeStore
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.notifications import Notice
+from datasources.posts.likes import LikeStore
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
 from domain.records import NotificationKind

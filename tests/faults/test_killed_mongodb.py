@@ -8,8 +8,8 @@ from random import Random
 
 from pymongo import WriteConcern
 
-from datasources.comments import CommentStore
-from datasources.likes import LikeStore
+from datasources.posts.comments import CommentStore
+from datasources.posts.likes import LikeStore
 from domain.events import Fact
 from domain.records import PostRecord
 from tests.auditing import audit

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from config import Settings
 from datasources.mongo.client import Session
-from datasources.posts import PostStore
+from datasources.posts.posts import PostStore
 from tests.factories import World, opened
 from tests.faults.model import REQUESTED, Thing
 from tests.faults.stage import PEOPLE, Stage

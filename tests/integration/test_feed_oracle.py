@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import datasources.feed_windows
 import datasources.feeds
-import datasources.posts
+import datasources.posts.posts
 import domain.paging
 import workers.feed
 from config import Settings
@@ -178,7 +178,7 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
         (datasources.feeds, "INSERTED", 2),
         (datasources.feeds, "WINDOW", 2),
         (datasources.feed_windows, "WINDOW", 2),
-        (datasources.posts, "MERGED", 2),
+        (datasources.posts.posts, "MERGED", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
         (workers.feed, "CHUNK", 2),
     ):

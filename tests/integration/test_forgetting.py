@@ -17,7 +17,7 @@ from datasources.images import ImageStore, Move
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
 from datasources.mongo.client import Document, Session, after_transaction, in_transaction
-from datasources.posts import PostStore
+from datasources.posts.posts import PostStore
 from datasources.s3.keys import moved
 from datasources.sources import open_sources
 from domain.errors import UserErrorCode

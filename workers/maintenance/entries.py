@@ -10,7 +10,7 @@ from datasources.feeds import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.mongo.indexes import SHOWN_POSTS
-from datasources.posts import MERGED
+from datasources.posts.posts import MERGED
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState, PostStatus

@@ -12,7 +12,7 @@ from bson import ObjectId
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.mongo.indexes import SHOWN_POSTS
-from datasources.posts import MERGED
+from datasources.posts.posts import MERGED
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX

@@ -22,7 +22,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.readable import readable
-from datasources.post_edits import edit, tagging, untag
+from datasources.posts.edits import edit, tagging, untag
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page
