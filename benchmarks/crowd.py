@@ -16,7 +16,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 
 from benchmarks.world import post
-from datasources.feed_states import ALL, TENDED
+from datasources.feed.states import ALL, TENDED
 from datasources.mongo.indexes import INDEXES, ensure_indexes
 from datasources.sources import Sources
 

@@ -19,7 +19,7 @@ from benchmarks.stored import stored
 from benchmarks.thresholds import thresholds
 from benchmarks.world import insert, post, users
 from config import Settings
-from datasources.feed_states import ALL
+from datasources.feed.states import ALL
 from datasources.jobs.outbox import owing
 from datasources.jobs.queue import stream_key
 from datasources.sources import Sources

@@ -15,7 +15,7 @@ from random import Random
 
 from bson import ObjectId
 
-from datasources.interests import COMMENTS, LIKES, VISITS
+from datasources.feed.interests import COMMENTS, LIKES, VISITS
 from domain.interests import Act, ActKind, weigh
 from domain.ranking import Candidate
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 from benchmarks.report import Table, median, rounds
 from benchmarks.stack import Load, Stopwatch
 from benchmarks.world import insert, post, users
-from datasources.feed_states import ALL
+from datasources.feed.states import ALL
 from datasources.sources import Sources
 from domain.paging import PageRequest
 

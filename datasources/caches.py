@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from bson import ObjectId
 
-from datasources.feed_windows import Window
+from datasources.feed.first_pages import Window
 from datasources.graph.relations import Pair
 from datasources.mongo.client import Collection, Session, after_transaction
 from datasources.redis.cache_server import CacheServer

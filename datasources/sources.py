@@ -20,15 +20,18 @@ from datasources.concurrency.background_writes import Background
 from datasources.concurrency.process_exit import closed
 from datasources.concurrency.tasks import cancelled
 from datasources.concurrency.watchdog import Watchdog
-from datasources.fan_outs import FanOutStore
-from datasources.feed_states import FeedStates
-from datasources.feeds import FeedStore
-from datasources.feeds_live import FeedsLive
+from datasources.feed.entries import FeedStore
+from datasources.feed.fan_outs import FanOutStore
+from datasources.feed.interests import InterestStore
+from datasources.feed.live_listeners import FeedsLive
+from datasources.feed.push_pull import ShiftStore
+from datasources.feed.rankings import RankingStore
+from datasources.feed.states import FeedStates
+from datasources.feed.visits import VisitStore
 from datasources.graph.account_relations import Ties
 from datasources.graph.follows import GraphStore
 from datasources.images import ImageStore
 from datasources.intake import Intake
-from datasources.interests import InterestStore
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.queue import Doorbell, Queue
 from datasources.mongo import clock
@@ -39,14 +42,11 @@ from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from datasources.posts.own_acts import OwnActs
 from datasources.posts.posts import PostStore
-from datasources.rankings import RankingStore
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
 from datasources.s3.storage import Blobs, open_blobs
-from datasources.shifts import ShiftStore
 from datasources.uploads import UploadStore
-from datasources.visits import VisitStore
 from domain.events import Fact
 
 BLOCKING_READ_SECONDS = 5.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.feeds_live import LOOK_EVERY, feed_of
+from datasources.feed.live_listeners import LOOK_EVERY, feed_of
 from domain.paging import Key, PageRequest, fill_page
 from domain.records import PostRecord
 from resolvers.feed_posts import shown_in_feed

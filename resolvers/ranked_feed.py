@@ -7,8 +7,8 @@ from typing import Any
 
 from bson import ObjectId
 
+from datasources.feed.rankings import Ranking
 from datasources.mongo import clock
-from datasources.rankings import Ranking
 from domain.errors import BadInput, CursorExpired
 from domain.paging import Key, PageRequest, Place, fill_page
 from domain.ranking import Candidate, ranked

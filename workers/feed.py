@@ -6,7 +6,7 @@ from itertools import chain, groupby
 
 from bson import ObjectId
 
-from datasources.feeds import Delivery
+from datasources.feed.entries import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.posts.posts import is_shown

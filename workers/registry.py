@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from datasources.fan_outs import LEASE
+from datasources.feed.fan_outs import LEASE
 from domain.events import Effect, Fact
 from workers import (
     counters,

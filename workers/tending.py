@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.feed_states import ALL
+from datasources.feed.states import ALL
 from datasources.mongo import clock
 from domain.paging import PageRequest
 from domain.records import FeedRecord

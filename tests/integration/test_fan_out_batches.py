@@ -10,7 +10,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError
 
 from config import Settings
-from datasources.feeds import Delivery
+from datasources.feed.entries import Delivery
 from datasources.mongo.client import insert_absent
 from domain.records import PostRecord, UserRecord
 from tests.auditing import audit

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from bson import ObjectId
 
-from datasources.fan_outs import LEASE, Span
+from datasources.feed.fan_outs import LEASE, Span
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
 from tests.auditing import audit

@@ -12,7 +12,7 @@ from bson import ObjectId
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.background_writes import Background
-from datasources.feeds_live import FeedsLive, feed_of
+from datasources.feed.live_listeners import FeedsLive, feed_of
 from domain.records import UserRecord
 from resolvers import feed_live
 from resolvers.api import schema
@@ -144,7 +144,7 @@ async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: 
         looks.append(owner_id)
         return await look(owner_id)
 
-    monkeypatch.setattr("datasources.feeds_live.FeedsLive.look", counted)
+    monkeypatch.setattr("datasources.feed.live_listeners.FeedsLive.look", counted)
     channel = feed_of(reader.id)
     async with world.sources.live.listen(channel) as news, listening(world, reader):
         for _ in range(3):

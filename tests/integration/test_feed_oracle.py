@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-import datasources.feed_windows
-import datasources.feeds
+import datasources.feed.entries
+import datasources.feed.first_pages
 import datasources.posts.posts
 import domain.paging
 import workers.feed
 from config import Settings
-from datasources.feeds import FeedStore
+from datasources.feed.entries import FeedStore
 from datasources.mongo.client import Document
 from tests.factories import World, opened
 from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
@@ -174,10 +174,10 @@ def runner() -> Iterator[asyncio.Runner]:
 def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world in which everything that has a size has a small one, so that every boundary is crossed."""
     for module, name, size in (
-        (datasources.feeds, "CHUNK", 2),
-        (datasources.feeds, "INSERTED", 2),
-        (datasources.feeds, "WINDOW", 2),
-        (datasources.feed_windows, "WINDOW", 2),
+        (datasources.feed.entries, "CHUNK", 2),
+        (datasources.feed.entries, "INSERTED", 2),
+        (datasources.feed.entries, "WINDOW", 2),
+        (datasources.feed.first_pages, "WINDOW", 2),
         (datasources.posts.posts, "MERGED", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
         (workers.feed, "CHUNK", 2),

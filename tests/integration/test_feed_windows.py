@@ -6,8 +6,8 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources import feed_windows, feeds
-from datasources.feeds import Delivery
+from datasources.feed import entries, first_pages
+from datasources.feed.entries import Delivery
 from datasources.outages import is_outage
 from datasources.redis import cache_server
 from datasources.sources import open_sources
@@ -105,7 +105,7 @@ async def test_an_author_who_is_pulled_from_now_on_is_not_lost(
 async def test_a_walk_leaves_the_window_without_a_seam(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    for module in (feeds, feed_windows):
+    for module in (entries, first_pages):
         monkeypatch.setattr(module, "WINDOW", kept)
     me, authors = await followed(world, other, 2)
     posts = [await world.post((*authors, me)[number % 3]) for number in range(8)]

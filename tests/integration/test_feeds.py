@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from bson import ObjectId
 
-from datasources.feeds import Delivery
+from datasources.feed.entries import Delivery
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS
 from domain.records import PostRecord, UserRecord

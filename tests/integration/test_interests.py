@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.concurrency.background_writes import Background
-from datasources.interests import FRESH, USABLE
+from datasources.feed.interests import FRESH, USABLE
 from domain.events import Effect, Fact, Ring
 from domain.ids import to_global_id
 from domain.interests import WEIGHTS, ActKind, Interest

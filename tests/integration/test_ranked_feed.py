@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.rankings import SNAPSHOTS
+from datasources.feed.rankings import SNAPSHOTS
 from domain.errors import RequestError
 from domain.paging import Place, decode_cursor, encode_cursor
 from domain.ranking import MOST, SPAN

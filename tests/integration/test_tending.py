@@ -8,8 +8,8 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.feed_states import ALL
-from datasources.feeds import Delivery
+from datasources.feed.entries import Delivery
+from datasources.feed.states import ALL
 from deploy import maintenance
 from deploy.local.errors import StartError
 from domain.ids import to_global_id

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.feeds import Delivery
+from datasources.feed.entries import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.mongo.indexes import SHOWN_POSTS

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.interests import InterestsRecord, weighed_from
+from datasources.feed.interests import InterestsRecord, weighed_from
 from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.sources import Sources

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.fan_outs import Chunk
-from datasources.interests import InterestsRecord
+from datasources.feed.fan_outs import Chunk
+from datasources.feed.interests import InterestsRecord
 from datasources.mongo.client import Session
 from datasources.sources import Sources
 from domain.records import (

@@ -18,8 +18,8 @@ from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
 from datasources.caches import Caches
-from datasources.feed_states import ALL, FeedStates
-from datasources.feed_windows import WINDOW, Window, window_of
+from datasources.feed.first_pages import WINDOW, Window, window_of
+from datasources.feed.states import ALL, FeedStates
 from datasources.graph.follows import GraphStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction, insert_absent

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
+from datasources.feed.visits import VisitStore
 from datasources.graph.relations import find_relations
 from datasources.jobs.outbox import owing, paid
 from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Collection, Database, Document, find_by_ids, upsert
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.readable import readable
-from datasources.visits import VisitStore
 from domain.events import Effect, Fact, rings_for
 from domain.interests import Act, ActKind, Interest, faded, weigh
 from domain.records import Stored
