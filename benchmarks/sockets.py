@@ -21,7 +21,7 @@ from benchmarks.stack import finish, servers, stores, until
 from benchmarks.world import posts, users
 from config import Settings
 from datasources.mongo.client import in_transaction
-from datasources.notifications import Notice
+from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen

@@ -30,14 +30,15 @@ from datasources.feed.states import FeedStates
 from datasources.feed.visits import VisitStore
 from datasources.graph.account_relations import Ties
 from datasources.graph.follows import GraphStore
-from datasources.images import ImageStore
-from datasources.intake import Intake
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.queue import Doorbell, Queue
+from datasources.media.file_intake import Intake
+from datasources.media.images import ImageStore
+from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
-from datasources.notifications import NotificationStore
+from datasources.notifications.notifications import NotificationStore
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from datasources.posts.own_acts import OwnActs
@@ -46,7 +47,6 @@ from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
 from datasources.s3.storage import Blobs, open_blobs
-from datasources.uploads import UploadStore
 from domain.events import Fact
 
 BLOCKING_READ_SECONDS = 5.0

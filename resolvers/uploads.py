@@ -7,8 +7,8 @@ import strawberry
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
+from datasources.media.source_formats import check_taken, formats_taken
 from datasources.mongo import clock
-from datasources.source_formats import check_taken, formats_taken
 from domain import limits
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id

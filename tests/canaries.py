@@ -10,7 +10,7 @@ from typing import Any
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from datasources.source_formats import formats_taken
+from datasources.media.source_formats import formats_taken
 from domain.limits import SourceFormat
 from tests.unit.pictures import heic, moving, quarters, saved
 

@@ -14,7 +14,7 @@ from pymongo.monitoring import CommandListener
 from strawberry.types import ExecutionResult
 
 from config import Settings
-from datasources.images import Move
+from datasources.media.images import Move
 from datasources.sources import Sources, open_sources, prepare
 from domain.events import Ring
 from domain.limits import RENDITION_WIDTHS, RenditionFormat

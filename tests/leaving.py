@@ -11,8 +11,8 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from datasources.caches import RECORD_SECONDS
-from datasources.images import Move
 from datasources.jobs.idempotency import Idempotency
+from datasources.media.images import Move
 from domain.events import Effect, Fact, Ring
 from domain.records import CommentRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus, UserRecord
 from domain.visibility import Area

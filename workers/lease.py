@@ -8,9 +8,9 @@ from datetime import timedelta
 from bson import ObjectId
 
 from datasources.jobs.outbox import GRACE
+from datasources.media.uploads import LEASE
 from datasources.mongo import clock
 from datasources.sources import Sources
-from datasources.uploads import LEASE
 from domain.limits import RESERVATION_HOLD
 from domain.records import UploadRecord
 

@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
-from datasources.notifications import Notice
+from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus

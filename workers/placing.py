@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources.images import Move
+from datasources.media.images import Move
 from datasources.s3.keys import lies_in, moved, renewed
 from datasources.sources import Sources
 from domain.events import Effect

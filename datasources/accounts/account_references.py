@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bson import ObjectId
 
 from datasources.mongo.client import Database, Document, Session, within
-from datasources.notifications import of_follows
+from datasources.notifications.notifications import of_follows
 
 Query = Callable[[Sequence[ObjectId]], Document]
 _OWES: Document = {"outbox": {"$exists": True}}

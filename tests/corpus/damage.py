@@ -6,7 +6,7 @@ from random import Random
 
 from PIL import Image
 
-from datasources.source_formats import formats_taken
+from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
 from domain.limits import SourceFormat
 from tests.corpus.case import Case, Shown, case

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from datasources.source_formats import formats_taken
+from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
 from domain.limits import MAX_IMAGE_FRAMES, SourceFormat
 from tests.corpus.case import IN_GREY, Case, Shown, case

@@ -7,7 +7,7 @@ from io import BytesIO
 
 from PIL.PngImagePlugin import PngInfo
 
-from datasources.source_formats import formats_taken
+from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
 from domain.limits import SourceFormat
 from tests.corpus.case import Case, Shown, case

@@ -14,7 +14,7 @@ from random import Random
 import httpx2
 from bson import ObjectId
 
-from datasources.uploads import LEASE
+from datasources.media.uploads import LEASE
 from domain.events import Effect
 from domain.limits import IMAGES_PER_DAY, RenditionFormat, SourceFormat
 from domain.records import UploadRecord, UploadStatus

@@ -13,7 +13,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.images import Move
+from datasources.media.images import Move
 from datasources.s3.keys import is_public, lies_in
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, UserRecord

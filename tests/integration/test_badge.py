@@ -3,7 +3,7 @@
 import pytest
 from bson import ObjectId
 
-from datasources.notifications import UNSEEN_LOOKED_AT
+from datasources.notifications.notifications import UNSEEN_LOOKED_AT
 from domain.records import NotificationKind, UserRecord
 from tests.factories import World, now
 

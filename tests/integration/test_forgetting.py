@@ -13,9 +13,9 @@ from bson import ObjectId
 from datasources.accounts.users import UserStore
 from datasources.graph.account_relations import Ties
 from datasources.graph.follows import GraphStore
-from datasources.images import ImageStore, Move
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
+from datasources.media.images import ImageStore, Move
 from datasources.mongo.client import Document, Session, after_transaction, in_transaction
 from datasources.posts.posts import PostStore
 from datasources.s3.keys import moved

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from datasources.intake import Intake
 from datasources.jobs.idempotency import Idempotency
+from datasources.media.file_intake import Intake
 from datasources.s3.streamed_writes import PART_BYTES
 from domain.errors import Refusal, RequestError, RequestErrorCode, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES, SourceFormat

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.mongo.client import in_transaction
-from datasources.notifications import Notice
+from datasources.notifications.notifications import Notice
 from domain.log_floor import WITHDRAWN_KEPT
 from domain.records import NotificationKind, UserRecord
 from resolvers.api import schema

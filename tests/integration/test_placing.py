@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from config import Settings
-from datasources.images import Move
+from datasources.media.images import Move
 from datasources.s3.keys import lies_in, moved
 from domain.events import Effect, Fact, Ring
 from domain.limits import SourceFormat

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from bson import ObjectId
 
-from datasources.images import Move
 from datasources.jobs.idempotency import Idempotency
+from datasources.media.images import Move
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.paging import PageRequest

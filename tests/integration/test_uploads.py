@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
-from datasources.uploads import LEASE
+from datasources.media.uploads import LEASE
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
 from domain.records import FailureRecord, UploadRecord, UploadStatus

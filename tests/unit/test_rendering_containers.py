@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from datasources import source_formats
-from datasources.source_formats import formats_taken
+from datasources.media import source_formats
+from datasources.media.source_formats import formats_taken
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import SIGNATURE_BYTES, SourceFormat
 from tests.corpus.jpegs import LYING

@@ -9,7 +9,7 @@ from bson import ObjectId
 from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids, in_transaction
-from datasources.notifications import Notice
+from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.limits import ACTORS_SHOWN

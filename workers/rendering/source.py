@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import msgspec
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
-from datasources.source_formats import format_taken
+from datasources.media.source_formats import format_taken
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, SIGNATURE_BYTES, SourceFormat
 from workers.rendering.gif import Gif

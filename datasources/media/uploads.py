@@ -1,4 +1,4 @@
-"""Uploads: files announced, awaited, rendered or refused; the quota they take is `datasources/reservations.py`."""
+"""Uploads: files announced, awaited, rendered or refused; the quota they take is `datasources/media/quota_slots.py`."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from pymongo.errors import DuplicateKeyError
 from datasources.jobs.idempotency import Idempotency, earlier
 from datasources.jobs.outbox import Stage, owing, owing_again, paid
 from datasources.jobs.queue import Doorbell
+from datasources.media.quota_slots import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, upload_topic
-from datasources.reservations import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from domain.errors import Refusal, UserErrorCode
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.limits import SourceFormat

@@ -11,11 +11,11 @@ import structlog
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency, reused
+from datasources.media.source_formats import format_taken
+from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.s3.storage import Blobs
 from datasources.s3.streamed_writes import Incoming
-from datasources.source_formats import format_taken
-from datasources.uploads import UploadStore
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, SIGNATURE_BYTES
 from domain.records import UploadRecord
