@@ -8,8 +8,8 @@ from bson import ObjectId
 
 from benchmarks.stack import Load, Stopwatch
 from datasources.sources import Sources
-from workers.feed import CHUNK
-from workers.worker import SLOTS
+from workers.handlers.fan_out import CHUNK
+from workers.runtime.worker import SLOTS
 
 READ = 500
 GROUP = "jobs"

@@ -15,8 +15,8 @@ from benchmarks.world import insert, post, users
 from datasources.sources import Sources
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
 from domain.paging import PageRequest
-from workers.tending import tend
-from workers.work import Tools
+from workers.handlers.refresh_feed import tend
+from workers.runtime.handler import Tools
 
 FOLLOWINGS = (10, 100, 1_000, 5_000)
 VIEWERS_EACH = 3  # who take turns, so that not only one viewer's documents are at hand

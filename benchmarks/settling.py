@@ -8,9 +8,9 @@ from bson import ObjectId
 from benchmarks.liked import Liked
 from benchmarks.stack import Load, Stopwatch
 from datasources.sources import Sources
-from workers import counters, like_notices
-from workers.work import Tools
-from workers.worker import SLOTS
+from workers.handlers import aggregate_counters, notify_likes
+from workers.runtime.handler import Tools
+from workers.runtime.worker import SLOTS
 
 Pay = Callable[[Tools, str], Awaitable[object]]
 
@@ -24,7 +24,7 @@ CASES = (  # where the likes are: name, posts, their authors, likes
 async def settling(liked: Liked) -> dict[str, Load]:
     """What each handler needs for the likes of each case. Raises RuntimeError if a count is not right afterwards."""
     tools = Tools(sources=liked.sources)
-    work: dict[str, Pay] = {"count": counters.settle_post_likes, "notify": like_notices.notify_post_likes}
+    work: dict[str, Pay] = {"count": aggregate_counters.settle_post_likes, "notify": notify_likes.notify_post_likes}
     loads: dict[str, Load] = {}
     for name, posts, authors, likes in CASES:
         post_ids = await liked.fresh_posts(posts, authors)

@@ -17,8 +17,8 @@ from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources, open_queue
 from domain.events import Effect, Fact, rings_for
-from workers.work import Tools
-from workers.worker import Worker
+from workers.runtime.handler import Tools
+from workers.runtime.worker import Worker
 
 PEOPLE = 500
 BARE = "a transaction each, bare"

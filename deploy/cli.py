@@ -106,8 +106,8 @@ def worker(
 
     from deploy.garbage import calm_collector  # noqa: PLC0415
     from deploy.privileges import refuse_root  # noqa: PLC0415
-    from workers.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
-    from workers.screening import UnknownScreenError  # noqa: PLC0415
+    from workers.handlers.screen_comments import UnknownScreenError  # noqa: PLC0415
+    from workers.runtime.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
 
     settings = context.obj.settings()
     refuse_root(settings)

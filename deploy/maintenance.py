@@ -28,9 +28,9 @@ from workers.maintenance.findings import Finding
 from workers.maintenance.gc import Collected, EmptyDatabaseError, collect
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import Report, verify
-from workers.maintenance.walking import Walk, Watch
+from workers.maintenance.walk import Walk, Watch
 from workers.rendering.pool import RenderPool
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 MALFORMED = "malformed"  # stands where a dead letter names its effect
 ALL = "all"

@@ -9,10 +9,10 @@ from domain.records import PostRecord
 from tests.cached import expect_nothing_old
 from tests.factories import World, now
 from tests.waiting import eventually
-from workers.maintenance.debts import WAITING
 from workers.maintenance.files import FILES
+from workers.maintenance.pending import WAITING
 from workers.maintenance.verify import Report, verify
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 
 
 async def audit(

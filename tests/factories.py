@@ -34,8 +34,8 @@ from domain.records import (
 from domain.visibility import Area
 from resolvers.api import schema
 from schema.context import Context
-from workers.settling import pay_all
-from workers.work import Tools
+from workers.runtime.drain import pay_all
+from workers.runtime.handler import Tools
 
 _numbers = itertools.count(1)
 

@@ -1,7 +1,7 @@
 """Update pipelines for existing posts: the author's edits, and removing the tags of one person.
 
 Each runs as one atomic write. If it changes who is mentioned or tagged, NOTIFY is pending again: the handler in
-`workers/notifications.py` then notifies the new people and withdraws the notifications of the others.
+`workers/handlers/notify.py` then notifies the new people and withdraws the notifications of the others.
 """
 
 from collections.abc import Mapping

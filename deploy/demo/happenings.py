@@ -18,7 +18,7 @@ from deploy.demo.story import PlannedComment, PlannedPost
 from domain.events import Effect, Fact, Ring, rings_for
 from domain.records import CommentRecord
 from domain.text import mentions
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 AT_ONCE = 8
 SETTLE_SECONDS = 180.0

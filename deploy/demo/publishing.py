@@ -32,7 +32,7 @@ from domain.records import (
 )
 from domain.text import hashtags, mentions
 from workers.registry import HANDLERS
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
 
 ATTEMPTS = 5  # of something that an earlier, interrupted seeding left to expire
 PAINTERS = 2

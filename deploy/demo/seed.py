@@ -20,7 +20,7 @@ from deploy.demo.story import POSTS, PlannedPost, planned_posts
 from deploy.local.errors import StartError
 from domain.errors import Refusal
 from workers.rendering.pool import RenderPool
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 CLIENT_NAME = "Photogram demo"
 MARK = "demo"  # the collection, and its one document, that say how much of the demo is there

@@ -20,8 +20,8 @@ from tests.factories import World, now, opened
 from tests.leaving import kept_keys, traces
 from tests.stack import Stack
 from tests.waiting import eventually
-from workers import leaving
-from workers.work import NotYet
+from workers.handlers import delete_account
+from workers.runtime.handler import NotYet
 
 NODE = "query ($id: ID!) { node(id: $id) { __typename } }"
 USER = "query ($name: String!) { user(username: $name) { id } }"
@@ -64,11 +64,11 @@ def oid(global_id: str) -> ObjectId:
 
 async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the last look taken now that would be taken when nothing could come any more, as often as need be."""
-    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
 
     async def is_done() -> bool:
         try:
-            await leaving.leave(world.tools, str(oid(person.id)))
+            await delete_account.leave(world.tools, str(oid(person.id)))
         except NotYet:
             return False
         return await world.sources.users.leaving(oid(person.id)) is None

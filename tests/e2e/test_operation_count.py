@@ -16,7 +16,7 @@ from tests.counting import Operations
 from tests.emptying import wipe
 from tests.factories import World, now, opened
 from workers.registry import HANDLERS
-from workers.settling import owed
+from workers.runtime.drain import owed
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

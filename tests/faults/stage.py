@@ -26,9 +26,9 @@ from tests.faults.asking import COMMENT, NOTICES, PAGES, PERSON, POST, flat, not
 from tests.faults.expected import Expected
 from tests.faults.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from workers.registry import HANDLERS
-from workers.settling import owed, pay_all
-from workers.sweeper import sweep
-from workers.work import NotYet
+from workers.runtime.drain import owed, pay_all
+from workers.runtime.handler import NotYet
+from workers.runtime.outbox_relay import sweep
 
 PEOPLE = ("ana", "bob", "cat")  # few, so that they often meet
 LATER = timedelta(hours=1)

@@ -27,13 +27,13 @@ from tests.faults.effects import doubled, due, found, lost
 from tests.waiting import eventually
 from workers.maintenance.files import FILES
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 from workers.registry import HANDLERS
-from workers.runner import WORKERS
-from workers.settling import owed
-from workers.sweeper import sweep
-from workers.work import Handler, Tools
-from workers.worker import Worker
+from workers.runtime.drain import owed
+from workers.runtime.handler import Handler, Tools
+from workers.runtime.outbox_relay import sweep
+from workers.runtime.runner import WORKERS
+from workers.runtime.worker import Worker
 
 CONSUMERS = 2  # that compete for each stream
 PATIENCE = 120.0

@@ -19,8 +19,8 @@ from tests.factories import World
 from tests.faults.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key
 from tests.stack import ROOT, START_SECONDS
 from tests.waiting import eventually
-from workers.work import Handler
-from workers.worker import Worker
+from workers.runtime.handler import Handler
+from workers.runtime.worker import Worker
 
 
 @contextlib.asynccontextmanager

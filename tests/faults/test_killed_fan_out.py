@@ -10,7 +10,7 @@ from domain.records import PostRecord, UserRecord
 from tests.factories import World, now
 from tests.stack import Stack
 from tests.waiting import eventually
-from workers.feed import CHUNK
+from workers.handlers.fan_out import CHUNK
 
 PATIENCE = 240.0
 

@@ -16,10 +16,10 @@ from tests.factories import World, now, opened, with_own_buckets
 from tests.leaving import Life, kept_keys, lived, objects, traces
 from tests.stack import Stack
 from tests.waiting import eventually
-from workers import leaving
+from workers.handlers import delete_account
+from workers.handlers.ingest import LATE
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
-from workers.media import LATE
+from workers.maintenance.walk import Walk
 
 WRITES = 1_000  # more than it takes
 LONGEST_LIFE = 1.5  # seconds
@@ -34,7 +34,7 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
 
 
 async def _addresses_end(world: World, life: Life) -> None:
@@ -95,7 +95,7 @@ async def test_worker_processes_killed_again_and_again_while_it_is_taken_away_le
         return await owed(world, most=2) == {"user": 1}
 
     await eventually(waits_for_the_last_look, seconds=60, every=0.2)
-    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
     await _addresses_end(world, life)
     await world.settle()
     assert set(await traces(world, life.ana.id)) <= {"users", "interests"}

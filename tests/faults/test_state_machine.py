@@ -28,7 +28,7 @@ from datasources.posts.posts import PostStore
 from tests.factories import World, opened
 from tests.faults.model import REQUESTED, Thing
 from tests.faults.stage import PEOPLE, Stage
-from workers.runner import WORKERS
+from workers.runtime.runner import WORKERS
 
 Pair = tuple[str, str]
 Done = TypeVar("Done")

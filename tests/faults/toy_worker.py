@@ -13,8 +13,8 @@ import sys
 from config import Settings, read_settings
 from datasources.sources import open_queue, open_sources
 from domain.events import Effect, Fact
-from workers.work import Handler, Tools
-from workers.worker import Worker
+from workers.runtime.handler import Handler, Tools
+from workers.runtime.worker import Worker
 
 WORK = (Effect.COUNT, Fact.POST_LIKE)
 QUEUE = "counters"

@@ -15,10 +15,10 @@ from domain.records import PostRecord, UserRecord
 from tests.emptying import emptied, wipe
 from tests.factories import World, now
 from workers.maintenance.entries import missing_entries
-from workers.maintenance.walking import in_snapshot
+from workers.maintenance.walk import in_snapshot
 from workers.registry import HANDLERS
-from workers.settling import owed
-from workers.work import NotYet
+from workers.runtime.drain import owed
+from workers.runtime.handler import NotYet
 
 PEOPLE = 4
 SIZES = (1, 2, 3)

@@ -20,12 +20,12 @@ from domain.records import PostRecord, UserRecord
 from tests.emptying import emptied
 from tests.factories import World, now
 from tests.waiting import eventually
-from workers import counters, turns
-from workers.paying import pay
+from workers.handlers import aggregate_counters, turns
 from workers.registry import HANDLERS
-from workers.settling import pay_all
-from workers.work import Handler, NotYet, Tools
-from workers.worker import Worker
+from workers.runtime.drain import pay_all
+from workers.runtime.handler import Handler, NotYet, Tools
+from workers.runtime.invoke import pay
+from workers.runtime.worker import Worker
 
 LIKES = (Effect.COUNT, Fact.POST_LIKE)
 KEYS = sorted(str(ObjectId()) for _ in range(10))
@@ -158,7 +158,7 @@ async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: Wor
 
 
 async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counters, "FACTS", 4)
+    monkeypatch.setattr(aggregate_counters, "FACTS", 4)
     monkeypatch.setattr(turns, "FACTS", 4)
     ana, fans = await own.user(), await own.users(10)
     posts = [await own.post(ana) for _ in range(6)]
@@ -167,7 +167,7 @@ async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pyt
     await liked(own, cold, fans[:1])
     keys = [str(post.id) for post in posts]
     monkeypatch.setattr(turns, "TURNS", 3)
-    assert await counters.settle_post_likes(own.tools, *keys) == {str(hot.id)}
+    assert await aggregate_counters.settle_post_likes(own.tools, *keys) == {str(hot.id)}
     assert await counts(own, cold) == [1] * len(cold)
     assert 0 < (await own.stored_post(hot.id)).like_count < len(fans)
     assert await pay_all(own.tools) == set()
@@ -179,7 +179,7 @@ async def test_twins_on_overlapping_posts_count_everything_once(own: World) -> N
     posts = [await own.post(ana) for _ in range(12)]
     await liked(own, posts, fans)
     keys = [str(post.id) for post in posts]
-    settle = counters.settle_post_likes
+    settle = aggregate_counters.settle_post_likes
     await asyncio.gather(*(settle(own.tools, *keys[start:], *keys[:start]) for start in range(0, 12, 3)))
     assert await counts(own, posts) == [len(fans)] * len(posts)
     await asyncio.gather(*(own.sources.post_likes.unlike(post.id, fans[0].id, now()) for post in posts))
@@ -219,9 +219,9 @@ async def test_what_is_owed_is_found_by_the_index_of_debts_alone(own: World) -> 
     )
     await own.sources.database.command("profile", 2)
     try:
-        await counters.settle_post_likes(own.tools, str(post.id))
+        await aggregate_counters.settle_post_likes(own.tools, str(post.id))
         await liked(own, [post], [ana])
-        await counters.settle_post_likes(own.tools, str(post.id))
+        await aggregate_counters.settle_post_likes(own.tools, str(post.id))
     finally:
         await own.sources.database.command("profile", 0)
     profile = own.sources.database["system.profile"]

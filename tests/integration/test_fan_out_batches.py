@@ -18,9 +18,9 @@ from tests.counting import Operations
 from tests.crashing import dies
 from tests.factories import World, now, opened
 from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, owes
-from workers import feed
-from workers.feed import fan_out, push
-from workers.work import NotYet
+from workers.handlers import fan_out
+from workers.handlers.fan_out import fan_out, push
+from workers.runtime.handler import NotYet
 
 CHUNK = 4
 
@@ -40,7 +40,7 @@ async def world(settings: Settings, operations: Operations) -> AsyncIterator[Wor
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "CHUNK", CHUNK)
+    monkeypatch.setattr(fan_out, "CHUNK", CHUNK)
 
 
 def keys(posts: list[PostRecord]) -> list[str]:
@@ -52,7 +52,7 @@ def keys(posts: list[PostRecord]) -> list[str]:
 async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
     world: World, operations: Operations, monkeypatch: pytest.MonkeyPatch, authors: int
 ) -> None:
-    monkeypatch.setattr(feed, "CHUNK", 100)
+    monkeypatch.setattr(fan_out, "CHUNK", 100)
     people = [await followed(world, 2) for _ in range(authors)]
     await world.settle()
     posts = [await world.post(author) for author, _ in people]

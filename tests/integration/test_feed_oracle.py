@@ -17,7 +17,7 @@ import datasources.feed.entries
 import datasources.feed.first_pages
 import datasources.posts.posts
 import domain.paging
-import workers.feed
+import workers.handlers.fan_out
 from config import Settings
 from datasources.feed.entries import FeedStore
 from datasources.mongo.client import Document
@@ -180,7 +180,7 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
         (datasources.feed.first_pages, "WINDOW", 2),
         (datasources.posts.posts, "MERGED", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
-        (workers.feed, "CHUNK", 2),
+        (workers.handlers.fan_out, "CHUNK", 2),
     ):
         monkeypatch.setattr(module, name, size)
     opening = opened(settings.model_copy(update={"feed_window": 3, "feed_push_limit": 2}))

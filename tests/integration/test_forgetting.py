@@ -29,8 +29,8 @@ from tests.emptying import emptied
 from tests.factories import World, image, now
 from workers.maintenance.counts import COUNTERS, set_previews_right, set_right
 from workers.registry import HANDLERS
-from workers.settling import owed
-from workers.work import NotYet
+from workers.runtime.drain import owed
+from workers.runtime.handler import NotYet
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

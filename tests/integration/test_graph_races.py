@@ -15,9 +15,9 @@ from domain.records import FollowState, UserRecord
 from domain.visibility import STRANGERS
 from tests.factories import World, items_of, now
 from tests.integration.test_graph import counts, relation
-from workers.feed import fan_out, fill
+from workers.handlers.fan_out import fan_out, fill
 from workers.maintenance.repair import repair
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 
 
 async def block_id(world: World, blocker: UserRecord, blocked: UserRecord) -> ObjectId:

@@ -17,7 +17,7 @@ from domain.errors import Refusal, RequestError, RequestErrorCode, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES, SourceFormat
 from domain.records import UploadRecord, UploadStatus
 from tests.factories import World, now
-from workers import media
+from workers.handlers import ingest
 
 JPEG = b"\xff\xd8\xff\xe0"
 LONGEST = timedelta(seconds=30)
@@ -244,7 +244,7 @@ async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(wor
     owner_id, uploads = ObjectId(), world.sources.uploads
     long_ago = now() - timedelta(hours=1)
     dead = await uploads.begin(owner_id, SourceFormat.JPEG, long_ago, LONGEST, key())
-    await media.receive(world.tools, str(dead.id))
+    await ingest.receive(world.tools, str(dead.id))
     (found,) = await uploads.by_ids([dead.id])
     assert found is not None
     assert found.status is UploadStatus.EXPIRED

@@ -17,8 +17,8 @@ from tests.factories import World, now
 from tests.waiting import eventually
 from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
-from workers.settling import owed
+from workers.maintenance.walk import Walk
+from workers.runtime.drain import owed
 
 
 async def interests(world: World, viewer: UserRecord) -> dict[ObjectId, Interest]:

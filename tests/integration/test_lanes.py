@@ -20,9 +20,9 @@ from tests.unit.pictures import gif_of_many_frames
 from tests.waiting import eventually
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderPool
-from workers.runner import tools_of
-from workers.work import Handler, Tools
-from workers.worker import LONG_UPLOADS, UPLOADS_FOR_A_CHILD, Worker
+from workers.runtime.handler import Handler, Tools
+from workers.runtime.runner import tools_of
+from workers.runtime.worker import LONG_UPLOADS, UPLOADS_FOR_A_CHILD, Worker
 
 RECEIVE = (Effect.RECEIVE, Fact.UPLOAD)
 ANA, BEN = ObjectId(), ObjectId()

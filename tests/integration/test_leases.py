@@ -19,9 +19,9 @@ from tests.emptying import emptied, wipe
 from tests.factories import World, now
 from tests.waiting import eventually
 from workers.registry import HANDLERS
-from workers.sweeper import sweep
-from workers.work import Handler, NotYet, Tools
-from workers.worker import READ_MOST, WAITING_MOST, Worker
+from workers.runtime.handler import Handler, NotYet, Tools
+from workers.runtime.outbox_relay import sweep
+from workers.runtime.worker import READ_MOST, WAITING_MOST, Worker
 
 LIKES = (Effect.COUNT, Fact.POST_LIKE)
 LEASE = 0.3

@@ -14,12 +14,12 @@ from domain.records import PostDraft, PostImage, UserState
 from tests.auditing import audit
 from tests.factories import World, now, opened, with_own_buckets
 from tests.leaving import Life, kept_keys, lived, objects, traces
-from workers import leaving
-from workers.maintenance.departed import LEFT
+from workers.handlers import delete_account
+from workers.maintenance.deleted_accounts import LEFT
 from workers.maintenance.gc import collect
 from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 from workers.registry import HANDLERS
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
@@ -35,7 +35,7 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for: the next look at what an account left is the last."""
-    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
 
 
 async def expect_gone(world: World, life: Life) -> None:
@@ -96,7 +96,7 @@ async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
     assert account is not None
     assert (account.biography, account.state) == (None, UserState.DELETED)
     assert await own.sources.users.leaving(life.ana.id) is not None
-    monkeypatch.setattr(leaving, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
     await own.settle()
     await expect_gone(own, life)
 
@@ -166,9 +166,9 @@ async def test_a_deleted_account_keeps_no_word_or_secret(own: World) -> None:
 
 async def test_a_late_look_comes_only_when_nothing_can_be_under_way(own: World) -> None:
     longest = max(handler.seconds for handler in HANDLERS.values())
-    assert longest <= leaving.LONGEST_CALL.total_seconds()
+    assert longest <= delete_account.LONGEST_CALL.total_seconds()
     settings = own.sources.settings.model_copy(update={"upload_ttl": 3600, "operation_timeout": 30.0})
-    assert leaving.patience(settings) > timedelta(seconds=3600 + 30)
+    assert delete_account.patience(settings) > timedelta(seconds=3600 + 30)
 
 
 async def test_what_is_left_is_found_by_indexes_alone(world: World) -> None:

@@ -10,8 +10,8 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
 from tests.factories import World, now
 from tests.unit.pictures import quarters, saved
-from workers.freezing import FREEZE_SECONDS
 from workers.rendering.pool import RenderingUnavailable, RenderPool
+from workers.runtime.freezes import FREEZE_SECONDS
 
 
 async def _letter(world: World, ring: Ring) -> Any:

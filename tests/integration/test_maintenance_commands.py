@@ -25,11 +25,11 @@ from tests.client import PASSWORD
 from tests.emptying import emptied
 from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene
-from workers.maintenance.debts import Debts
 from workers.maintenance.files import FILES
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc import Collected
-from workers.maintenance.promises import PROMISES
+from workers.maintenance.invariants import PROMISES
+from workers.maintenance.pending import Debts
 from workers.maintenance.repair import FIXES, Repair
 from workers.maintenance.verify import Report
 

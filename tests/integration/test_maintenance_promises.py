@@ -14,11 +14,11 @@ from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene, findings
 from workers.maintenance import verify
 from workers.maintenance.entries import MISSING
-from workers.maintenance.promises import PROMISES
+from workers.maintenance.invariants import PROMISES
+from workers.maintenance.missing_notifications import MISSING as UNTOLD
 from workers.maintenance.repair import BY_HAND, repair
-from workers.maintenance.untold import MISSING as UNTOLD
 from workers.maintenance.verify import INDEX
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 
 Break = Callable[[World, Scene], Awaitable[Any]]
 DEBTS = {"outbox": "", "owed_at": "", "ring_at": "", "rings": ""}

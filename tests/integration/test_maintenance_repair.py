@@ -14,7 +14,7 @@ from tests.integration.test_maintenance_verify import BREAKS, Scene
 from workers.maintenance.counts import COUNTERS, set_right
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 from workers.rendering.pool import RenderPool
 
 BY_HAND = {"a file"}

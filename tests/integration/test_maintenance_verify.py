@@ -18,7 +18,7 @@ from tests.emptying import emptied
 from tests.factories import World, now
 from workers.maintenance.findings import Finding
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 
 Break = Callable[[World, "Scene"], Awaitable[Any]]
 

@@ -12,7 +12,7 @@ from domain.records import NotificationKind as Kind
 from domain.records import NotificationRecord, PostRecord, UserRecord
 from tests.factories import World, items_of, now
 from workers.registry import HANDLERS
-from workers.settling import owed
+from workers.runtime.drain import owed
 
 
 async def told(world: World, user: UserRecord, *kinds: Kind) -> list[NotificationRecord]:

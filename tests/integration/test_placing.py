@@ -19,9 +19,9 @@ from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostSt
 from domain.visibility import Area
 from tests.factories import World, image, now, opened
 from tests.waiting import eventually
+from workers.handlers.move_files import copied, place_post, place_user
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
-from workers.placing import copied, place_post, place_user
+from workers.maintenance.walk import Walk
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ from tests.client import small_jpeg
 from tests.factories import World, now, opened
 from tests.unit.pictures import moving
 from tests.waiting import eventually
-from workers import media
-from workers.janitor import clean_upload
-from workers.refining import refine
+from workers.handlers import ingest
+from workers.handlers.add_formats import refine
+from workers.handlers.clean_up import clean_upload
 from workers.rendering.pool import RenderPool
 from workers.rendering.rendered import Formats, Rendered
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
 
 JPEG, GIF, WEBP, AVIF = (RenditionFormat(name) for name in ("JPEG", "GIF", "WEBP", "AVIF"))
 
@@ -97,7 +97,7 @@ async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostR
 
 async def begun(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":
     """The media worker's call, halted when it has shown the image."""
-    receiving = asyncio.create_task(media.receive(tools, str(upload.id)))
+    receiving = asyncio.create_task(ingest.receive(tools, str(upload.id)))
     await asyncio.wait([receiving, asyncio.create_task(pool.has_shown.wait())], return_when=asyncio.FIRST_COMPLETED)
     assert not receiving.done(), receiving
     return receiving
@@ -152,7 +152,7 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     receiving = await begun(world, tools, pool, upload)
-    await media.assemble(tools, str(post.id))
+    await ingest.assemble(tools, str(post.id))
     shown = await world.stored_post(post.id)
     assert (shown.status, formats(shown.images[0])) == (PostStatus.READY, {JPEG})
     pool.goes_on.set()
@@ -229,7 +229,7 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     receiving = await begun(world, tools, pool, upload)
-    await media.assemble(tools, str(post.id))
+    await ingest.assemble(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": is_private})
     await world.settle()
     pool.goes_on.set()
@@ -252,7 +252,7 @@ async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     receiving = await begun(world, tools, pool, upload)
-    await media.assemble(tools, str(post.id))
+    await ingest.assemble(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     pool.goes_on.set()
     await asyncio.gather(receiving, *(world.settle() for _ in range(2)))
@@ -294,7 +294,7 @@ async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
     upload = await sent(world, await world.user(), small_jpeg())
     pool.failure = failure
     pool.goes_on.set()
-    await media.receive(tools, str(upload.id))
+    await ingest.receive(tools, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG}
     await refine(refining, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
@@ -326,7 +326,7 @@ async def avif(shared_settings: Settings, world: World) -> AsyncIterator[Tools]:
 async def test_avif_comes_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
     data = small_jpeg()
     upload = await sent(world, await world.user(), data)
-    await media.receive(avif, str(upload.id))
+    await ingest.receive(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
     assert (await document(world, upload))["outbox"] == ["clean", "refine"]
     assert await source(world, upload) == data
@@ -341,7 +341,7 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
 
 async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tools) -> None:
     upload = await sent(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
-    await media.receive(avif, str(upload.id))
+    await ingest.receive(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, GIF, WEBP}
     assert (await document(world, upload))["outbox"] == ["clean"]
@@ -350,7 +350,7 @@ async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tool
 async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, refining: Tools) -> None:
     """As when a worker dies between the last format and saying so."""
     upload = await sent(world, await world.user(), small_jpeg())
-    await media.receive(refining, str(upload.id))
+    await ingest.receive(refining, str(upload.id))
     before = await image_of(world, upload)
     owes: dict[str, Any] = {"$addToSet": {"outbox": Effect.REFINE.value}, "$set": {"ring_at": now()}}
     await world.sources.database["uploads"].update_one({"_id": upload.id}, owes)
@@ -372,7 +372,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
     ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
     upload = await sent(world, ana, data)
     post = await posted(world, ana, upload)
-    await media.receive(refining, str(upload.id))
+    await ingest.receive(refining, str(upload.id))
     await keeping.settle()
     kept = f"originals/{upload.id}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
     files = keys((await world.stored_post(post.id)).images[0])
@@ -393,7 +393,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
 
 async def test_what_was_refused_is_not_kept(world: World, keeping: World, refining: Tools) -> None:
     upload = await sent(world, await world.user(), b"no picture")
-    await media.receive(refining, str(upload.id))
+    await ingest.receive(refining, str(upload.id))
     await keeping.settle()
     assert await world.sources.blobs.media_of(upload.id) == []
     assert await source(world, upload) is None

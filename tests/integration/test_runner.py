@@ -25,10 +25,10 @@ from tests.emptying import emptied, wipe
 from tests.factories import World, now
 from tests.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runner import NoAvifError, UnknownWorkerError, run_workers
-from workers.sweeper import sweep
-from workers.work import Handler, NotYet, Tools
-from workers.worker import Worker
+from workers.runtime.handler import Handler, NotYet, Tools
+from workers.runtime.outbox_relay import sweep
+from workers.runtime.runner import NoAvifError, UnknownWorkerError, run_workers
+from workers.runtime.worker import Worker
 
 Run = Callable[[Tools, str], Awaitable[None]]
 LATER = timedelta(hours=1)

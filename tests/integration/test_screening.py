@@ -13,9 +13,9 @@ from domain.records import CommentRecord, NotificationKind, PostRecord, UserReco
 from domain.screening import ALLOW, Screened, Verdict
 from tests.auditing import audit
 from tests.factories import World, now
-from workers.janitor import clean_comment, clean_post
-from workers.screening import ScreenFailed, UnknownScreenError, screen_comments, screen_of
-from workers.work import Tools
+from workers.handlers.clean_up import clean_comment, clean_post
+from workers.handlers.screen_comments import ScreenFailed, UnknownScreenError, screen_comments, screen_of
+from workers.runtime.handler import Tools
 
 BELOW = """query ($id: ID!, $comment: ID!) {
   node(id: $comment) { id }

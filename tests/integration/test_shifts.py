@@ -16,11 +16,11 @@ from tests.crashing import dies
 from tests.factories import World, now
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
-from workers import feed, shifting
-from workers.feed import fan_out, fill
-from workers.settling import owed
-from workers.shifting import shift
-from workers.tending import tend
+from workers.handlers import fan_out, switch_push_pull
+from workers.handlers.fan_out import fan_out, fill
+from workers.handlers.refresh_feed import tend
+from workers.handlers.switch_push_pull import shift
+from workers.runtime.drain import owed
 
 LIMIT = 3
 Doing = Callable[[], Awaitable[object]]
@@ -29,8 +29,8 @@ Doing = Callable[[], Awaitable[object]]
 @pytest.fixture(autouse=True)
 def _small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.sources.shifts, "limit", LIMIT)
-    monkeypatch.setattr(feed, "CHUNK", 2)
-    monkeypatch.setattr(shifting, "CHUNK", 2)
+    monkeypatch.setattr(fan_out, "CHUNK", 2)
+    monkeypatch.setattr(switch_push_pull, "CHUNK", 2)
 
 
 class Cast:
@@ -60,7 +60,7 @@ class Cast:
         post = await self.world.post(self.author, caption=f"{len(self.captions)}")
         await fan_out(self.world.tools, str(post.id))
         for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
-            await feed.push(self.world.tools, str(chunk["_id"]))
+            await fan_out.push(self.world.tools, str(chunk["_id"]))
         self.captions.insert(0, post.caption)
         return post
 

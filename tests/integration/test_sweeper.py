@@ -15,7 +15,7 @@ from domain.events import Effect, Fact, Ring
 from tests.emptying import emptied
 from tests.factories import World, now
 from tests.waiting import eventually
-from workers.sweeper import keep_sweeping, sweep
+from workers.runtime.outbox_relay import keep_sweeping, sweep
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from domain.ids import to_global_id
 from domain.paging import PageRequest
 from domain.records import FeedRecord, UserRecord
 from tests.factories import World, items_of, now, opened
+from workers.handlers.refresh_feed import tend
 from workers.maintenance.feeds import rebuild_feeds
 from workers.maintenance.gc import collect
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
-from workers.sweeper import sweep
-from workers.tending import tend
+from workers.maintenance.walk import Walk
+from workers.runtime.outbox_relay import sweep
 
 WINDOW = 3
 

@@ -20,8 +20,8 @@ from domain.records import PostRecord, UserRecord
 from tests.emptying import emptied
 from tests.factories import World, now
 from workers.maintenance.verify import verify
-from workers.maintenance.walking import Walk
-from workers.settling import pay_all
+from workers.maintenance.walk import Walk
+from workers.runtime.drain import pay_all
 
 PAGE = """query ($ana: String!, $eve: String!) {
   feed { edges { node { ...P } } }

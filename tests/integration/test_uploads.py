@@ -13,8 +13,8 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
 from domain.records import FailureRecord, UploadRecord, UploadStatus
 from tests.factories import World, image, now
-from workers import media
-from workers.work import NotYet
+from workers.handlers import ingest
+from workers.runtime.handler import NotYet
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
@@ -210,7 +210,7 @@ async def test_a_file_that_does_not_come_is_looked_for_less_and_less_often(world
     upload = await announce(world, ObjectId(), now() - timedelta(seconds=age))
     before = now()
     with pytest.raises(NotYet):
-        await media.receive(world.tools, str(upload.id))
+        await ingest.receive(world.tools, str(upload.id))
     after = now() + timedelta(milliseconds=1)
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None

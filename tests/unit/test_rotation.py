@@ -4,8 +4,8 @@ from bson import ObjectId
 
 from datasources.jobs.queue import Message
 from domain.events import Effect, Fact, Ring
-from workers.backlog import Backlog
-from workers.rotation import Rotation
+from workers.runtime.backlog import Backlog
+from workers.runtime.rotation import Rotation
 
 KIND = (Effect.RECEIVE, Fact.UPLOAD)
 LANE, LONG = (KIND, False), (KIND, True)

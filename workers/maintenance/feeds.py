@@ -18,10 +18,10 @@ from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import PageRequest
 from domain.records import FollowState, PostStatus
+from workers.handlers.refresh_feed import tend
 from workers.maintenance.findings import Finding
-from workers.maintenance.walking import Walk, in_snapshot
-from workers.tending import tend
-from workers.work import Tools
+from workers.maintenance.walk import Walk, in_snapshot
+from workers.runtime.handler import Tools
 
 WALK = "feed.walk"
 PAGES = 4

@@ -15,10 +15,10 @@ from bson import ObjectId
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
-from workers.maintenance import leftovers
-from workers.maintenance.departed import remove_interests
-from workers.maintenance.sweep import Sweep
-from workers.maintenance.walking import Walk, Watch, unwatched
+from workers.maintenance import gc_uploads
+from workers.maintenance.deleted_accounts import remove_interests
+from workers.maintenance.gc_run import Sweep
+from workers.maintenance.walk import Walk, Watch, unwatched
 
 MIN_AGE = timedelta(hours=1)
 
@@ -64,11 +64,11 @@ async def collect(
 
 
 async def _collect(sweep: Sweep) -> None:
-    await leftovers.mark_unused_uploads(sweep)
-    await leftovers.remove_marked_uploads(sweep)
-    await leftovers.remove_orphaned_files(sweep)
-    await leftovers.remove_late_sources(sweep)
-    await leftovers.forget_old_uploads(sweep)
+    await gc_uploads.mark_unused_uploads(sweep)
+    await gc_uploads.remove_marked_uploads(sweep)
+    await gc_uploads.remove_orphaned_files(sweep)
+    await gc_uploads.remove_late_sources(sweep)
+    await gc_uploads.forget_old_uploads(sweep)
     await _remove_facts(sweep, "fan_outs", "post_id", "posts")
     await _remove_facts(sweep, "post_likes", "target_id", "posts")
     await _remove_comments(sweep)

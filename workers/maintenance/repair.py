@@ -13,13 +13,15 @@ from datasources.sources import Sources
 from domain.events import Effect, Ring
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
-from workers.maintenance.departed import LEFT, clean_again
+from workers.maintenance.deleted_accounts import LEFT, clean_again
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.feeds import WALK, renew
 from workers.maintenance.findings import Finding
 from workers.maintenance.interests import INTERESTS, weigh_again
-from workers.maintenance.mending import owe
-from workers.maintenance.notices import (
+from workers.maintenance.invariants import PROMISES
+from workers.maintenance.missing_notifications import MISSING as UNTOLD
+from workers.maintenance.missing_notifications import TOLD, tell_again
+from workers.maintenance.notifications import (
     ACTORS,
     NUMBERS,
     REPEATED,
@@ -27,13 +29,11 @@ from workers.maintenance.notices import (
     set_inbox_right,
     set_notice_right,
 )
-from workers.maintenance.promises import PROMISES
-from workers.maintenance.untold import MISSING as UNTOLD
-from workers.maintenance.untold import TOLD, tell_again
+from workers.maintenance.repairs import owe
 from workers.maintenance.verify import INDEX, LISTED, differences
-from workers.maintenance.walking import Walk
-from workers.settling import pay_all
-from workers.work import Tools
+from workers.maintenance.walk import Walk
+from workers.runtime.drain import pay_all
+from workers.runtime.handler import Tools
 
 LIKED = (NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED)
 Fix = Callable[[Sources, Finding], Awaitable[None]]

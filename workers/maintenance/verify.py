@@ -15,18 +15,18 @@ from datasources.mongo.indexes import missing_indexes
 from datasources.sources import Sources
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
-from workers.maintenance.debts import Debts, debts, depths, stuck
-from workers.maintenance.departed import left_behind
+from workers.maintenance.deleted_accounts import left_behind
 from workers.maintenance.entries import missing_entries, wrong_entries
 from workers.maintenance.feeds import wrong_walks
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
 from workers.maintenance.interests import INTERESTS, wrong_interests
-from workers.maintenance.notices import wrong_inboxes, wrong_notices
-from workers.maintenance.promises import REFERS, broken_promises
+from workers.maintenance.invariants import REFERS, broken_promises
+from workers.maintenance.missing_notifications import TOLD, untold_facts, untold_likes
+from workers.maintenance.notifications import wrong_inboxes, wrong_notices
+from workers.maintenance.pending import Debts, debts, depths, stuck
 from workers.maintenance.unreadable import RECORDS, unreadable_records
-from workers.maintenance.untold import TOLD, untold_facts, untold_likes
-from workers.maintenance.walking import BATCH, Walk, in_snapshot
+from workers.maintenance.walk import BATCH, Walk, in_snapshot
 
 Check = Callable[[Sequence[Any], Session], Awaitable[list[Finding]]]
 LISTED = 10_000  # findings kept for the report; the rest are only counted

@@ -19,10 +19,10 @@ from typing import Self, TypeVar
 import structlog
 
 from domain.errors import Refusal, UserErrorCode
-from workers.freezing import Freezes
 from workers.rendering.expected import TakesLong
 from workers.rendering.protocol import LENGTH, Answer, Failed, Long, Refused, Request, decode_answer, encode_request
 from workers.rendering.rendered import USUAL, Formats, Rendered
+from workers.runtime.freezes import Freezes
 
 _START_TIMEOUT = 30.0
 _LAST_BREATH = 2.0

@@ -13,7 +13,7 @@ from datasources.posts.posts import is_shown
 from domain.events import Effect
 from domain.paging import PageRequest
 from domain.records import FollowRecord, FollowState
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
 
 BATCH = 16  # posts fanned out by one call
 CHUNK = 2_000  # followers written at once

@@ -5,8 +5,8 @@ from bson import ObjectId
 from datasources.mongo import clock
 from datasources.s3.keys import leftovers
 from domain.events import Effect
-from workers.media import LATE
-from workers.work import NotYet, Tools
+from workers.handlers.ingest import LATE
+from workers.runtime.handler import NotYet, Tools
 
 CHUNK = 500
 

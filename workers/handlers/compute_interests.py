@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from datasources.mongo import clock
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 
 async def weigh(tools: Tools, key: str) -> None:

@@ -19,9 +19,9 @@ from domain.events import Effect
 from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
 from domain.records import ImageRecord, RenditionRecord, UploadRecord
 from domain.visibility import Area
-from workers.lease import held
+from workers.handlers.upload_lease import held
 from workers.rendering.rendered import SMALLER, Rendered, RenderedFile
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
 
 LOOKS = 4  # at where the files lie, while others move them
 

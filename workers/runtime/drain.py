@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from domain.events import Effect, Fact, Ring, rings_for
-from workers.paying import pay
 from workers.registry import HANDLERS
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
+from workers.runtime.invoke import pay
 
 ROUNDS = 20  # an effect may leave others owed: a post's assembling, its fan-out
 MOST = 10_000

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from datasources.sources import Sources
-from workers.maintenance.walking import Walk
+from workers.maintenance.walk import Walk
 
 
 class Sweep:

@@ -10,8 +10,8 @@ from datasources.jobs.queue import LONGEST_STREAM, WORKER_OF, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.events import Effect, Fact
+from workers.handlers.ingest import LATE
 from workers.maintenance.findings import Finding
-from workers.media import LATE
 
 LISTED = 1_000  # of each kind; more of them say no more
 COUNTED = 100_000

@@ -16,9 +16,9 @@ from datasources.posts.likes import LikeStore
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
 from domain.records import NotificationKind
-from workers.audience import heard, visible
-from workers.turns import FACTS, in_turns
-from workers.work import Tools
+from workers.handlers.audience import heard, visible
+from workers.handlers.turns import FACTS, in_turns
+from workers.runtime.handler import Tools
 
 BATCH = 100  # targets of one call
 

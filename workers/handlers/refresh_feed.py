@@ -6,7 +6,7 @@ from datasources.feed.states import ALL
 from datasources.mongo import clock
 from domain.paging import PageRequest
 from domain.records import FeedRecord
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 
 async def tend(tools: Tools, key: str) -> None:

@@ -18,8 +18,8 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
 from domain.records import NotificationKind, NotificationRecord
-from workers.media import LATE
-from workers.work import NotYet, Tools
+from workers.handlers.ingest import LATE
+from workers.runtime.handler import NotYet, Tools
 
 CHUNK = 200  # things taken away in one step
 STEPS = 100  # of one call

@@ -18,8 +18,8 @@ from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus
-from workers.audience import heard, reached
-from workers.work import Tools
+from workers.handlers.audience import heard, reached
+from workers.runtime.handler import Tools
 
 BATCH = 100  # comments or follows of one call
 

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from datasources.jobs.queue import Message
 from domain.events import Effect, Fact, Ring
-from workers.rotation import Rotation
+from workers.runtime.rotation import Rotation
 
 Kind = tuple[Effect, Fact]
 Lane = tuple[Kind, bool]  # the second says that it is the lane of what takes long

@@ -13,9 +13,9 @@ from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
 from domain.records import UploadStatus
 from domain.visibility import Area
-from workers.maintenance.departed import deleted_among
-from workers.maintenance.sweep import Sweep
-from workers.media import LATE
+from workers.handlers.ingest import LATE
+from workers.maintenance.deleted_accounts import deleted_among
+from workers.maintenance.gc_run import Sweep
 
 UNUSED_KEPT = timedelta(hours=24)
 SOURCES_KEPT = timedelta(days=1)

@@ -14,11 +14,11 @@ from datasources.jobs.queue import Message, Queue
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
 from domain.events import Effect, Ring
-from workers.backlog import Backlog, Kind, Lane
-from workers.freezing import Freezes
-from workers.paying import Outcome, pay
 from workers.registry import HANDLERS
-from workers.work import Handler, Tools
+from workers.runtime.backlog import Backlog, Kind, Lane
+from workers.runtime.freezes import Freezes
+from workers.runtime.handler import Handler, Tools
+from workers.runtime.invoke import Outcome, pay
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from datasources.mongo import clock
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 CHUNK = 1_000  # follows written at once
 

@@ -6,7 +6,7 @@ from functools import partial
 from bson import ObjectId
 
 from datasources.mongo.client import Document, Session, in_transaction
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 FACTS = 1_000  # settled in one transaction
 TURNS = 10  # transactions of one call

@@ -16,11 +16,11 @@ from datasources.concurrency.watchdog import Watchdog
 from datasources.jobs.queue import WORKER_OF
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.telemetry.logs import configure_logging
+from workers.handlers.screen_comments import screen_of
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
-from workers.screening import screen_of
-from workers.sweeper import keep_sweeping
-from workers.work import Tools
-from workers.worker import Worker
+from workers.runtime.handler import Tools
+from workers.runtime.outbox_relay import keep_sweeping
+from workers.runtime.worker import Worker
 
 log = structlog.get_logger(__name__)
 

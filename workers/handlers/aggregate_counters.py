@@ -14,8 +14,8 @@ from datasources.mongo.client import Document, Session
 from datasources.posts.likes import LikeStore
 from domain.events import Effect
 from domain.records import FollowState, PostStatus
-from workers.turns import FACTS, in_turns
-from workers.work import Tools
+from workers.handlers.turns import FACTS, in_turns
+from workers.runtime.handler import Tools
 
 BATCH = 200  # targets of one call
 

@@ -21,11 +21,11 @@ from domain.records import (
     UploadStatus,
 )
 from domain.visibility import STRANGERS, Area, can_view_content
-from workers.lease import held
-from workers.placing import copied, move_to
-from workers.refining import LOOKS, add, stored
+from workers.handlers.add_formats import LOOKS, add, stored
+from workers.handlers.move_files import copied, move_to
+from workers.handlers.upload_lease import held
 from workers.rendering.rendered import SHOWN_EVERYWHERE, SMALLER, Rendered
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
 
 LATE = timedelta(seconds=30)  # a PUT that began in time may end after the address expired
 EXPIRED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")

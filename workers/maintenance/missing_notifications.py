@@ -12,7 +12,7 @@ from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState, NotificationKind
 from workers.maintenance.findings import Finding
-from workers.maintenance.notices import LIKES_OF
+from workers.maintenance.notifications import LIKES_OF
 
 MISSING = "notification.missing"
 TOLD = ("posts", "comments", "follows")  # whose documents say by how many notifications they are told of

@@ -11,7 +11,7 @@ from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import UserState
 from workers.maintenance.findings import Finding
-from workers.maintenance.sweep import Sweep
+from workers.maintenance.gc_run import Sweep
 
 LEFT = "user.left"
 _GONE = {"state": UserState.DELETED.value}

@@ -16,8 +16,8 @@ from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import FollowState, PostStatus, UploadStatus, UserState
 from workers.maintenance.findings import Finding
-from workers.maintenance.mending import Mend, accept, delete, delete_comment, erase_comment, give_slots_back, owe, sever
-from workers.maintenance.mending import unfollow as end
+from workers.maintenance.repairs import Mend, accept, delete, delete_comment, erase_comment, give_slots_back, owe, sever
+from workers.maintenance.repairs import unfollow as end
 
 Pair = tuple[ObjectId, ObjectId]
 

@@ -20,7 +20,7 @@ from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import CommentRecord, PostRecord
 from domain.screening import ALLOW, Screen, Screened, Verdict
-from workers.work import Tools
+from workers.runtime.handler import Tools
 
 BATCH = 20  # comments screened side by side
 _WORD = re.compile(r"\w+")

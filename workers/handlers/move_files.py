@@ -16,7 +16,7 @@ from datasources.sources import Sources
 from domain.events import Effect
 from domain.records import ImageRecord, PostRecord, UploadRecord, UserRecord
 from domain.visibility import Area, area_of
-from workers.work import NotYet, Tools
+from workers.runtime.handler import NotYet, Tools
 
 CHUNK = 200
 AT_ONCE = 8

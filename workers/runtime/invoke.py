@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datasources.outages import is_outage
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderingUnavailable
-from workers.work import Handler, NotYet, Tools
+from workers.runtime.handler import Handler, NotYet, Tools
 
 
 class TooSlow(Exception):
