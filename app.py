@@ -13,7 +13,7 @@ from domain.records import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain
-from resolvers.transport.engine import Engine, Hooks, Watch
+from resolvers.transport.execution import Engine, Hooks, Watch
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.socket_entry import GraphQLSocket

@@ -120,7 +120,7 @@ def api(settings: Settings) -> Iterator[Served]:
     """An API process of these settings on a free port; it ends with the block."""
     with listen(LOOPBACK, 0) as listener:
         port = listener.getsockname()[1]
-        command = (sys.executable, "-m", "deploy.cli", "serve", "--listener", str(listener.fileno()))
+        command = (sys.executable, "-m", "deploy.cli.main", "serve", "--listener", str(listener.fileno()))
         process = subprocess.Popen(command, cwd=ROOT, env=child_environment(settings), pass_fds=[listener.fileno()])
     try:
         yield Served(port, process.pid)

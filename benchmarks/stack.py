@@ -21,11 +21,11 @@ from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
-from deploy.garbage import calm_collector
+from deploy.cli.garbage_collector import calm_collector
 from deploy.local.servers import local_servers
 from domain.records import SessionRecord
 from resolvers.api import schema
-from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest
 from schema.context import Context
 

@@ -12,7 +12,7 @@ import uvloop
 
 from app import create_app
 from config import read_settings
-from deploy.garbage import calm_collector
+from deploy.cli.garbage_collector import calm_collector
 from deploy.local.ports import listen
 from resolvers.transport.server import build_server
 

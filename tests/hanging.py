@@ -7,7 +7,7 @@ import sys
 import time
 
 from datasources.concurrency.watchdog import Watchdog
-from deploy.cli import main
+from deploy.cli.main import main
 from domain.screening import Screened, Verdict
 
 

@@ -84,7 +84,7 @@ class Stack:
 
     def _start(self, name: str, *command: str) -> Process:
         log = self._logs / f"{name}{len(self._processes)}.log"
-        argv = [sys.executable, "-m", "deploy.cli", *command]
+        argv = [sys.executable, "-m", "deploy.cli.main", *command]
         process = Process.start(name, argv, log=log, env=child_environment(self.settings), cwd=ROOT)
         self._processes.append(process)
         return process

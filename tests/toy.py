@@ -23,10 +23,10 @@ from deploy.local.ports import listen
 from domain.errors import NotFound, Unauthenticated
 from resolvers.transport.admission import Admission
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
+from resolvers.transport.document_limits import Limits
 from resolvers.transport.drain import Drain
-from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.health import Health
-from resolvers.transport.limits import Limits
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.server import build_server
 from resolvers.transport.socket_entry import GraphQLSocket

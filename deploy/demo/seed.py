@@ -12,8 +12,8 @@ from config import Settings
 from datasources.mongo import clock
 from datasources.sources import Sources, open_sources, prepare
 from datasources.telemetry.logs import configure_logging
-from deploy.demo.crew import Item, Made, at_once
-from deploy.demo.happenings import Happenings
+from deploy.demo.activity import Happenings
+from deploy.demo.concurrency import Item, Made, at_once
 from deploy.demo.people import DEMO_USERNAME, PASSWORD, PEOPLE, Person, joined_at, user_id
 from deploy.demo.publishing import Publisher
 from deploy.demo.story import POSTS, PlannedPost, planned_posts

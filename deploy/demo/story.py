@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from bson import ObjectId
 
+from deploy.demo.dialogue import ABOUT, ADDED, ANYTHING, EXPLANATIONS, IN_THE_PICTURE, PLACES, POINTING, THANKS
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at
-from deploy.demo.talk import ABOUT, ADDED, ANYTHING, EXPLANATIONS, IN_THE_PICTURE, PLACES, POINTING, THANKS
 
 POSTS = 60
 EXAMPLE = 0  # the post that examples name: its id and its date are the same in every demo

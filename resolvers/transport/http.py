@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from domain.errors import RequestErrorCode
 from resolvers.transport.addresses import address_of
 from resolvers.transport.body import CLOSING, Body, decoded
-from resolvers.transport.engine import Answer, Engine
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded
+from resolvers.transport.execution import Answer, Engine
 from resolvers.transport.multipart import FORM_LIMIT, MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.operations import GraphQLRequest, Operation

@@ -22,7 +22,7 @@ from graphql import (
     is_list_type,
 )
 
-from resolvers.transport.limits import too_complex
+from resolvers.transport.document_limits import too_complex
 
 STEPS_MAX = 100_000  # a tenth of a second; the tools' full query takes some ten thousand
 

@@ -21,7 +21,7 @@ from graphql import (
 )
 
 from domain.limits import PAGE_SIZE_MAX
-from resolvers.transport.limits import NOTHING, Size, too_complex
+from resolvers.transport.document_limits import NOTHING, Size, too_complex
 from resolvers.transport.multipliers import Multiplier, Variables, length, page_size
 from schema.metadata import max_items_of
 

@@ -16,10 +16,10 @@ from graphql import (
 )
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
+from resolvers.transport.document_limits import Limits, Size, check, check_cost, check_document, too_complex
 from resolvers.transport.errors import Rejected, bad_request, coded, refused_document, rejected
 from resolvers.transport.given import Given, GivenReader
 from resolvers.transport.introspection import Introspection
-from resolvers.transport.limits import Limits, Size, check, check_cost, check_document, too_complex
 from resolvers.transport.measure import Measure
 from resolvers.transport.session import is_private
 from resolvers.transport.validation import errors_in

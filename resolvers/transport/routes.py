@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.transport.compression import compression
-from resolvers.transport.engine import Engine
+from resolvers.transport.execution import Engine
 from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health

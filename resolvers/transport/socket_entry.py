@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from resolvers.transport.addresses import address_of
 from resolvers.transport.drain import Drain
-from resolvers.transport.engine import Engine
+from resolvers.transport.execution import Engine
 from resolvers.transport.origins import Origins
 from resolvers.transport.request_log import request_id_of
 from resolvers.transport.websocket import Socket

@@ -16,7 +16,7 @@ from config import Settings
 from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.queue import WORKER_OF, stream_key
 from datasources.sources import open_queue
-from deploy.maintenance import run_dlq_redrive
+from deploy.cli.maintenance import run_dlq_redrive
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord
 from tests.auditing import audit

@@ -26,7 +26,7 @@ from domain.limits import (
 )
 from domain.records import ImageRecord, RenditionRecord, TagRecord, UserRecord
 from resolvers.api import schema
-from resolvers.transport.limits import Limits
+from resolvers.transport.document_limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest
 from tests.emptying import emptied
 from tests.factories import World, image, now

@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from config import Settings
 from datasources.outages import refusal
-from deploy import maintenance
+from deploy.cli import maintenance
 from tests.emptying import emptied
 from tests.factories import World
 from tests.integration.test_maintenance_commands import command

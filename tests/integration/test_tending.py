@@ -10,7 +10,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.feed.entries import Delivery
 from datasources.feed.states import ALL
-from deploy import maintenance
+from deploy.cli import maintenance
 from deploy.local.errors import StartError
 from domain.ids import to_global_id
 from domain.paging import PageRequest

@@ -5,7 +5,7 @@ from graphql import OperationType
 
 from resolvers.api import schema
 from resolvers.transport.bad_tokens import BadTokens
-from resolvers.transport.limits import Limits
+from resolvers.transport.document_limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
 from resolvers.transport.session import root_fields
 from tests import toy

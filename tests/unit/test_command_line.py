@@ -4,7 +4,7 @@ from importlib.metadata import version
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli import app
+from deploy.cli.main import app
 
 COMMANDS = [
     "run",

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from deploy.descriptors import OTHERS, make_room
+from deploy.cli.descriptors import OTHERS, make_room
 from resolvers.transport.connections import SPARE
 
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from config import Settings
+from deploy.cli.privileges import refuse_root
 from deploy.local.errors import StartError
-from deploy.privileges import refuse_root
 
 ENVIRONMENTS = ("development", "test", "production")
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import BadInput, Unauthenticated
 from resolvers.api import schema as api
-from resolvers.transport.limits import Limits
+from resolvers.transport.document_limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
 from tests.toy import schema as toy
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from resolvers.transport import operations
+from resolvers.transport.document_limits import Limits
 from resolvers.transport.errors import Rejected
-from resolvers.transport.limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest
 from tests.toy import schema
 

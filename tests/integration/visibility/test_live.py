@@ -11,7 +11,7 @@ from bson import ObjectId
 from datasources.outages import is_outage
 from domain.records import SessionRecord
 from resolvers.api import schema
-from resolvers.transport.engine import Engine, Hooks
+from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest
 from schema.context import Context
 from tests.factories import World, session_of

@@ -21,7 +21,7 @@ def create_account(
 
     It asks for the password; without a terminal, the password is the first line of standard input.
     """
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
     if sys.stdin.isatty():
@@ -65,7 +65,7 @@ def delete_account(
 
     Nobody sees it from then on. Workers take away what it left; `verify` says whether they have.
     """
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
     raise typer.Exit(maintenance.run(settings, _delete(settings, username, is_sure=yes)))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from deploy.cli.options import Origin
 from deploy.local.errors import StartError
-from deploy.options import Origin
 
 USAGE, STOPPED = 2, 130
 
@@ -38,7 +38,7 @@ def _judged(error: Exception) -> tuple[int, list[str]]:
             return USAGE, [str(error)]
         case StartError():
             return error.exit_code, [str(error)]
-    from deploy.endings import why_it_ended  # noqa: PLC0415  not needed for --help
+    from deploy.cli.endings import why_it_ended  # noqa: PLC0415  not needed for --help
 
     ended = None if Origin.in_force is None else why_it_ended(error, Origin.in_force)
     if ended is None:

@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.accounts import create_account, delete_account
-from deploy.failures import exit_code_of
+from deploy.cli.accounts import create_account, delete_account
+from deploy.cli.failures import exit_code_of
+from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Origin, Pause, Port, Sample
 from deploy.local.errors import StartError
-from deploy.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Origin, Pause, Port, Sample
 
 app = typer.Typer(
     name="photogram",
@@ -90,7 +90,7 @@ def serve(
     listener: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
 ) -> None:
     """Run one API process. SIGTERM drains it: no new requests, those in hand finish, sockets are closed with 1012."""
-    from deploy.server import serve_api  # noqa: PLC0415
+    from deploy.cli.serve import serve_api  # noqa: PLC0415
 
     settings = context.obj.settings(host=host, port=port)
     serve_api(settings, socket.socket(fileno=listener) if listener is not None else None)
@@ -104,8 +104,8 @@ def worker(
     """Run workers in one process. SIGTERM lets them finish what they have in hand."""
     import uvloop  # noqa: PLC0415
 
-    from deploy.garbage import calm_collector  # noqa: PLC0415
-    from deploy.privileges import refuse_root  # noqa: PLC0415
+    from deploy.cli.garbage_collector import calm_collector  # noqa: PLC0415
+    from deploy.cli.privileges import refuse_root  # noqa: PLC0415
     from workers.handlers.screen_comments import UnknownScreenError  # noqa: PLC0415
     from workers.runtime.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
 
@@ -154,7 +154,7 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     It reads one small batch after the other: at most one core here and one at MongoDB, and the memory of one batch and
     10,000 findings, however much there is. With --sample 1000 it takes seconds. docs/maintenance.md tells the rest.
     """
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
     work = maintenance.run_verify(settings, sample=sample, pause=pause, as_json=as_json)
@@ -178,7 +178,7 @@ def repair(
 
     Safe to repeat and to stop half way. Dead letters stay dead: see `dlq redrive`.
     """
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
     if feeds is not None:
@@ -200,7 +200,7 @@ def gc(
 
     Safe to repeat, to stop half way, and beside a live system.
     """
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
     work = maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json)
@@ -225,7 +225,7 @@ app.add_typer(dlq, name="dlq", short_help="List dead letters, or let them be tri
 @dlq.command("list", epilog=EXIT_CODES.format("done", "an error"))
 def dlq_list(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the dead letters, the latest first; with --json, one document a line."""
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     settings = context.obj.settings()
     raise typer.Exit(maintenance.run(settings, maintenance.run_dlq_list(settings, as_json=as_json)))
@@ -242,7 +242,7 @@ def dlq_redrive(
     as_json: AsJson = False,
 ) -> None:
     """Let dead letters be tried again, from the first attempt on; malformed messages go back on their queues."""
-    from deploy import maintenance  # noqa: PLC0415
+    from deploy.cli import maintenance  # noqa: PLC0415
 
     if everything is bool(work) or len(work or "   ") != 3:
         raise StartError("say which: EFFECT FACT KEY, or --all", exit_code=2)

@@ -11,7 +11,7 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from datasources.posts.likes import LikeStore
-from deploy.demo.crew import at_once
+from deploy.demo.concurrency import at_once
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
 from deploy.demo.publishing import pay
 from deploy.demo.story import PlannedComment, PlannedPost

@@ -19,7 +19,7 @@ from datasources.mongo import clock
 from datasources.mongo.indexes import expect_indexes
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
-from deploy.endings import Ended
+from deploy.cli.endings import Ended
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
 from domain.ids import expect_id
