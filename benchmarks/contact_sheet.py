@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from benchmarks.photograph import phone_jpeg
 from domain.errors import Refusal
 from domain.limits import RenditionFormat
-from tests.corpus import corpus
+from tests.support.corpus import corpus
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import RenderedFile
 

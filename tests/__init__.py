@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.auditing", "tests.faults.stage")
+pytest.register_assert_rewrite("tests.support.auditing", "tests.support.model.stage")

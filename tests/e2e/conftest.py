@@ -12,10 +12,10 @@ from pymongo import MongoClient
 from config import Settings
 from datasources.sources import prepare
 from deploy.demo.seed import DemoLogin, seed
-from tests.auditing import audit
-from tests.client import Api, Person
-from tests.factories import opened
-from tests.stack import Stack, both, stack_on
+from tests.support.auditing import audit
+from tests.support.client import Api, Person
+from tests.support.factories import opened
+from tests.support.stack import Stack, both, stack_on
 
 DEMO_POSTS = 3
 Register = Callable[..., Awaitable[Person]]

@@ -10,8 +10,8 @@ import pytest
 from graphql import GraphQLField, get_named_type, is_composite_type, is_required_argument
 
 from resolvers.api import schema as graphql_schema
-from tests.client import PASSWORD, Api, Person
 from tests.e2e.conftest import Register
+from tests.support.client import PASSWORD, Api, Person
 
 TOKENS = "tokens { accessToken refreshToken accessTokenExpiresAt }"
 VIEWER = "{ viewer { email user { username } sessions { id clientName isCurrent } } }"

@@ -11,10 +11,10 @@ from redis import Redis
 from datasources.s3.storage import Blobs, open_blobs
 from domain.ids import from_global_id
 from domain.visibility import Area
-from tests.canaries import PICTURES, Canaries
-from tests.client import Person, small_jpeg
 from tests.e2e.conftest import Register
-from tests.stack import Stack
+from tests.support.canaries import PICTURES, Canaries
+from tests.support.client import Person, small_jpeg
+from tests.support.stack import Stack
 
 FORMATS = {"moving GIF": "GIF"}
 POST = "query ($id: ID!) { post(id: $id) { images { id renditions { url } } } }"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.client import Person
+from tests.support.client import Person
 
 MADE = """
   commentEdge { cursor node { id text author { username } hashtags mentions { username } parent { id } } }

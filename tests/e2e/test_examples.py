@@ -13,7 +13,7 @@ from deploy.demo.seed import DemoLogin
 from deploy.demo.story import EXAMPLE, EXAMPLE_AT
 from domain.ids import to_global_id
 from resolvers.transport.graphiql import FILES
-from tests.client import Api, Person
+from tests.support.client import Api, Person
 
 
 class Example(NamedTuple):

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.client import Person, small_jpeg
 from tests.e2e.conftest import Register
-from tests.waiting import eventually
+from tests.support.client import Person, small_jpeg
+from tests.support.waiting import eventually
 
 FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
   feed(first: $first, after: $after, last: $last, before: $before) {

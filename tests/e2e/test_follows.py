@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.client import Api, Person
 from tests.e2e.conftest import Register
+from tests.support.client import Api, Person
 
 SEEN = """query ($name: String!) {
   user(username: $name) {

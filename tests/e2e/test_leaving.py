@@ -13,13 +13,13 @@ from bson import ObjectId
 
 from domain.ids import from_global_id, to_global_id
 from domain.visibility import Area
-from tests.auditing import audit
-from tests.client import PASSWORD, Api, Person, Socket, small_jpeg
 from tests.e2e.conftest import Register
-from tests.factories import World, now, opened
-from tests.leaving import kept_keys, traces
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.account_lives import kept_keys, traces
+from tests.support.auditing import audit
+from tests.support.client import PASSWORD, Api, Person, Socket, small_jpeg
+from tests.support.factories import World, now, opened
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 from workers.handlers import delete_account
 from workers.runtime.handler import NotYet
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.client import Person
-from tests.waiting import eventually
+from tests.support.client import Person
+from tests.support.waiting import eventually
 
 STATE = "likeCount viewerHasLiked"
 LIKERS = "query ($id: ID!) { post(id: $id) { likeCount likes { edges { node { username } } } } }"

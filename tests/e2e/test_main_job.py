@@ -13,10 +13,10 @@ from PIL import Image
 from config import Settings
 from datasources.sources import prepare
 from deploy.local.servers import local_servers
-from tests.client import PASSWORD, Person, Socket
-from tests.stack import Stack, both, stack_on
+from tests.support.client import PASSWORD, Person, Socket
+from tests.support.stack import Stack, both, stack_on
+from tests.support.waiting import eventually
 from tests.unit.pictures import QUARTERS, quarters
-from tests.waiting import eventually
 
 NOTIFIED = """subscription ($after: Int) {
   notificationAdded(after: $after) {

@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from domain.ids import to_global_id
-from tests.client import Api, Person, small_jpeg
+from tests.support.client import Api, Person, small_jpeg
 
 TYPED = "query ($id: ID!) { node(id: $id) { __typename id } }"
 MISSING = "65f0c0ffee65f0c0ffee0123"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.client import Api, Person
 from tests.e2e.conftest import Register
-from tests.waiting import eventually
+from tests.support.client import Api, Person
+from tests.support.waiting import eventually
 
 LIST = """query ($first: Int, $after: String, $kinds: [NotificationKind!], $unreadOnly: Boolean) {
   notifications(first: $first, after: $after, kinds: $kinds, unreadOnly: $unreadOnly) {

@@ -12,9 +12,9 @@ from config import Settings
 from domain.events import Effect
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records import UserRecord
-from tests.counting import Operations
-from tests.emptying import wipe
-from tests.factories import World, now, opened
+from tests.support.counting import Operations
+from tests.support.emptying import wipe
+from tests.support.factories import World, now, opened
 from workers.registry import HANDLERS
 from workers.runtime.drain import owed
 

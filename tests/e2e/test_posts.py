@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.client import Api, Person, small_jpeg
 from tests.e2e.conftest import Register
-from tests.waiting import eventually
+from tests.support.client import Api, Person, small_jpeg
+from tests.support.waiting import eventually
 
 SHOWN = """query ($id: ID!) {
   post(id: $id) {

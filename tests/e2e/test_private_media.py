@@ -8,10 +8,10 @@ import pytest
 
 from datasources.s3.keys import MediaKey, is_public
 from domain.visibility import Area
-from tests.client import Api, Person, small_jpeg
 from tests.e2e.conftest import Register
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.client import Api, Person, small_jpeg
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 POST = "query ($id: ID!) { post(id: $id) { images { id renditions { url } rendition(width: 640) { url } } } }"
 IMAGE = "query ($id: ID!) { node(id: $id) { ... on Image { renditions { url } } } }"

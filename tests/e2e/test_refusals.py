@@ -10,10 +10,10 @@ import pytest
 
 from domain.ids import expect_id
 from domain.records import UploadRecord
-from tests.client import Person, small_jpeg
 from tests.e2e.conftest import Register
-from tests.factories import World, now, opened
-from tests.stack import Stack
+from tests.support.client import Person, small_jpeg
+from tests.support.factories import World, now, opened
+from tests.support.stack import Stack
 from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
 
 UPDATED = "subscription ($id: ID!) { uploadUpdated(id: $id) { status failure { code message } image { id } } }"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from deploy.demo.seed import DemoLogin
-from tests.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack
 
 SAYS = (
     '"username":"ana"',

@@ -12,12 +12,12 @@ import pytest
 from deploy.local.ports import LOOPBACK
 from domain.ids import expect_id
 from domain.limits import MAX_IMAGE_BYTES
-from tests.client import CREATE_POST, UPLOAD_IMAGE, Person, small_jpeg
 from tests.e2e.conftest import Register
-from tests.factories import opened
-from tests.stack import Stack, stack_on
+from tests.support.client import CREATE_POST, UPLOAD_IMAGE, Person, small_jpeg
+from tests.support.factories import opened
+from tests.support.stack import Stack, stack_on
+from tests.support.waiting import eventually
 from tests.unit.pictures import moving, quarters, saved
-from tests.waiting import eventually
 
 LEFT = "{ viewer { uploadQuota { remainingToday } } }"
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from domain.limits import SourceFormat
-from tests.client import Api, Person, small_jpeg
 from tests.e2e.conftest import Register
+from tests.support.client import Api, Person, small_jpeg
 from tests.unit.pictures import moving, saved
 
 LIMITS = "{ uploadLimits { maxBytes formats maxImagesPerPost imagesPerDay imagesPerMonth } }"

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from config import Settings
-from tests.factories import World, opened
-from tests.faults.servers import Servers, own_servers
-from tests.stack import Stack, stack_on
+from tests.support.factories import World, opened
+from tests.support.own_servers import Servers, own_servers
+from tests.support.stack import Stack, stack_on
 
 
 @pytest.fixture

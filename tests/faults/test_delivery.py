@@ -19,12 +19,12 @@ from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord
-from tests.auditing import audit
-from tests.emptying import wipe
-from tests.factories import World, now, opened
-from tests.faults.deeds import Deed, Like, mixed
-from tests.faults.effects import doubled, due, found, lost
-from tests.waiting import eventually
+from tests.support.auditing import audit
+from tests.support.deeds import Deed, Like, mixed
+from tests.support.effects import doubled, due, found, lost
+from tests.support.emptying import wipe
+from tests.support.factories import World, now, opened
+from tests.support.waiting import eventually
 from workers.maintenance.files import FILES
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

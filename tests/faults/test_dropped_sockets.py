@@ -16,10 +16,10 @@ from config import Settings
 from datasources.sources import prepare
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen
-from tests.factories import opened
-from tests.raw_sockets import RawSocket
-from tests.stack import ROOT
-from tests.waiting import eventually
+from tests.support.factories import opened
+from tests.support.raw_sockets import RawSocket
+from tests.support.stack import ROOT
+from tests.support.waiting import eventually
 
 SUBSCRIBE = "subscription { notificationAdded { seq } }"
 AT_ONCE = 20
@@ -66,7 +66,7 @@ async def counted(settings: Settings) -> AsyncIterator[Counted]:
         port = listener.getsockname()[1]
     settings = settings.model_copy(update={"host": LOOPBACK, "port": port, "log_level": "ERROR"})
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.counted_server"),
+        *(sys.executable, "-m", "tests.support.counted_server"),
         env=child_environment(settings), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

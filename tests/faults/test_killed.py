@@ -14,12 +14,12 @@ from domain.ids import to_global_id
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import NotificationKind, PostDraft, PostImage, PostRecord, PostStatus, UploadStatus, UserRecord
-from tests.auditing import audit
-from tests.client import Person
-from tests.emptying import wipe
-from tests.factories import World, now
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.auditing import audit
+from tests.support.client import Person
+from tests.support.emptying import wipe
+from tests.support.factories import World, now
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 PATIENCE = 60.0
 

@@ -14,11 +14,11 @@ from domain.ids import to_global_id
 from domain.limits import IMAGES_PER_DAY
 from domain.paging import PageRequest
 from domain.records import PostStatus, UserRecord
-from tests.auditing import audit, stored_files
-from tests.client import Person, small_jpeg
-from tests.factories import World, items_of, now
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.auditing import audit, stored_files
+from tests.support.client import Person, small_jpeg
+from tests.support.factories import World, items_of, now
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 PATIENCE = 120.0
 CREATED = {"createPost": "posts", "addComment": "comments"}

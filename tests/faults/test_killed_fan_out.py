@@ -7,9 +7,9 @@ from random import Random
 from bson import ObjectId
 
 from domain.records import PostRecord, UserRecord
-from tests.factories import World, now
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.factories import World, now
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 from workers.handlers.fan_out import CHUNK
 
 PATIENCE = 240.0

@@ -10,12 +10,12 @@ import pytest
 
 from config import Settings
 from domain.records import UserState
-from tests.auditing import audit, owed
-from tests.crashing import dies
-from tests.factories import World, now, opened, with_own_buckets
-from tests.leaving import Life, kept_keys, lived, objects, traces
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.account_lives import Life, kept_keys, lived, objects, traces
+from tests.support.auditing import audit, owed
+from tests.support.crashing import dies
+from tests.support.factories import World, now, opened, with_own_buckets
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 from workers.handlers import delete_account
 from workers.handlers.ingest import LATE
 from workers.maintenance.verify import verify

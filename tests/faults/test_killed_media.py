@@ -18,11 +18,11 @@ from datasources.media.uploads import LEASE
 from domain.events import Effect
 from domain.limits import IMAGES_PER_DAY, RenditionFormat, SourceFormat
 from domain.records import UploadRecord, UploadStatus
-from tests.auditing import audit
-from tests.client import small_jpeg
-from tests.factories import World, now
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.auditing import audit
+from tests.support.client import small_jpeg
+from tests.support.factories import World, now
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 LONGEST_LIFE = 0.7  # seconds, after it has begun to work
 PATIENCE = 60.0  # after the last kill

@@ -12,12 +12,12 @@ from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from domain.events import Fact
 from domain.records import PostRecord
-from tests.auditing import audit
-from tests.factories import World
-from tests.faults.deeds import Comment, Deed, Like, Tally, carry_out, writers
-from tests.faults.effects import doubled, due, found, lost
-from tests.faults.servers import Server, Servers
-from tests.stack import Stack
+from tests.support.auditing import audit
+from tests.support.deeds import Comment, Deed, Like, Tally, carry_out, writers
+from tests.support.effects import doubled, due, found, lost
+from tests.support.factories import World
+from tests.support.own_servers import Server, Servers
+from tests.support.stack import Stack
 
 MOST_BURSTS = 20
 

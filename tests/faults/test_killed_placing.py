@@ -18,10 +18,10 @@ from datasources.s3.keys import is_public, lies_in
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, UserRecord
 from domain.visibility import Area
-from tests.auditing import audit
-from tests.factories import World, image, now, with_own_buckets
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.auditing import audit
+from tests.support.factories import World, image, now, with_own_buckets
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 from workers.maintenance.gc import collect
 
 WORKERS = ("placing", "janitor", "sweeper")

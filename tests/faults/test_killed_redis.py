@@ -13,14 +13,14 @@ import httpx2
 from redis.asyncio import Redis
 
 from domain.records import UserRecord
-from tests.auditing import audit
-from tests.client import Person
-from tests.factories import World, now
-from tests.faults.deeds import Tally, carry_out, mixed, writers
-from tests.faults.effects import doubled, due, found, lost
-from tests.faults.servers import Servers
-from tests.stack import Stack, both
-from tests.waiting import eventually
+from tests.support.auditing import audit
+from tests.support.client import Person
+from tests.support.deeds import Tally, carry_out, mixed, writers
+from tests.support.effects import doubled, due, found, lost
+from tests.support.factories import World, now
+from tests.support.own_servers import Servers
+from tests.support.stack import Stack, both
+from tests.support.waiting import eventually
 
 PATIENCE = 120.0  # seconds; the promise is 30 on an idle machine, and the summary says how many it took
 PAUSING = 30.0  # lines a second that all processes may write about an outage, beside two for each deed

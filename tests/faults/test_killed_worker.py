@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from tests.auditing import audit, owed, stored_files
-from tests.client import small_jpeg
-from tests.factories import World
-from tests.faults.deeds import Tally, carry_out, mixed, writers
-from tests.faults.effects import doubled, due, found, lost
-from tests.stack import Stack
+from tests.support.auditing import audit, owed, stored_files
+from tests.support.client import small_jpeg
+from tests.support.deeds import Tally, carry_out, mixed, writers
+from tests.support.effects import doubled, due, found, lost
+from tests.support.factories import World
+from tests.support.stack import Stack
 
 LONGEST_LIFE = 1.5  # seconds
 PATIENCE = 240.0

@@ -21,12 +21,12 @@ from pymongo import MongoClient
 from config import Settings
 from domain.ids import expect_id
 from domain.records import UploadRecord
-from tests.auditing import audit
-from tests.client import Person, small_jpeg
-from tests.factories import World, opened
-from tests.stack import Stack, both, stack_on
-from tests.toxic import Proxy, Toxic, proxied
-from tests.waiting import eventually
+from tests.support.auditing import audit
+from tests.support.client import Person, small_jpeg
+from tests.support.factories import World, opened
+from tests.support.stack import Stack, both, stack_on
+from tests.support.toxic_proxy import Proxy, Toxic, proxied
+from tests.support.waiting import eventually
 
 S3_TIMEOUT = 1.0
 POST = "query ($id: ID!) { post(id: $id) { status failure { code message } images { width height } } }"

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from datasources.sources import open_sources
 from domain.ids import to_global_id
 from domain.records import PostRecord, UserRecord
-from tests.factories import World, now
-from tests.faults.servers import Servers
-from tests.waiting import eventually
+from tests.support.factories import World, now
+from tests.support.own_servers import Servers
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

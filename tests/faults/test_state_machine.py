@@ -25,9 +25,9 @@ from hypothesis.stateful import (
 from config import Settings
 from datasources.mongo.client import Session
 from datasources.posts.posts import PostStore
-from tests.factories import World, opened
-from tests.faults.model import REQUESTED, Thing
-from tests.faults.stage import PEOPLE, Stage
+from tests.support.factories import World, opened
+from tests.support.model.model import REQUESTED, Thing
+from tests.support.model.stage import PEOPLE, Stage
 from workers.runtime.runner import WORKERS
 
 Pair = tuple[str, str]

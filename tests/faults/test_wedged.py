@@ -16,10 +16,10 @@ from websockets.exceptions import WebSocketException
 
 from config import Settings
 from deploy.local.environment import child_environment
-from tests.client import PASSWORD, SOCKETS, Api
-from tests.factories import World, now
-from tests.stack import ROOT, stack_on
-from tests.waiting import eventually
+from tests.support.client import PASSWORD, SOCKETS, Api
+from tests.support.factories import World, now
+from tests.support.stack import ROOT, stack_on
+from tests.support.waiting import eventually
 
 Record = Callable[[str, object], None]
 
@@ -88,7 +88,7 @@ async def test_flood_of_cancelled_operations_leaves_an_api_that_works_and_ends_i
 
 
 async def test_worker_whose_loop_hangs_ends_in_time(world: World, tmp_path: Path) -> None:
-    hanging = {"drain_timeout": 2.0, "comment_screen": "tests.hanging:screen"}
+    hanging = {"drain_timeout": 2.0, "comment_screen": "tests.support.hanging:screen"}
     with stack_on(world.sources.settings.model_copy(update=hanging), tmp_path) as stack:
         worker, author = await stack.workers("screening", "sweeper"), await world.user()
         await world.comment(await world.post(author), author)
@@ -100,11 +100,11 @@ async def test_worker_whose_loop_hangs_ends_in_time(world: World, tmp_path: Path
         began = time.monotonic()
         assert await stack.stop(worker) == [1]
         assert time.monotonic() - began < 4
-        assert b"tests/hanging.py" in worker.log.read_bytes()  # it says where
+        assert b"tests/support/hanging.py" in worker.log.read_bytes()  # it says where
 
 
 async def test_worker_that_is_stuck_ends_by_itself(settings: Settings) -> None:
-    command = (sys.executable, "-m", "tests.hanging", "worker", "counters")
+    command = (sys.executable, "-m", "tests.support.hanging", "worker", "counters")
     worker = await asyncio.create_subprocess_exec(*command, env=child_environment(settings), stderr=PIPE, cwd=ROOT)
     async with asyncio.timeout(60):
         _, said = await worker.communicate()

@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 from config import Settings
-from tests.factories import World, opened
+from tests.support.factories import World, opened
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.records import PostRecord, UserRecord
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 POSTS = """query ($name: String!, $first: Int, $after: String, $last: Int, $before: String) {
   user(username: $name) { posts(first: $first, after: $after, last: $last, before: $before) {

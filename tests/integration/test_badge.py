@@ -5,7 +5,7 @@ from bson import ObjectId
 
 from datasources.notifications.notifications import UNSEEN_LOOKED_AT
 from domain.records import NotificationKind, UserRecord
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 
 async def badge(world: World, viewer: UserRecord) -> int:

@@ -17,9 +17,9 @@ from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
-from tests.emptying import emptied
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 from workers.handlers import aggregate_counters, turns
 from workers.registry import HANDLERS
 from workers.runtime.drain import pay_all

@@ -19,9 +19,9 @@ from datasources.redis.cache_server import CacheServer
 from datasources.redis.read_through import Cache
 from datasources.redis.server_run import MARK_BYTES
 from domain.records import PostRecord
-from tests.factories import World
-from tests.toxic import Proxy, Toxic
-from tests.waiting import eventually
+from tests.support.factories import World
+from tests.support.toxic_proxy import Proxy, Toxic
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

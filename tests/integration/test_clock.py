@@ -10,7 +10,7 @@ from config import Settings
 from datasources.mongo import clock
 from domain.errors import UserErrorCode
 from domain.limits import IMAGES_PER_DAY, SourceFormat
-from tests.factories import World, now, opened
+from tests.support.factories import World, now, opened
 
 CREATE = """mutation ($n: String!) {
   createUpload(input: {format: JPEG, byteSize: 1000, sha256: $n}) { userErrors { code } }

@@ -11,7 +11,7 @@ from domain.ids import to_global_id
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import PageRequest, encode_cursor
 from domain.records import CommentRecord, UserRecord
-from tests.factories import World, items_of, now
+from tests.support.factories import World, items_of, now
 
 
 async def stored(world: World, comment: CommentRecord) -> CommentRecord:

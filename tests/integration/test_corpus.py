@@ -10,8 +10,8 @@ from PIL import Image
 
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
-from tests.corpus import corpus
-from tests.corpus.case import Case, Shown
+from tests.support.corpus import corpus
+from tests.support.corpus.case import Case, Shown
 from workers.rendering.pool import RenderPool
 from workers.rendering.rendered import Rendered
 

@@ -28,8 +28,8 @@ from domain.records import ImageRecord, RenditionRecord, TagRecord, UserRecord
 from resolvers.api import schema
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest
-from tests.emptying import emptied
-from tests.factories import World, image, now
+from tests.support.emptying import emptied
+from tests.support.factories import World, image, now
 
 PAGE = 20  # what a page holds by default
 WIDEST = 4_000  # cost of a generated query: its answer takes a tenth of a second

@@ -7,7 +7,7 @@ from bson import ObjectId
 from domain.events import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import FollowState
-from tests.factories import World, now
+from tests.support.factories import World, now
 from workers.registry import HANDLERS
 
 

@@ -11,8 +11,8 @@ from bson import ObjectId
 from config import Settings
 from datasources.outages import is_outage
 from domain.records import CommentRecord, PostRecord, UserRecord
-from tests.factories import World, now, opened
-from tests.toxic import Proxy, Toxic, proxied
+from tests.support.factories import World, now, opened
+from tests.support.toxic_proxy import Proxy, Toxic, proxied
 
 LIMIT = 1.0
 _numbers = count()

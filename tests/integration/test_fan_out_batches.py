@@ -13,11 +13,11 @@ from config import Settings
 from datasources.feed.entries import Delivery
 from datasources.mongo.client import insert_absent
 from domain.records import PostRecord, UserRecord
-from tests.auditing import audit
-from tests.counting import Operations
-from tests.crashing import dies
-from tests.factories import World, now, opened
 from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, owes
+from tests.support.auditing import audit
+from tests.support.counting import Operations
+from tests.support.crashing import dies
+from tests.support.factories import World, now, opened
 from workers.handlers import fan_out
 from workers.handlers.fan_out import fan_out, push
 from workers.runtime.handler import NotYet

@@ -10,11 +10,11 @@ from bson import ObjectId
 from datasources.feed.fan_outs import LEASE, Span
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
-from tests.auditing import audit
-from tests.crashing import dies
-from tests.factories import World, now
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
+from tests.support.auditing import audit
+from tests.support.crashing import dies
+from tests.support.factories import World, now
 from workers.handlers import fan_out
 from workers.handlers.fan_out import fan_out, push
 from workers.runtime.handler import NotYet

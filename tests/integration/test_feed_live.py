@@ -18,9 +18,9 @@ from resolvers import feed_live
 from resolvers.api import schema
 from schema.context import Context
 from schema.feed import COUNTED_MOST
-from tests.emptying import wipe
-from tests.factories import World, now, session_of
-from tests.waiting import eventually
+from tests.support.emptying import wipe
+from tests.support.factories import World, now, session_of
+from tests.support.waiting import eventually
 
 LIVE = "subscription { feedUpdated { newPostCount } }"
 LATEST = "{ feed(first: 5) { edges { node { id } } } }"

@@ -13,8 +13,8 @@ from datasources.redis import cache_server
 from datasources.sources import open_sources
 from domain.paging import Key, PageRequest
 from domain.records import PostRecord, UserRecord
-from tests.factories import World, items_of, now
-from tests.toxic import Proxy, Toxic
+from tests.support.factories import World, items_of, now
+from tests.support.toxic_proxy import Proxy, Toxic
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

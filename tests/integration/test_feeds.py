@@ -10,7 +10,7 @@ from datasources.feed.entries import Delivery
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS
 from domain.records import PostRecord, UserRecord
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
   feed(first: $first, after: $after, last: $last, before: $before) {

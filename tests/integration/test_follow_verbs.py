@@ -7,8 +7,8 @@ import pytest
 from domain.ids import to_global_id
 from domain.records import NotificationKind as Kind
 from domain.records import UserRecord
-from tests.factories import World, now
 from tests.integration.test_graph import counts
+from tests.support.factories import World, now
 
 SEEN = """query ($id: ID!) {
   node(id: $id) { ... on User { viewerFollowState viewerIsFollowed viewerHasBlocked viewerHasMuted } }

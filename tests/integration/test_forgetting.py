@@ -24,9 +24,9 @@ from domain.errors import UserErrorCode
 from domain.ids import to_global_id
 from domain.records import FailureRecord, PostDraft, PostImage, UserRecord
 from domain.visibility import Area
-from tests.cached import old_values, warm
-from tests.emptying import emptied
-from tests.factories import World, image, now
+from tests.support.cached import old_values, warm
+from tests.support.emptying import emptied
+from tests.support.factories import World, image, now
 from workers.maintenance.counts import COUNTERS, set_previews_right, set_right
 from workers.registry import HANDLERS
 from workers.runtime.drain import owed

@@ -11,7 +11,7 @@ from domain.events import Effect
 from domain.paging import PageRequest, encode_cursor
 from domain.records import FollowState, UserRecord
 from domain.visibility import ONESELF, STRANGERS, Relation
-from tests.factories import World, items_of, now
+from tests.support.factories import World, items_of, now
 
 
 async def relation(world: World, viewer: UserRecord, other: UserRecord) -> Relation:

@@ -13,7 +13,7 @@ from domain.ids import to_global_id
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS, PageRequest, encode_cursor
 from domain.records import UserRecord
-from tests.factories import World, items_of, opened
+from tests.support.factories import World, items_of, opened
 
 MANY = 2_000
 SIZE = 20

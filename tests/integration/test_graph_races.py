@@ -13,8 +13,8 @@ from domain.limits import FOLLOWING_MAX
 from domain.paging import PageRequest
 from domain.records import FollowState, UserRecord
 from domain.visibility import STRANGERS
-from tests.factories import World, items_of, now
 from tests.integration.test_graph import counts, relation
+from tests.support.factories import World, items_of, now
 from workers.handlers.fan_out import fan_out, fill
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk

@@ -12,9 +12,9 @@ from datasources.sources import Sources
 from domain.errors import Refusal
 from resolvers.api import schema
 from schema.context import Context
-from tests.client import PASSWORD
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.client import PASSWORD
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } tokens { accessToken } } }"
 FEW = 6  # places in the queue of the short test

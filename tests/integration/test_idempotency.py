@@ -15,7 +15,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.limits import IDEMPOTENCY_HOURS, SourceFormat
 from domain.records import UserRecord
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 Input = dict[str, Any]
 

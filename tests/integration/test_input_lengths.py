@@ -20,7 +20,7 @@ from domain.errors import BadInput
 from domain.ids import expect_id, from_global_id
 from domain.paging import decode_cursor
 from resolvers.api import schema
-from tests.factories import World
+from tests.support.factories import World
 
 MEGABYTE = "\u0301" * 1_000_000
 TYPES = schema._schema.type_map

@@ -16,7 +16,7 @@ from datasources.s3.streamed_writes import PART_BYTES
 from domain.errors import Refusal, RequestError, RequestErrorCode, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES, SourceFormat
 from domain.records import UploadRecord, UploadStatus
-from tests.factories import World, now
+from tests.support.factories import World, now
 from workers.handlers import ingest
 
 JPEG = b"\xff\xd8\xff\xe0"

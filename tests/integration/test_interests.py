@@ -13,8 +13,8 @@ from domain.events import Effect, Fact, Ring
 from domain.ids import to_global_id
 from domain.interests import WEIGHTS, ActKind, Interest
 from domain.records import UserRecord
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

@@ -12,12 +12,12 @@ from datasources.sources import open_queue
 from domain.events import Effect, Fact, Ring
 from domain.limits import SourceFormat
 from domain.records import UploadStatus
-from tests.client import small_jpeg
-from tests.emptying import emptied
-from tests.factories import World
 from tests.integration.test_refining import sent
+from tests.support.client import small_jpeg
+from tests.support.emptying import emptied
+from tests.support.factories import World
+from tests.support.waiting import eventually
 from tests.unit.pictures import gif_of_many_frames
-from tests.waiting import eventually
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Handler, Tools

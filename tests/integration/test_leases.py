@@ -15,9 +15,9 @@ from datasources.jobs import queue
 from datasources.jobs.queue import BEGUN, GROUP, Doorbell, stream_key
 from datasources.sources import open_queue, open_sources
 from domain.events import Effect, Fact, Ring
-from tests.emptying import emptied, wipe
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.emptying import emptied, wipe
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 from workers.registry import HANDLERS
 from workers.runtime.handler import Handler, NotYet, Tools
 from workers.runtime.outbox_relay import sweep

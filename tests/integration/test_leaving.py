@@ -11,9 +11,9 @@ from datasources.accounts.account_references import TRACES
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import PostDraft, PostImage, UserState
-from tests.auditing import audit
-from tests.factories import World, now, opened, with_own_buckets
-from tests.leaving import Life, kept_keys, lived, objects, traces
+from tests.support.account_lives import Life, kept_keys, lived, objects, traces
+from tests.support.auditing import audit
+from tests.support.factories import World, now, opened, with_own_buckets
 from workers.handlers import delete_account
 from workers.maintenance.deleted_accounts import LEFT
 from workers.maintenance.gc import collect

@@ -7,7 +7,7 @@ import pytest
 from domain.events import Fact
 from domain.paging import PageRequest
 from domain.records import NotificationKind
-from tests.factories import World, items_of, now
+from tests.support.factories import World, items_of, now
 
 
 async def likers(world: World, target: object) -> int:

@@ -12,9 +12,9 @@ from config import Settings
 from datasources.redis import pubsub
 from datasources.redis.pubsub import PUBLISH_SECONDS, Listener, notifications_of
 from datasources.sources import Sources, open_sources
-from tests.counting import Operations
-from tests.factories import World
-from tests.waiting import eventually
+from tests.support.counting import Operations
+from tests.support.factories import World
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from bson import ObjectId
 from datasources.loaders import Loaders
 from domain.records import FollowState, UserRecord
 from domain.visibility import ONESELF, STRANGERS
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 
 def loaders(world: World, viewer: UserRecord | None) -> Loaders:

@@ -8,7 +8,7 @@ import pytest
 
 from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
-from tests.factories import World, now
+from tests.support.factories import World, now
 from tests.unit.pictures import quarters, saved
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 from workers.runtime.freezes import FREEZE_SECONDS

@@ -21,10 +21,10 @@ from deploy.cli import maintenance
 from deploy.local.errors import StartError
 from domain.events import Effect, Fact, Ring
 from domain.records import UserState
-from tests.client import PASSWORD
-from tests.emptying import emptied
-from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene
+from tests.support.client import PASSWORD
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
 from workers.maintenance.files import FILES
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc import Collected

@@ -10,11 +10,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from config import Settings
 from datasources.outages import refusal
 from deploy.cli import maintenance
-from tests.emptying import emptied
-from tests.factories import World
 from tests.integration.test_maintenance_commands import command
 from tests.integration.test_maintenance_verify import Scene
-from tests.toxic import Proxy, Toxic
+from tests.support.emptying import emptied
+from tests.support.factories import World
+from tests.support.toxic_proxy import Proxy, Toxic
 from workers.maintenance.findings import Finding
 
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from config import Settings
 from domain.records import UploadStatus
-from tests.factories import World, image, now, opened, with_own_buckets
+from tests.support.factories import World, image, now, opened, with_own_buckets
 from workers.maintenance.gc import EmptyDatabaseError, collect
 
 LONG_AGO = timedelta(days=3)

@@ -9,9 +9,9 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from domain.limits import SourceFormat
 from domain.records import PostDraft, PostImage
-from tests.emptying import emptied
-from tests.factories import World, now
 from tests.integration.test_maintenance_verify import Scene, findings
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
 from workers.maintenance import verify
 from workers.maintenance.entries import MISSING
 from workers.maintenance.invariants import PROMISES

@@ -8,9 +8,9 @@ import pytest
 
 from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
-from tests.emptying import emptied
-from tests.factories import World, now
 from tests.integration.test_maintenance_verify import BREAKS, Scene
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
 from workers.maintenance.counts import COUNTERS, set_right
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import verify

@@ -13,9 +13,9 @@ from bson import ObjectId
 from datasources.jobs.dead_letters import ATTEMPTS
 from domain.events import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
-from tests.auditing import stored_files
-from tests.emptying import emptied
-from tests.factories import World, now
+from tests.support.auditing import stored_files
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
 from workers.maintenance.findings import Finding
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

@@ -13,7 +13,7 @@ from domain.log_floor import WITHDRAWN_KEPT
 from domain.records import NotificationKind, UserRecord
 from resolvers.api import schema
 from schema.context import Context
-from tests.factories import World, now, session_of
+from tests.support.factories import World, now, session_of
 
 ADDED = "subscription ($after: Int) { notificationAdded(after: $after) { seq gap { oldestSeq newestSeq } } }"
 

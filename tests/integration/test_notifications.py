@@ -10,7 +10,7 @@ from domain.events import Effect, Fact
 from domain.paging import PageRequest, encode_cursor
 from domain.records import NotificationKind as Kind
 from domain.records import NotificationRecord, PostRecord, UserRecord
-from tests.factories import World, items_of, now
+from tests.support.factories import World, items_of, now
 from workers.registry import HANDLERS
 from workers.runtime.drain import owed
 

@@ -17,8 +17,8 @@ from domain.events import Effect, Fact, Ring
 from domain.limits import SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
 from domain.visibility import Area
-from tests.factories import World, image, now, opened
-from tests.waiting import eventually
+from tests.support.factories import World, image, now, opened
+from tests.support.waiting import eventually
 from workers.handlers.move_files import copied, place_post, place_user
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

@@ -13,7 +13,7 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.paging import PageRequest
 from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, PostStatus, UserRecord
-from tests.factories import World, image, items_of, now
+from tests.support.factories import World, image, items_of, now
 
 FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
 

@@ -15,9 +15,9 @@ import pytest
 from config import Settings
 from domain.ids import expect_id
 from domain.records import UploadRecord, UploadStatus, UserRecord
-from tests.client import CREATE_UPLOAD, small_jpeg
-from tests.factories import World, opened
-from tests.waiting import eventually
+from tests.support.client import CREATE_UPLOAD, small_jpeg
+from tests.support.factories import World, opened
+from tests.support.waiting import eventually
 from workers.handlers import clean_up, ingest
 from workers.maintenance.pending import stuck
 from workers.rendering.pool import RenderPool

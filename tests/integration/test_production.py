@@ -8,7 +8,7 @@ import pytest
 
 from config import Settings
 from deploy.local.environment import child_environment
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["verify"], ["gc"]])

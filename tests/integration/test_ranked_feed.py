@@ -13,7 +13,7 @@ from domain.paging import Place, decode_cursor, encode_cursor
 from domain.ranking import MOST, SPAN
 from domain.records import PostRecord, UserRecord
 from resolvers.transport.errors import root_cause
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 FEED = """query ($first: Int, $after: String, $last: Int, $before: String, $order: FeedOrder = RANKED) {
   feed(first: $first, after: $after, last: $last, before: $before, order: $order) {

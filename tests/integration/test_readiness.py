@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx2
 
 from config import Settings
-from tests.stack import stack_on
-from tests.waiting import eventually
+from tests.support.stack import stack_on
+from tests.support.waiting import eventually
 
 
 async def test_without_redis_and_s3_the_api_is_degraded_and_ready(settings: Settings, tmp_path: Path) -> None:

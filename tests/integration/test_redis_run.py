@@ -14,9 +14,9 @@ from deploy.local import valkey
 from deploy.local.folder import held
 from deploy.local.ports import keep_ports
 from deploy.local.process import stop_all
-from tests.faults.servers import Server
 from tests.integration.test_cache import Process, Truth
-from tests.waiting import eventually
+from tests.support.own_servers import Server
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 

@@ -19,10 +19,10 @@ from domain.events import Effect
 from domain.limits import RenditionFormat, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
 from domain.visibility import Area
-from tests.client import small_jpeg
-from tests.factories import World, now, opened
+from tests.support.client import small_jpeg
+from tests.support.factories import World, now, opened
+from tests.support.waiting import eventually
 from tests.unit.pictures import moving
-from tests.waiting import eventually
 from workers.handlers import ingest
 from workers.handlers.add_formats import refine
 from workers.handlers.clean_up import clean_upload

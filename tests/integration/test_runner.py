@@ -21,9 +21,9 @@ from datasources.jobs.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
 from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
 from domain.events import Effect, Fact, Ring, rings_for
-from tests.emptying import emptied, wipe
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.emptying import emptied, wipe
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 from workers.registry import HANDLERS
 from workers.runtime.handler import Handler, NotYet, Tools
 from workers.runtime.outbox_relay import sweep

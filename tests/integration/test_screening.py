@@ -11,8 +11,8 @@ from config import Settings
 from domain.ids import to_global_id
 from domain.records import CommentRecord, NotificationKind, PostRecord, UserRecord
 from domain.screening import ALLOW, Screened, Verdict
-from tests.auditing import audit
-from tests.factories import World, now
+from tests.support.auditing import audit
+from tests.support.factories import World, now
 from workers.handlers.clean_up import clean_comment, clean_post
 from workers.handlers.screen_comments import ScreenFailed, UnknownScreenError, screen_comments, screen_of
 from workers.runtime.handler import Tools

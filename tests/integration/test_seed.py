@@ -18,7 +18,7 @@ from deploy.demo.story import planned_posts
 from deploy.local.environment import environment
 from deploy.local.errors import StartError
 from domain.records import FollowState, PostStatus
-from tests.factories import opened
+from tests.support.factories import opened
 
 POSTS = 3
 KILLED_AT = "posts 1 of 3"

@@ -14,7 +14,7 @@ from datasources.accounts.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionSto
 from datasources.redis.pubsub import session_topic
 from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 
 async def refused(sessions: SessionStore, token: str, **when: timedelta) -> bool:

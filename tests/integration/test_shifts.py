@@ -11,11 +11,11 @@ from redis.exceptions import RedisError
 from domain.events import Effect, Fact, Ring
 from domain.paging import PageRequest
 from domain.records import PostRecord, UserRecord
-from tests.auditing import audit
-from tests.crashing import dies
-from tests.factories import World, now
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
+from tests.support.auditing import audit
+from tests.support.crashing import dies
+from tests.support.factories import World, now
 from workers.handlers import fan_out, switch_push_pull
 from workers.handlers.fan_out import fan_out, fill
 from workers.handlers.refresh_feed import tend

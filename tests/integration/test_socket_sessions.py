@@ -14,11 +14,11 @@ from app import create_app
 from datasources.accounts import session_watch
 from datasources.redis import pubsub
 from datasources.sources import open_sources
-from tests.client import Person, Socket
-from tests.counting import Operations
-from tests.factories import World, now
-from tests.toy_server import running
-from tests.waiting import eventually
+from tests.support.client import Person, Socket
+from tests.support.counting import Operations
+from tests.support.factories import World, now
+from tests.support.toy_server import running
+from tests.support.waiting import eventually
 
 REFRESH = """mutation ($input: RefreshSessionInput!) {
   refreshSession(input: $input) { userErrors { code } tokens { accessToken refreshToken } }

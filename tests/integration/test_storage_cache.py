@@ -18,7 +18,7 @@ from datasources.s3.keys import media_key
 from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
 from domain.limits import RenditionFormat
 from domain.visibility import Area
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy/nginx/storage.conf"

@@ -12,9 +12,9 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
 from datasources.sources import open_sources
 from domain.events import Effect, Fact, Ring
-from tests.emptying import emptied
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 from workers.runtime.outbox_relay import keep_sweeping, sweep
 
 

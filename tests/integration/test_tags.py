@@ -6,7 +6,7 @@ import pytest
 
 from domain.ids import to_global_id
 from domain.records import NotificationKind, PostRecord, UserRecord
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 SHOWN = """query ($id: ID!, $image: ID!) {
   post(id: $id) { images { taggedUsers { user { username } } } }

@@ -15,7 +15,7 @@ from deploy.local.errors import StartError
 from domain.ids import to_global_id
 from domain.paging import PageRequest
 from domain.records import FeedRecord, UserRecord
-from tests.factories import World, items_of, now, opened
+from tests.support.factories import World, items_of, now, opened
 from workers.handlers.refresh_feed import tend
 from workers.maintenance.feeds import rebuild_feeds
 from workers.maintenance.gc import collect

@@ -9,7 +9,7 @@ from domain.errors import BadInput
 from domain.ids import to_global_id
 from domain.paging import Page, PageRequest, Ranked, encode_cursor
 from domain.records import CommentOrder, PostRecord
-from tests.factories import World, items_of
+from tests.support.factories import World, items_of
 
 LIKES = [0, 3, 0, 1, 3, 3, 0, 0, 7, 1, 0, 3]
 BELOW = """query ($id: ID!, $after: String, $before: String, $first: Int, $last: Int) {

@@ -10,7 +10,7 @@ from resolvers.transport import admission
 from resolvers.transport.admission import OVERHEAD, Admission
 from tests.integration.test_transport_http import GRAPHQL, ask
 from tests.integration.test_transport_websocket import connected
-from tests.toy_server import Served, served, until
+from tests.support.toy_server import Served, served, until
 
 
 @pytest.fixture

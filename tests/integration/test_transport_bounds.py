@@ -9,8 +9,8 @@ import pytest
 
 from resolvers.transport import connections
 from resolvers.transport.connections import HEAD_BYTES, HEADERS_MAX, PIPELINED_MAX
-from tests.raw_sockets import handshake
-from tests.toy_server import Served, served, until
+from tests.support.raw_sockets import handshake
+from tests.support.toy_server import Served, served, until
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
 END = b"\r\n"

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.test_transport_http import GRAPHQL, send
 from tests.integration.test_transport_multipart import HEADERS, WEIGH, form
 from tests.integration.test_transport_websocket import connected
-from tests.toy_server import Served, served
+from tests.support.toy_server import Served, served
 
 HELLO = "query($n:String!){hello(name:$n)}"
 HALF = r'{"n":"hi \ud83d"}'  # an emoji that was cut in two

@@ -41,7 +41,7 @@ class Process:
 async def process(notice: float = 0.0, drain: float = 12.0) -> AsyncIterator[Process]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = (sys.executable, "-m", "tests.toy", str(port), str(notice), str(drain))
+    command = (sys.executable, "-m", "tests.support.toy", str(port), str(notice), str(drain))
     child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         running = Process(child, port)

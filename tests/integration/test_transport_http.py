@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from resolvers.transport import health
-from tests.toy_server import Served, served, until
+from tests.support.toy_server import Served, served, until
 
 GRAPHQL = "application/graphql-response+json"
 

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from resolvers.transport.multipart import FORM_LIMIT, MAP_LIMIT, OPERATIONS_LIMIT, PREFLIGHT_HEADERS
-from tests.toy_server import Served, served, until
+from tests.support.toy_server import Served, served, until
 
 GRAPHQL = "application/graphql-response+json"
 BOUNDARY = "----photogram"

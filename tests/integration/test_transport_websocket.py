@@ -14,8 +14,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from resolvers.transport import websocket
-from tests.raw_sockets import frame, handshake
-from tests.toy_server import Served, served, until
+from tests.support.raw_sockets import frame, handshake
+from tests.support.toy_server import Served, served, until
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 ACK = {"type": "connection_ack"}

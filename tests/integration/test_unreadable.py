@@ -17,8 +17,8 @@ from domain.events import Effect, Fact, rings_for
 from domain.ids import to_global_id
 from domain.limits import SourceFormat
 from domain.records import PostRecord, UserRecord
-from tests.emptying import emptied
-from tests.factories import World, now
+from tests.support.emptying import emptied
+from tests.support.factories import World, now
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.runtime.drain import pay_all

@@ -13,7 +13,7 @@ from domain.ids import to_global_id
 from domain.records import ImageRecord, LocationRecord, PostRecord, UserRecord
 from resolvers.api import schema
 from schema import inputs as schema_inputs
-from tests.factories import World, image, now
+from tests.support.factories import World, image, now
 
 INPUTS = {name: each for name, each in schema._schema.type_map.items() if isinstance(each, GraphQLInputObjectType)}
 OPTIONAL = {

@@ -12,7 +12,7 @@ from datasources.media.uploads import LEASE
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
 from domain.records import FailureRecord, UploadRecord, UploadStatus
-from tests.factories import World, image, now
+from tests.support.factories import World, image, now
 from workers.handlers import ingest
 from workers.runtime.handler import NotYet
 

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from domain.errors import Refusal, UserErrorCode
 from domain.records import UserRecord
-from tests.factories import World, image, now
+from tests.support.factories import World, image, now
 
 
 async def register(world: World, username: str, email: str) -> UserRecord | UserErrorCode:

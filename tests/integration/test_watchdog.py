@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from config import Settings
 from datasources.concurrency.watchdog import Watchdog
 from datasources.mongo.client import Client, open_mongo
-from tests.toxic import Toxic, proxied
-from tests.waiting import eventually
+from tests.support.toxic_proxy import Toxic, proxied
+from tests.support.waiting import eventually
 
 
 @asynccontextmanager

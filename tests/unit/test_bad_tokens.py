@@ -8,7 +8,7 @@ from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest, Operation
 from resolvers.transport.session import root_fields
-from tests import toy
+from tests.support import toy
 
 DECLARED = {"register", "login", "refreshSession", "logout", "deleteAccount"}
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from datasources.concurrency.fair_turns import FairTurns, NoTurnError
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 async def spend(turns: FairTurns, *keys: str, gate: asyncio.Event | None = None, right: bool = False) -> None:

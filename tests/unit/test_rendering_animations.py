@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from domain.limits import RenditionFormat
-from tests.corpus.writing import gif, gif_frame
+from tests.support.corpus.writing import gif, gif_frame
 from tests.unit.pictures import gif_of_many_frames, moving, quarters, saved
 from workers.rendering.animation import FRAME_PIXELS, moving_sizes
 from workers.rendering.ladder import Size

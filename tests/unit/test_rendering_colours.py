@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageChops, ImageCms
 
 from domain.limits import RenditionFormat
-from tests.corpus.jpegs import APP14, LYING, as_photoshop_writes_it
-from tests.corpus.profiles import (
+from tests.support.corpus.jpegs import APP14, LYING, as_photoshop_writes_it
+from tests.support.corpus.profiles import (
     ADOBE_RGB,
     DISPLAY_P3,
     Space,
@@ -20,7 +20,7 @@ from tests.corpus.profiles import (
     in_srgb,
     profile,
 )
-from tests.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, jpeg_without, png
+from tests.support.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, jpeg_without, png
 from tests.unit.pictures import saved
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source

@@ -12,8 +12,8 @@ from datasources.media import source_formats
 from datasources.media.source_formats import formats_taken
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import SIGNATURE_BYTES, SourceFormat
-from tests.corpus.jpegs import LYING
-from tests.corpus.profiles import ADOBE_RGB, in_srgb, profile
+from tests.support.corpus.jpegs import LYING
+from tests.support.corpus.profiles import ADOBE_RGB, in_srgb, profile
 from tests.unit.pictures import CANARY, heic, quarters, saved
 from workers.rendering import boxes
 from workers.rendering.pipeline import render

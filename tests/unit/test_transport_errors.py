@@ -8,7 +8,7 @@ from domain.errors import BadInput, NotFound, Refusal, RequestErrorCode, Unauthe
 from resolvers.transport.errors import Culprit, ErrorPresenter
 from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest
-from tests.toy import Context, Outage, World, schema
+from tests.support.toy import Context, Outage, World, schema
 
 
 def engine() -> Engine:

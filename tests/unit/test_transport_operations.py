@@ -8,7 +8,7 @@ from resolvers.transport import operations
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.errors import Rejected
 from resolvers.transport.operations import Documents, GraphQLRequest
-from tests.toy import schema
+from tests.support.toy import schema
 
 EXECUTABLE = schema._schema
 

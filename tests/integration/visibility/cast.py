@@ -9,8 +9,8 @@ from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, UserRecord, UserState
 from schema.notification import type_name_of
-from tests.factories import World, image, now
 from tests.integration.visibility.facts import NOBODY, Comment, Facts, Name, Notice, Post, Seen
+from tests.support.factories import World, image, now
 
 HOST = "host"  # has no quarrel with anybody
 TARGETS = ("suspended", "deleted", "private", "public")

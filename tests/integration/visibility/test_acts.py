@@ -7,13 +7,13 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type
 
 from domain.ids import from_global_id
-from tests.factories import World
 from tests.integration.visibility.acts import ACTS, KEYS, OWN, READ, USER_VERBS, Act
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.facts import Comment, Gid, Name
 from tests.integration.visibility.rules import Rules
 from tests.integration.visibility.test_reads import missing, named
 from tests.integration.visibility.walk import LEADING, TYPES, everything_about, is_node, leading_fields, ways_in
+from tests.support.factories import World
 
 MUTATIONS = TYPES["Mutation"]
 assert isinstance(MUTATIONS, GraphQLObjectType)

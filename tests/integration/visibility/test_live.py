@@ -14,12 +14,12 @@ from resolvers.api import schema
 from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest
 from schema.context import Context
-from tests.factories import World, session_of
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.facts import Gid, Name
 from tests.integration.visibility.rules import Rules
 from tests.integration.visibility.test_reads import ROOT, ask, missing
 from tests.integration.visibility.ways import SHOWS
+from tests.support.factories import World, session_of
 
 REPLAY = "subscription { notificationAdded(after: 0) { seq notification { id } } }"
 UPLOAD = "subscription ($id: ID!) { uploadUpdated(id: $id) { id image { id } } }"

@@ -6,12 +6,12 @@ import pytest
 from bson import ObjectId
 
 from domain.ids import from_global_id, to_global_id
-from tests.factories import World
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.facts import Gid, Name, Seen
 from tests.integration.visibility.rules import Rules
 from tests.integration.visibility.walk import NODE, TYPES, counts, everything_about, fields, gather, ways_out
 from tests.integration.visibility.ways import COUNTS, SHOWS
+from tests.support.factories import World
 
 ROOT = ""  # what is asked of nothing
 AT_ONCE = 50

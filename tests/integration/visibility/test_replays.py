@@ -4,7 +4,7 @@ import pytest
 
 from domain.ids import to_global_id
 from domain.limits import SourceFormat
-from tests.factories import World, now
+from tests.support.factories import World, now
 
 ADD = """mutation ($input: AddCommentInput!) {
   addComment(input: $input) { commentEdge { node { text } } post { id } userErrors { code } }

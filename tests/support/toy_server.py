@@ -12,7 +12,7 @@ from config import Settings
 from deploy.local.ports import listen
 from resolvers.transport.connections import HEAD_SECONDS
 from resolvers.transport.server import Server, build_server
-from tests.toy import World, toy_app
+from tests.support.toy import World, toy_app
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from bson import ObjectId
 from domain.events import Effect, Ring
 from domain.ids import from_global_id
 from domain.records import PostRecord, UserRecord
-from tests.emptying import emptied, wipe
-from tests.factories import World, now
+from tests.support.emptying import emptied, wipe
+from tests.support.factories import World, now
 from workers.maintenance.entries import missing_entries
 from workers.maintenance.walk import in_snapshot
 from workers.registry import HANDLERS

@@ -8,9 +8,9 @@ from functools import partial
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.corpus.case import IN_COLOUR, IN_GREY, Case, Shown, case
-from tests.corpus.profiles import encoded
-from tests.corpus.writing import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, Pixel, chunk, png, quarter_at
+from tests.support.corpus.case import IN_COLOUR, IN_GREY, Case, Shown, case
+from tests.support.corpus.profiles import encoded
+from tests.support.corpus.writing import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, Pixel, chunk, png, quarter_at
 from tests.unit.pictures import quarters, saved
 
 SIZE = (200, 160)

@@ -10,8 +10,8 @@ from PIL import Image
 from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
 from domain.limits import MAX_IMAGE_FRAMES, SourceFormat
-from tests.corpus.case import IN_GREY, Case, Shown, case
-from tests.corpus.large import SIZE as PHONE
+from tests.support.corpus.case import IN_GREY, Case, Shown, case
+from tests.support.corpus.large import SIZE as PHONE
 from tests.unit.pictures import heic, quarters, saved
 
 SIZE = (200, 160)

@@ -15,7 +15,7 @@ from config import Settings
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen
 from deploy.local.process import Process, stop_all
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 90.0  # a machine that runs other things as well

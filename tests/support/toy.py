@@ -1,6 +1,6 @@
 """A small application on the real transports, for their tests: a schema that can wait, fail, count and stream.
 
-`python -m tests.toy PORT NOTICE DRAIN` serves it until it is told to stop.
+`python -m tests.support.toy PORT NOTICE DRAIN` serves it until it is told to stop.
 """
 
 import asyncio

@@ -10,8 +10,8 @@ from bson import ObjectId
 
 from datasources.loaders import Loaders
 from datasources.redis.cache_server import CacheDown
-from tests.factories import World
-from tests.waiting import eventually
+from tests.support.factories import World
+from tests.support.waiting import eventually
 
 KEY = re.compile(r"cache:(post|user|relation):\{?([0-9a-f]{24})\}?(?::([0-9a-f]{24}))?$")
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from domain.errors import UserErrorCode
 from domain.limits import MAX_IMAGE_FRAMES
-from tests.corpus.case import IN_GREY, Case, Shown, case
+from tests.support.corpus.case import IN_GREY, Case, Shown, case
 from tests.unit.pictures import quarters, saved
 
 SIZE = (200, 160)

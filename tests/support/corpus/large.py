@@ -5,9 +5,9 @@ from functools import partial
 
 from PIL import Image
 
-from tests.corpus.bombs import heavy_but_honest
-from tests.corpus.case import IN_COLOUR, Case, Shown, case
-from tests.corpus.writing import (
+from tests.support.corpus.bombs import heavy_but_honest
+from tests.support.corpus.case import IN_COLOUR, Case, Shown, case
+from tests.support.corpus.writing import (
     ADAM7,
     CHANNELS,
     GREY,

@@ -18,8 +18,8 @@ from datasources.outages import is_outage
 from datasources.sources import open_sources
 from domain.limits import SourceFormat
 from domain.records import PostDraft, PostImage, PostRecord, UploadRecord, UserRecord
-from tests.factories import World, image, now
-from tests.waiting import eventually
+from tests.support.factories import World, image, now
+from tests.support.waiting import eventually
 
 PATIENCE = 300.0
 PAUSE = 0.05

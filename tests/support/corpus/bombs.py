@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from domain.errors import UserErrorCode
-from tests.corpus.case import Case, case
-from tests.corpus.writing import GREY, chunk, gif, gif_frame, jpeg_with
+from tests.support.corpus.case import Case, case
+from tests.support.corpus.writing import GREY, chunk, gif, gif_frame, jpeg_with
 from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
 
 CORRUPT, PIXELS, FRAMES = (

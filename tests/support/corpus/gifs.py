@@ -5,8 +5,8 @@ from functools import partial
 
 from PIL import Image
 
-from tests.corpus.case import IN_COLOUR, Case, Shown, case
-from tests.corpus.writing import gif, gif_frame
+from tests.support.corpus.case import IN_COLOUR, Case, Shown, case
+from tests.support.corpus.writing import gif, gif_frame
 from tests.unit.pictures import moving, quarters, saved
 
 SIZE = (200, 160)

@@ -19,12 +19,12 @@ from domain.limits import SourceFormat
 from domain.records import NotificationRecord, UserRecord
 from resolvers.api import schema
 from schema.context import Context
-from tests.auditing import audit
-from tests.emptying import emptied
-from tests.factories import World, image, now, session_of
-from tests.faults.asking import COMMENT, NOTICES, PAGES, PERSON, POST, flat, notice, parsed
-from tests.faults.expected import Expected
-from tests.faults.model import EITHER, NOT_FOUND, Model, Subject, Thing
+from tests.support.auditing import audit
+from tests.support.emptying import emptied
+from tests.support.factories import World, image, now, session_of
+from tests.support.model.asking import COMMENT, NOTICES, PAGES, PERSON, POST, flat, notice, parsed
+from tests.support.model.expected import Expected
+from tests.support.model.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from workers.registry import HANDLERS
 from workers.runtime.drain import owed, pay_all
 from workers.runtime.handler import NotYet

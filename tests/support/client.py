@@ -17,7 +17,7 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 PASSWORD = "correct horse battery staple"
 SOCKETS = Subprotocol("graphql-transport-ws")

@@ -16,7 +16,7 @@ from datasources.media.images import Move
 from domain.events import Effect, Fact, Ring
 from domain.records import CommentRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus, UserRecord
 from domain.visibility import Area
-from tests.factories import World, image, now
+from tests.support.factories import World, image, now
 
 RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 

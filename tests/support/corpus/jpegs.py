@@ -5,8 +5,8 @@ from functools import partial
 
 from PIL import Image, ImageChops, ImageCms
 
-from tests.corpus.case import IN_COLOUR, IN_GREY, Case, Shown, case
-from tests.corpus.profiles import (
+from tests.support.corpus.case import IN_COLOUR, IN_GREY, Case, Shown, case
+from tests.support.corpus.profiles import (
     ADOBE_RGB,
     DISPLAY_P3,
     Space,
@@ -17,7 +17,7 @@ from tests.corpus.profiles import (
     in_srgb,
     profile,
 )
-from tests.corpus.writing import jpeg_with, jpeg_without
+from tests.support.corpus.writing import jpeg_with, jpeg_without
 from tests.unit.pictures import quarters, saved
 
 SIZE = (480, 360)

@@ -9,8 +9,8 @@ from bson import ObjectId
 
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import PostRecord
-from tests.factories import World
-from tests.faults.deeds import Comment, Deed, Follow, Like, Publish
+from tests.support.deeds import Comment, Deed, Follow, Like, Publish
+from tests.support.factories import World
 
 Pair = tuple[ObjectId, ObjectId]
 

@@ -1,7 +1,7 @@
 """Making a world new again, which is much quicker than making a new one."""
 
 from datasources.mongo.indexes import INDEXES
-from tests.factories import World
+from tests.support.factories import World
 
 
 async def wipe(world: World) -> None:

@@ -6,9 +6,9 @@ from collections import Counter
 from datasources.jobs.outbox import LONGEST_PAUSE
 from domain.events import Effect, Fact
 from domain.records import PostRecord
-from tests.cached import expect_nothing_old
-from tests.factories import World, now
-from tests.waiting import eventually
+from tests.support.cached import expect_nothing_old
+from tests.support.factories import World, now
+from tests.support.waiting import eventually
 from workers.maintenance.files import FILES
 from workers.maintenance.pending import WAITING
 from workers.maintenance.verify import Report, verify

@@ -10,8 +10,8 @@ from PIL.PngImagePlugin import PngInfo
 from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
 from domain.limits import SourceFormat
-from tests.corpus.case import Case, Shown, case
-from tests.corpus.writing import jpeg_with
+from tests.support.corpus.case import Case, Shown, case
+from tests.support.corpus.writing import jpeg_with
 from tests.unit.pictures import quarters, saved
 
 SIZE = (200, 160)
