@@ -8,11 +8,11 @@ import httpx2
 import typer
 from PIL import Image, ImageDraw
 
-from benchmarks.photograph import phone_jpeg
+from benchmarks.lib.photograph import phone_jpeg
+from benchmarks.lib.report import Table, percentile, show
+from benchmarks.lib.stack import Api, finish
+from benchmarks.lib.world import users
 from benchmarks.ready import LONGEST, PATIENCE, Client, Seen, render_stack, watched
-from benchmarks.report import Table, percentile, show
-from benchmarks.stack import Api, finish
-from benchmarks.world import users
 from config import Settings
 from datasources.sources import open_sources
 

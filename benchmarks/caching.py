@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from bson import ObjectId
 
-from benchmarks.report import Table, show
-from benchmarks.stack import finish, servers, stores
+from benchmarks.lib.report import Table, show
+from benchmarks.lib.stack import finish, servers, stores
 from config import Settings
 from datasources.loaders import Loaders
 from datasources.mongo.client import in_transaction

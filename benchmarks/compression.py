@@ -11,11 +11,11 @@ import brotli
 import typer
 import zstandard
 
-from benchmarks.callers import Caller, Served, api, request_of
+from benchmarks.lib.callers import Caller, Served, api, request_of
+from benchmarks.lib.report import Table, median, percentile, rounds, show
+from benchmarks.lib.stack import finish, servers, stores
+from benchmarks.lib.world import insert, post, users
 from benchmarks.overload import follow_of, token_of
-from benchmarks.report import Table, median, percentile, rounds, show
-from benchmarks.stack import finish, servers, stores
-from benchmarks.world import insert, post, users
 from config import Settings
 from resolvers.transport.compression import BROTLI_QUALITY, GZIP_LEVEL, ZSTD_LEVEL
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from PIL import Image, ImageDraw
 
-from benchmarks.photograph import phone_jpeg
+from benchmarks.lib.photograph import phone_jpeg
 from domain.errors import Refusal
 from domain.limits import RenditionFormat
 from tests.support.corpus import corpus

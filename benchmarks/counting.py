@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from bson import ObjectId
 
-from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.stack import Load, Stopwatch, finish, servers, stores
+from benchmarks.lib.report import Table, median, rounds, show, times
+from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores
 from config import Settings
 from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session

@@ -12,12 +12,12 @@ import psutil
 import typer
 from bson import ObjectId
 
-from benchmarks.fan_out_bare import a_job_per_follower, bare
-from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.stack import Load, Stopwatch, finish, servers, stores, until, widen_cache
-from benchmarks.stored import stored
-from benchmarks.thresholds import thresholds
-from benchmarks.world import insert, post, users
+from benchmarks.lib.fan_out_bare import a_job_per_follower, bare
+from benchmarks.lib.report import Table, median, rounds, show, times
+from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores, until, widen_cache
+from benchmarks.lib.stored import stored
+from benchmarks.lib.thresholds import thresholds
+from benchmarks.lib.world import insert, post, users
 from config import Settings
 from datasources.feed.states import ALL
 from datasources.jobs.outbox import owing

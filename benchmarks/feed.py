@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.crowd import FOLLOWED_EACH, LARGEST, POSTS_EACH
-from benchmarks.feed_reader import COLD, DOWN, PULLED, WARM, Reader
-from benchmarks.feed_world import FOLLOWINGS, FeedWorld
-from benchmarks.operations import OperationCounter
-from benchmarks.report import Table, median, percentile, rounds, show, times
-from benchmarks.stack import finish, servers, widen_cache
+from benchmarks.lib.crowd import FOLLOWED_EACH, LARGEST, POSTS_EACH
+from benchmarks.lib.feed_reader import COLD, DOWN, PULLED, WARM, Reader
+from benchmarks.lib.feed_world import FOLLOWINGS, FeedWorld
+from benchmarks.lib.operations import OperationCounter
+from benchmarks.lib.report import Table, median, percentile, rounds, show, times
+from benchmarks.lib.stack import finish, servers, widen_cache
 from config import Settings
 from datasources.sources import Sources, open_sources
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from bson import ObjectId
 
-from benchmarks.report import Table, median, percentile, rounds, show
-from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
-from benchmarks.world import insert, users
+from benchmarks.lib.report import Table, median, percentile, rounds, show
+from benchmarks.lib.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
+from benchmarks.lib.world import insert, users
 from config import Settings
 from datasources.sources import Sources
 from domain.ids import to_global_id

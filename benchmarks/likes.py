@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.lags import lags
-from benchmarks.liked import BARE, Act, Liked
-from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.settling import settling
-from benchmarks.stack import Load, Stopwatch, finish, servers, stores
-from benchmarks.world import users
+from benchmarks.lib.lags import lags
+from benchmarks.lib.liked import BARE, Act, Liked
+from benchmarks.lib.report import Table, median, rounds, show, times
+from benchmarks.lib.settling import settling
+from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores
+from benchmarks.lib.world import users
 from config import Settings
 
 LIKERS = 5_000

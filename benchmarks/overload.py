@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from bson import ObjectId
 
-from benchmarks.callers import Caller, Heard, Served, api, request_of
-from benchmarks.report import Table, percentile, show
-from benchmarks.stack import finish, servers, stores
-from benchmarks.world import insert, users
+from benchmarks.lib.callers import Caller, Heard, Served, api, request_of
+from benchmarks.lib.report import Table, percentile, show
+from benchmarks.lib.stack import finish, servers, stores
+from benchmarks.lib.world import insert, users
 from config import Settings
 from datasources.sources import Sources
 from domain.ids import to_global_id

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from PIL import Image, ImageMath
 
-from benchmarks.photograph import phone_jpeg
-from benchmarks.report import Table, show
+from benchmarks.lib.photograph import phone_jpeg
+from benchmarks.lib.report import Table, show
 from workers.rendering.source import open_source
 from workers.rendering.still import pyramid
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.feed_world import FeedWorld
-from benchmarks.operations import OperationCounter
-from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.stack import Api, Load, Stopwatch, finish, servers, session_of
-from benchmarks.tastes import NOW, Viewer, viewers
+from benchmarks.lib.feed_world import FeedWorld
+from benchmarks.lib.operations import OperationCounter
+from benchmarks.lib.report import Table, median, rounds, show, times
+from benchmarks.lib.stack import Api, Load, Stopwatch, finish, servers, session_of
+from benchmarks.lib.tastes import NOW, Viewer, viewers
 from config import Settings
 from datasources.sources import open_sources
 from domain.limits import PAGE_SIZE_DEFAULT

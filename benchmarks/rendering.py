@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from benchmarks.photograph import phone_jpeg
-from benchmarks.rendering_children import children, peak_mib
-from benchmarks.report import Table, median, rounds, show, times
+from benchmarks.lib.photograph import phone_jpeg
+from benchmarks.lib.rendering_children import children, peak_mib
+from benchmarks.lib.report import Table, median, rounds, show, times
 from domain.limits import RenditionFormat
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.memory import arrange_memory
@@ -65,7 +65,7 @@ WAYS: dict[str, tuple[Way, Way]] = {  # a way, and the naive way that it is held
     "JPEG + WebP, naive": (naive, naive),
 }
 with suppress(ImportError):  # it is optional: pip install photogram[bench]
-    from benchmarks.vips import vips_jpeg
+    from benchmarks.lib.vips import vips_jpeg
 
     WAYS["JPEG, libvips"] = (vips_jpeg, naive_jpeg)
 

@@ -16,9 +16,9 @@ import psutil
 import typer
 from bson import ObjectId
 
-from benchmarks.report import Table, show
-from benchmarks.stack import finish, servers, stores, until
-from benchmarks.world import posts, users
+from benchmarks.lib.report import Table, show
+from benchmarks.lib.stack import finish, servers, stores, until
+from benchmarks.lib.world import posts, users
 from config import Settings
 from datasources.mongo.client import in_transaction
 from datasources.notifications.notifications import Notice

@@ -13,11 +13,11 @@ import msgspec
 import typer
 from bson import ObjectId
 
-from benchmarks.lags import ROOT, worker
-from benchmarks.liked import LIKE_POST
-from benchmarks.report import Table, median, percentile, rounds, show
-from benchmarks.stack import Api, finish, servers, session_of, stores
-from benchmarks.world import insert, posts, users
+from benchmarks.lib.lags import ROOT, worker
+from benchmarks.lib.liked import LIKE_POST
+from benchmarks.lib.report import Table, median, percentile, rounds, show
+from benchmarks.lib.stack import Api, finish, servers, session_of, stores
+from benchmarks.lib.world import insert, posts, users
 from config import Settings
 from datasources.sources import Sources
 from deploy.local.environment import child_environment

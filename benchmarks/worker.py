@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from bson import ObjectId
 
-from benchmarks.report import Table, median, rounds, show, times
-from benchmarks.stack import Load, Stopwatch, finish, servers, stores, until
-from benchmarks.world import insert, posts, users
+from benchmarks.lib.report import Table, median, rounds, show, times
+from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores, until
+from benchmarks.lib.world import insert, posts, users
 from config import Settings
 from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session, in_transaction

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from benchmarks.lib.tastes import Viewer, viewers
 from benchmarks.ranking import ORDERS, precision
-from benchmarks.tastes import Viewer, viewers
 
 
 @pytest.fixture(scope="module", params=[1, 2])

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from benchmarks.report import Table
+from benchmarks.lib.report import Table
 from datasources.sources import Sources
 
 OWNERS, POSTS = 1_000, 100

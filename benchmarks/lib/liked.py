@@ -8,8 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from benchmarks.stack import Api, session_of
-from benchmarks.world import posts
+from benchmarks.lib.stack import Api, session_of
+from benchmarks.lib.world import posts
 from datasources.jobs.outbox import owing
 from datasources.mongo.client import Document
 from datasources.sources import Sources

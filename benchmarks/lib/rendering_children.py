@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from benchmarks.report import Table, median, rounds, times
+from benchmarks.lib.report import Table, median, rounds, times
 from workers.rendering.pool import RenderPool
 
 MEMORY_MB = 1024  # what a worker gives a rendering child

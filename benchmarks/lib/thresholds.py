@@ -6,9 +6,9 @@ from math import log
 
 from bson import ObjectId
 
-from benchmarks.report import Table, median, rounds
-from benchmarks.stack import Load, Stopwatch
-from benchmarks.world import insert, post, users
+from benchmarks.lib.report import Table, median, rounds
+from benchmarks.lib.stack import Load, Stopwatch
+from benchmarks.lib.world import insert, post, users
 from datasources.feed.states import ALL
 from datasources.sources import Sources
 from domain.paging import PageRequest

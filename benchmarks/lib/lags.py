@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bson import ObjectId
 
-from benchmarks.liked import Liked
-from benchmarks.report import Table, percentile
-from benchmarks.stack import until
+from benchmarks.lib.liked import Liked
+from benchmarks.lib.report import Table, percentile
+from benchmarks.lib.stack import until
 from config import Settings
 from datasources.mongo.client import Document
 from deploy.local.environment import child_environment

@@ -4,10 +4,10 @@ import time
 from itertools import cycle
 from typing import Any
 
-from benchmarks.feed_world import FeedWorld
-from benchmarks.operations import OperationCounter
-from benchmarks.report import median, times
-from benchmarks.stack import Api, Load, Stopwatch, session_of
+from benchmarks.lib.feed_world import FeedWorld
+from benchmarks.lib.operations import OperationCounter
+from benchmarks.lib.report import median, times
+from benchmarks.lib.stack import Api, Load, Stopwatch, session_of
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
 
 DEEP = 10  # pages down

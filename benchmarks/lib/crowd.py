@@ -15,7 +15,7 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 
-from benchmarks.world import post
+from benchmarks.lib.world import post
 from datasources.feed.states import ALL, TENDED
 from datasources.mongo.indexes import INDEXES, ensure_indexes
 from datasources.sources import Sources
