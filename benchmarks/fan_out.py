@@ -105,7 +105,7 @@ async def _followed(sources: Sources, followers: int) -> tuple[ObjectId, list[Ob
 @asynccontextmanager
 async def _workers(sources: Sources, number: int) -> AsyncIterator[list[psutil.Process]]:
     """So many processes of the feed worker, all of which have begun to read."""
-    command = [sys.executable, "-m", "deploy.cli.main", "worker", "feed"]
+    command = [sys.executable, "-m", "deploy.cli", "worker", "feed"]
     env, group = child_environment(sources.settings), stream_key(sources.settings.key_prefix, "feed")
 
     async def all_read() -> bool:

@@ -141,7 +141,7 @@ async def serving(settings: Settings) -> AsyncIterator[Server]:
     with listen(LOOPBACK, 0) as listener:
         port = listener.getsockname()[1]
     settings = settings.model_copy(update={"host": LOOPBACK, "port": port, "allow_root": True})
-    command = (sys.executable, "-m", "deploy.cli.main", "serve")
+    command = (sys.executable, "-m", "deploy.cli", "serve")
     process = await asyncio.create_subprocess_exec(*command, env=child_environment(settings))
 
     async def is_up() -> bool:

@@ -149,7 +149,7 @@ async def _round(settings: Settings, liking: _Liking, options: tuple[str, ...] |
 async def _verify(settings: Settings, options: tuple[str, ...]) -> tuple[Any, float]:
     """Its report, and the processor seconds of its process, its start included."""
     before = _children_cpu()
-    command = (sys.executable, "-m", "deploy.cli.main", "verify", "--json", *options)
+    command = (sys.executable, "-m", "deploy.cli", "verify", "--json", *options)
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env=child_environment(settings), stdout=asyncio.subprocess.PIPE
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from domain.limits import PASSWORD_MIN
 
 COMMONEST = 100_000
-TARGET = Path(__file__).parents[1] / "datasources" / "data" / "common_passwords.txt.gz"
+TARGET = Path(__file__).parents[1] / "datasources" / "accounts" / "data" / "common_passwords.txt.gz"
 
 
 def chosen(passwords: list[str]) -> list[str]:

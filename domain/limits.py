@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class SourceFormat(StrEnum):
-    """Image formats that can be uploaded; some only where a decoder is installed (`datasources/media/source_formats.py`)."""
+    """Image formats that can be uploaded; some need an optional decoder (`datasources/media/source_formats.py`)."""
 
     JPEG = "JPEG"
     PNG = "PNG"

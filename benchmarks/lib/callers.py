@@ -16,7 +16,7 @@ from config import Settings
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 MEMORY_PAUSE = 0.01
 
@@ -120,7 +120,7 @@ def api(settings: Settings) -> Iterator[Served]:
     """An API process of these settings on a free port; it ends with the block."""
     with listen(LOOPBACK, 0) as listener:
         port = listener.getsockname()[1]
-        command = (sys.executable, "-m", "deploy.cli.main", "serve", "--listener", str(listener.fileno()))
+        command = (sys.executable, "-m", "deploy.cli", "serve", "--listener", str(listener.fileno()))
         process = subprocess.Popen(command, cwd=ROOT, env=child_environment(settings), pass_fds=[listener.fileno()])
     try:
         yield Served(port, process.pid)

@@ -17,7 +17,7 @@ from datasources.mongo.client import Document
 from deploy.local.environment import child_environment
 from domain.events import Effect
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BURST = 5.0  # seconds of load
 SAMPLED = 40  # every so manyth act is followed until it is counted
 POLL = 0.005  # seconds between two looks at it
@@ -90,7 +90,7 @@ async def _load(
 @contextlib.asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[None]:
     """A process that counts, notifies and sweeps."""
-    command = (sys.executable, "-m", "deploy.cli.main", "worker", "counters", "notifications", "sweeper")
+    command = (sys.executable, "-m", "deploy.cli", "worker", "counters", "notifications", "sweeper")
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=child_environment(settings))
     try:
         yield

@@ -27,4 +27,4 @@ def is_common(password: str) -> bool:
 @functools.cache
 def _words() -> bytes:
     """The words in the order of their UTF-8, a line each. Read once, when somebody registers first: some 10 ms."""
-    return gzip.decompress((resources.files("datasources") / FILE).read_bytes())
+    return gzip.decompress((resources.files("datasources.accounts") / FILE).read_bytes())

@@ -262,7 +262,3 @@ def schema() -> None:
 def main() -> None:
     """The program. Says in one line what is wrong with the settings (code 2), is not started (1) or reached (3)."""
     sys.exit(exit_code_of(app))
-
-
-if __name__ == "__main__":
-    main()

@@ -53,7 +53,7 @@ class Service:
 
 def api_process(number: int, settings: Settings, listener: int, logs: Path) -> Process:
     """Starts one API process on an inherited listening socket. Raises StartError."""
-    command = [sys.executable, "-m", "deploy.cli.main", "serve", "--listener", str(listener)]
+    command = [sys.executable, "-m", "deploy.cli", "serve", "--listener", str(listener)]
     name, log = ("API", "api.log") if number == 0 else (f"API {number + 1}", f"api-{number + 1}.log")
     env = child_environment(settings)
     return Process.start(name, command, log=logs / log, env=env, pass_fds=[listener], cwd=ROOT)
@@ -61,7 +61,7 @@ def api_process(number: int, settings: Settings, listener: int, logs: Path) -> P
 
 def worker_process(settings: Settings, logs: Path) -> Process:
     """Starts one process with every worker in it. Raises StartError."""
-    command = [sys.executable, "-m", "deploy.cli.main", "worker"]
+    command = [sys.executable, "-m", "deploy.cli", "worker"]
     env = child_environment(settings)
     return Process.start("worker", command, log=logs / "worker.log", env=env, cwd=ROOT)
 

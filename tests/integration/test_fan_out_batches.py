@@ -18,7 +18,7 @@ from tests.support.auditing import audit
 from tests.support.counting import Operations
 from tests.support.crashing import dies
 from tests.support.factories import World, now, opened
-from workers.handlers import fan_out
+from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, push
 from workers.runtime.handler import NotYet
 
@@ -40,7 +40,7 @@ async def world(settings: Settings, operations: Operations) -> AsyncIterator[Wor
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fan_out, "CHUNK", CHUNK)
+    monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
 
 
 def keys(posts: list[PostRecord]) -> list[str]:
@@ -52,7 +52,7 @@ def keys(posts: list[PostRecord]) -> list[str]:
 async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
     world: World, operations: Operations, monkeypatch: pytest.MonkeyPatch, authors: int
 ) -> None:
-    monkeypatch.setattr(fan_out, "CHUNK", 100)
+    monkeypatch.setattr(fan_out_module, "CHUNK", 100)
     people = [await followed(world, 2) for _ in range(authors)]
     await world.settle()
     posts = [await world.post(author) for author, _ in people]

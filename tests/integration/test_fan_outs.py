@@ -15,7 +15,7 @@ from tests.integration.test_graph_races import once
 from tests.support.auditing import audit
 from tests.support.crashing import dies
 from tests.support.factories import World, now
-from workers.handlers import fan_out
+from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, push
 from workers.runtime.handler import NotYet
 
@@ -24,7 +24,7 @@ CHUNK = 2
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fan_out, "CHUNK", CHUNK)
+    monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
 
 
 async def followed(world: World, count: int) -> tuple[UserRecord, list[UserRecord]]:
@@ -188,7 +188,7 @@ async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_aga
             await fan_out(world.tools, key)
             key = (await chunk_ids(world, post.id))[0]
         else:
-            monkeypatch.setattr(fan_out, "CHUNK", 9)
+            monkeypatch.setattr(fan_out_module, "CHUNK", 9)
 
         async def deleted(post: PostRecord = post) -> None:
             await delete(world, post)
@@ -197,7 +197,7 @@ async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_aga
         with monkeypatch.context() as patch:
             patch.setattr(world.sources.feeds, "push", once(deleted, world.sources.feeds.push))
             await work(world.tools, key)
-        monkeypatch.setattr(fan_out, "CHUNK", CHUNK)
+        monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
         await world.settle()
         assert await holders(world, post.id) == set()
         assert await chunk_ids(world, post.id) == []

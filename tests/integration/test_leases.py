@@ -11,7 +11,7 @@ from bson import ObjectId
 from structlog.testing import capture_logs
 
 from datasources.concurrency.tasks import cancelled
-from datasources.jobs import queue
+from datasources.jobs import queue as queue_module
 from datasources.jobs.queue import BEGUN, GROUP, Doorbell, stream_key
 from datasources.sources import open_queue, open_sources
 from domain.events import Effect, Fact, Ring
@@ -253,7 +253,7 @@ async def test_a_worker_reads_no_more_than_it_can_keep(own: World) -> None:
 async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
     own: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "LONGEST_STREAM", 20)
+    monkeypatch.setattr(queue_module, "LONGEST_STREAM", 20)
     doorbell = Doorbell(own.sources.redis, own.sources.settings.key_prefix)
     keys = [str(ObjectId()) for _ in range(100)]
     for key in keys:

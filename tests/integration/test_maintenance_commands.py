@@ -62,7 +62,7 @@ async def started(
     names = ("mongo_url", "mongo_database", "redis_url", "key_prefix", "s3_endpoint_url", "environment")
     env = {name: str(getattr(settings, name)) for name in names} | dict(given)
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli.main", *words,
+        sys.executable, "-m", "deploy.cli", *words,
         env=os.environ | {f"PHOTOGRAM_{name.upper()}": value for name, value in env.items()},
         stdout=asyncio.subprocess.PIPE, stderr=stderr, stdin=stdin,
         preexec_fn=_heed_ctrl_c,

@@ -20,7 +20,7 @@ async def test_missing_indexes_are_one_line_that_names_the_command(
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *["-m", "deploy.cli.main", *command],
+        *["-m", "deploy.cli", *command],
         env={**child_environment(unprepared), "PHOTOGRAM_S3_SECRET_KEY": "of its own"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

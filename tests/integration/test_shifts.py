@@ -16,7 +16,8 @@ from tests.integration.test_graph_races import once
 from tests.support.auditing import audit
 from tests.support.crashing import dies
 from tests.support.factories import World, now
-from workers.handlers import fan_out, switch_push_pull
+from workers.handlers import fan_out as fan_out_module
+from workers.handlers import switch_push_pull
 from workers.handlers.fan_out import fan_out, fill
 from workers.handlers.refresh_feed import tend
 from workers.handlers.switch_push_pull import shift
@@ -29,7 +30,7 @@ Doing = Callable[[], Awaitable[object]]
 @pytest.fixture(autouse=True)
 def _small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.sources.shifts, "limit", LIMIT)
-    monkeypatch.setattr(fan_out, "CHUNK", 2)
+    monkeypatch.setattr(fan_out_module, "CHUNK", 2)
     monkeypatch.setattr(switch_push_pull, "CHUNK", 2)
 
 
@@ -60,7 +61,7 @@ class Cast:
         post = await self.world.post(self.author, caption=f"{len(self.captions)}")
         await fan_out(self.world.tools, str(post.id))
         for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
-            await fan_out.push(self.world.tools, str(chunk["_id"]))
+            await fan_out_module.push(self.world.tools, str(chunk["_id"]))
         self.captions.insert(0, post.caption)
         return post
 

@@ -20,7 +20,7 @@ import pytest
 from deploy.local import folder
 from deploy.local.ports import listen
 
-RUN = [sys.executable, "-m", "deploy.cli.main", "run", "--no-seed"]
+RUN = [sys.executable, "-m", "deploy.cli", "run", "--no-seed"]
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 # Somebody who starts it, and not under nohup, however these tests were started: then it would live on.
@@ -102,7 +102,7 @@ def command(data_dir: Path, *words: str, **given: str) -> subprocess.CompletedPr
     """What a command of a second terminal says, which knows the folder alone."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
     return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "deploy.cli.main", *words],
+        [sys.executable, "-m", "deploy.cli", *words],
         check=False,
         capture_output=True,
         text=True,
@@ -134,7 +134,7 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
     with running(tmp_path) as run:
         endpoint = run.await_line(r"GraphQL endpoint +(http://127\.0\.0\.1:\d+/graphql)")[1]
         assert is_ready(endpoint)
-        for victim in [run.child("deploy.cli.main", "serve"), run.child("deploy.cli.main", "worker")]:
+        for victim in [run.child("deploy.cli", "serve"), run.child("deploy.cli.main", "worker")]:
             victim.kill()
         for _ in range(2):
             run.await_line(r"(API|worker) was started again")

@@ -1,4 +1,4 @@
-"""`python -m tests.support.counted_server`: the API by the settings of the environment; on SIGUSR1 it says what tasks run."""
+"""`python -m tests.support.counted_server`: the API by the settings of the environment; SIGUSR1 lists its tasks."""
 
 import asyncio
 import gc

@@ -17,7 +17,7 @@ from deploy.local.ports import LOOPBACK, listen
 from deploy.local.process import Process, stop_all
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 90.0  # a machine that runs other things as well
 STOP_SECONDS = 15.0
 
@@ -84,7 +84,7 @@ class Stack:
 
     def _start(self, name: str, *command: str) -> Process:
         log = self._logs / f"{name}{len(self._processes)}.log"
-        argv = [sys.executable, "-m", "deploy.cli.main", *command]
+        argv = [sys.executable, "-m", "deploy.cli", *command]
         process = Process.start(name, argv, log=log, env=child_environment(self.settings), cwd=ROOT)
         self._processes.append(process)
         return process

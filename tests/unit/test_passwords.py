@@ -89,7 +89,7 @@ def test_the_commonest_are_kept_and_the_long_ones(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_list_is_exact() -> None:
-    words = gzip.decompress((resources.files("datasources") / FILE).read_bytes()).decode().split("\n")
+    words = gzip.decompress((resources.files("datasources.accounts") / FILE).read_bytes()).decode().split("\n")
     assert words.pop() == ""
     assert len(words) > 100_000
     assert words == sorted({unicodedata.normalize("NFC", word.casefold()) for word in words}, key=str.encode)
