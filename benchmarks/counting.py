@@ -16,7 +16,7 @@ from config import Settings
 from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 
 TURN = 0.8  # seconds that one way likes at a stretch
 BUDGET = 30.0  # seconds of rounds

@@ -24,7 +24,7 @@ from datasources.jobs.outbox import owing
 from datasources.jobs.queue import stream_key
 from datasources.sources import Sources
 from deploy.local.environment import child_environment
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 
 CASES = {10: 50, 1_000: 20, 10_000: 10}  # posts of a round by the author's followers
 JOBS = 2_000  # of a job per follower no more, for it takes so long

@@ -16,7 +16,7 @@ from config import Settings
 from datasources.jobs.outbox import owing
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources, open_queue
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from workers.runtime.handler import Tools
 from workers.runtime.worker import Worker
 

@@ -47,7 +47,7 @@ from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
 from datasources.s3.storage import Blobs, open_blobs
-from domain.events import Fact
+from domain.jobs import Fact
 
 BLOCKING_READ_SECONDS = 5.0
 

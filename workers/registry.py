@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from datasources.feed.fan_outs import LEASE
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from workers.handlers import (
     add_formats,
     aggregate_counters,

@@ -15,7 +15,7 @@ from benchmarks.lib.stack import until
 from config import Settings
 from datasources.mongo.client import Document
 from deploy.local.environment import child_environment
-from domain.events import Effect
+from domain.jobs import Effect
 
 ROOT = Path(__file__).resolve().parents[2]
 BURST = 5.0  # seconds of load

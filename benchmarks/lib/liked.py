@@ -13,7 +13,7 @@ from benchmarks.lib.world import posts
 from datasources.jobs.outbox import owing
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.ids import to_global_id
 
 POSTS = 2_000

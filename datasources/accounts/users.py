@@ -17,7 +17,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, increment
 from datasources.mongo.readable import readable
 from domain.errors import Refusal, UserErrorCode
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.handles import typed_handle
 from domain.records import ImageRecord, Stored, UserRecord, UserState
 

@@ -25,7 +25,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction, insert_absent
 from datasources.posts.posts import PostStore
 from datasources.redis.cache_server import CacheDown
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FeedRecord, FollowRecord
 

@@ -16,7 +16,7 @@ from datasources.jobs.outbox import owing, paid
 from datasources.jobs.queue import Doorbell
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.records import FollowState, Stored
 
 READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch

@@ -17,7 +17,7 @@ from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Collection, Database, Document, find_by_ids, upsert
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.readable import readable
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.interests import Act, ActKind, Interest, faded, weigh
 from domain.records import Stored
 

@@ -14,7 +14,7 @@ from datasources.caches import Caches, Writes
 from datasources.jobs.outbox import Stage, change, owing_again, paid
 from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import FollowState, Stored
 
 PUSHED_AGAIN = 0.8  # of the limit; between the two an author stays as they are

@@ -17,7 +17,7 @@ from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable, Session, upsert
 from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.readable import readable
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.records import FeedRecord
 
 ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything

@@ -12,7 +12,7 @@ from datasources.caches import Caches, Writes, both_ways
 from datasources.graph.follow_slots import becoming
 from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable
-from domain.events import Fact, rings_for
+from domain.jobs import Fact, rings_for
 from domain.records import FollowState
 
 _STANDING = {"$in": [FollowState.FOLLOWING.value, FollowState.REQUESTED.value]}

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Collection, Document
 from domain.errors import Refusal, UserErrorCode
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import FOLLOWING_MAX
 from domain.records import FollowState
 

@@ -14,7 +14,7 @@ from datasources.jobs.outbox import GRACE, change, find_owed, owing_again, paid
 from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
 from domain.errors import NotFound
-from domain.events import SETTLED_BY, Effect, Fact, rings_for
+from domain.jobs import SETTLED_BY, Effect, Fact, rings_for
 from domain.limits import FOLLOWING_MAX
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState

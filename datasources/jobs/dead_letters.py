@@ -10,7 +10,7 @@ from bson import ObjectId
 from datasources.concurrency.batcher import Gathering
 from datasources.jobs.outbox import parked, redriven
 from datasources.mongo.client import Collection, Database, Document, time_limit
-from domain.events import SETTLED_BY, Effect, Fact, Ring
+from domain.jobs import SETTLED_BY, Effect, Fact, Ring
 
 ATTEMPTS = 5
 TOGETHER = 100  # calls whose successes are forgotten in one operation

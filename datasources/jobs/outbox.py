@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.mongo.client import Document, Readable, Session
-from domain.events import Effect
+from domain.jobs import Effect
 
 Stage = dict[str, Any]
 

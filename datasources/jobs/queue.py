@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from datasources.concurrency.batcher import Gathering, Late
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
 from datasources.posts.posts import PostStore
 from datasources.s3.keys import lies_in
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.limits import RenditionFormat
 from domain.records import ImageRecord, RenditionRecord
 from domain.visibility import Area

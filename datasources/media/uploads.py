@@ -16,7 +16,7 @@ from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, upload_topic
 from domain.errors import Refusal, UserErrorCode
-from domain.events import Effect, Fact, Ring, rings_for
+from domain.jobs import Effect, Fact, Ring, rings_for
 from domain.limits import SourceFormat
 from domain.quota import QuotaUse
 from domain.records import FailureRecord, ImageRecord, UploadRecord, UploadStatus

@@ -8,7 +8,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from datasources.mongo.client import Database
-from domain.events import Fact
+from domain.jobs import Fact
 from domain.interests import VISITS_KEPT
 
 UP, DOWN = ASCENDING, DESCENDING

@@ -24,7 +24,7 @@ from datasources.mongo.client import (
     set_told,
 )
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
 from domain.records import CommentOrder, CommentRecord

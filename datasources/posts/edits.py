@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Document
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import Record
 
 WORDS = ("caption", "location")  # a change of these sets `edited_at`

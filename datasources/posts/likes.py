@@ -17,7 +17,7 @@ from datasources.jobs.queue import Doorbell
 from datasources.mongo.client import Database, Document, Session, find_page, time_limit, upsert
 from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.readable import readable
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import LikeRecord
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 from datasources.concurrency.batcher import Gathering
 from datasources.mongo.client import Client, Database, Document, Session, time_limit
 from datasources.mongo.readable import readable
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import CommentRecord, FollowState, PostRecord, UserRecord
 

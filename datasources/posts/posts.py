@@ -24,7 +24,7 @@ from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.readable import readable
 from datasources.posts.edits import edit, tagging, untag
 from domain.errors import NotFound, Refusal, UserErrorCode
-from domain.events import Effect, Fact, Ring, rings_for
+from domain.jobs import Effect, Fact, Ring, rings_for
 from domain.paging import Page, PageRequest, cut_page
 from domain.ranking import Candidate
 from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus

@@ -21,7 +21,7 @@ from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from deploy.cli.endings import Ended
 from deploy.local.errors import StartError
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.ids import expect_id
 from workers.maintenance.feeds import Rebuilt, rebuild_feeds
 from workers.maintenance.findings import Finding

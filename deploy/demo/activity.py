@@ -15,7 +15,7 @@ from deploy.demo.concurrency import at_once
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
 from deploy.demo.publishing import pay
 from deploy.demo.story import PlannedComment, PlannedPost
-from domain.events import Effect, Fact, Ring, rings_for
+from domain.jobs import Effect, Fact, Ring, rings_for
 from domain.records import CommentRecord
 from domain.text import mentions
 from workers.runtime.handler import Tools

@@ -18,7 +18,7 @@ from deploy.demo.people import NUMBERS, joined_at, user_id
 from deploy.demo.pictures import DemoPicture, avatar, picture
 from deploy.demo.story import PlannedPost
 from deploy.local.errors import StartError
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.limits import MENTIONS_MAX
 from domain.records import (
     LocationRecord,

@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 
 from config import Settings
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records import UserRecord
 from tests.support.counting import Operations

@@ -17,7 +17,7 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.queue import WORKER_OF, stream_key
 from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Deed, Like, mixed

@@ -14,7 +14,7 @@ from bson import ObjectId
 from datasources.jobs.dead_letters import ATTEMPTS, LOST
 from datasources.sources import open_queue
 from deploy.local.environment import child_environment
-from domain.events import Ring
+from domain.jobs import Ring
 from tests.support.factories import World
 from tests.support.stack import ROOT, START_SECONDS
 from tests.support.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key

@@ -15,7 +15,7 @@ import httpx2
 from bson import ObjectId
 
 from datasources.media.uploads import LEASE
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import IMAGES_PER_DAY, RenditionFormat, SourceFormat
 from domain.records import UploadRecord, UploadStatus
 from tests.support.auditing import audit

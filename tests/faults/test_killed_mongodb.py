@@ -10,7 +10,7 @@ from pymongo import WriteConcern
 
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
-from domain.events import Fact
+from domain.jobs import Fact
 from domain.records import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Comment, Deed, Like, Tally, carry_out, writers

@@ -15,7 +15,7 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.outbox import owing
 from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
 from tests.support.emptying import emptied
 from tests.support.factories import World, now

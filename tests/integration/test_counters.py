@@ -4,7 +4,7 @@ import asyncio
 
 from bson import ObjectId
 
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import FollowState
 from tests.support.factories import World, now

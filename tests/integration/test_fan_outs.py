@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.feed.fan_outs import LEASE, Span
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once

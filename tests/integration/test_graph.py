@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.outbox import owing
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.paging import PageRequest, encode_cursor
 from domain.records import FollowState, UserRecord
 from domain.visibility import ONESELF, STRANGERS, Relation

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from datasources.concurrency.background_writes import Background
 from datasources.feed.interests import FRESH, USABLE
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.ids import to_global_id
 from domain.interests import WEIGHTS, ActKind, Interest
 from domain.records import UserRecord

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.sources import open_queue
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.limits import SourceFormat
 from domain.records import UploadStatus
 from tests.integration.test_refining import sent

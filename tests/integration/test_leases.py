@@ -14,7 +14,7 @@ from datasources.concurrency.tasks import cancelled
 from datasources.jobs import queue as queue_module
 from datasources.jobs.queue import BEGUN, GROUP, Doorbell, stream_key
 from datasources.sources import open_queue, open_sources
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
 from tests.support.waiting import eventually

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from domain.events import Fact
+from domain.jobs import Fact
 from domain.paging import PageRequest
 from domain.records import NotificationKind
 from tests.support.factories import World, items_of, now

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from tests.support.factories import World, now
 from tests.unit.pictures import quarters, saved
 from workers.rendering.pool import RenderingUnavailable, RenderPool

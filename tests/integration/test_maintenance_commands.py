@@ -19,7 +19,7 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.queue import stream_key
 from deploy.cli import maintenance
 from deploy.local.errors import StartError
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import UserState
 from tests.integration.test_maintenance_verify import Scene
 from tests.support.client import PASSWORD

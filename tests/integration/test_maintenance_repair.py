@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from tests.integration.test_maintenance_verify import BREAKS, Scene
 from tests.support.emptying import emptied
 from tests.support.factories import World, now

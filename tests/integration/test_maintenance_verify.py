@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import PostRecord, UserRecord
 from tests.support.auditing import stored_files
 from tests.support.emptying import emptied

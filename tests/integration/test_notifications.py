@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.mongo.client import Document
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from domain.paging import PageRequest, encode_cursor
 from domain.records import NotificationKind as Kind
 from domain.records import NotificationRecord, PostRecord, UserRecord

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from config import Settings
 from datasources.media.images import Move
 from datasources.s3.keys import lies_in, moved
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.limits import SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
 from domain.visibility import Area

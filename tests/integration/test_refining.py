@@ -15,7 +15,7 @@ import pytest
 from config import Settings
 from datasources.s3.keys import lies_in
 from domain.errors import Refusal, UserErrorCode
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import RenditionFormat, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
 from domain.visibility import Area

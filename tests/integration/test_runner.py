@@ -20,7 +20,7 @@ from datasources.jobs import dead_letters
 from datasources.jobs.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
 from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
-from domain.events import Effect, Fact, Ring, rings_for
+from domain.jobs import Effect, Fact, Ring, rings_for
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
 from tests.support.waiting import eventually

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from redis.exceptions import RedisError
 
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.paging import PageRequest
 from domain.records import PostRecord, UserRecord
 from tests.integration.test_feeds import walk

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
 from datasources.sources import open_sources
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.waiting import eventually

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from datasources.mongo import readable
 from datasources.redis.read_through import Cache
-from domain.events import Effect, Fact, rings_for
+from domain.jobs import Effect, Fact, rings_for
 from domain.ids import to_global_id
 from domain.limits import SourceFormat
 from domain.records import PostRecord, UserRecord

@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from datasources.caches import RECORD_SECONDS
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.images import Move
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.records import CommentRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus, UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now

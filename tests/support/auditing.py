@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from datasources.jobs.outbox import LONGEST_PAUSE
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from domain.records import PostRecord
 from tests.support.cached import expect_nothing_old
 from tests.support.factories import World, now

@@ -16,7 +16,7 @@ from strawberry.types import ExecutionResult
 from config import Settings
 from datasources.media.images import Move
 from datasources.sources import Sources, open_sources, prepare
-from domain.events import Ring
+from domain.jobs import Ring
 from domain.limits import RENDITION_WIDTHS, RenditionFormat
 from domain.paging import Page, PageRequest
 from domain.records import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from domain.events import Effect, Ring
+from domain.jobs import Effect, Ring
 from domain.ids import from_global_id
 from domain.records import PostRecord, UserRecord
 from tests.support.emptying import emptied, wipe

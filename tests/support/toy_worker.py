@@ -12,7 +12,7 @@ import sys
 
 from config import Settings, read_settings
 from datasources.sources import open_queue, open_sources
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.worker import Worker
 

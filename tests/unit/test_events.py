@@ -8,7 +8,7 @@ from bson import ObjectId
 from datasources.jobs.outbox import owing
 from datasources.jobs.queue import WORKER_OF
 from datasources.mongo.indexes import INDEXES
-from domain.events import SETTLED_BY, Effect, Fact, Ring, rings_for
+from domain.jobs import SETTLED_BY, Effect, Fact, Ring, rings_for
 from workers.registry import HANDLERS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

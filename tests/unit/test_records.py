@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import UserErrorCode
-from domain.events import SETTLED_BY, Effect, Fact, Ring, rings_for
+from domain.jobs import SETTLED_BY, Effect, Fact, Ring, rings_for
 from domain.limits import RenditionFormat
 from domain.records import (
     FailureRecord,

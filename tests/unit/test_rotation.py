@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from datasources.jobs.queue import Message
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from workers.runtime.backlog import Backlog
 from workers.runtime.rotation import Rotation
 

@@ -15,7 +15,7 @@ from datasources.mongo import clock
 from datasources.s3.keys import area_of_files, media_key
 from datasources.sources import Sources
 from domain.errors import Refusal
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
 from domain.records import ImageRecord, RenditionRecord, UploadRecord
 from domain.visibility import Area

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import Document, Session
 from datasources.posts.likes import LikeStore
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import FollowState, PostStatus
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools

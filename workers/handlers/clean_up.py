@@ -4,7 +4,7 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.s3.keys import leftovers
-from domain.events import Effect
+from domain.jobs import Effect
 from workers.handlers.ingest import LATE
 from workers.runtime.handler import NotYet, Tools
 

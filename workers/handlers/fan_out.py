@@ -10,7 +10,7 @@ from datasources.feed.entries import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.posts.posts import is_shown
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.paging import PageRequest
 from domain.records import FollowRecord, FollowState
 from workers.runtime.handler import NotYet, Tools

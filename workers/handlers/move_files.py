@@ -13,7 +13,7 @@ from bson import ObjectId
 from datasources.media.images import Move
 from datasources.s3.keys import lies_in, moved, renewed
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import ImageRecord, PostRecord, UploadRecord, UserRecord
 from domain.visibility import Area, area_of
 from workers.runtime.handler import NotYet, Tools

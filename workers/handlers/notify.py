@@ -16,7 +16,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus
 from workers.handlers.audience import heard, reached
 from workers.runtime.handler import Tools

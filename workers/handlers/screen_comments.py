@@ -17,7 +17,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.mongo import clock
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import CommentRecord, PostRecord
 from domain.screening import ALLOW, Screen, Screened, Verdict
 from workers.runtime.handler import Tools

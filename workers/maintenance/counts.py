@@ -14,7 +14,7 @@ from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, in_transaction
 from datasources.sources import Sources
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from domain.limits import PREVIEW_COMMENTS
 from workers.maintenance.findings import Finding
 

@@ -8,7 +8,7 @@ from datasources.accounts.account_references import left_of
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import UserState
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc_run import Sweep

@@ -12,7 +12,7 @@ from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts.posts import MERGED
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import FollowState, PostStatus
 from workers.maintenance.findings import Finding
 

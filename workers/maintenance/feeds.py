@@ -14,7 +14,7 @@ from datasources.mongo.client import Document, Session
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts.posts import MERGED
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import PageRequest
 from domain.records import FollowState, PostStatus

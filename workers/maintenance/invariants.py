@@ -13,7 +13,7 @@ from bson import ObjectId
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.s3.keys import is_public
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import FollowState, PostStatus, UploadStatus, UserState
 from workers.maintenance.findings import Finding
 from workers.maintenance.repairs import Mend, accept, delete, delete_comment, erase_comment, give_slots_back, owe, sever

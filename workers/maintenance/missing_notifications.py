@@ -9,7 +9,7 @@ from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import FollowState, NotificationKind
 from workers.maintenance.findings import Finding
 from workers.maintenance.notifications import LIKES_OF

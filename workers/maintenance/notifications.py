@@ -11,7 +11,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids, in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.limits import ACTORS_SHOWN
 from domain.records import FollowState, NotificationKind, NotificationRecord, UserState
 from workers.maintenance.findings import Finding

@@ -9,7 +9,7 @@ from datasources.jobs.outbox import LONGEST_PAUSE
 from datasources.jobs.queue import LONGEST_STREAM, WORKER_OF, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.events import Effect, Fact
+from domain.jobs import Effect, Fact
 from workers.handlers.ingest import LATE
 from workers.maintenance.findings import Finding
 

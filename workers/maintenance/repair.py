@@ -10,7 +10,7 @@ from bson import ObjectId
 from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources
-from domain.events import Effect, Ring
+from domain.jobs import Effect, Ring
 from domain.records import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
 from workers.maintenance.deleted_accounts import LEFT, clean_again

@@ -11,7 +11,7 @@ from datasources.jobs.outbox import owing_again
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
-from domain.events import Effect
+from domain.jobs import Effect
 from domain.records import FollowRecord, FollowState
 
 Mend = Callable[[Sources, ObjectId], Awaitable[None]]

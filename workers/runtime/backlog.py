@@ -6,7 +6,7 @@ from itertools import islice
 from bson import ObjectId
 
 from datasources.jobs.queue import Message
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from workers.runtime.rotation import Rotation
 
 Kind = tuple[Effect, Fact]

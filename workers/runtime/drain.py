@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from domain.events import Effect, Fact, Ring, rings_for
+from domain.jobs import Effect, Fact, Ring, rings_for
 from workers.registry import HANDLERS
 from workers.runtime.handler import NotYet, Tools
 from workers.runtime.invoke import pay

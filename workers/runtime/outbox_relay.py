@@ -12,7 +12,7 @@ from datasources.jobs.outbox import LONGEST_PAUSE, rung
 from datasources.mongo import clock
 from datasources.outages import is_outage
 from datasources.sources import Sources
-from domain.events import Fact, rings_for
+from domain.jobs import Fact, rings_for
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from bson import ObjectId
 
-from domain.events import Ring
+from domain.jobs import Ring
 
 
 class Rotation:

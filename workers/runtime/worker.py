@@ -13,7 +13,7 @@ from datasources.concurrency.tasks import cancelled
 from datasources.jobs.queue import Message, Queue
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
-from domain.events import Effect, Ring
+from domain.jobs import Effect, Ring
 from workers.registry import HANDLERS
 from workers.runtime.backlog import Backlog, Kind, Lane
 from workers.runtime.freezes import Freezes

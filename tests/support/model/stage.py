@@ -13,7 +13,7 @@ from graphql import ExecutionResult, execute
 
 from datasources.jobs.queue import Queue
 from datasources.mongo.client import Document
-from domain.events import Effect, Fact, Ring
+from domain.jobs import Effect, Fact, Ring
 from domain.ids import from_global_id, to_global_id
 from domain.limits import SourceFormat
 from domain.records import NotificationRecord, UserRecord
