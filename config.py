@@ -138,10 +138,12 @@ class Settings(BaseSettings):
     screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
     blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")
     feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; of more, pulled.")
-    feed_window: int = Field(500, ge=1, description="Newest posts of a home feed that are kept; below, it is pulled.")
+    feed_retained_entries: int = Field(
+        500, ge=1, description="Newest posts of a home feed that are kept; below, it is pulled."
+    )
     feed_active_days: float = Field(14, gt=0, description="Feeds not looked at for so long get no posts.")
     caching: bool = Field(True, description="Whether records are read through Redis; writes tell it in any case.")
-    sweep_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
+    relay_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""How often the cache answers for a post whose counts are settled again and again: `python -m benchmarks.caching`."""
+"""How often the cache answers for a post whose counts are applied again and again: `python -m benchmarks.caching`."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1, help="For each rate of settling.")] = 5.0,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Reads one hot post again and again, side by side, while its likes are settled at some rate."""
+    """Reads one hot post again and again, side by side, while its likes are applied at some rate."""
     with servers() as settings:
         table = finish(_measure(settings, seconds), LONGEST)
     show([table], ["redis", "pymongo"], markdown=markdown)
@@ -33,7 +33,7 @@ def main(
 
 async def _measure(settings: Settings, seconds: float) -> Table:
     table = Table(
-        f"One hot post, read by {READERS} loaders side by side while its likes are settled",
+        f"One hot post, read by {READERS} loaders side by side while its likes are applied",
         [
             "settlings a second, wanted and got",
             "reads a second",
@@ -50,28 +50,28 @@ async def _measure(settings: Settings, seconds: float) -> Table:
 async def _row(sources: Sources, rate: int, seconds: float) -> list[str]:
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
     post_id = (await sources.posts.create(ObjectId(), draft, datetime.now(UTC))).id
-    cache, settled = sources.caches.posts, 0
+    cache, applied = sources.caches.posts, 0
 
     async def read() -> None:
         while True:
             await Loaders(sources, None).post_by_id.load(post_id)
 
-    async def settle() -> None:
-        nonlocal settled
+    async def apply() -> None:
+        nonlocal applied
         while rate:
             await in_transaction(sources.client, partial(sources.posts.add_likes, {post_id: 1}))
-            settled += 1
+            applied += 1
             await asyncio.sleep(1 / rate)
 
     hits, misses = cache.hits, cache.misses
-    tasks = [*(asyncio.create_task(read()) for _ in range(READERS)), asyncio.create_task(settle())]
+    tasks = [*(asyncio.create_task(read()) for _ in range(READERS)), asyncio.create_task(apply())]
     done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
     for task in (*done, *tasks):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     hits, misses = cache.hits - hits, cache.misses - misses
-    of_each = f"{misses / settled:.1f}" if settled else ""
-    got = f"{rate}, {settled / seconds:.1f}"
+    of_each = f"{misses / applied:.1f}" if applied else ""
+    got = f"{rate}, {applied / seconds:.1f}"
     return [got, f"{(hits + misses) / seconds:,.0f}", f"{hits / max(1, hits + misses):.2%}", of_each]
 
 

@@ -13,10 +13,10 @@ from bson import ObjectId
 from benchmarks.lib.report import Table, median, rounds, show, times
 from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores
 from config import Settings
-from datasources.jobs.outbox import owing
+from datasources.jobs.outbox import pending_fields
 from datasources.mongo.client import Session
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 
 TURN = 0.8  # seconds that one way likes at a stretch
 BUDGET = 30.0  # seconds of rounds
@@ -67,10 +67,10 @@ class Ways:
 
         await self._in_transaction(one)
 
-    async def insert_owing(self) -> None:
+    async def insert_pending(self) -> None:
         """Fact and outbox in one document, for a worker to count."""
-        owed = owing([Effect.COUNT, Effect.NOTIFY], datetime.now(UTC))
-        await self._sources.database["owing_likes"].insert_one({"user_id": ObjectId(), "liked": True, **owed})
+        pending = pending_fields([Task.COUNT, Task.NOTIFY], datetime.now(UTC))
+        await self._sources.database["owing_likes"].insert_one({"user_id": ObjectId(), "liked": True, **pending})
 
     async def like(self) -> None:
         """As Photogram does: a set-like upsert that owes, committed in groups, and the ring."""
@@ -110,7 +110,7 @@ async def _measure(settings: Settings, repeat: int, callers: int, seed: int) -> 
             "insert and $inc, one transaction": ways.increment_in_transaction,
             "insert, then $inc": ways.increment_afterwards,
             f"insert and $inc of one of {SHARDS} shards, one transaction": ways.increment_shard_in_transaction,
-            "insert with its outbox": ways.insert_owing,
+            "insert with its outbox": ways.insert_pending,
             "LikeStore.like": ways.like,
         }
         loads: dict[str, list[Load]] = {name: [] for name in acts}

@@ -20,11 +20,11 @@ from benchmarks.lib.thresholds import thresholds
 from benchmarks.lib.world import insert, post, users
 from config import Settings
 from datasources.feed.states import ALL
-from datasources.jobs.outbox import owing
+from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
 from datasources.sources import Sources
 from deploy.local.environment import child_environment
-from domain.jobs import Effect, Fact, rings_for
+from domain.jobs import Fact, Task, jobs_of
 
 CASES = {10: 50, 1_000: 20, 10_000: 10}  # posts of a round by the author's followers
 JOBS = 2_000  # of a job per follower no more, for it takes so long
@@ -129,17 +129,17 @@ async def _workers(sources: Sources, number: int) -> AsyncIterator[list[psutil.P
 async def _fanned_out(
     sources: Sources, workers: Sequence[psutil.Process], author: ObjectId, posts: int, followers: int
 ) -> Load:
-    rows = [post(author) | owing([Effect.FAN_OUT], datetime.now(UTC)) for _ in range(posts)]
+    rows = [post(author) | pending_fields([Task.FAN_OUT], datetime.now(UTC)) for _ in range(posts)]
     await insert(sources, "posts", rows)
     watch, cpu = Stopwatch(), _cpu(workers)
-    await sources.doorbell.ring(ring for row in rows for ring in rings_for(Fact.POST, row))
+    await sources.job_queue.enqueue(job for row in rows for job in jobs_of(Fact.POST, row))
     await until(lambda: _is_done(sources, rows), PATIENCE)
     load = watch.load(posts * followers)
     return Load(load.done, load.seconds, _cpu(workers) - cpu, load.mongo_cpu)
 
 
 async def _is_done(sources: Sources, rows: Sequence[dict[str, Any]]) -> bool:
-    query = {"_id": {"$in": [row["_id"] for row in rows]}, "outbox": Effect.FAN_OUT.value}
+    query = {"_id": {"$in": [row["_id"] for row in rows]}, "outbox": Task.FAN_OUT.value}
     return await sources.database["posts"].find_one(query, {"_id": 1}) is None
 
 

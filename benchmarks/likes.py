@@ -12,7 +12,7 @@ import typer
 from benchmarks.lib.lags import lags
 from benchmarks.lib.liked import BARE, Act, Liked
 from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.settling import settling
+from benchmarks.lib.settling import applying
 from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores
 from benchmarks.lib.world import users
 from config import Settings
@@ -39,7 +39,7 @@ def main(
 async def _measure(settings: Settings, repeat: int, callers: int, seed: int) -> list[Table]:
     async with _liked(settings, seed) as liked:
         loads = await _writes(liked.ways(), repeat, callers)
-        settled = await settling(liked)
+        applied = await applying(liked)
     empty = settings.model_copy(update={"mongo_database": "lags", "key_prefix": "lags:"})  # nothing is owed in it
     async with _liked(empty, seed) as liked:
         late = await lags(empty, liked, callers)
@@ -48,7 +48,7 @@ async def _measure(settings: Settings, repeat: int, callers: int, seed: int) -> 
     writes = Table(f"Likes and comments, {callers} callers in one process", ["way", *columns])
     writes.rows += [_row(way, of, bare) for way, of in loads.items()]
     work = Table("Settling what likes owe, one process", ["work", *columns])
-    work.rows += [_row(name, [load] * len(bare), bare) for name, load in settled.items()]
+    work.rows += [_row(name, [load] * len(bare), bare) for name, load in applied.items()]
     return [writes, work, late]
 
 

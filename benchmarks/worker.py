@@ -13,10 +13,10 @@ from benchmarks.lib.report import Table, median, rounds, show, times
 from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores, until
 from benchmarks.lib.world import insert, posts, users
 from config import Settings
-from datasources.jobs.outbox import owing
+from datasources.jobs.outbox import pending_fields
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources, open_queue
-from domain.jobs import Effect, Fact, rings_for
+from domain.jobs import Fact, Task, jobs_of
 from workers.runtime.handler import Tools
 from workers.runtime.worker import Worker
 
@@ -51,7 +51,7 @@ async def _measure(settings: Settings, repeat: int) -> list[Table]:
         for _ in rounds(repeat, BUDGET):
             loads[BARE].append(await _bare(sources, people))
             for name, fact, facts, targets in CASES:
-                loads[name].append(await _settled(sources, people, fact, facts, targets))
+                loads[name].append(await _applied(sources, people, fact, facts, targets))
     columns = ["what is settled", "facts/s", "CPU ms, ours", "CPU ms, MongoDB's", "rate against bare"]
     table = Table("Counting, one worker process", columns)
     table.rows += [_row(name, of, loads[BARE]) for name, of in loads.items()]
@@ -78,34 +78,34 @@ async def _bare(sources: Sources, people: Sequence[ObjectId]) -> Load:
     async def caller() -> None:
         for post_id in left:
 
-            async def settle(session: Session, post_id: ObjectId = post_id) -> None:
+            async def apply(session: Session, post_id: ObjectId = post_id) -> None:
                 await likes.update_one({"_id": post_id}, {"$set": {"counted": True}}, session=session)
                 await stored.update_one({"_id": post_id}, {"$inc": {"like_count": 1}}, session=session)
 
-            await in_transaction(sources.client, settle)
+            await in_transaction(sources.client, apply)
 
     watch = Stopwatch()
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     return watch.load(len(post_ids))
 
 
-async def _settled(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts: int, targets: int) -> Load:
+async def _applied(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts: int, targets: int) -> Load:
     """What it takes a worker to settle facts whose rings wait in its queue. Raises RuntimeError for a wrong count."""
     post_ids = await posts(sources, list(itertools.islice(itertools.cycle(people), targets)))
     rows = [_fact(fact, post_id, ObjectId()) for post_id in itertools.islice(itertools.cycle(post_ids), facts)]
     await insert(sources, f"{fact.value}s", rows)
     for row in rows:
-        await sources.doorbell.ring(rings_for(fact, row))
+        await sources.job_queue.enqueue(jobs_of(fact, row))
     collection = sources.database[f"{fact.value}s"]
 
-    async def is_settled() -> bool:
-        return not await collection.count_documents({"outbox": Effect.COUNT.value}, limit=1)
+    async def is_applied() -> bool:
+        return not await collection.count_documents({"outbox": Task.COUNT.value}, limit=1)
 
     stopping = asyncio.Event()
     async with open_queue(sources.settings, "counters", "benchmark") as queue:
         watch = Stopwatch()
         working = asyncio.create_task(Worker(Tools(sources=sources), queue).run(stopping))
-        await until(is_settled, PATIENCE, pause=0.02)
+        await until(is_applied, PATIENCE, pause=0.02)
         load = watch.load(facts)
         stopping.set()
         await working
@@ -118,11 +118,11 @@ async def _settled(sources: Sources, people: Sequence[ObjectId], fact: Fact, fac
 
 def _fact(fact: Fact, post_id: ObjectId, user_id: ObjectId) -> dict[str, Any]:
     now = datetime.now(UTC)
-    owed = {"version": 1, **owing([Effect.COUNT], now)}
+    pending = {"version": 1, **pending_fields([Task.COUNT], now)}
     if fact is Fact.POST_LIKE:
-        return {"target_id": post_id, "user_id": user_id, "liked": True, **owed}
+        return {"target_id": post_id, "user_id": user_id, "liked": True, **pending}
     row: dict[str, Any] = {"post_id": post_id, "author_id": user_id, "parent_id": None, "text": "nice"}
-    return {**row, "created_at": now, "deleted": False, "counted": False, **owed}
+    return {**row, "created_at": now, "deleted": False, "counted": False, **pending}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from bson import ObjectId
 
-from datasources.feed.first_pages import Window
+from datasources.feed.first_pages import FirstPages
 from datasources.graph.relations import Pair
 from datasources.mongo.client import Collection, Session, after_transaction
 from datasources.redis.cache_server import CacheServer
@@ -24,7 +24,7 @@ Key = TypeVar("Key")
 
 RECORD_SECONDS = 30.0
 RELATION_SECONDS = 10.0
-WINDOW_SECONDS = 60.0
+FIRST_PAGES_SECONDS = 60.0
 
 
 class Caches:
@@ -38,12 +38,14 @@ class Caches:
         self.relations: Cache[Pair, Relation] = Cache(
             server, "relation", Relation, RELATION_SECONDS, lambda pair: f"{{{pair[0]}}}:{pair[1]}"
         )
-        self.windows: Cache[ObjectId, Window | None] = Cache(server, "window", Window | None, WINDOW_SECONDS)
+        self.first_pages: Cache[ObjectId, FirstPages | None] = Cache(
+            server, "window", FirstPages | None, FIRST_PAGES_SECONDS
+        )
 
-    async def forget_follows(self, pairs: Iterable[Pair]) -> None:
+    async def invalidate_follows(self, pairs: Iterable[Pair]) -> None:
         """Forgets how these stand to each other, and whose posts the first of each is shown."""
         pairs = list(pairs)
-        await asyncio.gather(self.relations.forget(pairs), self.windows.forget({pair[0] for pair in pairs}))
+        await asyncio.gather(self.relations.invalidate(pairs), self.first_pages.invalidate({pair[0] for pair in pairs}))
 
     async def aclose(self) -> None:
         """Ends what goes on in the background."""
@@ -53,28 +55,28 @@ class Caches:
 class Writes(Generic[Key]):
     """The way to write to a collection of which something is cached; its store has it for reading only otherwise."""
 
-    def __init__(self, collection: Collection, forget: Callable[[Iterable[Key]], Awaitable[object]]) -> None:
+    def __init__(self, collection: Collection, invalidate: Callable[[Iterable[Key]], Awaitable[object]]) -> None:
         self._collection = collection
-        self._forget = forget
+        self._invalidate = invalidate
 
     @contextlib.asynccontextmanager
-    async def changing(self, keys: Iterable[Key], session: Session | None = None) -> AsyncIterator[Collection]:
+    async def invalidating(self, keys: Iterable[Key], session: Session | None = None) -> AsyncIterator[Collection]:
         """The collection, for writes by which these keys' cached values may become old.
 
         They are forgotten when the block is left, or after the session's transaction, also by an error: nobody knows
         then whether the write went through.
         """
         if session is not None:
-            after_transaction(session, partial(self._forget, list(keys)))
+            after_transaction(session, partial(self._invalidate, list(keys)))
             yield self._collection
             return
         try:
             yield self._collection
         finally:
-            await self._forget(keys)
+            await self._invalidate(keys)
 
     @property
-    def unseen(self) -> Collection:
+    def uncached(self) -> Collection:
         """The collection, for writes that change nothing of what is cached: what a fact owes, what is counted."""
         return self._collection
 

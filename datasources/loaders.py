@@ -191,7 +191,7 @@ class Loaders:
     async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
         """For each pair of author and tagged person: the tagged person, None if the tag is not shown."""
         people, apart = await asyncio.gather(
-            self._people({user_id for _, user_id in pairs}), self._sources.graph.apart(set(pairs))
+            self._people({user_id for _, user_id in pairs}), self._sources.graph.blocked_pairs(set(pairs))
         )
         return [
             people[user_id][0]

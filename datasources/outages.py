@@ -34,7 +34,7 @@ def server_of(error: BaseException) -> str | None:
     return "S3" if is_s3_outage(error) else None
 
 
-def told(error: BaseException, settings: Settings) -> str:
+def describe_outage(error: BaseException, settings: Settings) -> str:
     """One line for operators about an outage: the server's name and where the settings look for it.
 
     Nothing of the driver's own words, and no user name, password or option of an address.
@@ -43,7 +43,7 @@ def told(error: BaseException, settings: Settings) -> str:
     return f"{server} does not answer ({_where(server, settings)})"
 
 
-def refusal(error: BaseException, settings: Settings) -> str | None:
+def describe_refusal(error: BaseException, settings: Settings) -> str | None:
     """One line for operators about what will stay so until they change it: credentials, indexes or buckets.
 
     None for any other error. As `told` it has nothing of the driver's own words.

@@ -24,14 +24,14 @@ from datasources.feed.entries import FeedStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.interests import InterestStore
 from datasources.feed.live_listeners import FeedsLive
-from datasources.feed.push_pull import ShiftStore
+from datasources.feed.push_pull import PushPullStore
 from datasources.feed.rankings import RankingStore
 from datasources.feed.states import FeedStates
 from datasources.feed.visits import VisitStore
-from datasources.graph.account_relations import Ties
+from datasources.graph.account_relations import AccountRelations
 from datasources.graph.follows import GraphStore
 from datasources.jobs.dead_letters import DeadLetterStore
-from datasources.jobs.queue import Doorbell, Queue
+from datasources.jobs.queue import JobQueue, Queue
 from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
 from datasources.media.uploads import UploadStore
@@ -61,7 +61,7 @@ class Sources:
     database: Database
     redis: Redis
     blobs: Blobs
-    doorbell: Doorbell
+    job_queue: JobQueue
     caches: Caches
     live: Live
     background: Background
@@ -71,7 +71,7 @@ class Sources:
     sessions: SessionStore
     session_watch: SessionWatch
     graph: GraphStore
-    ties: Ties
+    relations_of_account: AccountRelations
     uploads: UploadStore
     intake: Intake
     posts: PostStore
@@ -82,7 +82,7 @@ class Sources:
     feed_states: FeedStates
     feeds: FeedStore
     fan_outs: FanOutStore
-    shifts: ShiftStore
+    push_pull: PushPullStore
     feeds_live: FeedsLive
     interests: InterestStore
     visits: VisitStore
@@ -167,13 +167,13 @@ async def check_prepared(settings: Settings) -> None:
 
 def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:
     database = client[settings.mongo_database]
-    doorbell, live = Doorbell(redis, settings.key_prefix), Live(redis, settings.key_prefix)
+    job_queue, live = JobQueue(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
-    graph, posts = GraphStore(database, doorbell, caches), PostStore(database, doorbell, caches)
-    feed_states = FeedStates(database, doorbell, caches, active=timedelta(days=settings.feed_active_days))
+    graph, posts = GraphStore(database, job_queue, caches), PostStore(database, job_queue, caches)
+    feed_states = FeedStates(database, job_queue, caches, active=timedelta(days=settings.feed_active_days))
     background = Background()
     visits = VisitStore(database, background)
-    uploads = UploadStore(database, doorbell, live, ttl=settings.upload_ttl)
+    uploads = UploadStore(database, job_queue, live, ttl=settings.upload_ttl)
     longest = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
     sessions = SessionStore(
         database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
@@ -184,30 +184,30 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         database=database,
         redis=redis,
         blobs=blobs,
-        doorbell=doorbell,
+        job_queue=job_queue,
         caches=caches,
         live=live,
         background=background,
         watchdog=Watchdog(settings, client),
         passwords=Passwords(),
-        users=UserStore(database, doorbell, caches),
+        users=UserStore(database, job_queue, caches),
         sessions=sessions,
         session_watch=SessionWatch(sessions, live),
         graph=graph,
-        ties=Ties(database, doorbell, caches),
+        relations_of_account=AccountRelations(database, job_queue, caches),
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
         posts=posts,
-        images=ImageStore(client, database, doorbell, caches, posts, url_ttl=settings.signed_url_ttl),
-        post_likes=LikeStore(database, Fact.POST_LIKE, doorbell),
-        comment_likes=LikeStore(database, Fact.COMMENT_LIKE, doorbell),
-        comments=CommentStore(database, doorbell),
+        images=ImageStore(client, database, job_queue, caches, posts, url_ttl=settings.signed_url_ttl),
+        post_likes=LikeStore(database, Fact.POST_LIKE, job_queue),
+        comment_likes=LikeStore(database, Fact.COMMENT_LIKE, job_queue),
+        comments=CommentStore(database, job_queue),
         feed_states=feed_states,
         feeds=FeedStore(database, feed_states, caches, posts, graph),
-        fan_outs=FanOutStore(database, doorbell),
-        shifts=ShiftStore(database, doorbell, caches, limit=settings.feed_push_limit),
+        fan_outs=FanOutStore(database, job_queue),
+        push_pull=PushPullStore(database, job_queue, caches, limit=settings.feed_push_limit),
         feeds_live=FeedsLive(redis, settings.key_prefix, live, background),
-        interests=InterestStore(database, doorbell, visits),
+        interests=InterestStore(database, job_queue, visits),
         visits=visits,
         rankings=RankingStore(database),
         notifications=NotificationStore(database, live),

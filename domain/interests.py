@@ -59,7 +59,7 @@ class Interest(Record, frozen=True, kw_only=True):
 _COUNTED = {ActKind.LIKE: "likes", ActKind.COMMENT: "comments", ActKind.VISIT: "visits"}
 
 
-def weigh(acts: Iterable[Act], now: datetime) -> list[Interest]:
+def compute_interests(acts: Iterable[Act], now: datetime) -> list[Interest]:
     """The viewer's interests, the strongest `AUTHORS_KEPT`, strongest first.
 
     The order of the acts does not matter. An act in the future, by a clock that is ahead, counts as one of now.

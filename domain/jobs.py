@@ -27,78 +27,78 @@ class Fact(StrEnum):
     FAN_OUT = "fan_out"  # a chunk of a long one
 
 
-class Effect(StrEnum):
+class Task(StrEnum):
     """What can be owed."""
 
     COUNT = "count"  # the target's counter follows
     COUNT_FOLLOWING = "count_following"  # the follower's counter follows
     NOTIFY = "notify"  # those concerned are told, or what they were told is taken back
-    RECEIVE = "receive"  # an upload's bytes are awaited, checked and rendered
-    REFINE = "refine"  # an image gets the formats that save bytes, after those that every client can show
-    ASSEMBLE = "assemble"  # a post gets its images, or its failure
+    INGEST = "ingest"  # an upload's bytes are awaited, checked and rendered
+    ADD_FORMATS = "add_formats"  # an image gets the formats that save bytes, after those that every client can show
+    COMPLETE_POST = "complete_post"  # a post gets its images, or its failure
     FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
-    PUSH = "push"  # a post comes into the feeds of one chunk of followers
-    FILL = "fill"  # a feed takes in, or drops, one author's posts
-    SHIFT = "shift"  # the follows of an author say that their posts are pulled, or pushed again
-    WEIGH = "weigh"  # a viewer's interests are weighed anew from what they did
-    TEND = "tend"  # a home feed is rebuilt, trimmed, or given up while its owner stays away
+    FAN_OUT_CHUNK = "fan_out_chunk"  # a post comes into the feeds of one chunk of followers
+    BACKFILL = "backfill"  # a feed takes in, or drops, one author's posts
+    SWITCH_PUSH_PULL = "switch_push_pull"  # the follows of an author say that their posts are pulled, or pushed again
+    COMPUTE_INTERESTS = "compute_interests"  # a viewer's interests are weighed anew from what they did
+    REFRESH_FEED = "refresh_feed"  # a home feed is rebuilt, trimmed, or given up while its owner stays away
     SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
-    GRANT = "grant"  # an account that went public lets in who asked
-    PLACE = "place"  # files come to lie where those may fetch them who may see the images, and nobody else
-    SEVER = "sever"  # a block ends following both ways
-    CLEAN = "clean"  # what hangs on something deleted goes too
+    ACCEPT_REQUESTS = "accept_requests"  # an account that went public lets in who asked
+    MOVE_FILES = "move_files"  # files come to lie where those may fetch them who may see the images, and nobody else
+    REMOVE_FOLLOWS = "remove_follows"  # a block ends following both ways
+    CLEAN_UP = "clean_up"  # what hangs on something deleted goes too
 
 
-class Ring(msgspec.Struct, frozen=True, order=True):
+class Job(msgspec.Struct, frozen=True, order=True):
     """Something is owed: `effect`, for the facts of kind `fact` that share `key` (see `SETTLED_BY`)."""
 
-    effect: Effect
+    task: Task
     fact: Fact
     key: str
 
 
 # The field whose value groups facts that are settled together. A thousand likes of one post are one piece of work.
-SETTLED_BY: Mapping[tuple[Effect, Fact], str] = {
-    (Effect.COUNT, Fact.POST_LIKE): "target_id",
-    (Effect.NOTIFY, Fact.POST_LIKE): "target_id",
-    (Effect.COUNT, Fact.COMMENT_LIKE): "target_id",
-    (Effect.NOTIFY, Fact.COMMENT_LIKE): "target_id",
-    (Effect.COUNT, Fact.COMMENT): "post_id",
-    (Effect.NOTIFY, Fact.COMMENT): "_id",
-    (Effect.SCREEN, Fact.COMMENT): "_id",
-    (Effect.CLEAN, Fact.COMMENT): "_id",
-    (Effect.COUNT, Fact.FOLLOW): "followee_id",
-    (Effect.COUNT_FOLLOWING, Fact.FOLLOW): "follower_id",
-    (Effect.NOTIFY, Fact.FOLLOW): "_id",
-    (Effect.FILL, Fact.FOLLOW): "_id",
-    (Effect.SEVER, Fact.BLOCK): "_id",
-    (Effect.GRANT, Fact.USER): "_id",
-    (Effect.COUNT, Fact.POST): "author_id",
-    (Effect.ASSEMBLE, Fact.POST): "_id",
-    (Effect.FAN_OUT, Fact.POST): "_id",
-    (Effect.NOTIFY, Fact.POST): "_id",
-    (Effect.PLACE, Fact.POST): "_id",
-    (Effect.CLEAN, Fact.POST): "_id",
-    (Effect.RECEIVE, Fact.UPLOAD): "_id",
-    (Effect.REFINE, Fact.UPLOAD): "_id",
-    (Effect.CLEAN, Fact.UPLOAD): "_id",
-    (Effect.PLACE, Fact.USER): "_id",
-    (Effect.CLEAN, Fact.USER): "_id",
-    (Effect.SHIFT, Fact.USER): "_id",
-    (Effect.WEIGH, Fact.INTEREST): "_id",
-    (Effect.TEND, Fact.FEED): "_id",
-    (Effect.PUSH, Fact.FAN_OUT): "_id",
+KEY_FIELDS: Mapping[tuple[Task, Fact], str] = {
+    (Task.COUNT, Fact.POST_LIKE): "target_id",
+    (Task.NOTIFY, Fact.POST_LIKE): "target_id",
+    (Task.COUNT, Fact.COMMENT_LIKE): "target_id",
+    (Task.NOTIFY, Fact.COMMENT_LIKE): "target_id",
+    (Task.COUNT, Fact.COMMENT): "post_id",
+    (Task.NOTIFY, Fact.COMMENT): "_id",
+    (Task.SCREEN, Fact.COMMENT): "_id",
+    (Task.CLEAN_UP, Fact.COMMENT): "_id",
+    (Task.COUNT, Fact.FOLLOW): "followee_id",
+    (Task.COUNT_FOLLOWING, Fact.FOLLOW): "follower_id",
+    (Task.NOTIFY, Fact.FOLLOW): "_id",
+    (Task.BACKFILL, Fact.FOLLOW): "_id",
+    (Task.REMOVE_FOLLOWS, Fact.BLOCK): "_id",
+    (Task.ACCEPT_REQUESTS, Fact.USER): "_id",
+    (Task.COUNT, Fact.POST): "author_id",
+    (Task.COMPLETE_POST, Fact.POST): "_id",
+    (Task.FAN_OUT, Fact.POST): "_id",
+    (Task.NOTIFY, Fact.POST): "_id",
+    (Task.MOVE_FILES, Fact.POST): "_id",
+    (Task.CLEAN_UP, Fact.POST): "_id",
+    (Task.INGEST, Fact.UPLOAD): "_id",
+    (Task.ADD_FORMATS, Fact.UPLOAD): "_id",
+    (Task.CLEAN_UP, Fact.UPLOAD): "_id",
+    (Task.MOVE_FILES, Fact.USER): "_id",
+    (Task.CLEAN_UP, Fact.USER): "_id",
+    (Task.SWITCH_PUSH_PULL, Fact.USER): "_id",
+    (Task.COMPUTE_INTERESTS, Fact.INTEREST): "_id",
+    (Task.REFRESH_FEED, Fact.FEED): "_id",
+    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): "_id",
 }
 
 
-def rings_for(fact: Fact, document: Mapping[str, Any]) -> list[Ring]:
+def jobs_of(fact: Fact, document: Mapping[str, Any]) -> list[Job]:
     """The rings that would pay what a document owes, but for what is parked among the dead letters.
 
     An effect that is not known is a newer version's, whose processes ring for it.
     """
-    rings = []
+    jobs = []
     for name in document.get("outbox", ()):
-        field = SETTLED_BY.get((name, fact))
-        if field is not None and field in document and name not in document.get("parked", ()):
-            rings.append(Ring(Effect(name), fact, str(document[field])))
-    return rings
+        field = KEY_FIELDS.get((name, fact))
+        if field is not None and field in document and name not in document.get("dead_lettered", ()):
+            jobs.append(Job(Task(name), fact, str(document[field])))
+    return jobs

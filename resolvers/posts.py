@@ -77,7 +77,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     )
     await _check_uploads(info, viewer_id, draft.images)
     created = await sources.posts.create(viewer_id, draft, clock.now(), idempotency)
-    await sources.uploads.hurry([image.upload_id for image in draft.images])
+    await sources.uploads.check_now([image.upload_id for image in draft.images])
     return _created(created)
 
 

@@ -59,7 +59,7 @@ def mutation(
             except Refusal as refusal:
                 return Payload.refused(refusal)
             finally:
-                info.context.forget_loaded()
+                info.context.clear_loaded()
 
         metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else SIGNED_IN
         return strawberry.mutation(

@@ -81,7 +81,7 @@ async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> Payload:
             message = "This upload belongs to a post; delete that instead."
             raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["uploadId"])
         await sources.uploads.cancel(upload.id)
-        await sources.posts.ring_for_upload(viewer_id, upload.id)  # of a post that was made meanwhile
+        await sources.posts.enqueue_for_upload(viewer_id, upload.id)  # of a post that was made meanwhile
         upload = await _own(info, viewer_id, upload_id)
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.READY):
         message = "The file is here already, so this counts as one of today's images."

@@ -39,7 +39,7 @@ async def upload_updated(
                 yield upload
             if upload.status not in OPEN:
                 return
-            await sources.uploads.hurry([upload_id])
+            await sources.uploads.check_now([upload_id])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
                     await news.wait()

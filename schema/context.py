@@ -59,9 +59,9 @@ class Context:
     def begin_to_write(self) -> None:
         """From now on nothing is read from caches: what decides about a write, and what it answers, is as stored."""
         self._writes = True
-        self.forget_loaded()
+        self.clear_loaded()
 
-    def forget_loaded(self) -> None:
+    def clear_loaded(self) -> None:
         """Forgets what was loaded, so that what a mutation answers is read after its write."""
         self._loaders = None
 

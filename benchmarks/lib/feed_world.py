@@ -15,7 +15,7 @@ from benchmarks.lib.world import insert, post, users
 from datasources.sources import Sources
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
 from domain.paging import PageRequest
-from workers.handlers.refresh_feed import tend
+from workers.handlers.refresh_feed import refresh_feed
 from workers.runtime.handler import Tools
 
 FOLLOWINGS = (10, 100, 1_000, 5_000)
@@ -42,7 +42,7 @@ class FeedWorld:
     async def made(cls, sources: Sources, size: int, seed: int) -> Self:
         """Fills an empty database as mutations and workers would, and has the worker rebuild the viewers' feeds."""
         world, random = cls(sources, size), Random(seed)
-        crowd = Crowd(size, seed, sources.shifts.limit)
+        crowd = Crowd(size, seed, sources.push_pull.limit)
         await pour(sources, crowd)
         commenters = await users(sources, 50)
         for following in FOLLOWINGS:
@@ -62,7 +62,7 @@ class FeedWorld:
         state = await self.sources.feed_states.of(viewer)
         if state is not None and state.floor is None:
             await self.sources.feed_states.renew([viewer], datetime.now(UTC))
-            await tend(Tools(sources=self.sources), str(viewer))
+            await refresh_feed(Tools(sources=self.sources), str(viewer))
 
     async def bare_page(self, viewer: ObjectId) -> list[list[Row]]:
         """The first page's documents by the five reads it takes at least, as dictionaries, with no rules applied."""

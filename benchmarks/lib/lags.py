@@ -15,7 +15,7 @@ from benchmarks.lib.stack import until
 from config import Settings
 from datasources.mongo.client import Document
 from deploy.local.environment import child_environment
-from domain.jobs import Effect
+from domain.jobs import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 BURST = 5.0  # seconds of load
@@ -51,14 +51,14 @@ async def _load(
     liked: Liked, act: Act, collection: str, post_ids: Sequence[ObjectId], callers: int, seconds: float
 ) -> tuple[int, list[float], float]:
     """How many there were, how long the sampled ones waited for their count, and how long the last of all did."""
-    facts, owing = liked.sources.database[collection], {"outbox": Effect.COUNT.value}
+    facts, pending = liked.sources.database[collection], {"outbox": Task.COUNT.value}
     started, done, waits = time.monotonic(), 0, list[float]()
 
     async def follow(key: Document) -> None:
         began = time.monotonic()
 
         async def is_counted() -> bool:
-            return await facts.find_one({**key, **owing}, {"_id": 1}) is None
+            return await facts.find_one({**key, **pending}, {"_id": 1}) is None
 
         await until(is_counted, LONGEST, POLL)
         waits.append(time.monotonic() - began)
@@ -81,7 +81,7 @@ async def _load(
         ended = time.monotonic()
 
         async def are_counted() -> bool:
-            return await facts.find_one({**owing, "ring_at": {"$exists": True}}, {"_id": 1}) is None
+            return await facts.find_one({**pending, "due_at": {"$exists": True}}, {"_id": 1}) is None
 
         await until(are_counted, LONGEST)
     return done, waits, time.monotonic() - ended

@@ -10,11 +10,11 @@ from bson import ObjectId
 
 from benchmarks.lib.stack import Api, session_of
 from benchmarks.lib.world import posts
-from datasources.jobs.outbox import owing
+from datasources.jobs.outbox import pending_fields
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.jobs import Effect
 from domain.ids import to_global_id
+from domain.jobs import Task
 
 POSTS = 2_000
 LIKE_POST = "mutation($id: ID!) { likePost(input: {postId: $id}) { userErrors { code } post { likeCount } } }"
@@ -83,7 +83,7 @@ class Liked:
             "addComment, random posts": lambda: self._by_api(ADD_COMMENT, "addComment", another()),
         }
 
-    async def owed(self, post_ids: Sequence[ObjectId]) -> None:
+    async def pending(self, post_ids: Sequence[ObjectId]) -> None:
         """Likes as they are before any worker has seen them, inserted at once."""
         now = datetime.now(UTC)
         rows: list[dict[str, Any]] = [
@@ -92,7 +92,7 @@ class Liked:
                 "user_id": user_id,
                 "liked": True,
                 "version": 1,
-                **owing([Effect.COUNT, Effect.NOTIFY], now),
+                **pending_fields([Task.COUNT, Task.NOTIFY], now),
             }
             for post_id, user_id in zip(post_ids, itertools.cycle(self.likers), strict=False)
         ]

@@ -21,14 +21,14 @@ CASES = (  # where the likes are: name, posts, their authors, likes
 )
 
 
-async def settling(liked: Liked) -> dict[str, Load]:
+async def applying(liked: Liked) -> dict[str, Load]:
     """What each handler needs for the likes of each case. Raises RuntimeError if a count is not right afterwards."""
     tools = Tools(sources=liked.sources)
-    work: dict[str, Pay] = {"count": aggregate_counters.settle_post_likes, "notify": notify_likes.notify_post_likes}
+    work: dict[str, Pay] = {"count": aggregate_counters.count_post_likes, "notify": notify_likes.notify_post_likes}
     loads: dict[str, Load] = {}
     for name, posts, authors, likes in CASES:
         post_ids = await liked.fresh_posts(posts, authors)
-        await liked.owed(post_ids * (likes // posts))
+        await liked.pending(post_ids * (likes // posts))
         for kind, handler in work.items():
             loads[f"{kind}, {name}"] = await _pay(tools, handler, post_ids, likes)
         await _refuse_wrong_counts(liked.sources, post_ids, likes)
@@ -39,14 +39,14 @@ async def _pay(tools: Tools, handler: Pay, post_ids: Sequence[ObjectId], likes: 
     """As many side by side as a worker pays."""
     slots = asyncio.Semaphore(SLOTS)
 
-    async def pay(post_id: ObjectId) -> None:
+    async def finish(post_id: ObjectId) -> None:
         async with slots:
             await handler(tools, str(post_id))
 
     watch = Stopwatch()
     async with asyncio.TaskGroup() as group:
         for post_id in post_ids:
-            group.create_task(pay(post_id))
+            group.create_task(finish(post_id))
     return watch.load(likes)
 
 

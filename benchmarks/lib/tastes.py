@@ -16,7 +16,7 @@ from random import Random
 from bson import ObjectId
 
 from datasources.feed.interests import COMMENTS, LIKES, VISITS
-from domain.interests import Act, ActKind, weigh
+from domain.interests import Act, ActKind, compute_interests
 from domain.ranking import Candidate
 
 NOW = datetime(2026, 11, 22, 20, tzinfo=UTC)
@@ -108,7 +108,7 @@ def _viewer(
             if dice.random() < SAID:
                 acts[kind].append(Act(post.author_id, kind, at))
     known = [*acts[ActKind.LIKE][-LIKES:], *acts[ActKind.COMMENT][-COMMENTS:], *acts[ActKind.VISIT][-VISITS:]]
-    strengths = {one.author_id: one.strength for one in weigh(known, NOW)}
+    strengths = {one.author_id: one.strength for one in compute_interests(known, NOW)}
     return Viewer(tastes, feed[-most:], strengths, quality)
 
 

@@ -13,7 +13,7 @@ from datasources.mongo.client import Database, Document, Session, within
 from datasources.notifications.notifications import of_follows
 
 Query = Callable[[Sequence[ObjectId]], Document]
-_OWES: Document = {"outbox": {"$exists": True}}
+_PENDING: Document = {"outbox": {"$exists": True}}
 _KEYED: Document = {"idempotency_key": {"$exists": True}}
 
 
@@ -30,13 +30,13 @@ def _told(ids: Sequence[ObjectId]) -> Document:
 
 
 # By collection, each with a query for each index that finds a part of it.
-TRACES: Mapping[str, Sequence[Query]] = {
+ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comment_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
     "comments": [
         _by("author_id", deleted=False),
-        _by("author_id", **_OWES),
+        _by("author_id", **_PENDING),
         _by("author_id", **_KEYED),
         _by("mention_ids"),
     ],
@@ -68,7 +68,7 @@ async def left_of(
     Where there is something, one for each account too.
     """
     left: dict[ObjectId, list[str]] = {}
-    for name, queries in TRACES.items():
+    for name, queries in ACCOUNT_REFERENCES.items():
         for query in queries:
             for user_id in await _named(database, name, query, user_ids, session):
                 if name not in left.setdefault(user_id, []):

@@ -11,14 +11,14 @@ from pymongo.errors import DuplicateKeyError
 from datasources.caches import Caches, Writes
 from datasources.concurrency.batcher import Reads
 from datasources.jobs.idempotency import Idempotency, deleted_since, reused
-from datasources.jobs.outbox import change, owing, owing_again, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, increment
 from datasources.mongo.readable import readable
 from domain.errors import Refusal, UserErrorCode
-from domain.jobs import Effect, Fact, rings_for
 from domain.handles import typed_handle
+from domain.jobs import Fact, Task, jobs_of
 from domain.records import ImageRecord, Stored, UserRecord, UserState
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
@@ -35,7 +35,7 @@ class Credentials(msgspec.Struct, frozen=True):
     password_hash: str
 
 
-class Leaving(Stored, frozen=True, kw_only=True):
+class DeletedAccount(Stored, frozen=True, kw_only=True):
     """A deleted account that owes the taking away of what it left."""
 
     deleted_at: datetime
@@ -45,10 +45,10 @@ class Leaving(Stored, frozen=True, kw_only=True):
 class UserStore:
     """The collection `users`. Its counters are written by the counting worker alone."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
         self._users: Readable = database["users"]
-        self._writes = Writes(database["users"], caches.users.forget)
-        self._doorbell = doorbell
+        self._writes = Writes(database["users"], caches.users.invalidate)
+        self._job_queue = job_queue
         self._reads = Reads(self._users, UserRecord, projection=_PUBLIC)
 
     async def register(
@@ -81,7 +81,7 @@ class UserStore:
             **profile,
         }
         try:
-            async with self._writes.changing([document["_id"]]) as users:
+            async with self._writes.invalidating([document["_id"]]) as users:
                 await users.insert_one(document)
         except DuplicateKeyError as error:
             taken = (error.details or {}).get("keyPattern", {})
@@ -162,22 +162,22 @@ class UserStore:
             for name, value in changes.items()
         }
         now, watched = clock.now(), [name for name in _DECIDE_PLACES if name in values]
-        pipeline = change(values, [Effect.PLACE], now, watched=watched) if watched else [{"$set": values}]
+        pipeline = change(values, [Task.MOVE_FILES], now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
-            pipeline.append(owing_again([Effect.GRANT], now))
-        async with self._writes.changing([user_id]) as users:
+            pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
+        async with self._writes.invalidating([user_id]) as users:
             found = await users.find_one_and_update(
                 {"_id": user_id, **_NOT_DELETED}, pipeline, projection=_PUBLIC, return_document=True
             )
         if found is None:
             return None
-        await self._doorbell.ring(rings_for(Fact.USER, found))
+        await self._job_queue.enqueue(jobs_of(Fact.USER, found))
         return readable(UserRecord, found)
 
-    async def placed(self, user: UserRecord) -> bool:
+    async def mark_files_moved(self, user: UserRecord) -> bool:
         """Says that all files of an account lie where they belong; False if it has changed since `user` was read."""
         query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
-        return (await self._writes.unseen.update_one(query, paid(Effect.PLACE))).matched_count == 1
+        return (await self._writes.uncached.update_one(query, mark_done(Task.MOVE_FILES))).matched_count == 1
 
     async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
         """Deletes an account: nobody sees it, or anything of it, from now on, and its handle and address are free.
@@ -195,14 +195,14 @@ class UserStore:
             "deleted_at": now,
             **({} if session_id is None else {"deleted_in": session_id}),
             "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
-            **owing([Effect.CLEAN], now),
+            **pending_fields([Task.CLEAN_UP], now),
         }
-        async with self._writes.changing([user_id]) as users:
+        async with self._writes.invalidating([user_id]) as users:
             document = await users.find_one_and_update(
                 {"_id": user_id, **_NOT_DELETED}, [{"$replaceWith": emptied}], return_document=True
             )
         if document is not None:
-            await self._doorbell.ring(rings_for(Fact.USER, document))
+            await self._job_queue.enqueue(jobs_of(Fact.USER, document))
         return document is not None
 
     async def deleted_in(self, session_id: ObjectId) -> ObjectId | None:
@@ -210,33 +210,33 @@ class UserStore:
         found = await self._users.find_one({"deleted_in": session_id}, projection={"_id": 1})
         return None if found is None else ObjectId(found["_id"])
 
-    async def leaving(self, user_id: ObjectId) -> Leaving | None:
+    async def deleted_account(self, user_id: ObjectId) -> DeletedAccount | None:
         """A deleted account that owes the taking away of what it left."""
-        query = {"_id": user_id, "state": UserState.DELETED.value, "outbox": Effect.CLEAN.value}
+        query = {"_id": user_id, "state": UserState.DELETED.value, "outbox": Task.CLEAN_UP.value}
         found = await self._users.find_one(query)
-        return None if found is None else Leaving.from_document(found)
+        return None if found is None else DeletedAccount.from_document(found)
 
-    async def look_again(self, account: Leaving, at: datetime) -> None:
+    async def reschedule_deletion(self, account: DeletedAccount, at: datetime) -> None:
         """Has the sweeper ring for what a deleted account owes at this time, and not before."""
-        query = {"_id": account.id, "outbox": Effect.CLEAN.value}
-        await self._writes.unseen.update_one(query, {"$set": {"ring_at": at, "rings": 0}})
+        query = {"_id": account.id, "outbox": Task.CLEAN_UP.value}
+        await self._writes.uncached.update_one(query, {"$set": {"due_at": at, "enqueues": 0}})
 
-    async def left(self, account: Leaving, now: datetime) -> None:
+    async def finish_deletion(self, account: DeletedAccount, now: datetime) -> None:
         """Says that nothing is left of a deleted account; its emptied document goes by itself after `DELETED_KEPT`."""
         ends: Document = {"$set": {"expires_at": now + DELETED_KEPT}}
-        await self._writes.unseen.update_one({"_id": account.id}, [ends, *paid(Effect.CLEAN)])
+        await self._writes.uncached.update_one({"_id": account.id}, [ends, *mark_done(Task.CLEAN_UP)])
 
-    async def clean_again(self, user_id: ObjectId, now: datetime) -> None:
+    async def restart_deletion(self, user_id: ObjectId, now: datetime) -> None:
         """Lets a deleted account owe again that what it left is taken away. Safe to repeat."""
-        query, again = {"_id": user_id, "state": UserState.DELETED.value}, owing_again([Effect.CLEAN], now)
-        await self._writes.unseen.update_one(query, [{"$unset": "expires_at"}, again])
+        query, again = {"_id": user_id, "state": UserState.DELETED.value}, add_pending([Task.CLEAN_UP], now)
+        await self._writes.uncached.update_one(query, [{"$unset": "expires_at"}, again])
 
     async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves one of the counters of some accounts, within the caller's transaction."""
-        async with self._writes.changing(moves, session) as users:
+        async with self._writes.invalidating(moves, session) as users:
             await increment(users, counter, moves, session)
 
     async def set_right(self, user_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets counters as they were recounted, within the caller's transaction."""
-        async with self._writes.changing([user_id], session) as users:
+        async with self._writes.invalidating([user_id], session) as users:
             await users.update_one({"_id": user_id}, {"$set": counts}, session=session)

@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Found = TypeVar("Found", bound=Record)
 
-TOGETHER = 32  # reads by id, or inserts, that become one
+MAX_BATCH = 32  # reads by id, or inserts, that become one
 
 
 class Late(TimeoutError):
@@ -50,7 +50,7 @@ class _Asked(Generic[Item, Result]):
     until: float
 
 
-class Gathering(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Does the work of many simultaneous callers in few calls.
 
     `work` gets up to `most` items, in the order they came, and returns for each a result or the exception to raise
@@ -64,7 +64,7 @@ class Gathering(Generic[Item, Result]):
         self._waiting: list[_Asked[Item, Result]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def of(self, item: Item, within: float | None = None) -> Result:
+    async def submit(self, item: Item, within: float | None = None) -> Result:
         """The result for one item. Raises Late after `within` seconds, those in line included.
 
         A caller that is cancelled, or late, leaves the work to the others; its item is done with theirs.
@@ -127,19 +127,19 @@ class Reads(Generic[Found]):
         self._kind = kind  # made for each caller anew, so that an unreadable document fails only those who ask for it
         self._options = options
         self._limit = time_limit(collection)
-        self._reads: Gathering[Sequence[ObjectId], Mapping[ObjectId, Document]] = Gathering(self._read, TOGETHER)
+        self._reads: Batcher[Sequence[ObjectId], Mapping[ObjectId, Document]] = Batcher(self._read, MAX_BATCH)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[Found | None]:
         """What was found, in the order of `ids`, None for a missing one. Raises ValidationError for an unreadable one.
 
         For those who act upon it; who shows it asks `readable_by_ids`.
         """
-        found = await self._reads.of(ids, self._limit)
+        found = await self._reads.submit(ids, self._limit)
         return [self._kind.from_document(found[one]) if one in found else None for one in ids]
 
     async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[Found | None]:
         """What was found, in the order of `ids`, None for one that is missing or cannot be read."""
-        found = await self._reads.of(ids, self._limit)
+        found = await self._reads.submit(ids, self._limit)
         return [readable(self._kind, found.get(one)) for one in ids]
 
     async def _read(self, asked: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
@@ -153,11 +153,11 @@ class Inserts:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._limit = time_limit(collection)
-        self._inserts: Gathering[Document, None] = Gathering(self._insert, TOGETHER)
+        self._inserts: Batcher[Document, None] = Batcher(self._insert, MAX_BATCH)
 
     async def insert(self, document: Document) -> None:
         """Inserts one document. Raises DuplicateKeyError."""
-        await self._inserts.of(document, self._limit)
+        await self._inserts.submit(document, self._limit)
 
     async def _insert(self, documents: Sequence[Document]) -> list[Exception | None]:
         ends: list[Exception | None] = [None] * len(documents)

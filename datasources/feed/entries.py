@@ -18,14 +18,14 @@ from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
 from datasources.caches import Caches
-from datasources.feed.first_pages import WINDOW, Window, window_of
+from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, first_pages_of
 from datasources.feed.states import ALL, FeedStates
 from datasources.graph.follows import GraphStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction, insert_absent
 from datasources.posts.posts import PostStore
 from datasources.redis.cache_server import CacheDown
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FeedRecord, FollowRecord
 
@@ -52,7 +52,7 @@ class FeedStore:
         self._client = database.client
         self._entries = database["feed_entries"]
         self._states = states
-        self._windows = caches.windows
+        self._first_pages = caches.first_pages
         self._posts = posts
         self._graph = graph
 
@@ -62,14 +62,14 @@ class FeedStore:
         Raises an outage of Redis too: what is not in a window must be owed.
         """
         await self._insert([entry for each in deliveries for entry in _entries(*each)])
-        await self._windows.make_forget(owner_id for each in deliveries for owner_id in each.owner_ids)
+        await self._first_pages.must_invalidate(owner_id for each in deliveries for owner_id in each.owner_ids)
 
-    async def take_out(self, *deliveries: Delivery) -> None:
+    async def remove_posts(self, *deliveries: Delivery) -> None:
         """Takes posts out of feeds. Safe to repeat."""
         for post_id, _, owner_ids in deliveries:
             await self._entries.delete_many({"_id": {"$in": [{"o": owner_id, "p": post_id} for owner_id in owner_ids]}})
 
-    async def put_in(self, owner_id: ObjectId, posts: Sequence[Document]) -> None:
+    async def add_author(self, owner_id: ObjectId, posts: Sequence[Document]) -> None:
         """Puts posts, of which `_id` and `author_id` are given, into one feed. Safe to repeat."""
         await self._insert([entry for post in posts for entry in _entries(post["_id"], post["author_id"], [owner_id])])
 
@@ -79,14 +79,14 @@ class FeedStore:
         False, and nothing is done, if the follow has changed since it was read or does not owe it any more.
         """
 
-        async def settle(session: Session) -> bool:
-            is_paid = await self._graph.pay([follow], Effect.FILL, session)
+        async def apply(session: Session) -> bool:
+            is_paid = await self._graph.mark_done([follow], Task.BACKFILL, session)
             if is_paid:
                 theirs = {**_owned_by(follow.follower_id), "a": follow.followee_id}
                 await self._entries.delete_many(theirs, session=session)
             return is_paid
 
-        return await in_transaction(self._client, settle)
+        return await in_transaction(self._client, apply)
 
     async def entry_at(self, owner_id: ObjectId, above: ObjectId, skipped: int) -> ObjectId | None:
         """The post of the entry that so many others are newer than, if it is newer than `above`."""
@@ -106,13 +106,13 @@ class FeedStore:
                 return True
             some: Document = {"_id": {"$in": [row["_id"] for row in rows]}}
 
-            async def settle(session: Session, some: Document = some) -> bool:
+            async def apply(session: Session, some: Document = some) -> bool:
                 is_same = await self._states.hold(feed, session)
                 if is_same:
                     await self._entries.delete_many(some, session=session)
                 return is_same
 
-            if not await in_transaction(self._client, settle):
+            if not await in_transaction(self._client, apply):
                 return False
 
     async def erase(self, owner_id: ObjectId, most: int) -> bool:
@@ -129,11 +129,11 @@ class FeedStore:
         was cached was read.
         """
         request, looked = request.expects(ObjectId), list[_Look]()
-        window = await self._window(owner_id, request, looked)
-        found = None if window is None else await self._from_window(owner_id, window, request)
-        if window is not None and found is not None:
+        first_pages = await self._cached_first_pages(owner_id, request, looked)
+        found = None if first_pages is None else await self._from_first_pages(owner_id, first_pages, request)
+        if first_pages is not None and found is not None:
             page = cut_page(request, [(post_id, post_id) for post_id in found])
-            return msgspec.structs.replace(page, as_of=window.as_of)
+            return msgspec.structs.replace(page, as_of=first_pages.as_of)
         return await self._page(*(looked[0] if looked else await self._look(owner_id)), request)
 
     async def read(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
@@ -143,42 +143,46 @@ class FeedStore:
 
     async def _look(self, owner_id: ObjectId) -> _Look:
         now = clock.now()
-        return await asyncio.gather(self._states.looked_at(owner_id, now), self._graph.to_pull(owner_id))
+        return await asyncio.gather(self._states.note_visit(owner_id, now), self._graph.to_pull(owner_id))
 
-    async def _window(self, owner_id: ObjectId, request: PageRequest, looked: list[_Look]) -> Window | None:
+    async def _cached_first_pages(
+        self, owner_id: ObjectId, request: PageRequest, looked: list[_Look]
+    ) -> FirstPages | None:
         """The feed's window, None without one; only a look at the top makes it, and puts into `looked` what it read."""
 
-        async def load(_owner_ids: Sequence[ObjectId]) -> list[Window | None]:
+        async def load(_owner_ids: Sequence[ObjectId]) -> list[FirstPages | None]:
             looked.append(await self._look(owner_id))
-            return [await self._made_window(*looked[-1])]
+            return [await self._read_first_pages(*looked[-1])]
 
         if request.after is None and not request.backward:
-            return (await self._windows.read([owner_id], load))[0]
+            return (await self._first_pages.read([owner_id], load))[0]
         with contextlib.suppress(CacheDown):
-            return None if request.backward else (await self._windows.kept([owner_id])).get(owner_id)
+            return None if request.backward else (await self._first_pages.cached([owner_id])).get(owner_id)
         return None
 
-    async def _made_window(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> Window | None:
+    async def _read_first_pages(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> FirstPages | None:
         if feed.floor is None:
             return None
         as_of = clock.now()
-        rows = await self._rows(feed.id, PageRequest(limit=WINDOW, before=feed.floor))
+        rows = await self._rows(feed.id, PageRequest(limit=FIRST_PAGES_ENTRIES, before=feed.floor))
         if not await self._states.is_still(feed):
             return None
-        return window_of(as_of, feed.floor, [row["_id"]["p"] for row in rows], pulled)
+        return first_pages_of(as_of, feed.floor, [row["_id"]["p"] for row in rows], pulled)
 
-    async def _from_window(self, owner_id: ObjectId, window: Window, request: PageRequest) -> list[ObjectId] | None:
+    async def _from_first_pages(
+        self, owner_id: ObjectId, first_pages: FirstPages, request: PageRequest
+    ) -> list[ObjectId] | None:
         """As `_walked`, for a forward request; None if the walk goes on to entries that the window does not have."""
-        found, bounded = list[ObjectId](), _bounded(request, above=window.above)
+        found, bounded = list[ObjectId](), _bounded(request, above=first_pages.above)
         if not _is_empty(bounded):
-            posts = await self._posts.shown_by_authors([owner_id, *window.pulled], bounded)
-            found = _merged(bounded, window.within(bounded), [post["_id"] for post in posts])
+            posts = await self._posts.shown_by_authors([owner_id, *first_pages.pulled], bounded)
+            found = _merged(bounded, first_pages.within(bounded), [post["_id"] for post in posts])
         if len(found) > request.limit or bounded.before == request.before:
             return found
-        if not window.is_whole:
+        if not first_pages.is_whole:
             return None
         rest = msgspec.structs.replace(request, limit=request.limit - len(found))
-        return found + await self._below(FeedRecord(id=owner_id, floor=window.above), rest)
+        return found + await self._below(FeedRecord(id=owner_id, floor=first_pages.above), rest)
 
     async def _page(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> Page[ObjectId]:
         found = await self._walked(feed, pulled, request)

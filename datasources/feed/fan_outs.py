@@ -12,11 +12,11 @@ from itertools import pairwise
 import msgspec
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction
-from domain.jobs import Effect, Fact, rings_for
+from domain.jobs import Fact, Task, jobs_of
 from domain.records import FollowState, Stored
 
 READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch
@@ -50,12 +50,12 @@ class Chunk(Stored, frozen=True, kw_only=True):
 class FanOutStore:
     """The collection `fan_outs`, and the followers it divides."""
 
-    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._client = database.client
         self._chunks = database["fan_outs"]
         self._posts = database["posts"]
         self._follows = database["follows"]
-        self._doorbell = doorbell
+        self._job_queue = job_queue
 
     async def followers(self, author_id: ObjectId, span: Span) -> list[ObjectId]:
         """Who follows an author by the follows of a span.
@@ -93,7 +93,7 @@ class FanOutStore:
         """
         until = now + LEASE
         is_free = {"$lte": [{"$ifNull": ["$taken_until", now]}, now]}
-        fields = ("taken_until", "ring_at")
+        fields = ("taken_until", "due_at")
         pipeline = [{"$set": {field: {"$cond": [is_free, until, f"${field}"]} for field in fields}}]
         found = await self._chunks.find_one_and_update({"_id": chunk_id}, pipeline)
         return None if found is None else Chunk.from_document(found)
@@ -111,26 +111,26 @@ class FanOutStore:
         if await self._chunks.find_one({"post_id": post_id, "version": version}, {"_id": 1}) is not None:
             return False
         split = {"_id": post_id, "version": version, "split": version}
-        await self._posts.update_one(split, paid(Effect.FAN_OUT))
+        await self._posts.update_one(split, mark_done(Task.FAN_OUT))
         return True
 
     async def _split(self, post: Document, ends: Sequence[ObjectId], now: datetime) -> None:
         version = post["version"]
         about: Document = {"post_id": post["_id"], "author_id": post["author_id"], "version": version}
         chunks: list[Document] = [
-            {"_id": clock.new_id(), **about, "after": after, "upto": upto, **owing([Effect.PUSH], now)}
+            {"_id": clock.new_id(), **about, "after": after, "upto": upto, **pending_fields([Task.FAN_OUT_CHUNK], now)}
             for after, upto in pairwise([None, *ends])
         ]
-        unsplit = {"_id": post["_id"], "version": version, "outbox": Effect.FAN_OUT.value, "split": {"$ne": version}}
+        unsplit = {"_id": post["_id"], "version": version, "outbox": Task.FAN_OUT.value, "split": {"$ne": version}}
 
-        async def settle(session: Session) -> bool:
+        async def apply(session: Session) -> bool:
             marked = await self._posts.update_one(unsplit, {"$set": {"split": version}}, session=session)
             if marked.matched_count and chunks:
                 await self._chunks.insert_many(chunks, ordered=False, session=session)
             return bool(marked.matched_count)
 
-        if await in_transaction(self._client, settle):
-            await self._doorbell.ring(ring for chunk in chunks[:RUNG] for ring in rings_for(Fact.FAN_OUT, chunk))
+        if await in_transaction(self._client, apply):
+            await self._job_queue.enqueue(job for chunk in chunks[:RUNG] for job in jobs_of(Fact.FAN_OUT, chunk))
         if not chunks:  # nobody follows any more
             await self.finish(post["_id"], version)
 

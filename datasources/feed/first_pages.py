@@ -15,10 +15,10 @@ from bson import ObjectId
 
 from domain.paging import PageRequest
 
-WINDOW = 200  # entries
+FIRST_PAGES_ENTRIES = 200  # entries
 
 
-class Window(msgspec.Struct, frozen=True):
+class FirstPages(msgspec.Struct, frozen=True):
     """The posts of all entries above a post, newest first, and the authors whose posts are to be pulled.
 
     It is whole if there are no entries below. `as_of` is when it was read.
@@ -38,7 +38,15 @@ class Window(msgspec.Struct, frozen=True):
         return list(newer)[: request.limit + 1]
 
 
-def window_of(as_of: datetime, floor: ObjectId, newest: Sequence[ObjectId], pulled: Sequence[ObjectId]) -> Window:
+def first_pages_of(
+    as_of: datetime, floor: ObjectId, newest: Sequence[ObjectId], pulled: Sequence[ObjectId]
+) -> FirstPages:
     """The window of a feed with this floor, of the newest entries above it: all, or `WINDOW + 1` of them."""
-    is_whole = len(newest) <= WINDOW
-    return Window(as_of, floor if is_whole else newest[WINDOW], is_whole, list(newest[:WINDOW]), list(pulled))
+    is_whole = len(newest) <= FIRST_PAGES_ENTRIES
+    return FirstPages(
+        as_of,
+        floor if is_whole else newest[FIRST_PAGES_ENTRIES],
+        is_whole,
+        list(newest[:FIRST_PAGES_ENTRIES]),
+        list(pulled),
+    )

@@ -12,13 +12,13 @@ from bson import ObjectId
 
 from datasources.feed.visits import VisitStore
 from datasources.graph.relations import find_relations
-from datasources.jobs.outbox import owing, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Collection, Database, Document, find_by_ids, upsert
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.readable import readable
-from domain.jobs import Effect, Fact, rings_for
-from domain.interests import Act, ActKind, Interest, faded, weigh
+from domain.interests import Act, ActKind, Interest, compute_interests, faded
+from domain.jobs import Fact, Task, jobs_of
 from domain.records import Stored
 
 LIKES, COMMENT_LIKES, COMMENTS, VISITS = 300, 100, 200, 300  # the latest of each are weighed
@@ -43,19 +43,19 @@ class InterestsRecord(Stored, frozen=True, kw_only=True):
 class InterestStore:
     """The collection `interests`."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, visits: VisitStore) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, visits: VisitStore) -> None:
         self._database = database
         self._interests = database["interests"]
-        self._doorbell = doorbell
+        self._job_queue = job_queue
         self._visits = visits
 
     async def of(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
         """A viewer's interests; made at once if there are none or only old ones, else owed when they are not fresh."""
         found = await self.stored(viewer_id)
         if found is None or now - found.made_at > USABLE:
-            return await self.weigh(viewer_id, now)
+            return await self.compute(viewer_id, now)
         if now - found.made_at > FRESH:
-            await self._let_owe(viewer_id, now)
+            await self._schedule(viewer_id, now)
         return found
 
     async def stored(self, viewer_id: ObjectId) -> InterestsRecord | None:
@@ -63,16 +63,16 @@ class InterestStore:
         found = await self._interests.find_one({"_id": viewer_id})
         return None if found is None or "made_at" not in found else readable(InterestsRecord, found)
 
-    async def weigh(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
+    async def compute(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
         """Weighs a viewer's interests anew, and pays that. Safe to repeat and side by side: the last one stays.
 
         At most nine reads over indexes, of a few hundred documents each, whatever the viewer ever did.
         """
-        weighed = weighed_from(viewer_id, await self.acts_of(viewer_id), now)
-        values = {name: {"$literal": value} for name, value in weighed.to_document().items() if name != "_id"}
+        computed = source_acts(viewer_id, await self.acts_of(viewer_id), now)
+        values = {name: {"$literal": value} for name, value in computed.to_document().items() if name != "_id"}
         values["expires_at"] = {"$literal": now + KEPT}
-        await upsert(self._interests, {"_id": viewer_id}, [{"$set": values}, *paid(Effect.WEIGH)])
-        return weighed
+        await upsert(self._interests, {"_id": viewer_id}, [{"$set": values}, *mark_done(Task.COMPUTE_INTERESTS)])
+        return computed
 
     async def erase(self, viewer_id: ObjectId) -> None:
         """Forgets what a viewer cares about. Safe to repeat."""
@@ -111,20 +111,20 @@ class InterestStore:
         }
         return [act for act in towards_others if act.author_id not in gone]
 
-    async def _let_owe(self, viewer_id: ObjectId, now: datetime) -> None:
-        settled = {"_id": viewer_id, "outbox": {"$exists": False}}
-        changes = {"$set": owing([Effect.WEIGH], now)}
-        owes = await self._interests.find_one_and_update(settled, changes, {"outbox": 1}, return_document=True)
-        if owes is not None:
-            await self._doorbell.ring(rings_for(Fact.INTEREST, owes))
+    async def _schedule(self, viewer_id: ObjectId, now: datetime) -> None:
+        applied = {"_id": viewer_id, "outbox": {"$exists": False}}
+        changes = {"$set": pending_fields([Task.COMPUTE_INTERESTS], now)}
+        pending = await self._interests.find_one_and_update(applied, changes, {"outbox": 1}, return_document=True)
+        if pending is not None:
+            await self._job_queue.enqueue(jobs_of(Fact.INTEREST, pending))
 
 
-def weighed_from(viewer_id: ObjectId, acts: Sequence[Act], made_at: datetime) -> InterestsRecord:
+def source_acts(viewer_id: ObjectId, acts: Sequence[Act], made_at: datetime) -> InterestsRecord:
     """What `acts` weigh, to the last bit the same whenever it is made of the same."""
     made_at = made_at.replace(microsecond=made_at.microsecond // 1000 * 1000)  # what MongoDB keeps of it
     lines = sorted(f"{act.author_id} {act.kind.value} {act.at.timestamp()}" for act in acts)
     fingerprint = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
-    return InterestsRecord(id=viewer_id, authors=weigh(acts, made_at), made_at=made_at, acts=fingerprint)
+    return InterestsRecord(id=viewer_id, authors=compute_interests(acts, made_at), made_at=made_at, acts=fingerprint)
 
 
 async def _latest_liked(likes: Collection, viewer_id: ObjectId, most: int) -> list[Document]:

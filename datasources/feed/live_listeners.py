@@ -77,7 +77,7 @@ class FeedsLive:
         if await self._answer(lambda: self._redis.set(key, newest.binary, ex=REMEMBERED)):
             await self.wake([owner_id])
 
-    async def forget(self, owner_id: ObjectId) -> None:
+    async def erase(self, owner_id: ObjectId) -> None:
         """Forgets what is remembered of an owner, who is gone. Never raises; without Redis it lapses by itself."""
         await self._answer(lambda: self._redis.delete(self._read + str(owner_id)))
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from datasources.caches import Caches, Writes
-from datasources.jobs.outbox import Stage, change, owing_again, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import Stage, add_pending, change, mark_done
+from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import FollowState, Stored
 
 PUSHED_AGAIN = 0.8  # of the limit; between the two an author stays as they are
@@ -31,21 +31,21 @@ class Mode(Stored, frozen=True, kw_only=True):
     outbox: tuple[str, ...] = ()
 
     @property
-    def is_shifting(self) -> bool:
+    def is_switching(self) -> bool:
         """Whether the author's follows may not all say so yet."""
-        return Effect.SHIFT.value in self.outbox
+        return Task.SWITCH_PUSH_PULL.value in self.outbox
 
 
-class ShiftStore:
+class PushPullStore:
     """The modes of authors in `users` and `follows`. `limit` is how many followers an author is pushed to."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches, *, limit: int) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches, *, limit: int) -> None:
         self._users: Readable = database["users"]
         self._follows: Readable = database["follows"]
-        self._user_writes = Writes(database["users"], caches.users.forget)
-        self._follow_writes = Writes(database["follows"], caches.forget_follows)
-        self._windows = caches.windows
-        self._doorbell = doorbell
+        self._user_writes = Writes(database["users"], caches.users.invalidate)
+        self._follow_writes = Writes(database["follows"], caches.invalidate_follows)
+        self._first_pages = caches.first_pages
+        self._job_queue = job_queue
         self.limit = limit
 
     async def is_pulled(self, author_id: ObjectId) -> bool:
@@ -66,15 +66,15 @@ class ShiftStore:
         crossing = [mode for mode in modes.values() if self._crosses(mode)]
         for mode in crossing:
             await self._turn(mode, now)
-        pulled = {mode.id for mode in modes.values() if mode.pulled and not mode.is_shifting and mode not in crossing}
+        pulled = {mode.id for mode in modes.values() if mode.pulled and not mode.is_switching and mode not in crossing}
         return {one: modes[one].follower_count if one in modes else 0 for one in author_ids if one not in pulled}
 
-    async def owing(self, author_id: ObjectId) -> Mode | None:
+    async def pending(self, author_id: ObjectId) -> Mode | None:
         """The mode of an author who owes the shifting of their follows."""
         mode = (await self._modes([author_id])).get(author_id)
-        return mode if mode is not None and mode.is_shifting else None
+        return mode if mode is not None and mode.is_switching else None
 
-    async def to_shift(self, mode: Mode, after: ObjectId | None, most: int) -> list[ObjectId]:
+    async def follows_to_switch(self, mode: Mode, after: ObjectId | None, most: int) -> list[ObjectId]:
         """Up to `most` follows, after the one given, that are to be shifted.
 
         To push, those that do not say so; to pull, all: one may say so already and its window not be forgotten.
@@ -87,41 +87,43 @@ class ShiftStore:
         rows = self._follows.find(query, {"_id": 1}, sort=[("_id", 1)], limit=most, batch_size=most + 1)
         return [row["_id"] for row in await rows.to_list()]
 
-    async def shift(self, mode: Mode, follow_ids: Sequence[ObjectId], now: datetime) -> None:
+    async def switch(self, mode: Mode, follow_ids: Sequence[ObjectId], now: datetime) -> None:
         """Has follows pulled, or owe the filling that ends the pulling. Safe to repeat.
 
         Their versions grow, so that a filling that has asked for the mode before is not paid. Raises an outage of Redis
         too: windows that do not say whom to pull must be gone before the author's posts are pushed no more.
         """
         newer: Stage = {"$set": {"version": {"$add": [_VERSION, 1]}}}
-        said: Stage = {"$set": {"pulled": True}} if mode.pulled else owing_again([Effect.FILL], now)
+        said: Stage = {"$set": {"pulled": True}} if mode.pulled else add_pending([Task.BACKFILL], now)
         some = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
-        await self._follow_writes.unseen.update_many(some, [newer, said])
+        await self._follow_writes.uncached.update_many(some, [newer, said])
         if mode.pulled:
             rows = self._follows.find({"_id": {"$in": list(follow_ids)}}, {"follower_id": 1})
-            await self._windows.make_forget([row["follower_id"] for row in await rows.to_list()])
+            await self._first_pages.must_invalidate([row["follower_id"] for row in await rows.to_list()])
         else:
-            await self._doorbell.ring(Ring(Effect.FILL, Fact.FOLLOW, str(follow_id)) for follow_id in follow_ids)
+            await self._job_queue.enqueue(Job(Task.BACKFILL, Fact.FOLLOW, str(follow_id)) for follow_id in follow_ids)
 
-    async def hold(self, mode: Mode, now: datetime) -> bool:
+    async def postpone(self, mode: Mode, now: datetime) -> bool:
         """Keeps the sweeper from ringing for a while; False if the author has changed since `mode` was read."""
-        held = {"$set": {"ring_at": now + HOLD}}
-        return (await self._user_writes.unseen.update_one(_same(mode), held)).matched_count == 1
+        held = {"$set": {"due_at": now + HOLD}}
+        return (await self._user_writes.uncached.update_one(_same(mode), held)).matched_count == 1
 
-    async def pay(self, mode: Mode) -> bool:
+    async def finish(self, mode: Mode) -> bool:
         """Pays an author's shift; False if they have changed since `mode` was read."""
-        return (await self._user_writes.unseen.update_one(_same(mode), paid(Effect.SHIFT))).matched_count == 1
+        return (
+            await self._user_writes.uncached.update_one(_same(mode), mark_done(Task.SWITCH_PUSH_PULL))
+        ).matched_count == 1
 
     async def _turn(self, mode: Mode, now: datetime) -> None:
         """Gives an author the other mode, unless they have changed since `mode` was read."""
-        pipeline = change({"pulled": not mode.pulled}, [Effect.SHIFT], now, watched="pulled")
-        async with self._user_writes.changing([mode.id]) as users:
+        pipeline = change({"pulled": not mode.pulled}, [Task.SWITCH_PUSH_PULL], now, watched="pulled")
+        async with self._user_writes.invalidating([mode.id]) as users:
             turned = await users.update_one(_same(mode), pipeline)
         if turned.modified_count:
-            await self._doorbell.ring([Ring(Effect.SHIFT, Fact.USER, str(mode.id))])
+            await self._job_queue.enqueue([Job(Task.SWITCH_PUSH_PULL, Fact.USER, str(mode.id))])
 
     def _crosses(self, mode: Mode) -> bool:
-        if mode.is_shifting:
+        if mode.is_switching:
             return False
         count = mode.follower_count
         return count < self.limit * PUSHED_AGAIN if mode.pulled else count > self.limit
@@ -135,7 +137,7 @@ class ShiftStore:
 def _unlike(mode: Mode) -> Document:
     """Follows of another mode, and those that owe FILL: one that is being filled may have asked before the shift."""
     other = {"pulled": {"$ne": True}} if mode.pulled else {"pulled": True}
-    return {"$or": [other, {"outbox": Effect.FILL.value}]}
+    return {"$or": [other, {"outbox": Task.BACKFILL.value}]}
 
 
 def _same(mode: Mode) -> Document:

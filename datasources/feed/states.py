@@ -12,26 +12,26 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes
-from datasources.jobs.outbox import change, owing_again, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import add_pending, change, mark_done
+from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session, upsert
 from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.readable import readable
-from domain.jobs import Effect, Fact, rings_for
+from domain.jobs import Fact, Task, jobs_of
 from domain.records import FeedRecord
 
 ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
 SEEN = timedelta(hours=1)  # that somebody looks at their feed is written down no more often than this
-TENDED = timedelta(days=1)  # a live feed is tended this often
+REFRESH_EVERY = timedelta(days=1)  # a live feed is tended this often
 
 
 class FeedStates:
     """The collection `feeds`, one document an owner. A feed is a fact that can owe its tending."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches, *, active: timedelta) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches, *, active: timedelta) -> None:
         self._feeds: Readable = database["feeds"]
-        self._writes = Writes(database["feeds"], caches.windows.forget)
-        self._doorbell = doorbell
+        self._writes = Writes(database["feeds"], caches.first_pages.invalidate)
+        self._job_queue = job_queue
         self.active = active
 
     async def of(self, owner_id: ObjectId) -> FeedRecord | None:
@@ -39,9 +39,9 @@ class FeedStates:
         found = await self._feeds.find_one({"_id": owner_id})
         return readable(FeedRecord, found)
 
-    async def owing(self, owner_id: ObjectId) -> FeedRecord | None:
+    async def pending(self, owner_id: ObjectId) -> FeedRecord | None:
         """A feed that owes its tending."""
-        found = await self._feeds.find_one({"_id": owner_id, "outbox": Effect.TEND.value})
+        found = await self._feeds.find_one({"_id": owner_id, "outbox": Task.REFRESH_FEED.value})
         return None if found is None else FeedRecord.from_document(found)
 
     async def live_among(self, owner_ids: Collection[ObjectId]) -> list[ObjectId]:
@@ -53,7 +53,7 @@ class FeedStates:
         rows = self._feeds.find(live, {"_id": 1}, batch_size=len(owner_ids) + 1, hint=LIVE_FEEDS)
         return [row["_id"] for row in await rows.to_list()]
 
-    async def looked_at(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
+    async def note_visit(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
         """A feed that its owner looks at: live from now on; it owes its tending if it was not. Safe to repeat."""
         found = await self._feeds.find_one({"_id": owner_id})
         feed = readable(FeedRecord, found)
@@ -61,10 +61,10 @@ class FeedStates:
             return FeedRecord(id=owner_id)  # one that cannot be read is left as it is, and all posts are pulled
         if feed is not None and feed.live and not feed.is_unseen_since(now - SEEN):
             return feed
-        values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + TENDED]}}
-        pipeline = change(values, [Effect.TEND], now, watched="live")
-        document = await upsert(self._writes.unseen, {"_id": owner_id}, pipeline)
-        await self._doorbell.ring(rings_for(Fact.FEED, document))
+        values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + REFRESH_EVERY]}}
+        pipeline = change(values, [Task.REFRESH_FEED], now, watched="live")
+        document = await upsert(self._writes.uncached, {"_id": owner_id}, pipeline)
+        await self._job_queue.enqueue(jobs_of(Fact.FEED, document))
         return FeedRecord.from_document(document)
 
     async def is_still(self, feed: FeedRecord) -> bool:
@@ -86,54 +86,56 @@ class FeedStates:
     async def raise_floor(self, feed: FeedRecord, floor: ObjectId) -> bool:
         """Sets the floor of a live feed, never a lower one than it has; False if the feed has changed since."""
         query = {"_id": feed.id, "version": feed.version, "live": True}
-        async with self._writes.changing([feed.id]) as feeds:
+        async with self._writes.invalidating([feed.id]) as feeds:
             done = await feeds.update_one(query, {"$max": {"floor": floor}})
         return done.matched_count == 1
 
     async def hold(self, feed: FeedRecord, session: Session) -> bool:
         """Sees to it that a feed cannot change beside this transaction; False if it has already."""
         query = {"_id": feed.id, "version": feed.version}
-        done = await self._writes.unseen.update_one(query, {"$inc": {"holds": 1}}, session=session)
+        done = await self._writes.uncached.update_one(query, {"$inc": {"holds": 1}}, session=session)
         return done.matched_count == 1
 
-    async def pay(self, feed: FeedRecord, now: datetime) -> None:
+    async def finish(self, feed: FeedRecord, now: datetime) -> None:
         """Says that a feed is tended, unless it has changed since; a live one will be again in a day."""
-        due: Document = {"$set": {"tend_at": {"$cond": ["$live", now + TENDED, "$$REMOVE"]}}}
+        due: Document = {"$set": {"tend_at": {"$cond": ["$live", now + REFRESH_EVERY, "$$REMOVE"]}}}
         query = {"_id": feed.id, "version": feed.version}
-        await self._writes.unseen.update_one(query, [due, *paid(Effect.TEND)])
+        await self._writes.uncached.update_one(query, [due, *mark_done(Task.REFRESH_FEED)])
 
-    async def call_due(self, now: datetime, most: int) -> int:
+    async def enqueue_due(self, now: datetime, most: int) -> int:
         """Lets up to `most` feeds owe their daily tending; returns how many. Safe to repeat and side by side."""
         due = {"tend_at": {"$lte": now}}
         rows = await self._feeds.find(due, {"_id": 1}, sort=[("tend_at", 1)], limit=most).to_list()
         if rows:
             query = {"_id": {"$in": [row["_id"] for row in rows]}, **due}
-            await self._writes.unseen.update_many(query, [owing_again([Effect.TEND], now), {"$unset": "tend_at"}])
+            await self._writes.uncached.update_many(
+                query, [add_pending([Task.REFRESH_FEED], now), {"$unset": "tend_at"}]
+            )
         return len(rows)
 
     async def renew(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
         """Lets these feeds be rebuilt from nothing; until then they are read by pull. How many; safe to repeat."""
         forgotten: Document = {"$set": {"version": {"$add": ["$version", 1]}, "floor": "$$REMOVE"}}
         query = {"_id": {"$in": list(owner_ids)}}
-        async with self._writes.changing(owner_ids) as feeds:
-            done = await feeds.update_many(query, [forgotten, owing_again([Effect.TEND], now)])
+        async with self._writes.invalidating(owner_ids) as feeds:
+            done = await feeds.update_many(query, [forgotten, add_pending([Task.REFRESH_FEED], now)])
         return done.matched_count
 
     async def erase(self, owner_id: ObjectId) -> None:
         """Forgets the feed of a deleted account, before its entries are taken out. Safe to repeat."""
-        async with self._writes.changing([owner_id]) as feeds:
+        async with self._writes.invalidating([owner_id]) as feeds:
             await feeds.delete_one({"_id": owner_id})
 
-    async def call_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
+    async def enqueue_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
         """Lets those of these owners whose feeds are not live owe the clearing of what entries they have."""
         values = {"live": {"$ifNull": ["$live", False]}, "version": {"$ifNull": ["$version", 0]}}
-        pipeline = [{"$set": values}, owing_again([Effect.TEND], now)]
+        pipeline = [{"$set": values}, add_pending([Task.REFRESH_FEED], now)]
         live = set(await self.live_among(owner_ids))
         calls = [UpdateOne({"_id": one}, pipeline, upsert=True) for one in set(owner_ids) - live]
         if calls:
-            await self._writes.unseen.bulk_write(calls, ordered=False)
+            await self._writes.uncached.bulk_write(calls, ordered=False)
 
     async def _changed(self, query: Document, change: Document) -> FeedRecord | None:
-        async with self._writes.changing([query["_id"]]) as feeds:
+        async with self._writes.invalidating([query["_id"]]) as feeds:
             found = await feeds.find_one_and_update(query, change, return_document=True)
         return None if found is None else FeedRecord.from_document(found)

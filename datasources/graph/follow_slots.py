@@ -13,13 +13,13 @@ from pymongo.errors import DuplicateKeyError
 from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Collection, Document
 from domain.errors import Refusal, UserErrorCode
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import FOLLOWING_MAX
 from domain.records import FollowState
 
 GUESSES = 3  # who follows a few hundred finds a free slot at once; thousands have the free ones looked up
 TRIES = 50  # whoever loses a slot so often has as many calls of their own under way
-_OWED = (Effect.COUNT, Effect.COUNT_FOLLOWING, Effect.NOTIFY, Effect.FILL)
+_TASKS = (Task.COUNT, Task.COUNT_FOLLOWING, Task.NOTIFY, Task.BACKFILL)
 
 
 def becoming(state: FollowState, now: datetime) -> list[Stage]:
@@ -30,7 +30,7 @@ def becoming(state: FollowState, now: datetime) -> list[Stage]:
     if state is FollowState.FOLLOWING:
         asked = {"$eq": ["$state", FollowState.REQUESTED.value]}
         values["accepted"] = {"$or": [{"$ifNull": ["$accepted", False]}, asked]}
-    return change(values, _OWED, now, watched="state")
+    return change(values, _TASKS, now, watched="state")
 
 
 async def upsert_follow(
@@ -46,7 +46,7 @@ async def upsert_follow(
     for attempt in range(TRIES):
         slot = secrets.randbelow(FOLLOWING_MAX) if attempt < GUESSES else await _free_slot(follows, follower_id)
         values = {"state": state, "slot": {"$cond": [has_slot, "$slot", slot]}}
-        pipeline = change(values, _OWED, now, watched="state")
+        pipeline = change(values, _TASKS, now, watched="state")
         try:
             found = await follows.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         except DuplicateKeyError:

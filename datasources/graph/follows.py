@@ -10,17 +10,26 @@ from pymongo import UpdateOne
 from datasources.caches import Caches, Writes, both_ways
 from datasources.graph.follow_slots import becoming, upsert_follow
 from datasources.graph.relations import Pair, Relations
-from datasources.jobs.outbox import GRACE, change, find_owed, owing_again, paid
-from datasources.jobs.queue import Doorbell
-from datasources.mongo.client import Database, Document, Readable, Session, find_page, in_transaction, set_told, upsert
+from datasources.jobs.outbox import GRACE, add_pending, change, find_pending, mark_done
+from datasources.jobs.queue import JobQueue
+from datasources.mongo.client import (
+    Database,
+    Document,
+    Readable,
+    Session,
+    find_page,
+    in_transaction,
+    set_notified,
+    upsert,
+)
 from domain.errors import NotFound
-from domain.jobs import SETTLED_BY, Effect, Fact, rings_for
+from domain.jobs import KEY_FIELDS, Fact, Task, jobs_of
 from domain.limits import FOLLOWING_MAX
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState
 from domain.visibility import Relation
 
-_COUNTED = {Effect.COUNT: "counted", Effect.COUNT_FOLLOWING: "counted_following"}
+_COUNTED = {Task.COUNT: "counted", Task.COUNT_FOLLOWING: "counted_following"}
 _VERSION: Document = {"$ifNull": ["$version", 0]}
 _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}}
 
@@ -28,17 +37,17 @@ _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}
 class GraphStore:
     """The collections `follows`, `blocks` and `mutes`. A follow is a fact; ending it is a change of that fact."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
         self._client = database.client
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._mutes: Readable = database["mutes"]
-        self._user_writes = Writes(database["users"], caches.users.forget)
-        self._follow_writes = Writes(database["follows"], caches.forget_follows)
-        self._block_writes = Writes(database["blocks"], caches.relations.forget)
-        self._mute_writes = Writes(database["mutes"], caches.relations.forget)
+        self._user_writes = Writes(database["users"], caches.users.invalidate)
+        self._follow_writes = Writes(database["follows"], caches.invalidate_follows)
+        self._block_writes = Writes(database["blocks"], caches.relations.invalidate)
+        self._mute_writes = Writes(database["mutes"], caches.relations.invalidate)
         self._relations = Relations(database)
-        self._doorbell = doorbell
+        self._job_queue = job_queue
 
     async def follow(
         self, follower_id: ObjectId, followee_id: ObjectId, *, is_private: bool, now: datetime
@@ -49,9 +58,9 @@ class GraphStore:
         Refusal (TOO_MANY_FOLLOWS, BUSY), NotFound.
         """
         wanted = FollowState.REQUESTED if is_private else FollowState.FOLLOWING
-        async with self._follow_writes.changing(both_ways(follower_id, followee_id)) as follows:
+        async with self._follow_writes.invalidating(both_ways(follower_id, followee_id)) as follows:
             document = await upsert_follow(follows, follower_id, followee_id, wanted, now)
-        follow = await self._rung(document)
+        follow = await self._due(document)
         if await self.end_if_blocked(follow, now=now):
             raise NotFound("user", field=["userId"])
         return follow
@@ -79,7 +88,7 @@ class GraphStore:
         found = await self._set_state(follower_id, followee_id, FollowState.FOLLOWING, now, {"state": only})
         return found is not None
 
-    async def accept_again(self, follow: FollowRecord, *, now: datetime) -> None:
+    async def restart_accept_requests(self, follow: FollowRecord, *, now: datetime) -> None:
         """Grants a request as it was read, unless anything has happened to it since. Safe to repeat."""
         only = {"state": FollowState.REQUESTED.value, "version": follow.version}
         await self._set_state(follow.follower_id, follow.followee_id, FollowState.FOLLOWING, now, only)
@@ -89,30 +98,32 @@ class GraphStore:
         only = {"state": FollowState.REQUESTED.value}
         await self._set_state(follower_id, followee_id, FollowState.NONE, now, only)
 
-    async def grant(self, user_id: ObjectId, *, now: datetime, most: int) -> bool:
+    async def accept_requests(self, user_id: ObjectId, *, now: datetime, most: int) -> bool:
         """Pays an account's GRANT: lets in up to `most` of those who asked; True if there may be more of them.
 
         If the account is private again, nobody is let in. Account and requests change in one transaction, so nobody who
         asked after that is let in either. Safe to repeat.
         """
 
-        async def settle(session: Session) -> list[ObjectId]:
-            users, owing = self._user_writes.unseen, {"_id": user_id, "outbox": Effect.GRANT.value}
-            account = await users.find_one(owing, {"is_private": 1}, session=session)
+        async def apply(session: Session) -> list[ObjectId]:
+            users, pending = self._user_writes.uncached, {"_id": user_id, "outbox": Task.ACCEPT_REQUESTS.value}
+            account = await users.find_one(pending, {"is_private": 1}, session=session)
             query = {"followee_id": user_id, "state": FollowState.REQUESTED.value}
             asked = await self._follows.find(query, {"follower_id": 1}, limit=most, session=session).to_list()
             if account is None or account.get("is_private"):
                 asked = []
-            held = {"$set": {"ring_at": now + GRACE}}  # a write: the account cannot go private beside it
-            await users.update_one(owing, held if len(asked) == most else paid(Effect.GRANT), session=session)
+            held = {"$set": {"due_at": now + GRACE}}  # a write: the account cannot go private beside it
+            await users.update_one(
+                pending, held if len(asked) == most else mark_done(Task.ACCEPT_REQUESTS), session=session
+            )
             let_in, pipeline = [row["_id"] for row in asked], becoming(FollowState.FOLLOWING, now)
             pairs = [pair for row in asked for pair in both_ways(row["follower_id"], user_id)]
-            async with self._follow_writes.changing(pairs, session) as follows:
+            async with self._follow_writes.invalidating(pairs, session) as follows:
                 await follows.update_many({"_id": {"$in": let_in}}, pipeline, session=session)
             return let_in
 
-        let_in = await in_transaction(self._client, settle)
-        await self._ring_all(await self._follows.find({"_id": {"$in": let_in}}).to_list())
+        let_in = await in_transaction(self._client, apply)
+        await self._enqueue_all(await self._follows.find({"_id": {"$in": let_in}}).to_list())
         return len(let_in) == most
 
     async def block(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
@@ -120,41 +131,41 @@ class GraphStore:
 
         Hiding is one write, which owes the ending: a worker pays that if this stops half way.
         """
-        pipeline = change({"active": True}, [Effect.SEVER], now, watched="active")
-        async with self._block_writes.changing(both_ways(blocker_id, blocked_id)) as blocks:
+        pipeline = change({"active": True}, [Task.REMOVE_FOLLOWS], now, watched="active")
+        async with self._block_writes.invalidating(both_ways(blocker_id, blocked_id)) as blocks:
             document = await upsert(blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
         if "outbox" in document:
-            await self.sever(document["_id"], now)
+            await self.remove_follows(document["_id"], now)
 
     async def unblock(self, blocker_id: ObjectId, blocked_id: ObjectId, *, now: datetime) -> None:
         """Ends a block, and with it what following a worker had not come to ending. Atomic and safe to repeat."""
 
-        async def settle(session: Session) -> list[Document]:
+        async def apply(session: Session) -> list[Document]:
             pair = {"blocker_id": blocker_id, "blocked_id": blocked_id}
-            async with self._block_writes.changing(both_ways(blocker_id, blocked_id), session) as blocks:
+            async with self._block_writes.invalidating(both_ways(blocker_id, blocked_id), session) as blocks:
                 block = await blocks.find_one_and_delete(pair, session=session)
             return [] if block is None else await self._end_both_ways(block, now, session)
 
-        await self._ring_all(await in_transaction(self._client, settle))
+        await self._enqueue_all(await in_transaction(self._client, apply))
 
     async def mute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Keeps one's acts and posts out of the other's feed and notifications. Safe to repeat."""
         key = {"muter_id": muter_id, "muted_id": muted_id}
-        async with self._mute_writes.changing([(muter_id, muted_id)]) as mutes:
+        async with self._mute_writes.invalidating([(muter_id, muted_id)]) as mutes:
             await upsert(mutes, key, [{"$set": {"active": True}}])
 
     async def unmute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Ends a mute. Safe to repeat."""
-        async with self._mute_writes.changing([(muter_id, muted_id)]) as mutes:
+        async with self._mute_writes.invalidating([(muter_id, muted_id)]) as mutes:
             await mutes.delete_one({"muter_id": muter_id, "muted_id": muted_id})
 
     async def relations(self, pairs: Sequence[Pair]) -> list[Relation]:
         """How the first of each pair, as viewer, stands to the second; three operations for all who ask at once."""
         return await self._relations.of(pairs)
 
-    async def apart(self, pairs: Collection[Pair]) -> set[Pair]:
+    async def blocked_pairs(self, pairs: Collection[Pair]) -> set[Pair]:
         """The pairs with a block between the two, in either direction; one operation, none for no pairs."""
-        return await self._relations.apart(pairs)
+        return await self._relations.blocked_pairs(pairs)
 
     async def followers(self, user_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Who follows a user, latest first."""
@@ -181,7 +192,7 @@ class GraphStore:
     async def to_pull(self, follower_id: ObjectId) -> list[ObjectId]:
         """Those followed whose posts the feed does not hold: just followed, or too many follow them."""
         followed = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
-        either = [{**followed, "outbox": Effect.FILL.value}, {**followed, "pulled": True}]
+        either = [{**followed, "outbox": Task.BACKFILL.value}, {**followed, "pulled": True}]
         return [row["followee_id"] for row in await self._follows.find({"$or": either}, {"followee_id": 1}).to_list()]
 
     async def followees(self, follower_id: ObjectId, *, pushed: bool = False) -> list[ObjectId]:
@@ -191,86 +202,88 @@ class GraphStore:
         """
         query: Document = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
         if pushed:
-            query["$or"] = [{"pulled": {"$ne": True}}, {"outbox": Effect.FILL.value}]
+            query["$or"] = [{"pulled": {"$ne": True}}, {"outbox": Task.BACKFILL.value}]
         rows = self._follows.find(query, {"_id": 0, "followee_id": 1}, batch_size=FOLLOWING_MAX + 1)
         return [row["followee_id"] for row in await rows.to_list()]
 
-    async def fill_again(self, follower_id: ObjectId, followee_ids: Sequence[ObjectId], now: datetime) -> None:
+    async def restart_backfill(self, follower_id: ObjectId, followee_ids: Sequence[ObjectId], now: datetime) -> None:
         """Lets a feed be made what the follows of these people say, also of those whom nobody follows any more.
 
         A follow that is gone stands as an ended one until that is done. Safe to repeat.
         """
         said = {"state": {"$ifNull": ["$state", FollowState.NONE.value]}, "version": {"$add": [_VERSION, 1]}}
-        pipeline = [{"$set": said}, owing_again([Effect.FILL], now)]
+        pipeline = [{"$set": said}, add_pending([Task.BACKFILL], now)]
         pairs = [{"follower_id": follower_id, "followee_id": followee_id} for followee_id in followee_ids]
         if pairs:
             fills = [UpdateOne(pair, pipeline, upsert=True) for pair in pairs]
-            await self._follow_writes.unseen.bulk_write(fills, ordered=False)
+            await self._follow_writes.uncached.bulk_write(fills, ordered=False)
 
     async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
         """One follow, whatever it owes, also one that ended."""
         found = await self._follows.find_one({"_id": follow_id})
         return None if found is None else FollowRecord.from_document(found)
 
-    async def owing(self, effect: Effect, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
+    async def pending(self, task: Task, follow_ids: Sequence[ObjectId]) -> list[FollowRecord]:
         """Those of these follows that owe an effect, also ones that ended, oldest first."""
-        query = {"_id": {"$in": list(follow_ids)}, "outbox": effect.value}
+        query = {"_id": {"$in": list(follow_ids)}, "outbox": task.value}
         return [FollowRecord.from_document(row) async for row in self._follows.find(query, sort=[("_id", 1)])]
 
-    async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
+    async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_told(self._follow_writes.unseen, told, session)
+        await set_notified(self._follow_writes.uncached, notified, session)
 
-    async def pay(
-        self, follows: Sequence[FollowRecord], effect: Effect, session: Session | None = None, **values: Any
+    async def mark_done(
+        self, follows: Sequence[FollowRecord], task: Task, session: Session | None = None, **values: Any
     ) -> bool:
         """Takes an effect out of follows' outboxes and sets `values`, unless they have changed since they were read.
 
         Whether all of them owed it still, as they were read.
         """
-        same = [{"_id": follow.id, "version": follow.version, "outbox": effect.value} for follow in follows]
+        same = [{"_id": follow.id, "version": follow.version, "outbox": task.value} for follow in follows]
         if not same:
             return True
-        pipeline = [*([{"$set": values}] if values else ()), *paid(effect)]
-        stored = self._follow_writes.unseen
+        pipeline = [*([{"$set": values}] if values else ()), *mark_done(task)]
+        stored = self._follow_writes.uncached
         done = await stored.update_many({"$or": same}, pipeline, session=session)
         if done.matched_count:
             await stored.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
         return done.matched_count == len(same)
 
-    async def owed_counts(
-        self, effect: Effect, user_ids: Sequence[ObjectId], session: Session, most: int
+    async def pending_counts(
+        self, task: Task, user_ids: Sequence[ObjectId], session: Session, most: int
     ) -> list[Document]:
         """Follows that one of the users' counters does not reflect yet, in the order of the users.
 
         COUNT's is that of followers, COUNT_FOLLOWING's that of those followed.
         """
-        field = SETTLED_BY[effect, Fact.FOLLOW]
-        fields = {field: 1, "state": 1, _COUNTED[effect]: 1}
-        return await find_owed(self._follows, field, user_ids, effect, fields, session, most)
+        field = KEY_FIELDS[task, Fact.FOLLOW]
+        fields = {field: 1, "state": 1, _COUNTED[task]: 1}
+        return await find_pending(self._follows, field, user_ids, task, fields, session, most)
 
-    async def set_counted(self, effect: Effect, ids: Sequence[ObjectId], session: Session) -> None:
+    async def set_counted(self, task: Task, ids: Sequence[ObjectId], session: Session) -> None:
         """Says that the counters now reflect these follows, and takes away those that ended and owe nothing more."""
         some = {"_id": {"$in": list(ids)}}
         follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
-        pipeline = [{"$set": {_COUNTED[effect]: follows}}, *paid(effect)]
-        stored = self._follow_writes.unseen
+        pipeline = [{"$set": {_COUNTED[task]: follows}}, *mark_done(task)]
+        stored = self._follow_writes.uncached
         await stored.update_many(some, pipeline, session=session)
         await stored.delete_many({**some, **_OVER}, session=session)
 
-    async def sever(self, block_id: ObjectId, now: datetime) -> None:
+    async def remove_follows(self, block_id: ObjectId, now: datetime) -> None:
         """Ends following both ways for a block that owes it. Atomic, so it touches nothing begun after an unblock."""
 
-        async def settle(session: Session) -> list[Document]:
-            owing = {"_id": block_id, "outbox": Effect.SEVER.value}
-            block = await self._block_writes.unseen.find_one_and_update(owing, paid(Effect.SEVER), session=session)
+        async def apply(session: Session) -> list[Document]:
+            pending = {"_id": block_id, "outbox": Task.REMOVE_FOLLOWS.value}
+            block = await self._block_writes.uncached.find_one_and_update(
+                pending, mark_done(Task.REMOVE_FOLLOWS), session=session
+            )
             return [] if block is None else await self._end_both_ways(block, now, session)
 
-        await self._ring_all(await in_transaction(self._client, settle))
+        await self._enqueue_all(await in_transaction(self._client, apply))
 
     async def _end_both_ways(self, block: Document, now: datetime, session: Session) -> list[Document]:
         pairs, pipeline = both_ways(block["blocker_id"], block["blocked_id"]), becoming(FollowState.NONE, now)
-        async with self._follow_writes.changing(pairs, session) as follows:
+        async with self._follow_writes.invalidating(pairs, session) as follows:
             found = [
                 await follows.find_one_and_update(
                     {"follower_id": one, "followee_id": other}, pipeline, return_document=True, session=session
@@ -292,13 +305,13 @@ class GraphStore:
         only: Document | None = None,
     ) -> FollowRecord | None:
         query: Document = {"follower_id": follower_id, "followee_id": followee_id, **(only or {})}
-        async with self._follow_writes.changing(both_ways(follower_id, followee_id)) as follows:
+        async with self._follow_writes.invalidating(both_ways(follower_id, followee_id)) as follows:
             document = await follows.find_one_and_update(query, becoming(state, now), return_document=True)
-        return None if document is None else await self._rung(document)
+        return None if document is None else await self._due(document)
 
-    async def _rung(self, document: Document) -> FollowRecord:
-        await self._ring_all([document])
+    async def _due(self, document: Document) -> FollowRecord:
+        await self._enqueue_all([document])
         return FollowRecord.from_document(document)
 
-    async def _ring_all(self, documents: Sequence[Document]) -> None:
-        await self._doorbell.ring({ring for document in documents for ring in rings_for(Fact.FOLLOW, document)})
+    async def _enqueue_all(self, documents: Sequence[Document]) -> None:
+        await self._job_queue.enqueue({job for document in documents for job in jobs_of(Fact.FOLLOW, document)})

@@ -6,7 +6,7 @@ from itertools import islice
 
 from bson import ObjectId
 
-from datasources.concurrency.batcher import TOGETHER, Gathering
+from datasources.concurrency.batcher import MAX_BATCH, Batcher
 from datasources.mongo.client import Database, Document, Readable, time_limit
 from domain.degrading import known
 from domain.records import FollowState
@@ -22,16 +22,16 @@ class Relations:
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._mutes: Readable = database["mutes"]
-        self._reads = Gathering(self._read, TOGETHER)
+        self._reads = Batcher(self._read, MAX_BATCH)
 
     async def of(self, pairs: Sequence[Pair]) -> list[Relation]:
         """How the first of each pair, as viewer, stands to the second, for a few hundred pairs.
 
         Three operations for all who ask at the same time.
         """
-        return await self._reads.of(pairs, time_limit(self._follows))
+        return await self._reads.submit(pairs, time_limit(self._follows))
 
-    async def apart(self, pairs: Collection[Pair]) -> set[Pair]:
+    async def blocked_pairs(self, pairs: Collection[Pair]) -> set[Pair]:
         """The pairs with a block between the two, in either direction; one operation, none for no pairs."""
         if not pairs:
             return set()

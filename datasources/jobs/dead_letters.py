@@ -7,13 +7,13 @@ from datetime import datetime
 import msgspec
 from bson import ObjectId
 
-from datasources.concurrency.batcher import Gathering
-from datasources.jobs.outbox import parked, redriven
+from datasources.concurrency.batcher import Batcher
+from datasources.jobs.outbox import mark_dead_lettered, mark_redriven
 from datasources.mongo.client import Collection, Database, Document, time_limit
-from domain.jobs import SETTLED_BY, Effect, Fact, Ring
+from domain.jobs import KEY_FIELDS, Fact, Job, Task
 
 ATTEMPTS = 5
-TOGETHER = 100  # calls whose successes are forgotten in one operation
+MAX_BATCH = 100  # calls whose successes are forgotten in one operation
 REASON_MOST = 2_000
 LOST = "its worker ended, or stood still, while it worked on this"
 FIELDS_MOST = 20  # of a malformed message
@@ -21,8 +21,8 @@ BYTES_MOST = 500  # of a name or value in it
 MALFORMED_MOST = 1_000  # letters; what comes then is dropped
 # What is settled by the id of an account.
 _OF_USERS = [
-    (effect, fact)
-    for (effect, fact), field in SETTLED_BY.items()
+    (task, fact)
+    for (task, fact), field in KEY_FIELDS.items()
     if field in {"author_id", "follower_id", "followee_id"} or fact in {Fact.USER, Fact.FEED, Fact.INTEREST}
 ]
 
@@ -30,7 +30,7 @@ _OF_USERS = [
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of work that failed, or whose worker died of it; it is dead once that was `ATTEMPTS` times."""
 
-    ring: Ring
+    job: Job
     attempts: int
     reason: str
     dead: bool
@@ -58,13 +58,13 @@ class DeadLetterStore:
         self._database = database
         self._failures = database["failures"]
         self._malformed = database["malformed"]
-        self._successes: Gathering[Sequence[Ring], None] = Gathering(self._forget, TOGETHER)
+        self._successes: Batcher[Sequence[Job], None] = Batcher(self._delete_failures, MAX_BATCH)
 
-    async def failed(self, ring: Ring, reason: str, now: datetime) -> DeadLetter:
+    async def count_failure(self, job: Job, reason: str, now: datetime) -> DeadLetter:
         """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""
-        return await self._attempted(ring, 1, {"reason": {"$literal": reason[:REASON_MOST]}, "last_at": now})
+        return await self._attempted(job, 1, {"reason": {"$literal": reason[:REASON_MOST]}, "last_at": now})
 
-    async def lost(self, ring: Ring, consumer: str, now: datetime) -> DeadLetter:
+    async def count_loss(self, job: Job, consumer: str, now: datetime) -> DeadLetter:
         """As `failed`, for work that a consumer had begun when its lease ran out: it died, or is frozen. Repeatable.
 
         `kept` takes that back once somebody knows better.
@@ -72,18 +72,18 @@ class DeadLetterStore:
         before = {"$ifNull": ["$lost_by", []]}
         count = {"$cond": [{"$in": [consumer, before]}, 0, 1]}
         lost_by = {"$setUnion": [before, [consumer]]}
-        return await self._attempted(ring, count, {"lost_by": lost_by, "reason": LOST, "last_at": now})
+        return await self._attempted(job, count, {"lost_by": lost_by, "reason": LOST, "last_at": now})
 
-    async def kept(self, consumer: str, now: datetime, ring: Ring | None = None) -> None:
+    async def uncount_loss(self, consumer: str, now: datetime, job: Job | None = None) -> None:
         """This consumer did not die of what it had begun, or not of `ring`: takes back what `lost` counted.
 
         A letter that was dead by that alone is not, and its work is rung for. Safe to repeat.
         """
-        query: Document = {"lost_by": consumer} | ({} if ring is None else {"_id": msgspec.to_builtins(ring)})
+        query: Document = {"lost_by": consumer} | ({} if job is None else {"_id": msgspec.to_builtins(job)})
         for document in await self._failures.find(query).to_list():
             letter = _letter(document)
             if letter.dead and letter.attempts == ATTEMPTS:
-                await self._facts(letter.ring).update_many(_owing(letter.ring), redriven(letter.ring.effect, now))
+                await self._facts(letter.job).update_many(_pending(letter.job), mark_redriven(letter.job.task, now))
             lost_by = {"$setDifference": ["$lost_by", [consumer]]}
             pipeline: list[Document] = [
                 {"$set": {"attempts": {"$subtract": ["$attempts", 1]}, "lost_by": lost_by}},
@@ -92,44 +92,44 @@ class DeadLetterStore:
             await self._failures.update_one({"_id": document["_id"], "lost_by": consumer}, pipeline)
             await self._failures.delete_one({"_id": document["_id"], "attempts": {"$lte": 0}})
 
-    async def _attempted(self, ring: Ring, count: object, values: Document) -> DeadLetter:
+    async def _attempted(self, job: Job, count: object, values: Document) -> DeadLetter:
         pipeline = [
             {"$set": {"attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, count]}, **values}},
             {"$set": {"dead": {"$gte": ["$attempts", ATTEMPTS]}}},
         ]
-        key = {"_id": msgspec.to_builtins(ring)}
+        key = {"_id": msgspec.to_builtins(job)}
         document = await self._failures.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         letter = _letter(document or {})
         if letter.dead:
-            await self._facts(ring).update_many(_owing(ring), parked(ring.effect))
+            await self._facts(job).update_many(_pending(job), mark_dead_lettered(job.task))
         return letter
 
-    async def succeeded(self, *rings: Ring) -> None:
+    async def clear(self, *jobs: Job) -> None:
         """Forgets earlier failures. Safe to repeat; what succeeds at the same time is forgotten together."""
-        if rings:
-            await self._successes.of(rings, time_limit(self._failures))
+        if jobs:
+            await self._successes.submit(jobs, time_limit(self._failures))
 
-    async def _forget(self, asked: Sequence[Sequence[Ring]]) -> list[None]:
-        rings = [msgspec.to_builtins(ring) for some in asked for ring in some]
-        await self._failures.delete_many({"_id": {"$in": rings}})
+    async def _delete_failures(self, asked: Sequence[Sequence[Job]]) -> list[None]:
+        jobs = [msgspec.to_builtins(job) for some in asked for job in some]
+        await self._failures.delete_many({"_id": {"$in": jobs}})
         return [None] * len(asked)
 
-    async def forget_about(self, user_id: ObjectId) -> None:
+    async def delete_about(self, user_id: ObjectId) -> None:
         """Forgets what failed for a deleted account. Safe to repeat."""
-        await self.succeeded(*(Ring(effect, fact, str(user_id)) for effect, fact in _OF_USERS))
+        await self.clear(*(Job(task, fact, str(user_id)) for task, fact in _OF_USERS))
 
     async def dead(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, the latest first, but for those of effects that only a newer version knows."""
-        query = {"dead": True, "_id.effect": {"$in": [each.value for each in Effect]}}
+        query = {"dead": True, "_id.task": {"$in": [each.value for each in Task]}}
         async for document in self._failures.find(query, sort=[("last_at", -1)]):
             yield _letter(document)
 
-    async def redrive(self, ring: Ring, now: datetime) -> None:
+    async def redrive(self, job: Job, now: datetime) -> None:
         """Lets the work be tried again from the first attempt on. Safe to repeat."""
-        await self.succeeded(ring)
-        await self._facts(ring).update_many(_owing(ring), redriven(ring.effect, now))
+        await self.clear(job)
+        await self._facts(job).update_many(_pending(job), mark_redriven(job.task, now))
 
-    async def malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
+    async def add_malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
         """Keeps a message that makes no sense; the same one again is the same letter. None if there are too many."""
         kept = [[name[:BYTES_MOST], value[:BYTES_MOST]] for name, value in sorted(fields.items())[:FIELDS_MOST]]
         letter_id = hashlib.sha256(msgspec.msgpack.encode([worker, kept])).hexdigest()[:24]
@@ -153,18 +153,18 @@ class DeadLetterStore:
         """Forgets a letter whose message is on its queue again, unless it has come back as a letter already."""
         await self._malformed.delete_one({"_id": letter.id, "times": letter.times})
 
-    def _facts(self, ring: Ring) -> Collection:
-        return self._database[f"{ring.fact.value}s"]
+    def _facts(self, job: Job) -> Collection:
+        return self._database[f"{job.fact.value}s"]
 
 
-def _owing(ring: Ring) -> Document:
-    return {SETTLED_BY[ring.effect, ring.fact]: ObjectId(ring.key), "outbox": ring.effect.value}
+def _pending(job: Job) -> Document:
+    return {KEY_FIELDS[job.task, job.fact]: ObjectId(job.key), "outbox": job.task.value}
 
 
 def _letter(document: Document) -> DeadLetter:
     key = document["_id"]
     return DeadLetter(
-        ring=Ring(Effect(key["effect"]), Fact(key["fact"]), key["key"]),
+        job=Job(Task(key["task"]), Fact(key["fact"]), key["key"]),
         attempts=document["attempts"],
         reason=document["reason"],
         dead=document["dead"],

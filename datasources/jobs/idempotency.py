@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.jobs.outbox import NOTHING_OWED
+from datasources.jobs.outbox import NOTHING_PENDING
 from datasources.mongo.client import Collection, Document, Readable, Session
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IDEMPOTENCY_HOURS
@@ -93,7 +93,7 @@ async def bury(
     `IDEMPOTENCY_HOURS` after their making, when an index lets them go.
     """
     ends = {"$add": [{"$toDate": "$_id"}, IDEMPOTENCY_HOURS * 3_600_000]}
-    tombstone = [{"$set": {**emptied, "expires_at": ends}}, NOTHING_OWED]
+    tombstone = [{"$set": {**emptied, "expires_at": ends}}, NOTHING_PENDING]
     key = "idempotency_key"
     kept = await collection.update_many({**query, key: {"$exists": True}}, tombstone, session=session)
     gone = await collection.delete_many({**query, key: {"$exists": False}}, session=session)

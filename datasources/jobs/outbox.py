@@ -13,42 +13,44 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.mongo.client import Document, Readable, Session
-from domain.jobs import Effect
+from domain.jobs import Task
 
 Stage = dict[str, Any]
 
 GRACE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
 LONGEST_PAUSE = timedelta(seconds=60)
-NOTHING_OWED: Stage = {"$unset": ["outbox", "owed_at", "ring_at", "rings", "parked"]}
-_NOBODY_RINGS: Stage = {
+NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered"]}
+_UNSET_DUE_AT: Stage = {
     "$set": {
-        "ring_at": {
-            "$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$parked", []]}]}, "$$REMOVE", "$ring_at"],
+        "due_at": {
+            "$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$dead_lettered", []]}]}, "$$REMOVE", "$due_at"],
         }
     }
 }
 
 
-def owing(effects: Iterable[Effect], now: datetime) -> dict[str, Any]:
+def pending_fields(tasks: Iterable[Task], now: datetime) -> dict[str, Any]:
     """The fields of a new fact that owes these effects."""
-    return {"outbox": [effect.value for effect in effects], "owed_at": now, "ring_at": now + GRACE, "rings": 0}
+    return {"outbox": [task.value for task in tasks], "pending_since": now, "due_at": now + GRACE, "enqueues": 0}
 
 
-def owing_again(effects: Iterable[Effect], now: datetime) -> Stage:
+def add_pending(tasks: Iterable[Task], now: datetime) -> Stage:
     """A stage of an update pipeline: the fact owes these effects too, and is rung for at once."""
-    owed = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [effect.value for effect in effects]]}
-    since = {"$ifNull": ["$owed_at", now]}
-    return {"$set": {"outbox": owed, "owed_at": since, "ring_at": now, "rings": 0, "parked": "$$REMOVE"}}
+    pending = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [task.value for task in tasks]]}
+    since = {"$ifNull": ["$pending_since", now]}
+    return {
+        "$set": {"outbox": pending, "pending_since": since, "due_at": now, "enqueues": 0, "dead_lettered": "$$REMOVE"}
+    }
 
 
 def change(
-    values: Mapping[str, Any], effects: Iterable[Effect], now: datetime, *, watched: str | Sequence[str]
+    values: Mapping[str, Any], tasks: Iterable[Task], now: datetime, *, watched: str | Sequence[str]
 ) -> list[Stage]:
     """An update pipeline: sets `values` (literals or expressions) and, if a field of `watched` changes by it, owes.
 
     Setting what is already so owes nothing and leaves `version` alone, so that saying a thing twice changes nothing.
     """
-    names = [effect.value for effect in effects]
+    names = [task.value for task in tasks]
     fields = [watched] if isinstance(watched, str) else watched
     changed = {"$or": [{"$ne": [{"$ifNull": [f"${field}", None]}, values[field]]} for field in fields]}
     return [
@@ -60,55 +62,61 @@ def change(
                 "outbox": {
                     "$cond": ["$changed", {"$setUnion": [{"$ifNull": ["$outbox", []]}, names]}, "$outbox"],
                 },
-                "owed_at": {"$cond": ["$changed", {"$ifNull": ["$owed_at", now]}, "$owed_at"]},
-                "ring_at": {"$cond": ["$changed", now + GRACE, "$ring_at"]},
-                "rings": {"$cond": ["$changed", 0, "$rings"]},
-                "parked": {"$cond": ["$changed", "$$REMOVE", "$parked"]},
+                "pending_since": {"$cond": ["$changed", {"$ifNull": ["$pending_since", now]}, "$pending_since"]},
+                "due_at": {"$cond": ["$changed", now + GRACE, "$due_at"]},
+                "enqueues": {"$cond": ["$changed", 0, "$enqueues"]},
+                "dead_lettered": {"$cond": ["$changed", "$$REMOVE", "$dead_lettered"]},
             }
         },
         {"$unset": "changed"},
     ]
 
 
-def paid(effect: Effect) -> list[Stage]:
+def mark_done(task: Task) -> list[Stage]:
     """The end of an update pipeline that takes one effect out of the outbox, and the outbox away when it is empty.
 
     An empty array would stay in the sparse index for ever.
     """
-    left = {"$setDifference": [{"$ifNull": ["$outbox", []]}, [effect.value]]}
+    left = {"$setDifference": [{"$ifNull": ["$outbox", []]}, [task.value]]}
     nothing_left = {"$eq": ["$outbox", []]}
     return [
         {"$set": {"outbox": left}},
-        _NOBODY_RINGS,
-        {"$set": {field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in NOTHING_OWED["$unset"]}},
+        _UNSET_DUE_AT,
+        {"$set": {field: {"$cond": [nothing_left, "$$REMOVE", f"${field}"]} for field in NOTHING_PENDING["$unset"]}},
     ]
 
 
-def parked(effect: Effect) -> list[Stage]:
+def mark_dead_lettered(task: Task) -> list[Stage]:
     """An update pipeline: nobody rings for this effect any more, but still for the others that are owed."""
-    return [{"$set": {"parked": {"$setUnion": [{"$ifNull": ["$parked", []]}, [effect.value]]}}}, _NOBODY_RINGS]
+    return [
+        {"$set": {"dead_lettered": {"$setUnion": [{"$ifNull": ["$dead_lettered", []]}, [task.value]]}}},
+        _UNSET_DUE_AT,
+    ]
 
 
-def redriven(effect: Effect, now: datetime) -> list[Stage]:
+def mark_redriven(task: Task, now: datetime) -> list[Stage]:
     """An update pipeline: the sweeper rings for this effect again, at once."""
-    left = {"$setDifference": [{"$ifNull": ["$parked", []]}, [effect.value]]}
+    left = {"$setDifference": [{"$ifNull": ["$dead_lettered", []]}, [task.value]]}
     still = {"$cond": [{"$eq": [left, []]}, "$$REMOVE", left]}
-    return [{"$set": {"parked": still, "ring_at": now, "rings": 0}}]
+    return [{"$set": {"dead_lettered": still, "due_at": now, "enqueues": 0}}]
 
 
-def rung(now: datetime, longest: timedelta) -> list[Stage]:
+def mark_enqueued(now: datetime, longest: timedelta) -> list[Stage]:
     """An update pipeline for a fact just rung for: the next ring comes after twice the pause, up to a limit."""
     pause = {
-        "$min": [longest.total_seconds() * 1000, {"$multiply": [GRACE.total_seconds() * 1000, {"$pow": [2, "$rings"]}]}]
+        "$min": [
+            longest.total_seconds() * 1000,
+            {"$multiply": [GRACE.total_seconds() * 1000, {"$pow": [2, "$enqueues"]}]},
+        ]
     }
-    return [{"$set": {"ring_at": {"$add": [now, pause]}, "rings": {"$min": [20, {"$add": ["$rings", 1]}]}}}]
+    return [{"$set": {"due_at": {"$add": [now, pause]}, "enqueues": {"$min": [20, {"$add": ["$enqueues", 1]}]}}}]
 
 
-async def find_owed(
+async def find_pending(
     facts: Readable,
     field: str,
     keys: Sequence[ObjectId],
-    effect: Effect,
+    task: Task,
     fields: Mapping[str, int],
     session: Session,
     most: int,
@@ -117,7 +125,7 @@ async def find_owed(
 
     So if there are `most`, all that is owed under the keys before the last one's is among them.
     """
-    query = {field: {"$in": list(keys)}, "outbox": effect.value}
+    query = {field: {"$in": list(keys)}, "outbox": task.value}
     # Left to choose, the planner may walk all likes of a post for the few that owe.
     index = [(field, 1), ("outbox", 1)]
     found = facts.find(query, fields, sort=[(field, 1)], limit=most, batch_size=most, session=session, hint=index)

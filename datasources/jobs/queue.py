@@ -18,17 +18,17 @@ from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from datasources.concurrency.batcher import Gathering, Late
-from domain.jobs import Effect, Fact, Ring
+from datasources.concurrency.batcher import Batcher, Late
+from domain.jobs import Fact, Job, Task
 
 log = structlog.get_logger(__name__)
 
-RING_SECONDS = 0.25  # a mutation waits no longer than this for Redis
+ENQUEUE_SECONDS = 0.25  # a mutation waits no longer than this for Redis
 # A stream as long as this is rung on no more: its workers have enough to do, and the sweeper knows what is owed. It is
 # never trimmed, for that would drop what is pending too.
 LONGEST_STREAM = 100_000
 SILENCE_SECONDS = 1.0
-TOGETHER = 1_000  # callers whose rings go in one message to Redis
+MAX_BATCH = 1_000  # callers whose rings go in one message to Redis
 LAPSED = 24 * 3600 * 1000  # milliseconds without a word, longer than any lease
 # What Redis counts as a message's deliveries says here whether its reader has begun the work.
 WAITS, BEGUN = 1, 2
@@ -36,7 +36,7 @@ GROUP = "workers"
 
 # In one step, for a consumer that reads in between would lose what it read. Keys: the stream. Arguments: the group, the
 # least milliseconds of silence, and a consumer's name if only that one is meant.
-_FORGET_GONE = """
+_REMOVE_GONE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     if group[2] == ARGV[1] then
@@ -51,61 +51,61 @@ end
 """
 
 # Which worker pays which effects; each has a stream of its own.
-WORKER_OF: dict[Effect, str] = {
-    Effect.COUNT: "counters",
-    Effect.COUNT_FOLLOWING: "counters",
-    Effect.NOTIFY: "notifications",
-    Effect.RECEIVE: "media",
-    Effect.REFINE: "refining",  # nobody waits for it, so it must not stand before what somebody waits for
-    Effect.ASSEMBLE: "media",
-    Effect.FAN_OUT: "feed",
-    Effect.PUSH: "feed",
-    Effect.SHIFT: "feed",
-    Effect.FILL: "feed",
-    Effect.WEIGH: "feed",
-    Effect.TEND: "feed",
-    Effect.SCREEN: "screening",
-    Effect.PLACE: "placing",
-    Effect.SEVER: "janitor",
-    Effect.GRANT: "janitor",
-    Effect.CLEAN: "janitor",
+WORKER_OF: dict[Task, str] = {
+    Task.COUNT: "counters",
+    Task.COUNT_FOLLOWING: "counters",
+    Task.NOTIFY: "notifications",
+    Task.INGEST: "media",
+    Task.ADD_FORMATS: "refining",  # nobody waits for it, so it must not stand before what somebody waits for
+    Task.COMPLETE_POST: "media",
+    Task.FAN_OUT: "feed",
+    Task.FAN_OUT_CHUNK: "feed",
+    Task.SWITCH_PUSH_PULL: "feed",
+    Task.BACKFILL: "feed",
+    Task.COMPUTE_INTERESTS: "feed",
+    Task.REFRESH_FEED: "feed",
+    Task.SCREEN: "screening",
+    Task.MOVE_FILES: "placing",
+    Task.REMOVE_FOLLOWS: "janitor",
+    Task.ACCEPT_REQUESTS: "janitor",
+    Task.CLEAN_UP: "janitor",
 }
 
 
-class Doorbell:
+class JobQueue:
     """Rings for workers."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
         self._silent_until: dict[str, float] = {}
-        self._sends = Gathering(self._send, TOGETHER)
+        self._sends = Batcher(self._send, MAX_BATCH)
 
-    async def ring(self, rings: Iterable[Ring]) -> None:
+    async def enqueue(self, jobs: Iterable[Job]) -> None:
         """Wakes the workers that pay these effects. Best effort: never raises and takes at most `RING_SECONDS`.
 
         It is silent for a while for workers that could not be reached, or whose stream was `LONGEST_STREAM` long; the
         sweeper rings again later.
         """
-        heard = {ring for ring in rings if time.monotonic() >= self._silent_until.get(WORKER_OF[ring.effect], 0)}
+        heard = {job for job in jobs if time.monotonic() >= self._silent_until.get(WORKER_OF[job.task], 0)}
         if heard:
             with suppress(Late):  # it is rung with the others' all the same
-                await self._sends.of(heard, RING_SECONDS)
+                await self._sends.submit(heard, ENQUEUE_SECONDS)
 
-    async def _send(self, asked: Sequence[set[Ring]]) -> list[None]:
+    async def _send(self, asked: Sequence[set[Job]]) -> list[None]:
         """Rings once for all who ask at the same time; a hot post's thousand likes are one ring."""
-        rings = sorted(set[Ring]().union(*asked))
-        workers = sorted({WORKER_OF[ring.effect] for ring in rings})
+        jobs = sorted(set[Job]().union(*asked))
+        workers = sorted({WORKER_OF[job.task] for job in jobs})
         try:
-            async with asyncio.timeout(RING_SECONDS):
+            async with asyncio.timeout(ENQUEUE_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
-                for ring in rings:
-                    pipeline.xadd(stream_key(self._prefix, WORKER_OF[ring.effect]), msgspec.to_builtins(ring))
+                for job in jobs:
+                    pipeline.xadd(stream_key(self._prefix, WORKER_OF[job.task]), msgspec.to_builtins(job))
                 for worker in workers:
                     pipeline.xlen(stream_key(self._prefix, worker))
                 lengths = (await pipeline.execute())[-len(workers) :]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("doorbell.unanswered", rings=len(rings), error=type(error).__name__)
+            log.warning("doorbell.unanswered", jobs=len(jobs), error=type(error).__name__)
             self._silence(workers)
         else:
             full = [worker for worker, length in zip(workers, lengths, strict=True) if length >= LONGEST_STREAM]
@@ -132,7 +132,7 @@ class Message(msgspec.Struct, frozen=True):
 
     id: bytes
     fields: dict[bytes, bytes]
-    ring: Ring | None
+    job: Job | None
     lost_by: str | None = None
 
 
@@ -148,7 +148,7 @@ class Queue:
         self.worker = worker
         self._stream = stream_key(prefix, worker)
         self.consumer = consumer
-        self._forget_gone = redis.register_script(_FORGET_GONE)
+        self._remove_gone = redis.register_script(_REMOVE_GONE)
 
     async def read(self, most: int, wait: float) -> list[Message]:
         """Up to `most` messages that nobody has read, after at most `wait` seconds; makes a group that is missing."""
@@ -166,7 +166,7 @@ class Queue:
     async def begin(self, message_ids: Sequence[bytes]) -> None:
         """Notes that the work of these messages begins. Best effort: never raises, and takes `RING_SECONDS` at most."""
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(RING_SECONDS):
+            async with asyncio.timeout(ENQUEUE_SECONDS):
                 await self._set_idle(message_ids, 0, BEGUN)
 
     async def renew(self, message_ids: Sequence[bytes]) -> None:
@@ -189,7 +189,7 @@ class Queue:
         begun = {one["message_id"]: one["consumer"].decode() for one in lapsed if one["times_delivered"] >= BEGUN}
         return [_message(one, begun.get(one[0])) for one in found if one[0] is not None]
 
-    async def done(self, message_ids: Sequence[bytes]) -> None:
+    async def acknowledge(self, message_ids: Sequence[bytes]) -> None:
         """Takes messages out of the group and the stream. Safe to repeat."""
         if message_ids:
             pipeline = self._redis.pipeline(transaction=True)
@@ -197,17 +197,17 @@ class Queue:
             pipeline.xdel(self._stream, *message_ids)
             await pipeline.execute()
 
-    async def leave(self, unfinished: Sequence[bytes] = ()) -> None:
+    async def give_back(self, unfinished: Sequence[bytes] = ()) -> None:
         """Ends the leases of what is not done, so that others take it over now; with nothing pending, leaves the group.
 
         Else the consumer stays until others have taken everything from it, for what is pending would go with it.
         """
         await self._set_idle(unfinished, LAPSED, WAITS)
-        await self._forget_gone(keys=[self._stream], args=[GROUP, 0, self.consumer])
+        await self._remove_gone(keys=[self._stream], args=[GROUP, 0, self.consumer])
 
-    async def forget_gone(self, silence: float) -> None:
+    async def remove_gone_consumers(self, silence: float) -> None:
         """Takes out of the group the consumers that hold nothing and have not called for so many seconds."""
-        await self._forget_gone(keys=[self._stream], args=[GROUP, int(silence * 1000), ""])
+        await self._remove_gone(keys=[self._stream], args=[GROUP, int(silence * 1000), ""])
 
     async def depth(self) -> int:
         """How many messages wait or are being worked on."""
@@ -248,9 +248,9 @@ def _is_no_group(error: ResponseError) -> bool:
     return str(error).startswith("NOGROUP")
 
 
-def _parse(fields: dict[bytes, bytes]) -> Ring | None:
+def _parse(fields: dict[bytes, bytes]) -> Job | None:
     try:
-        effect, fact, key = (fields[name].decode() for name in (b"effect", b"fact", b"key"))
-        return Ring(Effect(effect), Fact(fact), str(ObjectId(key)))
+        task, fact, key = (fields[name].decode() for name in (b"task", b"fact", b"key"))
+        return Job(Task(task), Fact(fact), str(ObjectId(key)))
     except (KeyError, ValueError, InvalidId):
         return None

@@ -64,7 +64,7 @@ class Intake:
         except BaseException:
             await self._give_back(upload, incoming)
             raise
-        await self._uploads.hurry([upload.id])
+        await self._uploads.check_now([upload.id])
         return sealed
 
     async def _give_back(self, upload: UploadRecord, incoming: Incoming) -> None:

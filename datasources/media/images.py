@@ -13,13 +13,13 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.caches import Caches, Writes
-from datasources.jobs.outbox import Stage, owing_again, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import Stage, add_pending, mark_done
+from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
 from datasources.posts.posts import PostStore
-from datasources.s3.keys import lies_in
-from domain.jobs import Effect, Fact, Ring
+from datasources.s3.keys import is_in_area
+from domain.jobs import Fact, Job, Task
 from domain.limits import RenditionFormat
 from domain.records import ImageRecord, RenditionRecord
 from domain.visibility import Area
@@ -40,14 +40,14 @@ class ImageStore:
     """The collections `uploads`, `posts` and `users`, as far as they show images."""
 
     def __init__(
-        self, client: Client, database: Database, doorbell: Doorbell, caches: Caches, posts: PostStore, *, url_ttl: int
+        self, client: Client, database: Database, job_queue: JobQueue, caches: Caches, posts: PostStore, *, url_ttl: int
     ) -> None:
         self._client = client
         self._uploads = database["uploads"]
         self._shown_in_posts: Readable = database["posts"]
-        self._post_writes = Writes(database["posts"], caches.posts.forget)
-        self._user_writes = Writes(database["users"], caches.users.forget)
-        self._doorbell = doorbell
+        self._post_writes = Writes(database["posts"], caches.posts.invalidate)
+        self._user_writes = Writes(database["users"], caches.users.invalidate)
+        self._job_queue = job_queue
         self._posts = posts
         self._url_ttl = timedelta(seconds=url_ttl)
 
@@ -77,7 +77,7 @@ class ImageStore:
         except _Moved:
             return False
         if published is not None:
-            await self._posts.ring(published)
+            await self._posts.enqueue(published)
         return True
 
     async def begin(self, image: ImageRecord) -> None:
@@ -85,7 +85,7 @@ class ImageStore:
         query = {"_id": image.id, "image.version": image.version}
         await self._uploads.update_one(query, {"$set": {"is_moving": True}})
 
-    async def refine(
+    async def add_formats(
         self, owner_id: ObjectId, image: ImageRecord, more: Sequence[RenditionRecord], *, is_all: bool
     ) -> bool:
         """Says everywhere that an image has more renditions, whose files are there, as `move` does.
@@ -95,7 +95,7 @@ class ImageStore:
         order = list(RenditionFormat)
         renditions = sorted([*image.renditions, *more], key=lambda one: (one.width, order.index(one.format)))
         after = msgspec.structs.replace(image, version=image.version + 1, renditions=renditions)
-        done: list[Stage] = [*paid(Effect.REFINE), {"$unset": "leased_until"}] if is_all else []
+        done: list[Stage] = [*mark_done(Task.ADD_FORMATS), {"$unset": "leased_until"}] if is_all else []
         return await self.move(owner_id, Move(image, after), done)
 
     async def move(self, owner_id: ObjectId, move: Move, then: Sequence[Stage] = ()) -> bool:
@@ -112,28 +112,28 @@ class ImageStore:
             query = {"author_id": owner_id, "upload_ids": image_id, "images.id": image_id}
             post = await self._shown_in_posts.find_one(query, {"_id": 1}, session=session)
             if post is not None:
-                async with self._post_writes.changing([post["_id"]], session) as posts:
+                async with self._post_writes.invalidating([post["_id"]], session) as posts:
                     changes = {"$set": {f"images.$[one].{name}": value for name, value in fields.items()}}
                     await posts.update_one(query, changes, array_filters=[{"one.id": image_id}], session=session)
-            async with self._user_writes.changing([owner_id], session) as users:
+            async with self._user_writes.invalidating([owner_id], session) as users:
                 changes = {"$set": {f"avatar.{name}": value for name, value in fields.items()}}
                 await users.update_one({"_id": owner_id, "avatar.id": image_id}, changes, session=session)
 
         try:
             await in_transaction(self._client, work)
         except _Moved:
-            await self.owe_tidying(image_id)  # what was copied may be of no use to anybody
+            await self.schedule_tidying(image_id)  # what was copied may be of no use to anybody
             return False
-        await self._ring(image_id)
+        await self._enqueue(image_id)
         return True
 
-    async def owe_tidying(self, upload_id: ObjectId) -> None:
+    async def schedule_tidying(self, upload_id: ObjectId) -> None:
         """Lets an upload owe that whatever its image has left behind goes."""
-        await self._uploads.update_one({"_id": upload_id}, [owing_again([Effect.CLEAN], clock.now())])
-        await self._ring(upload_id)
+        await self._uploads.update_one({"_id": upload_id}, [add_pending([Task.CLEAN_UP], clock.now())])
+        await self._enqueue(upload_id)
 
-    async def _ring(self, upload_id: ObjectId) -> None:
-        await self._doorbell.ring([Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))])
+    async def _enqueue(self, upload_id: ObjectId) -> None:
+        await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))])
 
     async def _write(self, moves: Sequence[Move], now: datetime, session: Session, then: Sequence[Stage]) -> int:
         """Writes these images into their uploads, and how many there were. Raises _Moved if any has moved before.
@@ -155,11 +155,11 @@ class ImageStore:
         if after.version == before.version:
             return [{"$set": files}]
         if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # none has moved
-            return [{"$set": files}, {"$unset": "is_moving"}, owing_again([Effect.CLEAN], now)]
+            return [{"$set": files}, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], now)]
         # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
-        tidy_at = now + self._url_ttl if lies_in(after, Area.PUBLIC) else now
+        tidy_at = now + self._url_ttl if is_in_area(after, Area.PUBLIC) else now
         moved = {"$set": {**files, "tidy_at": tidy_at}}
-        return [moved, {"$unset": "is_moving"}, owing_again([Effect.CLEAN], tidy_at)]
+        return [moved, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], tidy_at)]
 
 
 def _files(image: ImageRecord) -> dict[str, Any]:

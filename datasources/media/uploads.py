@@ -8,31 +8,31 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.jobs.idempotency import Idempotency, earlier
-from datasources.jobs.outbox import Stage, owing, owing_again, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import Stage, add_pending, mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
 from datasources.media.quota_slots import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, upload_topic
 from domain.errors import Refusal, UserErrorCode
-from domain.jobs import Effect, Fact, Ring, rings_for
+from domain.jobs import Fact, Job, Task, jobs_of
 from domain.limits import SourceFormat
 from domain.quota import QuotaUse
 from domain.records import FailureRecord, ImageRecord, UploadRecord, UploadStatus
 
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
-_WORKED_ON = [Effect.RECEIVE.value, Effect.REFINE.value]
+_WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]
 _CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
 
 
 class UploadStore:
     """The collection `uploads`."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, live: Live, *, ttl: int) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, live: Live, *, ttl: int) -> None:
         self._uploads = database["uploads"]
         self._reservations = Reservations(self._uploads)
-        self._doorbell = doorbell
+        self._job_queue = job_queue
         self._live = live
         self._ttl = timedelta(seconds=ttl)
 
@@ -72,7 +72,7 @@ class UploadStore:
         way, this takes its place. Raises Refusal also for one that is still coming (IN_PROGRESS) or never came
         (UPLOAD_EXPIRED).
         """
-        coming = {"sha256": "", "coming_until": now + longest, "ring_at": now + longest}
+        coming = {"sha256": "", "coming_until": now + longest, "due_at": now + longest}
         document = {**self._awaited(owner_id, image_format, now), "byte_size": 0, **coming}
         found = await self._reserved(document, now, idempotency)
         if found is not document and not found["sha256"]:
@@ -102,7 +102,7 @@ class UploadStore:
             "format": image_format.value,
             "created_at": now,
             "expires_at": now + self._ttl,
-            **owing([Effect.RECEIVE], now),
+            **pending_fields([Task.INGEST], now),
         }
 
     async def _reserved(self, document: Document, counts_at: datetime, idempotency: Idempotency | None) -> Document:
@@ -151,28 +151,28 @@ class UploadStore:
         found = await find_by_ids(self._uploads, upload_ids, projection={"owner_id": 1})
         return {upload_id: document["owner_id"] for upload_id, document in found.items()}
 
-    async def hurry(self, upload_ids: Sequence[ObjectId]) -> None:
+    async def check_now(self, upload_ids: Sequence[ObjectId]) -> None:
         """Rings for uploads whose bytes have probably come."""
-        await self._doorbell.ring(Ring(Effect.RECEIVE, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
+        await self._job_queue.enqueue(Job(Task.INGEST, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
-    async def claim(self, upload_id: ObjectId, now: datetime, effect: Effect = Effect.RECEIVE) -> UploadRecord | None:
+    async def claim(self, upload_id: ObjectId, now: datetime, task: Task = Task.INGEST) -> UploadRecord | None:
         """Takes an upload for one worker for the time of `LEASE`; None if another has it or `effect` is paid."""
         found = await self._uploads.find_one_and_update(
-            {"_id": upload_id, "outbox": effect.value, "leased_until": {"$not": {"$gt": now}}},
-            {"$set": {"leased_until": now + LEASE, "ring_at": now + LEASE}},
+            {"_id": upload_id, "outbox": task.value, "leased_until": {"$not": {"$gt": now}}},
+            {"$set": {"leased_until": now + LEASE, "due_at": now + LEASE}},
             return_document=True,
         )
         return None if found is None else UploadRecord.from_document(found)
 
     async def renew(self, upload_id: ObjectId, now: datetime) -> None:
         """Keeps a claim for another `LEASE`."""
-        held = {"leased_until": now + LEASE, "ring_at": now + LEASE}
+        held = {"leased_until": now + LEASE, "due_at": now + LEASE}
         await self._uploads.update_one({"_id": upload_id, "outbox": {"$in": _WORKED_ON}}, {"$set": held})
 
-    async def release(self, upload_id: ObjectId, ring_at: datetime) -> None:
+    async def release(self, upload_id: ObjectId, due_at: datetime) -> None:
         """Gives a claim back; if the upload owes anything still, the sweeper rings again at `ring_at`."""
-        owes = {"$ne": [{"$type": "$ring_at"}, "missing"]}
-        again: Stage = {"$set": {"ring_at": {"$cond": [owes, ring_at, "$$REMOVE"]}}}
+        pending = {"$ne": [{"$type": "$due_at"}, "missing"]}
+        again: Stage = {"$set": {"due_at": {"$cond": [pending, due_at, "$$REMOVE"]}}}
         await self._uploads.update_one({"_id": upload_id}, [again, {"$unset": "leased_until"}])
 
     async def is_worked_on(self, upload_id: ObjectId, now: datetime) -> bool:
@@ -196,42 +196,44 @@ class UploadStore:
         Nobody is rung for that: who has the claim goes on with it, and if they die the sweeper rings.
         """
         now = clock.now()
-        owed = {**owing([Effect.REFINE], now), "ring_at": now + LEASE}
-        await self._settle(upload_id, {"status": UploadStatus.READY.value, "image": image.to_document(), **owed}, {})
+        pending = {**pending_fields([Task.ADD_FORMATS], now), "due_at": now + LEASE}
+        await self._finish_once(
+            upload_id, {"status": UploadStatus.READY.value, "image": image.to_document(), **pending}, {}
+        )
 
-    async def refined(self, upload_id: ObjectId) -> None:
+    async def mark_formats_added(self, upload_id: ObjectId) -> None:
         """Says that an image has the formats it is to have; the source's bytes are then owed to be cleaned away."""
         now = clock.now()
-        query = {"_id": upload_id, "outbox": Effect.REFINE.value}
-        await self._uploads.update_one(query, [owing_again([Effect.CLEAN], now), *paid(Effect.REFINE)])
-        await self._doorbell.ring([Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))])
+        query = {"_id": upload_id, "outbox": Task.ADD_FORMATS.value}
+        await self._uploads.update_one(query, [add_pending([Task.CLEAN_UP], now), *mark_done(Task.ADD_FORMATS)])
+        await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))])
 
     async def reject(self, upload_id: ObjectId, status: UploadStatus, failure: FailureRecord) -> None:
         """Records why there will be no image and gives the quota back, in one write. The first result stays."""
-        owed = owing([Effect.CLEAN], clock.now())
-        values = {"status": status.value, "failure": failure.to_document(), **owed}
-        document = await self._settle(upload_id, values, {"leased_until": "", **NO_SLOTS})
+        pending = pending_fields([Task.CLEAN_UP], clock.now())
+        values = {"status": status.value, "failure": failure.to_document(), **pending}
+        document = await self._finish_once(upload_id, values, {"leased_until": "", **NO_SLOTS})
         if document is not None:
-            await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
+            await self._job_queue.enqueue(jobs_of(Fact.UPLOAD, document))
 
     async def cancel(self, upload_id: ObjectId) -> None:
         """Ends an upload whose file has not come, as `reject` does; any other stays as it is. Safe to repeat."""
-        owed = owing([Effect.CLEAN], clock.now())
-        values = {"status": UploadStatus.EXPIRED.value, "failure": _CANCELLED.to_document(), **owed}
+        pending = pending_fields([Task.CLEAN_UP], clock.now())
+        values = {"status": UploadStatus.EXPIRED.value, "failure": _CANCELLED.to_document(), **pending}
         waiting = [UploadStatus.AWAITING_BYTES.value]
-        document = await self._settle(upload_id, values, {"leased_until": "", **NO_SLOTS}, of=waiting)
+        document = await self._finish_once(upload_id, values, {"leased_until": "", **NO_SLOTS}, of=waiting)
         if document is not None:
-            await self._doorbell.ring(rings_for(Fact.UPLOAD, document))
+            await self._job_queue.enqueue(jobs_of(Fact.UPLOAD, document))
 
-    async def cleaned(self, upload: UploadRecord) -> None:
+    async def mark_cleaned(self, upload: UploadRecord) -> None:
         """The source's bytes are gone, and what an image left behind that has not been moved since it was read."""
         version = None if upload.image is None else upload.image.version
-        await self._uploads.update_one({"_id": upload.id, "image.version": version}, paid(Effect.CLEAN))
+        await self._uploads.update_one({"_id": upload.id, "image.version": version}, mark_done(Task.CLEAN_UP))
 
-    async def clean_later(self, upload_id: ObjectId, ring_at: datetime) -> None:
+    async def clean_later(self, upload_id: ObjectId, due_at: datetime) -> None:
         """Lets an upload that owes its cleaning alone be rung for at `ring_at`; that is no ring in vain."""
-        waits = {"_id": upload_id, "outbox": [Effect.CLEAN.value], "ring_at": {"$exists": True}}
-        await self._uploads.update_one(waits, {"$set": {"ring_at": ring_at, "rings": 0}})
+        waits = {"_id": upload_id, "outbox": [Task.CLEAN_UP.value], "due_at": {"$exists": True}}
+        await self._uploads.update_one(waits, {"$set": {"due_at": due_at, "enqueues": 0}})
 
     async def take_as_avatar(self, upload_id: ObjectId, owner_id: ObjectId) -> UploadRecord | None:
         """A ready upload of this user's that no post was made of, now kept for an avatar; else None. Safe to repeat."""
@@ -242,7 +244,7 @@ class UploadStore:
         )
         return None if found is None else UploadRecord.from_document(found)
 
-    async def forget(self, upload_ids: Sequence[ObjectId]) -> None:
+    async def expire(self, upload_ids: Sequence[ObjectId]) -> None:
         """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat.
 
         They owe another cleaning, of what a worker that was rendering one has stored meanwhile. Nobody waits for the
@@ -252,14 +254,14 @@ class UploadStore:
         gone: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
             {"$unset": ["image", "tidy_at"]},
-            owing_again([Effect.CLEAN], now),
-            *paid(Effect.RECEIVE),
-            *paid(Effect.REFINE),
+            add_pending([Task.CLEAN_UP], now),
+            *mark_done(Task.INGEST),
+            *mark_done(Task.ADD_FORMATS),
         ]
         await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, gone)
-        await self._doorbell.ring(Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
+        await self._job_queue.enqueue(Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
-    async def forget_of(self, owner_id: ObjectId, most: int) -> bool:
+    async def expire_of(self, owner_id: ObjectId, most: int) -> bool:
         """Takes up to `most` uploads of one account away, as `forget` does: their objects are then owed to go.
 
         Whether there were any. Safe to repeat.
@@ -267,10 +269,10 @@ class UploadStore:
         there = [{"status": {"$ne": UploadStatus.EXPIRED.value}}, {"image": {"$exists": True}}]
         rows = await self._uploads.find({"owner_id": owner_id, "$or": there}, {"_id": 1}, limit=most).to_list()
         if rows:
-            await self.forget([row["_id"] for row in rows])
+            await self.expire([row["_id"] for row in rows])
         return bool(rows)
 
-    async def forgotten_of(self, owner_id: ObjectId, most: int) -> list[UploadRecord]:
+    async def expired_of(self, owner_id: ObjectId, most: int) -> list[UploadRecord]:
         """Up to `most` uploads of one account that came to nothing and owe nothing."""
         over = {"status": UploadStatus.EXPIRED.value, "image": {"$exists": False}, "outbox": {"$exists": False}}
         rows = await self._uploads.find({"owner_id": owner_id, **over}, limit=most).to_list()
@@ -281,7 +283,7 @@ class UploadStore:
         query = {"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}}
         await self._uploads.delete_many(query)
 
-    async def _settle(
+    async def _finish_once(
         self, upload_id: ObjectId, values: Document, unset: Mapping[str, str], of: Sequence[str] = OPEN
     ) -> Document | None:
         """The upload, if this is its first result, and it was in one of these states."""

@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError,
 from pymongo.monitoring import CommandListener
 
 from config import Settings
-from datasources.mongo.pool_lock import mend_pool_lock
+from datasources.mongo.pool_lock import patch_pool_lock
 from domain.paging import PageRequest, Ranked
 
 Document = dict[str, Any]
@@ -54,7 +54,7 @@ def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) ->
 
     It connects on first use. `listeners` hear of every command, for counting and tracing.
     """
-    mend_pool_lock()
+    patch_pool_lock()
     return AsyncMongoClient(
         settings.mongo_url,
         appname="photogram",
@@ -212,13 +212,13 @@ async def find_by_ids(collection: Readable, ids: Sequence[ObjectId], **options: 
     return {document["_id"]: document for document in found}
 
 
-async def set_told(collection: Collection, told: Mapping[ObjectId, int], session: Session) -> None:
+async def set_notified(collection: Collection, notified: Mapping[ObjectId, int], session: Session) -> None:
     """Says of facts by how many notifications they are told of; one operation for each number that comes up."""
     by_number: dict[int, list[ObjectId]] = {}
-    for one, number in told.items():
+    for one, number in notified.items():
         by_number.setdefault(number, []).append(one)
     for number, ids in by_number.items():
-        await collection.update_many({"_id": {"$in": ids}}, {"$set": {"told": number}}, session=session)
+        await collection.update_many({"_id": {"$in": ids}}, {"$set": {"notified": number}}, session=session)
 
 
 async def increment(collection: Collection, field: str, by: Mapping[ObjectId, int], session: Session) -> None:

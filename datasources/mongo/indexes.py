@@ -8,8 +8,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from datasources.mongo.client import Database
-from domain.jobs import Fact
 from domain.interests import VISITS_KEPT
+from domain.jobs import Fact
 
 UP, DOWN = ASCENDING, DESCENDING
 _IN_THE_WAY = {11000, 85, 86}  # DuplicateKey, IndexOptionsConflict, IndexKeySpecsConflict
@@ -29,7 +29,7 @@ def _listed_by(*fields: str) -> IndexModel:
     return IndexModel([*((field, UP) for field in fields), ("_id", DOWN)])
 
 
-def _owed_by(field: str) -> IndexModel:
+def _pending_by(field: str) -> IndexModel:
     return IndexModel([(field, UP), ("outbox", UP)], partialFilterExpression={"outbox": {"$exists": True}})
 
 
@@ -44,8 +44,8 @@ UNSEEN = "unseen_by_seq"
 LIVE_FEEDS = [("_id", UP), ("live", UP)]
 _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
-_DUE = IndexModel([("ring_at", UP)], sparse=True)
-_OWES = IndexModel([("outbox", UP)], sparse=True)
+_DUE = IndexModel([("due_at", UP)], sparse=True)
+_PENDING = IndexModel([("outbox", UP)], sparse=True)
 # Partial, so that what looks for one user's like of one target can never be planned by what that user likes at all.
 BY_LIKER = IndexModel([("user_id", UP), ("_id", DOWN)], partialFilterExpression={"liked": True})
 BY_COMMENTER = IndexModel([("author_id", UP), ("_id", DOWN)], partialFilterExpression={"deleted": False})
@@ -53,7 +53,7 @@ _TAKEN_BACK = IndexModel([("user_id", UP)], name="taken_back", partialFilterExpr
 _LIKES = [
     _unique("target_id", "user_id"),
     _listed_by("target_id", "liked"),
-    _owed_by("target_id"),
+    _pending_by("target_id"),
     _EXPIRES,
     BY_LIKER,
     _TAKEN_BACK,
@@ -74,8 +74,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("followee_id", UP), ("state", UP), ("_id", DOWN), ("follower_id", UP)]),  # fan-out reads it alone
         IndexModel([("follower_id", UP), ("state", UP), ("_id", DOWN), ("followee_id", UP)]),  # a pull reads it alone
         IndexModel([("follower_id", UP), ("pulled", UP)], partialFilterExpression={"pulled": True}),
-        _owed_by("followee_id"),
-        _owed_by("follower_id"),
+        _pending_by("followee_id"),
+        _pending_by("follower_id"),
     ],
     "blocks": [_unique("blocker_id", "blocked_id"), _listed_by("blocker_id"), _listed_by("blocked_id")],
     "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id"), _listed_by("muted_id")],
@@ -91,7 +91,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique_where("upload_ids", "author_id", "upload_ids"),
         _unique_where("idempotency_key", "author_id", "idempotency_key"),
         _EXPIRES,
-        _owed_by("author_id"),
+        _pending_by("author_id"),
         _naming("mention_ids"),
         _naming("images.tagged_users.user_id"),
         _naming("image_inputs.tagged_users.user_id"),
@@ -104,8 +104,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed_by("parent_id", "deleted"),
         _unique_where("idempotency_key", "author_id", "idempotency_key"),
         _EXPIRES,
-        _owed_by("post_id"),
-        _owed_by("author_id"),
+        _pending_by("post_id"),
+        _pending_by("author_id"),
         BY_COMMENTER,
         _naming("mention_ids"),
     ],
@@ -134,7 +134,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
 }
 for _fact in Fact:
-    INDEXES[f"{_fact.value}s"] = [*INDEXES[f"{_fact.value}s"], _DUE, _OWES]
+    INDEXES[f"{_fact.value}s"] = [*INDEXES[f"{_fact.value}s"], _DUE, _PENDING]
 
 
 async def ensure_indexes(database: Database) -> None:

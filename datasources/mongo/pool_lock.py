@@ -46,7 +46,7 @@ async def same_task_sendall(conn: PyMongoProtocol, buf: bytes) -> None:
         raise TimeoutError("timed out") from error
 
 
-def mend_pool_lock() -> None:
+def patch_pool_lock() -> None:
     """Has all clients of this process wait for connections, and send, in the operation's own task.
 
     Call it before one is made.

@@ -10,8 +10,8 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.concurrency.batcher import Inserts, Reads
 from datasources.jobs.idempotency import Idempotency, bury, earlier
-from datasources.jobs.outbox import Stage, change, find_owed, owing, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import (
     Database,
@@ -21,16 +21,16 @@ from datasources.mongo.client import (
     find_page,
     find_ranked_page,
     increment,
-    set_told,
+    set_notified,
 )
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
-from domain.jobs import Effect, Fact, rings_for
+from domain.jobs import Fact, Task, jobs_of
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
 from domain.records import CommentOrder, CommentRecord
 from domain.text import hashtags
 
-_OWED = (Effect.COUNT, Effect.NOTIFY)
+_TASKS = (Task.COUNT, Task.NOTIFY)
 _COUNTS = {"$not": [{"$or": ["$deleted", "$hidden"]}]}
 _OVER = {"deleted": True, "outbox": {"$exists": False}}
 _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
@@ -39,12 +39,12 @@ _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 class CommentStore:
     """The collection `comments`. `counted` tells whether the post's and the parent's counts have a comment."""
 
-    def __init__(self, database: Database, doorbell: Doorbell) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._comments = database["comments"]
         self._reads = Reads(self._comments, CommentRecord)
         self._inserts = Inserts(self._comments)
         self._posts = database["posts"]
-        self._doorbell = doorbell
+        self._job_queue = job_queue
 
     async def add(
         self,
@@ -76,7 +76,7 @@ class CommentStore:
             "hidden": False,
             "deleted": False,
             "counted": False,
-            **owing([*_OWED, Effect.SCREEN], now),
+            **pending_fields([*_TASKS, Task.SCREEN], now),
             **(idempotency.fields() if idempotency else {}),
         }
         try:
@@ -86,7 +86,7 @@ class CommentStore:
             if first is None:
                 raise
             document = first
-        return await self._rung(document)
+        return await self._due(document)
 
     async def made_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
         """The comment an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
@@ -124,13 +124,13 @@ class CommentStore:
 
     async def delete(self, comment_id: ObjectId, now: datetime, *, by: ObjectId | None = None) -> None:
         """Hides a comment at once; its count, notifications, likes and replies are owed. Safe to repeat."""
-        pipeline = change({"deleted": True, "deleted_by": by}, [*_OWED, Effect.CLEAN], now, watched="deleted")
+        pipeline = change({"deleted": True, "deleted_by": by}, [*_TASKS, Task.CLEAN_UP], now, watched="deleted")
         await self._change({"_id": comment_id}, pipeline)
 
     async def hide_screened(self, comment: Document, because: str, now: datetime) -> None:
         """Hides a comment and pays its screening, in one write, unless it changed since it was read."""
         query = {"_id": comment["_id"], "version": comment.get("version"), "deleted": False}
-        await self._change(query, [*_hidden(because, now), *paid(Effect.SCREEN)])
+        await self._change(query, [*_hidden(because, now), *mark_done(Task.SCREEN)])
 
     async def hide(self, comment_id: ObjectId, because: str, now: datetime) -> bool:
         """Hides a comment from all but its author; its count and notifications are taken back, as of a deleted one.
@@ -142,8 +142,8 @@ class CommentStore:
     async def show(self, comment_id: ObjectId, now: datetime) -> bool:
         """Takes hiding back, and for good: it is not screened again. Safe to repeat. False if there is none."""
         pipeline = [
-            *change({"hidden": False, "hidden_because": None}, _OWED, now, watched="hidden"),
-            *paid(Effect.SCREEN),
+            *change({"hidden": False, "hidden_because": None}, _TASKS, now, watched="hidden"),
+            *mark_done(Task.SCREEN),
         ]
         return await self._change({"_id": comment_id, "deleted": False}, pipeline)
 
@@ -166,24 +166,24 @@ class CommentStore:
         await self._comments.update_many(some, {"$pull": {"mention_ids": user_id}})
         return bool(rows)
 
-    async def untell(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def uncount_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says of these that one notification less tells of them."""
-        await increment(self._comments, "told", dict.fromkeys(ids, -1), session)
+        await increment(self._comments, "notified", dict.fromkeys(ids, -1), session)
 
-    async def forget_keys(self, author_id: ObjectId) -> None:
+    async def unset_keys(self, author_id: ObjectId) -> None:
         """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
         await self._comments.delete_many({**keyed, **_OVER})
 
-    async def owed_counts(self, post_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_counts(self, post_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""
         fields = {"post_id": 1, "parent_id": 1, "deleted": 1, "hidden": 1, "counted": 1}
-        return await find_owed(self._comments, "post_id", post_ids, Effect.COUNT, fields, session, most)
+        return await find_pending(self._comments, "post_id", post_ids, Task.COUNT, fields, session, most)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says that the counts now reflect these comments, and takes away the deleted ones that owe nothing more."""
         some = {"_id": {"$in": list(ids)}}
-        pipeline = [{"$set": {"counted": _COUNTS}}, *paid(Effect.COUNT)]
+        pipeline = [{"$set": {"counted": _COUNTS}}, *mark_done(Task.COUNT)]
         await self._comments.update_many(some, pipeline, session=session)
         await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
@@ -221,15 +221,15 @@ class CommentStore:
         """Comments with what they owe, oldest first, for the workers; a missing one is left out."""
         return sorted((await find_by_ids(self._comments, ids)).values(), key=itemgetter("_id"))
 
-    async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
+    async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_told(self._comments, told, session)
+        await set_notified(self._comments, notified, session)
 
-    async def pay(self, comments: Sequence[Document], effect: Effect, session: Session | None = None) -> None:
+    async def mark_done(self, comments: Sequence[Document], task: Task, session: Session | None = None) -> None:
         """Takes an effect out of comments' outboxes, but of those changed since read; then buries those deleted."""
         same = [{"_id": one["_id"], "version": one.get("version")} for one in comments]
         if same:
-            await self._comments.update_many({"$or": same}, paid(effect), session=session)
+            await self._comments.update_many({"$or": same}, mark_done(task), session=session)
             some = {"_id": {"$in": [one["_id"] for one in comments]}}
             await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
@@ -250,13 +250,13 @@ class CommentStore:
     async def _change(self, query: Document, pipeline: list[Stage]) -> bool:
         document = await self._comments.find_one_and_update(query, pipeline, return_document=True)
         if document is not None:
-            await self._rung(document)
+            await self._due(document)
         return document is not None
 
-    async def _rung(self, document: Document) -> CommentRecord:
-        await self._doorbell.ring(rings_for(Fact.COMMENT, document))
+    async def _due(self, document: Document) -> CommentRecord:
+        await self._job_queue.enqueue(jobs_of(Fact.COMMENT, document))
         return CommentRecord.from_document(document)
 
 
 def _hidden(because: str, now: datetime) -> list[Stage]:
-    return change({"hidden": True, "hidden_because": {"$literal": because}}, _OWED, now, watched="hidden")
+    return change({"hidden": True, "hidden_because": {"$literal": because}}, _TASKS, now, watched="hidden")

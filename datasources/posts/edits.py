@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Document
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import Record
 
 WORDS = ("caption", "location")  # a change of these sets `edited_at`
@@ -27,7 +27,7 @@ def edit(changes: Mapping[str, Any], now: datetime) -> list[Stage]:
     differ = [{"$ne": [{"$ifNull": [f"${name}", None]}, values[name]]} for name in WORDS if name in values]
     dated: Stage = {"$set": {"edited_at": {"$cond": [{"$or": differ}, now, "$edited_at"]}}}
     if "mention_ids" in values:
-        return [dated, *change(values, [Effect.NOTIFY], now, watched="mention_ids")]
+        return [dated, *change(values, [Task.NOTIFY], now, watched="mention_ids")]
     return [dated, {"$set": values}]
 
 
@@ -55,4 +55,4 @@ def untag(user_id: ObjectId, now: datetime) -> list[Stage]:
         }
         for path in ("images", "image_inputs")
     }
-    return change(values, [Effect.NOTIFY], now, watched=tuple(values))
+    return change(values, [Task.NOTIFY], now, watched=tuple(values))

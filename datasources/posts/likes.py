@@ -11,20 +11,20 @@ from bson import ObjectId
 from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from datasources.concurrency.batcher import Gathering
-from datasources.jobs.outbox import change, find_owed, paid
-from datasources.jobs.queue import Doorbell
+from datasources.concurrency.batcher import Batcher
+from datasources.jobs.outbox import change, find_pending, mark_done
+from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Session, find_page, time_limit, upsert
 from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.readable import readable
-from domain.jobs import Effect, Fact, rings_for
+from domain.jobs import Fact, Task, jobs_of
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import LikeRecord
 
 REMEMBERED = timedelta(days=7)  # a like taken back and given again within it is not announced twice
-TOGETHER = 100  # likes in one write
-TOGETHER_SECONDS = 1.0  # what a like held up by a lock may cost those in its group
-_OWED = (Effect.COUNT, Effect.NOTIFY)
+MAX_BATCH = 100  # likes in one write
+MAX_BATCH_SECONDS = 1.0  # what a like held up by a lock may cost those in its group
+_TASKS = (Task.COUNT, Task.NOTIFY)
 
 
 class _Act(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class _Act(msgspec.Struct, frozen=True):
 
     @property
     def pipeline(self) -> list[Document]:
-        changes = change({"liked": self.liked}, _OWED, self.now, watched="liked")
+        changes = change({"liked": self.liked}, _TASKS, self.now, watched="liked")
         return [*changes, {"$unset": "expires_at"}] if self.liked else changes
 
 
@@ -56,11 +56,11 @@ class LikeStore:
     is told of it, and `announced` whether they ever were.
     """
 
-    def __init__(self, database: Database, fact: Fact, doorbell: Doorbell) -> None:
+    def __init__(self, database: Database, fact: Fact, job_queue: JobQueue) -> None:
         self._likes = database[f"{fact.value}s"]
         self._fact = fact
-        self._doorbell = doorbell
-        self._writes = Gathering(self._write, TOGETHER)
+        self._job_queue = job_queue
+        self._writes = Batcher(self._write, MAX_BATCH)
 
     async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Sees to it that the user likes the target; owes counting and notifying if that is new. Safe to repeat."""
@@ -70,14 +70,14 @@ class LikeStore:
         """Sees to it that the user does not like the target; owes the same if they did. Safe to repeat."""
         await self._act(_Act(target_id, user_id, False, now))
 
-    async def take_back(self, user_id: ObjectId, now: datetime, most: int) -> bool:
+    async def unlike_all(self, user_id: ObjectId, now: datetime, most: int) -> bool:
         """Takes up to `most` likes of one user back, as `unlike` does; whether there were any. Safe to repeat."""
         query, hint = {"user_id": user_id, "liked": True}, BY_LIKER.document["name"]
         rows = await self._likes.find(query, {"target_id": 1}, limit=most, hint=hint).to_list()
         await asyncio.gather(*(self.unlike(row["target_id"], user_id, now) for row in rows))
         return bool(rows)
 
-    async def forget_taken_back(self, user_id: ObjectId, most: int) -> bool:
+    async def erase_taken_back(self, user_id: ObjectId, most: int) -> bool:
         """Forgets up to `most` likes that one user took back and that owe nothing; whether there were any."""
         over: Document = {"liked": False, "outbox": {"$exists": False}}
         rows = await self._likes.find({"user_id": user_id, **over}, {"_id": 1}, limit=most).to_list()
@@ -96,28 +96,28 @@ class LikeStore:
         rows = await find_page(self._likes, query, request.expects(ObjectId), projection={"user_id": 1})
         return cut_page(request, [(row["_id"], row["user_id"]) for row in rows])
 
-    async def owed_counts(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_counts(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Likes that their targets' counts do not reflect yet, in the order of the targets."""
         fields = {"target_id": 1, "liked": 1, "counted": 1}
-        return await find_owed(self._likes, "target_id", target_ids, Effect.COUNT, fields, session, most)
+        return await find_pending(self._likes, "target_id", target_ids, Task.COUNT, fields, session, most)
 
-    async def owed_notices(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_notices(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Likes that their targets' owners are not told of yet, or that are not taken back, in the order of targets."""
         fields = {"target_id": 1, "user_id": 1, "liked": 1, "noticed": 1, "announced": 1}
-        return await find_owed(self._likes, "target_id", target_ids, Effect.NOTIFY, fields, session, most)
+        return await find_pending(self._likes, "target_id", target_ids, Task.NOTIFY, fields, session, most)
 
     async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
         """Says that the counts now reflect these likes, read with `owed_counts` in the same transaction."""
-        pipeline = [{"$set": {"counted": "$liked"}}, *paid(Effect.COUNT)]
-        await self._settle([like["_id"] for like in likes], pipeline, session)
+        pipeline = [{"$set": {"counted": "$liked"}}, *mark_done(Task.COUNT)]
+        await self._after_write([like["_id"] for like in likes], pipeline, session)
         await self._bury([like["_id"] for like in likes if not like["liked"]], session)
 
-    async def set_noticed(self, told: Sequence[ObjectId], untold: Sequence[ObjectId], session: Session) -> None:
+    async def set_noticed(self, notified: Sequence[ObjectId], missing: Sequence[ObjectId], session: Session) -> None:
         """Says which likes the notification now names, standing ones, and pays the notifying of all of them."""
         yes = {"$set": {"noticed": True, "announced": True}}
-        await self._settle(told, [yes, *paid(Effect.NOTIFY)], session)
-        await self._settle(untold, [{"$set": {"noticed": False}}, *paid(Effect.NOTIFY)], session)
-        await self._bury(untold, session)
+        await self._after_write(notified, [yes, *mark_done(Task.NOTIFY)], session)
+        await self._after_write(missing, [{"$set": {"noticed": False}}, *mark_done(Task.NOTIFY)], session)
+        await self._bury(missing, session)
 
     async def latest_noticed(self, target_id: ObjectId, most: int, session: Session) -> list[ObjectId]:
         """The latest users that a target's notification names."""
@@ -125,11 +125,11 @@ class LikeStore:
         rows = self._likes.find(query, {"user_id": 1}, sort=[("_id", -1)], limit=most, session=session)
         return [row["user_id"] for row in await rows.to_list()]
 
-    async def forget_target(self, target_id: ObjectId) -> None:
+    async def erase_target(self, target_id: ObjectId) -> None:
         """Takes away every like of something deleted. Safe to repeat."""
         await self._likes.delete_many({"target_id": target_id})
 
-    async def _settle(self, ids: Sequence[ObjectId], pipeline: list[Document], session: Session) -> None:
+    async def _after_write(self, ids: Sequence[ObjectId], pipeline: list[Document], session: Session) -> None:
         if ids:
             await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
@@ -145,7 +145,7 @@ class LikeStore:
     async def _act(self, act: _Act) -> None:
         began, limit = time.monotonic(), time_limit(self._likes)
         try:
-            await self._writes.of(act, limit)
+            await self._writes.submit(act, limit)
         except _HeldUpError:
             with nullcontext() if limit is None else timeout(max(began + limit - time.monotonic(), 0.001)):
                 await self._act_alone(act)
@@ -153,14 +153,14 @@ class LikeStore:
     async def _write(self, acts: Sequence[_Act]) -> list[None]:
         updates = [UpdateOne(act.key, act.pipeline, upsert=act.liked) for act in acts]
         try:
-            with timeout(TOGETHER_SECONDS):
+            with timeout(MAX_BATCH_SECONDS):
                 written = await self._likes.bulk_write(updates, ordered=False)
         except PyMongoError as error:
             if isinstance(error, BulkWriteError) or error.timeout:
                 raise _HeldUpError from error
             raise
         if written.modified_count or written.upserted_count:
-            await self._ring(acts)
+            await self._enqueue(acts)
         return [None] * len(acts)
 
     async def _act_alone(self, act: _Act) -> None:
@@ -168,10 +168,10 @@ class LikeStore:
             await upsert(self._likes, act.key, act.pipeline)
         else:
             await self._likes.update_one(act.key, act.pipeline)
-        await self._ring([act])
+        await self._enqueue([act])
 
-    async def _ring(self, acts: Sequence[_Act]) -> None:
+    async def _enqueue(self, acts: Sequence[_Act]) -> None:
         """One ring for each target and effect; for a like that was so already it is one too many, and harmless."""
         targets = {act.target_id for act in acts}
-        owing = [{"target_id": target_id, "outbox": _OWED} for target_id in targets]
-        await self._doorbell.ring(ring for fact in owing for ring in rings_for(self._fact, fact))
+        pending = [{"target_id": target_id, "outbox": _TASKS} for target_id in targets]
+        await self._job_queue.enqueue(job for fact in pending for job in jobs_of(self._fact, fact))

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.concurrency.batcher import Gathering
+from datasources.concurrency.batcher import Batcher
 from datasources.mongo.client import Client, Database, Document, Session, time_limit
 from datasources.mongo.readable import readable
-from domain.jobs import Effect, Fact
+from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import CommentRecord, FollowState, PostRecord, UserRecord
 
-TOGETHER = 100  # posts read from one snapshot
+MAX_BATCH = 100  # posts read from one snapshot
 
 
 class _Ask(msgspec.Struct, frozen=True):
@@ -32,11 +32,11 @@ class OwnActs:
     def __init__(self, client: Client, database: Database) -> None:
         self._client = client
         self._database = database
-        self._posts = Gathering(self._read_posts, TOGETHER)
+        self._posts = Batcher(self._read_posts, MAX_BATCH)
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
         """A post whose counts and previews have the viewer's own like and comments."""
-        return await self._posts.of(_Ask(post_id, viewer_id), time_limit(self._database["posts"]))
+        return await self._posts.submit(_Ask(post_id, viewer_id), time_limit(self._database["posts"]))
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentRecord | None:
         """A comment whose count has the viewer's own like."""
@@ -70,7 +70,7 @@ class OwnActs:
         post_ids = list({one.post_id for one in asked})
         likes: list[Document] = [{"target_id": one.post_id, "user_id": one.viewer_id} for one in set(asked)]
         comments: list[Document] = [
-            {"post_id": one.post_id, name: one.viewer_id, "outbox": Effect.COUNT.value}
+            {"post_id": one.post_id, name: one.viewer_id, "outbox": Task.COUNT.value}
             for one in set(asked)
             for name in ("author_id", "deleted_by")
         ]

@@ -16,15 +16,24 @@ from pymongo.errors import DuplicateKeyError
 from datasources.caches import Caches, Writes
 from datasources.concurrency.batcher import Reads
 from datasources.jobs.idempotency import Idempotency, bury, earlier
-from datasources.jobs.outbox import Stage, find_owed, owing, paid
-from datasources.jobs.queue import Doorbell
+from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
+from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Readable, Session, find_by_ids, find_page, increment, set_told
+from datasources.mongo.client import (
+    Database,
+    Document,
+    Readable,
+    Session,
+    find_by_ids,
+    find_page,
+    increment,
+    set_notified,
+)
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.readable import readable
 from datasources.posts.edits import edit, tagging, untag
 from domain.errors import NotFound, Refusal, UserErrorCode
-from domain.jobs import Effect, Fact, Ring, rings_for
+from domain.jobs import Fact, Job, Task, jobs_of
 from domain.paging import Page, PageRequest, cut_page
 from domain.ranking import Candidate
 from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus
@@ -45,11 +54,11 @@ _SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "
 class PostStore:
     """The collection `posts`. One upload belongs to one post: a unique index on (author, uploads) holds that."""
 
-    def __init__(self, database: Database, doorbell: Doorbell, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
         self._posts: Readable = database["posts"]
-        self._writes = Writes(database["posts"], caches.posts.forget)
+        self._writes = Writes(database["posts"], caches.posts.invalidate)
         self._reads = Reads(self._posts, PostRecord)
-        self._doorbell = doorbell
+        self._job_queue = job_queue
 
     async def create(
         self,
@@ -78,11 +87,11 @@ class PostStore:
             "deleted": False,
             "counted": False,
             "version": 0,
-            **owing([Effect.ASSEMBLE], now),
+            **pending_fields([Task.COMPLETE_POST], now),
             **(idempotency.fields() if idempotency else {}),
         }
         try:
-            async with self._writes.changing([document["_id"]]) as posts:
+            async with self._writes.invalidating([document["_id"]]) as posts:
                 await posts.insert_one(document)
         except DuplicateKeyError:
             first = await earlier(self._posts, "author_id", author_id, idempotency)
@@ -90,7 +99,7 @@ class PostStore:
                 message = "One of the uploads already belongs to a post."
                 raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["images"]) from None
             document = first
-        await self.ring(document)
+        await self.enqueue(document)
         return PostRecord.from_document(document)
 
     async def created_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> PostRecord | None:
@@ -143,32 +152,32 @@ class PostStore:
         found = await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id})
         return readable(PostRecord, found)
 
-    async def ring_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
+    async def enqueue_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
         """Rings for the post that waits for this upload, if there is one."""
-        query = {"author_id": owner_id, "upload_ids": upload_id, "outbox": Effect.ASSEMBLE.value}
+        query = {"author_id": owner_id, "upload_ids": upload_id, "outbox": Task.COMPLETE_POST.value}
         found = await self._posts.find_one(query, projection={"_id": 1})
         if found is not None:
-            await self._doorbell.ring([Ring(Effect.ASSEMBLE, Fact.POST, str(found["_id"]))])
+            await self._job_queue.enqueue([Job(Task.COMPLETE_POST, Fact.POST, str(found["_id"]))])
 
     async def publish(
         self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
     ) -> Document | None:
         """Makes a processing post READY and gives it back; it then owes its effects. None if it is not processing."""
-        owed = owing([Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.PLACE], now)
-        values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **owed}
+        pending = pending_fields([Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES], now)
+        values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
         return await self._leave_processing(post_id, {"$set": values}, session)
 
-    async def ring(self, document: Document) -> None:
+    async def enqueue(self, document: Document) -> None:
         """Rings for what a post owes."""
-        await self._doorbell.ring(rings_for(Fact.POST, document))
+        await self._job_queue.enqueue(jobs_of(Fact.POST, document))
 
     async def fail(self, post_id: ObjectId, failure: FailureRecord, now: datetime) -> None:
         """Makes a processing post FAILED and sets its good uploads free for another try. Safe to repeat."""
-        owed = owing([Effect.NOTIFY], now)
-        values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **owed}
+        pending = pending_fields([Task.NOTIFY], now)
+        values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **pending}
         document = await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
         if document is not None:
-            await self.ring(document)
+            await self.enqueue(document)
 
     async def update(
         self, post_id: ObjectId, author_id: ObjectId, changes: dict[str, Any], now: datetime
@@ -197,16 +206,16 @@ class PostStore:
 
         Raises NotFound for a post that is not there or somebody else's.
         """
-        owed = [Effect.COUNT, Effect.NOTIFY, Effect.FAN_OUT, Effect.CLEAN]
-        changes = {"$set": {"deleted": True, "deleted_at": now, **owing(owed, now)}, "$inc": {"version": 1}}
+        pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP]
+        changes = {"$set": {"deleted": True, "deleted_at": now, **pending_fields(pending, now)}, "$inc": {"version": 1}}
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
-        async with self._writes.changing([post_id]) as posts:
+        async with self._writes.invalidating([post_id]) as posts:
             document = await posts.find_one_and_update(query, changes, return_document=True)
         if document is None:
             if not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
                 raise NotFound("post", field=["postId"])
             return
-        await self.ring(document)
+        await self.enqueue(document)
 
     async def delete_of(self, author_id: ObjectId, now: datetime, most: int) -> bool:
         """Deletes up to `most` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
@@ -223,32 +232,32 @@ class PostStore:
             found |= await self._pull({f"{name}.user_id": user_id}, tags, most)
         return await self._pull({"mention_ids": user_id}, {"mention_ids": user_id}, most) or found
 
-    async def untell(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def uncount_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says of these that one notification less tells of them."""
-        await increment(self._writes.unseen, "told", dict.fromkeys(ids, -1), session)
+        await increment(self._writes.uncached, "notified", dict.fromkeys(ids, -1), session)
 
-    async def forget_keys(self, author_id: ObjectId) -> None:
+    async def unset_keys(self, author_id: ObjectId) -> None:
         """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
         tombstones = {**keyed, "deleted": True, "outbox": {"$exists": False}}
         ids = [row["_id"] for row in await self._posts.find(tombstones, {"_id": 1}).to_list()]
-        async with self._writes.changing(ids) as posts:
+        async with self._writes.invalidating(ids) as posts:
             await posts.delete_many({"_id": {"$in": ids}, **tombstones})
 
-    async def owed_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
         """Posts that their authors' `post_count` does not reflect yet, in the order of the authors."""
         fields = {"author_id": 1, "deleted": 1, "status": 1, "counted": 1}
-        return await find_owed(self._posts, "author_id", author_ids, Effect.COUNT, fields, session, most)
+        return await find_pending(self._posts, "author_id", author_ids, Task.COUNT, fields, session, most)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says that the counts now reflect these posts."""
         shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
-        pipeline = [{"$set": {"counted": shown}}, *paid(Effect.COUNT)]
-        await self._writes.unseen.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+        pipeline = [{"$set": {"counted": shown}}, *mark_done(Task.COUNT)]
+        await self._writes.uncached.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
     async def add_likes(self, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves posts' like counts."""
-        async with self._writes.changing(moves, session) as posts:
+        async with self._writes.invalidating(moves, session) as posts:
             await increment(posts, "like_count", moves, session)
 
     async def add_comments(
@@ -259,38 +268,38 @@ class PostStore:
             UpdateOne({"_id": post_id}, {"$set": {"preview_comment_ids": previews[post_id]}})
             for post_id in sorted(previews)
         ]
-        async with self._writes.changing({*moves, *previews}, session) as posts:
+        async with self._writes.invalidating({*moves, *previews}, session) as posts:
             await increment(posts, "comment_count", moves, session)
             if shown:
                 await posts.bulk_write(shown, ordered=False, session=session)
 
     async def set_right(self, post_id: ObjectId, changes: Document, session: Session) -> None:
         """Sets counters or the preview as found anew, within the caller's transaction; not of a deleted post."""
-        async with self._writes.changing([post_id], session) as posts:
+        async with self._writes.invalidating([post_id], session) as posts:
             await posts.update_one({"_id": post_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
-    async def set_told(self, told: Mapping[ObjectId, int], session: Session) -> None:
+    async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_told(self._writes.unseen, told, session)
+        await set_notified(self._writes.uncached, notified, session)
 
-    async def pay(self, post_id: ObjectId, effect: Effect, *, version: int, session: Session | None = None) -> bool:
+    async def mark_done(self, post_id: ObjectId, task: Task, *, version: int, session: Session | None = None) -> bool:
         """Takes an effect out of a post's outbox; False, with no change, if the post's version is another one."""
         query = {"_id": post_id, "version": version}
-        return (await self._writes.unseen.update_one(query, paid(effect), session=session)).matched_count == 1
+        return (await self._writes.uncached.update_one(query, mark_done(task), session=session)).matched_count == 1
 
-    async def pay_all(self, posts: Sequence[Document], effect: Effect) -> None:
+    async def mark_all_done(self, posts: Sequence[Document], task: Task) -> None:
         """As `pay`, for posts as they were read; one operation."""
-        payments = [UpdateOne({"_id": post["_id"], "version": post["version"]}, paid(effect)) for post in posts]
-        if payments:
-            await self._writes.unseen.bulk_write(payments, ordered=False)
+        done_tasks = [UpdateOne({"_id": post["_id"], "version": post["version"]}, mark_done(task)) for post in posts]
+        if done_tasks:
+            await self._writes.uncached.bulk_write(done_tasks, ordered=False)
 
     async def document(self, post_id: ObjectId) -> Document | None:
         """A post with what it owes, for the workers."""
         return await self._posts.find_one({"_id": post_id})
 
-    async def owing(self, effect: Effect, ids: Sequence[ObjectId]) -> list[Document]:
+    async def pending(self, task: Task, ids: Sequence[ObjectId]) -> list[Document]:
         """Those of these posts that owe an effect, for the workers; one operation."""
-        return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": effect.value}).to_list()
+        return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": task.value}).to_list()
 
     async def shown_among(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
         """Those of these posts that are ready and not deleted; one operation."""
@@ -299,8 +308,8 @@ class PostStore:
 
     async def erase(self, post_id: ObjectId) -> bool:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
-        query = {"_id": post_id, "deleted": True, "outbox": [Effect.CLEAN.value]}
-        async with self._writes.changing([post_id]) as posts:
+        query = {"_id": post_id, "deleted": True, "outbox": [Task.CLEAN_UP.value]}
+        async with self._writes.invalidating([post_id]) as posts:
             return await bury(posts, query, _EMPTIED)
 
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
@@ -308,16 +317,16 @@ class PostStore:
         return await find_page(self._posts, query, request, projection={"author_id": 1}, hint=SHOWN_POSTS)
 
     async def _edit(self, query: Document, pipeline: list[Stage]) -> Document | None:
-        async with self._writes.changing([query["_id"]]) as posts:
+        async with self._writes.invalidating([query["_id"]]) as posts:
             found = await posts.find_one_and_update(query, pipeline, return_document=True)
         if found is not None:
-            await self.ring(found)
+            await self.enqueue(found)
         return found
 
     async def _pull(self, query: Document, values: Document, most: int) -> bool:
         rows = await self._posts.find(query, {"_id": 1}, limit=most).to_list()
         ids = [row["_id"] for row in rows]
-        async with self._writes.changing(ids) as posts:
+        async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
         return bool(ids)
 
@@ -326,7 +335,7 @@ class PostStore:
     ) -> Document | None:
         query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
         changes["$inc"] = {"version": 1}
-        async with self._writes.changing([post_id], session) as posts:
+        async with self._writes.invalidating([post_id], session) as posts:
             return await posts.find_one_and_update(query, changes, return_document=True, session=session)
 
 

@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
-from datasources.concurrency.batcher import Gathering, Late
+from datasources.concurrency.batcher import Batcher, Late
 from datasources.concurrency.tasks import cancelled
 from datasources.redis.server_run import MARK_BYTES, RedisRun
 
@@ -21,7 +21,7 @@ SILENCE_SECONDS = 1.0  # for so long nobody asks again after it did not answer
 PATIENCE_SECONDS = 5.0  # a worker that must not go on without Redis waits so long
 LEASE_SECONDS = 3.0  # who has not filled a key by then may not fill it
 LONGEST_SECONDS = 70.0  # no value is kept for longer, its lease's time included, so no forgetting is owed for longer
-TOGETHER = 16  # callers whose keys go in one command
+MAX_BATCH = 16  # callers whose keys go in one command
 MOST = 1_000  # keys forgotten by one command
 
 # Of one key each, so that a cluster can run it. Arguments: the lease, the value, and its milliseconds.
@@ -47,19 +47,19 @@ class CacheServer:
         self._redis = redis
         self._run = RedisRun(redis)
         self._reads = reads
-        self._gets: Gathering[Sequence[str], list[bytes | None]] = Gathering(self._get, TOGETHER)
-        self._forgets: Gathering[Sequence[str], bool] = Gathering(self._forget, TOGETHER)
+        self._gets: Batcher[Sequence[str], list[bytes | None]] = Batcher(self._get, MAX_BATCH)
+        self._invalidations: Batcher[Sequence[str], bool] = Batcher(self._invalidate, MAX_BATCH)
         self._silent_until = 0.0
         self._unread_until = 0.0  # what it holds may not be believed
         self._is_down = False
-        self._owed: dict[str, float] = {}  # what could not be forgotten, and until when that matters
+        self._pending: dict[str, float] = {}  # what could not be forgotten, and until when that matters
         self._paying: asyncio.Task[None] | None = None
 
     async def get(self, keys: Sequence[str]) -> list[bytes | None]:
         """What the keys hold; those who ask at the same time ask together."""
         self._expect_answers()
         try:
-            return await self._gets.of(keys, ANSWER_SECONDS)
+            return await self._gets.submit(keys, ANSWER_SECONDS)
         except Late as error:
             raise CacheDown from error
 
@@ -89,23 +89,23 @@ class CacheServer:
             pipeline.eval(_FILL, 1, key, lease, run + value, _milliseconds(seconds))
         await self._answer(pipeline.execute)
 
-    async def forget(self, keys: Sequence[str]) -> bool:
+    async def invalidate(self, keys: Sequence[str]) -> bool:
         """Takes values and leases away. Never raises.
 
         False if Redis did not answer: then it is told again every second until it does, or until all it could still
         hold has expired; meanwhile nothing is read here, so that this process at least sees what it wrote.
         """
         try:
-            return await self._forgets.of(keys, ANSWER_SECONDS)
+            return await self._invalidations.submit(keys, ANSWER_SECONDS)
         except Late:
-            self._owe(keys)
+            self._add_pending(keys)
             return False
 
-    async def make_forget(self, keys: Sequence[str]) -> None:
+    async def must_invalidate(self, keys: Sequence[str]) -> None:
         """As `forget`, and waits for Redis if need be. Raises CacheDown, an outage, after `PATIENCE_SECONDS`."""
-        if not await self.forget(keys) and self._paying is not None:
+        if not await self.invalidate(keys) and self._paying is not None:
             await asyncio.wait({self._paying}, timeout=PATIENCE_SECONDS)
-            if not self._owed.keys().isdisjoint(keys):
+            if not self._pending.keys().isdisjoint(keys):
                 raise CacheDown("what is cached could not be forgotten")
 
     async def aclose(self) -> None:
@@ -127,11 +127,11 @@ class CacheServer:
             await self._answer(partial(self._redis.unlink, *old))
         return [[found.get(key) for key in some] for some in asked]
 
-    async def _forget(self, asked: Sequence[Sequence[str]]) -> list[bool]:
+    async def _invalidate(self, asked: Sequence[Sequence[str]]) -> list[bool]:
         keys = list(dict.fromkeys(key for some in asked for key in some))
         is_told = not self._is_silent and await self._tell(keys)
         if not is_told:
-            self._owe(keys)
+            self._add_pending(keys)
         return [is_told] * len(asked)
 
     async def _tell(self, keys: Sequence[str]) -> bool:
@@ -142,23 +142,23 @@ class CacheServer:
             return False
         return True
 
-    def _owe(self, keys: Iterable[str]) -> None:
-        self._owed.update(dict.fromkeys(keys, time.monotonic() + LONGEST_SECONDS))
+    def _add_pending(self, keys: Iterable[str]) -> None:
+        self._pending.update(dict.fromkeys(keys, time.monotonic() + LONGEST_SECONDS))
         if self._paying is None or self._paying.done():
-            self._paying = asyncio.create_task(self._pay(), name="cache")
+            self._paying = asyncio.create_task(self._flush_pending(), name="cache")
 
-    async def _pay(self) -> None:
-        while self._owed:
+    async def _flush_pending(self) -> None:
+        while self._pending:
             await asyncio.sleep(SILENCE_SECONDS)
             now = time.monotonic()
-            self._owed = {key: until for key, until in self._owed.items() if until > now}
-            told = dict(self._owed)
-            if await self._tell(list(told)):  # what has been owed anew since then was written since then
-                self._owed = {key: until for key, until in self._owed.items() if told.get(key) != until}
+            self._pending = {key: until for key, until in self._pending.items() if until > now}
+            notified = dict(self._pending)
+            if await self._tell(list(notified)):  # what has been owed anew since then was written since then
+                self._pending = {key: until for key, until in self._pending.items() if notified.get(key) != until}
 
     @property
     def _is_silent(self) -> bool:
-        return bool(self._owed) or time.monotonic() < self._silent_until
+        return bool(self._pending) or time.monotonic() < self._silent_until
 
     def _expect_answers(self) -> None:
         if not self._reads or self._is_silent or time.monotonic() < self._unread_until:

@@ -71,26 +71,26 @@ class Cache(Generic[Key, Value]):
             found.update(zip(left, await load(left), strict=True))
         return [found[key] for key in keys]
 
-    async def kept(self, keys: Sequence[Key]) -> dict[Key, Value]:
+    async def cached(self, keys: Sequence[Key]) -> dict[Key, Value]:
         """What is kept of these keys; nothing is loaded. Raises CacheDown."""
         found: dict[Key, Value] = {}
         await self._look(keys, found)
         return found
 
-    async def forget(self, keys: Iterable[Key]) -> bool:
+    async def invalidate(self, keys: Iterable[Key]) -> bool:
         """Takes values, and the leases of those who fill them, away; to be called after the write, before its answer.
 
         Never raises and takes at most a quarter of a second. False if Redis could not be reached: then this process
         reads nothing from any cache until it has been told after all.
         """
         names = [self._key(key) for key in keys]
-        return await self._server.forget(names) if names else True
+        return await self._server.invalidate(names) if names else True
 
-    async def make_forget(self, keys: Iterable[Key]) -> None:
+    async def must_invalidate(self, keys: Iterable[Key]) -> None:
         """As `forget`, for those who must not go on before it is done. Raises CacheDown, an outage, after a while."""
         names = [self._key(key) for key in keys]
         if names:
-            await self._server.make_forget(names)
+            await self._server.must_invalidate(names)
 
     def _key(self, key: Key) -> str:
         return self._prefix + self._name(key)

@@ -33,7 +33,7 @@ async def ensure_bucket(client: "S3Client", name: str, region: str | None) -> No
         await client.head_bucket(Bucket=name)
 
 
-async def sweep_daily(client: "S3Client", name: str) -> None:
+async def expire_daily(client: "S3Client", name: str) -> None:
     """Lets the server delete every object a day after it came, and what was begun in parts and not completed."""
     rule: LifecycleRuleTypeDef = {
         "ID": "expire-unused",

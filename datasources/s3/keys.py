@@ -75,10 +75,10 @@ def is_public(key: str) -> bool:
 
 def area_of_files(image: ImageRecord) -> Area:
     """Where an image's files are; they are moved together."""
-    return Area.PUBLIC if lies_in(image, Area.PUBLIC) else Area.PRIVATE
+    return Area.PUBLIC if is_in_area(image, Area.PUBLIC) else Area.PRIVATE
 
 
-def lies_in(image: ImageRecord, area: Area) -> bool:
+def is_in_area(image: ImageRecord, area: Area) -> bool:
     """Whether all of an image's files are in this area."""
     return all(is_public(rendition.key) is (area is Area.PUBLIC) for rendition in image.renditions)
 

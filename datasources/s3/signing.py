@@ -63,7 +63,7 @@ class CloudFrontUrls:
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
         """See `Signer`; it sends nothing."""
-        expires = window(now, self._ttl) + timedelta(seconds=self._ttl)
+        expires = signing_interval(now, self._ttl) + timedelta(seconds=self._ttl)
         return [self._signed(key, expires) for key in keys]
 
     def _sign(self, key: str, expires: datetime) -> str:
@@ -85,7 +85,7 @@ class PresignedGets:
         if self._credentials is None:
             raise NoCredentialsError
         frozen = await self._credentials.get_frozen_credentials()
-        begins = window(now, self._ttl)
+        begins = signing_interval(now, self._ttl)
         return [self._signed(key, begins, frozen) for key in keys]
 
     def _sign(self, key: str, begins: datetime, credentials: ReadOnlyCredentials) -> str:
@@ -108,7 +108,7 @@ class _QueryAuthSince(S3SigV4QueryAuth):
         super()._modify_request_before_signing(request)  # type: ignore[misc]
 
 
-def window(now: datetime, ttl: int) -> datetime:
+def signing_interval(now: datetime, ttl: int) -> datetime:
     """When the half of a life began that `now` is in; whole seconds, as signatures have."""
     half = ttl // 2
     return datetime.fromtimestamp(int(now.timestamp()) // half * half, UTC)

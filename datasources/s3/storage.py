@@ -18,7 +18,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.mongo import clock
-from datasources.s3.buckets import ensure_bucket, open_to_browsers, open_to_readers, sweep_daily
+from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers, open_to_readers
 from datasources.s3.connections import PatientSession
 from datasources.s3.keys import is_public, original_key, prefix
 from datasources.s3.signing import Signer, signer_of
@@ -221,7 +221,7 @@ class Blobs:
             region = None if self._settings.s3_endpoint_url else self._settings.s3_region
             await ensure_bucket(self._client, self._incoming, region)
             await ensure_bucket(self._client, self._media, region)
-            await sweep_daily(self._client, self._incoming)
+            await expire_daily(self._client, self._incoming)
             if origins := self._settings.storage_origins:
                 await open_to_browsers(self._client, self._incoming, origins, ["PUT"])
                 await open_to_browsers(self._client, self._media, origins, ["GET", "HEAD"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from config import Settings
-from datasources.outages import is_outage, refusal, told
+from datasources.outages import describe_outage, describe_refusal, is_outage
 
 REFUSED, UNREACHED = 2, 3  # exit codes
 
@@ -15,9 +15,9 @@ def why_it_ended(error: BaseException, settings: Settings) -> tuple[str, int] | 
     """One line and an exit code for a server that is away, or refuses something; None for an error of our own."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if (reason := refusal(error, settings)) is not None:
+    if (reason := describe_refusal(error, settings)) is not None:
         return reason, REFUSED
-    return (told(error, settings), UNREACHED) if is_outage(error) else None
+    return (describe_outage(error, settings), UNREACHED) if is_outage(error) else None
 
 
 class Report(Protocol):

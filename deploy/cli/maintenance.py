@@ -21,8 +21,8 @@ from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from deploy.cli.endings import Ended
 from deploy.local.errors import StartError
-from domain.jobs import Effect, Fact, Ring
 from domain.ids import expect_id
+from domain.jobs import Fact, Job, Task
 from workers.maintenance.feeds import Rebuilt, rebuild_feeds
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc import Collected, EmptyDatabaseError, collect
@@ -73,10 +73,10 @@ async def run_verify(settings: Settings, *, sample: int | None = None, pause: fl
     else:
         _print_findings(report.findings, report.found)
         looked = ", ".join(f"{number} {name}" for name, number in report.checked.items())
-        owed = ", ".join(f"{number} {name}" for name, number in report.owed.facts.items() if number)
+        pending = ", ".join(f"{number} {name}" for name, number in report.pending.facts.items() if number)
         queued = ", ".join(f"{number} {name}" for name, number in report.queues.items() if number)
         _say(f"looked at: {looked or 'nothing'} in {report.seconds} s")
-        _say(f"owing effects: {owed or 'nothing'}" + (f", for {report.owed.oldest_seconds} s" if owed else ""))
+        _say(f"owing effects: {pending or 'nothing'}" + (f", for {report.pending.oldest_seconds} s" if pending else ""))
         _say(f"in the queues: {queued or 'nothing'}")
         _say(f"findings: {report.found}")
     return ended.code(1 if report.found else 0)
@@ -162,12 +162,12 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None,
     async with _opened(settings) as sources:
         if work is None or work[0] != MALFORMED:
             async for letter in _chosen(sources, work):
-                await sources.dead_letters.redrive(letter.ring, clock.now())
-                await sources.doorbell.ring([letter.ring])
+                await sources.dead_letters.redrive(letter.job, clock.now())
+                await sources.job_queue.enqueue([letter.job])
                 number += 1
         for malformed in [one async for one in sources.dead_letters.all_malformed()]:
             if work in (None, (MALFORMED, malformed.worker, malformed.id)):
-                await sources.doorbell.put_back(malformed.worker, malformed.fields)
+                await sources.job_queue.put_back(malformed.worker, malformed.fields)
                 await sources.dead_letters.put_back(malformed)
                 number += 1
     if work is not None and not number:
@@ -178,13 +178,13 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None,
 
 async def _chosen(sources: Sources, work: tuple[str, str, str] | None) -> AsyncIterator[DeadLetter]:
     if work is not None:
-        effect, fact, key = work
+        task, fact, key = work
         try:
-            ring = Ring(Effect(effect), Fact(fact), key)
+            job = Job(Task(task), Fact(fact), key)
         except ValueError as error:
             raise StartError(str(error), exit_code=2) from error
     for letter in [letter async for letter in sources.dead_letters.dead()]:
-        if work is None or letter.ring == ring:
+        if work is None or letter.job == job:
             yield letter
 
 
@@ -229,9 +229,9 @@ def _shown(value: Any) -> str:
 
 
 def _letter_line(letter: DeadLetter) -> str:
-    ring = letter.ring
+    job = letter.job
     return (
-        f"{ring.effect.value} {ring.fact.value} {ring.key}"
+        f"{job.task.value} {job.fact.value} {job.key}"
         f"  {letter.attempts} attempts, the last {letter.last_at.isoformat(timespec='seconds')}: {letter.reason}"
     )
 

@@ -105,11 +105,11 @@ def flower(rng: Random, size: Size, palette: list[Color], background: Color | No
     side = min(size)
     picture = Image.new("RGBA", size, (*background, 255) if background else (0, 0, 0, 0))
     start = rng.uniform(0, math.tau)
-    for ring, (count, reach) in enumerate(((13, 0.47), (11, 0.37), (8, 0.26), (6, 0.17))):
+    for job, (count, reach) in enumerate(((13, 0.47), (11, 0.37), (8, 0.26), (6, 0.17))):
         for number in range(count):
-            tone = mix(mix(outer, inner, ring / 3), WHITE, rng.uniform(0, 0.16))
+            tone = mix(mix(outer, inner, job / 3), WHITE, rng.uniform(0, 0.16))
             petal = _petal(round(side * reach), tone)
-            angle = start + math.tau * (number + ring * 0.5) / count
+            angle = start + math.tau * (number + job * 0.5) / count
             turned = petal.rotate(-math.degrees(angle), Image.Resampling.BICUBIC, expand=True)
             middle = (
                 size[0] / 2 + math.cos(angle) * side * reach / 2,

@@ -13,15 +13,15 @@ from datasources.mongo import clock
 from datasources.posts.likes import LikeStore
 from deploy.demo.concurrency import at_once
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
-from deploy.demo.publishing import pay
+from deploy.demo.publishing import finish
 from deploy.demo.story import PlannedComment, PlannedPost
-from domain.jobs import Effect, Fact, Ring, rings_for
+from domain.jobs import Fact, Job, Task, jobs_of
 from domain.records import CommentRecord
 from domain.text import mentions
 from workers.runtime.handler import Tools
 
 AT_ONCE = 8
-SETTLE_SECONDS = 180.0
+DRAIN_SECONDS = 180.0
 LOOK_EVERY = 0.2
 PATIENCE = 1.0  # without any progress; then we do it, which side by side with a worker is wasteful but harmless
 SKY, DOTS = 1, 2  # posts: emi's northern lights and ana's own latest
@@ -36,7 +36,7 @@ _DONE_BY = {
 }
 
 
-class Happenings:
+class Activity:
     """Acts of the demo's people, dated back from `now`. Each is safe to repeat."""
 
     def __init__(self, tools: Tools, now: datetime) -> None:
@@ -59,32 +59,32 @@ class Happenings:
         """Likes, comments in the order of their dates, and likes of those."""
         await self._like(self._sources.post_likes, ((post_ids[post.number], post.likers) for post in posts))
         said: dict[tuple[int, int], CommentRecord] = {}
-        told = [
+        notified = [
             (post.made_at(self._now) + comment.after, post, place, comment)
             for post in posts
             for place, comment in enumerate(post.comments)
         ]
-        for moment, post, place, comment in sorted(told, key=lambda one: one[0]):
+        for moment, post, place, comment in sorted(notified, key=lambda one: one[0]):
             parent = None if comment.answers is None else said[post.number, comment.answers]
             name = f"{post.number}:{place}"
             said[post.number, place] = await self._say(name, post_ids[post.number], comment, moment, parent)
-        likers = ((said[post.number, place].id, comment.likers) for _, post, place, comment in told)
+        likers = ((said[post.number, place].id, comment.likers) for _, post, place, comment in notified)
         await self._like(self._sources.comment_likes, likers)
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Sees to it that all is paid that the demo's people owe: by the workers, or here when none seems to run.
 
         Only what they owe, so that it ends also where other people are busy. Raises TimeoutError.
         """
-        before, since = set[Ring](), time.monotonic()
-        async with asyncio.timeout(SETTLE_SECONDS):
-            while _awaited(rings := await self._owed()):
-                if rings != before:
-                    before, since = rings, time.monotonic()
+        before, since = set[Job](), time.monotonic()
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while _awaited(jobs := await self._owed()):
+                if jobs != before:
+                    before, since = jobs, time.monotonic()
                 elif time.monotonic() - since > PATIENCE:
                     self._alone = True
                 if self._alone:
-                    await at_once(AT_ONCE, partial(pay, self._tools), sorted(rings))
+                    await at_once(AT_ONCE, partial(finish, self._tools), sorted(jobs))
                 await asyncio.sleep(LOOK_EVERY)
 
     async def latest_news(self, post_ids: Mapping[int, ObjectId]) -> None:
@@ -96,7 +96,7 @@ class Happenings:
         praise = PlannedComment("chloe", "Printed it. It hangs above the stove now!", timedelta())
         await self._say("news:1", post_ids[DOTS], praise, self._now - timedelta(seconds=120))
         await self._sources.comment_likes.like(asked.id, user_id("ben"), clock.now())
-        await self.settle()
+        await self.drain()
         await notifications.mark_seen(ana, (await notifications.range_of(ana)).newest)
         answer = PlannedComment("emi", "@ana four seconds, and no breathing.", timedelta())
         await self._say("news:2", post_ids[SKY], answer, self._now - timedelta(seconds=40), asked)
@@ -105,7 +105,7 @@ class Happenings:
         await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=clock.now())
         for follower, followee in NOT_YET_ACCEPTED:
             await self._sources.graph.follow(user_id(follower), user_id(followee), is_private=True, now=clock.now())
-        await self.settle()
+        await self.drain()
 
     async def _say(
         self,
@@ -132,19 +132,19 @@ class Happenings:
 
         await at_once(AT_ONCE, one, [(target_id, name) for target_id, names in likers for name in names])
 
-    async def _owed(self) -> set[Ring]:
+    async def _owed(self) -> set[Job]:
         people = {"$in": [user_id(person.username) for person in PEOPLE]}
-        rings: set[Ring] = set()
+        jobs: set[Job] = set()
         for fact, field in _DONE_BY.items():
-            owing = self._sources.database[f"{fact.value}s"].find({"outbox": {"$exists": True}, field: people})
-            async for document in owing:
-                rings.update(rings_for(fact, document))
-        return rings
+            pending = self._sources.database[f"{fact.value}s"].find({"outbox": {"$exists": True}, field: people})
+            async for document in pending:
+                jobs.update(jobs_of(fact, document))
+        return jobs
 
 
-def _awaited(rings: set[Ring]) -> bool:
+def _awaited(jobs: set[Job]) -> bool:
     """Whether some of it will be paid soon: a file that was announced and never sent is owed until it expires.
 
     What an image left behind when it became public is cleaned away once the private addresses given out have expired.
     """
-    return any(ring.effect not in (Effect.RECEIVE, Effect.CLEAN) for ring in rings)
+    return any(job.task not in (Task.INGEST, Task.CLEAN_UP) for job in jobs)

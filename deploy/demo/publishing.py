@@ -18,7 +18,7 @@ from deploy.demo.people import NUMBERS, joined_at, user_id
 from deploy.demo.pictures import DemoPicture, avatar, picture
 from deploy.demo.story import PlannedPost
 from deploy.local.errors import StartError
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.limits import MENTIONS_MAX
 from domain.records import (
     LocationRecord,
@@ -32,7 +32,7 @@ from domain.records import (
 )
 from domain.text import hashtags, mentions
 from workers.registry import HANDLERS
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
 ATTEMPTS = 5  # of something that an earlier, interrupted seeding left to expire
 PAINTERS = 2
@@ -97,8 +97,8 @@ class Publisher:
         created = await self._sources.posts.create(
             author_id, draft, made_at, idempotency, post_id=planned.new_id(self._now)
         )
-        await asyncio.gather(*(pay(self._tools, Ring(Effect.RECEIVE, Fact.UPLOAD, str(one.id))) for one in uploads))
-        await pay(self._tools, Ring(Effect.ASSEMBLE, Fact.POST, str(created.id)))
+        await asyncio.gather(*(finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(one.id))) for one in uploads))
+        await finish(self._tools, Job(Task.COMPLETE_POST, Fact.POST, str(created.id)))
         return created
 
     async def _painted(self, paint: Callable[[], Made]) -> Made:
@@ -162,17 +162,17 @@ class Publisher:
         """Waits until an upload is rendered, here or by a worker that was faster."""
         async with asyncio.timeout(RENDER_SECONDS):
             while True:
-                await pay(self._tools, Ring(Effect.RECEIVE, Fact.UPLOAD, str(upload_id)))
+                await finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(upload_id)))
                 (upload,) = await self._sources.uploads.by_ids([upload_id])
                 if upload is None or upload.status in _LOST or upload.image is not None:
                     return
                 await asyncio.sleep(0.1)
 
 
-async def pay(tools: Tools, ring: Ring) -> None:
+async def finish(tools: Tools, job: Job) -> None:
     """Pays what is owed, as a worker would; what cannot be paid yet stays owed."""
-    with contextlib.suppress(NotYet):
-        await HANDLERS[ring.effect, ring.fact].run(tools, ring.key)
+    with contextlib.suppress(RetryLater):
+        await HANDLERS[job.task, job.fact].run(tools, job.key)
 
 
 def _key(name: str) -> Idempotency:

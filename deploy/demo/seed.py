@@ -12,7 +12,7 @@ from config import Settings
 from datasources.mongo import clock
 from datasources.sources import Sources, open_sources, prepare
 from datasources.telemetry.logs import configure_logging
-from deploy.demo.activity import Happenings
+from deploy.demo.activity import Activity
 from deploy.demo.concurrency import Item, Made, at_once
 from deploy.demo.people import DEMO_USERNAME, PASSWORD, PEOPLE, Person, joined_at, user_id
 from deploy.demo.publishing import Publisher
@@ -66,18 +66,18 @@ async def _fill(sources: Sources, progress: Progress, planned: list[PlannedPost]
         tools = Tools(sources=sources, pool=await stack.enter_async_context(pool))
         now = clock.now()
         publisher = await stack.enter_async_context(Publisher(tools, now))
-        happenings = Happenings(tools, now)
+        activity = Activity(tools, now)
         progress("accounts")
         await _register(sources)
-        await happenings.follow()
+        await activity.follow()
         await _side_by_side(publisher.avatar, [person.username for person in PEOPLE], progress, "avatars")
         made = await _side_by_side(publisher.post, planned, progress, "posts")
         post_ids = {post.number: record.id for post, record in zip(planned, made, strict=True)}
         progress("likes and comments")
-        await happenings.react(planned, post_ids)
+        await activity.react(planned, post_ids)
         progress("counts, feeds and notifications")
-        await happenings.settle()
-        await happenings.latest_news(post_ids)
+        await activity.drain()
+        await activity.latest_news(post_ids)
 
 
 async def _register(sources: Sources) -> None:

@@ -18,8 +18,8 @@ def environment(settings: Settings) -> dict[str, str]:
     """
     fields = type(settings).model_fields
     values = {name: getattr(settings, name) for name in fields}
-    told = {name: value for name, value in values.items() if value is not None or fields[name].default is not None}
-    return {PREFIX + name.upper(): _text(value) for name, value in told.items()}
+    notified = {name: value for name, value in values.items() if value is not None or fields[name].default is not None}
+    return {PREFIX + name.upper(): _text(value) for name, value in notified.items()}
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

@@ -30,7 +30,7 @@ READY_SECONDS = 60.0
 DRAIN_MARGIN = 1.0
 STOP_MARGIN = DRAIN_MARGIN + STOP_SECONDS + 5.0
 """Seconds beyond the services' drain after which nothing of a `run` is left, whatever hangs."""
-HURRY = 2.0
+CHECK_NOW = 2.0
 """Seconds to drain without a database: what is in hand cannot be finished anyway."""
 
 
@@ -123,7 +123,7 @@ class Supervisor:
         while True:
             for server in servers:
                 if server.exit_code is not None:
-                    self.patience = HURRY
+                    self.patience = CHECK_NOW
                     raise StartError(server.why_it_ended())
             for service in self.services:
                 news = service.tend()

@@ -14,14 +14,14 @@ from bson import ObjectId
 from domain.ids import from_global_id, to_global_id
 from domain.visibility import Area
 from tests.e2e.conftest import Register
-from tests.support.account_lives import kept_keys, traces
+from tests.support.account_lives import account_references, kept_keys
 from tests.support.auditing import audit
 from tests.support.client import PASSWORD, Api, Person, Socket, small_jpeg
 from tests.support.factories import World, now, opened
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account
-from workers.runtime.handler import NotYet
+from workers.runtime.handler import RetryLater
 
 NODE = "query ($id: ID!) { node(id: $id) { __typename } }"
 USER = "query ($name: String!) { user(username: $name) { id } }"
@@ -64,14 +64,14 @@ def oid(global_id: str) -> ObjectId:
 
 async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the last look taken now that would be taken when nothing could come any more, as often as need be."""
-    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
     async def is_done() -> bool:
         try:
-            await delete_account.leave(world.tools, str(oid(person.id)))
-        except NotYet:
+            await delete_account.delete_account(world.tools, str(oid(person.id)))
+        except RetryLater:
             return False
-        return await world.sources.users.leaving(oid(person.id)) is None
+        return await world.sources.users.deleted_account(oid(person.id)) is None
 
     await eventually(is_done, seconds=60, every=0.5)
 
@@ -175,7 +175,7 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
     assert sent.is_success
     await finish(world, ana, monkeypatch)
 
-    await expect_no_trace(world, ana)
+    await expect_no_reference(world, ana)
     assert await objects(world, uploads) == []
     assert (await bob.get(COUNTS, id=his)) == {
         "post": {"likeCount": 1, "commentCount": 1},
@@ -190,12 +190,12 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
     await audit(world, are_files_awaited=True)
 
 
-async def expect_no_trace(world: World, person: Person) -> None:
+async def expect_no_reference(world: World, person: Person) -> None:
     """Everything is read. Two may name the account: its emptied document, for a hundred days, and others' interests.
 
     Those are made anew when they are read, and looked through by `gc`; nobody is shown them.
     """
-    left = await traces(world, oid(person.id))
+    left = await account_references(world, oid(person.id))
     assert set(left) <= {"users", "interests"}, left
     assert left["users"] == [oid(person.id)]
     assert await kept_keys(world, oid(person.id)) == []
@@ -261,7 +261,7 @@ async def test_the_suspended_can_delete_their_account(
     assert await ana.refused("deleteAccount", password="not the password") == ("INVALID_CREDENTIALS", ["password"])
     assert (await ana.done("deleteAccount", "deletedUserId", password=PASSWORD))["deletedUserId"] == ana.id
     await finish(world, ana, monkeypatch)
-    await expect_no_trace(world, ana)
+    await expect_no_reference(world, ana)
 
 
 async def test_a_registration_is_not_repeated_once_its_account_is_deleted(
@@ -312,7 +312,7 @@ async def test_acts_that_are_under_way_when_an_account_is_deleted_leave_nothing(
         answers = await asyncio.gather(deletes(), *acts)
         assert answers[0].data["deleteAccount"]["deletedUserId"] == ana.id
         await finish(world, ana, monkeypatch)
-        await expect_no_trace(world, ana)
+        await expect_no_reference(world, ana)
     counts = await bob.get(COUNTS, id=post_id)
     assert counts == {
         "post": {"likeCount": 0, "commentCount": 0},

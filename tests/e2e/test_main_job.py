@@ -142,10 +142,10 @@ async def everything_is_still_there(ana: Person, bob: Person, post_id: str) -> N
     assert (node["id"], node["likeCount"], node["commentCount"], node["viewerHasLiked"]) == (post_id, 1, 1, True)
     assert node["previewComments"] == [{"text": "Lovely colours", "author": {"username": bob.username}}]
     await looks_upright(bob.http, node["images"][0]["renditions"][0])
-    told = await ana.get(NOTIFICATIONS)
-    kinds = [edge["node"]["kind"] for edge in told["notifications"]["edges"]]
+    notified = await ana.get(NOTIFICATIONS)
+    kinds = [edge["node"]["kind"] for edge in notified["notifications"]["edges"]]
     assert kinds == ["FOLLOWED", "COMMENTED", "POST_LIKED", "POST_READY", "FOLLOWED"]
-    assert told["viewer"]["unreadNotificationCount"] == 4  # that one's own post is ready is not counted
+    assert notified["viewer"]["unreadNotificationCount"] == 4  # that one's own post is ready is not counted
     counts = "viewer { user { postCount followerCount } }"
     payload = await ana.done("login", counts, login=ana.username, password=PASSWORD)
     assert payload["viewer"]["user"] == {"postCount": 1, "followerCount": 2}

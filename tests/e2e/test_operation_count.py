@@ -9,14 +9,14 @@ import pytest
 from pymongo import MongoClient
 
 from config import Settings
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records import UserRecord
 from tests.support.counting import Operations
 from tests.support.emptying import wipe
 from tests.support.factories import World, now, opened
 from workers.registry import HANDLERS
-from workers.runtime.drain import owed
+from workers.runtime.drain import pending_jobs
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
@@ -91,9 +91,9 @@ async def full_feed(world: World) -> UserRecord:
             await world.comment(post, commenter, mention_ids=[mentioned.id])
         if number % 3 == 0:
             await world.sources.post_likes.like(post.id, me.id, now())
-    for ring in sorted(await owed(world.tools)):
-        if ring.effect is not Effect.NOTIFY:  # most of the work, and not to be seen here
-            await HANDLERS[ring.effect, ring.fact].run(world.tools, ring.key)
+    for job in sorted(await pending_jobs(world.tools)):
+        if job.task is not Task.NOTIFY:  # most of the work, and not to be seen here
+            await HANDLERS[job.task, job.fact].run(world.tools, job.key)
     return me
 
 
@@ -190,7 +190,7 @@ async def test_a_ranked_page_takes_three_more_to_begin_and_four_fewer_to_go_on(
     feed: tuple[World, UserRecord], size: int
 ) -> None:
     world, reader = feed
-    await world.sources.interests.weigh(reader.id, now())
+    await world.sources.interests.compute(reader.id, now())
     nodes, taken = await operations(*feed, RANKED, first=size)
     assert len(nodes) == size
     assert taken == RANKED_ANEW
@@ -205,7 +205,7 @@ async def test_a_ranked_page_takes_three_more_to_begin_and_four_fewer_to_go_on(
 
 async def test_reasons_take_one_operation_if_they_are_asked_for(feed: tuple[World, UserRecord]) -> None:
     world, reader = feed
-    await world.sources.interests.weigh(reader.id, now())
+    await world.sources.interests.compute(reader.id, now())
     _, taken = await operations(*feed, RANKED.replace("edges { cursor", "edges { cursor reason"), first=20)
     assert taken == RANKED_ANEW + Counter({"find interests": 1})
     _, taken = await operations(*feed, RANKED.replace("edges { cursor", "edges { reason"), first=20, order="LATEST")

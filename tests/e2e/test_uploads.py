@@ -107,8 +107,8 @@ async def test_an_upload_that_is_used_or_anothers_is_not_cancelled(people: list[
 async def test_a_retry_with_its_key_reserves_once(people: list[Person]) -> None:
     ana = people[0]
     before = await remaining(ana)
-    twins = await asyncio.gather(*(ana.announce(b"x", idempotencyKey="again") for _ in range(5)))
-    assert len({twin["upload"]["id"] for twin in twins}) == 1
+    duplicates = await asyncio.gather(*(ana.announce(b"x", idempotencyKey="again") for _ in range(5)))
+    assert len({duplicate["upload"]["id"] for duplicate in duplicates}) == 1
     assert await remaining(ana) == before - 1
     other = await ana.announce(b"xy", idempotencyKey="again")
     assert [error["code"] for error in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]

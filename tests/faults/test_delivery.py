@@ -17,28 +17,28 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.queue import WORKER_OF, stream_key
 from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Deed, Like, mixed
-from tests.support.effects import doubled, due, found, lost
 from tests.support.emptying import wipe
 from tests.support.factories import World, now, opened
+from tests.support.outcomes import doubled, due, found, lost
 from tests.support.waiting import eventually
 from workers.maintenance.files import FILES
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.registry import HANDLERS
-from workers.runtime.drain import owed
+from workers.runtime.drain import pending_jobs
 from workers.runtime.handler import Handler, Tools
-from workers.runtime.outbox_relay import sweep
+from workers.runtime.outbox_relay import relay_due
 from workers.runtime.runner import WORKERS
 from workers.runtime.worker import Worker
 
 CONSUMERS = 2  # that compete for each stream
 PATIENCE = 120.0
 LATER = timedelta(hours=1)
-LIKES = (Effect.COUNT, Fact.POST_LIKE)
+LIKES = (Task.COUNT, Fact.POST_LIKE)
 SHOWN = ("users", "posts", "comments", "follows", "post_likes", "feed_entries", "notifications", "inboxes")
 
 Message = tuple[str, Mapping[Any, Any]]
@@ -69,13 +69,13 @@ class Story:
         for deed in deeds:
             await deed.do(world)
         await wipe(world)
-        rings = sorted(await owed(world.tools))
-        assert len(rings) >= events
-        return cls(posts, deeds, [(WORKER_OF[ring.effect], msgspec.to_builtins(ring)) for ring in rings])
+        jobs = sorted(await pending_jobs(world.tools))
+        assert len(jobs) >= events
+        return cls(posts, deeds, [(WORKER_OF[job.task], msgspec.to_builtins(job)) for job in jobs])
 
 
 @asynccontextmanager
-async def working(world: World, handlers: Mapping[tuple[Effect, Fact], Handler] = HANDLERS) -> AsyncIterator[None]:
+async def working(world: World, handlers: Mapping[tuple[Task, Fact], Handler] = HANDLERS) -> AsyncIterator[None]:
     """Every worker there is, with competing consumers."""
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
@@ -115,14 +115,14 @@ async def test_events_that_come_three_times_in_any_order_have_their_effects_once
     rng.shuffle(thrice)
     async with working(world):
         await deliver(world, thrice)
-        await sweep(world.sources, now() + LATER)  # what came before what it waits for is rung for again
+        await relay_due(world.sources, now() + LATER)  # what came before what it waits for is rung for again
         await audit(world, seconds=PATIENCE, has_files=False)
         before, wanted = await found(world), await due(world, story.deeds, story.posts)
         assert (lost(before, wanted), doubled(before, wanted)) == (0, 0)
         assert before == wanted
-        settled = await everything(world)
+        applied = await everything(world)
         await deliver(world, rng.sample(thrice, len(thrice)))
-    assert await everything(world) == settled, "what comes after everything is paid changes nothing"
+    assert await everything(world) == applied, "what comes after everything is paid changes nothing"
     await audit(world, seconds=0, has_files=False)
     record_property("events", len(story.messages))
 
@@ -131,16 +131,16 @@ class Broken:
     """Counts likes, but not those of one post until it is mended."""
 
     def __init__(self, post_id: ObjectId) -> None:
-        self.ring = Ring(*LIKES, str(post_id))
-        self.is_mended = False
+        self.job = Job(*LIKES, str(post_id))
+        self.is_repaired = False
 
     async def count(self, tools: Tools, *keys: str) -> Any:
-        if self.ring.key in keys and not self.is_mended:
+        if self.job.key in keys and not self.is_repaired:
             raise LookupError("the counter has no bottom")
         return await HANDLERS[LIKES].run(tools, *keys)
 
     @property
-    def handlers(self) -> Mapping[tuple[Effect, Fact], Handler]:
+    def handlers(self) -> Mapping[tuple[Task, Fact], Handler]:
         return {**HANDLERS, LIKES: Handler(self.count, batch=HANDLERS[LIKES].batch)}
 
 
@@ -148,10 +148,10 @@ def malformed(key: str) -> list[Message]:
     """Five messages that make no sense."""
     return [
         ("counters", {"hello": "world"}),
-        ("counters", {"effect": "count", "fact": "block", "key": key}),
-        ("notifications", {"effect": "notify", "fact": "post_like", "key": "no id"}),
-        ("feed", {"effect": b"\xff\xfe", "fact": "follow", "key": key}),
-        ("janitor", {"effect": "clean", "fact": "post"}),
+        ("counters", {"task": "count", "fact": "block", "key": key}),
+        ("notifications", {"task": "notify", "fact": "post_like", "key": "no id"}),
+        ("feed", {"task": b"\xff\xfe", "fact": "follow", "key": key}),
+        ("janitor", {"task": "clean", "fact": "post"}),
     ]
 
 
@@ -160,7 +160,7 @@ async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_a
 ) -> None:
     story = await Story.of(world, rng, 1_000 if full_size else 100)
     broken = Broken(next(deed.post_id for deed in story.deeds if isinstance(deed, Like)))
-    nonsense = malformed(broken.ring.key)
+    nonsense = malformed(broken.job.key)
     messages = [*story.messages, *nonsense]
     rng.shuffle(messages)
     wanted = await due(world, story.deeds, story.posts)
@@ -168,14 +168,14 @@ async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_a
         await deliver(world, messages)
         for attempt in range(1, ATTEMPTS):
             assert await failures(world) == [(attempt, False)]
-            await sweep(world.sources, now() + LATER * attempt)
+            await relay_due(world.sources, now() + LATER * attempt)
             await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
         await assert_dead(world, broken, nonsense)
         without = replace(wanted, like_counts=wanted.like_counts.copy())
-        del without.like_counts[ObjectId(broken.ring.key)]
+        del without.like_counts[ObjectId(broken.job.key)]
         assert await found(world) == without
 
-        broken.is_mended = True
+        broken.is_repaired = True
         assert await run_dlq_redrive(world.sources.settings, None) == 0
         assert capsys.readouterr().out.strip().endswith(f"redriven: {1 + len(nonsense)}")
         await audit(world, seconds=PATIENCE, has_files=False)
@@ -193,11 +193,11 @@ async def failures(world: World) -> list[tuple[int, bool]]:
 async def assert_dead(world: World, broken: Broken, nonsense: Sequence[Message]) -> None:
     """One dead letter and the malformed ones, each with what an operator needs; `verify` names what is parked."""
     (letter,) = [letter async for letter in world.sources.dead_letters.dead()]
-    assert (letter.ring, letter.attempts) == (broken.ring, ATTEMPTS)
+    assert (letter.job, letter.attempts) == (broken.job, ATTEMPTS)
     assert letter.reason == "LookupError: the counter has no bottom"
     letters = [letter async for letter in world.sources.dead_letters.all_malformed()]
     assert sorted(letter.worker for letter in letters) == sorted(worker for worker, _ in nonsense)
     assert {letter.times for letter in letters} == {1}
     report = await verify(Walk(sources=world.sources))
-    assert {one.kind for one in report.findings} - {FILES} == {"post_like.parked", "dead_letter"}
-    assert await sweep(world.sources, now() + LATER * 10) == 0, "a parked fact is left alone"
+    assert {one.kind for one in report.findings} - {FILES} == {"post_like.dead_lettered", "dead_letter"}
+    assert await relay_due(world.sources, now() + LATER * 10) == 0, "a parked fact is left alone"

@@ -14,7 +14,7 @@ from bson import ObjectId
 from datasources.jobs.dead_letters import ATTEMPTS, LOST
 from datasources.sources import open_queue
 from deploy.local.environment import child_environment
-from domain.jobs import Ring
+from domain.jobs import Job
 from tests.support.factories import World
 from tests.support.stack import ROOT, START_SECONDS
 from tests.support.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key
@@ -51,10 +51,10 @@ async def is_idle(world: World) -> bool:
     return not await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}rings:{QUEUE}")
 
 
-async def ring(world: World) -> Ring:
-    ring = Ring(*WORK, str(ObjectId()))
-    await world.sources.doorbell.ring([ring])
-    return ring
+async def enqueue(world: World) -> Job:
+    job = Job(*WORK, str(ObjectId()))
+    await world.sources.job_queue.enqueue([job])
+    return job
 
 
 async def freeze(process: Process) -> None:
@@ -67,7 +67,7 @@ async def freeze(process: Process) -> None:
 async def test_work_amid_which_its_worker_was_frozen_has_not_failed(world: World, *, full_size: bool) -> None:
     async with toy(world, "slow") as process:
         for n in range(ATTEMPTS if full_size else 2):
-            await ring(world)
+            await enqueue(world)
             await eventually(partial(_has_called, world, n + 1), seconds=START_SECONDS)
             await freeze(process)
             await eventually(partial(is_idle, world))
@@ -81,7 +81,7 @@ async def test_who_took_over_from_a_frozen_worker_takes_back_that_it_counted_as_
         await may_end.wait()
 
     async with toy(world, "slow") as process, open_queue(world.sources.settings, QUEUE, "other") as queue:
-        lost = await ring(world)
+        lost = await enqueue(world)
         await eventually(partial(_has_called, world, 1), seconds=START_SECONDS)
         process.send_signal(signal.SIGSTOP)
         other, stopping = Worker(world.tools, queue, handlers={WORK: Handler(wait)}, lease=LEASE), asyncio.Event()
@@ -101,7 +101,7 @@ async def test_who_took_over_from_a_frozen_worker_takes_back_that_it_counted_as_
 
 
 async def test_work_that_kills_its_worker_is_a_dead_letter_in_the_end(world: World) -> None:
-    deadly = await ring(world)
+    deadly = await enqueue(world)
 
     async def is_dead() -> bool:
         return [one["dead"] for one in await failures(world)] == [True]

@@ -51,7 +51,7 @@ async def test_post_becomes_ready_once_when_its_worker_is_killed_while_rendering
     draft = PostDraft(images=[PostImage(upload_id=upload_id)], caption="survives")
     first = await stack.workers()
     post = await world.sources.posts.create(author.id, draft, now())
-    await world.sources.uploads.hurry([upload_id])
+    await world.sources.uploads.check_now([upload_id])
 
     async def is_being_rendered() -> bool:
         (upload,) = await world.sources.uploads.by_ids([upload_id])

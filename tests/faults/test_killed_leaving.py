@@ -10,14 +10,14 @@ import pytest
 
 from config import Settings
 from domain.records import UserState
-from tests.support.account_lives import Life, kept_keys, lived, objects, traces
-from tests.support.auditing import audit, owed
+from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
+from tests.support.auditing import audit, pending_work
 from tests.support.crashing import dies
 from tests.support.factories import World, now, opened, with_own_buckets
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account
-from workers.handlers.ingest import LATE
+from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 
@@ -34,20 +34,20 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
 
 async def _addresses_end(world: World, life: Life) -> None:
     """Ends the addresses for files, as time does before the last look; a failed upload is cleaned again after that."""
-    past = {"expires_at": now() - LATE - timedelta(seconds=1)}
+    past = {"expires_at": now() - UPLOAD_LATENESS - timedelta(seconds=1)}
     await world.sources.database["uploads"].update_many({"owner_id": life.ana.id}, {"$set": past})
 
 
-async def _dies_settling(world: World, before: int) -> bool:
+async def _dies_draining(world: World, before: int) -> bool:
     """Pays all that is owed, until a write; a death in a group of writes reaches the others as a cancellation."""
     died = True
     with contextlib.suppress(asyncio.CancelledError):
-        died = await dies(world.settle, before)
+        died = await dies(world.drain, before)
     return died
 
 
@@ -61,13 +61,13 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
     for before in range(rng.randrange(step), WRITES, step):
         life = await lived(own)
         await own.sources.users.delete(life.ana.id, now())
-        died = await _dies_settling(own, before)
+        died = await _dies_draining(own, before)
         findings = (await verify(Walk(sources=own.sources))).findings
         assert findings == [], before  # what is owed still is no error
-        await own.settle()
+        await own.drain()
         await _addresses_end(own, life)
-        await own.settle()
-        left = await traces(own, life.ana.id)
+        await own.drain()
+        left = await account_references(own, life.ana.id)
         assert set(left) <= {"users", "interests"}, (before, left)
         assert await objects(own, life.uploads) == [], before
         assert await kept_keys(own, life.ana.id) == [], before
@@ -91,13 +91,13 @@ async def test_worker_processes_killed_again_and_again_while_it_is_taken_away_le
         workers.kill()
     await stack.workers()
 
-    async def waits_for_the_last_look() -> bool:
-        return await owed(world, most=2) == {"user": 1}
+    async def waits_for_the_final_check() -> bool:
+        return await pending_work(world, most=2) == {"user": 1}
 
-    await eventually(waits_for_the_last_look, seconds=60, every=0.2)
-    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
+    await eventually(waits_for_the_final_check, seconds=60, every=0.2)
+    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
     await _addresses_end(world, life)
-    await world.settle()
-    assert set(await traces(world, life.ana.id)) <= {"users", "interests"}
+    await world.drain()
+    assert set(await account_references(world, life.ana.id)) <= {"users", "interests"}
     assert await objects(world, life.uploads) == []
     await audit(world)

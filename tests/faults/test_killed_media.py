@@ -15,7 +15,7 @@ import httpx2
 from bson import ObjectId
 
 from datasources.media.uploads import LEASE
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import IMAGES_PER_DAY, RenditionFormat, SourceFormat
 from domain.records import UploadRecord, UploadStatus
 from tests.support.auditing import audit
@@ -49,7 +49,7 @@ async def send(world: World, http: httpx2.AsyncClient, owner_id: ObjectId, data:
         upload.key, byte_size=len(data), media_type="image/jpeg", sha256_base64=sha256, expires_in=600
     )
     (await http.put(url, headers=headers, content=data)).raise_for_status()
-    await world.sources.uploads.hurry([upload.id])
+    await world.sources.uploads.check_now([upload.id])
     return upload.id
 
 
@@ -101,8 +101,8 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     async def all_have_ended() -> bool:
         return all(upload.status in ENDS for upload in await records(world, sent))
 
-    async def all_are_refined() -> bool:
-        return not await world.sources.database["uploads"].count_documents({"outbox": Effect.REFINE.value}, limit=1)
+    async def all_have_formats() -> bool:
+        return not await world.sources.database["uploads"].count_documents({"outbox": Task.ADD_FORMATS.value}, limit=1)
 
     await eventually(all_have_ended, seconds=PATIENCE - (time.monotonic() - last), every=0.5)
     record_property("uploads", len(sent))
@@ -110,7 +110,7 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     record_property("amid_work", amid)
     record_property("open_at_the_last_kill", number - open_still[good] - open_still[bad])
     record_property("seconds", round(time.monotonic() - last, 1))
-    await eventually(all_are_refined, seconds=PATIENCE, every=0.5)
+    await eventually(all_have_formats, seconds=PATIENCE, every=0.5)
     await audit(world)
     await assert_each_has_exactly_its_files(world, sent)
     assert await world.sources.database["failures"].find().to_list() == [], "a kill is nobody's failed attempt"

@@ -14,8 +14,8 @@ from domain.jobs import Fact
 from domain.records import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Comment, Deed, Like, Tally, carry_out, writers
-from tests.support.effects import doubled, due, found, lost
 from tests.support.factories import World
+from tests.support.outcomes import doubled, due, found, lost
 from tests.support.own_servers import Server, Servers
 from tests.support.stack import Stack
 
@@ -28,7 +28,7 @@ async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[lis
     """Likes of distinct pairs of user and post, and a comment for every twentieth, in random order."""
     authors, users = await world.users(4), await world.users(likes // 20)
     posts = [await world.post(author) for author in authors for _ in range(5)]
-    await world.settle()
+    await world.drain()
     pairs = [(user.id, post.id) for user in users for post in posts]
     comments = [Comment(user_id, post_id, f"{user_id} on {post_id}") for user_id, post_id in pairs[::20]]
     deeds: list[Deed] = [*(Like(user_id, post_id) for user_id, post_id in pairs), *comments]
@@ -39,8 +39,8 @@ async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[lis
 def weak(world: World) -> World:
     """The same world, its likes and comments acknowledged by memory alone."""
     database = world.sources.database.with_options(write_concern=WriteConcern(w=1, j=False))
-    likes = LikeStore(database, Fact.POST_LIKE, world.sources.doorbell)
-    comments = CommentStore(database, world.sources.doorbell)
+    likes = LikeStore(database, Fact.POST_LIKE, world.sources.job_queue)
+    comments = CommentStore(database, world.sources.job_queue)
     return World(replace(world.sources, post_likes=likes, comments=comments))
 
 

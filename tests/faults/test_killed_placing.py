@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.media.images import Move
-from datasources.s3.keys import is_public, lies_in
+from datasources.s3.keys import is_in_area, is_public
 from domain.limits import IMAGES_PER_DAY, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, UserRecord
 from domain.visibility import Area
@@ -80,7 +80,7 @@ async def test_no_file_ends_in_the_wrong_area_however_often_the_worker_is_killed
     ana = await world.user()
     per_day = IMAGES_PER_DAY // IMAGES_PER_POST
     ids = list(itertools.chain(*[await ready_post(world, ana, number // per_day) for number in range(posts)]))
-    await world.settle()
+    await world.drain()
     addresses: set[str] = set()  # every public one there ever was, and those a follower could guess
     amid = 0
     for number in range(kills):
@@ -91,7 +91,7 @@ async def test_no_file_ends_in_the_wrong_area_however_often_the_worker_is_killed
         await eventually(partial(is_amid, world, ids, versions), seconds=PATIENCE, every=0.01)
         await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
         worker.kill()
-        areas = {lies_in(one, Area.PUBLIC) for one in await images_of(world, ids)}
+        areas = {is_in_area(one, Area.PUBLIC) for one in await images_of(world, ids)}
         amid += len(areas) == 2 or await are_moving(world, ids)
         addresses |= guessable(await images_of(world, ids))
     await world.sources.users.update_profile(ana.id, {"is_private": True})
@@ -144,7 +144,7 @@ async def assert_all_lie_in(world: World, ids: list[ObjectId], area: Area) -> No
     posts = await world.sources.database["posts"].find({"upload_ids": {"$in": ids}}).to_list()
     shown = {one["_id"] if "_id" in one else one["id"]: one for post in posts for one in post["images"]}
     for one in images:
-        assert lies_in(one, area), one.renditions[0].key
+        assert is_in_area(one, area), one.renditions[0].key
         named = {each.key for each in one.renditions}
         assert {each["key"] for each in shown[one.id]["renditions"]} == named
         assert named <= set(await world.sources.blobs.media_of(one.id))

@@ -16,8 +16,8 @@ from domain.records import UserRecord
 from tests.support.auditing import audit
 from tests.support.client import Person
 from tests.support.deeds import Tally, carry_out, mixed, writers
-from tests.support.effects import doubled, due, found, lost
 from tests.support.factories import World, now
+from tests.support.outcomes import doubled, due, found, lost
 from tests.support.own_servers import Servers
 from tests.support.stack import Stack, both
 from tests.support.waiting import eventually

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from tests.support.auditing import audit, owed, stored_files
+from tests.support.auditing import audit, pending_work, stored_files
 from tests.support.client import small_jpeg
 from tests.support.deeds import Tally, carry_out, mixed, writers
-from tests.support.effects import doubled, due, found, lost
 from tests.support.factories import World
+from tests.support.outcomes import doubled, due, found, lost
 from tests.support.stack import Stack
 
 LONGEST_LIFE = 1.5  # seconds
@@ -26,7 +26,7 @@ async def test_killed_workers_leave_every_effect_there_once(
     users = await world.users(size // 40 + 5)
     await world.look(*users)
     posts = [await world.post(user) for user in users]
-    await world.settle()
+    await world.drain()
     await asyncio.gather(*(stored_files(world, post) for post in posts))
     deeds, tally, amid = mixed(rng, users, posts, size, small_jpeg), Tally(), 0
     async with writers(world.sources.settings) as writing:
@@ -35,7 +35,7 @@ async def test_killed_workers_leave_every_effect_there_once(
             acting = asyncio.create_task(carry_out(writing, deeds[n::kills], tally))
             await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
             worker.kill()
-            amid += bool(await owed(world, most=1))
+            amid += bool(await pending_work(world, most=1))
             await acting
     await stack.workers()
     last = time.monotonic()

@@ -213,7 +213,7 @@ async def test_a_post_made_before_its_file_is_sent_waits_for_it(world: World, an
     assert first is not None
 
     async def was_looked_for() -> bool:  # who looks says when to look again
-        later = {"_id": upload_id, "ring_at": {"$gt": first["ring_at"]}}
+        later = {"_id": upload_id, "due_at": {"$gt": first["due_at"]}}
         return await world.sources.database["uploads"].find_one(later) is not None
 
     await eventually(was_looked_for, seconds=60)

@@ -59,10 +59,10 @@ async def test_the_badge_is_exact_to_ninety_nine(world: World, count: int) -> No
 async def test_ones_own_post_being_ready_is_not_counted(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     assert await badge(world, ana) == 0
     await world.comment(post, bob)
-    await world.settle()
+    await world.drain()
     assert await badge(world, ana) == 1
 
 

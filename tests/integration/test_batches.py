@@ -12,22 +12,22 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from datasources.jobs.outbox import owing
+from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import PostRecord, UserRecord
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.handlers import aggregate_counters, turns
 from workers.registry import HANDLERS
-from workers.runtime.drain import pay_all
-from workers.runtime.handler import Handler, NotYet, Tools
-from workers.runtime.invoke import pay
+from workers.runtime.drain import drain
+from workers.runtime.handler import Handler, RetryLater, Tools
+from workers.runtime.invoke import invoke
 from workers.runtime.worker import Worker
 
-LIKES = (Effect.COUNT, Fact.POST_LIKE)
+LIKES = (Task.COUNT, Fact.POST_LIKE)
 KEYS = sorted(str(ObjectId()) for _ in range(10))
 BAD = KEYS[3]
 
@@ -38,7 +38,7 @@ async def own(world: World) -> World:
     return await emptied(world)
 
 
-class Job:
+class Work:
     """A handler of many keys that raises for one of them."""
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -84,51 +84,51 @@ async def counts(world: World, posts: Sequence[PostRecord]) -> list[int]:
 
 
 async def test_what_waits_is_paid_by_one_call(own: World) -> None:
-    job = Job()
-    async with working(own, Handler(job.run, batch=len(KEYS) - 3)):
-        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+    work = Work()
+    async with working(own, Handler(work.run, batch=len(KEYS) - 3)):
+        await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
-    assert sorted(key for keys in job.calls for key in keys) == KEYS
-    assert max(map(len, job.calls)) == len(KEYS) - 3
+    assert sorted(key for keys in work.calls for key in keys) == KEYS
+    assert max(map(len, work.calls)) == len(KEYS) - 3
 
 
 async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own: World) -> None:
-    job = Job(LookupError("no such counter"))
-    async with working(own, Handler(job.run, batch=len(KEYS))):
+    work = Work(LookupError("no such counter"))
+    async with working(own, Handler(work.run, batch=len(KEYS))):
         for attempt in range(1, ATTEMPTS + 1):
-            await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+            await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
             await eventually(partial(is_empty, own))
             assert [one["attempts"] for one in await failures(own)] == [attempt]
     (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
-    assert (letter.ring, letter.reason) == (Ring(*LIKES, BAD), "LookupError: no such counter")
-    paid = Counter(keys[0] for keys in job.calls if len(keys) == 1)
-    assert paid == Counter(dict.fromkeys(KEYS, ATTEMPTS)), "each was tried alone, once each time"
+    assert (letter.job, letter.reason) == (Job(*LIKES, BAD), "LookupError: no such counter")
+    done = Counter(keys[0] for keys in work.calls if len(keys) == 1)
+    assert done == Counter(dict.fromkeys(KEYS, ATTEMPTS)), "each was tried alone, once each time"
 
 
 async def test_a_failure_in_company_is_forgotten_when_it_succeeds_alone(own: World) -> None:
-    ring = Ring(*LIKES, KEYS[0])
-    await own.sources.dead_letters.failed(ring, "once", now())
-    async with working(own, Handler(Job(LookupError()).run, batch=len(KEYS))):
-        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+    job = Job(*LIKES, KEYS[0])
+    await own.sources.dead_letters.count_failure(job, "once", now())
+    async with working(own, Handler(Work(LookupError()).run, batch=len(KEYS))):
+        await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     assert [one["_id"]["key"] for one in await failures(own)] == [BAD]
 
 
 async def test_an_outage_is_nobodys_attempt_and_is_not_made_worse_by_trying_each_alone(own: World) -> None:
-    job = Job(AutoReconnect("no primary"))
-    async with working(own, Handler(job.run, batch=len(KEYS))):
-        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+    work = Work(AutoReconnect("no primary"))
+    async with working(own, Handler(work.run, batch=len(KEYS))):
+        await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
-    assert job.calls == [tuple(KEYS)]
+    assert work.calls == [tuple(KEYS)]
     assert await failures(own) == []
 
 
 async def test_one_that_waits_holds_up_nobody(own: World) -> None:
-    job = Job(NotYet())
-    outcome = await pay(own.tools, Handler(job.run, batch=len(KEYS)), KEYS)
+    work = Work(RetryLater())
+    outcome = await invoke(own.tools, Handler(work.run, batch=len(KEYS)), KEYS)
     assert outcome.outage is None
-    assert sorted(outcome.paid) == [key for key in KEYS if key != BAD]
-    assert [type(error) for error in outcome.raised.values()] == [NotYet]
+    assert sorted(outcome.done) == [key for key in KEYS if key != BAD]
+    assert [type(error) for error in outcome.raised.values()] == [RetryLater]
 
 
 async def test_time_is_a_call_s_and_the_slow_one_alone_is_to_blame(own: World) -> None:
@@ -137,7 +137,7 @@ async def test_time_is_a_call_s_and_the_slow_one_alone_is_to_blame(own: World) -
             await asyncio.Event().wait()
 
     async with working(own, Handler(run, 0.2, batch=len(KEYS))):
-        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     (failure,) = await failures(own)
     assert (failure["_id"]["key"], failure["attempts"], failure["reason"]) == (BAD, 1, "TooSlow: not done in 0.2 s")
@@ -151,7 +151,7 @@ async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: Wor
         return [BAD] if BAD in keys and len(calls) < 5 else []
 
     async with working(own, Handler(run, batch=4)):
-        await own.sources.doorbell.ring(Ring(*LIKES, key) for key in KEYS)
+        await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     assert {key for keys in calls[:3] for key in keys} == set(KEYS), "everyone had a turn before its third"
     assert sum(BAD in keys for keys in calls) >= 3
@@ -167,10 +167,10 @@ async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pyt
     await liked(own, cold, fans[:1])
     keys = [str(post.id) for post in posts]
     monkeypatch.setattr(turns, "TURNS", 3)
-    assert await aggregate_counters.settle_post_likes(own.tools, *keys) == {str(hot.id)}
+    assert await aggregate_counters.count_post_likes(own.tools, *keys) == {str(hot.id)}
     assert await counts(own, cold) == [1] * len(cold)
     assert 0 < (await own.stored_post(hot.id)).like_count < len(fans)
-    assert await pay_all(own.tools) == set()
+    assert await drain(own.tools) == set()
     assert await counts(own, [hot]) == [len(fans)]
 
 
@@ -179,12 +179,12 @@ async def test_twins_on_overlapping_posts_count_everything_once(own: World) -> N
     posts = [await own.post(ana) for _ in range(12)]
     await liked(own, posts, fans)
     keys = [str(post.id) for post in posts]
-    settle = aggregate_counters.settle_post_likes
-    await asyncio.gather(*(settle(own.tools, *keys[start:], *keys[:start]) for start in range(0, 12, 3)))
+    apply = aggregate_counters.count_post_likes
+    await asyncio.gather(*(apply(own.tools, *keys[start:], *keys[:start]) for start in range(0, 12, 3)))
     assert await counts(own, posts) == [len(fans)] * len(posts)
     await asyncio.gather(*(own.sources.post_likes.unlike(post.id, fans[0].id, now()) for post in posts))
-    await asyncio.gather(settle(own.tools, *keys[:8]), settle(own.tools, *keys[4:]), liked(own, posts, fans[:1]))
-    await settle(own.tools, *keys)
+    await asyncio.gather(apply(own.tools, *keys[:8]), apply(own.tools, *keys[4:]), liked(own, posts, fans[:1]))
+    await apply(own.tools, *keys)
     assert await counts(own, posts) == [len(fans)] * len(posts)
 
 
@@ -197,15 +197,15 @@ async def test_every_counter_is_settled_for_many_targets_at_once(own: World) -> 
             await own.comment(posts[number], replier, parent_id=comment.id)
             await own.sources.comment_likes.like(comment.id, replier.id, now())
             await own.follow(replier, people[number])
-    assert await own.settle() == set()
+    assert await own.drain() == set()
     for number, person in enumerate(people):
         user, post = await own.stored_user(person.id), await own.stored_post(posts[number].id)
         assert (user.follower_count, user.following_count) == (number, len(people) - 1 - number)
         assert (user.post_count, post.comment_count) == (1, 1 + number)
         assert post.preview_comment_ids == [comments[number].id]
-        (settled,) = await own.sources.comments.by_ids([comments[number].id])
-        assert settled is not None
-        assert (settled.reply_count, settled.like_count) == (number, number)
+        (applied,) = await own.sources.comments.by_ids([comments[number].id])
+        assert applied is not None
+        assert (applied.reply_count, applied.like_count) == (number, number)
 
 
 async def test_what_is_owed_is_found_by_the_index_of_debts_alone(own: World) -> None:
@@ -214,18 +214,18 @@ async def test_what_is_owed_is_found_by_the_index_of_debts_alone(own: World) -> 
     post = await own.post(ana)
     rows = 2 * turns.FACTS
     await likes.insert_many(
-        {"target_id": post.id, "user_id": ObjectId(), "liked": True, **owing([Effect.COUNT], now())}
+        {"target_id": post.id, "user_id": ObjectId(), "liked": True, **pending_fields([Task.COUNT], now())}
         for _ in range(rows)
     )
     await own.sources.database.command("profile", 2)
     try:
-        await aggregate_counters.settle_post_likes(own.tools, str(post.id))
+        await aggregate_counters.count_post_likes(own.tools, str(post.id))
         await liked(own, [post], [ana])
-        await aggregate_counters.settle_post_likes(own.tools, str(post.id))
+        await aggregate_counters.count_post_likes(own.tools, str(post.id))
     finally:
         await own.sources.database.command("profile", 0)
     profile = own.sources.database["system.profile"]
-    found = profile.find({"op": "query", "ns": likes.full_name, "command.filter.outbox": Effect.COUNT.value})
+    found = profile.find({"op": "query", "ns": likes.full_name, "command.filter.outbox": Task.COUNT.value})
     seen = [(row["planSummary"], row["docsExamined"]) async for row in found]
     index = "IXSCAN { target_id: 1, outbox: 1 }"
     assert seen == [(index, turns.FACTS), (index, turns.FACTS), (index, 0), (index, 1)]

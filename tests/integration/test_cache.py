@@ -132,7 +132,7 @@ async def test_what_is_made_after_it_was_missed_is_seen_once_that_is_forgotten(o
     truth = Truth()
     assert await one.read(truth, "a") == [None]
     truth.words["a"] = "new"
-    await one.cache.forget(["a"])
+    await one.cache.invalidate(["a"])
     assert await one.read(truth, "a") == ["new"]
 
 
@@ -174,7 +174,7 @@ async def test_a_filler_that_read_before_a_write_keeps_nothing_of_it(two: list[P
     filling = asyncio.create_task(two[0].read(truth, "a", "b"))
     await truth.reading.wait()
     truth.words["a"] = "new"
-    assert await two[1].cache.forget(["a"])
+    assert await two[1].cache.invalidate(["a"])
     truth.may_answer.set()
     assert await filling == ["old", "same"]  # it began before the write was answered
     assert await two[0].read(truth, "a", "b") == ["new", "same"]
@@ -186,7 +186,7 @@ async def test_a_late_filler_does_not_overwrite_the_one_after_the_write(two: lis
     late.may_answer.clear()
     filling = asyncio.create_task(two[0].read(late, "a"))
     await late.reading.wait()
-    await two[1].cache.forget(["a"])
+    await two[1].cache.invalidate(["a"])
     assert await two[1].read(after, "a") == ["new"]
     late.may_answer.set()
     await filling
@@ -199,7 +199,7 @@ async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_not
         truth.may_answer.clear()
     first = asyncio.create_task(two[0].read(late, "a"))
     await late.reading.wait()
-    await two[1].cache.forget(["a"])
+    await two[1].cache.invalidate(["a"])
     second = asyncio.create_task(two[1].read(after, "a"))
     await after.reading.wait()
     late.may_answer.set()
@@ -268,7 +268,7 @@ async def test_a_value_of_another_version_is_neither_read_nor_replaced_and_is_fo
         truth = Truth(a="new")
         assert await newer.read(truth, "a") == ["new"]
         assert b"old" in await raw(newer, "a")
-        await newer.cache.forget(["a"])
+        await newer.cache.invalidate(["a"])
         assert await raw(newer, "a") == b""
 
 
@@ -331,7 +331,7 @@ async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read
     assert await shaky.read(truth, "a") == ["old"]
     proxy.become(Toxic.REFUSE)
     truth.words["a"] = "new"
-    assert not await shaky.cache.forget(["a"])
+    assert not await shaky.cache.invalidate(["a"])
     assert await shaky.read(truth, "a") == ["new"]  # its own write
     assert await one.read(truth, "a") == ["old"]  # as the docs say: until the other is heard
     proxy.become(Toxic.NONE)
@@ -350,7 +350,7 @@ async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
     monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.01)
     monkeypatch.setattr(cache_server, "LONGEST_SECONDS", 0.05)
     proxy.become(Toxic.REFUSE)
-    assert not await shaky.cache.forget(["a"])
+    assert not await shaky.cache.invalidate(["a"])
 
     async def is_over() -> bool:
         return not any(task.get_name() == "cache" for task in asyncio.all_tasks())
@@ -362,7 +362,7 @@ async def test_a_cancelled_mutation_forgets_all_the_same(one: Process) -> None:
     truth = Truth(a="old")
     await one.read(truth, "a")
     truth.words["a"] = "new"
-    forgetting = asyncio.create_task(one.cache.forget(["a"]))
+    forgetting = asyncio.create_task(one.cache.invalidate(["a"]))
     await asyncio.sleep(0)  # it has begun
     forgetting.cancel()
 
@@ -381,7 +381,7 @@ async def test_a_process_that_does_not_read_forgets_for_those_that_do(
         await one.read(truth, "a")
         truth.words["a"] = "new"
         assert await writer.read(["a"], truth) == ["new"]
-        assert await writer.forget(["a"])
+        assert await writer.invalidate(["a"])
         assert await one.read(truth, "a") == ["new"]
 
 

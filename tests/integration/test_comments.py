@@ -25,7 +25,7 @@ async def test_comments_are_counted_and_the_latest_shown_below_the_post(world: W
     ana, bob = await world.users(2)
     post = await world.post(ana)
     made = [await world.comment(post, bob, f"number {number}") for number in range(4)]
-    await world.settle()
+    await world.drain()
     found = await world.stored_post(post.id)
     assert found.comment_count == 4
     assert found.preview_comment_ids == [comment.id for comment in made[::-1]][:PREVIEW_COMMENTS]
@@ -37,7 +37,7 @@ async def test_replies_count_for_the_post_and_for_their_comment_and_are_no_previ
     parent = await world.comment(post, bob)
     for _ in range(3):
         await world.comment(post, ana, parent_id=parent.id)
-    await world.settle()
+    await world.drain()
     found = await world.stored_post(post.id)
     assert (found.comment_count, found.preview_comment_ids) == (4, [parent.id])
     assert (await stored(world, parent)).reply_count == 3
@@ -48,7 +48,7 @@ async def test_fifty_twins_with_one_key_are_one_comment(world: World) -> None:
     post, key = await world.post(ana), Idempotency.of("k", "addComment", {"text": "nice"})
     made = await asyncio.gather(*(world.comment(post, bob, idempotency=key) for _ in range(50)))
     assert len({comment.id for comment in made}) == 1
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).comment_count == 1
 
 
@@ -67,10 +67,10 @@ async def test_a_deleted_comment_goes_with_its_replies_and_likes(world: World) -
     kept, parent = await world.comment(post, ana), await world.comment(post, bob)
     reply = await world.comment(post, ana, parent_id=parent.id)
     await world.sources.comment_likes.like(parent.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     for _ in range(2):
         await world.sources.comments.delete(parent.id, now())
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     found = await world.stored_post(post.id)
     assert (found.comment_count, found.preview_comment_ids) == (1, [kept.id])
     database = world.sources.database
@@ -83,9 +83,9 @@ async def test_a_deleted_reply_is_taken_off_both_counts(world: World) -> None:
     post = await world.post(ana)
     parent = await world.comment(post, bob)
     reply = await world.comment(post, ana, parent_id=parent.id)
-    await world.settle()
+    await world.drain()
     await world.sources.comments.delete(reply.id, now())
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).comment_count == 1
     assert (await stored(world, parent)).reply_count == 0
 
@@ -101,8 +101,8 @@ async def test_a_storm_of_comments_and_deletions_is_counted_exactly(world: World
             if step >= 2:
                 await world.sources.comments.delete(made.id, now())
 
-    await asyncio.gather(*(storm(number) for number in range(6)), *(world.settle() for _ in range(4)))
-    await world.settle()
+    await asyncio.gather(*(storm(number) for number in range(6)), *(world.drain() for _ in range(4)))
+    await world.drain()
     found = await world.stored_post(post.id)
     recount = await world.sources.database["comments"].count_documents({"post_id": post.id, "deleted": False})
     assert found.comment_count == recount == 13
@@ -143,10 +143,10 @@ async def test_simultaneous_comments_are_all_written_and_only_twins_of_a_key_are
     ana, *fans = await world.users(21)
     post = await world.post(ana)
     key = Idempotency.of("twice", "addComment", {"text": "nice"})
-    twins = (world.comment(post, fans[0], idempotency=key) for _ in range(5))
-    said = await asyncio.gather(*(world.comment(post, fan) for fan in fans), *twins)
+    duplicates = (world.comment(post, fans[0], idempotency=key) for _ in range(5))
+    said = await asyncio.gather(*(world.comment(post, fan) for fan in fans), *duplicates)
     assert len({comment.id for comment in said}) == len(fans) + 1
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).comment_count == len(fans) + 1
 
 
@@ -159,11 +159,11 @@ async def test_a_posts_author_deletes_a_comment_across_a_block(world: World, blo
     for one, other in ((ana, bob), (bob, ana)):
         if blocker in ("both", "the post's author" if one is ana else "the comment's author"):
             await world.sources.graph.block(one.id, other.id, now=now())
-    await world.settle()
+    await world.drain()
     assert await delete(world, eve, comment) == ["NOT_ALLOWED"]
     assert await delete(world, ana, comment) == []
     assert await delete(world, ana, comment) == ["NOT_FOUND"]
-    await world.settle()
+    await world.drain()
     assert [one is None or one.deleted for one in await world.sources.comments.by_ids([comment.id, reply.id])] == [
         True
     ] * 2
@@ -175,17 +175,17 @@ async def test_ones_own_comment_is_deleted_on_a_post_that_a_block_hides(world: W
     post = await world.post(ana)
     comment = await world.comment(post, bob)
     await world.sources.graph.block(ana.id, bob.id, now=now())
-    await world.settle()
+    await world.drain()
     assert await delete(world, bob, comment) == []
     assert await delete(world, bob, comment) == ["NOT_FOUND"]
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).comment_count == 0
 
 
 async def test_a_hidden_comment_is_not_its_posts_authors_to_delete(world: World) -> None:
     ana, bob = await world.users(2)
     comment = await world.comment(await world.post(ana), bob)
-    await world.settle()
+    await world.drain()
     await world.sources.comments.hide(comment.id, "shouting", now())
     assert await delete(world, ana, comment) == ["NOT_FOUND"]
 

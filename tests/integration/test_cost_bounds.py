@@ -74,7 +74,7 @@ async def full(world: World) -> Full:
         await world.follow(ana, one)
         await world.follow(one, ana)
     posts = [await world.post(ana) for _ in range(PAGE + 2)]
-    await world.settle()
+    await world.drain()
     for one in others:
         await world.sources.post_likes.like(posts[-1].id, one.id, now())
         comment = await world.comment(posts[-1], one, "nice")
@@ -83,7 +83,7 @@ async def full(world: World) -> Full:
         await world.comment(posts[0], one, "nice too")
     for _ in range(SESSIONS_SHOWN + 2):
         await world.sources.sessions.open(ana.id, "phone", now())
-    await world.settle()
+    await world.drain()
     words = {"hashtags": [f"tag{number}" for number in range(HASHTAGS_MAX)], "mention_ids": ids[:MENTIONS_MAX]}
     images = [full_image(ObjectId(), ids).to_document() for _ in range(IMAGES_PER_POST)]
     place = {"name": "Here", "latitude": 1.0, "longitude": 2.0}
@@ -91,8 +91,8 @@ async def full(world: World) -> Full:
     await database["comments"].update_many({}, {"$set": words})
     await database["users"].update_many({}, {"$set": {"avatar": images[0]}})
     await database["notifications"].update_many({}, {"$set": {"actor_ids": ids[:ACTORS_SHOWN]}})
-    await world.sources.caches.posts.forget([post.id for post in posts])
-    await world.sources.caches.users.forget([one.id for one in people])
+    await world.sources.caches.posts.invalidate([post.id for post in posts])
+    await world.sources.caches.users.invalidate([one.id for one in people])
     found = [to_global_id("Post", post.id) for post in posts] + [to_global_id("User", one.id) for one in people]
     return Full(world, ana, found[PAGE + 1], to_global_id("Comment", comment.id), [*found, *found][:NODES_MAX])
 

@@ -4,7 +4,7 @@ import asyncio
 
 from bson import ObjectId
 
-from domain.jobs import Effect, Fact
+from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.records import FollowState
 from tests.support.factories import World, now
@@ -16,17 +16,17 @@ async def test_paying_twice_side_by_side_counts_once(world: World) -> None:
     post = await world.post(ana)
     for fan in fans:
         await world.sources.post_likes.like(post.id, fan.id, now())
-    pay = HANDLERS[Effect.COUNT, Fact.POST_LIKE].run
-    await asyncio.gather(*(pay(world.tools, str(post.id)) for _ in range(5)))
-    await pay(world.tools, str(post.id))
+    finish = HANDLERS[Task.COUNT, Fact.POST_LIKE].run
+    await asyncio.gather(*(finish(world.tools, str(post.id)) for _ in range(5)))
+    await finish(world.tools, str(post.id))
     assert (await world.stored_post(post.id)).like_count == 20
 
 
 async def test_paying_for_what_is_not_there_does_nothing(world: World) -> None:
-    for (effect, fact), handler in HANDLERS.items():
-        if effect is not Effect.RECEIVE:
+    for (task, fact), handler in HANDLERS.items():
+        if task is not Task.INGEST:
             await handler.run(world.tools, str(ObjectId()))
-        assert await world.sources.dead_letters._failures.count_documents({}) == 0, (effect, fact)
+        assert await world.sources.dead_letters._failures.count_documents({}) == 0, (task, fact)
 
 
 async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) -> None:
@@ -35,10 +35,10 @@ async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) ->
     await world.follow(bob, ana)
     await world.comment(post, bob)
     await world.sources.post_likes.like(post.id, bob.id, now())
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     for fact in Fact:
         collection = world.sources.database[f"{fact.value}s"]
-        for leftover in ("outbox", "owed_at", "ring_at", "rings"):
+        for leftover in ("outbox", "pending_since", "due_at", "enqueues"):
             assert await collection.count_documents({leftover: {"$exists": True}}) == 0, (fact, leftover)
 
 
@@ -51,7 +51,7 @@ async def test_an_author_sees_their_own_like_before_it_is_counted(world: World) 
         seen = await own_acts.post(post.id, viewer.id)
         assert seen is not None
         assert seen.like_count == expected
-    await world.settle()
+    await world.drain()
     await world.sources.post_likes.unlike(post.id, bob.id, now())
     seen = await own_acts.post(post.id, bob.id)
     assert seen is not None
@@ -62,7 +62,7 @@ async def test_who_deletes_somebody_elses_comment_sees_the_count_without_it_at_o
     ana, bob = await world.users(2)
     post = await world.post(ana)
     comments = [await world.comment(post, bob) for _ in range(2)]
-    await world.settle()
+    await world.drain()
     await world.sources.comments.delete(comments[0].id, now(), by=ana.id)
     for viewer in (ana, bob):
         seen = await world.sources.own_acts.post(post.id, viewer.id)
@@ -73,7 +73,7 @@ async def test_who_deletes_somebody_elses_comment_sees_the_count_without_it_at_o
 async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
 
     async def look() -> None:
         for _ in range(10):
@@ -83,14 +83,14 @@ async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: Wor
 
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.comment(post, bob)
-    await asyncio.gather(look(), world.settle(), look())
+    await asyncio.gather(look(), world.drain(), look())
 
 
 async def test_ones_own_comments_are_counted_and_shown_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     old = await world.comment(post, ana)
-    await world.settle()
+    await world.drain()
     made = [await world.comment(post, bob) for _ in range(PREVIEW_COMMENTS)]
     await world.comment(post, bob, parent_id=old.id)
     seen = await world.sources.own_acts.post(post.id, bob.id)
@@ -123,7 +123,7 @@ async def test_ones_own_following_is_counted_at_once(world: World) -> None:
     unseen = await world.sources.own_acts.user(ana.id, stranger.id)
     assert unseen is not None
     assert unseen.follower_count == 0
-    await world.settle()
+    await world.drain()
     await world.sources.graph.unfollow(bob.id, ana.id, now=now())
     seen = await world.sources.own_acts.user(ana.id, bob.id)
     assert seen is not None

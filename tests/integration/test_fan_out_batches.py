@@ -13,14 +13,14 @@ from config import Settings
 from datasources.feed.entries import Delivery
 from datasources.mongo.client import insert_absent
 from domain.records import PostRecord, UserRecord
-from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, owes
+from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, pending
 from tests.support.auditing import audit
 from tests.support.counting import Operations
 from tests.support.crashing import dies
 from tests.support.factories import World, now, opened
 from workers.handlers import fan_out as fan_out_module
-from workers.handlers.fan_out import fan_out, push
-from workers.runtime.handler import NotYet
+from workers.handlers.fan_out import fan_out, fan_out_chunk
+from workers.runtime.handler import RetryLater
 
 CHUNK = 4
 
@@ -54,7 +54,7 @@ async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 100)
     people = [await followed(world, 2) for _ in range(authors)]
-    await world.settle()
+    await world.drain()
     posts = [await world.post(author) for author, _ in people]
     operations.seen.clear()
     await fan_out(world.tools, *keys(posts))
@@ -68,15 +68,15 @@ async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
     }
     for post, (_, fans) in zip(posts, people, strict=True):
         assert await holders(world, post.id) == ids(fans)
-        assert not await owes(world, post.id)
+        assert not await pending(world, post.id)
 
 
 async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
     """Who must have which post: of authors with few, many, no and miscounted followers; a deleted one; a pulled one."""
     people = [await followed(world, count) for count in (1, 2, CHUNK + 1, 0, CHUNK, CHUNK + 3, 2, 2)]
-    await world.settle()
+    await world.drain()
     (miscounted, _), (deleting, fans), (pulled, _) = people[-3:]
-    monstrous = {"pulled": True, "follower_count": world.sources.shifts.limit}
+    monstrous = {"pulled": True, "follower_count": world.sources.push_pull.limit}
     for author, values in ((miscounted, {"follower_count": 1}), (pulled, monstrous)):
         await world.sources.database["users"].update_one({"_id": author.id}, {"$set": values})
     wanted = {(await world.post(author)).id: fans for author, fans in people[:-2]}
@@ -89,11 +89,11 @@ async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
 async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(world: World) -> None:
     wanted = await mixed(world)
     await fan_out(world.tools, *map(str, wanted))
-    left = [post_id for post_id in wanted if await owes(world, post_id)]
+    left = [post_id for post_id in wanted if await pending(world, post_id)]
     assert len(left) == 2  # those that are split
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         await fan_out(world.tools, *map(str, wanted))
-    await world.settle()
+    await world.drain()
     for post_id, fans in wanted.items():
         assert await holders(world, post_id) == ids(fans)
 
@@ -101,24 +101,24 @@ async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(w
 @pytest.mark.parametrize("count", [0, 2, CHUNK + 1])
 async def test_a_count_of_followers_that_is_too_high_delays_nothing(world: World, count: int) -> None:
     author, fans = await followed(world, count)
-    await world.settle()
+    await world.drain()
     counted = {"$set": {"follower_count": 3 * CHUNK}}
     await world.sources.database["users"].update_one({"_id": author.id}, counted)
     post = await world.post(author)
     await fan_out(world.tools, str(post.id))
     for chunk_id in await chunk_ids(world, post.id):
-        await push(world.tools, chunk_id)
+        await fan_out_chunk(world.tools, chunk_id)
     assert await holders(world, post.id) == ids(fans)
-    assert not await owes(world, post.id)
+    assert not await pending(world, post.id)
 
 
 async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(world: World) -> None:
     for before in itertools.count():
         people = [await followed(world, count) for count in (1, 2, CHUNK + 1)]
-        await world.settle()
+        await world.drain()
         posts = [await world.post(author) for author, _ in people]
         died = await dies(lambda posts=posts: fan_out(world.tools, *keys(posts)), before)  # type: ignore[misc]
-        assert await world.settle() == set()
+        assert await world.drain() == set()
         for post, (_, fans) in zip(posts, people, strict=True):
             assert await holders(world, post.id) == ids(fans)
         if not died:

@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.feed.fan_outs import LEASE, Span
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import PostRecord, UserRecord
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
@@ -16,8 +16,8 @@ from tests.support.auditing import audit
 from tests.support.crashing import dies
 from tests.support.factories import World, now
 from workers.handlers import fan_out as fan_out_module
-from workers.handlers.fan_out import fan_out, push
-from workers.runtime.handler import NotYet
+from workers.handlers.fan_out import fan_out, fan_out_chunk
+from workers.runtime.handler import RetryLater
 
 CHUNK = 2
 
@@ -48,10 +48,10 @@ async def chunk_ids(world: World, post_id: ObjectId) -> list[str]:
     return [str(row["_id"]) for row in rows]
 
 
-async def owes(world: World, post_id: ObjectId) -> bool:
+async def pending(world: World, post_id: ObjectId) -> bool:
     """Whether a post owes its fan-out."""
     document = await world.sources.posts.document(post_id)
-    return document is not None and Effect.FAN_OUT.value in document.get("outbox", ())
+    return document is not None and Task.FAN_OUT.value in document.get("outbox", ())
 
 
 def ids(users: Sequence[UserRecord]) -> set[ObjectId]:
@@ -76,7 +76,7 @@ async def test_what_fits_into_a_chunk_is_not_split(world: World, count: int) -> 
     post = await split(world, author)
     assert await chunk_ids(world, post.id) == []
     assert await holders(world, post.id) == ids(fans)
-    assert not await owes(world, post.id)
+    assert not await pending(world, post.id)
 
 
 @pytest.mark.parametrize("count", [CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1])
@@ -94,10 +94,10 @@ async def test_a_post_owes_its_fan_out_until_its_last_chunk_is_done(world: World
     author, fans = await followed(world, 5)
     post = await split(world, author)
     for chunk in await chunk_ids(world, post.id):
-        assert await owes(world, post.id)
-        await push(world.tools, chunk)
+        assert await pending(world, post.id)
+        await fan_out_chunk(world.tools, chunk)
     assert await holders(world, post.id) == ids(fans)
-    assert not await owes(world, post.id)
+    assert not await pending(world, post.id)
 
 
 async def test_a_fan_out_rung_for_again_is_not_run_beside_itself(world: World) -> None:
@@ -105,7 +105,7 @@ async def test_a_fan_out_rung_for_again_is_not_run_beside_itself(world: World) -
     post = await split(world, author)
     chunks = await chunk_ids(world, post.id)
     for _ in range(2):
-        with pytest.raises(NotYet):
+        with pytest.raises(RetryLater):
             await fan_out(world.tools, str(post.id))
     assert await chunk_ids(world, post.id) == chunks
     assert await holders(world, post.id) == set()
@@ -116,7 +116,7 @@ async def test_twins_split_a_post_once(world: World) -> None:
     post = await world.post(author)
     await asyncio.gather(*(fan_out(world.tools, str(post.id)) for _ in range(4)), return_exceptions=True)
     assert len(await chunk_ids(world, post.id)) == 3
-    await world.settle()
+    await world.drain()
     assert await holders(world, post.id) == ids(fans)
 
 
@@ -125,19 +125,19 @@ async def test_a_chunk_in_hand_is_nobody_elses_until_its_lease_ends(world: World
     post = await split(world, author)
     first, second = await chunk_ids(world, post.id)
     await world.sources.fan_outs.take(ObjectId(first), now())
-    with pytest.raises(NotYet):
-        await push(world.tools, first)
-    assert await world.settle() == {
-        Ring(Effect.PUSH, Fact.FAN_OUT, first),
-        Ring(Effect.FAN_OUT, Fact.POST, str(post.id)),
+    with pytest.raises(RetryLater):
+        await fan_out_chunk(world.tools, first)
+    assert await world.drain() == {
+        Job(Task.FAN_OUT_CHUNK, Fact.FAN_OUT, first),
+        Job(Task.FAN_OUT, Fact.POST, str(post.id)),
     }
     assert await chunk_ids(world, post.id) == [first]
     ended = {"$set": {"taken_until": now() - LEASE}}
     await world.sources.database["fan_outs"].update_one({"_id": ObjectId(first)}, ended)
-    await push(world.tools, first)
-    await push(world.tools, second)  # a ring that comes late finds nothing
+    await fan_out_chunk(world.tools, first)
+    await fan_out_chunk(world.tools, second)  # a ring that comes late finds nothing
     assert await holders(world, post.id) == ids(fans)
-    assert not await owes(world, post.id)
+    assert not await pending(world, post.id)
 
 
 @pytest.mark.parametrize("deleted", [False, True])
@@ -148,17 +148,17 @@ async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_en
     for before in itertools.count():
         post = await world.post(author)
         if deleted:
-            await world.settle()
+            await world.drain()
             await delete(world, post)
         died = await dies(lambda post=post: fan_out(world.tools, str(post.id)), before)  # type: ignore[misc]
         for chunk in await chunk_ids(world, post.id):
-            died |= await dies(lambda chunk=chunk: push(world.tools, chunk), before)  # type: ignore[misc]
+            died |= await dies(lambda chunk=chunk: fan_out_chunk(world.tools, chunk), before)  # type: ignore[misc]
         taken = {"$set": {"taken_until": now() - LEASE}}
         await world.sources.database["fan_outs"].update_many({}, taken)
-        await world.settle()
+        await world.drain()
         assert await holders(world, post.id) == (set() if deleted else ids(fans))
         assert await chunk_ids(world, post.id) == []
-        assert not await owes(world, post.id)
+        assert not await pending(world, post.id)
         if not died:
             break
     assert before > 3
@@ -169,9 +169,9 @@ async def test_a_post_deleted_amid_its_fan_out_is_in_no_feed(world: World, done:
     author, _ = await followed(world, 5)
     post = await split(world, author)
     for chunk in (await chunk_ids(world, post.id))[:done]:
-        await push(world.tools, chunk)
+        await fan_out_chunk(world.tools, chunk)
     await delete(world, post)
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     assert await holders(world, post.id) == set()
     assert await world.sources.posts.document(post.id) is None
     await audit(world, seconds=0, has_files=False)
@@ -181,10 +181,10 @@ async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_aga
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     author, _ = await followed(world, 5)
-    for work in (fan_out, push):
+    for work in (fan_out, fan_out_chunk):
         post = await world.post(author)
         key = str(post.id)
-        if work is push:
+        if work is fan_out_chunk:
             await fan_out(world.tools, key)
             key = (await chunk_ids(world, post.id))[0]
         else:
@@ -192,13 +192,13 @@ async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_aga
 
         async def deleted(post: PostRecord = post) -> None:
             await delete(world, post)
-            await world.settle()  # others take out all they know of
+            await world.drain()  # others take out all they know of
 
         with monkeypatch.context() as patch:
             patch.setattr(world.sources.feeds, "push", once(deleted, world.sources.feeds.push))
             await work(world.tools, key)
         monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
-        await world.settle()
+        await world.drain()
         assert await holders(world, post.id) == set()
         assert await chunk_ids(world, post.id) == []
 
@@ -220,13 +220,13 @@ async def test_a_chunk_that_keeps_failing_is_a_dead_letter_and_can_be_redriven(
     author, fans = await followed(world, 3)
     post = await split(world, author)
     key = (await chunk_ids(world, post.id))[0]
-    ring = Ring(Effect.PUSH, Fact.FAN_OUT, key)
+    job = Job(Task.FAN_OUT_CHUNK, Fact.FAN_OUT, key)
     for _ in range(5):
-        await world.sources.dead_letters.failed(ring, "it broke", now())
-    assert await world.settle() == {Ring(Effect.FAN_OUT, Fact.POST, str(post.id))}
+        await world.sources.dead_letters.count_failure(job, "it broke", now())
+    assert await world.drain() == {Job(Task.FAN_OUT, Fact.POST, str(post.id))}
     assert await chunk_ids(world, post.id) == [key]
-    await world.sources.dead_letters.redrive(ring, now())
-    assert await world.settle() == set()
+    await world.sources.dead_letters.redrive(job, now())
+    assert await world.drain() == set()
     assert await holders(world, post.id) == ids(fans)
 
 
@@ -240,8 +240,8 @@ async def test_only_feeds_that_are_looked_at_are_written_to_and_whoever_comes_ba
         {"_id": away.id}, {"$set": {"live": False}, "$unset": {"floor": 1}}
     )
     post = await split(world, author)
-    await world.settle()
+    await world.drain()
     assert await holders(world, post.id) == ids(fans) - {away.id}
     assert await walk(world, away, 5, backward=False) == [post.caption]
-    await world.settle()
+    await world.drain()
     assert await holders(world, post.id) == ids(fans)

@@ -29,7 +29,7 @@ Counts = AsyncGenerator[int]
 
 
 @pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def check_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_live, "PAUSE", 0.05)
 
 
@@ -50,11 +50,11 @@ async def _counts(world: World, viewer: UserRecord) -> Counts:
 async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable[[], Any]]:
     """Counts as they are told; the block begins once the viewer is known to listen and has looked."""
     counts = _counts(world, viewer)
-    told = asyncio.Queue[int]()
+    notified = asyncio.Queue[int]()
 
     async def pump() -> None:
         async for count in counts:
-            await told.put(count)
+            await notified.put(count)
 
     task = asyncio.create_task(pump())
     channel = f"{world.sources.settings.key_prefix}live:{feed_of(viewer.id)}"
@@ -66,7 +66,7 @@ async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable
 
     try:
         await eventually(is_heard)
-        yield lambda: asyncio.wait_for(told.get(), 20)
+        yield lambda: asyncio.wait_for(notified.get(), 20)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -81,7 +81,7 @@ async def pair(world: World) -> tuple[UserRecord, UserRecord]:
     """A reader, and somebody they follow."""
     reader, author = await world.users(2)
     await world.follow(reader, author)
-    await world.settle()
+    await world.drain()
     await read(world, reader)
     return reader, author
 
@@ -102,37 +102,37 @@ async def read(world: World, reader: UserRecord, document: str = LATEST) -> None
 
 async def test_posts_that_come_are_told_at_once_and_reading_them_too(world: World) -> None:
     reader, author = await pair(world)
-    async with listening(world, reader) as told:
+    async with listening(world, reader) as notified:
         await world.post(author)
-        await world.settle()
-        assert await told() == 1
+        await world.drain()
+        assert await notified() == 1
         await world.post(author)
-        await world.settle()
-        assert await told() == 2
+        await world.drain()
+        assert await notified() == 2
         await read(world, reader)
-        assert await told() == 0
+        assert await notified() == 0
 
 
 async def test_reading_the_ranked_feed_counts_as_reading(world: World) -> None:
     reader, author = await pair(world)
-    async with listening(world, reader) as told:
+    async with listening(world, reader) as notified:
         await world.post(author)
-        await world.settle()
-        assert await told() == 1
+        await world.drain()
+        assert await notified() == 1
         await read(world, reader, RANKED)
-        assert await told() == 0
+        assert await notified() == 0
 
 
 async def test_who_comes_back_is_told_what_came_meanwhile_and_nobody_what_they_read(world: World) -> None:
     reader, author = await pair(world)
     await world.post(author)
-    await world.settle()
+    await world.drain()
     await read(world, reader)
     for _ in range(3):
         await world.post(author)
-    await world.settle()
-    async with listening(world, reader) as told:
-        assert await told() == 3
+    await world.drain()
+    async with listening(world, reader) as notified:
+        assert await notified() == 3
 
 
 async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: 
         for _ in range(3):
             news.clear()
             await world.post(author)
-            await world.settle()
+            await world.drain()
             await asyncio.wait_for(news.wait(), 20)
         assert looks == [reader.id]
 
@@ -159,10 +159,10 @@ async def test_counting_stops_at_fifty(world: World) -> None:
     reader, author = await pair(world)
     for _ in range(COUNTED_MOST + 3):
         await world.post(author)
-    await world.settle()
+    await world.drain()
     await world.sources.feeds_live.set_read(reader.id, ObjectId("0" * 24))
-    async with listening(world, reader) as told:
-        assert await told() == COUNTED_MOST
+    async with listening(world, reader) as notified:
+        assert await notified() == COUNTED_MOST
 
 
 async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted(world: World) -> None:
@@ -170,15 +170,15 @@ async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted
     muted = await world.user()
     await world.follow(reader, muted)
     await world.sources.graph.mute(reader.id, muted.id)
-    async with listening(world, reader) as told:
+    async with listening(world, reader) as notified:
         await world.post(reader)
         await world.post(muted)
         gone = await world.post(author)
         await world.sources.posts.delete(gone.id, author.id, now())
-        await world.settle()
+        await world.drain()
         await world.post(author)
-        await world.settle()
-        assert await told() == 1
+        await world.drain()
+        assert await notified() == 1
 
 
 @pytest.mark.usefixtures("looking_often")
@@ -189,19 +189,19 @@ async def test_what_no_doorbell_told_is_noticed_by_looking(world: World, monkeyp
         return
 
     monkeypatch.setattr(world.sources.live, "publish", deaf)
-    async with listening(world, reader) as told:
+    async with listening(world, reader) as notified:
         await world.post(author)
-        await world.settle()
-        assert await told() == 1
+        await world.drain()
+        assert await notified() == 1
 
 
 @pytest.mark.usefixtures("looking_often")
 async def test_an_emptied_redis_makes_nobody_deaf_and_old_posts_not_new(world: World) -> None:
     reader, author = await pair(world)
     await world.post(author)
-    await world.settle()
+    await world.drain()
     await read(world, reader)
-    async with listening(world, reader) as told:
+    async with listening(world, reader) as notified:
         await wipe(world)
 
         async def listens_again() -> bool:
@@ -209,8 +209,8 @@ async def test_an_emptied_redis_makes_nobody_deaf_and_old_posts_not_new(world: W
 
         await eventually(listens_again)
         await world.post(author)
-        await world.settle()
-        assert await told() == 1
+        await world.drain()
+        assert await notified() == 1
 
 
 async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(

@@ -72,7 +72,7 @@ class Feeds(RuleBasedStateMachine):
             self.run(self.stage.follow(*pair, follows=True))
         for author in authors:
             self.run(self.stage.post(author, late=False))
-        self.run(self.stage.settle())
+        self.run(self.stage.drain())
 
     @rule(pair=pairs, follows=st.booleans())
     def follow(self, pair: Pair, follows: bool) -> None:
@@ -127,8 +127,8 @@ class Feeds(RuleBasedStateMachine):
             self.step(self.stage.work(pick))
 
     @rule()
-    def settle(self) -> None:
-        self.step(self.stage.settle())
+    def apply(self) -> None:
+        self.step(self.stage.drain())
 
     @rule(pick=picks, point=points, after=st.booleans())
     def die(self, pick: int, point: tuple[str, str], after: bool) -> None:
@@ -148,11 +148,11 @@ class Feeds(RuleBasedStateMachine):
         if name in ("unfollow", "follow again"):
             await stage.follow(one, other, follows=False)
         if name == "follow again":
-            await stage.settle()
+            await stage.drain()
         if name in ("follow", "follow again"):
             await stage.follow(one, other, follows=True)
         changes: dict[str, Callable[[], Awaitable[object]]] = {
-            "follow again": stage.settle,
+            "follow again": stage.drain,
             "work": partial(stage.work, pick),
             "look": partial(stage.look, one, 2),
             "away": partial(stage.stay_away, one),
@@ -183,7 +183,7 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
         (workers.handlers.fan_out, "CHUNK", 2),
     ):
         monkeypatch.setattr(module, name, size)
-    opening = opened(settings.model_copy(update={"feed_window": 3, "feed_push_limit": 2}))
+    opening = opened(settings.model_copy(update={"feed_retained_entries": 3, "feed_push_limit": 2}))
     yield runner.run(opening.__aenter__())
     runner.run(opening.__aexit__(None, None, None))
 
@@ -218,7 +218,7 @@ def test_every_walk_equals_the_oracle(play: Callable[..., None], full_size: bool
 
 def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the machine fails when the product does."""
-    whole = FeedStore.put_in
+    whole = FeedStore.add_author
 
     async def but_one(store: FeedStore, owner_id: Any, posts: list[Document]) -> None:
         await whole(store, owner_id, posts[1:])

@@ -36,10 +36,10 @@ async def followed(world: World, other: World, authors: int = 1) -> tuple[UserRe
     me, people = await world.user(), await world.users(authors)
     for author in people:
         await world.follow(me, author)
-    await world.settle()
+    await world.drain()
     await world.look(me)
     assert await home(other, me) == []
-    assert (await other.sources.caches.windows.kept([me.id]))[me.id] is not None
+    assert (await other.sources.caches.first_pages.cached([me.id]))[me.id] is not None
     return me, people
 
 
@@ -50,7 +50,7 @@ def ids(posts: Sequence[PostRecord]) -> list[ObjectId]:
 async def test_a_post_is_seen_by_every_process_once_its_fan_out_is_paid(world: World, other: World) -> None:
     me, (ana,) = await followed(world, other)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     assert await home(other, me) == [post.id]
     assert await home(other, me) == [post.id]
 
@@ -65,11 +65,11 @@ async def test_who_is_followed_is_seen_at_once_and_after_the_filling(world: Worl
     me, (ana,) = await followed(world, other)
     eve = await world.user()
     early = await world.post(eve)
-    await world.settle()
+    await world.drain()
     await world.follow(me, eve)
     assert await home(other, me) == [early.id]
     late = await world.post(ana)
-    await world.settle()
+    await world.drain()
     assert await home(other, me) == [late.id, early.id]
 
 
@@ -78,7 +78,7 @@ async def test_who_is_let_in_sees_the_posts_at_once(world: World, other: World) 
     private = await world.user(is_private=True)
     post = await world.post(private)
     await world.follow(me, private)
-    await world.settle()
+    await world.drain()
     assert await home(other, me) == []
     await world.sources.graph.accept(me.id, private.id, now=now())
     assert await home(other, me) == [post.id]
@@ -89,13 +89,13 @@ async def test_an_author_who_is_pulled_from_now_on_is_not_lost(
 ) -> None:
     me, (ana,) = await followed(world, other)
     pushed = await world.post(ana)
-    await world.settle()
+    await world.drain()
     assert await home(other, me) == [pushed.id]
-    monkeypatch.setattr(world.sources.shifts, "limit", 0)
+    monkeypatch.setattr(world.sources.push_pull, "limit", 0)
     posts = [pushed]
     for _ in range(3):
         posts.insert(0, await world.post(ana))
-        await world.settle()
+        await world.drain()
         assert await home(other, me) == ids(posts)
     rows = await world.sources.database["follows"].find({"follower_id": me.id}).to_list()
     assert [row.get("pulled") for row in rows] == [True]
@@ -109,7 +109,7 @@ async def test_a_walk_leaves_the_window_without_a_seam(
         monkeypatch.setattr(module, "WINDOW", kept)
     me, authors = await followed(world, other, 2)
     posts = [await world.post((*authors, me)[number % 3]) for number in range(8)]
-    await world.settle()
+    await world.drain()
     for size in (1, 2, 3, 7, 8, 20):
         found, after = list[ObjectId](), None
         while True:
@@ -146,10 +146,10 @@ async def test_a_push_waits_for_redis_that_comes_back_soon(
         shaky = world.sources.settings.model_copy(update={"redis_url": proxy.url})
         async with open_sources(shaky) as sources:
             proxy.become(Toxic.REFUSE)
-            assert not await sources.caches.windows.forget([me.id])
+            assert not await sources.caches.first_pages.invalidate([me.id])
             proxy.become(Toxic.NONE)
             await sources.feeds.push(Delivery(ObjectId(), ana.id, [me.id]))
-            assert await sources.caches.windows.forget([me.id])
+            assert await sources.caches.first_pages.invalidate([me.id])
 
 
 async def test_a_page_says_as_of_when_it_is(world: World, other: World) -> None:
@@ -164,6 +164,6 @@ async def test_a_page_says_as_of_when_it_is(world: World, other: World) -> None:
     before = await as_of("LATEST", other)
     assert await as_of("LATEST", world) == before  # from the same window
     await world.post(ana)
-    await world.settle()
+    await world.drain()
     assert await as_of("LATEST", other) > before
     assert await as_of("RANKED", other) >= before[:19]  # to the second

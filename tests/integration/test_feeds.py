@@ -78,7 +78,7 @@ class History:
     async def _post(self) -> None:
         author = self._dice.choice(self._people)
         self._posts.append(await self._world.post(author, caption=f"post {len(self._posts)} {self._dice.random()}"))
-        await self._world.settle()
+        await self._world.drain()
 
     async def _delete(self) -> None:
         if self._posts:
@@ -122,24 +122,24 @@ async def test_every_walk_equals_the_oracle_whatever_happened(world: World, seed
     history = History(world, people, seed)
     await history.go_on(40)
     await all_walks_agree(world, history, people[:2], sizes=[3])  # follows and deletions hold before any worker ran
-    await world.settle()
+    await world.drain()
     await all_walks_agree(world, history, people, sizes=[1, 2, 3, 4, 5] if seed == 1 else [5])
     await history.go_on(15)
-    await world.settle()
+    await world.drain()
     await all_walks_agree(world, history, people, sizes=[4])
 
 
 async def test_a_follow_fills_the_feed_at_once_and_an_unfollow_empties_it(world: World) -> None:
     ana, bob = await world.users(2)
     await world.post(ana, caption="old")
-    await world.settle()
+    await world.drain()
     await world.follow(bob, ana)
     assert await walk(world, bob, 5, backward=False) == ["old"]
-    await world.settle()
+    await world.drain()
     assert await walk(world, bob, 5, backward=False) == ["old"]
     await world.sources.graph.unfollow(bob.id, ana.id, now=now())
     assert await walk(world, bob, 5, backward=False) == []
-    await world.settle()
+    await world.drain()
     assert await world.sources.database["feed_entries"].count_documents({"_id.o": bob.id}) == 0
 
 
@@ -149,11 +149,11 @@ async def test_following_again_brings_everything_back(world: World) -> None:
         await world.post(ana, caption=str(number))
     for _ in range(3):
         await world.follow(bob, ana)
-        await world.settle()
+        await world.drain()
         await world.sources.graph.unfollow(bob.id, ana.id, now=now())
-        await world.settle()
+        await world.drain()
     await world.follow(bob, ana)
-    await world.settle()
+    await world.drain()
     assert await walk(world, bob, 2, backward=False) == ["2", "1", "0"]
 
 
@@ -162,7 +162,7 @@ async def test_a_block_and_a_private_account_hide_posts_at_once(world: World) ->
     await world.follow(bob, ana)
     await world.follow(eve, ana)
     await world.post(ana, caption="hidden")
-    await world.settle()
+    await world.drain()
     await world.sources.graph.block(ana.id, bob.id, now=now())
     assert await walk(world, bob, 5, backward=False) == []
     await world.sources.users.update_profile(ana.id, {"is_private": True})
@@ -173,7 +173,7 @@ async def test_a_request_shows_nothing_until_it_is_accepted(world: World) -> Non
     ana, bob = await world.user(is_private=True), await world.user()
     await world.post(ana, caption="private")
     await world.follow(bob, ana)
-    await world.settle()
+    await world.drain()
     assert await walk(world, bob, 5, backward=False) == []
     await world.sources.graph.accept(bob.id, ana.id, now=now())
     assert await walk(world, bob, 5, backward=False) == ["private"]
@@ -185,9 +185,9 @@ async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) ->
     await world.follow(bob, eve)
     await world.post(ana, caption="below")
     hidden = MAX_REFILLS * PAGE_SIZE_MAX + 30
-    await world.settle()
+    await world.drain()
     await world.look(bob)
-    await world.sources.feeds.put_in(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
+    await world.sources.feeds.add_author(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
     assert await walk(world, bob, 1, backward=False) == ["below"]
 
 
@@ -195,7 +195,7 @@ async def test_entries_written_twice_are_there_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     post = await world.post(ana, caption="once")
-    await world.settle()
+    await world.drain()
     for _ in range(2):
         await world.sources.feeds.push(Delivery(post.id, ana.id, [bob.id, ana.id]))
     assert await walk(world, bob, 5, backward=False) == ["once"]

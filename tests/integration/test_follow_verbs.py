@@ -49,7 +49,7 @@ async def listed(world: World, viewer: UserRecord, name: str) -> list[str]:
     return [edge["node"]["username"] for edge in result.data["viewer"][name]["edges"]]
 
 
-async def kinds_told(world: World, user: UserRecord) -> set[Kind]:
+async def kinds_notified(world: World, user: UserRecord) -> set[Kind]:
     return {one.kind for one in await world.inbox(user)}
 
 
@@ -58,15 +58,15 @@ async def test_a_request_declined_or_taken_back_leaves_nothing(world: World, ver
     ana, bob = await world.user(is_private=True), await world.user()
     asked = await do(world, bob, "followUser", ana)
     assert asked == {"viewerFollowState": "REQUESTED", "followerCount": 0, "followingCount": 0}
-    await world.settle()
+    await world.drain()
     assert await listed(world, ana, "followRequests") == [bob.username]
-    assert await kinds_told(world, ana) == {Kind.FOLLOW_REQUESTED}
+    assert await kinds_notified(world, ana) == {Kind.FOLLOW_REQUESTED}
     doer, other = (ana, bob) if verb == "declineFollowRequest" else (bob, ana)
     for _ in range(2):
         await do(world, doer, verb, other)
-    await world.settle()
+    await world.drain()
     assert await listed(world, ana, "followRequests") == []
-    assert await kinds_told(world, ana) == set()
+    assert await kinds_notified(world, ana) == set()
     assert await state(world, bob, ana) == "NONE"
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
 
@@ -76,14 +76,14 @@ async def test_an_accepted_request_is_told_and_counted_and_can_be_removed(world:
     await do(world, bob, "followUser", ana)
     accepted = await do(world, ana, "acceptFollowRequest", bob)
     assert accepted == {"viewerFollowState": "NONE", "followerCount": 0, "followingCount": 1}
-    await world.settle()
-    assert await kinds_told(world, bob) == {Kind.FOLLOW_ACCEPTED}
+    await world.drain()
+    assert await kinds_notified(world, bob) == {Kind.FOLLOW_ACCEPTED}
     assert (await counts(world, ana), await counts(world, bob)) == ((1, 0), (0, 1))
     removed = await do(world, ana, "removeFollower", bob)
     assert removed["followingCount"] == 0
-    await world.settle()
+    await world.drain()
     assert await state(world, bob, ana) == "NONE"
-    assert await kinds_told(world, bob) == set()
+    assert await kinds_notified(world, bob) == set()
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
 
 
@@ -91,12 +91,12 @@ async def test_going_public_lets_in_who_asked_and_going_private_keeps_who_follow
     ana, (bob, eve) = await world.user(is_private=True), await world.users(2)
     await do(world, bob, "followUser", ana)
     await set_private(world, ana, is_private=False)
-    await world.settle()
+    await world.drain()
     assert await state(world, bob, ana) == "FOLLOWING"
-    assert await kinds_told(world, bob) == {Kind.FOLLOW_ACCEPTED}
+    assert await kinds_notified(world, bob) == {Kind.FOLLOW_ACCEPTED}
     await set_private(world, ana, is_private=True)
     assert (await do(world, eve, "followUser", await world.stored_user(ana.id)))["viewerFollowState"] == "REQUESTED"
-    await world.settle()
+    await world.drain()
     assert await state(world, bob, ana) == "FOLLOWING"
     assert (await counts(world, ana), await counts(world, bob)) == ((1, 0), (0, 1))
 
@@ -106,16 +106,16 @@ async def test_a_block_ends_following_and_asking_both_ways_for_good(world: World
     await do(world, bob, "followUser", ana)
     await do(world, ana, "followUser", bob)
     await do(world, bob, "acceptFollowRequest", ana)
-    await world.settle()
+    await world.drain()
     assert (await counts(world, ana), await counts(world, bob)) == ((0, 1), (1, 0))
     await do(world, ana, "blockUser", bob)
     assert await state(world, bob, ana) is None
     assert await listed(world, ana, "followRequests") == []
-    await world.settle()
+    await world.drain()
     assert await listed(world, ana, "blockedUsers") == [bob.username]
-    assert await kinds_told(world, ana) == await kinds_told(world, bob) == set()
+    assert await kinds_notified(world, ana) == await kinds_notified(world, bob) == set()
     await do(world, ana, "unblockUser", bob)
-    await world.settle()
+    await world.drain()
     assert await state(world, bob, ana) == await state(world, ana, bob) == "NONE"
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
 
@@ -124,7 +124,7 @@ async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await do(world, ana, "followUser", bob)
-    await world.settle()
+    await world.drain()
     before = await world.execute(SEEN, bob, id=to_global_id("User", ana.id))
     await do(world, ana, "muteUser", bob)
     assert (await world.execute(SEEN, bob, id=to_global_id("User", ana.id))).data == before.data
@@ -132,8 +132,8 @@ async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.comment(post, bob)
     await world.post(bob)
-    await world.settle()
-    assert await kinds_told(world, ana) == {Kind.POST_READY}
+    await world.drain()
+    assert await kinds_notified(world, ana) == {Kind.POST_READY}
     feed = await world.execute("{ feed { edges { node { author { username } } } } }", ana)
     assert feed.data == {"feed": {"edges": [{"node": {"author": {"username": ana.username}}}]}}
     assert await listed(world, ana, "mutedUsers") == [bob.username]

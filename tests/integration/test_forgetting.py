@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.accounts.users import UserStore
-from datasources.graph.account_relations import Ties
+from datasources.graph.account_relations import AccountRelations
 from datasources.graph.follows import GraphStore
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
@@ -27,16 +27,16 @@ from domain.visibility import Area
 from tests.support.cached import old_values, warm
 from tests.support.emptying import emptied
 from tests.support.factories import World, image, now
-from workers.maintenance.counts import COUNTERS, set_previews_right, set_right
+from workers.maintenance.counts import COUNTERS, correct_counter, correct_previews
 from workers.registry import HANDLERS
-from workers.runtime.drain import owed
-from workers.runtime.handler import NotYet
+from workers.runtime.drain import pending_jobs
+from workers.runtime.handler import RetryLater
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
 ROUNDS = 2  # what is paid may leave something else owed
 ROOT = Path(__file__).parents[2]
-STORES = (PostStore, UserStore, GraphStore, Ties, ImageStore)
+STORES = (PostStore, UserStore, GraphStore, AccountRelations, ImageStore)
 Deed = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
 
 # The methods of the stores that write to what is cached.
@@ -101,10 +101,10 @@ async def _forget_keys(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     draft, key = PostDraft(images=[PostImage(upload_id=ObjectId())]), Idempotency.of("once", "createPost", {})
     made = await world.sources.posts.create(ana.id, draft, now(), key)
     await world.sources.posts.delete(made.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(made.id)).deleted
     await warm(world)
-    await world.sources.posts.forget_keys(ana.id)
+    await world.sources.posts.unset_keys(ana.id)
 
 
 async def _like_and_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
@@ -136,14 +136,14 @@ async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
 
 async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     database = world.sources.database
     await database["posts"].update_one({"_id": post.id}, {"$set": {"like_count": 9, "preview_comment_ids": [post.id]}})
     await database["users"].update_one({"_id": ana.id}, {"$set": {"post_count": 9, "follower_count": 9}})
     await warm(world)
     for counter in COUNTERS:
-        await set_right(world.sources, counter, post.id if counter.target == "post" else ana.id)
-    await set_previews_right(world.sources, post.id)
+        await correct_counter(world.sources, counter, post.id if counter.target == "post" else ana.id)
+    await correct_previews(world.sources, post.id)
 
 
 async def _go_public(world: World, ana: UserRecord, bob: UserRecord) -> None:
@@ -161,7 +161,7 @@ async def _leave(world: World, ana: UserRecord, bob: UserRecord) -> None:
     await world.sources.graph.mute(bob.id, eve.id)
     await world.sources.graph.block(eve.id, ana.id, now=now())
     await world.post(bob, tagged=[eve], mention_ids=[eve.id])
-    await world.settle()
+    await world.drain()
     await warm(world)
     await world.sources.users.delete(eve.id, now())
 
@@ -201,11 +201,11 @@ async def test_every_write_is_forgotten_before_it_is_answered_by_mutations_and_b
         await deed(world, ana, bob)
         assert not await old_values(other), name
         for _ in range(ROUNDS):
-            for ring in sorted(await owed(world.tools)):
+            for job in sorted(await pending_jobs(world.tools)):
                 await warm(other)
-                with contextlib.suppress(NotYet):  # it waits for another of the rings
-                    await HANDLERS[ring.effect, ring.fact].run(world.tools, ring.key)
-                assert not await old_values(other), (name, ring)
+                with contextlib.suppress(RetryLater):  # it waits for another of the rings
+                    await HANDLERS[job.task, job.fact].run(world.tools, job.key)
+                assert not await old_values(other), (name, job)
     assert called == WRITERS
 
 
@@ -249,7 +249,7 @@ async def test_a_mutation_decides_by_what_is_stored_whatever_is_cached(world: Wo
     like = """mutation ($id: ID!) { likePost(input: {postId: $id}) { userErrors { code } } }"""
     result = await world.execute(like, bob, id=to_global_id("Post", post.id))
     assert result.data == {"likePost": {"userErrors": [{"code": "NOT_FOUND"}]}}
-    await world.sources.caches.users.forget([ana.id])
+    await world.sources.caches.users.invalidate([ana.id])
 
 
 async def test_a_transaction_is_forgotten_once_it_is_over_however_it_ended(world: World) -> None:

@@ -6,8 +6,8 @@ import random
 import pytest
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing
-from domain.jobs import Effect
+from datasources.jobs.outbox import pending_fields
+from domain.jobs import Task
 from domain.paging import PageRequest, encode_cursor
 from domain.records import FollowState, UserRecord
 from domain.visibility import ONESELF, STRANGERS, Relation
@@ -32,7 +32,7 @@ async def test_following_is_seen_from_both_sides_and_counted_once(world: World) 
         await world.follow(bob, ana)
     assert await relation(world, bob, ana) == Relation(follow_state=FollowState.FOLLOWING)
     assert await relation(world, ana, bob) == Relation(is_followed=True)
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     assert await counts(world, ana) == (1, 0)
     assert await counts(world, bob) == (0, 1)
 
@@ -40,11 +40,11 @@ async def test_following_is_seen_from_both_sides_and_counted_once(world: World) 
 async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    await world.settle()
+    await world.drain()
     for _ in range(2):
         await world.sources.graph.unfollow(bob.id, ana.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == (0, 0)
     assert await counts(world, bob) == (0, 0)
     assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
@@ -59,7 +59,7 @@ async def test_unfollowing_somebody_never_followed_changes_nothing(world: World)
 async def test_fifty_simultaneous_follows_are_one(world: World) -> None:
     ana, bob = await world.users(2)
     await asyncio.gather(*(world.follow(bob, ana) for _ in range(50)))
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == (1, 0)
     assert await world.sources.database["follows"].count_documents({"followee_id": ana.id}) == 1
 
@@ -75,8 +75,8 @@ async def test_a_storm_of_follows_and_unfollows_is_counted_exactly(world: World)
             else:
                 await world.sources.graph.unfollow(follower.id, other.id, now=now())
 
-    await asyncio.gather(*(storm(person) for person in people), *(world.settle() for _ in range(3)))
-    await world.settle()
+    await asyncio.gather(*(storm(person) for person in people), *(world.drain() for _ in range(3)))
+    await world.drain()
     follows = world.sources.database["follows"]
     for person in people:
         followers = await follows.count_documents({"followee_id": person.id, "state": "FOLLOWING"})
@@ -90,7 +90,7 @@ async def test_a_private_account_is_asked_first(world: World) -> None:
     await world.follow(bob, ana)
     assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
     assert (await relation(world, ana, bob)).is_followed is False
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == (0, 0)
     assert items_of(await world.sources.graph.requests(ana.id, PageRequest(limit=9))) == [bob.id]
     assert items_of(await world.sources.graph.followers(ana.id, PageRequest(limit=9))) == []
@@ -103,7 +103,7 @@ async def test_an_accepted_request_is_a_following(world: World) -> None:
     assert await world.sources.graph.accept(bob.id, ana.id, now=now())
     await world.follow(bob, ana)  # asking again does not turn it into a request
     assert (await relation(world, bob, ana)).follow_state is FollowState.FOLLOWING
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == (1, 0)
 
 
@@ -130,9 +130,9 @@ async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both(wor
         ana, bob = await world.user(is_private=True), await world.user()
         await world.follow(bob, ana)
         await asyncio.gather(
-            graph.accept(bob.id, ana.id, now=now()), graph.unfollow(bob.id, ana.id, now=now()), world.settle()
+            graph.accept(bob.id, ana.id, now=now()), graph.unfollow(bob.id, ana.id, now=now()), world.drain()
         )
-        await world.settle()
+        await world.drain()
         follows = (await relation(world, bob, ana)).is_following
         assert await counts(world, ana) == (int(follows), 0)
         assert await counts(world, bob) == (0, int(follows))
@@ -144,7 +144,7 @@ async def test_going_public_grants_every_open_request(world: World) -> None:
     for asker in askers:
         await world.follow(asker, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == (3, 0)
 
 
@@ -152,23 +152,23 @@ async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World
     ana, bob = await world.users(2)
     await world.follow(ana, bob)
     await world.follow(bob, ana)
-    await world.settle()
+    await world.drain()
     await world.sources.graph.block(ana.id, bob.id, now=now())
     assert await relation(world, ana, bob) == Relation(has_blocked=True)
     assert await relation(world, bob, ana) == Relation(is_blocked=True)
     seen = await world.sources.own_acts.user(bob.id, ana.id)
     assert seen is not None
     assert (seen.follower_count, seen.following_count) == (0, 0), "before any worker came"
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
 
 
 async def test_a_worker_severs_what_a_block_that_stopped_half_way_left(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    block = {"blocker_id": ana.id, "blocked_id": bob.id, "active": True, **owing([Effect.SEVER], now())}
+    block = {"blocker_id": ana.id, "blocked_id": bob.id, "active": True, **pending_fields([Task.REMOVE_FOLLOWS], now())}
     await world.sources.database["blocks"].insert_one(block)
-    await world.settle()
+    await world.drain()
     assert await relation(world, bob, ana) == Relation(is_blocked=True)
     assert await world.sources.database["blocks"].count_documents({"outbox": {"$exists": True}}) == 0
 
@@ -179,7 +179,7 @@ async def test_following_does_not_come_back_with_the_end_of_a_block(world: World
     await world.sources.graph.block(ana.id, bob.id, now=now())
     await world.sources.graph.unblock(ana.id, bob.id, now=now())  # before any worker came
     assert await relation(world, bob, ana) == STRANGERS
-    await world.settle()
+    await world.drain()
     assert await counts(world, ana) == (0, 0)
 
 

@@ -15,7 +15,7 @@ from domain.records import FollowState, UserRecord
 from domain.visibility import STRANGERS
 from tests.integration.test_graph import counts, relation
 from tests.support.factories import World, items_of, now
-from workers.handlers.fan_out import fan_out, fill
+from workers.handlers.fan_out import backfill, fan_out
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
 
@@ -49,11 +49,11 @@ def once(before: Callable[[], Awaitable[object]], then: Callable[..., Awaitable[
 async def test_a_follow_that_comes_behind_a_severed_block_is_refused_and_gone(world: World) -> None:
     ana, bob = await world.users(2)
     await world.sources.graph.block(ana.id, bob.id, now=now())
-    await world.settle()
+    await world.drain()
     for follower, followee in ((bob, ana), (ana, bob)):  # each has looked before the block was there
         with pytest.raises(NotFound):
             await world.follow(follower, followee)
-    await world.settle()
+    await world.drain()
     assert await follows_between(world, ana, bob) == 0
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
 
@@ -63,7 +63,7 @@ async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind
 ) -> None:
     ana, bob = await world.users(2)
     await world.sources.graph.block(ana.id, bob.id, now=now())
-    await world.settle()
+    await world.drain()
 
     async def died(*_given: object, **_named: object) -> bool:
         raise ConnectionAbortedError
@@ -73,7 +73,7 @@ async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind
         with pytest.raises(ConnectionAbortedError):
             await world.follow(bob, ana)
     assert await follows_between(world, ana, bob) == 1
-    await world.settle()
+    await world.drain()
     assert await follows_between(world, ana, bob) == 0
     assert await counts(world, ana) == await counts(world, bob) == (0, 0)
 
@@ -90,9 +90,9 @@ async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_bloc
     await asyncio.gather(
         *(follow(bob, ana) for ana, bob in pairs),
         *(world.sources.graph.block(ana.id, bob.id, now=now()) for ana, bob in pairs),
-        world.settle(),
+        world.drain(),
     )
-    await world.settle()
+    await world.drain()
     for ana, bob in pairs:
         assert await follows_between(world, ana, bob) == 0
         assert await counts(world, ana) == (0, 0)
@@ -102,38 +102,40 @@ async def test_severing_late_ends_nothing_that_began_after_the_unblock(world: Wo
     graph = world.sources.graph
     for _ in range(10):
         ana, bob = await world.users(2)
-        severed = await block_id(world, ana, bob)
+        follows_removed = await block_id(world, ana, bob)
 
         async def make_up(ana: UserRecord = ana, bob: UserRecord = bob) -> None:
             await graph.unblock(ana.id, bob.id, now=now())
             await world.follow(bob, ana)
 
-        await asyncio.gather(graph.sever(severed, now()), make_up(), graph.sever(severed, now()))
-        await graph.sever(severed, now())
-        await world.settle()
+        await asyncio.gather(
+            graph.remove_follows(follows_removed, now()), make_up(), graph.remove_follows(follows_removed, now())
+        )
+        await graph.remove_follows(follows_removed, now())
+        await world.drain()
         assert (await relation(world, bob, ana)).is_following
 
 
 async def test_an_unblock_takes_along_a_follow_that_a_block_has_not_ended(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    await world.settle()
-    severed = await block_id(world, ana, bob)
+    await world.drain()
+    follows_removed = await block_id(world, ana, bob)
     await world.sources.graph.unblock(ana.id, bob.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
     await world.follow(bob, ana)
-    await world.sources.graph.sever(severed, now())
-    await world.settle()
+    await world.sources.graph.remove_follows(follows_removed, now())
+    await world.drain()
     assert await counts(world, ana) == (1, 0)
 
 
 async def test_a_request_that_reaches_an_account_gone_public_is_granted(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.sources.users.update_profile(ana.id, {"is_private": False})
-    await world.settle()
+    await world.drain()
     await world.follow(bob, ana)  # as one who has read that it is private
     assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
-    await world.settle()
+    await world.drain()
     assert (await relation(world, bob, ana)).is_following
     assert await counts(world, ana) == (1, 0)
 
@@ -144,7 +146,7 @@ async def test_an_account_private_again_lets_nobody_in(world: World) -> None:
     await world.sources.users.update_profile(ana.id, {"is_private": False})
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.follow(eve, ana)
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     assert items_of(await world.sources.graph.requests(ana.id, PageRequest(limit=9))) == [eve.id, bob.id]
 
 
@@ -159,9 +161,9 @@ async def test_who_asks_after_an_account_went_private_again_is_never_let_in_by_i
             await world.sources.users.update_profile(ana.id, {"is_private": True})
             await world.follow(bob, ana)
 
-        grants = [world.sources.graph.grant(ana.id, now=now(), most=1) for _ in range(3)]
+        grants = [world.sources.graph.accept_requests(ana.id, now=now(), most=1) for _ in range(3)]
         await asyncio.gather(ask(), *grants)
-        await world.settle()
+        await world.drain()
         assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
 
 
@@ -170,9 +172,9 @@ async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
     for asker in askers:
         await world.follow(asker, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
-    more = [await world.sources.graph.grant(ana.id, now=now(), most=2) for _ in range(4)]
+    more = [await world.sources.graph.accept_requests(ana.id, now=now(), most=2) for _ in range(4)]
     assert more == [True, True, False, False]
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     assert await counts(world, ana) == (5, 0)
 
 
@@ -219,13 +221,13 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
 
     async def unfollow() -> None:
         await world.sources.graph.unfollow(bob.id, ana.id, now=now())
-        await world.settle()  # a twin pays all of it, and the follow is gone
+        await world.drain()  # a twin pays all of it, and the follow is gone
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "put_in", once(unfollow, world.sources.feeds.put_in))
-        await fill(world.tools, str(follow["_id"]))
+        patch.setattr(world.sources.feeds, "put_in", once(unfollow, world.sources.feeds.add_author))
+        await backfill(world.tools, str(follow["_id"]))
     assert await entries_of(world, bob) == 1
-    await world.settle()
+    await world.drain()
     assert await entries_of(world, bob) == 0
 
 
@@ -239,7 +241,7 @@ async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_
 
     async def unfollow() -> None:
         await world.sources.graph.unfollow(bob.id, ana.id, now=now())
-        await world.settle()
+        await world.drain()
 
     with monkeypatch.context() as patch:
         patch.setattr(world.sources.feeds, "push", once(unfollow, world.sources.feeds.push))

@@ -133,7 +133,7 @@ async def test_a_retry_after_the_comment_was_deleted_makes_no_other(world: World
     comment_id = from_global_id(str(made))[1]
     await world.sources.comments.delete(comment_id, now())
     assert await COMMENT.ask(world, ana, given) == (None, DELETED)
-    await world.settle()
+    await world.drain()
     assert await COMMENT.ask(world, ana, given) == (None, DELETED)
     other = given | COMMENT.other
     assert (await COMMENT.ask(world, ana, other))[1] == [("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])]
@@ -147,7 +147,7 @@ async def test_a_comment_without_a_key_leaves_no_tombstone(world: World) -> None
     ana = await world.user()
     made, _ = await COMMENT.ask(world, ana, await a_comment(world, ana))
     await world.sources.comments.delete(from_global_id(str(made))[1], now())
-    await world.settle()
+    await world.drain()
     assert await COMMENT.number(world, ana) == 0
 
 
@@ -162,7 +162,7 @@ async def test_a_retry_after_the_post_was_deleted_makes_no_other(world: World) -
     await world.sources.posts.delete(post_id, ana.id, now())
     assert await POST.ask(world, ana, given) == (None, DELETED)
     for _ in range(2):
-        await world.settle()
+        await world.drain()
     assert await POST.ask(world, ana, given) == (None, DELETED)
     (tombstone,) = await world.sources.database["posts"].find({"author_id": ana.id}).to_list()
     assert (tombstone["caption"], tombstone["image_inputs"]) == ("", [])
@@ -175,7 +175,7 @@ async def test_a_retry_of_a_failed_upload_answers_that_upload(world: World) -> N
     ana = await world.user()
     given = {**await an_upload(world, ana), "idempotencyKey": "refused"}
     made, _ = await UPLOAD.ask(world, ana, given)
-    await world.sources.uploads.forget([from_global_id(str(made))[1]])
+    await world.sources.uploads.expire([from_global_id(str(made))[1]])
     assert await UPLOAD.ask(world, ana, given) == (made, [])
 
 
@@ -191,7 +191,7 @@ async def test_an_insert_that_meets_a_tombstone_makes_nothing(world: World) -> N
     post, key = await world.post(ana), Idempotency.of("late", "addComment", {})
     made = await world.comment(post, ana, idempotency=key)
     await world.sources.comments.delete(made.id, now())
-    await world.settle()
+    await world.drain()
     with pytest.raises(Refusal) as refused:
         await world.comment(post, ana, idempotency=key)
     assert refused.value.code is UserErrorCode.NOT_FOUND

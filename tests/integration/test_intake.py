@@ -220,8 +220,8 @@ async def test_of_simultaneous_twins_one_is_taken_and_the_others_are_told_to_wai
     owner_id, sender = ObjectId(), Sender()
     first = take(world, owner_id, sender.file(), key())
     await sender.has_begun.wait()
-    for twin in [take(world, owner_id, sender.data, key()) for _ in range(4)]:
-        refused = await refusal(twin)
+    for duplicate in [take(world, owner_id, sender.data, key()) for _ in range(4)]:
+        refused = await refusal(duplicate)
         assert (refused.code, refused.retryable) == (UserErrorCode.IN_PROGRESS, True)
     sender.goes_on.set()
     upload = await first
@@ -244,7 +244,7 @@ async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(wor
     owner_id, uploads = ObjectId(), world.sources.uploads
     long_ago = now() - timedelta(hours=1)
     dead = await uploads.begin(owner_id, SourceFormat.JPEG, long_ago, LONGEST, key())
-    await ingest.receive(world.tools, str(dead.id))
+    await ingest.ingest(world.tools, str(dead.id))
     (found,) = await uploads.by_ids([dead.id])
     assert found is not None
     assert found.status is UploadStatus.EXPIRED
@@ -253,6 +253,6 @@ async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(wor
 
 
 async def test_what_stops_the_sender_is_what_the_client_is_told(world: World) -> None:
-    told = RequestError(RequestErrorCode.BAD_REQUEST, "The form is cut off.")
+    notified = RequestError(RequestErrorCode.BAD_REQUEST, "The form is cut off.")
     with pytest.raises(RequestError, match="cut off"):
-        await take(world, ObjectId(), sent(picture(), then=told))
+        await take(world, ObjectId(), sent(picture(), then=notified))

@@ -9,21 +9,21 @@ from bson import ObjectId
 
 from datasources.concurrency.background_writes import Background
 from datasources.feed.interests import FRESH, USABLE
-from domain.jobs import Effect, Fact, Ring
 from domain.ids import to_global_id
 from domain.interests import WEIGHTS, ActKind, Interest
+from domain.jobs import Fact, Job, Task
 from domain.records import UserRecord
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
-from workers.runtime.drain import owed
+from workers.runtime.drain import pending_jobs
 
 
 async def interests(world: World, viewer: UserRecord) -> dict[ObjectId, Interest]:
     """A viewer's interests, weighed now, by author."""
-    return {one.author_id: one for one in (await world.sources.interests.weigh(viewer.id, now())).authors}
+    return {one.author_id: one for one in (await world.sources.interests.compute(viewer.id, now())).authors}
 
 
 async def counts(world: World, viewer: UserRecord, author: UserRecord) -> tuple[int, int, int]:
@@ -88,19 +88,19 @@ async def test_interests_are_made_when_they_are_read_and_owed_when_no_longer_fre
     assert (await store.of(me.id, then)).authors == []
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     assert (await store.of(me.id, then)).authors == []
-    weighing = Ring(Effect.WEIGH, Fact.INTEREST, str(me.id))
-    assert weighing not in await owed(world.tools)
+    computing = Job(Task.COMPUTE_INTERESTS, Fact.INTEREST, str(me.id))
+    assert computing not in await pending_jobs(world.tools)
     assert (await store.of(me.id, then + FRESH * 2)).authors == []
-    assert weighing in await owed(world.tools)
-    await world.settle()
-    assert weighing not in await owed(world.tools)
+    assert computing in await pending_jobs(world.tools)
+    await world.drain()
+    assert computing not in await pending_jobs(world.tools)
     (interest,) = (await store.of(me.id, then)).authors
     assert (interest.author_id, interest.likes) == (ana.id, 1)
 
 
 async def test_old_interests_are_not_used(world: World) -> None:
     me, ana = await world.users(2)
-    await world.sources.interests.weigh(me.id, now())
+    await world.sources.interests.compute(me.id, now())
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     later = now() + USABLE + timedelta(minutes=1)
     assert [one.author_id for one in (await world.sources.interests.of(me.id, later)).authors] == [ana.id]
@@ -109,7 +109,7 @@ async def test_old_interests_are_not_used(world: World) -> None:
 async def test_weighing_twice_at_once_leaves_one_and_owes_nothing(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
-    await asyncio.gather(*(world.sources.interests.weigh(me.id, now()) for _ in range(8)))
+    await asyncio.gather(*(world.sources.interests.compute(me.id, now()) for _ in range(8)))
     documents = await world.sources.database["interests"].find({"_id": me.id}).to_list()
     assert [one["author_id"] for one in documents[0]["authors"]] == [ana.id]
     assert "outbox" not in documents[0]
@@ -118,9 +118,9 @@ async def test_weighing_twice_at_once_leaves_one_and_owes_nothing(world: World) 
 async def test_interests_fade_alike_as_time_passes(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
-    weighed = await world.sources.interests.weigh(me.id, now())
-    then = weighed.made_at
-    assert weighed.strengths(then + timedelta(days=30))[ana.id] == pytest.approx(weighed.strengths(then)[ana.id] / 2)
+    computed = await world.sources.interests.compute(me.id, now())
+    then = computed.made_at
+    assert computed.strengths(then + timedelta(days=30))[ana.id] == pytest.approx(computed.strengths(then)[ana.id] / 2)
 
 
 async def test_the_reads_are_over_indexes_and_look_at_no_more_than_they_take(world: World) -> None:
@@ -142,8 +142,8 @@ async def test_the_reads_are_over_indexes_and_look_at_no_more_than_they_take(wor
 async def test_verify_finds_interests_that_are_not_what_the_acts_weigh_and_repair_mends_them(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
-    await world.settle()
-    right = (await world.sources.interests.weigh(me.id, now())).authors
+    await world.drain()
+    right = (await world.sources.interests.compute(me.id, now())).authors
     assert (await found_by_verify(world)) == []
     stored, spoiled = world.sources.database["interests"], {"$set": {"authors.0.strength": 99.0}}
     await stored.update_one({"_id": me.id}, spoiled)
@@ -155,7 +155,7 @@ async def test_verify_finds_interests_that_are_not_what_the_acts_weigh_and_repai
 
 async def test_verify_does_not_mind_acts_done_since(world: World) -> None:
     me, ana = await world.users(2)
-    await world.sources.interests.weigh(me.id, now())
+    await world.sources.interests.compute(me.id, now())
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     assert (await found_by_verify(world)) == []
 

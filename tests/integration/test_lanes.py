@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.sources import open_queue
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.limits import SourceFormat
 from domain.records import UploadStatus
 from tests.integration.test_refining import sent
@@ -24,7 +24,7 @@ from workers.runtime.handler import Handler, Tools
 from workers.runtime.runner import tools_of
 from workers.runtime.worker import LONG_UPLOADS, UPLOADS_FOR_A_CHILD, Worker
 
-RECEIVE = (Effect.RECEIVE, Fact.UPLOAD)
+RECEIVE = (Task.INGEST, Fact.UPLOAD)
 ANA, BEN = ObjectId(), ObjectId()
 
 
@@ -62,7 +62,7 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
         handlers = {RECEIVE: Handler(renderer.run, owners=renderer.owners)}
         worker = Worker(tools, queue, handlers=handlers, read_wait=0.05)
         await queue.read(1, 0.01)
-        await own.sources.doorbell.ring(Ring(*RECEIVE, key) for key in [*slow, *quick])
+        await own.sources.job_queue.enqueue(Job(*RECEIVE, key) for key in [*slow, *quick])
         running = asyncio.create_task(worker.run(stopping))
 
         async def are_served() -> bool:
@@ -106,10 +106,10 @@ async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_
         assert tools.long_pool is not None
         await queue.read(1, 0.01)
         running = asyncio.create_task(Worker(tools, queue, read_wait=0.05).run(stopping))
-        await own.sources.uploads.hurry([first.id])  # its child takes as long to start as the slow one to render
+        await own.sources.uploads.check_now([first.id])  # its child takes as long to start as the slow one to render
         await eventually(partial(are_ready, 1), seconds=60, every=0.01)
-        await own.sources.uploads.hurry([slow.id])
-        await own.sources.uploads.hurry([quick.id])
+        await own.sources.uploads.check_now([slow.id])
+        await own.sources.uploads.check_now([quick.id])
         await eventually(partial(are_ready, 3), seconds=60, every=0.01)
         assert ends == [first.id, quick.id, slow.id]
         assert tools.long_pool._children, "it had a child of its own"

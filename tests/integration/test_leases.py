@@ -12,18 +12,18 @@ from structlog.testing import capture_logs
 
 from datasources.concurrency.tasks import cancelled
 from datasources.jobs import queue as queue_module
-from datasources.jobs.queue import BEGUN, GROUP, Doorbell, stream_key
+from datasources.jobs.queue import BEGUN, GROUP, JobQueue, stream_key
 from datasources.sources import open_queue, open_sources
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runtime.handler import Handler, NotYet, Tools
-from workers.runtime.outbox_relay import sweep
+from workers.runtime.handler import Handler, RetryLater, Tools
+from workers.runtime.outbox_relay import relay_due
 from workers.runtime.worker import READ_MOST, WAITING_MOST, Worker
 
-LIKES = (Effect.COUNT, Fact.POST_LIKE)
+LIKES = (Task.COUNT, Fact.POST_LIKE)
 LEASE = 0.3
 
 
@@ -33,7 +33,7 @@ async def own(world: World) -> World:
     return await emptied(world)
 
 
-class Job:
+class Work:
     """A handler that stands still until it is let go, and remembers what it was called for."""
 
     def __init__(self) -> None:
@@ -49,11 +49,11 @@ class Job:
 
 
 @contextlib.asynccontextmanager
-async def working(world: World, consumer: str, job: Job) -> AsyncIterator[asyncio.Task[None]]:
+async def working(world: World, consumer: str, work: Work) -> AsyncIterator[asyncio.Task[None]]:
     """A worker with short leases; at the end it is told to stop, unless it was killed."""
     stopping = asyncio.Event()
     async with open_queue(world.sources.settings, "counters", consumer) as queue:
-        handlers = {**HANDLERS, LIKES: Handler(job.run)}
+        handlers = {**HANDLERS, LIKES: Handler(work.run)}
         worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05, lease=LEASE)
         running = asyncio.create_task(worker.run(stopping))
         try:
@@ -64,9 +64,9 @@ async def working(world: World, consumer: str, job: Job) -> AsyncIterator[asynci
             await cancelled(worker._calls)
 
 
-async def ring(world: World, *keys: str) -> list[str]:
+async def enqueue(world: World, *keys: str) -> list[str]:
     keys = keys or (str(ObjectId()),)
-    await world.sources.doorbell.ring(Ring(*LIKES, key) for key in keys)
+    await world.sources.job_queue.enqueue(Job(*LIKES, key) for key in keys)
     return list(keys)
 
 
@@ -85,9 +85,9 @@ async def consumers(world: World) -> dict[str, int]:
 
 
 async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(own: World) -> None:
-    dead, alive = Job(), Job()
+    dead, alive = Work(), Work()
     async with working(own, "dead", dead) as running:
-        keys = await ring(own)
+        keys = await enqueue(own)
         await eventually(dead.is_begun)
         await cancelled([running])
     assert (await consumers(own))["dead"] == 1
@@ -103,17 +103,17 @@ async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(
 
 
 async def test_work_that_was_taken_over_and_has_to_wait_has_failed_nothing(own: World) -> None:
-    dead = Job()
+    dead = Work()
     async with working(own, "dead", dead) as running:
-        await ring(own)
+        await enqueue(own)
         await eventually(dead.is_begun)
         await cancelled([running])
 
-    class Waits(Job):
+    class Waits(Work):
         async def run(self, _tools: Tools, key: str) -> None:
             self.calls.append(key)
             assert await own.sources.database["failures"].count_documents({"attempts": 1}) == 1
-            raise NotYet
+            raise RetryLater
 
     alive = Waits()
     async with working(own, "alive", alive):
@@ -123,9 +123,9 @@ async def test_work_that_was_taken_over_and_has_to_wait_has_failed_nothing(own: 
 
 
 async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: World) -> None:
-    slow, idle = Job(), Job()
+    slow, idle = Work(), Work()
     async with working(own, "slow", slow):
-        await ring(own)
+        await enqueue(own)
         await eventually(slow.is_begun)
         async with working(own, "idle", idle):
             await asyncio.wait([asyncio.create_task(idle.may_end.wait())], timeout=LEASE * 5)
@@ -141,18 +141,18 @@ async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: Worl
 async def test_what_a_stopping_worker_has_not_finished_is_another_s_at_once(own: World) -> None:
     async with open_queue(own.sources.settings, "counters", "stopping") as queue:
         await queue.read(1, 0.01)
-        keys = await ring(own, *sorted(str(ObjectId()) for _ in range(3)))
+        keys = await enqueue(own, *sorted(str(ObjectId()) for _ in range(3)))
         messages = await queue.read(10, 1)
-        await queue.done([messages[0].id])
-        await queue.leave([message.id for message in messages[1:]])
+        await queue.acknowledge([messages[0].id])
+        await queue.give_back([message.id for message in messages[1:]])
         assert await consumers(own) == {"stopping": 2}
     async with open_queue(own.sources.settings, "counters", "next") as queue:
         claimed = await queue.claim(10, 3600)
-        assert [message.ring and message.ring.key for message in claimed] == keys[1:]
-        await queue.forget_gone(0)
+        assert [message.job and message.job.key for message in claimed] == keys[1:]
+        await queue.remove_gone_consumers(0)
         assert await consumers(own) == {"next": 2}
-        await queue.done([message.id for message in claimed])
-        await queue.leave()
+        await queue.acknowledge([message.id for message in claimed])
+        await queue.give_back()
         assert await consumers(own) == {}
     assert await is_empty(own)
 
@@ -161,7 +161,7 @@ async def test_a_living_consumer_is_not_forgotten(own: World) -> None:
     async with open_queue(own.sources.settings, "counters", "living") as queue:
         await queue.read(1, 0.01)
         await queue.read(1, 0.01)
-        await queue.forget_gone(60)
+        await queue.remove_gone_consumers(60)
         assert await consumers(own) == {"living": 0}
 
 
@@ -169,26 +169,26 @@ async def test_a_living_consumer_is_not_forgotten(own: World) -> None:
 async def test_nothing_minds_that_redis_was_wiped(own: World, act: str) -> None:
     async with open_queue(own.sources.settings, "counters", "orphan") as queue:
         await queue.read(1, 0.01)
-        await ring(own)
+        await enqueue(own)
         messages = [message.id for message in await queue.read(1, 1)]
         await wipe(own)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
             "renew": partial(queue.renew, messages),
             "claim": partial(queue.claim, 10, 0.0),
-            "done": partial(queue.done, messages),
-            "leave": partial(queue.leave, messages),
-            "forget_gone": partial(queue.forget_gone, 0.0),
+            "done": partial(queue.acknowledge, messages),
+            "leave": partial(queue.give_back, messages),
+            "forget_gone": partial(queue.remove_gone_consumers, 0.0),
         }
         assert not await acts[act]()
         assert await queue.read(1, 0.01) == [], "the group is made again"
-        await ring(own)
+        await enqueue(own)
         assert len(await queue.read(1, 1)) == 1
 
 
 async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: World) -> None:
     ana, *fans = await own.users(4)
     post = await own.post(ana)
-    await own.settle()
+    await own.drain()
     counting, stopping = HANDLERS[LIKES], asyncio.Event()
 
     async def count() -> int:
@@ -211,7 +211,7 @@ async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: 
         await own.sources.redis.restore(stream(own), 0, old, replace=True)
         assert not await is_empty(own)
         await eventually(is_counted)
-        assert await own.sources.database["post_likes"].count_documents({"outbox": Effect.COUNT.value}) == 0
+        assert await own.sources.database["post_likes"].count_documents({"outbox": Task.COUNT.value}) == 0
         stopping.set()
         await running
     assert await count() == len(fans)
@@ -220,7 +220,7 @@ async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: 
 async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> None:
     ana, fan = await own.users(2)
     post = await own.post(ana)
-    await own.settle()
+    await own.drain()
     await wipe(own)
     async with open_queue(own.sources.settings, "counters", "one") as queue:
         await queue.read(1, 0.01)
@@ -229,52 +229,52 @@ async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> 
         await own.sources.redis.restore(stream(own), 0, old, replace=True)
         assert await queue.read(10, 0.05) == []
         (like,) = await own.sources.database["post_likes"].find({"outbox": "count"}).to_list()
-        assert await sweep(own.sources, like["ring_at"]) == 1
-        assert [message.ring for message in await queue.read(10, 1)] == [Ring(*LIKES, str(post.id))]
+        assert await relay_due(own.sources, like["due_at"]) == 1
+        assert [message.job for message in await queue.read(10, 1)] == [Job(*LIKES, str(post.id))]
 
 
 async def test_a_worker_reads_no_more_than_it_can_keep(own: World) -> None:
-    job, many = Job(), WAITING_MOST + READ_MOST * 3
-    async with working(own, "busy", job):
+    work, many = Work(), WAITING_MOST + READ_MOST * 3
+    async with working(own, "busy", work):
         for _ in range(many // 100):
-            await ring(own, *(str(ObjectId()) for _ in range(100)))
-            await eventually(job.is_begun)
+            await enqueue(own, *(str(ObjectId()) for _ in range(100)))
+            await eventually(work.is_begun)
 
         async def is_full() -> bool:
             return (await consumers(own))["busy"] >= WAITING_MOST
 
         await eventually(is_full)
         assert (await consumers(own))["busy"] <= WAITING_MOST + READ_MOST < many
-        job.may_end.set()
+        work.may_end.set()
         await eventually(partial(is_empty, own), seconds=30)
-    assert len(job.calls) == len(set(job.calls)) == many
+    assert len(work.calls) == len(set(work.calls)) == many
 
 
 async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
     own: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "LONGEST_STREAM", 20)
-    doorbell = Doorbell(own.sources.redis, own.sources.settings.key_prefix)
+    job_queue = JobQueue(own.sources.redis, own.sources.settings.key_prefix)
     keys = [str(ObjectId()) for _ in range(100)]
     for key in keys:
-        await doorbell.ring([Ring(*LIKES, key), Ring(Effect.FAN_OUT, Fact.POST, key)])
+        await job_queue.enqueue([Job(*LIKES, key), Job(Task.FAN_OUT, Fact.POST, key)])
     assert await own.sources.redis.xlen(stream(own)) == 20
     async with open_queue(own.sources.settings, "counters", "late") as queue:
         await queue.read(1, 0.01)
         read = await queue.read(100, 1)
-        assert [message.ring and message.ring.key for message in read] == keys[:20], "what waits is never dropped"
-        await queue.done([message.id for message in read])
+        assert [message.job and message.job.key for message in read] == keys[:20], "what waits is never dropped"
+        await queue.acknowledge([message.id for message in read])
 
-    async def rings_again() -> bool:
-        await doorbell.ring([Ring(*LIKES, keys[-1])])
+    async def enqueues_again() -> bool:
+        await job_queue.enqueue([Job(*LIKES, keys[-1])])
         return not await is_empty(own)
 
-    await eventually(rings_again)
+    await eventually(enqueues_again)
 
 
 async def test_rings_of_the_same_moment_and_key_are_a_message_or_two(own: World) -> None:
     key = str(ObjectId())
-    await asyncio.gather(*(own.sources.doorbell.ring([Ring(*LIKES, key)]) for _ in range(100)))
+    await asyncio.gather(*(own.sources.job_queue.enqueue([Job(*LIKES, key)]) for _ in range(100)))
     assert 1 <= await own.sources.redis.xlen(stream(own)) <= 2
 
 
@@ -282,5 +282,5 @@ async def test_an_unreachable_redis_costs_one_ring_in_a_while_and_no_other(own: 
     async with open_sources(own.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})) as away:
         with capture_logs() as logs:
             for _ in range(50):
-                await away.doorbell.ring([Ring(*LIKES, str(ObjectId()))])
+                await away.job_queue.enqueue([Job(*LIKES, str(ObjectId()))])
     assert [one["event"] for one in logs].count("doorbell.unanswered") == 1

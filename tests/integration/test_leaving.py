@@ -7,11 +7,11 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.accounts.account_references import TRACES
+from datasources.accounts.account_references import ACCOUNT_REFERENCES
 from domain.limits import SourceFormat
 from domain.paging import PageRequest
 from domain.records import PostDraft, PostImage, UserState
-from tests.support.account_lives import Life, kept_keys, lived, objects, traces
+from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets
 from workers.handlers import delete_account
@@ -35,12 +35,12 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for: the next look at what an account left is the last."""
-    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
+    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
 
 async def expect_gone(world: World, life: Life) -> None:
     """Nothing names the account but its own emptied document and the interests of others; nobody's count is wrong."""
-    left = await traces(world, life.ana.id)
+    left = await account_references(world, life.ana.id)
     assert {"users"} <= set(left) <= {"users", "interests"}, left
     assert left["users"] == [life.ana.id]
     assert life.ana.id not in left.get("interests", [])
@@ -53,10 +53,10 @@ async def expect_gone(world: World, life: Life) -> None:
 @pytest.mark.parametrize("is_private", [False, True])
 async def test_nothing_is_left_of_a_deleted_account(own: World, *, is_private: bool) -> None:
     life = await lived(own, is_private=is_private)
-    assert len(await traces(own, life.ana.id)) >= 15
+    assert len(await account_references(own, life.ana.id)) >= 15
     assert len(await objects(own, life.uploads)) > 20
     assert await own.sources.users.delete(life.ana.id, now())
-    await own.settle()
+    await own.drain()
     await expect_gone(own, life)
     assert (await own.stored_user(life.ana.id)).state is UserState.DELETED
     assert (await own.stored_user(life.bob.id)).follower_count == 0
@@ -89,15 +89,15 @@ async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
 ) -> None:
     life = await lived(own)
     await own.sources.users.delete(life.ana.id, now())
-    await own.settle()
+    await own.drain()
     await act_late(own, life)
-    await own.settle()
+    await own.drain()
     (account,) = await own.sources.users.by_ids([life.ana.id])
     assert account is not None
     assert (account.biography, account.state) == (None, UserState.DELETED)
-    assert await own.sources.users.leaving(life.ana.id) is not None
-    monkeypatch.setattr(delete_account, "patience", lambda _settings: timedelta(0))
-    await own.settle()
+    assert await own.sources.users.deleted_account(life.ana.id) is not None
+    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
+    await own.drain()
     await expect_gone(own, life)
 
 
@@ -105,27 +105,27 @@ async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
 async def test_what_comes_when_nobody_looks_any_more_verify_finds_and_repair_mends(own: World) -> None:
     life = await lived(own)
     await own.sources.users.delete(life.ana.id, now())
-    await own.settle()
+    await own.drain()
     await own.sources.graph.mute(life.bob.id, life.ana.id)
     await own.sources.post_likes.like(life.bobs_post.id, life.ana.id, now())
-    await own.settle()
+    await own.drain()
     findings = (await verify(Walk(sources=own.sources))).findings
     (left,) = [found for found in findings if found.kind == LEFT]
     assert (left.id, left.found) == (str(life.ana.id), ["post_likes", "mutes"])
     done = await repair(own.tools, Walk(sources=own.sources))
     assert LEFT in [found.kind for found in done.repaired]
-    await own.settle()
+    await own.drain()
     await expect_gone(own, life)
 
 
 @pytest.mark.usefixtures("_at_once")
 async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: World) -> None:
     life = await lived(own)
-    assert life.bob.id in (await traces(own, life.ana.id))["interests"]
+    assert life.bob.id in (await account_references(own, life.ana.id))["interests"]
     await own.sources.users.delete(life.ana.id, now())
-    await own.settle()
+    await own.drain()
     await collect(own.sources, min_age=timedelta(0))
-    assert set(await traces(own, life.ana.id)) == {"users"}
+    assert set(await account_references(own, life.ana.id)) == {"users"}
 
 
 async def test_gc_finds_the_objects_of_a_deleted_account_though_no_worker_comes(own: World) -> None:
@@ -168,11 +168,11 @@ async def test_a_late_look_comes_only_when_nothing_can_be_under_way(own: World) 
     longest = max(handler.seconds for handler in HANDLERS.values())
     assert longest <= delete_account.LONGEST_CALL.total_seconds()
     settings = own.sources.settings.model_copy(update={"upload_ttl": 3600, "operation_timeout": 30.0})
-    assert delete_account.patience(settings) > timedelta(seconds=3600 + 30)
+    assert delete_account.final_check_delay(settings) > timedelta(seconds=3600 + 30)
 
 
 async def test_what_is_left_is_found_by_indexes_alone(world: World) -> None:
-    for name, queries in TRACES.items():
+    for name, queries in ACCOUNT_REFERENCES.items():
         for query in queries:
             find = {"find": name, "filter": query([ObjectId(), ObjectId()]), "projection": {"_id": 1}, "limit": 1}
             plan = str(await world.sources.database.command("explain", find, verbosity="queryPlanner"))

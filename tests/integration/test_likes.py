@@ -20,7 +20,7 @@ async def test_liking_twice_is_liking_once(world: World) -> None:
     post = await world.post(ana)
     for _ in range(3):
         await world.sources.post_likes.like(post.id, bob.id, now())
-        await world.settle()
+        await world.drain()
     assert (await world.stored_post(post.id)).like_count == 1
 
 
@@ -28,7 +28,7 @@ async def test_fifty_simultaneous_likes_of_one_user_are_one(world: World) -> Non
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await asyncio.gather(*(world.sources.post_likes.like(post.id, bob.id, now()) for _ in range(50)))
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).like_count == await likers(world, post.id) == 1
 
 
@@ -43,10 +43,10 @@ async def test_a_like_taken_back_is_taken_off(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.sources.post_likes.like(post.id, bob.id, now())
-    await world.settle()
+    await world.drain()
     for _ in range(2):
         await world.sources.post_likes.unlike(post.id, bob.id, now())
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).like_count == 0
 
 
@@ -55,7 +55,7 @@ async def test_a_like_taken_back_before_it_was_counted_leaves_no_document(world:
     post = await world.post(ana)
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.post_likes.unlike(post.id, bob.id, now())
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).like_count == 0
     assert await world.sources.database["post_likes"].find_one({"target_id": post.id}) is None
 
@@ -75,8 +75,8 @@ async def test_a_storm_of_likes_and_unlikes_is_counted_exactly(world: World, fac
         if number % 3 == 0:
             await likes.unlike(target, fans[number].id, now())
 
-    await asyncio.gather(*(storm(number) for number in range(12)), *(world.settle() for _ in range(4)))
-    await world.settle()
+    await asyncio.gather(*(storm(number) for number in range(12)), *(world.drain() for _ in range(4)))
+    await world.drain()
     collection = world.sources.database[f"{fact.value}s"]
     assert await collection.count_documents({"target_id": target, "liked": True}) == 8
     if fact is Fact.POST_LIKE:
@@ -95,8 +95,8 @@ async def test_after_a_storm_the_notification_names_as_many_as_like_it(world: Wo
         for step in range(5 + number % 2):
             await (likes.unlike if step % 2 else likes.like)(post.id, fans[number].id, now())
 
-    await asyncio.gather(*(storm(number) for number in range(5)), *(world.settle() for _ in range(3)))
-    await world.settle()
+    await asyncio.gather(*(storm(number) for number in range(5)), *(world.drain() for _ in range(3)))
+    await world.drain()
     (notice,) = [one for one in await world.inbox(ana) if one.kind is NotificationKind.POST_LIKED]
     standing = {fans[number].id for number in (0, 2, 4)}
     assert (notice.actor_count, set(notice.actor_ids)) == (3, standing)
@@ -127,7 +127,7 @@ async def test_simultaneous_likes_and_unlikes_of_many_end_as_said(world: World) 
     likes = world.sources.post_likes
     await asyncio.gather(*(likes.like(post.id, fan.id, now()) for post in (first, second) for fan in fans))
     await asyncio.gather(*(likes.unlike(first.id, fan.id, now()) for fan in fans[:10]))
-    await world.settle()
+    await world.drain()
     assert [(await world.stored_post(post.id)).like_count for post in (first, second)] == [20, 30]
 
 

@@ -24,7 +24,7 @@ async def other(world: World) -> AsyncIterator[Sources]:
         yield sources
 
 
-async def settled(news: Listener) -> None:
+async def applied(news: Listener) -> None:
     """Waits for a wake, such as the one that comes with the subscription itself, and clears it."""
     await asyncio.wait_for(news.wait(), 5)
     news.clear()
@@ -101,14 +101,14 @@ async def test_many_topics_come_and_go_at_once(world: World, other: Sources) -> 
     topics = [notifications_of(ObjectId()) for _ in range(50)]
     async with contextlib.AsyncExitStack() as stack:
         some = [await stack.enter_async_context(world.sources.live.listen(topic)) for topic in topics[:25]]
-        await asyncio.gather(*(settled(news) for news in some))
+        await asyncio.gather(*(applied(news) for news in some))
         async with contextlib.AsyncExitStack() as passing:
             more = [await passing.enter_async_context(world.sources.live.listen(topic)) for topic in topics[25:]]
-            await asyncio.gather(*(settled(news) for news in more))
+            await asyncio.gather(*(applied(news) for news in more))
             await other.live.publish(*topics)
-            await asyncio.gather(*(settled(news) for news in some + more))
+            await asyncio.gather(*(applied(news) for news in some + more))
         await other.live.publish(*topics)
-        await asyncio.gather(*(settled(news) for news in some))
+        await asyncio.gather(*(applied(news) for news in some))
 
 
 async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(

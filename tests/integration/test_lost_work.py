@@ -7,48 +7,48 @@ from typing import Any
 import pytest
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from tests.support.factories import World, now
 from tests.unit.pictures import quarters, saved
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 from workers.runtime.freezes import FREEZE_SECONDS
 
 
-async def _letter(world: World, ring: Ring) -> Any:
-    return await world.sources.database["failures"].find_one({"_id.key": ring.key})
+async def _letter(world: World, job: Job) -> Any:
+    return await world.sources.database["failures"].find_one({"_id.key": job.key})
 
 
 async def test_work_whose_worker_lives_is_no_dead_letter_and_is_rung_for_again(world: World) -> None:
     ana, fan = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     await world.sources.post_likes.like(post.id, fan.id, now())
-    ring, letters, likes = Ring(Effect.COUNT, Fact.POST_LIKE, str(post.id)), world.sources.dead_letters, "post_likes"
+    job, letters, likes = Job(Task.COUNT, Fact.POST_LIKE, str(post.id)), world.sources.dead_letters, "post_likes"
     for n in range(ATTEMPTS):
         for _ in range(2):  # told twice
-            letter = await letters.lost(ring, f"consumer {n}", now())
+            letter = await letters.count_loss(job, f"consumer {n}", now())
     assert (letter.attempts, letter.dead) == (ATTEMPTS, True)
     like: Any = await world.sources.database[likes].find_one({"target_id": post.id})
-    assert like["parked"] == ["count"]
+    assert like["dead_lettered"] == ["count"]
     for _ in range(2):
-        await letters.kept("consumer 3", now())
-    found = await _letter(world, ring)
+        await letters.uncount_loss("consumer 3", now())
+    found = await _letter(world, job)
     assert (found["attempts"], found["dead"], len(found["lost_by"])) == (ATTEMPTS - 1, False, ATTEMPTS - 1)
     like = await world.sources.database[likes].find_one({"target_id": post.id})
-    assert "parked" not in like
-    assert like["ring_at"] <= now()
+    assert "dead_lettered" not in like
+    assert like["due_at"] <= now()
     for n in range(ATTEMPTS):
-        await letters.kept(f"consumer {n}", now(), ring)
-    assert await _letter(world, ring) is None
+        await letters.uncount_loss(f"consumer {n}", now(), job)
+    assert await _letter(world, job) is None
 
 
 async def test_what_failed_besides_still_counts(world: World) -> None:
-    ring, letters = Ring(Effect.CLEAN, Fact.UPLOAD, "6b0b485296292d6c111c96d9"), world.sources.dead_letters
-    await letters.failed(ring, "an error", now())
-    await letters.lost(ring, "consumer", now())
-    await letters.kept("consumer", now(), ring)
-    assert (await _letter(world, ring))["attempts"] == 1
-    await letters.succeeded(ring)
+    job, letters = Job(Task.CLEAN_UP, Fact.UPLOAD, "6b0b485296292d6c111c96d9"), world.sources.dead_letters
+    await letters.count_failure(job, "an error", now())
+    await letters.count_loss(job, "consumer", now())
+    await letters.uncount_loss("consumer", now(), job)
+    assert (await _letter(world, job))["attempts"] == 1
+    await letters.clear(job)
 
 
 async def test_an_image_amid_which_the_worker_stood_still_is_not_blamed() -> None:

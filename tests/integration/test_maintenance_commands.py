@@ -19,7 +19,7 @@ from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.queue import stream_key
 from deploy.cli import maintenance
 from deploy.local.errors import StartError
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import UserState
 from tests.integration.test_maintenance_verify import Scene
 from tests.support.client import PASSWORD
@@ -28,8 +28,8 @@ from tests.support.factories import World, now
 from workers.maintenance.files import FILES
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc import Collected
-from workers.maintenance.invariants import PROMISES
-from workers.maintenance.pending import Debts
+from workers.maintenance.invariants import INVARIANTS
+from workers.maintenance.pending import PendingReport
 from workers.maintenance.repair import FIXES, Repair
 from workers.maintenance.verify import Report
 
@@ -90,7 +90,7 @@ async def test_a_server_that_is_away_is_one_line_and_an_exit_code_of_its_own(own
 
 
 async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_line(own: World) -> None:
-    await Scene.settled(own)
+    await Scene.applied(own)
     master, terminal = pty.openpty()
     process = await started(own, ["verify", "--pause", "60"], {}, terminal)
     os.close(terminal)
@@ -108,28 +108,28 @@ async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_li
     assert shown.decode().endswith("photogram: stopped; running it again does the rest\r\n")
 
 
-@pytest.mark.parametrize("struct", [Report, Repair, Collected, Finding, Debts])
+@pytest.mark.parametrize("struct", [Report, Repair, Collected, Finding, PendingReport])
 def test_every_field_of_the_documents_for_machines_is_documented(struct: type[msgspec.Struct]) -> None:
     page = PAGE.read_text()
     assert [name for name in struct.__struct_fields__ if f"`{name}`" not in page] == []
 
 
 def test_every_kind_of_finding_is_documented() -> None:
-    kinds = {*FIXES, *(promise.kind for promise in PROMISES), FILES}
+    kinds = {*FIXES, *(invariant.kind for invariant in INVARIANTS), FILES}
     page = PAGE.read_text()
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in page] == []
 
 
-async def dead_letter(world: World, scene: Scene) -> Ring:
+async def dead_letter(world: World, scene: Scene) -> Job:
     await world.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
-    ring = Ring(Effect.COUNT, Fact.POST_LIKE, str(scene.post.id))
+    job = Job(Task.COUNT, Fact.POST_LIKE, str(scene.post.id))
     for _ in range(ATTEMPTS):
-        await world.sources.dead_letters.failed(ring, "so it [is]", now())
-    return ring
+        await world.sources.dead_letters.count_failure(job, "so it [is]", now())
+    return job
 
 
 async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture[str]) -> None:
-    scene, settings = await Scene.settled(own), own.sources.settings
+    scene, settings = await Scene.applied(own), own.sources.settings
     assert await maintenance.run_verify(settings, sample=None, as_json=False) == 0
     assert capsys.readouterr().out.endswith("findings: 0\n")
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
@@ -141,7 +141,7 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
 
 
 async def test_verify_says_to_machines_in_one_document_and_its_exit_code_what_it_found(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
     found = await command(own, "verify", "--json")
     report: dict[str, Any] = json.loads(found.out)
@@ -153,25 +153,25 @@ async def test_verify_says_to_machines_in_one_document_and_its_exit_code_what_it
 
 async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsys: pytest.CaptureFixture[str]) -> None:
     settings = own.sources.settings
-    ring = await dead_letter(own, await Scene.settled(own))
+    job = await dead_letter(own, await Scene.applied(own))
     await maintenance.run_dlq_list(settings, as_json=False)
     line = capsys.readouterr().out
-    assert line.startswith(f"count post_like {ring.key}  5 attempts")
+    assert line.startswith(f"count post_like {job.key}  5 attempts")
     assert line.endswith("so it [is]\n")
     await maintenance.run_dlq_list(settings, as_json=True)
-    assert json.loads(capsys.readouterr().out)["ring"] == {"effect": "count", "fact": "post_like", "key": ring.key}
+    assert json.loads(capsys.readouterr().out)["ring"] == {"task": "count", "fact": "post_like", "key": job.key}
     with pytest.raises(StartError, match="there is no dead letter"):
         await maintenance.run_dlq_redrive(settings, ("count", "post_like", str(ObjectId())))
     with pytest.raises(StartError, match="bake"):
-        await maintenance.run_dlq_redrive(settings, ("bake", "post_like", ring.key))
-    await maintenance.run_dlq_redrive(settings, ("count", "post_like", ring.key))
+        await maintenance.run_dlq_redrive(settings, ("bake", "post_like", job.key))
+    await maintenance.run_dlq_redrive(settings, ("count", "post_like", job.key))
     assert capsys.readouterr().out == "redriven: 1\n"
     assert [letter async for letter in own.sources.dead_letters.dead()] == []
-    assert await own.sources.database["post_likes"].count_documents({"ring_at": {"$exists": True}}) == 1
+    assert await own.sources.database["post_likes"].count_documents({"due_at": {"$exists": True}}) == 1
 
 
 async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(own: World) -> None:
-    await dead_letter(own, await Scene.settled(own))
+    await dead_letter(own, await Scene.applied(own))
     vague = await command(own, "dlq", "redrive")
     assert vague == Answer(2, "", "photogram: say which: EFFECT FACT KEY, or --all\n")
     assert await command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
@@ -179,10 +179,10 @@ async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(ow
 
 
 async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: pytest.CaptureFixture[str]) -> None:
-    await Scene.settled(own)
-    settings, fields = own.sources.settings, {b"effect": b"bake\n", b"fact": b"\xff[cake]"}
+    await Scene.applied(own)
+    settings, fields = own.sources.settings, {b"task": b"bake\n", b"fact": b"\xff[cake]"}
     for _ in range(3):
-        letter = await own.sources.dead_letters.malformed("counters", fields, now())
+        letter = await own.sources.dead_letters.add_malformed("counters", fields, now())
     assert letter is not None
     await maintenance.run_dlq_list(settings, as_json=False)
     line = capsys.readouterr().out
@@ -190,7 +190,7 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     assert line.endswith(": effect=bake\\x0a fact=\\xff[cake]\n")
     await maintenance.run_dlq_list(settings, as_json=True)
     said = json.loads(capsys.readouterr().out)
-    assert (said["worker"], said["times"], said["fields"]["effect"]) == ("counters", 3, "bake\\x0a")
+    assert (said["worker"], said["times"], said["fields"]["task"]) == ("counters", 3, "bake\\x0a")
     with pytest.raises(StartError, match="there is no dead letter"):
         await maintenance.run_dlq_redrive(settings, ("malformed", "feed", letter.id))
     stream = stream_key(settings.key_prefix, "counters")
@@ -204,7 +204,7 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
 
 
 async def test_gc_says_what_would_go(own: World, capsys: pytest.CaptureFixture[str]) -> None:
-    await Scene.settled(own)
+    await Scene.applied(own)
     await own.sources.database["posts"].delete_many({})
     await maintenance.run_gc(own.sources.settings, min_age=0, dry_run=True, as_json=True)
     gone = json.loads(capsys.readouterr().out)

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from config import Settings
-from datasources.outages import refusal
+from datasources.outages import describe_refusal
 from deploy.cli import maintenance
 from tests.integration.test_maintenance_commands import command
 from tests.integration.test_maintenance_verify import Scene
@@ -36,7 +36,7 @@ async def storage(own: World) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def scene(own: World) -> Scene:
     """Things in order, but for one count."""
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
     return scene
 
@@ -118,7 +118,7 @@ async def test_what_gc_removed_is_told_when_s3_refuses(
 )
 def test_a_refusal_names_its_server(error: Exception, said: str | None) -> None:
     settings = Settings(environment="test", redis_url="redis://ana:secret@r:1/0", s3_endpoint_url="http://s:2")
-    assert refusal(error, settings) == said
+    assert describe_refusal(error, settings) == said
 
 
 async def test_missing_files_are_what_was_expected_and_not_found(

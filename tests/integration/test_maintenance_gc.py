@@ -178,7 +178,7 @@ async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> No
         await own.sources.post_likes.like(post.id, bob.id, now())
         comment = await own.comment(post, bob)
         await own.sources.comment_likes.like(comment.id, ana.id, now())
-        await own.settle()
+        await own.drain()
         if not is_kept:
             await own.sources.database["posts"].delete_one({"_id": post.id})
     assert await swept(own, min_age=timedelta(hours=1)) == {}
@@ -190,9 +190,11 @@ async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> No
 async def test_chunks_of_a_fan_out_that_failed_go_after_their_post(own: World) -> None:
     (ana,) = await own.users(1)
     post = await own.post(ana)
-    await own.settle()
+    await own.drain()
     for post_id in (post.id, ObjectId()):
-        await own.sources.database["fan_outs"].insert_one({"post_id": post_id, "outbox": ["push"], "parked": ["push"]})
+        await own.sources.database["fan_outs"].insert_one(
+            {"post_id": post_id, "outbox": ["push"], "dead_lettered": ["push"]}
+        )
     assert await swept(own, min_age=timedelta(hours=1)) == {}
     assert await swept(own) == {"fan_outs": 1}
     assert await own.sources.database["fan_outs"].count_documents({"post_id": post.id}) == 1

@@ -14,14 +14,14 @@ from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from workers.maintenance import verify
 from workers.maintenance.entries import MISSING
-from workers.maintenance.invariants import PROMISES
-from workers.maintenance.missing_notifications import MISSING as UNTOLD
+from workers.maintenance.invariants import INVARIANTS
+from workers.maintenance.missing_notifications import MISSING as UNNOTIFIED
 from workers.maintenance.repair import BY_HAND, repair
 from workers.maintenance.verify import INDEX
 from workers.maintenance.walk import Walk
 
 Break = Callable[[World, Scene], Awaitable[Any]]
-DEBTS = {"outbox": "", "owed_at": "", "ring_at": "", "rings": ""}
+PENDING_FIELDS = {"outbox": "", "pending_since": "", "due_at": "", "enqueues": ""}
 LEFT_TO_PEOPLE = {"post.author_id", "post.empty", "upload.owner_id", "upload.image"}
 
 
@@ -41,9 +41,9 @@ async def insert(world: World, collection: str, **fields: Any) -> None:
     await world.sources.database[collection].insert_one(fields)
 
 
-async def forget_debts(world: World, collection: str, **values: Any) -> None:
+async def forget_pending(world: World, collection: str, **values: Any) -> None:
     """What some facts owe is lost, as by a bug."""
-    change = {"$unset": DEBTS} | ({"$set": values} if values else {})
+    change = {"$unset": PENDING_FIELDS} | ({"$set": values} if values else {})
     changed = await world.sources.database[collection].update_many({"outbox": {"$exists": True}}, change)
     assert changed.modified_count
 
@@ -100,23 +100,23 @@ async def block_that_ended_nothing(world: World, scene: Scene) -> None:
     await insert(world, "blocks", blocker_id=scene.ana.id, blocked_id=scene.bob.id, active=True)
 
 
-async def author_pulled_without_a_shift(world: World, scene: Scene) -> None:
+async def author_pulled_without_a_switch(world: World, scene: Scene) -> None:
     await world.sources.database["users"].update_one({"_id": scene.ana.id}, {"$set": {"pulled": True}})
 
 
 async def post_that_waits_for_nothing(world: World, scene: Scene) -> None:
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
     await world.sources.posts.create(scene.ana.id, draft, now())
-    await forget_debts(world, "posts")
+    await forget_pending(world, "posts")
 
 
 async def post_without_images(world: World, scene: Scene) -> None:
     await world.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": {"images": []}})
 
 
-async def deleted_post_that_owes_nothing(world: World, scene: Scene) -> None:
+async def deleted_post_with_nothing_pending(world: World, scene: Scene) -> None:
     await world.sources.posts.delete(scene.post.id, scene.ana.id, now())
-    await forget_debts(world, "posts")
+    await forget_pending(world, "posts")
 
 
 async def post_of_nobody(world: World, _scene: Scene) -> None:
@@ -137,7 +137,7 @@ async def public_post_of_a_private_account(world: World, scene: Scene) -> None:
 def upload(**values: Any) -> Break:
     async def run(world: World, scene: Scene) -> None:
         await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
-        await forget_debts(world, "uploads", **values)
+        await forget_pending(world, "uploads", **values)
 
     return run
 
@@ -178,13 +178,13 @@ BREAKS: dict[str, Break] = {
     "follow.ended": follow("ana", "bob", "NONE"),
     "follow.blocked": block_that_ended_nothing,
     "follow.requested": follow("ana", "bob", "REQUESTED"),
-    "follow.pulled": author_pulled_without_a_shift,
+    "follow.pulled": author_pulled_without_a_switch,
     "block.self": pair("blocks", "blocker_id", "blocked_id"),
     "mute.self": pair("mutes", "muter_id", "muted_id"),
     "post.author_id": post_of_nobody,
     "post.processing": post_that_waits_for_nothing,
     "post.empty": post_without_images,
-    "post.deleted": deleted_post_that_owes_nothing,
+    "post.deleted": deleted_post_with_nothing_pending,
     "post.area": public_post_of_a_private_account,
     "upload.owner_id": upload(owner_id=ObjectId(), **FAILED),
     "upload.awaiting_bytes": upload(),
@@ -193,26 +193,26 @@ BREAKS: dict[str, Break] = {
     "upload.slots": upload(**FAILED),
     "session.user_id": session_of_nobody,
     MISSING: feed_without_the_post,
-    f"{UNTOLD}.POST_LIKED": lost_notification("POST_LIKED"),
-    f"{UNTOLD}.COMMENT_LIKED": lost_notification("COMMENT_LIKED"),
-    f"{UNTOLD}.posts": lost_notification("POST_READY"),
-    f"{UNTOLD}.comments": lost_notification("REPLIED"),
-    f"{UNTOLD}.follows": lost_notification("FOLLOWED"),
+    f"{UNNOTIFIED}.POST_LIKED": lost_notification("POST_LIKED"),
+    f"{UNNOTIFIED}.COMMENT_LIKED": lost_notification("COMMENT_LIKED"),
+    f"{UNNOTIFIED}.posts": lost_notification("POST_READY"),
+    f"{UNNOTIFIED}.comments": lost_notification("REPLIED"),
+    f"{UNNOTIFIED}.follows": lost_notification("FOLLOWED"),
     INDEX: lost_index,
 }
 
 
 def test_every_promise_is_broken_by_a_test() -> None:
-    assert {promise.kind for promise in PROMISES} < BREAKS.keys()
+    assert {invariant.kind for invariant in INVARIANTS} < BREAKS.keys()
 
 
 def test_what_only_people_can_mend_is_named() -> None:
-    assert {promise.kind for promise in PROMISES if promise.mend is None} == LEFT_TO_PEOPLE
+    assert {invariant.kind for invariant in INVARIANTS if invariant.repair_record is None} == LEFT_TO_PEOPLE
 
 
 @pytest.mark.parametrize("kind", BREAKS)
 async def test_a_broken_promise_is_found_and_mended(own: World, kind: str) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await BREAKS[kind](own, scene)
     assert kind in {finding.kind for finding in await findings(own)}
     done = await repair(own.tools, Walk(sources=own.sources))
@@ -225,14 +225,14 @@ async def test_a_broken_promise_is_found_and_mended(own: World, kind: str) -> No
 
 
 async def test_tombstones_kept_for_their_keys_are_no_finding(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     keys = [Idempotency.of(key, "test", {}) for key in ("post", "comment")]
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
     post = await own.sources.posts.create(scene.ana.id, draft, now(), keys[0])
     comment = await own.comment(scene.post, scene.bob, idempotency=keys[1])
     await own.sources.posts.delete(post.id, scene.ana.id, now())
     await own.sources.comments.delete(comment.id, now())
-    await own.settle()
+    await own.drain()
     kept = [await own.sources.database[name].count_documents({"deleted": True}) for name in ("posts", "comments")]
     assert kept == [1, 1]
     assert await findings(own) == []

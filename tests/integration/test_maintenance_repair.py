@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from tests.integration.test_maintenance_verify import BREAKS, Scene
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
-from workers.maintenance.counts import COUNTERS, set_right
+from workers.maintenance.counts import COUNTERS, correct_counter
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
@@ -37,7 +37,7 @@ async def findings(world: World) -> list[Any]:
 
 @pytest.mark.parametrize("name", sorted(BREAKS.keys() - BY_HAND))
 async def test_what_verify_finds_is_set_right(own: World, name: str) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     do_break, kinds = BREAKS[name]
     await do_break(own, scene)
     done = await repaired(own)
@@ -50,7 +50,7 @@ async def test_what_verify_finds_is_set_right(own: World, name: str) -> None:
 
 
 async def test_what_cannot_be_set_right_is_named(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await BREAKS["a file"][0](own, scene)
     done = await repaired(own)
     assert [finding.kind for finding in done.left] == ["post.images"]
@@ -75,20 +75,20 @@ async def test_uploads_that_wait_for_their_bytes_are_left_waiting(own: World) ->
 
 
 async def test_dead_letters_stay_dead_and_other_work_is_paid(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
-    ring = Ring(Effect.COUNT, Fact.POST_LIKE, str(scene.post.id))
+    job = Job(Task.COUNT, Fact.POST_LIKE, str(scene.post.id))
     for _ in range(ATTEMPTS):
-        await own.sources.dead_letters.failed(ring, "so it is", now())
+        await own.sources.dead_letters.count_failure(job, "so it is", now())
     await repaired(own)
-    assert [letter.ring async for letter in own.sources.dead_letters.dead()] == [ring]
+    assert [letter.job async for letter in own.sources.dead_letters.dead()] == [job]
     assert (await own.stored_post(scene.post.id)).like_count == 1
 
 
 async def test_work_that_fails_is_named_and_does_not_stop_the_rest(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
-    broken = {"author_id": scene.ana.id, "outbox": ["notify"], "ring_at": now(), "rings": 0}
+    broken = {"author_id": scene.ana.id, "outbox": ["notify"], "due_at": now(), "enqueues": 0}
     await own.sources.database["posts"].insert_one({**broken, "deleted": False})
     done = await repaired(own)
     assert [finding.kind for finding in done.left] == ["post.unreadable", "unpaid"]
@@ -99,7 +99,7 @@ async def test_work_that_fails_is_named_and_does_not_stop_the_rest(own: World) -
 async def test_a_counter_can_be_set_right_while_likes_come_and_are_counted(own: World) -> None:
     ana, *likers = await own.users(41)
     post = await own.post(ana)
-    await own.settle()
+    await own.drain()
     await own.sources.database["posts"].update_one({"_id": post.id}, {"$set": {"like_count": 1_000}})
     liking = asyncio.Event()
 
@@ -112,7 +112,7 @@ async def test_a_counter_can_be_set_right_while_likes_come_and_are_counted(own: 
         while not liking.is_set():
             await work()
 
-    await asyncio.gather(like(), keep(own.settle), keep(lambda: set_right(own.sources, LIKES, post.id)))
-    await set_right(own.sources, LIKES, post.id)
-    await own.settle()
+    await asyncio.gather(like(), keep(own.drain), keep(lambda: correct_counter(own.sources, LIKES, post.id)))
+    await correct_counter(own.sources, LIKES, post.id)
+    await own.drain()
     assert (await own.stored_post(post.id)).like_count == len(likers)

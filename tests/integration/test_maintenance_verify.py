@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.dead_letters import ATTEMPTS
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import PostRecord, UserRecord
 from tests.support.auditing import stored_files
 from tests.support.emptying import emptied
@@ -38,7 +38,7 @@ class Scene:
     comment_id: ObjectId
 
     @classmethod
-    async def settled(cls, world: World) -> "Scene":
+    async def applied(cls, world: World) -> "Scene":
         """The scene once everything is paid, its files in storage."""
         scene = cls()
         scene.ana, scene.bob = await world.users(2)
@@ -50,7 +50,7 @@ class Scene:
         comment = await world.comment(scene.post, scene.bob)
         await world.comment(scene.post, scene.ana, parent_id=comment.id)
         await world.sources.comment_likes.like(comment.id, scene.ana.id, now())
-        await world.settle()
+        await world.drain()
         scene.comment_id = comment.id
         return scene
 
@@ -124,26 +124,26 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
 
 
 async def test_a_settled_system_has_no_findings(own: World) -> None:
-    await Scene.settled(own)
+    await Scene.applied(own)
     report = await verify(Walk(sources=own.sources))
     assert report.findings == []
     assert report.checked == {
         "posts": 1, "comments": 2, "users": 2, "notifications": 6, "feed_entries": 1, "post_likes": 1,
         "comment_likes": 1, "follows": 1, "feeds, as records": 2, "feeds": 2, "walks": 2, "files": 1
     }  # fmt: skip
-    assert sum(report.owed.facts.values()) == 0
+    assert sum(report.pending.facts.values()) == 0
 
 
 @pytest.mark.parametrize("name", BREAKS)
 async def test_what_is_wrong_is_found(own: World, name: str) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     do_break, kinds = BREAKS[name]
     await do_break(own, scene)
     assert {finding.kind for finding in await findings(own)} == kinds
 
 
 async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await counter("posts", "like_count")(own, scene)
     (finding,) = await findings(own)
     assert (finding.kind, finding.id, finding.expected, finding.found) == (
@@ -155,59 +155,68 @@ async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
 
 
 async def test_what_is_owed_is_no_finding(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.comments.delete(scene.comment_id, now())
     await own.sources.graph.unfollow(scene.bob.id, scene.ana.id, now=now())
     await own.sources.posts.delete(scene.post.id, scene.ana.id, now())
     report = await verify(Walk(sources=own.sources))
     assert report.findings == []
-    assert {kind for kind, number in report.owed.facts.items() if number} == {"post_like", "comment", "follow", "post"}
-    assert report.owed.oldest_seconds < 60
+    assert {kind for kind, number in report.pending.facts.items() if number} == {
+        "post_like",
+        "comment",
+        "follow",
+        "post",
+    }
+    assert report.pending.oldest_seconds < 60
 
 
 async def test_parked_facts_and_their_dead_letter_are_listed(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
     assert like is not None
-    for effect in (Effect.COUNT, Effect.NOTIFY):
+    for task in (Task.COUNT, Task.NOTIFY):
         for _ in range(ATTEMPTS):
-            ring = Ring(effect, Fact.POST_LIKE, str(scene.post.id))
-            await own.sources.dead_letters.failed(ring, "so it is", now())
-    parked, *letters = sorted(await findings(own), key=lambda finding: finding.kind, reverse=True)
-    assert (parked.kind, parked.id, parked.found) == ("post_like.parked", str(like["_id"]), ["count", "notify"])
+            job = Job(task, Fact.POST_LIKE, str(scene.post.id))
+            await own.sources.dead_letters.count_failure(job, "so it is", now())
+    dead_lettered, *letters = sorted(await findings(own), key=lambda finding: finding.kind, reverse=True)
+    assert (dead_lettered.kind, dead_lettered.id, dead_lettered.found) == (
+        "post_like.dead_lettered",
+        str(like["_id"]),
+        ["count", "notify"],
+    )
     assert {(letter.kind, letter.id, letter.why) for letter in letters} == {
-        ("dead_letter", f"{effect} post_like {scene.post.id}", "so it is") for effect in ("count", "notify")
+        ("dead_letter", f"{task} post_like {scene.post.id}", "so it is") for task in ("count", "notify")
     }
 
 
 async def test_facts_nobody_rings_for_are_listed(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now() - timedelta(minutes=2))
     report = await verify(Walk(sources=own.sources))
     assert [finding.kind for finding in report.findings] == ["post_like.unrung"]
-    assert report.owed.oldest_seconds == pytest.approx(120, abs=10)
+    assert report.pending.oldest_seconds == pytest.approx(120, abs=10)
 
 
 async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
-    scene = await Scene.settled(own)
+    scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
-    await own.sources.database["post_likes"].update_many({}, {"$set": {"rings": 9}})
+    await own.sources.database["post_likes"].update_many({}, {"$set": {"enqueues": 9}})
     report = await verify(Walk(sources=own.sources))
     assert [finding.kind for finding in report.findings] == ["post_like.unpaid"]
 
 
 async def test_a_post_whose_fan_out_is_long_is_not_listed_but_a_chunk_nobody_pays_is(own: World) -> None:
-    scene = await Scene.settled(own)
-    owed = {"outbox": ["fan_out"], "owed_at": now(), "ring_at": now(), "rings": 9, "split": 1, "version": 1}
-    await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": owed})
+    scene = await Scene.applied(own)
+    pending = {"outbox": ["fan_out"], "pending_since": now(), "due_at": now(), "enqueues": 9, "split": 1, "version": 1}
+    await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": pending})
     chunk = {"post_id": scene.post.id, "author_id": scene.ana.id, "version": 1, "after": None, "upto": None}
-    chunk |= {"outbox": ["push"], "owed_at": now(), "ring_at": now(), "rings": 9}
+    chunk |= {"outbox": ["push"], "pending_since": now(), "due_at": now(), "enqueues": 9}
     await own.sources.database["fan_outs"].insert_one(chunk)
     report = await verify(Walk(sources=own.sources))
     assert [finding.kind for finding in report.findings] == ["fan_out.unpaid"]
-    await own.settle()
+    await own.drain()
     assert (await verify(Walk(sources=own.sources))).findings == []
 
 
@@ -215,13 +224,13 @@ async def test_a_sample_looks_at_no_more_than_it_says(own: World) -> None:
     ana, *_ = await own.users(20)
     for _ in range(3):
         await own.post(ana)
-    await own.settle()
+    await own.drain()
     report = await verify(Walk(sources=own.sources, sample=2))
     assert set(report.checked.values()) == {2}
 
 
 async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
-    await Scene.settled(own)
+    await Scene.applied(own)
     without = await _without_redis(own)
     report = await verify(Walk(sources=without))
     assert [(finding.kind, finding.why) for finding in report.findings] == [
@@ -244,25 +253,25 @@ async def test_a_system_at_work_gives_no_false_alarm(own: World) -> None:
     posts = [await own.post(author) for author in users[:2]]
     for post in posts:
         await stored_files(own, post)
-    await own.settle()
+    await own.drain()
     stopping = asyncio.Event()
 
     async def act() -> None:
         while not stopping.is_set():
             await _one_act(own, chance, users, posts)
 
-    async def pay() -> None:
+    async def finish() -> None:
         while not stopping.is_set():
-            await own.settle()
+            await own.drain()
 
-    work = [asyncio.create_task(task) for task in (act(), act(), pay())]
+    work = [asyncio.create_task(task) for task in (act(), act(), finish())]
     reports = [await verify(Walk(sources=own.sources)) for _ in range(8)]
     stopping.set()
     await asyncio.gather(*work)
-    await own.settle()
+    await own.drain()
     reports.append(await verify(Walk(sources=own.sources)))
     assert [finding for report in reports for finding in report.findings] == []
-    assert any(sum(report.owed.facts.values()) for report in reports), "something was owed while it looked"
+    assert any(sum(report.pending.facts.values()) for report in reports), "something was owed while it looked"
 
 
 async def _one_act(world: World, chance: random.Random, users: list[UserRecord], posts: list[PostRecord]) -> None:

@@ -6,16 +6,16 @@ import pytest
 from bson import ObjectId
 
 from datasources.mongo.client import Document
-from domain.jobs import Effect, Fact
+from domain.jobs import Fact, Task
 from domain.paging import PageRequest, encode_cursor
 from domain.records import NotificationKind as Kind
 from domain.records import NotificationRecord, PostRecord, UserRecord
 from tests.support.factories import World, items_of, now
 from workers.registry import HANDLERS
-from workers.runtime.drain import owed
+from workers.runtime.drain import pending_jobs
 
 
-async def told(world: World, user: UserRecord, *kinds: Kind) -> list[NotificationRecord]:
+async def notified(world: World, user: UserRecord, *kinds: Kind) -> list[NotificationRecord]:
     """What a user was told, of some kinds or of all, latest first."""
     return [one for one in await world.inbox(user) if not kinds or one.kind in kinds]
 
@@ -29,7 +29,7 @@ async def quiet_post(world: World) -> tuple[UserRecord, PostRecord]:
     """An author and a post of theirs, which they have heard of."""
     ana = await world.user()
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     return ana, post
 
 
@@ -37,12 +37,12 @@ async def like(world: World, post: PostRecord, *fans: UserRecord) -> None:
     """Some likes, settled one after the other."""
     for fan in fans:
         await world.sources.post_likes.like(post.id, fan.id, now())
-        await world.settle()
+        await world.drain()
 
 
 async def test_a_ready_post_is_told_to_its_author_once(world: World) -> None:
     ana, post = await quiet_post(world)
-    await world.settle()
+    await world.drain()
     (notice,) = await log_of(world, ana)
     assert (notice.kind, notice.post_id, notice.seq, notice.is_seen) == (Kind.POST_READY, post.id, 1, False)
 
@@ -51,7 +51,7 @@ async def test_likes_of_one_post_are_one_notification_with_the_latest_first(worl
     ana, post = await quiet_post(world)
     fans = await world.users(5)
     await like(world, post, *fans)
-    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    (notice,) = await notified(world, ana, Kind.POST_LIKED)
     assert notice.actor_count == 5
     assert notice.actor_ids == [fan.id for fan in fans[:1:-1]]
     assert notice.seq == 6
@@ -63,11 +63,11 @@ async def test_a_thousandth_like_is_news_and_a_like_taken_back_is_not(world: Wor
     await like(world, post, bob, eve)
     await world.sources.notifications.mark_seen(ana.id, 100)
     await world.sources.post_likes.unlike(post.id, eve.id, now())
-    await world.settle()
-    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    await world.drain()
+    (notice,) = await notified(world, ana, Kind.POST_LIKED)
     assert (notice.actor_count, notice.actor_ids, notice.is_seen) == (1, [bob.id], True)
     await like(world, post, await world.user())
-    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    (notice,) = await notified(world, ana, Kind.POST_LIKED)
     assert (notice.actor_count, notice.is_seen) == (2, False)
 
 
@@ -75,13 +75,13 @@ async def test_like_unlike_like_announces_once(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     await like(world, post, bob)
-    (first,) = await told(world, ana, Kind.POST_LIKED)
+    (first,) = await notified(world, ana, Kind.POST_LIKED)
     await world.sources.notifications.mark_read(ana.id, [first.id])
     await world.sources.post_likes.unlike(post.id, bob.id, now())
-    await world.settle()
-    assert await told(world, ana, Kind.POST_LIKED) == []
+    await world.drain()
+    assert await notified(world, ana, Kind.POST_LIKED) == []
     await like(world, post, bob)
-    (again,) = await told(world, ana, Kind.POST_LIKED)
+    (again,) = await notified(world, ana, Kind.POST_LIKED)
     assert (again.id, again.actor_count, again.is_seen, again.is_read) == (first.id, 1, True, True)
     assert again.updated_at == first.updated_at
 
@@ -91,7 +91,7 @@ async def test_a_like_taken_back_unheard_is_never_told(world: World) -> None:
     bob = await world.user()
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.post_likes.unlike(post.id, bob.id, now())
-    await world.settle()
+    await world.drain()
     assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
 
 
@@ -99,7 +99,7 @@ async def test_ones_own_acts_are_not_told(world: World) -> None:
     ana, post = await quiet_post(world)
     await like(world, post, ana)
     await world.comment(post, ana, f"@{ana.username}", mention_ids=[ana.id])
-    await world.settle()
+    await world.drain()
     assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
 
 
@@ -113,7 +113,7 @@ async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: s
     else:
         await graph.block(*((ana.id, bob.id) if how == "blocked" else (bob.id, ana.id)), now=now())
     comment = await world.comment(post, ana)
-    await world.settle()
+    await world.drain()
     await world.sources.comment_likes.like(comment.id, bob.id, now())
     await like(world, post, bob)
     await world.comment(post, bob)
@@ -121,7 +121,7 @@ async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: s
     await world.post(bob, caption="@", mention_ids=[ana.id])
     if how == "muted":
         await world.follow(bob, ana)
-    await world.settle()
+    await world.drain()
     assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
 
 
@@ -131,8 +131,8 @@ async def test_among_likers_the_muted_are_not_counted(world: World) -> None:
     await world.sources.graph.mute(ana.id, bob.id)
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.post_likes.like(post.id, eve.id, now())
-    await world.settle()
-    (notice,) = await told(world, ana, Kind.POST_LIKED)
+    await world.drain()
+    (notice,) = await notified(world, ana, Kind.POST_LIKED)
     assert (notice.actor_count, notice.actor_ids) == (1, [eve.id])
     assert (await world.stored_post(post.id)).like_count == 2
 
@@ -142,22 +142,22 @@ async def test_a_comment_is_told_to_each_in_the_nearest_way(world: World) -> Non
     bob, eve, dan = await world.users(3)
     parent = await world.comment(post, bob)
     reply = await world.comment(post, eve, parent_id=parent.id, mention_ids=[ana.id, bob.id, dan.id])
-    await world.settle()
+    await world.drain()
     for user, kind in ((ana, Kind.COMMENTED), (bob, Kind.REPLIED), (dan, Kind.MENTIONED)):
-        (notice,) = [one for one in await told(world, user) if one.comment_id == reply.id]
+        (notice,) = [one for one in await notified(world, user) if one.comment_id == reply.id]
         assert (notice.kind, notice.actor_ids, notice.actor_count) == (kind, [eve.id], 1)
-    assert await told(world, eve) == []
+    assert await notified(world, eve) == []
 
 
 async def test_a_deleted_comment_is_taken_back(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     comment = await world.comment(post, bob)
-    await world.settle()
-    assert len(await told(world, ana, Kind.COMMENTED)) == 1
+    await world.drain()
+    assert len(await notified(world, ana, Kind.COMMENTED)) == 1
     await world.sources.comments.delete(comment.id, now())
-    await world.settle()
-    assert await told(world, ana, Kind.COMMENTED) == []
+    await world.drain()
+    assert await notified(world, ana, Kind.COMMENTED) == []
     tombstone = (await log_of(world, ana))[-1]
     assert (tombstone.withdrawn, tombstone.kind, tombstone.seq) == (True, Kind.COMMENTED, 3)
 
@@ -167,32 +167,32 @@ async def test_a_mention_reaches_only_who_may_see_the_post(world: World) -> None
     await world.follow(bob, ana)
     await world.sources.graph.accept(bob.id, ana.id, now=now())
     await world.post(ana, mention_ids=[bob.id, eve.id])
-    await world.settle()
-    assert [one.kind for one in await told(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
-    assert await told(world, eve) == []
+    await world.drain()
+    assert [one.kind for one in await notified(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
+    assert await notified(world, eve) == []
 
 
 async def test_following_is_told_and_unfollowing_takes_it_back(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     await world.follow(bob, ana)
-    await world.settle()
-    (notice,) = await told(world, ana)
+    await world.drain()
+    (notice,) = await notified(world, ana)
     assert (notice.kind, notice.actor_ids) == (Kind.FOLLOWED, [bob.id])
     await world.sources.graph.unfollow(bob.id, ana.id, now=now())
-    await world.settle()
-    assert await told(world, ana) == []
+    await world.drain()
+    assert await notified(world, ana) == []
 
 
 async def test_a_request_becomes_an_acceptance(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
-    await world.settle()
-    assert [one.kind for one in await told(world, ana)] == [Kind.FOLLOW_REQUESTED]
+    await world.drain()
+    assert [one.kind for one in await notified(world, ana)] == [Kind.FOLLOW_REQUESTED]
     await world.sources.graph.accept(bob.id, ana.id, now=now())
-    await world.settle()
-    assert await told(world, ana) == []
-    assert [(one.kind, one.actor_ids) for one in await told(world, bob)] == [(Kind.FOLLOW_ACCEPTED, [ana.id])]
+    await world.drain()
+    assert await notified(world, ana) == []
+    assert [(one.kind, one.actor_ids) for one in await notified(world, bob)] == [(Kind.FOLLOW_ACCEPTED, [ana.id])]
 
 
 async def test_a_deleted_post_takes_back_all_that_was_told_about_it(world: World) -> None:
@@ -201,11 +201,11 @@ async def test_a_deleted_post_takes_back_all_that_was_told_about_it(world: World
     comment = await world.comment(post, bob)
     await world.sources.comment_likes.like(comment.id, ana.id, now())
     await like(world, post, bob)
-    assert len(await told(world, bob, Kind.COMMENT_LIKED)) == 1
+    assert len(await notified(world, bob, Kind.COMMENT_LIKED)) == 1
     await world.sources.posts.delete(post.id, ana.id, now())
-    await world.settle()
-    assert await told(world, ana) == []
-    assert await told(world, bob) == []
+    await world.drain()
+    assert await notified(world, ana) == []
+    assert await notified(world, bob) == []
 
 
 async def test_numbers_are_dense_whatever_happens_at_once(world: World) -> None:
@@ -217,8 +217,8 @@ async def test_numbers_are_dense_whatever_happens_at_once(world: World) -> None:
         await world.comment(post, fan)
         await world.follow(fan, ana)
 
-    await asyncio.gather(*(act(fan) for fan in fans), *(world.settle() for _ in range(4)))
-    await world.settle()
+    await asyncio.gather(*(act(fan) for fan in fans), *(world.drain() for _ in range(4)))
+    await world.drain()
     log = await log_of(world, ana)
     numbers, newest = [one.seq for one in log], (await world.sources.notifications.range_of(ana.id)).newest
     assert len(set(numbers)) == len(numbers)
@@ -237,8 +237,8 @@ async def test_settling_twice_gives_no_new_numbers(world: World) -> None:
     await like(world, post, bob)
     before = await log_of(world, ana)
     likes = world.sources.database["post_likes"]
-    await likes.update_many({"target_id": post.id}, {"$set": {"outbox": ["notify"], "ring_at": now(), "rings": 0}})
-    await world.settle()
+    await likes.update_many({"target_id": post.id}, {"$set": {"outbox": ["notify"], "due_at": now(), "enqueues": 0}})
+    await world.drain()
     assert await log_of(world, ana) == before
 
 
@@ -252,12 +252,12 @@ async def test_seen_and_read_are_told_apart(world: World) -> None:
     fans = await world.users(2)
     for fan in fans:
         await world.comment(post, fan)
-    await world.settle()
+    await world.drain()
     notifications = world.sources.notifications
     assert await unseen(world, ana) == 2
     await notifications.mark_seen(ana.id, 2)
     assert await unseen(world, ana) == 1
-    latest = (await told(world, ana))[0]
+    latest = (await notified(world, ana))[0]
     await notifications.mark_read(ana.id, [latest.id])
     assert await unseen(world, ana) == 0
     unread = await notifications.of_recipient(ana.id, PageRequest(limit=9), unread_only=True)
@@ -269,17 +269,17 @@ async def test_seen_and_read_are_told_apart(world: World) -> None:
 async def test_nobody_marks_somebody_elses(world: World) -> None:
     ana, _post = await quiet_post(world)
     eve = await world.user()
-    (notice,) = await told(world, ana)
+    (notice,) = await notified(world, ana)
     await world.sources.notifications.mark_read(eve.id, [notice.id], up_to_seq=99)
     await world.sources.notifications.mark_seen(eve.id, 99)
-    assert await told(world, ana) == [notice]
+    assert await notified(world, ana) == [notice]
 
 
 async def test_the_list_pages_by_number_both_ways_and_filters_by_kind(world: World) -> None:
     ana, post = await quiet_post(world)
     for fan in await world.users(4):
         await world.comment(post, fan)
-    await world.settle()
+    await world.drain()
     of_recipient = world.sources.notifications.of_recipient
     page = await of_recipient(ana.id, PageRequest.of(first=2, after=encode_cursor(4)))
     assert ([one.seq for one in items_of(page)], page.has_next) == ([3, 2], True)
@@ -292,8 +292,8 @@ async def test_the_list_pages_by_number_both_ways_and_filters_by_kind(world: Wor
 async def test_a_tagged_person_is_told_as_tagged_and_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.post(ana, tagged=[bob], mention_ids=[bob.id])
-    await world.settle()
-    assert [(one.kind, one.actor_ids) for one in await told(world, bob)] == [(Kind.TAGGED, [ana.id])]
+    await world.drain()
+    assert [(one.kind, one.actor_ids) for one in await notified(world, bob)] == [(Kind.TAGGED, [ana.id])]
 
 
 async def test_an_acceptance_by_somebody_muted_is_not_told(world: World) -> None:
@@ -301,8 +301,8 @@ async def test_an_acceptance_by_somebody_muted_is_not_told(world: World) -> None
     await world.follow(bob, ana)
     await world.sources.graph.mute(bob.id, ana.id)
     await world.sources.graph.accept(bob.id, ana.id, now=now())
-    await world.settle()
-    assert await told(world, bob) == []
+    await world.drain()
+    assert await notified(world, bob) == []
 
 
 async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted(world: World) -> None:
@@ -311,14 +311,14 @@ async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted
     comment = await world.comment(post, bob)
     await world.follow(bob, ana)
     mentioning = await world.post(bob, mention_ids=[ana.id])
-    rings = await owed(world.tools)
-    await world.settle()
+    jobs = await pending_jobs(world.tools)
+    await world.drain()
     before = await log_of(world, ana)
     assert [one.kind for one in before if one.actor_ids == [bob.id]] == [Kind.COMMENTED, Kind.FOLLOWED, Kind.MENTIONED]
     assert {before[1].comment_id, before[-1].post_id} == {comment.id, mentioning.id}
     await world.sources.graph.mute(ana.id, bob.id)
-    for ring in sorted(ring for ring in rings if ring.effect is Effect.NOTIFY):
-        await HANDLERS[ring.effect, ring.fact].run(world.tools, ring.key)
+    for job in sorted(job for job in jobs if job.task is Task.NOTIFY):
+        await HANDLERS[job.task, job.fact].run(world.tools, job.key)
     assert await log_of(world, ana) == before
 
 
@@ -327,14 +327,14 @@ async def test_a_comments_like_is_not_told_once_its_post_is_gone_or_hidden(world
     hidden = await world.post(ana)
     bob, eve = await world.users(2)
     comments = [await world.comment(one, bob) for one in (post, hidden)]
-    await world.settle()
+    await world.drain()
     for comment in comments:
         await world.sources.comment_likes.like(comment.id, eve.id, now())
     await world.sources.posts.delete(post.id, ana.id, now())
-    await HANDLERS[Effect.NOTIFY, Fact.POST].run(world.tools, str(post.id))  # before that of the like
+    await HANDLERS[Task.NOTIFY, Fact.POST].run(world.tools, str(post.id))  # before that of the like
     await world.sources.users.update_profile(ana.id, {"is_private": True})
-    await world.settle()
-    assert await told(world, bob, Kind.COMMENT_LIKED) == []
+    await world.drain()
+    assert await notified(world, bob, Kind.COMMENT_LIKED) == []
 
 
 async def edit(world: World, post: PostRecord, *mentioned: UserRecord) -> None:
@@ -346,12 +346,12 @@ async def edit(world: World, post: PostRecord, *mentioned: UserRecord) -> None:
 async def test_an_edit_tells_whom_it_mentions_and_takes_back_whom_it_does_not(world: World) -> None:
     ana, bob, eve, dan = await world.users(4)
     post = await world.post(ana, mention_ids=[bob.id, dan.id])
-    await world.settle()
+    await world.drain()
     await edit(world, post, eve, dan)
-    await world.settle()
-    await world.settle()
-    assert await told(world, bob) == []
-    ((told_eve,), (told_dan,)) = await told(world, eve), await told(world, dan)
+    await world.drain()
+    await world.drain()
+    assert await notified(world, bob) == []
+    ((told_eve,), (told_dan,)) = await notified(world, eve), await notified(world, dan)
     assert (told_eve.kind, told_eve.post_id, told_eve.actor_ids) == (Kind.MENTIONED, post.id, [ana.id])
     assert told_dan.seq == 1  # nothing new for who was mentioned before
     assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
@@ -361,44 +361,44 @@ async def test_an_edit_tells_whom_it_mentions_and_takes_back_whom_it_does_not(wo
 async def test_a_mention_that_comes_back_is_told_again(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana, mention_ids=[bob.id])
-    await world.settle()
+    await world.drain()
     await world.sources.notifications.mark_read(bob.id, up_to_seq=100)
     for mentioned in ([], [bob]):
         await edit(world, post, *mentioned)
-        await world.settle()
-    (notice,) = await told(world, bob)
+        await world.drain()
+    (notice,) = await notified(world, bob)
     assert (notice.is_seen, notice.seq) == (False, 3)
 
 
 async def test_an_edit_that_keeps_the_mentions_owes_nothing(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana, mention_ids=[bob.id])
-    await world.settle()
+    await world.drain()
     await edit(world, post, bob)
-    assert await owed(world.tools) == set()
+    assert await pending_jobs(world.tools) == set()
 
 
 async def test_who_muted_the_author_keeps_what_they_were_told_amid_edits(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, mention_ids=[bob.id])
-    await world.settle()
+    await world.drain()
     await world.sources.graph.mute(bob.id, ana.id)
     await edit(world, post, bob, eve)
-    await world.settle()
-    assert [one.kind for one in await told(world, bob)] == [Kind.MENTIONED]
+    await world.drain()
+    assert [one.kind for one in await notified(world, bob)] == [Kind.MENTIONED]
 
 
 async def test_a_tag_taken_off_is_taken_back_and_a_mention_beside_it_is_no_news(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve], mention_ids=[eve.id])
-    await world.settle()
+    await world.drain()
     await world.sources.notifications.mark_read(eve.id, up_to_seq=100)
     for one in (bob, eve):
         await world.sources.posts.untag(post.id, one.id, now())
         await world.sources.posts.untag(post.id, one.id, now())
-    await world.settle()
-    assert await told(world, bob) == []
-    (notice,) = await told(world, eve)
+    await world.drain()
+    assert await notified(world, bob) == []
+    (notice,) = await notified(world, eve)
     assert (notice.kind, notice.is_seen) == (Kind.MENTIONED, True)
     assert (await world.stored_post(post.id)).tagged_ids == []
 
@@ -409,9 +409,9 @@ async def test_of_two_workers_the_one_with_the_older_words_tells_nothing(
     """What it read is no longer so when it comes to writing: who was edited away meanwhile is not told after all."""
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     await edit(world, post, bob)
-    run, posts = HANDLERS[Effect.NOTIFY, Fact.POST].run, world.sources.posts
+    run, posts = HANDLERS[Task.NOTIFY, Fact.POST].run, world.sources.posts
 
     async def read_before_the_edit(post_id: ObjectId) -> Document | None:
         document = await world.sources.database["posts"].find_one({"_id": post_id})
@@ -422,5 +422,5 @@ async def test_of_two_workers_the_one_with_the_older_words_tells_nothing(
 
     monkeypatch.setattr(posts, "document", read_before_the_edit)
     await run(world.tools, str(post.id))
-    await world.settle()
-    assert await told(world, bob) == []
+    await world.drain()
+    assert await notified(world, bob) == []

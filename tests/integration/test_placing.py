@@ -12,14 +12,14 @@ from pymongo import MongoClient
 
 from config import Settings
 from datasources.media.images import Move
-from datasources.s3.keys import lies_in, moved
-from domain.jobs import Effect, Fact, Ring
+from datasources.s3.keys import is_in_area, moved
+from domain.jobs import Fact, Job, Task
 from domain.limits import SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now, opened
 from tests.support.waiting import eventually
-from workers.handlers.move_files import copied, place_post, place_user
+from workers.handlers.move_files import copy_files, move_files_of_post, move_files_of_user
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 
@@ -56,7 +56,7 @@ async def created(world: World, author: UserRecord, *upload_ids: ObjectId) -> Po
 async def ready_post(world: World, author: UserRecord) -> PostRecord:
     """A post that was published and owes nothing but what has to wait."""
     post = await created(world, author, await ready_upload(world, author))
-    await world.settle()
+    await world.drain()
     return await world.stored_post(post.id)
 
 
@@ -79,10 +79,10 @@ def keys(one: ImageRecord) -> set[str]:
 async def assert_stored(world: World, upload_id: ObjectId, area: Area) -> ImageRecord:
     """The image lies in this area, all who show it say so, and in the end nothing else is stored."""
     found = await stored_image(world, upload_id)
-    assert lies_in(found, area)
+    assert is_in_area(found, area)
 
     async def nothing_else() -> bool:
-        await world.settle()
+        await world.drain()
         return set(await world.sources.blobs.media_of(upload_id)) == keys(found)
 
     await eventually(nothing_else)
@@ -106,8 +106,8 @@ async def test_a_published_post_lies_where_its_account_says(world: World, is_pri
 async def test_what_no_post_shows_is_private(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
-    await world.settle()
-    assert lies_in(await stored_image(world, upload_id), Area.PRIVATE)
+    await world.drain()
+    assert is_in_area(await stored_image(world, upload_id), Area.PRIVATE)
 
 
 async def test_addresses_of_private_files_made_public_are_good_until_they_expire(world: World) -> None:
@@ -115,7 +115,7 @@ async def test_addresses_of_private_files_made_public_are_good_until_they_expire
     upload_id = await ready_upload(world, ana)
     private = keys(await stored_image(world, upload_id))
     await created(world, ana, upload_id)
-    assert await world.settle() == {Ring(Effect.CLEAN, Fact.UPLOAD, str(upload_id))}
+    assert await world.drain() == {Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))}
     assert private < set(await world.sources.blobs.media_of(upload_id))
     await assert_stored(world, upload_id, Area.PUBLIC)
 
@@ -126,10 +126,10 @@ async def test_going_private_ends_the_public_addresses_at_once_and_going_public_
     addresses = [keys(posts[0].images[0])]
     for is_private, area in ((True, Area.PRIVATE), (False, Area.PUBLIC), (True, Area.PRIVATE)):
         await set_private(world, ana, is_private)
-        await world.settle()
+        await world.drain()
         shown = [(await world.stored_post(post.id)).images[0] for post in posts]
         for one in shown:
-            assert lies_in(one, area)
+            assert is_in_area(one, area)
             assert keys(one) <= set(await world.sources.blobs.media_of(one.id))
             assert keys(one) == keys(await stored_image(world, one.id))
             assert one.alt_text == "a sea"
@@ -145,8 +145,8 @@ async def test_saying_again_what_is_so_moves_nothing(world: World) -> None:
     post = await ready_post(world, ana)
     for _ in range(2):
         await set_private(world, ana, False)
-        await world.settle()
-        await place_user(world.tools, str(ana.id))
+        await world.drain()
+        await move_files_of_user(world.tools, str(ana.id))
     assert (await world.stored_post(post.id)).images[0].version == 1
 
 
@@ -157,7 +157,7 @@ async def test_an_avatar_is_public_also_of_a_private_account_and_a_replaced_one_
         taken = await world.sources.uploads.take_as_avatar(upload_id, ana.id)
         assert taken is not None
         await world.sources.users.update_profile(ana.id, {"avatar": taken.image})
-        await world.settle()
+        await world.drain()
         avatar = (await world.stored_user(ana.id)).avatar
         assert avatar is not None
         assert keys(avatar) == keys(await assert_stored(world, upload_id, Area.PUBLIC))
@@ -168,7 +168,7 @@ async def test_a_suspended_account_has_nothing_public(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     await world.sources.users.update_profile(ana.id, {"state": "SUSPENDED"})
-    await world.settle()
+    await world.drain()
     await assert_stored(world, post.images[0].id, Area.PRIVATE)
 
 
@@ -178,11 +178,11 @@ async def test_a_post_published_from_what_was_read_before_a_move_is_not_publishe
     post = await created(world, ana, upload_id)
     read = await stored_image(world, upload_id)
     move = Move(read, moved(read, Area.PUBLIC))
-    assert await copied(world.sources, move)
+    assert await copy_files(world.sources, move)
     assert await world.sources.images.move(ana.id, move)
     assert not await world.sources.images.publish(post.id, [Move(read, read)], now())
     assert (await world.stored_post(post.id)).status is PostStatus.PROCESSING
-    await world.settle()
+    await world.drain()
     assert keys((await world.stored_post(post.id)).images[0]) == keys(move.after)
 
 
@@ -193,11 +193,11 @@ async def test_a_post_published_while_its_account_turned_private_ends_private(wo
     read = await stored_image(world, upload_id)
     move = Move(read, moved(read, Area.PUBLIC))
     await set_private(world, ana, True)
-    await place_user(world.tools, str(ana.id))
-    await copied(world.sources, move)
+    await move_files_of_user(world.tools, str(ana.id))
+    await copy_files(world.sources, move)
     assert await world.sources.images.publish(post.id, [move], now())
-    await place_post(world.tools, str(post.id))
-    assert lies_in((await world.stored_post(post.id)).images[0], Area.PRIVATE)
+    await move_files_of_post(world.tools, str(post.id))
+    assert is_in_area((await world.stored_post(post.id)).images[0], Area.PRIVATE)
     await assert_stored(world, upload_id, Area.PRIVATE)
 
 
@@ -214,7 +214,7 @@ async def test_whatever_is_stopped_and_toggled_the_files_end_where_they_belong(w
         await set_private(world, ana, is_private)
         if number == 6:
             posts.append(await created(world, ana, uploads[3]))
-        working = [asyncio.create_task(world.settle()) for _ in range(3)]
+        working = [asyncio.create_task(world.drain()) for _ in range(3)]
         await asyncio.sleep(chance.uniform(0, 0.25))  # stopped anywhere
         for task in working:
             task.cancel()
@@ -222,22 +222,22 @@ async def test_whatever_is_stopped_and_toggled_the_files_end_where_they_belong(w
     del working, task
     gc.collect()
     await set_private(world, ana, is_private)
-    await world.settle()
+    await world.drain()
     area = Area.PRIVATE if is_private else Area.PUBLIC
     for post in [await world.stored_post(post.id) for post in posts]:
         assert post.status is PostStatus.READY
         for shown in post.images:
             assert keys(shown) <= set(await world.sources.blobs.media_of(shown.id))
             assert keys(shown) == keys(await stored_image(world, shown.id))
-            assert lies_in(shown, area)
+            assert is_in_area(shown, area)
 
 
 async def test_two_who_move_the_same_files_leave_one_set_of_them(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     await set_private(world, ana, True)
-    await asyncio.gather(*(place_user(world.tools, str(ana.id)) for _ in range(5)), return_exceptions=True)
-    await world.settle()
+    await asyncio.gather(*(move_files_of_user(world.tools, str(ana.id)) for _ in range(5)), return_exceptions=True)
+    await world.drain()
     assert (await assert_stored(world, post.images[0].id, Area.PRIVATE)).version == 2
 
 
@@ -249,9 +249,9 @@ async def test_copies_that_were_never_recorded_go_when_their_account_turns_back(
     read = post.images[0]
     there = Area.PUBLIC if is_private else Area.PRIVATE
     await set_private(world, ana, not is_private)
-    assert await copied(world.sources, Move(read, moved(read, there)))
+    assert await copy_files(world.sources, Move(read, moved(read, there)))
     await set_private(world, ana, is_private)
-    await world.settle()
+    await world.drain()
     here = Area.PRIVATE if is_private else Area.PUBLIC
     image = await assert_stored(world, read.id, here)
     assert keys(image) == keys(read) == keys((await world.stored_post(post.id)).images[0])
@@ -262,9 +262,9 @@ async def test_copies_of_a_post_that_was_never_published_go_when_its_account_tur
     upload_id = await ready_upload(world, ana)
     post = await created(world, ana, upload_id)
     read = await stored_image(world, upload_id)
-    assert await copied(world.sources, Move(read, moved(read, Area.PUBLIC)))
+    assert await copy_files(world.sources, Move(read, moved(read, Area.PUBLIC)))
     await set_private(world, ana, True)
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(post.id)).status is PostStatus.READY
     await assert_stored(world, upload_id, Area.PRIVATE)
 
@@ -275,7 +275,7 @@ async def test_a_deleted_post_leaves_nothing_in_either_area(world: World) -> Non
     upload_id = post.images[0].id
     assert {key.partition("/")[0] for key in await world.sources.blobs.media_of(upload_id)} == {"public", "private"}
     await world.sources.posts.delete(post.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     assert await world.sources.blobs.media_of(upload_id) == []
 
 

@@ -65,10 +65,10 @@ async def test_a_post_is_published_once(world: World) -> None:
     assert (made.status, made.images) == (PostStatus.PROCESSING, [])
     publish, shown = world.sources.images.publish, Move(image(upload_id), image(upload_id))
     await asyncio.gather(*(publish(made.id, [shown], now()) for _ in range(10)))
-    await world.settle()
+    await world.drain()
     await publish(made.id, [shown], now())
     await world.sources.posts.fail(made.id, FAILURE, now())
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     post = await world.stored_post(made.id)
     assert (post.status, post.images, post.failure) == (PostStatus.READY, [image(upload_id)], None)
     assert (await world.stored_user(ana.id)).post_count == 1
@@ -78,7 +78,7 @@ async def test_a_failed_post_is_not_counted_and_frees_its_uploads(world: World) 
     ana, good = await world.user(), ObjectId()
     made = await create(world, ana, good, ObjectId())
     await world.sources.posts.fail(made.id, FAILURE, now())
-    await world.settle()
+    await world.drain()
     assert (await world.stored_post(made.id)).failure == FAILURE
     assert (await world.stored_user(ana.id)).post_count == 0
     assert isinstance(await outcome(world, ana, good), ObjectId)
@@ -93,12 +93,12 @@ async def test_a_deleted_post_is_gone_with_all_that_hangs_on_it(world: World) ->
     await world.comment(post, ana, parent_id=comment.id)
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.comment_likes.like(comment.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     for _ in range(2):
         await world.sources.posts.delete(post.id, ana.id, now())
     hidden = await world.stored_post(post.id)
     assert hidden.deleted
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     database = world.sources.database
     assert await database["posts"].find_one({"_id": post.id}) is None
     assert await database["comments"].count_documents({"post_id": post.id}) == 0
@@ -113,7 +113,7 @@ async def test_a_post_deleted_before_anything_was_paid_never_counts(world: World
     ana = await world.user()
     post = await world.post(ana)
     await world.sources.posts.delete(post.id, ana.id, now())
-    assert await world.settle() == set()
+    assert await world.drain() == set()
     assert (await world.stored_user(ana.id)).post_count == 0
     assert await world.inbox(ana) == []
 
@@ -123,8 +123,8 @@ async def test_a_post_is_deleted_while_workers_pay_for_it(world: World) -> None:
         ana, bob = await world.users(2)
         await world.follow(bob, ana)
         post = await world.post(ana)
-        await asyncio.gather(world.settle(), world.sources.posts.delete(post.id, ana.id, now()), world.settle())
-        assert await world.settle() == set()
+        await asyncio.gather(world.drain(), world.sources.posts.delete(post.id, ana.id, now()), world.drain())
+        assert await world.drain() == set()
         assert (await world.stored_user(ana.id)).post_count == 0
         assert await world.sources.database["posts"].find_one({"_id": post.id}) is None
 

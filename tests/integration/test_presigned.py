@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 from workers.handlers import clean_up, ingest
 from workers.maintenance.pending import stuck
 from workers.rendering.pool import RenderPool
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
 JPEG, OTHER = small_jpeg(), small_jpeg((200, 40, 10))
 REFUSED = {400, 403, 411, 412}
@@ -184,12 +184,12 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
     """By then the source is deleted, so storage cannot know; it takes the same bytes, which nobody reads any more."""
     upload, put = await given(world, await world.user())
     assert await put.send(web) == 200
-    await ingest.receive(tools, str(upload.id))
+    await ingest.ingest(tools, str(upload.id))
     await clean_up.clean_upload(tools, str(upload.id))
     ready = await stored(world, upload.id)
     assert (ready.status, await bytes_of(world, upload)) == (UploadStatus.READY, None)
     assert await put.send(web) == 200
-    await ingest.receive(tools, str(upload.id))
+    await ingest.ingest(tools, str(upload.id))
     assert await stored(world, upload.id) == ready
 
 
@@ -202,15 +202,15 @@ async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over
         await world.sources.uploads.reject(upload.id, UploadStatus.REJECTED, ingest.EXPIRED)
     else:
         await world.sources.uploads.cancel(upload.id)
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         await clean_up.clean_upload(world.tools, str(upload.id))
     assert await put.send(web) == 200, "an address that was given out cannot be taken back"
-    uploads, over = world.sources.database["uploads"], upload.expires_at + ingest.LATE
+    uploads, over = world.sources.database["uploads"], upload.expires_at + ingest.UPLOAD_LATENESS
     document = await uploads.find_one({"_id": upload.id})
     assert document is not None
-    assert (document["outbox"], document["ring_at"], document["rings"]) == (["clean"], over, 0)
+    assert (document["outbox"], document["due_at"], document["enqueues"]) == (["clean"], over, 0)
     assert [one for one in await stuck(world.sources, over) if one.id == str(upload.id)] == []
-    past = {"expires_at": datetime.now(UTC) - ingest.LATE}
+    past = {"expires_at": datetime.now(UTC) - ingest.UPLOAD_LATENESS}
     await uploads.update_one({"_id": upload.id}, {"$set": past})
     await clean_up.clean_upload(world.tools, str(upload.id))
     assert await bytes_of(world, upload) is None
@@ -233,7 +233,7 @@ async def test_an_expired_request_is_refused_and_its_quota_given_back(
         await world.sources.database["uploads"].update_one(
             {"_id": upload.id}, {"$set": {"expires_at": upload.expires_at - timedelta(minutes=5)}}
         )
-        await ingest.receive(world.tools, str(upload.id))
+        await ingest.ingest(world.tools, str(upload.id))
         assert (await stored(world, upload.id)).status is UploadStatus.EXPIRED
         assert (await world.sources.uploads.quota(owner.id, datetime.now(UTC))).used_today == 0
 

@@ -70,14 +70,14 @@ async def home(world: World, authors: int = 3, each: int = 4) -> tuple[UserRecor
     for author in followed:
         await world.follow(reader, author)
     posts = [post for _ in range(each) for author in followed for post in await posts_of(world, author, 1)]
-    await world.settle()
+    await world.drain()
     return reader, followed, posts
 
 
 async def likes(world: World, reader: UserRecord, posts: Sequence[PostRecord]) -> None:
     for post in posts:
         await world.sources.post_likes.like(post.id, reader.id, now())
-    await world.sources.interests.weigh(reader.id, now())
+    await world.sources.interests.compute(reader.id, now())
 
 
 @pytest.mark.parametrize("size", [1, 5, 50])
@@ -112,7 +112,7 @@ async def test_whom_the_reader_likes_comes_first_and_it_says_so(world: World) ->
 async def test_no_author_floods_a_page_however_dear(world: World) -> None:
     reader, (dear, *_), posts = await home(world, authors=4, each=3)
     many = await posts_of(world, dear, 20)
-    await world.settle()
+    await world.drain()
     await likes(world, reader, many)
     top = captions(await page(world, reader, first=SPAN))
     hers = {post.caption for post in [*many, *posts] if post.author_id == dear.id}
@@ -138,7 +138,7 @@ async def test_a_snapshot_stays_as_it_is_while_posts_come_and_tastes_change(worl
     whole = captions(await page(world, reader, first=50))
     first = await page(world, reader, first=4)
     await posts_of(world, ana, 2)
-    await world.settle()
+    await world.drain()
     await likes(world, reader, posts[:3])
     rest = await walk(world, reader, 3, after=first["pageInfo"]["endCursor"])
     assert captions(first) + rest == whole

@@ -76,7 +76,7 @@ async def test_a_filler_with_a_lease_of_an_earlier_run_keeps_nothing(
     filling = asyncio.create_task(process.read(late, "a"))
     await late.reading.wait()
     shutil.copytree(server.folder, tmp_path / "copy")
-    assert await other.cache.forget(["a"])
+    assert await other.cache.invalidate(["a"])
     server.kill()
     shutil.rmtree(server.folder)
     shutil.copytree(tmp_path / "copy", server.folder)
@@ -93,7 +93,7 @@ async def test_a_server_that_became_a_replica_is_not_read_from(server: Server, p
     async with Redis.from_url(server.url) as redis:
         await redis.replicaof("127.0.0.1", 1)
         truth.words["a"] = "new"
-        assert not await process.cache.forget(["a"])
+        assert not await process.cache.invalidate(["a"])
         for _ in range(3):
             assert await process.read(truth, "a") == ["new"]
             await asyncio.sleep(0.06)  # as long as nobody asks Redis
@@ -118,4 +118,4 @@ async def test_a_server_whose_run_may_not_be_known_is_not_read_from(server: Serv
         for _ in range(2):
             assert await process.read(truth, "a") == ["1"]
         assert truth.asked == ["a", "a"]
-        assert await process.cache.forget(["a"])  # for those who may know
+        assert await process.cache.invalidate(["a"])  # for those who may know

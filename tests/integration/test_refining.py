@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from config import Settings
-from datasources.s3.keys import lies_in
+from datasources.s3.keys import is_in_area
 from domain.errors import Refusal, UserErrorCode
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import RenditionFormat, SourceFormat
 from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
 from domain.visibility import Area
@@ -24,11 +24,11 @@ from tests.support.factories import World, now, opened
 from tests.support.waiting import eventually
 from tests.unit.pictures import moving
 from workers.handlers import ingest
-from workers.handlers.add_formats import refine
+from workers.handlers.add_formats import add_formats
 from workers.handlers.clean_up import clean_upload
 from workers.rendering.pool import RenderPool
 from workers.rendering.rendered import Formats, Rendered
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
 JPEG, GIF, WEBP, AVIF = (RenditionFormat(name) for name in ("JPEG", "GIF", "WEBP", "AVIF"))
 
@@ -69,7 +69,7 @@ def tools(world: World, pool: Halting) -> Tools:
 
 
 @pytest.fixture(scope="module")
-async def refining(world: World) -> AsyncIterator[Tools]:
+async def adding_formats(world: World) -> AsyncIterator[Tools]:
     """The refining worker's."""
     async with RenderPool(1, 60, 1024) as pool:
         yield Tools(sources=world.sources, pool=pool)
@@ -97,17 +97,17 @@ async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostR
 
 async def begun(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":
     """The media worker's call, halted when it has shown the image."""
-    receiving = asyncio.create_task(ingest.receive(tools, str(upload.id)))
-    await asyncio.wait([receiving, asyncio.create_task(pool.has_shown.wait())], return_when=asyncio.FIRST_COMPLETED)
-    assert not receiving.done(), receiving
-    return receiving
+    ingesting = asyncio.create_task(ingest.ingest(tools, str(upload.id)))
+    await asyncio.wait([ingesting, asyncio.create_task(pool.has_shown.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert not ingesting.done(), ingesting
+    return ingesting
 
 
-async def killed(world: World, receiving: "asyncio.Task[None]", upload: UploadRecord) -> None:
+async def killed(world: World, ingesting: "asyncio.Task[None]", upload: UploadRecord) -> None:
     """Ends a worker's call where it stands, and lets its lease be over."""
-    receiving.cancel()
-    await asyncio.wait([receiving])
-    assert Effect.REFINE.value in (await document(world, upload))["outbox"]
+    ingesting.cancel()
+    await asyncio.wait([ingesting])
+    assert Task.ADD_FORMATS.value in (await document(world, upload))["outbox"]
 
 
 async def document(world: World, upload: UploadRecord) -> dict[str, Any]:
@@ -139,7 +139,7 @@ async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expe
     """In the end exactly these files are there, the source is not, and nothing is owed."""
 
     async def is_so() -> bool:
-        await world.settle()
+        await world.drain()
         return "outbox" not in await document(world, upload)
 
     await eventually(is_so)
@@ -151,12 +151,12 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
     ana = await world.user(is_private=True)
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
-    receiving = await begun(world, tools, pool, upload)
-    await ingest.assemble(tools, str(post.id))
+    ingesting = await begun(world, tools, pool, upload)
+    await ingest.complete_post(tools, str(post.id))
     shown = await world.stored_post(post.id)
     assert (shown.status, formats(shown.images[0])) == (PostStatus.READY, {JPEG})
     pool.goes_on.set()
-    await receiving
+    await ingesting
     refined = (await world.stored_post(post.id)).images[0]
     assert (formats(refined), refined.alt_text) == ({JPEG, WEBP}, "a sea")
     assert keys(refined) > keys(shown.images[0]), "addresses that were given out stay good"
@@ -169,54 +169,56 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
 async def test_an_avatar_taken_before_its_webp_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user(is_private=True)
     upload = await sent(world, ana, small_jpeg())
-    receiving = await begun(world, tools, pool, upload)
+    ingesting = await begun(world, tools, pool, upload)
     taken = await world.sources.uploads.take_as_avatar(upload.id, ana.id)
     assert taken is not None
     await world.sources.users.update_profile(ana.id, {"avatar": taken.image})
     pool.goes_on.set()
-    await receiving
+    await ingesting
     avatar = (await world.stored_user(ana.id)).avatar
     assert avatar is not None
     assert formats(avatar) == {JPEG, WEBP}
 
 
 async def test_the_source_stays_until_a_worker_that_died_is_replaced(
-    world: World, tools: Tools, pool: Halting, refining: Tools
+    world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
     ana, data = await world.user(), small_jpeg()
     upload = await sent(world, ana, data)
     await killed(world, await begun(world, tools, pool, upload), upload)
-    await world.sources.images.owe_tidying(upload.id)
-    with pytest.raises(NotYet):
+    await world.sources.images.schedule_tidying(upload.id)
+    with pytest.raises(RetryLater):
         await clean_upload(world.tools, str(upload.id))
     assert await source(world, upload) == data
-    await asyncio.gather(*(refine(refining, str(upload.id)) for _ in range(3)))
+    await asyncio.gather(*(add_formats(adding_formats, str(upload.id)) for _ in range(3)))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, WEBP}
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
-async def test_a_worker_that_lives_is_left_alone(world: World, tools: Tools, pool: Halting, refining: Tools) -> None:
+async def test_a_worker_that_lives_is_left_alone(
+    world: World, tools: Tools, pool: Halting, adding_formats: Tools
+) -> None:
     upload = await sent(world, await world.user(), small_jpeg())
-    receiving = await begun(world, tools, pool, upload)
-    await refine(refining, str(upload.id))
+    ingesting = await begun(world, tools, pool, upload)
+    await add_formats(adding_formats, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG}
     pool.goes_on.set()
-    await receiving
+    await ingesting
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
 
 
 async def test_a_worker_that_was_taken_for_dead_adds_nothing_twice(
-    world: World, tools: Tools, pool: Halting, refining: Tools
+    world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
     upload = await sent(world, await world.user(), small_jpeg())
-    receiving = await begun(world, tools, pool, upload)
+    ingesting = await begun(world, tools, pool, upload)
     await world.sources.uploads.release(upload.id, now())
-    await refine(refining, str(upload.id))
+    await add_formats(adding_formats, str(upload.id))
     before = await image_of(world, upload)
     assert formats(before) == {JPEG, WEBP}
     pool.goes_on.set()
-    await receiving
+    await ingesting
     assert await image_of(world, upload) == before
     await assert_nothing_else_is_stored(world, upload, keys(before))
 
@@ -228,19 +230,19 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     ana = await world.user(is_private=not is_private)
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
-    receiving = await begun(world, tools, pool, upload)
-    await ingest.assemble(tools, str(post.id))
+    ingesting = await begun(world, tools, pool, upload)
+    await ingest.complete_post(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": is_private})
-    await world.settle()
+    await world.drain()
     pool.goes_on.set()
-    await receiving
+    await ingesting
     image = await image_of(world, upload)
-    assert lies_in(image, Area.PRIVATE if is_private else Area.PUBLIC)
+    assert is_in_area(image, Area.PRIVATE if is_private else Area.PUBLIC)
     assert formats(image) == {JPEG, WEBP}
     assert keys((await world.stored_post(post.id)).images[0]) == keys(image)
-    await world.settle()
+    await world.drain()
     waiting = await document(world, upload)
-    assert is_private or waiting["ring_at"] >= waiting["tidy_at"]  # no worker is asked for what has to wait
+    assert is_private or waiting["due_at"] >= waiting["tidy_at"]  # no worker is asked for what has to wait
     await world.sources.database["uploads"].update_one({"_id": upload.id}, {"$unset": {"tidy_at": ""}})
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
@@ -251,13 +253,13 @@ async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
     ana = await world.user()
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
-    receiving = await begun(world, tools, pool, upload)
-    await ingest.assemble(tools, str(post.id))
+    ingesting = await begun(world, tools, pool, upload)
+    await ingest.complete_post(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     pool.goes_on.set()
-    await asyncio.gather(receiving, *(world.settle() for _ in range(2)))
+    await asyncio.gather(ingesting, *(world.drain() for _ in range(2)))
     image = await image_of(world, upload)
-    assert lies_in(image, Area.PRIVATE)
+    assert is_in_area(image, Area.PRIVATE)
     assert formats(image) == {JPEG, WEBP}
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
@@ -266,21 +268,21 @@ async def test_a_post_deleted_meanwhile_leaves_nothing(world: World, tools: Tool
     ana = await world.user()
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
-    receiving = await begun(world, tools, pool, upload)
+    ingesting = await begun(world, tools, pool, upload)
     await world.sources.posts.delete(post.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     pool.goes_on.set()
-    await receiving
+    await ingesting
     await assert_nothing_else_is_stored(world, upload, set())
 
 
-async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: World, refining: Tools) -> None:
+async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: World, adding_formats: Tools) -> None:
     ana = await world.user()
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     assert await world.sources.uploads.claim(upload.id, now()) is not None
     await world.sources.posts.delete(post.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     late = f"private/{upload.id}/0/late-150.jpg"
     await world.sources.blobs.put_media(late, b"late", "image/jpeg")
     await world.sources.uploads.release(upload.id, now())  # the worker is gone
@@ -289,27 +291,27 @@ async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: Worl
 
 @pytest.mark.parametrize("failure", [Refusal(UserErrorCode.IMAGE_CORRUPT, "no"), OSError("no"), TimeoutError()])
 async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
-    world: World, tools: Tools, pool: Halting, refining: Tools, failure: Exception
+    world: World, tools: Tools, pool: Halting, adding_formats: Tools, failure: Exception
 ) -> None:
     upload = await sent(world, await world.user(), small_jpeg())
     pool.failure = failure
     pool.goes_on.set()
-    await ingest.receive(tools, str(upload.id))
+    await ingest.ingest(tools, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG}
-    await refine(refining, str(upload.id))
+    await add_formats(adding_formats, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
 
 
 @pytest.mark.parametrize("found", [None, small_jpeg((200, 0, 0))], ids=["nothing", "another picture"])
 async def test_without_its_source_an_image_stays_as_it_is(
-    world: World, tools: Tools, pool: Halting, refining: Tools, found: bytes | None
+    world: World, tools: Tools, pool: Halting, adding_formats: Tools, found: bytes | None
 ) -> None:
     upload = await sent(world, await world.user(), small_jpeg())
     await killed(world, await begun(world, tools, pool, upload), upload)
     await world.sources.blobs.delete_incoming([upload.key])
     if found is not None:
         await replaced(world, upload, found)
-    await refine(refining, str(upload.id))
+    await add_formats(adding_formats, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG}
     await assert_nothing_else_is_stored(world, upload, keys(image))
@@ -326,11 +328,11 @@ async def avif(shared_settings: Settings, world: World) -> AsyncIterator[Tools]:
 async def test_avif_comes_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
     data = small_jpeg()
     upload = await sent(world, await world.user(), data)
-    await ingest.receive(avif, str(upload.id))
+    await ingest.ingest(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
     assert (await document(world, upload))["outbox"] == ["clean", "refine"]
     assert await source(world, upload) == data
-    await refine(avif, str(upload.id))
+    await add_formats(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, WEBP, AVIF}
     for one in (each for each in image.renditions if each.format is AVIF):
@@ -341,20 +343,20 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
 
 async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tools) -> None:
     upload = await sent(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
-    await ingest.receive(avif, str(upload.id))
+    await ingest.ingest(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, GIF, WEBP}
     assert (await document(world, upload))["outbox"] == ["clean"]
 
 
-async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, refining: Tools) -> None:
+async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, adding_formats: Tools) -> None:
     """As when a worker dies between the last format and saying so."""
     upload = await sent(world, await world.user(), small_jpeg())
-    await ingest.receive(refining, str(upload.id))
+    await ingest.ingest(adding_formats, str(upload.id))
     before = await image_of(world, upload)
-    owes: dict[str, Any] = {"$addToSet": {"outbox": Effect.REFINE.value}, "$set": {"ring_at": now()}}
-    await world.sources.database["uploads"].update_one({"_id": upload.id}, owes)
-    await refine(refining, str(upload.id))
+    pending: dict[str, Any] = {"$addToSet": {"outbox": Task.ADD_FORMATS.value}, "$set": {"due_at": now()}}
+    await world.sources.database["uploads"].update_one({"_id": upload.id}, pending)
+    await add_formats(adding_formats, str(upload.id))
     assert msgspec.structs.asdict(await image_of(world, upload)) == msgspec.structs.asdict(before)
     await assert_nothing_else_is_stored(world, upload, keys(before))
 
@@ -367,13 +369,13 @@ async def keeping(world: World) -> AsyncIterator[World]:
 
 
 async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
-    world: World, keeping: World, refining: Tools
+    world: World, keeping: World, adding_formats: Tools
 ) -> None:
     ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
     upload = await sent(world, ana, data)
     post = await posted(world, ana, upload)
-    await ingest.receive(refining, str(upload.id))
-    await keeping.settle()
+    await ingest.ingest(adding_formats, str(upload.id))
+    await keeping.drain()
     kept = f"originals/{upload.id}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
     files = keys((await world.stored_post(post.id)).images[0])
     assert set(await blobs.media_of(upload.id)) == {kept, *files}
@@ -383,17 +385,17 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
         assert (await web.get(address)).status_code == 403
         (signed,) = await blobs.signed_urls([kept])
         assert (await web.get(signed)).content == data
-    await world.sources.images.owe_tidying(upload.id)
-    await keeping.settle()
+    await world.sources.images.schedule_tidying(upload.id)
+    await keeping.drain()
     assert kept in await blobs.media_of(upload.id)
     await world.sources.posts.delete(post.id, ana.id, now())
-    await keeping.settle()
+    await keeping.drain()
     await assert_nothing_else_is_stored(world, upload, set())
 
 
-async def test_what_was_refused_is_not_kept(world: World, keeping: World, refining: Tools) -> None:
+async def test_what_was_refused_is_not_kept(world: World, keeping: World, adding_formats: Tools) -> None:
     upload = await sent(world, await world.user(), b"no picture")
-    await ingest.receive(refining, str(upload.id))
-    await keeping.settle()
+    await ingest.ingest(adding_formats, str(upload.id))
+    await keeping.drain()
     assert await world.sources.blobs.media_of(upload.id) == []
     assert await source(world, upload) is None

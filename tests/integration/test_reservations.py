@@ -14,7 +14,7 @@ from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UP
 from domain.records import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
 from workers.handlers import ingest
-from workers.runtime.handler import NotYet
+from workers.runtime.handler import RetryLater
 
 DATA = b"\xff\xd8\xff and so on"
 SHA256 = base64.b64encode(hashlib.sha256(DATA).digest()).decode()
@@ -78,8 +78,8 @@ async def test_quota_of_a_file_that_does_not_come_is_free_after_a_while(
     upload = await announce(world, owner_id, at)
     for _ in range(2):
         await world.sources.uploads.release(upload.id, at)
-        with pytest.raises(NotYet):
-            await ingest.receive(world.tools, str(upload.id))
+        with pytest.raises(RetryLater):
+            await ingest.ingest(world.tools, str(upload.id))
         assert await used(world, owner_id, at) == held
     assert (await stored(world, upload)).status is UploadStatus.AWAITING_BYTES
 
@@ -87,11 +87,11 @@ async def test_quota_of_a_file_that_does_not_come_is_free_after_a_while(
 async def test_file_is_looked_for_at_the_moment_its_reservation_lapses(world: World) -> None:
     left = 4 * SECOND
     upload = await announce(world, ObjectId(), now() - RESERVATION_HOLD + left)
-    with pytest.raises(NotYet):
-        await ingest.receive(world.tools, str(upload.id))
+    with pytest.raises(RetryLater):
+        await ingest.ingest(world.tools, str(upload.id))
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None
-    assert document["ring_at"] <= upload.created_at + RESERVATION_HOLD
+    assert document["due_at"] <= upload.created_at + RESERVATION_HOLD
 
 
 async def test_ten_abandoned_uploads_hold_ten_others_up_for_as_long_only(world: World) -> None:
@@ -167,7 +167,7 @@ async def test_file_that_comes_late_and_finds_no_place_is_refused(world: World) 
     for moment in (at, at + timedelta(days=1)):  # whatever day it is by then
         await announced(world, owner_id, moment)
     await arrive(world, late)
-    await ingest.receive(world.tools, str(late.id))
+    await ingest.ingest(world.tools, str(late.id))
     found = await stored(world, late)
     assert found.status is UploadStatus.REJECTED
     assert found.failure is not None
@@ -217,7 +217,7 @@ async def test_cancelled_upload_gives_its_quota_back_once_and_its_file_is_owed_t
     assert document is not None
     assert document["outbox"] == ["clean"]
     await arrive(world, upload)
-    await ingest.receive(world.tools, str(upload.id))
+    await ingest.ingest(world.tools, str(upload.id))
     assert (await stored(world, upload)).status is UploadStatus.EXPIRED
     assert not await uploads.start(upload, NOON)
 

@@ -20,19 +20,19 @@ from datasources.jobs import dead_letters
 from datasources.jobs.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
 from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
-from domain.jobs import Effect, Fact, Ring, rings_for
+from domain.jobs import Fact, Job, Task, jobs_of
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runtime.handler import Handler, NotYet, Tools
-from workers.runtime.outbox_relay import sweep
+from workers.runtime.handler import Handler, RetryLater, Tools
+from workers.runtime.outbox_relay import relay_due
 from workers.runtime.runner import NoAvifError, UnknownWorkerError, run_workers
 from workers.runtime.worker import Worker
 
 Run = Callable[[Tools, str], Awaitable[None]]
 LATER = timedelta(hours=1)
-LIKES = (Effect.COUNT, Fact.POST_LIKE)
+LIKES = (Task.COUNT, Fact.POST_LIKE)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def liked_post(world: World) -> ObjectId:
     """A post with one like that is owed to be counted; the rings it took are forgotten."""
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     await world.sources.post_likes.like(post.id, bob.id, now())
     await wipe(world)
     return post.id
@@ -86,7 +86,7 @@ async def failures(world: World) -> list[dict[str, Any]]:
 async def test_a_ring_is_paid_and_leaves_the_queue(own: World) -> None:
     post_id = await liked_post(own)
     async with working(own, "counters"):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await eventually(partial(likes_of, own, post_id))
         await eventually(partial(is_empty, own, "counters"))
     assert await likes_of(own, post_id) == 1
@@ -95,16 +95,16 @@ async def test_a_ring_is_paid_and_leaves_the_queue(own: World) -> None:
 async def test_a_ring_delivered_three_times_counts_and_tells_once(own: World) -> None:
     post_id = await liked_post(own)
     author = await own.stored_user((await own.stored_post(post_id)).author_id)
-    count, notify = Ring(*LIKES, str(post_id)), Ring(Effect.NOTIFY, Fact.POST_LIKE, str(post_id))
+    count, notify = Job(*LIKES, str(post_id)), Job(Task.NOTIFY, Fact.POST_LIKE, str(post_id))
     async with working(own, "counters"), working(own, "notifications"):
         for _ in range(3):
-            await own.sources.doorbell.ring([count, notify])
+            await own.sources.job_queue.enqueue([count, notify])
             await eventually(partial(is_empty, own, "counters"))
             await eventually(partial(is_empty, own, "notifications"))
     assert await likes_of(own, post_id) == 1
-    told = [one for one in await own.inbox(author) if one.kind == "POST_LIKED"]
-    assert [one.actor_count for one in told] == [1]
-    assert (await own.sources.notifications.range_of(author.id)).newest == told[0].seq
+    notified = [one for one in await own.inbox(author) if one.kind == "POST_LIKED"]
+    assert [one.actor_count for one in notified] == [1]
+    assert (await own.sources.notifications.range_of(author.id)).newest == notified[0].seq
 
 
 async def test_malformed_messages_become_dead_letters_and_the_others_are_done(own: World) -> None:
@@ -112,17 +112,17 @@ async def test_malformed_messages_become_dead_letters_and_the_others_are_done(ow
     stream = stream_key(own.sources.settings.key_prefix, "counters")
     malformed: list[dict[Any, Any]] = [
         {"hello": "world"},
-        {"effect": "count", "fact": "post_like"},
-        {"effect": "no such effect", "fact": "post_like", "key": str(post_id)},
-        {"effect": "count", "fact": "block", "key": str(post_id)},
-        {"effect": "count", "fact": "post_like", "key": "no id"},
-        {"effect": b"\xff\xfe", "fact": "post_like", "key": str(post_id)},
+        {"task": "count", "fact": "post_like"},
+        {"task": "no such effect", "fact": "post_like", "key": str(post_id)},
+        {"task": "count", "fact": "block", "key": str(post_id)},
+        {"task": "count", "fact": "post_like", "key": "no id"},
+        {"task": b"\xff\xfe", "fact": "post_like", "key": str(post_id)},
     ]
     with capture_logs() as logs:
         async with working(own, "counters"):
             for message in malformed * 3:
                 await own.sources.redis.xadd(stream, message)
-            await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+            await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
             await eventually(partial(likes_of, own, post_id))
             await eventually(partial(is_empty, own, "counters"))
     assert [entry["event"] for entry in logs].count("worker.malformed") == len(malformed) * 3
@@ -143,20 +143,20 @@ async def test_malformed_letters_are_bounded_in_size_and_number(own: World, monk
     letters = own.sources.dead_letters
     monkeypatch.setattr(dead_letters, "MALFORMED_MOST", 3)
     huge = {f"{number}".encode() * 400: b"x" * 1_000_000 for number in range(10, 100)}
-    assert await letters.malformed("counters", huge, now())
+    assert await letters.add_malformed("counters", huge, now())
     (stored,) = await own.sources.database["malformed"].find().to_list()
     assert len(bson.encode(stored)) < 2 * FIELDS_MOST * BYTES_MOST + 1_000
     for number in range(5):
-        await letters.malformed("counters", {b"number": str(number).encode()}, now())
-    assert await letters.malformed("counters", huge, now()), "what is there already is counted on"
+        await letters.add_malformed("counters", {b"number": str(number).encode()}, now())
+    assert await letters.add_malformed("counters", huge, now()), "what is there already is counted on"
     assert sorted([letter.times async for letter in letters.all_malformed()]) == [1, 1, 2]
 
 
 async def test_a_letter_that_came_back_before_it_was_forgotten_stays(own: World) -> None:
-    letters, fields = own.sources.dead_letters, {b"effect": b"bake"}
-    letter = await letters.malformed("counters", fields, now())
+    letters, fields = own.sources.dead_letters, {b"task": b"bake"}
+    letter = await letters.add_malformed("counters", fields, now())
     assert letter is not None
-    await letters.malformed("counters", fields, now())
+    await letters.add_malformed("counters", fields, now())
     await letters.put_back(letter)
     (again,) = [letter async for letter in letters.all_malformed()]
     assert again.times == 2
@@ -166,7 +166,7 @@ async def test_a_letter_that_came_back_before_it_was_forgotten_stays(own: World)
 
 async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_can_be_redriven(own: World) -> None:
     post_id = await liked_post(own)
-    ring = Ring(*LIKES, str(post_id))
+    job = Job(*LIKES, str(post_id))
 
     async def run(_tools: Tools, _key: str) -> None:
         raise LookupError("the counter has no bottom")
@@ -176,20 +176,20 @@ async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_c
 
     async with working(own, "counters", run):
         for attempt in range(1, ATTEMPTS + 1):
-            assert await sweep(own.sources, now() + LATER * attempt) == 1
+            assert await relay_due(own.sources, now() + LATER * attempt) == 1
             await eventually(partial(attempts, attempt))
     (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
-    assert (letter.ring, letter.attempts, letter.dead) == (ring, ATTEMPTS, True)
+    assert (letter.job, letter.attempts, letter.dead) == (job, ATTEMPTS, True)
     assert letter.reason == "LookupError: the counter has no bottom"
     like = await own.sources.database["post_likes"].find_one({"target_id": post_id})
     assert like is not None
-    assert rings_for(Fact.POST_LIKE, like) == [Ring(Effect.NOTIFY, Fact.POST_LIKE, str(post_id))], "it is parked alone"
-    await HANDLERS[Effect.NOTIFY, Fact.POST_LIKE].run(own.tools, str(post_id))
-    assert await sweep(own.sources, now() + LATER * 100) == 0, "nobody rings for what is parked"
+    assert jobs_of(Fact.POST_LIKE, like) == [Job(Task.NOTIFY, Fact.POST_LIKE, str(post_id))], "it is parked alone"
+    await HANDLERS[Task.NOTIFY, Fact.POST_LIKE].run(own.tools, str(post_id))
+    assert await relay_due(own.sources, now() + LATER * 100) == 0, "nobody rings for what is parked"
 
-    await own.sources.dead_letters.redrive(ring, now())
+    await own.sources.dead_letters.redrive(job, now())
     async with working(own, "counters"):
-        assert await sweep(own.sources, now()) == 1
+        assert await relay_due(own.sources, now()) == 1
         await eventually(partial(likes_of, own, post_id))
     assert await failures(own) == []
 
@@ -209,7 +209,7 @@ async def test_four_failures_and_a_success_leave_no_trace(own: World) -> None:
 
     async with working(own, "counters", run):
         for attempt in range(1, ATTEMPTS + 1):
-            await sweep(own.sources, now() + LATER * attempt)
+            await relay_due(own.sources, now() + LATER * attempt)
             await eventually(partial(called, attempt))
     assert await likes_of(own, post_id) == 1
     assert await failures(own) == []
@@ -230,7 +230,7 @@ async def test_an_outage_is_no_attempt(own: World) -> None:
 
     async with working(own, "counters", run):
         for attempt in range(1, ATTEMPTS * 2 + 2):
-            await sweep(own.sources, now() + LATER * attempt)
+            await relay_due(own.sources, now() + LATER * attempt)
             await eventually(partial(called, attempt))
     assert await failures(own) == []
     assert await likes_of(own, post_id) == 1
@@ -241,14 +241,14 @@ async def test_work_that_waits_is_no_attempt(own: World) -> None:
 
     async def run(_tools: Tools, _key: str) -> None:
         waited.set()
-        raise NotYet
+        raise RetryLater
 
     async with working(own, "counters", run):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await waited.wait()
         await eventually(partial(is_empty, own, "counters"))
     assert await failures(own) == []
-    assert await own.sources.database["post_likes"].count_documents({"outbox": "count", "ring_at": {"$ne": None}}) == 1
+    assert await own.sources.database["post_likes"].count_documents({"outbox": "count", "due_at": {"$ne": None}}) == 1
 
 
 async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
@@ -258,7 +258,7 @@ async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
         await asyncio.Event().wait()
 
     async with working(own, "counters", run, seconds=0.05):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         (failure,) = await eventually(partial(failures, own))
     assert (failure["attempts"], failure["dead"]) == (1, False)
     assert failure["reason"].startswith("TooSlow: ")
@@ -280,10 +280,10 @@ async def test_rings_for_the_same_work_are_paid_together(own: World) -> None:
         return bool(pending["pending"] == await own.sources.redis.xlen(stream) == 2)
 
     async with working(own, "counters", run):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await entered.wait()
         for _ in range(50):
-            await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+            await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await eventually(are_two)
         go_on.set()
         await eventually(partial(is_empty, own, "counters"))
@@ -293,14 +293,14 @@ async def test_rings_for_the_same_work_are_paid_together(own: World) -> None:
 async def test_after_redis_was_wiped_the_worker_goes_on_and_the_sweeper_brings_everything_back(own: World) -> None:
     ana, *others = await own.users(6)
     post = await own.post(ana)
-    await own.settle()
+    await own.drain()
     async with working(own, "counters"):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post.id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post.id))])
         await eventually(partial(is_empty, own, "counters"))
         for other in others:
             await own.sources.post_likes.like(post.id, other.id, now())
             await wipe(own)
-        await sweep(own.sources, now() + LATER)
+        await relay_due(own.sources, now() + LATER)
 
         async def all_counted() -> bool:
             return await likes_of(own, post.id) == len(others)
@@ -320,11 +320,11 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_another(own: World) -
         handlers = {**HANDLERS, LIKES: Handler(hang)}
         killed = Worker(own.tools, queue, handlers=handlers)
         running = asyncio.create_task(killed.run(asyncio.Event()))
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await entered.wait()
         await ended([running, *killed._calls])
     async with working(own, "counters"):
-        await sweep(own.sources, now() + LATER)
+        await relay_due(own.sources, now() + LATER)
         await eventually(partial(likes_of, own, post_id))
     assert await likes_of(own, post_id) == 1
 
@@ -339,7 +339,7 @@ async def test_stopping_lets_what_is_in_hand_finish_and_leaves_the_group(own: Wo
         finished.set()
 
     async with working(own, "counters", run):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await entered.wait()
     assert finished.is_set()
     assert await likes_of(own, post_id) == 1
@@ -361,7 +361,7 @@ async def test_stopping_does_not_wait_for_ever(own: World) -> None:
             cancelled.set()
 
     async with asyncio.timeout(5), working(own, "counters", run, seconds=60):
-        await own.sources.doorbell.ring([Ring(*LIKES, str(post_id))])
+        await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await entered.wait()
     assert cancelled.is_set()
     assert await failures(own) == [], "being stopped is no attempt"

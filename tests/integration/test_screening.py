@@ -82,7 +82,7 @@ async def kinds(world: World, user: UserRecord) -> list[NotificationKind]:
     return sorted(notification.kind for notification in await world.inbox(user))
 
 
-async def owes(world: World, comment: CommentRecord) -> set[str]:
+async def pending(world: World, comment: CommentRecord) -> set[str]:
     """What a comment owes."""
     (document,) = await world.sources.comments.documents([comment.id])
     return set(document.get("outbox", ()))
@@ -93,17 +93,17 @@ async def test_a_hidden_comment_is_taken_back_from_all_but_its_author_and_can_be
     post = await world.post(ana)
     comment = await world.comment(post, bob, "BUY NOW", mention_ids=[eve.id])
     await world.sources.comment_likes.like(comment.id, eve.id, now())
-    await world.settle()
+    await world.drain()
     shown = (True, True, True, True, 1)
     for viewer in (ana, bob, eve, None):
         assert await seen(world, post, comment, viewer) == shown
-    told = await kinds(world, ana), await kinds(world, eve)
-    assert NotificationKind.COMMENTED in told[0]
-    assert NotificationKind.MENTIONED in told[1]
+    notified = await kinds(world, ana), await kinds(world, eve)
+    assert NotificationKind.COMMENTED in notified[0]
+    assert NotificationKind.MENTIONED in notified[1]
 
     for _ in range(2):
         assert await world.sources.comments.hide(comment.id, "spam", now())
-        await world.settle()
+        await world.drain()
     for viewer in (ana, eve, None):
         assert await seen(world, post, comment, viewer) == (False, False, False, False, 0)
     assert (await seen(world, post, comment, bob))[:3] == (True, True, True)  # type: ignore[index]
@@ -114,10 +114,10 @@ async def test_a_hidden_comment_is_taken_back_from_all_but_its_author_and_can_be
 
     for _ in range(2):
         assert await world.sources.comments.show(comment.id, now())
-        await world.settle()
+        await world.drain()
     for viewer in (ana, bob, eve, None):
         assert await seen(world, post, comment, viewer) == shown
-    assert (await kinds(world, ana), await kinds(world, eve)) == told
+    assert (await kinds(world, ana), await kinds(world, eve)) == notified
     await audit(world, has_files=False)
 
 
@@ -127,7 +127,7 @@ async def test_the_screen_of_the_settings_hides(world: World) -> None:
     loud, calm = await world.comment(post, bob, "LOUD"), await world.comment(post, bob, "calm")
     for comment in (loud, calm, loud):
         await screen_comments(tools, str(comment.id))
-    await world.settle()
+    await world.drain()
     found = await world.stored_post(post.id)
     assert (found.comment_count, found.preview_comment_ids) == (1, [calm.id])
     (document,) = await world.sources.comments.documents([loud.id])
@@ -140,9 +140,9 @@ async def test_hidden_replies_are_taken_off_their_comments_count(world: World) -
     post = await world.post(ana)
     parent = await world.comment(post, ana)
     reply = await world.comment(post, ana, parent_id=parent.id)
-    await world.settle()
+    await world.drain()
     await world.sources.comments.hide(reply.id, "spam", now())
-    await world.settle()
+    await world.drain()
     (stored,) = await world.sources.comments.by_ids([parent.id])
     assert stored is not None
     assert (stored.reply_count, (await world.stored_post(post.id)).comment_count) == (0, 1)
@@ -175,17 +175,17 @@ async def test_a_screen_that_fails_is_an_attempt_and_the_comment_stays(world: Wo
     tools = tools_with(world, comment_screen=this(screen), screen_timeout=0.05)
     with pytest.raises(ScreenFailed):
         await screen_comments(tools, str(comment.id))
-    assert "screen" in await owes(world, comment)
+    assert "screen" in await pending(world, comment)
     assert await seen(world, post, comment, None) == (True, True, True, False, 0)
-    await world.settle()
-    assert await owes(world, comment) == set()
+    await world.drain()
+    assert await pending(world, comment) == set()
 
 
 async def test_a_comment_shown_by_hand_is_not_screened_again(world: World) -> None:
     ana = await world.user()
     comment = await world.comment(await world.post(ana), ana, "LOUD")
     await world.sources.comments.show(comment.id, now())
-    assert "screen" not in await owes(world, comment)
+    assert "screen" not in await pending(world, comment)
 
 
 async def test_a_verdict_on_a_comment_that_was_shown_meanwhile_is_dropped(world: World) -> None:
@@ -207,7 +207,7 @@ async def test_a_reply_that_comes_after_its_parent_was_cleaned_away_goes(world: 
     await world.sources.comments.delete(parent.id, now())
     await clean_comment(world.tools, str(parent.id))
     reply = await world.comment(post, bob, parent_id=parent.id)
-    await world.settle()
+    await world.drain()
     assert await world.sources.comments.by_ids([reply.id, parent.id]) == [None, None]
     assert (await world.stored_post(post.id)).comment_count == 0
     assert await kinds(world, ana) == [NotificationKind.POST_READY]
@@ -217,11 +217,11 @@ async def test_a_reply_that_comes_after_its_parent_was_cleaned_away_goes(world: 
 async def test_a_comment_that_comes_after_its_post_was_cleaned_away_goes(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     await world.sources.posts.delete(post.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     comment = await world.comment(post, bob)
-    await world.settle()
+    await world.drain()
     assert await world.sources.comments.by_ids([comment.id]) == [None]
     assert await kinds(world, ana) == []
 
@@ -233,10 +233,10 @@ async def test_replies_and_deletions_at_once_leave_no_orphan(world: World) -> No
 
     async def storm(parent: CommentRecord) -> None:
         replies = [world.comment(post, bob, parent_id=parent.id) for _ in range(4)]
-        await asyncio.gather(*replies, world.sources.comments.delete(parent.id, now()), world.settle())
+        await asyncio.gather(*replies, world.sources.comments.delete(parent.id, now()), world.drain())
 
     await asyncio.gather(*map(storm, parents))
-    await world.settle()
+    await world.drain()
     assert await world.sources.database["comments"].count_documents({"post_id": post.id}) == 0
     assert (await world.stored_post(post.id)).comment_count == 0
     await audit(world, has_files=False)
@@ -245,9 +245,9 @@ async def test_replies_and_deletions_at_once_leave_no_orphan(world: World) -> No
 async def test_cleaning_a_post_twice_ends(world: World) -> None:
     ana = await world.user()
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     await world.sources.posts.delete(post.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     await clean_post(world.tools, str(post.id))
     assert not await world.sources.comments.hide(ObjectId(), "nothing there", now())
 

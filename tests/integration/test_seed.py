@@ -56,26 +56,26 @@ def expected() -> dict[str, int]:
     }
 
 
-async def nothing_is_owed(sources: Sources) -> bool:
+async def nothing_is_pending(sources: Sources) -> bool:
     """Whether every effect is paid, but for the cleaning that waits until addresses have expired."""
-    owing = {"outbox": {"$exists": True, "$ne": ["clean"]}}
+    pending = {"outbox": {"$exists": True, "$ne": ["clean"]}}
     facts = ("posts", "uploads", "follows", "post_likes", "comment_likes", "comments")
-    counts = [await sources.database[name].count_documents(owing) for name in facts]
+    counts = [await sources.database[name].count_documents(pending) for name in facts]
     return sum(counts) == 0
 
 
 async def test_seeding_twice_makes_everything_once_and_counts_it(settings: Settings) -> None:
-    told: list[str] = []
-    first = await seed(settings, told.append, posts=POSTS)
-    assert {f"posts {POSTS} of {POSTS}", "avatars 10 of 10"} <= set(told)
+    notified: list[str] = []
+    first = await seed(settings, notified.append, posts=POSTS)
+    assert {f"posts {POSTS} of {POSTS}", "avatars 10 of 10"} <= set(notified)
     async with open_sources(settings) as sources:
         assert await census(sources) == expected()
-        assert await nothing_is_owed(sources)
+        assert await nothing_is_pending(sources)
         await _check_counters(sources)
         await _check_demo_user(sources)
-        told.clear()
-        second = await seed(settings, told.append, posts=POSTS)
-        assert told == []
+        notified.clear()
+        second = await seed(settings, notified.append, posts=POSTS)
+        assert notified == []
         assert await census(sources) == expected()
         assert (second.username, second.password) == (DEMO_USERNAME, PASSWORD)
         assert await sources.sessions.authenticate(first.access_token) is None
@@ -102,12 +102,12 @@ async def _check_demo_user(sources: Sources) -> None:
     assert (await sources.uploads.quota(ana, datetime.now(UTC))).used_today == 0
     (to_noor,) = await sources.graph.relations([(ana, user_id("noor"))])
     assert to_noor.follow_state is FollowState.REQUESTED
-    told = await sources.notifications.after(ana, 0, 100)
-    unseen = [one for one in told if not one.is_seen]
-    only_seen = [one for one in told if one.is_seen and not one.is_read]
+    notified = await sources.notifications.after(ana, 0, 100)
+    unseen = [one for one in notified if not one.is_seen]
+    only_seen = [one for one in notified if one.is_seen and not one.is_read]
     assert len(unseen) >= 3
     assert only_seen
-    assert len(told) > len(unseen) + len(only_seen)
+    assert len(notified) > len(unseen) + len(only_seen)
 
 
 async def test_seeding_killed_half_way_is_completed_by_the_next(settings: Settings) -> None:
@@ -119,7 +119,7 @@ async def test_seeding_killed_half_way_is_completed_by_the_next(settings: Settin
         assert (await census(sources))["comments"] == 0
         await seed(settings, lambda _text: None, posts=POSTS)
         assert await census(sources) == expected()
-        assert await nothing_is_owed(sources)
+        assert await nothing_is_pending(sources)
         await _check_counters(sources)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from redis.exceptions import RedisError
 
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.paging import PageRequest
 from domain.records import PostRecord, UserRecord
 from tests.integration.test_feeds import walk
@@ -17,11 +17,11 @@ from tests.support.auditing import audit
 from tests.support.crashing import dies
 from tests.support.factories import World, now
 from workers.handlers import fan_out as fan_out_module
-from workers.handlers import switch_push_pull
-from workers.handlers.fan_out import fan_out, fill
-from workers.handlers.refresh_feed import tend
-from workers.handlers.switch_push_pull import shift
-from workers.runtime.drain import owed
+from workers.handlers import switch_push_pull as switch_module
+from workers.handlers.fan_out import backfill, fan_out
+from workers.handlers.refresh_feed import refresh_feed
+from workers.handlers.switch_push_pull import switch_push_pull
+from workers.runtime.drain import pending_jobs
 
 LIMIT = 3
 Doing = Callable[[], Awaitable[object]]
@@ -29,9 +29,9 @@ Doing = Callable[[], Awaitable[object]]
 
 @pytest.fixture(autouse=True)
 def _small(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.sources.shifts, "limit", LIMIT)
+    monkeypatch.setattr(world.sources.push_pull, "limit", LIMIT)
     monkeypatch.setattr(fan_out_module, "CHUNK", 2)
-    monkeypatch.setattr(switch_push_pull, "CHUNK", 2)
+    monkeypatch.setattr(switch_module, "CHUNK", 2)
 
 
 class Cast:
@@ -47,7 +47,7 @@ class Cast:
         """So many more, whose feeds are kept, follow the author; the worker has not come to it."""
         for fan in await self.world.users(count):
             await self.world.sources.feeds.home(fan.id, PageRequest(limit=1))
-            await tend(self.world.tools, str(fan.id))
+            await refresh_feed(self.world.tools, str(fan.id))
             await self.world.follow(fan, self.author)
             self.fans.append(fan)
 
@@ -61,7 +61,7 @@ class Cast:
         post = await self.world.post(self.author, caption=f"{len(self.captions)}")
         await fan_out(self.world.tools, str(post.id))
         for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
-            await fan_out_module.push(self.world.tools, str(chunk["_id"]))
+            await fan_out_module.fan_out_chunk(self.world.tools, str(chunk["_id"]))
         self.captions.insert(0, post.caption)
         return post
 
@@ -73,8 +73,8 @@ class Cast:
             assert kept.floor is not None, "all of it is pulled"
             assert await walk(self.world, fan, 5, backward=False) == self.captions
 
-    async def settle(self) -> None:
-        assert await self.world.settle() == set()
+    async def drain(self) -> None:
+        assert await self.world.drain() == set()
         await self.all_is_there()
 
     async def mode(self) -> tuple[bool, bool]:
@@ -87,77 +87,77 @@ class Cast:
 
     @property
     def shift(self) -> Doing:
-        return lambda: shift(self.world.tools, str(self.author.id))
+        return lambda: switch_push_pull(self.world.tools, str(self.author.id))
 
 
 async def pushed(world: World) -> Cast:
     """An author at the limit, with a post."""
     cast = Cast(world, await world.user())
     await cast.follow(LIMIT)
-    await cast.settle()
+    await cast.drain()
     await cast.post()
-    await cast.settle()
+    await cast.drain()
     return cast
 
 
-async def shifting_to_pull(world: World) -> Cast:
+async def switching_to_pull(world: World) -> Cast:
     """An author who has crossed the limit by a post, and owes the shift."""
     cast = await pushed(world)
     await cast.follow()
-    await cast.settle()
+    await cast.drain()
     await cast.post()
-    assert await world.sources.shifts.owing(cast.author.id) is not None
+    assert await world.sources.push_pull.pending(cast.author.id) is not None
     return cast
 
 
 async def pulled(world: World) -> Cast:
     """An author whose last post is in no feed's entries, for it is pulled."""
-    cast = await shifting_to_pull(world)
-    await cast.settle()
+    cast = await switching_to_pull(world)
+    await cast.drain()
     post = await cast.post()
-    await cast.settle()
+    await cast.drain()
     assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == 0
     return cast
 
 
-async def shifting_to_push(world: World) -> Cast:
+async def switching_to_push(world: World) -> Cast:
     """An author who has lost followers, has posted, and owes the shift back."""
     cast = await pulled(world)
     await cast.unfollow(2)
-    await cast.settle()
+    await cast.drain()
     await cast.post()
-    assert await world.sources.shifts.owing(cast.author.id) is not None
+    assert await world.sources.push_pull.pending(cast.author.id) is not None
     return cast
 
 
-BEGINNINGS = [shifting_to_pull, shifting_to_push]
+BEGINNINGS = [switching_to_pull, switching_to_push]
 
 
 async def test_an_author_is_pulled_above_the_limit_and_pushed_again_well_below_it(world: World) -> None:
     cast = await pulled(world)
     assert await cast.mode() == (True, True)
     await cast.unfollow()  # at the limit
-    await cast.settle()
+    await cast.drain()
     await cast.post()
-    await cast.settle()
+    await cast.drain()
     assert await cast.mode() == (True, True)
     await cast.unfollow()  # below four fifths of it
-    await cast.settle()
+    await cast.drain()
     await cast.post()
-    await cast.settle()
+    await cast.drain()
     assert await cast.mode() == (False, True)
     post = await cast.post()
     assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == len(cast.fans)
-    await cast.settle()
+    await cast.drain()
     await audit(world, seconds=0, has_files=False)
 
 
 async def test_an_author_far_above_the_limit_is_shifted_in_chunks(world: World) -> None:
     cast = await pushed(world)
     await cast.follow(7)
-    await cast.settle()
+    await cast.drain()
     await cast.post()
-    await cast.settle()
+    await cast.drain()
     assert await cast.mode() == (True, True)
 
 
@@ -165,15 +165,15 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
     cast = await pulled(world)
     await cast.follow()
     await cast.all_is_there()
-    await cast.settle()
+    await cast.drain()
     assert await cast.mode() == (True, True)
     (fan,) = cast.fans[-1:]
     await cast.unfollow()
     assert await walk(world, fan, 5, backward=False) == []
-    await cast.settle()
+    await cast.drain()
     await world.follow(fan, cast.author)
     cast.fans.append(fan)
-    await cast.settle()
+    await cast.drain()
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
@@ -194,16 +194,16 @@ async def test_whatever_happens_amid_a_shift_nothing_is_missing(
         await cast.all_is_there()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.shifts, step, once(happens, getattr(world.sources.shifts, step)))
+        patch.setattr(world.sources.push_pull, step, once(happens, getattr(world.sources.push_pull, step)))
         await cast.shift()
     await cast.all_is_there()
     await cast.post()
     await cast.all_is_there()
-    await cast.settle()
+    await cast.drain()
     assert (await cast.mode())[1]
 
 
-@pytest.mark.parametrize("begin", [pushed, shifting_to_pull, pulled, shifting_to_push])
+@pytest.mark.parametrize("begin", [pushed, switching_to_pull, pulled, switching_to_push])
 async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
     world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]]
 ) -> None:
@@ -215,17 +215,17 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
 
     async def turns() -> None:
         await cast.shift()
-        assert await world.sources.shifts.pushed_among([cast.author.id], now())  # and turns
+        assert await world.sources.push_pull.pushed_among([cast.author.id], now())  # and turns
         await cast.shift()
         await cast.post()
         await cast.all_is_there()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.graph, "pay", once(turns, world.sources.graph.pay))
-        patch.setattr(world.sources.shifts, "limit", 1_000 if pulled_before else 0)
-        await fill(world.tools, str(follow["_id"]))
+        patch.setattr(world.sources.graph, "pay", once(turns, world.sources.graph.mark_done))
+        patch.setattr(world.sources.push_pull, "limit", 1_000 if pulled_before else 0)
+        await backfill(world.tools, str(follow["_id"]))
         await cast.all_is_there()
-        await cast.settle()
+        await cast.drain()
         assert await cast.mode() == (not pulled_before, True)
 
 
@@ -239,7 +239,7 @@ async def test_whatever_write_of_a_shift_a_worker_dies_before_nothing_is_missing
         await cast.all_is_there()
         await cast.post()
         await cast.all_is_there()
-        await cast.settle()
+        await cast.drain()
         assert (await cast.mode())[1]
         if not died:
             break
@@ -247,47 +247,47 @@ async def test_whatever_write_of_a_shift_a_worker_dies_before_nothing_is_missing
 
 
 async def test_an_author_who_crosses_again_and_again_while_shifts_run_ends_in_one_mode(world: World) -> None:
-    cast = await shifting_to_pull(world)
+    cast = await switching_to_pull(world)
     for _ in range(4):
         await asyncio.gather(cast.shift(), cast.unfollow(2), cast.shift())
         await cast.all_is_there()
-        await cast.world.settle()
+        await cast.world.drain()
         await asyncio.gather(cast.post(), cast.shift())
         await asyncio.gather(cast.shift(), cast.follow(2), cast.shift())
         await cast.all_is_there()
-        await cast.world.settle()
+        await cast.world.drain()
         await asyncio.gather(cast.post(), cast.shift())
         await cast.all_is_there()
-    await cast.settle()
+    await cast.drain()
     assert (await cast.mode())[1]
     await audit(world, seconds=0, has_files=False)
 
 
 async def test_a_shift_in_hand_is_not_rung_for(world: World) -> None:
-    cast = await shifting_to_pull(world)
-    mode = await world.sources.shifts.owing(cast.author.id)
+    cast = await switching_to_pull(world)
+    mode = await world.sources.push_pull.pending(cast.author.id)
     assert mode is not None
-    assert await world.sources.shifts.hold(mode, now())
-    due = {"_id": cast.author.id, "ring_at": {"$lte": now() + timedelta(seconds=10)}}
+    assert await world.sources.push_pull.postpone(mode, now())
+    due = {"_id": cast.author.id, "due_at": {"$lte": now() + timedelta(seconds=10)}}
     assert await world.sources.database["users"].count_documents(due) == 0
-    assert Ring(Effect.SHIFT, Fact.USER, str(cast.author.id)) in await owed(world.tools)
+    assert Job(Task.SWITCH_PUSH_PULL, Fact.USER, str(cast.author.id)) in await pending_jobs(world.tools)
 
 
 async def test_a_shift_that_could_not_forget_cached_windows_forgets_them_the_next_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cast = await shifting_to_pull(world)
+    cast = await switching_to_pull(world)
     await cast.all_is_there()  # from now on by windows that do not say whom to pull
 
     async def unreachable(_owner_ids: object) -> None:
         raise RedisError
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.shifts._windows, "make_forget", unreachable)
+        patch.setattr(world.sources.push_pull._first_pages, "make_forget", unreachable)
         with pytest.raises(RedisError):
             await cast.shift()
     await cast.shift()
-    assert await world.sources.shifts.owing(cast.author.id) is None
+    assert await world.sources.push_pull.pending(cast.author.id) is None
     post = await cast.post()
     assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == 0
     await cast.all_is_there()

@@ -153,8 +153,8 @@ def test_a_command_finds_the_stack_that_runs_unless_it_is_told_of_another(tmp_pa
         run.await_line("GraphQL endpoint")
         found = command(tmp_path, "verify")
         assert (found.returncode, found.stderr) == (0, f"photogram: using what runs in {tmp_path}\n")
-        told = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
-        assert (told.returncode, "using" in told.stderr) == (3, False)
+        notified = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
+        assert (notified.returncode, "using" in notified.stderr) == (3, False)
         run.popen.kill()  # what it had written stays
         await_true(lambda: not folder.is_held(tmp_path))
     assert (tmp_path / "connection.env").exists()

@@ -11,11 +11,11 @@ from redis.exceptions import RedisError
 from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
 from datasources.sources import open_sources
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
-from workers.runtime.outbox_relay import keep_sweeping, sweep
+from workers.runtime.outbox_relay import keep_relaying, relay_due
 
 
 @pytest.fixture
@@ -28,90 +28,90 @@ async def a_like(world: World) -> ObjectId:
     """The post of a like that owes; nothing else does."""
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    await world.settle()
+    await world.drain()
     await world.sources.post_likes.like(post.id, bob.id, now())
     return post.id
 
 
-async def rings_waiting(world: World) -> int:
+async def jobs_waiting(world: World) -> int:
     return int(await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}rings:counters"))
 
 
 async def test_what_was_just_written_is_left_to_its_own_ring(own: World) -> None:
     await a_like(own)
-    assert await sweep(own.sources, now()) == 0
-    assert await sweep(own.sources, now() + GRACE) == 1
+    assert await relay_due(own.sources, now()) == 0
+    assert await relay_due(own.sources, now() + GRACE) == 1
 
 
 async def test_the_pauses_double_up_to_a_limit(own: World) -> None:
     await a_like(own)
     moment, pauses = now() + GRACE, []
     for _ in range(8):
-        assert await sweep(own.sources, moment) == 1
+        assert await relay_due(own.sources, moment) == 1
         like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
         assert like is not None
-        pauses.append((like["ring_at"] - moment) / GRACE)
-        moment = like["ring_at"]
+        pauses.append((like["due_at"] - moment) / GRACE)
+        moment = like["due_at"]
     assert pauses == [1, 2, 4, 8, 16, 20, 20, 20]
     assert GRACE * 20 == LONGEST_PAUSE
 
 
 async def test_two_sweepers_at_once_ring_and_harm_nothing(own: World) -> None:
     post_id = await a_like(own)
-    found = await asyncio.gather(*(sweep(own.sources, now() + GRACE) for _ in range(5)))
+    found = await asyncio.gather(*(relay_due(own.sources, now() + GRACE) for _ in range(5)))
     assert max(found) == 1
-    await own.settle()
+    await own.drain()
     assert (await own.stored_post(post_id)).like_count == 1
 
 
 async def test_a_paid_fact_is_never_rung_for(own: World) -> None:
     await a_like(own)
-    await own.settle()
-    assert await sweep(own.sources, now() + timedelta(days=1)) == 0
+    await own.drain()
+    assert await relay_due(own.sources, now() + timedelta(days=1)) == 0
 
 
 async def test_a_dead_letter_is_left_alone_until_it_is_redriven(own: World) -> None:
     post_id = str(await a_like(own))
-    rings = [Ring(effect, Fact.POST_LIKE, post_id) for effect in (Effect.COUNT, Effect.NOTIFY)]
-    for ring, left in zip(rings, (1, 0), strict=True):
+    jobs = [Job(task, Fact.POST_LIKE, post_id) for task in (Task.COUNT, Task.NOTIFY)]
+    for job, left in zip(jobs, (1, 0), strict=True):
         for _ in range(ATTEMPTS):
-            await own.sources.dead_letters.failed(ring, "no reason", now())
-        assert await sweep(own.sources, now() + timedelta(days=1)) == left, "what else it owes is still rung for"
-    before = await rings_waiting(own)
-    await own.sources.dead_letters.redrive(rings[0], now())
-    assert await sweep(own.sources, now()) == 1
-    assert await rings_waiting(own) == before + 1
+            await own.sources.dead_letters.count_failure(job, "no reason", now())
+        assert await relay_due(own.sources, now() + timedelta(days=1)) == left, "what else it owes is still rung for"
+    before = await jobs_waiting(own)
+    await own.sources.dead_letters.redrive(jobs[0], now())
+    assert await relay_due(own.sources, now()) == 1
+    assert await jobs_waiting(own) == before + 1
 
 
 async def test_a_write_succeeds_at_once_without_redis_and_is_rung_for_later(own: World) -> None:
     ana, bob = await own.users(2)
     post = await own.post(ana)
-    await own.settle()
+    await own.drain()
     without = own.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     async with open_sources(without) as sources:
         began = time.monotonic()
         await sources.post_likes.like(post.id, bob.id, now())
         assert time.monotonic() - began < 2
         with pytest.raises(RedisError):  # and puts nothing off
-            await sweep(sources, now() + GRACE)
-    before = await rings_waiting(own)
-    assert await sweep(own.sources, now() + GRACE) == 1
-    assert await rings_waiting(own) == before + 1
+            await relay_due(sources, now() + GRACE)
+    before = await jobs_waiting(own)
+    assert await relay_due(own.sources, now() + GRACE) == 1
+    assert await jobs_waiting(own) == before + 1
 
 
 async def test_it_goes_on_until_told_to_stop(own: World) -> None:
     await a_like(own)
-    before, stopping = await rings_waiting(own), asyncio.Event()
-    await own.sources.database["post_likes"].update_many({}, {"$set": {"ring_at": now() - GRACE}})
+    before, stopping = await jobs_waiting(own), asyncio.Event()
+    await own.sources.database["post_likes"].update_many({}, {"$set": {"due_at": now() - GRACE}})
 
     async def rang() -> bool:
-        return await rings_waiting(own) > before
+        return await jobs_waiting(own) > before
 
-    sweeping = asyncio.create_task(keep_sweeping(own.sources, stopping, 60))
+    relaying = asyncio.create_task(keep_relaying(own.sources, stopping, 60))
     await eventually(rang)
     stopping.set()
     async with asyncio.timeout(5):
-        await sweeping
+        await relaying
 
 
 async def test_an_outage_of_mongodb_is_waited_out(own: World) -> None:
@@ -120,9 +120,9 @@ async def test_an_outage_of_mongodb_is_waited_out(own: World) -> None:
     )
     stopping = asyncio.Event()
     async with open_sources(gone) as sources:
-        sweeping = asyncio.create_task(keep_sweeping(sources, stopping, 0.05))
-        await asyncio.wait([sweeping], timeout=1)
-        assert not sweeping.done(), "it tries again"
+        relaying = asyncio.create_task(keep_relaying(sources, stopping, 0.05))
+        await asyncio.wait([relaying], timeout=1)
+        assert not relaying.done(), "it tries again"
         stopping.set()
         async with asyncio.timeout(5):
-            await sweeping
+            await relaying

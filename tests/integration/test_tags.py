@@ -40,13 +40,13 @@ async def remove(world: World, viewer: UserRecord, gid: str) -> Any:
 async def test_the_tagged_take_their_tag_off_and_nobody_elses(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve, bob])
-    await world.settle()
+    await world.drain()
     gid = to_global_id("Post", post.id)
     for _ in range(2):
         payload = await remove(world, bob, gid)
         assert (names(payload["post"]["images"]), payload["userErrors"]) == ([eve.username], [])
     assert names((await remove(world, ana, gid))["post"]["images"]) == [eve.username]  # ana is not tagged
-    await world.settle()
+    await world.drain()
     assert await world.inbox(bob) == []
     assert [one.kind for one in await world.inbox(eve)] == [NotificationKind.TAGGED]
     assert await tagged(world, None, post) == [eve.username]
@@ -66,7 +66,7 @@ async def test_a_tag_comes_off_a_post_that_the_tagged_may_not_see(world: World) 
 async def test_a_block_between_author_and_tagged_hides_the_tag_from_all(world: World, blocker: str) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve])
-    await world.settle()
+    await world.drain()
     assert await tagged(world, eve, post) == [bob.username, eve.username]
     pair = (ana.id, bob.id) if blocker == "author" else (bob.id, ana.id)
     await world.sources.graph.block(*pair, now=now())

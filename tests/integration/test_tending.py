@@ -16,20 +16,20 @@ from domain.ids import to_global_id
 from domain.paging import PageRequest
 from domain.records import FeedRecord, UserRecord
 from tests.support.factories import World, items_of, now, opened
-from workers.handlers.refresh_feed import tend
+from workers.handlers.refresh_feed import refresh_feed
 from workers.maintenance.feeds import rebuild_feeds
 from workers.maintenance.gc import collect
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
-from workers.runtime.outbox_relay import sweep
+from workers.runtime.outbox_relay import relay_due
 
-WINDOW = 3
+FIRST_PAGES_ENTRIES = 3
 
 
 @pytest.fixture
 async def own(settings: Settings) -> AsyncIterator[World]:
     """A world whose feeds are kept three posts long."""
-    async with opened(settings.model_copy(update={"feed_window": WINDOW})) as world:
+    async with opened(settings.model_copy(update={"feed_retained_entries": FIRST_PAGES_ENTRIES})) as world:
         yield world
 
 
@@ -52,7 +52,7 @@ async def home(world: World, owner: UserRecord) -> list[ObjectId]:
 async def written_by(world: World, author: UserRecord, number: int) -> list[ObjectId]:
     """Posts, newest first, fanned out."""
     posts = [(await world.post(author)).id for _ in range(number)]
-    await world.settle()
+    await world.drain()
     return posts[::-1]
 
 
@@ -60,8 +60,8 @@ async def stay_away(world: World, owner: UserRecord) -> None:
     """Two weeks and a day pass, at whose end the sweeper comes."""
     then = {"$set": {"seen_at": now() - timedelta(days=15)}}
     await world.sources.database["feeds"].update_one({"_id": owner.id}, then)
-    await sweep(world.sources, now() + timedelta(days=2))
-    await world.settle()
+    await relay_due(world.sources, now() + timedelta(days=2))
+    await world.drain()
 
 
 async def test_the_first_look_shows_everything_and_has_the_window_kept(own: World) -> None:
@@ -70,9 +70,9 @@ async def test_the_first_look_shows_everything_and_has_the_window_kept(own: Worl
     posts = await written_by(own, ana, 5)
     assert await home(own, bob) == posts, "before anything is kept"
     assert not (await state(own, bob)).floor
-    await own.settle()
-    assert await entries(own, bob) == posts[:WINDOW]
-    assert (await state(own, bob)).floor == posts[WINDOW]
+    await own.drain()
+    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
+    assert (await state(own, bob)).floor == posts[FIRST_PAGES_ENTRIES]
     assert await home(own, bob) == posts
 
 
@@ -89,15 +89,15 @@ async def test_a_feed_of_more_than_two_windows_is_trimmed_to_one(own: World) -> 
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     await own.look(bob)
-    posts = await written_by(own, ana, 2 * WINDOW)
-    await sweep(own.sources, now() + timedelta(days=2))
-    await own.settle()
+    posts = await written_by(own, ana, 2 * FIRST_PAGES_ENTRIES)
+    await relay_due(own.sources, now() + timedelta(days=2))
+    await own.drain()
     assert await entries(own, bob) == posts, "two windows are not too much"
     posts = await written_by(own, ana, 1) + posts
-    await sweep(own.sources, now() + timedelta(days=2))
-    await own.settle()
-    assert await entries(own, bob) == posts[:WINDOW]
-    assert (await state(own, bob)).floor == posts[WINDOW]
+    await relay_due(own.sources, now() + timedelta(days=2))
+    await own.drain()
+    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
+    assert (await state(own, bob)).floor == posts[FIRST_PAGES_ENTRIES]
     assert await home(own, bob) == posts
 
 
@@ -106,8 +106,8 @@ async def test_a_new_follow_of_a_busy_author_fills_in_a_window_and_raises_the_fl
     posts = await written_by(own, ana, 5)
     await own.look(bob)
     await own.follow(bob, ana)
-    await own.settle()
-    assert await entries(own, bob) == posts[:WINDOW]
+    await own.drain()
+    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
     assert await home(own, bob) == posts
 
 
@@ -122,8 +122,8 @@ async def test_who_stays_away_has_no_entries_and_on_return_all_posts(own: World)
     posts = await written_by(own, ana, 2) + posts
     assert await own.sources.feed_states.live_among([ana.id, bob.id]) == []
     assert await home(own, bob) == posts
-    await own.settle()
-    assert await entries(own, bob) == posts[:WINDOW]
+    await own.drain()
+    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
 
 
 async def test_who_looks_while_the_feed_is_given_up_keeps_it(own: World) -> None:
@@ -163,10 +163,10 @@ async def test_any_number_of_twins_make_one_right_feed(own: World) -> None:
     await own.follow(bob, ana)
     posts = await written_by(own, ana, 5)
     await home(own, bob)
-    await asyncio.gather(*(tend(own.tools, str(bob.id)) for _ in range(8)))
+    await asyncio.gather(*(refresh_feed(own.tools, str(bob.id)) for _ in range(8)))
     assert await home(own, bob) == posts
-    await own.settle()
-    assert await entries(own, bob) == posts[:WINDOW]
+    await own.drain()
+    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
     assert await home(own, bob) == posts
 
 
@@ -179,7 +179,7 @@ async def test_a_fill_waits_while_the_feed_is_rebuilt(own: World) -> None:
     assert begun is not None
     await own.follow(bob, ana)
     assert await home(own, bob) == [post.id]
-    await own.settle()
+    await own.drain()
     assert await entries(own, bob) == [post.id] == await home(own, bob)
 
 
@@ -209,7 +209,7 @@ async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
         await own.sources.feeds.push(Delivery(post.id, ana.id, [owner.id]))
     collected = await collect(own.sources)
     assert collected.removed["feeds_given_up"] == 1
-    await own.settle()
+    await own.drain()
     assert (await entries(own, bob), await entries(own, eve)) == ([], [post.id])
 
 

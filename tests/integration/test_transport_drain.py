@@ -105,13 +105,13 @@ async def test_readiness_is_false_for_the_notice_while_new_connections_are_still
     async with process(notice=1.5) as running, running.client() as client:
         assert (await client.get("/readyz")).status_code == 200
         running.child.send_signal(signal.SIGTERM)
-        told = time.monotonic()
+        notified = time.monotonic()
         async with asyncio.timeout(1):
             while (await client.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.02)
         assert (await wait(client, 0.01)).json()["data"] == {"wait": "done"}
         assert (await client.get("/livez")).status_code == 200
-        assert await refuses(running) - told > 1.4
+        assert await refuses(running) - notified > 1.4
         assert await running.ends() < 4
 
 

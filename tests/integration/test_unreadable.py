@@ -13,15 +13,15 @@ from structlog.testing import capture_logs
 
 from datasources.mongo import readable
 from datasources.redis.read_through import Cache
-from domain.jobs import Effect, Fact, rings_for
 from domain.ids import to_global_id
+from domain.jobs import Fact, Task, jobs_of
 from domain.limits import SourceFormat
 from domain.records import PostRecord, UserRecord
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
-from workers.runtime.drain import pay_all
+from workers.runtime.drain import drain
 
 PAGE = """query ($ana: String!, $eve: String!) {
   feed { edges { node { ...P } } }
@@ -64,9 +64,9 @@ class Scene:
         assert changed.matched_count
         caches = self.world.sources.caches
         people = [one.id for one in (self.ana, self.bob, self.eve)]
-        await caches.posts.forget([post.id for post in self.posts])
-        await caches.users.forget(people)
-        await caches.forget_follows((one, other) for one in people for other in people)
+        await caches.posts.invalidate([post.id for post in self.posts])
+        await caches.users.invalidate(people)
+        await caches.invalidate_follows((one, other) for one in people for other in people)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def scene(world: World) -> Scene:
     await world.look(bob)
     for one, other in ((bob, ana), (bob, eve), (ana, bob), (eve, bob)):
         await world.follow(one, other)
-    await world.settle()
+    await world.drain()
     posts = [await world.post(ana, caption=name) for name in ("first", "second")]
     comments = [(await world.comment(post, one, f"{one.username} was here")).id for post in posts for one in people]
     for post in posts:
@@ -85,7 +85,7 @@ async def scene(world: World) -> Scene:
             await world.sources.post_likes.like(post.id, one.id, now())
     for one in people:
         await world.sources.comment_likes.like(comments[0], one.id, now())
-    await world.settle()
+    await world.drain()
     readable.unreadable.clear()
     return Scene(world, ana, bob, eve, posts, comments)
 
@@ -124,8 +124,8 @@ async def test_record_that_cannot_be_read_takes_nothing_else_away(
     assert gid("Post", scene.posts[0].id) in ids(shown["feed"])
     assert gid("Post", scene.posts[0].id) in ids(shown["ranked"])
     assert set(ids(shown["user"]["followers"])) <= set(ids(whole["user"]["followers"]))
-    told = [(entry["kind"], entry["id"]) for entry in logs if entry["event"] == "record cannot be read"]
-    assert len(told) == len(set(told)), "each is logged once"
+    notified = [(entry["kind"], entry["id"]) for entry in logs if entry["event"] == "record cannot be read"]
+    assert len(notified) == len(set(notified)), "each is logged once"
     report = await verify(Walk(sources=scene.world.sources))
     kind = f"{collection.removesuffix('s')}.unreadable"
     assert kind in {finding.kind for finding in report.findings}
@@ -141,9 +141,9 @@ async def test_what_cannot_be_read_is_left_out_of_every_list_logged_once_and_cou
     assert ids(page["feed"]) == ids(page["user"]["posts"]) == ids(page["ranked"]) == [first]
     assert page["eve"] is None
     assert gid("User", scene.eve.id) not in str(page)
-    told = {entry["id"]: entry for entry in logs if entry["event"] == "record cannot be read"}
-    assert set(told) == {str(scene.posts[1].id), str(scene.eve.id)}
-    assert told[str(scene.posts[1].id)]["reason"] == "Expected `str`, got `int` - at `$.caption`"
+    notified = {entry["id"]: entry for entry in logs if entry["event"] == "record cannot be read"}
+    assert set(notified) == {str(scene.posts[1].id), str(scene.eve.id)}
+    assert notified[str(scene.posts[1].id)]["reason"] == "Expected `str`, got `int` - at `$.caption`"
     assert set(readable.unreadable) == {"PostRecord", "UserRecord"}
     assert readable.unreadable["UserRecord"] > 1, "every time is counted"
 
@@ -253,22 +253,22 @@ async def test_worker_does_not_take_what_it_cannot_read_for_gone(scene: Scene) -
     other = await world.comment(scene.posts[0], scene.bob, "fine")
     await scene.change("posts", scene.posts[1].id, caption=5)
     failures: dict[Any, Exception] = {}
-    await pay_all(world.tools, failures)
+    await drain(world.tools, failures)
     assert {type(error).__name__ for error in failures.values()} == {"ValidationError"}
     stored = {one.id: one for one in await world.sources.comments.by_ids([late.id, other.id]) if one is not None}
     assert not stored[late.id].deleted
     documents = await world.sources.comments.documents([late.id, other.id])
     assert ["outbox" in document for document in documents] == [True, False], "the rest is done"
     await scene.change("posts", scene.posts[1].id, caption="again")
-    await world.settle()
+    await world.drain()
     assert not any("outbox" in document for document in await world.sources.comments.documents([late.id]))
 
 
 def test_effects_of_a_newer_version_are_left_to_it() -> None:
     follow = {"_id": ObjectId(), "follower_id": ObjectId(), "followee_id": ObjectId()}
-    rings = rings_for(Fact.FOLLOW, {**follow, "outbox": ["applaud", "notify"]})
-    assert [ring.effect for ring in rings] == [Effect.NOTIFY]
-    assert rings_for(Fact.FOLLOW, {"_id": ObjectId(), "outbox": ["count"]}) == []
+    jobs = jobs_of(Fact.FOLLOW, {**follow, "outbox": ["applaud", "notify"]})
+    assert [job.task for job in jobs] == [Task.NOTIFY]
+    assert jobs_of(Fact.FOLLOW, {"_id": ObjectId(), "outbox": ["count"]}) == []
 
 
 def test_versions_with_other_enums_do_not_read_what_the_other_cached() -> None:

@@ -14,7 +14,7 @@ from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
 from domain.records import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
 from workers.handlers import ingest
-from workers.runtime.handler import NotYet
+from workers.runtime.handler import RetryLater
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
@@ -209,10 +209,10 @@ async def test_only_a_ready_upload_of_ones_own_becomes_an_avatar(world: World, s
 async def test_a_file_that_does_not_come_is_looked_for_less_and_less_often(world: World, age: int, pause: int) -> None:
     upload = await announce(world, ObjectId(), now() - timedelta(seconds=age))
     before = now()
-    with pytest.raises(NotYet):
-        await ingest.receive(world.tools, str(upload.id))
+    with pytest.raises(RetryLater):
+        await ingest.ingest(world.tools, str(upload.id))
     after = now() + timedelta(milliseconds=1)
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None
     earliest = before + timedelta(seconds=pause)
-    assert earliest <= document["ring_at"] <= earliest + 2 * (after - before)
+    assert earliest <= document["due_at"] <= earliest + 2 * (after - before)

@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from datasources.caches import RECORD_SECONDS
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.images import Move
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from domain.records import CommentRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus, UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now
@@ -34,7 +34,7 @@ class Life:
     uploads: Sequence[ObjectId]
 
 
-async def traces(world: World, user_id: ObjectId) -> dict[str, list[Any]]:
+async def account_references(world: World, user_id: ObjectId) -> dict[str, list[Any]]:
     """The documents, by collection, that have an account's id anywhere in them, as an id or as text: all are read."""
     found: dict[str, list[Any]] = {}
     for name in await world.sources.database.list_collection_names():
@@ -82,7 +82,7 @@ async def upload(world: World, owner: UserRecord, status: UploadStatus = UploadS
         for rendition in shown.renditions:
             await world.sources.blobs.put_media(rendition.key, b"a picture", "image/jpeg")
     else:
-        document |= {"outbox": [Effect.RECEIVE.value], "owed_at": made, "ring_at": made, "rings": 0}
+        document |= {"outbox": [Task.INGEST.value], "pending_since": made, "due_at": made, "enqueues": 0}
     await world.sources.database["uploads"].insert_one(document)
     return upload_id
 
@@ -101,7 +101,7 @@ async def lived(world: World, *, is_private: bool = False) -> Life:
     await _readings(world, ana, bob, bobs_post)
     face = await upload(world, ana, used_as_avatar=True)
     await world.sources.users.update_profile(ana.id, {"avatar": image(face), "biography": "about me"})
-    await world.settle()
+    await world.drain()
     uploads = [*(one.upload_id for one in post.image_inputs), face]
     return Life(
         ana=await world.stored_user(ana.id),
@@ -120,19 +120,19 @@ async def _ties(world: World, ana: UserRecord, others: Sequence[UserRecord]) -> 
     for one, other in ((bob, ana), (cat, ana), (ana, bob), (ana, dora), (ana, fay), (fay, ana)):
         await world.follow(one, other)
     if ana.is_private:
-        await world.settle()
+        await world.drain()
         for one in (bob, fay):  # cat asks still
             await graph.accept(one.id, ana.id, now=now())
     else:
         await graph.accept(ana.id, dora.id, now=now())
-    await world.settle()
+    await world.drain()
     await graph.unfollow(ana.id, fay.id, now=now())
     await graph.unfollow(fay.id, ana.id, now=now())
     await graph.block(ana.id, mal.id, now=now())
     await graph.block(eve.id, ana.id, now=now())
     await graph.mute(ana.id, fay.id)
     await graph.mute(cat.id, ana.id)
-    await world.settle()
+    await world.drain()
 
 
 async def _published(
@@ -151,7 +151,7 @@ async def _published(
     shown = [image(upload_id, area) for upload_id in upload_ids]
     moves = [Move(one, _tagged(one, tags)) for one in shown]
     assert await world.sources.images.publish(post.id, moves, now())
-    await world.settle()
+    await world.drain()
     return await world.stored_post(post.id)
 
 
@@ -179,11 +179,11 @@ async def _talk(
         await sources.post_likes.like(post.id, one.id, now())
         await sources.comment_likes.like(comment.id, one.id, now())
     await sources.comment_likes.like(answer.id, ana.id, now())
-    await world.settle()
+    await world.drain()
     await sources.comment_likes.unlike(answer.id, ana.id, now())
     gone = await world.comment(bobs_post, ana, "gone", idempotency=Idempotency.of("gone", "addComment", {}))
     await sources.comments.delete(gone.id, now())
-    await world.settle()
+    await world.drain()
     return comment
 
 
@@ -197,7 +197,7 @@ async def _readings(world: World, ana: UserRecord, bob: UserRecord, bobs_post: P
     await sources.feeds_live.set_read(ana.id, bobs_post.id)
     for _ in range(2):
         await sources.sessions.open(ana.id, "phone", now())
-    await sources.dead_letters.failed(Ring(Effect.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
+    await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
 
 
 async def _begun(world: World, ana: UserRecord) -> list[ObjectId]:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from datasources.jobs.outbox import LONGEST_PAUSE
-from domain.jobs import Effect, Fact
+from domain.jobs import Fact, Task
 from domain.records import PostRecord
 from tests.support.cached import expect_nothing_old
 from tests.support.factories import World, now
@@ -35,22 +35,22 @@ async def drained(world: World, *, seconds: float = 60.0, are_files_awaited: boo
     """Waits until no fact owes an effect, parked ones included. Raises AssertionError with what is left."""
 
     async def is_drained() -> bool:
-        return not await owed(world, most=1, are_files_awaited=are_files_awaited)
+        return not await pending_work(world, most=1, are_files_awaited=are_files_awaited)
 
     try:
         await eventually(is_drained, seconds=seconds)
     except AssertionError as error:
         raise AssertionError(
-            f"still owed after {seconds} s: {await owed(world, most=10_000, are_files_awaited=are_files_awaited)}"
+            f"still owed after {seconds} s: {await pending_work(world, most=10_000, are_files_awaited=are_files_awaited)}"
         ) from error
 
 
-async def owed(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
+async def pending_work(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
     """How many facts of each kind owe something, counted up to `most` each.
 
     Failed uploads that are cleaned again at the end of their address are passed over.
     """
-    later = {"outbox": [Effect.CLEAN.value], "failure": {"$exists": True}, "ring_at": {"$gt": now() + LONGEST_PAUSE}}
+    later = {"outbox": [Task.CLEAN_UP.value], "failure": {"$exists": True}, "due_at": {"$gt": now() + LONGEST_PAUSE}}
     query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}, "$nor": [later]}
     counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=most) for fact in Fact}
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))

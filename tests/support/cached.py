@@ -35,9 +35,9 @@ async def old_values(world: World) -> dict[Any, tuple[Any, Any]]:
     sources, caches = world.sources, world.sources.caches
     post_ids, user_ids, pairs = await _keys(world)
     kept: Mapping[Any, Any] = {
-        **await caches.posts.kept(post_ids),
-        **await caches.users.kept(user_ids),
-        **await caches.relations.kept(pairs),
+        **await caches.posts.cached(post_ids),
+        **await caches.users.cached(user_ids),
+        **await caches.relations.cached(pairs),
     }
     stored: Mapping[Any, Any] = {
         **dict(zip(post_ids, await sources.posts.by_ids(post_ids), strict=True)),

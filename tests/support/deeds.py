@@ -85,7 +85,7 @@ class Publish:
             await uploads.finish(upload.id, image(upload.id))
         draft = PostDraft(images=[PostImage(upload_id=upload.id)], caption=self.key)
         await world.sources.posts.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
-        await uploads.hurry([upload.id])
+        await uploads.check_now([upload.id])
 
     async def _send(self, world: World, upload: UploadRecord) -> None:
         url, headers = await world.sources.blobs.presign_put(

@@ -16,7 +16,7 @@ from strawberry.types import ExecutionResult
 from config import Settings
 from datasources.media.images import Move
 from datasources.sources import Sources, open_sources, prepare
-from domain.jobs import Ring
+from domain.jobs import Job
 from domain.limits import RENDITION_WIDTHS, RenditionFormat
 from domain.paging import Page, PageRequest
 from domain.records import (
@@ -34,7 +34,7 @@ from domain.records import (
 from domain.visibility import Area
 from resolvers.api import schema
 from schema.context import Context
-from workers.runtime.drain import pay_all
+from workers.runtime.drain import drain
 from workers.runtime.handler import Tools
 
 _numbers = itertools.count(1)
@@ -95,15 +95,15 @@ class World:
         """Has people look at their home feeds, which makes them live: from then on posts are pushed to them."""
         for owner in owners:
             await self.sources.feeds.home(owner.id, PageRequest(limit=1))
-        await self.settle()
+        await self.drain()
 
     async def comment(self, post: PostRecord, author: UserRecord, text: str = "nice", **rest: Any) -> CommentRecord:
         """As `addComment`."""
         return await self.sources.comments.add(post.id, author.id, text, now(), **rest)
 
-    async def settle(self) -> set[Ring]:
+    async def drain(self) -> set[Job]:
         """Pays what is owed; returns what has to wait for something."""
-        return await pay_all(self.tools)
+        return await drain(self.tools)
 
     async def stored_post(self, post_id: ObjectId) -> PostRecord:
         """A post as it is stored; fails if there is none."""

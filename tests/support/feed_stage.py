@@ -9,16 +9,16 @@ from typing import Any
 
 from bson import ObjectId
 
-from domain.jobs import Effect, Ring
 from domain.ids import from_global_id
+from domain.jobs import Job, Task
 from domain.records import PostRecord, UserRecord
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
 from workers.maintenance.entries import missing_entries
 from workers.maintenance.walk import in_snapshot
 from workers.registry import HANDLERS
-from workers.runtime.drain import owed
-from workers.runtime.handler import NotYet
+from workers.runtime.drain import pending_jobs
+from workers.runtime.handler import RetryLater
 
 PEOPLE = 4
 SIZES = (1, 2, 3)
@@ -28,7 +28,7 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
     edges { node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
 }"""
-ELSEWHERE = {Effect.NOTIFY, Effect.ASSEMBLE, Effect.PLACE, Effect.CLEAN, Effect.COUNT_FOLLOWING}
+ELSEWHERE = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
 # Where a process may die, or something else may come in between: a store, and its method.
 POINTS = (
     ("feeds", "put_in"),
@@ -60,7 +60,7 @@ class Truth:
         self.must = {
             post["_id"]
             for post in posts
-            if post["author_id"] == owner_id or Effect.FAN_OUT.value not in post.get("outbox", ())
+            if post["author_id"] == owner_id or Task.FAN_OUT.value not in post.get("outbox", ())
         }
 
 
@@ -133,7 +133,7 @@ class FeedStage:
 
     async def call(self, *, renewed: Sequence[int] = ()) -> None:
         """Every feed's tending is due; some are to be made anew."""
-        await self.sources.feed_states.call_due(now() + timedelta(days=2), 100)
+        await self.sources.feed_states.enqueue_due(now() + timedelta(days=2), 100)
         await self.sources.feed_states.renew([self.users[one].id for one in renewed], now())
 
     async def flush(self) -> None:
@@ -142,9 +142,9 @@ class FeedStage:
 
     async def work(self, pick: int) -> None:
         """Some worker pays one thing that is owed."""
-        rings = await self._owed()
-        if rings:
-            await self._pay(rings[pick % len(rings)])
+        jobs = await self._owed()
+        if jobs:
+            await self._pay(jobs[pick % len(jobs)])
 
     async def die(self, pick: int, point: Point, *, after: bool) -> None:
         """A worker is killed where it calls a method for the first time: before or after that is done."""
@@ -183,12 +183,12 @@ class FeedStage:
 
     async def finish(self) -> None:
         """Once everything is paid, every feed is exact, and none is too long."""
-        await self.settle()
+        await self.drain()
         await self.call()
-        await self.settle()
+        await self.drain()
         for owner in range(PEOPLE):
             await self.look(owner, SIZES[owner % len(SIZES)])
-        await self.settle()
+        await self.drain()
         owner_ids = [user.id for user in self.users]
         missing = await in_snapshot(self.sources, lambda session: missing_entries(self.sources, owner_ids, session))
         assert not missing, f"a kept feed lacks {missing}"
@@ -197,18 +197,18 @@ class FeedStage:
             assert feed is not None
             assert feed.live
             assert feed.floor is not None
-            most = 2 * self.sources.settings.feed_window
+            most = 2 * self.sources.settings.feed_retained_entries
             assert await self.sources.feeds.entry_at(owner_id, feed.floor, most) is None, "it is too long"
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Everything that concerns feeds is paid."""
         for _ in range(ROUNDS):
-            rings = await self._owed()
-            if not rings:
+            jobs = await self._owed()
+            if not jobs:
                 return
-            for ring in rings:
-                await self._pay(ring)
-        raise AssertionError(f"it is never paid: {rings}")
+            for job in jobs:
+                await self._pay(job)
+        raise AssertionError(f"it is never paid: {jobs}")
 
     async def truth(self, owner: int) -> Truth:
         """By definition: the ready posts of oneself and of whom one follows and has not muted."""
@@ -241,13 +241,13 @@ class FeedStage:
         feed = result.data["feed"]
         return [from_global_id(edge["node"]["id"])[1] for edge in feed["edges"]], feed["pageInfo"]
 
-    async def _owed(self) -> list[Ring]:
-        return sorted(ring for ring in await owed(self.world.tools) if ring.effect not in ELSEWHERE)
+    async def _owed(self) -> list[Job]:
+        return sorted(job for job in await pending_jobs(self.world.tools) if job.task not in ELSEWHERE)
 
-    async def _pay(self, ring: Ring) -> None:
+    async def _pay(self, job: Job) -> None:
         self.figures["calls"] += 1
-        with contextlib.suppress(NotYet):
-            await HANDLERS[ring.effect, ring.fact].run(self.world.tools, ring.key)
+        with contextlib.suppress(RetryLater):
+            await HANDLERS[job.task, job.fact].run(self.world.tools, job.key)
 
     @contextlib.contextmanager
     def _amid(self, point: Point, deed: Deed, *, after: bool) -> Iterator[None]:

@@ -263,11 +263,11 @@ class Mutation:
     @strawberry.mutation
     async def weigh(self, info: ToyInfo, file: File) -> str | None:
         """How many bytes come."""
-        return await weighed(info.context.world, file)
+        return await computed(info.context.world, file)
 
     @strawberry.mutation
     async def weigh_parcel(self, info: ToyInfo, parcel: Parcel) -> str | None:
-        return await weighed(info.context.world, parcel.files[-1])
+        return await computed(info.context.world, parcel.files[-1])
 
     @strawberry.mutation
     def post_notes(self, pile: Pile) -> int:
@@ -282,7 +282,7 @@ class Mutation:
         raise Unauthenticated
 
 
-async def weighed(world: World, file: File) -> str:
+async def computed(world: World, file: File) -> str:
     size = 0
     world.running += 1
     try:

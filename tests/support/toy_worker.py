@@ -12,11 +12,11 @@ import sys
 
 from config import Settings, read_settings
 from datasources.sources import open_queue, open_sources
-from domain.jobs import Effect, Fact
+from domain.jobs import Fact, Task
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.worker import Worker
 
-WORK = (Effect.COUNT, Fact.POST_LIKE)
+WORK = (Task.COUNT, Fact.POST_LIKE)
 QUEUE = "counters"
 LEASE = 0.4
 LIMIT = 2.0  # seconds that a call may take

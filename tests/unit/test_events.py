@@ -5,58 +5,58 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing
+from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import WORKER_OF
 from datasources.mongo.indexes import INDEXES
-from domain.jobs import SETTLED_BY, Effect, Fact, Ring, rings_for
+from domain.jobs import KEY_FIELDS, Fact, Job, Task, jobs_of
 from workers.registry import HANDLERS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_whatever_can_be_owed_has_a_handler_and_nothing_else_has() -> None:
-    assert HANDLERS.keys() == SETTLED_BY.keys()
+    assert HANDLERS.keys() == KEY_FIELDS.keys()
 
 
 def test_every_effect_has_a_worker() -> None:
-    assert set(WORKER_OF) == set(Effect) == {effect for effect, _ in SETTLED_BY}
+    assert set(WORKER_OF) == set(Task) == {task for task, _ in KEY_FIELDS}
 
 
 @pytest.mark.parametrize("fact", Fact)
 def test_facts_that_owe_or_are_due_are_found_by_indexes(fact: Fact) -> None:
     fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
     assert ["outbox"] in fields
-    assert ["ring_at"] in fields
+    assert ["due_at"] in fields
 
 
-@pytest.mark.parametrize(("effect", "fact"), [pair for pair, field in SETTLED_BY.items() if field != "_id"])
-def test_facts_settled_together_are_found_by_an_index(effect: Effect, fact: Fact) -> None:
+@pytest.mark.parametrize(("task", "fact"), [pair for pair, field in KEY_FIELDS.items() if field != "_id"])
+def test_facts_settled_together_are_found_by_an_index(task: Task, fact: Fact) -> None:
     fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
-    assert [SETTLED_BY[effect, fact], "outbox"] in fields
+    assert [KEY_FIELDS[task, fact], "outbox"] in fields
 
 
 def test_a_thousand_likes_of_one_post_are_one_ring_for_each_effect() -> None:
     post_id = ObjectId()
     likes = [
-        {"_id": ObjectId(), "target_id": post_id, **owing([Effect.COUNT, Effect.NOTIFY], NOW)} for _ in range(1000)
+        {"_id": ObjectId(), "target_id": post_id, **pending_fields([Task.COUNT, Task.NOTIFY], NOW)} for _ in range(1000)
     ]
-    rings = {ring for like in likes for ring in rings_for(Fact.POST_LIKE, like)}
-    assert rings == {
-        Ring(Effect.COUNT, Fact.POST_LIKE, str(post_id)),
-        Ring(Effect.NOTIFY, Fact.POST_LIKE, str(post_id)),
+    jobs = {job for like in likes for job in jobs_of(Fact.POST_LIKE, like)}
+    assert jobs == {
+        Job(Task.COUNT, Fact.POST_LIKE, str(post_id)),
+        Job(Task.NOTIFY, Fact.POST_LIKE, str(post_id)),
     }
 
 
 def test_a_follow_is_counted_for_both_sides() -> None:
     follower_id, followee_id = ObjectId(), ObjectId()
     follow = {"_id": ObjectId(), "follower_id": follower_id, "followee_id": followee_id}
-    rings = rings_for(Fact.FOLLOW, follow | owing([Effect.COUNT, Effect.COUNT_FOLLOWING], NOW))
-    assert [ring.key for ring in rings] == [str(followee_id), str(follower_id)]
+    jobs = jobs_of(Fact.FOLLOW, follow | pending_fields([Task.COUNT, Task.COUNT_FOLLOWING], NOW))
+    assert [job.key for job in jobs] == [str(followee_id), str(follower_id)]
 
 
 def test_what_owes_nothing_rings_for_nothing() -> None:
-    assert rings_for(Fact.POST, {"_id": ObjectId()}) == []
+    assert jobs_of(Fact.POST, {"_id": ObjectId()}) == []
 
 
 def test_an_effect_that_a_fact_cannot_owe_is_left_to_the_version_that_made_it_owe_that() -> None:
-    assert rings_for(Fact.BLOCK, {"_id": ObjectId(), "outbox": ["fan_out", "applaud"]}) == []
+    assert jobs_of(Fact.BLOCK, {"_id": ObjectId(), "outbox": ["fan_out", "applaud"]}) == []

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from domain.interests import AUTHORS_KEPT, HALF_LIFE, LATELY, OFTEN, Act, ActKind, Interest, faded, reason, weigh
+from domain.interests import (
+    AUTHORS_KEPT,
+    HALF_LIFE,
+    LATELY,
+    OFTEN,
+    Act,
+    ActKind,
+    Interest,
+    compute_interests,
+    faded,
+    reason,
+)
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BOB = ObjectId(), ObjectId()
@@ -22,12 +33,12 @@ def said_of(interest: Interest | None, username: str, **given: Any) -> str:
 
 
 def strength(*done: Act) -> float:
-    (interest,) = weigh(done, NOW)
+    (interest,) = compute_interests(done, NOW)
     return interest.strength
 
 
 def test_nobody_who_did_nothing_has_interests() -> None:
-    assert weigh([], NOW) == []
+    assert compute_interests([], NOW) == []
 
 
 def test_a_comment_tells_more_than_a_like_and_a_like_more_than_a_visit() -> None:
@@ -43,7 +54,7 @@ def test_an_act_fades_by_half_in_a_half_life() -> None:
 def test_tastes_change() -> None:
     old_love = acts(ActKind.LIKE, 10, author=ANA, age=timedelta(days=180))
     new_love = acts(ActKind.LIKE, 2, author=BOB)
-    assert [one.author_id for one in weigh([*old_love, *new_love], NOW)] == [BOB, ANA]
+    assert [one.author_id for one in compute_interests([*old_love, *new_love], NOW)] == [BOB, ANA]
 
 
 def test_the_order_of_acts_does_not_matter_to_the_last_bit() -> None:
@@ -52,16 +63,16 @@ def test_the_order_of_acts_does_not_matter_to_the_last_bit() -> None:
         Act(dice.choice([ANA, BOB]), dice.choice(list(ActKind)), NOW - timedelta(seconds=dice.randrange(10**7)))
         for _ in range(300)
     ]
-    first = weigh(done, NOW)
+    first = compute_interests(done, NOW)
     for _ in range(5):
         dice.shuffle(done)
-        assert weigh(done, NOW) == first
+        assert compute_interests(done, NOW) == first
 
 
 def test_only_the_dearest_are_kept() -> None:
     dear = acts(ActKind.COMMENT, 1)
     many = [Act(ObjectId(), ActKind.VISIT, NOW) for _ in range(AUTHORS_KEPT + 5)]
-    interests = weigh([*many, *dear], NOW)
+    interests = compute_interests([*many, *dear], NOW)
     assert len(interests) == AUTHORS_KEPT
     assert interests[0].author_id == ANA
 
@@ -75,19 +86,19 @@ def test_only_the_dearest_are_kept() -> None:
     ],
 )
 def test_what_was_done_often_and_lately_is_said_and_nothing_else(kind: ActKind, said: str) -> None:
-    assert said_of(weigh(acts(kind, OFTEN), NOW)[0], "ana") == said
-    assert said_of(weigh(acts(kind, OFTEN - 1), NOW)[0], "ana") == "You follow ana."
+    assert said_of(compute_interests(acts(kind, OFTEN), NOW)[0], "ana") == said
+    assert said_of(compute_interests(acts(kind, OFTEN - 1), NOW)[0], "ana") == "You follow ana."
     long_ago = acts(kind, OFTEN, age=LATELY + timedelta(seconds=1))
-    assert said_of(weigh(long_ago, NOW)[0], "ana") == "You follow ana."
+    assert said_of(compute_interests(long_ago, NOW)[0], "ana") == "You follow ana."
 
 
 def test_what_is_said_of_who_is_not_known_or_whose_words_alone_are_liked() -> None:
     assert said_of(None, "ana") == "You follow ana."
-    assert said_of(weigh(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") == "You follow ana."
+    assert said_of(compute_interests(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") == "You follow ana."
     assert said_of(None, "ana", like_count=10) == "Many people like this."
     assert said_of(None, "ana", like_count=10, is_own=True) == "You posted this."
 
 
 def test_an_interest_is_stored_as_it_is() -> None:
-    (interest,) = weigh(acts(ActKind.LIKE, 4), NOW)
+    (interest,) = compute_interests(acts(ActKind.LIKE, 4), NOW)
     assert Interest.from_document(interest.to_document()) == interest

@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from config import Settings
 from datasources.concurrency.batcher import Late
-from datasources.outages import is_outage, server_of, told
+from datasources.outages import describe_outage, is_outage, server_of
 
 SETTINGS = Settings(
     environment="test",
@@ -33,13 +33,13 @@ SETTINGS = Settings(
 )
 def test_outage_names_its_server_and_no_secret(error: Exception, line: str) -> None:
     assert is_outage(error)
-    assert told(error, SETTINGS) == line
+    assert describe_outage(error, SETTINGS) == line
 
 
 def test_amazon_and_a_socket_file_are_named_too() -> None:
     settings = Settings(environment="test", redis_url="unix:///run/valkey.sock", s3_region="eu-north-1")
-    assert told(TimeoutError(), settings) == "S3 does not answer (s3.eu-north-1.amazonaws.com)"
-    assert told(RedisConnectionError(), settings) == "Redis does not answer (/run/valkey.sock)"
+    assert describe_outage(TimeoutError(), settings) == "S3 does not answer (s3.eu-north-1.amazonaws.com)"
+    assert describe_outage(RedisConnectionError(), settings) == "Redis does not answer (/run/valkey.sock)"
 
 
 @pytest.mark.parametrize("error", [ValueError(), OperationFailure("no such command", 59)])

@@ -8,14 +8,14 @@ import pymongo.lock
 import pytest
 from pymongo.network_layer import async_sendall
 
-from datasources.mongo.pool_lock import DriverChanged, mend_pool_lock, same_task_wait_for
+from datasources.mongo.pool_lock import DriverChanged, patch_pool_lock, same_task_wait_for
 
 
 @pytest.fixture
 def mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pymongo.lock.wait_for", asyncio.wait_for)  # and so that it is put back afterwards
     monkeypatch.setattr("pymongo.asynchronous.pool.async_sendall", async_sendall)
-    mend_pool_lock()
+    patch_pool_lock()
 
 
 async def interrupted_twice() -> bool:
@@ -74,7 +74,7 @@ async def test_wait_for_ends_with_its_deadline_and_passes_cancellation_on() -> N
 def test_a_driver_that_waits_in_another_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(pymongo.lock, "wait_for")
     with pytest.raises(DriverChanged, match="PyMongo"):
-        mend_pool_lock()
+        patch_pool_lock()
 
 
 class Wire:

@@ -124,8 +124,8 @@ def test_an_authors_own_posts_are_in_the_order_of_their_scores(
 
 def test_without_interests_the_newest_come_first_and_ties_go_to_the_newest_id() -> None:
     posts = [post(author_id=author, created_at=NOW - timedelta(hours=n)) for n, author in enumerate(AUTHORS)]
-    twin = post(id=ObjectId("f" * 24), author_id=ObjectId())
-    assert ranked([*posts[::-1], twin], {}, NOW) == [twin, *posts]
+    duplicate = post(id=ObjectId("f" * 24), author_id=ObjectId())
+    assert ranked([*posts[::-1], duplicate], {}, NOW) == [duplicate, *posts]
 
 
 def test_a_dear_author_comes_before_fresher_strangers_but_not_for_ever() -> None:

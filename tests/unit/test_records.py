@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import UserErrorCode
-from domain.jobs import SETTLED_BY, Effect, Fact, Ring, rings_for
+from domain.jobs import KEY_FIELDS, Fact, Job, Task, jobs_of
 from domain.limits import RenditionFormat
 from domain.records import (
     FailureRecord,
@@ -87,13 +87,13 @@ def test_records_do_not_change() -> None:
 def test_a_fact_rings_for_each_effect_by_the_field_that_settles_it() -> None:
     post, author = ObjectId(), ObjectId()
     document = {"_id": post, "author_id": author, "outbox": ["count", "fan_out"]}
-    expected = [Ring(Effect.COUNT, Fact.POST, str(author)), Ring(Effect.FAN_OUT, Fact.POST, str(post))]
-    assert rings_for(Fact.POST, document) == expected
+    expected = [Job(Task.COUNT, Fact.POST, str(author)), Job(Task.FAN_OUT, Fact.POST, str(post))]
+    assert jobs_of(Fact.POST, document) == expected
 
 
 def test_a_fact_that_owes_nothing_rings_for_nothing() -> None:
-    assert rings_for(Fact.POST, {"_id": ObjectId(), "author_id": ObjectId()}) == []
+    assert jobs_of(Fact.POST, {"_id": ObjectId(), "author_id": ObjectId()}) == []
 
 
 def test_every_fact_has_something_to_owe() -> None:
-    assert {fact for _, fact in SETTLED_BY} == set(Fact)
+    assert {fact for _, fact in KEY_FIELDS} == set(Fact)

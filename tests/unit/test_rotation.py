@@ -3,41 +3,41 @@
 from bson import ObjectId
 
 from datasources.jobs.queue import Message
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from workers.runtime.backlog import Backlog
 from workers.runtime.rotation import Rotation
 
-KIND = (Effect.RECEIVE, Fact.UPLOAD)
+KIND = (Task.INGEST, Fact.UPLOAD)
 LANE, LONG = (KIND, False), (KIND, True)
 ANA, BEN = ObjectId(), ObjectId()
 
 
-def rings(count: int) -> list[Ring]:
-    return [Ring(*KIND, str(ObjectId())) for _ in range(count)]
+def jobs(count: int) -> list[Job]:
+    return [Job(*KIND, str(ObjectId())) for _ in range(count)]
 
 
-def filled(owners: dict[Ring, ObjectId]) -> Backlog:
+def filled(owners: dict[Job, ObjectId]) -> Backlog:
     backlog = Backlog()
-    for number, ring in enumerate(owners):
-        assert backlog.add(ring, Message(str(number).encode(), {}, ring))
+    for number, job in enumerate(owners):
+        assert backlog.add(job, Message(str(number).encode(), {}, job))
     backlog.learn(owners)
     return backlog
 
 
 def test_who_has_one_waits_for_one_of_who_has_many() -> None:
-    *many, one = rings(11)
+    *many, one = jobs(11)
     backlog = filled({**dict.fromkeys(many, ANA), one: BEN})
     order = []
     for _ in range(11):
-        (ring,) = backlog.begin(LANE, 1, rotates=True)
-        order.append(ring)
-        backlog.end([ring])
+        (job,) = backlog.begin(LANE, 1, rotates=True)
+        order.append(job)
+        backlog.end([job])
     assert order.index(one) == 1
     assert order == [many[0], one, *many[1:]], "and of one owner what came first is first"
 
 
 def test_an_owner_with_something_in_hand_comes_after_one_with_nothing() -> None:
-    first, second, other = rings(3)
+    first, second, other = jobs(3)
     backlog = filled({first: ANA, second: ANA, other: BEN})
     taken = [backlog.begin(LANE, 1, rotates=True)[0] for _ in range(3)]
     assert taken == [first, other, second]
@@ -45,7 +45,7 @@ def test_an_owner_with_something_in_hand_comes_after_one_with_nothing() -> None:
 
 
 def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
-    slow, quick = rings(2)
+    slow, quick = jobs(2)
     backlog = filled({slow: ANA, quick: BEN})
     backlog.begin(LANE, 1, rotates=True)
     backlog.take_long([slow])
@@ -57,7 +57,7 @@ def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
 
 
 def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
-    known, unknown = rings(2)
+    known, unknown = jobs(2)
     rotation = Rotation()
     rotation.learn({known: ANA})
     assert rotation.first([unknown, known], []) == unknown
@@ -66,9 +66,9 @@ def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
 
 
 def test_nothing_is_kept_of_owners_who_wait_no_more() -> None:
-    rotation, gone = Rotation(), rings(100)
+    rotation, gone = Rotation(), jobs(100)
     rotation.learn(dict.fromkeys(gone, ANA))
-    for ring in gone:
-        rotation.serve(ring)
+    for job in gone:
+        rotation.serve(job)
     rotation.keep([])
     assert rotation._owners == rotation._served == {}

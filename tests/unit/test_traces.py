@@ -1,6 +1,6 @@
 """Where an account's id may stand: no collection is forgotten."""
 
-from datasources.accounts.account_references import TRACES
+from datasources.accounts.account_references import ACCOUNT_REFERENCES
 from datasources.mongo.indexes import INDEXES
 
 ELSEWHERE = {
@@ -12,5 +12,5 @@ ELSEWHERE = {
 
 
 def test_every_collection_is_looked_through_or_says_why_not() -> None:
-    assert set(TRACES) | set(ELSEWHERE) == set(INDEXES)
-    assert not set(TRACES) & set(ELSEWHERE)
+    assert set(ACCOUNT_REFERENCES) | set(ELSEWHERE) == set(INDEXES)
+    assert not set(ACCOUNT_REFERENCES) & set(ELSEWHERE)

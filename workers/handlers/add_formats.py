@@ -15,31 +15,31 @@ from datasources.mongo import clock
 from datasources.s3.keys import area_of_files, media_key
 from datasources.sources import Sources
 from domain.errors import Refusal
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
 from domain.records import ImageRecord, RenditionRecord, UploadRecord
 from domain.visibility import Area
 from workers.handlers.upload_lease import held
 from workers.rendering.rendered import SMALLER, Rendered, RenderedFile
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
 LOOKS = 4  # at where the files lie, while others move them
 
 log = structlog.get_logger(__name__)
 
 
-async def refine(tools: Tools, key: str) -> None:
+async def add_formats(tools: Tools, key: str) -> None:
     """Makes the renditions that an image lacks, from its source; without one, what there is has to do.
 
     Safe to run twice: one worker at a time holds the upload, and what is there is not made again.
     """
-    upload = await tools.sources.uploads.claim(ObjectId(key), clock.now(), Effect.REFINE)
+    upload = await tools.sources.uploads.claim(ObjectId(key), clock.now(), Task.ADD_FORMATS)
     if upload is not None:
         async with held(tools.sources, upload):
             await _refine(tools, upload)
 
 
-async def add(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> None:
+async def add_to_image(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> None:
     """Stores further renditions where the image's files lie by now, and says so everywhere.
 
     Safe to repeat. An image that is deleted meanwhile stays so. Raises NotYet if others move it again and again.
@@ -52,14 +52,14 @@ async def add(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> None
         files = [file for file in rendered.renditions if file.format in lacking]
         if not files:  # another worker took this one for dead
             return
-        more = await stored(sources, area_of_files(image), image.id, image.version + 1, files)
+        more = await store_renditions(sources, area_of_files(image), image.id, image.version + 1, files)
         is_all = lacking <= {file.format for file in files}
-        if await sources.images.refine(upload.owner_id, image, more, is_all=is_all):
+        if await sources.images.add_formats(upload.owner_id, image, more, is_all=is_all):
             return
-    raise NotYet
+    raise RetryLater
 
 
-async def stored(
+async def store_renditions(
     sources: Sources, area: Area, upload_id: ObjectId, version: int, files: Iterable[RenderedFile]
 ) -> list[RenditionRecord]:
     """Puts files into storage side by side; safe to repeat."""
@@ -79,7 +79,7 @@ async def _refine(tools: Tools, upload: UploadRecord) -> None:
     lacking = set() if upload.image is None else _lacking(upload.image, sources.settings)
     data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES) if lacking else None
     if data is None or not upload.is_of(data):
-        await sources.uploads.refined(upload.id)
+        await sources.uploads.mark_formats_added(upload.id)
         return
     if tools.pool is None:
         raise RuntimeError("rendering needs a pool")
@@ -87,9 +87,9 @@ async def _refine(tools: Tools, upload: UploadRecord) -> None:
         rendered = await tools.pool.render(data, lacking)
     except Refusal as refusal:
         log.warning("refining.given_up", upload=str(upload.id), code=refusal.code.value)
-        await sources.uploads.refined(upload.id)
+        await sources.uploads.mark_formats_added(upload.id)
         return
-    await add(sources, upload.id, rendered)
+    await add_to_image(sources, upload.id, rendered)
 
 
 def _lacking(image: ImageRecord, settings: Settings) -> set[RenditionFormat]:

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import Document, Session
 from datasources.posts.likes import LikeStore
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import FollowState, PostStatus
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools
@@ -22,87 +22,87 @@ BATCH = 200  # targets of one call
 Move = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
 
 
-async def settle_post_likes(tools: Tools, *keys: str) -> Collection[str]:
+async def count_post_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Brings posts' like counts up to their likes."""
-    return await _settle_likes(tools, tools.sources.post_likes, tools.sources.posts.add_likes, keys)
+    return await _count_likes(tools, tools.sources.post_likes, tools.sources.posts.add_likes, keys)
 
 
-async def settle_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
+async def count_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Brings comments' like counts up to their likes."""
-    return await _settle_likes(tools, tools.sources.comment_likes, tools.sources.comments.add_likes, keys)
+    return await _count_likes(tools, tools.sources.comment_likes, tools.sources.comments.add_likes, keys)
 
 
-async def _settle_likes(tools: Tools, likes: LikeStore, move: Move, keys: Iterable[str]) -> Collection[str]:
-    async def settle(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        owed = await likes.owed_counts(target_ids, session, FACTS)
-        await likes.set_counted(owed, session)
-        await move(_sums(owed, "target_id", lambda like: like["liked"]), session)
-        return owed
+async def _count_likes(tools: Tools, likes: LikeStore, move: Move, keys: Iterable[str]) -> Collection[str]:
+    async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        pending = await likes.pending_counts(target_ids, session, FACTS)
+        await likes.set_counted(pending, session)
+        await move(_sums(pending, "target_id", lambda like: like["liked"]), session)
+        return pending
 
-    return await in_turns(tools, keys, "target_id", settle)
+    return await in_turns(tools, keys, "target_id", apply)
 
 
-async def settle_comments(tools: Tools, *keys: str) -> Collection[str]:
+async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
     """Brings posts' comment counts, their previews and their comments' reply counts up to the comments."""
     comments, posts = tools.sources.comments, tools.sources.posts
 
-    async def settle(post_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        owed = await comments.owed_counts(post_ids, session, FACTS)
-        await comments.set_counted([comment["_id"] for comment in owed], session)
-        of_posts = _sums(owed, "post_id", _is_there)
-        replies = [comment for comment in owed if comment["parent_id"] is not None]
+    async def apply(post_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        pending = await comments.pending_counts(post_ids, session, FACTS)
+        await comments.set_counted([comment["_id"] for comment in pending], session)
+        of_posts = _sums(pending, "post_id", _is_there)
+        replies = [comment for comment in pending if comment["parent_id"] is not None]
         await comments.add_replies(_sums(replies, "parent_id", _is_there), session)
         await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
-        return owed
+        return pending
 
-    return await in_turns(tools, keys, "post_id", settle)
+    return await in_turns(tools, keys, "post_id", apply)
 
 
-async def settle_posts(tools: Tools, *keys: str) -> Collection[str]:
+async def count_posts(tools: Tools, *keys: str) -> Collection[str]:
     """Brings authors' post counts up to their posts."""
     posts, users = tools.sources.posts, tools.sources.users
 
     def is_shown(post: Document) -> bool:
         return post["status"] == PostStatus.READY.value and not post["deleted"]
 
-    async def settle(author_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        owed = await posts.owed_counts(author_ids, session, FACTS)
-        await posts.set_counted([post["_id"] for post in owed], session)
-        await users.add_to_counts("post_count", _sums(owed, "author_id", is_shown), session)
-        return owed
+    async def apply(author_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        pending = await posts.pending_counts(author_ids, session, FACTS)
+        await posts.set_counted([post["_id"] for post in pending], session)
+        await users.add_to_counts("post_count", _sums(pending, "author_id", is_shown), session)
+        return pending
 
-    return await in_turns(tools, keys, "author_id", settle)
+    return await in_turns(tools, keys, "author_id", apply)
 
 
-async def settle_followers(tools: Tools, *keys: str) -> Collection[str]:
+async def count_followers(tools: Tools, *keys: str) -> Collection[str]:
     """Brings users' follower counts up to who follows them."""
-    return await _settle_follows(tools, Effect.COUNT, "followee_id", keys)
+    return await _count_follows(tools, Task.COUNT, "followee_id", keys)
 
 
-async def settle_following(tools: Tools, *keys: str) -> Collection[str]:
+async def count_following(tools: Tools, *keys: str) -> Collection[str]:
     """Brings users' following counts up to whom they follow."""
-    return await _settle_follows(tools, Effect.COUNT_FOLLOWING, "follower_id", keys)
+    return await _count_follows(tools, Task.COUNT_FOLLOWING, "follower_id", keys)
 
 
-async def _settle_follows(tools: Tools, effect: Effect, side: str, keys: Iterable[str]) -> Collection[str]:
+async def _count_follows(tools: Tools, task: Task, side: str, keys: Iterable[str]) -> Collection[str]:
     graph, users = tools.sources.graph, tools.sources.users
-    counter, counted = _OF_FOLLOWS[effect]
+    counter, counted = _OF_FOLLOWS[task]
 
     def stands(follow: Document) -> bool:
         return bool(follow["state"] == FollowState.FOLLOWING.value)
 
-    async def settle(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        owed = await graph.owed_counts(effect, user_ids, session, FACTS)
-        await graph.set_counted(effect, [follow["_id"] for follow in owed], session)
-        await users.add_to_counts(counter, _sums(owed, side, stands, counted), session)
-        return owed
+    async def apply(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        pending = await graph.pending_counts(task, user_ids, session, FACTS)
+        await graph.set_counted(task, [follow["_id"] for follow in pending], session)
+        await users.add_to_counts(counter, _sums(pending, side, stands, counted), session)
+        return pending
 
-    return await in_turns(tools, keys, side, settle)
+    return await in_turns(tools, keys, side, apply)
 
 
 _OF_FOLLOWS = {
-    Effect.COUNT: ("follower_count", "counted"),
-    Effect.COUNT_FOLLOWING: ("following_count", "counted_following"),
+    Task.COUNT: ("follower_count", "counted"),
+    Task.COUNT_FOLLOWING: ("following_count", "counted_following"),
 }
 
 

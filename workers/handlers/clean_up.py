@@ -4,21 +4,21 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.s3.keys import leftovers
-from domain.jobs import Effect
-from workers.handlers.ingest import LATE
-from workers.runtime.handler import NotYet, Tools
+from domain.jobs import Task
+from workers.handlers.ingest import UPLOAD_LATENESS
+from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 500
 
 
-async def sever(tools: Tools, key: str) -> None:
+async def remove_follows(tools: Tools, key: str) -> None:
     """Ends following both ways between two people of whom one blocked the other; ending it twice is ending it once."""
-    await tools.sources.graph.sever(ObjectId(key), clock.now())
+    await tools.sources.graph.remove_follows(ObjectId(key), clock.now())
 
 
-async def grant(tools: Tools, key: str) -> None:
+async def accept_requests(tools: Tools, key: str) -> None:
     """Lets in who asked an account that went public; whoever is in already stays so."""
-    while await tools.sources.graph.grant(ObjectId(key), now=clock.now(), most=CHUNK):
+    while await tools.sources.graph.accept_requests(ObjectId(key), now=clock.now(), most=CHUNK):
         pass
 
 
@@ -44,14 +44,14 @@ async def clean_upload(tools: Tools, key: str) -> None:
         await sources.blobs.delete_incoming([upload.key])
     if upload.tidy_at is not None and now < upload.tidy_at:
         await sources.uploads.clean_later(upload.id, upload.tidy_at)
-        raise NotYet
+        raise RetryLater
     await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
     if is_worked_on:
-        raise NotYet
-    if upload.failure is not None and now < upload.expires_at + LATE:
-        await sources.uploads.clean_later(upload.id, upload.expires_at + LATE)
-        raise NotYet
-    await sources.uploads.cleaned(upload)
+        raise RetryLater
+    if upload.failure is not None and now < upload.expires_at + UPLOAD_LATENESS:
+        await sources.uploads.clean_later(upload.id, upload.expires_at + UPLOAD_LATENESS)
+        raise RetryLater
+    await sources.uploads.mark_cleaned(upload)
 
 
 async def clean_comment(tools: Tools, key: str) -> None:
@@ -60,8 +60,8 @@ async def clean_comment(tools: Tools, key: str) -> None:
     documents = await tools.sources.comments.documents([comment_id])
     if documents:
         await tools.sources.comments.delete_replies(comment_id, clock.now())
-        await tools.sources.comment_likes.forget_target(comment_id)
-        await tools.sources.comments.pay(documents, Effect.CLEAN)
+        await tools.sources.comment_likes.erase_target(comment_id)
+        await tools.sources.comments.mark_done(documents, Task.CLEAN_UP)
 
 
 async def clean_post(tools: Tools, key: str) -> None:
@@ -71,16 +71,16 @@ async def clean_post(tools: Tools, key: str) -> None:
     """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
-    if document is None or Effect.CLEAN.value not in document.get("outbox", ()):
+    if document is None or Task.CLEAN_UP.value not in document.get("outbox", ()):
         return
-    await sources.post_likes.forget_target(post_id)
+    await sources.post_likes.erase_target(post_id)
     while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
         for comment_id in comment_ids:
-            await sources.comment_likes.forget_target(comment_id)
+            await sources.comment_likes.erase_target(comment_id)
         await sources.comments.erase(comment_ids)
     await _delete_files(tools, document.get("upload_ids", []))
     if not await sources.posts.erase(post_id):
-        raise NotYet
+        raise RetryLater
 
 
 async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
@@ -93,4 +93,4 @@ async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
     files = [upload_id for upload_id in upload_ids if upload_id not in avatars]
     for upload_id in files:
         await tools.sources.blobs.delete_media(await tools.sources.blobs.media_of(upload_id))
-    await tools.sources.uploads.forget(files)
+    await tools.sources.uploads.expire(files)

@@ -6,6 +6,6 @@ from datasources.mongo import clock
 from workers.runtime.handler import Tools
 
 
-async def weigh(tools: Tools, key: str) -> None:
+async def compute_interests(tools: Tools, key: str) -> None:
     """Weighs a viewer's interests anew. Safe to run twice: it overwrites them with what the facts say by then."""
-    await tools.sources.interests.weigh(ObjectId(key), clock.now())
+    await tools.sources.interests.compute(ObjectId(key), clock.now())

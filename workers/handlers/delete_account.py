@@ -13,25 +13,25 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.accounts.account_references import left_of
-from datasources.accounts.users import Leaving
+from datasources.accounts.users import DeletedAccount
 from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
 from domain.records import NotificationKind, NotificationRecord
-from workers.handlers.ingest import LATE
-from workers.runtime.handler import NotYet, Tools
+from workers.handlers.ingest import UPLOAD_LATENESS
+from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 200  # things taken away in one step
 STEPS = 100  # of one call
 LONGEST_CALL = timedelta(minutes=10)  # of a handler
 SLACK = timedelta(minutes=1)
 SOON = timedelta(seconds=30)
-_TOLD_BY_LIKES = {NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED}
+_NOTIFIED_BY_LIKES = {NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED}
 
 Part = Callable[[Sources, ObjectId], Awaitable[bool]]
 
 
-async def leave(tools: Tools, key: str) -> Collection[str]:
+async def delete_account(tools: Tools, key: str) -> Collection[str]:
     """Takes away what a deleted account has left, in bounded steps, and looks until nothing more can come.
 
     Safe to run twice, beside itself and to stop after any write: every part undoes what stands, by verbs that undo a
@@ -40,27 +40,27 @@ async def leave(tools: Tools, key: str) -> Collection[str]:
     file expires. The last look comes after all that.
     """
     sources = tools.sources
-    account = await sources.users.leaving(ObjectId(key))
+    account = await sources.users.deleted_account(ObjectId(key))
     if account is None:
         return ()
-    await sources.users.look_again(account, clock.now() + SOON)
+    await sources.users.reschedule_deletion(account, clock.now() + SOON)
     if await _is_more(sources, account.id, STANDING):
         return [key]
-    now, last_look = clock.now(), account.deleted_at + patience(sources.settings)
-    if now < last_look:
+    now, final_check = clock.now(), account.deleted_at + final_check_delay(sources.settings)
+    if now < final_check:
         again = now + max(now - account.deleted_at, SOON)
-        await sources.users.look_again(account, min(again, last_look))
-        raise NotYet
+        await sources.users.reschedule_deletion(account, min(again, final_check))
+        raise RetryLater
     if await _is_more(sources, account.id, REMAINING):
         return [key]
     await _finish(sources, account, now)
     return ()
 
 
-def patience(settings: Settings) -> timedelta:
+def final_check_delay(settings: Settings) -> timedelta:
     """How long after a deletion something that began before it may still be written, or sent to storage."""
     request = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
-    return request + max(LONGEST_CALL, timedelta(seconds=settings.upload_ttl) + LATE) + SLACK
+    return request + max(LONGEST_CALL, timedelta(seconds=settings.upload_ttl) + UPLOAD_LATENESS) + SLACK
 
 
 async def _is_more(sources: Sources, user_id: ObjectId, parts: Sequence[Part]) -> bool:
@@ -74,13 +74,13 @@ async def _is_more(sources: Sources, user_id: ObjectId, parts: Sequence[Part]) -
     return False
 
 
-async def _finish(sources: Sources, account: Leaving, now: datetime) -> None:
+async def _finish(sources: Sources, account: DeletedAccount, now: datetime) -> None:
     """Pays, if nothing is left. Raises NotYet while something still owes what ends it."""
     left = await left_of(sources.database, [account.id])
     if left:
-        raise NotYet(", ".join(left[account.id]))
-    await sources.dead_letters.forget_about(account.id)
-    await sources.users.left(account, now)
+        raise RetryLater(", ".join(left[account.id]))
+    await sources.dead_letters.delete_about(account.id)
+    await sources.users.finish_deletion(account, now)
 
 
 async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
@@ -91,7 +91,7 @@ async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
 async def _likes(sources: Sources, user_id: ObjectId) -> bool:
     now = clock.now()
     likes = sources.post_likes, sources.comment_likes
-    return any([await one.take_back(user_id, now, CHUNK) for one in likes])
+    return any([await one.unlike_all(user_id, now, CHUNK) for one in likes])
 
 
 async def _comments(sources: Sources, user_id: ObjectId) -> bool:
@@ -103,15 +103,20 @@ async def _posts(sources: Sources, user_id: ObjectId) -> bool:
 
 
 async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.uploads.forget_of(user_id, CHUNK)
+    return await sources.uploads.expire_of(user_id, CHUNK)
 
 
 async def _follows(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.ties.end_follows(user_id, clock.now(), CHUNK)
+    return await sources.relations_of_account.end_follows(user_id, clock.now(), CHUNK)
 
 
 async def _walls(sources: Sources, user_id: ObjectId) -> bool:
-    return any([await sources.ties.lift_blocks(user_id, CHUNK), await sources.ties.lift_mutes(user_id, CHUNK)])
+    return any(
+        [
+            await sources.relations_of_account.delete_blocks(user_id, CHUNK),
+            await sources.relations_of_account.delete_mutes(user_id, CHUNK),
+        ]
+    )
 
 
 async def _mentions(sources: Sources, user_id: ObjectId) -> bool:
@@ -121,25 +126,27 @@ async def _mentions(sources: Sources, user_id: ObjectId) -> bool:
 async def _notices(sources: Sources, user_id: ObjectId) -> bool:
     """The account's notifications, of which the facts they tell of are told less from then on."""
 
-    async def settle(session: Session) -> bool:
+    async def apply(session: Session) -> bool:
         gone = await sources.notifications.erase(user_id, CHUNK, session)
-        told = [one for one in gone if not one.withdrawn and one.kind not in _TOLD_BY_LIKES]
-        await sources.comments.untell([one.comment_id for one in told if one.comment_id is not None], session)
-        await sources.posts.untell(_posts_alone(told), session)
+        notified = [one for one in gone if not one.withdrawn and one.kind not in _NOTIFIED_BY_LIKES]
+        await sources.comments.uncount_notified(
+            [one.comment_id for one in notified if one.comment_id is not None], session
+        )
+        await sources.posts.uncount_notified(_posts_alone(notified), session)
         return bool(gone)
 
     async with sources.notifications.in_line(user_id):
-        return await in_transaction(sources.client, settle)
+        return await in_transaction(sources.client, apply)
 
 
-def _posts_alone(told: Sequence[NotificationRecord]) -> list[ObjectId]:
-    return [one.post_id for one in told if one.post_id is not None and one.comment_id is None]
+def _posts_alone(notified: Sequence[NotificationRecord]) -> list[ObjectId]:
+    return [one.post_id for one in notified if one.post_id is not None and one.comment_id is None]
 
 
 async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
     """What is kept for the account's own reading."""
     await sources.feed_states.erase(user_id)
-    await sources.feeds_live.forget(user_id)
+    await sources.feeds_live.erase(user_id)
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
     return any([await sources.feeds.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
@@ -147,18 +154,18 @@ async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
 
 async def _memories(sources: Sources, user_id: ObjectId) -> bool:
     """What is kept of acts that are over: likes taken back, the keys of retries, who followed."""
-    await sources.comments.forget_keys(user_id)
-    await sources.posts.forget_keys(user_id)
+    await sources.comments.unset_keys(user_id)
+    await sources.posts.unset_keys(user_id)
     likes = sources.post_likes, sources.comment_likes
     return any([
-        *[await one.forget_taken_back(user_id, CHUNK) for one in likes],
+        *[await one.erase_taken_back(user_id, CHUNK) for one in likes],
         await sources.notifications.unname(user_id, CHUNK),
     ])  # fmt: skip
 
 
 async def _objects(sources: Sources, user_id: ObjectId) -> bool:
     """The uploads themselves, after a last look for objects that came after they were cleaned."""
-    uploads = await sources.uploads.forgotten_of(user_id, CHUNK)
+    uploads = await sources.uploads.expired_of(user_id, CHUNK)
     await sources.blobs.delete_incoming([one.key for one in uploads])
     found = await asyncio.gather(*(sources.blobs.media_of(one.id) for one in uploads))
     await sources.blobs.delete_media([key for keys in found for key in keys])

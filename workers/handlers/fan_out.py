@@ -10,10 +10,10 @@ from datasources.feed.entries import Delivery
 from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.posts.posts import is_shown
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.paging import PageRequest
 from domain.records import FollowRecord, FollowState
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
 BATCH = 16  # posts fanned out by one call
 CHUNK = 2_000  # followers written at once
@@ -28,17 +28,17 @@ async def fan_out(tools: Tools, *keys: str) -> None:
     of an author whose posts are pulled; the post of one who has crossed a limit still is, and lets them shift.
     """
     sources = tools.sources
-    posts = await sources.posts.owing(Effect.FAN_OUT, [ObjectId(key) for key in keys])
+    posts = await sources.posts.pending(Task.FAN_OUT, [ObjectId(key) for key in keys])
     split = [post for post in posts if post.get("split") == post["version"]]
     shown = {post["author_id"] for post in posts if is_shown(post)}
-    pushed = await sources.shifts.pushed_among(shown, clock.now())
+    pushed = await sources.push_pull.pushed_among(shown, clock.now())
     pulled = [post for post in posts if post not in split and is_shown(post) and post["author_id"] not in pushed]
-    await sources.posts.pay_all(pulled, Effect.FAN_OUT)
+    await sources.posts.mark_all_done(pulled, Task.FAN_OUT)
     due = [post for post in posts if post not in split and post not in pulled]
     await asyncio.gather(*(_spread_or_split(tools, some, pushed) for some in _together(due, pushed)))
     finished = [await sources.fan_outs.finish(post["_id"], post["version"]) for post in split]
     if not all(finished):
-        raise NotYet
+        raise RetryLater
 
 
 def _together(posts: Iterable[Document], followers: Mapping[ObjectId, int]) -> list[list[Document]]:
@@ -65,7 +65,7 @@ async def _spread_or_split(tools: Tools, posts: Sequence[Document], followers: M
     owner_ids = await sources.fan_outs.followers_of({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
         await _spread(tools, {post["_id"]: post["author_id"] for post in posts}, owner_ids)
-        await sources.posts.pay_all(posts, Effect.FAN_OUT)
+        await sources.posts.mark_all_done(posts, Task.FAN_OUT)
     elif len(owner_ids) > 1:
         for author_id in owner_ids:
             await _spread_or_split(tools, [post for post in posts if post["author_id"] == author_id], followers)
@@ -73,7 +73,7 @@ async def _spread_or_split(tools: Tools, posts: Sequence[Document], followers: M
         await sources.fan_outs.split(posts, CHUNK, clock.now())
 
 
-async def push(tools: Tools, key: str) -> None:
+async def fan_out_chunk(tools: Tools, key: str) -> None:
     """Puts a post into the feeds of one chunk of its author's followers, or takes it out of them.
 
     Safe to run twice, and beside a chunk of an earlier or later version of the post: whatever it was split for, it
@@ -84,7 +84,7 @@ async def push(tools: Tools, key: str) -> None:
     if chunk is None:
         return
     if chunk.taken_until is not None and chunk.taken_until > now:
-        raise NotYet  # somebody else has it in hand; should they be dead, the sweeper rings
+        raise RetryLater  # somebody else has it in hand; should they be dead, the sweeper rings
     owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.span)
     await _spread(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
     await sources.fan_outs.done(chunk)
@@ -109,7 +109,7 @@ async def _spread(
         shown = await posts.shown_among([each.post_id for each in left])
         left = [each for each in left if written.get(each.post_id) is not (each.post_id in shown)]
         await feeds.push(*(each for each in left if each.post_id in shown))
-        await feeds.take_out(*(each for each in left if each.post_id not in shown))
+        await feeds.remove_posts(*(each for each in left if each.post_id not in shown))
         written.update({each.post_id: each.post_id in shown for each in left})
     await tools.sources.feeds_live.wake(live)
 
@@ -120,7 +120,7 @@ def _those_of(
     return {author_id: [one for one in theirs if one in live] for author_id, theirs in owner_ids.items()}
 
 
-async def fill(tools: Tools, key: str) -> None:
+async def backfill(tools: Tools, key: str) -> None:
     """Puts an author's posts into a new follower's feed, or takes them out of one who follows no more.
 
     If the author's posts are pulled, the follow says so instead. Safe to run twice: it makes the feed what the follow
@@ -128,10 +128,10 @@ async def fill(tools: Tools, key: str) -> None:
     see it: a block ends it, an account gone public grants it.
     """
     for _ in range(LOOKS):
-        owing = await tools.sources.graph.owing(Effect.FILL, [ObjectId(key)])
-        if not owing or await _is_made_so(tools, owing[0]):
+        pending = await tools.sources.graph.pending(Task.BACKFILL, [ObjectId(key)])
+        if not pending or await _is_made_so(tools, pending[0]):
             return
-    raise NotYet("the follow keeps changing")
+    raise RetryLater("the follow keeps changing")
 
 
 async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
@@ -141,12 +141,12 @@ async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
         return False
     if follow.state is not FollowState.FOLLOWING:
         return await sources.feeds.drop(follow)
-    is_pulled = await sources.shifts.is_pulled(follow.followee_id)
+    is_pulled = await sources.push_pull.is_pulled(follow.followee_id)
     if not is_pulled:
-        await _fill_from(tools, follow.follower_id, follow.followee_id)
-    is_paid = await sources.graph.pay([follow], Effect.FILL, pulled=True if is_pulled else "$$REMOVE")
+        await _backfill_from(tools, follow.follower_id, follow.followee_id)
+    is_paid = await sources.graph.mark_done([follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE")
     if not is_paid:  # what was put in may not belong there by now
-        await sources.graph.fill_again(follow.follower_id, [follow.followee_id], clock.now())
+        await sources.graph.restart_backfill(follow.follower_id, [follow.followee_id], clock.now())
     return is_paid
 
 
@@ -159,24 +159,24 @@ async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
         return True
     (followee,) = await sources.users.by_ids([follow.followee_id])
     if follow.state is FollowState.REQUESTED and followee is not None and not followee.is_private:
-        await sources.graph.accept_again(follow, now=now)
+        await sources.graph.restart_accept_requests(follow, now=now)
         return True
     return False
 
 
-async def _fill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:
+async def _backfill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:
     """Makes a feed complete for one more author above its floor, which rises if they have more posts than a window.
 
     Nothing is needed in a feed that is not live: the rebuild, which comes later, sees the follow. Raises NotYet while
     it is rebuilt, for the rebuild may have read the follows already.
     """
-    sources, window = tools.sources, tools.sources.settings.feed_window
+    sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
     feed = await sources.feed_states.of(owner_id)
     if feed is None or not feed.live:
         return
     if feed.floor is None:
-        raise NotYet("the feed is being rebuilt")
-    posts = await sources.posts.shown_by_authors([author_id], PageRequest(limit=window, before=feed.floor))
-    if len(posts) > window and not await sources.feed_states.raise_floor(feed, posts[window]["_id"]):
-        raise NotYet("the feed has changed")
-    await sources.feeds.put_in(owner_id, posts[:window])
+        raise RetryLater("the feed is being rebuilt")
+    posts = await sources.posts.shown_by_authors([author_id], PageRequest(limit=retained, before=feed.floor))
+    if len(posts) > retained and not await sources.feed_states.raise_floor(feed, posts[retained]["_id"]):
+        raise RetryLater("the feed has changed")
+    await sources.feeds.add_author(owner_id, posts[:retained])

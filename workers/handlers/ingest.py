@@ -21,13 +21,13 @@ from domain.records import (
     UploadStatus,
 )
 from domain.visibility import STRANGERS, Area, can_view_content
-from workers.handlers.add_formats import LOOKS, add, stored
-from workers.handlers.move_files import copied, move_to
+from workers.handlers.add_formats import LOOKS, add_to_image, store_renditions
+from workers.handlers.move_files import copy_files, move_to
 from workers.handlers.upload_lease import held
 from workers.rendering.rendered import SHOWN_EVERYWHERE, SMALLER, Rendered
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
-LATE = timedelta(seconds=30)  # a PUT that began in time may end after the address expired
+UPLOAD_LATENESS = timedelta(seconds=30)  # a PUT that began in time may end after the address expired
 EXPIRED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ async def owners(tools: Tools, keys: Sequence[str]) -> Mapping[str, ObjectId]:
     return {str(upload_id): owner_id for upload_id, owner_id in found.items()}
 
 
-async def receive(tools: Tools, key: str) -> None:
+async def ingest(tools: Tools, key: str) -> None:
     """Looks for an upload's bytes, checks and renders them, and records the image or why there is none.
 
     Safe to run twice: one worker at a time holds an upload by a lease, the first result stays, and the same bytes make
@@ -49,18 +49,18 @@ async def receive(tools: Tools, key: str) -> None:
     upload = await sources.uploads.claim(ObjectId(key), clock.now())
     if upload is not None:
         async with held(sources, upload):
-            await _receive(tools, upload)
+            await _ingest(tools, upload)
 
 
-async def _receive(tools: Tools, upload: UploadRecord) -> None:
+async def _ingest(tools: Tools, upload: UploadRecord) -> None:
     sources = tools.sources
     data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES)
     if data is None:
         now = clock.now()
-        if now < upload.expires_at + LATE:
+        if now < upload.expires_at + UPLOAD_LATENESS:
             if now >= upload.created_at + RESERVATION_HOLD:
                 await sources.uploads.lapse(upload, now)
-            raise NotYet
+            raise RetryLater
         await _reject(sources, upload, UploadStatus.EXPIRED, EXPIRED)
         return
     try:
@@ -75,7 +75,7 @@ async def _receive(tools: Tools, upload: UploadRecord) -> None:
 
 async def _reject(sources: Sources, upload: UploadRecord, status: UploadStatus, failure: FailureRecord) -> None:
     await sources.uploads.reject(upload.id, status, failure)
-    await sources.posts.ring_for_upload(upload.owner_id, upload.id)
+    await sources.posts.enqueue_for_upload(upload.owner_id, upload.id)
 
 
 def _check_announced(upload: UploadRecord, data: bytes) -> None:
@@ -93,9 +93,9 @@ async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
     sources = tools.sources
     async with tools.pool.renderings(data, SHOWN_EVERYWHERE, SMALLER) as answers:
         await sources.uploads.finish(upload.id, await _image(sources, upload, await anext(answers)))
-        await sources.posts.ring_for_upload(upload.owner_id, upload.id)
+        await sources.posts.enqueue_for_upload(upload.owner_id, upload.id)
         try:
-            await add(sources, upload.id, await anext(answers))
+            await add_to_image(sources, upload.id, await anext(answers))
         except Exception as error:  # noqa: BLE001  the image is there, and owes the rest to `refining`
             log.warning("media.not_refined", upload=str(upload.id), error=type(error).__name__)
 
@@ -109,7 +109,7 @@ async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> 
         blur_hash=rendered.blur_hash,
         dominant_color=rendered.dominant_color,
         is_animated=rendered.is_animated,
-        renditions=await stored(sources, area, upload.id, 0, rendered.renditions),
+        renditions=await store_renditions(sources, area, upload.id, 0, rendered.renditions),
     )
 
 
@@ -129,19 +129,19 @@ async def _area_of_author(sources: Sources, author_id: ObjectId) -> Area:
     return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
 
 
-async def assemble(tools: Tools, key: str) -> None:
+async def complete_post(tools: Tools, key: str) -> None:
     """Makes a processing post READY once all its uploads are, or FAILED once one cannot be.
 
     A public account's files are in the public area by then. Safe to run twice: a post leaves PROCESSING once, in one
     conditional write.
     """
     for _ in range(LOOKS):
-        if await _assemble(tools.sources, ObjectId(key)):
+        if await _complete(tools.sources, ObjectId(key)):
             return
-    raise NotYet
+    raise RetryLater
 
 
-async def _assemble(sources: Sources, post_id: ObjectId) -> bool:
+async def _complete(sources: Sources, post_id: ObjectId) -> bool:
     """False if files of the images were moved, or added, since they were read."""
     (post,) = await sources.posts.by_ids([post_id])
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
@@ -153,11 +153,13 @@ async def _assemble(sources: Sources, post_id: ObjectId) -> bool:
         return True
     images = _images(post, [upload for upload in uploads if upload is not None])
     if len(images) < len(post.image_inputs):
-        await sources.uploads.hurry([upload.id for upload in uploads if upload is not None and upload.image is None])
-        raise NotYet
+        await sources.uploads.check_now(
+            [upload.id for upload in uploads if upload is not None and upload.image is None]
+        )
+        raise RetryLater
     area = await _area_of_author(sources, post.author_id)
     moves = [move_to(area, upload, image) for upload, image in images]
-    there = await asyncio.gather(*(copied(sources, move) for move in moves))
+    there = await asyncio.gather(*(copy_files(sources, move) for move in moves))
     return all(there) and await sources.images.publish(post_id, moves, clock.now())
 
 

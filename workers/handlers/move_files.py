@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from datasources.media.images import Move
-from datasources.s3.keys import lies_in, moved, renewed
+from datasources.s3.keys import is_in_area, moved, renewed
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import ImageRecord, PostRecord, UploadRecord, UserRecord
 from domain.visibility import Area, area_of
-from workers.runtime.handler import NotYet, Tools
+from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 200
 AT_ONCE = 8
 LOOKS = 4  # at what must have been right the last time, while others move the same files
 
 
-async def place_user(tools: Tools, key: str) -> None:
+async def move_files_of_user(tools: Tools, key: str) -> None:
     """Moves all files of an account where they belong, a chunk at a time.
 
     Safe to run twice, and to stop half way: what lies right is passed over. If the account changes meanwhile it is owed
@@ -34,25 +34,25 @@ async def place_user(tools: Tools, key: str) -> None:
     if owner is None:
         return
     while chunk := await sources.images.ids_of_owner(owner_id, after, CHUNK):
-        await place(sources, owner_id, chunk)
+        await move_files(sources, owner_id, chunk)
         after = chunk[-1]
-    if not await sources.users.placed(owner):
-        raise NotYet
+    if not await sources.users.mark_files_moved(owner):
+        raise RetryLater
 
 
-async def place_post(tools: Tools, key: str) -> None:
+async def move_files_of_post(tools: Tools, key: str) -> None:
     """Moves the files of a post where they belong, should its account have changed while it was published.
 
     Safe to run twice: what lies right is passed over.
     """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
-    if document is not None and Effect.PLACE.value in document.get("outbox", ()):
-        await place(sources, document["author_id"], document.get("upload_ids", []))
-        await sources.posts.pay(post_id, Effect.PLACE, version=document["version"])
+    if document is not None and Task.MOVE_FILES.value in document.get("outbox", ()):
+        await move_files(sources, document["author_id"], document.get("upload_ids", []))
+        await sources.posts.mark_done(post_id, Task.MOVE_FILES, version=document["version"])
 
 
-async def place(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> None:
+async def move_files(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> None:
     """Moves the files of these uploads of one account until all lie where they belong, by a look after the last move.
 
     Raises NotYet if others move them too, again and again.
@@ -61,7 +61,7 @@ async def place(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[Objec
 
     async def carry_out(move: Move) -> None:
         async with slots:
-            if await copied(sources, move):
+            if await copy_files(sources, move):
                 await sources.images.move(owner_id, move)
 
     for _ in range(LOOKS):
@@ -69,10 +69,10 @@ async def place(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[Objec
         if not moves:
             return
         await asyncio.gather(*map(carry_out, moves))
-    raise NotYet
+    raise RetryLater
 
 
-async def copied(sources: Sources, move: Move) -> bool:
+async def copy_files(sources: Sources, move: Move) -> bool:
     """Copies an image's files side by side to where they are to be shown; False if one is not there any more.
 
     That it begins is written down first: should nobody come to record it, the next who looks clears the copies away.
@@ -87,7 +87,7 @@ async def copied(sources: Sources, move: Move) -> bool:
 
 def move_to(area: Area, upload: UploadRecord, image: ImageRecord) -> Move:
     """The move of an upload's image into an area; if it lies there, past a move that somebody began and gave up."""
-    if not lies_in(image, area):
+    if not is_in_area(image, area):
         return Move(image, moved(image, area))
     return Move(image, renewed(image) if upload.is_moving else image)
 

@@ -16,9 +16,9 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus
-from workers.handlers.audience import heard, reached
+from workers.handlers.audience import who_hears, who_is_reached
 from workers.runtime.handler import Tools
 
 BATCH = 100  # comments or follows of one call
@@ -32,26 +32,26 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
     """
     sources = tools.sources
     found = await sources.comments.documents([ObjectId(key) for key in keys])
-    documents = [one for one in found if Effect.NOTIFY.value in one.get("outbox", ())]
+    documents = [one for one in found if Task.NOTIFY.value in one.get("outbox", ())]
     comments = [CommentRecord.from_document(document) for document in documents]
     notices = await _about_comments(sources, [comment for comment in comments if comment.is_shown])
-    told = {notice.recipient_id for notice in notices}
+    notified = {notice.recipient_id for notice in notices}
     unaware = {(comment.id, comment.author_id) for comment in comments if not comment.deleted}
 
-    async def settle(session: Session) -> None:
+    async def apply(session: Session) -> None:
         now = clock.now()
         await sources.notifications.write(notices, now, session)
         about = await sources.notifications.about_comments([one for one in comments if not one.is_shown], session)
         gone = [one for one in about if (one.comment_id, one.recipient_id) not in unaware]
-        told.update(notification.recipient_id for notification in gone)
+        notified.update(notification.recipient_id for notification in gone)
         await sources.notifications.withdraw(gone, now, session)
-        told_of = Counter(notice.comment_id for notice in notices if not notice.withdrawn)
-        await sources.comments.set_told({comment.id: told_of[comment.id] for comment in comments}, session)
-        await sources.comments.pay(documents, Effect.NOTIFY, session)
+        notified_about = Counter(notice.comment_id for notice in notices if not notice.withdrawn)
+        await sources.comments.set_notified({comment.id: notified_about[comment.id] for comment in comments}, session)
+        await sources.comments.mark_done(documents, Task.NOTIFY, session)
 
-    async with sources.notifications.in_line(*told):
-        await in_transaction(sources.client, settle)
-    await sources.notifications.tell(*told)
+    async with sources.notifications.in_line(*notified):
+        await in_transaction(sources.client, apply)
+    await sources.notifications.tell(*notified)
 
 
 async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -> list[Notice]:
@@ -79,29 +79,29 @@ async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -
             )
             for recipient_id, kind in kinds.items()
         ]
-    there = await reached(sources, notices, posts)
+    there = await who_is_reached(sources, notices, posts)
     return [msgspec.structs.replace(notice, withdrawn=notice.key not in there) for notice in notices]
 
 
 async def notify_follows(tools: Tools, *keys: str) -> None:
     """Tells of following, of a request, and of a request accepted; takes back what no longer holds."""
     sources = tools.sources
-    follows = await sources.graph.owing(Effect.NOTIFY, [ObjectId(key) for key in keys])
+    follows = await sources.graph.pending(Task.NOTIFY, [ObjectId(key) for key in keys])
     pairs = [(follow.followee_id, follow.follower_id) for follow in follows]
-    hearers = await heard(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
+    hearers = await who_hears(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
     about = {follow.id: _about_follow(follow, hearers) for follow in follows}
     notices = [notice for of_follow in about.values() for notice in of_follow]
 
-    async def settle(session: Session) -> None:
+    async def apply(session: Session) -> None:
         await sources.notifications.write(notices, clock.now(), session)
-        told_of = {one: sum(not notice.withdrawn for notice in of_follow) for one, of_follow in about.items()}
-        await sources.graph.set_told(told_of, session)
-        await sources.graph.pay(follows, Effect.NOTIFY, session)
+        notified_about = {one: sum(not notice.withdrawn for notice in of_follow) for one, of_follow in about.items()}
+        await sources.graph.set_notified(notified_about, session)
+        await sources.graph.mark_done(follows, Task.NOTIFY, session)
 
-    told = {notice.recipient_id for notice in notices}
-    async with sources.notifications.in_line(*told):
-        await in_transaction(sources.client, settle)
-    await sources.notifications.tell(*told)
+    notified = {notice.recipient_id for notice in notices}
+    async with sources.notifications.in_line(*notified):
+        await in_transaction(sources.client, apply)
+    await sources.notifications.tell(*notified)
 
 
 def _about_follow(follow: FollowRecord, hearers: Collection[tuple[ObjectId, ObjectId]]) -> list[Notice]:
@@ -132,29 +132,29 @@ async def notify_post(tools: Tools, key: str) -> None:
     """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
-    if document is None or Effect.NOTIFY.value not in document.get("outbox", ()):
+    if document is None or Task.NOTIFY.value not in document.get("outbox", ()):
         return
     post = PostRecord.from_document(document)
     about = sources.notifications
     notices = [] if post.deleted else await _about_post(sources, post)
-    told = {notice.recipient_id for notice in notices}
+    notified = {notice.recipient_id for notice in notices}
 
-    async def settle(session: Session) -> None:
+    async def apply(session: Session) -> None:
         now = clock.now()
-        if not await sources.posts.pay(post_id, Effect.NOTIFY, version=document["version"], session=session):
+        if not await sources.posts.mark_done(post_id, Task.NOTIFY, version=document["version"], session=session):
             return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.naming)(post_id, session)
         gone = [one for one in before if post.deleted or one.recipient_id not in {*post.mention_ids, *post.tagged_ids}]
         tagged = {one.recipient_id for one in before if one.kind is NotificationKind.TAGGED}
         due = [msgspec.structs.replace(one, is_news=one.recipient_id not in tagged) for one in notices]
         await about.write(due, now, session)
-        told.update(notification.recipient_id for notification in gone)
+        notified.update(notification.recipient_id for notification in gone)
         await about.withdraw(gone, now, session)
-        await sources.posts.set_told({post_id: len(notices)}, session)
+        await sources.posts.set_notified({post_id: len(notices)}, session)
 
-    async with sources.notifications.in_line(*told):
-        await in_transaction(sources.client, settle)
-    await sources.notifications.tell(*told)
+    async with sources.notifications.in_line(*notified):
+        await in_transaction(sources.client, apply)
+    await sources.notifications.tell(*notified)
 
 
 async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
@@ -169,8 +169,10 @@ async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
         kinds |= dict.fromkeys(post.tagged_ids, NotificationKind.TAGGED)
         kinds.pop(post.author_id, None)
     others = [
-        msgspec.structs.replace(own, recipient_id=recipient_id, kind=told_as, actor_ids=[post.author_id], actor_count=1)
-        for recipient_id, told_as in kinds.items()
+        msgspec.structs.replace(
+            own, recipient_id=recipient_id, kind=notified_as, actor_ids=[post.author_id], actor_count=1
+        )
+        for recipient_id, notified_as in kinds.items()
     ]
-    there = await reached(sources, others, {post.id: post})
+    there = await who_is_reached(sources, others, {post.id: post})
     return [own, *(notice for notice in others if notice.key in there)]

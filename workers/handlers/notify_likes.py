@@ -16,7 +16,7 @@ from datasources.posts.likes import LikeStore
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
 from domain.records import NotificationKind
-from workers.handlers.audience import heard, visible
+from workers.handlers.audience import which_are_visible, who_hears
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools
 
@@ -45,7 +45,7 @@ async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     found = await sources.comments.by_ids([ObjectId(key) for key in keys])
     comments = [comment for comment in found if comment is not None and not comment.deleted]
     posts = await sources.posts.by_ids([comment.post_id for comment in comments])
-    seen = await visible(sources, [(one.author_id, post) for one, post in zip(comments, posts, strict=True)])
+    seen = await which_are_visible(sources, [(one.author_id, post) for one, post in zip(comments, posts, strict=True)])
     groups = {
         comment.id: Notice(
             recipient_id=comment.author_id,
@@ -65,20 +65,22 @@ async def _notify_likes(
 ) -> Collection[str]:
     sources = tools.sources
 
-    async def settle(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        owed = await likes.owed_notices(target_ids, session, FACTS)
-        standing = [like for like in owed if like["liked"] and like["target_id"] in groups]
+    async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        pending = await likes.pending_notices(target_ids, session, FACTS)
+        standing = [like for like in pending if like["liked"] and like["target_id"] in groups]
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
-        hearers = await heard(sources, pairs)
-        told = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in hearers}
-        await likes.set_noticed(list(told), [like["_id"] for like in owed if like["_id"] not in told], session)
-        said = await _regrouped(sources, likes, groups, owed, told, session)
+        hearers = await who_hears(sources, pairs)
+        notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in hearers}
+        await likes.set_noticed(
+            list(notified), [like["_id"] for like in pending if like["_id"] not in notified], session
+        )
+        said = await _regrouped(sources, likes, groups, pending, notified, session)
         await sources.notifications.write(said, clock.now(), session)
-        return owed
+        return pending
 
     recipients = {group.recipient_id for group in groups.values()}
     async with sources.notifications.in_line(*recipients):
-        more = await in_turns(tools, keys, "target_id", settle)
+        more = await in_turns(tools, keys, "target_id", apply)
     await sources.notifications.tell(*recipients)
     return more
 
@@ -87,18 +89,18 @@ async def _regrouped(
     sources: Sources,
     likes: LikeStore,
     groups: Mapping[ObjectId, Notice],
-    owed: Sequence[Document],
-    told: Collection[ObjectId],
+    pending: Sequence[Document],
+    notified: Collection[ObjectId],
     session: Session,
 ) -> list[Notice]:
     """What each target's notification says once these likes, in the order of their targets, are told or taken back."""
-    concerned = [like for like in owed if like["target_id"] in groups]
+    concerned = [like for like in pending if like["target_id"] in groups]
     before = await sources.notifications.standing({groups[like["target_id"]].key for like in concerned}, session)
     said = []
     for target_id, of_target in groupby(concerned, key=lambda like: like["target_id"]):
         changes, group = list(of_target), groups[target_id]
         there = before.get(group.key)
-        new = sorted((like for like in changes if like["_id"] in told), key=lambda like: like["_id"], reverse=True)
+        new = sorted((like for like in changes if like["_id"] in notified), key=lambda like: like["_id"], reverse=True)
         count = (there.actor_count if there else 0) + len(new) - sum(bool(like.get("noticed")) for like in changes)
         gone = {like["user_id"] for like in changes}
         stayed = [actor_id for actor_id in there.actor_ids if actor_id not in gone] if there else []

@@ -9,20 +9,20 @@ from domain.records import FeedRecord
 from workers.runtime.handler import Tools
 
 
-async def tend(tools: Tools, key: str) -> None:
+async def refresh_feed(tools: Tools, key: str) -> None:
     """Makes a feed what it should be: none for an owner who stays away, else complete above a floor, and not too long.
 
     Safe to run twice and beside pushes, fills and unfollows: a rebuild that begins makes void what another has begun,
     and entries go only while the feed is as it was read. If it changes meanwhile, the effect stays owed.
     """
     sources, now = tools.sources, clock.now()
-    feed = await sources.feed_states.owing(ObjectId(key))
+    feed = await sources.feed_states.pending(ObjectId(key))
     if feed is not None and feed.live and feed.is_unseen_since(now - sources.feed_states.active):
         feed = await sources.feed_states.retire(feed)
     elif feed is not None and feed.live and feed.floor is None:
         feed = await sources.feed_states.begin(feed)
     if feed is not None and await _make_so(tools, feed):
-        await sources.feed_states.pay(feed, now)
+        await sources.feed_states.finish(feed, now)
 
 
 async def _make_so(tools: Tools, feed: FeedRecord) -> bool:
@@ -36,22 +36,22 @@ async def _make_so(tools: Tools, feed: FeedRecord) -> bool:
 
 async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
     """The newest posts of those followed; who is unfollowed meanwhile is made to owe the dropping again."""
-    sources, window = tools.sources, tools.sources.settings.feed_window
+    sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
     if not await sources.feeds.clear(feed):
         return False
     author_ids = await sources.graph.followees(feed.id, pushed=True)
-    posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=window))
-    await sources.feeds.put_in(feed.id, posts[:window])
+    posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=retained))
+    await sources.feeds.add_author(feed.id, posts[:retained])
     left = set(author_ids) - set(await sources.graph.followees(feed.id))
-    await sources.graph.fill_again(feed.id, list(left), clock.now())
-    return await sources.feed_states.raise_floor(feed, posts[window]["_id"] if len(posts) > window else ALL)
+    await sources.graph.restart_backfill(feed.id, list(left), clock.now())
+    return await sources.feed_states.raise_floor(feed, posts[retained]["_id"] if len(posts) > retained else ALL)
 
 
 async def _trim(tools: Tools, feed: FeedRecord, floor: ObjectId) -> bool:
     """Of more than two windows above the floor one stays; the floor is raised before anything goes."""
-    sources, window = tools.sources, tools.sources.settings.feed_window
-    if await sources.feeds.entry_at(feed.id, floor, 2 * window) is not None:
-        floor = await sources.feeds.entry_at(feed.id, floor, window) or floor
+    sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
+    if await sources.feeds.entry_at(feed.id, floor, 2 * retained) is not None:
+        floor = await sources.feeds.entry_at(feed.id, floor, retained) or floor
         if not await sources.feed_states.raise_floor(feed, floor):
             return False
     return await sources.feeds.clear(feed, upto=floor)

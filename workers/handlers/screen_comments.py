@@ -17,7 +17,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.mongo import clock
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import CommentRecord, PostRecord
 from domain.screening import ALLOW, Screen, Screened, Verdict
 from workers.runtime.handler import Tools
@@ -43,8 +43,8 @@ async def screen_comments(tools: Tools, *keys: str) -> None:
     """
     sources, now = tools.sources, clock.now()
     documents = await sources.comments.documents([ObjectId(key) for key in keys])
-    owing = [document for document in documents if Effect.SCREEN.value in document.get("outbox", ())]
-    comments = [CommentRecord.from_document(document) for document in owing]
+    pending = [document for document in documents if Task.SCREEN.value in document.get("outbox", ())]
+    comments = [CommentRecord.from_document(document) for document in pending]
     posts = await _posts_of(sources, comments)
     for comment in comments:
         if not comment.deleted and comment.id not in posts:
@@ -52,9 +52,9 @@ async def screen_comments(tools: Tools, *keys: str) -> None:
     verdicts = await asyncio.gather(
         *(_verdict(tools, comment, posts.get(comment.id)) for comment in comments), return_exceptions=True
     )
-    allowed = [document for document, verdict in zip(owing, verdicts, strict=True) if verdict == ALLOW]
-    await sources.comments.pay(allowed, Effect.SCREEN)
-    for document, verdict in zip(owing, verdicts, strict=True):
+    allowed = [document for document, verdict in zip(pending, verdicts, strict=True) if verdict == ALLOW]
+    await sources.comments.mark_done(allowed, Task.SCREEN)
+    for document, verdict in zip(pending, verdicts, strict=True):
         if isinstance(verdict, BaseException):
             raise verdict
         if verdict.hide_because is not None:

@@ -11,17 +11,17 @@ from workers.runtime.handler import Tools
 FACTS = 1_000  # settled in one transaction
 TURNS = 10  # transactions of one call
 
-Settle = Callable[[Sequence[ObjectId], Session], Awaitable[list[Document]]]
+Apply = Callable[[Sequence[ObjectId], Session], Awaitable[list[Document]]]
 
 
-async def in_turns(tools: Tools, keys: Iterable[str], by: str, settle: Settle) -> Collection[str]:
+async def in_turns(tools: Tools, keys: Iterable[str], by: str, apply: Apply) -> Collection[str]:
     """Settles these targets, up to `FACTS` facts at a time, so that a hot one waits until the others had their turn.
 
     `settle` returns the facts it settled in the order of their targets. Returns the keys that may owe more.
     """
     ids, hot = sorted(map(ObjectId, keys)), list[ObjectId]()
     for _ in range(TURNS):
-        facts = await in_transaction(tools.sources.client, partial(settle, ids))
+        facts = await in_transaction(tools.sources.client, partial(apply, ids))
         if len(facts) < FACTS:
             ids = []
         else:

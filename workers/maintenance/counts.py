@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing_again
+from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, in_transaction
 from datasources.sources import Sources
-from domain.jobs import Effect, Fact
+from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from workers.maintenance.findings import Finding
 
@@ -38,7 +38,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     counts: Any
     mark: str = "counted"
-    effect: Effect = Effect.COUNT
+    task: Task = Task.COUNT
 
     @property
     def kind(self) -> str:
@@ -75,7 +75,7 @@ COUNTERS = (
         key="follower_id",
         counts=_FOLLOWING,
         mark="counted_following",
-        effect=Effect.COUNT_FOLLOWING,
+        task=Task.COUNT_FOLLOWING,
     ),
 )
 
@@ -116,8 +116,8 @@ async def _living(sources: Sources, counter: Counter, ids: Sequence[ObjectId], s
 async def _sums(
     sources: Sources, counter: Counter, ids: Sequence[ObjectId], session: Session
 ) -> dict[ObjectId, Document]:
-    owes = {"$in": [counter.effect.value, {"$ifNull": ["$outbox", []]}]}
-    lost = {"$and": [counter.differs, {"$not": owes}]}
+    pending = {"$in": [counter.task.value, {"$ifNull": ["$outbox", []]}]}
+    lost = {"$and": [counter.differs, {"$not": pending}]}
     pipeline: list[Document] = [
         {"$match": {counter.key: {"$in": list(ids)}}},
         {
@@ -141,7 +141,7 @@ async def wrong_previews(sources: Sources, ids: Sequence[ObjectId], session: Ses
             "$project": {
                 "post_id": 1,
                 "shown": {"$cond": [comment, "$_id", None]},
-                "owes": {"$in": [Effect.COUNT.value, {"$ifNull": ["$outbox", []]}]},
+                "owes": {"$in": [Task.COUNT.value, {"$ifNull": ["$outbox", []]}]},
             }
         },
         {
@@ -167,35 +167,35 @@ async def wrong_previews(sources: Sources, ids: Sequence[ObjectId], session: Ses
     return findings
 
 
-async def set_right(sources: Sources, counter: Counter, target_id: ObjectId) -> None:
+async def correct_counter(sources: Sources, counter: Counter, target_id: ObjectId) -> None:
     """Makes a counter the number of facts marked as counted, and lets facts that owe nothing, but should, owe again.
 
     Safe to repeat and beside workers: marks and counter change together in their transactions, so this one either
     reads both as they are after such a transaction or conflicts with it on the target and is run again. Nothing is
     paid here: what then is owed is paid by workers, in batches, however much it is.
     """
-    await _owe_again(sources, counter, target_id)
+    await _recount(sources, counter, target_id)
     facts = sources.database[counter.facts]
     of_posts = {"posts": sources.posts.set_right, "users": sources.users.set_right}
     set_field = of_posts.get(counter.targets, sources.comments.set_right)
 
-    async def settle(session: Session) -> None:
+    async def apply(session: Session) -> None:
         due = await facts.count_documents({counter.key: target_id, counter.mark: True}, session=session)
         await set_field(target_id, {counter.field: due}, session)
 
-    await in_transaction(sources.client, settle)
+    await in_transaction(sources.client, apply)
 
 
-async def set_previews_right(sources: Sources, post_id: ObjectId) -> None:
+async def correct_previews(sources: Sources, post_id: ObjectId) -> None:
     """Makes a post show its latest comments. Safe to repeat and beside workers, as `set_right`."""
 
-    async def settle(session: Session) -> None:
+    async def apply(session: Session) -> None:
         latest = await sources.comments.preview_ids([post_id], session)
         await sources.posts.set_right(post_id, {"preview_comment_ids": latest.get(post_id, [])}, session)
 
-    await in_transaction(sources.client, settle)
+    await in_transaction(sources.client, apply)
 
 
-async def _owe_again(sources: Sources, counter: Counter, target_id: ObjectId) -> None:
-    lost = {counter.key: target_id, "outbox": {"$ne": counter.effect.value}, "$expr": counter.differs}
-    await sources.database[counter.facts].update_many(lost, [owing_again([counter.effect], clock.now())])
+async def _recount(sources: Sources, counter: Counter, target_id: ObjectId) -> None:
+    lost = {counter.key: target_id, "outbox": {"$ne": counter.task.value}, "$expr": counter.differs}
+    await sources.database[counter.facts].update_many(lost, [add_pending([counter.task], clock.now())])

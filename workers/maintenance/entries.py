@@ -12,7 +12,7 @@ from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts.posts import MERGED
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import FollowState, PostStatus
 from workers.maintenance.findings import Finding
 
@@ -76,11 +76,11 @@ async def _follows(sources: Sources, pairs: set[Pair], session: Session) -> dict
 
 def _wrong(post: Document | None, follow: Document | None) -> str | None:
     follows = follow is not None and follow["state"] == FollowState.FOLLOWING.value
-    if follow is not None and not follows and Effect.FILL.value in follow.get("outbox", ()):
+    if follow is not None and not follows and Task.BACKFILL.value in follow.get("outbox", ()):
         return None  # all of the author's posts are about to be taken out
     if post is None:
         return "there is no such post"
-    if Effect.FAN_OUT.value in post.get("outbox", ()):
+    if Task.FAN_OUT.value in post.get("outbox", ()):
         return None
     if post["deleted"] or post["status"] != PostStatus.READY.value:
         return "the post is deleted or not ready"
@@ -113,7 +113,7 @@ async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: S
     kept = {
         "follower_id": owner_id,
         "state": FollowState.FOLLOWING.value,
-        "outbox": {"$ne": Effect.FILL.value},
+        "outbox": {"$ne": Task.BACKFILL.value},
         "pulled": {"$ne": True},
     }
     follows = await sources.database["follows"].find(kept, {"followee_id": 1}, session=session).to_list()
@@ -124,7 +124,7 @@ async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: S
             "status": PostStatus.READY.value,
             "deleted": False,
             "_id": {"$gt": floor},
-            "outbox": {"$ne": Effect.FAN_OUT.value},
+            "outbox": {"$ne": Task.FAN_OUT.value},
         }
         latest = sources.database["posts"].find(
             shown, {"author_id": 1}, sort=[("_id", -1)], limit=RECENT, session=session, hint=SHOWN_POSTS
@@ -136,7 +136,7 @@ async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: S
 async def put_in(sources: Sources, finding: Finding) -> None:
     """Lets the follow owe the filling of its owner's feed again. Safe to repeat and beside workers."""
     owner_id, _ = (ObjectId(part) for part in finding.id.split("/"))
-    await sources.graph.fill_again(owner_id, [ObjectId(finding.expected)], clock.now())
+    await sources.graph.restart_backfill(owner_id, [ObjectId(finding.expected)], clock.now())
 
 
 async def take_out(sources: Sources, finding: Finding) -> None:
@@ -146,5 +146,5 @@ async def take_out(sources: Sources, finding: Finding) -> None:
     """
     owner_id, post_id = (ObjectId(part) for part in finding.id.split("/"))
     author_id = ObjectId(finding.found)
-    await sources.feeds.take_out(Delivery(post_id, author_id, [owner_id]))
-    await sources.graph.fill_again(owner_id, [author_id], clock.now())
+    await sources.feeds.remove_posts(Delivery(post_id, author_id, [owner_id]))
+    await sources.graph.restart_backfill(owner_id, [author_id], clock.now())

@@ -14,11 +14,11 @@ from datasources.mongo.client import Document, Session
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts.posts import MERGED
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import PageRequest
 from domain.records import FollowState, PostStatus
-from workers.handlers.refresh_feed import tend
+from workers.handlers.refresh_feed import refresh_feed
 from workers.maintenance.findings import Finding
 from workers.maintenance.walk import Walk, in_snapshot
 from workers.runtime.handler import Tools
@@ -90,11 +90,11 @@ async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -
 
     async def make(owner_id: ObjectId) -> None:
         async with slots:
-            await tend(tools, str(owner_id))
+            await refresh_feed(tools, str(owner_id))
 
     done.feeds += await tools.sources.feed_states.renew(owner_ids, clock.now())
     await asyncio.gather(*map(make, owner_ids))
-    still = {"_id": {"$in": list(owner_ids)}, "outbox": Effect.TEND.value}
+    still = {"_id": {"$in": list(owner_ids)}, "outbox": Task.REFRESH_FEED.value}
     done.waiting += await tools.sources.database["feeds"].count_documents(still)
 
 
@@ -119,7 +119,7 @@ async def _due(sources: Sources, owner_id: ObjectId, session: Session) -> set[Ob
             "author_id": {"$in": authors[start : start + MERGED]},
             "status": PostStatus.READY.value,
             "deleted": False,
-            "outbox": {"$ne": Effect.FAN_OUT.value},
+            "outbox": {"$ne": Task.FAN_OUT.value},
         }
         order, most = [("_id", -1)], PAGES * PAGE_SIZE_MAX
         posts = sources.database["posts"].find(

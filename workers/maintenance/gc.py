@@ -17,7 +17,7 @@ from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import gc_uploads
 from workers.maintenance.deleted_accounts import remove_interests
-from workers.maintenance.gc_run import Sweep
+from workers.maintenance.gc_run import GcRun
 from workers.maintenance.walk import Walk, Watch, unwatched
 
 MIN_AGE = timedelta(hours=1)
@@ -55,60 +55,60 @@ async def collect(
             f"there are no users in {sources.settings.mongo_database}: is this the right database?"
         )
     gone = Collected(dry_run=dry_run) if gone is None else gone
-    sweep = Sweep(Walk(sources=sources, watch=watch), now, min_age, gone.removed, dry_run=dry_run)
+    run = GcRun(Walk(sources=sources, watch=watch), now, min_age, gone.removed, dry_run=dry_run)
     try:
-        await _collect(sweep)
+        await _collect(run)
     finally:
         gone.seconds = round(time.monotonic() - began, 3)
     return gone
 
 
-async def _collect(sweep: Sweep) -> None:
-    await gc_uploads.mark_unused_uploads(sweep)
-    await gc_uploads.remove_marked_uploads(sweep)
-    await gc_uploads.remove_orphaned_files(sweep)
-    await gc_uploads.remove_late_sources(sweep)
-    await gc_uploads.forget_old_uploads(sweep)
-    await _remove_facts(sweep, "fan_outs", "post_id", "posts")
-    await _remove_facts(sweep, "post_likes", "target_id", "posts")
-    await _remove_comments(sweep)
-    await _remove_facts(sweep, "comment_likes", "target_id", "comments")
-    await _remove_entries(sweep)
-    await remove_interests(sweep)
+async def _collect(run: GcRun) -> None:
+    await gc_uploads.mark_unused_uploads(run)
+    await gc_uploads.remove_marked_uploads(run)
+    await gc_uploads.remove_orphaned_files(run)
+    await gc_uploads.remove_late_sources(run)
+    await gc_uploads.expire_old_uploads(run)
+    await _remove_facts(run, "fan_outs", "post_id", "posts")
+    await _remove_facts(run, "post_likes", "target_id", "posts")
+    await _remove_comments(run)
+    await _remove_facts(run, "comment_likes", "target_id", "comments")
+    await _remove_entries(run)
+    await remove_interests(run)
 
 
-async def _remove_facts(sweep: Sweep, facts: str, field: str, targets: str) -> None:
+async def _remove_facts(run: GcRun, facts: str, field: str, targets: str) -> None:
     """Those whose target is gone; of a gone post's fan-out only chunks that failed are left."""
-    collection = sweep.sources.database[facts]
-    async for ids in sweep.walk.ids(facts, facts):
-        found = await find_by_ids(collection, sweep.old(ids), projection={field: 1})
-        gone = await _missing(sweep.sources, targets, [fact[field] for fact in found.values()])
+    collection = run.sources.database[facts]
+    async for ids in run.walk.ids(facts, facts):
+        found = await find_by_ids(collection, run.old(ids), projection={field: 1})
+        gone = await _missing(run.sources, targets, [fact[field] for fact in found.values()])
         orphans = [fact["_id"] for fact in found.values() if fact[field] in gone]
-        if orphans and sweep.counts(facts, len(orphans)):
+        if orphans and run.counts(facts, len(orphans)):
             await collection.delete_many({"_id": {"$in": orphans}})
 
 
-async def _remove_comments(sweep: Sweep) -> None:
-    collection = sweep.sources.database["comments"]
-    async for ids in sweep.walk.ids("comments", "comments"):
-        comments = await find_by_ids(collection, sweep.old(ids), projection={"post_id": 1})
-        gone = await _missing(sweep.sources, "posts", [comment["post_id"] for comment in comments.values()])
+async def _remove_comments(run: GcRun) -> None:
+    collection = run.sources.database["comments"]
+    async for ids in run.walk.ids("comments", "comments"):
+        comments = await find_by_ids(collection, run.old(ids), projection={"post_id": 1})
+        gone = await _missing(run.sources, "posts", [comment["post_id"] for comment in comments.values()])
         orphans = [comment["_id"] for comment in comments.values() if comment["post_id"] in gone]
-        if orphans and sweep.counts("comments", len(orphans)):
-            await sweep.sources.comments.erase(orphans)
+        if orphans and run.counts("comments", len(orphans)):
+            await run.sources.comments.erase(orphans)
 
 
-async def _remove_entries(sweep: Sweep) -> None:
-    collection = sweep.sources.database["feed_entries"]
-    async for ids in sweep.walk.ids("feed_entries", "feed_entries"):
+async def _remove_entries(run: GcRun) -> None:
+    collection = run.sources.database["feed_entries"]
+    async for ids in run.walk.ids("feed_entries", "feed_entries"):
         owners = {key["o"] for key in ids}
-        given_up = owners.difference(await sweep.sources.feed_states.live_among(list(owners)))
-        if given_up and sweep.counts("feeds_given_up", len(given_up)):
-            await sweep.sources.feed_states.call_unknown(list(given_up), sweep.now)
-        old = [key for key in ids if key["p"].generation_time <= sweep.before]
-        gone = await _missing(sweep.sources, "posts", [key["p"] for key in old])
+        given_up = owners.difference(await run.sources.feed_states.live_among(list(owners)))
+        if given_up and run.counts("feeds_given_up", len(given_up)):
+            await run.sources.feed_states.enqueue_unknown(list(given_up), run.now)
+        old = [key for key in ids if key["p"].generation_time <= run.before]
+        gone = await _missing(run.sources, "posts", [key["p"] for key in old])
         orphans: list[Document] = [key for key in old if key["p"] in gone]
-        if orphans and sweep.counts("feed_entries", len(orphans)):
+        if orphans and run.counts("feed_entries", len(orphans)):
             await collection.delete_many({"_id": {"$in": orphans}})
 
 

@@ -9,7 +9,7 @@ from datasources.sources import Sources
 from workers.maintenance.walk import Walk
 
 
-class Sweep:
+class GcRun:
     """The state of one run; `removed` counts by kind."""
 
     def __init__(

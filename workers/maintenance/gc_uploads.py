@@ -13,9 +13,9 @@ from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
 from domain.records import UploadStatus
 from domain.visibility import Area
-from workers.handlers.ingest import LATE
+from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.deleted_accounts import deleted_among
-from workers.maintenance.gc_run import Sweep
+from workers.maintenance.gc_run import GcRun
 
 UNUSED_KEPT = timedelta(hours=24)
 SOURCES_KEPT = timedelta(days=1)
@@ -31,96 +31,96 @@ _FIELDS = {"owner_id": 1, "status": 1, "used_as_avatar": 1, "image.renditions.ke
 _SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}
 
 
-async def mark_unused_uploads(sweep: Sweep) -> None:
+async def mark_unused_uploads(run: GcRun) -> None:
     """Marks ready uploads that are in no post and no avatar in use: EXPIRED, but with their image still.
 
     From then on neither a post nor an avatar can be made of them.
     """
-    uploads = sweep.sources.database["uploads"]
-    async for ids in sweep.walk.ids("unused uploads", "uploads"):
-        query: Document = {"_id": {"$in": ids}, "status": READY, "created_at": {"$lt": sweep.older_than(UNUSED_KEPT)}}
+    uploads = run.sources.database["uploads"]
+    async for ids in run.walk.ids("unused uploads", "uploads"):
+        query: Document = {"_id": {"$in": ids}, "status": READY, "created_at": {"$lt": run.older_than(UNUSED_KEPT)}}
         ready = await uploads.find(query, _FIELDS).to_list()
-        used = await _used(sweep.sources, ready)
+        used = await _used(run.sources, ready)
         unused = [upload for upload in ready if upload["_id"] not in used]
         avatars = sum(bool(upload.get("used_as_avatar")) for upload in unused)
-        sweep.counts("replaced_avatars", avatars)
-        if sweep.counts("unused_uploads", len(unused) - avatars) and unused:
+        run.counts("replaced_avatars", avatars)
+        if run.counts("unused_uploads", len(unused) - avatars) and unused:
             query = {"_id": {"$in": [upload["_id"] for upload in unused]}, "status": READY}
-            await uploads.update_many(query, {"$set": {"status": EXPIRED, "unused_since": sweep.now}})
+            await uploads.update_many(query, {"$set": {"status": EXPIRED, "unused_since": run.now}})
 
 
-async def remove_marked_uploads(sweep: Sweep) -> None:
+async def remove_marked_uploads(run: GcRun) -> None:
     """Removes the files of uploads marked a minute ago and gives their quota back; sets right those used after all."""
-    uploads = sweep.sources.database["uploads"]
-    patience = clock.now() - min(MARKED, sweep.min_age)
-    async for ids in sweep.walk.ids("marked uploads", "uploads"):
+    uploads = run.sources.database["uploads"]
+    patience = clock.now() - min(MARKED, run.min_age)
+    async for ids in run.walk.ids("marked uploads", "uploads"):
         query = {"_id": {"$in": ids}, "status": EXPIRED, "unused_since": {"$lte": patience}}
         marked = await uploads.find(query, _FIELDS).to_list()
-        used = await _used(sweep.sources, marked)
+        used = await _used(run.sources, marked)
         unused = [upload["_id"] for upload in marked if upload["_id"] not in used]
-        if used and sweep.counts("uploads_used_after_all", len(used)):
+        if used and run.counts("uploads_used_after_all", len(used)):
             back = {"$set": {"status": READY}, "$unset": {"unused_since": ""}}
             await uploads.update_many({"_id": {"$in": list(used)}, "status": EXPIRED}, back)
         if unused:
-            await _remove_files(sweep, unused)
-            if sweep.counts("marked_uploads", len(unused)):
+            await _remove_files(run, unused)
+            if run.counts("marked_uploads", len(unused)):
                 rest = {"image": "", "unused_since": "", **_SLOTS}
                 await uploads.update_many({"_id": {"$in": unused}, "status": EXPIRED}, {"$unset": rest})
 
 
-async def remove_orphaned_files(sweep: Sweep) -> None:
+async def remove_orphaned_files(run: GcRun) -> None:
     """Removes files of uploads that are gone, came to nothing, or have become other files.
 
     An object whose key is not made as ours are is left alone.
     """
     done = 0
-    async for blobs in _batches(sweep.sources.blobs.list_media()):
-        old = [blob.key for blob in blobs if blob.last_modified <= sweep.before]
-        orphans = await _orphans(sweep.sources, old)
-        if orphans and sweep.counts("media_files", len(orphans)):
-            await sweep.sources.blobs.delete_media(orphans)
+    async for blobs in _batches(run.sources.blobs.list_media()):
+        old = [blob.key for blob in blobs if blob.last_modified <= run.before]
+        orphans = await _orphans(run.sources, old)
+        if orphans and run.counts("media_files", len(orphans)):
+            await run.sources.blobs.delete_media(orphans)
         done += len(blobs)
-        sweep.walk.watch("files", done, done)
+        run.walk.watch("files", done, done)
 
 
-async def remove_late_sources(sweep: Sweep) -> None:
+async def remove_late_sources(run: GcRun) -> None:
     """Removes files that clients sent for uploads that are over, or more than a day ago: nothing is made of them."""
-    before = sweep.older_than(SOURCES_KEPT)
-    async for blobs in _batches(sweep.sources.blobs.list_incoming()):
+    before = run.older_than(SOURCES_KEPT)
+    async for blobs in _batches(run.sources.blobs.list_incoming()):
         old = {blob.key for blob in blobs if blob.last_modified <= before}
-        recent = [blob.key for blob in blobs if blob.key not in old and blob.last_modified <= sweep.before]
-        late = [*old, *await _of_ended_uploads(sweep, recent, before)]
-        if late and sweep.counts("incoming_files", len(late)):
-            await sweep.sources.blobs.delete_incoming(late)
+        recent = [blob.key for blob in blobs if blob.key not in old and blob.last_modified <= run.before]
+        late = [*old, *await _of_ended_uploads(run, recent, before)]
+        if late and run.counts("incoming_files", len(late)):
+            await run.sources.blobs.delete_incoming(late)
 
 
-async def _of_ended_uploads(sweep: Sweep, keys: Sequence[str], since: datetime) -> list[str]:
+async def _of_ended_uploads(run: GcRun, keys: Sequence[str], since: datetime) -> list[str]:
     """Those of uploads that have their result, owe nothing and gave out an address that is over.
 
     All files were sent after `since`.
     """
     if not keys:
         return []
-    longest = timedelta(seconds=sweep.sources.settings.upload_ttl) + SLOWEST
+    longest = timedelta(seconds=run.sources.settings.upload_ttl) + SLOWEST
     query: Document = {
         "_id": {"$gte": ObjectId.from_datetime(since - longest)},  # nothing else says where in `uploads` a key is
         "key": {"$in": list(keys)},
         "status": {"$in": [READY, *TERMINAL]},
         "outbox": {"$exists": False},
-        "expires_at": {"$lt": sweep.now - LATE},
+        "expires_at": {"$lt": run.now - UPLOAD_LATENESS},
     }
-    return [row["key"] async for row in sweep.sources.database["uploads"].find(query, {"key": 1})]
+    return [row["key"] async for row in run.sources.database["uploads"].find(query, {"key": 1})]
 
 
-async def forget_old_uploads(sweep: Sweep) -> None:
+async def expire_old_uploads(run: GcRun) -> None:
     """Removes the documents of uploads that came to nothing, once neither quota nor a client can ask for them."""
-    uploads = sweep.sources.database["uploads"]
-    before = sweep.older_than(TERMINAL_KEPT)
+    uploads = run.sources.database["uploads"]
+    before = run.older_than(TERMINAL_KEPT)
     over: Document = {"status": {"$in": TERMINAL}, "image": {"$exists": False}, "outbox": {"$exists": False}}
-    async for ids in sweep.walk.ids("old uploads", "uploads"):
+    async for ids in run.walk.ids("old uploads", "uploads"):
         query = {"_id": {"$in": ids}, "created_at": {"$lt": before}, **over}
         number = await uploads.count_documents(query)
-        if number and sweep.counts("old_uploads", number):
+        if number and run.counts("old_uploads", number):
             await uploads.delete_many(query)
 
 
@@ -154,13 +154,13 @@ def _is_orphan(key: MediaKey, upload: Document | None, ended: set[ObjectId]) -> 
     return upload["status"] == READY and key.area is not Area.ORIGINALS and str(key) not in renditions
 
 
-async def _remove_files(sweep: Sweep, upload_ids: Iterable[ObjectId]) -> None:
-    blobs, slots = sweep.sources.blobs, asyncio.Semaphore(AT_ONCE)
+async def _remove_files(run: GcRun, upload_ids: Iterable[ObjectId]) -> None:
+    blobs, slots = run.sources.blobs, asyncio.Semaphore(AT_ONCE)
 
     async def remove(upload_id: ObjectId) -> None:
         async with slots:
             keys = await blobs.media_of(upload_id)
-            if keys and sweep.counts("media_files", len(keys)):
+            if keys and run.counts("media_files", len(keys)):
                 await blobs.delete_media(keys)
 
     await asyncio.gather(*map(remove, upload_ids))

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.feed.interests import InterestsRecord, weighed_from
+from datasources.feed.interests import InterestsRecord, source_acts
 from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.sources import Sources
@@ -24,7 +24,7 @@ async def wrong_interests(sources: Sources, viewer_ids: Sequence[Any], _session:
         there = await sources.interests.stored(viewer_id)
         if there is None:
             continue
-        due = weighed_from(viewer_id, await sources.interests.acts_of(viewer_id), there.made_at)
+        due = source_acts(viewer_id, await sources.interests.acts_of(viewer_id), there.made_at)
         if due.acts == there.acts and due.authors != there.authors:
             why = "they are not what the viewer's acts weigh"
             findings.append(
@@ -33,9 +33,9 @@ async def wrong_interests(sources: Sources, viewer_ids: Sequence[Any], _session:
     return findings
 
 
-async def weigh_again(sources: Sources, viewer_id: ObjectId) -> None:
+async def recompute_interests(sources: Sources, viewer_id: ObjectId) -> None:
     """Weighs a viewer's interests anew. Safe to repeat and beside workers."""
-    await sources.interests.weigh(viewer_id, clock.now())
+    await sources.interests.compute(viewer_id, clock.now())
 
 
 def _listed(interests: InterestsRecord) -> list[str]:

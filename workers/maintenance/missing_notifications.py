@@ -5,25 +5,25 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing_again
+from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import FollowState, NotificationKind
 from workers.maintenance.findings import Finding
 from workers.maintenance.notifications import LIKES_OF
 
 MISSING = "notification.missing"
-TOLD = ("posts", "comments", "follows")  # whose documents say by how many notifications they are told of
+NOTIFIED = ("posts", "comments", "follows")  # whose documents say by how many notifications they are told of
 
 
-async def untold_likes(
+async def missing_notifications_of_likes(
     sources: Sources, kind: NotificationKind, ids: Sequence[ObjectId], session: Session
 ) -> list[Finding]:
     """The posts, or comments, among these of whose likes the author was told by a notification that is not there."""
     likes, key = LIKES_OF[kind.value]
-    told: list[Document] = [
+    notified: list[Document] = [
         {"$match": {"liked": True, "noticed": True}},
         {"$limit": 1},
         {"$project": {"_id": 1}},
@@ -31,8 +31,16 @@ async def untold_likes(
     stages: list[Document] = [
         {"$match": {"_id": {"$in": list(ids)}, "deleted": {"$ne": True}}},
         {"$project": {"author_id": 1}},
-        {"$lookup": {"from": likes, "localField": "_id", "foreignField": "target_id", "pipeline": told, "as": "told"}},
-        {"$match": {"told": {"$ne": []}}},
+        {
+            "$lookup": {
+                "from": likes,
+                "localField": "_id",
+                "foreignField": "target_id",
+                "pipeline": notified,
+                "as": "notified",
+            }
+        },
+        {"$match": {"notified": {"$ne": []}}},
     ]
     targets = sources.database["posts" if key == "post_id" else "comments"]
     found = await (await targets.aggregate(stages, session=session)).to_list()
@@ -46,22 +54,26 @@ async def untold_likes(
     ]
 
 
-async def tell_again(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
+async def notify_again(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
     """Lets the likes of a target owe the telling of its author again, which is no news. Safe to repeat."""
     likes, _ = LIKES_OF[kind.value]
-    untold = {"$set": {"noticed": False}}
-    owing = owing_again([Effect.NOTIFY], clock.now())
-    await sources.database[likes].update_many({"target_id": target_id, "liked": True, "noticed": True}, [untold, owing])
+    missing = {"$set": {"noticed": False}}
+    pending = add_pending([Task.NOTIFY], clock.now())
+    await sources.database[likes].update_many(
+        {"target_id": target_id, "liked": True, "noticed": True}, [missing, pending]
+    )
 
 
-async def untold_facts(sources: Sources, collection: str, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
+async def missing_notifications_of_facts(
+    sources: Sources, collection: str, ids: Sequence[ObjectId], session: Session
+) -> list[Finding]:
     """The posts, comments or follows among these that are told of by fewer notifications than they say.
 
     A fact that owes the telling is left alone, and so is what is deleted, hidden, or below a deleted post.
     """
-    query = {"_id": {"$in": list(ids)}, "told": {"$gt": 0}, "outbox": {"$ne": Effect.NOTIFY.value}}
+    query = {"_id": {"$in": list(ids)}, "notified": {"$gt": 0}, "outbox": {"$ne": Task.NOTIFY.value}}
     standing = {"deleted": {"$ne": True}, "hidden": {"$ne": True}}
-    fields = {"told": 1, "post_id": 1, "follower_id": 1, "followee_id": 1, "state": 1, "accepted": 1}
+    fields = {"notified": 1, "post_id": 1, "follower_id": 1, "followee_id": 1, "state": 1, "accepted": 1}
     facts = await sources.database[collection].find({**query, **standing}, fields, session=session).to_list()
     if collection == "comments":
         posts = await find_by_ids(
@@ -79,12 +91,12 @@ async def untold_facts(sources: Sources, collection: str, ids: Sequence[ObjectId
         Finding(
             kind=f"{MISSING}.{collection}",
             id=str(fact["_id"]),
-            expected=fact["told"],
+            expected=fact["notified"],
             found=there[fact["_id"]],
             why="fewer notifications tell of it than have been written",
         )
         for fact in facts
-        if there[fact["_id"]] < fact["told"]
+        if there[fact["_id"]] < fact["notified"]
     ]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import msgspec
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing_again
+from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids, in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.limits import ACTORS_SHOWN
 from domain.records import FollowState, NotificationKind, NotificationRecord, UserState
 from workers.maintenance.findings import Finding
@@ -35,7 +35,7 @@ class Facts(msgspec.Struct, frozen=True):
     left: set[ObjectId]
 
 
-async def wrong_notices(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
+async def wrong_notifications(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
     """The notifications among these that name another number of people than the likes say, or should be withdrawn."""
     notices = list((await find_by_ids(sources.database["notifications"], ids, session=session)).values())
     facts = await _facts(sources, notices, session)
@@ -95,13 +95,13 @@ def _stands(notice: Document, facts: Facts) -> bool:
     """Whether a notification may stand: its facts say so, or still owe the notifying that may take it back."""
     if notice["kind"] in _FOLLOWS:
         follow = facts.follows.get(_pair(notice)) if notice["actor_ids"] else None
-        return follow is not None and (_owes(follow) or _says(follow, notice["kind"]))
+        return follow is not None and (_is_pending(follow) or _says(follow, notice["kind"]))
     post, comment = facts.posts.get(notice["post_id"]), facts.comments.get(notice["comment_id"])
     hidden = comment is not None and comment.get("hidden") and comment["author_id"] != notice["recipient_id"]
     is_named = notice["recipient_id"] in facts.left or _names(post, notice)  # the log of who left goes as a whole
     if notice["post_id"] is None or (_lives(notice, facts) and not hidden and is_named):
         return True
-    return (post is not None and _owes(post)) or (comment is not None and _owes(comment))
+    return (post is not None and _is_pending(post)) or (comment is not None and _is_pending(comment))
 
 
 def _is_naming(notice: Document) -> bool:
@@ -128,8 +128,8 @@ def _says(follow: Document, kind: str) -> bool:
             return follows and not accepted
 
 
-def _owes(fact: Document) -> bool:
-    return Effect.NOTIFY.value in fact.get("outbox", ())
+def _is_pending(fact: Document) -> bool:
+    return Task.NOTIFY.value in fact.get("outbox", ())
 
 
 def _pair(notice: Document) -> tuple[ObjectId, ObjectId]:
@@ -166,11 +166,11 @@ async def wrong_inboxes(sources: Sources, ids: Sequence[ObjectId], session: Sess
     return findings
 
 
-async def set_notice_right(sources: Sources, notice_id: ObjectId) -> None:
+async def correct_notification(sources: Sources, notice_id: ObjectId) -> None:
     """Makes one notification say what the facts say, or takes it back. Safe to repeat and beside workers."""
 
-    async def settle(session: Session) -> None:
-        for finding in await wrong_notices(sources, [notice_id], session):
+    async def apply(session: Session) -> None:
+        for finding in await wrong_notifications(sources, [notice_id], session):
             document = await sources.database["notifications"].find_one({"_id": notice_id}, session=session)
             if document is None:
                 continue
@@ -178,13 +178,13 @@ async def set_notice_right(sources: Sources, notice_id: ObjectId) -> None:
                 record = NotificationRecord.from_document(document)
                 await sources.notifications.withdraw([record], clock.now(), session)
                 if _is_naming(document):  # the post's handler counts again how many tell of it
-                    posts, again = sources.database["posts"], [owing_again([Effect.NOTIFY], clock.now())]
+                    posts, again = sources.database["posts"], [add_pending([Task.NOTIFY], clock.now())]
                     await posts.update_one({"_id": document["post_id"]}, again, session=session)
             else:
                 notice = await _recounted(sources, document, finding.expected, session)
                 await sources.notifications.write([notice], clock.now(), session)
 
-    await in_transaction(sources.client, settle)
+    await in_transaction(sources.client, apply)
 
 
 async def _recounted(sources: Sources, document: Document, actors: int, session: Session) -> Notice:
@@ -204,7 +204,7 @@ async def _recounted(sources: Sources, document: Document, actors: int, session:
     )
 
 
-async def set_inbox_right(sources: Sources, recipient_id: ObjectId) -> None:
+async def correct_inbox(sources: Sources, recipient_id: ObjectId) -> None:
     """Lets an inbox go on above every number of its log, and gives a new one to each notification that shares one.
 
     Safe to repeat and beside workers: every numbering passes through the inbox's document.
@@ -212,16 +212,16 @@ async def set_inbox_right(sources: Sources, recipient_id: ObjectId) -> None:
     notifications, inboxes = sources.database["notifications"], sources.database["inboxes"]
     mine = {"recipient_id": recipient_id}
 
-    async def settle(session: Session) -> None:
+    async def apply(session: Session) -> None:
         log = await notifications.find(mine, {"seq": 1}, sort=[("seq", 1), ("_id", 1)], session=session).to_list()
         last = max((one["seq"] for one in log), default=0)
-        twins = [one for before, one in itertools.pairwise(log) if before["seq"] == one["seq"]]
+        duplicates = [one for before, one in itertools.pairwise(log) if before["seq"] == one["seq"]]
         await inboxes.update_one({"_id": recipient_id}, {"$max": {"last_seq": last}}, upsert=True, session=session)
         inbox = await inboxes.find_one_and_update(
-            {"_id": recipient_id}, {"$inc": {"last_seq": len(twins)}}, return_document=True, session=session
+            {"_id": recipient_id}, {"$inc": {"last_seq": len(duplicates)}}, return_document=True, session=session
         )
-        first = (inbox["last_seq"] if inbox else last) - len(twins) + 1
-        for seq, one in enumerate(twins, first):
+        first = (inbox["last_seq"] if inbox else last) - len(duplicates) + 1
+        for seq, one in enumerate(duplicates, first):
             await notifications.update_one({"_id": one["_id"]}, {"$set": {"seq": seq}}, session=session)
 
-    await in_transaction(sources.client, settle)
+    await in_transaction(sources.client, apply)

@@ -9,19 +9,19 @@ from datasources.jobs.outbox import LONGEST_PAUSE
 from datasources.jobs.queue import LONGEST_STREAM, WORKER_OF, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.jobs import Effect, Fact
-from workers.handlers.ingest import LATE
+from domain.jobs import Fact, Task
+from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.findings import Finding
 
 LISTED = 1_000  # of each kind; more of them say no more
 COUNTED = 100_000
 UNRUNG = timedelta(seconds=30)  # a sweeper that runs and keeps up is never this late
-RINGS = 6  # more than a minute and a half of ringing, and no worker has paid
-SPLIT = [Effect.FAN_OUT.value]  # of a post that is split nothing else: its chunks are looked at themselves
-WAITING = [Effect.RECEIVE.value, Effect.ASSEMBLE.value]  # these may wait for a client to send a file
+JOBS = 6  # more than a minute and a half of ringing, and no worker has paid
+SPLIT = [Task.FAN_OUT.value]  # of a post that is split nothing else: its chunks are looked at themselves
+WAITING = [Task.INGEST.value, Task.COMPLETE_POST.value]  # these may wait for a client to send a file
 
 
-class Debts(msgspec.Struct, frozen=True, kw_only=True):
+class PendingReport(msgspec.Struct, frozen=True, kw_only=True):
     """How many facts of each kind owe something, and the age of the oldest debt in seconds, parked ones too.
 
     Only the first 100,000 of each kind are looked at.
@@ -31,17 +31,17 @@ class Debts(msgspec.Struct, frozen=True, kw_only=True):
     oldest_seconds: float
 
 
-async def debts(sources: Sources, now: datetime) -> Debts:
+async def pending_report(sources: Sources, now: datetime) -> PendingReport:
     """What is owed now: one read of what owes, for each kind of fact."""
     facts: dict[str, int] = {}
     oldest = now
-    summed = {"$group": {"_id": None, "facts": {"$sum": 1}, "since": {"$min": "$owed_at"}}}
+    summed = {"$group": {"_id": None, "facts": {"$sum": 1}, "since": {"$min": "$pending_since"}}}
     for fact in Fact:
         stages: list[Document] = [{"$match": {"outbox": {"$exists": True}}}, {"$limit": COUNTED}, summed]
         rows = await (await sources.database[f"{fact.value}s"].aggregate(stages)).to_list()
         facts[fact.value] = sum(row["facts"] for row in rows)
         oldest = min([oldest, *(row["since"] for row in rows if row["since"])])
-    return Debts(facts=facts, oldest_seconds=round((now - oldest).total_seconds(), 1))
+    return PendingReport(facts=facts, oldest_seconds=round((now - oldest).total_seconds(), 1))
 
 
 async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
@@ -63,31 +63,34 @@ async def stuck(sources: Sources, now: datetime) -> list[Finding]:
     """Facts that are parked, not rung for, or rung for in vain, and the dead letters."""
     findings = []
     for fact in Fact:
-        for check in (_parked, _unrung, _unpaid):
+        for check in (_dead_lettered, _never_enqueued, _unfinished):
             findings += await check(sources, fact, now)
     async for letter in sources.dead_letters.dead():
-        ring = letter.ring
-        about = f"{ring.effect.value} {ring.fact.value} {ring.key}"
+        job = letter.job
+        about = f"{job.task.value} {job.fact.value} {job.key}"
         findings.append(Finding(kind="dead_letter", id=about, expected=None, found=letter.attempts, why=letter.reason))
     return findings
 
 
-async def _parked(sources: Sources, fact: Fact, _now: datetime) -> list[Finding]:
-    query = {"outbox": {"$exists": True}, "ring_at": {"$exists": False}}
+async def _dead_lettered(sources: Sources, fact: Fact, _now: datetime) -> list[Finding]:
+    query = {"outbox": {"$exists": True}, "due_at": {"$exists": False}}
     rows = await _listed(sources, fact, query)
-    return [_finding("parked", fact, row, "it owes effects, and nobody rings for it: see dead letters") for row in rows]
+    return [
+        _finding("dead_lettered", fact, row, "it owes effects, and nobody rings for it: see dead letters")
+        for row in rows
+    ]
 
 
-async def _unrung(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
-    rows = await _listed(sources, fact, {"ring_at": {"$lt": now - UNRUNG}})
+async def _never_enqueued(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
+    rows = await _listed(sources, fact, {"due_at": {"$lt": now - UNRUNG}})
     why = "its ring is overdue: no sweeper runs, or it cannot keep up"
     return [_finding("unrung", fact, row, why) for row in rows]
 
 
-async def _unpaid(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
-    patience = timedelta(seconds=sources.settings.upload_ttl) + LATE + LONGEST_PAUSE
+async def _unfinished(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
+    patience = timedelta(seconds=sources.settings.upload_ttl) + UPLOAD_LATENESS + LONGEST_PAUSE
     query: Document = {
-        "rings": {"$gte": RINGS},
+        "enqueues": {"$gte": JOBS},
         "$and": [
             {"outbox": {"$exists": True}},
             {"$or": [{"outbox": {"$nin": WAITING}}, {"created_at": {"$lt": now - patience}}]},
@@ -99,7 +102,7 @@ async def _unpaid(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
 
 
 async def _listed(sources: Sources, fact: Fact, query: Document) -> list[Document]:
-    fields = {"outbox": 1, "ring_at": 1, "rings": 1}
+    fields = {"outbox": 1, "due_at": 1, "enqueues": 1}
     return await sources.database[f"{fact.value}s"].find(query, fields, limit=LISTED).to_list()
 
 

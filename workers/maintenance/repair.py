@@ -10,29 +10,29 @@ from bson import ObjectId
 from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources
-from domain.jobs import Effect, Ring
+from domain.jobs import Job, Task
 from domain.records import NotificationKind
-from workers.maintenance.counts import COUNTERS, PREVIEWS, set_previews_right, set_right
+from workers.maintenance.counts import COUNTERS, PREVIEWS, correct_counter, correct_previews
 from workers.maintenance.deleted_accounts import LEFT, clean_again
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
 from workers.maintenance.feeds import WALK, renew
 from workers.maintenance.findings import Finding
-from workers.maintenance.interests import INTERESTS, weigh_again
-from workers.maintenance.invariants import PROMISES
-from workers.maintenance.missing_notifications import MISSING as UNTOLD
-from workers.maintenance.missing_notifications import TOLD, tell_again
+from workers.maintenance.interests import INTERESTS, recompute_interests
+from workers.maintenance.invariants import INVARIANTS
+from workers.maintenance.missing_notifications import MISSING as UNNOTIFIED
+from workers.maintenance.missing_notifications import NOTIFIED, notify_again
 from workers.maintenance.notifications import (
     ACTORS,
     NUMBERS,
     REPEATED,
     STANDING,
-    set_inbox_right,
-    set_notice_right,
+    correct_inbox,
+    correct_notification,
 )
-from workers.maintenance.repairs import owe
+from workers.maintenance.repairs import add_pending_tasks
 from workers.maintenance.verify import INDEX, LISTED, differences
 from workers.maintenance.walk import Walk
-from workers.runtime.drain import pay_all
+from workers.runtime.drain import drain
 from workers.runtime.handler import Tools
 
 LIKED = (NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED)
@@ -64,7 +64,7 @@ def _by_id(fix: Callable[[Sources, ObjectId], Awaitable[None]]) -> Fix:
 
 async def _set_counter_right(sources: Sources, finding: Finding) -> None:
     (counter,) = (one for one in COUNTERS if one.kind == finding.kind)
-    await set_right(sources, counter, ObjectId(finding.id))
+    await correct_counter(sources, counter, ObjectId(finding.id))
 
 
 async def _make_indexes(sources: Sources, _finding: Finding) -> None:
@@ -73,20 +73,24 @@ async def _make_indexes(sources: Sources, _finding: Finding) -> None:
 
 FIXES: Mapping[str, Fix] = {
     **{counter.kind: _set_counter_right for counter in COUNTERS},
-    PREVIEWS: _by_id(set_previews_right),
-    ACTORS: _by_id(set_notice_right),
-    STANDING: _by_id(set_notice_right),
-    NUMBERS: _by_id(set_inbox_right),
-    REPEATED: _by_id(set_inbox_right),
+    PREVIEWS: _by_id(correct_previews),
+    ACTORS: _by_id(correct_notification),
+    STANDING: _by_id(correct_notification),
+    NUMBERS: _by_id(correct_inbox),
+    REPEATED: _by_id(correct_inbox),
     ENTRY: take_out,
     MISSING: put_in,
     WALK: _by_id(renew),
-    INTERESTS: _by_id(weigh_again),
+    INTERESTS: _by_id(recompute_interests),
     INDEX: _make_indexes,
     LEFT: _by_id(clean_again),
-    **{f"{UNTOLD}.{kind.value}": _by_id(partial(tell_again, kind)) for kind in LIKED},
-    **{f"{UNTOLD}.{name}": _by_id(owe(name, Effect.NOTIFY)) for name in TOLD},
-    **{promise.kind: _by_id(promise.mend) for promise in PROMISES if promise.mend is not None},
+    **{f"{UNNOTIFIED}.{kind.value}": _by_id(partial(notify_again, kind)) for kind in LIKED},
+    **{f"{UNNOTIFIED}.{name}": _by_id(add_pending_tasks(name, Task.NOTIFY)) for name in NOTIFIED},
+    **{
+        invariant.kind: _by_id(invariant.repair_record)
+        for invariant in INVARIANTS
+        if invariant.repair_record is not None
+    },
 }
 
 
@@ -97,15 +101,15 @@ async def repair(tools: Tools, walk: Walk, done: Repair | None = None) -> Repair
     an outage of a dependency ends it early.
     """
     began, done = time.monotonic(), Repair() if done is None else done
-    failures: dict[Ring, Exception] = {}
+    failures: dict[Job, Exception] = {}
     try:
-        await pay_all(tools, failures)
+        await drain(tools, failures)
         async for finding in differences(walk, {}):
             await _fix(tools.sources, finding, done)
-        done.waiting = len(await pay_all(tools, failures))
+        done.waiting = len(await drain(tools, failures))
     finally:
-        for ring, error in failures.items():
-            _leave(done, _unpaid(ring, error))
+        for job, error in failures.items():
+            _leave(done, _unfinished(job, error))
         done.seconds = round(time.monotonic() - began, 3)
     return done
 
@@ -135,6 +139,6 @@ def _still(finding: Finding, reason: str) -> Finding:
     return msgspec.structs.replace(finding, why=f"{finding.why} ({reason})")
 
 
-def _unpaid(ring: Ring, error: Exception) -> Finding:
-    about = f"{ring.effect.value} {ring.fact.value} {ring.key}"
+def _unfinished(job: Job, error: Exception) -> Finding:
+    about = f"{job.task.value} {job.fact.value} {job.key}"
     return Finding(kind="unpaid", id=about, expected=None, found=None, why=f"{type(error).__name__}: {error}")

@@ -7,32 +7,32 @@ from collections.abc import Awaitable, Callable
 
 from bson import ObjectId
 
-from datasources.jobs.outbox import owing_again
+from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
-from domain.jobs import Effect
+from domain.jobs import Task
 from domain.records import FollowRecord, FollowState
 
-Mend = Callable[[Sources, ObjectId], Awaitable[None]]
+RepairRecord = Callable[[Sources, ObjectId], Awaitable[None]]
 
 
-def owe(collection: str, *effects: Effect) -> Mend:
+def add_pending_tasks(collection: str, *tasks: Task) -> RepairRecord:
     """Lets a fact owe effects again, which changes nothing if they are paid rightly a second time."""
 
-    async def mend(sources: Sources, one_id: ObjectId) -> None:
-        await sources.database[collection].update_one({"_id": one_id}, [owing_again(effects, clock.now())])
+    async def repair_record(sources: Sources, one_id: ObjectId) -> None:
+        await sources.database[collection].update_one({"_id": one_id}, [add_pending(tasks, clock.now())])
 
-    return mend
+    return repair_record
 
 
-def delete(collection: str) -> Mend:
+def delete(collection: str) -> RepairRecord:
     """Takes a document away unless it has begun to owe something."""
 
-    async def mend(sources: Sources, one_id: ObjectId) -> None:
+    async def repair_record(sources: Sources, one_id: ObjectId) -> None:
         await sources.database[collection].delete_one({"_id": one_id, "outbox": {"$exists": False}})
 
-    return mend
+    return repair_record
 
 
 async def delete_comment(sources: Sources, comment_id: ObjectId) -> None:
@@ -42,7 +42,7 @@ async def delete_comment(sources: Sources, comment_id: ObjectId) -> None:
 
 async def erase_comment(sources: Sources, comment_id: ObjectId) -> None:
     """Takes a comment away whose post is gone, with its likes."""
-    await sources.comment_likes.forget_target(comment_id)
+    await sources.comment_likes.erase_target(comment_id)
     await sources.comments.erase([comment_id])
 
 
@@ -65,12 +65,12 @@ async def _follow(sources: Sources, follow_id: ObjectId) -> list[FollowRecord]:
     return [FollowRecord.from_document(document) for document in found.values()]
 
 
-async def sever(sources: Sources, follow_id: ObjectId) -> None:
+async def end_follow(sources: Sources, follow_id: ObjectId) -> None:
     """Lets the blocks between the two owe the ending of their following again."""
     for follow in await _follow(sources, follow_id):
         pair = follow.follower_id, follow.followee_id
         either: list[Document] = [{"blocker_id": one, "blocked_id": other} for one, other in (pair, pair[::-1])]
-        await sources.database["blocks"].update_many({"$or": either}, [owing_again([Effect.SEVER], clock.now())])
+        await sources.database["blocks"].update_many({"$or": either}, [add_pending([Task.REMOVE_FOLLOWS], clock.now())])
 
 
 async def give_slots_back(sources: Sources, upload_id: ObjectId) -> None:

@@ -21,10 +21,14 @@ from workers.maintenance.feeds import wrong_walks
 from workers.maintenance.files import missing_files
 from workers.maintenance.findings import Finding
 from workers.maintenance.interests import INTERESTS, wrong_interests
-from workers.maintenance.invariants import REFERS, broken_promises
-from workers.maintenance.missing_notifications import TOLD, untold_facts, untold_likes
-from workers.maintenance.notifications import wrong_inboxes, wrong_notices
-from workers.maintenance.pending import Debts, debts, depths, stuck
+from workers.maintenance.invariants import REFERS, broken_invariants
+from workers.maintenance.missing_notifications import (
+    NOTIFIED,
+    missing_notifications_of_facts,
+    missing_notifications_of_likes,
+)
+from workers.maintenance.notifications import wrong_inboxes, wrong_notifications
+from workers.maintenance.pending import PendingReport, depths, pending_report, stuck
 from workers.maintenance.unreadable import RECORDS, unreadable_records
 from workers.maintenance.walk import BATCH, Walk, in_snapshot
 
@@ -47,7 +51,7 @@ class Report(msgspec.Struct, kw_only=True):
     findings: list[Finding] = []
     found: int = 0
     checked: dict[str, int] = {}
-    owed: Debts = Debts(facts={}, oldest_seconds=0.0)
+    pending: PendingReport = PendingReport(facts={}, oldest_seconds=0.0)
     queues: dict[str, int] = {}
     seconds: float = 0.0
     incomplete: str | None = None
@@ -65,7 +69,7 @@ async def verify(walk: Walk, report: Report | None = None) -> Report:
     report = Report() if report is None else report
     try:
         report.queues, findings = await depths(sources)
-        report.owed = await debts(sources, now)
+        report.pending = await pending_report(sources, now)
         for finding in (*findings, *await stuck(sources, now)):
             _add(report, finding)
         async for finding in differences(walk, report.checked):
@@ -147,19 +151,22 @@ class _Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 def _stages(sources: Sources) -> list[_Stage]:
     exact: dict[str, list[Check]] = {
-        "posts": [partial(wrong_previews, sources), partial(untold_likes, sources, NotificationKind.POST_LIKED)],
-        "comments": [partial(untold_likes, sources, NotificationKind.COMMENT_LIKED)],
+        "posts": [
+            partial(wrong_previews, sources),
+            partial(missing_notifications_of_likes, sources, NotificationKind.POST_LIKED),
+        ],
+        "comments": [partial(missing_notifications_of_likes, sources, NotificationKind.COMMENT_LIKED)],
         "users": [partial(wrong_inboxes, sources), partial(left_behind, sources)],
-        "notifications": [partial(wrong_notices, sources)],
+        "notifications": [partial(wrong_notifications, sources)],
         "feed_entries": [partial(wrong_entries, sources)],
     }
-    for name in TOLD:
-        exact.setdefault(name, []).append(partial(untold_facts, sources, name))
+    for name in NOTIFIED:
+        exact.setdefault(name, []).append(partial(missing_notifications_of_facts, sources, name))
     for counter in COUNTERS:
         exact.setdefault(counter.targets, []).append(partial(wrong_counts, sources, counter))
     for name in RECORDS.keys() - {"feeds", "interests"}:  # of which the others look at a few alone
         exact.setdefault(name, []).append(partial(unreadable_records, sources, name))
-    promised = {name: [partial(broken_promises, sources, name)] for name in REFERS}
+    promised = {name: [partial(broken_invariants, sources, name)] for name in REFERS}
     return [
         *(
             _Stage(name=name, collection=name, checks=exact.get(name, ()), second_looks=promised.get(name, ()))

@@ -6,10 +6,10 @@ from itertools import islice
 from bson import ObjectId
 
 from datasources.jobs.queue import Message
-from domain.jobs import Effect, Fact, Ring
+from domain.jobs import Fact, Job, Task
 from workers.runtime.rotation import Rotation
 
-Kind = tuple[Effect, Fact]
+Kind = tuple[Task, Fact]
 Lane = tuple[Kind, bool]  # the second says that it is the lane of what takes long
 
 
@@ -20,10 +20,10 @@ class Backlog:
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[Ring, bytes] = {}
-        self.in_hand: dict[Ring, bytes] = {}
-        self._suspects: dict[Ring, str] = {}  # of what waits, what may have killed the consumer that had begun it
-        self._long: set[Ring] = set()
+        self.waiting: dict[Job, bytes] = {}
+        self.in_hand: dict[Job, bytes] = {}
+        self._suspects: dict[Job, str] = {}  # of what waits, what may have killed the consumer that had begun it
+        self._long: set[Job] = set()
         self._rotation = Rotation()
 
     @property
@@ -34,55 +34,55 @@ class Backlog:
     @property
     def lanes(self) -> set[Lane]:
         """Those in which something waits."""
-        return {self._lane(ring) for ring in self.waiting}
+        return {self._lane(job) for job in self.waiting}
 
-    def add(self, ring: Ring, message: Message) -> bool:
+    def add(self, job: Job, message: Message) -> bool:
         """Lets a ring wait; False if its message is not needed.
 
         The same message comes again when this process was held up for longer than a lease: that changes nothing.
         """
-        if message.id in (self.waiting.get(ring), self.in_hand.get(ring)):
+        if message.id in (self.waiting.get(job), self.in_hand.get(job)):
             return True
         if message.lost_by is not None:
-            self._suspects[ring] = message.lost_by
-        return self.waiting.setdefault(ring, message.id) == message.id
+            self._suspects[job] = message.lost_by
+        return self.waiting.setdefault(job, message.id) == message.id
 
-    def learn(self, owners: Mapping[Ring, ObjectId]) -> None:
+    def learn(self, owners: Mapping[Job, ObjectId]) -> None:
         """Notes whose work these rings are; it is taken in rotation."""
         self._rotation.keep({*self.waiting, *self.in_hand})
         self._rotation.learn(owners)
 
-    def begin(self, lane: Lane, most: int, *, rotates: bool) -> list[Ring]:
+    def begin(self, lane: Lane, most: int, *, rotates: bool) -> list[Job]:
         """Takes up to `most` rings of a lane in hand: none of what is in hand already, and suspects alone."""
-        free = (ring for ring in self.waiting if ring not in self.in_hand and self._lane(ring) == lane)
+        free = (job for job in self.waiting if job not in self.in_hand and self._lane(job) == lane)
         first = self._rotation.first(free, self.in_hand) if rotates else next(free, None)
         if first is None:
             return []
-        others = (ring for ring in free if ring not in self._suspects)
-        rings = [first] if first in self._suspects else [first, *islice(others, most - 1)]
-        self.in_hand.update({ring: self.waiting.pop(ring) for ring in rings})
+        others = (job for job in free if job not in self._suspects)
+        jobs = [first] if first in self._suspects else [first, *islice(others, most - 1)]
+        self.in_hand.update({job: self.waiting.pop(job) for job in jobs})
         if rotates:
             self._rotation.serve(first)
-        return rings
+        return jobs
 
-    def lost_by(self, ring: Ring) -> str | None:
+    def lost_by(self, job: Job) -> str | None:
         """The consumer that a ring may have killed; asked for once."""
-        return self._suspects.pop(ring, None)
+        return self._suspects.pop(job, None)
 
-    def take_long(self, rings: Iterable[Ring]) -> None:
+    def take_long(self, jobs: Iterable[Job]) -> None:
         """Puts rings into the lane of what takes long, as long as they wait or are in hand."""
-        self._long.update(rings)
+        self._long.update(jobs)
 
-    def again(self, ring: Ring) -> None:
+    def again(self, job: Job) -> None:
         """Lets a ring in hand wait again, behind the others."""
-        self.waiting[ring] = self.in_hand[ring]
+        self.waiting[job] = self.in_hand[job]
 
-    def end(self, rings: Sequence[Ring]) -> None:
+    def end(self, jobs: Sequence[Job]) -> None:
         """These are in hand no more."""
-        for ring in rings:
-            del self.in_hand[ring]
-            if ring not in self.waiting:
-                self._long.discard(ring)
+        for job in jobs:
+            del self.in_hand[job]
+            if job not in self.waiting:
+                self._long.discard(job)
 
-    def _lane(self, ring: Ring) -> Lane:
-        return (ring.effect, ring.fact), ring in self._long
+    def _lane(self, job: Job) -> Lane:
+        return (job.task, job.fact), job in self._long

@@ -3,54 +3,54 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from domain.jobs import Effect, Fact, Ring, rings_for
+from domain.jobs import Fact, Job, Task, jobs_of
 from workers.registry import HANDLERS
-from workers.runtime.handler import NotYet, Tools
-from workers.runtime.invoke import pay
+from workers.runtime.handler import RetryLater, Tools
+from workers.runtime.invoke import invoke
 
 ROUNDS = 20  # an effect may leave others owed: a post's assembling, its fan-out
 MOST = 10_000
 
 
-async def owed(tools: Tools) -> set[Ring]:
+async def pending_jobs(tools: Tools) -> set[Job]:
     """The rings that would pay what is owed now, for up to `MOST` facts of each kind; parked facts are left alone."""
-    rings: set[Ring] = set()
+    jobs: set[Job] = set()
     for fact in Fact:
-        query = {"outbox": {"$exists": True}, "ring_at": {"$exists": True}}
+        query = {"outbox": {"$exists": True}, "due_at": {"$exists": True}}
         documents = tools.sources.database[f"{fact.value}s"].find(query, limit=MOST)
         async for document in documents:
-            rings.update(rings_for(fact, document))
-    return rings
+            jobs.update(jobs_of(fact, document))
+    return jobs
 
 
-async def pay_all(tools: Tools, failures: dict[Ring, Exception] | None = None) -> set[Ring]:
+async def drain(tools: Tools, failures: dict[Job, Exception] | None = None) -> set[Job]:
     """Pays whatever can be paid now, in rounds; returns what is still owed because it waits for something.
 
     Safe to run beside the workers. Raises what a handler raises, unless `failures` is there to take it: then that work
     is left alone, and only an outage ends the paying.
     """
-    left: set[Ring] = set()
+    left: set[Job] = set()
     for _ in range(ROUNDS):
-        rings, before = await owed(tools) - set(failures or ()), left
+        jobs, before = await pending_jobs(tools) - set(failures or ()), left
         left = set()
-        for effect, fact, keys in _calls(rings):
-            outcome = await pay(tools, HANDLERS[effect, fact], keys)
+        for task, fact, keys in _calls(jobs):
+            outcome = await invoke(tools, HANDLERS[task, fact], keys)
             if outcome.outage is not None:
                 raise outcome.outage
             for key, error in outcome.raised.items():
-                if isinstance(error, NotYet):
-                    left.add(Ring(effect, fact, key))
+                if isinstance(error, RetryLater):
+                    left.add(Job(task, fact, key))
                 elif failures is None:
                     raise error
                 else:
-                    failures[Ring(effect, fact, key)] = error
-        if rings == left == before or not rings:
+                    failures[Job(task, fact, key)] = error
+        if jobs == left == before or not jobs:
             break
     return left
 
 
-def _calls(rings: Iterable[Ring]) -> Iterator[tuple[Effect, Fact, list[str]]]:
-    for (effect, fact), group in groupby(sorted(rings), key=lambda ring: (ring.effect, ring.fact)):
-        keys, batch = [ring.key for ring in group], HANDLERS[effect, fact].batch
+def _calls(jobs: Iterable[Job]) -> Iterator[tuple[Task, Fact, list[str]]]:
+    for (task, fact), group in groupby(sorted(jobs), key=lambda job: (job.task, job.fact)):
+        keys, batch = [job.key for job in group], HANDLERS[task, fact].batch
         for start in range(0, len(keys), batch):
-            yield effect, fact, keys[start : start + batch]
+            yield task, fact, keys[start : start + batch]

@@ -10,7 +10,7 @@ from datasources.sources import Sources
 from workers.rendering.pool import RenderPool
 
 
-class NotYet(Exception):
+class RetryLater(Exception):
     """What the work waits for has not come: neither done nor failed; the sweeper rings again."""
 
 

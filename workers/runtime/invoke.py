@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datasources.outages import is_outage
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderingUnavailable
-from workers.runtime.handler import Handler, NotYet, Tools
+from workers.runtime.handler import Handler, RetryLater, Tools
 
 
 class TooSlow(Exception):
@@ -22,7 +22,7 @@ class Outcome:
     dependency ended it for those in neither.
     """
 
-    paid: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
     more: set[str] = field(default_factory=set)
     takes_long: set[str] = field(default_factory=set)
     raised: dict[str, Exception] = field(default_factory=dict)
@@ -31,10 +31,10 @@ class Outcome:
     @property
     def failed(self) -> dict[str, Exception]:
         """What was raised but for NotYet: an attempt each."""
-        return {key: error for key, error in self.raised.items() if not isinstance(error, NotYet)}
+        return {key: error for key, error in self.raised.items() if not isinstance(error, RetryLater)}
 
 
-async def pay(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
+async def invoke(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
     """Pays these keys, at most `handler.batch` of them; if that fails and is no outage, each by a call of its own.
 
     So only the culprit among many is to blame. The first outage ends it. Raises nothing but cancellation.
@@ -44,7 +44,7 @@ async def pay(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
         some = calls.pop()
         try:
             outcome.more.update(await _call(tools, handler, some) or ())
-            outcome.paid += some
+            outcome.done += some
         except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
             if isinstance(error, TakesLong):
                 outcome.takes_long.update(some)

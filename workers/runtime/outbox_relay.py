@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from datasources.jobs.outbox import LONGEST_PAUSE, rung
+from datasources.jobs.outbox import LONGEST_PAUSE, mark_enqueued
 from datasources.mongo import clock
 from datasources.outages import is_outage
 from datasources.sources import Sources
-from domain.jobs import Fact, rings_for
+from domain.jobs import Fact, jobs_of
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ MOST = 1_000
 LONGEST: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
 
 
-async def sweep(sources: Sources, now: datetime) -> int:
+async def relay_due(sources: Sources, now: datetime) -> int:
     """Rings for up to `MOST` due facts of each kind, and sets when they are due next; returns how many there were.
 
     Feeds whose daily tending is due begin to owe it.
@@ -29,7 +29,7 @@ async def sweep(sources: Sources, now: datetime) -> int:
     Raises RedisError, and puts nothing off, while nobody could hear: what is due is rung for once Redis is back.
     """
     await sources.redis.ping()
-    await sources.feed_states.call_due(now, MOST)
+    await sources.feed_states.enqueue_due(now, MOST)
     swept = await asyncio.gather(*(_sweep(sources, fact, now) for fact in Fact), return_exceptions=True)
     for outcome in swept:
         if isinstance(outcome, BaseException):
@@ -40,19 +40,19 @@ async def sweep(sources: Sources, now: datetime) -> int:
 async def _sweep(sources: Sources, fact: Fact, now: datetime) -> int:
     """Rings first: a transaction that a killed worker left open can hold the write up for as long as it lives."""
     collection = sources.database[f"{fact.value}s"]
-    due = await collection.find({"ring_at": {"$lte": now}}, sort=[("ring_at", 1)], limit=MOST).to_list()
+    due = await collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=MOST).to_list()
     if due:
-        await sources.doorbell.ring(ring for document in due for ring in rings_for(fact, document))
-        query = {"_id": {"$in": [document["_id"] for document in due]}, "ring_at": {"$lte": now}}
-        await collection.update_many(query, rung(now, LONGEST.get(fact, LONGEST_PAUSE)))
+        await sources.job_queue.enqueue(job for document in due for job in jobs_of(fact, document))
+        query = {"_id": {"$in": [document["_id"] for document in due]}, "due_at": {"$lte": now}}
+        await collection.update_many(query, mark_enqueued(now, LONGEST.get(fact, LONGEST_PAUSE)))
     return len(due)
 
 
-async def keep_sweeping(sources: Sources, stopping: asyncio.Event, interval: float) -> None:
+async def keep_relaying(sources: Sources, stopping: asyncio.Event, interval: float) -> None:
     """Sweeps every `interval` seconds until told to stop; an outage is waited out."""
     while not stopping.is_set():
         try:
-            found = await sweep(sources, clock.now())
+            found = await relay_due(sources, clock.now())
             if found:
                 log.info("sweeper.rang", facts=found)
         except Exception as error:

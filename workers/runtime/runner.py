@@ -19,13 +19,13 @@ from datasources.telemetry.logs import configure_logging
 from workers.handlers.screen_comments import screen_of
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.runtime.handler import Tools
-from workers.runtime.outbox_relay import keep_sweeping
+from workers.runtime.outbox_relay import keep_relaying
 from workers.runtime.worker import Worker
 
 log = structlog.get_logger(__name__)
 
 WORKERS = tuple(dict.fromkeys(WORKER_OF.values()))
-SWEEPER = "sweeper"
+OUTBOX_RELAY = "sweeper"
 LONGEST = 0.75  # seconds; an image expected to take longer is rendered by a child of its own, one after the other
 
 
@@ -48,7 +48,7 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     whatever hangs. Raises UnknownWorkerError, UnknownScreenError, NoAvifError, and StuckError when it has stopped
     because only a new process can go on.
     """
-    known = (*WORKERS, SWEEPER)
+    known = (*WORKERS, OUTBOX_RELAY)
     if unknown := [name for name in names if name not in known]:
         raise UnknownWorkerError(f"no such worker: {', '.join(unknown)}; there are {', '.join(known)}")
     _check_avif(settings)
@@ -116,8 +116,8 @@ async def tools_of(sources: Sources, name: str) -> AsyncIterator[Tools]:
 
 async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:
     settings = sources.settings
-    if name == SWEEPER:
-        await keep_sweeping(sources, stopping, settings.sweep_interval)
+    if name == OUTBOX_RELAY:
+        await keep_relaying(sources, stopping, settings.relay_interval)
         return
     consumer = f"{os.getpid()}-{secrets.token_hex(4)}"
     async with tools_of(sources, name) as tools, open_queue(settings, name, consumer) as queue:

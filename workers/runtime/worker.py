@@ -13,12 +13,12 @@ from datasources.concurrency.tasks import cancelled
 from datasources.jobs.queue import Message, Queue
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
-from domain.jobs import Effect, Ring
+from domain.jobs import Job, Task
 from workers.registry import HANDLERS
 from workers.runtime.backlog import Backlog, Kind, Lane
 from workers.runtime.freezes import Freezes
 from workers.runtime.handler import Handler, Tools
-from workers.runtime.invoke import Outcome, pay
+from workers.runtime.invoke import Outcome, invoke
 
 log = structlog.get_logger(__name__)
 
@@ -82,36 +82,36 @@ class Worker:
         finally:
             self._freezes.stop()
             await cancelled([keeping])
-        await self._leave()
+        await self._give_back()
 
     async def _take(self, messages: Sequence[Message]) -> None:
-        dealt_with, come = [], list[Ring]()
+        dealt_with, come = [], list[Job]()
         for message in messages:
-            ring = message.ring
-            if ring is None or (ring.effect, ring.fact) not in self._handlers:
+            job = message.job
+            if job is None or (job.task, job.fact) not in self._handlers:
                 if await self._is_kept(message):
                     dealt_with.append(message.id)
-            elif self._backlog.add(ring, message):
-                come.append(ring)
+            elif self._backlog.add(job, message):
+                come.append(job)
             else:
                 dealt_with.append(message.id)
         await self._learn_owners(come)
         self._begin()
         await self._done(dealt_with)
 
-    async def _learn_owners(self, rings: Sequence[Ring]) -> None:
-        for kind in {(ring.effect, ring.fact) for ring in rings}:
+    async def _learn_owners(self, jobs: Sequence[Job]) -> None:
+        for kind in {(job.task, job.fact) for job in jobs}:
             owners_of = self._handlers[kind].owners
             if owners_of is None:
                 continue
-            keys = [ring.key for ring in rings if (ring.effect, ring.fact) == kind]
+            keys = [job.key for job in jobs if (job.task, job.fact) == kind]
             try:
                 owners = await owners_of(self._tools, keys)
             except Exception as error:
                 if not is_outage(error):
                     raise
                 continue  # then they come in their order
-            self._backlog.learn({Ring(*kind, key): owner for key, owner in owners.items()})
+            self._backlog.learn({Job(*kind, key): owner for key, owner in owners.items()})
 
     def _begin(self) -> None:
         """Begins as much of what waits as there is room for; to be called whenever that may have become more."""
@@ -121,10 +121,10 @@ class Worker:
         for lane in self._backlog.lanes:
             kind, handler = lane[0], self._handlers[lane[0]]
             for _ in range(self._room(lane) - running[lane]):
-                rings = self._backlog.begin(lane, handler.batch, rotates=handler.owners is not None)
-                if not rings:
+                jobs = self._backlog.begin(lane, handler.batch, rotates=handler.owners is not None)
+                if not jobs:
                     break
-                call = asyncio.create_task(self._pay(lane, rings), name=f"{kind[0].value} {kind[1].value}")
+                call = asyncio.create_task(self._call(lane, jobs), name=f"{kind[0].value} {kind[1].value}")
                 self._calls[call] = lane
                 call.add_done_callback(self._ended)
 
@@ -132,43 +132,43 @@ class Worker:
         kind, takes_long = lane
         if takes_long:
             return LONG_UPLOADS
-        if kind[0] in (Effect.RECEIVE, Effect.REFINE):  # an upload in hand holds its bytes; others hold next to nothing
+        if kind[0] in (Task.INGEST, Task.ADD_FORMATS):  # an upload in hand holds its bytes; others hold next to nothing
             return self._tools.sources.settings.render_processes * UPLOADS_FOR_A_CHILD
         return SLOTS if self._handlers[kind].batch == 1 else 1
 
-    async def _pay(self, lane: Lane, rings: Sequence[Ring]) -> None:
-        kind, messages = lane[0], {ring: self._backlog.in_hand[ring] for ring in rings}
+    async def _call(self, lane: Lane, jobs: Sequence[Job]) -> None:
+        kind, messages = lane[0], {job: self._backlog.in_hand[job] for job in jobs}
         try:
             started = time.monotonic()
             await self._queue.begin(list(messages.values()))
-            lost_by = self._backlog.lost_by(rings[0])
-            if lost_by is not None and await self._is_dead(rings[0], lost_by):
-                await self._done([messages[rings[0]]])
+            lost_by = self._backlog.lost_by(jobs[0])
+            if lost_by is not None and await self._is_dead(jobs[0], lost_by):
+                await self._done([messages[jobs[0]]])
                 return
-            outcome = await self._outcome(lane, rings)
+            outcome = await self._outcome(lane, jobs)
             await self._judge(kind, outcome)
             if lost_by is not None and not outcome.failed:
-                await self._kept(lost_by, rings[0])
-            about = {"keys": len(rings)} if len(rings) > 1 else {"key": rings[0].key}
+                await self._kept(lost_by, jobs[0])
+            about = {"keys": len(jobs)} if len(jobs) > 1 else {"key": jobs[0].key}
             seconds = round(time.monotonic() - started, 3)
-            log.info("worker.called", effect=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
+            log.info("worker.called", task=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
             # What has more to do waits again, behind the others, unless a newer ring says so already.
-            more = [ring for ring in rings if ring.key in outcome.more and ring not in self._backlog.waiting]
-            self._backlog.take_long(ring for ring in rings if ring.key in outcome.takes_long)
-            for ring in more:
-                self._backlog.again(ring)
-            await self._done([message for ring, message in messages.items() if ring not in more])
+            more = [job for job in jobs if job.key in outcome.more and job not in self._backlog.waiting]
+            self._backlog.take_long(job for job in jobs if job.key in outcome.takes_long)
+            for job in more:
+                self._backlog.again(job)
+            await self._done([message for job, message in messages.items() if job not in more])
         finally:
-            self._backlog.end(rings)
+            self._backlog.end(jobs)
 
-    async def _outcome(self, lane: Lane, rings: Sequence[Ring]) -> Outcome:
+    async def _outcome(self, lane: Lane, jobs: Sequence[Job]) -> Outcome:
         """What became of the call; nothing is held against work amid which this process stood still."""
         (kind, takes_long), freezes = lane, self._freezes.count
         tools = self._tools.for_what_takes_long if takes_long else self._tools
-        outcome = await pay(tools, self._handlers[kind], [ring.key for ring in rings])
+        outcome = await invoke(tools, self._handlers[kind], [job.key for job in jobs])
         if outcome.raised and freezes != self._freezes.count:
             errors = sorted({type(error).__name__ for error in outcome.raised.values()})
-            log.warning("worker.frozen", effect=kind[0].value, fact=kind[1].value, errors=errors)
+            log.warning("worker.frozen", task=kind[0].value, fact=kind[1].value, errors=errors)
             outcome.raised = {}
         return outcome
 
@@ -182,37 +182,37 @@ class Worker:
         """Writes down what failed and forgets the failures of what was paid. An outage is nobody's attempt."""
         if outcome.outage is not None:
             what = {"server": server_of(outcome.outage), "error": type(outcome.outage).__name__}
-            log.warning("worker.outage", effect=kind[0].value, **what)
+            log.warning("worker.outage", task=kind[0].value, **what)
             await asyncio.sleep(self._outage_pause)
         try:
-            await self._tools.sources.dead_letters.succeeded(*(Ring(*kind, key) for key in outcome.paid))
+            await self._tools.sources.dead_letters.clear(*(Job(*kind, key) for key in outcome.done))
             for key, error in outcome.failed.items():
-                await self._failed(Ring(*kind, key), error)
+                await self._failed(Job(*kind, key), error)
         except Exception as unrecorded:
             if not is_outage(unrecorded):
                 raise
             log.warning("worker.unrecorded", failures=len(outcome.raised), error=type(unrecorded).__name__)
 
-    async def _failed(self, ring: Ring, error: Exception) -> None:
+    async def _failed(self, job: Job, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        letter = await self._tools.sources.dead_letters.failed(ring, reason, clock.now())
-        log.error("worker.failed", ring=str(ring), attempts=letter.attempts, dead=letter.dead, exc_info=error)
+        letter = await self._tools.sources.dead_letters.count_failure(job, reason, clock.now())
+        log.error("worker.failed", job=str(job), attempts=letter.attempts, dead=letter.dead, exc_info=error)
 
-    async def _is_dead(self, ring: Ring, lost_by: str) -> bool:
+    async def _is_dead(self, job: Job, lost_by: str) -> bool:
         """Counts that another consumer was lost with this work in hand; whether it has had all its attempts."""
         try:
-            letter = await self._tools.sources.dead_letters.lost(ring, lost_by, clock.now())
+            letter = await self._tools.sources.dead_letters.count_loss(job, lost_by, clock.now())
         except Exception as unrecorded:
             if not is_outage(unrecorded):
                 raise
             log.warning("worker.unrecorded", failures=1, error=type(unrecorded).__name__)
             return False
-        log.warning("worker.lost", ring=str(ring), lost_by=lost_by, attempts=letter.attempts, dead=letter.dead)
+        log.warning("worker.lost", job=str(job), lost_by=lost_by, attempts=letter.attempts, dead=letter.dead)
         return letter.dead
 
-    async def _kept(self, consumer: str, ring: Ring | None = None) -> None:
+    async def _kept(self, consumer: str, job: Job | None = None) -> None:
         try:
-            await self._tools.sources.dead_letters.kept(consumer, clock.now(), ring)
+            await self._tools.sources.dead_letters.uncount_loss(consumer, clock.now(), job)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -222,7 +222,7 @@ class Worker:
         """Makes a message that nobody understands a dead letter; if that fails, it comes again after a lease."""
         letters = self._tools.sources.dead_letters
         try:
-            letter = await letters.malformed(self._queue.worker, message.fields, clock.now())
+            letter = await letters.add_malformed(self._queue.worker, message.fields, clock.now())
         except Exception as error:  # noqa: BLE001  whatever it is, the others' rings are not to wait for it
             log.warning("worker.unrecorded", message=message.id.decode(), error=type(error).__name__)
             return False
@@ -246,7 +246,7 @@ class Worker:
                     await self._kept(self._queue.consumer)
                 if not self._is_stopping and len(self._backlog.waiting) < self._waiting_most:
                     await self._take(await self._queue.claim(self._read_most, self._lease))
-                await self._queue.forget_gone(self._lease * GONE)
+                await self._queue.remove_gone_consumers(self._lease * GONE)
             except (RedisError, OSError) as error:
                 self._unreachable(error)
 
@@ -260,15 +260,15 @@ class Worker:
 
     async def _done(self, message_ids: Sequence[bytes]) -> None:
         try:
-            await self._queue.done(message_ids)
+            await self._queue.acknowledge(message_ids)
         except (RedisError, OSError) as error:
             self._unreachable(error)
 
-    async def _leave(self) -> None:
+    async def _give_back(self) -> None:
         unfinished = self._backlog.messages
         await cancelled(self._calls)
         try:
-            await self._queue.leave(unfinished)
+            await self._queue.give_back(unfinished)
         except (RedisError, OSError) as error:
             self._unreachable(error)
 

@@ -30,7 +30,7 @@ class Cast:
     seen: dict[Name | None, Seen] = field(default_factory=dict)
 
     @classmethod
-    async def made(cls, world: World, *, settled: bool) -> "Cast":
+    async def made(cls, world: World, *, applied: bool) -> "Cast":
         """Everybody meets while all doors are open; then doors are shut. Unless `settled`, no worker has come since.
 
         Nor has any since one of them deleted their account, at the very last.
@@ -41,11 +41,11 @@ class Cast:
         for author in AUTHORS:
             await cast._publish(author)
         await cast._host_gets_likes_of_a_comment()
-        await world.settle()
+        await world.drain()
         await cast._write_down_notices()
         await cast._shut_doors()
-        if settled:
-            await world.settle()
+        if applied:
+            await world.drain()
             facts = cast.facts
             facts.images |= {post.image: NOBODY for post in facts.posts.values() if post.deleted and post.image}
         await world.sources.users.delete(cast.records["deleted"].id, now())

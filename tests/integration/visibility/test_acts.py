@@ -24,7 +24,7 @@ PAYLOADS = {name: get_named_type(field.type) for name, field in MUTATIONS.fields
 @pytest.fixture(scope="module")
 async def cast(world: World) -> Cast:
     """The cast, of whom some have just been blocked."""
-    return await Cast.made(world, settled=False)
+    return await Cast.made(world, applied=False)
 
 
 def test_every_id_a_client_gives_has_a_rule() -> None:
@@ -105,7 +105,7 @@ IN_TURN = sorted(ACTS, key=lambda way: ACTS[way].mutation in LAST)
 
 async def test_no_answer_shows_what_the_viewer_may_not_see(world: World) -> None:
     """Every act on something that its viewer sees; whatever its payload leads to is theirs to see by then."""
-    cast, wrong = await Cast.made(world, settled=True), []
+    cast, wrong = await Cast.made(world, applied=True), []
     for way in (way for way in IN_TURN if ACTS[way].kind in {"User", "Post", "Comment"}):
         for viewer in sorted(set(EVERYBODY) - cast.facts.gone):
             gid = next((gid for gid in acted_on(cast, viewer, ACTS[way])), None)

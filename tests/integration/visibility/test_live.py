@@ -30,7 +30,7 @@ BADGE = "{ viewer { unreadNotificationCount } notifications(first: 50) { edges {
 @pytest.fixture(scope="module", params=[False, True], ids=["at once", "when all is settled"])
 async def cast(request: pytest.FixtureRequest, world: World) -> Cast:
     """The cast, before the workers heard of blocks and deletions, and after."""
-    return await Cast.made(world, settled=request.param)
+    return await Cast.made(world, applied=request.param)
 
 
 def events(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> AsyncGenerator[dict[str, Any]]:

@@ -26,7 +26,7 @@ OWN = f"""{{
 @pytest.fixture(scope="module", params=[False, True], ids=["at once", "when all is settled"])
 async def cast(request: pytest.FixtureRequest, world: World) -> Cast:
     """The cast, before the workers heard of blocks and deletions, and after."""
-    return await Cast.made(world, settled=request.param)
+    return await Cast.made(world, applied=request.param)
 
 
 async def look(cast: Cast, viewer: Name | None) -> Seen:

@@ -13,7 +13,7 @@ CREATE = "mutation ($input: CreatePostInput!) { createPost(input: $input) { post
 
 
 @pytest.mark.parametrize("settled", [False, True])
-async def test_a_replayed_comment_that_was_deleted_is_not_shown(world: World, settled: bool) -> None:
+async def test_a_replayed_comment_that_was_deleted_is_not_shown(world: World, applied: bool) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     given = {"postId": to_global_id("Post", post.id), "text": "hello", "idempotencyKey": "one"}
@@ -21,8 +21,8 @@ async def test_a_replayed_comment_that_was_deleted_is_not_shown(world: World, se
     assert first.data is not None
     assert first.data["addComment"]["commentEdge"] == {"node": {"text": "hello"}}
     (comment_id,) = await world.sources.comments.ids_of_post(post.id, 9)
-    if settled:
-        await world.settle()
+    if applied:
+        await world.drain()
     await world.sources.comments.delete(comment_id, now())
     again = await world.execute(ADD, bob, input=given)
     assert again.data is not None

@@ -98,12 +98,12 @@ class Expected:
         shown = self.post(post)
         comments = [one for one in self.model.comments[::-1] if one.post is post and one.parent is None]
         alive = [one for one in comments if one.life.now]
-        settled = all(len(one.life.counted) == 1 for one in comments)
+        applied = all(len(one.life.counted) == 1 for one in comments)
         previews = [one.id for one in alive[:PREVIEWS] if self.model.sees(self.viewer, one)]
         return shown and shown | {
             "likes": self._likers(post),
             "comments": [one.id for one in alive if self.model.sees(self.viewer, one)],
-            "previewComments": previews if settled else Among([], {one.id for one in comments}),
+            "previewComments": previews if applied else Among([], {one.id for one in comments}),
         }
 
     def comment_page(self, comment: Thing) -> dict[str, Any] | None:
@@ -138,7 +138,7 @@ class Expected:
     def notices(self) -> dict[Subject, dict[str, Any]]:
         """Every standing notification, while nothing is owed; one that need not be there says `is_sure: False`."""
         notices = {}
-        for (recipient, kind, about), actors in self.model.told.items():
+        for (recipient, kind, about), actors in self.model.notified.items():
             thing = next((one for one in (*self.model.posts, *self.model.comments) if one.id == about), None)
             if recipient == self.viewer and (thing is None or self.model.sees(recipient, thing)):
                 notice = self._notice(kind, actors)

@@ -28,7 +28,7 @@ class Fact:
             self.now, self.by = now, frozenset(by)
             self.counted.add(now)
 
-    def settle(self) -> None:
+    def apply(self) -> None:
         """All is paid."""
         self.counted = {self.now}
 
@@ -63,7 +63,7 @@ class Model:
         self.mutes: set[tuple[str, str]] = set()
         self.states: dict[tuple[str, str], str] = {}
         self.follows = {pair: Fact() for pair in product(self.people, self.people)}
-        self.told: dict[Subject, dict[str, set[bool]]] = {}
+        self.notified: dict[Subject, dict[str, set[bool]]] = {}
         self._pending: dict[tuple[Subject, str], Thing | None] = {}
 
     def apart(self, one: str, other: str) -> bool:
@@ -102,7 +102,7 @@ class Model:
         post = Thing(post_id, author)
         post.life.set(True, author)
         self.posts.append(post)
-        self.told[author, "POST_READY", post_id] = {}
+        self.notified[author, "POST_READY", post_id] = {}
         if mentioned not in (None, author):
             self._tell((str(mentioned), "MENTIONED", post_id), author, post)
         return post
@@ -166,8 +166,8 @@ class Model:
             subject = (thing.author, "COMMENT_LIKED" if thing.post else "POST_LIKED", thing.id)
             if likes and viewer != thing.author:
                 self._tell(subject, viewer, thing)
-            elif viewer in self.told.get(subject, {}):
-                del self.told[subject][viewer]
+            elif viewer in self.notified.get(subject, {}):
+                del self.notified[subject][viewer]
                 self._pending.pop((subject, viewer), None)
         return None
 
@@ -241,13 +241,13 @@ class Model:
     def pass_on(self) -> None:
         """Something has happened: who has not been told yet may now be told by what holds now."""
         for (subject, actor), thing in self._pending.items():
-            self.told[subject][actor].add(self.hears(subject[0], actor, thing))
+            self.notified[subject][actor].add(self.hears(subject[0], actor, thing))
 
-    def settle(self) -> None:
+    def apply(self) -> None:
         """Everything that was owed is paid."""
         self._pending.clear()
         for fact in self._facts():
-            fact.settle()
+            fact.apply()
         for post in self.posts:
             post.is_new = False
 
@@ -284,13 +284,13 @@ class Model:
         self._take_back(comment.id)
 
     def _take_back(self, about: str) -> None:
-        for subject in [subject for subject in self.told if subject[2] == about]:
+        for subject in [subject for subject in self.notified if subject[2] == about]:
             self._forget(subject)
 
     def _tell(self, subject: Subject, actor: str, thing: Thing | None) -> None:
-        self.told.setdefault(subject, {})[actor] = {self.hears(subject[0], actor, thing)}
+        self.notified.setdefault(subject, {})[actor] = {self.hears(subject[0], actor, thing)}
         self._pending[subject, actor] = thing
 
     def _forget(self, subject: Subject) -> None:
-        for actor in self.told.pop(subject, {}):
+        for actor in self.notified.pop(subject, {}):
             self._pending.pop((subject, actor), None)

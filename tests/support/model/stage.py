@@ -13,8 +13,8 @@ from graphql import ExecutionResult, execute
 
 from datasources.jobs.queue import Queue
 from datasources.mongo.client import Document
-from domain.jobs import Effect, Fact, Ring
 from domain.ids import from_global_id, to_global_id
+from domain.jobs import Fact, Job, Task
 from domain.limits import SourceFormat
 from domain.records import NotificationRecord, UserRecord
 from resolvers.api import schema
@@ -26,9 +26,9 @@ from tests.support.model.asking import COMMENT, NOTICES, PAGES, PERSON, POST, fl
 from tests.support.model.expected import Expected
 from tests.support.model.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from workers.registry import HANDLERS
-from workers.runtime.drain import owed, pay_all
-from workers.runtime.handler import NotYet
-from workers.runtime.outbox_relay import sweep
+from workers.runtime.drain import drain, pending_jobs
+from workers.runtime.handler import RetryLater
+from workers.runtime.outbox_relay import relay_due
 
 PEOPLE = ("ana", "bob", "cat")  # few, so that they often meet
 LATER = timedelta(hours=1)
@@ -41,7 +41,7 @@ class Stage:
         self.world = world
         self.figures = figures
         self.model = Model(PEOPLE)
-        self.rings: dict[Ring, None] = {}
+        self.jobs: dict[Job, None] = {}
         self._users: dict[str, UserRecord] = {}
 
     async def begin(self) -> None:
@@ -108,7 +108,7 @@ class Stage:
         """
         payload = await self.act(viewer, "updateProfile", "user { username isPrivate }", None, isPrivate=private)
         assert payload["user"] == {"username": viewer, "isPrivate": private}
-        await self.pay([Ring(Effect.GRANT, Fact.USER, str(self._users[viewer].id))])
+        await self.run([Job(Task.ACCEPT_REQUESTS, Fact.USER, str(self._users[viewer].id))])
 
     async def post(self, author: str, caption: str) -> str:
         """A post that is READY, of an upload whose bytes need no rendering; returns its id."""
@@ -121,14 +121,14 @@ class Stage:
         images = [{"uploadId": to_global_id("MediaUpload", upload.id)}]
         payload = await self.act(author, "createPost", "post { id status }", None, images=images, caption=caption)
         post_id = str(payload["post"]["id"])
-        await self.pay([Ring(Effect.ASSEMBLE, Fact.POST, str(from_global_id(post_id)[1]))])
+        await self.run([Job(Task.COMPLETE_POST, Fact.POST, str(from_global_id(post_id)[1]))])
         return post_id
 
-    async def pay(self, rings: Iterable[Ring], *, at_once: bool = False) -> None:
+    async def run(self, jobs: Iterable[Job], *, at_once: bool = False) -> None:
         """Has these effects paid, also those that are paid already, one after the other or side by side."""
-        rings = list(rings)
-        self.rings.update(dict.fromkeys(rings))
-        calls = [self._pay((ring.effect, ring.fact), ring.key) for ring in rings]
+        jobs = list(jobs)
+        self.jobs.update(dict.fromkeys(jobs))
+        calls = [self._run((job.task, job.fact), job.key) for job in jobs]
         if at_once:
             await asyncio.gather(*calls)
         else:
@@ -137,32 +137,32 @@ class Stage:
 
     async def repeat(self, picks: Sequence[int], *, at_once: bool) -> None:
         """Pays some of all that was ever owed, in any order and any number of times."""
-        self.rings.update(dict.fromkeys(sorted(await owed(self.world.tools))))
-        rings = list(self.rings)
-        await self.pay([rings[pick % len(rings)] for pick in picks if rings], at_once=at_once)
+        self.jobs.update(dict.fromkeys(sorted(await pending_jobs(self.world.tools))))
+        jobs = list(self.jobs)
+        await self.run([jobs[pick % len(jobs)] for pick in picks if jobs], at_once=at_once)
 
     async def work(self, worker: str) -> None:
         """One worker has its turn: it pays what lies in its stream, stale and repeated as it may be."""
         sources = self.world.sources
         queue = Queue(sources.redis, sources.settings.key_prefix, worker, "tested")
         messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first one made the group
-        rings = sorted({message.ring for message in messages if message.ring is not None})
-        self.rings.update(dict.fromkeys(rings))
-        await self._call(rings)
-        await queue.done([message.id for message in messages])
+        jobs = sorted({message.job for message in messages if message.job is not None})
+        self.jobs.update(dict.fromkeys(jobs))
+        await self._call(jobs)
+        await queue.acknowledge([message.id for message in messages])
 
     async def sweep(self) -> None:
         """The sweeper's clock is an hour ahead."""
-        await sweep(self.world.sources, now() + LATER)
+        await relay_due(self.world.sources, now() + LATER)
 
     async def drain(self) -> None:
         """Everything is paid, from where on all that people are shown is exact; addresses given out have lapsed."""
-        self.rings.update(dict.fromkeys(sorted(await owed(self.world.tools))))
-        await pay_all(self.world.tools)
+        self.jobs.update(dict.fromkeys(sorted(await pending_jobs(self.world.tools))))
+        await drain(self.world.tools)
         lapsed = {"$set": {"tidy_at": now()}}
         await self.world.sources.database["uploads"].update_many({"tidy_at": {"$gt": now()}}, lapsed)
-        assert await pay_all(self.world.tools) == set()
-        self.model.settle()
+        assert await drain(self.world.tools) == set()
+        self.model.apply()
 
     async def finish(self) -> None:
         """At the end all that each person is shown is the model's, and `verify` finds nothing.
@@ -175,7 +175,7 @@ class Stage:
             await self.look(viewer)
             await self.look_at_notices(viewer)
         await self.drain()
-        await self._call(self.rings)
+        await self._call(self.jobs)
         for viewer in PEOPLE:
             await self.look(viewer)
             await self.look_at_notices(viewer)
@@ -207,10 +207,10 @@ class Stage:
         records = await self.world.sources.notifications.by_ids([from_global_id(node["id"])[1] for node in nodes])
         subjects = [self._subject(record) for record in records if record is not None]
         assert len(set(subjects)) == len(nodes), f"{viewer} is told something twice"
-        told = dict(zip(subjects, map(notice, nodes), strict=True))
+        notified = dict(zip(subjects, map(notice, nodes), strict=True))
         standing = Expected(self.model, viewer).notices()
-        sure = {subject: notice for subject, notice in standing.items() if notice.pop("is_sure") or subject in told}
-        assert told == sure, f"what {viewer} is told"
+        sure = {subject: notice for subject, notice in standing.items() if notice.pop("is_sure") or subject in notified}
+        assert notified == sure, f"what {viewer} is told"
 
     def answer_to(self, viewer: str) -> Expected:
         """What the answer to a mutation should show."""
@@ -233,15 +233,15 @@ class Stage:
         assert result.data is not None
         return result.data
 
-    async def _call(self, rings: Iterable[Ring]) -> None:
+    async def _call(self, jobs: Iterable[Job]) -> None:
         """Calls the handlers as a worker does: for many keys at once where they can."""
-        for kind, group in groupby(sorted(rings), key=lambda ring: (ring.effect, ring.fact)):
-            keys = [ring.key for ring in group]
+        for kind, group in groupby(sorted(jobs), key=lambda job: (job.task, job.fact)):
+            keys = [job.key for job in group]
             for some in [keys] if HANDLERS[kind].batch > 1 else [[key] for key in keys]:
-                await self._pay(kind, *some)
+                await self._run(kind, *some)
 
-    async def _pay(self, kind: tuple[Effect, Fact], *keys: str) -> None:
-        with contextlib.suppress(NotYet):
+    async def _run(self, kind: tuple[Task, Fact], *keys: str) -> None:
+        with contextlib.suppress(RetryLater):
             self.figures["calls"] += 1
             await HANDLERS[kind].run(self.world.tools, *keys)
 

@@ -16,7 +16,7 @@ Pair = tuple[ObjectId, ObjectId]
 
 
 @dataclass
-class Effects:
+class Outcomes:
     """Facts and their effects; each is compared as a whole, so one too many is as wrong as one too few."""
 
     likes: Counter[Pair] = field(default_factory=Counter)
@@ -30,7 +30,7 @@ class Effects:
     following_counts: Counter[ObjectId] = field(default_factory=Counter)
     post_counts: Counter[ObjectId] = field(default_factory=Counter)
     entries: Counter[Pair] = field(default_factory=Counter)
-    told: Counter[tuple[ObjectId, str]] = field(default_factory=Counter)
+    notified: Counter[tuple[ObjectId, str]] = field(default_factory=Counter)
     """How many people each standing notification names, by recipient and group."""
 
     @property
@@ -40,12 +40,14 @@ class Effects:
     @property
     def sums(self) -> Counter[Any]:
         counts = self.like_counts, self.comment_counts, self.follower_counts, self.following_counts, self.post_counts
-        return Counter({(n, key): number for n, each in enumerate(counts) for key, number in each.items()}) + self.told
+        return (
+            Counter({(n, key): number for n, each in enumerate(counts) for key, number in each.items()}) + self.notified
+        )
 
 
-async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) -> Effects:
+async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) -> Outcomes:
     """What comes of these deeds, beside posts that were there; ids of what they made are looked up by their keys."""
-    effects = Effects(previews=_previews(await _all(world, "comments")))
+    tasks = Outcomes(previews=_previews(await _all(world, "comments")))
     comment_ids = {_key(row): row["_id"] for row in await _all(world, "comments")}
     post_ids = {_key(row): row["_id"] for row in await _all(world, "posts")}
     author_of = {post.id: post.author_id for post in posts}
@@ -55,36 +57,36 @@ async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) 
     posts_of: dict[ObjectId, list[ObjectId]] = defaultdict(list)
     for post_id, author_id in author_of.items():
         posts_of[author_id].append(post_id)
-        effects.post_counts[author_id] += 1
-        effects.told[author_id, f"POST:{post_id}"] = 0
+        tasks.post_counts[author_id] += 1
+        tasks.notified[author_id, f"POST:{post_id}"] = 0
     for deed in deeds:
         match deed:
             case Like(user_id, post_id):
-                effects.likes[user_id, post_id] += 1
-                effects.like_counts[post_id] += 1
+                tasks.likes[user_id, post_id] += 1
+                tasks.like_counts[post_id] += 1
                 if user_id != author_of[post_id]:
-                    effects.told[author_of[post_id], f"POST_LIKED:{post_id}"] += 1
+                    tasks.notified[author_of[post_id], f"POST_LIKED:{post_id}"] += 1
             case Comment(user_id, post_id, key):
-                effects.comments[key] += 1
-                effects.comment_counts[post_id] += 1
+                tasks.comments[key] += 1
+                tasks.comment_counts[post_id] += 1
                 if user_id != author_of[post_id]:
-                    effects.told[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
+                    tasks.notified[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
             case Publish(_, key, _):
-                effects.posts[key] += 1
+                tasks.posts[key] += 1
             case Follow(user_id, followee_id):
-                effects.follows[user_id, followee_id] += 1
-                effects.follower_counts[followee_id] += 1
-                effects.following_counts[user_id] += 1
-                effects.told[followee_id, f"FOLLOWED:{user_id}"] += 1
-                effects.entries.update((user_id, post_id) for post_id in posts_of[followee_id])
-    return effects
+                tasks.follows[user_id, followee_id] += 1
+                tasks.follower_counts[followee_id] += 1
+                tasks.following_counts[user_id] += 1
+                tasks.notified[followee_id, f"FOLLOWED:{user_id}"] += 1
+                tasks.entries.update((user_id, post_id) for post_id in posts_of[followee_id])
+    return tasks
 
 
-async def found(world: World) -> Effects:
+async def found(world: World) -> Outcomes:
     """What the database says."""
     posts, users = await _all(world, "posts"), await _all(world, "users")
     notifications = [row for row in await _all(world, "notifications") if not row["withdrawn"]]
-    return Effects(
+    return Outcomes(
         likes=Counter((row["user_id"], row["target_id"]) for row in await _all(world, "post_likes") if row["liked"]),
         posts=Counter(_key(row) for row in posts if "idempotency_key" in row),
         comments=Counter(_key(row) for row in await _all(world, "comments")),
@@ -96,16 +98,16 @@ async def found(world: World) -> Effects:
         following_counts=_counter(users, "following_count"),
         post_counts=_counter(users, "post_count"),
         entries=Counter((row["_id"]["o"], row["_id"]["p"]) for row in await _all(world, "feed_entries")),
-        told=Counter({(row["recipient_id"], row["group_key"]): row["actor_count"] for row in notifications}),
+        notified=Counter({(row["recipient_id"], row["group_key"]): row["actor_count"] for row in notifications}),
     )
 
 
-def lost(there: Effects, wanted: Effects) -> int:
+def lost(there: Outcomes, wanted: Outcomes) -> int:
     """How many facts are missing."""
     return sum((wanted.facts - there.facts).values())
 
 
-def doubled(there: Effects, wanted: Effects) -> int:
+def doubled(there: Outcomes, wanted: Outcomes) -> int:
     """How many facts are there, or counted, or shown, more often than they happened."""
     return sum((there.facts - wanted.facts).values()) + sum((there.sums - wanted.sums).values())
 
