@@ -31,7 +31,7 @@ from datasources.feed.visits import VisitStore
 from datasources.graph.account_relations import AccountRelations
 from datasources.graph.follows import GraphStore
 from datasources.jobs.dead_letters import DeadLetterStore
-from datasources.jobs.queue import JobQueue, Queue
+from datasources.jobs.queue import JobQueue, QueueConsumer
 from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
 from datasources.media.uploads import UploadStore
@@ -135,11 +135,11 @@ async def _measure_time(client: Client) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[Queue]:
+async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[QueueConsumer]:
     """One worker's queue, over a connection of its own that may wait."""
     redis = open_redis(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
     try:
-        yield Queue(redis, settings.key_prefix, worker, consumer)
+        yield QueueConsumer(redis, settings.key_prefix, worker, consumer)
     finally:
         await closed(redis.aclose)
 

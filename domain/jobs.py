@@ -1,7 +1,7 @@
-"""Facts, the effects they owe, and the doorbell that says so (docs/adr/0002).
+"""Facts, the tasks pending for them, and the jobs that wake workers (docs/adr/0002): one table of every kind of job.
 
-A fact is a document written by a mutation. Its `outbox` names the effects still owed for it. A `Ring` is the small
-message that wakes a worker; it may be lost, repeated or reordered, for the outbox is what counts.
+A fact is a document that says that something was done. Its `outbox` names the tasks still pending for it. A `Job` is a
+small message that wakes a worker; it may be lost, repeated or reordered, because the outbox is what counts.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Fact(StrEnum):
-    """Kinds of documents that can owe effects."""
+    """Kinds of documents that can have pending tasks; each is in the collection of its name's plural."""
 
     POST_LIKE = "post_like"
     COMMENT_LIKE = "comment_like"
@@ -28,77 +28,116 @@ class Fact(StrEnum):
 
 
 class Task(StrEnum):
-    """What can be owed."""
+    """What can be pending for a fact."""
 
-    COUNT = "count"  # the target's counter follows
-    COUNT_FOLLOWING = "count_following"  # the follower's counter follows
-    NOTIFY = "notify"  # those concerned are told, or what they were told is taken back
-    INGEST = "ingest"  # an upload's bytes are awaited, checked and rendered
-    ADD_FORMATS = "add_formats"  # an image gets the formats that save bytes, after those that every client can show
-    COMPLETE_POST = "complete_post"  # a post gets its images, or its failure
-    FAN_OUT = "fan_out"  # a post comes into its author's followers' feeds
-    FAN_OUT_CHUNK = "fan_out_chunk"  # a post comes into the feeds of one chunk of followers
-    BACKFILL = "backfill"  # a feed takes in, or drops, one author's posts
-    SWITCH_PUSH_PULL = "switch_push_pull"  # the follows of an author say that their posts are pulled, or pushed again
-    COMPUTE_INTERESTS = "compute_interests"  # a viewer's interests are weighed anew from what they did
-    REFRESH_FEED = "refresh_feed"  # a home feed is rebuilt, trimmed, or given up while its owner stays away
-    SCREEN = "screen"  # a new comment is looked at: it may have come too late, or have to be hidden
-    ACCEPT_REQUESTS = "accept_requests"  # an account that went public lets in who asked
-    MOVE_FILES = "move_files"  # files come to lie where those may fetch them who may see the images, and nobody else
-    REMOVE_FOLLOWS = "remove_follows"  # a block ends following both ways
-    CLEAN_UP = "clean_up"  # what hangs on something deleted goes too
+    COUNT = "count"  # add the fact to its target's counter
+    COUNT_FOLLOWING = "count_following"  # add a follow to the follower's counter
+    NOTIFY = "notify"  # notify those concerned, or take notifications back
+    INGEST = "ingest"  # wait for an upload's bytes, check and render them
+    ADD_FORMATS = "add_formats"  # add the formats that save bytes, after those that every client can show
+    COMPLETE_POST = "complete_post"  # give a post its images, or its failure
+    FAN_OUT = "fan_out"  # put a post into the feeds of its author's followers
+    FAN_OUT_CHUNK = "fan_out_chunk"  # put a post into the feeds of one chunk of followers
+    BACKFILL = "backfill"  # put one author's posts into one feed, or take them out
+    SWITCH_PUSH_PULL = "switch_push_pull"  # mark an author's follows as pulled, or as pushed again
+    COMPUTE_INTERESTS = "compute_interests"  # compute a viewer's interests from what they did
+    REFRESH_FEED = "refresh_feed"  # rebuild or trim a home feed, or drop it while its owner stays away
+    SCREEN = "screen"  # look at a new comment: it may have come too late, or have to be hidden
+    ACCEPT_REQUESTS = "accept_requests"  # accept the follow requests of an account that went public
+    MOVE_FILES = "move_files"  # move files to the area that fits who may see the images
+    REMOVE_FOLLOWS = "remove_follows"  # end follows both ways after a block
+    CLEAN_UP = "clean_up"  # remove what hangs on something deleted
+
+
+JobKind = tuple[Task, Fact]
 
 
 class Job(msgspec.Struct, frozen=True, order=True):
-    """Something is owed: `effect`, for the facts of kind `fact` that share `key` (see `SETTLED_BY`)."""
+    """`task` is pending for the facts of kind `fact` that share `key`, the value of the `key_field` in `JOBS`."""
 
     task: Task
     fact: Fact
     key: str
 
+    @property
+    def kind(self) -> JobKind:
+        """Its row in `JOBS`."""
+        return self.task, self.fact
 
-# The field whose value groups facts that are settled together. A thousand likes of one post are one piece of work.
-KEY_FIELDS: Mapping[tuple[Task, Fact], str] = {
-    (Task.COUNT, Fact.POST_LIKE): "target_id",
-    (Task.NOTIFY, Fact.POST_LIKE): "target_id",
-    (Task.COUNT, Fact.COMMENT_LIKE): "target_id",
-    (Task.NOTIFY, Fact.COMMENT_LIKE): "target_id",
-    (Task.COUNT, Fact.COMMENT): "post_id",
-    (Task.NOTIFY, Fact.COMMENT): "_id",
-    (Task.SCREEN, Fact.COMMENT): "_id",
-    (Task.CLEAN_UP, Fact.COMMENT): "_id",
-    (Task.COUNT, Fact.FOLLOW): "followee_id",
-    (Task.COUNT_FOLLOWING, Fact.FOLLOW): "follower_id",
-    (Task.NOTIFY, Fact.FOLLOW): "_id",
-    (Task.BACKFILL, Fact.FOLLOW): "_id",
-    (Task.REMOVE_FOLLOWS, Fact.BLOCK): "_id",
-    (Task.ACCEPT_REQUESTS, Fact.USER): "_id",
-    (Task.COUNT, Fact.POST): "author_id",
-    (Task.COMPLETE_POST, Fact.POST): "_id",
-    (Task.FAN_OUT, Fact.POST): "_id",
-    (Task.NOTIFY, Fact.POST): "_id",
-    (Task.MOVE_FILES, Fact.POST): "_id",
-    (Task.CLEAN_UP, Fact.POST): "_id",
-    (Task.INGEST, Fact.UPLOAD): "_id",
-    (Task.ADD_FORMATS, Fact.UPLOAD): "_id",
-    (Task.CLEAN_UP, Fact.UPLOAD): "_id",
-    (Task.MOVE_FILES, Fact.USER): "_id",
-    (Task.CLEAN_UP, Fact.USER): "_id",
-    (Task.SWITCH_PUSH_PULL, Fact.USER): "_id",
-    (Task.COMPUTE_INTERESTS, Fact.INTEREST): "_id",
-    (Task.REFRESH_FEED, Fact.FEED): "_id",
-    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): "_id",
+
+class JobSpec(msgspec.Struct, frozen=True):
+    """What queue, relay and workers need to know of a kind of job; `workers/registry.py` adds the handler.
+
+    The value of `key_field` groups the facts that one job is about: a thousand likes of one post are one job. A call of
+    the handler takes up to `batch` keys and `seconds`; a worker runs up to `concurrency` calls of a kind at once, for
+    each of its rendering processes if it is `per_render_process`. After `attempts` failures a job is a dead letter.
+    """
+
+    worker: str
+    key_field: str = "_id"
+    batch: int = 1
+    seconds: float = 60.0
+    attempts: int = 5
+    concurrency: int = 16
+    per_render_process: bool = False
+
+
+def _counted(key_field: str) -> JobSpec:
+    return JobSpec("counters", key_field, batch=200, concurrency=1)
+
+
+def _notified(key_field: str = "_id") -> JobSpec:
+    return JobSpec("notifications", key_field, batch=100, concurrency=1)
+
+
+_LONG = 600.0  # seconds
+
+JOBS: Mapping[JobKind, JobSpec] = {
+    (Task.COUNT, Fact.POST_LIKE): _counted("target_id"),
+    (Task.COUNT, Fact.COMMENT_LIKE): _counted("target_id"),
+    (Task.COUNT, Fact.COMMENT): _counted("post_id"),
+    (Task.COUNT, Fact.POST): _counted("author_id"),
+    (Task.COUNT, Fact.FOLLOW): _counted("followee_id"),
+    (Task.COUNT_FOLLOWING, Fact.FOLLOW): _counted("follower_id"),
+    (Task.NOTIFY, Fact.POST_LIKE): _notified("target_id"),
+    (Task.NOTIFY, Fact.COMMENT_LIKE): _notified("target_id"),
+    (Task.NOTIFY, Fact.COMMENT): _notified(),
+    (Task.NOTIFY, Fact.FOLLOW): _notified(),
+    (Task.NOTIFY, Fact.POST): JobSpec("notifications"),
+    # An upload in hand holds its bytes. While one is rendered, others are read and stored.
+    (Task.INGEST, Fact.UPLOAD): JobSpec("media", seconds=180, concurrency=4, per_render_process=True),
+    (Task.COMPLETE_POST, Fact.POST): JobSpec("media"),
+    # A worker of its own: nobody waits for it, so it must not delay what somebody waits for.
+    (Task.ADD_FORMATS, Fact.UPLOAD): JobSpec("formats", seconds=180, concurrency=4, per_render_process=True),
+    (Task.FAN_OUT, Fact.POST): JobSpec("feed", seconds=_LONG, batch=16, concurrency=1),
+    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): JobSpec("feed", seconds=20),
+    (Task.SWITCH_PUSH_PULL, Fact.USER): JobSpec("feed", seconds=_LONG),
+    (Task.BACKFILL, Fact.FOLLOW): JobSpec("feed", seconds=_LONG),
+    (Task.REFRESH_FEED, Fact.FEED): JobSpec("feed", seconds=120),
+    (Task.COMPUTE_INTERESTS, Fact.INTEREST): JobSpec("feed"),
+    (Task.SCREEN, Fact.COMMENT): JobSpec("screening", batch=20, concurrency=1),
+    (Task.MOVE_FILES, Fact.POST): JobSpec("files", seconds=_LONG),
+    (Task.MOVE_FILES, Fact.USER): JobSpec("files", seconds=_LONG),
+    (Task.REMOVE_FOLLOWS, Fact.BLOCK): JobSpec("janitor"),
+    (Task.ACCEPT_REQUESTS, Fact.USER): JobSpec("janitor", seconds=_LONG),
+    (Task.CLEAN_UP, Fact.UPLOAD): JobSpec("janitor"),
+    (Task.CLEAN_UP, Fact.COMMENT): JobSpec("janitor", seconds=_LONG),
+    (Task.CLEAN_UP, Fact.POST): JobSpec("janitor", seconds=_LONG),
+    (Task.CLEAN_UP, Fact.USER): JobSpec("janitor", seconds=_LONG),
 }
+
+WORKERS = tuple(dict.fromkeys(spec.worker for spec in JOBS.values()))
+LONGEST_CALL_SECONDS = max(spec.seconds for spec in JOBS.values())
 
 
 def jobs_of(fact: Fact, document: Mapping[str, Any]) -> list[Job]:
-    """The rings that would pay what a document owes, but for what is parked among the dead letters.
+    """The jobs of what is pending for a document, but for what is among the dead letters.
 
-    An effect that is not known is a newer version's, whose processes ring for it.
+    A task that is not known is a newer version's, whose processes enqueue it.
     """
     jobs = []
     for name in document.get("outbox", ()):
-        field = KEY_FIELDS.get((name, fact))
-        if field is not None and field in document and name not in document.get("dead_lettered", ()):
-            jobs.append(Job(Task(name), fact, str(document[field])))
+        spec = JOBS.get((name, fact))
+        if spec is not None and spec.key_field in document and name not in document.get("dead_lettered", ()):
+            jobs.append(Job(Task(name), fact, str(document[spec.key_field])))
     return jobs

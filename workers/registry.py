@@ -1,9 +1,8 @@
-"""What the system does in the background, on one screen: which function pays which effect of which fact."""
+"""All background work on one screen: each kind of job and its handler; the policy is in `domain/jobs.py`."""
 
 from collections.abc import Mapping
 
-from datasources.feed.fan_outs import LEASE
-from domain.jobs import Fact, Task
+from domain.jobs import JOBS, Fact, JobKind, Task
 from workers.handlers import (
     add_formats,
     aggregate_counters,
@@ -19,36 +18,45 @@ from workers.handlers import (
     screen_comments,
     switch_push_pull,
 )
-from workers.runtime.handler import Handler
+from workers.runtime.handler import Handler, HandlerFunction, OwnersFunction
 
-HANDLERS: Mapping[tuple[Task, Fact], Handler] = {
-    (Task.COUNT, Fact.POST_LIKE): Handler(aggregate_counters.count_post_likes, batch=aggregate_counters.BATCH),
-    (Task.COUNT, Fact.COMMENT_LIKE): Handler(aggregate_counters.count_comment_likes, batch=aggregate_counters.BATCH),
-    (Task.COUNT, Fact.COMMENT): Handler(aggregate_counters.count_comments, batch=aggregate_counters.BATCH),
-    (Task.COUNT, Fact.POST): Handler(aggregate_counters.count_posts, batch=aggregate_counters.BATCH),
-    (Task.COUNT, Fact.FOLLOW): Handler(aggregate_counters.count_followers, batch=aggregate_counters.BATCH),
-    (Task.COUNT_FOLLOWING, Fact.FOLLOW): Handler(aggregate_counters.count_following, batch=aggregate_counters.BATCH),
-    (Task.NOTIFY, Fact.POST_LIKE): Handler(notify_likes.notify_post_likes, batch=notify_likes.BATCH),
-    (Task.NOTIFY, Fact.COMMENT_LIKE): Handler(notify_likes.notify_comment_likes, batch=notify_likes.BATCH),
-    (Task.NOTIFY, Fact.COMMENT): Handler(notify.notify_comments, batch=notify.BATCH),
-    (Task.NOTIFY, Fact.FOLLOW): Handler(notify.notify_follows, batch=notify.BATCH),
-    (Task.NOTIFY, Fact.POST): Handler(notify.notify_post),
-    (Task.INGEST, Fact.UPLOAD): Handler(ingest.ingest, seconds=180, owners=ingest.owners),
-    (Task.ADD_FORMATS, Fact.UPLOAD): Handler(add_formats.add_formats, seconds=180, owners=ingest.owners),
-    (Task.COMPLETE_POST, Fact.POST): Handler(ingest.complete_post),
-    (Task.FAN_OUT, Fact.POST): Handler(fan_out.fan_out, seconds=600, batch=fan_out.BATCH),
-    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): Handler(fan_out.fan_out_chunk, seconds=LEASE.total_seconds()),
-    (Task.SWITCH_PUSH_PULL, Fact.USER): Handler(switch_push_pull.switch_push_pull, seconds=600),
-    (Task.BACKFILL, Fact.FOLLOW): Handler(fan_out.backfill, seconds=600),
-    (Task.REFRESH_FEED, Fact.FEED): Handler(refresh_feed.refresh_feed, seconds=120),
-    (Task.COMPUTE_INTERESTS, Fact.INTEREST): Handler(compute_interests.compute_interests),
-    (Task.SCREEN, Fact.COMMENT): Handler(screen_comments.screen_comments, batch=screen_comments.BATCH),
-    (Task.MOVE_FILES, Fact.POST): Handler(move_files.move_files_of_post, seconds=600),
-    (Task.MOVE_FILES, Fact.USER): Handler(move_files.move_files_of_user, seconds=600),
-    (Task.REMOVE_FOLLOWS, Fact.BLOCK): Handler(clean_up.remove_follows),
-    (Task.ACCEPT_REQUESTS, Fact.USER): Handler(clean_up.accept_requests, seconds=600),
-    (Task.CLEAN_UP, Fact.UPLOAD): Handler(clean_up.clean_upload),
-    (Task.CLEAN_UP, Fact.COMMENT): Handler(clean_up.clean_comment, seconds=600),
-    (Task.CLEAN_UP, Fact.POST): Handler(clean_up.clean_post, seconds=600),
-    (Task.CLEAN_UP, Fact.USER): Handler(delete_account.delete_account, seconds=600),
+_FUNCTIONS: Mapping[JobKind, HandlerFunction] = {
+    (Task.COUNT, Fact.POST_LIKE): aggregate_counters.count_post_likes,
+    (Task.COUNT, Fact.COMMENT_LIKE): aggregate_counters.count_comment_likes,
+    (Task.COUNT, Fact.COMMENT): aggregate_counters.count_comments,
+    (Task.COUNT, Fact.POST): aggregate_counters.count_posts,
+    (Task.COUNT, Fact.FOLLOW): aggregate_counters.count_followers,
+    (Task.COUNT_FOLLOWING, Fact.FOLLOW): aggregate_counters.count_following,
+    (Task.NOTIFY, Fact.POST_LIKE): notify_likes.notify_post_likes,
+    (Task.NOTIFY, Fact.COMMENT_LIKE): notify_likes.notify_comment_likes,
+    (Task.NOTIFY, Fact.COMMENT): notify.notify_comments,
+    (Task.NOTIFY, Fact.FOLLOW): notify.notify_follows,
+    (Task.NOTIFY, Fact.POST): notify.notify_post,
+    (Task.INGEST, Fact.UPLOAD): ingest.ingest,
+    (Task.ADD_FORMATS, Fact.UPLOAD): add_formats.add_formats,
+    (Task.COMPLETE_POST, Fact.POST): ingest.complete_post,
+    (Task.FAN_OUT, Fact.POST): fan_out.fan_out,
+    (Task.FAN_OUT_CHUNK, Fact.FAN_OUT): fan_out.fan_out_chunk,
+    (Task.SWITCH_PUSH_PULL, Fact.USER): switch_push_pull.switch_push_pull,
+    (Task.BACKFILL, Fact.FOLLOW): fan_out.backfill,
+    (Task.REFRESH_FEED, Fact.FEED): refresh_feed.refresh_feed,
+    (Task.COMPUTE_INTERESTS, Fact.INTEREST): compute_interests.compute_interests,
+    (Task.SCREEN, Fact.COMMENT): screen_comments.screen_comments,
+    (Task.MOVE_FILES, Fact.POST): move_files.move_files_of_post,
+    (Task.MOVE_FILES, Fact.USER): move_files.move_files_of_user,
+    (Task.REMOVE_FOLLOWS, Fact.BLOCK): clean_up.remove_follows,
+    (Task.ACCEPT_REQUESTS, Fact.USER): clean_up.accept_requests,
+    (Task.CLEAN_UP, Fact.UPLOAD): clean_up.clean_upload,
+    (Task.CLEAN_UP, Fact.COMMENT): clean_up.clean_comment,
+    (Task.CLEAN_UP, Fact.POST): clean_up.clean_post,
+    (Task.CLEAN_UP, Fact.USER): delete_account.delete_account,
+}
+
+_OWNERS: Mapping[JobKind, OwnersFunction] = {
+    (Task.INGEST, Fact.UPLOAD): ingest.owners,
+    (Task.ADD_FORMATS, Fact.UPLOAD): ingest.owners,
+}
+
+HANDLERS: Mapping[JobKind, Handler] = {
+    kind: Handler(run, JOBS[kind], _OWNERS.get(kind)) for kind, run in _FUNCTIONS.items()
 }

@@ -9,7 +9,8 @@ from bson import ObjectId
 from benchmarks.lib.stack import Load, Stopwatch
 from datasources.sources import Sources
 from workers.handlers.fan_out import CHUNK
-from workers.runtime.worker import SLOTS
+
+SLOTS = 16  # calls of one handler that a worker runs at once
 
 READ = 500
 GROUP = "jobs"

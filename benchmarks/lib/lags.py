@@ -90,7 +90,7 @@ async def _load(
 @contextlib.asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[None]:
     """A process that counts, notifies and sweeps."""
-    command = (sys.executable, "-m", "deploy.cli", "worker", "counters", "notifications", "sweeper")
+    command = (sys.executable, "-m", "deploy.cli", "worker", "counters", "notifications", "relay")
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=child_environment(settings))
     try:
         yield

@@ -10,7 +10,8 @@ from benchmarks.lib.stack import Load, Stopwatch
 from datasources.sources import Sources
 from workers.handlers import aggregate_counters, notify_likes
 from workers.runtime.handler import Tools
-from workers.runtime.worker import SLOTS
+
+SLOTS = 16  # calls of one handler that a worker runs at once
 
 Pay = Callable[[Tools, str], Awaitable[object]]
 

@@ -16,11 +16,11 @@ from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import JOBS, Fact, Task, jobs_of
 from domain.records import FollowState, Stored
 
 READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch
-LEASE = timedelta(seconds=20)  # a handler is stopped before it ends
+LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # a handler is stopped before it ends
 RUNG = 1_000  # chunks rung for at once; the sweeper rings for the others
 
 

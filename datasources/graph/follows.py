@@ -23,7 +23,7 @@ from datasources.mongo.client import (
     upsert,
 )
 from domain.errors import NotFound
-from domain.jobs import KEY_FIELDS, Fact, Task, jobs_of
+from domain.jobs import JOBS, Fact, Task, jobs_of
 from domain.limits import FOLLOWING_MAX
 from domain.paging import Page, PageRequest, cut_page
 from domain.records import FollowRecord, FollowState
@@ -256,7 +256,7 @@ class GraphStore:
 
         COUNT's is that of followers, COUNT_FOLLOWING's that of those followed.
         """
-        field = KEY_FIELDS[task, Fact.FOLLOW]
+        field = JOBS[task, Fact.FOLLOW].key_field
         fields = {field: 1, "state": 1, _COUNTED[task]: 1}
         return await find_pending(self._follows, field, user_ids, task, fields, session, most)
 

@@ -10,9 +10,8 @@ from bson import ObjectId
 from datasources.concurrency.batcher import Batcher
 from datasources.jobs.outbox import mark_dead_lettered, mark_redriven
 from datasources.mongo.client import Collection, Database, Document, time_limit
-from domain.jobs import KEY_FIELDS, Fact, Job, Task
+from domain.jobs import JOBS, Fact, Job, Task
 
-ATTEMPTS = 5
 MAX_BATCH = 100  # calls whose successes are forgotten in one operation
 REASON_MOST = 2_000
 LOST = "its worker ended, or stood still, while it worked on this"
@@ -22,13 +21,13 @@ MALFORMED_MOST = 1_000  # letters; what comes then is dropped
 # What is settled by the id of an account.
 _OF_USERS = [
     (task, fact)
-    for (task, fact), field in KEY_FIELDS.items()
-    if field in {"author_id", "follower_id", "followee_id"} or fact in {Fact.USER, Fact.FEED, Fact.INTEREST}
+    for (task, fact), spec in JOBS.items()
+    if spec.key_field in {"author_id", "follower_id", "followee_id"} or fact in {Fact.USER, Fact.FEED, Fact.INTEREST}
 ]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work that failed, or whose worker died of it; it is dead once that was `ATTEMPTS` times."""
+    """A piece of work that failed, or whose worker died of it; it is dead after the `attempts` of its kind."""
 
     job: Job
     attempts: int
@@ -82,12 +81,12 @@ class DeadLetterStore:
         query: Document = {"lost_by": consumer} | ({} if job is None else {"_id": msgspec.to_builtins(job)})
         for document in await self._failures.find(query).to_list():
             letter = _letter(document)
-            if letter.dead and letter.attempts == ATTEMPTS:
+            if letter.dead and letter.attempts == JOBS[letter.job.kind].attempts:
                 await self._facts(letter.job).update_many(_pending(letter.job), mark_redriven(letter.job.task, now))
             lost_by = {"$setDifference": ["$lost_by", [consumer]]}
             pipeline: list[Document] = [
                 {"$set": {"attempts": {"$subtract": ["$attempts", 1]}, "lost_by": lost_by}},
-                {"$set": {"dead": {"$gte": ["$attempts", ATTEMPTS]}}},
+                {"$set": {"dead": {"$gte": ["$attempts", JOBS[letter.job.kind].attempts]}}},
             ]
             await self._failures.update_one({"_id": document["_id"], "lost_by": consumer}, pipeline)
             await self._failures.delete_one({"_id": document["_id"], "attempts": {"$lte": 0}})
@@ -95,7 +94,7 @@ class DeadLetterStore:
     async def _attempted(self, job: Job, count: object, values: Document) -> DeadLetter:
         pipeline = [
             {"$set": {"attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, count]}, **values}},
-            {"$set": {"dead": {"$gte": ["$attempts", ATTEMPTS]}}},
+            {"$set": {"dead": {"$gte": ["$attempts", JOBS[job.kind].attempts]}}},
         ]
         key = {"_id": msgspec.to_builtins(job)}
         document = await self._failures.find_one_and_update(key, pipeline, upsert=True, return_document=True)
@@ -158,7 +157,7 @@ class DeadLetterStore:
 
 
 def _pending(job: Job) -> Document:
-    return {KEY_FIELDS[job.task, job.fact]: ObjectId(job.key), "outbox": job.task.value}
+    return {JOBS[job.kind].key_field: ObjectId(job.key), "outbox": job.task.value}
 
 
 def _letter(document: Document) -> DeadLetter:

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from datasources.concurrency.batcher import Batcher, Late
-from domain.jobs import Fact, Job, Task
+from domain.jobs import JOBS, Fact, Job, Task
 
 log = structlog.get_logger(__name__)
 
@@ -50,27 +50,6 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
 end
 """
 
-# Which worker pays which effects; each has a stream of its own.
-WORKER_OF: dict[Task, str] = {
-    Task.COUNT: "counters",
-    Task.COUNT_FOLLOWING: "counters",
-    Task.NOTIFY: "notifications",
-    Task.INGEST: "media",
-    Task.ADD_FORMATS: "refining",  # nobody waits for it, so it must not stand before what somebody waits for
-    Task.COMPLETE_POST: "media",
-    Task.FAN_OUT: "feed",
-    Task.FAN_OUT_CHUNK: "feed",
-    Task.SWITCH_PUSH_PULL: "feed",
-    Task.BACKFILL: "feed",
-    Task.COMPUTE_INTERESTS: "feed",
-    Task.REFRESH_FEED: "feed",
-    Task.SCREEN: "screening",
-    Task.MOVE_FILES: "placing",
-    Task.REMOVE_FOLLOWS: "janitor",
-    Task.ACCEPT_REQUESTS: "janitor",
-    Task.CLEAN_UP: "janitor",
-}
-
 
 class JobQueue:
     """Rings for workers."""
@@ -87,7 +66,7 @@ class JobQueue:
         It is silent for a while for workers that could not be reached, or whose stream was `LONGEST_STREAM` long; the
         sweeper rings again later.
         """
-        heard = {job for job in jobs if time.monotonic() >= self._silent_until.get(WORKER_OF[job.task], 0)}
+        heard = {job for job in jobs if time.monotonic() >= self._silent_until.get(JOBS[job.kind].worker, 0)}
         if heard:
             with suppress(Late):  # it is rung with the others' all the same
                 await self._sends.submit(heard, ENQUEUE_SECONDS)
@@ -95,22 +74,22 @@ class JobQueue:
     async def _send(self, asked: Sequence[set[Job]]) -> list[None]:
         """Rings once for all who ask at the same time; a hot post's thousand likes are one ring."""
         jobs = sorted(set[Job]().union(*asked))
-        workers = sorted({WORKER_OF[job.task] for job in jobs})
+        workers = sorted({JOBS[job.kind].worker for job in jobs})
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
                 for job in jobs:
-                    pipeline.xadd(stream_key(self._prefix, WORKER_OF[job.task]), msgspec.to_builtins(job))
+                    pipeline.xadd(stream_key(self._prefix, JOBS[job.kind].worker), msgspec.to_builtins(job))
                 for worker in workers:
                     pipeline.xlen(stream_key(self._prefix, worker))
                 lengths = (await pipeline.execute())[-len(workers) :]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("doorbell.unanswered", jobs=len(jobs), error=type(error).__name__)
+            log.warning("job_queue.unanswered", jobs=len(jobs), error=type(error).__name__)
             self._silence(workers)
         else:
             full = [worker for worker, length in zip(workers, lengths, strict=True) if length >= LONGEST_STREAM]
             if full:
-                log.warning("doorbell.silent", workers=full)
+                log.warning("job_queue.full", workers=full)
                 self._silence(full)
         return [None] * len(asked)
 
@@ -136,7 +115,7 @@ class Message(msgspec.Struct, frozen=True):
     lost_by: str | None = None
 
 
-class Queue:
+class QueueConsumer:
     """One worker's stream, read in a consumer group, so that workers of the same name share the messages.
 
     A message is its reader's until it is done; if its lease runs out before (the reader died), another may claim it.
@@ -235,7 +214,7 @@ class Queue:
 
 def stream_key(prefix: str, worker: str) -> str:
     """The Redis key of a worker's stream."""
-    return f"{prefix}rings:{worker}"
+    return f"{prefix}jobs:{worker}"
 
 
 def _message(found: tuple[bytes, dict[bytes, bytes]], lost_by: str | None = None) -> Message:

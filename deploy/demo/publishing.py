@@ -172,7 +172,7 @@ class Publisher:
 async def finish(tools: Tools, job: Job) -> None:
     """Pays what is owed, as a worker would; what cannot be paid yet stays owed."""
     with contextlib.suppress(RetryLater):
-        await HANDLERS[job.task, job.fact].run(tools, job.key)
+        await HANDLERS[job.kind].run(tools, job.key)
 
 
 def _key(name: str) -> Idempotency:

@@ -93,7 +93,7 @@ async def full_feed(world: World) -> UserRecord:
             await world.sources.post_likes.like(post.id, me.id, now())
     for job in sorted(await pending_jobs(world.tools)):
         if job.task is not Task.NOTIFY:  # most of the work, and not to be seen here
-            await HANDLERS[job.task, job.fact].run(world.tools, job.key)
+            await HANDLERS[job.kind].run(world.tools, job.key)
     return me
 
 

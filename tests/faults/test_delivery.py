@@ -13,16 +13,16 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.jobs.dead_letters import ATTEMPTS
-from datasources.jobs.queue import WORKER_OF, stream_key
+from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
-from domain.jobs import Fact, Job, Task
+from domain.jobs import JOBS, WORKERS, Fact, Job, Task
 from domain.records import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Deed, Like, mixed
 from tests.support.emptying import wipe
 from tests.support.factories import World, now, opened
+from tests.support.jobs import ATTEMPTS
 from tests.support.outcomes import doubled, due, found, lost
 from tests.support.waiting import eventually
 from workers.maintenance.files import FILES
@@ -32,7 +32,6 @@ from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.outbox_relay import relay_due
-from workers.runtime.runner import WORKERS
 from workers.runtime.worker import Worker
 
 CONSUMERS = 2  # that compete for each stream
@@ -71,7 +70,7 @@ class Story:
         await wipe(world)
         jobs = sorted(await pending_jobs(world.tools))
         assert len(jobs) >= events
-        return cls(posts, deeds, [(WORKER_OF[job.task], msgspec.to_builtins(job)) for job in jobs])
+        return cls(posts, deeds, [(JOBS[job.kind].worker, msgspec.to_builtins(job)) for job in jobs])
 
 
 @asynccontextmanager
@@ -141,7 +140,7 @@ class Broken:
 
     @property
     def handlers(self) -> Mapping[tuple[Task, Fact], Handler]:
-        return {**HANDLERS, LIKES: Handler(self.count, batch=HANDLERS[LIKES].batch)}
+        return {**HANDLERS, LIKES: Handler(self.count, HANDLERS[LIKES].spec)}
 
 
 def malformed(key: str) -> list[Message]:
@@ -151,7 +150,7 @@ def malformed(key: str) -> list[Message]:
         ("counters", {"task": "count", "fact": "block", "key": key}),
         ("notifications", {"task": "notify", "fact": "post_like", "key": "no id"}),
         ("feed", {"task": b"\xff\xfe", "fact": "follow", "key": key}),
-        ("janitor", {"task": "clean", "fact": "post"}),
+        ("janitor", {"task": "clean_up", "fact": "post"}),
     ]
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.jobs.dead_letters import ATTEMPTS, LOST
+from datasources.jobs.dead_letters import LOST
 from datasources.sources import open_queue
 from deploy.local.environment import child_environment
 from domain.jobs import Job
 from tests.support.factories import World
+from tests.support.jobs import ATTEMPTS, handler_of
 from tests.support.stack import ROOT, START_SECONDS
 from tests.support.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key
 from tests.support.waiting import eventually
-from workers.runtime.handler import Handler
 from workers.runtime.worker import Worker
 
 
@@ -84,7 +84,7 @@ async def test_who_took_over_from_a_frozen_worker_takes_back_that_it_counted_as_
         lost = await enqueue(world)
         await eventually(partial(_has_called, world, 1), seconds=START_SECONDS)
         process.send_signal(signal.SIGSTOP)
-        other, stopping = Worker(world.tools, queue, handlers={WORK: Handler(wait)}, lease=LEASE), asyncio.Event()
+        other, stopping = Worker(world.tools, queue, handlers={WORK: handler_of(wait)}, lease=LEASE), asyncio.Event()
         running = asyncio.create_task(other.run(stopping))
         (letter,) = await eventually(partial(failures, world))
         assert (letter["_id"]["key"], letter["attempts"], letter["reason"]) == (lost.key, 1, LOST)

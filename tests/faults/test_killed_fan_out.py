@@ -23,7 +23,7 @@ async def test_a_worker_killed_amid_long_fan_outs_leaves_every_feed_right(
     kills, chunks = (10, 40) if full_size else (2, 8)
     author, posts = await world.user(), list[PostRecord]()
     followers = await followed(world, author, chunks * CHUNK - CHUNK // 2)
-    await stack.workers("feed", "sweeper")
+    await stack.workers("feed", "relay")
     amid = 0
     for number in range(kills):
         worker = await stack.workers("feed")

@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 LONGEST_LIFE = 0.7  # seconds, after it has begun to work
 PATIENCE = 60.0  # after the last kill
 AT_ONCE = 8
-WORKERS = ("media", "refining", "janitor", "sweeper")
+WORKERS = ("media", "formats", "janitor", "relay")
 ENDS = {UploadStatus.READY, UploadStatus.REJECTED, UploadStatus.EXPIRED}
 
 Record = Callable[[str, object], None]

@@ -24,7 +24,7 @@ from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.maintenance.gc import collect
 
-WORKERS = ("placing", "janitor", "sweeper")
+WORKERS = ("files", "janitor", "relay")
 IMAGES_PER_POST = 3
 LONGEST_LIFE = 0.2  # seconds, after it has begun to move files
 PATIENCE = 120.0

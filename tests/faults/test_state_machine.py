@@ -25,10 +25,10 @@ from hypothesis.stateful import (
 from config import Settings
 from datasources.mongo.client import Session
 from datasources.posts.posts import PostStore
+from domain.jobs import WORKERS
 from tests.support.factories import World, opened
 from tests.support.model.model import REQUESTED, Thing
 from tests.support.model.stage import PEOPLE, Stage
-from workers.runtime.runner import WORKERS
 
 Pair = tuple[str, str]
 Done = TypeVar("Done")

@@ -90,7 +90,7 @@ async def test_flood_of_cancelled_operations_leaves_an_api_that_works_and_ends_i
 async def test_worker_whose_loop_hangs_ends_in_time(world: World, tmp_path: Path) -> None:
     hanging = {"drain_timeout": 2.0, "comment_screen": "tests.support.hanging:screen"}
     with stack_on(world.sources.settings.model_copy(update=hanging), tmp_path) as stack:
-        worker, author = await stack.workers("screening", "sweeper"), await world.user()
+        worker, author = await stack.workers("screening", "relay"), await world.user()
         await world.comment(await world.post(author), author)
 
         async def hangs() -> bool:

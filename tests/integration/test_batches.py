@@ -11,7 +11,6 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
@@ -19,6 +18,7 @@ from domain.jobs import Fact, Job, Task
 from domain.records import PostRecord, UserRecord
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from workers.handlers import aggregate_counters, turns
 from workers.registry import HANDLERS
@@ -85,7 +85,7 @@ async def counts(world: World, posts: Sequence[PostRecord]) -> list[int]:
 
 async def test_what_waits_is_paid_by_one_call(own: World) -> None:
     work = Work()
-    async with working(own, Handler(work.run, batch=len(KEYS) - 3)):
+    async with working(own, handler_of(work.run, batch=len(KEYS) - 3)):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     assert sorted(key for keys in work.calls for key in keys) == KEYS
@@ -94,7 +94,7 @@ async def test_what_waits_is_paid_by_one_call(own: World) -> None:
 
 async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own: World) -> None:
     work = Work(LookupError("no such counter"))
-    async with working(own, Handler(work.run, batch=len(KEYS))):
+    async with working(own, handler_of(work.run, batch=len(KEYS))):
         for attempt in range(1, ATTEMPTS + 1):
             await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
             await eventually(partial(is_empty, own))
@@ -108,7 +108,7 @@ async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own:
 async def test_a_failure_in_company_is_forgotten_when_it_succeeds_alone(own: World) -> None:
     job = Job(*LIKES, KEYS[0])
     await own.sources.dead_letters.count_failure(job, "once", now())
-    async with working(own, Handler(Work(LookupError()).run, batch=len(KEYS))):
+    async with working(own, handler_of(Work(LookupError()).run, batch=len(KEYS))):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     assert [one["_id"]["key"] for one in await failures(own)] == [BAD]
@@ -116,7 +116,7 @@ async def test_a_failure_in_company_is_forgotten_when_it_succeeds_alone(own: Wor
 
 async def test_an_outage_is_nobodys_attempt_and_is_not_made_worse_by_trying_each_alone(own: World) -> None:
     work = Work(AutoReconnect("no primary"))
-    async with working(own, Handler(work.run, batch=len(KEYS))):
+    async with working(own, handler_of(work.run, batch=len(KEYS))):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     assert work.calls == [tuple(KEYS)]
@@ -125,7 +125,7 @@ async def test_an_outage_is_nobodys_attempt_and_is_not_made_worse_by_trying_each
 
 async def test_one_that_waits_holds_up_nobody(own: World) -> None:
     work = Work(RetryLater())
-    outcome = await invoke(own.tools, Handler(work.run, batch=len(KEYS)), KEYS)
+    outcome = await invoke(own.tools, handler_of(work.run, batch=len(KEYS)), KEYS)
     assert outcome.outage is None
     assert sorted(outcome.done) == [key for key in KEYS if key != BAD]
     assert [type(error) for error in outcome.raised.values()] == [RetryLater]
@@ -136,7 +136,7 @@ async def test_time_is_a_call_s_and_the_slow_one_alone_is_to_blame(own: World) -
         if BAD in keys:
             await asyncio.Event().wait()
 
-    async with working(own, Handler(run, 0.2, batch=len(KEYS))):
+    async with working(own, handler_of(run, seconds=0.2, batch=len(KEYS))):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     (failure,) = await failures(own)
@@ -150,7 +150,7 @@ async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: Wor
         calls.append(keys)
         return [BAD] if BAD in keys and len(calls) < 5 else []
 
-    async with working(own, Handler(run, batch=4)):
+    async with working(own, handler_of(run, batch=4)):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
     assert {key for keys in calls[:3] for key in keys} == set(KEYS), "everyone had a turn before its third"

@@ -204,7 +204,7 @@ async def test_every_write_is_forgotten_before_it_is_answered_by_mutations_and_b
             for job in sorted(await pending_jobs(world.tools)):
                 await warm(other)
                 with contextlib.suppress(RetryLater):  # it waits for another of the rings
-                    await HANDLERS[job.task, job.fact].run(world.tools, job.key)
+                    await HANDLERS[job.kind].run(world.tools, job.key)
                 assert not await old_values(other), (name, job)
     assert called == WRITERS
 

@@ -103,7 +103,7 @@ async def test_file_of_any_size_is_kept_byte_by_byte(world: World, size: int) ->
     assert await used(world, owner_id) == 1
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None
-    assert (document["outbox"], "coming_until" in document) == (["receive"], False)
+    assert (document["outbox"], "coming_until" in document) == (["ingest"], False)
 
 
 async def test_file_may_come_byte_by_byte(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.sources import open_queue
-from domain.jobs import Fact, Job, Task
+from domain.jobs import JOBS, Fact, Job, Task
 from domain.limits import SourceFormat
 from domain.records import UploadStatus
 from tests.integration.test_refining import sent
@@ -22,9 +22,9 @@ from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.runner import tools_of
-from workers.runtime.worker import LONG_UPLOADS, UPLOADS_FOR_A_CHILD, Worker
+from workers.runtime.worker import LONG_UPLOADS, Worker
 
-RECEIVE = (Task.INGEST, Fact.UPLOAD)
+INGEST = (Task.INGEST, Fact.UPLOAD)
 ANA, BEN = ObjectId(), ObjectId()
 
 
@@ -59,17 +59,17 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
     long_pool = RenderPool(1, 30, 512)  # it is not opened: the handler only looks whose it is
     tools, stopping = replace(own.tools, pool=RenderPool(1, 30, 512), long_pool=long_pool), asyncio.Event()
     async with open_queue(own.sources.settings, "media", "tested") as queue:
-        handlers = {RECEIVE: Handler(renderer.run, owners=renderer.owners)}
+        handlers = {INGEST: Handler(renderer.run, JOBS[INGEST], owners=renderer.owners)}
         worker = Worker(tools, queue, handlers=handlers, read_wait=0.05)
         await queue.read(1, 0.01)
-        await own.sources.job_queue.enqueue(Job(*RECEIVE, key) for key in [*slow, *quick])
+        await own.sources.job_queue.enqueue(Job(*INGEST, key) for key in [*slow, *quick])
         running = asyncio.create_task(worker.run(stopping))
 
         async def are_served() -> bool:
             return sorted(renderer.ended) == sorted(quick)
 
         async def are_few_in_hand() -> bool:
-            return len(worker._backlog.in_hand) == LONG_UPLOADS < UPLOADS_FOR_A_CHILD
+            return len(worker._backlog.in_hand) == LONG_UPLOADS < JOBS[INGEST].concurrency
 
         await eventually(are_served)
         await eventually(are_few_in_hand)

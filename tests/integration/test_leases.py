@@ -17,9 +17,10 @@ from datasources.sources import open_queue, open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
+from tests.support.jobs import handler_of
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runtime.handler import Handler, RetryLater, Tools
+from workers.runtime.handler import RetryLater, Tools
 from workers.runtime.outbox_relay import relay_due
 from workers.runtime.worker import READ_MOST, WAITING_MOST, Worker
 
@@ -53,7 +54,7 @@ async def working(world: World, consumer: str, work: Work) -> AsyncIterator[asyn
     """A worker with short leases; at the end it is told to stop, unless it was killed."""
     stopping = asyncio.Event()
     async with open_queue(world.sources.settings, "counters", consumer) as queue:
-        handlers = {**HANDLERS, LIKES: Handler(work.run)}
+        handlers = {**HANDLERS, LIKES: handler_of(work.run)}
         worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05, lease=LEASE)
         running = asyncio.create_task(worker.run(stopping))
         try:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from datasources.jobs.dead_letters import ATTEMPTS
 from domain.jobs import Fact, Job, Task
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS
 from tests.unit.pictures import quarters, saved
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 from workers.runtime.freezes import FREEZE_SECONDS

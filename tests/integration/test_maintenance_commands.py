@@ -15,7 +15,6 @@ import msgspec
 import pytest
 from bson import ObjectId
 
-from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.queue import stream_key
 from deploy.cli import maintenance
 from deploy.local.errors import StartError
@@ -25,6 +24,7 @@ from tests.integration.test_maintenance_verify import Scene
 from tests.support.client import PASSWORD
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS
 from workers.maintenance.files import FILES
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc import Collected

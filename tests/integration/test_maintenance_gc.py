@@ -144,7 +144,7 @@ async def test_files_sent_for_uploads_that_are_over_go_and_those_still_awaited_s
     needed: list[dict[str, Any]] = [
         {"status": "AWAITING_BYTES"},
         {"status": "PROCESSING"},
-        {"status": "READY", "outbox": ["refine"]},
+        {"status": "READY", "outbox": ["add_formats"]},
         {"status": "EXPIRED", "expires_at": now()},
     ]
     keys = []
@@ -193,7 +193,7 @@ async def test_chunks_of_a_fan_out_that_failed_go_after_their_post(own: World) -
     await own.drain()
     for post_id in (post.id, ObjectId()):
         await own.sources.database["fan_outs"].insert_one(
-            {"post_id": post_id, "outbox": ["push"], "dead_lettered": ["push"]}
+            {"post_id": post_id, "outbox": ["fan_out_chunk"], "dead_lettered": ["fan_out_chunk"]}
         )
     assert await swept(own, min_age=timedelta(hours=1)) == {}
     assert await swept(own) == {"fan_outs": 1}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from datasources.jobs.dead_letters import ATTEMPTS
 from domain.jobs import Fact, Job, Task
 from tests.integration.test_maintenance_verify import BREAKS, Scene
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS
 from workers.maintenance.counts import COUNTERS, correct_counter
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import verify

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.jobs.dead_letters import ATTEMPTS
 from domain.jobs import Fact, Job, Task
 from domain.records import PostRecord, UserRecord
 from tests.support.auditing import stored_files
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS
 from workers.maintenance.findings import Finding
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
@@ -212,7 +212,7 @@ async def test_a_post_whose_fan_out_is_long_is_not_listed_but_a_chunk_nobody_pay
     pending = {"outbox": ["fan_out"], "pending_since": now(), "due_at": now(), "enqueues": 9, "split": 1, "version": 1}
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": pending})
     chunk = {"post_id": scene.post.id, "author_id": scene.ana.id, "version": 1, "after": None, "upto": None}
-    chunk |= {"outbox": ["push"], "pending_since": now(), "due_at": now(), "enqueues": 9}
+    chunk |= {"outbox": ["fan_out_chunk"], "pending_since": now(), "due_at": now(), "enqueues": 9}
     await own.sources.database["fan_outs"].insert_one(chunk)
     report = await verify(Walk(sources=own.sources))
     assert [finding.kind for finding in report.findings] == ["fan_out.unpaid"]

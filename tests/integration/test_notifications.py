@@ -318,7 +318,7 @@ async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted
     assert {before[1].comment_id, before[-1].post_id} == {comment.id, mentioning.id}
     await world.sources.graph.mute(ana.id, bob.id)
     for job in sorted(job for job in jobs if job.task is Task.NOTIFY):
-        await HANDLERS[job.task, job.fact].run(world.tools, job.key)
+        await HANDLERS[job.kind].run(world.tools, job.key)
     assert await log_of(world, ana) == before
 
 

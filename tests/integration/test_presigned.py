@@ -208,7 +208,7 @@ async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over
     uploads, over = world.sources.database["uploads"], upload.expires_at + ingest.UPLOAD_LATENESS
     document = await uploads.find_one({"_id": upload.id})
     assert document is not None
-    assert (document["outbox"], document["due_at"], document["enqueues"]) == (["clean"], over, 0)
+    assert (document["outbox"], document["due_at"], document["enqueues"]) == (["clean_up"], over, 0)
     assert [one for one in await stuck(world.sources, over) if one.id == str(upload.id)] == []
     past = {"expires_at": datetime.now(UTC) - ingest.UPLOAD_LATENESS}
     await uploads.update_one({"_id": upload.id}, {"$set": past})

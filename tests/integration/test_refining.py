@@ -162,7 +162,7 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
     assert keys(refined) > keys(shown.images[0]), "addresses that were given out stay good"
     assert [one.width for one in refined.renditions] == sorted(one.width for one in refined.renditions)
     assert keys(await image_of(world, upload)) == keys(refined)
-    assert (await document(world, upload))["outbox"] == ["clean"]
+    assert (await document(world, upload))["outbox"] == ["clean_up"]
     await assert_nothing_else_is_stored(world, upload, keys(refined))
 
 
@@ -330,7 +330,7 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
     upload = await sent(world, await world.user(), data)
     await ingest.ingest(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
-    assert (await document(world, upload))["outbox"] == ["clean", "refine"]
+    assert (await document(world, upload))["outbox"] == ["clean_up", "add_formats"]
     assert await source(world, upload) == data
     await add_formats(avif, str(upload.id))
     image = await image_of(world, upload)
@@ -346,7 +346,7 @@ async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tool
     await ingest.ingest(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, GIF, WEBP}
-    assert (await document(world, upload))["outbox"] == ["clean"]
+    assert (await document(world, upload))["outbox"] == ["clean_up"]
 
 
 async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, adding_formats: Tools) -> None:

@@ -215,7 +215,7 @@ async def test_cancelled_upload_gives_its_quota_back_once_and_its_file_is_owed_t
     assert found.failure is not None
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None
-    assert document["outbox"] == ["clean"]
+    assert document["outbox"] == ["clean_up"]
     await arrive(world, upload)
     await ingest.ingest(world.tools, str(upload.id))
     assert (await stored(world, upload)).status is UploadStatus.EXPIRED

@@ -17,15 +17,16 @@ from structlog.testing import capture_logs
 from config import Settings
 from datasources.concurrency.tasks import cancelled as ended
 from datasources.jobs import dead_letters
-from datasources.jobs.dead_letters import ATTEMPTS, BYTES_MOST, FIELDS_MOST
+from datasources.jobs.dead_letters import BYTES_MOST, FIELDS_MOST
 from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task, jobs_of
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
-from workers.runtime.handler import Handler, RetryLater, Tools
+from workers.runtime.handler import RetryLater, Tools
 from workers.runtime.outbox_relay import relay_due
 from workers.runtime.runner import NoAvifError, UnknownWorkerError, run_workers
 from workers.runtime.worker import Worker
@@ -45,7 +46,7 @@ async def own(world: World) -> World:
 @contextlib.asynccontextmanager
 async def working(world: World, name: str, run: Run | None = None, *, seconds: float = 10.0) -> AsyncIterator[Worker]:
     """A worker at work in this process; `run` takes the place of what counts a post's likes."""
-    handlers = HANDLERS if run is None else {**HANDLERS, LIKES: Handler(run, seconds)}
+    handlers = HANDLERS if run is None else {**HANDLERS, LIKES: handler_of(run, seconds=seconds)}
     stopping = asyncio.Event()
     async with open_queue(world.sources.settings, name, "tested") as queue:
         worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05)
@@ -317,7 +318,7 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_another(own: World) -
         await asyncio.Event().wait()
 
     async with open_queue(own.sources.settings, "counters", "killed") as queue:
-        handlers = {**HANDLERS, LIKES: Handler(hang)}
+        handlers = {**HANDLERS, LIKES: handler_of(hang)}
         killed = Worker(own.tools, queue, handlers=handlers)
         running = asyncio.create_task(killed.run(asyncio.Event()))
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])

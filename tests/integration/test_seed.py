@@ -58,7 +58,7 @@ def expected() -> dict[str, int]:
 
 async def nothing_is_pending(sources: Sources) -> bool:
     """Whether every effect is paid, but for the cleaning that waits until addresses have expired."""
-    pending = {"outbox": {"$exists": True, "$ne": ["clean"]}}
+    pending = {"outbox": {"$exists": True, "$ne": ["clean_up"]}}
     facts = ("posts", "uploads", "follows", "post_likes", "comment_likes", "comments")
     counts = [await sources.database[name].count_documents(pending) for name in facts]
     return sum(counts) == 0

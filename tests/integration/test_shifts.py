@@ -177,7 +177,7 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
-@pytest.mark.parametrize("step", ["to_shift", "shift", "pay"])
+@pytest.mark.parametrize("step", ["follows_to_switch", "switch", "finish"])
 @pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
 async def test_whatever_happens_amid_a_shift_nothing_is_missing(
     world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str

@@ -8,12 +8,12 @@ import pytest
 from bson import ObjectId
 from redis.exceptions import RedisError
 
-from datasources.jobs.dead_letters import ATTEMPTS
 from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
 from datasources.sources import open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
+from tests.support.jobs import ATTEMPTS
 from tests.support.waiting import eventually
 from workers.runtime.outbox_relay import keep_relaying, relay_due
 

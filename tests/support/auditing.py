@@ -41,7 +41,7 @@ async def drained(world: World, *, seconds: float = 60.0, are_files_awaited: boo
         await eventually(is_drained, seconds=seconds)
     except AssertionError as error:
         raise AssertionError(
-            f"still owed after {seconds} s: {await pending_work(world, most=10_000, are_files_awaited=are_files_awaited)}"
+            f"pending after {seconds} s: {await pending_work(world, most=10_000, are_files_awaited=are_files_awaited)}"
         ) from error
 
 

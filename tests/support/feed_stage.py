@@ -247,7 +247,7 @@ class FeedStage:
     async def _pay(self, job: Job) -> None:
         self.figures["calls"] += 1
         with contextlib.suppress(RetryLater):
-            await HANDLERS[job.task, job.fact].run(self.world.tools, job.key)
+            await HANDLERS[job.kind].run(self.world.tools, job.key)
 
     @contextlib.contextmanager
     def _amid(self, point: Point, deed: Deed, *, after: bool) -> Iterator[None]:

@@ -13,6 +13,7 @@ import sys
 from config import Settings, read_settings
 from datasources.sources import open_queue, open_sources
 from domain.jobs import Fact, Task
+from tests.support.jobs import handler_of
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.worker import Worker
 
@@ -53,7 +54,7 @@ def live_and_die() -> None:
     for _ in range(MOST_LIVES):
         child = os.fork()
         if not child:
-            asyncio.run(work(Handler(deadly)))
+            asyncio.run(work(handler_of(deadly)))
             os._exit(0)
         signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGTERM))
         if not os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
@@ -62,6 +63,6 @@ def live_and_die() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "slow":
-        asyncio.run(work(Handler(slow, seconds=LIMIT)))
+        asyncio.run(work(handler_of(slow, seconds=LIMIT)))
     else:
         live_and_die()

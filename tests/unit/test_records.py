@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import UserErrorCode
-from domain.jobs import KEY_FIELDS, Fact, Job, Task, jobs_of
+from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 from domain.limits import RenditionFormat
 from domain.records import (
     FailureRecord,
@@ -96,4 +96,4 @@ def test_a_fact_that_owes_nothing_rings_for_nothing() -> None:
 
 
 def test_every_fact_has_something_to_owe() -> None:
-    assert {fact for _, fact in KEY_FIELDS} == set(Fact)
+    assert {fact for _, fact in JOBS} == set(Fact)

@@ -86,7 +86,7 @@ async def _refine(tools: Tools, upload: UploadRecord) -> None:
     try:
         rendered = await tools.pool.render(data, lacking)
     except Refusal as refusal:
-        log.warning("refining.given_up", upload=str(upload.id), code=refusal.code.value)
+        log.warning("formats.given_up", upload=str(upload.id), code=refusal.code.value)
         await sources.uploads.mark_formats_added(upload.id)
         return
     await add_to_image(sources, upload.id, rendered)

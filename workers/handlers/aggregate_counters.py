@@ -17,8 +17,6 @@ from domain.records import FollowState, PostStatus
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools
 
-BATCH = 200  # targets of one call
-
 Move = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
 
 

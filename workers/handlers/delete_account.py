@@ -17,13 +17,13 @@ from datasources.accounts.users import DeletedAccount
 from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
+from domain.jobs import LONGEST_CALL_SECONDS
 from domain.records import NotificationKind, NotificationRecord
 from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 200  # things taken away in one step
 STEPS = 100  # of one call
-LONGEST_CALL = timedelta(minutes=10)  # of a handler
 SLACK = timedelta(minutes=1)
 SOON = timedelta(seconds=30)
 _NOTIFIED_BY_LIKES = {NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED}
@@ -60,7 +60,11 @@ async def delete_account(tools: Tools, key: str) -> Collection[str]:
 def final_check_delay(settings: Settings) -> timedelta:
     """How long after a deletion something that began before it may still be written, or sent to storage."""
     request = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
-    return request + max(LONGEST_CALL, timedelta(seconds=settings.upload_ttl) + UPLOAD_LATENESS) + SLACK
+    return (
+        request
+        + max(timedelta(seconds=LONGEST_CALL_SECONDS), timedelta(seconds=settings.upload_ttl) + UPLOAD_LATENESS)
+        + SLACK
+    )
 
 
 async def _is_more(sources: Sources, user_id: ObjectId, parts: Sequence[Part]) -> bool:

@@ -15,7 +15,6 @@ from domain.paging import PageRequest
 from domain.records import FollowRecord, FollowState
 from workers.runtime.handler import RetryLater, Tools
 
-BATCH = 16  # posts fanned out by one call
 CHUNK = 2_000  # followers written at once
 LOOKS = 5  # at a follow that changes while its feed is made what it says
 

@@ -97,7 +97,7 @@ async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
         try:
             await add_to_image(sources, upload.id, await anext(answers))
         except Exception as error:  # noqa: BLE001  the image is there, and owes the rest to `refining`
-            log.warning("media.not_refined", upload=str(upload.id), error=type(error).__name__)
+            log.warning("media.formats_not_added", upload=str(upload.id), error=type(error).__name__)
 
 
 async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> ImageRecord:

@@ -21,8 +21,6 @@ from domain.records import CommentRecord, FollowRecord, FollowState, Notificatio
 from workers.handlers.audience import who_hears, who_is_reached
 from workers.runtime.handler import Tools
 
-BATCH = 100  # comments or follows of one call
-
 
 async def notify_comments(tools: Tools, *keys: str) -> None:
     """Tells a post's author of a comment, a comment's author of a reply, and people of their being mentioned.

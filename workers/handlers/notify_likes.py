@@ -20,8 +20,6 @@ from workers.handlers.audience import which_are_visible, who_hears
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools
 
-BATCH = 100  # targets of one call
-
 
 async def notify_post_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Groups each post's likes into one notification for its author."""

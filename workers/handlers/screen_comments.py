@@ -22,7 +22,6 @@ from domain.records import CommentRecord, PostRecord
 from domain.screening import ALLOW, Screen, Screened, Verdict
 from workers.runtime.handler import Tools
 
-BATCH = 20  # comments screened side by side
 _WORD = re.compile(r"\w+")
 
 

@@ -6,10 +6,10 @@ import msgspec
 from redis.exceptions import RedisError
 
 from datasources.jobs.outbox import LONGEST_PAUSE
-from datasources.jobs.queue import LONGEST_STREAM, WORKER_OF, stream_key
+from datasources.jobs.queue import LONGEST_STREAM, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.jobs import Fact, Task
+from domain.jobs import WORKERS, Fact, Task
 from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.findings import Finding
 
@@ -48,7 +48,7 @@ async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
     """How many rings wait for each worker; a finding if Redis cannot be asked, or has so many that no more are rung."""
     found: dict[str, int] = {}
     try:
-        for worker in dict.fromkeys(WORKER_OF.values()):
+        for worker in WORKERS:
             stream = stream_key(sources.settings.key_prefix, worker)
             found[worker] = int(await sources.redis.xlen(stream))
     except (RedisError, OSError) as error:

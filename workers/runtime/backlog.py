@@ -6,11 +6,10 @@ from itertools import islice
 from bson import ObjectId
 
 from datasources.jobs.queue import Message
-from domain.jobs import Fact, Job, Task
+from domain.jobs import Job, JobKind
 from workers.runtime.rotation import Rotation
 
-Kind = tuple[Task, Fact]
-Lane = tuple[Kind, bool]  # the second says that it is the lane of what takes long
+Lane = tuple[JobKind, bool]  # the second says that it is the lane of what takes long
 
 
 class Backlog:
@@ -85,4 +84,4 @@ class Backlog:
                 self._long.discard(job)
 
     def _lane(self, job: Job) -> Lane:
-        return (job.task, job.fact), job in self._long
+        return job.kind, job in self._long

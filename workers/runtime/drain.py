@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from domain.jobs import Fact, Job, Task, jobs_of
+from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools
 from workers.runtime.invoke import invoke
@@ -50,7 +50,7 @@ async def drain(tools: Tools, failures: dict[Job, Exception] | None = None) -> s
 
 
 def _calls(jobs: Iterable[Job]) -> Iterator[tuple[Task, Fact, list[str]]]:
-    for (task, fact), group in groupby(sorted(jobs), key=lambda job: (job.task, job.fact)):
-        keys, batch = [job.key for job in group], HANDLERS[task, fact].batch
+    for (task, fact), group in groupby(sorted(jobs), key=lambda job: job.kind):
+        keys, batch = [job.key for job in group], JOBS[task, fact].batch
         for start in range(0, len(keys), batch):
             yield task, fact, keys[start : start + batch]

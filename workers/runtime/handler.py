@@ -7,6 +7,7 @@ from typing import Concatenate
 from bson import ObjectId
 
 from datasources.sources import Sources
+from domain.jobs import JobSpec
 from workers.rendering.pool import RenderPool
 
 
@@ -28,21 +29,24 @@ class Tools:
         return replace(self, pool=self.long_pool or self.pool)
 
 
+HandlerFunction = Callable[Concatenate[Tools, ...], Awaitable[Collection[str] | None]]
+OwnersFunction = Callable[[Tools, Sequence[str]], Awaitable[Mapping[str, ObjectId]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A function of the tools and a key, or up to `batch` keys, and the longest it may take, in seconds.
+    """A function of the tools and up to `spec.batch` keys of a kind of job.
 
-    It must be safe to run twice, also side by side, and says in its docstring why it is. It raises `NotYet` to be
-    called again later; an outage of a dependency does the same; anything else counts as a failed attempt. One that
-    leaves work for another call, so that others have their turn, returns the keys that may owe more. One that raises
-    `TakesLong` is called again with tools for what takes long.
+    `run` is safe to run twice, also side by side, and says in its docstring why. It raises `RetryLater` to be called
+    again later; an outage of a dependency does the same; anything else counts as a failed attempt. One that leaves work
+    for another call, so that others have their turn, returns the keys that may have more pending. One that raises
+    `TakesLong` is called again with the tools for long work.
 
-    `owners` tells whose work each of some keys is; then those who wait are served in rotation.
+    `owners` returns whose work each of some keys is; then the owners who wait are served in rotation.
 
-    What a call for many keys raises is nobody's attempt: each key is then tried alone.
+    What a call for many keys raises counts for none of them: each key is then tried alone.
     """
 
-    run: Callable[Concatenate[Tools, ...], Awaitable[Collection[str] | None]]
-    seconds: float = 60.0
-    batch: int = 1
-    owners: Callable[[Tools, Sequence[str]], Awaitable[Mapping[str, ObjectId]]] | None = None
+    run: HandlerFunction
+    spec: JobSpec
+    owners: OwnersFunction | None = None

@@ -35,7 +35,7 @@ class Outcome:
 
 
 async def invoke(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
-    """Pays these keys, at most `handler.batch` of them; if that fails and is no outage, each by a call of its own.
+    """Pays these keys, at most `handler.spec.batch` of them; if that fails and is no outage, each by a call of its own.
 
     So only the culprit among many is to blame. The first outage ends it. Raises nothing but cancellation.
     """
@@ -60,9 +60,9 @@ async def invoke(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome
 
 async def _call(tools: Tools, handler: Handler, keys: Sequence[str]) -> Collection[str] | None:
     try:
-        async with asyncio.timeout(handler.seconds) as limit:
+        async with asyncio.timeout(handler.spec.seconds) as limit:
             return await handler.run(tools, *keys)
     except Exception as error:
         if limit.expired():
-            raise TooSlow(f"not done in {handler.seconds} s") from error
+            raise TooSlow(f"not done in {handler.spec.seconds} s") from error
         raise

@@ -54,11 +54,11 @@ async def keep_relaying(sources: Sources, stopping: asyncio.Event, interval: flo
         try:
             found = await relay_due(sources, clock.now())
             if found:
-                log.info("sweeper.rang", facts=found)
+                log.info("relay.enqueued", facts=found)
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("sweeper.outage", error=type(error).__name__)
+            log.warning("relay.outage", error=type(error).__name__)
         try:
             async with asyncio.timeout(interval):
                 await stopping.wait()

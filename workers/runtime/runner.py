@@ -13,9 +13,9 @@ import structlog
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
 from datasources.concurrency.watchdog import Watchdog
-from datasources.jobs.queue import WORKER_OF
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.telemetry.logs import configure_logging
+from domain.jobs import WORKERS
 from workers.handlers.screen_comments import screen_of
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.runtime.handler import Tools
@@ -24,8 +24,7 @@ from workers.runtime.worker import Worker
 
 log = structlog.get_logger(__name__)
 
-WORKERS = tuple(dict.fromkeys(WORKER_OF.values()))
-OUTBOX_RELAY = "sweeper"
+OUTBOX_RELAY = "relay"
 LONGEST = 0.75  # seconds; an image expected to take longer is rendered by a child of its own, one after the other
 
 

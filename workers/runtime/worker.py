@@ -10,12 +10,12 @@ import structlog
 from redis.exceptions import RedisError
 
 from datasources.concurrency.tasks import cancelled
-from datasources.jobs.queue import Message, Queue
+from datasources.jobs.queue import Message, QueueConsumer
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
-from domain.jobs import Job, Task
+from domain.jobs import JOBS, Fact, Job, JobKind, Task
 from workers.registry import HANDLERS
-from workers.runtime.backlog import Backlog, Kind, Lane
+from workers.runtime.backlog import Backlog, Lane
 from workers.runtime.freezes import Freezes
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.invoke import Outcome, invoke
@@ -25,10 +25,8 @@ log = structlog.get_logger(__name__)
 READ_MOST = 500
 READ_WAIT = 1.0
 WAITING_MOST = 1_000  # no more is read while so many different rings wait
-SLOTS = 16  # calls of one handler at once
 # Of these no more are read while so many wait: who took all chunks of a long fan-out would keep them from the others.
-WAITING_MOST_OF = {"feed": SLOTS}
-UPLOADS_FOR_A_CHILD = 4  # while one is rendered the others are read and stored
+WAITING_MOST_OF = {"feed": JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].concurrency}
 LONG_UPLOADS = 2  # of the lane of what takes long: one is rendered, and the next is read
 OUTAGE_PAUSE = 1.0
 LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
@@ -46,9 +44,9 @@ class Worker:
     def __init__(
         self,
         tools: Tools,
-        queue: Queue,
+        queue: QueueConsumer,
         *,
-        handlers: Mapping[Kind, Handler] = HANDLERS,
+        handlers: Mapping[JobKind, Handler] = HANDLERS,
         outage_pause: float = OUTAGE_PAUSE,
         read_wait: float = READ_WAIT,
         lease: float = LEASE,
@@ -88,7 +86,7 @@ class Worker:
         dealt_with, come = [], list[Job]()
         for message in messages:
             job = message.job
-            if job is None or (job.task, job.fact) not in self._handlers:
+            if job is None or job.kind not in self._handlers:
                 if await self._is_kept(message):
                     dealt_with.append(message.id)
             elif self._backlog.add(job, message):
@@ -100,11 +98,11 @@ class Worker:
         await self._done(dealt_with)
 
     async def _learn_owners(self, jobs: Sequence[Job]) -> None:
-        for kind in {(job.task, job.fact) for job in jobs}:
+        for kind in {job.kind for job in jobs}:
             owners_of = self._handlers[kind].owners
             if owners_of is None:
                 continue
-            keys = [job.key for job in jobs if (job.task, job.fact) == kind]
+            keys = [job.key for job in jobs if job.kind == kind]
             try:
                 owners = await owners_of(self._tools, keys)
             except Exception as error:
@@ -121,7 +119,7 @@ class Worker:
         for lane in self._backlog.lanes:
             kind, handler = lane[0], self._handlers[lane[0]]
             for _ in range(self._room(lane) - running[lane]):
-                jobs = self._backlog.begin(lane, handler.batch, rotates=handler.owners is not None)
+                jobs = self._backlog.begin(lane, handler.spec.batch, rotates=handler.owners is not None)
                 if not jobs:
                     break
                 call = asyncio.create_task(self._call(lane, jobs), name=f"{kind[0].value} {kind[1].value}")
@@ -132,9 +130,8 @@ class Worker:
         kind, takes_long = lane
         if takes_long:
             return LONG_UPLOADS
-        if kind[0] in (Task.INGEST, Task.ADD_FORMATS):  # an upload in hand holds its bytes; others hold next to nothing
-            return self._tools.sources.settings.render_processes * UPLOADS_FOR_A_CHILD
-        return SLOTS if self._handlers[kind].batch == 1 else 1
+        spec = self._handlers[kind].spec
+        return spec.concurrency * (self._tools.sources.settings.render_processes if spec.per_render_process else 1)
 
     async def _call(self, lane: Lane, jobs: Sequence[Job]) -> None:
         kind, messages = lane[0], {job: self._backlog.in_hand[job] for job in jobs}
@@ -178,7 +175,7 @@ class Worker:
             log.error("worker.broken", call=call.get_name(), exc_info=error)  # its messages come back after a lease
         self._begin()
 
-    async def _judge(self, kind: Kind, outcome: Outcome) -> None:
+    async def _judge(self, kind: JobKind, outcome: Outcome) -> None:
         """Writes down what failed and forgets the failures of what was paid. An outage is nobody's attempt."""
         if outcome.outage is not None:
             what = {"server": server_of(outcome.outage), "error": type(outcome.outage).__name__}

@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 from graphql import ExecutionResult, execute
 
-from datasources.jobs.queue import Queue
+from datasources.jobs.queue import QueueConsumer
 from datasources.mongo.client import Document
 from domain.ids import from_global_id, to_global_id
 from domain.jobs import Fact, Job, Task
@@ -128,7 +128,7 @@ class Stage:
         """Has these effects paid, also those that are paid already, one after the other or side by side."""
         jobs = list(jobs)
         self.jobs.update(dict.fromkeys(jobs))
-        calls = [self._run((job.task, job.fact), job.key) for job in jobs]
+        calls = [self._run(job.kind, job.key) for job in jobs]
         if at_once:
             await asyncio.gather(*calls)
         else:
@@ -144,7 +144,7 @@ class Stage:
     async def work(self, worker: str) -> None:
         """One worker has its turn: it pays what lies in its stream, stale and repeated as it may be."""
         sources = self.world.sources
-        queue = Queue(sources.redis, sources.settings.key_prefix, worker, "tested")
+        queue = QueueConsumer(sources.redis, sources.settings.key_prefix, worker, "tested")
         messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first one made the group
         jobs = sorted({message.job for message in messages if message.job is not None})
         self.jobs.update(dict.fromkeys(jobs))
@@ -235,9 +235,9 @@ class Stage:
 
     async def _call(self, jobs: Iterable[Job]) -> None:
         """Calls the handlers as a worker does: for many keys at once where they can."""
-        for kind, group in groupby(sorted(jobs), key=lambda job: (job.task, job.fact)):
+        for kind, group in groupby(sorted(jobs), key=lambda job: job.kind):
             keys = [job.key for job in group]
-            for some in [keys] if HANDLERS[kind].batch > 1 else [[key] for key in keys]:
+            for some in [keys] if HANDLERS[kind].spec.batch > 1 else [[key] for key in keys]:
                 await self._run(kind, *some)
 
     async def _run(self, kind: tuple[Task, Fact], *keys: str) -> None:

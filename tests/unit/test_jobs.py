@@ -6,20 +6,19 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.outbox import pending_fields
-from datasources.jobs.queue import WORKER_OF
 from datasources.mongo.indexes import INDEXES
-from domain.jobs import KEY_FIELDS, Fact, Job, Task, jobs_of
+from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 from workers.registry import HANDLERS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_whatever_can_be_owed_has_a_handler_and_nothing_else_has() -> None:
-    assert HANDLERS.keys() == KEY_FIELDS.keys()
+    assert HANDLERS.keys() == JOBS.keys()
 
 
-def test_every_effect_has_a_worker() -> None:
-    assert set(WORKER_OF) == set(Task) == {task for task, _ in KEY_FIELDS}
+def test_every_task_has_a_kind_of_job() -> None:
+    assert set(Task) == {task for task, _ in JOBS}
 
 
 @pytest.mark.parametrize("fact", Fact)
@@ -29,10 +28,10 @@ def test_facts_that_owe_or_are_due_are_found_by_indexes(fact: Fact) -> None:
     assert ["due_at"] in fields
 
 
-@pytest.mark.parametrize(("task", "fact"), [pair for pair, field in KEY_FIELDS.items() if field != "_id"])
+@pytest.mark.parametrize(("task", "fact"), [kind for kind, spec in JOBS.items() if spec.key_field != "_id"])
 def test_facts_settled_together_are_found_by_an_index(task: Task, fact: Fact) -> None:
     fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
-    assert [KEY_FIELDS[task, fact], "outbox"] in fields
+    assert [JOBS[task, fact].key_field, "outbox"] in fields
 
 
 def test_a_thousand_likes_of_one_post_are_one_ring_for_each_effect() -> None:
