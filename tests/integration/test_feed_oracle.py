@@ -176,8 +176,8 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
     for module, name, size in (
         (datasources.feed.entries, "CHUNK", 2),
         (datasources.feed.entries, "INSERTED", 2),
-        (datasources.feed.entries, "WINDOW", 2),
-        (datasources.feed.first_pages, "WINDOW", 2),
+        (datasources.feed.entries, "FIRST_PAGES_ENTRIES", 2),
+        (datasources.feed.first_pages, "FIRST_PAGES_ENTRIES", 2),
         (datasources.posts.posts, "MERGED", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
         (workers.handlers.fan_out, "CHUNK", 2),
@@ -223,6 +223,6 @@ def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeyp
     async def but_one(store: FeedStore, owner_id: Any, posts: list[Document]) -> None:
         await whole(store, owner_id, posts[1:])
 
-    monkeypatch.setattr(FeedStore, "put_in", but_one)
+    monkeypatch.setattr(FeedStore, "add_author", but_one)
     with pytest.raises(AssertionError, match="lacks"):
         play(max_examples=50, stateful_step_count=25, phases=[Phase.generate], database=None)

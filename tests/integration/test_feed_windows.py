@@ -106,7 +106,7 @@ async def test_a_walk_leaves_the_window_without_a_seam(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     for module in (entries, first_pages):
-        monkeypatch.setattr(module, "WINDOW", kept)
+        monkeypatch.setattr(module, "FIRST_PAGES_ENTRIES", kept)
     me, authors = await followed(world, other, 2)
     posts = [await world.post((*authors, me)[number % 3]) for number in range(8)]
     await world.drain()

@@ -284,4 +284,4 @@ async def test_an_unreachable_redis_costs_one_ring_in_a_while_and_no_other(own: 
         with capture_logs() as logs:
             for _ in range(50):
                 await away.job_queue.enqueue([Job(*LIKES, str(ObjectId()))])
-    assert [one["event"] for one in logs].count("doorbell.unanswered") == 1
+    assert [one["event"] for one in logs].count("job_queue.unanswered") == 1

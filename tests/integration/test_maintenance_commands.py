@@ -159,7 +159,7 @@ async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsy
     assert line.startswith(f"count post_like {job.key}  5 attempts")
     assert line.endswith("so it [is]\n")
     await maintenance.run_dlq_list(settings, as_json=True)
-    assert json.loads(capsys.readouterr().out)["ring"] == {"task": "count", "fact": "post_like", "key": job.key}
+    assert json.loads(capsys.readouterr().out)["job"] == {"task": "count", "fact": "post_like", "key": job.key}
     with pytest.raises(StartError, match="there is no dead letter"):
         await maintenance.run_dlq_redrive(settings, ("count", "post_like", str(ObjectId())))
     with pytest.raises(StartError, match="bake"):
@@ -187,7 +187,7 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     await maintenance.run_dlq_list(settings, as_json=False)
     line = capsys.readouterr().out
     assert line.startswith(f"malformed counters {letter.id}  3 times, the last ")
-    assert line.endswith(": effect=bake\\x0a fact=\\xff[cake]\n")
+    assert line.endswith(": fact=\\xff[cake] task=bake\\x0a\n")
     await maintenance.run_dlq_list(settings, as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert (said["worker"], said["times"], said["fields"]["task"]) == ("counters", 3, "bake\\x0a")

@@ -330,7 +330,7 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
     upload = await sent(world, await world.user(), data)
     await ingest.ingest(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
-    assert (await document(world, upload))["outbox"] == ["clean_up", "add_formats"]
+    assert (await document(world, upload))["outbox"] == ["add_formats", "clean_up"]
     assert await source(world, upload) == data
     await add_formats(avif, str(upload.id))
     image = await image_of(world, upload)

@@ -378,4 +378,4 @@ async def test_avif_without_an_encoder_is_refused_at_the_start(
 ) -> None:
     monkeypatch.setattr("PIL.features.check", lambda name: name != "avif")
     with pytest.raises(NoAvifError, match="PHOTOGRAM_AVIF"):
-        await run_workers(settings.model_copy(update={"avif": True}), ["refining"])
+        await run_workers(settings.model_copy(update={"avif": True}), ["formats"])

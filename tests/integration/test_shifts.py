@@ -221,7 +221,7 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
         await cast.all_is_there()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.graph, "pay", once(turns, world.sources.graph.mark_done))
+        patch.setattr(world.sources.graph, "mark_done", once(turns, world.sources.graph.mark_done))
         patch.setattr(world.sources.push_pull, "limit", 1_000 if pulled_before else 0)
         await backfill(world.tools, str(follow["_id"]))
         await cast.all_is_there()
@@ -283,7 +283,7 @@ async def test_a_shift_that_could_not_forget_cached_windows_forgets_them_the_nex
         raise RedisError
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.push_pull._first_pages, "make_forget", unreachable)
+        patch.setattr(world.sources.push_pull._first_pages, "must_invalidate", unreachable)
         with pytest.raises(RedisError):
             await cast.shift()
     await cast.shift()

@@ -134,7 +134,7 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
     with running(tmp_path) as run:
         endpoint = run.await_line(r"GraphQL endpoint +(http://127\.0\.0\.1:\d+/graphql)")[1]
         assert is_ready(endpoint)
-        for victim in [run.child("deploy.cli", "serve"), run.child("deploy.cli.main", "worker")]:
+        for victim in [run.child("deploy.cli", "serve"), run.child("deploy.cli", "worker")]:
             victim.kill()
         for _ in range(2):
             run.await_line(r"(API|worker) was started again")

@@ -34,7 +34,7 @@ async def a_like(world: World) -> ObjectId:
 
 
 async def jobs_waiting(world: World) -> int:
-    return int(await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}rings:counters"))
+    return int(await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}jobs:counters"))
 
 
 async def test_what_was_just_written_is_left_to_its_own_ring(own: World) -> None:

@@ -31,17 +31,17 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
 ELSEWHERE = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
 # Where a process may die, or something else may come in between: a store, and its method.
 POINTS = (
-    ("feeds", "put_in"),
+    ("feeds", "add_author"),
     ("feeds", "push"),
-    ("feeds", "take_out"),
+    ("feeds", "remove_posts"),
     ("feeds", "clear"),
     ("feeds", "drop"),
     ("feed_states", "begin"),
     ("feed_states", "raise_floor"),
-    ("feed_states", "pay"),
+    ("feed_states", "finish"),
     ("feed_states", "of"),
     ("graph", "followees"),
-    ("graph", "pay"),
+    ("graph", "mark_done"),
     ("posts", "shown_by_authors"),
 )
 Deed = Callable[[], Awaitable[object]]

@@ -105,7 +105,7 @@ async def tools_of(sources: Sources, name: str) -> AsyncIterator[Tools]:
             case "media":
                 pool = RenderPool(settings.render_processes, *limits, longest=LONGEST)
                 long_pool = RenderPool(1, *limits, niceness=BELOW_OTHER_IMAGES, is_seldom_needed=True)
-            case "refining":
+            case "formats":
                 pool = RenderPool(1, *limits, niceness=BELOW_ALL)
         for one in (pool, long_pool):
             if one is not None:

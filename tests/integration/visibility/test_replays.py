@@ -12,7 +12,7 @@ ADD = """mutation ($input: AddCommentInput!) {
 CREATE = "mutation ($input: CreatePostInput!) { createPost(input: $input) { post { caption } userErrors { code } } }"
 
 
-@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("applied", [False, True])
 async def test_a_replayed_comment_that_was_deleted_is_not_shown(world: World, applied: bool) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
