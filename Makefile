@@ -6,7 +6,7 @@ MADE := .venv/.made
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help run test test-faults lint schema lock clean
+.PHONY: help run test test-faults lint words schema lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ lint: $(MADE) ## Check style, formatting, types, layers, and that schema.graphql
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	@$(RUN)/photogram schema | diff -u schema.graphql - || { echo "schema.graphql is not up to date: make schema" >&2; exit 1; }
+
+words: ## Find words of the old vocabulary (docs/old-words.txt) outside the changelog and the glossary.
+	@! git grep -nIiE "(^|[^[:alpha:]])($$(paste -sd '|' docs/old-words.txt))([^[:alpha:]]|$$)" -- . \
+		':!CHANGELOG.md' ':!docs/old-words.txt' ':!*.lock' ':!LICENSE' ':!resolvers/transport/static' | grep -v '^docs/architecture.md:[0-9]*:|'
 
 schema: $(MADE) ## Rewrite schema.graphql from the code.
 	@$(RUN)/photogram schema > schema.graphql.new && mv schema.graphql.new schema.graphql
