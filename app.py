@@ -9,7 +9,7 @@ from config import Settings
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain

@@ -14,7 +14,7 @@ from config import Settings
 from datasources.loaders import Loaders
 from datasources.mongo.client import in_transaction
 from datasources.sources import Sources
-from domain.records import PostDraft, PostImage
+from domain.records.posts import PostDraft, PostImage
 
 LONGEST = 600.0  # seconds for everything
 READERS = 8  # side by side

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks.lib.photograph import phone_jpeg
 from domain.errors import Refusal
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from tests.support.corpus import corpus
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import RenderedFile

@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageOps, ImageStat
 from benchmarks.lib.photograph import phone_jpeg
 from benchmarks.lib.rendering_children import children, peak_mib
 from benchmarks.lib.report import Table, median, rounds, show, times
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.memory import arrange_memory
 from workers.rendering.pipeline import render

@@ -26,7 +26,7 @@ from datasources.sources import Sources
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen
 from domain.limits import COMMENT_MAX
-from domain.records import NotificationKind
+from domain.records.notifications import NotificationKind
 
 LONGEST = 900.0  # seconds for everything
 WARM = 300  # sockets before anything is measured

@@ -17,7 +17,8 @@ from datasources.graph.relations import Pair
 from datasources.mongo.client import Collection, Session, after_transaction
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.read_through import Cache
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from domain.visibility import Relation
 
 Key = TypeVar("Key")

@@ -16,14 +16,12 @@ from strawberry.dataloader import DataLoader
 from datasources.graph.relations import Pair
 from datasources.sources import Sources
 from domain.interests import Interest
-from domain.records import (
-    CommentRecord,
-    LikeRecord,
-    NotificationRecord,
-    PostRecord,
-    UploadRecord,
-    UserRecord,
-)
+from domain.records.comments import CommentRecord
+from domain.records.likes import LikeRecord
+from domain.records.notifications import NotificationRecord
+from domain.records.posts import PostRecord
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
 from domain.visibility import (
     STRANGERS,
     Relation,

@@ -14,8 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from domain.errors import UserErrorCode
-from domain.limits import RenditionFormat
-from domain.records import FollowState, PostStatus, Record, RenditionRecord, UploadStatus, UserState
+from domain.image_formats import RenditionFormat
+from domain.records.follows import FollowState
+from domain.records.images import RenditionRecord
+from domain.records.posts import PostStatus
+from domain.records.record import Record
+from domain.records.uploads import UploadStatus
+from domain.records.users import UserState
 
 Kind = TypeVar("Kind", bound=Record)
 Value = TypeVar("Value", bound=StrEnum)

@@ -12,7 +12,7 @@ from operator import attrgetter
 import msgspec
 from bson import ObjectId
 
-from domain.records import Record
+from domain.records.record import Record
 
 
 class ActKind(StrEnum):

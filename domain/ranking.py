@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from domain.records import Stored
+from domain.records.record import Stored
 
 STRANGER = 0.25  # the dearest author weighs five times a stranger: as much as being 2.3 half-lives fresher
 K = 3.0  # the strength that gives half the affinity: three fresh likes, or a comment

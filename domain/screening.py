@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from domain.records import CommentRecord, PostRecord, UserRecord
+from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 
 
 class Screened(msgspec.Struct, frozen=True, kw_only=True):

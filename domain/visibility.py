@@ -6,16 +6,12 @@ from enum import StrEnum
 import msgspec
 from bson import ObjectId
 
-from domain.records import (
-    CommentRecord,
-    FollowState,
-    NotificationRecord,
-    PostRecord,
-    PostStatus,
-    UploadRecord,
-    UserRecord,
-    UserState,
-)
+from domain.records.comments import CommentRecord
+from domain.records.follows import FollowState
+from domain.records.notifications import NotificationRecord
+from domain.records.posts import PostRecord, PostStatus
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord, UserState
 
 
 class Area(StrEnum):

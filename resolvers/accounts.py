@@ -14,7 +14,7 @@ from domain.handles import checked_username, is_reserved
 from domain.ids import expect_id, to_global_id
 from domain.limits import CLIENT_NAME_MAX
 from domain.passwords import checked_password
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 from domain.text import checked_display_name, checked_line
 from resolvers.hashing import hashed, is_right
 from resolvers.roots import Input, mutation

@@ -8,7 +8,7 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import COMMENT_MAX
 from domain.paging import encode_cursor
-from domain.records import CommentRecord
+from domain.records.comments import CommentRecord
 from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post

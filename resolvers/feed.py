@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from domain.paging import Page, PageRequest
-from domain.records import FeedOrder
+from domain.records.feeds import FeedOrder
 from resolvers.feed_posts import shown_in_feed
 from resolvers.ranked_feed import ranked_page
 from resolvers.roots import query

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from datasources.feed.live_listeners import LOOK_EVERY, feed_of
 from domain.paging import Key, PageRequest, fill_page
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from resolvers.feed_posts import shown_in_feed
 from resolvers.roots import subscription
 from schema.context import Info

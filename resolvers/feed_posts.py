@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from domain.visibility import Relation
 from schema.context import Info
 

@@ -5,7 +5,7 @@ from bson import ObjectId
 from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from resolvers.roots import Input, mutation
 from schema import inputs, payloads
 from schema.context import Info

@@ -11,7 +11,10 @@ from datasources.mongo import clock
 from domain.errors import BadInput
 from domain.ids import from_global_id
 from domain.limits import NODES_MAX
-from domain.records import ImageRecord, NotificationRecord, SessionRecord, UploadRecord, UserRecord
+from domain.records.images import ImageRecord
+from domain.records.notifications import NotificationRecord
+from domain.records.uploads import UploadRecord
+from domain.records.users import SessionRecord, UserRecord
 from resolvers.roots import query
 from schema.context import Context, Info
 from schema.metadata import bounded

@@ -10,7 +10,7 @@ from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
 from domain.limits import NODES_MAX
 from domain.paging import PageRequest
-from domain.records import NotificationRecord
+from domain.records.notifications import NotificationRecord
 from resolvers.roots import Input, mutation, query, subscription
 from schema.connection import Connection, NotificationConnection, visible_page
 from schema.context import Info

@@ -19,7 +19,9 @@ from domain.limits import (
     MENTIONS_MAX,
     TAGS_PER_IMAGE,
 )
-from domain.records import LocationRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus
+from domain.records.images import TagRecord
+from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
+from domain.records.uploads import UploadStatus
 from domain.text import checked_line, checked_text, checked_words, hashtags, mentions
 from resolvers.roots import Input, mutation, not_cleared, query
 from schema.context import Info

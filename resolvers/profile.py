@@ -6,7 +6,7 @@ from strawberry import UNSET
 
 from domain.errors import NotFound
 from domain.ids import expect_id
-from domain.records import ImageRecord
+from domain.records.images import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
 from resolvers.roots import Input, mutation, not_cleared
 from schema.context import Info

@@ -12,7 +12,7 @@ from datasources.mongo import clock
 from domain import limits
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
-from domain.records import UploadRecord, UploadStatus
+from domain.records.uploads import UploadRecord, UploadStatus
 from resolvers.roots import Input, mutation, query
 from resolvers.transport.admission import place_lent
 from schema.context import Info

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from domain.limits import HASHTAGS_MAX, MENTIONS_MAX
-from domain.records import CommentRecord
+from domain.records.comments import CommentRecord
 from domain.visibility import can_delete_comment
 from schema.connection import CommentConnection, connected
 from schema.context import Info

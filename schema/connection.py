@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from domain.interests import reason
 from domain.paging import Key, Page, PageRequest, Place, decode_cursor, encode_cursor, fill_page
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from schema.context import Context, Info
 from schema.fields import After, Before, First, Last, computed, plain
 

@@ -8,7 +8,7 @@ from strawberry.types import Info as StrawberryInfo
 from datasources.loaders import Loaders
 from datasources.sources import Sources
 from domain.errors import Unauthenticated
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 
 
 @dataclass(frozen=True, slots=True)

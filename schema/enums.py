@@ -5,8 +5,13 @@ from enum import Enum
 import strawberry
 
 from domain.errors import UserErrorCode
-from domain.limits import RenditionFormat, SourceFormat
-from domain.records import CommentOrder, FeedOrder, FollowState, NotificationKind, PostStatus, UploadStatus
+from domain.image_formats import RenditionFormat, SourceFormat
+from domain.records.comments import CommentOrder
+from domain.records.feeds import FeedOrder
+from domain.records.follows import FollowState
+from domain.records.notifications import NotificationKind
+from domain.records.posts import PostStatus
+from domain.records.uploads import UploadStatus
 
 __all__ = [
     "CommentOrder",

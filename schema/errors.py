@@ -7,7 +7,7 @@ import strawberry
 
 from domain.errors import Refusal
 from domain.limits import FIELD_PATH_MAX
-from domain.records import FailureRecord
+from domain.records.uploads import FailureRecord
 from schema.context import Info
 from schema.enums import UserErrorCode
 from schema.fields import plain

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from domain.image_formats import RenditionFormat as Format
 from domain.limits import RENDITIONS_MAX, TAGS_PER_IMAGE
-from domain.limits import RenditionFormat as Format
-from domain.records import ImageRecord, PostedImage, RenditionRecord, TagRecord
+from domain.records.images import ImageRecord, PostedImage, RenditionRecord, TagRecord
 from schema.context import Info
 from schema.enums import RenditionFormat
 from schema.fields import computed, loaded, plain

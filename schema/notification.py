@@ -7,8 +7,8 @@ import msgspec
 import strawberry
 
 from domain.limits import ACTORS_SHOWN
-from domain.records import NotificationKind as Kind
-from domain.records import NotificationRecord
+from domain.records.notifications import NotificationKind as Kind
+from domain.records.notifications import NotificationRecord
 from schema.comment import Comment
 from schema.context import Info
 from schema.enums import FollowState, NotificationKind

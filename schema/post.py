@@ -7,7 +7,8 @@ import strawberry
 
 from domain.limits import HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_COMMENTS
 from domain.paging import PageRequest
-from domain.records import LikeRecord, PostRecord
+from domain.records.likes import LikeRecord
+from domain.records.posts import PostRecord
 from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
 from schema.context import Info
 from schema.enums import CommentOrder, PostStatus

@@ -6,7 +6,7 @@ import msgspec
 import strawberry
 
 from domain import limits
-from domain.records import UploadRecord
+from domain.records.uploads import UploadRecord
 from schema.enums import SourceFormat, UploadStatus
 from schema.errors import UserError, failure_field
 from schema.fields import computed, plain

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from domain.visibility import can_view_content
 from schema.connection import PostConnection, UserConnection, connected
 from schema.context import Info

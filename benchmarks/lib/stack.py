@@ -23,7 +23,7 @@ from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from deploy.cli.garbage_collector import calm_collector
 from deploy.local.servers import local_servers
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest

@@ -6,7 +6,8 @@ os.environ.setdefault("VIPS_CONCURRENCY", "1")  # read when libvips starts: one 
 
 import pyvips
 
-from domain.limits import RENDITION_WIDTHS, RenditionFormat
+from domain.image_formats import RenditionFormat
+from domain.limits import RENDITION_WIDTHS
 from workers.rendering.rendered import RenderedFile
 
 QUALITY = 75  # as ours

@@ -7,8 +7,11 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.sources import Sources
-from domain.limits import RENDITION_WIDTHS, RenditionFormat
-from domain.records import ImageRecord, PostStatus, RenditionRecord, UserState
+from domain.image_formats import RenditionFormat
+from domain.limits import RENDITION_WIDTHS
+from domain.records.images import ImageRecord, RenditionRecord
+from domain.records.posts import PostStatus
+from domain.records.users import UserState
 
 CHUNK = 5_000
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from datasources.accounts.sessions import SessionStore
 from datasources.mongo import clock
 from datasources.redis.pubsub import Listener, Live, session_topic
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 
 LOOK_SECONDS = 2.0  # between two looks at what has expired
 

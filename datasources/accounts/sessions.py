@@ -27,7 +27,7 @@ from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, session_topic
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 
 TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is
 SPENT_KEPT = 50

@@ -19,7 +19,9 @@ from datasources.mongo.readable import readable
 from domain.errors import Refusal, UserErrorCode
 from domain.handles import typed_handle
 from domain.jobs import Fact, Task, jobs_of
-from domain.records import ImageRecord, Stored, UserRecord, UserState
+from domain.records.images import ImageRecord
+from domain.records.record import Stored
+from domain.records.users import UserRecord, UserState
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _PUBLIC = dict.fromkeys(("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest"), 0)

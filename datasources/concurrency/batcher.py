@@ -28,7 +28,7 @@ from datasources.mongo.client import (
     time_limit,
 )
 from datasources.mongo.readable import readable
-from domain.records import Record
+from domain.records.record import Record
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

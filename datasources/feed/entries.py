@@ -27,7 +27,8 @@ from datasources.posts.posts import PostStore
 from datasources.redis.cache_server import CacheDown
 from domain.jobs import Task
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import FeedRecord, FollowRecord
+from domain.records.feeds import FeedRecord
+from domain.records.follows import FollowRecord
 
 INSERTED = 2_000  # entries, by one operation
 CHUNK = 1_000  # entries deleted in one transaction

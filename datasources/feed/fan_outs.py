@@ -17,7 +17,8 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, in_transaction
 from domain.jobs import JOBS, Fact, Task, jobs_of
-from domain.records import FollowState, Stored
+from domain.records.follows import FollowState
+from domain.records.record import Stored
 
 READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch
 LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # a handler is stopped before it ends

@@ -19,7 +19,7 @@ from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.readable import readable
 from domain.interests import Act, ActKind, Interest, compute_interests, faded
 from domain.jobs import Fact, Task, jobs_of
-from domain.records import Stored
+from domain.records.record import Stored
 
 LIKES, COMMENT_LIKES, COMMENTS, VISITS = 300, 100, 200, 300  # the latest of each are weighed
 FRESH = timedelta(minutes=10)  # older interests are weighed again, in the background

@@ -15,7 +15,8 @@ from datasources.jobs.outbox import Stage, add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
 from domain.jobs import Fact, Job, Task
-from domain.records import FollowState, Stored
+from domain.records.follows import FollowState
+from domain.records.record import Stored
 
 PUSHED_AGAIN = 0.8  # of the limit; between the two an author stays as they are
 HOLD = timedelta(seconds=30)  # who shifts has so long for a step before the sweeper rings again

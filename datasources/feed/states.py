@@ -18,7 +18,7 @@ from datasources.mongo.client import Database, Document, Readable, Session, upse
 from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.readable import readable
 from domain.jobs import Fact, Task, jobs_of
-from domain.records import FeedRecord
+from domain.records.feeds import FeedRecord
 
 ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
 SEEN = timedelta(hours=1)  # that somebody looks at their feed is written down no more often than this

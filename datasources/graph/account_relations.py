@@ -13,7 +13,7 @@ from datasources.graph.follow_slots import becoming
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
 from domain.jobs import Fact, jobs_of
-from domain.records import FollowState
+from domain.records.follows import FollowState
 
 _STANDING = {"$in": [FollowState.FOLLOWING.value, FollowState.REQUESTED.value]}
 

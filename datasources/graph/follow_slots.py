@@ -15,7 +15,7 @@ from datasources.mongo.client import Collection, Document
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Task
 from domain.limits import FOLLOWING_MAX
-from domain.records import FollowState
+from domain.records.follows import FollowState
 
 GUESSES = 3  # who follows a few hundred finds a free slot at once; thousands have the free ones looked up
 TRIES = 50  # whoever loses a slot so often has as many calls of their own under way

@@ -26,7 +26,7 @@ from domain.errors import NotFound
 from domain.jobs import JOBS, Fact, Task, jobs_of
 from domain.limits import FOLLOWING_MAX
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import FollowRecord, FollowState
+from domain.records.follows import FollowRecord, FollowState
 from domain.visibility import Relation
 
 _COUNTED = {Task.COUNT: "counted", Task.COUNT_FOLLOWING: "counted_following"}

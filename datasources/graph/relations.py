@@ -9,7 +9,7 @@ from bson import ObjectId
 from datasources.concurrency.batcher import MAX_BATCH, Batcher
 from datasources.mongo.client import Database, Document, Readable, time_limit
 from domain.degrading import known
-from domain.records import FollowState
+from domain.records.follows import FollowState
 from domain.visibility import ONESELF, Relation
 
 Pair = tuple[ObjectId, ObjectId]  # a viewer, and whom they look at

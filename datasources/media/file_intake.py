@@ -17,8 +17,9 @@ from datasources.mongo import clock
 from datasources.s3.storage import Blobs
 from datasources.s3.streamed_writes import Incoming
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES, SIGNATURE_BYTES
-from domain.records import UploadRecord
+from domain.image_formats import SIGNATURE_BYTES
+from domain.limits import MAX_IMAGE_BYTES
+from domain.records.uploads import UploadRecord
 
 TRY_AGAIN_MS = 2_000
 

@@ -19,9 +19,9 @@ from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
 from datasources.posts.posts import PostStore
 from datasources.s3.keys import is_in_area
+from domain.image_formats import RenditionFormat
 from domain.jobs import Fact, Job, Task
-from domain.limits import RenditionFormat
-from domain.records import ImageRecord, RenditionRecord
+from domain.records.images import ImageRecord, RenditionRecord
 from domain.visibility import Area
 
 

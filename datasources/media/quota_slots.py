@@ -19,7 +19,7 @@ from datasources.mongo.client import Collection, Document
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
 from domain.quota import QuotaUse, quota_period, quota_use
-from domain.records import UploadRecord, UploadStatus
+from domain.records.uploads import UploadRecord, UploadStatus
 
 OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
 NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}  # for `$unset`

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 
 _DECODERS = {SourceFormat.HEIC: "pillow_heif"}  # optional: pip install photogram[heic]
 

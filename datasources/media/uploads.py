@@ -16,10 +16,11 @@ from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, upload_topic
 from domain.errors import Refusal, UserErrorCode
+from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task, jobs_of
-from domain.limits import SourceFormat
 from domain.quota import QuotaUse
-from domain.records import FailureRecord, ImageRecord, UploadRecord, UploadStatus
+from domain.records.images import ImageRecord
+from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]

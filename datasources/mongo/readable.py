@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from domain.degrading import degraded
-from domain.records import Record
+from domain.records.record import Record
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -22,7 +22,8 @@ from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, notifications_of
 from domain.log_floor import WITHDRAWN_KEPT, floor_at, taken_back
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import CommentRecord, NotificationKind, NotificationRecord
+from domain.records.comments import CommentRecord
+from domain.records.notifications import NotificationKind, NotificationRecord
 
 UNSEEN_BATCH, UNSEEN_LOOKED_AT = 100, 1_000
 

@@ -27,7 +27,7 @@ from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
 from domain.jobs import Fact, Task, jobs_of
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
-from domain.records import CommentOrder, CommentRecord
+from domain.records.comments import CommentOrder, CommentRecord
 from domain.text import hashtags
 
 _TASKS = (Task.COUNT, Task.NOTIFY)

@@ -13,7 +13,7 @@ from bson import ObjectId
 from datasources.jobs.outbox import Stage, change
 from datasources.mongo.client import Document
 from domain.jobs import Task
-from domain.records import Record
+from domain.records.record import Record
 
 WORDS = ("caption", "location")  # a change of these sets `edited_at`
 

@@ -19,7 +19,7 @@ from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.readable import readable
 from domain.jobs import Fact, Task, jobs_of
 from domain.paging import Page, PageRequest, cut_page
-from domain.records import LikeRecord
+from domain.records.likes import LikeRecord
 
 REMEMBERED = timedelta(days=7)  # a like taken back and given again within it is not announced twice
 MAX_BATCH = 100  # likes in one write

@@ -14,7 +14,10 @@ from datasources.mongo.client import Client, Database, Document, Session, time_l
 from datasources.mongo.readable import readable
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
-from domain.records import CommentRecord, FollowState, PostRecord, UserRecord
+from domain.records.comments import CommentRecord
+from domain.records.follows import FollowState
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 
 MAX_BATCH = 100  # posts read from one snapshot
 

@@ -36,7 +36,9 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.jobs import Fact, Job, Task, jobs_of
 from domain.paging import Page, PageRequest, cut_page
 from domain.ranking import Candidate
-from domain.records import FailureRecord, ImageRecord, PostDraft, PostRecord, PostStatus
+from domain.records.images import ImageRecord
+from domain.records.posts import PostDraft, PostRecord, PostStatus
+from domain.records.uploads import FailureRecord
 
 MERGED = 200  # so many authors' posts MongoDB merges from one index; of more it would sort all
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}

@@ -11,8 +11,9 @@ from typing import NamedTuple, Self
 import msgspec
 from bson import ObjectId
 
-from domain.limits import RenditionFormat
-from domain.records import ImageRecord, UploadRecord
+from domain.image_formats import RenditionFormat
+from domain.records.images import ImageRecord
+from domain.records.uploads import UploadRecord
 from domain.visibility import Area
 
 _EXTENSIONS = {

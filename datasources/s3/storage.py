@@ -23,7 +23,7 @@ from datasources.s3.connections import PatientSession
 from datasources.s3.keys import is_public, original_key, prefix
 from datasources.s3.signing import Signer, signer_of
 from datasources.s3.streamed_writes import Incoming
-from domain.records import UploadRecord
+from domain.records.uploads import UploadRecord
 from domain.visibility import Area
 
 if TYPE_CHECKING:

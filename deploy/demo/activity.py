@@ -16,7 +16,7 @@ from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE,
 from deploy.demo.publishing import finish
 from deploy.demo.story import PlannedComment, PlannedPost
 from domain.jobs import Fact, Job, Task, jobs_of
-from domain.records import CommentRecord
+from domain.records.comments import CommentRecord
 from domain.text import mentions
 from workers.runtime.handler import Tools
 

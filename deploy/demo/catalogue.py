@@ -7,7 +7,7 @@ from PIL import Image
 
 from deploy.demo.abstracts import balloon, bauhaus, bokeh, flower, papercut, sunflower
 from deploy.demo.landscapes import aurora, dunes, forest, mountains, night, sea, skyline
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 
 
 class Entry(NamedTuple):

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from deploy.demo.avatars import portrait
 from deploy.demo.catalogue import ENTRIES, PHONE, Entry
 from deploy.demo.painting import colors, grain
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 
 PICTURES = len(ENTRIES)
 AVATARS = 10

@@ -20,16 +20,9 @@ from deploy.demo.story import PlannedPost
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 from domain.limits import MENTIONS_MAX
-from domain.records import (
-    LocationRecord,
-    PostDraft,
-    PostImage,
-    PostRecord,
-    PostStatus,
-    TagRecord,
-    UploadRecord,
-    UploadStatus,
-)
+from domain.records.images import TagRecord
+from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord, PostStatus
+from domain.records.uploads import UploadRecord, UploadStatus
 from domain.text import hashtags, mentions
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools

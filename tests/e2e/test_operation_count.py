@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from config import Settings
 from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from tests.support.counting import Operations
 from tests.support.emptying import wipe
 from tests.support.factories import World, now, opened

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.ids import expect_id
-from domain.records import UploadRecord
+from domain.records.uploads import UploadRecord
 from tests.e2e.conftest import Register
 from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, now, opened

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 from PIL import Image
 
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from tests.e2e.conftest import Register
 from tests.support.client import Api, Person, small_jpeg
 from tests.unit.pictures import moving, saved

@@ -17,7 +17,7 @@ from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
 from domain.jobs import JOBS, WORKERS, Fact, Job, Task
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Deed, Like, mixed
 from tests.support.emptying import wipe

@@ -11,9 +11,12 @@ from bson import ObjectId
 from PIL import Image
 
 from domain.ids import to_global_id
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
-from domain.records import NotificationKind, PostDraft, PostImage, PostRecord, PostStatus, UploadStatus, UserRecord
+from domain.records.notifications import NotificationKind
+from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
+from domain.records.uploads import UploadStatus
+from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.client import Person
 from tests.support.emptying import wipe

@@ -13,7 +13,8 @@ from deploy.local.process import Process
 from domain.ids import to_global_id
 from domain.limits import IMAGES_PER_DAY
 from domain.paging import PageRequest
-from domain.records import PostStatus, UserRecord
+from domain.records.posts import PostStatus
+from domain.records.users import UserRecord
 from tests.support.auditing import audit, stored_files
 from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, items_of, now

@@ -6,7 +6,8 @@ from random import Random
 
 from bson import ObjectId
 
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from tests.support.stack import Stack
 from tests.support.waiting import eventually

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from config import Settings
-from domain.records import UserState
+from domain.records.users import UserState
 from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
 from tests.support.auditing import audit, pending_work
 from tests.support.crashing import dies

@@ -15,9 +15,10 @@ import httpx2
 from bson import ObjectId
 
 from datasources.media.uploads import LEASE
+from domain.image_formats import RenditionFormat, SourceFormat
 from domain.jobs import Task
-from domain.limits import IMAGES_PER_DAY, RenditionFormat, SourceFormat
-from domain.records import UploadRecord, UploadStatus
+from domain.limits import IMAGES_PER_DAY
+from domain.records.uploads import UploadRecord, UploadStatus
 from tests.support.auditing import audit
 from tests.support.client import small_jpeg
 from tests.support.factories import World, now

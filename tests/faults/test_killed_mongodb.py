@@ -11,7 +11,7 @@ from pymongo import WriteConcern
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from domain.jobs import Fact
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from tests.support.auditing import audit
 from tests.support.deeds import Comment, Deed, Like, Tally, carry_out, writers
 from tests.support.factories import World

@@ -15,8 +15,11 @@ from bson import ObjectId
 from config import Settings
 from datasources.media.images import Move
 from datasources.s3.keys import is_in_area, is_public
-from domain.limits import IMAGES_PER_DAY, SourceFormat
-from domain.records import ImageRecord, PostDraft, PostImage, UserRecord
+from domain.image_formats import SourceFormat
+from domain.limits import IMAGES_PER_DAY
+from domain.records.images import ImageRecord
+from domain.records.posts import PostDraft, PostImage
+from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.auditing import audit
 from tests.support.factories import World, image, now, with_own_buckets

@@ -12,7 +12,7 @@ from random import Random
 import httpx2
 from redis.asyncio import Redis
 
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.client import Person
 from tests.support.deeds import Tally, carry_out, mixed, writers

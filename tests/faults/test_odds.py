@@ -20,7 +20,7 @@ from pymongo import MongoClient
 
 from config import Settings
 from domain.ids import expect_id
-from domain.records import UploadRecord
+from domain.records.uploads import UploadRecord
 from tests.support.auditing import audit
 from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, opened

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from datasources.sources import open_sources
 from domain.ids import to_global_id
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from tests.support.own_servers import Servers
 from tests.support.waiting import eventually

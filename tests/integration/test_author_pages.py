@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 
 POSTS = """query ($name: String!, $first: Int, $after: String, $last: Int, $before: String) {

@@ -4,7 +4,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.notifications.notifications import UNSEEN_LOOKED_AT
-from domain.records import NotificationKind, UserRecord
+from domain.records.notifications import NotificationKind
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 
 

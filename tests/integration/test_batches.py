@@ -15,7 +15,8 @@ from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.jobs import ATTEMPTS, handler_of

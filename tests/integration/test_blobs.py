@@ -16,7 +16,7 @@ from config import Settings
 from datasources.s3 import storage as module
 from datasources.s3.keys import MediaKey, media_key, prefix
 from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, is_outage, open_blobs
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from domain.visibility import Area
 
 DATA = b"not really a picture, but bytes all the same" * 100

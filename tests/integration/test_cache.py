@@ -18,7 +18,7 @@ from datasources.redis import cache_server
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.read_through import Cache
 from datasources.redis.server_run import MARK_BYTES
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from tests.support.factories import World
 from tests.support.toxic_proxy import Proxy, Toxic
 from tests.support.waiting import eventually

@@ -9,7 +9,8 @@ import pytest
 from config import Settings
 from datasources.mongo import clock
 from domain.errors import UserErrorCode
-from domain.limits import IMAGES_PER_DAY, SourceFormat
+from domain.image_formats import SourceFormat
+from domain.limits import IMAGES_PER_DAY
 from tests.support.factories import World, now, opened
 
 CREATE = """mutation ($n: String!) {

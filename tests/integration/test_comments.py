@@ -10,7 +10,8 @@ from domain.errors import Refusal, UserErrorCode
 from domain.ids import to_global_id
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import PageRequest, encode_cursor
-from domain.records import CommentRecord, UserRecord
+from domain.records.comments import CommentRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
+from domain.image_formats import RenditionFormat
+from domain.limits import MAX_IMAGE_BYTES
 from tests.support.corpus import corpus
 from tests.support.corpus.case import Case, Shown
 from workers.rendering.pool import RenderPool

@@ -12,6 +12,7 @@ from bson import ObjectId
 from graphql import GraphQLField, GraphQLInterfaceType, GraphQLNamedType, GraphQLObjectType, get_named_type
 
 from domain.ids import to_global_id
+from domain.image_formats import RenditionFormat
 from domain.limits import (
     ACTORS_SHOWN,
     HASHTAGS_MAX,
@@ -22,9 +23,9 @@ from domain.limits import (
     RENDITIONS_MAX,
     SESSIONS_SHOWN,
     TAGS_PER_IMAGE,
-    RenditionFormat,
 )
-from domain.records import ImageRecord, RenditionRecord, TagRecord, UserRecord
+from domain.records.images import ImageRecord, RenditionRecord, TagRecord
+from domain.records.users import UserRecord
 from resolvers.api import schema
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.operations import Documents, GraphQLRequest

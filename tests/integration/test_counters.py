@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
-from domain.records import FollowState
+from domain.records.follows import FollowState
 from tests.support.factories import World, now
 from workers.registry import HANDLERS
 

@@ -10,7 +10,9 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.outages import is_outage
-from domain.records import CommentRecord, PostRecord, UserRecord
+from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now, opened
 from tests.support.toxic_proxy import Proxy, Toxic, proxied
 

@@ -12,7 +12,8 @@ from pymongo.errors import BulkWriteError
 from config import Settings
 from datasources.feed.entries import Delivery
 from datasources.mongo.client import insert_absent
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, pending
 from tests.support.auditing import audit
 from tests.support.counting import Operations

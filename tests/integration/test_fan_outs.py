@@ -9,7 +9,8 @@ from bson import ObjectId
 
 from datasources.feed.fan_outs import LEASE, Span
 from domain.jobs import Fact, Job, Task
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
 from tests.support.auditing import audit

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.background_writes import Background
 from datasources.feed.live_listeners import FeedsLive, feed_of
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from resolvers import feed_live
 from resolvers.api import schema
 from schema.context import Context

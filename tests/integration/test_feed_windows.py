@@ -12,7 +12,8 @@ from datasources.outages import is_outage
 from datasources.redis import cache_server
 from datasources.sources import open_sources
 from domain.paging import Key, PageRequest
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
 from tests.support.toxic_proxy import Proxy, Toxic
 

@@ -9,7 +9,8 @@ from bson import ObjectId
 from datasources.feed.entries import Delivery
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 
 FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {

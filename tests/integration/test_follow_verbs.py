@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from domain.ids import to_global_id
-from domain.records import NotificationKind as Kind
-from domain.records import UserRecord
+from domain.records.notifications import NotificationKind as Kind
+from domain.records.users import UserRecord
 from tests.integration.test_graph import counts
 from tests.support.factories import World, now
 

@@ -22,7 +22,9 @@ from datasources.s3.keys import moved
 from datasources.sources import open_sources
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
-from domain.records import FailureRecord, PostDraft, PostImage, UserRecord
+from domain.records.posts import PostDraft, PostImage
+from domain.records.uploads import FailureRecord
+from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.cached import old_values, warm
 from tests.support.emptying import emptied

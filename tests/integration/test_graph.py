@@ -9,7 +9,8 @@ from bson import ObjectId
 from datasources.jobs.outbox import pending_fields
 from domain.jobs import Task
 from domain.paging import PageRequest, encode_cursor
-from domain.records import FollowState, UserRecord
+from domain.records.follows import FollowState
+from domain.records.users import UserRecord
 from domain.visibility import ONESELF, STRANGERS, Relation
 from tests.support.factories import World, items_of, now
 

@@ -12,7 +12,7 @@ from config import Settings
 from domain.ids import to_global_id
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS, PageRequest, encode_cursor
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, opened
 
 MANY = 2_000

@@ -11,7 +11,8 @@ from datasources.graph import follow_slots
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.limits import FOLLOWING_MAX
 from domain.paging import PageRequest
-from domain.records import FollowState, UserRecord
+from domain.records.follows import FollowState
+from domain.records.users import UserRecord
 from domain.visibility import STRANGERS
 from tests.integration.test_graph import counts, relation
 from tests.support.factories import World, items_of, now

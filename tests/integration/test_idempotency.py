@@ -13,8 +13,9 @@ import pytest
 from datasources.jobs.idempotency import Idempotency
 from domain.errors import Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
-from domain.limits import IDEMPOTENCY_HOURS, SourceFormat
-from domain.records import UserRecord
+from domain.image_formats import SourceFormat
+from domain.limits import IDEMPOTENCY_HOURS
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 
 Input = dict[str, Any]

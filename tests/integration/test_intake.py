@@ -14,8 +14,9 @@ from datasources.jobs.idempotency import Idempotency
 from datasources.media.file_intake import Intake
 from datasources.s3.streamed_writes import PART_BYTES
 from domain.errors import Refusal, RequestError, RequestErrorCode, UserErrorCode
-from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES, SourceFormat
-from domain.records import UploadRecord, UploadStatus
+from domain.image_formats import SourceFormat
+from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES
+from domain.records.uploads import UploadRecord, UploadStatus
 from tests.support.factories import World, now
 from workers.handlers import ingest
 

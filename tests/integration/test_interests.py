@@ -12,7 +12,7 @@ from datasources.feed.interests import FRESH, USABLE
 from domain.ids import to_global_id
 from domain.interests import WEIGHTS, ActKind, Interest
 from domain.jobs import Fact, Job, Task
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.maintenance.repair import repair

@@ -9,9 +9,9 @@ import pytest
 from bson import ObjectId
 
 from datasources.sources import open_queue
+from domain.image_formats import SourceFormat
 from domain.jobs import JOBS, Fact, Job, Task
-from domain.limits import SourceFormat
-from domain.records import UploadStatus
+from domain.records.uploads import UploadStatus
 from tests.integration.test_refining import sent
 from tests.support.client import small_jpeg
 from tests.support.emptying import emptied

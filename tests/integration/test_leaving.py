@@ -8,9 +8,10 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.accounts.account_references import ACCOUNT_REFERENCES
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
-from domain.records import PostDraft, PostImage, UserState
+from domain.records.posts import PostDraft, PostImage
+from domain.records.users import UserState
 from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets

@@ -6,7 +6,7 @@ import pytest
 
 from domain.jobs import Fact
 from domain.paging import PageRequest
-from domain.records import NotificationKind
+from domain.records.notifications import NotificationKind
 from tests.support.factories import World, items_of, now
 
 

@@ -3,7 +3,8 @@
 from bson import ObjectId
 
 from datasources.loaders import Loaders
-from domain.records import FollowState, UserRecord
+from domain.records.follows import FollowState
+from domain.records.users import UserRecord
 from domain.visibility import ONESELF, STRANGERS
 from tests.support.factories import World, now
 

@@ -19,7 +19,7 @@ from datasources.jobs.queue import stream_key
 from deploy.cli import maintenance
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
-from domain.records import UserState
+from domain.records.users import UserState
 from tests.integration.test_maintenance_verify import Scene
 from tests.support.client import PASSWORD
 from tests.support.emptying import emptied

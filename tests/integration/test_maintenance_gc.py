@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from domain.records import UploadStatus
+from domain.records.uploads import UploadStatus
 from tests.support.factories import World, image, now, opened, with_own_buckets
 from workers.maintenance.gc import EmptyDatabaseError, collect
 

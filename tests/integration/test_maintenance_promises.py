@@ -7,8 +7,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
-from domain.limits import SourceFormat
-from domain.records import PostDraft, PostImage
+from domain.image_formats import SourceFormat
+from domain.records.posts import PostDraft, PostImage
 from tests.integration.test_maintenance_verify import Scene, findings
 from tests.support.emptying import emptied
 from tests.support.factories import World, now

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
 from tests.integration.test_maintenance_verify import BREAKS, Scene
 from tests.support.emptying import emptied
@@ -65,8 +66,6 @@ async def test_what_is_owed_is_paid(own: World) -> None:
 
 
 async def test_uploads_that_wait_for_their_bytes_are_left_waiting(own: World) -> None:
-    from domain.limits import SourceFormat  # noqa: PLC0415
-
     ana = await own.user()
     await own.sources.uploads.announce(ana.id, SourceFormat.PNG, 9, "x" * 44, now())
     async with RenderPool(1, 60, 1024) as pool:

@@ -11,7 +11,8 @@ import pytest
 from bson import ObjectId
 
 from domain.jobs import Fact, Job, Task
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.auditing import stored_files
 from tests.support.emptying import emptied
 from tests.support.factories import World, now

@@ -10,7 +10,8 @@ from bson import ObjectId
 from datasources.mongo.client import in_transaction
 from datasources.notifications.notifications import Notice
 from domain.log_floor import WITHDRAWN_KEPT
-from domain.records import NotificationKind, UserRecord
+from domain.records.notifications import NotificationKind
+from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.factories import World, now, session_of

@@ -8,8 +8,10 @@ from bson import ObjectId
 from datasources.mongo.client import Document
 from domain.jobs import Fact, Task
 from domain.paging import PageRequest, encode_cursor
-from domain.records import NotificationKind as Kind
-from domain.records import NotificationRecord, PostRecord, UserRecord
+from domain.records.notifications import NotificationKind as Kind
+from domain.records.notifications import NotificationRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs

@@ -13,9 +13,12 @@ from pymongo import MongoClient
 from config import Settings
 from datasources.media.images import Move
 from datasources.s3.keys import is_in_area, moved
+from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
-from domain.limits import SourceFormat
-from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
+from domain.records.images import ImageRecord
+from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now, opened
 from tests.support.waiting import eventually

@@ -12,7 +12,9 @@ from datasources.media.images import Move
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import from_global_id, to_global_id
 from domain.paging import PageRequest
-from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, PostStatus, UserRecord
+from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
+from domain.records.uploads import FailureRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, image, items_of, now
 
 FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")

@@ -14,7 +14,8 @@ import pytest
 
 from config import Settings
 from domain.ids import expect_id
-from domain.records import UploadRecord, UploadStatus, UserRecord
+from domain.records.uploads import UploadRecord, UploadStatus
+from domain.records.users import UserRecord
 from tests.support.client import CREATE_UPLOAD, small_jpeg
 from tests.support.factories import World, opened
 from tests.support.waiting import eventually

@@ -11,7 +11,8 @@ from datasources.feed.rankings import SNAPSHOTS
 from domain.errors import RequestError
 from domain.paging import Place, decode_cursor, encode_cursor
 from domain.ranking import MOST, SPAN
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from resolvers.transport.errors import root_cause
 from tests.support.factories import World, now
 

@@ -15,9 +15,12 @@ import pytest
 from config import Settings
 from datasources.s3.keys import is_in_area
 from domain.errors import Refusal, UserErrorCode
+from domain.image_formats import RenditionFormat, SourceFormat
 from domain.jobs import Task
-from domain.limits import RenditionFormat, SourceFormat
-from domain.records import ImageRecord, PostDraft, PostImage, PostRecord, PostStatus, UploadRecord, UserRecord
+from domain.records.images import ImageRecord
+from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.client import small_jpeg
 from tests.support.factories import World, now, opened

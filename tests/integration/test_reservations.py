@@ -10,8 +10,9 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR, SourceFormat
-from domain.records import FailureRecord, UploadRecord, UploadStatus
+from domain.image_formats import SourceFormat
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
+from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
 from workers.handlers import ingest
 from workers.runtime.handler import RetryLater

@@ -9,7 +9,10 @@ from bson import ObjectId
 
 from config import Settings
 from domain.ids import to_global_id
-from domain.records import CommentRecord, NotificationKind, PostRecord, UserRecord
+from domain.records.comments import CommentRecord
+from domain.records.notifications import NotificationKind
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from domain.screening import ALLOW, Screened, Verdict
 from tests.support.auditing import audit
 from tests.support.factories import World, now

@@ -17,7 +17,8 @@ from deploy.demo.seed import seed
 from deploy.demo.story import planned_posts
 from deploy.local.environment import environment
 from deploy.local.errors import StartError
-from domain.records import FollowState, PostStatus
+from domain.records.follows import FollowState
+from domain.records.posts import PostStatus
 from tests.support.factories import opened
 
 POSTS = 3

@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from domain.jobs import Fact, Job, Task
 from domain.paging import PageRequest
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.integration.test_feeds import walk
 from tests.integration.test_graph_races import once
 from tests.support.auditing import audit

@@ -22,7 +22,7 @@ from config import Settings
 from datasources.s3.keys import media_key
 from datasources.s3.signing import BadSigningKeyError, CloudFrontUrls
 from datasources.s3.storage import Blobs, open_blobs
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from domain.visibility import Area
 
 DATA = b"what only followers may see"

@@ -16,7 +16,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.s3.keys import media_key
 from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from domain.visibility import Area
 from tests.support.waiting import eventually
 

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from domain.ids import to_global_id
-from domain.records import NotificationKind, PostRecord, UserRecord
+from domain.records.notifications import NotificationKind
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 
 SHOWN = """query ($id: ID!, $image: ID!) {

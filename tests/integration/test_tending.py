@@ -14,7 +14,8 @@ from deploy.cli import maintenance
 from deploy.local.errors import StartError
 from domain.ids import to_global_id
 from domain.paging import PageRequest
-from domain.records import FeedRecord, UserRecord
+from domain.records.feeds import FeedRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now, opened
 from workers.handlers.refresh_feed import refresh_feed
 from workers.maintenance.feeds import rebuild_feeds

@@ -8,7 +8,8 @@ from bson import ObjectId
 from domain.errors import BadInput
 from domain.ids import to_global_id
 from domain.paging import Page, PageRequest, Ranked, encode_cursor
-from domain.records import CommentOrder, PostRecord
+from domain.records.comments import CommentOrder
+from domain.records.posts import PostRecord
 from tests.support.factories import World, items_of
 
 LIKES = [0, 3, 0, 1, 3, 3, 0, 0, 7, 1, 0, 3]

@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 from datasources.mongo import readable
 from datasources.redis.read_through import Cache
 from domain.ids import to_global_id
+from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Task, jobs_of
-from domain.limits import SourceFormat
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from workers.maintenance.verify import verify

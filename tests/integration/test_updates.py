@@ -10,7 +10,9 @@ from graphql import GraphQLInputObjectType, is_non_null_type
 from strawberry import UNSET
 
 from domain.ids import to_global_id
-from domain.records import ImageRecord, LocationRecord, PostRecord, UserRecord
+from domain.records.images import ImageRecord
+from domain.records.posts import LocationRecord, PostRecord
+from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema import inputs as schema_inputs
 from tests.support.factories import World, image, now

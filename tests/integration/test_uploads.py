@@ -10,8 +10,9 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.uploads import LEASE
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, SourceFormat
-from domain.records import FailureRecord, UploadRecord, UploadStatus
+from domain.image_formats import SourceFormat
+from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
+from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
 from workers.handlers import ingest
 from workers.runtime.handler import RetryLater

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import Refusal, UserErrorCode
-from domain.records import UserRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, image, now
 
 

@@ -14,7 +14,11 @@ from datasources.caches import RECORD_SECONDS
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.images import Move
 from domain.jobs import Fact, Job, Task
-from domain.records import CommentRecord, PostDraft, PostImage, PostRecord, TagRecord, UploadStatus, UserRecord
+from domain.records.comments import CommentRecord
+from domain.records.images import TagRecord
+from domain.records.posts import PostDraft, PostImage, PostRecord
+from domain.records.uploads import UploadStatus
+from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now
 

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from datasources.media.source_formats import formats_taken
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from tests.unit.pictures import heic, moving, quarters, saved
 
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")

@@ -16,8 +16,10 @@ from config import Settings
 from datasources.jobs.idempotency import Idempotency
 from datasources.outages import is_outage
 from datasources.sources import open_sources
-from domain.limits import SourceFormat
-from domain.records import PostDraft, PostImage, PostRecord, UploadRecord, UserRecord
+from domain.image_formats import SourceFormat
+from domain.records.posts import PostDraft, PostImage, PostRecord
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, image, now
 from tests.support.waiting import eventually
 

@@ -16,21 +16,15 @@ from strawberry.types import ExecutionResult
 from config import Settings
 from datasources.media.images import Move
 from datasources.sources import Sources, open_sources, prepare
+from domain.image_formats import RenditionFormat
 from domain.jobs import Job
-from domain.limits import RENDITION_WIDTHS, RenditionFormat
+from domain.limits import RENDITION_WIDTHS
 from domain.paging import Page, PageRequest
-from domain.records import (
-    CommentRecord,
-    ImageRecord,
-    NotificationRecord,
-    PostDraft,
-    PostImage,
-    PostRecord,
-    RenditionRecord,
-    SessionRecord,
-    TagRecord,
-    UserRecord,
-)
+from domain.records.comments import CommentRecord
+from domain.records.images import ImageRecord, RenditionRecord, TagRecord
+from domain.records.notifications import NotificationRecord
+from domain.records.posts import PostDraft, PostImage, PostRecord
+from domain.records.users import SessionRecord, UserRecord
 from domain.visibility import Area
 from resolvers.api import schema
 from schema.context import Context

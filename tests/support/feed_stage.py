@@ -11,7 +11,8 @@ from bson import ObjectId
 
 from domain.ids import from_global_id
 from domain.jobs import Job, Task
-from domain.records import PostRecord, UserRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
 from workers.maintenance.entries import missing_entries

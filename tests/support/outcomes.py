@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from domain.limits import PREVIEW_COMMENTS
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from tests.support.deeds import Comment, Deed, Follow, Like, Publish
 from tests.support.factories import World
 

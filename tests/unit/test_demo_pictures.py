@@ -6,7 +6,8 @@ from io import BytesIO
 from PIL import Image
 
 from deploy.demo.pictures import AVATARS, PICTURES, DemoPicture, avatar, picture
-from domain.limits import ALT_TEXT_MAX, CAPTION_MAX, HASHTAGS_MAX, MAX_IMAGE_BYTES, SourceFormat
+from domain.image_formats import SourceFormat
+from domain.limits import ALT_TEXT_MAX, CAPTION_MAX, HASHTAGS_MAX, MAX_IMAGE_BYTES
 
 
 @cache

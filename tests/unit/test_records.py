@@ -7,19 +7,12 @@ import pytest
 from bson import ObjectId
 
 from domain.errors import UserErrorCode
+from domain.image_formats import RenditionFormat
 from domain.jobs import JOBS, Fact, Job, Task, jobs_of
-from domain.limits import RenditionFormat
-from domain.records import (
-    FailureRecord,
-    ImageRecord,
-    LocationRecord,
-    PostRecord,
-    PostStatus,
-    RenditionRecord,
-    TagRecord,
-    UserRecord,
-    UserState,
-)
+from domain.records.images import ImageRecord, RenditionRecord, TagRecord
+from domain.records.posts import LocationRecord, PostRecord, PostStatus
+from domain.records.uploads import FailureRecord
+from domain.records.users import UserRecord, UserState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 RENDITION = RenditionRecord(key="k", format=RenditionFormat.WEBP, width=150, height=150, byte_size=999)

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageDraw
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from tests.support.corpus.writing import gif, gif_frame
 from tests.unit.pictures import gif_of_many_frames, moving, quarters, saved
 from workers.rendering.animation import FRAME_PIXELS, moving_sizes

@@ -6,7 +6,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from tests.unit.pictures import saved
 from workers.rendering.attention import MIDDLE, Window, square_window
 from workers.rendering.pipeline import render

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from PIL import Image, ImageChops, ImageCms
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from tests.support.corpus.jpegs import APP14, LYING, as_photoshop_writes_it
 from tests.support.corpus.profiles import (
     ADOBE_RGB,

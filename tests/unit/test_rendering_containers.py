@@ -11,7 +11,7 @@ from PIL import Image
 from datasources.media import source_formats
 from datasources.media.source_formats import formats_taken
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import SIGNATURE_BYTES, SourceFormat
+from domain.image_formats import SIGNATURE_BYTES, SourceFormat
 from tests.support.corpus.jpegs import LYING
 from tests.support.corpus.profiles import ADOBE_RGB, in_srgb, profile
 from tests.unit.pictures import CANARY, heic, quarters, saved

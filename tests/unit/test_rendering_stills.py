@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from tests.unit.pictures import CANARY, QUARTERS, quarters, saved
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import Rendered, RenderedFile

@@ -7,16 +7,11 @@ import msgspec
 import pytest
 from bson import ObjectId
 
-from domain.records import (
-    CommentRecord,
-    FollowState,
-    NotificationKind,
-    NotificationRecord,
-    PostRecord,
-    PostStatus,
-    UserRecord,
-    UserState,
-)
+from domain.records.comments import CommentRecord
+from domain.records.follows import FollowState
+from domain.records.notifications import NotificationKind, NotificationRecord
+from domain.records.posts import PostRecord, PostStatus
+from domain.records.users import UserRecord, UserState
 from domain.visibility import (
     ONESELF,
     STRANGERS,

@@ -15,9 +15,11 @@ from datasources.mongo import clock
 from datasources.s3.keys import area_of_files, media_key
 from datasources.sources import Sources
 from domain.errors import Refusal
+from domain.image_formats import RenditionFormat
 from domain.jobs import Task
-from domain.limits import MAX_IMAGE_BYTES, RenditionFormat
-from domain.records import ImageRecord, RenditionRecord, UploadRecord
+from domain.limits import MAX_IMAGE_BYTES
+from domain.records.images import ImageRecord, RenditionRecord
+from domain.records.uploads import UploadRecord
 from domain.visibility import Area
 from workers.handlers.upload_lease import held
 from workers.rendering.rendered import SMALLER, Rendered, RenderedFile

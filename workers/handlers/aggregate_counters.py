@@ -13,7 +13,8 @@ from bson import ObjectId
 from datasources.mongo.client import Document, Session
 from datasources.posts.likes import LikeStore
 from domain.jobs import Task
-from domain.records import FollowState, PostStatus
+from domain.records.follows import FollowState
+from domain.records.posts import PostStatus
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools
 

@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
-from domain.records import PostRecord
+from domain.records.posts import PostRecord
 from domain.visibility import can_view_post
 
 

@@ -18,7 +18,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
 from domain.jobs import LONGEST_CALL_SECONDS
-from domain.records import NotificationKind, NotificationRecord
+from domain.records.notifications import NotificationKind, NotificationRecord
 from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.runtime.handler import RetryLater, Tools
 

@@ -12,7 +12,7 @@ from datasources.mongo.client import Document
 from datasources.posts.posts import is_shown
 from domain.jobs import Task
 from domain.paging import PageRequest
-from domain.records import FollowRecord, FollowState
+from domain.records.follows import FollowRecord, FollowState
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 2_000  # followers written at once

@@ -12,14 +12,9 @@ from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, RESERVATION_HOLD
-from domain.records import (
-    FailureRecord,
-    ImageRecord,
-    PostRecord,
-    PostStatus,
-    UploadRecord,
-    UploadStatus,
-)
+from domain.records.images import ImageRecord
+from domain.records.posts import PostRecord, PostStatus
+from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.visibility import STRANGERS, Area, can_view_content
 from workers.handlers.add_formats import LOOKS, add_to_image, store_renditions
 from workers.handlers.move_files import copy_files, move_to

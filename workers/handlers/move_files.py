@@ -14,7 +14,10 @@ from datasources.media.images import Move
 from datasources.s3.keys import is_in_area, moved, renewed
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import ImageRecord, PostRecord, UploadRecord, UserRecord
+from domain.records.images import ImageRecord
+from domain.records.posts import PostRecord
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
 from domain.visibility import Area, area_of
 from workers.runtime.handler import RetryLater, Tools
 

@@ -17,7 +17,10 @@ from datasources.mongo.client import Session, in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import CommentRecord, FollowRecord, FollowState, NotificationKind, PostRecord, PostStatus
+from domain.records.comments import CommentRecord
+from domain.records.follows import FollowRecord, FollowState
+from domain.records.notifications import NotificationKind
+from domain.records.posts import PostRecord, PostStatus
 from workers.handlers.audience import who_hears, who_is_reached
 from workers.runtime.handler import Tools
 

@@ -15,7 +15,7 @@ from datasources.notifications.notifications import Notice
 from datasources.posts.likes import LikeStore
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
-from domain.records import NotificationKind
+from domain.records.notifications import NotificationKind
 from workers.handlers.audience import which_are_visible, who_hears
 from workers.handlers.turns import FACTS, in_turns
 from workers.runtime.handler import Tools

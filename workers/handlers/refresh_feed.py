@@ -5,7 +5,7 @@ from bson import ObjectId
 from datasources.feed.states import ALL
 from datasources.mongo import clock
 from domain.paging import PageRequest
-from domain.records import FeedRecord
+from domain.records.feeds import FeedRecord
 from workers.runtime.handler import Tools
 
 

@@ -18,7 +18,8 @@ from config import Settings
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import CommentRecord, PostRecord
+from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
 from domain.screening import ALLOW, Screen, Screened, Verdict
 from workers.runtime.handler import Tools
 

@@ -12,7 +12,7 @@ from datasources.media.uploads import LEASE
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.limits import RESERVATION_HOLD
-from domain.records import UploadRecord
+from domain.records.uploads import UploadRecord
 
 LOOK_AGAIN = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
 LOOK_AT_LAST = timedelta(seconds=15)

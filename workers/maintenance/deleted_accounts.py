@@ -9,7 +9,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import UserState
+from domain.records.users import UserState
 from workers.maintenance.findings import Finding
 from workers.maintenance.gc_run import GcRun
 

@@ -13,7 +13,8 @@ from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.posts.posts import MERGED
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import FollowState, PostStatus
+from domain.records.follows import FollowState
+from domain.records.posts import PostStatus
 from workers.maintenance.findings import Finding
 
 ENTRY = "feed_entry"

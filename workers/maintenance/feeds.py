@@ -17,7 +17,8 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import PageRequest
-from domain.records import FollowState, PostStatus
+from domain.records.follows import FollowState
+from domain.records.posts import PostStatus
 from workers.handlers.refresh_feed import refresh_feed
 from workers.maintenance.findings import Finding
 from workers.maintenance.walk import Walk, in_snapshot

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.records import PostStatus
+from domain.records.posts import PostStatus
 from workers.maintenance.findings import Finding
 
 FILES = "post.images"

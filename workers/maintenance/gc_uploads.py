@@ -11,7 +11,7 @@ from datasources.mongo.client import Document, find_by_ids
 from datasources.s3.keys import MediaKey
 from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
-from domain.records import UploadStatus
+from domain.records.uploads import UploadStatus
 from domain.visibility import Area
 from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.deleted_accounts import deleted_among

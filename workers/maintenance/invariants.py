@@ -14,7 +14,10 @@ from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.s3.keys import is_public
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import FollowState, PostStatus, UploadStatus, UserState
+from domain.records.follows import FollowState
+from domain.records.posts import PostStatus
+from domain.records.uploads import UploadStatus
+from domain.records.users import UserState
 from workers.maintenance.findings import Finding
 from workers.maintenance.repairs import (
     RepairRecord,

@@ -10,7 +10,8 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import FollowState, NotificationKind
+from domain.records.follows import FollowState
+from domain.records.notifications import NotificationKind
 from workers.maintenance.findings import Finding
 from workers.maintenance.notifications import LIKES_OF
 

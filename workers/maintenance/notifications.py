@@ -13,7 +13,9 @@ from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.limits import ACTORS_SHOWN
-from domain.records import FollowState, NotificationKind, NotificationRecord, UserState
+from domain.records.follows import FollowState
+from domain.records.notifications import NotificationKind, NotificationRecord
+from domain.records.users import UserState
 from workers.maintenance.findings import Finding
 
 ACTORS = "notification.actor_count"

@@ -11,7 +11,7 @@ from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources
 from domain.jobs import Job, Task
-from domain.records import NotificationKind
+from domain.records.notifications import NotificationKind
 from workers.maintenance.counts import COUNTERS, PREVIEWS, correct_counter, correct_previews
 from workers.maintenance.deleted_accounts import LEFT, clean_again
 from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out

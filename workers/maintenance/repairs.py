@@ -12,7 +12,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records import FollowRecord, FollowState
+from domain.records.follows import FollowRecord, FollowState
 
 RepairRecord = Callable[[Sources, ObjectId], Awaitable[None]]
 

@@ -10,19 +10,15 @@ from datasources.feed.fan_outs import Chunk
 from datasources.feed.interests import InterestsRecord
 from datasources.mongo.client import Session
 from datasources.sources import Sources
-from domain.records import (
-    CommentRecord,
-    FeedRecord,
-    FollowRecord,
-    LikeRecord,
-    NotificationRecord,
-    PostRecord,
-    Record,
-    SessionRecord,
-    UploadRecord,
-    UserRecord,
-    UserState,
-)
+from domain.records.comments import CommentRecord
+from domain.records.feeds import FeedRecord
+from domain.records.follows import FollowRecord
+from domain.records.likes import LikeRecord
+from domain.records.notifications import NotificationRecord
+from domain.records.posts import PostRecord
+from domain.records.record import Record
+from domain.records.uploads import UploadRecord
+from domain.records.users import SessionRecord, UserRecord, UserState
 from workers.maintenance.findings import Finding
 
 RECORDS: Mapping[str, type[Record]] = {

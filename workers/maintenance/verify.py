@@ -13,7 +13,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.mongo.indexes import missing_indexes
 from datasources.sources import Sources
-from domain.records import NotificationKind
+from domain.records.notifications import NotificationKind
 from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
 from workers.maintenance.deleted_accounts import left_behind
 from workers.maintenance.entries import missing_entries, wrong_entries

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from workers.rendering.colours import ColourSpace, to_srgb
 from workers.rendering.ladder import Size, ladder
 from workers.rendering.rendered import RenderedFile

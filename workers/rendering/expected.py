@@ -1,6 +1,6 @@
 """How long an image will take, told from its headers, so that what takes long waits where it holds nobody up."""
 
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 
 # Pixels a second on one core of 2026, all frames together; roughly, for the lanes are an order of magnitude apart.
 _MOVING = 30_000_000

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from PIL import Image
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
 from workers.rendering.expected import expect_at_most
 from workers.rendering.ladder import Size, ladder, square_side

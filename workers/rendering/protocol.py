@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from domain.errors import UserErrorCode
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from workers.rendering.rendered import Rendered
 
 LENGTH = struct.Struct(">I")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 
 Formats = Collection[RenditionFormat]
 SHOWN_EVERYWHERE: Formats = (RenditionFormat.JPEG, RenditionFormat.PNG, RenditionFormat.GIF)

@@ -8,7 +8,8 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from datasources.media.source_formats import format_taken
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, SIGNATURE_BYTES, SourceFormat
+from domain.image_formats import SIGNATURE_BYTES, SourceFormat
+from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS
 from workers.rendering.gif import Gif
 from workers.rendering.heif import open_avif, open_heic
 from workers.rendering.jpeg import open_jpeg

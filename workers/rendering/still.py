@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from domain.limits import RenditionFormat
+from domain.image_formats import RenditionFormat
 from workers.rendering.attention import Window, square_window
 from workers.rendering.colours import ColourSpace, averageable, to_srgb
 from workers.rendering.ladder import Size, ladder, square_side

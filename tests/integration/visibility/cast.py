@@ -7,7 +7,9 @@ from bson import ObjectId
 
 from domain.errors import UserErrorCode
 from domain.ids import from_global_id, to_global_id
-from domain.records import FailureRecord, PostDraft, PostImage, PostRecord, UserRecord, UserState
+from domain.records.posts import PostDraft, PostImage, PostRecord
+from domain.records.uploads import FailureRecord
+from domain.records.users import UserRecord, UserState
 from schema.notification import type_name_of
 from tests.integration.visibility.facts import NOBODY, Comment, Facts, Name, Notice, Post, Seen
 from tests.support.factories import World, image, now

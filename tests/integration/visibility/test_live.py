@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.outages import is_outage
-from domain.records import SessionRecord
+from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.operations import GraphQLRequest

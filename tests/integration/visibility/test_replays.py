@@ -3,7 +3,7 @@
 import pytest
 
 from domain.ids import to_global_id
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from tests.support.factories import World, now
 
 ADD = """mutation ($input: AddCommentInput!) {

@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from tests.support.corpus.case import Case, Shown, case
 from tests.unit.pictures import heic, moving, saved
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
-from domain.limits import MAX_IMAGE_FRAMES, SourceFormat
+from domain.image_formats import SourceFormat
+from domain.limits import MAX_IMAGE_FRAMES
 from tests.support.corpus.case import IN_GREY, Case, Shown, case
 from tests.support.corpus.large import SIZE as PHONE
 from tests.unit.pictures import heic, quarters, saved

@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
-from domain.limits import SourceFormat
+from domain.image_formats import SourceFormat
 from tests.support.corpus.case import Case, Shown, case
 from tests.support.corpus.writing import jpeg_with
 from tests.unit.pictures import quarters, saved

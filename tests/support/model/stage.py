@@ -14,9 +14,10 @@ from graphql import ExecutionResult, execute
 from datasources.jobs.queue import QueueConsumer
 from datasources.mongo.client import Document
 from domain.ids import from_global_id, to_global_id
+from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
-from domain.limits import SourceFormat
-from domain.records import NotificationRecord, UserRecord
+from domain.records.notifications import NotificationRecord
+from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.auditing import audit

@@ -1,0 +1,36 @@
+"""Comments and replies."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from bson import ObjectId
+
+from domain.records.record import Stored
+
+
+class CommentOrder(StrEnum):
+    """How comments are ordered."""
+
+    NEWEST = "NEWEST"
+    TOP = "TOP"
+
+
+class CommentRecord(Stored, frozen=True, kw_only=True):
+    """Words below a post; a reply has a `parent_id`; only its author sees a `hidden` one."""
+
+    post_id: ObjectId
+    author_id: ObjectId
+    parent_id: ObjectId | None = None
+    text: str
+    hashtags: list[str] = []
+    mention_ids: list[ObjectId] = []
+    created_at: datetime
+    like_count: int = 0
+    reply_count: int = 0
+    hidden: bool = False
+    deleted: bool = False
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is there for others than its author, and counts."""
+        return not self.deleted and not self.hidden

@@ -1,0 +1,51 @@
+"""Images as they are stored and shown."""
+
+import msgspec
+from bson import ObjectId
+
+from domain.image_formats import RenditionFormat
+from domain.records.record import Record
+
+
+class RenditionRecord(Record, frozen=True, kw_only=True):
+    """One size and format of an image; `key` is its place in the media bucket (see `datasources/s3/keys.py`)."""
+
+    key: str
+    format: RenditionFormat
+    width: int
+    height: int
+    byte_size: int
+
+
+class TagRecord(Record, frozen=True, kw_only=True):
+    """A person tagged in an image; `x` and `y` run from 0 to 1, from the top left."""
+
+    user_id: ObjectId
+    x: float
+    y: float
+
+
+class ImageRecord(Record, frozen=True, kw_only=True):
+    """An image as it can be shown; `id` is its upload's, `version` grows whenever its files are moved."""
+
+    id: ObjectId
+    width: int
+    height: int
+    blur_hash: str
+    dominant_color: str
+    is_animated: bool
+    renditions: list[RenditionRecord]
+    version: int = 0
+    alt_text: str | None = None
+    tagged_users: list[TagRecord] = []
+
+
+class PostedImage(ImageRecord, frozen=True, kw_only=True):
+    """An image with the author of its post, which the rule for tags needs; never stored."""
+
+    author_id: ObjectId
+
+    @classmethod
+    def of(cls, image: ImageRecord, author_id: ObjectId) -> "PostedImage":
+        """The image as part of a post by this author."""
+        return cls(author_id=author_id, **msgspec.structs.asdict(image))

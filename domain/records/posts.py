@@ -1,0 +1,76 @@
+"""Posts, and what an author gives for one."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from bson import ObjectId
+
+from domain.records.images import ImageRecord, PostedImage, TagRecord
+from domain.records.record import Record, Stored
+from domain.records.uploads import FailureRecord
+
+
+class PostStatus(StrEnum):
+    """Where a post is in its life."""
+
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+class LocationRecord(Record, frozen=True, kw_only=True):
+    """A place, as the author gave it."""
+
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class PostImage(Record, frozen=True, kw_only=True):
+    """What the author says of one image of a post, before it is made."""
+
+    upload_id: ObjectId
+    alt_text: str | None = None
+    tagged_users: list[TagRecord] = []
+
+
+class PostDraft(Record, frozen=True, kw_only=True):
+    """What an author gives for a new post, checked."""
+
+    images: list[PostImage]
+    caption: str = ""
+    hashtags: list[str] = []
+    mention_ids: list[ObjectId] = []
+    location: LocationRecord | None = None
+    comments_enabled: bool = True
+
+
+class PostRecord(Stored, frozen=True, kw_only=True):
+    """One or more photographs with a caption; `images` is empty until all of them are ready."""
+
+    author_id: ObjectId
+    caption: str
+    hashtags: list[str] = []
+    mention_ids: list[ObjectId] = []
+    location: LocationRecord | None = None
+    comments_enabled: bool = True
+    status: PostStatus
+    failure: FailureRecord | None = None
+    image_inputs: list[PostImage] = []
+    images: list[ImageRecord] = []
+    created_at: datetime
+    edited_at: datetime | None = None
+    like_count: int = 0
+    comment_count: int = 0
+    preview_comment_ids: list[ObjectId] = []
+    deleted: bool = False
+
+    @property
+    def posted_images(self) -> list[ImageRecord]:
+        """Its images as the API shows them: a `PostedImage` where people are tagged."""
+        return [PostedImage.of(one, self.author_id) if one.tagged_users else one for one in self.images]
+
+    @property
+    def tagged_ids(self) -> list[ObjectId]:
+        """The people tagged in its images, once for each tag."""
+        return [tag.user_id for image in self.images for tag in image.tagged_users]

@@ -1,0 +1,57 @@
+"""Files on their way to becoming images."""
+
+import base64
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+
+from bson import ObjectId
+
+from domain.errors import UserErrorCode
+from domain.image_formats import SourceFormat
+from domain.records.images import ImageRecord
+from domain.records.record import Record, Stored
+
+
+class UploadStatus(StrEnum):
+    """Where an upload is in its life."""
+
+    AWAITING_BYTES = "AWAITING_BYTES"
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+
+class FailureRecord(Record, frozen=True, kw_only=True):
+    """Why an upload or a post could not be made."""
+
+    code: UserErrorCode
+    message: str
+
+
+class UploadRecord(Stored, frozen=True, kw_only=True):
+    """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64.
+
+    `post_id` is the post that was published with it; what its moved files left behind may go at `tidy_at`. With
+    `is_moving`, files of the image's next version may lie somewhere.
+    """
+
+    owner_id: ObjectId
+    status: UploadStatus
+    format: SourceFormat
+    byte_size: int
+    sha256: str
+    key: str
+    created_at: datetime
+    expires_at: datetime
+    image: ImageRecord | None = None
+    failure: FailureRecord | None = None
+    used_as_avatar: bool = False
+    post_id: ObjectId | None = None
+    tidy_at: datetime | None = None
+    is_moving: bool = False
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether these are the bytes that were announced."""
+        return hashlib.sha256(data).digest() == base64.b64decode(self.sha256)
