@@ -23,8 +23,8 @@ from deploy.cli.endings import Ended
 from deploy.local.errors import StartError
 from domain.ids import expect_id
 from domain.jobs import Fact, Job, Task
-from workers.maintenance.feeds import Rebuilt, rebuild_feeds
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.feeds import Rebuilt, rebuild_feeds
 from workers.maintenance.gc import Collected, EmptyDatabaseError, collect
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import Report, verify

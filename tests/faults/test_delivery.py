@@ -25,7 +25,7 @@ from tests.support.factories import World, now, opened
 from tests.support.jobs import ATTEMPTS
 from tests.support.outcomes import doubled, due, found, lost
 from tests.support.waiting import eventually
-from workers.maintenance.files import FILES
+from workers.maintenance.checks.files import FILES
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.registry import HANDLERS

@@ -29,7 +29,7 @@ from domain.visibility import Area
 from tests.support.cached import old_values, warm
 from tests.support.emptying import emptied
 from tests.support.factories import World, image, now
-from workers.maintenance.counts import COUNTERS, correct_counter, correct_previews
+from workers.maintenance.checks.counters import COUNTERS, correct_counter, correct_previews
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 from workers.runtime.handler import RetryLater

@@ -16,7 +16,7 @@ from tests.support.account_lives import Life, account_references, kept_keys, liv
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets
 from workers.handlers import delete_account
-from workers.maintenance.deleted_accounts import LEFT
+from workers.maintenance.checks.accounts import LEFT
 from workers.maintenance.gc import collect
 from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify

@@ -25,10 +25,10 @@ from tests.support.client import PASSWORD
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.jobs import ATTEMPTS
-from workers.maintenance.files import FILES
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.files import FILES
+from workers.maintenance.checks.rules import INVARIANTS
 from workers.maintenance.gc import Collected
-from workers.maintenance.invariants import INVARIANTS
 from workers.maintenance.pending import PendingReport
 from workers.maintenance.repair import FIXES, Repair
 from workers.maintenance.verify import Report

@@ -15,7 +15,7 @@ from tests.integration.test_maintenance_verify import Scene
 from tests.support.emptying import emptied
 from tests.support.factories import World
 from tests.support.toxic_proxy import Proxy, Toxic
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tests.integration.test_maintenance_verify import Scene, findings
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from workers.maintenance import verify
-from workers.maintenance.entries import MISSING
-from workers.maintenance.invariants import INVARIANTS
-from workers.maintenance.missing_notifications import MISSING as UNNOTIFIED
+from workers.maintenance.checks.feed_entries import MISSING
+from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
+from workers.maintenance.checks.rules import INVARIANTS
 from workers.maintenance.repair import BY_HAND, repair
 from workers.maintenance.verify import INDEX
 from workers.maintenance.walk import Walk

@@ -12,7 +12,7 @@ from tests.integration.test_maintenance_verify import BREAKS, Scene
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.jobs import ATTEMPTS
-from workers.maintenance.counts import COUNTERS, correct_counter
+from workers.maintenance.checks.counters import COUNTERS, correct_counter
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

@@ -17,7 +17,7 @@ from tests.support.auditing import stored_files
 from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.jobs import ATTEMPTS
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 

@@ -9,7 +9,7 @@ from domain.records.posts import PostRecord
 from tests.support.cached import expect_nothing_old
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
-from workers.maintenance.files import FILES
+from workers.maintenance.checks.files import FILES
 from workers.maintenance.pending import WAITING
 from workers.maintenance.verify import Report, verify
 from workers.maintenance.walk import Walk

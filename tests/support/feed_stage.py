@@ -15,7 +15,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
-from workers.maintenance.entries import missing_entries
+from workers.maintenance.checks.feed_entries import missing_entries
 from workers.maintenance.walk import in_snapshot
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs

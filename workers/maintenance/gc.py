@@ -16,7 +16,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import gc_uploads
-from workers.maintenance.deleted_accounts import remove_interests
+from workers.maintenance.checks.accounts import remove_interests
 from workers.maintenance.gc_run import GcRun
 from workers.maintenance.walk import Walk, Watch, unwatched
 

@@ -14,7 +14,7 @@ from datasources.sources import Sources
 from domain.records.uploads import UploadStatus
 from domain.visibility import Area
 from workers.handlers.ingest import UPLOAD_LATENESS
-from workers.maintenance.deleted_accounts import deleted_among
+from workers.maintenance.checks.accounts import deleted_among
 from workers.maintenance.gc_run import GcRun
 
 UNUSED_KEPT = timedelta(hours=24)

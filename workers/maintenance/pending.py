@@ -11,7 +11,7 @@ from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.jobs import WORKERS, Fact, Task
 from workers.handlers.ingest import UPLOAD_LATENESS
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 LISTED = 1_000  # of each kind; more of them say no more
 COUNTED = 100_000

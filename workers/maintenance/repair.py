@@ -12,16 +12,15 @@ from datasources.outages import is_outage
 from datasources.sources import Sources
 from domain.jobs import Job, Task
 from domain.records.notifications import NotificationKind
-from workers.maintenance.counts import COUNTERS, PREVIEWS, correct_counter, correct_previews
-from workers.maintenance.deleted_accounts import LEFT, clean_again
-from workers.maintenance.entries import ENTRY, MISSING, put_in, take_out
-from workers.maintenance.feeds import WALK, renew
-from workers.maintenance.findings import Finding
-from workers.maintenance.interests import INTERESTS, recompute_interests
-from workers.maintenance.invariants import INVARIANTS
-from workers.maintenance.missing_notifications import MISSING as UNNOTIFIED
-from workers.maintenance.missing_notifications import NOTIFIED, notify_again
-from workers.maintenance.notifications import (
+from workers.maintenance.checks.accounts import LEFT, clean_again
+from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.counters import COUNTERS, PREVIEWS, correct_counter, correct_previews
+from workers.maintenance.checks.feed_entries import ENTRY, MISSING, put_in, take_out
+from workers.maintenance.checks.feeds import WALK, renew
+from workers.maintenance.checks.interests import INTERESTS, recompute_interests
+from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
+from workers.maintenance.checks.missing_notifications import NOTIFIED, notify_again
+from workers.maintenance.checks.notifications import (
     ACTORS,
     NUMBERS,
     REPEATED,
@@ -29,6 +28,7 @@ from workers.maintenance.notifications import (
     correct_inbox,
     correct_notification,
 )
+from workers.maintenance.checks.rules import INVARIANTS
 from workers.maintenance.repairs import add_pending_tasks
 from workers.maintenance.verify import INDEX, LISTED, differences
 from workers.maintenance.walk import Walk

@@ -14,22 +14,22 @@ from datasources.mongo.client import Session
 from datasources.mongo.indexes import missing_indexes
 from datasources.sources import Sources
 from domain.records.notifications import NotificationKind
-from workers.maintenance.counts import COUNTERS, wrong_counts, wrong_previews
-from workers.maintenance.deleted_accounts import left_behind
-from workers.maintenance.entries import missing_entries, wrong_entries
-from workers.maintenance.feeds import wrong_walks
-from workers.maintenance.files import missing_files
-from workers.maintenance.findings import Finding
-from workers.maintenance.interests import INTERESTS, wrong_interests
-from workers.maintenance.invariants import REFERS, broken_invariants
-from workers.maintenance.missing_notifications import (
+from workers.maintenance.checks.accounts import left_behind
+from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.counters import COUNTERS, wrong_counts, wrong_previews
+from workers.maintenance.checks.feed_entries import missing_entries, wrong_entries
+from workers.maintenance.checks.feeds import wrong_walks
+from workers.maintenance.checks.files import missing_files
+from workers.maintenance.checks.interests import INTERESTS, wrong_interests
+from workers.maintenance.checks.missing_notifications import (
     NOTIFIED,
     missing_notifications_of_facts,
     missing_notifications_of_likes,
 )
-from workers.maintenance.notifications import wrong_inboxes, wrong_notifications
+from workers.maintenance.checks.notifications import wrong_inboxes, wrong_notifications
+from workers.maintenance.checks.rules import REFERS, broken_invariants
+from workers.maintenance.checks.unreadable import RECORDS, unreadable_records
 from workers.maintenance.pending import PendingReport, depths, pending_report, stuck
-from workers.maintenance.unreadable import RECORDS, unreadable_records
 from workers.maintenance.walk import BATCH, Walk, in_snapshot
 
 Check = Callable[[Sequence[Any], Session], Awaitable[list[Finding]]]

@@ -16,7 +16,7 @@ from datasources.mongo.client import Document, Session, in_transaction
 from datasources.sources import Sources
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 _LIKED = "$liked"
 _ALIVE = {"$not": "$deleted"}

@@ -16,7 +16,7 @@ from domain.limits import ACTORS_SHOWN
 from domain.records.follows import FollowState
 from domain.records.notifications import NotificationKind, NotificationRecord
 from domain.records.users import UserState
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 ACTORS = "notification.actor_count"
 STANDING = "notification.withdrawn"

@@ -20,7 +20,7 @@ from domain.paging import PageRequest
 from domain.records.follows import FollowState
 from domain.records.posts import PostStatus
 from workers.handlers.refresh_feed import refresh_feed
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 from workers.maintenance.walk import Walk, in_snapshot
 from workers.runtime.handler import Tools
 

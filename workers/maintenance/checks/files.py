@@ -8,7 +8,7 @@ from bson import ObjectId
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.records.posts import PostStatus
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 FILES = "post.images"
 AT_ONCE = 16

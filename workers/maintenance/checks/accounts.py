@@ -10,7 +10,7 @@ from datasources.mongo.client import Document, Session, find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.users import UserState
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 from workers.maintenance.gc_run import GcRun
 
 LEFT = "user.left"

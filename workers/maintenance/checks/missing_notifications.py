@@ -12,8 +12,8 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowState
 from domain.records.notifications import NotificationKind
-from workers.maintenance.findings import Finding
-from workers.maintenance.notifications import LIKES_OF
+from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.notifications import LIKES_OF
 
 MISSING = "notification.missing"
 NOTIFIED = ("posts", "comments", "follows")  # whose documents say by how many notifications they are told of

@@ -9,7 +9,7 @@ from datasources.feed.interests import InterestsRecord, source_acts
 from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.sources import Sources
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 INTERESTS = "interests"
 

@@ -18,7 +18,7 @@ from domain.records.follows import FollowState
 from domain.records.posts import PostStatus
 from domain.records.uploads import UploadStatus
 from domain.records.users import UserState
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 from workers.maintenance.repairs import (
     RepairRecord,
     accept,

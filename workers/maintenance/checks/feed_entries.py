@@ -15,7 +15,7 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowState
 from domain.records.posts import PostStatus
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 ENTRY = "feed_entry"
 MISSING = "feed_entry.missing"

@@ -19,7 +19,7 @@ from domain.records.posts import PostRecord
 from domain.records.record import Record
 from domain.records.uploads import UploadRecord
 from domain.records.users import SessionRecord, UserRecord, UserState
-from workers.maintenance.findings import Finding
+from workers.maintenance.checks.check import Finding
 
 RECORDS: Mapping[str, type[Record]] = {
     "comment_likes": LikeRecord,
