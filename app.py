@@ -16,7 +16,7 @@ from resolvers.transport.drain import Drain
 from resolvers.transport.execution import Engine, Hooks, Watch
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
-from resolvers.transport.socket_entry import GraphQLSocket
+from resolvers.transport.websocket_endpoint import GraphQLSocket
 from schema.context import BadToken, Context
 
 

@@ -13,9 +13,9 @@ from benchmarks.lib.stack import Api, Load, Stopwatch, finish, servers, session_
 from benchmarks.lib.tastes import NOW, Viewer, viewers
 from config import Settings
 from datasources.sources import open_sources
+from domain.feed_ranking import Candidate, ranked, score
 from domain.limits import PAGE_SIZE_DEFAULT
-from domain.ranking import Candidate, ranked, score
-from resolvers.ranked_feed import CANDIDATES
+from resolvers.feed_ranked import CANDIDATES
 
 LONGEST = 240.0  # seconds for everything, on however busy a machine
 PAGES_AT_A_TIME = 5

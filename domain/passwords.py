@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from domain.errors import Refusal, UserErrorCode
-from domain.handles import PRODUCT
 from domain.limits import PASSWORD_MAX, PASSWORD_MIN, RAW_PER_CHARACTER
+from domain.usernames import PRODUCT
 
 _TAIL = string.digits + string.punctuation
 TAIL_MAX = 8  # a date; what is longer counts as a password of its own

@@ -8,16 +8,16 @@ from datasources.accounts.sessions import session_of
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, deleted_since, reused
 from datasources.mongo import clock
-from domain.addresses import checked_email, typed_login
+from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
-from domain.handles import checked_username, is_reserved
 from domain.ids import expect_id, to_global_id
 from domain.limits import CLIENT_NAME_MAX
 from domain.passwords import checked_password
 from domain.records.users import SessionRecord
 from domain.text import checked_display_name, checked_line
-from resolvers.hashing import hashed, is_right
-from resolvers.roots import Input, mutation
+from domain.usernames import checked_username, is_reserved
+from resolvers.password_checks import hashed, is_right
+from resolvers.root_fields import Input, mutation
 from schema.context import Context, Info
 from schema.inputs import (
     DeleteAccountInput,

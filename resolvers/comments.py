@@ -12,7 +12,7 @@ from domain.records.comments import CommentRecord
 from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post
-from resolvers.roots import Input, mutation
+from resolvers.root_fields import Input, mutation
 from schema.connection import Edge
 from schema.context import Info
 from schema.inputs import AddCommentInput, DeleteCommentInput

@@ -9,9 +9,9 @@ from bson import ObjectId
 from datasources.mongo import clock
 from domain.paging import Page, PageRequest
 from domain.records.feeds import FeedOrder
-from resolvers.feed_posts import shown_in_feed
-from resolvers.ranked_feed import ranked_page
-from resolvers.roots import query
+from resolvers.feed_ranked import ranked_page
+from resolvers.feed_visibility import shown_in_feed
+from resolvers.root_fields import query
 from schema.connection import FeedConnection, FeedPage, visible_page
 from schema.context import Info
 from schema.fields import After, Before, First, Last

@@ -10,8 +10,8 @@ from bson import ObjectId
 from datasources.feed.live_listeners import LOOK_EVERY, feed_of
 from domain.paging import Key, PageRequest, fill_page
 from domain.records.posts import PostRecord
-from resolvers.feed_posts import shown_in_feed
-from resolvers.roots import subscription
+from resolvers.feed_visibility import shown_in_feed
+from resolvers.root_fields import subscription
 from schema.context import Info
 from schema.feed import COUNTED_MOST, FeedEvent
 

@@ -6,7 +6,7 @@ from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records.users import UserRecord
-from resolvers.roots import Input, mutation
+from resolvers.root_fields import Input, mutation
 from schema import inputs, payloads
 from schema.context import Info
 from schema.payloads import Payload

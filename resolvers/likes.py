@@ -3,7 +3,7 @@
 from datasources.mongo import clock
 from resolvers.comments import visible_comment
 from resolvers.posts import visible_post
-from resolvers.roots import Input, mutation
+from resolvers.root_fields import Input, mutation
 from schema.context import Info
 from schema.inputs import LikeCommentInput, LikePostInput, UnlikeCommentInput, UnlikePostInput
 from schema.payloads import LikeCommentPayload, LikePostPayload, Payload, UnlikeCommentPayload, UnlikePostPayload

@@ -15,9 +15,9 @@ from domain.records.images import ImageRecord
 from domain.records.notifications import NotificationRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import SessionRecord, UserRecord
-from resolvers.roots import query
+from resolvers.root_fields import query
 from schema.context import Context, Info
-from schema.metadata import bounded
+from schema.field_metadata import bounded
 from schema.node import Node
 from schema.notification import type_name_of
 from schema.user import User

@@ -11,13 +11,13 @@ from domain.ids import expect_id
 from domain.limits import NODES_MAX
 from domain.paging import PageRequest
 from domain.records.notifications import NotificationRecord
-from resolvers.roots import Input, mutation, query, subscription
+from resolvers.root_fields import Input, mutation, query, subscription
 from schema.connection import Connection, NotificationConnection, visible_page
 from schema.context import Info
 from schema.enums import NotificationKind
+from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
-from schema.metadata import bounded
 from schema.notification import Event, Gap, NotificationEvent
 from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload, Payload
 

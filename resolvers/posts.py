@@ -23,7 +23,7 @@ from domain.records.images import TagRecord
 from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
 from domain.records.uploads import UploadStatus
 from domain.text import checked_line, checked_text, checked_words, hashtags, mentions
-from resolvers.roots import Input, mutation, not_cleared, query
+from resolvers.root_fields import Input, mutation, not_cleared, query
 from schema.context import Info
 from schema.inputs import (
     CreatePostInput,

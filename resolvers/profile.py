@@ -8,7 +8,7 @@ from domain.errors import NotFound
 from domain.ids import expect_id
 from domain.records.images import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
-from resolvers.roots import Input, mutation, not_cleared
+from resolvers.root_fields import Input, mutation, not_cleared
 from schema.context import Info
 from schema.inputs import UpdateProfileInput
 from schema.payloads import Payload, UpdateProfilePayload

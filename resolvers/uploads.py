@@ -13,7 +13,7 @@ from domain import limits
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records.uploads import UploadRecord, UploadStatus
-from resolvers.roots import Input, mutation, query
+from resolvers.root_fields import Input, mutation, query
 from resolvers.transport.admission import place_lent
 from schema.context import Info
 from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput

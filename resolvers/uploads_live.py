@@ -11,7 +11,7 @@ from datasources.redis.pubsub import upload_topic
 from domain.errors import BadInput
 from domain.ids import expect_id
 from domain.records.uploads import UploadStatus
-from resolvers.roots import subscription
+from resolvers.root_fields import subscription
 from schema.context import Info
 from schema.upload import MediaUpload
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 
 from schema.context import Info
-from schema.metadata import bounded
+from schema.field_metadata import bounded
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ from domain import limits
 from schema.enums import SourceFormat
 from schema.fields import plain
 from schema.scalars import Upload
-from schema.texts import text_field
+from schema.text_fields import text_field
 
 _KEY = "Send the same key to retry safely; kept 24 hours."
 _CLIENT = "What the client calls itself."

@@ -8,11 +8,11 @@ from domain.errors import Refusal
 from domain.limits import USER_ERRORS_MAX
 from schema.comment import Comment
 from schema.connection import CommentEdge
-from schema.errors import UserError, said
 from schema.fields import plain
 from schema.post import Post
 from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
+from schema.user_error import UserError, said
 from schema.viewer import AuthTokens, Viewer, viewer_field
 
 _USER_ERRORS = "Why it could not be done; empty when it was."

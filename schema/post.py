@@ -12,11 +12,11 @@ from domain.records.posts import PostRecord
 from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
 from schema.context import Info
 from schema.enums import CommentOrder, PostStatus
-from schema.errors import UserError, failure_field
 from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewers
 from schema.image import Image
 from schema.node import Node, presents
 from schema.user import User
+from schema.user_error import UserError, failure_field
 
 if TYPE_CHECKING:
     from schema.comment import Comment

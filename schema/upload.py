@@ -8,11 +8,11 @@ import strawberry
 from domain import limits
 from domain.records.uploads import UploadRecord
 from schema.enums import SourceFormat, UploadStatus
-from schema.errors import UserError, failure_field
 from schema.fields import computed, plain
 from schema.image import Image
 from schema.node import Node, presents
 from schema.scalars import Url
+from schema.user_error import UserError, failure_field
 
 
 @strawberry.type(description="The image quota of an account; images count, not posts.")

@@ -10,8 +10,8 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from domain.limits import BADGE_MAX, SESSIONS_SHOWN
-from domain.quota import QuotaUse
 from domain.records.users import SessionRecord
+from domain.upload_quota import QuotaUse
 from schema.connection import FollowRequestConnection, UserConnection, connected
 from schema.context import Info
 from schema.fields import computed, loaded, plain

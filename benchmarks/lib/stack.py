@@ -25,8 +25,8 @@ from deploy.cli.garbage_collector import calm_collector
 from deploy.local.servers import local_servers
 from domain.records.users import SessionRecord
 from resolvers.api import schema
+from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.execution import Engine, Hooks
-from resolvers.transport.operations import GraphQLRequest
 from schema.context import Context
 
 Result = TypeVar("Result")

@@ -16,8 +16,8 @@ from random import Random
 from bson import ObjectId
 
 from datasources.feed.interests import COMMENTS, LIKES, VISITS
+from domain.feed_ranking import Candidate
 from domain.interests import Act, ActKind, compute_interests
-from domain.ranking import Candidate
 
 NOW = datetime(2026, 11, 22, 20, tzinfo=UTC)
 HISTORY = timedelta(days=60)

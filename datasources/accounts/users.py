@@ -17,11 +17,11 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, increment
 from datasources.mongo.readable import readable
 from domain.errors import Refusal, UserErrorCode
-from domain.handles import typed_handle
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.images import ImageRecord
 from domain.records.record import Stored
 from domain.records.users import UserRecord, UserState
+from domain.usernames import typed_handle
 
 _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _PUBLIC = dict.fromkeys(("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest"), 0)

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from datasources.concurrency.batcher import MAX_BATCH, Batcher
 from datasources.mongo.client import Database, Document, Readable, time_limit
-from domain.degrading import known
+from domain.lenient_reading import known
 from domain.records.follows import FollowState
 from domain.visibility import ONESELF, Relation
 

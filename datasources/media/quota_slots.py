@@ -18,8 +18,8 @@ from datasources.mongo import clock
 from datasources.mongo.client import Collection, Document
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
-from domain.quota import QuotaUse, quota_period, quota_use
 from domain.records.uploads import UploadRecord, UploadStatus
+from domain.upload_quota import QuotaUse, quota_period, quota_use
 
 OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
 NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}  # for `$unset`

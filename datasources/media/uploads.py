@@ -18,9 +18,9 @@ from datasources.redis.pubsub import Live, upload_topic
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task, jobs_of
-from domain.quota import QuotaUse
 from domain.records.images import ImageRecord
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
+from domain.upload_quota import QuotaUse
 
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]

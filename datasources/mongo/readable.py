@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from domain.degrading import degraded
+from domain.lenient_reading import degraded
 from domain.records.record import Record
 
 log = structlog.stdlib.get_logger(__name__)
@@ -27,7 +27,7 @@ _logged: set[tuple[str, Any]] = set()
 def readable(kind: type[Kind], document: Mapping[str, Any] | None) -> Kind | None:
     """The record of a document; None for no document and for one that is no such record.
 
-    What a newer version wrote is read as `domain.degrading` says.
+    What a newer version wrote is read as `domain.lenient_reading` says.
     """
     if document is None:
         return None

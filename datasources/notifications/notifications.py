@@ -20,7 +20,7 @@ from datasources.mongo.client import Database, Document, Session, find_by_ids, f
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live, notifications_of
-from domain.log_floor import WITHDRAWN_KEPT, floor_at, taken_back
+from domain.notification_floor import WITHDRAWN_KEPT, floor_at, taken_back
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord

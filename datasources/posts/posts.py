@@ -33,9 +33,9 @@ from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.readable import readable
 from datasources.posts.edits import edit, tagging, untag
 from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.feed_ranking import Candidate
 from domain.jobs import Fact, Job, Task, jobs_of
 from domain.paging import Page, PageRequest, cut_page
-from domain.ranking import Candidate
 from domain.records.images import ImageRecord
 from domain.records.posts import PostDraft, PostRecord, PostStatus
 from domain.records.uploads import FailureRecord

@@ -36,11 +36,11 @@ async def _create(settings: "Settings", username: str, email: str, password: str
     from datasources.accounts.common_passwords import is_common  # noqa: PLC0415
     from datasources.mongo import clock  # noqa: PLC0415
     from datasources.sources import open_sources  # noqa: PLC0415
-    from domain.addresses import checked_email  # noqa: PLC0415
+    from domain.email_addresses import checked_email  # noqa: PLC0415
     from domain.errors import Refusal  # noqa: PLC0415
-    from domain.handles import checked_username  # noqa: PLC0415
     from domain.passwords import checked_password  # noqa: PLC0415
     from domain.text import checked_display_name  # noqa: PLC0415
+    from domain.usernames import checked_username  # noqa: PLC0415
 
     try:
         handle, address = checked_username(username), checked_email(email)

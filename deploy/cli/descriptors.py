@@ -4,7 +4,7 @@ import resource
 
 import structlog
 
-from resolvers.transport.connections import SPARE
+from resolvers.transport.connection_limits import SPARE
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 from graphql import GraphQLSchema, OperationType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from resolvers.transport.operations import Operation
-from resolvers.transport.session import root_fields
+from resolvers.transport.documents import Operation
+from resolvers.transport.signed_in_only import root_fields
 
 ANSWERS_BAD_TOKEN = "answers_bad_token"  # noqa: S105  the key in a field's metadata
 

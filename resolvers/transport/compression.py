@@ -8,7 +8,7 @@ cookies, and it has no token to send. Tokens themselves are in answers with noth
 from starlette.middleware import Middleware
 from starlette_compress import CompressMiddleware, add_compress_type
 
-from resolvers.transport.negotiation import GRAPHQL_JSON
+from resolvers.transport.content_negotiation import GRAPHQL_JSON
 
 WORTH_IT = 1024  # bytes; a smaller answer is one packet anyway
 GZIP_LEVEL = 4

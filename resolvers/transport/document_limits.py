@@ -11,7 +11,7 @@ from graphql import (
 )
 
 from domain.errors import RequestError, RequestErrorCode
-from resolvers.transport.multipliers import Multiplier
+from resolvers.transport.cost_multipliers import Multiplier
 
 
 @dataclass(frozen=True, slots=True)

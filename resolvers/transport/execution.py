@@ -20,9 +20,9 @@ from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Busy, Client, Clients
 from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_validation import ERRORS_SHOWN
+from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, bad_token, codes, rejected
-from resolvers.transport.operations import Documents, GraphQLRequest, Operation
-from resolvers.transport.validation import ERRORS_SHOWN
 
 Identity = Any  # whoever `authenticate` recognised; opaque here
 

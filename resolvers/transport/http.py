@@ -13,14 +13,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import RequestErrorCode
-from resolvers.transport.addresses import address_of
-from resolvers.transport.body import CLOSING, Body, decoded
+from resolvers.transport.client_address import address_of
+from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
+from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded
 from resolvers.transport.execution import Answer, Engine
 from resolvers.transport.multipart import FORM_LIMIT, MULTIPART, Form, boundary_of, read_form
-from resolvers.transport.negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
-from resolvers.transport.operations import GraphQLRequest, Operation
 from resolvers.transport.origins import Origins
+from resolvers.transport.request_body import CLOSING, Body, decoded
 from resolvers.transport.request_log import note, request_id_of
 
 log = structlog.stdlib.get_logger(__name__)

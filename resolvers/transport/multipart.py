@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 
 from domain.errors import RequestError, RequestErrorCode
 from domain.limits import MAX_IMAGE_BYTES
-from resolvers.transport.body import Body, decoded
+from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Rejected, bad_request
-from resolvers.transport.operations import GraphQLRequest
+from resolvers.transport.request_body import Body, decoded
 
 MULTIPART = "multipart/form-data"
 OPERATIONS_LIMIT = 1024 * 1024

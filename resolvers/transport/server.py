@@ -19,8 +19,8 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
-from resolvers.transport.addresses import also_mapped
-from resolvers.transport.connections import HEAD_SECONDS, Bounds, Config, Connection, SocketConnection
+from resolvers.transport.client_address import also_mapped
+from resolvers.transport.connection_limits import HEAD_SECONDS, Bounds, Config, Connection, SocketConnection
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024

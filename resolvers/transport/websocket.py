@@ -13,10 +13,10 @@ from starlette.types import Receive, Send
 
 from datasources.concurrency.tasks import cancelled
 from domain.errors import RequestErrorCode
+from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
 from resolvers.transport.execution import Answer, Engine, Identity, Watch
-from resolvers.transport.messages import Closed, decoded, id_of, payload_of, request_of, short, token_of
-from resolvers.transport.operations import GraphQLRequest, Operation
+from resolvers.transport.websocket_messages import Closed, decoded, id_of, payload_of, request_of, short, token_of
 
 log = structlog.stdlib.get_logger(__name__)
 

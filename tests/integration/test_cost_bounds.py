@@ -28,7 +28,7 @@ from domain.records.images import ImageRecord, RenditionRecord, TagRecord
 from domain.records.users import UserRecord
 from resolvers.api import schema
 from resolvers.transport.document_limits import Limits
-from resolvers.transport.operations import Documents, GraphQLRequest
+from resolvers.transport.documents import Documents, GraphQLRequest
 from tests.support.emptying import emptied
 from tests.support.factories import World, image, now
 

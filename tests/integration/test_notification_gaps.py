@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import in_transaction
 from datasources.notifications.notifications import Notice
-from domain.log_floor import WITHDRAWN_KEPT
+from domain.notification_floor import WITHDRAWN_KEPT
 from domain.records.notifications import NotificationKind
 from domain.records.users import UserRecord
 from resolvers.api import schema

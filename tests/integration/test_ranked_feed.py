@@ -9,8 +9,8 @@ from bson import ObjectId
 
 from datasources.feed.rankings import SNAPSHOTS
 from domain.errors import RequestError
+from domain.feed_ranking import MOST, SPAN
 from domain.paging import Place, decode_cursor, encode_cursor
-from domain.ranking import MOST, SPAN
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from resolvers.transport.errors import root_cause

@@ -8,12 +8,12 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from domain.comment_screening import ALLOW, Screened, Verdict
 from domain.ids import to_global_id
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from domain.screening import ALLOW, Screened, Verdict
 from tests.support.auditing import audit
 from tests.support.factories import World, now
 from workers.handlers.clean_up import clean_comment, clean_post

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from resolvers.transport import connections
-from resolvers.transport.connections import HEAD_BYTES, HEADERS_MAX, PIPELINED_MAX
+from resolvers.transport import connection_limits
+from resolvers.transport.connection_limits import HEAD_BYTES, HEADERS_MAX, PIPELINED_MAX
 from tests.support.raw_sockets import handshake
 from tests.support.toy_server import Served, served, until
 
@@ -167,7 +167,7 @@ async def test_connections_are_bounded_but_for_probes() -> None:
 
 
 async def test_connections_beyond_those_for_probes_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SPARE", 1)
+    monkeypatch.setattr(connection_limits, "SPARE", 1)
     async with served(max_connections=1) as toy, connected(toy), connected(toy):
         await until(lambda: len(toy.server.server_state.connections) == 2)
         async with connected(toy) as (reader, writer):

@@ -8,7 +8,7 @@ import time
 
 from datasources.concurrency.watchdog import Watchdog
 from deploy.cli.main import main
-from domain.screening import Screened, Verdict
+from domain.comment_screening import Screened, Verdict
 
 
 async def screen(_screened: Screened) -> Verdict:

@@ -29,9 +29,9 @@ from resolvers.transport.execution import Engine, Hooks
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.server import build_server
-from resolvers.transport.socket_entry import GraphQLSocket
+from resolvers.transport.websocket_endpoint import GraphQLSocket
+from schema.field_metadata import SIGNED_IN, bounded
 from schema.fields import plain
-from schema.metadata import SIGNED_IN, bounded
 
 
 class Outage(Exception):

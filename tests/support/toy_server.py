@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from config import Settings
 from deploy.local.ports import listen
-from resolvers.transport.connections import HEAD_SECONDS
+from resolvers.transport.connection_limits import HEAD_SECONDS
 from resolvers.transport.server import Server, build_server
 from tests.support.toy import World, toy_app
 

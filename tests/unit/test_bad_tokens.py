@@ -6,8 +6,8 @@ from graphql import OperationType
 from resolvers.api import schema
 from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.document_limits import Limits
-from resolvers.transport.operations import Documents, GraphQLRequest, Operation
-from resolvers.transport.session import root_fields
+from resolvers.transport.documents import Documents, GraphQLRequest, Operation
+from resolvers.transport.signed_in_only import root_fields
 from tests.support import toy
 
 DECLARED = {"register", "login", "refreshSession", "logout", "deleteAccount"}

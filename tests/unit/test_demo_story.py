@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from datasources.accounts.common_passwords import is_common
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at, user_id
 from deploy.demo.story import EXAMPLE, POSTS, planned_posts
-from domain.handles import checked_username, is_reserved
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_POST
 from domain.passwords import checked_password
 from domain.text import checked_biography, checked_website
+from domain.usernames import checked_username, is_reserved
 
 NOW = datetime(2027, 3, 1, 0, 30, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from deploy.cli.descriptors import OTHERS, make_room
-from resolvers.transport.connections import SPARE
+from resolvers.transport.connection_limits import SPARE
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from graphql import (
 
 from domain.limits import PAGE_SIZE_MAX
 from resolvers.api import schema
-from schema.metadata import max_items_of
+from schema.field_metadata import max_items_of
 
 Definition = GraphQLField | GraphQLArgument | GraphQLInputField
 

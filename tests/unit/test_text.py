@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasources.accounts.common_passwords import is_common
-from domain.addresses import checked_email
+from domain.email_addresses import checked_email
 from domain.errors import Refusal
-from domain.handles import checked_username
 from domain.limits import COMMENT_MAX, HASHTAG_MAX, HASHTAGS_MAX, LOCATION_NAME_MAX
 from domain.passwords import checked_password
 from domain.text import (
@@ -24,6 +23,7 @@ from domain.text import (
     mentions,
     normalize,
 )
+from domain.usernames import checked_username
 
 LINE_BREAKS = ["\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 

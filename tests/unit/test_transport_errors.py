@@ -5,9 +5,9 @@ from graphql import GraphQLError
 from structlog.testing import capture_logs
 
 from domain.errors import BadInput, NotFound, Refusal, RequestErrorCode, Unauthenticated, UserErrorCode
+from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Culprit, ErrorPresenter
 from resolvers.transport.execution import Engine, Hooks
-from resolvers.transport.operations import GraphQLRequest
 from tests.support.toy import Context, Outage, World, schema
 
 

@@ -17,10 +17,10 @@ from bson import ObjectId
 from config import Settings
 from datasources.mongo import clock
 from datasources.sources import Sources
+from domain.comment_screening import ALLOW, Screen, Screened, Verdict
 from domain.jobs import Task
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
-from domain.screening import ALLOW, Screen, Screened, Verdict
 from workers.runtime.handler import Tools
 
 _WORD = re.compile(r"\w+")

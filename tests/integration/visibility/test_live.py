@@ -11,8 +11,8 @@ from bson import ObjectId
 from datasources.outages import is_outage
 from domain.records.users import SessionRecord
 from resolvers.api import schema
+from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.execution import Engine, Hooks
-from resolvers.transport.operations import GraphQLRequest
 from schema.context import Context
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.facts import Gid, Name

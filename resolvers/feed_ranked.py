@@ -10,9 +10,9 @@ from bson import ObjectId
 from datasources.feed.rankings import Ranking
 from datasources.mongo import clock
 from domain.errors import BadInput, CursorExpired
+from domain.feed_ranking import Candidate, ranked
 from domain.paging import Key, PageRequest, Place, fill_page
-from domain.ranking import Candidate, ranked
-from resolvers.feed_posts import by_followed, shown_in_feed
+from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import FeedPage, visible_page
 from schema.context import Info
 

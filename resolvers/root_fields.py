@@ -9,9 +9,9 @@ import strawberry
 from domain.errors import Refusal, UserErrorCode
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
-from schema.metadata import SIGNED_IN, bounded
+from schema.field_metadata import SIGNED_IN, bounded
 from schema.payloads import Payload
-from schema.texts import check_lengths
+from schema.text_fields import check_lengths
 
 AnswersBadToken = Callable[[Context], Awaitable[bool]]
 

@@ -5,8 +5,8 @@ import unicodedata
 from email_validator import EmailNotValidError, validate_email
 
 from domain.errors import Refusal, UserErrorCode
-from domain.handles import typed_handle
 from domain.limits import EMAIL_MAX, RAW_PER_CHARACTER
+from domain.usernames import typed_handle
 
 
 def checked_email(email: str) -> str:

@@ -6,7 +6,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from resolvers.transport.addresses import address_of
+from resolvers.transport.client_address import address_of
 from resolvers.transport.drain import Drain
 from resolvers.transport.execution import Engine
 from resolvers.transport.origins import Origins

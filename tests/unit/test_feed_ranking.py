@@ -11,7 +11,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.ranking import MOST, SPAN, Candidate, affinity, freshness, popularity, ranked, score
+from domain.feed_ranking import MOST, SPAN, Candidate, affinity, freshness, popularity, ranked, score
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 AUTHORS = [ObjectId(f"{number:024x}") for number in range(1, 9)]
@@ -152,7 +152,7 @@ def test_ranking_takes_n_log_n_steps(authors: int, monkeypatch: pytest.MonkeyPat
         post(author_id=ObjectId(f"{number % authors:024x}"), created_at=NOW - timedelta(minutes=number))
         for number in range(count)
     ]
-    monkeypatch.setattr("domain.ranking._best_first", lambda scored: _Compared(-int(scored[0] * 2**52)))
+    monkeypatch.setattr("domain.feed_ranking._best_first", lambda scored: _Compared(-int(scored[0] * 2**52)))
     _Compared.times = 0
     assert len(ranked(posts, {}, NOW)) == count
     assert 0 < _Compared.times < 10 * count * math.log2(count)

@@ -3,7 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from domain.log_floor import CLOCKS_DIFFER, WITHDRAWN_KEPT, floor_at, taken_back
+from domain.notification_floor import CLOCKS_DIFFER, WITHDRAWN_KEPT, floor_at, taken_back
 
 START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 

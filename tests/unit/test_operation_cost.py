@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from resolvers.transport.document_limits import Limits
+from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
-from resolvers.transport.operations import Documents, GraphQLRequest
 from tests.support.toy import schema
 
 EXECUTABLE = schema._schema

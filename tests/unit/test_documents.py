@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from resolvers.transport import operations
+from resolvers.transport import documents
 from resolvers.transport.document_limits import Limits
+from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
-from resolvers.transport.operations import Documents, GraphQLRequest
 from tests.support.toy import schema
 
 EXECUTABLE = schema._schema
 
 
-def documents() -> Documents:
+def fresh_documents() -> Documents:
     return Documents(EXECUTABLE, Limits())
 
 
@@ -52,13 +52,13 @@ def test_null_members_are_as_good_as_absent_ones() -> None:
 )
 def test_what_is_wrong_with_a_document_has_a_code(query: str, code: str) -> None:
     with pytest.raises(Rejected) as caught:
-        documents().operation(GraphQLRequest(query))
+        fresh_documents().operation(GraphQLRequest(query))
     assert {error["extensions"]["code"] for error in caught.value.errors} == {code}
 
 
 def test_misspelt_field_gets_no_suggestions() -> None:
     with pytest.raises(Rejected) as caught:
-        documents().operation(GraphQLRequest("{helo}"))
+        fresh_documents().operation(GraphQLRequest("{helo}"))
     assert "hello" not in str(caught.value.errors)
 
 
@@ -75,7 +75,7 @@ def test_misspelt_field_gets_no_suggestions() -> None:
 )
 def test_ten_mistakes_of_a_kind_are_one_error(query: str) -> None:
     with pytest.raises(Rejected) as caught:
-        documents().operation(GraphQLRequest(query))
+        fresh_documents().operation(GraphQLRequest(query))
     kinds = [error["message"].translate(str.maketrans("", "", "0123456789")) for error in caught.value.errors]
     assert len(kinds) == len(set(kinds)) <= 2
 
@@ -83,32 +83,32 @@ def test_ten_mistakes_of_a_kind_are_one_error(query: str) -> None:
 def test_document_with_mistakes_of_many_kinds_has_five_errors_at_most() -> None:
     query = "query A($a:Int,$a:Nope){hello(x:1,x:2)@nope nope ...G ...on Nope{id} feed @skip} fragment F on Int{a}"
     with pytest.raises(Rejected) as caught:
-        documents().operation(GraphQLRequest(query))
+        fresh_documents().operation(GraphQLRequest(query))
     assert len(caught.value.errors) == 5
 
 
 def test_long_literals_are_not_echoed_whole() -> None:
     with pytest.raises(Rejected) as caught:
-        documents().operation(GraphQLRequest("{hello(name:[" + "1 " * 1_000 + "])}"))
+        fresh_documents().operation(GraphQLRequest("{hello(name:[" + "1 " * 1_000 + "])}"))
     assert all(len(error["message"]) <= 300 for error in caught.value.errors)
 
 
 def test_operation_is_chosen_by_name() -> None:
     query = "query A{hello} mutation B{add(a:1,b:2)}"
-    assert documents().operation(GraphQLRequest(query, "B")).kind.value == "mutation"
+    assert fresh_documents().operation(GraphQLRequest(query, "B")).kind.value == "mutation"
     with pytest.raises(Rejected):
-        documents().operation(GraphQLRequest(query, "C"))
+        fresh_documents().operation(GraphQLRequest(query, "C"))
 
 
 def test_document_is_parsed_once() -> None:
-    cache = documents()
+    cache = fresh_documents()
     first, second = (cache.operation(GraphQLRequest("{hello}")) for _ in range(2))
     assert first.document is second.document
 
 
 def test_memory_of_documents_is_bounded_by_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "CACHED_TOKENS", 100)
-    cache = documents()
+    monkeypatch.setattr(documents, "CACHED_TOKENS", 100)
+    cache = fresh_documents()
     first = cache.operation(GraphQLRequest("{hello}"))
     for n in range(50):
         cache.operation(GraphQLRequest(f"{{a{n}:hello}}"))
@@ -117,7 +117,7 @@ def test_memory_of_documents_is_bounded_by_their_tokens(monkeypatch: pytest.Monk
 
 
 def test_variables_of_one_request_do_not_leak_into_the_next() -> None:
-    cache = documents()
+    cache = fresh_documents()
     query = "query($n:Int){feed(first:$n){edges{cursor}}}"
     costs: list[Any] = [cache.operation(GraphQLRequest(query, None, {"n": n})).cost for n in (1, 50, 1)]
     assert costs == [3, 101, 3]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.transport.json_text import parsed
+from resolvers.transport.json_parsing import parsed
 
 ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs"]))
 ANY_JSON = st.recursive(

@@ -21,9 +21,9 @@ from graphql import (
 )
 
 from domain.limits import PAGE_SIZE_MAX
+from resolvers.transport.cost_multipliers import Multiplier, Variables, length, page_size
 from resolvers.transport.document_limits import NOTHING, Size, too_complex
-from resolvers.transport.multipliers import Multiplier, Variables, length, page_size
-from schema.metadata import max_items_of
+from schema.field_metadata import max_items_of
 
 
 class Measure:

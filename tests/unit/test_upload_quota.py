@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
-from domain.quota import quota_period, quota_use
+from domain.upload_quota import quota_period, quota_use
 
 NOON = datetime(2026, 5, 17, 12, tzinfo=UTC)
 

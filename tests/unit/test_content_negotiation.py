@@ -2,8 +2,8 @@
 
 import pytest
 
+from resolvers.transport.content_negotiation import answer_type, prefers_page
 from resolvers.transport.http import bearer_token
-from resolvers.transport.negotiation import answer_type, prefers_page
 
 GRAPHQL, JSON = "application/graphql-response+json", "application/json"
 CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"

@@ -3,7 +3,7 @@
 import pytest
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
-from resolvers.transport.addresses import address_of, also_mapped
+from resolvers.transport.client_address import address_of, also_mapped
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 from starlette.requests import Request
 
 from resolvers.transport.errors import Rejected, bad_request
-from resolvers.transport.json_text import parsed
+from resolvers.transport.json_parsing import parsed
 
 CLOSING = {"connection": "close"}  # what is left of a body that was not read makes the connection useless
 

@@ -8,7 +8,7 @@ import pytest
 from domain.errors import BadInput, Unauthenticated
 from resolvers.api import schema as api
 from resolvers.transport.document_limits import Limits
-from resolvers.transport.operations import Documents, GraphQLRequest, Operation
+from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from tests.support.toy import schema as toy
 
 PILE = "mutation($pile:Pile!){postNotes(pile:$pile)}"

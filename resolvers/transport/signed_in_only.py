@@ -14,7 +14,7 @@ from graphql import (
     OperationDefinitionNode,
 )
 
-from schema.metadata import needs_session
+from schema.field_metadata import needs_session
 
 
 def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> bool:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from domain.addresses import checked_email, typed_login
+from domain.email_addresses import checked_email, typed_login
 from domain.errors import Refusal, UserErrorCode
-from domain.handles import checked_username, is_reserved
+from domain.usernames import checked_username, is_reserved
 
 
 @pytest.mark.parametrize("name", ["ana", "a_b", "a.b", "a" * 30, "___", "1.2", "Ana.Maria_7"])

@@ -28,8 +28,8 @@ from graphql import (
 )
 
 from domain.errors import BadInput
-from resolvers.transport.multipliers import Variables
-from schema.metadata import max_items_of
+from resolvers.transport.cost_multipliers import Variables
+from schema.field_metadata import max_items_of
 
 SLACK = 2  # a list somewhat too long is refused by whoever takes it, which says so in its own words
 

@@ -9,8 +9,8 @@ from graphql import execute_sync, get_introspection_query, parse
 from config import Settings
 from resolvers.api import schema
 from resolvers.transport.document_limits import Limits
+from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
-from resolvers.transport.operations import Documents, GraphQLRequest
 
 EXECUTABLE = schema._schema
 TOOLS = get_introspection_query(

@@ -17,12 +17,12 @@ from graphql import (
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.document_limits import Limits, Size, check, check_cost, check_document, too_complex
+from resolvers.transport.document_validation import errors_in
 from resolvers.transport.errors import Rejected, bad_request, coded, refused_document, rejected
-from resolvers.transport.given import Given, GivenReader
-from resolvers.transport.introspection import Introspection
-from resolvers.transport.measure import Measure
-from resolvers.transport.session import is_private
-from resolvers.transport.validation import errors_in
+from resolvers.transport.introspection_cost import Introspection
+from resolvers.transport.list_limits import Given, GivenReader
+from resolvers.transport.operation_cost import Measure
+from resolvers.transport.signed_in_only import is_private
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 CACHED_COSTS = 64

@@ -8,9 +8,9 @@ Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 
 from collections.abc import Mapping
 from typing import Any
 
+from resolvers.transport.documents import asks_by_hash
 from resolvers.transport.http import bearer_token
-from resolvers.transport.json_text import parsed
-from resolvers.transport.operations import asks_by_hash
+from resolvers.transport.json_parsing import parsed
 
 ID_MAX = 128
 REASON_MAX = 123  # bytes, by RFC 6455
