@@ -11,17 +11,18 @@ from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
 
 from config import Settings
+from datasources.accounts.cached_users import UserCache, user_cache
 from datasources.accounts.passwords import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.users import UserStore
-from datasources.caches import Caches
 from datasources.concurrency.background_writes import Background
 from datasources.concurrency.process_exit import closed
 from datasources.concurrency.tasks import cancelled
 from datasources.concurrency.watchdog import Watchdog
 from datasources.feed.entries import FeedStore
 from datasources.feed.fan_outs import FanOutStore
+from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
 from datasources.feed.interests import InterestStore
 from datasources.feed.live_listeners import FeedsLive
 from datasources.feed.push_pull import PushPullStore
@@ -29,6 +30,7 @@ from datasources.feed.rankings import RankingStore
 from datasources.feed.states import FeedStates
 from datasources.feed.visits import VisitStore
 from datasources.graph.account_relations import AccountRelations
+from datasources.graph.cached_relations import GraphWrites, RelationCache, relation_cache
 from datasources.graph.follows import GraphStore
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.queue import JobQueue, QueueConsumer
@@ -39,6 +41,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.notifications.notifications import NotificationStore
+from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from datasources.posts.own_acts import OwnActs
@@ -50,6 +53,20 @@ from datasources.s3.storage import Blobs, open_blobs
 from domain.jobs import Fact
 
 BLOCKING_READ_SECONDS = 5.0
+
+
+class Caches:
+    """What is read through Redis, each declared in the package whose values it holds.
+
+    Only `datasources/loaders.py` and the feed read here; stores invalidate what they write.
+    """
+
+    def __init__(self, server: CacheServer) -> None:
+        self.aclose = server.aclose
+        self.users: UserCache = user_cache(server)
+        self.posts: PostCache = post_cache(server)
+        self.relations: RelationCache = relation_cache(server)
+        self.first_pages: FirstPagesCache = first_pages_cache(server)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +186,10 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     database = client[settings.mongo_database]
     job_queue, live = JobQueue(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
-    graph, posts = GraphStore(database, job_queue, caches), PostStore(database, job_queue, caches)
-    feed_states = FeedStates(database, job_queue, caches, active=timedelta(days=settings.feed_active_days))
+    graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
+    graph, posts = GraphStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
+    active = timedelta(days=settings.feed_active_days)
+    feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
     background = Background()
     visits = VisitStore(database, background)
     uploads = UploadStore(database, job_queue, live, ttl=settings.upload_ttl)
@@ -190,22 +209,22 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         background=background,
         watchdog=Watchdog(settings, client),
         passwords=Passwords(),
-        users=UserStore(database, job_queue, caches),
+        users=UserStore(database, job_queue, caches.users),
         sessions=sessions,
         session_watch=SessionWatch(sessions, live),
         graph=graph,
-        relations_of_account=AccountRelations(database, job_queue, caches),
+        relations_of_account=AccountRelations(database, job_queue, graph_writes),
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
         posts=posts,
-        images=ImageStore(client, database, job_queue, caches, posts, url_ttl=settings.signed_url_ttl),
+        images=ImageStore(database, job_queue, posts, caches.posts, caches.users, url_ttl=settings.signed_url_ttl),
         post_likes=LikeStore(database, Fact.POST_LIKE, job_queue),
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, job_queue),
         comments=CommentStore(database, job_queue),
         feed_states=feed_states,
-        feeds=FeedStore(database, feed_states, caches, posts, graph),
+        feeds=FeedStore(database, feed_states, caches.first_pages, posts, graph),
         fan_outs=FanOutStore(database, job_queue),
-        push_pull=PushPullStore(database, job_queue, caches, limit=settings.feed_push_limit),
+        push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
         feeds_live=FeedsLive(redis, settings.key_prefix, live, background),
         interests=InterestStore(database, job_queue, visits),
         visits=visits,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from datasources.redis.pubsub import notifications_of
+from datasources.notifications.notifications import notifications_topic
 from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
 from domain.limits import NODES_MAX
@@ -77,7 +77,7 @@ async def notification_added(
     ] = None,
 ) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    async with sources.live.listen(notifications_of(viewer_id)) as news:
+    async with sources.live.listen(notifications_topic(viewer_id)) as news:
         there = await sources.notifications.range_of(viewer_id)
         seen = there.newest if after is None else after
         if not there.floor <= seen <= there.newest:  # what was taken back at or below the floor may be gone

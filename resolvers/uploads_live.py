@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from datasources.redis.pubsub import upload_topic
+from datasources.media.uploads import upload_topic
 from domain.errors import BadInput
 from domain.ids import expect_id
 from domain.records.uploads import UploadStatus

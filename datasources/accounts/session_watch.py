@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from datasources.accounts.sessions import SessionStore
+from datasources.accounts.sessions import SessionStore, session_topic
 from datasources.mongo import clock
-from datasources.redis.pubsub import Listener, Live, session_topic
+from datasources.redis.pubsub import Listener, Live
 from domain.records.users import SessionRecord
 
 LOOK_SECONDS = 2.0  # between two looks at what has expired

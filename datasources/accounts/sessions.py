@@ -24,7 +24,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.readable import readable
-from datasources.redis.pubsub import Live, session_topic
+from datasources.redis.pubsub import Live
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records.users import SessionRecord
@@ -35,6 +35,11 @@ GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
 
 _BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", "salt"), 0)
+
+
+def session_topic(session_id: ObjectId) -> str:
+    """The topic that tells the end of a session."""
+    return f"session:{session_id}"
 
 
 class Tokens(msgspec.Struct, frozen=True):

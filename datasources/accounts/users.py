@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.caches import Caches, Writes
+from datasources.accounts.cached_users import UserCache
 from datasources.concurrency.batcher import Reads
 from datasources.jobs.idempotency import Idempotency, deleted_since, reused
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
@@ -16,6 +16,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session, increment
 from datasources.mongo.readable import readable
+from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.images import ImageRecord
@@ -47,9 +48,9 @@ class DeletedAccount(Stored, frozen=True, kw_only=True):
 class UserStore:
     """The collection `users`. Its counters are written by the counting worker alone."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
         self._users: Readable = database["users"]
-        self._writes = Writes(database["users"], caches.users.invalidate)
+        self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._job_queue = job_queue
         self._reads = Reads(self._users, UserRecord, projection=_PUBLIC)
 

@@ -17,8 +17,7 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
-from datasources.caches import Caches
-from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, first_pages_of
+from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache, first_pages_of
 from datasources.feed.states import ALL, FeedStates
 from datasources.graph.follows import GraphStore
 from datasources.mongo import clock
@@ -48,12 +47,17 @@ class FeedStore:
     """The collection `feed_entries`, and the reading of feeds across it and what it does not hold yet."""
 
     def __init__(
-        self, database: Database, states: FeedStates, caches: Caches, posts: PostStore, graph: GraphStore
+        self,
+        database: Database,
+        states: FeedStates,
+        first_pages: FirstPagesCache,
+        posts: PostStore,
+        graph: GraphStore,
     ) -> None:
         self._client = database.client
         self._entries = database["feed_entries"]
         self._states = states
-        self._first_pages = caches.first_pages
+        self._first_pages = first_pages
         self._posts = posts
         self._graph = graph
 

@@ -13,9 +13,12 @@ from itertools import takewhile
 import msgspec
 from bson import ObjectId
 
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.read_through import Cache
 from domain.paging import PageRequest
 
-FIRST_PAGES_ENTRIES = 200  # entries
+FIRST_PAGES_ENTRIES = 200
+FIRST_PAGES_SECONDS = 60.0
 
 
 class FirstPages(msgspec.Struct, frozen=True):
@@ -36,6 +39,14 @@ class FirstPages(msgspec.Struct, frozen=True):
         older = [one for one in self.post_ids if after is None or (isinstance(after, ObjectId) and one < after)]
         newer = takewhile(lambda one: before is None or (isinstance(before, ObjectId) and one > before), older)
         return list(newer)[: request.limit + 1]
+
+
+FirstPagesCache = Cache[ObjectId, FirstPages | None]
+
+
+def first_pages_cache(server: CacheServer) -> FirstPagesCache:
+    """First pages by the feed's owner."""
+    return Cache(server, "first_pages", FirstPages | None, FIRST_PAGES_SECONDS)
 
 
 def first_pages_of(

@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from datasources.caches import Caches, Writes
+from datasources.accounts.cached_users import UserCache
+from datasources.feed.first_pages import FirstPagesCache
 from datasources.jobs.outbox import Stage, add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
+from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Job, Task
 from domain.records.follows import FollowState
 from domain.records.record import Stored
@@ -40,12 +42,19 @@ class Mode(Stored, frozen=True, kw_only=True):
 class PushPullStore:
     """The modes of authors in `users` and `follows`. `limit` is how many followers an author is pushed to."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches, *, limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        job_queue: JobQueue,
+        user_cache: UserCache,
+        first_pages: FirstPagesCache,
+        *,
+        limit: int,
+    ) -> None:
         self._users: Readable = database["users"]
-        self._follows: Readable = database["follows"]
-        self._user_writes = Writes(database["users"], caches.users.invalidate)
-        self._follow_writes = Writes(database["follows"], caches.invalidate_follows)
-        self._first_pages = caches.first_pages
+        self._follows = database["follows"]  # only `pulled` and outboxes, which are in no relation, are written here
+        self._user_writes = InvalidatingWrites(database["users"], user_cache.invalidate)
+        self._first_pages = first_pages
         self._job_queue = job_queue
         self.limit = limit
 
@@ -97,7 +106,7 @@ class PushPullStore:
         newer: Stage = {"$set": {"version": {"$add": [_VERSION, 1]}}}
         said: Stage = {"$set": {"pulled": True}} if mode.pulled else add_pending([Task.BACKFILL], now)
         some = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
-        await self._follow_writes.uncached.update_many(some, [newer, said])
+        await self._follows.update_many(some, [newer, said])
         if mode.pulled:
             rows = self._follows.find({"_id": {"$in": list(follow_ids)}}, {"follower_id": 1})
             await self._first_pages.must_invalidate([row["follower_id"] for row in await rows.to_list()])

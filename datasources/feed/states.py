@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from datasources.caches import Caches, Writes
+from datasources.feed.first_pages import FirstPagesCache
 from datasources.jobs.outbox import add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session, upsert
 from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.readable import readable
+from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.feeds import FeedRecord
 
@@ -28,9 +29,11 @@ REFRESH_EVERY = timedelta(days=1)  # a live feed is tended this often
 class FeedStates:
     """The collection `feeds`, one document an owner. A feed is a fact that can owe its tending."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches, *, active: timedelta) -> None:
+    def __init__(
+        self, database: Database, job_queue: JobQueue, first_pages: FirstPagesCache, *, active: timedelta
+    ) -> None:
         self._feeds: Readable = database["feeds"]
-        self._writes = Writes(database["feeds"], caches.first_pages.invalidate)
+        self._writes = InvalidatingWrites(database["feeds"], first_pages.invalidate)
         self._job_queue = job_queue
         self.active = active
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from datasources.caches import Caches, Writes, both_ways
+from datasources.graph.cached_relations import GraphWrites
 from datasources.graph.follow_slots import becoming
+from datasources.graph.relations import both_ways
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
 from domain.jobs import Fact, jobs_of
@@ -21,13 +22,11 @@ _STANDING = {"$in": [FollowState.FOLLOWING.value, FollowState.REQUESTED.value]}
 class AccountRelations:
     """The collections `follows`, `blocks` and `mutes`, by one account on either side."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, writes: GraphWrites) -> None:
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._mutes: Readable = database["mutes"]
-        self._follow_writes = Writes(database["follows"], caches.invalidate_follows)
-        self._block_writes = Writes(database["blocks"], caches.relations.invalidate)
-        self._mute_writes = Writes(database["mutes"], caches.relations.invalidate)
+        self._writes = writes
         self._job_queue = job_queue
 
     async def end_follows(self, user_id: ObjectId, now: datetime, most: int) -> bool:
@@ -37,7 +36,7 @@ class AccountRelations:
             return False
         some = {"_id": {"$in": [row["_id"] for row in found]}}
         pairs = [pair for row in found for pair in both_ways(row["follower_id"], row["followee_id"])]
-        async with self._follow_writes.invalidating(pairs) as follows:
+        async with self._writes.follows.invalidating(pairs) as follows:
             await follows.update_many(some, becoming(FollowState.NONE, now))
         pending = await self._follows.find(some).to_list()
         await self._job_queue.enqueue({job for document in pending for job in jobs_of(Fact.FOLLOW, document)})
@@ -47,7 +46,7 @@ class AccountRelations:
         """Takes blocks away; the following that one of them has yet to end is ended with all the other."""
         found = await _either(self._blocks, "blocker_id", "blocked_id", user_id, most)
         pairs = [pair for row in found for pair in both_ways(row["blocker_id"], row["blocked_id"])]
-        async with self._block_writes.invalidating(pairs) as blocks:
+        async with self._writes.blocks.invalidating(pairs) as blocks:
             await blocks.delete_many({"_id": {"$in": [row["_id"] for row in found]}})
         return bool(found)
 
@@ -55,7 +54,7 @@ class AccountRelations:
         """Takes mutes away."""
         found = await _either(self._mutes, "muter_id", "muted_id", user_id, most)
         pairs = [(row["muter_id"], row["muted_id"]) for row in found]
-        async with self._mute_writes.invalidating(pairs) as mutes:
+        async with self._writes.mutes.invalidating(pairs) as mutes:
             await mutes.delete_many({"_id": {"$in": [row["_id"] for row in found]}})
         return bool(found)
 

@@ -7,9 +7,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from datasources.caches import Caches, Writes, both_ways
+from datasources.graph.cached_relations import GraphWrites
 from datasources.graph.follow_slots import becoming, upsert_follow
-from datasources.graph.relations import Pair, Relations
+from datasources.graph.relations import Pair, Relations, both_ways
 from datasources.jobs.outbox import GRACE, add_pending, change, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import (
@@ -37,15 +37,13 @@ _OVER: Document = {"state": FollowState.NONE.value, "outbox": {"$exists": False}
 class GraphStore:
     """The collections `follows`, `blocks` and `mutes`. A follow is a fact; ending it is a change of that fact."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, writes: GraphWrites) -> None:
         self._client = database.client
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._mutes: Readable = database["mutes"]
-        self._user_writes = Writes(database["users"], caches.users.invalidate)
-        self._follow_writes = Writes(database["follows"], caches.invalidate_follows)
-        self._block_writes = Writes(database["blocks"], caches.relations.invalidate)
-        self._mute_writes = Writes(database["mutes"], caches.relations.invalidate)
+        self._users = database["users"]  # only their outboxes, which are not cached, are written here
+        self._writes = writes
         self._relations = Relations(database)
         self._job_queue = job_queue
 
@@ -58,7 +56,7 @@ class GraphStore:
         Refusal (TOO_MANY_FOLLOWS, BUSY), NotFound.
         """
         wanted = FollowState.REQUESTED if is_private else FollowState.FOLLOWING
-        async with self._follow_writes.invalidating(both_ways(follower_id, followee_id)) as follows:
+        async with self._writes.follows.invalidating(both_ways(follower_id, followee_id)) as follows:
             document = await upsert_follow(follows, follower_id, followee_id, wanted, now)
         follow = await self._due(document)
         if await self.end_if_blocked(follow, now=now):
@@ -106,7 +104,7 @@ class GraphStore:
         """
 
         async def apply(session: Session) -> list[ObjectId]:
-            users, pending = self._user_writes.uncached, {"_id": user_id, "outbox": Task.ACCEPT_REQUESTS.value}
+            users, pending = self._users, {"_id": user_id, "outbox": Task.ACCEPT_REQUESTS.value}
             account = await users.find_one(pending, {"is_private": 1}, session=session)
             query = {"followee_id": user_id, "state": FollowState.REQUESTED.value}
             asked = await self._follows.find(query, {"follower_id": 1}, limit=most, session=session).to_list()
@@ -118,7 +116,7 @@ class GraphStore:
             )
             let_in, pipeline = [row["_id"] for row in asked], becoming(FollowState.FOLLOWING, now)
             pairs = [pair for row in asked for pair in both_ways(row["follower_id"], user_id)]
-            async with self._follow_writes.invalidating(pairs, session) as follows:
+            async with self._writes.follows.invalidating(pairs, session) as follows:
                 await follows.update_many({"_id": {"$in": let_in}}, pipeline, session=session)
             return let_in
 
@@ -132,7 +130,7 @@ class GraphStore:
         Hiding is one write, which owes the ending: a worker pays that if this stops half way.
         """
         pipeline = change({"active": True}, [Task.REMOVE_FOLLOWS], now, watched="active")
-        async with self._block_writes.invalidating(both_ways(blocker_id, blocked_id)) as blocks:
+        async with self._writes.blocks.invalidating(both_ways(blocker_id, blocked_id)) as blocks:
             document = await upsert(blocks, {"blocker_id": blocker_id, "blocked_id": blocked_id}, pipeline)
         if "outbox" in document:
             await self.remove_follows(document["_id"], now)
@@ -142,7 +140,7 @@ class GraphStore:
 
         async def apply(session: Session) -> list[Document]:
             pair = {"blocker_id": blocker_id, "blocked_id": blocked_id}
-            async with self._block_writes.invalidating(both_ways(blocker_id, blocked_id), session) as blocks:
+            async with self._writes.blocks.invalidating(both_ways(blocker_id, blocked_id), session) as blocks:
                 block = await blocks.find_one_and_delete(pair, session=session)
             return [] if block is None else await self._end_both_ways(block, now, session)
 
@@ -151,12 +149,12 @@ class GraphStore:
     async def mute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Keeps one's acts and posts out of the other's feed and notifications. Safe to repeat."""
         key = {"muter_id": muter_id, "muted_id": muted_id}
-        async with self._mute_writes.invalidating([(muter_id, muted_id)]) as mutes:
+        async with self._writes.mutes.invalidating([(muter_id, muted_id)]) as mutes:
             await upsert(mutes, key, [{"$set": {"active": True}}])
 
     async def unmute(self, muter_id: ObjectId, muted_id: ObjectId) -> None:
         """Ends a mute. Safe to repeat."""
-        async with self._mute_writes.invalidating([(muter_id, muted_id)]) as mutes:
+        async with self._writes.mutes.invalidating([(muter_id, muted_id)]) as mutes:
             await mutes.delete_one({"muter_id": muter_id, "muted_id": muted_id})
 
     async def relations(self, pairs: Sequence[Pair]) -> list[Relation]:
@@ -216,7 +214,7 @@ class GraphStore:
         pairs = [{"follower_id": follower_id, "followee_id": followee_id} for followee_id in followee_ids]
         if pairs:
             fills = [UpdateOne(pair, pipeline, upsert=True) for pair in pairs]
-            await self._follow_writes.uncached.bulk_write(fills, ordered=False)
+            await self._writes.follows.uncached.bulk_write(fills, ordered=False)
 
     async def by_id(self, follow_id: ObjectId) -> FollowRecord | None:
         """One follow, whatever it owes, also one that ended."""
@@ -230,7 +228,7 @@ class GraphStore:
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_notified(self._follow_writes.uncached, notified, session)
+        await set_notified(self._writes.follows.uncached, notified, session)
 
     async def mark_done(
         self, follows: Sequence[FollowRecord], task: Task, session: Session | None = None, **values: Any
@@ -243,7 +241,7 @@ class GraphStore:
         if not same:
             return True
         pipeline = [*([{"$set": values}] if values else ()), *mark_done(task)]
-        stored = self._follow_writes.uncached
+        stored = self._writes.follows.uncached
         done = await stored.update_many({"$or": same}, pipeline, session=session)
         if done.matched_count:
             await stored.delete_many({"_id": {"$in": [one.id for one in follows]}, **_OVER}, session=session)
@@ -265,7 +263,7 @@ class GraphStore:
         some = {"_id": {"$in": list(ids)}}
         follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
         pipeline = [{"$set": {_COUNTED[task]: follows}}, *mark_done(task)]
-        stored = self._follow_writes.uncached
+        stored = self._writes.follows.uncached
         await stored.update_many(some, pipeline, session=session)
         await stored.delete_many({**some, **_OVER}, session=session)
 
@@ -274,7 +272,7 @@ class GraphStore:
 
         async def apply(session: Session) -> list[Document]:
             pending = {"_id": block_id, "outbox": Task.REMOVE_FOLLOWS.value}
-            block = await self._block_writes.uncached.find_one_and_update(
+            block = await self._writes.blocks.uncached.find_one_and_update(
                 pending, mark_done(Task.REMOVE_FOLLOWS), session=session
             )
             return [] if block is None else await self._end_both_ways(block, now, session)
@@ -283,7 +281,7 @@ class GraphStore:
 
     async def _end_both_ways(self, block: Document, now: datetime, session: Session) -> list[Document]:
         pairs, pipeline = both_ways(block["blocker_id"], block["blocked_id"]), becoming(FollowState.NONE, now)
-        async with self._follow_writes.invalidating(pairs, session) as follows:
+        async with self._writes.follows.invalidating(pairs, session) as follows:
             found = [
                 await follows.find_one_and_update(
                     {"follower_id": one, "followee_id": other}, pipeline, return_document=True, session=session
@@ -305,7 +303,7 @@ class GraphStore:
         only: Document | None = None,
     ) -> FollowRecord | None:
         query: Document = {"follower_id": follower_id, "followee_id": followee_id, **(only or {})}
-        async with self._follow_writes.invalidating(both_ways(follower_id, followee_id)) as follows:
+        async with self._writes.follows.invalidating(both_ways(follower_id, followee_id)) as follows:
             document = await follows.find_one_and_update(query, becoming(state, now), return_document=True)
         return None if document is None else await self._due(document)
 

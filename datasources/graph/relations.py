@@ -15,6 +15,11 @@ from domain.visibility import ONESELF, Relation
 Pair = tuple[ObjectId, ObjectId]  # a viewer, and whom they look at
 
 
+def both_ways(user_id: ObjectId, other_id: ObjectId) -> tuple[Pair, Pair]:
+    """The two relations of two users."""
+    return (user_id, other_id), (other_id, user_id)
+
+
 class Relations:
     """The collections `follows`, `blocks` and `mutes`, as far as they say how people stand to each other."""
 

@@ -12,12 +12,14 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from datasources.caches import Caches, Writes
+from datasources.accounts.cached_users import UserCache
 from datasources.jobs.outbox import Stage, add_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import Client, Database, Document, Readable, Session, in_transaction
+from datasources.mongo.client import Database, Document, Readable, Session, in_transaction
+from datasources.posts.cached_posts import PostCache
 from datasources.posts.posts import PostStore
+from datasources.redis.invalidation import InvalidatingWrites
 from datasources.s3.keys import is_in_area
 from domain.image_formats import RenditionFormat
 from domain.jobs import Fact, Job, Task
@@ -40,13 +42,20 @@ class ImageStore:
     """The collections `uploads`, `posts` and `users`, as far as they show images."""
 
     def __init__(
-        self, client: Client, database: Database, job_queue: JobQueue, caches: Caches, posts: PostStore, *, url_ttl: int
+        self,
+        database: Database,
+        job_queue: JobQueue,
+        posts: PostStore,
+        post_cache: PostCache,
+        user_cache: UserCache,
+        *,
+        url_ttl: int,
     ) -> None:
-        self._client = client
+        self._client = database.client
         self._uploads = database["uploads"]
         self._shown_in_posts: Readable = database["posts"]
-        self._post_writes = Writes(database["posts"], caches.posts.invalidate)
-        self._user_writes = Writes(database["users"], caches.users.invalidate)
+        self._post_writes = InvalidatingWrites(database["posts"], post_cache.invalidate)
+        self._user_writes = InvalidatingWrites(database["users"], user_cache.invalidate)
         self._job_queue = job_queue
         self._posts = posts
         self._url_ttl = timedelta(seconds=url_ttl)

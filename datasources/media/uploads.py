@@ -14,7 +14,7 @@ from datasources.media.quota_slots import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, find_by_ids
 from datasources.mongo.readable import readable
-from datasources.redis.pubsub import Live, upload_topic
+from datasources.redis.pubsub import Live
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task, jobs_of
@@ -25,6 +25,11 @@ from domain.upload_quota import QuotaUse
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]
 _CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
+
+
+def upload_topic(upload_id: ObjectId) -> str:
+    """The topic of one upload."""
+    return f"upload:{upload_id}"
 
 
 class UploadStore:

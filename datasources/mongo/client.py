@@ -37,7 +37,7 @@ UPSERT_TRIES = 5  # two upserts of one new key can collide; the second try finds
 
 
 class Readable(Protocol):
-    """A collection as far as it is read: what a store has of one that is written through `caches.Writes`."""
+    """A collection as far as it is read: what a store has of one that is written through `InvalidatingWrites`."""
 
     @property
     def name(self) -> str: ...

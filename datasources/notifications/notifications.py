@@ -19,13 +19,18 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session, find_by_ids, find_page
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.readable import readable
-from datasources.redis.pubsub import Live, notifications_of
+from datasources.redis.pubsub import Live
 from domain.notification_floor import WITHDRAWN_KEPT, floor_at, taken_back
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord
 
 UNSEEN_BATCH, UNSEEN_LOOKED_AT = 100, 1_000
+
+
+def notifications_topic(user_id: ObjectId) -> str:
+    """The topic of a user's notifications."""
+    return f"notifications:{user_id}"
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +109,7 @@ class NotificationStore:
 
     async def tell(self, *recipient_ids: ObjectId) -> None:
         """Wakes the recipients' subscriptions. Best effort."""
-        await self._live.publish(*(notifications_of(recipient_id) for recipient_id in recipient_ids))
+        await self._live.publish(*(notifications_topic(recipient_id) for recipient_id in recipient_ids))
 
     async def of_recipient(
         self,

@@ -13,7 +13,6 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from datasources.caches import Caches, Writes
 from datasources.concurrency.batcher import Reads
 from datasources.jobs.idempotency import Idempotency, bury, earlier
 from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
@@ -31,7 +30,9 @@ from datasources.mongo.client import (
 )
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.readable import readable
+from datasources.posts.cached_posts import PostCache
 from datasources.posts.edits import edit, tagging, untag
+from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.feed_ranking import Candidate
 from domain.jobs import Fact, Job, Task, jobs_of
@@ -56,9 +57,9 @@ _SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "
 class PostStore:
     """The collection `posts`. One upload belongs to one post: a unique index on (author, uploads) holds that."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, caches: Caches) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
         self._posts: Readable = database["posts"]
-        self._writes = Writes(database["posts"], caches.posts.invalidate)
+        self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
         self._reads = Reads(self._posts, PostRecord)
         self._job_queue = job_queue
 

@@ -35,21 +35,6 @@ Check = Callable[[Sequence[ObjectId]], Awaitable[Mapping[ObjectId, object]]]
 """The present version of each of these ids, whatever is comparable; one operation. What is missing has version None."""
 
 
-def notifications_of(user_id: ObjectId) -> str:
-    """The topic of a user's notifications."""
-    return f"notifications:{user_id}"
-
-
-def upload_topic(upload_id: ObjectId) -> str:
-    """The topic of one upload."""
-    return f"upload:{upload_id}"
-
-
-def session_topic(session_id: ObjectId) -> str:
-    """The topic that tells the end of a session."""
-    return f"session:{session_id}"
-
-
 class Listener(Signal):
     """Is set whenever there may be news on its topic; clear it before looking.
 

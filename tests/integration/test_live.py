@@ -9,8 +9,9 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from datasources.notifications.notifications import notifications_topic
 from datasources.redis import pubsub
-from datasources.redis.pubsub import PUBLISH_SECONDS, Listener, notifications_of
+from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
 from datasources.sources import Sources, open_sources
 from tests.support.counting import Operations
 from tests.support.factories import World
@@ -98,7 +99,7 @@ async def test_a_topic_asked_for_during_the_outage_is_heard_after_it(world: Worl
 
 
 async def test_many_topics_come_and_go_at_once(world: World, other: Sources) -> None:
-    topics = [notifications_of(ObjectId()) for _ in range(50)]
+    topics = [notifications_topic(ObjectId()) for _ in range(50)]
     async with contextlib.AsyncExitStack() as stack:
         some = [await stack.enter_async_context(world.sources.live.listen(topic)) for topic in topics[:25]]
         await asyncio.gather(*(applied(news) for news in some))
@@ -122,7 +123,7 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
         contextlib.AsyncExitStack() as stack,
     ):
         owners = [ObjectId() for _ in range(50)]
-        some = [await stack.enter_async_context(sources.live.listen(notifications_of(one))) for one in owners]
+        some = [await stack.enter_async_context(sources.live.listen(notifications_topic(one))) for one in owners]
         for news in some:
             news.seen = 0
         await world.sources.database["inboxes"].insert_one({"_id": owners[7], "last_seq": 1})
@@ -135,7 +136,7 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
 async def test_without_redis_everything_is_checked_in_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pubsub, "POLL_SECONDS", 0.3)
     deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    async with open_sources(deaf) as sources, sources.live.listen(notifications_of(owner := ObjectId())) as news:
+    async with open_sources(deaf) as sources, sources.live.listen(notifications_topic(owner := ObjectId())) as news:
         news.seen = 0
         await asyncio.sleep(3 * pubsub.GATHER_SECONDS)
         assert not news.is_set()

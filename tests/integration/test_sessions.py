@@ -10,8 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from datasources.accounts.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionStore
-from datasources.redis.pubsub import session_topic
+from datasources.accounts.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionStore, session_topic
 from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode
 from tests.support.factories import World, now

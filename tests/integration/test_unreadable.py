@@ -67,7 +67,8 @@ class Scene:
         people = [one.id for one in (self.ana, self.bob, self.eve)]
         await caches.posts.invalidate([post.id for post in self.posts])
         await caches.users.invalidate(people)
-        await caches.invalidate_follows((one, other) for one in people for other in people)
+        await caches.relations.invalidate((one, other) for one in people for other in people)
+        await caches.first_pages.invalidate(people)
 
 
 @pytest.fixture

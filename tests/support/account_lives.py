@@ -10,7 +10,7 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
-from datasources.caches import RECORD_SECONDS
+from datasources.accounts.cached_users import USER_SECONDS
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.images import Move
 from domain.jobs import Fact, Job, Task
@@ -59,7 +59,7 @@ async def kept_keys(world: World, user_id: ObjectId) -> list[bytes]:
     """Keys of Redis that name an account and do not lapse within half a minute, as what has been cached does."""
     redis = world.sources.redis
     found = [key async for key in redis.scan_iter(match=f"{world.sources.settings.key_prefix}*{user_id}*")]
-    return [key for key in found if not 0 <= await redis.pttl(key) <= RECORD_SECONDS * 1000 and await redis.exists(key)]
+    return [key for key in found if not 0 <= await redis.pttl(key) <= USER_SECONDS * 1000 and await redis.exists(key)]
 
 
 async def upload(world: World, owner: UserRecord, status: UploadStatus = UploadStatus.READY, **fields: Any) -> ObjectId:

@@ -1,0 +1,16 @@
+"""Users as they are cached: as stored, for every viewer. What a viewer may see is decided after the cache."""
+
+from bson import ObjectId
+
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.read_through import Cache
+from domain.records.users import UserRecord
+
+USER_SECONDS = 30.0
+
+UserCache = Cache[ObjectId, UserRecord | None]
+
+
+def user_cache(server: CacheServer) -> UserCache:
+    """Users by id."""
+    return Cache(server, "user", UserRecord | None, USER_SECONDS)

@@ -1,0 +1,43 @@
+"""Relations as they are cached, for one viewer each, and the writes that make them old."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from bson import ObjectId
+
+from datasources.graph.relations import Pair
+from datasources.mongo.client import Database
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.invalidation import InvalidatingWrites
+from datasources.redis.read_through import Cache
+from domain.visibility import Relation
+
+RELATION_SECONDS = 10.0
+
+RelationCache = Cache[Pair, Relation]
+
+
+def relation_cache(server: CacheServer) -> RelationCache:
+    """Relations by viewer and user."""
+    # The hash tag of a key is the viewer, so that all of a viewer's keys lie in one slot of a Redis cluster.
+    return Cache(server, "relation", Relation, RELATION_SECONDS, lambda pair: f"{{{pair[0]}}}:{pair[1]}")
+
+
+class GraphWrites:
+    """The ways to write to `follows`, `blocks` and `mutes`.
+
+    A follow also decides whose posts the follower's feed shows: `first_pages` holds its newest part, by owner.
+    """
+
+    def __init__(self, database: Database, relations: RelationCache, first_pages: Cache[ObjectId, Any]) -> None:
+        self._relations = relations
+        self._first_pages = first_pages
+        self.follows = InvalidatingWrites(database["follows"], self._invalidate_follows)
+        self.blocks = InvalidatingWrites(database["blocks"], relations.invalidate)
+        self.mutes = InvalidatingWrites(database["mutes"], relations.invalidate)
+
+    async def _invalidate_follows(self, pairs: Iterable[Pair]) -> None:
+        pairs = list(pairs)
+        owner_ids = {viewer_id for viewer_id, _ in pairs}
+        await asyncio.gather(self._relations.invalidate(pairs), self._first_pages.invalidate(owner_ids))

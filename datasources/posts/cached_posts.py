@@ -1,0 +1,16 @@
+"""Posts as they are cached: as stored, for every viewer. What a viewer may see is decided after the cache."""
+
+from bson import ObjectId
+
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.read_through import Cache
+from domain.records.posts import PostRecord
+
+POST_SECONDS = 30.0
+
+PostCache = Cache[ObjectId, PostRecord | None]
+
+
+def post_cache(server: CacheServer) -> PostCache:
+    """Posts by id."""
+    return Cache(server, "post", PostRecord | None, POST_SECONDS)
