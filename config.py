@@ -1,5 +1,6 @@
 """The settings of every Photogram process: one frozen value, read once, from the environment or a file."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -159,6 +160,11 @@ class Settings(BaseSettings):
     def drain_work(self) -> float:
         """The part of `drain_timeout` that work in hand may take, in seconds; the rest is for closing what is open."""
         return self.drain_timeout - min(3.0, self.drain_timeout * 0.3)
+
+    @property
+    def longest_file_request(self) -> timedelta:
+        """The longest time from an operation's start to its end if it sends a file along."""
+        return timedelta(seconds=self.file_timeout + 2 * self.operation_timeout)
 
     @property
     def serves_graphiql(self) -> bool:

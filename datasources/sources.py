@@ -193,7 +193,6 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     background = Background()
     visits = VisitStore(database, background)
     uploads = UploadStore(database, job_queue, live, ttl=settings.upload_ttl)
-    longest = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
     sessions = SessionStore(
         database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
     )
@@ -215,7 +214,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         graph=graph,
         relations_of_account=AccountRelations(database, job_queue, graph_writes),
         uploads=uploads,
-        intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=longest),
+        intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=settings.longest_file_request),
         posts=posts,
         images=ImageStore(database, job_queue, posts, caches.posts, caches.users, url_ttl=settings.signed_url_ttl),
         post_likes=LikeStore(database, Fact.POST_LIKE, job_queue),

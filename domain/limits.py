@@ -10,6 +10,7 @@ IMAGES_PER_DAY = 10
 IMAGES_PER_MONTH = 500
 IMAGES_PER_POST = 10
 UPLOADS_PER_HOUR = 60  # announced, whatever became of them: cancelling gives quota back, but its address stays good
+UPLOAD_LATENESS = timedelta(seconds=30)  # a PUT that began in time may end after its address expired
 RESERVATION_HOLD = timedelta(minutes=2)  # a file that has not come for so long loses its place in the quota to others
 
 RENDITION_WIDTHS = (150, 320, 640, 1080)  # the first one is cut square

@@ -24,6 +24,7 @@ from domain.upload_quota import QuotaUse
 
 LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]
+NOT_ARRIVED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 _CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
 
 

@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from domain.errors import UserErrorCode
 from domain.image_formats import SourceFormat
+from domain.limits import UPLOAD_LATENESS
 from domain.records.images import ImageRecord
 from domain.records.record import Record, Stored
 
@@ -51,6 +52,11 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     post_id: ObjectId | None = None
     tidy_at: datetime | None = None
     is_moving: bool = False
+
+    @property
+    def last_arrival(self) -> datetime:
+        """Until when storage may take the file: its address has expired, and no PUT that began before still runs."""
+        return self.expires_at + UPLOAD_LATENESS
 
     def is_of(self, data: bytes) -> bool:
         """Whether these are the bytes that were announced."""

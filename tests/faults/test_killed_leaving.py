@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from config import Settings
+from domain.limits import UPLOAD_LATENESS
 from domain.records.users import UserState
 from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
 from tests.support.auditing import audit, pending_work
@@ -17,7 +18,6 @@ from tests.support.factories import World, now, opened, with_own_buckets
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account
-from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 

@@ -21,7 +21,7 @@ from tests.support.emptying import emptied
 from tests.support.factories import World, now
 from tests.support.jobs import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
-from workers.handlers import aggregate_counters, turns
+from workers.handlers import aggregate_counters, apply_in_chunks
 from workers.registry import HANDLERS
 from workers.runtime.drain import drain
 from workers.runtime.handler import Handler, RetryLater, Tools
@@ -159,15 +159,15 @@ async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: Wor
 
 
 async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregate_counters, "FACTS", 4)
-    monkeypatch.setattr(turns, "FACTS", 4)
+    monkeypatch.setattr(aggregate_counters, "MAX_FACTS", 4)
+    monkeypatch.setattr(apply_in_chunks, "MAX_FACTS", 4)
     ana, fans = await own.user(), await own.users(10)
     posts = [await own.post(ana) for _ in range(6)]
     hot, cold = posts[2], [*posts[:2], *posts[3:]]
     await liked(own, [hot], fans)
     await liked(own, cold, fans[:1])
     keys = [str(post.id) for post in posts]
-    monkeypatch.setattr(turns, "TURNS", 3)
+    monkeypatch.setattr(apply_in_chunks, "MAX_TRANSACTIONS", 3)
     assert await aggregate_counters.count_post_likes(own.tools, *keys) == {str(hot.id)}
     assert await counts(own, cold) == [1] * len(cold)
     assert 0 < (await own.stored_post(hot.id)).like_count < len(fans)
@@ -213,7 +213,7 @@ async def test_what_is_owed_is_found_by_the_index_of_debts_alone(own: World) -> 
     """While every like owes, other indexes look as good, and the planner would remember them when hardly any does."""
     ana, likes = await own.user(), own.sources.database["post_likes"]
     post = await own.post(ana)
-    rows = 2 * turns.FACTS
+    rows = 2 * apply_in_chunks.MAX_FACTS
     await likes.insert_many(
         {"target_id": post.id, "user_id": ObjectId(), "liked": True, **pending_fields([Task.COUNT], now())}
         for _ in range(rows)
@@ -229,5 +229,5 @@ async def test_what_is_owed_is_found_by_the_index_of_debts_alone(own: World) -> 
     found = profile.find({"op": "query", "ns": likes.full_name, "command.filter.outbox": Task.COUNT.value})
     seen = [(row["planSummary"], row["docsExamined"]) async for row in found]
     index = "IXSCAN { target_id: 1, outbox: 1 }"
-    assert seen == [(index, turns.FACTS), (index, turns.FACTS), (index, 0), (index, 1)]
+    assert seen == [(index, apply_in_chunks.MAX_FACTS), (index, apply_in_chunks.MAX_FACTS), (index, 0), (index, 1)]
     assert await counts(own, [post]) == [rows + 1]

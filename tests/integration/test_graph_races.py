@@ -16,7 +16,8 @@ from domain.records.users import UserRecord
 from domain.visibility import STRANGERS
 from tests.integration.test_graph import counts, relation
 from tests.support.factories import World, items_of, now
-from workers.handlers.fan_out import backfill, fan_out
+from workers.handlers.backfill import backfill
+from workers.handlers.fan_out import fan_out
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
 

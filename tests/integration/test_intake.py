@@ -18,7 +18,7 @@ from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY, MAX_IMAGE_BYTES
 from domain.records.uploads import UploadRecord, UploadStatus
 from tests.support.factories import World, now
-from workers.handlers import ingest
+from workers.handlers.ingest import ingest
 
 JPEG = b"\xff\xd8\xff\xe0"
 LONGEST = timedelta(seconds=30)
@@ -245,7 +245,7 @@ async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(wor
     owner_id, uploads = ObjectId(), world.sources.uploads
     long_ago = now() - timedelta(hours=1)
     dead = await uploads.begin(owner_id, SourceFormat.JPEG, long_ago, LONGEST, key())
-    await ingest.ingest(world.tools, str(dead.id))
+    await ingest(world.tools, str(dead.id))
     (found,) = await uploads.by_ids([dead.id])
     assert found is not None
     assert found.status is UploadStatus.EXPIRED

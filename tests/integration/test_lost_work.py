@@ -11,7 +11,7 @@ from tests.support.factories import World, now
 from tests.support.jobs import ATTEMPTS
 from tests.unit.pictures import quarters, saved
 from workers.rendering.pool import RenderingUnavailable, RenderPool
-from workers.runtime.freezes import FREEZE_SECONDS
+from workers.runtime.freeze_detector import FREEZE_SECONDS
 
 
 async def _letter(world: World, job: Job) -> Any:

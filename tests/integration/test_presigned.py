@@ -13,13 +13,16 @@ import httpx2
 import pytest
 
 from config import Settings
+from datasources.media.uploads import NOT_ARRIVED
 from domain.ids import expect_id
+from domain.limits import UPLOAD_LATENESS
 from domain.records.uploads import UploadRecord, UploadStatus
 from domain.records.users import UserRecord
 from tests.support.client import CREATE_UPLOAD, small_jpeg
 from tests.support.factories import World, opened
 from tests.support.waiting import eventually
-from workers.handlers import clean_up, ingest
+from workers.handlers import clean_up
+from workers.handlers.ingest import ingest
 from workers.maintenance.pending import stuck
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import RetryLater, Tools
@@ -185,12 +188,12 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
     """By then the source is deleted, so storage cannot know; it takes the same bytes, which nobody reads any more."""
     upload, put = await given(world, await world.user())
     assert await put.send(web) == 200
-    await ingest.ingest(tools, str(upload.id))
+    await ingest(tools, str(upload.id))
     await clean_up.clean_upload(tools, str(upload.id))
     ready = await stored(world, upload.id)
     assert (ready.status, await bytes_of(world, upload)) == (UploadStatus.READY, None)
     assert await put.send(web) == 200
-    await ingest.ingest(tools, str(upload.id))
+    await ingest(tools, str(upload.id))
     assert await stored(world, upload.id) == ready
 
 
@@ -200,18 +203,18 @@ async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over
 ) -> None:
     upload, put = await given(world, await world.user())
     if is_rejected:
-        await world.sources.uploads.reject(upload.id, UploadStatus.REJECTED, ingest.EXPIRED)
+        await world.sources.uploads.reject(upload.id, UploadStatus.REJECTED, NOT_ARRIVED)
     else:
         await world.sources.uploads.cancel(upload.id)
     with pytest.raises(RetryLater):
         await clean_up.clean_upload(world.tools, str(upload.id))
     assert await put.send(web) == 200, "an address that was given out cannot be taken back"
-    uploads, over = world.sources.database["uploads"], upload.expires_at + ingest.UPLOAD_LATENESS
+    uploads, over = world.sources.database["uploads"], upload.last_arrival
     document = await uploads.find_one({"_id": upload.id})
     assert document is not None
     assert (document["outbox"], document["due_at"], document["enqueues"]) == (["clean_up"], over, 0)
     assert [one for one in await stuck(world.sources, over) if one.id == str(upload.id)] == []
-    past = {"expires_at": datetime.now(UTC) - ingest.UPLOAD_LATENESS}
+    past = {"expires_at": datetime.now(UTC) - UPLOAD_LATENESS}
     await uploads.update_one({"_id": upload.id}, {"$set": past})
     await clean_up.clean_upload(world.tools, str(upload.id))
     assert await bytes_of(world, upload) is None
@@ -234,7 +237,7 @@ async def test_an_expired_request_is_refused_and_its_quota_given_back(
         await world.sources.database["uploads"].update_one(
             {"_id": upload.id}, {"$set": {"expires_at": upload.expires_at - timedelta(minutes=5)}}
         )
-        await ingest.ingest(world.tools, str(upload.id))
+        await ingest(world.tools, str(upload.id))
         assert (await stored(world, upload.id)).status is UploadStatus.EXPIRED
         assert (await world.sources.uploads.quota(owner.id, datetime.now(UTC))).used_today == 0
 

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
+from datasources.media.uploads import NOT_ARRIVED
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH, RESERVATION_HOLD, UPLOADS_PER_HOUR
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
-from workers.handlers import ingest
+from workers.handlers.ingest import ingest
 from workers.runtime.handler import RetryLater
 
 DATA = b"\xff\xd8\xff and so on"
@@ -80,7 +81,7 @@ async def test_quota_of_a_file_that_does_not_come_is_free_after_a_while(
     for _ in range(2):
         await world.sources.uploads.release(upload.id, at)
         with pytest.raises(RetryLater):
-            await ingest.ingest(world.tools, str(upload.id))
+            await ingest(world.tools, str(upload.id))
         assert await used(world, owner_id, at) == held
     assert (await stored(world, upload)).status is UploadStatus.AWAITING_BYTES
 
@@ -89,7 +90,7 @@ async def test_file_is_looked_for_at_the_moment_its_reservation_lapses(world: Wo
     left = 4 * SECOND
     upload = await announce(world, ObjectId(), now() - RESERVATION_HOLD + left)
     with pytest.raises(RetryLater):
-        await ingest.ingest(world.tools, str(upload.id))
+        await ingest(world.tools, str(upload.id))
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None
     assert document["due_at"] <= upload.created_at + RESERVATION_HOLD
@@ -168,7 +169,7 @@ async def test_file_that_comes_late_and_finds_no_place_is_refused(world: World) 
     for moment in (at, at + timedelta(days=1)):  # whatever day it is by then
         await announced(world, owner_id, moment)
     await arrive(world, late)
-    await ingest.ingest(world.tools, str(late.id))
+    await ingest(world.tools, str(late.id))
     found = await stored(world, late)
     assert found.status is UploadStatus.REJECTED
     assert found.failure is not None
@@ -218,7 +219,7 @@ async def test_cancelled_upload_gives_its_quota_back_once_and_its_file_is_owed_t
     assert document is not None
     assert document["outbox"] == ["clean_up"]
     await arrive(world, upload)
-    await ingest.ingest(world.tools, str(upload.id))
+    await ingest(world.tools, str(upload.id))
     assert (await stored(world, upload)).status is UploadStatus.EXPIRED
     assert not await uploads.start(upload, NOON)
 
@@ -254,7 +255,7 @@ async def test_of_cancelling_and_expiring_at_once_one_happens_and_quota_comes_ba
         await asyncio.gather(
             uploads.cancel(upload.id),
             uploads.lapse(upload, NOON),
-            uploads.reject(upload.id, UploadStatus.EXPIRED, ingest.EXPIRED),
+            uploads.reject(upload.id, UploadStatus.EXPIRED, NOT_ARRIVED),
         )
         assert (await stored(world, upload)).status is UploadStatus.EXPIRED
     assert await used(world, owner_id) == 0

@@ -14,7 +14,7 @@ from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from tests.support.factories import World, image, now
-from workers.handlers import ingest
+from workers.handlers.ingest import ingest
 from workers.runtime.handler import RetryLater
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -211,7 +211,7 @@ async def test_a_file_that_does_not_come_is_looked_for_less_and_less_often(world
     upload = await announce(world, ObjectId(), now() - timedelta(seconds=age))
     before = now()
     with pytest.raises(RetryLater):
-        await ingest.ingest(world.tools, str(upload.id))
+        await ingest(world.tools, str(upload.id))
     after = now() + timedelta(milliseconds=1)
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None

@@ -4,28 +4,23 @@ As a rule the media worker adds them, from the same decoding. What it could not 
 source, which stays until then.
 """
 
-import asyncio
-from collections.abc import Iterable
-
 import structlog
 from bson import ObjectId
 
 from config import Settings
 from datasources.mongo import clock
-from datasources.s3.keys import area_of_files, media_key
+from datasources.s3.keys import area_of_files
 from datasources.sources import Sources
 from domain.errors import Refusal
 from domain.image_formats import RenditionFormat
 from domain.jobs import Task
 from domain.limits import MAX_IMAGE_BYTES
-from domain.records.images import ImageRecord, RenditionRecord
+from domain.records.images import ImageRecord
 from domain.records.uploads import UploadRecord
-from domain.visibility import Area
+from workers.handlers.image_files import MAX_TRIES, store_renditions
 from workers.handlers.upload_lease import held
-from workers.rendering.rendered import SMALLER, Rendered, RenderedFile
+from workers.rendering.rendered import SMALLER, Rendered
 from workers.runtime.handler import RetryLater, Tools
-
-LOOKS = 4  # at where the files lie, while others move them
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +41,7 @@ async def add_to_image(sources: Sources, upload_id: ObjectId, rendered: Rendered
 
     Safe to repeat. An image that is deleted meanwhile stays so. Raises NotYet if others move it again and again.
     """
-    for _ in range(LOOKS):
+    for _ in range(MAX_TRIES):
         (upload,) = await sources.uploads.by_ids([upload_id])
         if upload is None or upload.image is None:
             return
@@ -59,21 +54,6 @@ async def add_to_image(sources: Sources, upload_id: ObjectId, rendered: Rendered
         if await sources.images.add_formats(upload.owner_id, image, more, is_all=is_all):
             return
     raise RetryLater
-
-
-async def store_renditions(
-    sources: Sources, area: Area, upload_id: ObjectId, version: int, files: Iterable[RenderedFile]
-) -> list[RenditionRecord]:
-    """Puts files into storage side by side; safe to repeat."""
-    records, puts = [], []
-    for file in files:
-        key = media_key(area, upload_id, file.data, file.format, file.width, version)
-        puts.append(sources.blobs.put_media(key, file.data, file.format.media_type))
-        records.append(
-            RenditionRecord(key=key, format=file.format, width=file.width, height=file.height, byte_size=len(file.data))
-        )
-    await asyncio.gather(*puts)
-    return records
 
 
 async def _refine(tools: Tools, upload: UploadRecord) -> None:

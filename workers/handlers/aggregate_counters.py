@@ -15,7 +15,7 @@ from datasources.posts.likes import LikeStore
 from domain.jobs import Task
 from domain.records.follows import FollowState
 from domain.records.posts import PostStatus
-from workers.handlers.turns import FACTS, in_turns
+from workers.handlers.apply_in_chunks import MAX_FACTS, apply_in_chunks
 from workers.runtime.handler import Tools
 
 Move = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
@@ -33,12 +33,12 @@ async def count_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
 
 async def _count_likes(tools: Tools, likes: LikeStore, move: Move, keys: Iterable[str]) -> Collection[str]:
     async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await likes.pending_counts(target_ids, session, FACTS)
+        pending = await likes.pending_counts(target_ids, session, MAX_FACTS)
         await likes.set_counted(pending, session)
         await move(_sums(pending, "target_id", lambda like: like["liked"]), session)
         return pending
 
-    return await in_turns(tools, keys, "target_id", apply)
+    return await apply_in_chunks(tools, keys, "target_id", apply)
 
 
 async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
@@ -46,7 +46,7 @@ async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
     comments, posts = tools.sources.comments, tools.sources.posts
 
     async def apply(post_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await comments.pending_counts(post_ids, session, FACTS)
+        pending = await comments.pending_counts(post_ids, session, MAX_FACTS)
         await comments.set_counted([comment["_id"] for comment in pending], session)
         of_posts = _sums(pending, "post_id", _is_there)
         replies = [comment for comment in pending if comment["parent_id"] is not None]
@@ -54,7 +54,7 @@ async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
         await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
         return pending
 
-    return await in_turns(tools, keys, "post_id", apply)
+    return await apply_in_chunks(tools, keys, "post_id", apply)
 
 
 async def count_posts(tools: Tools, *keys: str) -> Collection[str]:
@@ -65,12 +65,12 @@ async def count_posts(tools: Tools, *keys: str) -> Collection[str]:
         return post["status"] == PostStatus.READY.value and not post["deleted"]
 
     async def apply(author_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await posts.pending_counts(author_ids, session, FACTS)
+        pending = await posts.pending_counts(author_ids, session, MAX_FACTS)
         await posts.set_counted([post["_id"] for post in pending], session)
         await users.add_to_counts("post_count", _sums(pending, "author_id", is_shown), session)
         return pending
 
-    return await in_turns(tools, keys, "author_id", apply)
+    return await apply_in_chunks(tools, keys, "author_id", apply)
 
 
 async def count_followers(tools: Tools, *keys: str) -> Collection[str]:
@@ -91,12 +91,12 @@ async def _count_follows(tools: Tools, task: Task, side: str, keys: Iterable[str
         return bool(follow["state"] == FollowState.FOLLOWING.value)
 
     async def apply(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await graph.pending_counts(task, user_ids, session, FACTS)
+        pending = await graph.pending_counts(task, user_ids, session, MAX_FACTS)
         await graph.set_counted(task, [follow["_id"] for follow in pending], session)
         await users.add_to_counts(counter, _sums(pending, side, stands, counted), session)
         return pending
 
-    return await in_turns(tools, keys, side, apply)
+    return await apply_in_chunks(tools, keys, side, apply)
 
 
 _OF_FOLLOWS = {

@@ -3,23 +3,11 @@
 from bson import ObjectId
 
 from datasources.mongo import clock
-from datasources.s3.keys import leftovers
 from domain.jobs import Task
-from workers.handlers.ingest import UPLOAD_LATENESS
+from workers.handlers.image_files import delete_files, delete_leftovers
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 500
-
-
-async def remove_follows(tools: Tools, key: str) -> None:
-    """Ends following both ways between two people of whom one blocked the other; ending it twice is ending it once."""
-    await tools.sources.graph.remove_follows(ObjectId(key), clock.now())
-
-
-async def accept_requests(tools: Tools, key: str) -> None:
-    """Lets in who asked an account that went public; whoever is in already stays so."""
-    while await tools.sources.graph.accept_requests(ObjectId(key), now=clock.now(), most=CHUNK):
-        pass
 
 
 async def clean_upload(tools: Tools, key: str) -> None:
@@ -45,11 +33,11 @@ async def clean_upload(tools: Tools, key: str) -> None:
     if upload.tidy_at is not None and now < upload.tidy_at:
         await sources.uploads.clean_later(upload.id, upload.tidy_at)
         raise RetryLater
-    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
+    await delete_leftovers(sources, upload)
     if is_worked_on:
         raise RetryLater
-    if upload.failure is not None and now < upload.expires_at + UPLOAD_LATENESS:
-        await sources.uploads.clean_later(upload.id, upload.expires_at + UPLOAD_LATENESS)
+    if upload.failure is not None and now < upload.last_arrival:
+        await sources.uploads.clean_later(upload.id, upload.last_arrival)
         raise RetryLater
     await sources.uploads.mark_cleaned(upload)
 
@@ -91,6 +79,5 @@ async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
     uploads = await tools.sources.uploads.by_ids(upload_ids)
     avatars = {upload.id for upload in uploads if upload is not None and upload.used_as_avatar}
     files = [upload_id for upload_id in upload_ids if upload_id not in avatars]
-    for upload_id in files:
-        await tools.sources.blobs.delete_media(await tools.sources.blobs.media_of(upload_id))
+    await delete_files(tools.sources, files)
     await tools.sources.uploads.expire(files)

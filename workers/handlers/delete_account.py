@@ -5,7 +5,6 @@ pushed into feeds. What was being done at that moment may be written afterwards:
 last when nothing can be under way any more, and only a last look that finds nothing pays.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -18,8 +17,9 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session, in_transaction
 from datasources.sources import Sources
 from domain.jobs import LONGEST_CALL_SECONDS
+from domain.limits import UPLOAD_LATENESS
 from domain.records.notifications import NotificationKind, NotificationRecord
-from workers.handlers.ingest import UPLOAD_LATENESS
+from workers.handlers.image_files import delete_files
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 200  # things taken away in one step
@@ -59,9 +59,8 @@ async def delete_account(tools: Tools, key: str) -> Collection[str]:
 
 def final_check_delay(settings: Settings) -> timedelta:
     """How long after a deletion something that began before it may still be written, or sent to storage."""
-    request = timedelta(seconds=settings.file_timeout + 2 * settings.operation_timeout)
     return (
-        request
+        settings.longest_file_request
         + max(timedelta(seconds=LONGEST_CALL_SECONDS), timedelta(seconds=settings.upload_ttl) + UPLOAD_LATENESS)
         + SLACK
     )
@@ -171,8 +170,7 @@ async def _objects(sources: Sources, user_id: ObjectId) -> bool:
     """The uploads themselves, after a last look for objects that came after they were cleaned."""
     uploads = await sources.uploads.expired_of(user_id, CHUNK)
     await sources.blobs.delete_incoming([one.key for one in uploads])
-    found = await asyncio.gather(*(sources.blobs.media_of(one.id) for one in uploads))
-    await sources.blobs.delete_media([key for keys in found for key in keys])
+    await delete_files(sources, [one.id for one in uploads])
     await sources.uploads.erase([one.id for one in uploads])
     return bool(uploads)
 

@@ -1,29 +1,24 @@
-"""The media worker: takes uploads' bytes through the renderer into storage, and makes posts of them."""
+"""An upload's bytes go through the renderer into storage: it gets an image, or the reason why there is none."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
-import msgspec
 import structlog
 from bson import ObjectId
 
+from datasources.media.uploads import NOT_ARRIVED
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, RESERVATION_HOLD
 from domain.records.images import ImageRecord
-from domain.records.posts import PostRecord, PostStatus
+from domain.records.posts import PostStatus
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
-from domain.visibility import STRANGERS, Area, can_view_content
-from workers.handlers.add_formats import LOOKS, add_to_image, store_renditions
-from workers.handlers.move_files import copy_files, move_to
+from domain.visibility import Area
+from workers.handlers.add_formats import add_to_image
+from workers.handlers.image_files import area_of_author, store_renditions
 from workers.handlers.upload_lease import held
 from workers.rendering.rendered import SHOWN_EVERYWHERE, SMALLER, Rendered
 from workers.runtime.handler import RetryLater, Tools
-
-UPLOAD_LATENESS = timedelta(seconds=30)  # a PUT that began in time may end after the address expired
-EXPIRED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +47,11 @@ async def _ingest(tools: Tools, upload: UploadRecord) -> None:
     data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES)
     if data is None:
         now = clock.now()
-        if now < upload.expires_at + UPLOAD_LATENESS:
+        if now < upload.last_arrival:
             if now >= upload.created_at + RESERVATION_HOLD:
                 await sources.uploads.lapse(upload, now)
             raise RetryLater
-        await _reject(sources, upload, UploadStatus.EXPIRED, EXPIRED)
+        await _reject(sources, upload, UploadStatus.EXPIRED, NOT_ARRIVED)
         return
     try:
         if not await sources.uploads.start(upload, clock.now()):  # it was cancelled, or another worker was faster
@@ -115,59 +110,4 @@ async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
         return Area.PRIVATE
     others = await sources.uploads.by_ids([one.upload_id for one in post.image_inputs if one.upload_id != upload.id])
     is_last = all(other is not None and other.image is not None for other in others)
-    return await _area_of_author(sources, upload.owner_id) if is_last else Area.PRIVATE
-
-
-async def _area_of_author(sources: Sources, author_id: ObjectId) -> Area:
-    """Where the images of an account's ready posts belong."""
-    (author,) = await sources.users.by_ids([author_id])
-    return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
-
-
-async def complete_post(tools: Tools, key: str) -> None:
-    """Makes a processing post READY once all its uploads are, or FAILED once one cannot be.
-
-    A public account's files are in the public area by then. Safe to run twice: a post leaves PROCESSING once, in one
-    conditional write.
-    """
-    for _ in range(LOOKS):
-        if await _complete(tools.sources, ObjectId(key)):
-            return
-    raise RetryLater
-
-
-async def _complete(sources: Sources, post_id: ObjectId) -> bool:
-    """False if files of the images were moved, or added, since they were read."""
-    (post,) = await sources.posts.by_ids([post_id])
-    if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
-        return True
-    uploads = await sources.uploads.by_ids([image.upload_id for image in post.image_inputs])
-    failure = next((_failure(upload) for upload in uploads if _failure(upload) is not None), None)
-    if failure is not None:
-        await sources.posts.fail(post_id, failure, clock.now())
-        return True
-    images = _images(post, [upload for upload in uploads if upload is not None])
-    if len(images) < len(post.image_inputs):
-        await sources.uploads.check_now(
-            [upload.id for upload in uploads if upload is not None and upload.image is None]
-        )
-        raise RetryLater
-    area = await _area_of_author(sources, post.author_id)
-    moves = [move_to(area, upload, image) for upload, image in images]
-    there = await asyncio.gather(*(copy_files(sources, move) for move in moves))
-    return all(there) and await sources.images.publish(post_id, moves, clock.now())
-
-
-def _failure(upload: UploadRecord | None) -> FailureRecord | None:
-    if upload is None or (upload.status is UploadStatus.EXPIRED and upload.failure is None):
-        return EXPIRED
-    return upload.failure
-
-
-def _images(post: PostRecord, uploads: list[UploadRecord]) -> list[tuple[UploadRecord, ImageRecord]]:
-    """The post's images, in its order, with what its author says of each, and the uploads they were made of."""
-    return [
-        (upload, msgspec.structs.replace(upload.image, alt_text=said.alt_text, tagged_users=said.tagged_users))
-        for said, upload in zip(post.image_inputs, uploads, strict=True)
-        if upload.image is not None
-    ]
+    return await area_of_author(sources, upload.owner_id) if is_last else Area.PRIVATE

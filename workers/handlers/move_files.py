@@ -11,19 +11,18 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from datasources.media.images import Move
-from datasources.s3.keys import is_in_area, moved, renewed
+from datasources.s3.keys import moved
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.images import ImageRecord
 from domain.records.posts import PostRecord
-from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
-from domain.visibility import Area, area_of
+from domain.visibility import area_of
+from workers.handlers.image_files import MAX_TRIES, copy_files, move_to
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 200
 AT_ONCE = 8
-LOOKS = 4  # at what must have been right the last time, while others move the same files
 
 
 async def move_files_of_user(tools: Tools, key: str) -> None:
@@ -67,32 +66,12 @@ async def move_files(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[
             if await copy_files(sources, move):
                 await sources.images.move(owner_id, move)
 
-    for _ in range(LOOKS):
+    for _ in range(MAX_TRIES):
         moves = await _due(sources, owner_id, upload_ids)
         if not moves:
             return
         await asyncio.gather(*map(carry_out, moves))
     raise RetryLater
-
-
-async def copy_files(sources: Sources, move: Move) -> bool:
-    """Copies an image's files side by side to where they are to be shown; False if one is not there any more.
-
-    That it begins is written down first: should nobody come to record it, the next who looks clears the copies away.
-    """
-    both = zip(move.before.renditions, move.after.renditions, strict=True)
-    pairs = [(old, new) for old, new in both if old.key != new.key]
-    if pairs:
-        await sources.images.begin(move.before)
-    copies = [sources.blobs.copy_media(old.key, new.key, new.format.media_type) for old, new in pairs]
-    return all(await asyncio.gather(*copies))
-
-
-def move_to(area: Area, upload: UploadRecord, image: ImageRecord) -> Move:
-    """The move of an upload's image into an area; if it lies there, past a move that somebody began and gave up."""
-    if not is_in_area(image, area):
-        return Move(image, moved(image, area))
-    return Move(image, renewed(image) if upload.is_moving else image)
 
 
 async def _due(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> list[Move]:

@@ -21,7 +21,7 @@ from domain.records.comments import CommentRecord
 from domain.records.follows import FollowRecord, FollowState
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostRecord, PostStatus
-from workers.handlers.audience import who_hears, who_is_reached
+from workers.handlers.notification_audience import who_hears, who_is_reached
 from workers.runtime.handler import Tools
 
 

@@ -16,8 +16,8 @@ from datasources.posts.likes import LikeStore
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
 from domain.records.notifications import NotificationKind
-from workers.handlers.audience import which_are_visible, who_hears
-from workers.handlers.turns import FACTS, in_turns
+from workers.handlers.apply_in_chunks import MAX_FACTS, apply_in_chunks
+from workers.handlers.notification_audience import which_are_visible, who_hears
 from workers.runtime.handler import Tools
 
 
@@ -64,7 +64,7 @@ async def _notify_likes(
     sources = tools.sources
 
     async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await likes.pending_notices(target_ids, session, FACTS)
+        pending = await likes.pending_notices(target_ids, session, MAX_FACTS)
         standing = [like for like in pending if like["liked"] and like["target_id"] in groups]
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
         hearers = await who_hears(sources, pairs)
@@ -78,7 +78,7 @@ async def _notify_likes(
 
     recipients = {group.recipient_id for group in groups.values()}
     async with sources.notifications.in_line(*recipients):
-        more = await in_turns(tools, keys, "target_id", apply)
+        more = await apply_in_chunks(tools, keys, "target_id", apply)
     await sources.notifications.tell(*recipients)
     return more
 

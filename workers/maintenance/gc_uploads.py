@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
+from datasources.media.quota_slots import NO_SLOTS
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.s3.keys import MediaKey
 from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
+from domain.limits import UPLOAD_LATENESS
 from domain.records.uploads import UploadStatus
 from domain.visibility import Area
-from workers.handlers.ingest import UPLOAD_LATENESS
 from workers.maintenance.checks.accounts import deleted_among
 from workers.maintenance.gc_run import GcRun
 
@@ -28,7 +29,6 @@ AT_ONCE = 16
 READY, EXPIRED = UploadStatus.READY.value, UploadStatus.EXPIRED.value
 TERMINAL = [UploadStatus.REJECTED.value, EXPIRED]
 _FIELDS = {"owner_id": 1, "status": 1, "used_as_avatar": 1, "image.renditions.key": 1}
-_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}
 
 
 async def mark_unused_uploads(run: GcRun) -> None:
@@ -64,7 +64,7 @@ async def remove_marked_uploads(run: GcRun) -> None:
         if unused:
             await _remove_files(run, unused)
             if run.counts("marked_uploads", len(unused)):
-                rest = {"image": "", "unused_since": "", **_SLOTS}
+                rest = {"image": "", "unused_since": "", **NO_SLOTS}
                 await uploads.update_many({"_id": {"$in": unused}, "status": EXPIRED}, {"$unset": rest})
 
 

@@ -10,7 +10,7 @@ from datasources.jobs.queue import LONGEST_STREAM, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.jobs import WORKERS, Fact, Task
-from workers.handlers.ingest import UPLOAD_LATENESS
+from domain.limits import UPLOAD_LATENESS
 from workers.maintenance.checks.check import Finding
 
 LISTED = 1_000  # of each kind; more of them say no more

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from bson import ObjectId
 
 from datasources.jobs.outbox import add_pending
+from datasources.media.quota_slots import NO_SLOTS
 from datasources.mongo import clock
 from datasources.mongo.client import Document, find_by_ids
 from datasources.sources import Sources
@@ -76,5 +77,4 @@ async def end_follow(sources: Sources, follow_id: ObjectId) -> None:
 async def give_slots_back(sources: Sources, upload_id: ObjectId) -> None:
     """Gives back what an upload that was refused takes of the quota."""
     refused = {"_id": upload_id, "failure": {"$exists": True}}
-    slots = dict.fromkeys(("quota_day", "quota_month", "day_slot", "month_slot"), "")
-    await sources.database["uploads"].update_one(refused, {"$unset": slots})
+    await sources.database["uploads"].update_one(refused, {"$unset": NO_SLOTS})

@@ -22,7 +22,7 @@ from domain.errors import Refusal, UserErrorCode
 from workers.rendering.expected import TakesLong
 from workers.rendering.protocol import LENGTH, Answer, Failed, Long, Refused, Request, decode_answer, encode_request
 from workers.rendering.rendered import USUAL, Formats, Rendered
-from workers.runtime.freezes import Freezes
+from workers.runtime.freeze_detector import FreezeDetector
 
 _START_TIMEOUT = 30.0
 _LAST_BREATH = 2.0
@@ -83,7 +83,7 @@ class RenderPool:
         self._children: set[Process] = set()
         self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
         self._closed = True
-        self._freezes = Freezes()
+        self._freezes = FreezeDetector()
         for _ in range(processes):
             self._idle.put_nowait(None)
 

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from datasources.jobs.queue import Message
 from domain.jobs import Job, JobKind
-from workers.runtime.rotation import Rotation
+from workers.runtime.owner_rotation import OwnerRotation
 
 Lane = tuple[JobKind, bool]  # the second says that it is the lane of what takes long
 
@@ -23,7 +23,7 @@ class Backlog:
         self.in_hand: dict[Job, bytes] = {}
         self._suspects: dict[Job, str] = {}  # of what waits, what may have killed the consumer that had begun it
         self._long: set[Job] = set()
-        self._rotation = Rotation()
+        self._rotation = OwnerRotation()
 
     @property
     def messages(self) -> list[bytes]:

@@ -16,7 +16,7 @@ from datasources.outages import is_outage, server_of
 from domain.jobs import JOBS, Fact, Job, JobKind, Task
 from workers.registry import HANDLERS
 from workers.runtime.backlog import Backlog, Lane
-from workers.runtime.freezes import Freezes
+from workers.runtime.freeze_detector import FreezeDetector
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.invoke import Outcome, invoke
 
@@ -61,7 +61,7 @@ class Worker:
         self._read_most = min(READ_MOST, self._waiting_most)
         self._backlog = Backlog()
         self._calls: dict[asyncio.Task[None], Lane] = {}
-        self._freezes = Freezes(lease * FROZEN)
+        self._freezes = FreezeDetector(lease * FROZEN)
         self._is_stopping = False
 
     async def run(self, stopping: asyncio.Event) -> None:

@@ -5,7 +5,7 @@ from bson import ObjectId
 from datasources.jobs.queue import Message
 from domain.jobs import Fact, Job, Task
 from workers.runtime.backlog import Backlog
-from workers.runtime.rotation import Rotation
+from workers.runtime.owner_rotation import OwnerRotation
 
 KIND = (Task.INGEST, Fact.UPLOAD)
 LANE, LONG = (KIND, False), (KIND, True)
@@ -58,7 +58,7 @@ def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
 
 def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
     known, unknown = jobs(2)
-    rotation = Rotation()
+    rotation = OwnerRotation()
     rotation.learn({known: ANA})
     assert rotation.first([unknown, known], []) == unknown
     rotation.serve(unknown)
@@ -66,7 +66,7 @@ def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
 
 
 def test_nothing_is_kept_of_owners_who_wait_no_more() -> None:
-    rotation, gone = Rotation(), jobs(100)
+    rotation, gone = OwnerRotation(), jobs(100)
     rotation.learn(dict.fromkeys(gone, ANA))
     for job in gone:
         rotation.serve(job)

@@ -26,9 +26,10 @@ from tests.support.client import small_jpeg
 from tests.support.factories import World, now, opened
 from tests.support.waiting import eventually
 from tests.unit.pictures import moving
-from workers.handlers import ingest
 from workers.handlers.add_formats import add_formats
 from workers.handlers.clean_up import clean_upload
+from workers.handlers.complete_post import complete_post
+from workers.handlers.ingest import ingest
 from workers.rendering.pool import RenderPool
 from workers.rendering.rendered import Formats, Rendered
 from workers.runtime.handler import RetryLater, Tools
@@ -100,7 +101,7 @@ async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostR
 
 async def begun(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":
     """The media worker's call, halted when it has shown the image."""
-    ingesting = asyncio.create_task(ingest.ingest(tools, str(upload.id)))
+    ingesting = asyncio.create_task(ingest(tools, str(upload.id)))
     await asyncio.wait([ingesting, asyncio.create_task(pool.has_shown.wait())], return_when=asyncio.FIRST_COMPLETED)
     assert not ingesting.done(), ingesting
     return ingesting
@@ -155,7 +156,7 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
-    await ingest.complete_post(tools, str(post.id))
+    await complete_post(tools, str(post.id))
     shown = await world.stored_post(post.id)
     assert (shown.status, formats(shown.images[0])) == (PostStatus.READY, {JPEG})
     pool.goes_on.set()
@@ -234,7 +235,7 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
-    await ingest.complete_post(tools, str(post.id))
+    await complete_post(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": is_private})
     await world.drain()
     pool.goes_on.set()
@@ -257,7 +258,7 @@ async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
     upload = await sent(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
-    await ingest.complete_post(tools, str(post.id))
+    await complete_post(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     pool.goes_on.set()
     await asyncio.gather(ingesting, *(world.drain() for _ in range(2)))
@@ -299,7 +300,7 @@ async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
     upload = await sent(world, await world.user(), small_jpeg())
     pool.failure = failure
     pool.goes_on.set()
-    await ingest.ingest(tools, str(upload.id))
+    await ingest(tools, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG}
     await add_formats(adding_formats, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
@@ -331,7 +332,7 @@ async def avif(shared_settings: Settings, world: World) -> AsyncIterator[Tools]:
 async def test_avif_comes_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
     data = small_jpeg()
     upload = await sent(world, await world.user(), data)
-    await ingest.ingest(avif, str(upload.id))
+    await ingest(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
     assert (await document(world, upload))["outbox"] == ["add_formats", "clean_up"]
     assert await source(world, upload) == data
@@ -346,7 +347,7 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
 
 async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tools) -> None:
     upload = await sent(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
-    await ingest.ingest(avif, str(upload.id))
+    await ingest(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, GIF, WEBP}
     assert (await document(world, upload))["outbox"] == ["clean_up"]
@@ -355,7 +356,7 @@ async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tool
 async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, adding_formats: Tools) -> None:
     """As when a worker dies between the last format and saying so."""
     upload = await sent(world, await world.user(), small_jpeg())
-    await ingest.ingest(adding_formats, str(upload.id))
+    await ingest(adding_formats, str(upload.id))
     before = await image_of(world, upload)
     pending: dict[str, Any] = {"$addToSet": {"outbox": Task.ADD_FORMATS.value}, "$set": {"due_at": now()}}
     await world.sources.database["uploads"].update_one({"_id": upload.id}, pending)
@@ -377,7 +378,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
     ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
     upload = await sent(world, ana, data)
     post = await posted(world, ana, upload)
-    await ingest.ingest(adding_formats, str(upload.id))
+    await ingest(adding_formats, str(upload.id))
     await keeping.drain()
     kept = f"originals/{upload.id}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
     files = keys((await world.stored_post(post.id)).images[0])
@@ -398,7 +399,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
 
 async def test_what_was_refused_is_not_kept(world: World, keeping: World, adding_formats: Tools) -> None:
     upload = await sent(world, await world.user(), b"no picture")
-    await ingest.ingest(adding_formats, str(upload.id))
+    await ingest(adding_formats, str(upload.id))
     await keeping.drain()
     assert await world.sources.blobs.media_of(upload.id) == []
     assert await source(world, upload) is None

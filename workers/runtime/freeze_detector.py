@@ -11,7 +11,7 @@ LOOKS = 4  # in the shortest freeze that counts
 log = structlog.get_logger(__name__)
 
 
-class Freezes:
+class FreezeDetector:
     """Counts the times that the process stood still for `at_least` seconds.
 
     It may have been stopped (SIGSTOP), its container or machine paused, or so many others busy that it got no turn. A

@@ -7,7 +7,7 @@ from bson import ObjectId
 from domain.jobs import Job
 
 
-class Rotation:
+class OwnerRotation:
     """The owners of rings that wait, and when each was served last; an unknown one is nobody else's."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from datasources.sources import open_queue
 from domain.image_formats import SourceFormat
 from domain.jobs import JOBS, Fact, Job, Task
 from domain.records.uploads import UploadStatus
-from tests.integration.test_refining import sent
+from tests.integration.test_add_formats import sent
 from tests.support.client import small_jpeg
 from tests.support.emptying import emptied
 from tests.support.factories import World

@@ -22,7 +22,8 @@ from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now, opened
 from tests.support.waiting import eventually
-from workers.handlers.move_files import copy_files, move_files_of_post, move_files_of_user
+from workers.handlers.image_files import copy_files
+from workers.handlers.move_files import move_files_of_post, move_files_of_user
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 

@@ -19,7 +19,8 @@ from tests.support.crashing import dies
 from tests.support.factories import World, now
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers import switch_push_pull as switch_module
-from workers.handlers.fan_out import backfill, fan_out
+from workers.handlers.backfill import backfill
+from workers.handlers.fan_out import fan_out
 from workers.handlers.refresh_feed import refresh_feed
 from workers.handlers.switch_push_pull import switch_push_pull
 from workers.runtime.drain import pending_jobs

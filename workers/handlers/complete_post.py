@@ -1,0 +1,64 @@
+"""A processing post becomes READY once all its uploads are, or FAILED once one cannot be."""
+
+import asyncio
+
+import msgspec
+from bson import ObjectId
+
+from datasources.media.uploads import NOT_ARRIVED
+from datasources.mongo import clock
+from datasources.sources import Sources
+from domain.records.images import ImageRecord
+from domain.records.posts import PostRecord, PostStatus
+from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
+from workers.handlers.image_files import MAX_TRIES, area_of_author, copy_files, move_to
+from workers.runtime.handler import RetryLater, Tools
+
+
+async def complete_post(tools: Tools, key: str) -> None:
+    """Makes a processing post READY once all its uploads are, or FAILED once one cannot be.
+
+    A public account's files are in the public area by then. Safe to run twice: a post leaves PROCESSING once, in one
+    conditional write.
+    """
+    for _ in range(MAX_TRIES):
+        if await _complete(tools.sources, ObjectId(key)):
+            return
+    raise RetryLater
+
+
+async def _complete(sources: Sources, post_id: ObjectId) -> bool:
+    """False if files of the images were moved, or added, since they were read."""
+    (post,) = await sources.posts.by_ids([post_id])
+    if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
+        return True
+    uploads = await sources.uploads.by_ids([image.upload_id for image in post.image_inputs])
+    failure = next((_failure(upload) for upload in uploads if _failure(upload) is not None), None)
+    if failure is not None:
+        await sources.posts.fail(post_id, failure, clock.now())
+        return True
+    images = _images(post, [upload for upload in uploads if upload is not None])
+    if len(images) < len(post.image_inputs):
+        await sources.uploads.check_now(
+            [upload.id for upload in uploads if upload is not None and upload.image is None]
+        )
+        raise RetryLater
+    area = await area_of_author(sources, post.author_id)
+    moves = [move_to(area, upload, image) for upload, image in images]
+    there = await asyncio.gather(*(copy_files(sources, move) for move in moves))
+    return all(there) and await sources.images.publish(post_id, moves, clock.now())
+
+
+def _failure(upload: UploadRecord | None) -> FailureRecord | None:
+    if upload is None or (upload.status is UploadStatus.EXPIRED and upload.failure is None):
+        return NOT_ARRIVED
+    return upload.failure
+
+
+def _images(post: PostRecord, uploads: list[UploadRecord]) -> list[tuple[UploadRecord, ImageRecord]]:
+    """The post's images, in its order, with what its author says of each, and the uploads they were made of."""
+    return [
+        (upload, msgspec.structs.replace(upload.image, alt_text=said.alt_text, tagged_users=said.tagged_users))
+        for said, upload in zip(post.image_inputs, uploads, strict=True)
+        if upload.image is not None
+    ]

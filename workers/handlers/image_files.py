@@ -1,0 +1,69 @@
+"""Where an image's files lie, and how they get there, go elsewhere and go away."""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import chain
+
+from bson import ObjectId
+
+from datasources.media.images import Move
+from datasources.s3.keys import is_in_area, leftovers, media_key, moved, renewed
+from datasources.sources import Sources
+from domain.records.images import ImageRecord, RenditionRecord
+from domain.records.uploads import UploadRecord
+from domain.visibility import STRANGERS, Area, can_view_content
+from workers.rendering.rendered import RenderedFile
+
+MAX_TRIES = 4  # of a change to an image whose files others move meanwhile
+
+
+async def store_renditions(
+    sources: Sources, area: Area, upload_id: ObjectId, version: int, files: Iterable[RenderedFile]
+) -> list[RenditionRecord]:
+    """Puts files into storage side by side; safe to repeat."""
+    records, puts = [], []
+    for file in files:
+        key = media_key(area, upload_id, file.data, file.format, file.width, version)
+        puts.append(sources.blobs.put_media(key, file.data, file.format.media_type))
+        records.append(
+            RenditionRecord(key=key, format=file.format, width=file.width, height=file.height, byte_size=len(file.data))
+        )
+    await asyncio.gather(*puts)
+    return records
+
+
+async def copy_files(sources: Sources, move: Move) -> bool:
+    """Copies an image's files side by side to where they are to be shown; False if one is not there any more.
+
+    That it begins is written down first: should nobody come to record it, the next who looks clears the copies away.
+    """
+    both = zip(move.before.renditions, move.after.renditions, strict=True)
+    pairs = [(old, new) for old, new in both if old.key != new.key]
+    if pairs:
+        await sources.images.begin(move.before)
+    copies = [sources.blobs.copy_media(old.key, new.key, new.format.media_type) for old, new in pairs]
+    return all(await asyncio.gather(*copies))
+
+
+def move_to(area: Area, upload: UploadRecord, image: ImageRecord) -> Move:
+    """The move of an upload's image into an area; if it lies there, past a move that somebody began and gave up."""
+    if not is_in_area(image, area):
+        return Move(image, moved(image, area))
+    return Move(image, renewed(image) if upload.is_moving else image)
+
+
+async def area_of_author(sources: Sources, author_id: ObjectId) -> Area:
+    """Where the images of an account's ready posts belong."""
+    (author,) = await sources.users.by_ids([author_id])
+    return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
+
+
+async def delete_leftovers(sources: Sources, upload: UploadRecord) -> None:
+    """Deletes the files that an upload's image has left behind; of an upload without an image, all. Safe to repeat."""
+    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
+
+
+async def delete_files(sources: Sources, upload_ids: Iterable[ObjectId]) -> None:
+    """Deletes all files of these uploads, found by their prefix, so also those of a half-made image. Safe to repeat."""
+    keys_of_uploads = await asyncio.gather(*map(sources.blobs.media_of, upload_ids))
+    await sources.blobs.delete_media(chain.from_iterable(keys_of_uploads))
