@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.support.auditing", "tests.support.model.stage")
+pytest.register_assert_rewrite("tests.support.auditing", "tests.faults.state_machine.stage")

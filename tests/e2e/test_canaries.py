@@ -11,8 +11,8 @@ from redis import Redis
 from datasources.s3.storage import Blobs, open_blobs
 from domain.ids import from_global_id
 from domain.visibility import Area
+from tests.e2e.canaries import PICTURES, Canaries
 from tests.e2e.conftest import Register
-from tests.support.canaries import PICTURES, Canaries
 from tests.support.client import Person, small_jpeg
 from tests.support.stack import Stack
 

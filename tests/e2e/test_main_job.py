@@ -14,9 +14,9 @@ from config import Settings
 from datasources.sources import prepare
 from deploy.local.servers import local_servers
 from tests.support.client import PASSWORD, Person, Socket
+from tests.support.pictures import QUARTERS, quarters
 from tests.support.stack import Stack, both, stack_on
 from tests.support.waiting import eventually
-from tests.unit.pictures import QUARTERS, quarters
 
 NOTIFIED = """subscription ($after: Int) {
   notificationAdded(after: $after) {

@@ -12,9 +12,9 @@ from config import Settings
 from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records.users import UserRecord
-from tests.support.counting import Operations
 from tests.support.emptying import wipe
 from tests.support.factories import World, now, opened
+from tests.support.operation_counter import Operations
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 

@@ -13,8 +13,8 @@ from domain.records.uploads import UploadRecord
 from tests.e2e.conftest import Register
 from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, now, opened
+from tests.support.pictures import gif_of_many_frames, png_that_claims, quarters, saved
 from tests.support.stack import Stack
-from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
 
 UPDATED = "subscription ($id: ID!) { uploadUpdated(id: $id) { status failure { code message } image { id } } }"
 UPLOAD = "query ($id: ID!) { node(id: $id) { ... on MediaUpload { status failure { code message } image { id } } } }"

@@ -15,9 +15,9 @@ from domain.limits import MAX_IMAGE_BYTES
 from tests.e2e.conftest import Register
 from tests.support.client import CREATE_POST, UPLOAD_IMAGE, Person, small_jpeg
 from tests.support.factories import opened
+from tests.support.pictures import moving, quarters, saved
 from tests.support.stack import Stack, stack_on
 from tests.support.waiting import eventually
-from tests.unit.pictures import moving, quarters, saved
 
 LEFT = "{ viewer { uploadQuota { remainingToday } } }"
 

@@ -9,7 +9,7 @@ from PIL import Image
 from domain.image_formats import SourceFormat
 from tests.e2e.conftest import Register
 from tests.support.client import Api, Person, small_jpeg
-from tests.unit.pictures import moving, saved
+from tests.support.pictures import moving, saved
 
 LIMITS = "{ uploadLimits { maxBytes formats maxImagesPerPost imagesPerDay imagesPerMonth } }"
 QUOTA = "{ viewer { uploadQuota { usedToday remainingToday usedThisMonth remainingThisMonth } } }"

@@ -18,11 +18,11 @@ from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
 from domain.jobs import JOBS, WORKERS, Fact, Job, Task
 from domain.records.posts import PostRecord
+from tests.support.actions import Deed, Like, mixed
 from tests.support.auditing import audit
-from tests.support.deeds import Deed, Like, mixed
 from tests.support.emptying import wipe
 from tests.support.factories import World, now, opened
-from tests.support.jobs import ATTEMPTS
+from tests.support.handlers import ATTEMPTS
 from tests.support.outcomes import doubled, due, found, lost
 from tests.support.waiting import eventually
 from workers.maintenance.checks.files import FILES

@@ -66,7 +66,7 @@ async def counted(settings: Settings) -> AsyncIterator[Counted]:
         port = listener.getsockname()[1]
     settings = settings.model_copy(update={"host": LOOPBACK, "port": port, "log_level": "ERROR"})
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.counted_server"),
+        *(sys.executable, "-m", "tests.faults.counted_server"),
         env=child_environment(settings), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -15,10 +15,10 @@ from datasources.jobs.dead_letters import LOST
 from datasources.sources import open_queue
 from deploy.local.environment import child_environment
 from domain.jobs import Job
+from tests.faults.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key
 from tests.support.factories import World
-from tests.support.jobs import ATTEMPTS, handler_of
+from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.stack import ROOT, START_SECONDS
-from tests.support.toy_worker import LEASE, LIMIT, MOST_LIVES, QUEUE, WORK, key
 from tests.support.waiting import eventually
 from workers.runtime.worker import Worker
 
@@ -27,7 +27,7 @@ from workers.runtime.worker import Worker
 async def toy(world: World, kind: str) -> AsyncIterator[Process]:
     """The toy worker as a process of its own."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.toy_worker", kind, env=child_environment(world.sources.settings), cwd=ROOT
+        sys.executable, "-m", "tests.faults.toy_worker", kind, env=child_environment(world.sources.settings), cwd=ROOT
     )
     try:
         yield process

@@ -12,8 +12,8 @@ from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from domain.jobs import Fact
 from domain.records.posts import PostRecord
+from tests.support.actions import Comment, Deed, Like, Tally, carry_out, writers
 from tests.support.auditing import audit
-from tests.support.deeds import Comment, Deed, Like, Tally, carry_out, writers
 from tests.support.factories import World
 from tests.support.outcomes import doubled, due, found, lost
 from tests.support.own_servers import Server, Servers

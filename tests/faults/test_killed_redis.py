@@ -13,9 +13,9 @@ import httpx2
 from redis.asyncio import Redis
 
 from domain.records.users import UserRecord
+from tests.support.actions import Tally, carry_out, mixed, writers
 from tests.support.auditing import audit
 from tests.support.client import Person
-from tests.support.deeds import Tally, carry_out, mixed, writers
 from tests.support.factories import World, now
 from tests.support.outcomes import doubled, due, found, lost
 from tests.support.own_servers import Servers

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from random import Random
 
+from tests.support.actions import Tally, carry_out, mixed, writers
 from tests.support.auditing import audit, pending_work, stored_files
 from tests.support.client import small_jpeg
-from tests.support.deeds import Tally, carry_out, mixed, writers
 from tests.support.factories import World
 from tests.support.outcomes import doubled, due, found, lost
 from tests.support.stack import Stack

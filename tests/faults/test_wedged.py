@@ -88,7 +88,7 @@ async def test_flood_of_cancelled_operations_leaves_an_api_that_works_and_ends_i
 
 
 async def test_worker_whose_loop_hangs_ends_in_time(world: World, tmp_path: Path) -> None:
-    hanging = {"drain_timeout": 2.0, "comment_screen": "tests.support.hanging:screen"}
+    hanging = {"drain_timeout": 2.0, "comment_screen": "tests.faults.hanging:screen"}
     with stack_on(world.sources.settings.model_copy(update=hanging), tmp_path) as stack:
         worker, author = await stack.workers("screening", "relay"), await world.user()
         await world.comment(await world.post(author), author)
@@ -100,11 +100,11 @@ async def test_worker_whose_loop_hangs_ends_in_time(world: World, tmp_path: Path
         began = time.monotonic()
         assert await stack.stop(worker) == [1]
         assert time.monotonic() - began < 4
-        assert b"tests/support/hanging.py" in worker.log.read_bytes()  # it says where
+        assert b"tests/faults/hanging.py" in worker.log.read_bytes()  # it says where
 
 
 async def test_worker_that_is_stuck_ends_by_itself(settings: Settings) -> None:
-    command = (sys.executable, "-m", "tests.support.hanging", "worker", "counters")
+    command = (sys.executable, "-m", "tests.faults.hanging", "worker", "counters")
     worker = await asyncio.create_subprocess_exec(*command, env=child_environment(settings), stderr=PIPE, cwd=ROOT)
     async with asyncio.timeout(60):
         _, said = await worker.communicate()

@@ -7,6 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 from config import Settings
+from tests.support.emptying import emptied
 from tests.support.factories import World, opened
 
 
@@ -19,3 +20,9 @@ async def world(shared_settings: Settings) -> AsyncIterator[World]:
         yield world
     with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
         client.drop_database(name)
+
+
+@pytest.fixture
+async def own(world: World) -> World:
+    """The module's world, emptied: it holds nothing but what the test makes."""
+    return await emptied(world)

@@ -1,7 +1,6 @@
 """Images are shown as soon as every client can show them; the formats that save bytes come after, whatever happens."""
 
 import asyncio
-import base64
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,8 +23,9 @@ from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.client import small_jpeg
 from tests.support.factories import World, now, opened
+from tests.support.pictures import moving
+from tests.support.uploads import replace_file, store_upload
 from tests.support.waiting import eventually
-from tests.unit.pictures import moving
 from workers.handlers.add_formats import add_formats
 from workers.handlers.clean_up import clean_upload
 from workers.handlers.complete_post import complete_post
@@ -77,21 +77,6 @@ async def adding_formats(world: World) -> AsyncIterator[Tools]:
     """The refining worker's."""
     async with RenderPool(1, 60, 1024) as pool:
         yield Tools(sources=world.sources, pool=pool)
-
-
-async def sent(world: World, owner: UserRecord, data: bytes, kind: SourceFormat = SourceFormat.JPEG) -> UploadRecord:
-    """An upload whose bytes are there."""
-    sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
-    upload = await world.sources.uploads.announce(owner.id, kind, len(data), sha256, now())
-    await replaced(world, upload, data)
-    return upload
-
-
-async def replaced(world: World, upload: UploadRecord, data: bytes) -> None:
-    """Puts bytes where an upload's are, whatever lies there."""
-    incoming = world.sources.blobs.incoming(upload.key, upload.format.media_type)
-    await incoming.write(data)
-    await incoming.complete()
 
 
 async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostRecord:
@@ -153,7 +138,7 @@ async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expe
 
 async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user(is_private=True)
-    upload = await sent(world, ana, small_jpeg())
+    upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
     await complete_post(tools, str(post.id))
@@ -172,7 +157,7 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
 
 async def test_an_avatar_taken_before_its_webp_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user(is_private=True)
-    upload = await sent(world, ana, small_jpeg())
+    upload = await store_upload(world, ana, small_jpeg())
     ingesting = await begun(world, tools, pool, upload)
     taken = await world.sources.uploads.take_as_avatar(upload.id, ana.id)
     assert taken is not None
@@ -188,7 +173,7 @@ async def test_the_source_stays_until_a_worker_that_died_is_replaced(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
     ana, data = await world.user(), small_jpeg()
-    upload = await sent(world, ana, data)
+    upload = await store_upload(world, ana, data)
     await killed(world, await begun(world, tools, pool, upload), upload)
     await world.sources.images.schedule_tidying(upload.id)
     with pytest.raises(RetryLater):
@@ -203,7 +188,7 @@ async def test_the_source_stays_until_a_worker_that_died_is_replaced(
 async def test_a_worker_that_lives_is_left_alone(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
-    upload = await sent(world, await world.user(), small_jpeg())
+    upload = await store_upload(world, await world.user(), small_jpeg())
     ingesting = await begun(world, tools, pool, upload)
     await add_formats(adding_formats, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG}
@@ -215,7 +200,7 @@ async def test_a_worker_that_lives_is_left_alone(
 async def test_a_worker_that_was_taken_for_dead_adds_nothing_twice(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
-    upload = await sent(world, await world.user(), small_jpeg())
+    upload = await store_upload(world, await world.user(), small_jpeg())
     ingesting = await begun(world, tools, pool, upload)
     await world.sources.uploads.release(upload.id, now())
     await add_formats(adding_formats, str(upload.id))
@@ -232,7 +217,7 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     world: World, tools: Tools, pool: Halting, is_private: bool
 ) -> None:
     ana = await world.user(is_private=not is_private)
-    upload = await sent(world, ana, small_jpeg())
+    upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
     await complete_post(tools, str(post.id))
@@ -255,7 +240,7 @@ async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
     world: World, tools: Tools, pool: Halting
 ) -> None:
     ana = await world.user()
-    upload = await sent(world, ana, small_jpeg())
+    upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
     await complete_post(tools, str(post.id))
@@ -270,7 +255,7 @@ async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
 
 async def test_a_post_deleted_meanwhile_leaves_nothing(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user()
-    upload = await sent(world, ana, small_jpeg())
+    upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     ingesting = await begun(world, tools, pool, upload)
     await world.sources.posts.delete(post.id, ana.id, now())
@@ -282,7 +267,7 @@ async def test_a_post_deleted_meanwhile_leaves_nothing(world: World, tools: Tool
 
 async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: World, adding_formats: Tools) -> None:
     ana = await world.user()
-    upload = await sent(world, ana, small_jpeg())
+    upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
     assert await world.sources.uploads.claim(upload.id, now()) is not None
     await world.sources.posts.delete(post.id, ana.id, now())
@@ -297,7 +282,7 @@ async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: Worl
 async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools, failure: Exception
 ) -> None:
-    upload = await sent(world, await world.user(), small_jpeg())
+    upload = await store_upload(world, await world.user(), small_jpeg())
     pool.failure = failure
     pool.goes_on.set()
     await ingest(tools, str(upload.id))
@@ -310,11 +295,11 @@ async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
 async def test_without_its_source_an_image_stays_as_it_is(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools, found: bytes | None
 ) -> None:
-    upload = await sent(world, await world.user(), small_jpeg())
+    upload = await store_upload(world, await world.user(), small_jpeg())
     await killed(world, await begun(world, tools, pool, upload), upload)
     await world.sources.blobs.delete_incoming([upload.key])
     if found is not None:
-        await replaced(world, upload, found)
+        await replace_file(world, upload, found)
     await add_formats(adding_formats, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG}
@@ -331,7 +316,7 @@ async def avif(shared_settings: Settings, world: World) -> AsyncIterator[Tools]:
 
 async def test_avif_comes_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
     data = small_jpeg()
-    upload = await sent(world, await world.user(), data)
+    upload = await store_upload(world, await world.user(), data)
     await ingest(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
     assert (await document(world, upload))["outbox"] == ["add_formats", "clean_up"]
@@ -346,7 +331,7 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
 
 
 async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tools) -> None:
-    upload = await sent(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
+    upload = await store_upload(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
     await ingest(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, GIF, WEBP}
@@ -355,7 +340,7 @@ async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tool
 
 async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, adding_formats: Tools) -> None:
     """As when a worker dies between the last format and saying so."""
-    upload = await sent(world, await world.user(), small_jpeg())
+    upload = await store_upload(world, await world.user(), small_jpeg())
     await ingest(adding_formats, str(upload.id))
     before = await image_of(world, upload)
     pending: dict[str, Any] = {"$addToSet": {"outbox": Task.ADD_FORMATS.value}, "$set": {"due_at": now()}}
@@ -376,7 +361,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
     world: World, keeping: World, adding_formats: Tools
 ) -> None:
     ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
-    upload = await sent(world, ana, data)
+    upload = await store_upload(world, ana, data)
     post = await posted(world, ana, upload)
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()
@@ -398,7 +383,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
 
 
 async def test_what_was_refused_is_not_kept(world: World, keeping: World, adding_formats: Tools) -> None:
-    upload = await sent(world, await world.user(), b"no picture")
+    upload = await store_upload(world, await world.user(), b"no picture")
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()
     assert await world.sources.blobs.media_of(upload.id) == []

@@ -17,9 +17,8 @@ from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.support.emptying import emptied
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS, handler_of
+from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from workers.handlers import aggregate_counters, apply_in_chunks
 from workers.registry import HANDLERS
@@ -31,12 +30,6 @@ from workers.runtime.worker import Worker
 LIKES = (Task.COUNT, Fact.POST_LIKE)
 KEYS = sorted(str(ObjectId()) for _ in range(10))
 BAD = KEYS[3]
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world in which nothing is owed but what the test does."""
-    return await emptied(world)
 
 
 class Work:

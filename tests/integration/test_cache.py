@@ -8,9 +8,6 @@ from uuid import uuid4
 import msgspec
 import pytest
 from bson import ObjectId
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
 
 from config import Settings
@@ -22,6 +19,7 @@ from domain.records.posts import PostRecord
 from tests.support.factories import World
 from tests.support.toxic_proxy import Proxy, Toxic
 from tests.support.waiting import eventually
+from tests.support.word_cache import WordCache, Words
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
@@ -29,42 +27,7 @@ SOON = 0.25  # how long a test of an outage waits for Redis
 Load = Callable[[Sequence[str]], Awaitable[Sequence[str | None]]]
 
 
-class Truth:
-    """Where the values come from: words that change, and how often each was asked for."""
-
-    def __init__(self, **words: str) -> None:
-        self.words: dict[str, str] = words
-        self.asked: list[str] = []
-        self.reading = asyncio.Event()
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def __call__(self, keys: Sequence[str]) -> Sequence[str | None]:
-        found = [self.words.get(key) for key in keys]
-        self.asked += keys
-        self.reading.set()
-        await self.may_answer.wait()  # it has read, and is slow to say so
-        return found
-
-
-class Process:
-    """One process's cache of words, under the same keys as the others'."""
-
-    def __init__(self, url: str, prefix: str, shape: object = str | None, seconds: float = 30.0) -> None:
-        again = Retry(NoBackoff(), 1)
-        self.redis = Redis.from_url(url, retry=again)
-        self.server = CacheServer(self.redis, prefix)
-        self.cache: Cache[str, str | None] = Cache(self.server, "word", shape, seconds)
-
-    async def read(self, truth: Truth, *keys: str) -> list[str | None]:
-        return await self.cache.read(keys, truth)
-
-    async def aclose(self) -> None:
-        await self.server.aclose()
-        await self.redis.aclose()
-
-
-async def raw(process: Process, key: str) -> bytes:
+async def raw(process: WordCache, key: str) -> bytes:
     """What Redis holds under a word's key."""
     found = await process.redis.get(f"{process.server.prefix}word:{key}")
     return found if isinstance(found, bytes) else b""
@@ -76,8 +39,8 @@ def prefix() -> str:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, prefix: str, count: int = 1) -> AsyncIterator[list[Process]]:
-    processes = [Process(settings.redis_url, prefix) for _ in range(count)]
+async def opened(settings: Settings, prefix: str, count: int = 1) -> AsyncIterator[list[WordCache]]:
+    processes = [WordCache(settings.redis_url, prefix) for _ in range(count)]
     try:
         yield processes
     finally:
@@ -86,13 +49,13 @@ async def opened(settings: Settings, prefix: str, count: int = 1) -> AsyncIterat
 
 
 @pytest.fixture
-async def one(shared_settings: Settings, prefix: str) -> AsyncIterator[Process]:
+async def one(shared_settings: Settings, prefix: str) -> AsyncIterator[WordCache]:
     async with opened(shared_settings, prefix) as (process,):
         yield process
 
 
 @pytest.fixture
-async def two(shared_settings: Settings, prefix: str) -> AsyncIterator[list[Process]]:
+async def two(shared_settings: Settings, prefix: str) -> AsyncIterator[list[WordCache]]:
     async with opened(shared_settings, prefix, 2) as processes:
         yield processes
 
@@ -104,22 +67,22 @@ async def proxy(shared_settings: Settings) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def shaky(proxy: Proxy, prefix: str) -> AsyncIterator[Process]:
+async def shaky(proxy: Proxy, prefix: str) -> AsyncIterator[WordCache]:
     """A process whose way to Redis can be made to fail."""
-    async with aclosing(Process(proxy.url, prefix)) as process:
+    async with aclosing(WordCache(proxy.url, prefix)) as process:
         yield process
 
 
-async def test_a_value_is_loaded_once_and_then_kept(one: Process) -> None:
-    truth = Truth(a="1", b="2")
+async def test_a_value_is_loaded_once_and_then_kept(one: WordCache) -> None:
+    truth = Words(a="1", b="2")
     assert await one.read(truth, "a", "b") == ["1", "2"]
     assert await one.read(truth, "b", "a", "b") == ["2", "1", "2"]
     assert truth.asked == ["a", "b"]
     assert (one.cache.hits, one.cache.misses) == (2, 2)
 
 
-async def test_that_there_is_nothing_is_kept_for_a_shorter_time(one: Process) -> None:
-    truth = Truth(a="1")
+async def test_that_there_is_nothing_is_kept_for_a_shorter_time(one: WordCache) -> None:
+    truth = Words(a="1")
     assert await one.read(truth, "a", "gone") == ["1", None]
     assert await one.read(truth, "a", "gone") == ["1", None]
     assert truth.asked == ["a", "gone"]
@@ -128,8 +91,8 @@ async def test_that_there_is_nothing_is_kept_for_a_shorter_time(one: Process) ->
     assert 0 < lives[1] <= 5_000
 
 
-async def test_what_is_made_after_it_was_missed_is_seen_once_that_is_forgotten(one: Process) -> None:
-    truth = Truth()
+async def test_what_is_made_after_it_was_missed_is_seen_once_that_is_forgotten(one: WordCache) -> None:
+    truth = Words()
     assert await one.read(truth, "a") == [None]
     truth.words["a"] = "new"
     await one.cache.invalidate(["a"])
@@ -137,8 +100,8 @@ async def test_what_is_made_after_it_was_missed_is_seen_once_that_is_forgotten(o
 
 
 async def test_every_value_expires(shared_settings: Settings, prefix: str) -> None:
-    async with aclosing(Process(shared_settings.redis_url, prefix, seconds=0.05)) as process:
-        truth = Truth(a="old")
+    async with aclosing(WordCache(shared_settings.redis_url, prefix, seconds=0.05)) as process:
+        truth = Words(a="old")
         await process.read(truth, "a")
         truth.words["a"] = "new"
 
@@ -150,14 +113,14 @@ async def test_every_value_expires(shared_settings: Settings, prefix: str) -> No
 
 async def test_of_fifty_that_miss_at_once_one_loads(shared_settings: Settings, prefix: str) -> None:
     async with opened(shared_settings, prefix, 5) as processes:
-        truth = Truth(a="1", b="2")
+        truth = Words(a="1", b="2")
         readers = [process.read(truth, "a", "b") for process in processes for _ in range(10)]
         assert await asyncio.gather(*readers) == [["1", "2"]] * 50
         assert sorted(truth.asked) == ["a", "b"]
 
 
-async def test_who_waits_for_a_slow_filler_loads_it_too_and_keeps_nothing(two: list[Process]) -> None:
-    slow, quick = Truth(a="slow"), Truth(a="quick")
+async def test_who_waits_for_a_slow_filler_loads_it_too_and_keeps_nothing(two: list[WordCache]) -> None:
+    slow, quick = Words(a="slow"), Words(a="quick")
     slow.may_answer.clear()
     filling = asyncio.create_task(two[0].read(slow, "a"))
     await slow.reading.wait()
@@ -168,8 +131,8 @@ async def test_who_waits_for_a_slow_filler_loads_it_too_and_keeps_nothing(two: l
     assert await two[1].read(quick, "a") == ["slow"]  # the filler's, not the other's
 
 
-async def test_a_filler_that_read_before_a_write_keeps_nothing_of_it(two: list[Process]) -> None:
-    truth = Truth(a="old", b="same")
+async def test_a_filler_that_read_before_a_write_keeps_nothing_of_it(two: list[WordCache]) -> None:
+    truth = Words(a="old", b="same")
     truth.may_answer.clear()
     filling = asyncio.create_task(two[0].read(truth, "a", "b"))
     await truth.reading.wait()
@@ -181,8 +144,8 @@ async def test_a_filler_that_read_before_a_write_keeps_nothing_of_it(two: list[P
     assert truth.asked == ["a", "b", "a"]  # the other key was kept
 
 
-async def test_a_late_filler_does_not_overwrite_the_one_after_the_write(two: list[Process]) -> None:
-    late, after = Truth(a="old"), Truth(a="new")
+async def test_a_late_filler_does_not_overwrite_the_one_after_the_write(two: list[WordCache]) -> None:
+    late, after = Words(a="old"), Words(a="new")
     late.may_answer.clear()
     filling = asyncio.create_task(two[0].read(late, "a"))
     await late.reading.wait()
@@ -193,8 +156,8 @@ async def test_a_late_filler_does_not_overwrite_the_one_after_the_write(two: lis
     assert await two[0].read(late, "a") == ["new"]
 
 
-async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_nothing(two: list[Process]) -> None:
-    late, after = Truth(a="old"), Truth(a="new")
+async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_nothing(two: list[WordCache]) -> None:
+    late, after = Words(a="old"), Words(a="new")
     for truth in (late, after):
         truth.may_answer.clear()
     first = asyncio.create_task(two[0].read(late, "a"))
@@ -209,9 +172,9 @@ async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_not
     assert await two[0].read(late, "a") == ["new"]
 
 
-async def test_a_filler_whose_lease_ran_out_keeps_nothing(one: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_filler_whose_lease_ran_out_keeps_nothing(one: WordCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_server, "LEASE_SECONDS", 0.01)
-    truth = Truth(a="old")
+    truth = Words(a="old")
     truth.may_answer.clear()
     filling = asyncio.create_task(one.read(truth, "a"))
     await truth.reading.wait()
@@ -226,17 +189,17 @@ async def test_a_filler_whose_lease_ran_out_keeps_nothing(one: Process, monkeypa
     assert await one.read(truth, "a") == ["new"]
 
 
-async def test_a_filler_that_fails_raises_and_blocks_nobody(two: list[Process]) -> None:
+async def test_a_filler_that_fails_raises_and_blocks_nobody(two: list[WordCache]) -> None:
     async def broken(_keys: Sequence[str]) -> Sequence[str | None]:
         raise LookupError
 
     with pytest.raises(LookupError):
         await two[0].cache.read(["a"], broken)
-    assert await two[1].read(Truth(a="1"), "a") == ["1"]
+    assert await two[1].read(Words(a="1"), "a") == ["1"]
 
 
-async def test_redis_emptied_amid_a_filling_costs_a_load(one: Process, prefix: str) -> None:
-    truth = Truth(a="1")
+async def test_redis_emptied_amid_a_filling_costs_a_load(one: WordCache, prefix: str) -> None:
+    truth = Words(a="1")
     truth.may_answer.clear()
     filling = asyncio.create_task(one.read(truth, "a"))
     await truth.reading.wait()
@@ -265,7 +228,7 @@ async def test_a_value_of_another_version_is_neither_read_nor_replaced_and_is_fo
             return [Older("old") for _ in keys]
 
         await older.read(["a"], load_old)
-        truth = Truth(a="new")
+        truth = Words(a="new")
         assert await newer.read(truth, "a") == ["new"]
         assert b"old" in await raw(newer, "a")
         await newer.cache.invalidate(["a"])
@@ -273,8 +236,8 @@ async def test_a_value_of_another_version_is_neither_read_nor_replaced_and_is_fo
 
 
 @pytest.mark.parametrize("damage", [b"", b"V", b"V1234", b"nonsense"])
-async def test_a_damaged_value_is_read_through(one: Process, damage: bytes) -> None:
-    truth = Truth(a="1")
+async def test_a_damaged_value_is_read_through(one: WordCache, damage: bytes) -> None:
+    truth = Words(a="1")
     await one.read(truth, "a")
     stored = await raw(one, "a")
     cut = stored[: MARK_BYTES + 5] + b"\xc1"
@@ -284,9 +247,9 @@ async def test_a_damaged_value_is_read_through(one: Process, damage: bytes) -> N
 
 @pytest.mark.parametrize("toxic", [Toxic.REFUSE, Toxic.BLACK_HOLE])
 async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
-    shaky: Process, proxy: Proxy, toxic: Toxic, monkeypatch: pytest.MonkeyPatch
+    shaky: WordCache, proxy: Proxy, toxic: Toxic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    truth = Truth(a="1")
+    truth = Words(a="1")
     await shaky.read(truth, "a")
     proxy.become(toxic)
     monkeypatch.setattr(cache_server, "ANSWER_SECONDS", SOON)
@@ -302,10 +265,10 @@ async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
 
 
 async def test_redis_that_comes_back_is_used_again(
-    shaky: Process, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    shaky: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
-    truth = Truth(a="1")
+    truth = Words(a="1")
     with capture_logs() as logs:
         proxy.become(Toxic.REFUSE)
         for _ in range(3):
@@ -323,10 +286,10 @@ async def test_redis_that_comes_back_is_used_again(
 
 
 async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read_here_meanwhile(
-    shaky: Process, one: Process, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    shaky: WordCache, one: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
-    truth = Truth(a="old")
+    truth = Words(a="old")
     await one.read(truth, "a")
     assert await shaky.read(truth, "a") == ["old"]
     proxy.become(Toxic.REFUSE)
@@ -345,7 +308,7 @@ async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read
 
 
 async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
-    shaky: Process, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    shaky: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.01)
     monkeypatch.setattr(cache_server, "LONGEST_SECONDS", 0.05)
@@ -358,8 +321,8 @@ async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
     await eventually(is_over)
 
 
-async def test_a_cancelled_mutation_forgets_all_the_same(one: Process) -> None:
-    truth = Truth(a="old")
+async def test_a_cancelled_mutation_forgets_all_the_same(one: WordCache) -> None:
+    truth = Words(a="old")
     await one.read(truth, "a")
     truth.words["a"] = "new"
     forgetting = asyncio.create_task(one.cache.invalidate(["a"]))
@@ -373,11 +336,11 @@ async def test_a_cancelled_mutation_forgets_all_the_same(one: Process) -> None:
 
 
 async def test_a_process_that_does_not_read_forgets_for_those_that_do(
-    one: Process, shared_settings: Settings, prefix: str
+    one: WordCache, shared_settings: Settings, prefix: str
 ) -> None:
-    async with aclosing(Process(shared_settings.redis_url, prefix)) as other:
+    async with aclosing(WordCache(shared_settings.redis_url, prefix)) as other:
         writer: Cache[str, str | None] = Cache(CacheServer(other.redis, prefix, reads=False), "word", str | None, 30)
-        truth = Truth(a="old")
+        truth = Words(a="old")
         await one.read(truth, "a")
         truth.words["a"] = "new"
         assert await writer.read(["a"], truth) == ["new"]
@@ -385,7 +348,7 @@ async def test_a_process_that_does_not_read_forgets_for_those_that_do(
         assert await one.read(truth, "a") == ["new"]
 
 
-async def test_records_come_out_as_they_went_in(one: Process, world: World) -> None:
+async def test_records_come_out_as_they_went_in(one: WordCache, world: World) -> None:
     ana, bob = await world.users(2)
     stored = await world.post(ana, caption="#ñandú", mention_ids=[bob.id], tagged=[bob])
     posts: Cache[ObjectId, PostRecord | None] = Cache(one.server, "post", PostRecord | None, 30)

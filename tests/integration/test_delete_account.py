@@ -12,9 +12,9 @@ from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
 from domain.records.posts import PostDraft, PostImage
 from domain.records.users import UserState
-from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets
+from tests.support.full_account import Life, account_references, kept_keys, lived, objects
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
 from workers.maintenance.gc import collect

@@ -14,11 +14,11 @@ from datasources.feed.entries import Delivery
 from datasources.mongo.client import insert_absent
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.integration.test_fan_outs import chunk_ids, followed, holders, ids, pending
 from tests.support.auditing import audit
-from tests.support.counting import Operations
 from tests.support.crashing import dies
 from tests.support.factories import World, now, opened
+from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
+from tests.support.operation_counter import Operations
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
 from workers.runtime.handler import RetryLater
@@ -54,7 +54,7 @@ async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
     world: World, operations: Operations, monkeypatch: pytest.MonkeyPatch, authors: int
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 100)
-    people = [await followed(world, 2) for _ in range(authors)]
+    people = [await create_followed_author(world, 2) for _ in range(authors)]
     await world.drain()
     posts = [await world.post(author) for author, _ in people]
     operations.seen.clear()
@@ -68,13 +68,13 @@ async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
         "update posts": 1,
     }
     for post, (_, fans) in zip(posts, people, strict=True):
-        assert await holders(world, post.id) == ids(fans)
-        assert not await pending(world, post.id)
+        assert await feeds_with(world, post.id) == ids_of(fans)
+        assert not await is_fan_out_pending(world, post.id)
 
 
 async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
     """Who must have which post: of authors with few, many, no and miscounted followers; a deleted one; a pulled one."""
-    people = [await followed(world, count) for count in (1, 2, CHUNK + 1, 0, CHUNK, CHUNK + 3, 2, 2)]
+    people = [await create_followed_author(world, count) for count in (1, 2, CHUNK + 1, 0, CHUNK, CHUNK + 3, 2, 2)]
     await world.drain()
     (miscounted, _), (deleting, fans), (pulled, _) = people[-3:]
     monstrous = {"pulled": True, "follower_count": world.sources.push_pull.limit}
@@ -90,38 +90,38 @@ async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
 async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(world: World) -> None:
     wanted = await mixed(world)
     await fan_out(world.tools, *map(str, wanted))
-    left = [post_id for post_id in wanted if await pending(world, post_id)]
+    left = [post_id for post_id in wanted if await is_fan_out_pending(world, post_id)]
     assert len(left) == 2  # those that are split
     with pytest.raises(RetryLater):
         await fan_out(world.tools, *map(str, wanted))
     await world.drain()
     for post_id, fans in wanted.items():
-        assert await holders(world, post_id) == ids(fans)
+        assert await feeds_with(world, post_id) == ids_of(fans)
 
 
 @pytest.mark.parametrize("count", [0, 2, CHUNK + 1])
 async def test_a_count_of_followers_that_is_too_high_delays_nothing(world: World, count: int) -> None:
-    author, fans = await followed(world, count)
+    author, fans = await create_followed_author(world, count)
     await world.drain()
     counted = {"$set": {"follower_count": 3 * CHUNK}}
     await world.sources.database["users"].update_one({"_id": author.id}, counted)
     post = await world.post(author)
     await fan_out(world.tools, str(post.id))
-    for chunk_id in await chunk_ids(world, post.id):
+    for chunk_id in await open_chunk_ids(world, post.id):
         await fan_out_chunk(world.tools, chunk_id)
-    assert await holders(world, post.id) == ids(fans)
-    assert not await pending(world, post.id)
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(world, post.id)
 
 
 async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(world: World) -> None:
     for before in itertools.count():
-        people = [await followed(world, count) for count in (1, 2, CHUNK + 1)]
+        people = [await create_followed_author(world, count) for count in (1, 2, CHUNK + 1)]
         await world.drain()
         posts = [await world.post(author) for author, _ in people]
         died = await dies(lambda posts=posts: fan_out(world.tools, *keys(posts)), before)  # type: ignore[misc]
         assert await world.drain() == set()
         for post, (_, fans) in zip(posts, people, strict=True):
-            assert await holders(world, post.id) == ids(fans)
+            assert await feeds_with(world, post.id) == ids_of(fans)
         if not died:
             break
     assert before > 2
@@ -129,12 +129,12 @@ async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(
 
 
 async def test_of_entries_inserted_together_one_that_cannot_be_is_told_and_the_others_are_there(world: World) -> None:
-    entries, ids = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
-    there, new, more = (RawBSONDocument(bson.encode({"_id": one})) for one in ids)
+    entries, ids_of = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
+    there, new, more = (RawBSONDocument(bson.encode({"_id": one})) for one in ids_of)
     impossible = RawBSONDocument(bson.encode({"_id": [1]}))
     await insert_absent(entries, [there])
     await insert_absent(entries, [there, new])
     with pytest.raises(BulkWriteError) as raised:
         await insert_absent(entries, [there, impossible, more])
     assert [one["index"] for one in raised.value.details["writeErrors"]] == [1]
-    assert [one["_id"] async for one in entries.find({"_id": {"$in": ids}}, sort=[("_id", 1)])] == ids
+    assert [one["_id"] async for one in entries.find({"_id": {"$in": ids_of}}, sort=[("_id", 1)])] == ids_of

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
 
 import pytest
 from bson import ObjectId
@@ -11,11 +10,12 @@ from datasources.feed.fan_outs import LEASE, Span
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.integration.test_feeds import walk
-from tests.integration.test_graph_races import once
 from tests.support.auditing import audit
 from tests.support.crashing import dies
 from tests.support.factories import World, now
+from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
+from tests.support.feeds import walk_feed
+from tests.support.interruptions import before_first_call
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
 from workers.runtime.handler import RetryLater
@@ -26,38 +26,6 @@ CHUNK = 2
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
-
-
-async def followed(world: World, count: int) -> tuple[UserRecord, list[UserRecord]]:
-    """Somebody with so many followers, whose feeds they look at."""
-    author, fans = await world.user(), await world.users(count)
-    for fan in fans:
-        await world.follow(fan, author)
-    await world.look(*fans)
-    return author, fans
-
-
-async def holders(world: World, post_id: ObjectId) -> set[ObjectId]:
-    """Whose feeds hold a post."""
-    entries = await world.sources.database["feed_entries"].find({"_id.p": post_id}).to_list()
-    return {entry["_id"]["o"] for entry in entries}
-
-
-async def chunk_ids(world: World, post_id: ObjectId) -> list[str]:
-    """The chunks of a post that are not done."""
-    rows = await world.sources.database["fan_outs"].find({"post_id": post_id}, sort=[("_id", 1)]).to_list()
-    return [str(row["_id"]) for row in rows]
-
-
-async def pending(world: World, post_id: ObjectId) -> bool:
-    """Whether a post owes its fan-out."""
-    document = await world.sources.posts.document(post_id)
-    return document is not None and Task.FAN_OUT.value in document.get("outbox", ())
-
-
-def ids(users: Sequence[UserRecord]) -> set[ObjectId]:
-    """Whose ids these are."""
-    return {user.id for user in users}
 
 
 async def split(world: World, author: UserRecord) -> PostRecord:
@@ -73,58 +41,58 @@ async def delete(world: World, post: PostRecord) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK])
 async def test_what_fits_into_a_chunk_is_not_split(world: World, count: int) -> None:
-    author, fans = await followed(world, count)
+    author, fans = await create_followed_author(world, count)
     post = await split(world, author)
-    assert await chunk_ids(world, post.id) == []
-    assert await holders(world, post.id) == ids(fans)
-    assert not await pending(world, post.id)
+    assert await open_chunk_ids(world, post.id) == []
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(world, post.id)
 
 
 @pytest.mark.parametrize("count", [CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1])
 async def test_chunks_hold_every_follower_once(world: World, count: int) -> None:
-    author, fans = await followed(world, count)
+    author, fans = await create_followed_author(world, count)
     post = await split(world, author)
     chunks = await world.sources.database["fan_outs"].find({"post_id": post.id}).to_list()
     spans = [Span(chunk["after"], chunk["upto"]) for chunk in chunks]
     held = [await world.sources.fan_outs.followers(author.id, span) for span in spans]
     assert max(map(len, held)) == CHUNK
-    assert sorted(itertools.chain(*held)) == sorted(ids(fans))
+    assert sorted(itertools.chain(*held)) == sorted(ids_of(fans))
 
 
 async def test_a_post_owes_its_fan_out_until_its_last_chunk_is_done(world: World) -> None:
-    author, fans = await followed(world, 5)
+    author, fans = await create_followed_author(world, 5)
     post = await split(world, author)
-    for chunk in await chunk_ids(world, post.id):
-        assert await pending(world, post.id)
+    for chunk in await open_chunk_ids(world, post.id):
+        assert await is_fan_out_pending(world, post.id)
         await fan_out_chunk(world.tools, chunk)
-    assert await holders(world, post.id) == ids(fans)
-    assert not await pending(world, post.id)
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(world, post.id)
 
 
 async def test_a_fan_out_rung_for_again_is_not_run_beside_itself(world: World) -> None:
-    author, _ = await followed(world, 5)
+    author, _ = await create_followed_author(world, 5)
     post = await split(world, author)
-    chunks = await chunk_ids(world, post.id)
+    chunks = await open_chunk_ids(world, post.id)
     for _ in range(2):
         with pytest.raises(RetryLater):
             await fan_out(world.tools, str(post.id))
-    assert await chunk_ids(world, post.id) == chunks
-    assert await holders(world, post.id) == set()
+    assert await open_chunk_ids(world, post.id) == chunks
+    assert await feeds_with(world, post.id) == set()
 
 
 async def test_twins_split_a_post_once(world: World) -> None:
-    author, fans = await followed(world, 5)
+    author, fans = await create_followed_author(world, 5)
     post = await world.post(author)
     await asyncio.gather(*(fan_out(world.tools, str(post.id)) for _ in range(4)), return_exceptions=True)
-    assert len(await chunk_ids(world, post.id)) == 3
+    assert len(await open_chunk_ids(world, post.id)) == 3
     await world.drain()
-    assert await holders(world, post.id) == ids(fans)
+    assert await feeds_with(world, post.id) == ids_of(fans)
 
 
 async def test_a_chunk_in_hand_is_nobody_elses_until_its_lease_ends(world: World) -> None:
-    author, fans = await followed(world, 3)
+    author, fans = await create_followed_author(world, 3)
     post = await split(world, author)
-    first, second = await chunk_ids(world, post.id)
+    first, second = await open_chunk_ids(world, post.id)
     await world.sources.fan_outs.take(ObjectId(first), now())
     with pytest.raises(RetryLater):
         await fan_out_chunk(world.tools, first)
@@ -132,34 +100,34 @@ async def test_a_chunk_in_hand_is_nobody_elses_until_its_lease_ends(world: World
         Job(Task.FAN_OUT_CHUNK, Fact.FAN_OUT, first),
         Job(Task.FAN_OUT, Fact.POST, str(post.id)),
     }
-    assert await chunk_ids(world, post.id) == [first]
+    assert await open_chunk_ids(world, post.id) == [first]
     ended = {"$set": {"taken_until": now() - LEASE}}
     await world.sources.database["fan_outs"].update_one({"_id": ObjectId(first)}, ended)
     await fan_out_chunk(world.tools, first)
     await fan_out_chunk(world.tools, second)  # a ring that comes late finds nothing
-    assert await holders(world, post.id) == ids(fans)
-    assert not await pending(world, post.id)
+    assert await feeds_with(world, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(world, post.id)
 
 
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_end(
     world: World, *, deleted: bool
 ) -> None:
-    author, fans = await followed(world, 5)
+    author, fans = await create_followed_author(world, 5)
     for before in itertools.count():
         post = await world.post(author)
         if deleted:
             await world.drain()
             await delete(world, post)
         died = await dies(lambda post=post: fan_out(world.tools, str(post.id)), before)  # type: ignore[misc]
-        for chunk in await chunk_ids(world, post.id):
+        for chunk in await open_chunk_ids(world, post.id):
             died |= await dies(lambda chunk=chunk: fan_out_chunk(world.tools, chunk), before)  # type: ignore[misc]
         taken = {"$set": {"taken_until": now() - LEASE}}
         await world.sources.database["fan_outs"].update_many({}, taken)
         await world.drain()
-        assert await holders(world, post.id) == (set() if deleted else ids(fans))
-        assert await chunk_ids(world, post.id) == []
-        assert not await pending(world, post.id)
+        assert await feeds_with(world, post.id) == (set() if deleted else ids_of(fans))
+        assert await open_chunk_ids(world, post.id) == []
+        assert not await is_fan_out_pending(world, post.id)
         if not died:
             break
     assert before > 3
@@ -167,13 +135,13 @@ async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_en
 
 @pytest.mark.parametrize("done", [0, 1, 2])
 async def test_a_post_deleted_amid_its_fan_out_is_in_no_feed(world: World, done: int) -> None:
-    author, _ = await followed(world, 5)
+    author, _ = await create_followed_author(world, 5)
     post = await split(world, author)
-    for chunk in (await chunk_ids(world, post.id))[:done]:
+    for chunk in (await open_chunk_ids(world, post.id))[:done]:
         await fan_out_chunk(world.tools, chunk)
     await delete(world, post)
     assert await world.drain() == set()
-    assert await holders(world, post.id) == set()
+    assert await feeds_with(world, post.id) == set()
     assert await world.sources.posts.document(post.id) is None
     await audit(world, seconds=0, has_files=False)
 
@@ -181,13 +149,13 @@ async def test_a_post_deleted_amid_its_fan_out_is_in_no_feed(world: World, done:
 async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    author, _ = await followed(world, 5)
+    author, _ = await create_followed_author(world, 5)
     for work in (fan_out, fan_out_chunk):
         post = await world.post(author)
         key = str(post.id)
         if work is fan_out_chunk:
             await fan_out(world.tools, key)
-            key = (await chunk_ids(world, post.id))[0]
+            key = (await open_chunk_ids(world, post.id))[0]
         else:
             monkeypatch.setattr(fan_out_module, "CHUNK", 9)
 
@@ -196,53 +164,53 @@ async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_aga
             await world.drain()  # others take out all they know of
 
         with monkeypatch.context() as patch:
-            patch.setattr(world.sources.feeds, "push", once(deleted, world.sources.feeds.push))
+            patch.setattr(world.sources.feeds, "push", before_first_call(deleted, world.sources.feeds.push))
             await work(world.tools, key)
         monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
         await world.drain()
-        assert await holders(world, post.id) == set()
-        assert await chunk_ids(world, post.id) == []
+        assert await feeds_with(world, post.id) == set()
+        assert await open_chunk_ids(world, post.id) == []
 
 
 async def test_who_follows_or_unfollows_amid_a_fan_out_has_what_they_should(world: World) -> None:
-    author, fans = await followed(world, 5)
+    author, fans = await create_followed_author(world, 5)
     post = await split(world, author)
     gone, late = fans[3], await world.user()
     await world.sources.graph.unfollow(gone.id, author.id, now=now())
     await world.follow(late, author)
     await world.look(late)
-    assert await holders(world, post.id) == ids(fans) - {gone.id} | {late.id}
+    assert await feeds_with(world, post.id) == ids_of(fans) - {gone.id} | {late.id}
     await audit(world, seconds=0, has_files=False)
 
 
 async def test_a_chunk_that_keeps_failing_is_a_dead_letter_and_can_be_redriven(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    author, fans = await followed(world, 3)
+    author, fans = await create_followed_author(world, 3)
     post = await split(world, author)
-    key = (await chunk_ids(world, post.id))[0]
+    key = (await open_chunk_ids(world, post.id))[0]
     job = Job(Task.FAN_OUT_CHUNK, Fact.FAN_OUT, key)
     for _ in range(5):
         await world.sources.dead_letters.count_failure(job, "it broke", now())
     assert await world.drain() == {Job(Task.FAN_OUT, Fact.POST, str(post.id))}
-    assert await chunk_ids(world, post.id) == [key]
+    assert await open_chunk_ids(world, post.id) == [key]
     await world.sources.dead_letters.redrive(job, now())
     assert await world.drain() == set()
-    assert await holders(world, post.id) == ids(fans)
+    assert await feeds_with(world, post.id) == ids_of(fans)
 
 
 @pytest.mark.parametrize("count", [CHUNK, 2 * CHUNK])
 async def test_only_feeds_that_are_looked_at_are_written_to_and_whoever_comes_back_finds_everything(
     world: World, count: int
 ) -> None:
-    author, fans = await followed(world, count)
+    author, fans = await create_followed_author(world, count)
     away = fans[0]
     await world.sources.database["feeds"].update_one(
         {"_id": away.id}, {"$set": {"live": False}, "$unset": {"floor": 1}}
     )
     post = await split(world, author)
     await world.drain()
-    assert await holders(world, post.id) == ids(fans) - {away.id}
-    assert await walk(world, away, 5, backward=False) == [post.caption]
+    assert await feeds_with(world, post.id) == ids_of(fans) - {away.id}
+    assert await walk_feed(world, away, 5, backward=False) == [post.caption]
     await world.drain()
-    assert await holders(world, post.id) == ids(fans)
+    assert await feeds_with(world, post.id) == ids_of(fans)

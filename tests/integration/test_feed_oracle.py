@@ -21,8 +21,8 @@ import workers.handlers.fan_out
 from config import Settings
 from datasources.feed.entries import FeedStore
 from datasources.mongo.client import Document
+from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
 from tests.support.factories import World, opened
-from tests.support.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
 
 Done = TypeVar("Done")
 Pair = tuple[int, int]

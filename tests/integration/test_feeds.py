@@ -12,13 +12,7 @@ from domain.paging import MAX_REFILLS
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
-
-FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
-  feed(first: $first, after: $after, last: $last, before: $before) {
-    edges { cursor node { caption } }
-    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-  }
-}"""
+from tests.support.feeds import walk_feed
 
 
 class History:
@@ -88,33 +82,13 @@ class History:
             self._posts.remove(post)
 
 
-async def walk(world: World, owner: UserRecord, size: int, *, backward: bool) -> list[str]:
-    """The captions of a whole feed, page by page, as a client reads it."""
-    seen: list[str] = []
-    cursor: str | None = None
-    for _ in range(200):
-        arguments = {"last": size, "before": cursor} if backward else {"first": size, "after": cursor}
-        result = await world.execute(FEED, owner, **arguments)
-        assert result.errors is None
-        assert result.data is not None
-        feed = result.data["feed"]
-        captions, info = [edge["node"]["caption"] for edge in feed["edges"]], feed["pageInfo"]
-        assert len(captions) <= size
-        seen = captions + seen if backward else seen + captions
-        if not info["hasPreviousPage" if backward else "hasNextPage"]:
-            return seen
-        cursor = info["startCursor" if backward else "endCursor"]
-        assert cursor is not None
-    raise AssertionError("the walk does not end")
-
-
 async def all_walks_agree(world: World, history: History, people: Sequence[UserRecord], sizes: Sequence[int]) -> None:
     """Every way of paging through every feed shows exactly what it should."""
     for owner in people:
         expected = history.feed_of(owner)
         for size in sizes:
-            assert await walk(world, owner, size, backward=False) == expected
-            assert await walk(world, owner, size, backward=True) == expected
+            assert await walk_feed(world, owner, size, backward=False) == expected
+            assert await walk_feed(world, owner, size, backward=True) == expected
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -135,11 +109,11 @@ async def test_a_follow_fills_the_feed_at_once_and_an_unfollow_empties_it(world:
     await world.post(ana, caption="old")
     await world.drain()
     await world.follow(bob, ana)
-    assert await walk(world, bob, 5, backward=False) == ["old"]
+    assert await walk_feed(world, bob, 5, backward=False) == ["old"]
     await world.drain()
-    assert await walk(world, bob, 5, backward=False) == ["old"]
+    assert await walk_feed(world, bob, 5, backward=False) == ["old"]
     await world.sources.graph.unfollow(bob.id, ana.id, now=now())
-    assert await walk(world, bob, 5, backward=False) == []
+    assert await walk_feed(world, bob, 5, backward=False) == []
     await world.drain()
     assert await world.sources.database["feed_entries"].count_documents({"_id.o": bob.id}) == 0
 
@@ -155,7 +129,7 @@ async def test_following_again_brings_everything_back(world: World) -> None:
         await world.drain()
     await world.follow(bob, ana)
     await world.drain()
-    assert await walk(world, bob, 2, backward=False) == ["2", "1", "0"]
+    assert await walk_feed(world, bob, 2, backward=False) == ["2", "1", "0"]
 
 
 async def test_a_block_and_a_private_account_hide_posts_at_once(world: World) -> None:
@@ -165,9 +139,9 @@ async def test_a_block_and_a_private_account_hide_posts_at_once(world: World) ->
     await world.post(ana, caption="hidden")
     await world.drain()
     await world.sources.graph.block(ana.id, bob.id, now=now())
-    assert await walk(world, bob, 5, backward=False) == []
+    assert await walk_feed(world, bob, 5, backward=False) == []
     await world.sources.users.update_profile(ana.id, {"is_private": True})
-    assert await walk(world, eve, 5, backward=False) == ["hidden"]
+    assert await walk_feed(world, eve, 5, backward=False) == ["hidden"]
 
 
 async def test_a_request_shows_nothing_until_it_is_accepted(world: World) -> None:
@@ -175,9 +149,9 @@ async def test_a_request_shows_nothing_until_it_is_accepted(world: World) -> Non
     await world.post(ana, caption="private")
     await world.follow(bob, ana)
     await world.drain()
-    assert await walk(world, bob, 5, backward=False) == []
+    assert await walk_feed(world, bob, 5, backward=False) == []
     await world.sources.graph.accept(bob.id, ana.id, now=now())
-    assert await walk(world, bob, 5, backward=False) == ["private"]
+    assert await walk_feed(world, bob, 5, backward=False) == ["private"]
 
 
 async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) -> None:
@@ -189,7 +163,7 @@ async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) ->
     await world.drain()
     await world.look(bob)
     await world.sources.feeds.add_author(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
-    assert await walk(world, bob, 1, backward=False) == ["below"]
+    assert await walk_feed(world, bob, 1, backward=False) == ["below"]
 
 
 async def test_entries_written_twice_are_there_once(world: World) -> None:
@@ -199,5 +173,5 @@ async def test_entries_written_twice_are_there_once(world: World) -> None:
     await world.drain()
     for _ in range(2):
         await world.sources.feeds.push(Delivery(post.id, ana.id, [bob.id, ana.id]))
-    assert await walk(world, bob, 5, backward=False) == ["once"]
-    assert await walk(world, ana, 5, backward=False) == ["once"]
+    assert await walk_feed(world, bob, 5, backward=False) == ["once"]
+    assert await walk_feed(world, ana, 5, backward=False) == ["once"]

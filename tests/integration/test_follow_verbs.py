@@ -7,8 +7,8 @@ import pytest
 from domain.ids import to_global_id
 from domain.records.notifications import NotificationKind as Kind
 from domain.records.users import UserRecord
-from tests.integration.test_graph import counts
 from tests.support.factories import World, now
+from tests.support.graph import follow_counts
 
 SEEN = """query ($id: ID!) {
   node(id: $id) { ... on User { viewerFollowState viewerIsFollowed viewerHasBlocked viewerHasMuted } }
@@ -68,7 +68,7 @@ async def test_a_request_declined_or_taken_back_leaves_nothing(world: World, ver
     assert await listed(world, ana, "followRequests") == []
     assert await kinds_notified(world, ana) == set()
     assert await state(world, bob, ana) == "NONE"
-    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
 async def test_an_accepted_request_is_told_and_counted_and_can_be_removed(world: World) -> None:
@@ -78,13 +78,13 @@ async def test_an_accepted_request_is_told_and_counted_and_can_be_removed(world:
     assert accepted == {"viewerFollowState": "NONE", "followerCount": 0, "followingCount": 1}
     await world.drain()
     assert await kinds_notified(world, bob) == {Kind.FOLLOW_ACCEPTED}
-    assert (await counts(world, ana), await counts(world, bob)) == ((1, 0), (0, 1))
+    assert (await follow_counts(world, ana), await follow_counts(world, bob)) == ((1, 0), (0, 1))
     removed = await do(world, ana, "removeFollower", bob)
     assert removed["followingCount"] == 0
     await world.drain()
     assert await state(world, bob, ana) == "NONE"
     assert await kinds_notified(world, bob) == set()
-    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
 async def test_going_public_lets_in_who_asked_and_going_private_keeps_who_follows(world: World) -> None:
@@ -98,7 +98,7 @@ async def test_going_public_lets_in_who_asked_and_going_private_keeps_who_follow
     assert (await do(world, eve, "followUser", await world.stored_user(ana.id)))["viewerFollowState"] == "REQUESTED"
     await world.drain()
     assert await state(world, bob, ana) == "FOLLOWING"
-    assert (await counts(world, ana), await counts(world, bob)) == ((1, 0), (0, 1))
+    assert (await follow_counts(world, ana), await follow_counts(world, bob)) == ((1, 0), (0, 1))
 
 
 async def test_a_block_ends_following_and_asking_both_ways_for_good(world: World) -> None:
@@ -107,7 +107,7 @@ async def test_a_block_ends_following_and_asking_both_ways_for_good(world: World
     await do(world, ana, "followUser", bob)
     await do(world, bob, "acceptFollowRequest", ana)
     await world.drain()
-    assert (await counts(world, ana), await counts(world, bob)) == ((0, 1), (1, 0))
+    assert (await follow_counts(world, ana), await follow_counts(world, bob)) == ((0, 1), (1, 0))
     await do(world, ana, "blockUser", bob)
     assert await state(world, bob, ana) is None
     assert await listed(world, ana, "followRequests") == []
@@ -117,7 +117,7 @@ async def test_a_block_ends_following_and_asking_both_ways_for_good(world: World
     await do(world, ana, "unblockUser", bob)
     await world.drain()
     assert await state(world, bob, ana) == await state(world, ana, bob) == "NONE"
-    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
 async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
@@ -137,7 +137,7 @@ async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
     feed = await world.execute("{ feed { edges { node { author { username } } } } }", ana)
     assert feed.data == {"feed": {"edges": [{"node": {"author": {"username": ana.username}}}]}}
     assert await listed(world, ana, "mutedUsers") == [bob.username]
-    assert await counts(world, ana) == await counts(world, bob) == (1, 1)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (1, 1)
 
 
 async def test_of_two_who_block_each_other_each_sees_and_ends_their_own_block(world: World) -> None:

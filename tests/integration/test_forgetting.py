@@ -26,7 +26,7 @@ from domain.records.posts import PostDraft, PostImage
 from domain.records.uploads import FailureRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
-from tests.support.cached import old_values, warm
+from tests.support.cache_contents import old_values, warm
 from tests.support.emptying import emptied
 from tests.support.factories import World, image, now
 from workers.maintenance.checks.counters import COUNTERS, correct_counter, correct_previews

@@ -13,18 +13,7 @@ from domain.records.follows import FollowState
 from domain.records.users import UserRecord
 from domain.visibility import ONESELF, STRANGERS, Relation
 from tests.support.factories import World, items_of, now
-
-
-async def relation(world: World, viewer: UserRecord, other: UserRecord) -> Relation:
-    """How one stands to the other."""
-    (found,) = await world.sources.graph.relations([(viewer.id, other.id)])
-    return found
-
-
-async def counts(world: World, user: UserRecord) -> tuple[int, int]:
-    """The stored counters: followers, following."""
-    stored = await world.stored_user(user.id)
-    return stored.follower_count, stored.following_count
+from tests.support.graph import follow_counts, relation
 
 
 async def test_following_is_seen_from_both_sides_and_counted_once(world: World) -> None:
@@ -34,8 +23,8 @@ async def test_following_is_seen_from_both_sides_and_counted_once(world: World) 
     assert await relation(world, bob, ana) == Relation(follow_state=FollowState.FOLLOWING)
     assert await relation(world, ana, bob) == Relation(is_followed=True)
     assert await world.drain() == set()
-    assert await counts(world, ana) == (1, 0)
-    assert await counts(world, bob) == (0, 1)
+    assert await follow_counts(world, ana) == (1, 0)
+    assert await follow_counts(world, bob) == (0, 1)
 
 
 async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
@@ -46,8 +35,8 @@ async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
         await world.sources.graph.unfollow(bob.id, ana.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
     await world.drain()
-    assert await counts(world, ana) == (0, 0)
-    assert await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == (0, 0)
+    assert await follow_counts(world, bob) == (0, 0)
     assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
 
 
@@ -61,7 +50,7 @@ async def test_fifty_simultaneous_follows_are_one(world: World) -> None:
     ana, bob = await world.users(2)
     await asyncio.gather(*(world.follow(bob, ana) for _ in range(50)))
     await world.drain()
-    assert await counts(world, ana) == (1, 0)
+    assert await follow_counts(world, ana) == (1, 0)
     assert await world.sources.database["follows"].count_documents({"followee_id": ana.id}) == 1
 
 
@@ -82,7 +71,7 @@ async def test_a_storm_of_follows_and_unfollows_is_counted_exactly(world: World)
     for person in people:
         followers = await follows.count_documents({"followee_id": person.id, "state": "FOLLOWING"})
         following = await follows.count_documents({"follower_id": person.id, "state": "FOLLOWING"})
-        assert await counts(world, person) == (followers, following)
+        assert await follow_counts(world, person) == (followers, following)
 
 
 async def test_a_private_account_is_asked_first(world: World) -> None:
@@ -92,7 +81,7 @@ async def test_a_private_account_is_asked_first(world: World) -> None:
     assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
     assert (await relation(world, ana, bob)).is_followed is False
     await world.drain()
-    assert await counts(world, ana) == (0, 0)
+    assert await follow_counts(world, ana) == (0, 0)
     assert items_of(await world.sources.graph.requests(ana.id, PageRequest(limit=9))) == [bob.id]
     assert items_of(await world.sources.graph.followers(ana.id, PageRequest(limit=9))) == []
 
@@ -105,7 +94,7 @@ async def test_an_accepted_request_is_a_following(world: World) -> None:
     await world.follow(bob, ana)  # asking again does not turn it into a request
     assert (await relation(world, bob, ana)).follow_state is FollowState.FOLLOWING
     await world.drain()
-    assert await counts(world, ana) == (1, 0)
+    assert await follow_counts(world, ana) == (1, 0)
 
 
 async def test_without_a_request_there_is_nothing_to_accept(world: World) -> None:
@@ -135,8 +124,8 @@ async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both(wor
         )
         await world.drain()
         follows = (await relation(world, bob, ana)).is_following
-        assert await counts(world, ana) == (int(follows), 0)
-        assert await counts(world, bob) == (0, int(follows))
+        assert await follow_counts(world, ana) == (int(follows), 0)
+        assert await follow_counts(world, bob) == (0, int(follows))
 
 
 async def test_going_public_grants_every_open_request(world: World) -> None:
@@ -146,7 +135,7 @@ async def test_going_public_grants_every_open_request(world: World) -> None:
         await world.follow(asker, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
     await world.drain()
-    assert await counts(world, ana) == (3, 0)
+    assert await follow_counts(world, ana) == (3, 0)
 
 
 async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World) -> None:
@@ -161,7 +150,7 @@ async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World
     assert seen is not None
     assert (seen.follower_count, seen.following_count) == (0, 0), "before any worker came"
     await world.drain()
-    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
 async def test_a_worker_severs_what_a_block_that_stopped_half_way_left(world: World) -> None:
@@ -181,7 +170,7 @@ async def test_following_does_not_come_back_with_the_end_of_a_block(world: World
     await world.sources.graph.unblock(ana.id, bob.id, now=now())  # before any worker came
     assert await relation(world, bob, ana) == STRANGERS
     await world.drain()
-    assert await counts(world, ana) == (0, 0)
+    assert await follow_counts(world, ana) == (0, 0)
 
 
 async def test_blocks_in_both_directions_end_one_by_one(world: World) -> None:

@@ -1,8 +1,6 @@
 """What happens between people at the same time, or in the moment between a look and a write."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -14,8 +12,9 @@ from domain.paging import PageRequest
 from domain.records.follows import FollowState
 from domain.records.users import UserRecord
 from domain.visibility import STRANGERS
-from tests.integration.test_graph import counts, relation
 from tests.support.factories import World, items_of, now
+from tests.support.graph import follow_counts, relation
+from tests.support.interruptions import before_first_call
 from workers.handlers.backfill import backfill
 from workers.handlers.fan_out import fan_out
 from workers.maintenance.repair import repair
@@ -36,18 +35,6 @@ async def follows_between(world: World, *people: UserRecord) -> int:
     return await world.sources.database["follows"].count_documents({"follower_id": ids, "followee_id": ids})
 
 
-def once(before: Callable[[], Awaitable[object]], then: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """`then`, with something happening just before its first call."""
-    waiting = [before]
-
-    async def run(*given: Any, **named: Any) -> Any:
-        if waiting:
-            await waiting.pop()()
-        return await then(*given, **named)
-
-    return run
-
-
 async def test_a_follow_that_comes_behind_a_severed_block_is_refused_and_gone(world: World) -> None:
     ana, bob = await world.users(2)
     await world.sources.graph.block(ana.id, bob.id, now=now())
@@ -57,7 +44,7 @@ async def test_a_follow_that_comes_behind_a_severed_block_is_refused_and_gone(wo
             await world.follow(follower, followee)
     await world.drain()
     assert await follows_between(world, ana, bob) == 0
-    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
 async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind_a_block(
@@ -77,7 +64,7 @@ async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind
     assert await follows_between(world, ana, bob) == 1
     await world.drain()
     assert await follows_between(world, ana, bob) == 0
-    assert await counts(world, ana) == await counts(world, bob) == (0, 0)
+    assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
 async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_block(world: World) -> None:
@@ -97,7 +84,7 @@ async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_bloc
     await world.drain()
     for ana, bob in pairs:
         assert await follows_between(world, ana, bob) == 0
-        assert await counts(world, ana) == (0, 0)
+        assert await follow_counts(world, ana) == (0, 0)
 
 
 async def test_severing_late_ends_nothing_that_began_after_the_unblock(world: World) -> None:
@@ -128,7 +115,7 @@ async def test_an_unblock_takes_along_a_follow_that_a_block_has_not_ended(world:
     await world.follow(bob, ana)
     await world.sources.graph.remove_follows(follows_removed, now())
     await world.drain()
-    assert await counts(world, ana) == (1, 0)
+    assert await follow_counts(world, ana) == (1, 0)
 
 
 async def test_a_request_that_reaches_an_account_gone_public_is_granted(world: World) -> None:
@@ -139,7 +126,7 @@ async def test_a_request_that_reaches_an_account_gone_public_is_granted(world: W
     assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
     await world.drain()
     assert (await relation(world, bob, ana)).is_following
-    assert await counts(world, ana) == (1, 0)
+    assert await follow_counts(world, ana) == (1, 0)
 
 
 async def test_an_account_private_again_lets_nobody_in(world: World) -> None:
@@ -177,7 +164,7 @@ async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
     more = [await world.sources.graph.accept_requests(ana.id, now=now(), most=2) for _ in range(4)]
     assert more == [True, True, False, False]
     assert await world.drain() == set()
-    assert await counts(world, ana) == (5, 0)
+    assert await follow_counts(world, ana) == (5, 0)
 
 
 async def test_of_simultaneous_follows_as_many_pass_as_there_is_room(
@@ -226,7 +213,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
         await world.drain()  # a twin pays all of it, and the follow is gone
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "add_author", once(unfollow, world.sources.feeds.add_author))
+        patch.setattr(world.sources.feeds, "add_author", before_first_call(unfollow, world.sources.feeds.add_author))
         await backfill(world.tools, str(follow["_id"]))
     assert await entries_of(world, bob) == 1
     await world.drain()
@@ -246,7 +233,7 @@ async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_
         await world.drain()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "push", once(unfollow, world.sources.feeds.push))
+        patch.setattr(world.sources.feeds, "push", before_first_call(unfollow, world.sources.feeds.push))
         await fan_out(world.tools, str(post.id))
     assert await entries_of(world, bob) == 1
     feed = await world.execute("{ feed { edges { node { id } } } }", bob)

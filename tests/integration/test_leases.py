@@ -15,9 +15,9 @@ from datasources.jobs import queue as queue_module
 from datasources.jobs.queue import BEGUN, GROUP, JobQueue, stream_key
 from datasources.sources import open_queue, open_sources
 from domain.jobs import Fact, Job, Task
-from tests.support.emptying import emptied, wipe
+from tests.support.emptying import wipe
 from tests.support.factories import World, now
-from tests.support.jobs import handler_of
+from tests.support.handlers import handler_of
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools
@@ -26,12 +26,6 @@ from workers.runtime.worker import READ_MOST, WAITING_MOST, Worker
 
 LIKES = (Task.COUNT, Fact.POST_LIKE)
 LEASE = 0.3
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world in which nothing is owed but what the test does."""
-    return await emptied(world)
 
 
 class Work:

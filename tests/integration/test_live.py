@@ -13,8 +13,8 @@ from datasources.notifications.notifications import notifications_topic
 from datasources.redis import pubsub
 from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
 from datasources.sources import Sources, open_sources
-from tests.support.counting import Operations
 from tests.support.factories import World
+from tests.support.operation_counter import Operations
 from tests.support.waiting import eventually
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from domain.jobs import Fact, Job, Task
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS
-from tests.unit.pictures import quarters, saved
+from tests.support.handlers import ATTEMPTS
+from tests.support.pictures import quarters, saved
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 from workers.runtime.freeze_detector import FREEZE_SECONDS
 

@@ -6,10 +6,8 @@ import json
 import os
 import pty
 import signal
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,11 +18,11 @@ from deploy.cli import maintenance
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 from domain.records.users import UserState
-from tests.integration.test_maintenance_verify import Scene
 from tests.support.client import PASSWORD
-from tests.support.emptying import emptied
+from tests.support.command_line import Answer, run_command, start_command
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS
+from tests.support.handlers import ATTEMPTS
+from tests.support.maintenance import Scene
 from workers.maintenance.checks.check import Finding
 from workers.maintenance.checks.files import FILES
 from workers.maintenance.checks.rules import INVARIANTS
@@ -36,55 +34,9 @@ from workers.maintenance.verify import Report
 PAGE = Path(__file__).parents[2] / "docs" / "maintenance.md"
 
 
-class Answer(NamedTuple):
-    """What a command said and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world that holds nothing but what the test makes."""
-    return await emptied(world)
-
-
-async def started(
-    world: World,
-    words: Sequence[str],
-    given: Mapping[str, str],
-    stderr: int = asyncio.subprocess.PIPE,
-    stdin: int | None = None,
-) -> asyncio.subprocess.Process:
-    """Starts `photogram` with the settings of a world, but for those given."""
-    settings = world.sources.settings
-    names = ("mongo_url", "mongo_database", "redis_url", "key_prefix", "s3_endpoint_url", "environment")
-    env = {name: str(getattr(settings, name)) for name in names} | dict(given)
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", *words,
-        env=os.environ | {f"PHOTOGRAM_{name.upper()}": value for name, value in env.items()},
-        stdout=asyncio.subprocess.PIPE, stderr=stderr, stdin=stdin,
-        preexec_fn=_heed_ctrl_c,
-    )  # fmt: skip
-
-
-def _heed_ctrl_c() -> None:
-    """A shell's background jobs, of which these tests may be one, ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-async def command(world: World, *words: str, **given: str) -> Answer:
-    """Runs `photogram` with the settings of a world, but for those given."""
-    process = await started(world, words, given)
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    return Answer(process.returncode or 0, out.decode(), err.decode())
-
-
 async def test_a_server_that_is_away_is_one_line_and_an_exit_code_of_its_own(own: World) -> None:
     secret = "mongodb://ana:secret@127.0.0.1:1,127.0.0.1:2/?replicaSet=photogram"
-    away = await command(own, "verify", mongo_url=secret, mongo_timeout="0.5")
+    away = await run_command(own, "verify", mongo_url=secret, mongo_timeout="0.5")
     assert (away.code, away.out) == (3, "")
     assert away.err == "photogram: MongoDB does not answer (127.0.0.1:1,127.0.0.1:2)\n"
 
@@ -92,7 +44,7 @@ async def test_a_server_that_is_away_is_one_line_and_an_exit_code_of_its_own(own
 async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_line(own: World) -> None:
     await Scene.applied(own)
     master, terminal = pty.openpty()
-    process = await started(own, ["verify", "--pause", "60"], {}, terminal)
+    process = await start_command(own, ["verify", "--pause", "60"], {}, terminal)
     os.close(terminal)
     shown = b""
     async with asyncio.timeout(60):
@@ -143,7 +95,7 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
 async def test_verify_says_to_machines_in_one_document_and_its_exit_code_what_it_found(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
-    found = await command(own, "verify", "--json")
+    found = await run_command(own, "verify", "--json")
     report: dict[str, Any] = json.loads(found.out)
     assert (found.code, found.err, report["found"]) == (1, "", 1)
     assert report["findings"][0] | {"why": ""} == {
@@ -172,9 +124,9 @@ async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsy
 
 async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(own: World) -> None:
     await dead_letter(own, await Scene.applied(own))
-    vague = await command(own, "dlq", "redrive")
+    vague = await run_command(own, "dlq", "redrive")
     assert vague == Answer(2, "", "photogram: say which: EFFECT FACT KEY, or --all\n")
-    assert await command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
+    assert await run_command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
     assert [letter async for letter in own.sources.dead_letters.dead()] == []
 
 
@@ -214,7 +166,7 @@ async def test_gc_says_what_would_go(own: World, capsys: pytest.CaptureFixture[s
 
 
 async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> None:
-    refused = await command(own, "gc")
+    refused = await run_command(own, "gc")
     assert (refused.code, refused.out) == (2, "")
     assert "is this the right database?" in refused.err
     assert refused.err.count("\n") == 1
@@ -223,20 +175,20 @@ async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> No
 async def test_an_operator_deletes_an_account_by_its_handle_and_only_when_sure(own: World) -> None:
     ana = await own.user()
     await own.sources.sessions.open(ana.id, "phone", now())
-    unsure = await command(own, "delete-account", ana.username)
+    unsure = await run_command(own, "delete-account", ana.username)
     assert (unsure.code, unsure.out, ana.username in unsure.err, "--yes" in unsure.err) == (2, "", True, True)
     assert (await own.stored_user(ana.id)).state is UserState.ACTIVE
-    done = await command(own, "delete-account", ana.username.upper(), "--yes")
+    done = await run_command(own, "delete-account", ana.username.upper(), "--yes")
     assert (done.code, done.out.startswith(f"deleted {ana.username}")) == (0, True)
     assert (await own.stored_user(ana.id)).state is UserState.DELETED
     assert await own.sources.sessions.of_user(ana.id) == []
-    again = await command(own, "delete-account", ana.username, "--yes")
+    again = await run_command(own, "delete-account", ana.username, "--yes")
     assert (again.code, again.err) == (1, f"photogram: there is no account {ana.username}\n")
 
 
 async def test_an_operator_makes_an_account_that_nobody_can_register(own: World) -> None:
     async def make(*words: str, password: str) -> Answer:
-        process = await started(own, ["create-account", *words], {}, stdin=asyncio.subprocess.PIPE)
+        process = await start_command(own, ["create-account", *words], {}, stdin=asyncio.subprocess.PIPE)
         out, err = await process.communicate(f"{password}\n".encode())
         assert process.returncode is not None
         return Answer(process.returncode, out.decode(), err.decode())

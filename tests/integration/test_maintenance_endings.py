@@ -10,18 +10,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from config import Settings
 from datasources.outages import describe_refusal
 from deploy.cli import maintenance
-from tests.integration.test_maintenance_commands import command
-from tests.integration.test_maintenance_verify import Scene
-from tests.support.emptying import emptied
+from tests.support.command_line import run_command
 from tests.support.factories import World
+from tests.support.maintenance import Scene
 from tests.support.toxic_proxy import Proxy, Toxic
 from workers.maintenance.checks.check import Finding
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world that holds nothing but what the test makes."""
-    return await emptied(world)
 
 
 @pytest.fixture
@@ -47,7 +40,7 @@ async def test_a_database_without_indexes_is_one_line_that_names_what_makes_them
 ) -> None:
     bare = f"{own.sources.settings.mongo_database}_bare"
     given = {"mongo_database": bare, "environment": environment, "s3_secret_key": "no default"}
-    refused = await command(own, name, **given)
+    refused = await run_command(own, name, **given)
     assert (refused.code, refused.out) == (2, "")
     (line,) = refused.err.splitlines()
     assert line.startswith("photogram: the database lacks indexes (")
@@ -58,7 +51,7 @@ async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None
     settings = own.sources.settings
     bare = own.sources.client[f"{settings.mongo_database}_doubles"]
     await bare["users"].insert_many([{"username_key": "ana"}, {"username_key": "ana"}])
-    refused = await command(own, "prepare", mongo_database=bare.name)
+    refused = await run_command(own, "prepare", mongo_database=bare.name)
     await own.sources.client.drop_database(bare.name)
     assert refused.code == 2
     assert refused.err.startswith("photogram: an index of users cannot be made: ")
@@ -67,7 +60,7 @@ async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None
 
 async def test_refused_credentials_are_one_line_that_names_the_server_and_no_secret(own: World) -> None:
     url = own.sources.settings.mongo_url.replace("//", "//ana:secret@")
-    refused = await command(own, "verify", mongo_url=url)
+    refused = await run_command(own, "verify", mongo_url=url)
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.startswith("photogram: MongoDB refuses the credentials of the settings (")
     assert (refused.err.count("\n"), "secret" in refused.err) == (1, False)

@@ -9,9 +9,8 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from domain.image_formats import SourceFormat
 from domain.records.posts import PostDraft, PostImage
-from tests.integration.test_maintenance_verify import Scene, findings
-from tests.support.emptying import emptied
 from tests.support.factories import World, now
+from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
 from workers.maintenance.checks.feed_entries import MISSING
 from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
@@ -23,12 +22,6 @@ from workers.maintenance.walk import Walk
 Break = Callable[[World, Scene], Awaitable[Any]]
 PENDING_FIELDS = {"outbox": "", "pending_since": "", "due_at": "", "enqueues": ""}
 LEFT_TO_PEOPLE = {"post.author_id", "post.empty", "upload.owner_id", "upload.image"}
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world that holds nothing but what the test makes."""
-    return await emptied(world)
 
 
 @pytest.fixture(autouse=True)
@@ -214,14 +207,14 @@ def test_what_only_people_can_mend_is_named() -> None:
 async def test_a_broken_promise_is_found_and_mended(own: World, kind: str) -> None:
     scene = await Scene.applied(own)
     await BREAKS[kind](own, scene)
-    assert kind in {finding.kind for finding in await findings(own)}
+    assert kind in {finding.kind for finding in await find_faults(own)}
     done = await repair(own.tools, Walk(sources=own.sources))
     if kind in LEFT_TO_PEOPLE:
         assert [(one.kind, BY_HAND in one.why) for one in done.left if one.kind == kind] == [(kind, True)]
         return
     assert kind in {finding.kind for finding in done.repaired}
     assert done.left == []
-    assert await findings(own) == []
+    assert await find_faults(own) == []
 
 
 async def test_tombstones_kept_for_their_keys_are_no_finding(own: World) -> None:
@@ -235,6 +228,6 @@ async def test_tombstones_kept_for_their_keys_are_no_finding(own: World) -> None
     await own.drain()
     kept = [await own.sources.database[name].count_documents({"deleted": True}) for name in ("posts", "comments")]
     assert kept == [1, 1]
-    assert await findings(own) == []
+    assert await find_faults(own) == []
     await own.sources.database["posts"].delete_one({"_id": scene.post.id})
-    assert str(comment.id) not in {finding.id for finding in await findings(own)}
+    assert str(comment.id) not in {finding.id for finding in await find_faults(own)}

@@ -8,10 +8,10 @@ import pytest
 
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
-from tests.integration.test_maintenance_verify import BREAKS, Scene
-from tests.support.emptying import emptied
+from tests.support.breaks import BREAKS
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS
+from tests.support.handlers import ATTEMPTS
+from tests.support.maintenance import Scene
 from workers.maintenance.checks.counters import COUNTERS, correct_counter
 from workers.maintenance.repair import Repair, repair
 from workers.maintenance.verify import verify
@@ -20,12 +20,6 @@ from workers.rendering.pool import RenderPool
 
 BY_HAND = {"a file"}
 LIKES = next(counter for counter in COUNTERS if counter.kind == "post.like_count")
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world that holds nothing but what the test makes."""
-    return await emptied(world)
 
 
 async def repaired(world: World) -> Repair:

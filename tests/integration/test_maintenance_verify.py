@@ -2,126 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import stored_files
-from tests.support.emptying import emptied
+from tests.support.breaks import BREAKS, counter
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS
-from workers.maintenance.checks.check import Finding
+from tests.support.handlers import ATTEMPTS
+from tests.support.maintenance import Scene, find_faults
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
-
-Break = Callable[[World, "Scene"], Awaitable[Any]]
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world that holds nothing but what the test makes."""
-    return await emptied(world)
-
-
-class Scene:
-    """Ana's post, which Bob, who follows her, likes and comments on; Ana likes and answers his comment."""
-
-    ana: UserRecord
-    bob: UserRecord
-    post: PostRecord
-    comment_id: ObjectId
-
-    @classmethod
-    async def applied(cls, world: World) -> "Scene":
-        """The scene once everything is paid, its files in storage."""
-        scene = cls()
-        scene.ana, scene.bob = await world.users(2)
-        await world.look(scene.ana, scene.bob)
-        await world.follow(scene.bob, scene.ana)
-        scene.post = await world.post(scene.ana)
-        await stored_files(world, scene.post)
-        await world.sources.post_likes.like(scene.post.id, scene.bob.id, now())
-        comment = await world.comment(scene.post, scene.bob)
-        await world.comment(scene.post, scene.ana, parent_id=comment.id)
-        await world.sources.comment_likes.like(comment.id, scene.ana.id, now())
-        await world.drain()
-        scene.comment_id = comment.id
-        return scene
-
-
-async def findings(world: World, sample: int | None = None) -> list[Finding]:
-    return (await verify(Walk(sources=world.sources, sample=sample))).findings
-
-
-def counter(collection: str, field: str) -> Break:
-    async def change(world: World, scene: Scene) -> None:
-        one = {"posts": scene.post.id, "comments": scene.comment_id, "users": scene.ana.id}[collection]
-        await world.sources.database[collection].update_one({"_id": one}, {"$inc": {field: 7}})
-
-    return change
-
-
-def update(collection: str, change: dict[str, Any], query: dict[str, Any] | None = None) -> Break:
-    async def run(world: World, _scene: Scene) -> None:
-        changed = await world.sources.database[collection].update_many(query or {}, {"$set": change})
-        assert changed.modified_count
-
-    return run
-
-
-async def lose_a_file(world: World, scene: Scene) -> None:
-    await world.sources.blobs.delete_media([scene.post.images[0].renditions[3].key])
-
-
-async def lose_the_post(world: World, scene: Scene) -> None:
-    await world.sources.database["posts"].delete_one({"_id": scene.post.id})
-
-
-async def lose_the_follow(world: World, _scene: Scene) -> None:
-    await world.sources.database["follows"].delete_many({})
-
-
-BREAKS: dict[str, tuple[Break, set[str]]] = {
-    "a post's likes": (counter("posts", "like_count"), {"post.like_count"}),
-    "a post's comments": (counter("posts", "comment_count"), {"post.comment_count"}),
-    "a comment's likes": (counter("comments", "like_count"), {"comment.like_count"}),
-    "a comment's replies": (counter("comments", "reply_count"), {"comment.reply_count"}),
-    "a user's posts": (counter("users", "post_count"), {"user.post_count"}),
-    "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
-    "a user's following": (counter("users", "following_count"), {"user.following_count"}),
-    "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
-    "a like that lost its debt": (
-        update("post_likes", {"liked": False}),
-        {"post.like_count", "post_like.taken_back", "post_like.noticed"},
-    ),
-    "a comment that lost its debt": (
-        update("comments", {"deleted": True}, {"parent_id": {"$ne": None}}),
-        {"post.comment_count", "comment.reply_count", "notification.withdrawn", "comment.deleted"},
-    ),
-    "actors": (update("notifications", {"actor_count": 9}, {"kind": "POST_LIKED"}), {"notification.actor_count"}),
-    "numbers given out": (update("inboxes", {"last_seq": 0}), {"inbox.last_seq"}),
-    "numbers given twice": (update("notifications", {"seq": 1}), {"inbox.seqs"}),
-    "a file": (lose_a_file, {"post.images"}),
-    "a post": (
-        lose_the_post,
-        {"user.post_count", "notification.withdrawn", "feed_entry", "post_like.target_id", "comment.post_id"},
-    ),
-    "a mention": (
-        update("notifications", {"kind": "MENTIONED"}, {"kind": "POST_READY"}),
-        {"notification.withdrawn"},
-    ),
-    "a follow": (
-        lose_the_follow,
-        {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry"},
-    ),
-}
 
 
 async def test_a_settled_system_has_no_findings(own: World) -> None:
@@ -140,13 +36,13 @@ async def test_what_is_wrong_is_found(own: World, name: str) -> None:
     scene = await Scene.applied(own)
     do_break, kinds = BREAKS[name]
     await do_break(own, scene)
-    assert {finding.kind for finding in await findings(own)} == kinds
+    assert {finding.kind for finding in await find_faults(own)} == kinds
 
 
 async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
     scene = await Scene.applied(own)
     await counter("posts", "like_count")(own, scene)
-    (finding,) = await findings(own)
+    (finding,) = await find_faults(own)
     assert (finding.kind, finding.id, finding.expected, finding.found) == (
         "post.like_count",
         str(scene.post.id),
@@ -181,7 +77,7 @@ async def test_parked_facts_and_their_dead_letter_are_listed(own: World) -> None
         for _ in range(ATTEMPTS):
             job = Job(task, Fact.POST_LIKE, str(scene.post.id))
             await own.sources.dead_letters.count_failure(job, "so it is", now())
-    dead_lettered, *letters = sorted(await findings(own), key=lambda finding: finding.kind, reverse=True)
+    dead_lettered, *letters = sorted(await find_faults(own), key=lambda finding: finding.kind, reverse=True)
     assert (dead_lettered.kind, dead_lettered.id, dead_lettered.found) == (
         "post_like.dead_lettered",
         str(like["_id"]),

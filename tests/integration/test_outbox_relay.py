@@ -11,17 +11,10 @@ from redis.exceptions import RedisError
 from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
 from datasources.sources import open_sources
 from domain.jobs import Fact, Job, Task
-from tests.support.emptying import emptied
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS
+from tests.support.handlers import ATTEMPTS
 from tests.support.waiting import eventually
 from workers.runtime.outbox_relay import keep_relaying, relay_due
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    """A world in which nothing is owed but what the test does."""
-    return await emptied(world)
 
 
 async def a_like(world: World) -> ObjectId:

@@ -12,11 +12,11 @@ from domain.jobs import Fact, Job, Task
 from domain.paging import PageRequest
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.integration.test_feeds import walk
-from tests.integration.test_graph_races import once
 from tests.support.auditing import audit
 from tests.support.crashing import dies
 from tests.support.factories import World, now
+from tests.support.feeds import walk_feed
+from tests.support.interruptions import before_first_call
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers import switch_push_pull as switch_module
 from workers.handlers.backfill import backfill
@@ -73,7 +73,7 @@ class Cast:
             kept = await self.world.sources.feed_states.of(fan.id)
             assert kept is not None
             assert kept.floor is not None, "all of it is pulled"
-            assert await walk(self.world, fan, 5, backward=False) == self.captions
+            assert await walk_feed(self.world, fan, 5, backward=False) == self.captions
 
     async def drain(self) -> None:
         assert await self.world.drain() == set()
@@ -171,7 +171,7 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
     assert await cast.mode() == (True, True)
     (fan,) = cast.fans[-1:]
     await cast.unfollow()
-    assert await walk(world, fan, 5, backward=False) == []
+    assert await walk_feed(world, fan, 5, backward=False) == []
     await cast.drain()
     await world.follow(fan, cast.author)
     cast.fans.append(fan)
@@ -196,7 +196,7 @@ async def test_whatever_happens_amid_a_shift_nothing_is_missing(
         await cast.all_is_there()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.push_pull, step, once(happens, getattr(world.sources.push_pull, step)))
+        patch.setattr(world.sources.push_pull, step, before_first_call(happens, getattr(world.sources.push_pull, step)))
         await cast.shift()
     await cast.all_is_there()
     await cast.post()
@@ -223,7 +223,7 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
         await cast.all_is_there()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.graph, "mark_done", once(turns, world.sources.graph.mark_done))
+        patch.setattr(world.sources.graph, "mark_done", before_first_call(turns, world.sources.graph.mark_done))
         patch.setattr(world.sources.push_pull, "limit", 1_000 if pulled_before else 0)
         await backfill(world.tools, str(follow["_id"]))
         await cast.all_is_there()

@@ -14,9 +14,9 @@ from deploy.local import valkey
 from deploy.local.folder import held
 from deploy.local.ports import keep_ports
 from deploy.local.process import stop_all
-from tests.integration.test_cache import Process, Truth
 from tests.support.own_servers import Server
 from tests.support.waiting import eventually
+from tests.support.word_cache import WordCache, Words
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
@@ -41,26 +41,26 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def process(server: Server) -> AsyncIterator[Process]:
-    async with aclosing(Process(server.url, "test:")) as process:
+async def process(server: Server) -> AsyncIterator[WordCache]:
+    async with aclosing(WordCache(server.url, "test:")) as process:
         yield process
 
 
 @pytest.fixture
-async def other(server: Server) -> AsyncIterator[Process]:
-    async with aclosing(Process(server.url, "test:")) as process:
+async def other(server: Server) -> AsyncIterator[WordCache]:
+    async with aclosing(WordCache(server.url, "test:")) as process:
         yield process
 
 
-async def is_kept(process: Process, truth: Truth, word: str) -> bool:
+async def is_kept(process: WordCache, truth: Words, word: str) -> bool:
     """Whether `a` is read from the cache, and is this word whether or not it is."""
     before = len(truth.asked)
     assert await process.read(truth, "a") == [word]
     return len(truth.asked) == before
 
 
-async def test_what_an_earlier_run_kept_is_loaded_anew_and_kept_again(server: Server, process: Process) -> None:
-    truth = Truth(a="old")
+async def test_what_an_earlier_run_kept_is_loaded_anew_and_kept_again(server: Server, process: WordCache) -> None:
+    truth = Words(a="old")
     await process.read(truth, "a")
     server.kill()
     truth.words["a"] = "new"  # and the forgetting of it is among the writes that were lost
@@ -69,9 +69,9 @@ async def test_what_an_earlier_run_kept_is_loaded_anew_and_kept_again(server: Se
 
 
 async def test_a_filler_with_a_lease_of_an_earlier_run_keeps_nothing(
-    server: Server, process: Process, other: Process, tmp_path: Path
+    server: Server, process: WordCache, other: WordCache, tmp_path: Path
 ) -> None:
-    late, truth = Truth(a="old"), Truth(a="new")
+    late, truth = Words(a="old"), Words(a="new")
     late.may_answer.clear()
     filling = asyncio.create_task(process.read(late, "a"))
     await late.reading.wait()
@@ -87,8 +87,8 @@ async def test_a_filler_with_a_lease_of_an_earlier_run_keeps_nothing(
     await eventually(lambda: is_kept(other, truth, "new"))
 
 
-async def test_a_server_that_became_a_replica_is_not_read_from(server: Server, process: Process) -> None:
-    truth = Truth(a="old")
+async def test_a_server_that_became_a_replica_is_not_read_from(server: Server, process: WordCache) -> None:
+    truth = Words(a="old")
     await process.read(truth, "a")
     async with Redis.from_url(server.url) as redis:
         await redis.replicaof("127.0.0.1", 1)
@@ -102,9 +102,9 @@ async def test_a_server_that_became_a_replica_is_not_read_from(server: Server, p
 
 
 async def test_a_replica_that_becomes_a_master_is_read_from(server: Server) -> None:
-    async with Redis.from_url(server.url) as redis, aclosing(Process(server.url, "test:")) as process:
+    async with Redis.from_url(server.url) as redis, aclosing(WordCache(server.url, "test:")) as process:
         await redis.replicaof("127.0.0.1", 1)
-        truth = Truth(a="1")
+        truth = Words(a="1")
         assert await process.read(truth, "a") == ["1"]
         await redis.replicaof("NO", "ONE")
         await eventually(lambda: is_kept(process, truth, "1"))
@@ -113,8 +113,8 @@ async def test_a_replica_that_becomes_a_master_is_read_from(server: Server) -> N
 async def test_a_server_whose_run_may_not_be_known_is_not_read_from(server: Server) -> None:
     async with Redis.from_url(server.url) as redis:
         await redis.acl_setuser("app", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
-    async with aclosing(Process(server.url.replace("//", "//app@"), "test:")) as process:
-        truth = Truth(a="1")
+    async with aclosing(WordCache(server.url.replace("//", "//app@"), "test:")) as process:
+        truth = Words(a="1")
         for _ in range(2):
             assert await process.read(truth, "a") == ["1"]
         assert truth.asked == ["a", "a"]

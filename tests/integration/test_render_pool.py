@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from domain.errors import Refusal, UserErrorCode
-from tests.unit.pictures import gif_of_many_frames, moving, png_that_claims, quarters, saved
+from tests.support.pictures import gif_of_many_frames, moving, png_that_claims, quarters, saved
 from workers.rendering.expected import TakesLong
 from workers.rendering.pipeline import render
 from workers.rendering.pool import RenderingUnavailable, RenderPool

@@ -23,7 +23,7 @@ from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task, jobs_of
 from tests.support.emptying import emptied, wipe
 from tests.support.factories import World, now
-from tests.support.jobs import ATTEMPTS, handler_of
+from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools

@@ -5,19 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import pytest
 from bson import ObjectId
 
 from datasources.sources import open_queue
 from domain.image_formats import SourceFormat
 from domain.jobs import JOBS, Fact, Job, Task
 from domain.records.uploads import UploadStatus
-from tests.integration.test_add_formats import sent
 from tests.support.client import small_jpeg
-from tests.support.emptying import emptied
 from tests.support.factories import World
+from tests.support.pictures import gif_of_many_frames
+from tests.support.uploads import store_upload
 from tests.support.waiting import eventually
-from tests.unit.pictures import gif_of_many_frames
 from workers.rendering.expected import TakesLong
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Handler, Tools
@@ -46,11 +44,6 @@ class Renderer:
 
     async def owners(self, _tools: Tools, keys: Sequence[str]) -> Mapping[str, ObjectId]:
         return {key: self._owners[key] for key in keys}
-
-
-@pytest.fixture
-async def own(world: World) -> World:
-    return await emptied(world)
 
 
 async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> None:
@@ -87,9 +80,9 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
 
 async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_came_first(own: World) -> None:
     ana, ben = await own.users(2)
-    first = await sent(own, ben, small_jpeg())
-    slow = await sent(own, ana, gif_of_many_frames(190, (1000, 1000)), SourceFormat.GIF)
-    quick = await sent(own, ben, small_jpeg())
+    first = await store_upload(own, ben, small_jpeg())
+    slow = await store_upload(own, ana, gif_of_many_frames(190, (1000, 1000)), SourceFormat.GIF)
+    quick = await store_upload(own, ben, small_jpeg())
     ends: list[ObjectId] = []
 
     async def are_ready(number: int) -> bool:

@@ -15,9 +15,9 @@ from datasources.accounts import session_watch
 from datasources.redis import pubsub
 from datasources.sources import open_sources
 from tests.support.client import Person, Socket
-from tests.support.counting import Operations
 from tests.support.factories import World, now
-from tests.support.toy_server import running
+from tests.support.operation_counter import Operations
+from tests.support.toy.server import running
 from tests.support.waiting import eventually
 
 REFRESH = """mutation ($input: RefreshSessionInput!) {

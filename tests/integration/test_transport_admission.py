@@ -8,9 +8,9 @@ import pytest
 
 from resolvers.transport import admission
 from resolvers.transport.admission import OVERHEAD, Admission
-from tests.integration.test_transport_http import GRAPHQL, ask
-from tests.integration.test_transport_websocket import connected
-from tests.support.toy_server import Served, served, until
+from tests.support.toy.http import GRAPHQL, ask
+from tests.support.toy.server import Served, served, until
+from tests.support.toy.sockets import connected
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from resolvers.transport import connection_limits
 from resolvers.transport.connection_limits import HEAD_BYTES, HEADERS_MAX, PIPELINED_MAX
 from tests.support.raw_sockets import handshake
-from tests.support.toy_server import Served, served, until
+from tests.support.toy.server import Served, served, until
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
 END = b"\r\n"

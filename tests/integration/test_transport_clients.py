@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from tests.integration.test_transport_http import GRAPHQL, send
-from tests.integration.test_transport_multipart import HEADERS, WEIGH, form
-from tests.integration.test_transport_websocket import connected
-from tests.support.toy_server import Served, served
+from tests.support.toy.http import FORM_HEADERS, GRAPHQL, WEIGH, form, send
+from tests.support.toy.server import Served, served
+from tests.support.toy.sockets import connected
 
 HELLO = "query($n:String!){hello(name:$n)}"
 HALF = r'{"n":"hi \ud83d"}'  # an emoji that was cut in two
@@ -39,7 +38,7 @@ async def test_half_an_emoji_is_dropped(client: httpx2.AsyncClient) -> None:
 async def test_a_form_may_have_half_an_emoji_and_a_mark(client: httpx2.AsyncClient, mark: bytes) -> None:
     operations = mark + rf'{{"query":"{WEIGH}","variables":{{"file":null,"note":"hi \ud83d"}}}}'.encode()
     body = form([("operations", operations), ("map", mark + b'{"0":["variables.file"]}'), ("0", b"GIF89a")])
-    response = await client.post("/graphql", content=body, headers=HEADERS)
+    response = await client.post("/graphql", content=body, headers=FORM_HEADERS)
     assert response.json()["data"] == {"weigh": "6 bytes"}
 
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 import zstandard
 
-from tests.integration.test_transport_http import GRAPHQL
-from tests.support.toy_server import served
+from tests.support.toy.http import GRAPHQL
+from tests.support.toy.server import served
 
 ORIGIN = "https://app.example"
 LARGE = {"query": "{feed(first:50){edges{cursor node{id caption}}}}"}

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from tests.integration.test_transport_websocket import Client
+from tests.support.toy.sockets import Client
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 

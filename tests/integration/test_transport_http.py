@@ -14,9 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from resolvers.transport import health
-from tests.support.toy_server import Served, served, until
-
-GRAPHQL = "application/graphql-response+json"
+from tests.support.toy.http import GRAPHQL, ask, send
+from tests.support.toy.server import Served, served, until
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +35,6 @@ async def toy() -> AsyncIterator[Served]:
 async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as each:
         yield each
-
-
-async def ask(client: httpx2.AsyncClient, query: str, *, accept: str = GRAPHQL, **members: Any) -> httpx2.Response:
-    return await client.post("/graphql", json={"query": query, **members}, headers={"accept": accept})
-
-
-async def send(client: httpx2.AsyncClient, body: bytes, content_type: str = "application/json") -> httpx2.Response:
-    return await client.post("/graphql", content=body, headers={"accept": GRAPHQL, "content-type": content_type})
 
 
 def only_code(response: httpx2.Response) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -10,20 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from resolvers.transport.multipart import FORM_LIMIT, MAP_LIMIT, OPERATIONS_LIMIT, PREFLIGHT_HEADERS
-from tests.support.toy_server import Served, served, until
+from tests.support.toy.http import BOUNDARY, FORM_HEADERS, WEIGH, Part, form
+from tests.support.toy.server import Served, served, until
 
 GRAPHQL = "application/graphql-response+json"
-BOUNDARY = "----photogram"
-HEADERS = {
-    "accept": GRAPHQL,
-    "content-type": f"multipart/form-data; boundary={BOUNDARY}",
-    "graphql-require-preflight": "1",
-}
-WEIGH = "mutation ($file: Upload!) { weigh(file: $file) }"
 PARCEL = "mutation ($parcel: Parcel!) { weighParcel(parcel: $parcel) }"
 FILE = b"GIF89a\r\n--\r\n" * 100
-
-Part = tuple[str, bytes]
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +30,6 @@ async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
         yield each
 
 
-def form(parts: Iterable[Part], *, ended: bool = True) -> bytes:
-    """A form of parts with a name and a value each, as a browser would write it."""
-    written = b"".join(
-        b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="../a"\r\n\r\n%b\r\n'
-        % (BOUNDARY.encode(), name.encode(), value)
-        for name, value in parts
-    )
-    return written + (f"--{BOUNDARY}--\r\n".encode() if ended else b"")
-
-
 def parts(
     *, query: str = WEIGH, variables: Any = None, paths: Any = None, file: bytes = FILE, **members: Any
 ) -> list[Part]:
@@ -59,7 +41,7 @@ def parts(
 
 
 async def send(client: httpx2.AsyncClient, body: bytes | AsyncIterator[bytes], **headers: str) -> httpx2.Response:
-    return await client.post("/graphql", content=body, headers={**HEADERS, **headers})
+    return await client.post("/graphql", content=body, headers={**FORM_HEADERS, **headers})
 
 
 def code(response: httpx2.Response) -> str:
@@ -114,7 +96,7 @@ async def test_file_is_never_held_in_one_piece(client: httpx2.AsyncClient, toy: 
 @pytest.mark.parametrize("name", PREFLIGHT_HEADERS)
 async def test_form_a_foreign_page_could_send_is_refused(client: httpx2.AsyncClient, toy: Served, name: str) -> None:
     before = len(toy.world.contexts)
-    headers = {"content-type": HEADERS["content-type"], "accept": GRAPHQL}
+    headers = {"content-type": FORM_HEADERS["content-type"], "accept": GRAPHQL}
     refused = await client.post("/graphql", content=form(parts()), headers=headers)
     assert (refused.status_code, code(refused)) == (400, "BAD_REQUEST")
     empty = await client.post("/graphql", content=form(parts()), headers={**headers, name: ""})
@@ -272,7 +254,7 @@ async def test_a_bad_token_is_refused_before_the_file_is_taken(client: httpx2.As
     toy.world.largest = 0
     for _ in range(2):  # over the same connection
         response = await client.post(
-            "/graphql", content=form(parts()), headers={**HEADERS, "authorization": "Bearer bad"}
+            "/graphql", content=form(parts()), headers={**FORM_HEADERS, "authorization": "Bearer bad"}
         )
         assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
     assert toy.world.largest == 0
@@ -280,7 +262,7 @@ async def test_a_bad_token_is_refused_before_the_file_is_taken(client: httpx2.As
 
 async def begun(toy: Served, sent: bytes, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A request of so many bytes, of which these have been sent."""
-    headers = {"host": "x", **HEADERS, "content-length": length}
+    headers = {"host": "x", **FORM_HEADERS, "content-length": length}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     reader, writer = await asyncio.open_connection("127.0.0.1", toy.port)
     writer.write(f"POST /graphql HTTP/1.1\r\n{head}\r\n".encode() + sent)

@@ -4,21 +4,18 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from resolvers.transport import websocket
 from tests.support.raw_sockets import frame, handshake
-from tests.support.toy_server import Served, served, until
-
-PROTOCOL = Subprotocol("graphql-transport-ws")
-ACK = {"type": "connection_ack"}
+from tests.support.toy.server import Served, served, until
+from tests.support.toy.sockets import ACK, PROTOCOL, connected
 
 
 @pytest.fixture
@@ -32,41 +29,6 @@ async def shared() -> AsyncIterator[Served]:
     """One server for tests that leave nothing behind."""
     async with served() as running:
         yield running
-
-
-class Client:
-    """A client that says and hears one message at a time."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-
-    async def say(self, message: object) -> None:
-        await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
-
-    async def hear(self) -> Any:
-        async with asyncio.timeout(5):
-            return json.loads(await self.connection.recv())
-
-    async def start(self, payload: dict[str, Any] | None = None) -> None:
-        await self.say({"type": "connection_init", **({} if payload is None else {"payload": payload})})
-        assert await self.hear() == ACK
-
-    async def subscribe(self, query: str, id_: str = "1", **members: Any) -> None:
-        await self.say({"id": id_, "type": "subscribe", "payload": {"query": query, **members}})
-
-    async def closed(self) -> tuple[int, str]:
-        """How the server closed."""
-        async with asyncio.timeout(5):
-            await self.connection.wait_closed()
-        assert self.connection.close_code not in (None, 1006), "closed without a close frame"
-        return self.connection.close_code or 0, self.connection.close_reason or ""
-
-
-@asynccontextmanager
-async def connected(toy: Served, **options: Any) -> AsyncIterator[Client]:
-    options.setdefault("subprotocols", [PROTOCOL])
-    async with connect(toy.socket_url, **options) as connection:
-        yield Client(connection)
 
 
 async def test_subscription_streams_and_completes(toy: Served) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from datasources.jobs.outbox import LONGEST_PAUSE
 from domain.jobs import Fact, Task
 from domain.records.posts import PostRecord
-from tests.support.cached import expect_nothing_old
+from tests.support.cache_contents import expect_nothing_old
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.maintenance.checks.files import FILES

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from domain.limits import PREVIEW_COMMENTS
 from domain.records.posts import PostRecord
-from tests.support.deeds import Comment, Deed, Follow, Like, Publish
+from tests.support.actions import Comment, Deed, Follow, Like, Publish
 from tests.support.factories import World
 
 Pair = tuple[ObjectId, ObjectId]

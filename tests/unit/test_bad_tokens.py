@@ -8,13 +8,14 @@ from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.signed_in_only import root_fields
-from tests.support import toy
+from tests.support.toy.schema import schema as toy_schema
+from tests.support.toy.world import Context, World
 
 DECLARED = {"register", "login", "refreshSession", "logout", "deleteAccount"}
 
 
 def operation(query: str) -> Operation:
-    return Documents(toy.schema._schema, Limits()).operation(GraphQLRequest(query))
+    return Documents(toy_schema._schema, Limits()).operation(GraphQLRequest(query))
 
 
 def test_only_what_needs_no_session_or_ends_it_answers_a_bad_token() -> None:
@@ -52,8 +53,8 @@ def test_root_fields_are_found_through_fragments_whatever_directives_say() -> No
     ],
 )
 async def test_an_operation_is_answered_if_each_of_its_fields_is(query: str, *, is_answered: bool) -> None:
-    world = toy.World()
-    context = toy.Context(world, None, "test")
-    assert await BadTokens(toy.schema._schema).are_answered(operation(query), context) is is_answered
+    world = World()
+    context = Context(world, None, "test")
+    assert await BadTokens(toy_schema._schema).are_answered(operation(query), context) is is_answered
     world.may_leave = True
-    assert await BadTokens(toy.schema._schema).are_answered(operation("mutation { enter leave }"), context)
+    assert await BadTokens(toy_schema._schema).are_answered(operation("mutation { enter leave }"), context)

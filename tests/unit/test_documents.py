@@ -8,7 +8,7 @@ from resolvers.transport import documents
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
-from tests.support.toy import schema
+from tests.support.toy.schema import schema
 
 EXECUTABLE = schema._schema
 

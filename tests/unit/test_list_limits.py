@@ -9,7 +9,7 @@ from domain.errors import BadInput, Unauthenticated
 from resolvers.api import schema as api
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
-from tests.support.toy import schema as toy
+from tests.support.toy.schema import schema as toy
 
 PILE = "mutation($pile:Pile!){postNotes(pile:$pile)}"
 KEPT = "mutation($pile:Pile!){keepNotes(pile:$pile)}"

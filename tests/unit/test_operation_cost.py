@@ -7,7 +7,7 @@ import pytest
 from resolvers.transport.document_limits import Limits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
-from tests.support.toy import schema
+from tests.support.toy.schema import schema
 
 EXECUTABLE = schema._schema
 ABSENT = object()

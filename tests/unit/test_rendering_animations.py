@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from domain.image_formats import RenditionFormat
 from tests.support.corpus.writing import gif, gif_frame
-from tests.unit.pictures import gif_of_many_frames, moving, quarters, saved
+from tests.support.pictures import gif_of_many_frames, moving, quarters, saved
 from workers.rendering.animation import FRAME_PIXELS, moving_sizes
 from workers.rendering.ladder import Size
 from workers.rendering.pipeline import render

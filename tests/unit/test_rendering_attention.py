@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from domain.image_formats import RenditionFormat
-from tests.unit.pictures import saved
+from tests.support.pictures import saved
 from workers.rendering.attention import MIDDLE, Window, square_window
 from workers.rendering.pipeline import render
 

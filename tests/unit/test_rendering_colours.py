@@ -21,7 +21,7 @@ from tests.support.corpus.profiles import (
     profile,
 )
 from tests.support.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, jpeg_without, png
-from tests.unit.pictures import saved
+from tests.support.pictures import saved
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source
 from workers.rendering.still import pyramid

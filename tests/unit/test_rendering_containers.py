@@ -14,7 +14,7 @@ from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SIGNATURE_BYTES, SourceFormat
 from tests.support.corpus.jpegs import LYING
 from tests.support.corpus.profiles import ADOBE_RGB, in_srgb, profile
-from tests.unit.pictures import CANARY, heic, quarters, saved
+from tests.support.pictures import CANARY, heic, quarters, saved
 from workers.rendering import boxes
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source

@@ -9,7 +9,7 @@ from PIL import Image
 from domain.errors import Refusal, UserErrorCode
 from tests.support.corpus.profiles import ADOBE_RGB, encoded, in_srgb, profile
 from tests.support.corpus.writing import GREY, PALETTE, RGB, RGB_ALPHA, chunk, png
-from tests.unit.pictures import quarters, saved
+from tests.support.pictures import quarters, saved
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source
 from workers.rendering.still import pyramid

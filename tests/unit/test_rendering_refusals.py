@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES
-from tests.unit.pictures import gif_of_many_frames, moving, png_that_claims, quarters, saved
+from tests.support.pictures import gif_of_many_frames, moving, png_that_claims, quarters, saved
 from workers.rendering.pipeline import render
 
 Code = UserErrorCode

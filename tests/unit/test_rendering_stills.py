@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
 from domain.image_formats import RenditionFormat
-from tests.unit.pictures import CANARY, QUARTERS, quarters, saved
+from tests.support.pictures import CANARY, QUARTERS, quarters, saved
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import Rendered, RenderedFile
 

@@ -8,7 +8,8 @@ from domain.errors import BadInput, NotFound, Refusal, RequestErrorCode, Unauthe
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Culprit, ErrorPresenter
 from resolvers.transport.execution import Engine, Hooks
-from tests.support.toy import Context, Outage, World, schema
+from tests.support.toy.schema import schema
+from tests.support.toy.world import Context, Outage, World
 
 
 def engine() -> Engine:

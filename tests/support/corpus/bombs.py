@@ -8,7 +8,7 @@ from functools import partial
 from domain.errors import UserErrorCode
 from tests.support.corpus.case import Case, case
 from tests.support.corpus.writing import GREY, chunk, gif, gif_frame, jpeg_with
-from tests.unit.pictures import gif_of_many_frames, png_that_claims, quarters, saved
+from tests.support.pictures import gif_of_many_frames, png_that_claims, quarters, saved
 
 CORRUPT, PIXELS, FRAMES = (
     UserErrorCode.IMAGE_CORRUPT,

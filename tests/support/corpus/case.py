@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from domain.errors import UserErrorCode
-from tests.unit.pictures import QUARTERS
+from tests.support.pictures import QUARTERS
 
 Size = tuple[int, int]
-UPRIGHT = ("red", "green", "blue", "yellow")  # the quarters of `tests.unit.pictures.quarters`
+UPRIGHT = ("red", "green", "blue", "yellow")  # the quarters of `tests.support.pictures.quarters`
 GREYS = {name: round(0.299 * r + 0.587 * g + 0.114 * b) for name, (r, g, b) in QUARTERS.items()}
 IN_COLOUR = tuple(QUARTERS[name] for name in UPRIGHT)
 IN_GREY = tuple((GREYS[name],) * 3 for name in UPRIGHT)

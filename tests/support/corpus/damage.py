@@ -10,7 +10,7 @@ from datasources.media.source_formats import formats_taken
 from domain.errors import UserErrorCode
 from domain.image_formats import SourceFormat
 from tests.support.corpus.case import Case, Shown, case
-from tests.unit.pictures import heic, moving, saved
+from tests.support.pictures import heic, moving, saved
 
 SIZE = (300, 200)
 FLIPPED_FILES = 8

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.support.corpus.case import IN_COLOUR, Case, Shown, case
 from tests.support.corpus.writing import gif, gif_frame
-from tests.unit.pictures import moving, quarters, saved
+from tests.support.pictures import moving, quarters, saved
 
 SIZE = (200, 160)
 WHOLE = (0, 0, *SIZE)

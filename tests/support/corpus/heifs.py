@@ -13,7 +13,7 @@ from domain.image_formats import SourceFormat
 from domain.limits import MAX_IMAGE_FRAMES
 from tests.support.corpus.case import IN_GREY, Case, Shown, case
 from tests.support.corpus.large import SIZE as PHONE
-from tests.unit.pictures import heic, quarters, saved
+from tests.support.pictures import heic, quarters, saved
 
 SIZE = (200, 160)
 CORRUPT, PIXELS, FRAMES = UserErrorCode.IMAGE_CORRUPT, UserErrorCode.TOO_MANY_PIXELS, UserErrorCode.TOO_MANY_FRAMES

@@ -18,7 +18,7 @@ from tests.support.corpus.profiles import (
     profile,
 )
 from tests.support.corpus.writing import jpeg_with, jpeg_without
-from tests.unit.pictures import quarters, saved
+from tests.support.pictures import quarters, saved
 
 SIZE = (480, 360)
 APP1, APP2, APP14, COMMENT = 0xE1, 0xE2, 0xEE, 0xFE

@@ -20,7 +20,7 @@ from tests.support.corpus.writing import (
     gif_frame,
     png_of,
 )
-from tests.unit.pictures import quarters, saved
+from tests.support.pictures import quarters, saved
 
 SIZE = (8160, 6120)  # a phone's 50 megapixels
 TABLE = b"".join(bytes(colour) for colour in IN_COLOUR)

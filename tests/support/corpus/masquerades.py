@@ -12,7 +12,7 @@ from domain.errors import UserErrorCode
 from domain.image_formats import SourceFormat
 from tests.support.corpus.case import Case, Shown, case
 from tests.support.corpus.writing import jpeg_with
-from tests.unit.pictures import quarters, saved
+from tests.support.pictures import quarters, saved
 
 SIZE = (200, 160)
 SCRIPT = b"<script>alert('CANARY')</script>"

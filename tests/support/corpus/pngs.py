@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from tests.support.corpus.case import IN_COLOUR, IN_GREY, Case, Shown, case
 from tests.support.corpus.profiles import encoded
 from tests.support.corpus.writing import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, Pixel, chunk, png, quarter_at
-from tests.unit.pictures import quarters, saved
+from tests.support.pictures import quarters, saved
 
 SIZE = (200, 160)
 _COLOURS = b"".join(bytes(colour) for colour in IN_COLOUR)

@@ -10,7 +10,7 @@ from PIL import Image
 from domain.errors import UserErrorCode
 from domain.limits import MAX_IMAGE_FRAMES
 from tests.support.corpus.case import IN_GREY, Case, Shown, case
-from tests.unit.pictures import quarters, saved
+from tests.support.pictures import quarters, saved
 
 SIZE = (200, 160)
 LOSSES: dict[str, dict[str, Any]] = {"": {}, ", without loss": {"lossless": True, "quality": 0}}

@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
-from tests.unit.pictures import QUARTERS
+from tests.support.pictures import QUARTERS
 
 Pixel = Callable[[int, int], tuple[int, ...]]  # the samples at x and y
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -52,7 +52,7 @@ def _packed(samples: list[int], depth: int) -> bytes:
 
 
 def quarter_at(size: tuple[int, int]) -> Pixel:
-    """The colours of `tests.unit.pictures.quarters`, pixel by pixel, 8 bits a sample."""
+    """The colours of `tests.support.pictures.quarters`, pixel by pixel, 8 bits a sample."""
     colours = list(QUARTERS.values())
     return lambda x, y: colours[(x >= size[0] // 2) + 2 * (y >= size[1] // 2)]
 

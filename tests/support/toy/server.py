@@ -12,7 +12,8 @@ from config import Settings
 from deploy.local.ports import listen
 from resolvers.transport.connection_limits import HEAD_SECONDS
 from resolvers.transport.server import Server, build_server
-from tests.support.toy import World, toy_app
+from tests.support.toy.app import toy_app
+from tests.support.toy.world import World
 
 
 @dataclass(frozen=True)

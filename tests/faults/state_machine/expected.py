@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.model.model import FOLLOWING, REQUESTED, Fact, Model, Subject, Thing
+from tests.faults.state_machine.model import FOLLOWING, REQUESTED, Fact, Model, Subject, Thing
 
 PREVIEWS = 3
 

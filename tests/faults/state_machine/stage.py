@@ -20,12 +20,12 @@ from domain.records.notifications import NotificationRecord
 from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
+from tests.faults.state_machine.documents import COMMENT, NOTICES, PAGES, PERSON, POST, flat, notice, parsed
+from tests.faults.state_machine.expected import Expected
+from tests.faults.state_machine.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from tests.support.auditing import audit
 from tests.support.emptying import emptied
 from tests.support.factories import World, image, now, session_of
-from tests.support.model.asking import COMMENT, NOTICES, PAGES, PERSON, POST, flat, notice, parsed
-from tests.support.model.expected import Expected
-from tests.support.model.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from workers.registry import HANDLERS
 from workers.runtime.drain import drain, pending_jobs
 from workers.runtime.handler import RetryLater

@@ -1,4 +1,4 @@
-"""`python -m tests.support.counted_server`: the API by the settings of the environment; SIGUSR1 lists its tasks."""
+"""`python -m tests.faults.counted_server`: the API by the settings of the environment; SIGUSR1 lists its tasks."""
 
 import asyncio
 import gc

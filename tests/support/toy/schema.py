@@ -1,107 +1,24 @@
-"""A small application on the real transports, for their tests: a schema that can wait, fail, count and stream.
-
-`python -m tests.support.toy PORT NOTICE DRAIN` serves it until it is told to stop.
-"""
+"""A schema that can wait, fail, count and stream, for tests of the transports."""
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import suppress
+from dataclasses import field
 from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
-from starlette.applications import Starlette
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
-from config import Settings
-from datasources.telemetry.logs import configure_logging
-from deploy.local.ports import listen
 from domain.errors import NotFound, Unauthenticated
-from resolvers.transport.admission import Admission
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
-from resolvers.transport.document_limits import Limits
-from resolvers.transport.drain import Drain
-from resolvers.transport.execution import Engine, Hooks
-from resolvers.transport.health import Health
-from resolvers.transport.routes import middleware, routes
-from resolvers.transport.server import build_server
-from resolvers.transport.websocket_endpoint import GraphQLSocket
 from schema.field_metadata import SIGNED_IN, bounded
 from schema.fields import plain
-
-
-class Outage(Exception):
-    """A dependency is away."""
-
-
-@dataclass
-class World:
-    """What the tests watch and steer."""
-
-    contexts: list["Context"] = field(default_factory=list)
-    running: int = 0
-    finished: int = 0
-    watches: set["Watch"] = field(default_factory=set)
-    authentication_down: bool = False
-    mongo_down: bool = False
-    stuck: bool = False
-    storage_hangs: bool = False
-    checks: int = 0
-    largest: int = 0  # piece of a file
-    may_leave: bool = False
-
-    def watch(self, identity: str, ended: Callable[[], None]) -> "Watch":
-        watch = Watch(self, identity, ended)
-        self.watches.add(watch)
-        return watch
-
-    def revoke(self) -> None:
-        """Ends whatever is watched."""
-        for watch in self.watches:
-            watch.ended()
-
-    async def check_storage(self) -> None:
-        if self.storage_hangs:
-            await asyncio.Event().wait()
-
-    async def check(self) -> None:
-        self.checks += 1
-        if self.mongo_down:
-            raise Outage
-
-
-@dataclass(eq=False)
-class Watch:
-    """Watches one socket."""
-
-    world: World
-    identity: str
-    ended: Callable[[], None]
-    renewed: list[str] = field(default_factory=list)
-
-    def renew(self, identity: str) -> None:
-        self.renewed.append(identity)
-
-    def stop(self) -> None:
-        self.world.watches.discard(self)
-
-
-@dataclass
-class Context:
-    """Made for each operation and each event."""
-
-    world: World
-    identity: str | None
-    request_id: str
-    address: str = ""
-
+from tests.support.toy.world import Context, Outage, World
 
 ToyInfo = Info[Context, None]
-Ids = Annotated[list[strawberry.ID], strawberry.argument(**bounded("Their ids.", 50))]
 
 
 @strawberry.type
@@ -342,65 +259,3 @@ class Subscription:
 
 FILE = strawberry.scalar(name="Upload", serialize=str, parse_value=as_file)
 schema = strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map={File: FILE}))
-
-
-def toy_app(  # noqa: PLR0913  each is something that a test sets
-    world: World,
-    *,
-    limits: Limits | None = None,
-    admission: Admission | None = None,
-    operation_timeout: float = 15.0,
-    init_timeout: float = 10.0,
-    send_timeout: float = 10.0,
-    form_timeout: float = 10.0,
-    origins: tuple[str, ...] = (),
-    compress: bool = True,
-    max_sockets: int = 100,
-) -> Starlette:
-    """The toy as an application; the token is the identity, and "bad" is a bad one."""
-
-    async def authenticate(token: str | None) -> str | None:
-        if world.authentication_down:
-            raise Outage
-        return None if token == "bad" else token
-
-    def make_context(identity: str | None, request_id: str, address: str) -> Context:
-        context = Context(world, identity, request_id, address)
-        world.contexts.append(context)
-        return context
-
-    hooks = Hooks(
-        authenticate=authenticate,
-        make_context=make_context,
-        identity_of=lambda context: context.identity,
-        watch=world.watch,
-        is_outage=lambda error: isinstance(error, Outage),
-        account=lambda identity: identity,
-    )
-    engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout, admission=admission)
-    drain = Drain()
-    health = Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck)
-    timeouts = {"init_timeout": init_timeout, "send_timeout": send_timeout}
-    socket = GraphQLSocket(engine, drain, origins=origins, max_sockets=max_sockets, **timeouts)
-    app = Starlette(
-        routes=routes(engine, health, graphiql=True, origins=origins, form_timeout=form_timeout),
-        middleware=middleware(socket, origins, compress=compress),
-        lifespan=_lifespan,
-    )
-    app.state.drain = drain
-    app.state.world = world
-    app.state.admission = admission
-    return app
-
-
-@asynccontextmanager
-async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
-    yield
-
-
-if __name__ == "__main__":
-    configure_logging("json", "INFO")
-    port, notice, drain = map(float, sys.argv[1:])
-    settings = Settings(port=int(port), drain_timeout=drain, drain_notice=notice, environment="test")
-    with closing(listen(settings.host, settings.port)) as listener:
-        build_server(toy_app(World()), settings).run([listener])

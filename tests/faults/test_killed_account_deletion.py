@@ -11,10 +11,10 @@ import pytest
 from config import Settings
 from domain.limits import UPLOAD_LATENESS
 from domain.records.users import UserState
-from tests.support.account_lives import Life, account_references, kept_keys, lived, objects
 from tests.support.auditing import audit, pending_work
 from tests.support.crashing import dies
 from tests.support.factories import World, now, opened, with_own_buckets
+from tests.support.full_account import Life, account_references, kept_keys, lived, objects
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account

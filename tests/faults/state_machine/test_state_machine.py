@@ -26,9 +26,9 @@ from config import Settings
 from datasources.mongo.client import Session
 from datasources.posts.posts import PostStore
 from domain.jobs import WORKERS
+from tests.faults.state_machine.model import REQUESTED, Thing
+from tests.faults.state_machine.stage import PEOPLE, Stage
 from tests.support.factories import World, opened
-from tests.support.model.model import REQUESTED, Thing
-from tests.support.model.stage import PEOPLE, Stage
 
 Pair = tuple[str, str]
 Done = TypeVar("Done")

@@ -1,4 +1,4 @@
-"""A worker with short leases whose work does as it is told; run as `python -m tests.support.toy_worker slow|deadly`.
+"""A worker with short leases whose work does as it is told; run as `python -m tests.faults.toy_worker slow|deadly`.
 
 `slow`: it never ends. `deadly`: it kills its process, and a new one takes its place, until
 the work is a dead letter. Each call is counted in Redis.
@@ -13,7 +13,7 @@ import sys
 from config import Settings, read_settings
 from datasources.sources import open_queue, open_sources
 from domain.jobs import Fact, Task
-from tests.support.jobs import handler_of
+from tests.support.handlers import handler_of
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.worker import Worker
 

@@ -1,6 +1,6 @@
 """What hangs, for tests of how a process ends nevertheless.
 
-`python -m tests.support.hanging worker ...` is `photogram worker ...` with a watchdog that finds it stuck at once.
+`python -m tests.faults.hanging worker ...` is `photogram worker ...` with a watchdog that finds it stuck at once.
 """
 
 import sys

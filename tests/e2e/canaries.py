@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from datasources.media.source_formats import formats_taken
 from domain.image_formats import SourceFormat
-from tests.unit.pictures import heic, moving, quarters, saved
+from tests.support.pictures import heic, moving, quarters, saved
 
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -1,0 +1,73 @@
+"""Ways to break the scene of `tests.support.maintenance`, each with the findings that it must cause."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.support.factories import World
+from tests.support.maintenance import Scene
+
+Break = Callable[[World, "Scene"], Awaitable[Any]]
+
+
+def counter(collection: str, field: str) -> Break:
+    async def change(world: World, scene: Scene) -> None:
+        one = {"posts": scene.post.id, "comments": scene.comment_id, "users": scene.ana.id}[collection]
+        await world.sources.database[collection].update_one({"_id": one}, {"$inc": {field: 7}})
+
+    return change
+
+
+def update(collection: str, change: dict[str, Any], query: dict[str, Any] | None = None) -> Break:
+    async def run(world: World, _scene: Scene) -> None:
+        changed = await world.sources.database[collection].update_many(query or {}, {"$set": change})
+        assert changed.modified_count
+
+    return run
+
+
+async def lose_a_file(world: World, scene: Scene) -> None:
+    await world.sources.blobs.delete_media([scene.post.images[0].renditions[3].key])
+
+
+async def lose_the_post(world: World, scene: Scene) -> None:
+    await world.sources.database["posts"].delete_one({"_id": scene.post.id})
+
+
+async def lose_the_follow(world: World, _scene: Scene) -> None:
+    await world.sources.database["follows"].delete_many({})
+
+
+BREAKS: dict[str, tuple[Break, set[str]]] = {
+    "a post's likes": (counter("posts", "like_count"), {"post.like_count"}),
+    "a post's comments": (counter("posts", "comment_count"), {"post.comment_count"}),
+    "a comment's likes": (counter("comments", "like_count"), {"comment.like_count"}),
+    "a comment's replies": (counter("comments", "reply_count"), {"comment.reply_count"}),
+    "a user's posts": (counter("users", "post_count"), {"user.post_count"}),
+    "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
+    "a user's following": (counter("users", "following_count"), {"user.following_count"}),
+    "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
+    "a like that lost its debt": (
+        update("post_likes", {"liked": False}),
+        {"post.like_count", "post_like.taken_back", "post_like.noticed"},
+    ),
+    "a comment that lost its debt": (
+        update("comments", {"deleted": True}, {"parent_id": {"$ne": None}}),
+        {"post.comment_count", "comment.reply_count", "notification.withdrawn", "comment.deleted"},
+    ),
+    "actors": (update("notifications", {"actor_count": 9}, {"kind": "POST_LIKED"}), {"notification.actor_count"}),
+    "numbers given out": (update("inboxes", {"last_seq": 0}), {"inbox.last_seq"}),
+    "numbers given twice": (update("notifications", {"seq": 1}), {"inbox.seqs"}),
+    "a file": (lose_a_file, {"post.images"}),
+    "a post": (
+        lose_the_post,
+        {"user.post_count", "notification.withdrawn", "feed_entry", "post_like.target_id", "comment.post_id"},
+    ),
+    "a mention": (
+        update("notifications", {"kind": "MENTIONED"}, {"kind": "POST_READY"}),
+        {"notification.withdrawn"},
+    ),
+    "a follow": (
+        lose_the_follow,
+        {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry"},
+    ),
+}

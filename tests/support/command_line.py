@@ -1,0 +1,50 @@
+"""Running `photogram` as an operator does."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tests.support.factories import World
+
+
+class Answer(NamedTuple):
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def start_command(
+    world: World,
+    words: Sequence[str],
+    given: Mapping[str, str],
+    stderr: int = asyncio.subprocess.PIPE,
+    stdin: int | None = None,
+) -> asyncio.subprocess.Process:
+    """Starts `photogram` with the settings of a world, but for those given."""
+    settings = world.sources.settings
+    names = ("mongo_url", "mongo_database", "redis_url", "key_prefix", "s3_endpoint_url", "environment")
+    env = {name: str(getattr(settings, name)) for name in names} | dict(given)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.cli", *words,
+        env=os.environ | {f"PHOTOGRAM_{name.upper()}": value for name, value in env.items()},
+        stdout=asyncio.subprocess.PIPE, stderr=stderr, stdin=stdin,
+        preexec_fn=_heed_ctrl_c,
+    )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    """A shell's background jobs, of which these tests may be one, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+async def run_command(world: World, *words: str, **given: str) -> Answer:
+    """Runs `photogram` with the settings of a world, but for those given."""
+    process = await start_command(world, words, given)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return Answer(process.returncode or 0, out.decode(), err.decode())

@@ -1,0 +1,1 @@
+"""A small application on the real transports, for their tests."""

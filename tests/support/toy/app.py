@@ -1,0 +1,70 @@
+"""The toy schema as an application on the real transports."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from resolvers.transport.admission import Admission
+from resolvers.transport.document_limits import Limits
+from resolvers.transport.drain import Drain
+from resolvers.transport.execution import Engine, Hooks
+from resolvers.transport.health import Health
+from resolvers.transport.routes import middleware, routes
+from resolvers.transport.websocket_endpoint import GraphQLSocket
+from tests.support.toy.schema import schema
+from tests.support.toy.world import Context, Outage, World
+
+
+def toy_app(  # noqa: PLR0913  each is something that a test sets
+    world: World,
+    *,
+    limits: Limits | None = None,
+    admission: Admission | None = None,
+    operation_timeout: float = 15.0,
+    init_timeout: float = 10.0,
+    send_timeout: float = 10.0,
+    form_timeout: float = 10.0,
+    origins: tuple[str, ...] = (),
+    compress: bool = True,
+    max_sockets: int = 100,
+) -> Starlette:
+    """The toy as an application; the token is the identity, and "bad" is a bad one."""
+
+    async def authenticate(token: str | None) -> str | None:
+        if world.authentication_down:
+            raise Outage
+        return None if token == "bad" else token
+
+    def make_context(identity: str | None, request_id: str, address: str) -> Context:
+        context = Context(world, identity, request_id, address)
+        world.contexts.append(context)
+        return context
+
+    hooks = Hooks(
+        authenticate=authenticate,
+        make_context=make_context,
+        identity_of=lambda context: context.identity,
+        watch=world.watch,
+        is_outage=lambda error: isinstance(error, Outage),
+        account=lambda identity: identity,
+    )
+    engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout, admission=admission)
+    drain = Drain()
+    health = Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck)
+    timeouts = {"init_timeout": init_timeout, "send_timeout": send_timeout}
+    socket = GraphQLSocket(engine, drain, origins=origins, max_sockets=max_sockets, **timeouts)
+    app = Starlette(
+        routes=routes(engine, health, graphiql=True, origins=origins, form_timeout=form_timeout),
+        middleware=middleware(socket, origins, compress=compress),
+        lifespan=_lifespan,
+    )
+    app.state.drain = drain
+    app.state.world = world
+    app.state.admission = admission
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+    yield

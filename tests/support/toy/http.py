@@ -1,0 +1,42 @@
+"""Requests to the toy over HTTP."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx2
+
+GRAPHQL = "application/graphql-response+json"
+
+
+async def ask(client: httpx2.AsyncClient, query: str, *, accept: str = GRAPHQL, **members: Any) -> httpx2.Response:
+    return await client.post("/graphql", json={"query": query, **members}, headers={"accept": accept})
+
+
+async def send(client: httpx2.AsyncClient, body: bytes, content_type: str = "application/json") -> httpx2.Response:
+    return await client.post("/graphql", content=body, headers={"accept": GRAPHQL, "content-type": content_type})
+
+
+BOUNDARY = "----photogram"
+
+
+FORM_HEADERS = {
+    "accept": GRAPHQL,
+    "content-type": f"multipart/form-data; boundary={BOUNDARY}",
+    "graphql-require-preflight": "1",
+}
+
+
+WEIGH = "mutation ($file: Upload!) { weigh(file: $file) }"
+
+
+Part = tuple[str, bytes]
+
+
+def form(parts: Iterable[Part], *, ended: bool = True) -> bytes:
+    """A form of parts with a name and a value each, as a browser would write it."""
+    written = b"".join(
+        b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="../a"\r\n\r\n%b\r\n'
+        % (BOUNDARY.encode(), name.encode(), value)
+        for name, value in parts
+    )
+    return written + (f"--{BOUNDARY}--\r\n".encode() if ended else b"")

@@ -1,0 +1,30 @@
+"""Uploads whose files are in storage."""
+
+import base64
+import hashlib
+
+from domain.image_formats import SourceFormat
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
+from tests.support.factories import World, now
+
+
+def sha256_base64(data: bytes) -> str:
+    """The checksum of a file as `createUpload` takes it."""
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+async def store_upload(
+    world: World, owner: UserRecord, data: bytes, kind: SourceFormat = SourceFormat.JPEG
+) -> UploadRecord:
+    """An upload whose file is in storage. No worker hears of it."""
+    upload = await world.sources.uploads.announce(owner.id, kind, len(data), sha256_base64(data), now())
+    await replace_file(world, upload, data)
+    return upload
+
+
+async def replace_file(world: World, upload: UploadRecord, data: bytes) -> None:
+    """Writes the file of an upload past its signature, over whatever lies there."""
+    incoming = world.sources.blobs.incoming(upload.key, upload.format.media_type)
+    await incoming.write(data)
+    await incoming.complete()
