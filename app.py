@@ -13,7 +13,7 @@ from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain
-from resolvers.transport.execution import Engine, Hooks, Watch
+from resolvers.transport.execution import Hooks, OperationExecutor, Watch
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.websocket_endpoint import GraphQLSocket
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> Starlette:
             opened.sources = sources
             yield
 
-    engine = Engine(
+    executor = OperationExecutor(
         schema,
         opened.hooks(),
         operation_timeout=settings.operation_timeout,
@@ -47,9 +47,9 @@ def create_app(settings: Settings) -> Starlette:
         is_stuck=opened.is_stuck,
     )
     origins, graphiql = settings.origins, settings.serves_graphiql
-    socket = GraphQLSocket(engine, drain, origins=origins, max_sockets=settings.max_sockets)
+    socket = GraphQLSocket(executor, drain, origins=origins, max_sockets=settings.max_sockets)
     app = Starlette(
-        routes=routes(engine, health, graphiql=graphiql, origins=origins, form_timeout=settings.file_timeout),
+        routes=routes(executor, health, graphiql=graphiql, origins=origins, form_timeout=settings.file_timeout),
         middleware=middleware(socket, origins, compress=settings.compression),
         lifespan=lifespan,
     )

@@ -13,7 +13,7 @@ from benchmarks.lib.stack import Api, Load, Stopwatch, finish, servers, session_
 from benchmarks.lib.tastes import NOW, Viewer, viewers
 from config import Settings
 from datasources.sources import open_sources
-from domain.feed_ranking import Candidate, ranked, score
+from domain.feed_ranking import Candidate, rank_posts, score
 from domain.limits import PAGE_SIZE_DEFAULT
 from resolvers.feed_ranked import CANDIDATES
 
@@ -46,11 +46,11 @@ def _latest(viewer: Viewer) -> Sequence[Candidate]:
 
 
 def _ranked(viewer: Viewer) -> Sequence[Candidate]:
-    return ranked(viewer.candidates, viewer.strengths, NOW)
+    return rank_posts(viewer.candidates, viewer.strengths, NOW)
 
 
 def _without_affinity(viewer: Viewer) -> Sequence[Candidate]:
-    return ranked(viewer.candidates, {}, NOW)
+    return rank_posts(viewer.candidates, {}, NOW)
 
 
 def _without_diversity(viewer: Viewer) -> Sequence[Candidate]:

@@ -65,7 +65,7 @@ def score(post: Candidate, strength: float, now: datetime) -> float:
     )
 
 
-def ranked(posts: Iterable[Candidate], strengths: Mapping[ObjectId, float], now: datetime) -> list[Candidate]:
+def rank_posts(posts: Iterable[Candidate], strengths: Mapping[ObjectId, float], now: datetime) -> list[Candidate]:
     """All of the posts, best first; `strengths` by author. The same for the same posts in any order.
 
     Ties go to the newest. Takes n log n steps.

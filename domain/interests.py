@@ -67,7 +67,7 @@ def compute_interests(acts: Iterable[Act], now: datetime) -> list[Interest]:
     strengths: dict[ObjectId, float] = {}
     counts: dict[ObjectId, dict[str, int]] = {}
     for act in sorted(acts, key=attrgetter("author_id", "kind", "at")):
-        strengths[act.author_id] = strengths.get(act.author_id, 0.0) + WEIGHTS[act.kind] * faded(now - act.at)
+        strengths[act.author_id] = strengths.get(act.author_id, 0.0) + WEIGHTS[act.kind] * decay(now - act.at)
         counted = counts.setdefault(act.author_id, {})
         if act.kind in _COUNTED and now - act.at <= LATELY:
             counted[_COUNTED[act.kind]] = counted.get(_COUNTED[act.kind], 0) + 1
@@ -75,12 +75,12 @@ def compute_interests(acts: Iterable[Act], now: datetime) -> list[Interest]:
     return [Interest(author_id=one, strength=strengths[one], **counts[one]) for one in dearest]
 
 
-def faded(age: timedelta) -> float:
+def decay(age: timedelta) -> float:
     """What is left after a time of what was 1: a half after `HALF_LIFE`; from 1 to 0."""
     return float(2.0 ** -(max(age, timedelta(0)) / HALF_LIFE))
 
 
-def reason(username: str, interest: Interest | None, *, like_count: int, is_own: bool) -> str:
+def feed_reason(username: str, interest: Interest | None, *, like_count: int, is_own: bool) -> str:
     """Why a post of an author whom the viewer follows is in their ranked feed: a true sentence.
 
     What it says of the viewer was so when their interests were weighed.

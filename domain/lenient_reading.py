@@ -34,7 +34,7 @@ HARMLESS: Mapping[type[StrEnum], StrEnum] = {
 }
 
 
-def known(enum: type[Value], value: Any) -> Value:
+def known_value(enum: type[Value], value: Any) -> Value:
     """A value of an enum, or what is harmless in its place if it is not known. Raises ValueError where nothing is."""
     try:
         return enum(value)
@@ -44,7 +44,7 @@ def known(enum: type[Value], value: Any) -> Value:
     return enum(HARMLESS[enum])
 
 
-def degraded(kind: type[Kind], document: Mapping[str, Any]) -> Kind:
+def read_leniently(kind: type[Kind], document: Mapping[str, Any]) -> Kind:
     """As `from_document`, with what is harmless in the place of what is not known. Raises msgspec.ValidationError."""
     return kind.from_document(_degraded(_shape(kind), document))
 
@@ -58,7 +58,7 @@ def _degraded(shape: msgspec.inspect.Type, value: Any) -> Any:
     match shape:
         case msgspec.inspect.EnumType(cls=enum) if issubclass(enum, StrEnum):
             with contextlib.suppress(ValueError):
-                return known(enum, value).value
+                return known_value(enum, value).value
             return value
         case msgspec.inspect.UnionType(types=types) if value is not None:
             (inner,) = (one for one in types if not isinstance(one, msgspec.inspect.NoneType))

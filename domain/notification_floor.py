@@ -17,7 +17,7 @@ def floor_at(floor: int, days: Mapping[str, int], now: datetime) -> int:
     return max((floor, *(seq for day, seq in days.items() if _may_be_gone(day, now))))
 
 
-def taken_back(floor: int, days: Mapping[str, int], seq: int, now: datetime) -> tuple[int, dict[str, int]]:
+def record_withdrawal(floor: int, days: Mapping[str, int], seq: int, now: datetime) -> tuple[int, dict[str, int]]:
     """Floor and days once number `seq`, the highest, was taken back; there are never more than some thirty days."""
     kept = {day: top for day, top in days.items() if not _may_be_gone(day, now)}
     return floor_at(floor, days, now), {**kept, now.date().isoformat(): seq}

@@ -89,42 +89,42 @@ def hashtags(text: str) -> list[str]:
     return list(dict.fromkeys(tag for tag in found if len(tag) <= HASHTAG_MAX and _LETTER.search(tag)))
 
 
-def check_raw_length(text: str, field: str, *, most: int) -> None:
-    """Refuses what cannot have `most` characters however it is normalized, by its length alone.
+def check_raw_length(text: str, field: str, *, max_length: int) -> None:
+    """Refuses what cannot have `max_length` characters however it is normalized, by its length alone.
 
     `field` is the path of the input field, joined by dots. Raises Refusal.
     """
-    if len(text) > RAW_PER_CHARACTER * most:
-        raise _wrong_length(field, most=most)
+    if len(text) > RAW_PER_CHARACTER * max_length:
+        raise _wrong_length(field, max_length=max_length)
 
 
-def checked_text(text: str, field: str, *, most: int, least: int = 0) -> str:
-    """The normalized text. Raises Refusal if it has fewer than `least` or more than `most` code points.
+def checked_text(text: str, field: str, *, max_length: int, min_length: int = 0) -> str:
+    """The normalized text. Raises Refusal if it has fewer than `min_length` or more than `max_length` code points.
 
     `field` is the path of the input field, joined by dots.
     """
-    check_raw_length(text, field, most=most)
+    check_raw_length(text, field, max_length=max_length)
     text = normalize(text)
-    if not least <= len(text) <= most:
-        raise _wrong_length(field, most=most, least=least)
+    if not min_length <= len(text) <= max_length:
+        raise _wrong_length(field, max_length=max_length, min_length=min_length)
     return text
 
 
-def checked_line(text: str, field: str, *, most: int, least: int = 0) -> str:
+def checked_line(text: str, field: str, *, max_length: int, min_length: int = 0) -> str:
     """As `checked_text`, for what is shown on one line: line breaks and tabs become a space."""
-    check_raw_length(text, field, most=most)
-    return checked_text(_BREAK_OR_TAB.sub(" ", text), field, most=most, least=least)
+    check_raw_length(text, field, max_length=max_length)
+    return checked_text(_BREAK_OR_TAB.sub(" ", text), field, max_length=max_length, min_length=min_length)
 
 
-def _wrong_length(field: str, *, most: int, least: int = 0) -> Refusal:
-    wanted = f"at most {most:,}" if least == 0 else f"{least:,} to {most:,}"
-    message = f"This must have {wanted} characters{', of which some can be seen' if least else ''}."
+def _wrong_length(field: str, *, max_length: int, min_length: int = 0) -> Refusal:
+    wanted = f"at most {max_length:,}" if min_length == 0 else f"{min_length:,} to {max_length:,}"
+    message = f"This must have {wanted} characters{', of which some can be seen' if min_length else ''}."
     return Refusal(UserErrorCode.INVALID_INPUT, message, field=field.split("."))
 
 
-def checked_words(text: str, field: str, *, most: int, least: int = 0) -> str:
+def checked_words(text: str, field: str, *, max_length: int, min_length: int = 0) -> str:
     """A post's or a comment's words. Raises Refusal if they are too short, too long or have too many hashtags."""
-    words = checked_text(text, field, most=most, least=least)
+    words = checked_text(text, field, max_length=max_length, min_length=min_length)
     if len(hashtags(words)) > HASHTAGS_MAX:
         raise Refusal(UserErrorCode.INVALID_INPUT, f"At most {HASHTAGS_MAX} hashtags, please.", field=[field])
     return words
@@ -132,7 +132,7 @@ def checked_words(text: str, field: str, *, most: int, least: int = 0) -> str:
 
 def checked_website(website: str) -> str | None:
     """An http or https address, or None for an empty one. Raises Refusal for anything else."""
-    website = checked_line(website, "website", most=WEBSITE_MAX)
+    website = checked_line(website, "website", max_length=WEBSITE_MAX)
     if not website:
         return None
     try:
@@ -147,9 +147,9 @@ def checked_website(website: str) -> str | None:
 
 def checked_display_name(name: str) -> str:
     """A name to show, on one line and not empty."""
-    return checked_line(name, "displayName", least=1, most=DISPLAY_NAME_MAX)
+    return checked_line(name, "displayName", min_length=1, max_length=DISPLAY_NAME_MAX)
 
 
 def checked_biography(text: str) -> str | None:
     """Some words about a person, or None for none."""
-    return checked_text(text, "biography", most=BIOGRAPHY_MAX) or None
+    return checked_text(text, "biography", max_length=BIOGRAPHY_MAX) or None

@@ -16,7 +16,7 @@ from domain.passwords import checked_password
 from domain.records.users import SessionRecord
 from domain.text import checked_display_name, checked_line
 from domain.usernames import checked_username, is_reserved
-from resolvers.password_checks import hashed, is_right
+from resolvers.password_checks import hash_password, is_password_right
 from resolvers.root_fields import Input, mutation
 from schema.context import Context, Info
 from schema.inputs import (
@@ -69,7 +69,7 @@ async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency
     account = await sources.users.registered(idempotency)
     if account is None:
         return None
-    if not await is_right(info, account.password_hash, given.password, account.user_id):
+    if not await is_password_right(info, account.password_hash, given.password, account.user_id):
         raise reused()
     return account
 
@@ -83,7 +83,7 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     email = checked_email(given.email)
     password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
     name = checked_display_name(given.display_name or username)
-    password_hash = await hashed(info, password)
+    password_hash = await hash_password(info, password)
     try:
         user = await sources.users.register(username, email, password_hash, name, clock.now(), idempotency=idempotency)
     except Refusal:
@@ -112,7 +112,7 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     credentials = await sources.users.credentials(name)
     known = None if credentials is None else credentials.password_hash
     account = name if credentials is None else credentials.user_id
-    if not await is_right(info, known, given.password, account) or credentials is None:
+    if not await is_password_right(info, known, given.password, account) or credentials is None:
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, clock.now())
     if await _has_gone(info, credentials.user_id):
@@ -187,7 +187,7 @@ async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payloa
     session, sources = info.context.require_session(), info.context.sources
     viewer_id, password_hash = session.user_id, await sources.users.password_hash(session.user_id)
     if password_hash is not None:  # else it is deleted already, and its sessions are about to end
-        if not await is_right(info, password_hash, given.password, viewer_id):
+        if not await is_password_right(info, password_hash, given.password, viewer_id):
             message = "The password is wrong."
             raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
         await sources.users.delete(viewer_id, clock.now(), session_id=session.id)
@@ -203,4 +203,4 @@ def _signed_in(info: Info, session: SessionRecord, **fields: object) -> Payload:
 
 
 def _client_name(name: str | None) -> str | None:
-    return None if name is None else checked_line(name, "clientName", most=CLIENT_NAME_MAX) or None
+    return None if name is None else checked_line(name, "clientName", max_length=CLIENT_NAME_MAX) or None

@@ -53,7 +53,7 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["parentId"])
     if not post.comments_enabled:
         raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
-    text = checked_words(given.text, "text", least=1, most=COMMENT_MAX)
+    text = checked_words(given.text, "text", min_length=1, max_length=COMMENT_MAX)
     return await info.context.sources.comments.add(
         post.id,
         info.context.require_viewer(),

@@ -47,7 +47,7 @@ async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
 
 async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
     """Posts of others in the viewer's feed that are newer than what they read; it stops at `COUNTED_MOST`."""
-    info.context.clear_loaded()
+    info.context.clear_loaders()
 
     async def skeleton(step: PageRequest) -> Any:
         return await info.context.sources.feeds.read(viewer_id, step)

@@ -10,7 +10,7 @@ from bson import ObjectId
 from datasources.feed.rankings import Ranking
 from datasources.mongo import clock
 from domain.errors import BadInput, CursorExpired
-from domain.feed_ranking import Candidate, ranked
+from domain.feed_ranking import Candidate, rank_posts
 from domain.paging import Key, PageRequest, Place, fill_page
 from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import FeedPage, visible_page
@@ -52,7 +52,7 @@ async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
     if candidates:
         sources.feeds_live.note_read(viewer_id, max(post.id for post in candidates))
     interests = await sources.interests.of(viewer_id, now)
-    order = ranked(candidates, interests.strengths(now), now)
+    order = rank_posts(candidates, interests.strengths(now), now)
     return await sources.rankings.keep(viewer_id, [post.id for post in order], now)
 
 

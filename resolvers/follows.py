@@ -83,7 +83,7 @@ async def unblock_user(info: Info, given: Input[inputs.UnblockUserInput]) -> Pay
     if user_id is None or await info.context.loaders.blocked_user_by_id.load(user_id) is None:
         user_id = (await _other(info, given.user_id)).id
     await info.context.sources.graph.unblock(viewer_id, user_id, now=clock.now())
-    info.context.clear_loaded()
+    info.context.clear_loaders()
     shown = await info.context.loaders.visible_user_by_id.load(user_id)
     return Payload() if shown is None else await _now(info, user_id)
 

@@ -99,4 +99,4 @@ async def _visible(info: Info, changed: Sequence[NotificationRecord]) -> Sequenc
     try:
         return await info.context.loaders.visible_notifications(changed) if changed else ()
     finally:
-        info.context.clear_loaded()
+        info.context.clear_loaders()

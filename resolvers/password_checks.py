@@ -2,17 +2,17 @@
 
 from collections.abc import Hashable
 
-from resolvers.transport.admission import place_lent
+from resolvers.transport.admission import lend_place
 from schema.context import Info
 
 
-async def is_right(info: Info, password_hash: str | None, password: str, account: Hashable) -> bool:
+async def is_password_right(info: Info, password_hash: str | None, password: str, account: Hashable) -> bool:
     """Whether a password is the account's; takes as long where there is none. Raises Refusal (BUSY)."""
-    async with place_lent():
+    async with lend_place():
         return await info.context.sources.passwords.verify(password_hash, password, account, info.context.address)
 
 
-async def hashed(info: Info, password: str) -> str:
+async def hash_password(info: Info, password: str) -> str:
     """A new hash. Raises Refusal (BUSY)."""
-    async with place_lent():
+    async with lend_place():
         return await info.context.sources.passwords.hash(password, info.context.address)

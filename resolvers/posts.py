@@ -68,7 +68,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
     earlier = await sources.posts.created_earlier(viewer_id, idempotency)
     if earlier is not None:
         return _created(earlier)
-    caption = checked_words(given.caption or "", "caption", most=CAPTION_MAX)
+    caption = checked_words(given.caption or "", "caption", max_length=CAPTION_MAX)
     draft = PostDraft(
         images=[await _checked_image(info, image) for image in _checked_images(given.images)],
         caption=caption,
@@ -93,7 +93,7 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
     post = _own(await visible_post(info, given.post_id), viewer_id)
     changes: dict[str, Any] = {}
     if given.caption is not UNSET:
-        caption = checked_words(given.caption or "", "caption", most=CAPTION_MAX)
+        caption = checked_words(given.caption or "", "caption", max_length=CAPTION_MAX)
         changes["caption"], changes["hashtags"] = caption, hashtags(caption)
         changes["mention_ids"] = await mentioned_ids(info, caption)
     if given.location is not UNSET:
@@ -160,9 +160,7 @@ async def _checked_image(info: Info, given: PostImageInput) -> PostImage:
     upload_id = expect_id(given.upload_id, "MediaUpload")
     if upload_id is None:
         raise NotFound("upload", field=["images", "uploadId"])
-    alt_text = (
-        None if given.alt_text is None else checked_text(given.alt_text, "images.altText", most=ALT_TEXT_MAX) or None
-    )
+    alt_text = checked_text(given.alt_text or "", "images.altText", max_length=ALT_TEXT_MAX) or None
     return PostImage(upload_id=upload_id, alt_text=alt_text, tagged_users=await _checked_tags(info, given))
 
 
@@ -186,7 +184,7 @@ async def _checked_tags(info: Info, given: PostImageInput) -> list[TagRecord]:
 def _checked_location(given: LocationInput | None) -> LocationRecord | None:
     if given is None:
         return None
-    name = checked_line(given.name, "location.name", least=1, most=LOCATION_NAME_MAX)
+    name = checked_line(given.name, "location.name", min_length=1, max_length=LOCATION_NAME_MAX)
     for field, other, value, limit in (
         ("latitude", given.longitude, given.latitude, 90),
         ("longitude", given.latitude, given.longitude, 180),

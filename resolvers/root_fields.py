@@ -52,14 +52,14 @@ def mutation(
     def decorate(function: Callable[[Info, Any], Awaitable[Payload]]) -> Any:
         @functools.wraps(function)
         async def resolve(info: Info, given: Any) -> Payload:
-            info.context.begin_to_write()
+            info.context.start_writing()
             try:
                 check_lengths(given)
                 return await function(info, given)
             except Refusal as refusal:
                 return Payload.refused(refusal)
             finally:
-                info.context.clear_loaded()
+                info.context.clear_loaders()
 
         metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else SIGNED_IN
         return strawberry.mutation(

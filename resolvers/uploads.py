@@ -14,7 +14,7 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records.uploads import UploadRecord, UploadStatus
 from resolvers.root_fields import Input, mutation, query
-from resolvers.transport.admission import place_lent
+from resolvers.transport.admission import lend_place
 from schema.context import Info
 from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
 from schema.payloads import CancelUploadPayload, CreateUploadPayload, Payload, UploadImagePayload
@@ -62,7 +62,7 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
 async def upload_image(info: Info, given: Input[UploadImageInput]) -> Payload:
     viewer_id = info.context.require_viewer()
     idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared when it has come
-    async with place_lent():  # a file may take a minute to come; how many come at once is bounded elsewhere
+    async with lend_place():  # a file may take a minute to come; how many come at once is bounded elsewhere
         upload = await info.context.sources.intake.take(viewer_id, given.file, idempotency)
     return Payload(upload=upload)
 

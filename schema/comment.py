@@ -10,7 +10,7 @@ from domain.records.comments import CommentRecord
 from domain.visibility import can_delete_comment
 from schema.connection import CommentConnection, connected
 from schema.context import Info
-from schema.fields import computed, loaded, loaded_list, plain, viewers
+from schema.fields import computed, loaded, loaded_list, plain, viewer_state
 from schema.node import Node, presents
 from schema.post import Post, is_liked
 from schema.user import User
@@ -37,7 +37,7 @@ class Comment(Node):
     )
     reply_count: int = plain("How many replies it has.")
     like_count: int = plain("How many likes it has.")
-    viewer_has_liked: bool = viewers(
+    viewer_has_liked: bool = viewer_state(
         bool, "viewer_like_by_comment", is_liked, description="Whether the viewer likes it."
     )
 

@@ -9,7 +9,7 @@ import msgspec
 import strawberry
 from bson import ObjectId
 
-from domain.interests import reason
+from domain.interests import feed_reason
 from domain.paging import Key, Page, PageRequest, Place, decode_cursor, encode_cursor, fill_page
 from domain.records.posts import PostRecord
 from schema.context import Context, Info
@@ -195,7 +195,7 @@ async def _reason(post: PostRecord, info: Info) -> str | None:
         return None
     interest = await loaders.interest_by_author.load(post.author_id)
     is_own = post.author_id == info.context.viewer_id
-    return reason(author.username, interest, like_count=post.like_count, is_own=is_own)
+    return feed_reason(author.username, interest, like_count=post.like_count, is_own=is_own)
 
 
 @strawberry.type(description="A page of the home feed.")

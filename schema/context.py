@@ -56,12 +56,12 @@ class Context:
             raise Unauthenticated
         return self.session
 
-    def begin_to_write(self) -> None:
+    def start_writing(self) -> None:
         """From now on nothing is read from caches: what decides about a write, and what it answers, is as stored."""
         self._writes = True
-        self.clear_loaded()
+        self.clear_loaders()
 
-    def clear_loaded(self) -> None:
+    def clear_loaders(self) -> None:
         """Forgets what was loaded, so that what a mutation answers is read after its write."""
         self._loaders = None
 

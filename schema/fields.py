@@ -59,7 +59,9 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
     return strawberry.field(resolve, **bounded(description, max_items))
 
 
-def viewers(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, key: str = "id") -> Any:
+def viewer_state(
+    graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, key: str = "id"
+) -> Any:
     """A field about the viewer and the record: `read` of what `loader` has for them."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:

@@ -23,14 +23,14 @@ class TaggedUserInput:
 class PostImageInput:
     upload_id: strawberry.ID = plain("An upload of the viewer's, sent or being sent.")
     alt_text: str | None = text_field(
-        "Description for people who cannot see it.", most=limits.ALT_TEXT_MAX, default=None
+        "Description for people who cannot see it.", max_length=limits.ALT_TEXT_MAX, default=None
     )
     tagged_users: list[TaggedUserInput] | None = plain("People in it.", default=None, max_items=limits.TAGS_PER_IMAGE)
 
 
 @strawberry.input(description="A place.")
 class LocationInput:
-    name: str = text_field("Its name, on one line.", most=limits.LOCATION_NAME_MAX)
+    name: str = text_field("Its name, on one line.", max_length=limits.LOCATION_NAME_MAX)
     latitude: float | None = plain("Degrees north.", default=None)
     longitude: float | None = plain("Degrees east.", default=None)
 
@@ -38,18 +38,18 @@ class LocationInput:
 @strawberry.input(description="Input of register.")
 class RegisterInput:
     username: str = text_field(
-        f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", most=limits.USERNAME_MAX
+        f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", max_length=limits.USERNAME_MAX
     )
-    email: str = text_field("Address.", most=limits.EMAIL_MAX)
+    email: str = text_field("Address.", max_length=limits.EMAIL_MAX)
     password: str = text_field(
         f"At least {limits.PASSWORD_MIN} characters. Neither one of the commonest passwords nor one's own handle or "
         "address, also with digits and signs after it.",
-        most=limits.PASSWORD_MAX,
+        max_length=limits.PASSWORD_MAX,
     )
     display_name: str | None = text_field(
-        "Name to show, on one line; the handle when left out.", most=limits.DISPLAY_NAME_MAX, default=None
+        "Name to show, on one line; the handle when left out.", max_length=limits.DISPLAY_NAME_MAX, default=None
     )
-    client_name: str | None = text_field(_CLIENT, most=limits.CLIENT_NAME_MAX, default=None)
+    client_name: str | None = text_field(_CLIENT, max_length=limits.CLIENT_NAME_MAX, default=None)
     idempotency_key: strawberry.ID | None = plain(
         f"{_KEY} At least 16 characters, drawn at random (a UUID will do), for it is nobody's but the sender's.",
         default=None,
@@ -58,16 +58,16 @@ class RegisterInput:
 
 @strawberry.input(description="Input of login.")
 class LoginInput:
-    login: str = text_field("Handle or address.", most=limits.EMAIL_MAX)
-    password: str = text_field("Password.", most=limits.PASSWORD_MAX)
-    client_name: str | None = text_field(_CLIENT, most=limits.CLIENT_NAME_MAX, default=None)
+    login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
+    password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
+    client_name: str | None = text_field(_CLIENT, max_length=limits.CLIENT_NAME_MAX, default=None)
 
 
 @strawberry.input(description="Input of refreshSession.")
 class RefreshSessionInput:
     refresh_token: str = text_field(
         "The current refresh token. This spends it; for a minute the same token gets the same answer again.",
-        most=limits.TOKEN_MAX,
+        max_length=limits.TOKEN_MAX,
     )
 
 
@@ -83,21 +83,21 @@ class RevokeSessionInput:
 
 @strawberry.input(description="Input of deleteAccount.")
 class DeleteAccountInput:
-    password: str = text_field("The viewer's password.", most=limits.PASSWORD_MAX)
+    password: str = text_field("The viewer's password.", max_length=limits.PASSWORD_MAX)
 
 
 @strawberry.input(description="Input of updateProfile.")
 class UpdateProfileInput:
     display_name: str | None = text_field(
         "New name, on one line; null shows the handle in its place.",
-        most=limits.DISPLAY_NAME_MAX,
+        max_length=limits.DISPLAY_NAME_MAX,
         default=strawberry.UNSET,
     )
     biography: str | None = text_field(
-        "New text; null or empty clears it.", most=limits.BIOGRAPHY_MAX, default=strawberry.UNSET
+        "New text; null or empty clears it.", max_length=limits.BIOGRAPHY_MAX, default=strawberry.UNSET
     )
     website: str | None = text_field(
-        "New website; null or empty clears it.", most=limits.WEBSITE_MAX, default=strawberry.UNSET
+        "New website; null or empty clears it.", max_length=limits.WEBSITE_MAX, default=strawberry.UNSET
     )
     avatar_upload_id: strawberry.ID | None = plain(
         "A ready upload of the viewer's as the new picture; null takes the picture away.", default=strawberry.UNSET
@@ -111,7 +111,7 @@ class UpdateProfileInput:
 class CreateUploadInput:
     format: SourceFormat = plain("Its format.")
     byte_size: int = plain("Its exact size.")
-    sha256: str = text_field("SHA-256 of its bytes, base64.", most=limits.SHA256_BASE64_MAX)
+    sha256: str = text_field("SHA-256 of its bytes, base64.", max_length=limits.SHA256_BASE64_MAX)
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
@@ -130,7 +130,7 @@ class UploadImageInput:
 class CreatePostInput:
     images: list[PostImageInput] = plain("Its images, in order; at least 1.", max_items=limits.IMAGES_PER_POST)
     caption: str | None = text_field(
-        f"Its words, with at most {limits.HASHTAGS_MAX} hashtags.", most=limits.CAPTION_MAX, default=""
+        f"Its words, with at most {limits.HASHTAGS_MAX} hashtags.", max_length=limits.CAPTION_MAX, default=""
     )
     location: LocationInput | None = plain("Where it was taken.", default=None)
     comments_enabled: bool | None = plain("Whether others may comment.", default=True)
@@ -141,7 +141,7 @@ class CreatePostInput:
 class UpdatePostInput:
     post_id: strawberry.ID = plain("The post.")
     caption: str | None = text_field(
-        "New caption; null or empty clears it.", most=limits.CAPTION_MAX, default=strawberry.UNSET
+        "New caption; null or empty clears it.", max_length=limits.CAPTION_MAX, default=strawberry.UNSET
     )
     location: LocationInput | None = plain("New place; null takes it away.", default=strawberry.UNSET)
     comments_enabled: bool | None = plain(
@@ -173,7 +173,7 @@ class UnlikePostInput:
 class AddCommentInput:
     post_id: strawberry.ID = plain("The post.")
     parent_id: strawberry.ID | None = plain("The comment to reply to.", default=None)
-    text: str = text_field("Its words, at least one character that can be seen.", most=limits.COMMENT_MAX)
+    text: str = text_field("Its words, at least one character that can be seen.", max_length=limits.COMMENT_MAX)
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 

@@ -12,7 +12,7 @@ from schema.fields import plain
 from schema.post import Post
 from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
-from schema.user_error import UserError, said
+from schema.user_error import UserError, to_user_error
 from schema.viewer import AuthTokens, Viewer, viewer_field
 
 _USER_ERRORS = "Why it could not be done; empty when it was."
@@ -32,7 +32,7 @@ class Payload:
     @classmethod
     def refused(cls, *refusals: Refusal) -> "Payload":
         """The payload of a mutation that was not done."""
-        return cls(user_errors=[said(refusal) for refusal in refusals[:USER_ERRORS_MAX]])
+        return cls(user_errors=[to_user_error(refusal) for refusal in refusals[:USER_ERRORS_MAX]])
 
 
 @strawberry.type(description="Answer of register.")

@@ -12,7 +12,7 @@ from domain.records.posts import PostRecord
 from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
 from schema.context import Info
 from schema.enums import CommentOrder, PostStatus
-from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewers
+from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewer_state
 from schema.image import Image
 from schema.node import Node, presents
 from schema.user import User
@@ -61,7 +61,9 @@ class Post(Node):
     edited_at: datetime | None = plain("When its caption or its place was last changed; null if neither ever was.")
     like_count: int = plain("How many likes it has.")
     comment_count: int = plain("How many comments and replies it has.")
-    viewer_has_liked: bool = viewers(bool, "viewer_like_by_post", is_liked, description="Whether the viewer likes it.")
+    viewer_has_liked: bool = viewer_state(
+        bool, "viewer_like_by_post", is_liked, description="Whether the viewer likes it."
+    )
 
     @computed(bool, "Whether the viewer may comment.")
     def viewer_can_comment(root: strawberry.Parent[PostRecord], info: Info) -> bool:

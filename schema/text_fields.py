@@ -9,17 +9,17 @@ from strawberry.utils.str_converters import to_camel_case
 from domain.text import check_raw_length
 from schema.fields import plain
 
-_MOST = "most"
+_MAX_LENGTH = "max_length"
 
 
-def text_field(description: str, *, most: int, **options: Any) -> Any:
-    """A text in an input, of at most `most` characters; the description gets a sentence that says so."""
-    return plain(f"{description} At most {most:,} characters.", metadata={_MOST: most}, **options)
+def text_field(description: str, *, max_length: int, **options: Any) -> Any:
+    """A text in an input, of at max_length `max_length` characters; the description gets a sentence that says so."""
+    return plain(f"{description} At most {max_length:,} characters.", metadata={_MAX_LENGTH: max_length}, **options)
 
 
 def length_limit(field: "dataclasses.Field[Any]") -> int | None:
-    """The most characters that a text in an input may have; None for a field that is not declared by `text_field`."""
-    limit: int | None = field.metadata.get(_MOST)
+    """The length limit of a text in an input; None for a field that is not declared by `text_field`."""
+    limit: int | None = field.metadata.get(_MAX_LENGTH)
     return limit
 
 
@@ -28,11 +28,11 @@ def check_lengths(given: Any, *path: str) -> None:
 
     Covers nested inputs and lists of inputs. Only lengths are read, so the time does not depend on the texts.
     """
-    for name, field, most in _members(given.__class__):
+    for name, field, max_length in _members(given.__class__):
         value = getattr(given, name)
-        if most is not None:
+        if max_length is not None:
             if isinstance(value, str):
-                check_raw_length(value, ".".join((*path, field)), most=most)
+                check_raw_length(value, ".".join((*path, field)), max_length=max_length)
             continue
         for inner in value if isinstance(value, list) else [value]:
             check_lengths(inner, *path, field)

@@ -9,7 +9,7 @@ from domain.visibility import can_view_content
 from schema.connection import PostConnection, UserConnection, connected
 from schema.context import Info
 from schema.enums import FollowState
-from schema.fields import plain, viewers
+from schema.fields import plain, viewer_state
 from schema.image import Image
 from schema.node import Node, presents
 from schema.scalars import Url
@@ -63,19 +63,21 @@ class User(Node):
         description="Whom they follow, latest first; empty where the viewer may not see their posts.",
     )
 
-    viewer_is_self: bool = viewers(bool, _RELATION, lambda to: to.is_self, description="Whether this is the viewer.")
-    viewer_follow_state: FollowState = viewers(
+    viewer_is_self: bool = viewer_state(
+        bool, _RELATION, lambda to: to.is_self, description="Whether this is the viewer."
+    )
+    viewer_follow_state: FollowState = viewer_state(
         FollowState, _RELATION, lambda to: to.follow_state, description="How the viewer follows them."
     )
-    viewer_is_following: bool = viewers(
+    viewer_is_following: bool = viewer_state(
         bool, _RELATION, lambda to: to.is_following, description="Whether the viewer follows them."
     )
-    viewer_is_followed: bool = viewers(
+    viewer_is_followed: bool = viewer_state(
         bool, _RELATION, lambda to: to.is_followed, description="Whether they follow the viewer."
     )
-    viewer_has_blocked: bool = viewers(
+    viewer_has_blocked: bool = viewer_state(
         bool, _RELATION, lambda to: to.has_blocked, description="Whether the viewer has blocked them."
     )
-    viewer_has_muted: bool = viewers(
+    viewer_has_muted: bool = viewer_state(
         bool, _RELATION, lambda to: to.has_muted, description="Whether the viewer has muted them."
     )

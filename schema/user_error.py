@@ -27,7 +27,7 @@ class UserError:
     )
 
 
-def said(refusal: Refusal) -> UserError:
+def to_user_error(refusal: Refusal) -> UserError:
     """A refusal as data."""
     return UserError(
         code=refusal.code,
@@ -44,6 +44,6 @@ def failure_field(description: str) -> Any:
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         failure: FailureRecord | None = root.failure
-        return None if failure is None else said(Refusal(failure.code, failure.message))
+        return None if failure is None else to_user_error(Refusal(failure.code, failure.message))
 
     return strawberry.field(resolve, graphql_type=UserError | None, description=description)

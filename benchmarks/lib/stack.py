@@ -26,7 +26,7 @@ from deploy.local.servers import local_servers
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
-from resolvers.transport.execution import Engine, Hooks
+from resolvers.transport.execution import Hooks, OperationExecutor
 from schema.context import Context
 
 Result = TypeVar("Result")
@@ -131,7 +131,7 @@ class Api:
             is_outage=is_outage,
             account=lambda session: session.user_id,
         )
-        self._engine = Engine(schema, hooks)
+        self._engine = OperationExecutor(schema, hooks)
 
     async def run(self, query: str, session: SessionRecord, **variables: Any) -> Any:
         """The data of an answer. Raises RuntimeError for one with errors."""

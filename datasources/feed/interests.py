@@ -17,7 +17,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Collection, Database, Document, find_by_ids, upsert
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
 from datasources.mongo.readable import readable
-from domain.interests import Act, ActKind, Interest, compute_interests, faded
+from domain.interests import Act, ActKind, Interest, compute_interests, decay
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.record import Stored
 
@@ -36,7 +36,7 @@ class InterestsRecord(Stored, frozen=True, kw_only=True):
 
     def strengths(self, now: datetime) -> Mapping[ObjectId, float]:
         """How strong the interest in each author is by now; all fade alike."""
-        left = faded(now - self.made_at)
+        left = decay(now - self.made_at)
         return {one.author_id: one.strength * left for one in self.authors}
 
 

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from datasources.concurrency.batcher import MAX_BATCH, Batcher
 from datasources.mongo.client import Database, Document, Readable, time_limit
-from domain.lenient_reading import known
+from domain.lenient_reading import known_value
 from domain.records.follows import FollowState
 from domain.visibility import ONESELF, Relation
 
@@ -66,7 +66,7 @@ async def find_relations(follows: Readable, blocks: Readable, mutes: Readable, p
         _between(blocks, "blocker_id", "blocked_id", others),
         mutes.find({"$or": muted}).to_list(),
     )
-    states = {(row["follower_id"], row["followee_id"]): known(FollowState, row["state"]) for row in followed}
+    states = {(row["follower_id"], row["followee_id"]): known_value(FollowState, row["state"]) for row in followed}
     walls = {(row["blocker_id"], row["blocked_id"]) for row in blocked}
     mute = {(row["muter_id"], row["muted_id"]) for row in silent}
     return [

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from domain.lenient_reading import degraded
+from domain.lenient_reading import read_leniently
 from domain.records.record import Record
 
 log = structlog.stdlib.get_logger(__name__)
@@ -36,7 +36,7 @@ def readable(kind: type[Kind], document: Mapping[str, Any] | None) -> Kind | Non
     except msgspec.ValidationError:
         pass
     try:
-        return degraded(kind, document)
+        return read_leniently(kind, document)
     except msgspec.ValidationError as error:
         reason = str(error)
     _note(kind.__name__, document.get("_id"), reason)

@@ -20,7 +20,7 @@ from datasources.mongo.client import Database, Document, Session, find_by_ids, f
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live
-from domain.notification_floor import WITHDRAWN_KEPT, floor_at, taken_back
+from domain.notification_floor import WITHDRAWN_KEPT, floor_at, record_withdrawal
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord
@@ -249,7 +249,7 @@ class NotificationStore:
             inbox["last_seq"] += 1
             seqs.append(inbox["last_seq"])
             if is_taken_back:
-                inbox["floor"], inbox["taken_back"] = taken_back(*_taken_back(inbox), inbox["last_seq"], now)
+                inbox["floor"], inbox["taken_back"] = record_withdrawal(*_taken_back(inbox), inbox["last_seq"], now)
         moves = [
             UpdateOne({"_id": id_}, {"$set": {name: inbox[name] for name in inbox if name != "_id"}}, upsert=True)
             for id_, inbox in inboxes.items()

@@ -176,7 +176,7 @@ _PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
 
 
 @asynccontextmanager
-async def place_lent() -> AsyncIterator[None]:
+async def lend_place() -> AsyncIterator[None]:
     """Lends the operation's place to others while the block waits for what has a queue of its own.
 
     Afterwards it waits until there is a place for it again, however long that takes: half of it is done.

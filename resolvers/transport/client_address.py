@@ -31,7 +31,7 @@ def network_of(host: str) -> str:
     return str(address)
 
 
-def also_mapped(hosts: Iterable[str]) -> list[str]:
+def with_mapped_ipv4(hosts: Iterable[str]) -> list[str]:
     """Addresses and networks, each IPv4 one also as it looks on a socket that listens on IPv6 as well."""
     listed = list(hosts)
     for host in tuple(listed):

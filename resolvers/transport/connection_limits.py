@@ -28,29 +28,29 @@ PROBES = (b"/livez", b"/readyz")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ConnectionLimits:
     """How many connections a process has at once, sockets among them, and how long it waits for a head."""
 
     connections: int
     head_seconds: float
 
 
-class Config(uvicorn.Config):
+class ServerConfig(uvicorn.Config):
     """uvicorn's settings, with these protocols and their bounds."""
 
-    def __init__(self, app: Any, bounds: Bounds, **settings: Any) -> None:
-        super().__init__(app, http=Connection, ws=SocketConnection, **settings)
+    def __init__(self, app: Any, bounds: ConnectionLimits, **settings: Any) -> None:
+        super().__init__(app, http=HttpConnection, ws=SocketConnection, **settings)
         self.bounds = bounds
 
 
-class TooMuch(Exception):
+class HeadTooLarge(Exception):
     """The head is too large; it stops the parser."""
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """A connection that sends requests."""
 
-    config: Config
+    config: ServerConfig
     _is_surplus = False
     _is_in_message = _is_in_head = False
     _since: float | None = None  # since when the client owes the end of what it sends
@@ -128,7 +128,7 @@ class Connection(HttpToolsProtocol):
         self._since = None
         self._steps += 1
         if len(self.pipeline) >= PIPELINED_MAX:
-            raise TooMuch
+            raise HeadTooLarge
         if self._is_surplus and self.url not in PROBES:
             self.app = service_unavailable
         super().on_headers_complete()
@@ -138,7 +138,7 @@ class Connection(HttpToolsProtocol):
             and max(len(self.url), *(len(name) + len(value) for name, value in self.headers)) > HANDSHAKE_LINE
         ):
             self._refusal = 431
-            raise TooMuch
+            raise HeadTooLarge
         self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
@@ -162,7 +162,7 @@ class Connection(HttpToolsProtocol):
         self._size += size
         if self._size > HEAD_BYTES or self._count > HEADERS_MAX:
             self._refusal = 431
-            raise TooMuch
+            raise HeadTooLarge
 
 
 class _Inbox:
@@ -194,7 +194,7 @@ class _Inbox:
 class SocketConnection(WebSocketsSansIOProtocol):
     """A connection that has become a socket; once it is open it keeps nothing of its handshake."""
 
-    config: Config
+    config: ServerConfig
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)

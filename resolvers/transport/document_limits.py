@@ -15,7 +15,7 @@ from resolvers.transport.cost_multipliers import Multiplier
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class OperationLimits:
     """The most that one operation may have, fragments expanded where it matters.
 
     `cost` counts the fields of the answer if every page and every list is full, and what introspection answers; the
@@ -36,7 +36,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class OperationSize:
     """What a selection set comes to; `multipliers` are those of its cost that hang on variables."""
 
     depth: int = 0
@@ -47,8 +47,8 @@ class Size:
     cost: int = 0
     multipliers: frozenset[Multiplier] = frozenset()
 
-    def __add__(self, other: "Size") -> "Size":
-        return Size(
+    def __add__(self, other: "OperationSize") -> "OperationSize":
+        return OperationSize(
             max(self.depth, other.depth),
             self.fields + other.fields,
             self.aliases + other.aliases,
@@ -59,22 +59,22 @@ class Size:
         )
 
 
-NOTHING = Size()
+NOTHING = OperationSize()
 
 
 def too_complex(message: str) -> RequestError:
     return RequestError(RequestErrorCode.OPERATION_TOO_COMPLEX, message)
 
 
-def check(size: Size, operation: OperationDefinitionNode, limits: Limits) -> None:
+def check(size: OperationSize, operation: OperationDefinitionNode, limits: OperationLimits) -> None:
     """Raises RequestError (OPERATION_TOO_COMPLEX) that names the first limit the operation is over."""
     if len(operation.selection_set.selections) > limits.root_fields:
         raise too_complex(f"The operation has more than {limits.root_fields} root fields.")
-    for limit in fields(Limits):
+    for limit in fields(OperationLimits):
         _check(limit.name, getattr(size, limit.name, 0), getattr(limits, limit.name))
 
 
-def check_cost(cost: int, limits: Limits) -> None:
+def check_cost(cost: int, limits: OperationLimits) -> None:
     """Raises RequestError (OPERATION_TOO_COMPLEX) for a cost over the limit."""
     _check("cost", cost, limits.cost)
 
@@ -85,7 +85,7 @@ def _check(name: str, found: int, allowed: int) -> None:
         raise too_complex(f"The operation's {name} is {asked}; at most {allowed} is allowed.")
 
 
-def check_document(document: DocumentNode, limits: Limits) -> None:
+def check_document(document: DocumentNode, limits: OperationLimits) -> None:
     """Raises RequestError (OPERATION_TOO_COMPLEX) for a document that would take long to validate."""
     repeats = fragments = 0
     pending = [each.selection_set for each in document.definitions if isinstance(each, ExecutableDefinitionNode)]

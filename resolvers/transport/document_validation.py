@@ -37,6 +37,6 @@ def _once(rule: type[ASTValidationRule]) -> type[ASTValidationRule]:
 _RULES = [_once(rule) for rule in (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)]
 
 
-def errors_in(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+def validation_errors(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
     """What is wrong with a document: one error of a kind, at most `ERRORS_SHOWN`; none if it is valid."""
     return validate(schema, document, _RULES, hide_suggestions=True)[:ERRORS_SHOWN]

@@ -16,12 +16,19 @@ from graphql import (
 )
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
-from resolvers.transport.document_limits import Limits, Size, check, check_cost, check_document, too_complex
-from resolvers.transport.document_validation import errors_in
-from resolvers.transport.errors import Rejected, bad_request, coded, refused_document, rejected
-from resolvers.transport.introspection_cost import Introspection
-from resolvers.transport.list_limits import Given, GivenReader
-from resolvers.transport.operation_cost import Measure
+from resolvers.transport.document_limits import (
+    OperationLimits,
+    OperationSize,
+    check,
+    check_cost,
+    check_document,
+    too_complex,
+)
+from resolvers.transport.document_validation import validation_errors
+from resolvers.transport.errors import Rejected, bad_request, document_rejection, error_with_code, to_rejection
+from resolvers.transport.introspection_cost import IntrospectionMeter
+from resolvers.transport.list_limits import VariableLimits, VariableLimitsReader
+from resolvers.transport.operation_cost import OperationMeter
 from resolvers.transport.signed_in_only import is_private
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
@@ -56,7 +63,7 @@ class GraphQLRequest:
             raise bad_request("The request must be a JSON object; batches are not supported.")
         query = value.get("query")
         if asks_by_hash(value):
-            raise Rejected([coded(RequestErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, NO_HASHES)], status=200)
+            raise Rejected([error_with_code(RequestErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, NO_HASHES)], status=200)
         if not isinstance(query, str) or not query:
             raise bad_request("The request needs a `query`, a non-empty string.")
         operation_name = value.get("operationName")
@@ -77,7 +84,7 @@ class Operation:
     variables: Mapping[str, Any]
     cost: int
     is_private: bool
-    given: Given
+    given: VariableLimits
 
     @property
     def kind(self) -> OperationType:
@@ -101,22 +108,22 @@ class _Candidate:
         self.node = node
         self._schema = schema
         self._document = document
-        self.written = Measure(schema, document, {}).operation(node)
+        self.written = OperationMeter(schema, document, {}).operation(node)
         self._multipliers = tuple(self.written.multipliers)
         self._costs: dict[tuple[int, ...], int] = {}
         self._introspection = 0
 
     @property
-    def surely(self) -> Size:
+    def surely(self) -> OperationSize:
         """The size whatever the variables: a cost that hangs on them is left out."""
         return replace(self.written, cost=0) if self._multipliers else self.written
 
     def complete(self) -> None:
         """Adds what only a valid document tells. Raises RequestError (OPERATION_TOO_COMPLEX)."""
         self.is_private = is_private(self._schema, self._document, self.node)
-        self.given = GivenReader(self._schema, self._document).operation(self.node)
+        self.given = VariableLimitsReader(self._schema, self._document).operation(self.node)
         if self.written.introspection:
-            self._introspection = Introspection(self._schema, self._document).count(self.node)
+            self._introspection = IntrospectionMeter(self._schema, self._document).count(self.node)
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """What it costs; the multipliers are all of the variables that a cost hangs on."""
@@ -126,7 +133,7 @@ class _Candidate:
         if key not in self._costs:
             if len(self._costs) >= CACHED_COSTS:
                 self._costs.clear()
-            size = Measure(self._schema, self._document, variables).operation(self.node)
+            size = OperationMeter(self._schema, self._document, variables).operation(self.node)
             self._costs[key] = size.cost + self._introspection
         return self._costs[key]
 
@@ -141,7 +148,7 @@ class _Document:
 class Documents:
     """Parses, measures and validates documents, and remembers the latest good ones, bounded by their tokens."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: OperationLimits, *, introspection: bool = True) -> None:
         self._schema = schema
         self._limits = limits
         self._allows_introspection = introspection
@@ -156,7 +163,7 @@ class Documents:
             cost = candidate.cost(request.variables)
             check_cost(cost, self._limits)
         except RequestError as error:
-            raise rejected(error) from None
+            raise to_rejection(error) from None
         return Operation(document.node, candidate.node, request.variables, cost, candidate.is_private, candidate.given)
 
     def _document(self, query: str) -> _Document:
@@ -180,7 +187,7 @@ class Documents:
         try:
             return self._checked(node)
         except RequestError as error:
-            raise rejected(error) from None
+            raise to_rejection(error) from None
 
     def _checked(self, node: DocumentNode) -> _Document:
         """The limits come before validation, which is not linear in what it is given."""
@@ -189,9 +196,9 @@ class Documents:
         for each in node.definitions:
             if isinstance(each, OperationDefinitionNode):
                 candidates[each.name.value if each.name else None] = self._candidate(node, each)
-        errors = errors_in(self._schema, node)
+        errors = validation_errors(self._schema, node)
         if errors:
-            raise refused_document(errors, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+            raise document_rejection(errors, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
         for candidate in candidates.values():
             candidate.complete()
         return _Document(node, node.token_count, candidates)
@@ -208,11 +215,11 @@ class Documents:
             return parse(query, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as error:
             if "Parsing aborted" in error.message:  # too many tokens, or nested too deeply
-                raise rejected(too_complex(error.message)) from None
-            raise refused_document([error], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
+                raise to_rejection(too_complex(error.message)) from None
+            raise document_rejection([error], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
         except (GraphQLError, UnicodeError) as error:
             shown = error if isinstance(error, GraphQLError) else GraphQLError("The query is not valid Unicode.")
-            raise refused_document([shown], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
+            raise document_rejection([shown], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
 
 
 def _choose(document: _Document, name: str | None) -> _Candidate:
@@ -228,4 +235,4 @@ def _no_such_operation(name: str | None) -> Rejected:
     message = "There is no operation of that name."
     if name is None:
         message = "Say in `operationName` which operation to run."
-    return refused_document([GraphQLError(message)], RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+    return document_rejection([GraphQLError(message)], RequestErrorCode.GRAPHQL_VALIDATION_FAILED)

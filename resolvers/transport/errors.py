@@ -54,10 +54,12 @@ class Rejected(Exception):
 
 def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> Rejected:
     """The rejection of what is not a GraphQL request at all."""
-    return Rejected([coded(RequestErrorCode.BAD_REQUEST, message)], status=status, well_formed=False, headers=headers)
+    return Rejected(
+        [error_with_code(RequestErrorCode.BAD_REQUEST, message)], status=status, well_formed=False, headers=headers
+    )
 
 
-def rejected(error: RequestError) -> Rejected:
+def to_rejection(error: RequestError) -> Rejected:
     """The rejection of a GraphQL request that cannot be served as it stands."""
     headers = {}
     if error.retry_after_ms is not None:
@@ -67,29 +69,29 @@ def rejected(error: RequestError) -> Rejected:
     return Rejected([_shown(error)], status=HTTP_STATUS.get(error.code, 400), headers=headers)
 
 
-def bad_token() -> Rejected:
+def bad_token_rejection() -> Rejected:
     """The rejection of a request whose access token is not valid."""
     message = "This access token has expired or was revoked: refresh the session or log in again."
     header = {"www-authenticate": 'Bearer error="invalid_token"'}  # RFC 6750
-    return Rejected([coded(RequestErrorCode.UNAUTHENTICATED, message)], status=401, headers=header)
+    return Rejected([error_with_code(RequestErrorCode.UNAUTHENTICATED, message)], status=401, headers=header)
 
 
-def refused_document(errors: Iterable[GraphQLError], code: RequestErrorCode) -> Rejected:
+def document_rejection(errors: Iterable[GraphQLError], code: RequestErrorCode) -> Rejected:
     """The rejection of a document that does not parse or validate."""
-    return Rejected([{**error.formatted, **coded(code, error.message)} for error in errors])
+    return Rejected([{**error.formatted, **error_with_code(code, error.message)} for error in errors])
 
 
-def coded(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
+def error_with_code(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
     """One error; GraphQL's own messages may quote the client's whole input, so they are cut."""
     return {"message": message[:MESSAGE_MAX], "extensions": {"code": code, **extensions}}
 
 
 def _shown(error: RequestError) -> FormattedError:
     wait = {} if error.retry_after_ms is None else {"retryAfterMs": error.retry_after_ms}
-    return coded(error.code, error.message, **wait)
+    return error_with_code(error.code, error.message, **wait)
 
 
-def codes(errors: Iterable[FormattedError]) -> list[str]:
+def error_codes(errors: Iterable[FormattedError]) -> list[str]:
     """The different codes of some errors, sorted, for the log."""
     return sorted({str(error["extensions"]["code"]) for error in errors})
 
@@ -132,21 +134,21 @@ class ErrorPresenter:
     def unexpected(self, cause: BaseException, request_id: str) -> FormattedError:
         """An outage by its name; everything else masked."""
         if self.is_outage(cause):
-            return coded(RequestErrorCode.UNAVAILABLE, AWAY, requestId=request_id)
-        return coded(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED, requestId=request_id)
+            return error_with_code(RequestErrorCode.UNAVAILABLE, AWAY, requestId=request_id)
+        return error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED, requestId=request_id)
 
     def _answer(self, error: GraphQLError, cause: BaseException, request_id: str) -> FormattedError:
         match cause:
             case RequestError():
                 return _shown(cause)
             case Refusal():
-                return coded(RequestErrorCode.BAD_USER_INPUT, cause.message)
+                return error_with_code(RequestErrorCode.BAD_USER_INPUT, cause.message)
             case GraphQLError() if error.path is None or cause.nodes:
                 # GraphQL's own complaint about a variable or an argument; one without nodes of its own is about
                 # a value that we were about to send, and that is our fault.
-                return coded(RequestErrorCode.BAD_USER_INPUT, cause.message)
+                return error_with_code(RequestErrorCode.BAD_USER_INPUT, cause.message)
             case TimeoutError() if not self.is_outage(cause):
-                return coded(RequestErrorCode.TIMEOUT, TOO_SLOW)
+                return error_with_code(RequestErrorCode.TIMEOUT, TOO_SLOW)
             case _:
                 return self.unexpected(cause, request_id)
 

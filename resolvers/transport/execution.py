@@ -19,10 +19,18 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Busy, Client, Clients
 from resolvers.transport.bad_tokens import BadTokens
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.document_validation import ERRORS_SHOWN
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
-from resolvers.transport.errors import TOO_SLOW, Culprit, ErrorPresenter, Rejected, bad_token, codes, rejected
+from resolvers.transport.errors import (
+    TOO_SLOW,
+    Culprit,
+    ErrorPresenter,
+    Rejected,
+    bad_token_rejection,
+    error_codes,
+    to_rejection,
+)
 
 Identity = Any  # whoever `authenticate` recognised; opaque here
 
@@ -46,7 +54,7 @@ class Answer:
 
     @property
     def codes(self) -> list[str]:
-        return codes(self.payload.get("errors", ()))
+        return error_codes(self.payload.get("errors", ()))
 
     @classmethod
     def of(cls, rejection: Rejected) -> "Answer":
@@ -85,7 +93,7 @@ class Hooks:
     stranger: Callable[[str], Identity | None] = lambda _token: None
 
 
-class Engine:
+class OperationExecutor:
     """Executes what clients ask for.
 
     It drives graphql-core itself, so extensions of the Strawberry schema are not run: parsing, validation, limits,
@@ -97,7 +105,7 @@ class Engine:
         schema: strawberry.Schema,
         hooks: Hooks,
         *,
-        limits: Limits | None = None,
+        limits: OperationLimits | None = None,
         operation_timeout: float = 15.0,
         admission: Admission | None = None,
         introspection: bool = True,
@@ -105,7 +113,7 @@ class Engine:
         self.hooks = hooks
         self._admission = admission or Admission()
         self._clients = Clients()
-        self.limits = limits or Limits()
+        self.limits = limits or OperationLimits()
         self.operation_timeout = operation_timeout
         self.errors = ErrorPresenter(hooks.is_outage)
         # Strawberry keeps the executable schema private and offers no other way to a parsed document's execution.
@@ -133,7 +141,7 @@ class Engine:
             async with self._admission.admitted(client, operation.cost):
                 yield
         except Busy as error:
-            raise rejected(error) from None
+            raise to_rejection(error) from None
 
     async def authenticate(self, token: str | None, request_id: str) -> Identity | None:
         """Who sends this; None for anonymous and for a bad token. Raises Rejected when it cannot be found out."""
@@ -152,7 +160,7 @@ class Engine:
         Raises Rejected when it cannot be found out, and (401) for a bad token or none where one is needed.
         """
         if token is None and operation.is_private:
-            raise rejected(Unauthenticated())
+            raise to_rejection(Unauthenticated())
         identity = await self.authenticate(token, request_id)
         if token is None or identity is not None:
             return identity
@@ -164,7 +172,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, operation, request_id) from None
         if not is_answered:
-            raise bad_token()
+            raise bad_token_rejection()
         return stranger
 
     async def run(
@@ -213,9 +221,9 @@ class Engine:
         try:
             operation.check(signed_in=identity is not None)
             context = self.hooks.make_context(identity, request_id, address)
-            executor = self._subscription(operation, context, request_id)
+            graphql_executor = self._subscription(operation, context, request_id)
             async with asyncio.timeout(self.operation_timeout):
-                starting = create_source_event_stream(executor)
+                starting = create_source_event_stream(graphql_executor)
                 source = await starting if is_awaitable(starting) else starting
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, operation, request_id) from None
@@ -229,7 +237,7 @@ class Engine:
                     result = execute_subscription_event(event)
                     return result if isinstance(result, ExecutionResult) else await result
 
-        events = map_source_to_response_event(executor, cast("AsyncIterable[Any]", source), one_event)
+        events = map_source_to_response_event(graphql_executor, cast("AsyncIterable[Any]", source), one_event)
         async with aclosing(events):
             try:
                 async for result in events:
@@ -266,9 +274,9 @@ class Engine:
             case Rejected():
                 return error
             case RequestError():
-                return rejected(error)
+                return to_rejection(error)
             case TimeoutError():
-                return rejected(RequestError(RequestErrorCode.TIMEOUT, TOO_SLOW))
+                return to_rejection(RequestError(RequestErrorCode.TIMEOUT, TOO_SLOW))
             case _:
                 return self.errors.fault(error, _culprit(operation, request_id))
 

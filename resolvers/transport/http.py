@@ -16,12 +16,12 @@ from domain.errors import RequestErrorCode
 from resolvers.transport.client_address import address_of
 from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.documents import GraphQLRequest, Operation
-from resolvers.transport.errors import MASKED, Rejected, bad_request, coded
-from resolvers.transport.execution import Answer, Engine
+from resolvers.transport.errors import MASKED, Rejected, bad_request, error_with_code
+from resolvers.transport.execution import Answer, OperationExecutor
 from resolvers.transport.multipart import FORM_LIMIT, MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.origins import Origins
-from resolvers.transport.request_body import CLOSING, Body, decoded
-from resolvers.transport.request_log import note, request_id_of
+from resolvers.transport.request_body import CLOSING, Body, decode_json
+from resolvers.transport.request_log import add_to_log_line, request_id_of
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,13 +40,13 @@ class GraphQLHTTP:
 
     def __init__(
         self,
-        engine: Engine,
+        executor: OperationExecutor,
         *,
         page: str | None = None,
         form_timeout: float = FORM_TIMEOUT,
         origins: Iterable[str] = (),
     ) -> None:
-        self._engine = engine
+        self._executor = executor
         self._origins = Origins(origins)
         self._page = page
         self._form_timeout = form_timeout
@@ -72,13 +72,13 @@ class GraphQLHTTP:
             answer = await self._serve(request)
         except Rejected as rejection:
             legacy = media_type == JSON and rejection.well_formed
-            note(request.scope, codes=Answer.of(rejection).codes)
+            add_to_log_line(request.scope, codes=Answer.of(rejection).codes)
             status = 200 if legacy else rejection.status
             payload: dict[str, Any] = {"errors": rejection.errors}
             if legacy and rejection.status == 401:
                 payload["data"] = None  # a client that does not look at the errors must not take it for an answer
             return _encoded(payload, status, media_type or JSON, rejection.headers)
-        note(request.scope, codes=answer.codes)
+        add_to_log_line(request.scope, codes=answer.codes)
         return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type)
 
     async def _serve(self, request: Request) -> Answer:
@@ -101,17 +101,17 @@ class GraphQLHTTP:
         return answer
 
     async def _answer(self, request: Request, asked: GraphQLRequest, more_seconds: float = 0.0) -> Answer:
-        operation = self._engine.operation(asked)
+        operation = self._executor.operation(asked)
         name = None if operation.name is None else operation.name[:64]
-        note(request.scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
+        add_to_log_line(request.scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
         _check_transport(request.method, operation)
         request_id = request_id_of(request.scope)
         token, address = bearer_token(request.headers.get("authorization")), address_of(request.scope)
-        async with self._engine.admitted(operation, self._engine.sender(token, address)):
+        async with self._executor.admitted(operation, self._executor.sender(token, address)):
             began = time.monotonic()  # one time limit for all that is done for the request
-            identity = await self._engine.identify(operation, token, request_id, address)
+            identity = await self._executor.identify(operation, token, request_id, address)
             more_seconds -= time.monotonic() - began
-            return await self._engine.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
+            return await self._executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
 
 
 def bearer_token(authorization: object) -> str | None:
@@ -129,14 +129,14 @@ async def _read(request: Request) -> GraphQLRequest:
         raise bad_request(f"Use one of {METHODS}.", status=405, headers={"allow": METHODS})
     _check_content_type(request.headers)
     body = Body(request, limit=BODY_LIMIT, seconds=BODY_TIMEOUT)
-    return GraphQLRequest.from_json(decoded(await body.whole()))
+    return GraphQLRequest.from_json(decode_json(await body.whole()))
 
 
 def _from_query_string(parameters: Mapping[str, str]) -> dict[str, Any]:
     value: dict[str, Any] = dict(parameters)
     for name in ("variables", "extensions"):
         if name in parameters:
-            value[name] = decoded(parameters[name]) if parameters[name] else None
+            value[name] = decode_json(parameters[name]) if parameters[name] else None
     return value
 
 
@@ -176,7 +176,7 @@ def _encoded(
         content = orjson.dumps(payload)
     except TypeError:  # a scalar let a Python object through
         log.exception("answer cannot be encoded")
-        content = orjson.dumps({"errors": [coded(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]})
+        content = orjson.dumps({"errors": [error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]})
         status = 500
     return Response(
         content,

@@ -27,7 +27,7 @@ from resolvers.transport.document_limits import too_complex
 STEPS_MAX = 100_000  # a tenth of a second; the tools' full query takes some ten thousand
 
 
-class Introspection:
+class IntrospectionMeter:
     """Counts the fields of the answers to the introspection in one valid document."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:

@@ -13,7 +13,7 @@ _ESCAPE = re.compile(
 )
 
 
-def parsed(text: bytes | str) -> object:
+def parse_json(text: bytes | str) -> object:
     """The value of a JSON text in UTF-8. Raises orjson.JSONDecodeError, a ValueError.
 
     Half of a surrogate pair, which is what is left of an emoji that a client cut in two, is dropped: it is no

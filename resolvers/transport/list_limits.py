@@ -37,14 +37,14 @@ Place = GraphQLArgument | GraphQLInputField
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ValueLimits:
     """What is bounded in a value: its own length if it is a list, and fields of the objects that it is or holds."""
 
     max_items: int | None
-    fields: "dict[str, Shape]"
+    fields: "dict[str, ValueLimits]"
 
     @classmethod
-    def of(cls, place: Place) -> "Shape":
+    def of(cls, place: Place) -> "ValueLimits":
         """The shape of what is given to an argument or an input field."""
         named = get_named_type(place.type)
         inner = named.fields if isinstance(named, GraphQLInputObjectType) else {}
@@ -72,10 +72,10 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class VariableLimits:
     """What is bounded in the variables of one operation."""
 
-    shapes: Sequence[tuple[str, Shape]]
+    shapes: Sequence[tuple[str, ValueLimits]]
 
     def check(self, variables: Variables) -> None:
         """Raises BadInput for a list that is far too long."""
@@ -83,7 +83,7 @@ class Given:
             shape.check(variables.get(name), f"${name}")
 
 
-class GivenReader:
+class VariableLimitsReader:
     """Finds out where the operations of a valid document use their variables."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
@@ -92,13 +92,13 @@ class GivenReader:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         self._entered: set[str] = set()
-        self._shapes: list[tuple[str, Shape]] = []
+        self._shapes: list[tuple[str, ValueLimits]] = []
 
-    def operation(self, node: OperationDefinitionNode) -> Given:
+    def operation(self, node: OperationDefinitionNode) -> VariableLimits:
         """What is bounded in an operation's variables."""
         self._entered, self._shapes = set(), []
         self._selections(node.selection_set, self._schema.get_root_type(node.operation))
-        return Given(tuple(self._shapes))
+        return VariableLimits(tuple(self._shapes))
 
     def _selections(self, node: SelectionSetNode, parent: Any) -> None:
         for selection in node.selections:
@@ -123,7 +123,7 @@ class GivenReader:
     def _value(self, node: ValueNode, place: Place) -> None:
         match node:
             case VariableNode():
-                if shape := Shape.of(place):
+                if shape := ValueLimits.of(place):
                     self._shapes.append((node.name.value, shape))
             case ListValueNode():
                 for item in node.values:

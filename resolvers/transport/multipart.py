@@ -17,7 +17,7 @@ from domain.errors import RequestError, RequestErrorCode
 from domain.limits import MAX_IMAGE_BYTES
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Rejected, bad_request
-from resolvers.transport.request_body import Body, decoded
+from resolvers.transport.request_body import Body, decode_json
 
 MULTIPART = "multipart/form-data"
 OPERATIONS_LIMIT = 1024 * 1024
@@ -94,7 +94,7 @@ class Form:
             text += data
             if len(text) > limit:
                 raise bad_request(f"`{name}` is larger than {limit} bytes.", status=413)
-        return decoded(bytes(text), f"`{name}`")
+        return decode_json(bytes(text), f"`{name}`")
 
     async def end(self) -> None:
         """Raises Rejected (400) unless the form ends here."""

@@ -22,11 +22,11 @@ from graphql import (
 
 from domain.limits import PAGE_SIZE_MAX
 from resolvers.transport.cost_multipliers import Multiplier, Variables, length, page_size
-from resolvers.transport.document_limits import NOTHING, Size, too_complex
+from resolvers.transport.document_limits import NOTHING, OperationSize, too_complex
 from schema.field_metadata import max_items_of
 
 
-class Measure:
+class OperationMeter:
     """Measures operations of one document with one set of variables.
 
     Each fragment is measured once, so the work is linear in the document. It may run before validation: unknown
@@ -39,10 +39,10 @@ class Measure:
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._measured: dict[str, Size] = {}
+        self._measured: dict[str, OperationSize] = {}
         self._defaults: dict[str, ValueNode] = {}
 
-    def operation(self, node: OperationDefinitionNode) -> Size:
+    def operation(self, node: OperationDefinitionNode) -> OperationSize:
         """The operation's size. Raises RequestError (OPERATION_TOO_COMPLEX) for hopeless nesting."""
         self._defaults = {
             each.variable.name.value: each.default_value
@@ -53,16 +53,16 @@ class Measure:
             size = self._selections(node.selection_set, self._schema.get_root_type(node.operation))
         except RecursionError:
             raise too_complex("The operation is nested too deeply.") from None
-        return size + Size(directives=len(node.directives or ()))
+        return size + OperationSize(directives=len(node.directives or ()))
 
-    def _selections(self, node: SelectionSetNode, parent: GraphQLNamedType | None) -> Size:
+    def _selections(self, node: SelectionSetNode, parent: GraphQLNamedType | None) -> OperationSize:
         size = NOTHING
         for selection in node.selections:
             size += self._selection(selection, parent)
         return size
 
-    def _selection(self, node: SelectionNode, parent: GraphQLNamedType | None) -> Size:
-        directives = Size(directives=len(node.directives or ()))
+    def _selection(self, node: SelectionNode, parent: GraphQLNamedType | None) -> OperationSize:
+        directives = OperationSize(directives=len(node.directives or ()))
         match node:
             case FieldNode():
                 return directives + self._field(node, parent)
@@ -75,7 +75,7 @@ class Measure:
             case _:
                 return directives
 
-    def _fragment(self, name: str) -> Size:
+    def _fragment(self, name: str) -> OperationSize:
         if name not in self._measured:
             self._measured[name] = NOTHING  # stops a cycle, which validation refuses
             fragment = self._fragments.get(name)
@@ -84,7 +84,7 @@ class Measure:
                 self._measured[name] = self._selections(fragment.selection_set, on)
         return self._measured[name]
 
-    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Size:
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> OperationSize:
         name = node.name.value
         aliases = 0 if node.alias is None else 1
         definition = parent.fields.get(name) if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else None
@@ -95,7 +95,7 @@ class Measure:
             inner = self._selections(node.selection_set, get_named_type(definition.type) if definition else None)
             if definition is not None and parent is not None:
                 times, found = self._times(node, definition, parent)
-        return Size(
+        return OperationSize(
             1 + inner.depth,
             1 + inner.fields,
             aliases + inner.aliases,
@@ -105,12 +105,14 @@ class Measure:
             found | inner.multipliers,
         )
 
-    def _introspection(self, node: FieldNode, aliases: int) -> Size:
+    def _introspection(self, node: FieldNode, aliases: int) -> OperationSize:
         """What is written of it; what it answers is counted apart, once the document is known to be valid."""
         if node.selection_set is None:
-            return Size(aliases=aliases, cost=1)  # __typename
+            return OperationSize(aliases=aliases, cost=1)  # __typename
         inner = self._selections(node.selection_set, None)
-        return Size(aliases=aliases + inner.aliases, directives=inner.directives, introspection=1 + inner.fields)
+        return OperationSize(
+            aliases=aliases + inner.aliases, directives=inner.directives, introspection=1 + inner.fields
+        )
 
     def _times(
         self, node: FieldNode, definition: GraphQLField, parent: GraphQLNamedType

@@ -6,7 +6,7 @@ import time
 from starlette.requests import Request
 
 from resolvers.transport.errors import Rejected, bad_request
-from resolvers.transport.json_parsing import parsed
+from resolvers.transport.json_parsing import parse_json
 
 CLOSING = {"connection": "close"}  # what is left of a body that was not read makes the connection useless
 
@@ -59,9 +59,9 @@ class Body:
         return bad_request(f"The request is larger than {self._limit} bytes.", status=413, headers=CLOSING)
 
 
-def decoded(text: bytes | str, what: str = "The request") -> object:
+def decode_json(text: bytes | str, what: str = "The request") -> object:
     """The JSON value of a text. Raises Rejected (400) that names `what` is not JSON."""
     try:
-        return parsed(text)
+        return parse_json(text)
     except ValueError:
         raise bad_request(f"{what} is not valid JSON.") from None

@@ -24,7 +24,7 @@ def request_id_of(scope: Mapping[str, Any]) -> str:
     return request_id
 
 
-def note(scope: Mapping[str, Any], **fields: object) -> None:
+def add_to_log_line(scope: Mapping[str, Any], **fields: object) -> None:
     """Adds fields to the line that will be written about this request."""
     scope.get(_NOTES, {}).update(fields)
 

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.transport.compression import compression
-from resolvers.transport.execution import Engine
+from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
@@ -23,7 +23,7 @@ NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 def routes(
-    engine: Engine,
+    executor: OperationExecutor,
     health: Health,
     *,
     graphiql: bool,
@@ -33,7 +33,7 @@ def routes(
     """`/graphql` over HTTP, `/livez`, `/readyz`, and `/graphiql` if asked for."""
     page = GRAPHIQL_PATH if graphiql else None
     return [
-        Route(GRAPHQL_PATH, GraphQLHTTP(engine, page=page, form_timeout=form_timeout, origins=origins)),
+        Route(GRAPHQL_PATH, GraphQLHTTP(executor, page=page, form_timeout=form_timeout, origins=origins)),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         *(graphiql_routes() if graphiql else ()),

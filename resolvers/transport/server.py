@@ -19,8 +19,14 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
-from resolvers.transport.client_address import also_mapped
-from resolvers.transport.connection_limits import HEAD_SECONDS, Bounds, Config, Connection, SocketConnection
+from resolvers.transport.client_address import with_mapped_ipv4
+from resolvers.transport.connection_limits import (
+    HEAD_SECONDS,
+    ConnectionLimits,
+    HttpConnection,
+    ServerConfig,
+    SocketConnection,
+)
 from resolvers.transport.drain import Drain
 
 FRAME_LIMIT = 64 * 1024
@@ -62,7 +68,7 @@ class Server(uvicorn.Server):
         if counter % TICKS_A_SECOND == 0:
             now = asyncio.get_running_loop().time()
             for connection in tuple(self.server_state.connections):
-                cast("Connection | SocketConnection", connection).look(now)
+                cast("HttpConnection | SocketConnection", connection).look(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -94,9 +100,9 @@ def build_server(app: Starlette, settings: Settings, *, head_seconds: float = HE
     SystemExit comes out of `run` if the application does not start.
     """
     drain: Drain = app.state.drain
-    config = Config(
+    config = ServerConfig(
         app,
-        Bounds(settings.max_connections, head_seconds),
+        ConnectionLimits(settings.max_connections, head_seconds),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -107,7 +113,7 @@ def build_server(app: Starlette, settings: Settings, *, head_seconds: float = HE
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        forwarded_allow_ips=also_mapped(settings.trusted_proxies),
+        forwarded_allow_ips=with_mapped_ipv4(settings.trusted_proxies),
         headers=_security_headers(settings),
     )
     return Server(config, drain, settings)

@@ -14,9 +14,17 @@ from starlette.types import Receive, Send
 from datasources.concurrency.tasks import cancelled
 from domain.errors import RequestErrorCode
 from resolvers.transport.documents import GraphQLRequest, Operation
-from resolvers.transport.errors import MASKED, Rejected, bad_request, coded, codes
-from resolvers.transport.execution import Answer, Engine, Identity, Watch
-from resolvers.transport.websocket_messages import Closed, decoded, id_of, payload_of, request_of, short, token_of
+from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code
+from resolvers.transport.execution import Answer, Identity, OperationExecutor, Watch
+from resolvers.transport.websocket_messages import (
+    Closed,
+    decode_message,
+    id_of,
+    payload_of,
+    request_of,
+    short,
+    token_of,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,15 +36,21 @@ class Socket:
     """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
 
     __slots__ = (
-        "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_ending", "_engine", "_identity",
+        "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_ending", "_executor", "_identity",
         "_initialised", "_operations", "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout",
         "_tasks", "_watch",
     )  # fmt: skip
 
     def __init__(
-        self, engine: Engine, receive: Receive, send: Send, request_id: str, address: str, send_timeout: float
+        self,
+        executor: OperationExecutor,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        address: str,
+        send_timeout: float,
     ) -> None:
-        self._engine = engine
+        self._executor = executor
         self._receive = receive
         self._send = send
         self._request_id = request_id
@@ -101,7 +115,7 @@ class Socket:
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
             raise Closed(event.get("code") or 1005, by_client=True)
-        return decoded(event.get("text"))
+        return decode_message(event.get("text"))
 
     async def _handle(self, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -125,7 +139,7 @@ class Socket:
         self._initialised = True
         token = token_of(payload or {})
         try:
-            self._identity = await self._engine.authenticate(token, self._request_id)
+            self._identity = await self._executor.authenticate(token, self._request_id)
         except Rejected:
             raise Closed(1013, "Try again later") from None
         if token is not None and self._identity is None:
@@ -133,7 +147,7 @@ class Socket:
         self._acknowledged = True
         await self._say({"type": "connection_ack"})
         if self._identity is not None:
-            self._watch = self._engine.hooks.watch(self._identity, self._forbid)
+            self._watch = self._executor.hooks.watch(self._identity, self._forbid)
 
     async def _subscribe(self, id_: str, payload: dict[str, Any]) -> None:
         if not self._acknowledged:
@@ -145,9 +159,9 @@ class Socket:
                 raise bad_request(f"A socket has at most {OPERATIONS_MAX} operations at once.")
             if self._retiring:
                 return  # it is closed in a moment; the client asks again elsewhere
-            operation = self._engine.operation(GraphQLRequest.from_json(payload))
+            operation = self._executor.operation(GraphQLRequest.from_json(payload))
         except Rejected as rejection:
-            log.info("operation", codes=codes(rejection.errors))
+            log.info("operation", codes=error_codes(rejection.errors))
             await self._say({"id": id_, "type": "error", "payload": rejection.errors})
             return
         self._count += 1
@@ -179,22 +193,22 @@ class Socket:
         started, events, seen = time.perf_counter(), 0, set[str]()
         try:
             if operation.kind is OperationType.SUBSCRIPTION:
-                subscribing = self._engine.subscribe(operation, self._identity, request_id, address=self._address)
+                subscribing = self._executor.subscribe(operation, self._identity, request_id, address=self._address)
                 async with aclosing(subscribing) as answers:
                     async for answer in answers:
                         events += 1
                         seen.update(answer.codes)
                         await self._answer(id_, answer)
             else:
-                async with self._engine.admitted(operation, self._engine.caller(self._identity, self._address)):
-                    answer = await self._engine.run(operation, self._identity, request_id, address=self._address)
+                async with self._executor.admitted(operation, self._executor.caller(self._identity, self._address)):
+                    answer = await self._executor.run(operation, self._identity, request_id, address=self._address)
                 seen.update(answer.codes)
                 if self._watch is not None and answer.identity is not None:
                     self._watch.renew(answer.identity)
                 await self._answer(id_, answer)
             await self._finish(id_, {"id": id_, "type": "complete"})
         except Rejected as rejection:
-            seen.update(codes(rejection.errors))
+            seen.update(error_codes(rejection.errors))
             await self._finish(id_, {"id": id_, "type": "error", "payload": rejection.errors})
         finally:
             if self._operations.get(id_) is asyncio.current_task():
@@ -229,7 +243,7 @@ class Socket:
             text = orjson.dumps(message).decode()
         except TypeError as error:  # a scalar let a Python object through
             log.exception("answer cannot be encoded")
-            raise Rejected([coded(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]) from error
+            raise Rejected([error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]) from error
         try:
             async with asyncio.timeout(self._send_timeout):
                 await self._transmit({"type": "websocket.send", "text": text})

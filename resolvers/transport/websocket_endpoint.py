@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from resolvers.transport.client_address import address_of
 from resolvers.transport.drain import Drain
-from resolvers.transport.execution import Engine
+from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.origins import Origins
 from resolvers.transport.request_log import request_id_of
 from resolvers.transport.websocket import Socket
@@ -26,7 +26,7 @@ class GraphQLSocket:
 
     def __init__(
         self,
-        engine: Engine,
+        executor: OperationExecutor,
         drain: Drain,
         *,
         origins: Iterable[str] = (),
@@ -34,7 +34,7 @@ class GraphQLSocket:
         init_timeout: float = INIT_TIMEOUT,
         send_timeout: float = SEND_TIMEOUT,
     ) -> None:
-        self._engine = engine
+        self._executor = executor
         self._drain = drain
         self._origins = Origins(origins)
         self._free = max_sockets
@@ -62,7 +62,7 @@ class GraphQLSocket:
         if not offered:
             await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
             return
-        socket = Socket(self._engine, receive, send, request_id_of(scope), address_of(scope), self._send_timeout)
+        socket = Socket(self._executor, receive, send, request_id_of(scope), address_of(scope), self._send_timeout)
         self._drain.add(socket.retire)
         try:
             await socket.serve(self._init_timeout)

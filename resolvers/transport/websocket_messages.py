@@ -10,7 +10,7 @@ from typing import Any
 
 from resolvers.transport.documents import asks_by_hash
 from resolvers.transport.http import bearer_token
-from resolvers.transport.json_parsing import parsed
+from resolvers.transport.json_parsing import parse_json
 
 ID_MAX = 128
 REASON_MAX = 123  # bytes, by RFC 6455
@@ -31,10 +31,10 @@ def short(reason: str) -> str:
     return reason.encode()[:REASON_MAX].decode(errors="ignore")
 
 
-def decoded(text: str | None) -> dict[str, Any]:
+def decode_message(text: str | None) -> dict[str, Any]:
     """A message with its `type`; None stands for a binary one. Raises Closed (4400)."""
     try:
-        message = parsed(text or "")
+        message = parse_json(text or "")
     except ValueError:
         raise Closed(4400, "A message must be a JSON object") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

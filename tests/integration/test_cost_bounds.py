@@ -27,14 +27,14 @@ from domain.limits import (
 from domain.records.images import ImageRecord, RenditionRecord, TagRecord
 from domain.records.users import UserRecord
 from resolvers.api import schema
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from tests.support.emptying import emptied
 from tests.support.factories import World, image, now
 
 PAGE = 20  # what a page holds by default
 WIDEST = 4_000  # cost of a generated query: its answer takes a tenth of a second
-DOCUMENTS = Documents(schema._schema, Limits(**{one.name: 10**9 for one in fields(Limits)}))
+DOCUMENTS = Documents(schema._schema, OperationLimits(**{one.name: 10**9 for one in fields(OperationLimits)}))
 
 
 def cost(query: str, variables: dict[str, Any] | None = None) -> int:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from resolvers.transport import admission
-from resolvers.transport.admission import OVERHEAD, RATE, WAITING_MAX, Admission, Busy, Clients, Lane, place_lent
+from resolvers.transport.admission import OVERHEAD, RATE, WAITING_MAX, Admission, Busy, Clients, Lane, lend_place
 
 
 class Stage:
@@ -191,7 +191,7 @@ async def test_who_waits_for_something_else_lends_the_place_and_waits_for_one_ag
 
     async def lend() -> None:
         async with stage.lane.admitted("lender", 10):
-            async with place_lent(), place_lent():
+            async with lend_place(), lend_place():
                 await came.wait()
             order.append("lender")
 
@@ -213,7 +213,7 @@ async def test_a_lent_place_is_given_back_once_whatever_happens(is_awaited: bool
     stage, came = Stage(Lane(10, 60)), asyncio.Event()
 
     async def lend() -> None:
-        async with stage.lane.admitted("lender", 10), place_lent():
+        async with stage.lane.admitted("lender", 10), lend_place():
             await came.wait()
 
     lending = asyncio.create_task(lend())
@@ -229,7 +229,7 @@ async def test_a_lent_place_is_given_back_once_whatever_happens(is_awaited: bool
 
 
 async def test_a_place_that_nobody_has_cannot_be_lent() -> None:
-    async with place_lent():
+    async with lend_place():
         pass
 
 

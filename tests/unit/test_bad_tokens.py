@@ -5,7 +5,7 @@ from graphql import OperationType
 
 from resolvers.api import schema
 from resolvers.transport.bad_tokens import BadTokens
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.signed_in_only import root_fields
 from tests.support.toy.schema import schema as toy_schema
@@ -15,7 +15,7 @@ DECLARED = {"register", "login", "refreshSession", "logout", "deleteAccount"}
 
 
 def operation(query: str) -> Operation:
-    return Documents(toy_schema._schema, Limits()).operation(GraphQLRequest(query))
+    return Documents(toy_schema._schema, OperationLimits()).operation(GraphQLRequest(query))
 
 
 def test_only_what_needs_no_session_or_ends_it_answers_a_bad_token() -> None:

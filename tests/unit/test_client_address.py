@@ -3,7 +3,7 @@
 import pytest
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
-from resolvers.transport.client_address import address_of, also_mapped
+from resolvers.transport.client_address import address_of, with_mapped_ipv4
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_server_need_not_say() -> None:
 
 def test_a_trusted_ipv4_proxy_is_trusted_on_a_socket_for_both_as_well() -> None:
     listed = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32", "*", "a-name"]
-    trusted = _TrustedHosts(also_mapped(listed))
-    assert also_mapped(listed)[: len(listed)] == listed
+    trusted = _TrustedHosts(with_mapped_ipv4(listed))
+    assert with_mapped_ipv4(listed)[: len(listed)] == listed
     assert all(host in trusted for host in ("127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.9.8.7", "2001:db8::1"))
     assert not any(host in trusted for host in ("::ffff:127.0.0.2", "::ffff:11.0.0.1", "::1"))

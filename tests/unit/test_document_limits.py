@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
 from tests.support.toy.schema import schema
@@ -15,7 +15,7 @@ EXECUTABLE = schema._schema
 
 def refusal(query: str) -> dict[str, Any]:
     with pytest.raises(Rejected) as caught:
-        Documents(EXECUTABLE, Limits()).operation(GraphQLRequest(query))
+        Documents(EXECUTABLE, OperationLimits()).operation(GraphQLRequest(query))
     return caught.value.errors[0]
 
 

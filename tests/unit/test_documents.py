@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from resolvers.transport import documents
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
 from tests.support.toy.schema import schema
@@ -14,7 +14,7 @@ EXECUTABLE = schema._schema
 
 
 def fresh_documents() -> Documents:
-    return Documents(EXECUTABLE, Limits())
+    return Documents(EXECUTABLE, OperationLimits())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.feed_ranking import MOST, SPAN, Candidate, affinity, freshness, popularity, ranked, score
+from domain.feed_ranking import MOST, SPAN, Candidate, affinity, freshness, popularity, rank_posts, score
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 AUTHORS = [ObjectId(f"{number:024x}") for number in range(1, 9)]
@@ -93,10 +93,10 @@ def test_the_parts_are_what_the_weights_say() -> None:
 def test_the_order_has_every_post_once_whatever_order_they_came_in(
     posts: list[Candidate], taste: dict[ObjectId, float], dice: Any
 ) -> None:
-    order = ranked(posts, taste, NOW)
+    order = rank_posts(posts, taste, NOW)
     shuffled = list(posts)
     dice.shuffle(shuffled)
-    assert ranked(shuffled, taste, NOW) == order
+    assert rank_posts(shuffled, taste, NOW) == order
     assert sorted(one.id for one in order) == sorted(one.id for one in posts)
 
 
@@ -104,7 +104,7 @@ def test_the_order_has_every_post_once_whatever_order_they_came_in(
 def test_no_author_has_more_than_a_few_in_a_row_while_others_have_any_left(
     posts: list[Candidate], taste: dict[ObjectId, float]
 ) -> None:
-    order = ranked(posts, taste, NOW)
+    order = rank_posts(posts, taste, NOW)
     for place, one in enumerate(order):
         before = Counter(other.author_id for other in order[max(0, place - SPAN + 1) : place])
         left = {other.author_id for other in order[place:]}
@@ -116,7 +116,7 @@ def test_no_author_has_more_than_a_few_in_a_row_while_others_have_any_left(
 def test_an_authors_own_posts_are_in_the_order_of_their_scores(
     posts: list[Candidate], taste: dict[ObjectId, float]
 ) -> None:
-    order = ranked(posts, taste, NOW)
+    order = rank_posts(posts, taste, NOW)
     for author_id in AUTHORS:
         own = [score(one, taste.get(author_id, 0.0), NOW) for one in order if one.author_id == author_id]
         assert own == sorted(own, reverse=True)
@@ -125,14 +125,14 @@ def test_an_authors_own_posts_are_in_the_order_of_their_scores(
 def test_without_interests_the_newest_come_first_and_ties_go_to_the_newest_id() -> None:
     posts = [post(author_id=author, created_at=NOW - timedelta(hours=n)) for n, author in enumerate(AUTHORS)]
     duplicate = post(id=ObjectId("f" * 24), author_id=ObjectId())
-    assert ranked([*posts[::-1], duplicate], {}, NOW) == [duplicate, *posts]
+    assert rank_posts([*posts[::-1], duplicate], {}, NOW) == [duplicate, *posts]
 
 
 def test_a_dear_author_comes_before_fresher_strangers_but_not_for_ever() -> None:
     dear, stranger = AUTHORS[:2]
     yesterday, last_week = (post(author_id=dear, created_at=NOW - timedelta(days=days)) for days in (1, 7))
     fresh = post(author_id=stranger)
-    assert ranked([fresh, yesterday, last_week], {dear: 30.0}, NOW) == [yesterday, fresh, last_week]
+    assert rank_posts([fresh, yesterday, last_week], {dear: 30.0}, NOW) == [yesterday, fresh, last_week]
 
 
 class _Compared(int):
@@ -154,5 +154,5 @@ def test_ranking_takes_n_log_n_steps(authors: int, monkeypatch: pytest.MonkeyPat
     ]
     monkeypatch.setattr("domain.feed_ranking._best_first", lambda scored: _Compared(-int(scored[0] * 2**52)))
     _Compared.times = 0
-    assert len(ranked(posts, {}, NOW)) == count
+    assert len(rank_posts(posts, {}, NOW)) == count
     assert 0 < _Compared.times < 10 * count * math.log2(count)

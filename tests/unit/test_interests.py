@@ -16,8 +16,8 @@ from domain.interests import (
     ActKind,
     Interest,
     compute_interests,
-    faded,
-    reason,
+    decay,
+    feed_reason,
 )
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def acts(kind: ActKind, count: int, *, author: ObjectId = ANA, age: timedelta = 
 
 
 def said_of(interest: Interest | None, username: str, **given: Any) -> str:
-    return reason(username, interest, **{"like_count": 0, "is_own": False, **given})
+    return feed_reason(username, interest, **{"like_count": 0, "is_own": False, **given})
 
 
 def strength(*done: Act) -> float:
@@ -48,7 +48,7 @@ def test_a_comment_tells_more_than_a_like_and_a_like_more_than_a_visit() -> None
 
 def test_an_act_fades_by_half_in_a_half_life() -> None:
     assert strength(*acts(ActKind.LIKE, 1, age=HALF_LIFE)) == pytest.approx(strength(*acts(ActKind.LIKE, 1)) / 2)
-    assert faded(timedelta(days=-1)) == 1
+    assert decay(timedelta(days=-1)) == 1
 
 
 def test_tastes_change() -> None:

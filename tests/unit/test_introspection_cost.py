@@ -8,7 +8,7 @@ from graphql import execute_sync, get_introspection_query, parse
 
 from config import Settings
 from resolvers.api import schema
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
 
@@ -23,8 +23,8 @@ TOOLS = get_introspection_query(
 ALIASES = "{" + " ".join(f"a{n}:__schema{{types{{name kind description}}}}" for n in range(20)) + "}"
 
 
-def cost(query: str, *, introspection: bool = True, limits: Limits | None = None) -> int:
-    cache = Documents(EXECUTABLE, limits or Limits(), introspection=introspection)
+def cost(query: str, *, introspection: bool = True, limits: OperationLimits | None = None) -> int:
+    cache = Documents(EXECUTABLE, limits or OperationLimits(), introspection=introspection)
     return cache.operation(GraphQLRequest(query)).cost
 
 
@@ -66,7 +66,7 @@ def test_twenty_aliases_of_all_types_are_no_gift() -> None:
 
 
 def test_full_query_of_the_tools_passes_with_room_to_grow() -> None:
-    assert cost(TOOLS) < Limits().cost / 2
+    assert cost(TOOLS) < OperationLimits().cost / 2
 
 
 def test_fragments_that_spread_the_next_one_twice_are_not_followed_for_ever() -> None:

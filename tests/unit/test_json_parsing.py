@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.transport.json_parsing import parsed
+from resolvers.transport.json_parsing import parse_json
 
 ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs"]))
 ANY_JSON = st.recursive(
@@ -34,13 +34,13 @@ ANY_JSON = st.recursive(
     ],
 )
 def test_half_a_pair_and_a_mark_before_all_are_dropped(text: str, value: object) -> None:
-    assert parsed(text) == parsed(text.encode()) == value
+    assert parse_json(text) == parse_json(text.encode()) == value
 
 
 @given(ANY_JSON)
 def test_every_value_is_read_without_its_halves(value: object) -> None:
     whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
-    assert parsed(json.dumps(value)) == json.loads(whole)
+    assert parse_json(json.dumps(value)) == json.loads(whole)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_every_value_is_read_without_its_halves(value: object) -> None:
 )
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        parsed(text)
+        parse_json(text)

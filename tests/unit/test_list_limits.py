@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import BadInput, Unauthenticated
 from resolvers.api import schema as api
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from tests.support.toy.schema import schema as toy
 
@@ -16,7 +16,7 @@ KEPT = "mutation($pile:Pile!){keepNotes(pile:$pile)}"
 
 
 def operation(query: str, variables: Any = None, schema: Any = toy) -> Operation:
-    return Documents(schema._schema, Limits()).operation(GraphQLRequest(query, None, variables or {}))
+    return Documents(schema._schema, OperationLimits()).operation(GraphQLRequest(query, None, variables or {}))
 
 
 def refusal(query: str, variables: Any = None, schema: Any = toy) -> str:

@@ -3,19 +3,19 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from domain.notification_floor import CLOCKS_DIFFER, WITHDRAWN_KEPT, floor_at, taken_back
+from domain.notification_floor import CLOCKS_DIFFER, WITHDRAWN_KEPT, floor_at, record_withdrawal
 
 START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 
 
 def test_nothing_is_missing_while_tombstones_stand() -> None:
-    floor, days = taken_back(0, {}, 7, START)
+    floor, days = record_withdrawal(0, {}, 7, START)
     assert (floor, days) == (0, {"2026-01-31": 7})
     assert floor_at(floor, days, START + WITHDRAWN_KEPT - CLOCKS_DIFFER - timedelta(days=1)) == 0
 
 
 def test_once_a_tombstone_may_be_gone_the_floor_is_its_number() -> None:
-    floor, days = taken_back(0, {}, 7, START)
+    floor, days = record_withdrawal(0, {}, 7, START)
     assert floor_at(floor, days, START + WITHDRAWN_KEPT) == 7
 
 
@@ -25,7 +25,7 @@ def test_the_floor_covers_all_that_is_gone_and_the_days_stay_few() -> None:
     gone_at = []
     for seq in range(1, 400):
         now += timedelta(hours=draw.randrange(60))
-        floor, days = taken_back(floor, days, seq, now)
+        floor, days = record_withdrawal(floor, days, seq, now)
         gone_at.append((now + WITHDRAWN_KEPT, seq))
         assert len(days) <= WITHDRAWN_KEPT.days + 1
         for late in (timedelta(0), CLOCKS_DIFFER):  # the database's clock may be ahead of the reader's

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
 from resolvers.transport.errors import Rejected
 from tests.support.toy.schema import schema
@@ -13,8 +13,8 @@ EXECUTABLE = schema._schema
 ABSENT = object()
 
 
-def documents(limits: Limits | None = None) -> Documents:
-    return Documents(EXECUTABLE, limits or Limits())
+def documents(limits: OperationLimits | None = None) -> Documents:
+    return Documents(EXECUTABLE, limits or OperationLimits())
 
 
 def cost(query: str, variables: dict[str, Any] | None = None, cache: Documents | None = None) -> int:
@@ -51,7 +51,7 @@ def test_page_size_is_taken_from_variables_and_their_defaults() -> None:
 
 def test_large_page_in_a_variable_is_refused_and_a_small_one_served() -> None:
     query = "query($n:Int!){feed(first:$n){edges{node{comments(first:$n){edges{node{images{id} caption id}}}}}}}"
-    cache = documents(Limits(cost=5_000))
+    cache = documents(OperationLimits(cost=5_000))
     assert cost(query, {"n": 5}, cache) < 500
     with pytest.raises(Rejected):
         cost(query, {"n": 50}, cache)

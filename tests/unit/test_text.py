@@ -198,9 +198,9 @@ INVISIBLE = [
 def test_what_shows_nothing_is_no_text(text: str) -> None:
     assert normalize(text) == ""
     for checked in (checked_text, checked_line, checked_words):
-        assert checked(text, "text", most=60) == ""
+        assert checked(text, "text", max_length=60) == ""
         with pytest.raises(Refusal):
-            checked(text, "text", most=60, least=1)
+            checked(text, "text", max_length=60, min_length=1)
     assert checked_biography(text) is None
 
 
@@ -208,7 +208,7 @@ def test_what_shows_nothing_is_no_text(text: str) -> None:
     "text", ["a", "ー", "🏳️\u200d🌈", "\u0600", "ᄀ", "7", "…", "\uf8ff", "\u3164a", "🇩🇪", "ा" + "क"]
 )
 def test_what_shows_anything_is_text(text: str) -> None:
-    assert checked_text(text, "text", most=60, least=1) == text
+    assert checked_text(text, "text", max_length=60, min_length=1) == text
 
 
 @pytest.mark.parametrize("line_break", [*LINE_BREAKS, "\n", "\t"])
@@ -224,8 +224,8 @@ def test_a_megabyte_is_refused_unread(unit: str) -> None:
             checked_display_name,
             checked_biography,
             checked_website,
-            lambda text: checked_words(text, "text", most=COMMENT_MAX, least=1),
-            lambda text: checked_line(text, "location.name", most=LOCATION_NAME_MAX),
+            lambda text: checked_words(text, "text", max_length=COMMENT_MAX, min_length=1),
+            lambda text: checked_line(text, "location.name", max_length=LOCATION_NAME_MAX),
             lambda text: checked_password(text, ("ana",), is_common),
             checked_username,
             checked_email,
@@ -239,27 +239,27 @@ def test_a_megabyte_is_refused_unread(unit: str) -> None:
 
 
 def test_a_text_of_marks_that_compose_is_as_long_as_what_they_make() -> None:
-    assert checked_text("\u03b1\u0313\u0300\u0345" * 60, "text", most=60) == "\u1f82" * 60
+    assert checked_text("\u03b1\u0313\u0300\u0345" * 60, "text", max_length=60) == "\u1f82" * 60
 
 
 def test_length_is_counted_after_trimming() -> None:
-    assert checked_text(" " + "a" * 5 + " ", "text", most=5, least=5) == "aaaaa"
+    assert checked_text(" " + "a" * 5 + " ", "text", max_length=5, min_length=5) == "aaaaa"
     for text in ("a" * 6, "a" * 4, "      "):
         with pytest.raises(Refusal) as refused:
-            checked_text(text, "text", most=5, least=5)
+            checked_text(text, "text", max_length=5, min_length=5)
         assert refused.value.field == ["text"]
 
 
 def test_length_is_counted_in_composed_code_points() -> None:
-    assert checked_text("e\u0301" * 5, "text", most=5) == "é" * 5
-    assert checked_text("👩\u200d🚀", "text", most=3) == "👩\u200d🚀"
+    assert checked_text("e\u0301" * 5, "text", max_length=5) == "é" * 5
+    assert checked_text("👩\u200d🚀", "text", max_length=3) == "👩\u200d🚀"
 
 
 def test_a_caption_has_so_many_hashtags_and_no_more() -> None:
     most = " ".join(f"#tag{number}" for number in range(HASHTAGS_MAX))
-    assert checked_words(most, "caption", most=2_200) == most
+    assert checked_words(most, "caption", max_length=2_200) == most
     with pytest.raises(Refusal):
-        checked_words(most + " #onemore", "caption", most=2_200)
+        checked_words(most + " #onemore", "caption", max_length=2_200)
 
 
 @pytest.mark.parametrize("address", ["https://example.com", "http://example.com/a?b=c#d", "https://пример.рф/путь"])

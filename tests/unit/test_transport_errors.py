@@ -7,15 +7,15 @@ from structlog.testing import capture_logs
 from domain.errors import BadInput, NotFound, Refusal, RequestErrorCode, Unauthenticated, UserErrorCode
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Culprit, ErrorPresenter
-from resolvers.transport.execution import Engine, Hooks
+from resolvers.transport.execution import Hooks, OperationExecutor
 from tests.support.toy.schema import schema
 from tests.support.toy.world import Context, Outage, World
 
 
-def engine() -> Engine:
+def executor() -> OperationExecutor:
     async def nobody(_: object) -> None: ...
 
-    return Engine(
+    return OperationExecutor(
         schema,
         Hooks(
             authenticate=nobody,
@@ -57,7 +57,7 @@ def test_every_cause_has_a_code(cause: Exception, code: str) -> None:
 
 
 async def test_fault_is_masked_and_logged_without_the_literals_of_the_query() -> None:
-    asked = engine()
+    asked = executor()
     request = GraphQLRequest(
         'query Leak($v:String!){a:broken(secret:"hunter2-literal") b:broken(secret:$v)}',
         None,
@@ -78,7 +78,7 @@ async def test_fault_is_masked_and_logged_without_the_literals_of_the_query() ->
 
 
 async def test_variables_that_do_not_fit_are_a_request_error_without_data() -> None:
-    asked = engine()
+    asked = executor()
     request = GraphQLRequest("query($a:Int!){feed(first:$a){edges{cursor}}}", None, {"a": "many"})
     answer = await asked.run(asked.operation(request), None, "r")
     assert "data" not in answer.payload
@@ -87,14 +87,14 @@ async def test_variables_that_do_not_fit_are_a_request_error_without_data() -> N
 
 
 async def test_argument_that_does_not_fit_is_the_clients_error() -> None:
-    asked = engine()
+    asked = executor()
     request = GraphQLRequest("query($v:String){hello(name:$v)}", None, {"v": None})
     answer = await asked.run(asked.operation(request), None, "r")
     assert answer.codes == ["BAD_USER_INPUT"]
 
 
 async def test_one_fault_in_a_long_list_does_not_flood_the_log() -> None:
-    asked = engine()
+    asked = executor()
     query = "{" + "".join(f"a{n}:broken " for n in range(20)) + "}"
     with capture_logs() as logs:
         await asked.run(asked.operation(GraphQLRequest(query)), None, "r")

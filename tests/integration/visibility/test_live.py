@@ -12,7 +12,7 @@ from datasources.outages import is_outage
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
-from resolvers.transport.execution import Engine, Hooks
+from resolvers.transport.execution import Hooks, OperationExecutor
 from schema.context import Context
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.facts import Gid, Name
@@ -50,10 +50,10 @@ def events(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> 
         is_outage=is_outage,
         account=lambda session: session.user_id,
     )
-    engine = Engine(schema, hooks)
-    operation = engine.operation(GraphQLRequest(document, None, variables))
+    executor = OperationExecutor(schema, hooks)
+    operation = executor.operation(GraphQLRequest(document, None, variables))
     user = cast.viewer(viewer)
-    return _payloads(engine.subscribe(operation, None if user is None else session_of(user), "test"))
+    return _payloads(executor.subscribe(operation, None if user is None else session_of(user), "test"))
 
 
 async def _payloads(answers: Any) -> AsyncGenerator[dict[str, Any]]:

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 
 from resolvers.transport.admission import Admission
-from resolvers.transport.document_limits import Limits
+from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.drain import Drain
-from resolvers.transport.execution import Engine, Hooks
+from resolvers.transport.execution import Hooks, OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.websocket_endpoint import GraphQLSocket
@@ -19,7 +19,7 @@ from tests.support.toy.world import Context, Outage, World
 def toy_app(  # noqa: PLR0913  each is something that a test sets
     world: World,
     *,
-    limits: Limits | None = None,
+    limits: OperationLimits | None = None,
     admission: Admission | None = None,
     operation_timeout: float = 15.0,
     init_timeout: float = 10.0,
@@ -49,13 +49,13 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
         is_outage=lambda error: isinstance(error, Outage),
         account=lambda identity: identity,
     )
-    engine = Engine(schema, hooks, limits=limits, operation_timeout=operation_timeout, admission=admission)
+    executor = OperationExecutor(schema, hooks, limits=limits, operation_timeout=operation_timeout, admission=admission)
     drain = Drain()
     health = Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck)
     timeouts = {"init_timeout": init_timeout, "send_timeout": send_timeout}
-    socket = GraphQLSocket(engine, drain, origins=origins, max_sockets=max_sockets, **timeouts)
+    socket = GraphQLSocket(executor, drain, origins=origins, max_sockets=max_sockets, **timeouts)
     app = Starlette(
-        routes=routes(engine, health, graphiql=True, origins=origins, form_timeout=form_timeout),
+        routes=routes(executor, health, graphiql=True, origins=origins, form_timeout=form_timeout),
         middleware=middleware(socket, origins, compress=compress),
         lifespan=_lifespan,
     )
