@@ -15,7 +15,7 @@ from deploy.demo.seed import DemoLogin, seed
 from tests.support.auditing import audit
 from tests.support.client import Api, Person
 from tests.support.factories import opened
-from tests.support.stack import Stack, both, stack_on
+from tests.support.stack import Stack, stack_on, start_all
 
 DEMO_POSTS = 3
 Register = Callable[..., Awaitable[Person]]
@@ -36,7 +36,7 @@ async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory
     await prepare(e2e_settings)
     logs: Path = tmp_path_factory.mktemp("logs")
     with stack_on(e2e_settings, logs) as running:
-        await both(running)
+        await start_all(running)
         yield running
         async with opened(e2e_settings) as world:
             await audit(world, are_files_awaited=True)

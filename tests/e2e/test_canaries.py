@@ -36,7 +36,7 @@ async def posted(person: Person, canaries: Canaries) -> list[dict[str, Any]]:
         canaries.words |= {f"{name}: {place}": word for place, word in hidden.words.items()}
         uploads.append(await person.upload(data, format=FORMATS.get(name, name)))
     post_id = await person.create_post(*uploads)
-    await person.reaches(post_id, "READY")
+    await person.wait_for_status(post_id, "READY")
     images: list[dict[str, Any]] = (await person.get(POST, id=post_id))["post"]["images"]
     return images
 
@@ -87,7 +87,7 @@ async def test_no_name_of_a_file_gets_anywhere(register: Register, stack: Stack,
     assert not canaries.found(repr(refused).encode())
     sources = [blob.key async for blob in blobs.list_incoming()]  # those that the worker has not taken away yet
     post_id = await ana.create_post(*uploads)
-    await ana.reaches(post_id, "READY")
+    await ana.wait_for_status(post_id, "READY")
     post = await ana.get(POST, id=post_id)
     assert not canaries.found(repr(post).encode())
     for one in (each for image in post["post"]["images"] for each in image["renditions"]):

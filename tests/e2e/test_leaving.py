@@ -17,7 +17,7 @@ from tests.e2e.conftest import Register
 from tests.support.auditing import audit
 from tests.support.client import PASSWORD, Api, Person, Socket, small_jpeg
 from tests.support.factories import World, now, opened
-from tests.support.full_account import account_references, kept_keys
+from tests.support.full_account import account_references, lasting_keys
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account
@@ -99,7 +99,7 @@ async def posted(author: Person, *people: Person) -> str:
     images = [{"uploadId": await author.upload(small_jpeg()), "taggedUsers": tags} for _ in range(2)]
     caption = " ".join(f"@{one.username}" for one in people)
     post_id = await author.create_post(images=images, caption=caption, idempotencyKey=author.username)
-    await author.reaches(post_id, "READY")
+    await author.wait_for_status(post_id, "READY")
     return post_id
 
 
@@ -198,7 +198,7 @@ async def expect_no_reference(world: World, person: Person) -> None:
     left = await account_references(world, oid(person.id))
     assert set(left) <= {"users", "interests"}, left
     assert left["users"] == [oid(person.id)]
-    assert await kept_keys(world, oid(person.id)) == []
+    assert await lasting_keys(world, oid(person.id)) == []
 
 
 async def _closed(socket: Socket) -> tuple[int | None, float]:

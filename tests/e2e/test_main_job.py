@@ -15,7 +15,7 @@ from datasources.sources import prepare
 from deploy.local.servers import local_servers
 from tests.support.client import PASSWORD, Person, Socket
 from tests.support.pictures import QUARTERS, quarters
-from tests.support.stack import Stack, both, stack_on
+from tests.support.stack import Stack, stack_on, start_all
 from tests.support.waiting import eventually
 
 NOTIFIED = """subscription ($after: Int) {
@@ -55,7 +55,7 @@ async def running(folder: Path, settings: Settings) -> AsyncIterator[Stack]:
         addresses = {name: getattr(servers, name) for name in ("mongo_url", "redis_url", "s3_endpoint_url")}
         await prepare(settings.model_copy(update=addresses))
         product = stack.enter_context(stack_on(settings.model_copy(update=addresses), folder))
-        await both(product)
+        await start_all(product)
         yield product
 
 
@@ -100,7 +100,7 @@ async def published(ana: Person, bob: Person) -> str:
     data = photograph()
     assert len(data) < 10 * 1024 * 1024
     post_id = await ana.create_post(await ana.upload(data), caption="Four quarters")
-    await ana.reaches(post_id, "READY", seconds=60)
+    await ana.wait_for_status(post_id, "READY", seconds=60)
 
     async def with_every_format() -> Any:
         """The post once its WEBPs have joined the JPEGs, with which it became READY."""

@@ -12,9 +12,9 @@ from config import Settings
 from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records.users import UserRecord
-from tests.support.emptying import wipe
+from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now, opened
-from tests.support.operation_counter import Operations
+from tests.support.operation_counter import OperationCounter
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 
@@ -63,7 +63,7 @@ LOOKS = Counter({"mget": 4})
 ALL_OF_IT = FEED_PAGE + PEOPLE + PEOPLE + Counter({"find blocks": 1, "find comment_likes": 1})
 
 
-LISTENER = Operations()
+LISTENER = OperationCounter()
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ async def feed(shared_settings: Settings) -> AsyncIterator[tuple[World, UserReco
 
 async def full_feed(world: World) -> UserRecord:
     me, authors = await world.user(), await world.users(10)
-    await world.look(me)
+    await world.open_feeds(me)
     in_posts, commenters, in_comments = [await world.users(5) for _ in range(3)]
     for author in authors:
         await world.follow(me, author)
@@ -105,7 +105,7 @@ async def cache_commands(world: World) -> Counter[str]:
 
 async def operations(world: World, reader: UserRecord, document: str, **page: Any) -> tuple[list[Any], Counter[str]]:
     """The posts that came with nothing cached, and the operations that it took."""
-    await wipe(world)
+    await wipe_redis(world)
     return await warm_operations(world, reader, document, **page)
 
 
@@ -113,13 +113,13 @@ async def warm_operations(
     world: World, reader: UserRecord, document: str, **page: Any
 ) -> tuple[list[Any], Counter[str]]:
     """As `operations`, with what is cached."""
-    LISTENER.seen.clear()
+    LISTENER.counts.clear()
     result = await world.execute(document, reader, **page)
     assert result.errors is None
     assert result.data is not None
     nodes = [edge["node"] for edge in result.data["feed"]["edges"]]
     assert all(len(node["previewComments"]) == PREVIEW_COMMENTS for node in nodes)
-    return nodes, Counter(LISTENER.seen)
+    return nodes, Counter(LISTENER.counts)
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])

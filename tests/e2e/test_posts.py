@@ -24,7 +24,7 @@ async def test_a_post_has_what_its_author_said(people: list[Person], nobody: Api
     place = {"name": "Here", "latitude": 48.5, "longitude": -2.25}
     caption = f"Up the #Hill with @{bob.username.upper()} and @nobody_of_that_name"
     post_id = await ana.create_post(images=[image], caption=caption, location=place)
-    await ana.reaches(post_id, "READY")
+    await ana.wait_for_status(post_id, "READY")
     post = (await nobody.get(SHOWN, id=post_id))["post"]
     assert post == {
         "caption": caption,
@@ -59,7 +59,7 @@ async def test_ten_images_keep_their_order_words_and_people(register: Register) 
         code, at = await ana.refused("createPost", images=wrong)
         assert (code, ".".join(at or ())) == ("INVALID_INPUT", field)
     post_id = await ana.create_post(images=images)
-    await ana.reaches(post_id, "READY", seconds=60)
+    await ana.wait_for_status(post_id, "READY", seconds=60)
     fields = "images { width altText taggedUsers { user { id } x y } }"
     shown = (await ana.get(f"query ($id: ID!) {{ post(id: $id) {{ {fields} }} }}", id=post_id))["post"]["images"]
     assert [one["width"] for one in shown] == [100 + 10 * number for number in range(10)]

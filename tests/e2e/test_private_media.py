@@ -95,7 +95,7 @@ async def test_files_of_a_post_that_waits_for_them_are_never_moved(
     announced = await ana.announce(data)
     post_id = await ana.create_post(announced["upload"]["id"])
     assert (await ana.send(announced["request"], data)).is_success
-    await ana.reaches(post_id, "READY")
+    await ana.wait_for_status(post_id, "READY")
     keys = [MediaKey.parse(key_of(stack, one)) for one in await urls(ana, post_id)]
     area = Area.PRIVATE if is_private else Area.PUBLIC
     assert {key and key.area for key in keys} == {area}

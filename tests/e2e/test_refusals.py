@@ -107,7 +107,7 @@ async def test_a_refused_file_says_why_live_on_the_upload_and_on_the_post(
     assert (seen["status"], failure["code"]) == ("EXPIRED" if code == "UPLOAD_EXPIRED" else "REJECTED", code)
     assert_is_a_sentence(failure["message"])
     assert (await ana.get(UPLOAD, id=upload_id))["node"] == seen
-    await ana.reaches(post_id, "FAILED", seconds=60)
+    await ana.wait_for_status(post_id, "FAILED", seconds=60)
     assert (await ana.get(POST, id=post_id))["post"] == {"status": "FAILED", "failure": failure, "images": []}
     again = await ana.do("createPost", images=[{"uploadId": upload_id}])
     assert [(error["code"], error["message"]) for error in again["userErrors"]] == [(code, failure["message"])]

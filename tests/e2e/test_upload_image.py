@@ -45,7 +45,7 @@ async def remaining(person: Person) -> int:
 async def test_a_file_sent_through_graphql_becomes_a_post(register: Register, kind: str) -> None:
     ana = await register()
     post_id = await ana.create_post(await taken(ana, saved(quarters((160, 120)), kind)))
-    await ana.reaches(post_id, "READY")
+    await ana.wait_for_status(post_id, "READY")
     assert await remaining(ana) == 9
 
 
@@ -56,7 +56,7 @@ async def test_a_file_that_is_no_image_inside_fails_its_post_and_gives_the_quota
     if payload["post"] is None:  # a worker was quicker
         assert [error["code"] for error in payload["userErrors"]] == ["IMAGE_CORRUPT"]
     else:
-        await ana.reaches(payload["post"]["id"], "FAILED")
+        await ana.wait_for_status(payload["post"]["id"], "FAILED")
     assert await remaining(ana) == 10
 
 
@@ -121,7 +121,7 @@ async def test_content_decides_what_a_file_is_and_not_its_name_or_type(register:
     ana = await register()
     upload_id = await taken(ana, moving((120, 90), 3), called=("photo.jpg", "image/jpeg"))
     post_id = await ana.create_post(upload_id)
-    await ana.reaches(post_id, "READY")
+    await ana.wait_for_status(post_id, "READY")
     shown = await ana.get("query ($id: ID!) { post(id: $id) { images { isAnimated } } }", id=post_id)
     assert shown["post"]["images"] == [{"isAnimated": True}]
 

@@ -100,7 +100,7 @@ async def test_an_upload_that_is_used_or_anothers_is_not_cancelled(people: list[
     assert await ana.refused("cancelUpload", uploadId=waiting) == ("UPLOAD_USED", ["uploadId"])
     await ana.done("deletePost", postId=post_id)
     ready = await ana.upload(small_jpeg())
-    await ana.reaches(await ana.create_post(ready), "READY")
+    await ana.wait_for_status(await ana.create_post(ready), "READY")
     assert await ana.refused("cancelUpload", uploadId=ready) == ("NOT_ALLOWED", ["uploadId"])
 
 
@@ -146,7 +146,7 @@ async def test_a_text_that_calls_itself_an_image_fails_its_post_and_gives_the_qu
     ana = people[1]
     before = await remaining(ana)
     post_id = await ana.create_post(await ana.upload(b"Dear diary, this is no picture. " * 40))
-    await ana.reaches(post_id, "FAILED")
+    await ana.wait_for_status(post_id, "FAILED")
     post = (await ana.get("query ($id: ID!) { post(id: $id) { failure { code message } images { id } } }", id=post_id))[
         "post"
     ]
@@ -164,7 +164,7 @@ async def test_pngs_and_moving_gifs_become_posts_too(people: list[Person]) -> No
     png = await ana.upload(saved(Image.new("RGBA", (200, 100), (9, 99, 199, 128)), "PNG"), format="PNG")
     gif = await ana.upload(moving((120, 90), 3), format="GIF")
     post_id = await ana.create_post(png, gif)
-    await ana.reaches(post_id, "READY")
+    await ana.wait_for_status(post_id, "READY")
     fields = "images { width height isAnimated renditions { format } }"
     still, animated = (await ana.get(f"query ($id: ID!) {{ post(id: $id) {{ {fields} }} }}", id=post_id))["post"][
         "images"

@@ -36,7 +36,7 @@ def stack(settings: Settings, tmp_path: Path) -> Iterator[Stack]:
 async def servers(shared_settings: Settings, tmp_path: Path) -> AsyncIterator[Servers]:
     """A MongoDB and a Valkey of the test's own, ready."""
     with own_servers(tmp_path / "servers", shared_settings) as started:
-        await asyncio.gather(started.mongodb.is_ready(), started.valkey.is_ready())
+        await asyncio.gather(started.mongodb.wait_until_ready(), started.valkey.wait_until_ready())
         yield started
 
 

@@ -24,7 +24,7 @@ from domain.records.uploads import UploadRecord
 from tests.support.auditing import audit
 from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, opened
-from tests.support.stack import Stack, both, stack_on
+from tests.support.stack import Stack, stack_on, start_all
 from tests.support.toxic_proxy import Proxy, Toxic, proxied
 from tests.support.waiting import eventually
 
@@ -62,7 +62,7 @@ async def stack(world: World, proxy: Proxy, tmp_path_factory: pytest.TempPathFac
     }
     logs: Path = tmp_path_factory.mktemp("logs")
     with stack_on(direct.model_copy(update=through), logs) as stack:
-        await both(stack)
+        await start_all(stack)
         yield stack
 
 
@@ -90,7 +90,7 @@ async def remaining(person: Person) -> int:
 
 async def failure(person: Person, post_id: str) -> str:
     """Why a post failed; it says so in words too."""
-    await person.reaches(post_id, "FAILED", seconds=60)
+    await person.wait_for_status(post_id, "FAILED", seconds=60)
     found = (await person.get(POST, id=post_id))["post"]["failure"]
     assert found["message"]
     return str(found["code"])
@@ -157,14 +157,14 @@ async def test_a_post_waits_for_a_storage_that(
     assert (await ana.get(POST, id=post_id))["post"] == {"status": "PROCESSING", "failure": None, "images": []}
     assert await failed_attempts(world) == []
     proxy.become(Toxic.NONE)
-    await ana.reaches(post_id, "READY", seconds=60)
+    await ana.wait_for_status(post_id, "READY", seconds=60)
     await assert_published_whole(world, ana, post_id)
 
 
 async def test_a_slow_storage_makes_a_slow_post(world: World, proxy: Proxy, ana: Person) -> None:
     proxy.become(Toxic.SLOW, pause=0.1)
     post_id = await ana.create_post(await ana.upload(photograph()))
-    await ana.reaches(post_id, "READY", seconds=120)
+    await ana.wait_for_status(post_id, "READY", seconds=120)
     await assert_published_whole(world, ana, post_id)
 
 
@@ -182,7 +182,7 @@ async def test_a_file_sent_through_the_api_is_given_back_by_a_storage_that(
     proxy.become(Toxic.NONE)
     again = (await ana.upload_image(data, idempotencyKey="k")).data["uploadImage"]
     post_id = await ana.create_post(again["upload"]["id"])
-    await ana.reaches(post_id, "READY", seconds=60)
+    await ana.wait_for_status(post_id, "READY", seconds=60)
     await assert_published_whole(world, ana, post_id)
 
 
@@ -199,7 +199,7 @@ async def test_a_file_sent_twice_is_one_image(world: World, ana: Person) -> None
     sent = await asyncio.gather(*(ana.send(payload["request"], data) for _ in range(2)))
     assert min(each.status_code for each in sent) == 200
     post_id = await ana.create_post(payload["upload"]["id"])
-    await ana.reaches(post_id, "READY", seconds=60)
+    await ana.wait_for_status(post_id, "READY", seconds=60)
     await assert_published_whole(world, ana, post_id)
 
 
@@ -219,7 +219,7 @@ async def test_a_post_made_before_its_file_is_sent_waits_for_it(world: World, an
     await eventually(was_looked_for, seconds=60)
     assert (await ana.get(POST, id=post_id))["post"]["status"] == "PROCESSING"
     assert (await ana.send(payload["request"], data)).is_success
-    await ana.reaches(post_id, "READY", seconds=60)
+    await ana.wait_for_status(post_id, "READY", seconds=60)
     images = (await ana.get(POST, id=post_id))["post"]["images"]
     assert images == [{"width": 400, "height": 300}, {"width": 160, "height": 120}]
     await assert_published_whole(world, ana, post_id)
@@ -238,7 +238,7 @@ async def test_a_post_of_a_file_that_is_never_sent_fails_and_gives_its_quota_bac
         ["images", "uploadId"],
     )
     again = await ana.create_post(sent)  # the good file of the failed post
-    await ana.reaches(again, "READY", seconds=60)
+    await ana.wait_for_status(again, "READY", seconds=60)
     await assert_published_whole(world, ana, again)
 
 

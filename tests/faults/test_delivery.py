@@ -18,12 +18,12 @@ from datasources.sources import open_queue
 from deploy.cli.maintenance import run_dlq_redrive
 from domain.jobs import JOBS, WORKERS, Fact, Job, Task
 from domain.records.posts import PostRecord
-from tests.support.actions import Deed, Like, mixed
+from tests.support.actions import Action, Like, random_actions
 from tests.support.auditing import audit
-from tests.support.emptying import wipe
+from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now, opened
 from tests.support.handlers import ATTEMPTS
-from tests.support.outcomes import doubled, due, found, lost
+from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.waiting import eventually
 from workers.maintenance.checks.files import FILES
 from workers.maintenance.verify import verify
@@ -55,7 +55,7 @@ class Story:
     """What people did, beside posts that were there, and the messages that it owes, of which none is delivered yet."""
 
     posts: list[PostRecord]
-    deeds: list[Deed]
+    deeds: list[Action]
     messages: list[Message]
 
     @classmethod
@@ -63,11 +63,11 @@ class Story:
         """A story of at least so many events."""
         users = await world.users(12 + events // 20)
         posts = [await world.post(user) for user in users[:10]]
-        await world.look(*users)
-        deeds = mixed(rng, users, posts, events)
+        await world.open_feeds(*users)
+        deeds = random_actions(rng, users, posts, events)
         for deed in deeds:
             await deed.do(world)
-        await wipe(world)
+        await wipe_redis(world)
         jobs = sorted(await pending_jobs(world.tools))
         assert len(jobs) >= events
         return cls(posts, deeds, [(JOBS[job.kind].worker, msgspec.to_builtins(job)) for job in jobs])
@@ -116,8 +116,8 @@ async def test_events_that_come_three_times_in_any_order_have_their_effects_once
         await deliver(world, thrice)
         await relay_due(world.sources, now() + LATER)  # what came before what it waits for is rung for again
         await audit(world, seconds=PATIENCE, has_files=False)
-        before, wanted = await found(world), await due(world, story.deeds, story.posts)
-        assert (lost(before, wanted), doubled(before, wanted)) == (0, 0)
+        before, wanted = await stored_outcomes(world), await expected_outcomes(world, story.deeds, story.posts)
+        assert (count_lost(before, wanted), count_doubled(before, wanted)) == (0, 0)
         assert before == wanted
         applied = await everything(world)
         await deliver(world, rng.sample(thrice, len(thrice)))
@@ -162,7 +162,7 @@ async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_a
     nonsense = malformed(broken.job.key)
     messages = [*story.messages, *nonsense]
     rng.shuffle(messages)
-    wanted = await due(world, story.deeds, story.posts)
+    wanted = await expected_outcomes(world, story.deeds, story.posts)
     async with working(world, broken.handlers):
         await deliver(world, messages)
         for attempt in range(1, ATTEMPTS):
@@ -172,14 +172,14 @@ async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_a
         await assert_dead(world, broken, nonsense)
         without = replace(wanted, like_counts=wanted.like_counts.copy())
         del without.like_counts[ObjectId(broken.job.key)]
-        assert await found(world) == without
+        assert await stored_outcomes(world) == without
 
         broken.is_repaired = True
         assert await run_dlq_redrive(world.sources.settings, None) == 0
         assert capsys.readouterr().out.strip().endswith(f"redriven: {1 + len(nonsense)}")
         await audit(world, seconds=PATIENCE, has_files=False)
         await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
-    assert await found(world) == wanted
+    assert await stored_outcomes(world) == wanted
     assert await failures(world) == []
     assert len([letter async for letter in world.sources.dead_letters.all_malformed()]) == len(nonsense)
 

@@ -19,7 +19,7 @@ from domain.records.uploads import UploadStatus
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.client import Person
-from tests.support.emptying import wipe
+from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
@@ -103,7 +103,7 @@ async def test_acknowledged_mutations_survive_killed_api_and_wiped_redis(world: 
         likers = await asyncio.gather(*(Person.register(client) for _ in range(4)))
         await asyncio.gather(*(liker.done("likePost", postId=global_id) for liker in likers))
     api.kill()
-    await wipe(world)
+    await wipe_redis(world)
     await stack.workers()
 
     async def is_counted() -> bool:

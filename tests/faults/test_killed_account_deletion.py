@@ -11,10 +11,16 @@ import pytest
 from config import Settings
 from domain.limits import UPLOAD_LATENESS
 from domain.records.users import UserState
-from tests.support.auditing import audit, pending_work
-from tests.support.crashing import dies
+from tests.support.auditing import audit, count_pending
+from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now, opened, with_own_buckets
-from tests.support.full_account import Life, account_references, kept_keys, lived, objects
+from tests.support.full_account import (
+    FullAccount,
+    account_references,
+    create_full_account,
+    lasting_keys,
+    stored_objects,
+)
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account
@@ -37,7 +43,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
 
-async def _addresses_end(world: World, life: Life) -> None:
+async def _addresses_end(world: World, life: FullAccount) -> None:
     """Ends the addresses for files, as time does before the last look; a failed upload is cleaned again after that."""
     past = {"expires_at": now() - UPLOAD_LATENESS - timedelta(seconds=1)}
     await world.sources.database["uploads"].update_many({"owner_id": life.ana.id}, {"$set": past})
@@ -47,7 +53,7 @@ async def _dies_draining(world: World, before: int) -> bool:
     """Pays all that is owed, until a write; a death in a group of writes reaches the others as a cancellation."""
     died = True
     with contextlib.suppress(asyncio.CancelledError):
-        died = await dies(world.drain, before)
+        died = await dies_before_write(world.drain, before)
     return died
 
 
@@ -59,7 +65,7 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
     step = 4 if full_size else 40
     lives = 0
     for before in range(rng.randrange(step), WRITES, step):
-        life = await lived(own)
+        life = await create_full_account(own)
         await own.sources.users.delete(life.ana.id, now())
         died = await _dies_draining(own, before)
         findings = (await verify(Walk(sources=own.sources))).findings
@@ -69,8 +75,8 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
         await own.drain()
         left = await account_references(own, life.ana.id)
         assert set(left) <= {"users", "interests"}, (before, left)
-        assert await objects(own, life.uploads) == [], before
-        assert await kept_keys(own, life.ana.id) == [], before
+        assert await stored_objects(own, life.uploads) == [], before
+        assert await lasting_keys(own, life.ana.id) == [], before
         assert (await own.stored_user(life.ana.id)).state is UserState.DELETED
         lives += 1
         if not died:
@@ -83,7 +89,7 @@ async def test_whatever_write_a_worker_dies_before_nothing_is_left_of_the_accoun
 async def test_worker_processes_killed_again_and_again_while_it_is_taken_away_leave_nothing(
     world: World, stack: Stack, rng: Random, *, full_size: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    life = await lived(world)
+    life = await create_full_account(world)
     await world.sources.users.delete(life.ana.id, now())
     for _ in range(10 if full_size else 2):
         workers = await stack.workers()
@@ -92,12 +98,12 @@ async def test_worker_processes_killed_again_and_again_while_it_is_taken_away_le
     await stack.workers()
 
     async def waits_for_the_final_check() -> bool:
-        return await pending_work(world, most=2) == {"user": 1}
+        return await count_pending(world, most=2) == {"user": 1}
 
     await eventually(waits_for_the_final_check, seconds=60, every=0.2)
     monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
     await _addresses_end(world, life)
     await world.drain()
     assert set(await account_references(world, life.ana.id)) <= {"users", "interests"}
-    assert await objects(world, life.uploads) == []
+    assert await stored_objects(world, life.uploads) == []
     await audit(world)

@@ -15,7 +15,7 @@ from domain.limits import IMAGES_PER_DAY
 from domain.paging import PageRequest
 from domain.records.posts import PostStatus
 from domain.records.users import UserRecord
-from tests.support.auditing import audit, stored_files
+from tests.support.auditing import audit, store_files
 from tests.support.client import Person, small_jpeg
 from tests.support.factories import World, items_of, now
 from tests.support.stack import Stack
@@ -102,7 +102,7 @@ async def test_killed_api_creates_once_whatever_is_sent_again_with_its_key(
     for author in authors:
         await world.follow(follower, author)
     party = await world.post(host)
-    await stored_files(world, party)
+    await store_files(world, party)
     _, api = await asyncio.gather(stack.workers(), stack.api())
     killer = Killer(world, stack, rng)
     async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as http:

@@ -13,13 +13,13 @@ import httpx2
 from redis.asyncio import Redis
 
 from domain.records.users import UserRecord
-from tests.support.actions import Tally, carry_out, mixed, writers
+from tests.support.actions import Progress, carry_out, random_actions, writers
 from tests.support.auditing import audit
 from tests.support.client import Person
 from tests.support.factories import World, now
-from tests.support.outcomes import doubled, due, found, lost
+from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.own_servers import Servers
-from tests.support.stack import Stack, both
+from tests.support.stack import Stack, start_all
 from tests.support.waiting import eventually
 
 PATIENCE = 120.0  # seconds; the promise is 30 on an idle machine, and the summary says how many it took
@@ -75,15 +75,15 @@ async def test_emptied_and_killed_redis_loses_nothing_and_all_is_right_soon_afte
 ) -> None:
     size, away = (2_000, 20.0) if full_size else (200, 2.0)
     users = await own.users(size // 40 + 5)
-    await own.look(*users)
+    await own.open_feeds(*users)
     posts = [await own.post(user) for user in users]
-    api, workers = await both(own_stack)
-    deeds, tally = mixed(rng, users, posts, size), Tally()
+    api, workers = await start_all(own_stack)
+    deeds, tally = random_actions(rng, users, posts, size), Progress()
     before, after = deeds[: size * 9 // 10], deeds[size * 9 // 10 :]
     logs = Logs(api.log, workers.log)
 
     async def break_redis() -> tuple[Counter[str], float]:
-        await tally.reaches(rng.randrange(1, len(before) // 2))
+        await tally.wait_for(rng.randrange(1, len(before) // 2))
         async with Redis.from_url(servers.valkey.url, socket_timeout=5) as redis:
             await redis.flushall()
         servers.valkey.kill()
@@ -94,7 +94,7 @@ async def test_emptied_and_killed_redis_loses_nothing_and_all_is_right_soon_afte
         return said
 
     async def is_right() -> bool:
-        return await found(own) == await due(own, deeds, posts)
+        return await stored_outcomes(own) == await expected_outcomes(own, deeds, posts)
 
     async with writers(servers.settings) as writing, subscriber(own, users[0], own_stack.url) as heard:
         (said, seconds), _ = await asyncio.gather(break_redis(), carry_out(writing, before, tally))
@@ -105,10 +105,10 @@ async def test_emptied_and_killed_redis_loses_nothing_and_all_is_right_soon_afte
         said_after, _ = logs.events()
         await audit(own, has_files=False)
         await eventually(lambda: has_heard_all(own, users[0], heard), seconds=PATIENCE)
-    there, wanted = await found(own), await due(own, deeds, posts)
+    there, wanted = await stored_outcomes(own), await expected_outcomes(own, deeds, posts)
     record_property("acknowledged", len(tally.acknowledged))
-    record_property("lost", lost(there, wanted))
-    record_property("doubled", doubled(there, wanted))
+    record_property("lost", count_lost(there, wanted))
+    record_property("doubled", count_doubled(there, wanted))
     record_property("right_after_seconds", f"{right:.1f}")
     record_property("log_lines", f"{said.total()}+{said_after.total()}")
     for events, within in ((said, seconds), (said_after, right), logs.events()):

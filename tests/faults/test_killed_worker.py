@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from tests.support.actions import Tally, carry_out, mixed, writers
-from tests.support.auditing import audit, pending_work, stored_files
+from tests.support.actions import Progress, carry_out, random_actions, writers
+from tests.support.auditing import audit, count_pending, store_files
 from tests.support.client import small_jpeg
 from tests.support.factories import World
-from tests.support.outcomes import doubled, due, found, lost
+from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.stack import Stack
 
 LONGEST_LIFE = 1.5  # seconds
@@ -24,28 +24,28 @@ async def test_killed_workers_leave_every_effect_there_once(
     kills, size = (20, 1_600) if full_size else (3, 120)
     began = time.monotonic()
     users = await world.users(size // 40 + 5)
-    await world.look(*users)
+    await world.open_feeds(*users)
     posts = [await world.post(user) for user in users]
     await world.drain()
-    await asyncio.gather(*(stored_files(world, post) for post in posts))
-    deeds, tally, amid = mixed(rng, users, posts, size, small_jpeg), Tally(), 0
+    await asyncio.gather(*(store_files(world, post) for post in posts))
+    deeds, tally, amid = random_actions(rng, users, posts, size, small_jpeg), Progress(), 0
     async with writers(world.sources.settings) as writing:
         for n in range(kills):
             worker = await stack.workers()
             acting = asyncio.create_task(carry_out(writing, deeds[n::kills], tally))
             await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
             worker.kill()
-            amid += bool(await pending_work(world, most=1))
+            amid += bool(await count_pending(world, most=1))
             await acting
     await stack.workers()
     last = time.monotonic()
     await audit(world, seconds=PATIENCE)
-    there, wanted = await found(world), await due(world, deeds, posts)
+    there, wanted = await stored_outcomes(world), await expected_outcomes(world, deeds, posts)
     record_property("acknowledged", len(tally.acknowledged))
     record_property("kills", kills)
     record_property("amid_work", amid)
-    record_property("lost", lost(there, wanted))
-    record_property("doubled", doubled(there, wanted))
+    record_property("lost", count_lost(there, wanted))
+    record_property("doubled", count_doubled(there, wanted))
     record_property("seconds", f"{last - began:.0f}+{time.monotonic() - last:.0f}")
     assert there == wanted
     await assert_storage_holds_the_renditions_alone(world)

@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 from config import Settings
-from tests.support.emptying import emptied
+from tests.support.emptying import empty
 from tests.support.factories import World, opened
 
 
@@ -25,4 +25,4 @@ async def world(shared_settings: Settings) -> AsyncIterator[World]:
 @pytest.fixture
 async def own(world: World) -> World:
     """The module's world, emptied: it holds nothing but what the test makes."""
-    return await emptied(world)
+    return await empty(world)

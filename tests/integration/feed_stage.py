@@ -13,7 +13,7 @@ from domain.ids import from_global_id
 from domain.jobs import Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.support.emptying import emptied, wipe
+from tests.support.emptying import empty, wipe_redis
 from tests.support.factories import World, now
 from workers.maintenance.checks.feed_entries import missing_entries
 from workers.maintenance.walk import in_snapshot
@@ -79,7 +79,7 @@ class FeedStage:
     async def begin(self) -> None:
         """Everything is new."""
         self.figures["examples"] += 1
-        await emptied(self.world)
+        await empty(self.world)
         self.users = await self.world.users(PEOPLE)
 
     async def follow(self, one: int, other: int, *, follows: bool) -> None:
@@ -139,7 +139,7 @@ class FeedStage:
 
     async def flush(self) -> None:
         """Redis loses everything."""
-        await wipe(self.world)
+        await wipe_redis(self.world)
 
     async def work(self, pick: int) -> None:
         """Some worker pays one thing that is owed."""

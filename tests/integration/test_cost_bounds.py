@@ -29,7 +29,7 @@ from domain.records.users import UserRecord
 from resolvers.api import schema
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
-from tests.support.emptying import emptied
+from tests.support.emptying import empty
 from tests.support.factories import World, image, now
 
 PAGE = 20  # what a page holds by default
@@ -67,7 +67,7 @@ class Full:
 
 @pytest.fixture(scope="module")
 async def full(world: World) -> Full:
-    await emptied(world)
+    await empty(world)
     database, people = world.sources.database, await world.users(PAGE + 5)
     ana, *others = people
     ids = [one.id for one in others]

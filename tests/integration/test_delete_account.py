@@ -14,7 +14,13 @@ from domain.records.posts import PostDraft, PostImage
 from domain.records.users import UserState
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets
-from tests.support.full_account import Life, account_references, kept_keys, lived, objects
+from tests.support.full_account import (
+    FullAccount,
+    account_references,
+    create_full_account,
+    lasting_keys,
+    stored_objects,
+)
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
 from workers.maintenance.gc import collect
@@ -38,23 +44,23 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
 
-async def expect_gone(world: World, life: Life) -> None:
+async def expect_gone(world: World, life: FullAccount) -> None:
     """Nothing names the account but its own emptied document and the interests of others; nobody's count is wrong."""
     left = await account_references(world, life.ana.id)
     assert {"users"} <= set(left) <= {"users", "interests"}, left
     assert left["users"] == [life.ana.id]
     assert life.ana.id not in left.get("interests", [])
-    assert await objects(world, life.uploads) == []
-    assert await kept_keys(world, life.ana.id) == []
+    assert await stored_objects(world, life.uploads) == []
+    assert await lasting_keys(world, life.ana.id) == []
     await audit(world, has_files=False, seconds=5)
 
 
 @pytest.mark.usefixtures("_at_once")
 @pytest.mark.parametrize("is_private", [False, True])
 async def test_nothing_is_left_of_a_deleted_account(own: World, *, is_private: bool) -> None:
-    life = await lived(own, is_private=is_private)
+    life = await create_full_account(own, is_private=is_private)
     assert len(await account_references(own, life.ana.id)) >= 15
-    assert len(await objects(own, life.uploads)) > 20
+    assert len(await stored_objects(own, life.uploads)) > 20
     assert await own.sources.users.delete(life.ana.id, now())
     await own.drain()
     await expect_gone(own, life)
@@ -62,7 +68,7 @@ async def test_nothing_is_left_of_a_deleted_account(own: World, *, is_private: b
     assert (await own.stored_user(life.bob.id)).follower_count == 0
 
 
-async def act_late(world: World, life: Life) -> None:
+async def act_late(world: World, life: FullAccount) -> None:
     """Everything that a request could be about to write, on either side, when the account was deleted."""
     sources, ana, bob, cat = world.sources, life.ana, life.bob, life.others[1]
     await sources.post_likes.like(life.bobs_post.id, ana.id, now())
@@ -87,7 +93,7 @@ async def act_late(world: World, life: Life) -> None:
 async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
     own: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    life = await lived(own)
+    life = await create_full_account(own)
     await own.sources.users.delete(life.ana.id, now())
     await own.drain()
     await act_late(own, life)
@@ -103,7 +109,7 @@ async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
 
 @pytest.mark.usefixtures("_at_once")
 async def test_what_comes_when_nobody_looks_any_more_verify_finds_and_repair_mends(own: World) -> None:
-    life = await lived(own)
+    life = await create_full_account(own)
     await own.sources.users.delete(life.ana.id, now())
     await own.drain()
     await own.sources.graph.mute(life.bob.id, life.ana.id)
@@ -120,7 +126,7 @@ async def test_what_comes_when_nobody_looks_any_more_verify_finds_and_repair_men
 
 @pytest.mark.usefixtures("_at_once")
 async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: World) -> None:
-    life = await lived(own)
+    life = await create_full_account(own)
     assert life.bob.id in (await account_references(own, life.ana.id))["interests"]
     await own.sources.users.delete(life.ana.id, now())
     await own.drain()
@@ -129,18 +135,18 @@ async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: Wo
 
 
 async def test_gc_finds_the_objects_of_a_deleted_account_though_no_worker_comes(own: World) -> None:
-    life = await lived(own)
+    life = await create_full_account(own)
     ready = [one.upload_id for one in life.post.image_inputs]
     await own.sources.users.delete(life.ana.id, now())
     made = {"$set": {"created_at": now() - timedelta(days=2)}}
     await own.sources.database["uploads"].update_many({"owner_id": life.ana.id}, made)
     for _ in range(2):
         await collect(own.sources, min_age=timedelta(0))
-    assert [key for key in await objects(own, ready) if "/" in key] == []
+    assert [key for key in await stored_objects(own, ready) if "/" in key] == []
 
 
 async def test_handle_and_address_are_free_at_once_and_who_takes_them_inherits_nothing(own: World) -> None:
-    life = await lived(own)
+    life = await create_full_account(own)
     ana = life.ana
     await own.sources.users.delete(ana.id, now())
     assert not await own.sources.users.delete(ana.id, now())

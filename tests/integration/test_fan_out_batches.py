@@ -15,10 +15,10 @@ from datasources.mongo.client import insert_absent
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
-from tests.support.crashing import dies
+from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now, opened
 from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
-from tests.support.operation_counter import Operations
+from tests.support.operation_counter import OperationCounter
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
 from workers.runtime.handler import RetryLater
@@ -27,13 +27,13 @@ CHUNK = 4
 
 
 @pytest.fixture
-def operations() -> Operations:
+def operations() -> OperationCounter:
     """What is asked of MongoDB in this world."""
-    return Operations()
+    return OperationCounter()
 
 
 @pytest.fixture
-async def world(settings: Settings, operations: Operations) -> AsyncIterator[World]:
+async def world(settings: Settings, operations: OperationCounter) -> AsyncIterator[World]:
     """A world in which operations are counted."""
     async with opened(settings, [operations]) as world:
         yield world
@@ -51,15 +51,15 @@ def keys(posts: list[PostRecord]) -> list[str]:
 
 @pytest.mark.parametrize("authors", [2, 8])
 async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
-    world: World, operations: Operations, monkeypatch: pytest.MonkeyPatch, authors: int
+    world: World, operations: OperationCounter, monkeypatch: pytest.MonkeyPatch, authors: int
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 100)
     people = [await create_followed_author(world, 2) for _ in range(authors)]
     await world.drain()
     posts = [await world.post(author) for author, _ in people]
-    operations.seen.clear()
+    operations.counts.clear()
     await fan_out(world.tools, *keys(posts))
-    assert operations.seen == {
+    assert operations.counts == {
         "find posts": 3,  # what owes; what is to be shown, before and after
         "find users": 1,
         "find follows": 1,
@@ -118,7 +118,7 @@ async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(
         people = [await create_followed_author(world, count) for count in (1, 2, CHUNK + 1)]
         await world.drain()
         posts = [await world.post(author) for author, _ in people]
-        died = await dies(lambda posts=posts: fan_out(world.tools, *keys(posts)), before)  # type: ignore[misc]
+        died = await dies_before_write(lambda posts=posts: fan_out(world.tools, *keys(posts)), before)  # type: ignore[misc]
         assert await world.drain() == set()
         for post, (_, fans) in zip(posts, people, strict=True):
             assert await feeds_with(world, post.id) == ids_of(fans)

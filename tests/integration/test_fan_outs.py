@@ -11,7 +11,7 @@ from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
-from tests.support.crashing import dies
+from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
 from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
 from tests.support.feeds import walk_feed
@@ -119,9 +119,9 @@ async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_en
         if deleted:
             await world.drain()
             await delete(world, post)
-        died = await dies(lambda post=post: fan_out(world.tools, str(post.id)), before)  # type: ignore[misc]
+        died = await dies_before_write(lambda post=post: fan_out(world.tools, str(post.id)), before)  # type: ignore[misc]
         for chunk in await open_chunk_ids(world, post.id):
-            died |= await dies(lambda chunk=chunk: fan_out_chunk(world.tools, chunk), before)  # type: ignore[misc]
+            died |= await dies_before_write(lambda chunk=chunk: fan_out_chunk(world.tools, chunk), before)  # type: ignore[misc]
         taken = {"$set": {"taken_until": now() - LEASE}}
         await world.sources.database["fan_outs"].update_many({}, taken)
         await world.drain()
@@ -178,7 +178,7 @@ async def test_who_follows_or_unfollows_amid_a_fan_out_has_what_they_should(worl
     gone, late = fans[3], await world.user()
     await world.sources.graph.unfollow(gone.id, author.id, now=now())
     await world.follow(late, author)
-    await world.look(late)
+    await world.open_feeds(late)
     assert await feeds_with(world, post.id) == ids_of(fans) - {gone.id} | {late.id}
     await audit(world, seconds=0, has_files=False)
 

@@ -38,7 +38,7 @@ async def followed(world: World, other: World, authors: int = 1) -> tuple[UserRe
     for author in people:
         await world.follow(me, author)
     await world.drain()
-    await world.look(me)
+    await world.open_feeds(me)
     assert await home(other, me) == []
     assert (await other.sources.caches.first_pages.cached([me.id]))[me.id] is not None
     return me, people

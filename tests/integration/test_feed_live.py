@@ -18,7 +18,7 @@ from resolvers import feed_live
 from resolvers.api import schema
 from schema.context import Context
 from schema.feed import COUNTED_MOST
-from tests.support.emptying import wipe
+from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now, session_of
 from tests.support.waiting import eventually
 
@@ -202,7 +202,7 @@ async def test_an_emptied_redis_makes_nobody_deaf_and_old_posts_not_new(world: W
     await world.drain()
     await read(world, reader)
     async with listening(world, reader) as notified:
-        await wipe(world)
+        await wipe_redis(world)
 
         async def listens_again() -> bool:
             return await world.sources.redis.zscore(_key(world), str(reader.id)) is not None

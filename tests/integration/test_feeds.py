@@ -161,7 +161,7 @@ async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) ->
     await world.post(ana, caption="below")
     hidden = MAX_REFILLS * PAGE_SIZE_MAX + 30
     await world.drain()
-    await world.look(bob)
+    await world.open_feeds(bob)
     await world.sources.feeds.add_author(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
     assert await walk_feed(world, bob, 1, backward=False) == ["below"]
 

@@ -26,8 +26,8 @@ from domain.records.posts import PostDraft, PostImage
 from domain.records.uploads import FailureRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
-from tests.support.cache_contents import old_values, warm
-from tests.support.emptying import emptied
+from tests.support.cache_contents import stale_values, warm_caches
+from tests.support.emptying import empty
 from tests.support.factories import World, image, now
 from workers.maintenance.checks.counters import COUNTERS, correct_counter, correct_previews
 from workers.registry import HANDLERS
@@ -82,19 +82,19 @@ async def _publish(world: World, ana: UserRecord, bob: UserRecord) -> None:
 
 async def _fail(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     made = await world.sources.posts.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
-    await warm(world)
+    await warm_caches(world)
     await world.sources.posts.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
 
 
 async def _edit(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     post = await world.post(ana)
-    await warm(world)
+    await warm_caches(world)
     await world.sources.posts.update(post.id, ana.id, {"caption": "other words"}, now())
 
 
 async def _delete(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     post = await world.post(ana)
-    await warm(world)
+    await warm_caches(world)
     await world.sources.posts.delete(post.id, ana.id, now())
 
 
@@ -105,7 +105,7 @@ async def _forget_keys(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     await world.sources.posts.delete(made.id, ana.id, now())
     await world.drain()
     assert (await world.stored_post(made.id)).deleted
-    await warm(world)
+    await warm_caches(world)
     await world.sources.posts.unset_keys(ana.id)
 
 
@@ -131,7 +131,7 @@ async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     made = await world.sources.posts.create(ana.id, draft, now())
     await world.sources.images.publish(made.id, [Move(shown, shown)], now())
     await world.sources.users.update_profile(ana.id, {"avatar": shown})
-    await warm(world)
+    await warm_caches(world)
     assert await world.sources.images.move(ana.id, Move(shown, moved(shown, Area.PRIVATE)))
     assert (await world.stored_post(made.id)).images != [shown]
 
@@ -142,7 +142,7 @@ async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     database = world.sources.database
     await database["posts"].update_one({"_id": post.id}, {"$set": {"like_count": 9, "preview_comment_ids": [post.id]}})
     await database["users"].update_one({"_id": ana.id}, {"$set": {"post_count": 9, "follower_count": 9}})
-    await warm(world)
+    await warm_caches(world)
     for counter in COUNTERS:
         await correct_counter(world.sources, counter, post.id if counter.target == "post" else ana.id)
     await correct_previews(world.sources, post.id)
@@ -152,7 +152,7 @@ async def _go_public(world: World, ana: UserRecord, bob: UserRecord) -> None:
     """With a request that waits; settling lets it in."""
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.sources.graph.follow(bob.id, ana.id, is_private=True, now=now())
-    await warm(world)
+    await warm_caches(world)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
 
 
@@ -164,7 +164,7 @@ async def _leave(world: World, ana: UserRecord, bob: UserRecord) -> None:
     await world.sources.graph.block(eve.id, ana.id, now=now())
     await world.post(bob, tagged=[eve], mention_ids=[eve.id])
     await world.drain()
-    await warm(world)
+    await warm_caches(world)
     await world.sources.users.delete(eve.id, now())
 
 
@@ -196,18 +196,18 @@ DEEDS: dict[str, Deed] = {
 async def test_every_write_is_forgotten_before_it_is_answered_by_mutations_and_by_workers(
     world: World, other: World, called: set[tuple[type, str]]
 ) -> None:
-    await emptied(world)
+    await empty(world)
     ana, bob = await world.users(2)
     for name, deed in DEEDS.items():
-        await warm(other)
+        await warm_caches(other)
         await deed(world, ana, bob)
-        assert not await old_values(other), name
+        assert not await stale_values(other), name
         for _ in range(ROUNDS):
             for job in sorted(await pending_jobs(world.tools)):
-                await warm(other)
+                await warm_caches(other)
                 with contextlib.suppress(RetryLater):  # it waits for another of the rings
                     await HANDLERS[job.kind].run(world.tools, job.key)
-                assert not await old_values(other), (name, job)
+                assert not await stale_values(other), (name, job)
     assert called == WRITERS
 
 

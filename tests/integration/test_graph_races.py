@@ -204,7 +204,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
 ) -> None:
     ana, bob = await world.users(2)
     await world.post(ana)
-    await world.look(bob)
+    await world.open_feeds(bob)
     await world.follow(bob, ana)
     (follow,) = await world.sources.database["follows"].find({"follower_id": bob.id}).to_list()
 
@@ -225,7 +225,7 @@ async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_
 ) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    await world.look(bob)
+    await world.open_feeds(bob)
     post = await world.post(ana)
 
     async def unfollow() -> None:

@@ -15,7 +15,7 @@ from datasources.jobs import queue as queue_module
 from datasources.jobs.queue import BEGUN, GROUP, JobQueue, stream_key
 from datasources.sources import open_queue, open_sources
 from domain.jobs import Fact, Job, Task
-from tests.support.emptying import wipe
+from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now
 from tests.support.handlers import handler_of
 from tests.support.waiting import eventually
@@ -166,7 +166,7 @@ async def test_nothing_minds_that_redis_was_wiped(own: World, act: str) -> None:
         await queue.read(1, 0.01)
         await enqueue(own)
         messages = [message.id for message in await queue.read(1, 1)]
-        await wipe(own)
+        await wipe_redis(own)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
             "renew": partial(queue.renew, messages),
             "claim": partial(queue.claim, 10, 0.0),
@@ -193,7 +193,7 @@ async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: 
         return await count() == len(fans) and await is_empty(own)
 
     async with open_queue(own.sources.settings, "counters", "rewound") as queue:
-        await wipe(own)
+        await wipe_redis(own)
         await queue.read(1, 0.01)
         await own.sources.post_likes.like(post.id, fans[0].id, now())
         assert await queue.read(10, 1), "in hand"
@@ -216,7 +216,7 @@ async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> 
     ana, fan = await own.users(2)
     post = await own.post(ana)
     await own.drain()
-    await wipe(own)
+    await wipe_redis(own)
     async with open_queue(own.sources.settings, "counters", "one") as queue:
         await queue.read(1, 0.01)
         old: Any = await own.sources.redis.dump(stream(own))

@@ -14,7 +14,7 @@ from datasources.redis import pubsub
 from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
 from datasources.sources import Sources, open_sources
 from tests.support.factories import World
-from tests.support.operation_counter import Operations
+from tests.support.operation_counter import OperationCounter
 from tests.support.waiting import eventually
 
 
@@ -117,7 +117,7 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
 ) -> None:
     """As when a worker dies between its commit and its message; and nobody is woken for nothing."""
     monkeypatch.setattr(pubsub, "CALM_SECONDS", 0.3)
-    operations = Operations()
+    operations = OperationCounter()
     async with (
         open_sources(world.sources.settings, listeners=[operations]) as sources,
         contextlib.AsyncExitStack() as stack,
@@ -127,9 +127,9 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
         for news in some:
             news.seen = 0
         await world.sources.database["inboxes"].insert_one({"_id": owners[7], "last_seq": 1})
-        operations.seen.clear()
+        operations.counts.clear()
         await asyncio.wait_for(some[7].wait(), 5)
-        assert operations.seen["find inboxes"] <= 3
+        assert operations.counts["find inboxes"] <= 3
         assert [news for news in some if news.is_set()] == [some[7]]
 
 

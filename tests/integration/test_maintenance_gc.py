@@ -171,7 +171,7 @@ async def test_uploads_that_came_to_nothing_are_forgotten_after_forty_days(own: 
 
 async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> None:
     ana, bob = await own.users(2)
-    await own.look(bob)
+    await own.open_feeds(bob)
     await own.follow(bob, ana)
     for is_kept in (True, False):
         post = await own.post(ana)

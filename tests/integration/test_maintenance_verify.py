@@ -11,7 +11,7 @@ import pytest
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.support.auditing import stored_files
+from tests.support.auditing import store_files
 from tests.support.breaks import BREAKS, counter
 from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS
@@ -149,7 +149,7 @@ async def test_a_system_at_work_gives_no_false_alarm(own: World) -> None:
     users = await own.users(6)
     posts = [await own.post(author) for author in users[:2]]
     for post in posts:
-        await stored_files(own, post)
+        await store_files(own, post)
     await own.drain()
     stopping = asyncio.Event()
 

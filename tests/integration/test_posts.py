@@ -88,7 +88,7 @@ async def test_a_failed_post_is_not_counted_and_frees_its_uploads(world: World) 
 
 async def test_a_deleted_post_is_gone_with_all_that_hangs_on_it(world: World) -> None:
     ana, bob = await world.users(2)
-    await world.look(bob)
+    await world.open_feeds(bob)
     await world.follow(bob, ana)
     post = await world.post(ana, caption="bye", mention_ids=[bob.id])
     comment = await world.comment(post, bob)

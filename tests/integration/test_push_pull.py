@@ -13,7 +13,7 @@ from domain.paging import PageRequest
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
-from tests.support.crashing import dies
+from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
 from tests.support.feeds import walk_feed
 from tests.support.interruptions import before_first_call
@@ -237,7 +237,7 @@ async def test_whatever_write_of_a_shift_a_worker_dies_before_nothing_is_missing
 ) -> None:
     for before in itertools.count():
         cast = await begin(world)
-        died = await dies(cast.shift, before)
+        died = await dies_before_write(cast.shift, before)
         await cast.all_is_there()
         await cast.post()
         await cast.all_is_there()

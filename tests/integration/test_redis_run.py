@@ -32,7 +32,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     with held(folder) as lock:
         started = Server(valkey, folder / "valkey", keep_ports(folder / "ports.json", ("valkey",))["valkey"], lock)
         try:
-            await started.is_ready()
+            await started.wait_until_ready()
             async with Redis.from_url(started.url) as redis:
                 await redis.config_set("appendfsync", "always")
             yield started

@@ -80,7 +80,7 @@ async def test_the_first_look_shows_everything_and_has_the_window_kept(own: Worl
 async def test_a_short_feed_is_kept_whole_and_read_without_a_pull(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
-    await own.look(bob)
+    await own.open_feeds(bob)
     posts = await written_by(own, ana, 2)
     assert (await state(own, bob)).floor == ALL
     assert await entries(own, bob) == posts == await home(own, bob)
@@ -89,7 +89,7 @@ async def test_a_short_feed_is_kept_whole_and_read_without_a_pull(own: World) ->
 async def test_a_feed_of_more_than_two_windows_is_trimmed_to_one(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
-    await own.look(bob)
+    await own.open_feeds(bob)
     posts = await written_by(own, ana, 2 * FIRST_PAGES_ENTRIES)
     await relay_due(own.sources, now() + timedelta(days=2))
     await own.drain()
@@ -105,7 +105,7 @@ async def test_a_feed_of_more_than_two_windows_is_trimmed_to_one(own: World) -> 
 async def test_a_new_follow_of_a_busy_author_fills_in_a_window_and_raises_the_floor(own: World) -> None:
     ana, bob = await own.users(2)
     posts = await written_by(own, ana, 5)
-    await own.look(bob)
+    await own.open_feeds(bob)
     await own.follow(bob, ana)
     await own.drain()
     assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
@@ -115,7 +115,7 @@ async def test_a_new_follow_of_a_busy_author_fills_in_a_window_and_raises_the_fl
 async def test_who_stays_away_has_no_entries_and_on_return_all_posts(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
-    await own.look(bob)
+    await own.open_feeds(bob)
     posts = await written_by(own, ana, 2)
     await stay_away(own, bob)
     assert not (await state(own, bob)).live
@@ -129,7 +129,7 @@ async def test_who_stays_away_has_no_entries_and_on_return_all_posts(own: World)
 
 async def test_who_looks_while_the_feed_is_given_up_keeps_it(own: World) -> None:
     (bob,) = await own.users(1)
-    await own.look(bob)
+    await own.open_feeds(bob)
     stale = await state(own, bob)
     await own.sources.database["feeds"].update_one({"_id": bob.id}, {"$set": {"seen_at": now()}})
     assert await own.sources.feed_states.retire(stale) is None
@@ -139,11 +139,11 @@ async def test_who_looks_while_the_feed_is_given_up_keeps_it(own: World) -> None
 async def test_what_would_clear_an_old_feed_cannot_touch_the_new_one(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
-    await own.look(bob)
+    await own.open_feeds(bob)
     posts = await written_by(own, ana, 2)
     stale = await own.sources.feed_states.retire(await state(own, bob))
     assert stale is not None
-    await own.look(bob)  # back already, and rebuilt, before the worker that gave it up came to clearing
+    await own.open_feeds(bob)  # back already, and rebuilt, before the worker that gave it up came to clearing
     assert not await own.sources.feeds.clear(stale)
     assert await entries(own, bob) == posts
 
@@ -173,7 +173,7 @@ async def test_any_number_of_twins_make_one_right_feed(own: World) -> None:
 
 async def test_a_fill_waits_while_the_feed_is_rebuilt(own: World) -> None:
     ana, bob = await own.users(2)
-    await own.look(bob)
+    await own.open_feeds(bob)
     post = await own.post(ana)
     await own.sources.feed_states.renew([bob.id], now())
     begun = await own.sources.feed_states.begin(await state(own, bob))
@@ -188,7 +188,7 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
     ana, bob, eve = await own.users(3)
     for reader in (bob, eve):
         await own.follow(reader, ana)
-    await own.look(bob, eve)
+    await own.open_feeds(bob, eve)
     posts = await written_by(own, ana, 3)
     await own.sources.database["feed_entries"].delete_many({})
     kinds = {finding.kind for finding in (await verify(Walk(sources=own.sources))).findings}
@@ -204,7 +204,7 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
 
 async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
     ana, bob, eve = await own.users(3)
-    await own.look(eve)
+    await own.open_feeds(eve)
     post = await own.post(ana)
     for owner in (bob, eve):
         await own.sources.feeds.push(Delivery(post.id, ana.id, [owner.id]))

@@ -21,7 +21,7 @@ from datasources.jobs.dead_letters import BYTES_MOST, FIELDS_MOST
 from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task, jobs_of
-from tests.support.emptying import emptied, wipe
+from tests.support.emptying import empty, wipe_redis
 from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
@@ -40,7 +40,7 @@ LIKES = (Task.COUNT, Fact.POST_LIKE)
 async def own(world: World) -> World:
     """A world in which nothing is owed but what the test does."""
     short = world.sources.settings.model_copy(update={"drain_timeout": 0.5})
-    return await emptied(World(replace(world.sources, settings=short)))
+    return await empty(World(replace(world.sources, settings=short)))
 
 
 @contextlib.asynccontextmanager
@@ -64,7 +64,7 @@ async def liked_post(world: World) -> ObjectId:
     post = await world.post(ana)
     await world.drain()
     await world.sources.post_likes.like(post.id, bob.id, now())
-    await wipe(world)
+    await wipe_redis(world)
     return post.id
 
 
@@ -300,7 +300,7 @@ async def test_after_redis_was_wiped_the_worker_goes_on_and_the_sweeper_brings_e
         await eventually(partial(is_empty, own, "counters"))
         for other in others:
             await own.sources.post_likes.like(post.id, other.id, now())
-            await wipe(own)
+            await wipe_redis(own)
         await relay_due(own.sources, now() + LATER)
 
         async def all_counted() -> bool:

@@ -16,7 +16,7 @@ from datasources.redis import pubsub
 from datasources.sources import open_sources
 from tests.support.client import Person, Socket
 from tests.support.factories import World, now
-from tests.support.operation_counter import Operations
+from tests.support.operation_counter import OperationCounter
 from tests.support.toy.server import running
 from tests.support.waiting import eventually
 
@@ -98,7 +98,7 @@ async def test_sessions_that_end_unheard_are_found_by_one_look_for_all(
 ) -> None:
     """With Redis away, so that no news comes: as when whoever ended the session died before saying so."""
     monkeypatch.setattr(pubsub, "POLL_SECONDS", 0.2)
-    operations = Operations()
+    operations = OperationCounter()
     ended: list[ObjectId] = []
     deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     async with open_sources(deaf, listeners=[operations]) as sources:
@@ -110,7 +110,7 @@ async def test_sessions_that_end_unheard_are_found_by_one_look_for_all(
         async def all_have() -> bool:
             return len(ended) == 20
 
-        operations.seen.clear()
+        operations.counts.clear()
         await eventually(all_have)
         assert set(ended) == {one.id for one in opened[:20]}
-        assert operations.seen["find sessions"] <= 3
+        assert operations.counts["find sessions"] <= 3

@@ -18,7 +18,7 @@ from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.support.emptying import emptied
+from tests.support.emptying import empty
 from tests.support.factories import World, now
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
@@ -73,10 +73,10 @@ class Scene:
 
 @pytest.fixture
 async def scene(world: World) -> Scene:
-    world = await emptied(world)
+    world = await empty(world)
     readable._logged.clear()
     ana, bob, eve = people = await world.users(3)
-    await world.look(bob)
+    await world.open_feeds(bob)
     for one, other in ((bob, ana), (bob, eve), (ana, bob), (eve, bob)):
         await world.follow(one, other)
     await world.drain()

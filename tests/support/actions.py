@@ -27,7 +27,7 @@ PATIENCE = 300.0
 PAUSE = 0.05
 
 
-class Deed(Protocol):
+class Action(Protocol):
     """Something to be done once, however often it is tried."""
 
     async def do(self, world: World) -> None: ...
@@ -102,13 +102,13 @@ class Publish:
         assert sent.is_success or sent.status_code == httpx2.codes.PRECONDITION_FAILED, sent.text  # it is there
 
 
-def mixed(
+def random_actions(
     rng: Random, users: Sequence[UserRecord], posts: Sequence[PostRecord], size: int, data: Callable[[], bytes] = bytes
-) -> list[Deed]:
+) -> list[Action]:
     """Likes (half), comments, follows and new posts (of `data()`) in random order; no like or follow comes twice."""
     pairs = [(user.id, post.id) for user in users for post in posts]
     others = [(user.id, other.id) for user in users for other in users if user is not other]
-    deeds: list[Deed] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
+    deeds: list[Action] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
     deeds += [Follow(user_id, other_id) for user_id, other_id in rng.sample(others, size // 5)]
     deeds += [Publish(users[n % len(users)].id, f"post {n}", data()) for n in range(size // 40)]
     deeds += [Comment(*rng.choice(pairs), f"comment {n}") for n in range(size - len(deeds))]
@@ -123,14 +123,14 @@ async def writers(settings: Settings, number: int = 4) -> AsyncIterator[list[Wor
         yield [World(await stack.enter_async_context(open_sources(settings))) for _ in range(number)]
 
 
-class Tally:
+class Progress:
     """What was acknowledged so far, in that order, and how often something had to be tried again."""
 
     def __init__(self) -> None:
-        self.acknowledged: list[Deed] = []
+        self.acknowledged: list[Action] = []
         self.retries = 0
 
-    async def reaches(self, number: int) -> None:
+    async def wait_for(self, number: int) -> None:
         """Waits until so many deeds are acknowledged."""
 
         async def is_reached() -> bool:
@@ -139,7 +139,7 @@ class Tally:
         await eventually(is_reached, seconds=PATIENCE, every=0.002)
 
 
-async def carry_out(writers: Sequence[World], deeds: Iterable[Deed], tally: Tally) -> None:
+async def carry_out(writers: Sequence[World], deeds: Iterable[Action], tally: Progress) -> None:
     """Does all deeds, each writer one at a time, and tries again whatever an outage left unacknowledged."""
     left = iter(deeds)
 
@@ -155,7 +155,7 @@ async def carry_out(writers: Sequence[World], deeds: Iterable[Deed], tally: Tall
             group.create_task(write(world))
 
 
-async def _is_done(world: World, deed: Deed) -> bool:
+async def _is_done(world: World, deed: Action) -> bool:
     try:
         await deed.do(world)
     except Exception as error:

@@ -6,7 +6,7 @@ from collections import Counter
 from datasources.jobs.outbox import LONGEST_PAUSE
 from domain.jobs import Fact, Task
 from domain.records.posts import PostRecord
-from tests.support.cache_contents import expect_nothing_old
+from tests.support.cache_contents import assert_nothing_stale
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
 from workers.maintenance.checks.files import FILES
@@ -23,29 +23,29 @@ async def audit(
     With `has_files` false, the posts that `World.post` makes up pass, though storage has none of their files. With
     `are_files_awaited`, so do uploads that nobody sent a file for, and their posts: they owe until that is too late.
     """
-    await drained(world, seconds=seconds, are_files_awaited=are_files_awaited)
+    await wait_until_drained(world, seconds=seconds, are_files_awaited=are_files_awaited)
     report = await verify(Walk(sources=world.sources))
     findings = [found for found in report.findings if has_files or found.kind != FILES]
     assert not findings, findings[:20]
-    await expect_nothing_old(world)
+    await assert_nothing_stale(world)
     return report
 
 
-async def drained(world: World, *, seconds: float = 60.0, are_files_awaited: bool = False) -> None:
+async def wait_until_drained(world: World, *, seconds: float = 60.0, are_files_awaited: bool = False) -> None:
     """Waits until no fact owes an effect, parked ones included. Raises AssertionError with what is left."""
 
     async def is_drained() -> bool:
-        return not await pending_work(world, most=1, are_files_awaited=are_files_awaited)
+        return not await count_pending(world, most=1, are_files_awaited=are_files_awaited)
 
     try:
         await eventually(is_drained, seconds=seconds)
     except AssertionError as error:
         raise AssertionError(
-            f"pending after {seconds} s: {await pending_work(world, most=10_000, are_files_awaited=are_files_awaited)}"
+            f"pending after {seconds} s: {await count_pending(world, most=10_000, are_files_awaited=are_files_awaited)}"
         ) from error
 
 
-async def pending_work(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
+async def count_pending(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
     """How many facts of each kind owe something, counted up to `most` each.
 
     Failed uploads that are cleaned again at the end of their address are passed over.
@@ -56,7 +56,7 @@ async def pending_work(world: World, *, most: int, are_files_awaited: bool = Fal
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))
 
 
-async def stored_files(world: World, post: PostRecord) -> None:
+async def store_files(world: World, post: PostRecord) -> None:
     """Puts something into storage under every key that a post names, for posts made by `World.post`."""
     keys = [rendition.key for one in post.images for rendition in one.renditions]
     await asyncio.gather(*(world.sources.blobs.put_media(key, b"a picture", "image/jpeg") for key in keys))

@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 KEY = re.compile(r"cache:(post|user|relation):\{?([0-9a-f]{24})\}?(?::([0-9a-f]{24}))?$")
 
 
-async def warm(world: World) -> None:
+async def warm_caches(world: World) -> None:
     """Has everybody look at everybody and at every post, so that whatever changes now was cached before."""
     user_ids, post_ids = [
         [row["_id"] async for row in world.sources.database[name].find({}, {"_id": 1})] for name in ("users", "posts")
@@ -30,7 +30,7 @@ async def warm(world: World) -> None:
         )
 
 
-async def old_values(world: World) -> dict[Any, tuple[Any, Any]]:
+async def stale_values(world: World) -> dict[Any, tuple[Any, Any]]:
     """What the caches hold that is not what is stored: by key, the one and the other."""
     sources, caches = world.sources, world.sources.caches
     post_ids, user_ids, pairs = await _keys(world)
@@ -47,12 +47,12 @@ async def old_values(world: World) -> dict[Any, tuple[Any, Any]]:
     return {key: (value, stored[key]) for key, value in kept.items() if value != stored[key]}
 
 
-async def expect_nothing_old(world: World) -> None:
+async def assert_nothing_stale(world: World) -> None:
     """Fails if the caches hold what is not stored, for longer than a worker needs from its commit to its forgetting."""
 
     async def is_true() -> bool:
         with contextlib.suppress(CacheDown):  # a busy machine: then it is looked at once more
-            return not await old_values(world)
+            return not await stale_values(world)
         return False
 
     try:

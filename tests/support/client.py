@@ -160,10 +160,10 @@ class Person(Api):
     async def ready_post(self, data: bytes | None = None, **given: Any) -> str:
         """A new post of a small picture, once the worker has made it READY; returns its id."""
         post_id = await self.create_post(await self.upload(data or small_jpeg()), **given)
-        await self.reaches(post_id, "READY")
+        await self.wait_for_status(post_id, "READY")
         return post_id
 
-    async def reaches(self, post_id: str, status: str, *, seconds: float = 30) -> None:
+    async def wait_for_status(self, post_id: str, status: str, *, seconds: float = 30) -> None:
         """Waits until a post has this status."""
 
         async def is_so() -> bool:

@@ -53,7 +53,7 @@ def dying(before: int) -> Iterator[None]:
             one.stop()
 
 
-async def dies(work: Callable[[], Awaitable[object]], before: int) -> bool:
+async def dies_before_write(work: Callable[[], Awaitable[object]], before: int) -> bool:
     """Does the work until its write with this number; whether it came so far and died."""
     try:
         with dying(before):

@@ -4,16 +4,16 @@ from datasources.mongo.indexes import INDEXES
 from tests.support.factories import World
 
 
-async def wipe(world: World) -> None:
+async def wipe_redis(world: World) -> None:
     """Takes away every key that this world has in Redis, as FLUSHALL would."""
     keys = [key async for key in world.sources.redis.scan_iter(match=f"{world.sources.settings.key_prefix}*")]
     if keys:
         await world.sources.redis.delete(*keys)
 
 
-async def emptied(world: World) -> World:
+async def empty(world: World) -> World:
     """The same world with nothing in it: no documents, no keys; indexes and buckets stay."""
     for name in INDEXES:
         await world.sources.database[name].delete_many({})
-    await wipe(world)
+    await wipe_redis(world)
     return world

@@ -85,7 +85,7 @@ class World:
         """As `followUser`."""
         await self.sources.graph.follow(follower.id, followee.id, is_private=followee.is_private, now=now())
 
-    async def look(self, *owners: UserRecord) -> None:
+    async def open_feeds(self, *owners: UserRecord) -> None:
         """Has people look at their home feeds, which makes them live: from then on posts are pushed to them."""
         for owner in owners:
             await self.sources.feeds.home(owner.id, PageRequest(limit=1))

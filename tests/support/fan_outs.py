@@ -14,7 +14,7 @@ async def create_followed_author(world: World, count: int) -> tuple[UserRecord, 
     author, fans = await world.user(), await world.users(count)
     for fan in fans:
         await world.follow(fan, author)
-    await world.look(*fans)
+    await world.open_feeds(*fans)
     return author, fans
 
 

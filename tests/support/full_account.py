@@ -26,7 +26,7 @@ RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Life:
+class FullAccount:
     """Ana, who has done everything, and those she has done it with."""
 
     ana: UserRecord
@@ -48,21 +48,23 @@ async def account_references(world: World, user_id: ObjectId) -> dict[str, list[
     return found
 
 
-async def objects(world: World, upload_ids: Sequence[ObjectId]) -> list[str]:
+async def stored_objects(world: World, upload_ids: Sequence[ObjectId]) -> list[str]:
     """What lies in either bucket of these uploads; the test's incoming keys are their ids."""
     blobs = world.sources.blobs
     keys = [blob.key async for blob in blobs.list_media()] + [blob.key async for blob in blobs.list_incoming()]
     return [key for key in keys if any(str(upload_id) in key for upload_id in upload_ids)]
 
 
-async def kept_keys(world: World, user_id: ObjectId) -> list[bytes]:
+async def lasting_keys(world: World, user_id: ObjectId) -> list[bytes]:
     """Keys of Redis that name an account and do not lapse within half a minute, as what has been cached does."""
     redis = world.sources.redis
     found = [key async for key in redis.scan_iter(match=f"{world.sources.settings.key_prefix}*{user_id}*")]
     return [key for key in found if not 0 <= await redis.pttl(key) <= USER_SECONDS * 1000 and await redis.exists(key)]
 
 
-async def upload(world: World, owner: UserRecord, status: UploadStatus = UploadStatus.READY, **fields: Any) -> ObjectId:
+async def create_upload(
+    world: World, owner: UserRecord, status: UploadStatus = UploadStatus.READY, **fields: Any
+) -> ObjectId:
     """An upload with objects in both buckets; one that is not ready has none in the media bucket."""
     upload_id, made = ObjectId(), now()
     shown = image(upload_id, Area.PRIVATE if owner.is_private else Area.PUBLIC)
@@ -91,23 +93,23 @@ async def upload(world: World, owner: UserRecord, status: UploadStatus = UploadS
     return upload_id
 
 
-async def lived(world: World, *, is_private: bool = False) -> Life:
+async def create_full_account(world: World, *, is_private: bool = False) -> FullAccount:
     """Ana's life, all of it paid but for what has just begun: a post whose files are on their way."""
     ana = await world.user(is_private=is_private)
     bob, cat, eve, fay, mal = await world.users(5)
     dora = await world.user(is_private=True)
     await _ties(world, ana, [bob, cat, eve, fay, mal, dora])
-    post = await _published(world, ana, [await upload(world, ana) for _ in range(2)], [bob])
-    bobs_post = await _published(world, bob, [await upload(world, bob)], [ana, cat])
+    post = await _published(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
+    bobs_post = await _published(world, bob, [await create_upload(world, bob)], [ana, cat])
     comment = await _talk(world, ana, bob, cat, post, bobs_post)
     for one in (ana, bob, cat):
-        await world.look(one)
+        await world.open_feeds(one)
     await _readings(world, ana, bob, bobs_post)
-    face = await upload(world, ana, used_as_avatar=True)
+    face = await create_upload(world, ana, used_as_avatar=True)
     await world.sources.users.update_profile(ana.id, {"avatar": image(face), "biography": "about me"})
     await world.drain()
     uploads = [*(one.upload_id for one in post.image_inputs), face]
-    return Life(
+    return FullAccount(
         ana=await world.stored_user(ana.id),
         bob=bob,
         others=[bob, cat, eve, fay, mal, dora],
@@ -206,7 +208,7 @@ async def _readings(world: World, ana: UserRecord, bob: UserRecord, bobs_post: P
 
 async def _begun(world: World, ana: UserRecord) -> list[ObjectId]:
     """A post whose file is on its way, and a file of no post."""
-    coming, alone = [await upload(world, ana, UploadStatus.AWAITING_BYTES) for _ in range(2)]
+    coming, alone = [await create_upload(world, ana, UploadStatus.AWAITING_BYTES) for _ in range(2)]
     draft = PostDraft(images=[PostImage(upload_id=coming)], caption="soon")
     await world.sources.posts.create(ana.id, draft, now())
     return [coming, alone]

@@ -4,7 +4,7 @@ from bson import ObjectId
 
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
-from tests.support.auditing import stored_files
+from tests.support.auditing import store_files
 from tests.support.factories import World, now
 from workers.maintenance.checks.check import Finding
 from workers.maintenance.verify import verify
@@ -24,10 +24,10 @@ class Scene:
         """The scene once everything is paid, its files in storage."""
         scene = cls()
         scene.ana, scene.bob = await world.users(2)
-        await world.look(scene.ana, scene.bob)
+        await world.open_feeds(scene.ana, scene.bob)
         await world.follow(scene.bob, scene.ana)
         scene.post = await world.post(scene.ana)
-        await stored_files(world, scene.post)
+        await store_files(world, scene.post)
         await world.sources.post_likes.like(scene.post.id, scene.bob.id, now())
         comment = await world.comment(scene.post, scene.bob)
         await world.comment(scene.post, scene.ana, parent_id=comment.id)

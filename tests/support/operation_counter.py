@@ -5,15 +5,15 @@ from collections import Counter
 from pymongo import monitoring
 
 
-class Operations(monitoring.CommandListener):
+class OperationCounter(monitoring.CommandListener):
     """Counts what is asked of the database."""
 
     def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name not in ("ping", "hello"):  # the watchdog's and the clock's, whenever they look
-            self.seen[f"{event.command_name} {event.command.get(event.command_name)}"] += 1
+            self.counts[f"{event.command_name} {event.command.get(event.command_name)}"] += 1
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         """Counted when it started."""

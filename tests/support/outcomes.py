@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from domain.limits import PREVIEW_COMMENTS
 from domain.records.posts import PostRecord
-from tests.support.actions import Comment, Deed, Follow, Like, Publish
+from tests.support.actions import Action, Comment, Follow, Like, Publish
 from tests.support.factories import World
 
 Pair = tuple[ObjectId, ObjectId]
@@ -45,7 +45,7 @@ class Outcomes:
         )
 
 
-async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) -> Outcomes:
+async def expected_outcomes(world: World, deeds: Sequence[Action], posts: Sequence[PostRecord]) -> Outcomes:
     """What comes of these deeds, beside posts that were there; ids of what they made are looked up by their keys."""
     tasks = Outcomes(previews=_previews(await _all(world, "comments")))
     comment_ids = {_key(row): row["_id"] for row in await _all(world, "comments")}
@@ -82,7 +82,7 @@ async def due(world: World, deeds: Sequence[Deed], posts: Sequence[PostRecord]) 
     return tasks
 
 
-async def found(world: World) -> Outcomes:
+async def stored_outcomes(world: World) -> Outcomes:
     """What the database says."""
     posts, users = await _all(world, "posts"), await _all(world, "users")
     notifications = [row for row in await _all(world, "notifications") if not row["withdrawn"]]
@@ -102,12 +102,12 @@ async def found(world: World) -> Outcomes:
     )
 
 
-def lost(there: Outcomes, wanted: Outcomes) -> int:
+def count_lost(there: Outcomes, wanted: Outcomes) -> int:
     """How many facts are missing."""
     return sum((wanted.facts - there.facts).values())
 
 
-def doubled(there: Outcomes, wanted: Outcomes) -> int:
+def count_doubled(there: Outcomes, wanted: Outcomes) -> int:
     """How many facts are there, or counted, or shown, more often than they happened."""
     return sum((there.facts - wanted.facts).values()) + sum((there.sums - wanted.sums).values())
 

@@ -43,9 +43,9 @@ class Server:
     async def start(self) -> None:
         """Starts it again, and waits until it takes writes."""
         self.process = self._start()
-        await self.is_ready()
+        await self.wait_until_ready()
 
-    async def is_ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Waits until it takes writes. Raises StartError."""
         until = time.monotonic() + START_SECONDS
         await asyncio.to_thread(self._kind.await_ready, self.process, self._port, until)

@@ -100,7 +100,7 @@ def stack_on(settings: Settings, logs: Path) -> Iterator[Stack]:
         stack.close()
 
 
-async def both(stack: Stack) -> tuple[Process, Process]:
+async def start_all(stack: Stack) -> tuple[Process, Process]:
     """Starts the API and one process of all workers side by side."""
     api, workers = await asyncio.gather(stack.api(), stack.workers())
     return api, workers

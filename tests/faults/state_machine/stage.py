@@ -24,7 +24,7 @@ from tests.faults.state_machine.documents import COMMENT, NOTICES, PAGES, PERSON
 from tests.faults.state_machine.expected import Expected
 from tests.faults.state_machine.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from tests.support.auditing import audit
-from tests.support.emptying import emptied
+from tests.support.emptying import empty
 from tests.support.factories import World, image, now, session_of
 from workers.registry import HANDLERS
 from workers.runtime.drain import drain, pending_jobs
@@ -48,7 +48,7 @@ class Stage:
     async def begin(self) -> None:
         """Everything is new."""
         self.figures["examples"] += 1
-        await emptied(self.world)
+        await empty(self.world)
         for name in PEOPLE:
             register = self.world.sources.users.register
             self._users[name] = await register(name, f"{name}@example.com", "no hash", name.title(), now())
