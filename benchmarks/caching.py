@@ -12,7 +12,7 @@ from benchmarks.lib.report import Table, show
 from benchmarks.lib.stack import finish, servers, stores
 from config import Settings
 from datasources.loaders import Loaders
-from datasources.mongo.client import in_transaction
+from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources
 from domain.records.posts import PostDraft, PostImage
 

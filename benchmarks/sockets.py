@@ -20,7 +20,7 @@ from benchmarks.lib.report import Table, show
 from benchmarks.lib.stack import finish, servers, stores, until
 from benchmarks.lib.world import posts, users
 from config import Settings
-from datasources.mongo.client import in_transaction
+from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from deploy.local.environment import child_environment

@@ -14,7 +14,8 @@ from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores, until
 from benchmarks.lib.world import insert, posts, users
 from config import Settings
 from datasources.jobs.outbox import pending_fields
-from datasources.mongo.client import Session, in_transaction
+from datasources.mongo.client import Session
+from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources, open_queue
 from domain.jobs import Fact, Task, jobs_of
 from workers.runtime.handler import Tools

@@ -7,7 +7,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
 from config import Settings
-from datasources.concurrency.batcher import Late
+from datasources.concurrency.batcher import BatchTimeout
 from datasources.mongo.client import is_mongo_outage
 from datasources.mongo.indexes import IndexesMissingError
 from datasources.s3.storage import is_outage as is_s3_outage
@@ -27,7 +27,7 @@ def is_outage(error: BaseException) -> bool:
 
 def server_of(error: BaseException) -> str | None:
     """The server that an outage is of: "MongoDB", "Redis" or "S3"; None for what is no outage."""
-    if isinstance(error, Late | PyMongoError) and is_outage(error):
+    if isinstance(error, BatchTimeout | PyMongoError) and is_outage(error):
         return "MongoDB"
     if isinstance(error, RedisError):
         return "Redis"

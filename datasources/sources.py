@@ -19,7 +19,6 @@ from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import Background
 from datasources.concurrency.process_exit import closed
 from datasources.concurrency.tasks import cancelled
-from datasources.concurrency.watchdog import Watchdog
 from datasources.feed.entries import FeedStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
@@ -40,6 +39,7 @@ from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
+from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notifications import NotificationStore
 from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.comments import CommentStore

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bson import ObjectId
 
-from datasources.mongo.client import Database, Document, Session, within
+from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.queries import within
 from datasources.notifications.notifications import of_follows
 
 Query = Callable[[Sequence[ObjectId]], Document]

@@ -9,12 +9,13 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
-from datasources.concurrency.batcher import Reads
 from datasources.jobs.idempotency import Idempotency, deleted_since, reused
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Readable, Session, increment
+from datasources.mongo.batched import BatchedReads
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.counters import increment
 from datasources.mongo.readable import readable
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
@@ -52,7 +53,7 @@ class UserStore:
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._job_queue = job_queue
-        self._reads = Reads(self._users, UserRecord, projection=_PUBLIC)
+        self._reads = BatchedReads(self._users, UserRecord, projection=_PUBLIC)
 
     async def register(
         self,

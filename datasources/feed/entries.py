@@ -21,7 +21,9 @@ from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstP
 from datasources.feed.states import ALL, FeedStates
 from datasources.graph.follows import GraphStore
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Session, in_transaction, insert_absent
+from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.transactions import in_transaction
+from datasources.mongo.upserts import insert_absent
 from datasources.posts.posts import PostStore
 from datasources.redis.cache_server import CacheDown
 from domain.jobs import Task

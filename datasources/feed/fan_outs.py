@@ -15,7 +15,8 @@ from bson import ObjectId
 from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Session, in_transaction
+from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.transactions import in_transaction
 from domain.jobs import JOBS, Fact, Task, jobs_of
 from domain.records.follows import FollowState
 from domain.records.record import Stored

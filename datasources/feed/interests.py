@@ -14,9 +14,11 @@ from datasources.feed.visits import VisitStore
 from datasources.graph.relations import find_relations
 from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
-from datasources.mongo.client import Collection, Database, Document, find_by_ids, upsert
+from datasources.mongo.client import Collection, Database, Document
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
+from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
+from datasources.mongo.upserts import upsert
 from domain.interests import Act, ActKind, Interest, compute_interests, decay
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.record import Stored

@@ -10,7 +10,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, within
+from datasources.mongo.client import Database, Document
+from datasources.mongo.queries import within
 from domain.paging import Page, PageRequest, Place, cut_page
 
 KEPT = timedelta(hours=1)

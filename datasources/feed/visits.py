@@ -10,7 +10,8 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.concurrency.background_writes import Background
-from datasources.mongo.client import Database, Document, within
+from datasources.mongo.client import Database, Document
+from datasources.mongo.queries import within
 from domain.interests import Act, ActKind
 
 

@@ -12,16 +12,11 @@ from datasources.graph.follow_slots import becoming, upsert_follow
 from datasources.graph.relations import Pair, Relations, both_ways
 from datasources.jobs.outbox import GRACE, add_pending, change, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
-from datasources.mongo.client import (
-    Database,
-    Document,
-    Readable,
-    Session,
-    find_page,
-    in_transaction,
-    set_notified,
-    upsert,
-)
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.counters import set_numbers
+from datasources.mongo.pages import find_page
+from datasources.mongo.transactions import in_transaction
+from datasources.mongo.upserts import upsert
 from domain.errors import NotFound
 from domain.jobs import JOBS, Fact, Task, jobs_of
 from domain.limits import FOLLOWING_MAX
@@ -228,7 +223,7 @@ class GraphStore:
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_notified(self._writes.follows.uncached, notified, session)
+        await set_numbers(self._writes.follows.uncached, "notified", notified, session)
 
     async def mark_done(
         self, follows: Sequence[FollowRecord], task: Task, session: Session | None = None, **values: Any

@@ -6,7 +6,7 @@ from itertools import islice
 
 from bson import ObjectId
 
-from datasources.concurrency.batcher import MAX_BATCH, Batcher
+from datasources.mongo.batched import MAX_BATCH, MongoBatcher
 from datasources.mongo.client import Database, Document, Readable, time_limit
 from domain.lenient_reading import known_value
 from domain.records.follows import FollowState
@@ -27,7 +27,7 @@ class Relations:
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
         self._mutes: Readable = database["mutes"]
-        self._reads = Batcher(self._read, MAX_BATCH)
+        self._reads = MongoBatcher(self._read, MAX_BATCH)
 
     async def of(self, pairs: Sequence[Pair]) -> list[Relation]:
         """How the first of each pair, as viewer, stands to the second, for a few hundred pairs.

@@ -7,8 +7,8 @@ from datetime import datetime
 import msgspec
 from bson import ObjectId
 
-from datasources.concurrency.batcher import Batcher
 from datasources.jobs.outbox import mark_dead_lettered, mark_redriven
+from datasources.mongo.batched import MongoBatcher
 from datasources.mongo.client import Collection, Database, Document, time_limit
 from domain.jobs import JOBS, Fact, Job, Task
 
@@ -57,7 +57,7 @@ class DeadLetterStore:
         self._database = database
         self._failures = database["failures"]
         self._malformed = database["malformed"]
-        self._successes: Batcher[Sequence[Job], None] = Batcher(self._delete_failures, MAX_BATCH)
+        self._successes: MongoBatcher[Sequence[Job], None] = MongoBatcher(self._delete_failures, MAX_BATCH)
 
     async def count_failure(self, job: Job, reason: str, now: datetime) -> DeadLetter:
         """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""

@@ -18,7 +18,7 @@ from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from datasources.concurrency.batcher import Batcher, Late
+from datasources.concurrency.batcher import Batcher, BatchTimeout
 from domain.jobs import JOBS, Fact, Job, Task
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class JobQueue:
         """
         heard = {job for job in jobs if time.monotonic() >= self._silent_until.get(JOBS[job.kind].worker, 0)}
         if heard:
-            with suppress(Late):  # it is rung with the others' all the same
+            with suppress(BatchTimeout):  # it is rung with the others' all the same
                 await self._sends.submit(heard, ENQUEUE_SECONDS)
 
     async def _send(self, asked: Sequence[set[Job]]) -> list[None]:

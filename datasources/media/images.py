@@ -16,7 +16,8 @@ from datasources.accounts.cached_users import UserCache
 from datasources.jobs.outbox import Stage, add_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Readable, Session, in_transaction
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.posts import PostStore
 from datasources.redis.invalidation import InvalidatingWrites

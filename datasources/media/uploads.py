@@ -12,7 +12,8 @@ from datasources.jobs.outbox import Stage, add_pending, mark_done, pending_field
 from datasources.jobs.queue import JobQueue
 from datasources.media.quota_slots import ATTEMPTS, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, find_by_ids
+from datasources.mongo.client import Database, Document
+from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live
 from domain.errors import Refusal, UserErrorCode

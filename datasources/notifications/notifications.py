@@ -16,8 +16,10 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.mongo import clock
-from datasources.mongo.client import Database, Document, Session, find_by_ids, find_page
+from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.indexes import UNSEEN
+from datasources.mongo.pages import find_page
+from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live
 from domain.notification_floor import WITHDRAWN_KEPT, floor_at, record_withdrawal

@@ -8,22 +8,16 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.concurrency.batcher import Inserts, Reads
 from datasources.jobs.idempotency import Idempotency, bury, earlier
 from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import (
-    Database,
-    Document,
-    Session,
-    find_by_ids,
-    find_page,
-    find_ranked_page,
-    increment,
-    set_notified,
-)
+from datasources.mongo.batched import BatchedInserts, BatchedReads
+from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
+from datasources.mongo.pages import find_page, find_ranked_page
+from datasources.mongo.queries import find_by_ids
 from domain.jobs import Fact, Task, jobs_of
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
@@ -41,8 +35,8 @@ class CommentStore:
 
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._comments = database["comments"]
-        self._reads = Reads(self._comments, CommentRecord)
-        self._inserts = Inserts(self._comments)
+        self._reads = BatchedReads(self._comments, CommentRecord)
+        self._inserts = BatchedInserts(self._comments)
         self._posts = database["posts"]
         self._job_queue = job_queue
 
@@ -223,7 +217,7 @@ class CommentStore:
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_notified(self._comments, notified, session)
+        await set_numbers(self._comments, "notified", notified, session)
 
     async def mark_done(self, comments: Sequence[Document], task: Task, session: Session | None = None) -> None:
         """Takes an effect out of comments' outboxes, but of those changed since read; then buries those deleted."""

@@ -11,12 +11,14 @@ from bson import ObjectId
 from pymongo import UpdateOne, timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from datasources.concurrency.batcher import Batcher
 from datasources.jobs.outbox import change, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
-from datasources.mongo.client import Database, Document, Session, find_page, time_limit, upsert
+from datasources.mongo.batched import MongoBatcher
+from datasources.mongo.client import Database, Document, Session, time_limit
 from datasources.mongo.indexes import BY_LIKER
+from datasources.mongo.pages import find_page
 from datasources.mongo.readable import readable
+from datasources.mongo.upserts import upsert
 from domain.jobs import Fact, Task, jobs_of
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.likes import LikeRecord
@@ -60,7 +62,7 @@ class LikeStore:
         self._likes = database[f"{fact.value}s"]
         self._fact = fact
         self._job_queue = job_queue
-        self._writes = Batcher(self._write, MAX_BATCH)
+        self._writes = MongoBatcher(self._write, MAX_BATCH)
 
     async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Sees to it that the user likes the target; owes counting and notifying if that is new. Safe to repeat."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.concurrency.batcher import Batcher
+from datasources.mongo.batched import MongoBatcher
 from datasources.mongo.client import Client, Database, Document, Session, time_limit
 from datasources.mongo.readable import readable
 from domain.jobs import Fact, Task
@@ -35,7 +35,7 @@ class OwnActs:
     def __init__(self, client: Client, database: Database) -> None:
         self._client = client
         self._database = database
-        self._posts = Batcher(self._read_posts, MAX_BATCH)
+        self._posts = MongoBatcher(self._read_posts, MAX_BATCH)
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
         """A post whose counts and previews have the viewer's own like and comments."""

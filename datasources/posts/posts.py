@@ -13,22 +13,16 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from datasources.concurrency.batcher import Reads
 from datasources.jobs.idempotency import Idempotency, bury, earlier
 from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.client import (
-    Database,
-    Document,
-    Readable,
-    Session,
-    find_by_ids,
-    find_page,
-    increment,
-    set_notified,
-)
+from datasources.mongo.batched import BatchedReads
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import SHOWN_POSTS
+from datasources.mongo.pages import find_page
+from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.edits import edit, tagging, untag
@@ -60,7 +54,7 @@ class PostStore:
     def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
         self._posts: Readable = database["posts"]
         self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
-        self._reads = Reads(self._posts, PostRecord)
+        self._reads = BatchedReads(self._posts, PostRecord)
         self._job_queue = job_queue
 
     async def create(
@@ -283,7 +277,7 @@ class PostStore:
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Says of these by how many notifications they are told of, for `verify`."""
-        await set_notified(self._writes.uncached, notified, session)
+        await set_numbers(self._writes.uncached, "notified", notified, session)
 
     async def mark_done(self, post_id: ObjectId, task: Task, *, version: int, session: Session | None = None) -> bool:
         """Takes an effect out of a post's outbox; False, with no change, if the post's version is another one."""

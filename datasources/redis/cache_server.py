@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
-from datasources.concurrency.batcher import Batcher, Late
+from datasources.concurrency.batcher import Batcher, BatchTimeout
 from datasources.concurrency.tasks import cancelled
 from datasources.redis.server_run import MARK_BYTES, RedisRun
 
@@ -60,7 +60,7 @@ class CacheServer:
         self._expect_answers()
         try:
             return await self._gets.submit(keys, ANSWER_SECONDS)
-        except Late as error:
+        except BatchTimeout as error:
             raise CacheDown from error
 
     async def lease(self, keys: Sequence[str], token: bytes) -> tuple[bytes, list[bytes | None]]:
@@ -97,7 +97,7 @@ class CacheServer:
         """
         try:
             return await self._invalidations.submit(keys, ANSWER_SECONDS)
-        except Late:
+        except BatchTimeout:
             self._add_pending(keys)
             return False
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Generic, TypeVar
 
-from datasources.mongo.client import Collection, Session, after_transaction
+from datasources.mongo.client import Collection, Session
+from datasources.mongo.transactions import after_transaction
 
 Key = TypeVar("Key")
 Invalidate = Callable[[Iterable[Key]], Awaitable[object]]

@@ -6,7 +6,7 @@
 import sys
 import time
 
-from datasources.concurrency.watchdog import Watchdog
+from datasources.mongo.watchdog import Watchdog
 from deploy.cli.main import main
 from domain.comment_screening import Screened, Verdict
 

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from config import Settings
 from datasources.feed.entries import Delivery
-from datasources.mongo.client import insert_absent
+from datasources.mongo.upserts import insert_absent
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit

@@ -16,7 +16,8 @@ from datasources.graph.follows import GraphStore
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
 from datasources.media.images import ImageStore, Move
-from datasources.mongo.client import Document, Session, after_transaction, in_transaction
+from datasources.mongo.client import Document, Session
+from datasources.mongo.transactions import after_transaction, in_transaction
 from datasources.posts.posts import PostStore
 from datasources.s3.keys import moved
 from datasources.sources import open_sources

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.mongo.client import in_transaction
+from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notifications import Notice
 from domain.notification_floor import WITHDRAWN_KEPT
 from domain.records.notifications import NotificationKind

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from config import Settings
-from datasources.concurrency.watchdog import Watchdog
 from datasources.mongo.client import Client, open_mongo
+from datasources.mongo.watchdog import Watchdog
 from tests.support.toxic_proxy import Toxic, proxied
 from tests.support.waiting import eventually
 

@@ -8,7 +8,8 @@ import pytest
 from pymongo import _csot
 from pymongo.errors import ConnectionFailure
 
-from datasources.concurrency.batcher import Batcher, Late
+from datasources.concurrency.batcher import Batcher, BatchTimeout
+from datasources.mongo.batched import MongoBatcher
 
 
 class Works:
@@ -33,11 +34,11 @@ async def test_lone_call_goes_at_once() -> None:
 
 async def test_calls_that_come_while_one_is_under_way_go_together() -> None:
     works = Works()
-    gathering = Batcher(works.double, 3)
-    calls = [asyncio.create_task(gathering.submit(1))]
+    batcher = Batcher(works.double, 3)
+    calls = [asyncio.create_task(batcher.submit(1))]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    calls += [asyncio.create_task(gathering.submit(number)) for number in (2, 3, 4, 5)]
+    calls += [asyncio.create_task(batcher.submit(number)) for number in (2, 3, 4, 5)]
     await asyncio.sleep(0)
     works.go.set()
     assert await asyncio.gather(*calls) == [2, 4, 6, 8, 10]
@@ -47,8 +48,8 @@ async def test_calls_that_come_while_one_is_under_way_go_together() -> None:
 async def test_each_caller_gets_its_own_error() -> None:
     works = Works()
     works.go.set()
-    gathering = Batcher(works.double, 10)
-    ends = await asyncio.gather(*(gathering.submit(number) for number in (1, -2, 3)), return_exceptions=True)
+    batcher = Batcher(works.double, 10)
+    ends = await asyncio.gather(*(batcher.submit(number) for number in (1, -2, 3)), return_exceptions=True)
     assert [ends[0], str(ends[1]), ends[2]] == [2, "-2", 6]
 
 
@@ -60,17 +61,17 @@ async def test_what_the_work_raises_goes_to_all_and_later_calls_work_again() -> 
             raise ConnectionError("gone")
         return items
 
-    gathering = Batcher(work, 10)
-    ends = await asyncio.gather(gathering.submit(1), gathering.submit(2), return_exceptions=True)
+    batcher = Batcher(work, 10)
+    ends = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
     assert [type(end) for end in ends] == [ConnectionError, ConnectionError]
     failing = False
-    assert await gathering.submit(3) == 3
+    assert await batcher.submit(3) == 3
 
 
 async def test_cancelled_caller_leaves_the_work_to_the_others() -> None:
     works = Works()
-    gathering = Batcher(works.double, 10)
-    one, other = (asyncio.create_task(gathering.submit(number)) for number in (1, 2))
+    batcher = Batcher(works.double, 10)
+    one, other = (asyncio.create_task(batcher.submit(number)) for number in (1, 2))
     await asyncio.sleep(0)
     one.cancel()
     works.go.set()
@@ -81,11 +82,11 @@ async def test_cancelled_caller_leaves_the_work_to_the_others() -> None:
 
 async def test_waiting_for_ones_turn_is_part_of_ones_time() -> None:
     works = Works()
-    gathering = Batcher(works.double, 1)
-    first = asyncio.create_task(gathering.submit(1))
+    batcher = Batcher(works.double, 1)
+    first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0)
-    with pytest.raises(Late):
-        await gathering.submit(2, 0.01)
+    with pytest.raises(BatchTimeout):
+        await batcher.submit(2, 0.01)
     works.go.set()
     assert await first == 2
 
@@ -99,11 +100,11 @@ async def test_outage_is_told_at_once_to_those_who_wait_for_the_next_call() -> N
         await go.wait()
         raise ConnectionFailure("away")
 
-    gathering = Batcher(work, 10)
-    calls = [asyncio.create_task(gathering.submit(1))]
+    batcher = MongoBatcher(work, 10)
+    calls = [asyncio.create_task(batcher.submit(1))]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    calls += [asyncio.create_task(gathering.submit(number)) for number in (2, 3)]
+    calls += [asyncio.create_task(batcher.submit(number)) for number in (2, 3)]
     await asyncio.sleep(0)
     go.set()
     ends = await asyncio.gather(*calls, return_exceptions=True)
@@ -118,11 +119,11 @@ async def test_what_asks_mongodb_for_others_has_the_time_that_the_last_of_them_h
         limits.append(_csot.remaining())
         return items
 
-    gathering = Batcher(work, 10)
-    await asyncio.gather(gathering.submit(1, 2), gathering.submit(2, 5))
+    batcher = MongoBatcher(work, 10)
+    await asyncio.gather(batcher.submit(1, 2), batcher.submit(2, 5))
     assert limits[0] is not None
     assert 4 < limits[0] <= 5
-    await gathering.submit(3)
+    await batcher.submit(3)
     assert limits[1] is None
 
 
@@ -132,5 +133,5 @@ async def test_result_that_comes_in_the_moment_of_the_deadline_is_not_late() -> 
         await asyncio.sleep(0)
         return items
 
-    gathering: Batcher[int, int] = Batcher(work, 10)
-    assert await gathering.submit(1, 0.02) == 1
+    batcher: Batcher[int, int] = Batcher(work, 10)
+    assert await batcher.submit(1, 0.02) == 1

@@ -6,7 +6,7 @@ from pymongo.errors import NetworkTimeout, OperationFailure, ServerSelectionTime
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from config import Settings
-from datasources.concurrency.batcher import Late
+from datasources.concurrency.batcher import BatchTimeout
 from datasources.outages import describe_outage, is_outage, server_of
 
 SETTINGS = Settings(
@@ -25,7 +25,7 @@ SETTINGS = Settings(
             "MongoDB does not answer (db1:27017,db2:27018)",
         ),
         (NetworkTimeout("ana:secret timed out"), "MongoDB does not answer (db1:27017,db2:27018)"),
-        (Late("no result"), "MongoDB does not answer (db1:27017,db2:27018)"),
+        (BatchTimeout("no result"), "MongoDB does not answer (db1:27017,db2:27018)"),
         (RedisConnectionError("Error 111 connecting"), "Redis does not answer (cache:6380)"),
         (ServerDisconnectedError(), "S3 does not answer (storage:8333)"),
         (TimeoutError(), "S3 does not answer (storage:8333)"),

@@ -5,7 +5,8 @@ from functools import partial
 
 from bson import ObjectId
 
-from datasources.mongo.client import Document, Session, in_transaction
+from datasources.mongo.client import Document, Session
+from datasources.mongo.transactions import in_transaction
 from workers.runtime.handler import Tools
 
 MAX_FACTS = 1_000  # applied in one transaction

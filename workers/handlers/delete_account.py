@@ -14,7 +14,8 @@ from config import Settings
 from datasources.accounts.account_references import left_of
 from datasources.accounts.users import DeletedAccount
 from datasources.mongo import clock
-from datasources.mongo.client import Session, in_transaction
+from datasources.mongo.client import Session
+from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources
 from domain.jobs import LONGEST_CALL_SECONDS
 from domain.limits import UPLOAD_LATENESS

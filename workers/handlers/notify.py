@@ -13,7 +13,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import clock
-from datasources.mongo.client import Session, in_transaction
+from datasources.mongo.client import Session
+from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.jobs import Task

@@ -13,7 +13,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo import clock
-from datasources.mongo.client import Document, find_by_ids
+from datasources.mongo.client import Document
+from datasources.mongo.queries import find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import gc_uploads
 from workers.maintenance.checks.accounts import remove_interests

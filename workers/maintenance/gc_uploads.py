@@ -8,7 +8,8 @@ from bson import ObjectId
 
 from datasources.media.quota_slots import NO_SLOTS
 from datasources.mongo import clock
-from datasources.mongo.client import Document, find_by_ids
+from datasources.mongo.client import Document
+from datasources.mongo.queries import find_by_ids
 from datasources.s3.keys import MediaKey
 from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources

@@ -10,7 +10,8 @@ from bson import ObjectId
 from datasources.jobs.outbox import add_pending
 from datasources.media.quota_slots import NO_SLOTS
 from datasources.mongo import clock
-from datasources.mongo.client import Document, find_by_ids
+from datasources.mongo.client import Document
+from datasources.mongo.queries import find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowRecord, FollowState

@@ -9,7 +9,8 @@ from typing import Any
 from pymongo import timeout
 from pymongo.errors import PyMongoError
 
-from datasources.mongo.client import Document, Result, Session
+from datasources.mongo.client import Document, Session
+from datasources.mongo.transactions import Result
 from datasources.sources import Sources
 
 BATCH = 200

@@ -12,7 +12,7 @@ import structlog
 
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
-from datasources.concurrency.watchdog import Watchdog
+from datasources.mongo.watchdog import Watchdog
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.telemetry.logs import configure_logging
 from domain.jobs import WORKERS

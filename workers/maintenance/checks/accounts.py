@@ -6,7 +6,8 @@ from bson import ObjectId
 
 from datasources.accounts.account_references import left_of
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session, find_by_ids
+from datasources.mongo.client import Document, Session
+from datasources.mongo.queries import find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.users import UserState

@@ -12,7 +12,8 @@ from bson import ObjectId
 
 from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session, in_transaction
+from datasources.mongo.client import Document, Session
+from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS

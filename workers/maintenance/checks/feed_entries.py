@@ -8,8 +8,9 @@ from bson import ObjectId
 
 from datasources.feed.entries import Delivery
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session, find_by_ids
+from datasources.mongo.client import Document, Session
 from datasources.mongo.indexes import SHOWN_POSTS
+from datasources.mongo.queries import find_by_ids
 from datasources.posts.posts import MERGED
 from datasources.sources import Sources
 from domain.jobs import Task

@@ -7,7 +7,8 @@ from bson import ObjectId
 
 from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session, find_by_ids
+from datasources.mongo.client import Document, Session
+from datasources.mongo.queries import find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowState

@@ -8,7 +8,9 @@ from bson import ObjectId
 
 from datasources.jobs.outbox import add_pending
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session, find_by_ids, in_transaction
+from datasources.mongo.client import Document, Session
+from datasources.mongo.queries import find_by_ids
+from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
 from domain.jobs import Task

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.mongo.client import Document, Session, find_by_ids
+from datasources.mongo.client import Document, Session
+from datasources.mongo.queries import find_by_ids
 from datasources.s3.keys import is_public
 from datasources.sources import Sources
 from domain.jobs import Task

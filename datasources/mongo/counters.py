@@ -1,0 +1,28 @@
+"""Numbers in many documents, each set or moved by its own value, in the caller's transaction."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from bson import ObjectId
+from pymongo import UpdateOne
+
+from datasources.mongo.client import Collection, Session
+
+
+async def increment(collection: Collection, field: str, by: Mapping[ObjectId, int], session: Session) -> None:
+    """Adds to a field of many documents, in one operation; a missing document is left out.
+
+    It goes in the order of the ids, so that concurrent duplicates conflict at the first id that they share.
+    """
+    updates = [UpdateOne({"_id": id_}, {"$inc": {field: delta}}) for id_, delta in sorted(by.items()) if delta]
+    if updates:
+        await collection.bulk_write(updates, ordered=False, session=session)
+
+
+async def set_numbers(collection: Collection, field: str, numbers: Mapping[ObjectId, int], session: Session) -> None:
+    """Sets a field of many documents; one operation for each number that occurs. Safe to repeat."""
+    ids_by_number: dict[int, list[ObjectId]] = defaultdict(list)
+    for id_, number in numbers.items():
+        ids_by_number[number].append(id_)
+    for number, ids in ids_by_number.items():
+        await collection.update_many({"_id": {"$in": ids}}, {"$set": {field: number}}, session=session)
