@@ -19,7 +19,7 @@ from benchmarks.lib.stored import stored
 from benchmarks.lib.thresholds import thresholds
 from benchmarks.lib.world import insert, post, users
 from config import Settings
-from datasources.feed.states import ALL
+from datasources.feed.states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
 from datasources.sources import Sources
@@ -97,7 +97,7 @@ async def _followed(sources: Sources, followers: int) -> tuple[ObjectId, list[Ob
     owners, now = [ObjectId() for _ in range(followers)], datetime.now(UTC)
     ends = [{"follower_id": one, "followee_id": author} for one in owners]
     await insert(sources, "follows", [{**pair, "state": "FOLLOWING", "version": 1} for pair in ends])
-    kept = {"live": True, "floor": ALL, "seen_at": now, "version": 1}
+    kept = {"live": True, "floor": HOLDS_ALL, "seen_at": now, "version": 1}
     await insert(sources, "feeds", [{"_id": one, **kept} for one in owners])
     return author, owners
 

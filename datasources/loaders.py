@@ -173,7 +173,7 @@ class Loaders:
         return await self._sources.comment_likes.by_targets(self._viewer_id, comment_ids)
 
     async def _interests(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
-        stored = None if self._viewer_id is None else await self._sources.interests.stored(self._viewer_id)
+        stored = None if self._viewer_id is None else await self._sources.interests.find(self._viewer_id)
         found = {} if stored is None else {one.author_id: one for one in stored.authors}
         return [found.get(author_id) for author_id in author_ids]
 

@@ -23,7 +23,7 @@ from datasources.feed.entries import FeedStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
 from datasources.feed.interests import InterestStore
-from datasources.feed.live_listeners import FeedsLive
+from datasources.feed.live_listeners import FeedListeners
 from datasources.feed.push_pull import PushPullStore
 from datasources.feed.rankings import RankingStore
 from datasources.feed.states import FeedStates
@@ -100,7 +100,7 @@ class Sources:
     feeds: FeedStore
     fan_outs: FanOutStore
     push_pull: PushPullStore
-    feeds_live: FeedsLive
+    feed_listeners: FeedListeners
     interests: InterestStore
     visits: VisitStore
     rankings: RankingStore
@@ -224,7 +224,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feeds=FeedStore(database, feed_states, caches.first_pages, posts, graph),
         fan_outs=FanOutStore(database, job_queue),
         push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
-        feeds_live=FeedsLive(redis, settings.key_prefix, live, background),
+        feed_listeners=FeedListeners(redis, settings.key_prefix, live, background),
         interests=InterestStore(database, job_queue, visits),
         visits=visits,
         rankings=RankingStore(database),

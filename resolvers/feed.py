@@ -51,5 +51,5 @@ async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) ->
 
     page = await visible_page(request, skeleton, partial(shown_in_feed, info))
     if page.edges and request.is_beginning:
-        info.context.sources.feeds_live.note_read(viewer_id, page.edges[0].node.id)
+        info.context.sources.feed_listeners.note_read(viewer_id, page.edges[0].node.id)
     return FeedPage(page.edges, page.page_info, as_of)

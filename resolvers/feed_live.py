@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.feed.live_listeners import LOOK_EVERY, feed_of
+from datasources.feed.live_listeners import POLL_SECONDS, feed_topic
 from domain.paging import Key, PageRequest, fill_page
 from domain.records.posts import PostRecord
 from resolvers.feed_visibility import shown_in_feed
@@ -25,23 +25,23 @@ BEFORE_ALL = ObjectId("0" * 24)
 async def feed_updated(info: Info) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     told, read = 0, None
-    async with sources.live.listen(feed_of(viewer_id)) as news:
+    async with sources.live.listen(feed_topic(viewer_id)) as news:
         while True:
             news.clear()
-            read = await sources.feeds_live.look(viewer_id) or read or await _newest(info, viewer_id)
+            read = await sources.feed_listeners.note_listening(viewer_id) or read or await _newest(info, viewer_id)
             count = await _count_new(info, viewer_id, read)
             if count != told:
                 told = count
                 yield FeedEvent(new_post_count=count)
             await asyncio.sleep(PAUSE)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
+                async with asyncio.timeout(POLL_SECONDS):
                     await news.wait()
 
 
 async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
     """Where a feed begins that was not read for long: what is there counts as read."""
-    page = await info.context.sources.feeds.read(viewer_id, PageRequest(limit=1))
+    page = await info.context.sources.feeds.peek(viewer_id, PageRequest(limit=1))
     return page.items[0][1] if page.items else BEFORE_ALL
 
 
@@ -50,7 +50,7 @@ async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
     info.context.clear_loaders()
 
     async def skeleton(step: PageRequest) -> Any:
-        return await info.context.sources.feeds.read(viewer_id, step)
+        return await info.context.sources.feeds.peek(viewer_id, step)
 
     async def others(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, PostRecord]]:
         posts = await shown_in_feed(info, [post_id for _, post_id in items])

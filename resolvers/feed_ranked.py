@@ -50,8 +50,8 @@ async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
     sources, now = info.context.sources, clock.now()
     candidates = await _candidates(info, viewer_id, now)
     if candidates:
-        sources.feeds_live.note_read(viewer_id, max(post.id for post in candidates))
-    interests = await sources.interests.of(viewer_id, now)
+        sources.feed_listeners.note_read(viewer_id, max(post.id for post in candidates))
+    interests = await sources.interests.get_or_compute(viewer_id, now)
     order = rank_posts(candidates, interests.strengths(now), now)
     return await sources.rankings.keep(viewer_id, [post.id for post in order], now)
 

@@ -16,7 +16,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 
 from benchmarks.lib.world import post
-from datasources.feed.states import ALL, REFRESH_EVERY
+from datasources.feed.states import HOLDS_ALL, REFRESH_EVERY
 from datasources.mongo.indexes import INDEXES, ensure_indexes
 from datasources.sources import Sources
 
@@ -188,7 +188,7 @@ def _follow(slot: int, is_pulled: bool) -> bytes:
 @cache
 def _feed() -> bytes:
     now = datetime.now(UTC)
-    state = {"live": True, "floor": ALL, "seen_at": now, "tend_at": now + REFRESH_EVERY, "version": 1}
+    state = {"live": True, "floor": HOLDS_ALL, "seen_at": now, "refresh_at": now + REFRESH_EVERY, "version": 1}
     return _pattern(lambda owner_id: {"_id": owner_id, **state}, b"id")
 
 

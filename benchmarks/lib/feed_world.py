@@ -59,9 +59,9 @@ class FeedWorld:
     async def keep(self, viewer: ObjectId) -> None:
         """Has a viewer look at their feed, and the worker rebuild it if it has no floor."""
         await self.sources.feeds.home(viewer, PageRequest(limit=1))
-        state = await self.sources.feed_states.of(viewer)
+        state = await self.sources.feed_states.find(viewer)
         if state is not None and state.floor is None:
-            await self.sources.feed_states.renew([viewer], datetime.now(UTC))
+            await self.sources.feed_states.reset([viewer], datetime.now(UTC))
             await refresh_feed(Tools(sources=self.sources), str(viewer))
 
     async def bare_page(self, viewer: ObjectId) -> list[list[Row]]:
@@ -90,7 +90,7 @@ class FeedWorld:
     async def _dress(self, viewer: ObjectId, commenters: Sequence[ObjectId], random: Random) -> None:
         """Gives the posts on a viewer's pages images, comments and the viewer's like of some, their authors avatars."""
         database = self.sources.database
-        page = await self.sources.feeds.read(viewer, PageRequest(limit=PAGE_SIZE_DEFAULT * PAGES_DOWN))
+        page = await self.sources.feeds.peek(viewer, PageRequest(limit=PAGE_SIZE_DEFAULT * PAGES_DOWN))
         post_ids = [post_id for _, post_id in page.items]
         bare = await database["posts"].find({"_id": {"$in": post_ids}, "images": []}, {"author_id": 1}).to_list()
         comments = {row["_id"]: _comments(row["_id"], commenters, random) for row in bare}

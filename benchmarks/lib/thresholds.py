@@ -9,7 +9,7 @@ from bson import ObjectId
 from benchmarks.lib.report import Table, median, rounds
 from benchmarks.lib.stack import Load, Stopwatch
 from benchmarks.lib.world import insert, post, users
-from datasources.feed.states import ALL
+from datasources.feed.states import HOLDS_ALL
 from datasources.sources import Sources
 from domain.paging import PageRequest
 
@@ -42,7 +42,7 @@ async def _reads(sources: Sources) -> dict[int, float]:
         for number, viewer in viewers.items():
             watch = Stopwatch()
             for _ in range(READS):
-                await sources.feeds.read(viewer, PageRequest(limit=20))
+                await sources.feeds.peek(viewer, PageRequest(limit=20))
             loads[number].append(watch.load(READS))
     return {number: median([load.cpu for load in of]) for number, of in loads.items()}
 
@@ -55,7 +55,7 @@ async def _viewer(sources: Sources, pulled: Sequence[ObjectId]) -> ObjectId:
     await insert(
         sources, "feed_entries", [{"_id": {"o": viewer, "p": ObjectId()}, "a": viewer} for _ in range(ENTRIES)]
     )
-    await insert(sources, "feeds", [{"_id": viewer, "live": True, "floor": ALL, "seen_at": now, "version": 1}])
+    await insert(sources, "feeds", [{"_id": viewer, "live": True, "floor": HOLDS_ALL, "seen_at": now, "version": 1}])
     return viewer
 
 

@@ -18,7 +18,7 @@ from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
 from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache, first_pages_of
-from datasources.feed.states import ALL, FeedStates
+from datasources.feed.states import HOLDS_ALL, FeedStates
 from datasources.graph.follows import GraphStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
@@ -76,11 +76,11 @@ class FeedStore:
         for post_id, _, owner_ids in deliveries:
             await self._entries.delete_many({"_id": {"$in": [{"o": owner_id, "p": post_id} for owner_id in owner_ids]}})
 
-    async def add_author(self, owner_id: ObjectId, posts: Sequence[Document]) -> None:
+    async def add_posts(self, owner_id: ObjectId, posts: Sequence[Document]) -> None:
         """Puts posts, of which `_id` and `author_id` are given, into one feed. Safe to repeat."""
         await self._insert([entry for post in posts for entry in _entries(post["_id"], post["author_id"], [owner_id])])
 
-    async def drop(self, follow: FollowRecord) -> bool:
+    async def remove_author(self, follow: FollowRecord) -> bool:
         """Takes the posts of somebody followed no more out of a feed, and pays the follow's FILL, in one transaction.
 
         False, and nothing is done, if the follow has changed since it was read or does not owe it any more.
@@ -143,9 +143,9 @@ class FeedStore:
             return msgspec.structs.replace(page, as_of=first_pages.as_of)
         return await self._page(*(looked[0] if looked else await self._look(owner_id)), request)
 
-    async def read(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+    async def peek(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """As `home`, for somebody else than the owner: nothing is noted."""
-        feed, pulled = await asyncio.gather(self._states.of(owner_id), self._graph.to_pull(owner_id))
+        feed, pulled = await asyncio.gather(self._states.find(owner_id), self._graph.to_pull(owner_id))
         return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
 
     async def _look(self, owner_id: ObjectId) -> _Look:
@@ -220,7 +220,7 @@ class FeedStore:
     async def _below(self, feed: FeedRecord, request: PageRequest) -> list[ObjectId]:
         if feed.floor is not None:
             request = _bounded(request, below=_next(feed.floor))
-        if feed.floor == ALL or _is_empty(request):
+        if feed.floor == HOLDS_ALL or _is_empty(request):
             return []
         authors = [feed.id, *await self._graph.followees(feed.id)]
         return [post["_id"] for post in await self._posts.shown_by_authors(authors, request)]

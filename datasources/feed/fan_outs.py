@@ -22,8 +22,8 @@ from domain.records.follows import FollowState
 from domain.records.record import Stored
 
 READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch
-LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # a handler is stopped before it ends
-RUNG = 1_000  # chunks rung for at once; the sweeper rings for the others
+CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # a handler is stopped before it ends
+ENQUEUED_AT_ONCE = 1_000  # chunks rung for at once; the sweeper rings for the others
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Chunk(Stored, frozen=True, kw_only=True):
     version: int
     after: ObjectId | None
     upto: ObjectId | None
-    taken_until: datetime | None = None
+    leased_until: datetime | None = None
 
     @property
     def span(self) -> Span:
@@ -68,7 +68,7 @@ class FanOutStore:
         rows = self._follows.find(query, fields, sort=[("_id", 1)], batch_size=READ_AT_ONCE)
         return [row["follower_id"] for row in await rows.to_list()]
 
-    async def followers_of(self, author_ids: Collection[ObjectId], most: int) -> dict[ObjectId, list[ObjectId]]:
+    async def followers_by_author(self, author_ids: Collection[ObjectId], most: int) -> dict[ObjectId, list[ObjectId]]:
         """As `followers`, for each of some authors, `most` of them altogether; one operation."""
         query = {"followee_id": {"$in": list(author_ids)}, "state": FollowState.FOLLOWING.value}
         fields = {"_id": 0, "followee_id": 1, "follower_id": 1}  # of the index alone
@@ -87,28 +87,28 @@ class FanOutStore:
         ends = await self._ends(posts[0]["author_id"], most)
         await asyncio.gather(*(self._split(post, ends, now) for post in posts))
 
-    async def take(self, chunk_id: ObjectId, now: datetime) -> Chunk | None:
+    async def lease_chunk(self, chunk_id: ObjectId, now: datetime) -> Chunk | None:
         """Takes a chunk for `LEASE`, in one write; None if it is done.
 
-        It is returned as it was before: somebody else has it while its `taken_until` is to come. The sweeper does not
+        It is returned as it was before: somebody else has it while its `leased_until` is to come. The sweeper does not
         ring for one that is taken.
         """
-        until = now + LEASE
-        is_free = {"$lte": [{"$ifNull": ["$taken_until", now]}, now]}
-        fields = ("taken_until", "due_at")
+        until = now + CHUNK_LEASE
+        is_free = {"$lte": [{"$ifNull": ["$leased_until", now]}, now]}
+        fields = ("leased_until", "due_at")
         pipeline = [{"$set": {field: {"$cond": [is_free, until, f"${field}"]} for field in fields}}]
         found = await self._chunks.find_one_and_update({"_id": chunk_id}, pipeline)
         return None if found is None else Chunk.from_document(found)
 
-    async def done(self, chunk: Chunk) -> None:
+    async def finish_chunk(self, chunk: Chunk) -> None:
         """Takes a chunk away that is done; the last one pays the post's fan-out. Safe to repeat.
 
         If this stops half way, the post owes still, and `finish` pays.
         """
         await self._chunks.delete_one({"_id": chunk.id})
-        await self.finish(chunk.post_id, chunk.version)
+        await self.finish_post(chunk.post_id, chunk.version)
 
-    async def finish(self, post_id: ObjectId, version: int) -> bool:
+    async def finish_post(self, post_id: ObjectId, version: int) -> bool:
         """Pays the fan-out of a post that was split at this version and is still the same; False if a chunk is left."""
         if await self._chunks.find_one({"post_id": post_id, "version": version}, {"_id": 1}) is not None:
             return False
@@ -132,9 +132,11 @@ class FanOutStore:
             return bool(marked.matched_count)
 
         if await in_transaction(self._client, apply):
-            await self._job_queue.enqueue(job for chunk in chunks[:RUNG] for job in jobs_of(Fact.FAN_OUT, chunk))
+            await self._job_queue.enqueue(
+                job for chunk in chunks[:ENQUEUED_AT_ONCE] for job in jobs_of(Fact.FAN_OUT, chunk)
+            )
         if not chunks:  # nobody follows any more
-            await self.finish(post["_id"], version)
+            await self.finish_post(post["_id"], version)
 
     async def _ends(self, author_id: ObjectId, most: int) -> list[ObjectId]:
         """The last follow of each chunk: one walk over index keys, and one operation a chunk."""

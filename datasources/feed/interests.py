@@ -51,16 +51,16 @@ class InterestStore:
         self._job_queue = job_queue
         self._visits = visits
 
-    async def of(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
+    async def get_or_compute(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
         """A viewer's interests; made at once if there are none or only old ones, else owed when they are not fresh."""
-        found = await self.stored(viewer_id)
+        found = await self.find(viewer_id)
         if found is None or now - found.made_at > USABLE:
             return await self.compute(viewer_id, now)
         if now - found.made_at > FRESH:
             await self._schedule(viewer_id, now)
         return found
 
-    async def stored(self, viewer_id: ObjectId) -> InterestsRecord | None:
+    async def find(self, viewer_id: ObjectId) -> InterestsRecord | None:
         """A viewer's interests as they were weighed last."""
         found = await self._interests.find_one({"_id": viewer_id})
         return None if found is None or "made_at" not in found else readable(InterestsRecord, found)
@@ -70,7 +70,7 @@ class InterestStore:
 
         At most nine reads over indexes, of a few hundred documents each, whatever the viewer ever did.
         """
-        computed = source_acts(viewer_id, await self.acts_of(viewer_id), now)
+        computed = interests_from(viewer_id, await self.acts_of(viewer_id), now)
         values = {name: {"$literal": value} for name, value in computed.to_document().items() if name != "_id"}
         values["expires_at"] = {"$literal": now + KEPT}
         await upsert(self._interests, {"_id": viewer_id}, [{"$set": values}, *mark_done(Task.COMPUTE_INTERESTS)])
@@ -121,7 +121,7 @@ class InterestStore:
             await self._job_queue.enqueue(jobs_of(Fact.INTEREST, pending))
 
 
-def source_acts(viewer_id: ObjectId, acts: Sequence[Act], made_at: datetime) -> InterestsRecord:
+def interests_from(viewer_id: ObjectId, acts: Sequence[Act], made_at: datetime) -> InterestsRecord:
     """What `acts` weigh, to the last bit the same whenever it is made of the same."""
     made_at = made_at.replace(microsecond=made_at.microsecond // 1000 * 1000)  # what MongoDB keeps of it
     lines = sorted(f"{act.author_id} {act.kind.value} {act.at.timestamp()}" for act in acts)

@@ -20,18 +20,18 @@ from datasources.redis.pubsub import PUBLISH_SECONDS, Live
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY = 30.0  # seconds; posts of authors who are not pushed are noticed by looking alone
-LISTENING = 3 * LOOK_EVERY  # how long who has looked counts as listening
+POLL_SECONDS = 30.0  # seconds; posts of authors who are not pushed are noticed by looking alone
+LISTENING_SECONDS = 3 * POLL_SECONDS  # how long who has looked counts as listening
 SILENCE_SECONDS = 1.0
-REMEMBERED = 14 * 86400  # seconds
+REMEMBERED_SECONDS = 14 * 86400  # seconds
 
 
-def feed_of(owner_id: ObjectId) -> str:
+def feed_topic(owner_id: ObjectId) -> str:
     """The topic of a user's home feed."""
     return f"feed:{owner_id}"
 
 
-class FeedsLive:
+class FeedListeners:
     """A sorted set of those who listen, by when that lapses, and for each owner the newest post they have read."""
 
     def __init__(self, redis: Redis, prefix: str, live: Live, background: Background) -> None:
@@ -43,7 +43,7 @@ class FeedsLive:
         self._silent_until = 0.0
         self._is_down = False
 
-    async def wake(self, owner_ids: Collection[ObjectId]) -> None:
+    async def notify(self, owner_ids: Collection[ObjectId]) -> None:
         """Tells those of these owners who listen that their feed has changed; for up to a few thousand at once.
 
         One look in Redis, and a message for each who listens: nothing for the others. Never raises.
@@ -55,13 +55,13 @@ class FeedsLive:
         now = clock.now().timestamp()
         listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
         if listen:
-            await self._live.publish(*map(feed_of, listen))
+            await self._live.publish(*map(feed_topic, listen))
 
-    async def look(self, owner_id: ObjectId) -> ObjectId | None:
+    async def note_listening(self, owner_id: ObjectId) -> ObjectId | None:
         """Says that an owner listens, `LISTENING` long; the newest post they have read, if known. Never raises."""
         now = clock.now().timestamp()
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.zadd(self._listening, {str(owner_id): now + LISTENING})
+        pipeline.zadd(self._listening, {str(owner_id): now + LISTENING_SECONDS})
         pipeline.zremrangebyscore(self._listening, "-inf", now)
         pipeline.get(self._read + str(owner_id))
         answers = await self._answer(pipeline.execute)
@@ -74,8 +74,8 @@ class FeedsLive:
     async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
         """As `note_read`, at once. Never raises."""
         key = self._read + str(owner_id)
-        if await self._answer(lambda: self._redis.set(key, newest.binary, ex=REMEMBERED)):
-            await self.wake([owner_id])
+        if await self._answer(lambda: self._redis.set(key, newest.binary, ex=REMEMBERED_SECONDS)):
+            await self.notify([owner_id])
 
     async def erase(self, owner_id: ObjectId) -> None:
         """Forgets what is remembered of an owner, who is gone. Never raises; without Redis it lapses by itself."""
@@ -91,7 +91,7 @@ class FeedsLive:
         except (RedisError, OSError, TimeoutError) as error:
             self._silent_until = time.monotonic() + SILENCE_SECONDS
             if not self._is_down:
-                log.warning("feeds_live.down", error=type(error).__name__)
+                log.warning("feed_listeners.down", error=type(error).__name__)
             self._is_down = True
             return None
         self._is_down = False

@@ -21,7 +21,7 @@ from domain.records.follows import FollowState
 from domain.records.record import Stored
 
 PUSHED_AGAIN = 0.8  # of the limit; between the two an author stays as they are
-HOLD = timedelta(seconds=30)  # who shifts has so long for a step before the sweeper rings again
+STEP_TIME = timedelta(seconds=30)  # who shifts has so long for a step before the sweeper rings again
 _VERSION: Document = {"$ifNull": ["$version", 0]}
 
 
@@ -66,7 +66,7 @@ class PushPullStore:
         modes = await self._modes([author_id])
         return author_id in modes and modes[author_id].pulled
 
-    async def pushed_among(self, author_ids: Collection[ObjectId], now: datetime) -> dict[ObjectId, int]:
+    async def pushed_authors(self, author_ids: Collection[ObjectId], now: datetime) -> dict[ObjectId, int]:
         """Those of these authors whose posts are to be pushed, with how many followers they have as far as counted.
 
         One who has crossed a limit changes mode by it, and is pushed once more. To be asked after the posts became
@@ -75,7 +75,7 @@ class PushPullStore:
         modes = await self._modes(author_ids)
         crossing = [mode for mode in modes.values() if self._crosses(mode)]
         for mode in crossing:
-            await self._turn(mode, now)
+            await self._switch_mode(mode, now)
         pulled = {mode.id for mode in modes.values() if mode.pulled and not mode.is_switching and mode not in crossing}
         return {one: modes[one].follower_count if one in modes else 0 for one in author_ids if one not in pulled}
 
@@ -115,7 +115,7 @@ class PushPullStore:
 
     async def postpone(self, mode: Mode, now: datetime) -> bool:
         """Keeps the sweeper from ringing for a while; False if the author has changed since `mode` was read."""
-        held = {"$set": {"due_at": now + HOLD}}
+        held = {"$set": {"due_at": now + STEP_TIME}}
         return (await self._user_writes.uncached.update_one(_same(mode), held)).matched_count == 1
 
     async def finish(self, mode: Mode) -> bool:
@@ -124,7 +124,7 @@ class PushPullStore:
             await self._user_writes.uncached.update_one(_same(mode), mark_done(Task.SWITCH_PUSH_PULL))
         ).matched_count == 1
 
-    async def _turn(self, mode: Mode, now: datetime) -> None:
+    async def _switch_mode(self, mode: Mode, now: datetime) -> None:
         """Gives an author the other mode, unless they have changed since `mode` was read."""
         pipeline = change({"pulled": not mode.pulled}, [Task.SWITCH_PUSH_PULL], now, watched="pulled")
         async with self._user_writes.invalidating([mode.id]) as users:

@@ -22,8 +22,8 @@ from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task, jobs_of
 from domain.records.feeds import FeedRecord
 
-ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
-SEEN = timedelta(hours=1)  # that somebody looks at their feed is written down no more often than this
+HOLDS_ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
+VISIT_NOTED_EVERY = timedelta(hours=1)  # that somebody looks at their feed is written down no more often than this
 REFRESH_EVERY = timedelta(days=1)  # a live feed is tended this often
 
 
@@ -38,7 +38,7 @@ class FeedStates:
         self._job_queue = job_queue
         self.active = active
 
-    async def of(self, owner_id: ObjectId) -> FeedRecord | None:
+    async def find(self, owner_id: ObjectId) -> FeedRecord | None:
         """What is kept of a feed, None of one that nobody has looked at."""
         found = await self._feeds.find_one({"_id": owner_id})
         return readable(FeedRecord, found)
@@ -63,9 +63,9 @@ class FeedStates:
         feed = readable(FeedRecord, found)
         if feed is None and found is not None:
             return FeedRecord(id=owner_id)  # one that cannot be read is left as it is, and all posts are pulled
-        if feed is not None and feed.live and not feed.is_unseen_since(now - SEEN):
+        if feed is not None and feed.live and not feed.is_unseen_since(now - VISIT_NOTED_EVERY):
             return feed
-        values = {"live": True, "seen_at": now, "tend_at": {"$ifNull": ["$tend_at", now + REFRESH_EVERY]}}
+        values = {"live": True, "seen_at": now, "refresh_at": {"$ifNull": ["$refresh_at", now + REFRESH_EVERY]}}
         pipeline = change(values, [Task.REFRESH_FEED], now, watched="live")
         document = await upsert(self._writes.uncached, {"_id": owner_id}, pipeline)
         await self._job_queue.enqueue(jobs_of(Fact.FEED, document))
@@ -79,10 +79,10 @@ class FeedStates:
     async def retire(self, feed: FeedRecord) -> FeedRecord | None:
         """Ends the pushing to a feed whose owner has not looked at it since it was read, else None."""
         query = {"_id": feed.id, "version": feed.version, "live": True, "seen_at": feed.seen_at}
-        change = {"$set": {"live": False}, "$unset": {"floor": "", "tend_at": ""}, "$inc": {"version": 1}}
+        change = {"$set": {"live": False}, "$unset": {"floor": "", "refresh_at": ""}, "$inc": {"version": 1}}
         return await self._changed(query, change)
 
-    async def begin(self, feed: FeedRecord) -> FeedRecord | None:
+    async def begin_rebuild(self, feed: FeedRecord) -> FeedRecord | None:
         """Begins the rebuild of a live feed, which ends what any other has begun; None if it has changed since."""
         query = {"_id": feed.id, "version": feed.version, "live": True}
         return await self._changed(query, {"$inc": {"version": 1}, "$unset": {"floor": ""}})
@@ -100,24 +100,24 @@ class FeedStates:
         done = await self._writes.uncached.update_one(query, {"$inc": {"holds": 1}}, session=session)
         return done.matched_count == 1
 
-    async def finish(self, feed: FeedRecord, now: datetime) -> None:
+    async def mark_refreshed(self, feed: FeedRecord, now: datetime) -> None:
         """Says that a feed is tended, unless it has changed since; a live one will be again in a day."""
-        due: Document = {"$set": {"tend_at": {"$cond": ["$live", now + REFRESH_EVERY, "$$REMOVE"]}}}
+        due: Document = {"$set": {"refresh_at": {"$cond": ["$live", now + REFRESH_EVERY, "$$REMOVE"]}}}
         query = {"_id": feed.id, "version": feed.version}
         await self._writes.uncached.update_one(query, [due, *mark_done(Task.REFRESH_FEED)])
 
     async def enqueue_due(self, now: datetime, most: int) -> int:
         """Lets up to `most` feeds owe their daily tending; returns how many. Safe to repeat and side by side."""
-        due = {"tend_at": {"$lte": now}}
-        rows = await self._feeds.find(due, {"_id": 1}, sort=[("tend_at", 1)], limit=most).to_list()
+        due = {"refresh_at": {"$lte": now}}
+        rows = await self._feeds.find(due, {"_id": 1}, sort=[("refresh_at", 1)], limit=most).to_list()
         if rows:
             query = {"_id": {"$in": [row["_id"] for row in rows]}, **due}
             await self._writes.uncached.update_many(
-                query, [add_pending([Task.REFRESH_FEED], now), {"$unset": "tend_at"}]
+                query, [add_pending([Task.REFRESH_FEED], now), {"$unset": "refresh_at"}]
             )
         return len(rows)
 
-    async def renew(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
+    async def reset(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
         """Lets these feeds be rebuilt from nothing; until then they are read by pull. How many; safe to repeat."""
         forgotten: Document = {"$set": {"version": {"$add": ["$version", 1]}, "floor": "$$REMOVE"}}
         query = {"_id": {"$in": list(owner_ids)}}
@@ -130,7 +130,7 @@ class FeedStates:
         async with self._writes.invalidating([owner_id]) as feeds:
             await feeds.delete_one({"_id": owner_id})
 
-    async def enqueue_unknown(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
+    async def enqueue_clearing(self, owner_ids: Sequence[ObjectId], now: datetime) -> None:
         """Lets those of these owners whose feeds are not live owe the clearing of what entries they have."""
         values = {"live": {"$ifNull": ["$live", False]}, "version": {"$ifNull": ["$version", 0]}}
         pipeline = [{"$set": values}, add_pending([Task.REFRESH_FEED], now)]

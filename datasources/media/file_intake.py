@@ -49,7 +49,7 @@ class Intake:
             head = await counted.head(SIGNATURE_BYTES)
             image_format = format_taken(head, field=["file"])
             now = clock.now()
-            upload = await self._uploads.begin(owner_id, image_format, now, self._longest, idempotency)
+            upload = await self._uploads.begin_intake(owner_id, image_format, now, self._longest, idempotency)
             if upload.sha256:  # an earlier call's
                 return await _replayed(upload, counted)
             return await self._store(upload, head, counted)
@@ -60,17 +60,18 @@ class Intake:
             await incoming.write(head)
             async for chunk in rest:
                 await incoming.write(chunk)
-            sealed = await self._uploads.seal(upload, rest.size, rest.sha256)  # first: a worker may see the bytes next
+            # First, because a worker may see the bytes once they are complete.
+            received = await self._uploads.finish_intake(upload, rest.size, rest.sha256)
             await incoming.complete()
         except BaseException:
             await self._give_back(upload, incoming)
             raise
         await self._uploads.check_now([upload.id])
-        return sealed
+        return received
 
     async def _give_back(self, upload: UploadRecord, incoming: Incoming) -> None:
         """Best effort: what cannot be given back now expires."""
-        given = await asyncio.gather(self._uploads.withdraw(upload), incoming.abort(), return_exceptions=True)
+        given = await asyncio.gather(self._uploads.undo_intake(upload), incoming.abort(), return_exceptions=True)
         for error in given:
             if error is not None:
                 log.warning("intake.not_given_back", upload=str(upload.id), error=type(error).__name__)

@@ -35,7 +35,7 @@ class Move(NamedTuple):
     after: ImageRecord
 
 
-class _Moved(Exception):
+class _MovedMeanwhile(Exception):
     """Somebody else has moved the files: nothing of the transaction may stay."""
 
 
@@ -84,13 +84,13 @@ class ImageStore:
 
         try:
             published = await in_transaction(self._client, work)
-        except _Moved:
+        except _MovedMeanwhile:
             return False
         if published is not None:
             await self._posts.enqueue(published)
         return True
 
-    async def begin(self, image: ImageRecord) -> None:
+    async def mark_moving(self, image: ImageRecord) -> None:
         """Says that files are about to be copied for the image's next version, in case that is never recorded."""
         query = {"_id": image.id, "image.version": image.version}
         await self._uploads.update_one(query, {"$set": {"is_moving": True}})
@@ -118,7 +118,7 @@ class ImageStore:
 
         async def work(session: Session) -> None:
             if not await self._write([move], now, session, then):
-                raise _Moved
+                raise _MovedMeanwhile
             query = {"author_id": owner_id, "upload_ids": image_id, "images.id": image_id}
             post = await self._shown_in_posts.find_one(query, {"_id": 1}, session=session)
             if post is not None:
@@ -131,13 +131,13 @@ class ImageStore:
 
         try:
             await in_transaction(self._client, work)
-        except _Moved:
-            await self.schedule_tidying(image_id)  # what was copied may be of no use to anybody
+        except _MovedMeanwhile:
+            await self.schedule_clean_up(image_id)  # what was copied may be of no use to anybody
             return False
         await self._enqueue(image_id)
         return True
 
-    async def schedule_tidying(self, upload_id: ObjectId) -> None:
+    async def schedule_clean_up(self, upload_id: ObjectId) -> None:
         """Lets an upload owe that whatever its image has left behind goes."""
         await self._uploads.update_one({"_id": upload_id}, [add_pending([Task.CLEAN_UP], clock.now())])
         await self._enqueue(upload_id)
@@ -157,7 +157,7 @@ class ImageStore:
         written = await self._uploads.bulk_write(changes, session=session)
         there = {"_id": {"$in": [move.after.id for move in moves]}}
         if written.matched_count < await self._uploads.count_documents(there, session=session):
-            raise _Moved
+            raise _MovedMeanwhile
         return written.matched_count
 
     def _changes(self, before: ImageRecord, after: ImageRecord, now: datetime) -> list[Stage]:
@@ -167,9 +167,9 @@ class ImageStore:
         if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # none has moved
             return [{"$set": files}, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], now)]
         # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
-        tidy_at = now + self._url_ttl if is_in_area(after, Area.PUBLIC) else now
-        moved = {"$set": {**files, "tidy_at": tidy_at}}
-        return [moved, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], tidy_at)]
+        clean_up_at = now + self._url_ttl if is_in_area(after, Area.PUBLIC) else now
+        moved = {"$set": {**files, "clean_up_at": clean_up_at}}
+        return [moved, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], clean_up_at)]
 
 
 def _files(image: ImageRecord) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from domain.upload_quota import QuotaUse, quota_period, quota_use
 
 OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
 NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}  # for `$unset`
-ATTEMPTS = IMAGES_PER_DAY * 10  # at a slot that others want too
+MAX_TRIES = IMAGES_PER_DAY * 10  # at a slot that others want too
 _HOUR = timedelta(hours=1)
 _SLACK_MS = 2_000  # a worker's, that looks whether a file has come
 
@@ -56,7 +56,7 @@ class Reservations:
                 wait = int(left.total_seconds() * 1000) + 1
                 raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, retry_after_ms=wait)
 
-    async def free_slots(self, owner_id: ObjectId, now: datetime) -> Document:
+    async def choose_slots(self, owner_id: ObjectId, now: datetime) -> Document:
         """The fields of an upload that takes a free slot of the day and of the month, chosen by chance.
 
         Another may take them first: then writing them raises DuplicateKeyError, and one asks again. Raises Refusal
@@ -73,7 +73,7 @@ class Reservations:
             "month_slot": secrets.choice(months),
         }
 
-    async def confirm(self, upload: UploadRecord, now: datetime) -> bool:
+    async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
         """Says that an upload's file is here; it has slots from then on, anew if its reservation had lapsed.
 
         One write; False if the upload has its result already, or slots are too hotly contended for: then it is looked
@@ -81,18 +81,18 @@ class Reservations:
         """
         is_open: Document = {"_id": upload.id, "status": {"$in": OPEN}}
         working = {"status": UploadStatus.PROCESSING.value}
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_TRIES):
             held = await self._uploads.update_one({**is_open, "day_slot": {"$exists": True}}, {"$set": working})
             if held.matched_count or not await self._uploads.count_documents(is_open, limit=1):
                 return held.matched_count > 0
-            slots = await self.free_slots(upload.owner_id, now)
+            slots = await self.choose_slots(upload.owner_id, now)
             try:
                 await self._uploads.update_one({**is_open, "day_slot": {"$exists": False}}, {"$set": slots | working})
             except DuplicateKeyError:
                 continue
         return False
 
-    async def lapse(self, upload: UploadRecord, now: datetime) -> None:
+    async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
         """Frees the slots of an upload that waits for its file, unless that is coming through us. Safe to repeat."""
         waiting = {"_id": upload.id, "status": UploadStatus.AWAITING_BYTES.value}
         await self._uploads.update_one({**waiting, "coming_until": {"$not": {"$gt": now}}}, {"$unset": NO_SLOTS})

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.jobs.idempotency import Idempotency, earlier
 from datasources.jobs.outbox import Stage, add_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
-from datasources.media.quota_slots import ATTEMPTS, NO_SLOTS, OPEN, Reservations
+from datasources.media.quota_slots import MAX_TRIES, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.queries import find_by_ids
@@ -23,7 +23,7 @@ from domain.records.images import ImageRecord
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.upload_quota import QuotaUse
 
-LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
+UPLOAD_LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]
 NOT_ARRIVED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 _CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
@@ -66,7 +66,7 @@ class UploadStore:
         document = {**self._awaited(owner_id, image_format, now), "byte_size": byte_size, "sha256": sha256}
         return UploadRecord.from_document(await self._reserved(document, counts_at or now, idempotency))
 
-    async def begin(
+    async def begin_intake(
         self,
         owner_id: ObjectId,
         image_format: SourceFormat,
@@ -87,7 +87,7 @@ class UploadStore:
             found = await self._taken_over(found, coming, now)
         return UploadRecord.from_document(found)
 
-    async def seal(self, upload: UploadRecord, byte_size: int, sha256: str) -> UploadRecord:
+    async def finish_intake(self, upload: UploadRecord, byte_size: int, sha256: str) -> UploadRecord:
         """Records what has come through us, before it is made visible. Raises Refusal (IN_PROGRESS) if taken over."""
         document = await self._uploads.find_one_and_update(
             {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value},
@@ -98,7 +98,7 @@ class UploadStore:
             raise _in_progress()
         return UploadRecord.from_document(document)
 
-    async def withdraw(self, upload: UploadRecord) -> None:
+    async def undo_intake(self, upload: UploadRecord) -> None:
         """Undoes `begin`, key and quota and all, unless another call took over or a worker has the bytes already."""
         query = {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value}
         await self._uploads.delete_one(query)
@@ -116,11 +116,11 @@ class UploadStore:
     async def _reserved(self, document: Document, counts_at: datetime, idempotency: Idempotency | None) -> Document:
         """Inserts it with slots of the quota and a key in storage; instead, what an earlier call with the key made."""
         document |= idempotency.fields() if idempotency else {}
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_TRIES):
             first = await earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
             if first is not None:
                 return first
-            slots = await self._reservations.free_slots(document["owner_id"], counts_at)
+            slots = await self._reservations.choose_slots(document["owner_id"], counts_at)
             if counts_at == document["created_at"]:  # the demo's are of other days
                 await self._reservations.check_pace(document["owner_id"])
             document |= {"_id": clock.new_id(), "key": secrets.token_urlsafe(16), **slots}
@@ -167,14 +167,14 @@ class UploadStore:
         """Takes an upload for one worker for the time of `LEASE`; None if another has it or `effect` is paid."""
         found = await self._uploads.find_one_and_update(
             {"_id": upload_id, "outbox": task.value, "leased_until": {"$not": {"$gt": now}}},
-            {"$set": {"leased_until": now + LEASE, "due_at": now + LEASE}},
+            {"$set": {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}},
             return_document=True,
         )
         return None if found is None else UploadRecord.from_document(found)
 
     async def renew(self, upload_id: ObjectId, now: datetime) -> None:
         """Keeps a claim for another `LEASE`."""
-        held = {"leased_until": now + LEASE, "due_at": now + LEASE}
+        held = {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}
         await self._uploads.update_one({"_id": upload_id, "outbox": {"$in": _WORKED_ON}}, {"$set": held})
 
     async def release(self, upload_id: ObjectId, due_at: datetime) -> None:
@@ -188,23 +188,23 @@ class UploadStore:
         works = [{"outbox": {"$in": _WORKED_ON}}, {"leased_until": {"$gt": now}}]
         return bool(await self._uploads.count_documents({"_id": upload_id, "$or": works}, limit=1))
 
-    async def start(self, upload: UploadRecord, now: datetime) -> bool:
+    async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
         """Says that the bytes are here and are being worked on; as `Reservations.confirm`."""
-        is_open = await self._reservations.confirm(upload, now)
+        is_open = await self._reservations.confirm_arrival(upload, now)
         await self._live.publish(upload_topic(upload.id))
         return is_open
 
-    async def lapse(self, upload: UploadRecord, now: datetime) -> None:
+    async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
         """Frees the quota that an upload has reserved for so long in vain; as `Reservations.lapse`."""
-        await self._reservations.lapse(upload, now)
+        await self._reservations.free_slots(upload, now)
 
-    async def finish(self, upload_id: ObjectId, image: ImageRecord) -> None:
+    async def record_image(self, upload_id: ObjectId, image: ImageRecord) -> None:
         """Records the image, which then owes its refining; a claim stays. The first result stays.
 
         Nobody is rung for that: who has the claim goes on with it, and if they die the sweeper rings.
         """
         now = clock.now()
-        pending = {**pending_fields([Task.ADD_FORMATS], now), "due_at": now + LEASE}
+        pending = {**pending_fields([Task.ADD_FORMATS], now), "due_at": now + UPLOAD_LEASE}
         await self._finish_once(
             upload_id, {"status": UploadStatus.READY.value, "image": image.to_document(), **pending}, {}
         )
@@ -238,7 +238,7 @@ class UploadStore:
         version = None if upload.image is None else upload.image.version
         await self._uploads.update_one({"_id": upload.id, "image.version": version}, mark_done(Task.CLEAN_UP))
 
-    async def clean_later(self, upload_id: ObjectId, due_at: datetime) -> None:
+    async def postpone_clean_up(self, upload_id: ObjectId, due_at: datetime) -> None:
         """Lets an upload that owes its cleaning alone be rung for at `ring_at`; that is no ring in vain."""
         waits = {"_id": upload_id, "outbox": [Task.CLEAN_UP.value], "due_at": {"$exists": True}}
         await self._uploads.update_one(waits, {"$set": {"due_at": due_at, "enqueues": 0}})
@@ -261,7 +261,7 @@ class UploadStore:
         now = clock.now()
         gone: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
-            {"$unset": ["image", "tidy_at"]},
+            {"$unset": ["image", "clean_up_at"]},
             add_pending([Task.CLEAN_UP], now),
             *mark_done(Task.INGEST),
             *mark_done(Task.ADD_FORMATS),
@@ -269,7 +269,7 @@ class UploadStore:
         await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, gone)
         await self._job_queue.enqueue(Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
-    async def expire_of(self, owner_id: ObjectId, most: int) -> bool:
+    async def expire_of_owner(self, owner_id: ObjectId, most: int) -> bool:
         """Takes up to `most` uploads of one account away, as `forget` does: their objects are then owed to go.
 
         Whether there were any. Safe to repeat.
@@ -280,7 +280,7 @@ class UploadStore:
             await self.expire([row["_id"] for row in rows])
         return bool(rows)
 
-    async def expired_of(self, owner_id: ObjectId, most: int) -> list[UploadRecord]:
+    async def expired_of_owner(self, owner_id: ObjectId, most: int) -> list[UploadRecord]:
         """Up to `most` uploads of one account that came to nothing and owe nothing."""
         over = {"status": UploadStatus.EXPIRED.value, "image": {"$exists": False}, "outbox": {"$exists": False}}
         rows = await self._uploads.find({"owner_id": owner_id, **over}, limit=most).to_list()

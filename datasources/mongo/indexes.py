@@ -111,7 +111,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "feeds": [
         IndexModel(LIVE_FEEDS, partialFilterExpression={"live": True}),
-        IndexModel([("tend_at", UP)], sparse=True),
+        IndexModel([("refresh_at", UP)], sparse=True),
     ],
     "feed_entries": [],
     "fan_outs": [_listed_by("post_id", "version")],

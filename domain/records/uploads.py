@@ -34,7 +34,7 @@ class FailureRecord(Record, frozen=True, kw_only=True):
 class UploadRecord(Stored, frozen=True, kw_only=True):
     """A file on its way to becoming an image; `key` is its place in the incoming bucket, `sha256` is base64.
 
-    `post_id` is the post that was published with it; what its moved files left behind may go at `tidy_at`. With
+    `post_id` is the post that was published with it; what its moved files left behind may go at `clean_up_at`. With
     `is_moving`, files of the image's next version may lie somewhere.
     """
 
@@ -50,7 +50,7 @@ class UploadRecord(Stored, frozen=True, kw_only=True):
     failure: FailureRecord | None = None
     used_as_avatar: bool = False
     post_id: ObjectId | None = None
-    tidy_at: datetime | None = None
+    clean_up_at: datetime | None = None
     is_moving: bool = False
 
     @property

@@ -57,7 +57,7 @@ async def followed(world: World, author: UserRecord, count: int) -> set[ObjectId
 async def is_begun(world: World, post: PostRecord) -> bool:
     """Whether one of a post's chunks was taken, or all are done."""
     entry = await world.sources.database["feed_entries"].find_one({"_id.p": post.id})
-    taken = await world.sources.database["fan_outs"].find_one({"post_id": post.id, "taken_until": {"$exists": True}})
+    taken = await world.sources.database["fan_outs"].find_one({"post_id": post.id, "leased_until": {"$exists": True}})
     return entry is not None or taken is not None
 
 

@@ -51,7 +51,7 @@ async def ready_post(world: World, author: UserRecord, day: int) -> list[ObjectI
         shown = image(upload.id, Area.PUBLIC)
         for one in shown.renditions:
             await sources.blobs.put_media(one.key, one.key.encode(), one.format.media_type)
-        await sources.uploads.finish(upload.id, shown)
+        await sources.uploads.record_image(upload.id, shown)
         made.append(shown)
     draft = PostDraft(images=[PostImage(upload_id=one.id) for one in made])
     post = await sources.posts.create(author.id, draft, now())

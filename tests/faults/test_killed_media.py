@@ -14,7 +14,7 @@ from random import Random
 import httpx2
 from bson import ObjectId
 
-from datasources.media.uploads import LEASE
+from datasources.media.uploads import UPLOAD_LEASE
 from domain.image_formats import RenditionFormat, SourceFormat
 from domain.jobs import Task
 from domain.limits import IMAGES_PER_DAY
@@ -72,7 +72,7 @@ async def records(world: World, sent: list[Sent]) -> list[UploadRecord]:
 
 async def in_hand(world: World, since: datetime) -> int:
     """How many uploads are held by a worker that has claimed or renewed them since then."""
-    held = {"leased_until": {"$gt": since + LEASE}}
+    held = {"leased_until": {"$gt": since + UPLOAD_LEASE}}
     return await world.sources.database["uploads"].count_documents(held)
 
 

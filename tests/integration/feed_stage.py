@@ -32,15 +32,15 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
 ELSEWHERE = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
 # Where a process may die, or something else may come in between: a store, and its method.
 POINTS = (
-    ("feeds", "add_author"),
+    ("feeds", "add_posts"),
     ("feeds", "push"),
     ("feeds", "remove_posts"),
     ("feeds", "clear"),
-    ("feeds", "drop"),
-    ("feed_states", "begin"),
+    ("feeds", "remove_author"),
+    ("feed_states", "begin_rebuild"),
     ("feed_states", "raise_floor"),
-    ("feed_states", "finish"),
-    ("feed_states", "of"),
+    ("feed_states", "mark_refreshed"),
+    ("feed_states", "find"),
     ("graph", "followees"),
     ("graph", "mark_done"),
     ("posts", "shown_by_authors"),
@@ -129,13 +129,13 @@ class FeedStage:
 
     async def stay_away(self, owner: int) -> None:
         """Two weeks and a day go by in which somebody does not look, and the day's tending is due."""
-        then = {"seen_at": now() - timedelta(days=15), "tend_at": now()}
+        then = {"seen_at": now() - timedelta(days=15), "refresh_at": now()}
         await self.sources.database["feeds"].update_one({"_id": self.users[owner].id, "live": True}, {"$set": then})
 
     async def call(self, *, renewed: Sequence[int] = ()) -> None:
         """Every feed's tending is due; some are to be made anew."""
         await self.sources.feed_states.enqueue_due(now() + timedelta(days=2), 100)
-        await self.sources.feed_states.renew([self.users[one].id for one in renewed], now())
+        await self.sources.feed_states.reset([self.users[one].id for one in renewed], now())
 
     async def flush(self) -> None:
         """Redis loses everything."""
@@ -194,7 +194,7 @@ class FeedStage:
         missing = await in_snapshot(self.sources, lambda session: missing_entries(self.sources, owner_ids, session))
         assert not missing, f"a kept feed lacks {missing}"
         for owner_id in owner_ids:
-            feed = await self.sources.feed_states.of(owner_id)
+            feed = await self.sources.feed_states.find(owner_id)
             assert feed is not None
             assert feed.live
             assert feed.floor is not None

@@ -175,7 +175,7 @@ async def test_the_source_stays_until_a_worker_that_died_is_replaced(
     ana, data = await world.user(), small_jpeg()
     upload = await store_upload(world, ana, data)
     await killed(world, await begun(world, tools, pool, upload), upload)
-    await world.sources.images.schedule_tidying(upload.id)
+    await world.sources.images.schedule_clean_up(upload.id)
     with pytest.raises(RetryLater):
         await clean_upload(world.tools, str(upload.id))
     assert await source(world, upload) == data
@@ -231,8 +231,8 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     assert keys((await world.stored_post(post.id)).images[0]) == keys(image)
     await world.drain()
     waiting = await document(world, upload)
-    assert is_private or waiting["due_at"] >= waiting["tidy_at"]  # no worker is asked for what has to wait
-    await world.sources.database["uploads"].update_one({"_id": upload.id}, {"$unset": {"tidy_at": ""}})
+    assert is_private or waiting["due_at"] >= waiting["clean_up_at"]  # no worker is asked for what has to wait
+    await world.sources.database["uploads"].update_one({"_id": upload.id}, {"$unset": {"clean_up_at": ""}})
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
@@ -374,7 +374,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
         assert (await web.get(address)).status_code == 403
         (signed,) = await blobs.signed_urls([kept])
         assert (await web.get(signed)).content == data
-    await world.sources.images.schedule_tidying(upload.id)
+    await world.sources.images.schedule_clean_up(upload.id)
     await keeping.drain()
     assert kept in await blobs.media_of(upload.id)
     await world.sources.posts.delete(post.id, ana.id, now())

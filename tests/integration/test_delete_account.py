@@ -86,7 +86,7 @@ async def act_late(world: World, life: FullAccount) -> None:
     await sources.sessions.open(ana.id, "another phone", now())
     await sources.feeds.home(ana.id, PageRequest(limit=1))
     await sources.visits.add(bob.id, ana.id, now())
-    await sources.interests.of(ana.id, now())
+    await sources.interests.get_or_compute(ana.id, now())
     assert await sources.users.update_profile(ana.id, {"biography": "still here"}) is None
 
 

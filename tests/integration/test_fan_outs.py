@@ -6,7 +6,7 @@ import itertools
 import pytest
 from bson import ObjectId
 
-from datasources.feed.fan_outs import LEASE, Span
+from datasources.feed.fan_outs import CHUNK_LEASE, Span
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -93,7 +93,7 @@ async def test_a_chunk_in_hand_is_nobody_elses_until_its_lease_ends(world: World
     author, fans = await create_followed_author(world, 3)
     post = await split(world, author)
     first, second = await open_chunk_ids(world, post.id)
-    await world.sources.fan_outs.take(ObjectId(first), now())
+    await world.sources.fan_outs.lease_chunk(ObjectId(first), now())
     with pytest.raises(RetryLater):
         await fan_out_chunk(world.tools, first)
     assert await world.drain() == {
@@ -101,7 +101,7 @@ async def test_a_chunk_in_hand_is_nobody_elses_until_its_lease_ends(world: World
         Job(Task.FAN_OUT, Fact.POST, str(post.id)),
     }
     assert await open_chunk_ids(world, post.id) == [first]
-    ended = {"$set": {"taken_until": now() - LEASE}}
+    ended = {"$set": {"leased_until": now() - CHUNK_LEASE}}
     await world.sources.database["fan_outs"].update_one({"_id": ObjectId(first)}, ended)
     await fan_out_chunk(world.tools, first)
     await fan_out_chunk(world.tools, second)  # a ring that comes late finds nothing
@@ -122,7 +122,7 @@ async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_en
         died = await dies_before_write(lambda post=post: fan_out(world.tools, str(post.id)), before)  # type: ignore[misc]
         for chunk in await open_chunk_ids(world, post.id):
             died |= await dies_before_write(lambda chunk=chunk: fan_out_chunk(world.tools, chunk), before)  # type: ignore[misc]
-        taken = {"$set": {"taken_until": now() - LEASE}}
+        taken = {"$set": {"leased_until": now() - CHUNK_LEASE}}
         await world.sources.database["fan_outs"].update_many({}, taken)
         await world.drain()
         assert await feeds_with(world, post.id) == (set() if deleted else ids_of(fans))

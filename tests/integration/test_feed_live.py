@@ -12,7 +12,7 @@ from bson import ObjectId
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.background_writes import Background
-from datasources.feed.live_listeners import FeedsLive, feed_of
+from datasources.feed.live_listeners import FeedListeners, feed_topic
 from domain.records.users import UserRecord
 from resolvers import feed_live
 from resolvers.api import schema
@@ -35,7 +35,7 @@ def check_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_live, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(feed_live, "POLL_SECONDS", 0.2)
 
 
 async def _counts(world: World, viewer: UserRecord) -> Counts:
@@ -57,7 +57,7 @@ async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable
             await notified.put(count)
 
     task = asyncio.create_task(pump())
-    channel = f"{world.sources.settings.key_prefix}live:{feed_of(viewer.id)}"
+    channel = f"{world.sources.settings.key_prefix}live:{feed_topic(viewer.id)}"
 
     async def is_heard() -> bool:
         ((_, heard),) = await world.sources.redis.pubsub_numsub(channel)
@@ -88,14 +88,14 @@ async def pair(world: World) -> tuple[UserRecord, UserRecord]:
 
 async def read(world: World, reader: UserRecord, document: str = LATEST) -> None:
     """Reads the feed, and waits until that is noted."""
-    before = await world.sources.feeds_live.look(reader.id)
+    before = await world.sources.feed_listeners.note_listening(reader.id)
     result = await world.execute(document, reader)
     assert result.errors is None
     assert result.data is not None
     if result.data["feed"]["edges"]:
 
         async def is_noted() -> bool:
-            return await world.sources.feeds_live.look(reader.id) != before
+            return await world.sources.feed_listeners.note_listening(reader.id) != before
 
         await eventually(is_noted)
 
@@ -138,14 +138,14 @@ async def test_who_comes_back_is_told_what_came_meanwhile_and_nobody_what_they_r
 async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, author = await pair(world)
     monkeypatch.setattr(feed_live, "PAUSE", 3600.0)
-    look, looks = world.sources.feeds_live.look, list[ObjectId]()
+    look, looks = world.sources.feed_listeners.note_listening, list[ObjectId]()
 
     async def counted(_self: Any, owner_id: ObjectId) -> ObjectId | None:
         looks.append(owner_id)
         return await look(owner_id)
 
-    monkeypatch.setattr("datasources.feed.live_listeners.FeedsLive.look", counted)
-    channel = feed_of(reader.id)
+    monkeypatch.setattr("datasources.feed.live_listeners.FeedListeners.note_listening", counted)
+    channel = feed_topic(reader.id)
     async with world.sources.live.listen(channel) as news, listening(world, reader):
         for _ in range(3):
             news.clear()
@@ -160,7 +160,7 @@ async def test_counting_stops_at_fifty(world: World) -> None:
     for _ in range(COUNTED_MOST + 3):
         await world.post(author)
     await world.drain()
-    await world.sources.feeds_live.set_read(reader.id, ObjectId("0" * 24))
+    await world.sources.feed_listeners.set_read(reader.id, ObjectId("0" * 24))
     async with listening(world, reader) as notified:
         assert await notified() == COUNTED_MOST
 
@@ -218,7 +218,7 @@ async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(
 ) -> None:
     one, other = ObjectId(), ObjectId()
     for owner_id in (one, other):
-        await world.sources.feeds_live.look(owner_id)
+        await world.sources.feed_listeners.note_listening(owner_id)
     lapsed = ObjectId()
     await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
     published: list[str] = []
@@ -229,14 +229,14 @@ async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(
     monkeypatch.setattr(world.sources.live, "publish", publish)
     followers = [*(ObjectId() for _ in range(9_997)), one, lapsed, other]
     for start in range(0, len(followers), 1_000):
-        await world.sources.feeds_live.wake(followers[start : start + 1_000])
-    assert sorted(published) == sorted([feed_of(one), feed_of(other)])
+        await world.sources.feed_listeners.notify(followers[start : start + 1_000])
+    assert sorted(published) == sorted([feed_topic(one), feed_topic(other)])
 
 
 async def test_those_who_listen_no_more_are_forgotten(world: World) -> None:
     lapsed = ObjectId()
     await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
-    await world.sources.feeds_live.look(ObjectId())
+    await world.sources.feed_listeners.note_listening(ObjectId())
     assert await world.sources.redis.zscore(_key(world), str(lapsed)) is None
 
 
@@ -249,9 +249,9 @@ async def test_without_redis_nobody_fails_and_it_is_left_alone_for_a_while(
         asked.append("once more")
         raise RedisConnectionError
 
-    live = FeedsLive(world.sources.redis, uuid4().hex, world.sources.live, Background())
+    live = FeedListeners(world.sources.redis, uuid4().hex, world.sources.live, Background())
     monkeypatch.setattr(world.sources.redis, "zmscore", refuse)
     for _ in range(50):
-        await live.wake([ObjectId()])
-    assert await live.look(ObjectId()) is None, "it is not asked again at once"
+        await live.notify([ObjectId()])
+    assert await live.note_listening(ObjectId()) is None, "it is not asked again at once"
     assert len(asked) == 1

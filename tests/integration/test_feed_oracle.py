@@ -218,11 +218,11 @@ def test_every_walk_equals_the_oracle(play: Callable[..., None], full_size: bool
 
 def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the machine fails when the product does."""
-    whole = FeedStore.add_author
+    whole = FeedStore.add_posts
 
     async def but_one(store: FeedStore, owner_id: Any, posts: list[Document]) -> None:
         await whole(store, owner_id, posts[1:])
 
-    monkeypatch.setattr(FeedStore, "add_author", but_one)
+    monkeypatch.setattr(FeedStore, "add_posts", but_one)
     with pytest.raises(AssertionError, match="lacks"):
         play(max_examples=50, stateful_step_count=25, phases=[Phase.generate], database=None)

@@ -162,7 +162,7 @@ async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) ->
     hidden = MAX_REFILLS * PAGE_SIZE_MAX + 30
     await world.drain()
     await world.open_feeds(bob)
-    await world.sources.feeds.add_author(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
+    await world.sources.feeds.add_posts(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
     assert await walk_feed(world, bob, 1, backward=False) == ["below"]
 
 

@@ -213,7 +213,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
         await world.drain()  # a twin pays all of it, and the follow is gone
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "add_author", before_first_call(unfollow, world.sources.feeds.add_author))
+        patch.setattr(world.sources.feeds, "add_posts", before_first_call(unfollow, world.sources.feeds.add_posts))
         await backfill(world.tools, str(follow["_id"]))
     assert await entries_of(world, bob) == 1
     await world.drain()

@@ -232,19 +232,19 @@ async def test_of_simultaneous_twins_one_is_taken_and_the_others_are_told_to_wai
 
 async def test_a_retry_takes_the_place_of_an_upload_whose_process_died(world: World) -> None:
     owner_id, data, uploads = ObjectId(), picture(), world.sources.uploads
-    dead = await uploads.begin(owner_id, SourceFormat.JPEG, now() - LONGEST, LONGEST, key())
+    dead = await uploads.begin_intake(owner_id, SourceFormat.JPEG, now() - LONGEST, LONGEST, key())
     upload = await take(world, owner_id, data, key())
     assert (upload.id, await stored(world, upload), await used(world, owner_id)) == (dead.id, data, 1)
     with pytest.raises(Refusal, match="still coming"):
-        await uploads.seal(dead, 1, "c2hh")  # it was only slow
-    await uploads.withdraw(dead)
+        await uploads.finish_intake(dead, 1, "c2hh")  # it was only slow
+    await uploads.undo_intake(dead)
     assert await used(world, owner_id) == 1
 
 
 async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(world: World) -> None:
     owner_id, uploads = ObjectId(), world.sources.uploads
     long_ago = now() - timedelta(hours=1)
-    dead = await uploads.begin(owner_id, SourceFormat.JPEG, long_ago, LONGEST, key())
+    dead = await uploads.begin_intake(owner_id, SourceFormat.JPEG, long_ago, LONGEST, key())
     await ingest(world.tools, str(dead.id))
     (found,) = await uploads.by_ids([dead.id])
     assert found is not None

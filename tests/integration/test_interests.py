@@ -85,16 +85,16 @@ async def test_the_blocked_and_the_muted_are_gone(world: World, way: str) -> Non
 async def test_interests_are_made_when_they_are_read_and_owed_when_no_longer_fresh(world: World) -> None:
     me, ana = await world.users(2)
     store, then = world.sources.interests, now()
-    assert (await store.of(me.id, then)).authors == []
+    assert (await store.get_or_compute(me.id, then)).authors == []
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
-    assert (await store.of(me.id, then)).authors == []
+    assert (await store.get_or_compute(me.id, then)).authors == []
     computing = Job(Task.COMPUTE_INTERESTS, Fact.INTEREST, str(me.id))
     assert computing not in await pending_jobs(world.tools)
-    assert (await store.of(me.id, then + FRESH * 2)).authors == []
+    assert (await store.get_or_compute(me.id, then + FRESH * 2)).authors == []
     assert computing in await pending_jobs(world.tools)
     await world.drain()
     assert computing not in await pending_jobs(world.tools)
-    (interest,) = (await store.of(me.id, then)).authors
+    (interest,) = (await store.get_or_compute(me.id, then)).authors
     assert (interest.author_id, interest.likes) == (ana.id, 1)
 
 
@@ -103,7 +103,7 @@ async def test_old_interests_are_not_used(world: World) -> None:
     await world.sources.interests.compute(me.id, now())
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     later = now() + USABLE + timedelta(minutes=1)
-    assert [one.author_id for one in (await world.sources.interests.of(me.id, later)).authors] == [ana.id]
+    assert [one.author_id for one in (await world.sources.interests.get_or_compute(me.id, later)).authors] == [ana.id]
 
 
 async def test_weighing_twice_at_once_leaves_one_and_owes_nothing(world: World) -> None:
@@ -150,7 +150,9 @@ async def test_verify_finds_interests_that_are_not_what_the_acts_weigh_and_repai
     assert (await found_by_verify(world)) == [str(me.id)]
     await repair(world.tools, Walk(sources=world.sources))
     assert (await found_by_verify(world)) == []
-    assert (await world.sources.interests.of(me.id, now())).authors[0].strength == pytest.approx(right[0].strength)
+    assert (await world.sources.interests.get_or_compute(me.id, now())).authors[0].strength == pytest.approx(
+        right[0].strength
+    )
 
 
 async def test_verify_does_not_mind_acts_done_since(world: World) -> None:

@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools
 from workers.runtime.outbox_relay import relay_due
-from workers.runtime.worker import READ_MOST, WAITING_MOST, Worker
+from workers.runtime.worker import MAX_READ, MAX_WAITING, Worker
 
 LIKES = (Task.COUNT, Fact.POST_LIKE)
 LEASE = 0.3
@@ -229,17 +229,17 @@ async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> 
 
 
 async def test_a_worker_reads_no_more_than_it_can_keep(own: World) -> None:
-    work, many = Work(), WAITING_MOST + READ_MOST * 3
+    work, many = Work(), MAX_WAITING + MAX_READ * 3
     async with working(own, "busy", work):
         for _ in range(many // 100):
             await enqueue(own, *(str(ObjectId()) for _ in range(100)))
             await eventually(work.is_begun)
 
         async def is_full() -> bool:
-            return (await consumers(own))["busy"] >= WAITING_MOST
+            return (await consumers(own))["busy"] >= MAX_WAITING
 
         await eventually(is_full)
-        assert (await consumers(own))["busy"] <= WAITING_MOST + READ_MOST < many
+        assert (await consumers(own))["busy"] <= MAX_WAITING + MAX_READ < many
         work.may_end.set()
         await eventually(partial(is_empty, own), seconds=30)
     assert len(work.calls) == len(set(work.calls)) == many

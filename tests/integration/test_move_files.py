@@ -47,7 +47,7 @@ async def ready_upload(world: World, owner: UserRecord) -> ObjectId:
     made = image(upload.id, Area.PRIVATE)
     for one in made.renditions:
         await sources.blobs.put_media(one.key, one.key.encode(), one.format.media_type)
-    await sources.uploads.finish(upload.id, made)
+    await sources.uploads.record_image(upload.id, made)
     return upload.id
 
 

@@ -70,7 +70,7 @@ class Cast:
     async def all_is_there(self) -> None:
         """Every follower sees every post, once."""
         for fan in self.fans:
-            kept = await self.world.sources.feed_states.of(fan.id)
+            kept = await self.world.sources.feed_states.find(fan.id)
             assert kept is not None
             assert kept.floor is not None, "all of it is pulled"
             assert await walk_feed(self.world, fan, 5, backward=False) == self.captions
@@ -217,7 +217,7 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
 
     async def turns() -> None:
         await cast.shift()
-        assert await world.sources.push_pull.pushed_among([cast.author.id], now())  # and turns
+        assert await world.sources.push_pull.pushed_authors([cast.author.id], now())  # and turns
         await cast.shift()
         await cast.post()
         await cast.all_is_there()

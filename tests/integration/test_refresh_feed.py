@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.feed.entries import Delivery
-from datasources.feed.states import ALL
+from datasources.feed.states import HOLDS_ALL
 from deploy.cli import maintenance
 from deploy.local.errors import StartError
 from domain.ids import to_global_id
@@ -35,7 +35,7 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 
 
 async def state(world: World, owner: UserRecord) -> FeedRecord:
-    found = await world.sources.feed_states.of(owner.id)
+    found = await world.sources.feed_states.find(owner.id)
     assert found is not None
     return found
 
@@ -82,7 +82,7 @@ async def test_a_short_feed_is_kept_whole_and_read_without_a_pull(own: World) ->
     await own.follow(bob, ana)
     await own.open_feeds(bob)
     posts = await written_by(own, ana, 2)
-    assert (await state(own, bob)).floor == ALL
+    assert (await state(own, bob)).floor == HOLDS_ALL
     assert await entries(own, bob) == posts == await home(own, bob)
 
 
@@ -152,10 +152,10 @@ async def test_of_two_rebuilds_the_first_cannot_finish_the_second(own: World) ->
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     await home(own, bob)
-    first = await own.sources.feed_states.begin(await state(own, bob))
+    first = await own.sources.feed_states.begin_rebuild(await state(own, bob))
     assert first is not None
-    assert await own.sources.feed_states.begin(await state(own, bob)) is not None
-    assert not await own.sources.feed_states.raise_floor(first, ALL)
+    assert await own.sources.feed_states.begin_rebuild(await state(own, bob)) is not None
+    assert not await own.sources.feed_states.raise_floor(first, HOLDS_ALL)
     assert (await state(own, bob)).floor is None
 
 
@@ -175,8 +175,8 @@ async def test_a_fill_waits_while_the_feed_is_rebuilt(own: World) -> None:
     ana, bob = await own.users(2)
     await own.open_feeds(bob)
     post = await own.post(ana)
-    await own.sources.feed_states.renew([bob.id], now())
-    begun = await own.sources.feed_states.begin(await state(own, bob))
+    await own.sources.feed_states.reset([bob.id], now())
+    begun = await own.sources.feed_states.begin_rebuild(await state(own, bob))
     assert begun is not None
     await own.follow(bob, ana)
     assert await home(own, bob) == [post.id]

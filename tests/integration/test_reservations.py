@@ -37,7 +37,7 @@ async def lapsed(world: World, owner_id: ObjectId, at: datetime, count: int = IM
     """Uploads whose files did not come in time."""
     uploads = await announced(world, owner_id, at, count)
     for upload in uploads:
-        await world.sources.uploads.lapse(upload, at + RESERVATION_HOLD)
+        await world.sources.uploads.free_slots(upload, at + RESERVATION_HOLD)
     return uploads
 
 
@@ -131,7 +131,7 @@ async def test_announcing_and_cancelling_goes_on_for_sixty_an_hour(world: World)
 async def test_waiting_does_not_help_where_every_image_is_used(world: World) -> None:
     owner_id = ObjectId()
     for upload in await announced(world, owner_id, NOON):
-        await world.sources.uploads.finish(upload.id, image(upload.id))
+        await world.sources.uploads.record_image(upload.id, image(upload.id))
     refused = await refusal(world, owner_id, NOON)
     assert (refused.retryable, refused.resets_at) == (False, datetime(2026, 6, 16, tzinfo=UTC))
 
@@ -158,7 +158,7 @@ async def test_file_that_comes_late_takes_its_place_again(world: World) -> None:
     (late,) = await lapsed(world, owner_id, NOON, 1)
     assert await used(world, owner_id) == 0
     for _ in range(2):
-        assert await world.sources.uploads.start(late, NOON)
+        assert await world.sources.uploads.confirm_arrival(late, NOON)
         assert await used(world, owner_id) == 1
     assert (await stored(world, late)).status is UploadStatus.PROCESSING
 
@@ -181,7 +181,7 @@ async def test_of_late_files_and_new_ones_at_once_ten_have_a_place(world: World)
     late = await lapsed(world, owner_id, NOON, 8) + await lapsed(world, owner_id, NOON, 8)
     uploads = world.sources.uploads
     outcomes = await asyncio.gather(
-        *(outcome(uploads.start(upload, NOON)) for upload in late),
+        *(outcome(uploads.confirm_arrival(upload, NOON)) for upload in late),
         *(outcome(announce(world, owner_id, NOON)) for _ in range(16)),
     )
     assert Counter(outcomes)[EXCEEDED] == 32 - IMAGES_PER_DAY
@@ -191,18 +191,18 @@ async def test_of_late_files_and_new_ones_at_once_ten_have_a_place(world: World)
 
 async def test_file_that_comes_through_us_keeps_its_place(world: World) -> None:
     owner_id, minute = ObjectId(), timedelta(minutes=5)
-    upload = await world.sources.uploads.begin(owner_id, SourceFormat.JPEG, NOON, minute)
-    await world.sources.uploads.lapse(upload, NOON + RESERVATION_HOLD)
+    upload = await world.sources.uploads.begin_intake(owner_id, SourceFormat.JPEG, NOON, minute)
+    await world.sources.uploads.free_slots(upload, NOON + RESERVATION_HOLD)
     assert await used(world, owner_id) == 1
-    await world.sources.uploads.lapse(upload, NOON + minute)
+    await world.sources.uploads.free_slots(upload, NOON + minute)
     assert await used(world, owner_id) == 0
 
 
 async def test_file_that_is_being_worked_on_keeps_its_place(world: World) -> None:
     owner_id = ObjectId()
     upload = await announce(world, owner_id, NOON)
-    await world.sources.uploads.start(upload, NOON)
-    await world.sources.uploads.lapse(upload, NOON + RESERVATION_HOLD)
+    await world.sources.uploads.confirm_arrival(upload, NOON)
+    await world.sources.uploads.free_slots(upload, NOON + RESERVATION_HOLD)
     assert await used(world, owner_id) == 1
 
 
@@ -221,14 +221,14 @@ async def test_cancelled_upload_gives_its_quota_back_once_and_its_file_is_owed_t
     await arrive(world, upload)
     await ingest(world.tools, str(upload.id))
     assert (await stored(world, upload)).status is UploadStatus.EXPIRED
-    assert not await uploads.start(upload, NOON)
+    assert not await uploads.confirm_arrival(upload, NOON)
 
 
 async def test_upload_that_has_its_file_or_its_result_is_not_cancelled(world: World) -> None:
     uploads = world.sources.uploads
     working, ready, refused = await announced(world, ObjectId(), NOON, 3)
-    await uploads.start(working, NOON)
-    await uploads.finish(ready.id, image(ready.id))
+    await uploads.confirm_arrival(working, NOON)
+    await uploads.record_image(ready.id, image(ready.id))
     failure = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
     await uploads.reject(refused.id, UploadStatus.REJECTED, failure)
     for upload, status in ((working, "PROCESSING"), (ready, "READY"), (refused, "REJECTED")):
@@ -241,7 +241,7 @@ async def test_upload_that_has_its_file_or_its_result_is_not_cancelled(world: Wo
 async def test_of_cancelling_and_starting_at_once_one_happens(world: World) -> None:
     owner_id, uploads = ObjectId(), world.sources.uploads
     for upload in await announced(world, owner_id, NOON):
-        is_started, _ = await asyncio.gather(uploads.start(upload, NOON), uploads.cancel(upload.id))
+        is_started, _ = await asyncio.gather(uploads.confirm_arrival(upload, NOON), uploads.cancel(upload.id))
         found = await stored(world, upload)
         assert found.status is (UploadStatus.PROCESSING if is_started else UploadStatus.EXPIRED)
         document = await world.sources.database["uploads"].find_one({"_id": upload.id})
@@ -254,7 +254,7 @@ async def test_of_cancelling_and_expiring_at_once_one_happens_and_quota_comes_ba
     for upload in await announced(world, owner_id, NOON, 5):
         await asyncio.gather(
             uploads.cancel(upload.id),
-            uploads.lapse(upload, NOON),
+            uploads.free_slots(upload, NOON),
             uploads.reject(upload.id, UploadStatus.EXPIRED, NOT_ARRIVED),
         )
         assert (await stored(world, upload)).status is UploadStatus.EXPIRED

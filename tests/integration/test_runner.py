@@ -262,7 +262,7 @@ async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         (failure,) = await eventually(partial(failures, own))
     assert (failure["attempts"], failure["dead"]) == (1, False)
-    assert failure["reason"].startswith("TooSlow: ")
+    assert failure["reason"].startswith("HandlerTimeout: ")
 
 
 async def test_rings_for_the_same_work_are_paid_together(own: World) -> None:

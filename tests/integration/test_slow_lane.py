@@ -16,11 +16,11 @@ from tests.support.factories import World
 from tests.support.pictures import gif_of_many_frames
 from tests.support.uploads import store_upload
 from tests.support.waiting import eventually
-from workers.rendering.expected import TakesLong
+from workers.rendering.expected import NeedsSlowLane
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.runner import tools_of
-from workers.runtime.worker import LONG_UPLOADS, Worker
+from workers.runtime.worker import SLOW_CONCURRENCY, Worker
 
 INGEST = (Task.INGEST, Fact.UPLOAD)
 ANA, BEN = ObjectId(), ObjectId()
@@ -37,8 +37,8 @@ class Renderer:
 
     async def run(self, tools: Tools, key: str) -> None:
         if key in self._long:
-            if tools.pool is not tools.long_pool:
-                raise TakesLong(7.0)
+            if tools.pool is not tools.slow_pool:
+                raise NeedsSlowLane(7.0)
             await self.may_end.wait()
         self.ended.append(key)
 
@@ -50,7 +50,7 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
     slow, quick = [str(ObjectId()) for _ in range(8)], [str(ObjectId()) for _ in range(20)]
     renderer = Renderer(slow, {**dict.fromkeys(slow, ANA), **dict.fromkeys(quick, BEN)})
     long_pool = RenderPool(1, 30, 512)  # it is not opened: the handler only looks whose it is
-    tools, stopping = replace(own.tools, pool=RenderPool(1, 30, 512), long_pool=long_pool), asyncio.Event()
+    tools, stopping = replace(own.tools, pool=RenderPool(1, 30, 512), slow_pool=long_pool), asyncio.Event()
     async with open_queue(own.sources.settings, "media", "tested") as queue:
         handlers = {INGEST: Handler(renderer.run, JOBS[INGEST], owners=renderer.owners)}
         worker = Worker(tools, queue, handlers=handlers, read_wait=0.05)
@@ -62,7 +62,7 @@ async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> Non
             return sorted(renderer.ended) == sorted(quick)
 
         async def are_few_in_hand() -> bool:
-            return len(worker._backlog.in_hand) == LONG_UPLOADS < JOBS[INGEST].concurrency
+            return len(worker._backlog.in_hand) == SLOW_CONCURRENCY < JOBS[INGEST].concurrency
 
         await eventually(are_served)
         await eventually(are_few_in_hand)
@@ -96,7 +96,7 @@ async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_
         tools_of(own.sources, "media") as tools,
         open_queue(own.sources.settings, "media", "tested") as queue,
     ):
-        assert tools.long_pool is not None
+        assert tools.slow_pool is not None
         await queue.read(1, 0.01)
         running = asyncio.create_task(Worker(tools, queue, read_wait=0.05).run(stopping))
         await own.sources.uploads.check_now([first.id])  # its child takes as long to start as the slow one to render
@@ -105,6 +105,6 @@ async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_
         await own.sources.uploads.check_now([quick.id])
         await eventually(partial(are_ready, 3), seconds=60, every=0.01)
         assert ends == [first.id, quick.id, slow.id]
-        assert tools.long_pool._children, "it had a child of its own"
+        assert tools.slow_pool._children, "it had a child of its own"
         stopping.set()
         await running

@@ -232,7 +232,7 @@ async def test_interests_that_cannot_be_read_are_weighed_anew(scene: Scene) -> N
     whole = await scene.page()
     await scene.change("interests", scene.bob.id, authors="all")
     assert ids((await scene.page())["ranked"]) == ids(whole["ranked"])
-    stored = await scene.world.sources.interests.stored(scene.bob.id)
+    stored = await scene.world.sources.interests.find(scene.bob.id)
     assert stored is not None
     assert stored.authors
 

@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
-from datasources.media.uploads import LEASE
+from datasources.media.uploads import UPLOAD_LEASE
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
@@ -150,10 +150,10 @@ async def test_a_claim_ends_by_itself_unless_it_is_renewed(world: World) -> None
     uploads, start = world.sources.uploads, now()
     upload = await announce(world, ObjectId(), start)
     assert await uploads.claim(upload.id, start) is not None
-    assert await uploads.claim(upload.id, start + LEASE - timedelta(seconds=1)) is None
-    await uploads.renew(upload.id, start + LEASE / 2)
-    assert await uploads.claim(upload.id, start + LEASE) is None
-    assert await uploads.claim(upload.id, start + 2 * LEASE) is not None
+    assert await uploads.claim(upload.id, start + UPLOAD_LEASE - timedelta(seconds=1)) is None
+    await uploads.renew(upload.id, start + UPLOAD_LEASE / 2)
+    assert await uploads.claim(upload.id, start + UPLOAD_LEASE) is None
+    assert await uploads.claim(upload.id, start + 2 * UPLOAD_LEASE) is not None
 
 
 async def test_a_claim_given_back_can_be_taken_at_once(world: World) -> None:
@@ -165,14 +165,14 @@ async def test_a_claim_given_back_can_be_taken_at_once(world: World) -> None:
 
 async def test_the_first_result_stays(world: World) -> None:
     uploads, upload = world.sources.uploads, await announce(world, ObjectId(), now())
-    assert await uploads.start(upload, now())
+    assert await uploads.confirm_arrival(upload, now())
     assert (await stored(world, upload)).status is UploadStatus.PROCESSING
-    await uploads.finish(upload.id, image(upload.id))
+    await uploads.record_image(upload.id, image(upload.id))
     await uploads.reject(upload.id, UploadStatus.REJECTED, FAILURE)
     found = await stored(world, upload)
     assert (found.status, found.failure) == (UploadStatus.READY, None)
     assert found.image == image(upload.id)
-    assert await uploads.claim(upload.id, now() + 10 * LEASE) is None
+    assert await uploads.claim(upload.id, now() + 10 * UPLOAD_LEASE) is None
 
 
 async def test_a_refused_upload_gives_its_quota_back_once(world: World) -> None:
@@ -201,7 +201,7 @@ async def test_only_a_ready_upload_of_ones_own_becomes_an_avatar(world: World, s
         await uploads.reject(upload.id, status, FAILURE)
     assert await uploads.take_as_avatar(upload.id, owner_id) is None
     ready = await announce(world, owner_id, now())
-    await uploads.finish(ready.id, image(ready.id))
+    await uploads.record_image(ready.id, image(ready.id))
     assert await uploads.take_as_avatar(ready.id, ObjectId()) is None
     assert await uploads.take_as_avatar(ready.id, owner_id) is not None
 

@@ -84,7 +84,7 @@ class Publish:
         if self.data:
             await self._send(world, upload)
         else:
-            await uploads.finish(upload.id, image(upload.id))
+            await uploads.record_image(upload.id, image(upload.id))
         draft = PostDraft(images=[PostImage(upload_id=upload.id)], caption=self.key)
         await world.sources.posts.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
         await uploads.check_now([upload.id])

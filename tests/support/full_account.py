@@ -198,9 +198,9 @@ async def _readings(world: World, ana: UserRecord, bob: UserRecord, bobs_post: P
     sources = world.sources
     for one, other in ((ana, bob), (bob, ana)):
         await sources.visits.add(one.id, other.id, now())
-        await sources.interests.of(one.id, now())
+        await sources.interests.get_or_compute(one.id, now())
     await sources.rankings.keep(ana.id, [bobs_post.id], now())
-    await sources.feeds_live.set_read(ana.id, bobs_post.id)
+    await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     for _ in range(2):
         await sources.sessions.open(ana.id, "phone", now())
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())

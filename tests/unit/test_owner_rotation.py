@@ -31,7 +31,7 @@ def test_who_has_one_waits_for_one_of_who_has_many() -> None:
     for _ in range(11):
         (job,) = backlog.begin(LANE, 1, rotates=True)
         order.append(job)
-        backlog.end([job])
+        backlog.finish([job])
     assert order.index(one) == 1
     assert order == [many[0], one, *many[1:]], "and of one owner what came first is first"
 
@@ -48,9 +48,9 @@ def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
     slow, quick = jobs(2)
     backlog = filled({slow: ANA, quick: BEN})
     backlog.begin(LANE, 1, rotates=True)
-    backlog.take_long([slow])
-    backlog.again(slow)
-    backlog.end([slow])
+    backlog.move_to_slow_lane([slow])
+    backlog.requeue(slow)
+    backlog.finish([slow])
     assert backlog.lanes == {LANE, LONG}
     assert backlog.begin(LONG, 1, rotates=True) == [slow]
     assert backlog.begin(LANE, 1, rotates=True) == [quick]

@@ -18,7 +18,7 @@ from domain.limits import MAX_IMAGE_BYTES
 from domain.records.images import ImageRecord
 from domain.records.uploads import UploadRecord
 from workers.handlers.image_files import MAX_TRIES, store_renditions
-from workers.handlers.upload_lease import held
+from workers.handlers.upload_lease import hold_upload
 from workers.rendering.rendered import SMALLER, Rendered
 from workers.runtime.handler import RetryLater, Tools
 
@@ -32,7 +32,7 @@ async def add_formats(tools: Tools, key: str) -> None:
     """
     upload = await tools.sources.uploads.claim(ObjectId(key), clock.now(), Task.ADD_FORMATS)
     if upload is not None:
-        async with held(tools.sources, upload):
+        async with hold_upload(tools.sources, upload):
             await _refine(tools, upload)
 
 

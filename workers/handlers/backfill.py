@@ -31,7 +31,7 @@ async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
     if await _is_overtaken(tools, follow):
         return False
     if follow.state is not FollowState.FOLLOWING:
-        return await sources.feeds.drop(follow)
+        return await sources.feeds.remove_author(follow)
     is_pulled = await sources.push_pull.is_pulled(follow.followee_id)
     if not is_pulled:
         await _backfill_from(tools, follow.follower_id, follow.followee_id)
@@ -62,7 +62,7 @@ async def _backfill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) 
     it is rebuilt, for the rebuild may have read the follows already.
     """
     sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
-    feed = await sources.feed_states.of(owner_id)
+    feed = await sources.feed_states.find(owner_id)
     if feed is None or not feed.live:
         return
     if feed.floor is None:
@@ -70,4 +70,4 @@ async def _backfill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) 
     posts = await sources.posts.shown_by_authors([author_id], PageRequest(limit=retained, before=feed.floor))
     if len(posts) > retained and not await sources.feed_states.raise_floor(feed, posts[retained]["_id"]):
         raise RetryLater("the feed has changed")
-    await sources.feeds.add_author(owner_id, posts[:retained])
+    await sources.feeds.add_posts(owner_id, posts[:retained])

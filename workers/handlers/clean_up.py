@@ -30,14 +30,14 @@ async def clean_upload(tools: Tools, key: str) -> None:
         if sources.settings.keep_originals and upload.image is not None:
             await sources.blobs.keep_original(upload)
         await sources.blobs.delete_incoming([upload.key])
-    if upload.tidy_at is not None and now < upload.tidy_at:
-        await sources.uploads.clean_later(upload.id, upload.tidy_at)
+    if upload.clean_up_at is not None and now < upload.clean_up_at:
+        await sources.uploads.postpone_clean_up(upload.id, upload.clean_up_at)
         raise RetryLater
     await delete_leftovers(sources, upload)
     if is_worked_on:
         raise RetryLater
     if upload.failure is not None and now < upload.last_arrival:
-        await sources.uploads.clean_later(upload.id, upload.last_arrival)
+        await sources.uploads.postpone_clean_up(upload.id, upload.last_arrival)
         raise RetryLater
     await sources.uploads.mark_cleaned(upload)
 

@@ -107,7 +107,7 @@ async def _posts(sources: Sources, user_id: ObjectId) -> bool:
 
 
 async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.uploads.expire_of(user_id, CHUNK)
+    return await sources.uploads.expire_of_owner(user_id, CHUNK)
 
 
 async def _follows(sources: Sources, user_id: ObjectId) -> bool:
@@ -150,7 +150,7 @@ def _posts_alone(notified: Sequence[NotificationRecord]) -> list[ObjectId]:
 async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
     """What is kept for the account's own reading."""
     await sources.feed_states.erase(user_id)
-    await sources.feeds_live.erase(user_id)
+    await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
     return any([await sources.feeds.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
@@ -169,7 +169,7 @@ async def _memories(sources: Sources, user_id: ObjectId) -> bool:
 
 async def _objects(sources: Sources, user_id: ObjectId) -> bool:
     """The uploads themselves, after a last look for objects that came after they were cleaned."""
-    uploads = await sources.uploads.expired_of(user_id, CHUNK)
+    uploads = await sources.uploads.expired_of_owner(user_id, CHUNK)
     await sources.blobs.delete_incoming([one.key for one in uploads])
     await delete_files(sources, [one.id for one in uploads])
     await sources.uploads.erase([one.id for one in uploads])

@@ -27,12 +27,12 @@ async def fan_out(tools: Tools, *keys: str) -> None:
     posts = await sources.posts.pending(Task.FAN_OUT, [ObjectId(key) for key in keys])
     split = [post for post in posts if post.get("split") == post["version"]]
     shown = {post["author_id"] for post in posts if is_shown(post)}
-    pushed = await sources.push_pull.pushed_among(shown, clock.now())
+    pushed = await sources.push_pull.pushed_authors(shown, clock.now())
     pulled = [post for post in posts if post not in split and is_shown(post) and post["author_id"] not in pushed]
     await sources.posts.mark_all_done(pulled, Task.FAN_OUT)
     due = [post for post in posts if post not in split and post not in pulled]
     await asyncio.gather(*(_spread_or_split(tools, some, pushed) for some in _together(due, pushed)))
-    finished = [await sources.fan_outs.finish(post["_id"], post["version"]) for post in split]
+    finished = [await sources.fan_outs.finish_post(post["_id"], post["version"]) for post in split]
     if not all(finished):
         raise RetryLater
 
@@ -58,7 +58,7 @@ async def _spread_or_split(tools: Tools, posts: Sequence[Document], followers: M
     if followers.get(posts[0]["author_id"], 0) > CHUNK:  # then all of these are theirs
         await sources.fan_outs.split(posts, CHUNK, clock.now())
         return
-    owner_ids = await sources.fan_outs.followers_of({post["author_id"] for post in posts}, CHUNK + 1)
+    owner_ids = await sources.fan_outs.followers_by_author({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
         await _spread(tools, {post["_id"]: post["author_id"] for post in posts}, owner_ids)
         await sources.posts.mark_all_done(posts, Task.FAN_OUT)
@@ -76,14 +76,14 @@ async def fan_out_chunk(tools: Tools, key: str) -> None:
     makes these feeds what the post says by now, and looks again afterwards.
     """
     sources, now = tools.sources, clock.now()
-    chunk = await sources.fan_outs.take(ObjectId(key), now)
+    chunk = await sources.fan_outs.lease_chunk(ObjectId(key), now)
     if chunk is None:
         return
-    if chunk.taken_until is not None and chunk.taken_until > now:
+    if chunk.leased_until is not None and chunk.leased_until > now:
         raise RetryLater  # somebody else has it in hand; should they be dead, the sweeper rings
     owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.span)
     await _spread(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
-    await sources.fan_outs.done(chunk)
+    await sources.fan_outs.finish_chunk(chunk)
 
 
 async def _spread(
@@ -107,7 +107,7 @@ async def _spread(
         await feeds.push(*(each for each in left if each.post_id in shown))
         await feeds.remove_posts(*(each for each in left if each.post_id not in shown))
         written.update({each.post_id: each.post_id in shown for each in left})
-    await tools.sources.feeds_live.wake(live)
+    await tools.sources.feed_listeners.notify(live)
 
 
 def _those_of(

@@ -40,7 +40,7 @@ async def copy_files(sources: Sources, move: Move) -> bool:
     both = zip(move.before.renditions, move.after.renditions, strict=True)
     pairs = [(old, new) for old, new in both if old.key != new.key]
     if pairs:
-        await sources.images.begin(move.before)
+        await sources.images.mark_moving(move.before)
     copies = [sources.blobs.copy_media(old.key, new.key, new.format.media_type) for old, new in pairs]
     return all(await asyncio.gather(*copies))
 

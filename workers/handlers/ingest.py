@@ -16,7 +16,7 @@ from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.visibility import Area
 from workers.handlers.add_formats import add_to_image
 from workers.handlers.image_files import area_of_author, store_renditions
-from workers.handlers.upload_lease import held
+from workers.handlers.upload_lease import hold_upload
 from workers.rendering.rendered import SHOWN_EVERYWHERE, SMALLER, Rendered
 from workers.runtime.handler import RetryLater, Tools
 
@@ -38,7 +38,7 @@ async def ingest(tools: Tools, key: str) -> None:
     sources = tools.sources
     upload = await sources.uploads.claim(ObjectId(key), clock.now())
     if upload is not None:
-        async with held(sources, upload):
+        async with hold_upload(sources, upload):
             await _ingest(tools, upload)
 
 
@@ -49,13 +49,13 @@ async def _ingest(tools: Tools, upload: UploadRecord) -> None:
         now = clock.now()
         if now < upload.last_arrival:
             if now >= upload.created_at + RESERVATION_HOLD:
-                await sources.uploads.lapse(upload, now)
+                await sources.uploads.free_slots(upload, now)
             raise RetryLater
         await _reject(sources, upload, UploadStatus.EXPIRED, NOT_ARRIVED)
         return
     try:
-        if not await sources.uploads.start(upload, clock.now()):  # it was cancelled, or another worker was faster
-            return
+        if not await sources.uploads.confirm_arrival(upload, clock.now()):
+            return  # cancelled, or another worker was faster
         _check_announced(upload, data)
         await _render(tools, upload, data)
     except Refusal as refusal:
@@ -82,7 +82,7 @@ async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
         raise RuntimeError("rendering needs a pool")
     sources = tools.sources
     async with tools.pool.renderings(data, SHOWN_EVERYWHERE, SMALLER) as answers:
-        await sources.uploads.finish(upload.id, await _image(sources, upload, await anext(answers)))
+        await sources.uploads.record_image(upload.id, await _image(sources, upload, await anext(answers)))
         await sources.posts.enqueue_for_upload(upload.owner_id, upload.id)
         try:
             await add_to_image(sources, upload.id, await anext(answers))

@@ -10,7 +10,7 @@ from domain.records.posts import PostRecord
 from domain.visibility import can_view_post
 
 
-async def who_hears(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
+async def allowed_pairs(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
     """The pairs of recipient and actor whose recipient is told: not of oneself, of those muted or behind a block."""
     relations = await sources.graph.relations(pairs)
     return {
@@ -20,7 +20,7 @@ async def who_hears(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]
     }
 
 
-async def who_is_reached(
+async def allowed_notices(
     sources: Sources, notices: Sequence[Notice], posts: Mapping[ObjectId, PostRecord]
 ) -> set[tuple[ObjectId, str]]:
     """The keys of the notices, each of one actor and about one of these posts, that the recipient may be told of.
@@ -28,8 +28,8 @@ async def who_is_reached(
     They hear the actor and may see the post.
     """
     about = [(notice, posts[notice.post_id]) for notice in notices if notice.post_id is not None]
-    hearers = await who_hears(sources, [(notice.recipient_id, notice.actor_ids[0]) for notice, _ in about])
-    seen = await which_are_visible(sources, [(notice.recipient_id, post) for notice, post in about])
+    hearers = await allowed_pairs(sources, [(notice.recipient_id, notice.actor_ids[0]) for notice, _ in about])
+    seen = await are_visible(sources, [(notice.recipient_id, post) for notice, post in about])
     return {
         notice.key
         for (notice, _), is_visible in zip(about, seen, strict=True)
@@ -37,7 +37,7 @@ async def who_is_reached(
     }
 
 
-async def which_are_visible(sources: Sources, pairs: Sequence[tuple[ObjectId, PostRecord | None]]) -> list[bool]:
+async def are_visible(sources: Sources, pairs: Sequence[tuple[ObjectId, PostRecord | None]]) -> list[bool]:
     """Whether each recipient may see the post."""
     there = [(recipient_id, post.author_id) for recipient_id, post in pairs if post is not None]
     authors = {one.id: one for one in await sources.users.by_ids(list({pair[1] for pair in there})) if one}

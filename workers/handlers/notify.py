@@ -22,7 +22,7 @@ from domain.records.comments import CommentRecord
 from domain.records.follows import FollowRecord, FollowState
 from domain.records.notifications import NotificationKind
 from domain.records.posts import PostRecord, PostStatus
-from workers.handlers.notification_audience import who_hears, who_is_reached
+from workers.handlers.notification_audience import allowed_notices, allowed_pairs
 from workers.runtime.handler import Tools
 
 
@@ -81,7 +81,7 @@ async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -
             )
             for recipient_id, kind in kinds.items()
         ]
-    there = await who_is_reached(sources, notices, posts)
+    there = await allowed_notices(sources, notices, posts)
     return [msgspec.structs.replace(notice, withdrawn=notice.key not in there) for notice in notices]
 
 
@@ -90,7 +90,7 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
     sources = tools.sources
     follows = await sources.graph.pending(Task.NOTIFY, [ObjectId(key) for key in keys])
     pairs = [(follow.followee_id, follow.follower_id) for follow in follows]
-    hearers = await who_hears(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
+    hearers = await allowed_pairs(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
     about = {follow.id: _about_follow(follow, hearers) for follow in follows}
     notices = [notice for of_follow in about.values() for notice in of_follow]
 
@@ -176,5 +176,5 @@ async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
         )
         for recipient_id, notified_as in kinds.items()
     ]
-    there = await who_is_reached(sources, others, {post.id: post})
+    there = await allowed_notices(sources, others, {post.id: post})
     return [own, *(notice for notice in others if notice.key in there)]

@@ -17,7 +17,7 @@ from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
 from domain.records.notifications import NotificationKind
 from workers.handlers.apply_in_chunks import MAX_FACTS, apply_in_chunks
-from workers.handlers.notification_audience import which_are_visible, who_hears
+from workers.handlers.notification_audience import allowed_pairs, are_visible
 from workers.runtime.handler import Tools
 
 
@@ -43,7 +43,7 @@ async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     found = await sources.comments.by_ids([ObjectId(key) for key in keys])
     comments = [comment for comment in found if comment is not None and not comment.deleted]
     posts = await sources.posts.by_ids([comment.post_id for comment in comments])
-    seen = await which_are_visible(sources, [(one.author_id, post) for one, post in zip(comments, posts, strict=True)])
+    seen = await are_visible(sources, [(one.author_id, post) for one, post in zip(comments, posts, strict=True)])
     groups = {
         comment.id: Notice(
             recipient_id=comment.author_id,
@@ -67,7 +67,7 @@ async def _notify_likes(
         pending = await likes.pending_notices(target_ids, session, MAX_FACTS)
         standing = [like for like in pending if like["liked"] and like["target_id"] in groups]
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
-        hearers = await who_hears(sources, pairs)
+        hearers = await allowed_pairs(sources, pairs)
         notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in hearers}
         await likes.set_noticed(
             list(notified), [like["_id"] for like in pending if like["_id"] not in notified], session

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.feed.states import ALL
+from datasources.feed.states import HOLDS_ALL
 from datasources.mongo import clock
 from domain.paging import PageRequest
 from domain.records.feeds import FeedRecord
@@ -20,9 +20,9 @@ async def refresh_feed(tools: Tools, key: str) -> None:
     if feed is not None and feed.live and feed.is_unseen_since(now - sources.feed_states.active):
         feed = await sources.feed_states.retire(feed)
     elif feed is not None and feed.live and feed.floor is None:
-        feed = await sources.feed_states.begin(feed)
+        feed = await sources.feed_states.begin_rebuild(feed)
     if feed is not None and await _make_so(tools, feed):
-        await sources.feed_states.finish(feed, now)
+        await sources.feed_states.mark_refreshed(feed, now)
 
 
 async def _make_so(tools: Tools, feed: FeedRecord) -> bool:
@@ -41,10 +41,10 @@ async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
         return False
     author_ids = await sources.graph.followees(feed.id, pushed=True)
     posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=retained))
-    await sources.feeds.add_author(feed.id, posts[:retained])
+    await sources.feeds.add_posts(feed.id, posts[:retained])
     left = set(author_ids) - set(await sources.graph.followees(feed.id))
     await sources.graph.restart_backfill(feed.id, list(left), clock.now())
-    return await sources.feed_states.raise_floor(feed, posts[retained]["_id"] if len(posts) > retained else ALL)
+    return await sources.feed_states.raise_floor(feed, posts[retained]["_id"] if len(posts) > retained else HOLDS_ALL)
 
 
 async def _trim(tools: Tools, feed: FeedRecord, floor: ObjectId) -> bool:

@@ -8,18 +8,18 @@ from datetime import timedelta
 from bson import ObjectId
 
 from datasources.jobs.outbox import GRACE
-from datasources.media.uploads import LEASE
+from datasources.media.uploads import UPLOAD_LEASE
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.limits import RESERVATION_HOLD
 from domain.records.uploads import UploadRecord
 
-LOOK_AGAIN = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
-LOOK_AT_LAST = timedelta(seconds=15)
+MIN_PAUSE = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
+MAX_PAUSE = timedelta(seconds=15)
 
 
 @contextlib.asynccontextmanager
-async def held(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
+async def hold_upload(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
     """Renews the claim of an upload while the block runs, and gives it back at the end; what is owed is rung for again.
 
     After a failure the pause is a quarter of the upload's age, so who waits for it waits at most a quarter longer.
@@ -29,7 +29,7 @@ async def held(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
             yield
     except BaseException:
         now = clock.now()
-        pause = min(max((now - upload.created_at) / 4, LOOK_AGAIN), LOOK_AT_LAST)
+        pause = min(max((now - upload.created_at) / 4, MIN_PAUSE), MAX_PAUSE)
         if now < (lapses_at := upload.created_at + RESERVATION_HOLD):
             pause = min(pause, lapses_at - now)
         await sources.uploads.release(upload.id, now + pause)
@@ -44,7 +44,7 @@ async def _renewed(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]
     async def renew() -> None:
         while not over.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEASE.total_seconds() / 3):
+                async with asyncio.timeout(UPLOAD_LEASE.total_seconds() / 3):
                     await over.wait()
                     return
             await sources.uploads.renew(upload_id, clock.now())

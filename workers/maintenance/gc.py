@@ -105,7 +105,7 @@ async def _remove_entries(run: GcRun) -> None:
         owners = {key["o"] for key in ids}
         given_up = owners.difference(await run.sources.feed_states.live_among(list(owners)))
         if given_up and run.counts("feeds_given_up", len(given_up)):
-            await run.sources.feed_states.enqueue_unknown(list(given_up), run.now)
+            await run.sources.feed_states.enqueue_clearing(list(given_up), run.now)
         old = [key for key in ids if key["p"].generation_time <= run.before]
         gone = await _missing(run.sources, "posts", [key["p"] for key in old])
         orphans: list[Document] = [key for key in old if key["p"] in gone]

@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from domain.errors import Refusal
-from workers.rendering.expected import TakesLong
+from workers.rendering.expected import NeedsSlowLane
 from workers.rendering.pipeline import renderings
 from workers.rendering.protocol import (
     LENGTH,
     READY,
     Answer,
     Failed,
-    Long,
     Refused,
     Request,
+    Slow,
     decode_request,
     encode_answer,
 )
@@ -69,9 +69,9 @@ def _limit_cpu(seconds: int) -> None:
 def _answers(data: bytes, request: Request) -> Iterator[Answer]:
     """An answer for each pass; the first one that is no picture is the last."""
     try:
-        yield from renderings(data, *request.passes, longest=request.longest)
-    except TakesLong as error:
-        yield Long(error.seconds)
+        yield from renderings(data, *request.passes, longest=request.max_seconds)
+    except NeedsSlowLane as error:
+        yield Slow(error.seconds)
     except Refusal as refusal:
         yield Refused(refusal.code, refusal.message)
     except MemoryError:

@@ -8,7 +8,7 @@ _STILL = 40_000_000
 _STILL_JPEG = 100_000_000  # decoded at half size or less
 
 
-class TakesLong(Exception):
+class NeedsSlowLane(Exception):
     """Rendering would take longer than was asked for."""
 
     def __init__(self, seconds: float) -> None:
@@ -16,10 +16,10 @@ class TakesLong(Exception):
         self.seconds = seconds
 
 
-def expect_at_most(longest: float | None, source: SourceFormat, pixels: int, frames: int) -> None:
+def refuse_slow(longest: float | None, source: SourceFormat, pixels: int, frames: int) -> None:
     """Raises TakesLong if an image of so many pixels a frame probably takes longer than `longest` seconds."""
     still = _STILL_JPEG if source is SourceFormat.JPEG else _STILL
     rate = _MOVING if frames > 1 else still
     seconds = frames * pixels / rate
     if longest is not None and seconds > longest:
-        raise TakesLong(seconds)
+        raise NeedsSlowLane(seconds)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from domain.image_formats import RenditionFormat
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
-from workers.rendering.expected import expect_at_most
+from workers.rendering.expected import refuse_slow
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.memory import arrange_memory
 from workers.rendering.placeholder import blur_hash, dominant_color
@@ -36,7 +36,7 @@ def renderings(data: bytes, *passes: Formats, longest: float | None = None) -> I
         warnings.simplefilter("ignore")  # about odd metadata, which is thrown away
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         source = open_source(data)
-        expect_at_most(longest, source.format, source.pixels, source.motion.count if source.motion else 1)
+        refuse_slow(longest, source.format, source.pixels, source.motion.count if source.motion else 1)
         arrange_memory(source.pixels)
         yield from _moving(source, source.motion, passes) if source.motion else _still(source.image, passes)
 

@@ -19,8 +19,8 @@ from typing import Self, TypeVar
 import structlog
 
 from domain.errors import Refusal, UserErrorCode
-from workers.rendering.expected import TakesLong
-from workers.rendering.protocol import LENGTH, Answer, Failed, Long, Refused, Request, decode_answer, encode_request
+from workers.rendering.expected import NeedsSlowLane
+from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, Request, Slow, decode_answer, encode_request
 from workers.rendering.rendered import USUAL, Formats, Rendered
 from workers.runtime.freeze_detector import FreezeDetector
 
@@ -169,7 +169,7 @@ class RenderPool:
             await self._with_child(child, until, _ask(child, data, passes, self._longest))
             for left in reversed(range(len(passes))):
                 answer: Answer = decode_answer(await self._with_child(child, until, _read(child)))
-                healthy = isinstance(answer, Refused | Long) or (isinstance(answer, Rendered) and not left)
+                healthy = isinstance(answer, Refused | Slow) or (isinstance(answer, Rendered) and not left)
                 yield _rendered(answer, len(data))
         finally:
             try:
@@ -248,8 +248,8 @@ async def _taken(made: asyncio.Queue[Rendered | Exception]) -> AsyncIterator[Ren
 
 def _rendered(answer: Answer, byte_size: int) -> Rendered:
     """What was asked for. Raises Refusal if the child could not make it, TakesLong if it did not begin."""
-    if isinstance(answer, Long):
-        raise TakesLong(answer.seconds)
+    if isinstance(answer, Slow):
+        raise NeedsSlowLane(answer.seconds)
     if isinstance(answer, Refused):
         raise Refusal(answer.code, answer.message)
     if isinstance(answer, Failed):

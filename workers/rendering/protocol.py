@@ -30,7 +30,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     detail: str
 
 
-class Long(msgspec.Struct, frozen=True, tag=True):
+class Slow(msgspec.Struct, frozen=True, tag=True):
     """The image is expected to take `seconds`, which is longer than was asked for."""
 
     seconds: float
@@ -40,12 +40,12 @@ class Request(msgspec.Struct, frozen=True):
     """The formats of each pass, for an image that is not expected to take longer than so many seconds, if given."""
 
     passes: list[list[RenditionFormat]]
-    longest: float | None
+    max_seconds: float | None
 
 
 encode_request = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(Request).decode
 
-Answer = Rendered | Refused | Failed | Long
+Answer = Rendered | Refused | Failed | Slow
 encode_answer = msgspec.msgpack.Encoder().encode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode

@@ -22,7 +22,7 @@ class Backlog:
         self.waiting: dict[Job, bytes] = {}
         self.in_hand: dict[Job, bytes] = {}
         self._suspects: dict[Job, str] = {}  # of what waits, what may have killed the consumer that had begun it
-        self._long: set[Job] = set()
+        self._slow: set[Job] = set()
         self._rotation = OwnerRotation()
 
     @property
@@ -68,20 +68,20 @@ class Backlog:
         """The consumer that a ring may have killed; asked for once."""
         return self._suspects.pop(job, None)
 
-    def take_long(self, jobs: Iterable[Job]) -> None:
+    def move_to_slow_lane(self, jobs: Iterable[Job]) -> None:
         """Puts rings into the lane of what takes long, as long as they wait or are in hand."""
-        self._long.update(jobs)
+        self._slow.update(jobs)
 
-    def again(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         """Lets a ring in hand wait again, behind the others."""
         self.waiting[job] = self.in_hand[job]
 
-    def end(self, jobs: Sequence[Job]) -> None:
+    def finish(self, jobs: Sequence[Job]) -> None:
         """These are in hand no more."""
         for job in jobs:
             del self.in_hand[job]
             if job not in self.waiting:
-                self._long.discard(job)
+                self._slow.discard(job)
 
     def _lane(self, job: Job) -> Lane:
-        return job.kind, job in self._long
+        return job.kind, job in self._slow

@@ -8,8 +8,8 @@ from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools
 from workers.runtime.invoke import invoke
 
-ROUNDS = 20  # an effect may leave others owed: a post's assembling, its fan-out
-MOST = 10_000
+MAX_ROUNDS = 20  # an effect may leave others owed: a post's assembling, its fan-out
+MAX_FACTS = 10_000
 
 
 async def pending_jobs(tools: Tools) -> set[Job]:
@@ -17,7 +17,7 @@ async def pending_jobs(tools: Tools) -> set[Job]:
     jobs: set[Job] = set()
     for fact in Fact:
         query = {"outbox": {"$exists": True}, "due_at": {"$exists": True}}
-        documents = tools.sources.database[f"{fact.value}s"].find(query, limit=MOST)
+        documents = tools.sources.database[f"{fact.value}s"].find(query, limit=MAX_FACTS)
         async for document in documents:
             jobs.update(jobs_of(fact, document))
     return jobs
@@ -30,7 +30,7 @@ async def drain(tools: Tools, failures: dict[Job, Exception] | None = None) -> s
     is left alone, and only an outage ends the paying.
     """
     left: set[Job] = set()
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         jobs, before = await pending_jobs(tools) - set(failures or ()), left
         left = set()
         for task, fact, keys in _calls(jobs):

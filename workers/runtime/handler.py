@@ -21,12 +21,12 @@ class Tools:
 
     sources: Sources
     pool: RenderPool | None = None
-    long_pool: RenderPool | None = None
+    slow_pool: RenderPool | None = None
 
     @property
-    def for_what_takes_long(self) -> "Tools":
+    def of_slow_lane(self) -> "Tools":
         """The tools of the lane of its own that such work has."""
-        return replace(self, pool=self.long_pool or self.pool)
+        return replace(self, pool=self.slow_pool or self.pool)
 
 
 HandlerFunction = Callable[Concatenate[Tools, ...], Awaitable[Collection[str] | None]]

@@ -5,12 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from datasources.outages import is_outage
-from workers.rendering.expected import TakesLong
+from workers.rendering.expected import NeedsSlowLane
 from workers.rendering.pool import RenderingUnavailable
 from workers.runtime.handler import Handler, RetryLater, Tools
 
 
-class TooSlow(Exception):
+class HandlerTimeout(Exception):
     """A handler was not done within its time."""
 
 
@@ -23,8 +23,8 @@ class Outcome:
     """
 
     done: list[str] = field(default_factory=list)
-    more: set[str] = field(default_factory=set)
-    takes_long: set[str] = field(default_factory=set)
+    has_more: set[str] = field(default_factory=set)
+    needs_slow_lane: set[str] = field(default_factory=set)
     raised: dict[str, Exception] = field(default_factory=dict)
     outage: Exception | None = None
 
@@ -43,12 +43,12 @@ async def invoke(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome
     while calls and outcome.outage is None:
         some = calls.pop()
         try:
-            outcome.more.update(await _call(tools, handler, some) or ())
+            outcome.has_more.update(await _call(tools, handler, some) or ())
             outcome.done += some
         except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
-            if isinstance(error, TakesLong):
-                outcome.takes_long.update(some)
-                outcome.more.update(some)
+            if isinstance(error, NeedsSlowLane):
+                outcome.needs_slow_lane.update(some)
+                outcome.has_more.update(some)
             elif is_outage(error) or isinstance(error, RenderingUnavailable):
                 outcome.outage = error
             elif len(some) > 1:
@@ -64,5 +64,5 @@ async def _call(tools: Tools, handler: Handler, keys: Sequence[str]) -> Collecti
             return await handler.run(tools, *keys)
     except Exception as error:
         if limit.expired():
-            raise TooSlow(f"not done in {handler.spec.seconds} s") from error
+            raise HandlerTimeout(f"not done in {handler.spec.seconds} s") from error
         raise

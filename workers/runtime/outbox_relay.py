@@ -16,9 +16,9 @@ from domain.jobs import Fact, jobs_of
 
 log = structlog.get_logger(__name__)
 
-MOST = 1_000
+MAX_FACTS = 1_000
 # An upload's bytes go past us, so they are looked for often; everything else waits longer and longer.
-LONGEST: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
+MAX_PAUSES: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
 
 
 async def relay_due(sources: Sources, now: datetime) -> int:
@@ -29,22 +29,22 @@ async def relay_due(sources: Sources, now: datetime) -> int:
     Raises RedisError, and puts nothing off, while nobody could hear: what is due is rung for once Redis is back.
     """
     await sources.redis.ping()
-    await sources.feed_states.enqueue_due(now, MOST)
-    swept = await asyncio.gather(*(_sweep(sources, fact, now) for fact in Fact), return_exceptions=True)
+    await sources.feed_states.enqueue_due(now, MAX_FACTS)
+    swept = await asyncio.gather(*(_relay(sources, fact, now) for fact in Fact), return_exceptions=True)
     for outcome in swept:
         if isinstance(outcome, BaseException):
             raise outcome
     return sum(outcome for outcome in swept if isinstance(outcome, int))
 
 
-async def _sweep(sources: Sources, fact: Fact, now: datetime) -> int:
+async def _relay(sources: Sources, fact: Fact, now: datetime) -> int:
     """Rings first: a transaction that a killed worker left open can hold the write up for as long as it lives."""
     collection = sources.database[f"{fact.value}s"]
-    due = await collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=MOST).to_list()
+    due = await collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=MAX_FACTS).to_list()
     if due:
         await sources.job_queue.enqueue(job for document in due for job in jobs_of(fact, document))
         query = {"_id": {"$in": [document["_id"] for document in due]}, "due_at": {"$lte": now}}
-        await collection.update_many(query, mark_enqueued(now, LONGEST.get(fact, LONGEST_PAUSE)))
+        await collection.update_many(query, mark_enqueued(now, MAX_PAUSES.get(fact, LONGEST_PAUSE)))
     return len(due)
 
 

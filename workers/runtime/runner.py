@@ -25,7 +25,7 @@ from workers.runtime.worker import Worker
 log = structlog.get_logger(__name__)
 
 OUTBOX_RELAY = "relay"
-LONGEST = 0.75  # seconds; an image expected to take longer is rendered by a child of its own, one after the other
+SLOW_SECONDS = 0.75  # seconds; an image expected to take longer is rendered by a child of its own, one after the other
 
 
 class UnknownWorkerError(ValueError):
@@ -103,14 +103,14 @@ async def tools_of(sources: Sources, name: str) -> AsyncIterator[Tools]:
         pool = long_pool = None
         match name:
             case "media":
-                pool = RenderPool(settings.render_processes, *limits, longest=LONGEST)
+                pool = RenderPool(settings.render_processes, *limits, longest=SLOW_SECONDS)
                 long_pool = RenderPool(1, *limits, niceness=BELOW_OTHER_IMAGES, is_seldom_needed=True)
             case "formats":
                 pool = RenderPool(1, *limits, niceness=BELOW_ALL)
         for one in (pool, long_pool):
             if one is not None:
                 await stack.enter_async_context(one)
-        yield Tools(sources=sources, pool=pool, long_pool=long_pool)
+        yield Tools(sources=sources, pool=pool, slow_pool=long_pool)
 
 
 async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:

@@ -22,14 +22,14 @@ from workers.runtime.invoke import Outcome, invoke
 
 log = structlog.get_logger(__name__)
 
-READ_MOST = 500
+MAX_READ = 500
 READ_WAIT = 1.0
-WAITING_MOST = 1_000  # no more is read while so many different rings wait
+MAX_WAITING = 1_000  # no more is read while so many different rings wait
 # Of these no more are read while so many wait: who took all chunks of a long fan-out would keep them from the others.
-WAITING_MOST_OF = {"feed": JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].concurrency}
-LONG_UPLOADS = 2  # of the lane of what takes long: one is rendered, and the next is read
+MAX_WAITING_OF = {"feed": JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].concurrency}
+SLOW_CONCURRENCY = 2  # of the lane of what takes long: one is rendered, and the next is read
 OUTAGE_PAUSE = 1.0
-LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
+MESSAGE_LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
 GONE = 10  # leases without a word after which a consumer that holds nothing is removed
 FROZEN = 0.2  # of a lease: what fails in a call amid which the process stood still for so long is no attempt
 
@@ -49,7 +49,7 @@ class Worker:
         handlers: Mapping[JobKind, Handler] = HANDLERS,
         outage_pause: float = OUTAGE_PAUSE,
         read_wait: float = READ_WAIT,
-        lease: float = LEASE,
+        lease: float = MESSAGE_LEASE,
     ) -> None:
         self._tools = tools
         self._queue = queue
@@ -57,8 +57,8 @@ class Worker:
         self._outage_pause = outage_pause
         self._read_wait = read_wait
         self._lease = lease
-        self._waiting_most = WAITING_MOST_OF.get(queue.worker, WAITING_MOST)
-        self._read_most = min(READ_MOST, self._waiting_most)
+        self._waiting_most = MAX_WAITING_OF.get(queue.worker, MAX_WAITING)
+        self._read_most = min(MAX_READ, self._waiting_most)
         self._backlog = Backlog()
         self._calls: dict[asyncio.Task[None], Lane] = {}
         self._freezes = FreezeDetector(lease * FROZEN)
@@ -129,7 +129,7 @@ class Worker:
     def _room(self, lane: Lane) -> int:
         kind, takes_long = lane
         if takes_long:
-            return LONG_UPLOADS
+            return SLOW_CONCURRENCY
         spec = self._handlers[kind].spec
         return spec.concurrency * (self._tools.sources.settings.render_processes if spec.per_render_process else 1)
 
@@ -150,18 +150,18 @@ class Worker:
             seconds = round(time.monotonic() - started, 3)
             log.info("worker.called", task=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
             # What has more to do waits again, behind the others, unless a newer ring says so already.
-            more = [job for job in jobs if job.key in outcome.more and job not in self._backlog.waiting]
-            self._backlog.take_long(job for job in jobs if job.key in outcome.takes_long)
+            more = [job for job in jobs if job.key in outcome.has_more and job not in self._backlog.waiting]
+            self._backlog.move_to_slow_lane(job for job in jobs if job.key in outcome.needs_slow_lane)
             for job in more:
-                self._backlog.again(job)
+                self._backlog.requeue(job)
             await self._done([message for job, message in messages.items() if job not in more])
         finally:
-            self._backlog.end(jobs)
+            self._backlog.finish(jobs)
 
     async def _outcome(self, lane: Lane, jobs: Sequence[Job]) -> Outcome:
         """What became of the call; nothing is held against work amid which this process stood still."""
         (kind, takes_long), freezes = lane, self._freezes.count
-        tools = self._tools.for_what_takes_long if takes_long else self._tools
+        tools = self._tools.of_slow_lane if takes_long else self._tools
         outcome = await invoke(tools, self._handlers[kind], [job.key for job in jobs])
         if outcome.raised and freezes != self._freezes.count:
             errors = sorted({type(error).__name__ for error in outcome.raised.values()})

@@ -118,7 +118,7 @@ class Stage:
         rendered = image(upload.id)
         del rendered.renditions[1:]
         await sources.blobs.put_media(rendered.renditions[0].key, b"a picture", "image/jpeg")
-        await sources.uploads.finish(upload.id, rendered)
+        await sources.uploads.record_image(upload.id, rendered)
         images = [{"uploadId": to_global_id("MediaUpload", upload.id)}]
         payload = await self.act(author, "createPost", "post { id status }", None, images=images, caption=caption)
         post_id = str(payload["post"]["id"])
@@ -160,8 +160,8 @@ class Stage:
         """Everything is paid, from where on all that people are shown is exact; addresses given out have lapsed."""
         self.jobs.update(dict.fromkeys(sorted(await pending_jobs(self.world.tools))))
         await drain(self.world.tools)
-        lapsed = {"$set": {"tidy_at": now()}}
-        await self.world.sources.database["uploads"].update_many({"tidy_at": {"$gt": now()}}, lapsed)
+        lapsed = {"$set": {"clean_up_at": now()}}
+        await self.world.sources.database["uploads"].update_many({"clean_up_at": {"$gt": now()}}, lapsed)
         assert await drain(self.world.tools) == set()
         self.model.apply()
 

@@ -87,7 +87,7 @@ async def test_the_badge_counts_what_the_list_shows(cast: Cast, viewer: Name) ->
 async def test_new_posts_are_counted_as_the_feed_shows_them(cast: Cast, viewer: Name) -> None:
     due = SHOWS["Query.feed"](Rules(cast.facts), viewer, ROOT)
     others = [gid for gid in due if cast.facts.posts[gid].author != viewer]
-    await cast.world.sources.feeds_live.set_read(cast.records[viewer].id, ObjectId("0" * 24))
+    await cast.world.sources.feed_listeners.set_read(cast.records[viewer].id, ObjectId("0" * 24))
     async with contextlib.aclosing(events(cast, viewer, NEW)) as news:
         if others:
             assert (await asyncio.wait_for(anext(news), 30))["data"] == {"feedUpdated": {"newPostCount": len(others)}}

@@ -83,7 +83,7 @@ async def rebuild_feeds(
 
 async def renew(sources: Sources, owner_id: ObjectId) -> None:
     """Lets one feed owe being made anew."""
-    await sources.feed_states.renew([owner_id], clock.now())
+    await sources.feed_states.reset([owner_id], clock.now())
 
 
 async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -> None:
@@ -93,7 +93,7 @@ async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -
         async with slots:
             await refresh_feed(tools, str(owner_id))
 
-    done.feeds += await tools.sources.feed_states.renew(owner_ids, clock.now())
+    done.feeds += await tools.sources.feed_states.reset(owner_ids, clock.now())
     await asyncio.gather(*map(make, owner_ids))
     still = {"_id": {"$in": list(owner_ids)}, "outbox": Task.REFRESH_FEED.value}
     done.waiting += await tools.sources.database["feeds"].count_documents(still)
@@ -103,7 +103,7 @@ async def _walk(sources: Sources, owner_id: ObjectId) -> list[ObjectId]:
     seen: list[ObjectId] = []
     for _ in range(PAGES):
         request = PageRequest(limit=PAGE_SIZE_MAX, after=seen[-1] if seen else None)
-        page = await sources.feeds.read(owner_id, request)
+        page = await sources.feeds.peek(owner_id, request)
         seen += [post_id for _, post_id in page.items]
         if not page.has_next:
             break

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.feed.interests import InterestsRecord, source_acts
+from datasources.feed.interests import InterestsRecord, interests_from
 from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.sources import Sources
@@ -21,10 +21,10 @@ async def wrong_interests(sources: Sources, viewer_ids: Sequence[Any], _session:
     """
     findings = []
     for viewer_id in viewer_ids:
-        there = await sources.interests.stored(viewer_id)
+        there = await sources.interests.find(viewer_id)
         if there is None:
             continue
-        due = source_acts(viewer_id, await sources.interests.acts_of(viewer_id), there.made_at)
+        due = interests_from(viewer_id, await sources.interests.acts_of(viewer_id), there.made_at)
         if due.acts == there.acts and due.authors != there.authors:
             why = "they are not what the viewer's acts weigh"
             findings.append(
