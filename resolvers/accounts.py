@@ -31,11 +31,11 @@ from schema.payloads import (
     DeleteAccountPayload,
     LoginPayload,
     LogoutPayload,
-    Payload,
     RefreshSessionPayload,
     RegisterPayload,
     RevokeSessionPayload,
 )
+from schema.viewer import SignedIn, signed_in
 
 
 async def _always(_context: Context) -> bool:
@@ -43,12 +43,11 @@ async def _always(_context: Context) -> bool:
 
 
 @mutation(
-    RegisterPayload,
     "Makes an account and logs in. Sent again with the same `idempotencyKey` it answers the same account, and the same "
     "tokens as long as they are valid.",
     answers_bad_token=_always,
 )
-async def register(info: Info, given: Input[RegisterInput]) -> Payload:
+async def register(info: Info, given: Input[RegisterInput]) -> RegisterPayload:
     sources, key, client_name = info.context.sources, given.idempotency_key, _client_name(given.client_name)
     idempotency = Idempotency.of_registration(key, {**strawberry.asdict(given), "password": None})
     earlier = await _registered(info, given, idempotency)
@@ -60,7 +59,7 @@ async def register(info: Info, given: Input[RegisterInput]) -> Payload:
         session, tokens = await sources.sessions.open_first(user_id, client_name, now, secret=key)
     if earlier is not None and await _has_gone(info, user_id):
         raise deleted_since()
-    return _signed_in(info, session, tokens=tokens)
+    return RegisterPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
@@ -103,11 +102,10 @@ async def _has_gone(info: Info, user_id: ObjectId) -> bool:
 
 
 @mutation(
-    LoginPayload,
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference.",
     answers_bad_token=_always,
 )
-async def login(info: Info, given: Input[LoginInput]) -> Payload:
+async def login(info: Info, given: Input[LoginInput]) -> LoginPayload:
     sources, name, client_name = info.context.sources, typed_login(given.login), _client_name(given.client_name)
     credentials = await sources.users.credentials(name)
     known = None if credentials is None else credentials.password_hash
@@ -117,20 +115,19 @@ async def login(info: Info, given: Input[LoginInput]) -> Payload:
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, clock.now())
     if await _has_gone(info, credentials.user_id):
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
-    return _signed_in(info, session, tokens=tokens)
+    return LoginPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 @mutation(
-    RefreshSessionPayload,
     "Exchanges a refresh token for new tokens. A client whose answer was lost sends the same token again within a "
     "minute and gets the same tokens, as does one that refreshes several times at once. A token that was replaced "
     "earlier ends the session, for then somebody else may have it. The access token that is replaced works for "
     "another minute at most, so that requests on their way do not fail.",
     answers_bad_token=_always,
 )
-async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> Payload:
+async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> RefreshSessionPayload:
     session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, clock.now())
-    return _signed_in(info, session, tokens=tokens)
+    return RefreshSessionPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 async def _is_logged_out(context: Context) -> bool:
@@ -138,28 +135,27 @@ async def _is_logged_out(context: Context) -> bool:
 
 
 @mutation(
-    LogoutPayload,
     "Ends this session. Sent again with the token of a session that has ended, it answers as done.",
     answers_bad_token=_is_logged_out,
 )
-async def logout(info: Info, given: Input[LogoutInput]) -> Payload:
+async def logout(info: Info, given: Input[LogoutInput]) -> LogoutPayload:
     if await _is_logged_out(info.context):
-        return Payload()
+        return LogoutPayload()
     session = info.context.require_session()
     if given.everywhere:
         await info.context.sources.sessions.end_all(session.user_id, last=session.id)
     else:
         await info.context.sources.sessions.end(session.user_id, session.id)
-    return Payload()
+    return LogoutPayload()
 
 
-@mutation(RevokeSessionPayload, "Ends one of the viewer's sessions.")
-async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Payload:
+@mutation("Ends one of the viewer's sessions.")
+async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> RevokeSessionPayload:
     session = info.context.require_session()
     session_id = expect_id(given.session_id, "Session")
     if session_id is None or not await info.context.sources.sessions.end(session.user_id, session_id):
         raise NotFound("session", field=["sessionId"])
-    return Payload(viewer=session)
+    return RevokeSessionPayload(viewer=signed_in(session))
 
 
 async def _deleted_before(context: Context) -> ObjectId | None:
@@ -173,17 +169,16 @@ async def _is_deleted(context: Context) -> bool:
 
 
 @mutation(
-    DeleteAccountPayload,
     "Deletes the viewer's account, at once and for good: there is no period in which it could be had back. From the "
     "answer on nobody sees the account or anything of it, its sessions are over, and its handle and address are free; "
     "what it left is taken away within seconds or minutes, images and other people's counts too. Sent again with the "
     "same token it answers as done. A suspended account can be deleted too.",
     answers_bad_token=_is_deleted,
 )
-async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payload:
+async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> DeleteAccountPayload:
     deleted_id = await _deleted_before(info.context)
     if deleted_id is not None:
-        return Payload(deleted_user_id=to_global_id("User", deleted_id))
+        return DeleteAccountPayload(deleted_user_id=strawberry.ID(to_global_id("User", deleted_id)))
     session, sources = info.context.require_session(), info.context.sources
     viewer_id, password_hash = session.user_id, await sources.users.password_hash(session.user_id)
     if password_hash is not None:  # else it is deleted already, and its sessions are about to end
@@ -193,13 +188,13 @@ async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Payloa
         await sources.users.delete(viewer_id, clock.now(), session_id=session.id)
     await sources.sessions.end_all(viewer_id)
     info.context.session = None  # the rest of the operation is nobody's
-    return Payload(deleted_user_id=to_global_id("User", viewer_id))
+    return DeleteAccountPayload(deleted_user_id=strawberry.ID(to_global_id("User", viewer_id)))
 
 
-def _signed_in(info: Info, session: SessionRecord, **fields: object) -> Payload:
-    """The rest of the operation is the new session's."""
+def _sign_in(info: Info, session: SessionRecord) -> SignedIn:
+    """Makes the rest of the operation the new session's. Returns the viewer."""
     info.context.session, info.context.bad_token = session, None
-    return Payload(viewer=session, **fields)
+    return SignedIn(session.user_id)
 
 
 def _client_name(name: str | None) -> str | None:

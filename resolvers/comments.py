@@ -16,7 +16,7 @@ from resolvers.root_fields import Input, mutation
 from schema.connection import Edge
 from schema.context import Info
 from schema.inputs import AddCommentInput, DeleteCommentInput
-from schema.payloads import AddCommentPayload, DeleteCommentPayload, Payload
+from schema.payloads import AddCommentPayload, DeleteCommentPayload
 
 
 async def visible_comment(info: Info, global_id: str, field: str = "commentId") -> CommentRecord:
@@ -28,14 +28,14 @@ async def visible_comment(info: Info, global_id: str, field: str = "commentId") 
     return found
 
 
-@mutation(AddCommentPayload, "Comments on a post or replies to a comment.")
-async def add_comment(info: Info, given: Input[AddCommentInput]) -> Payload:
+@mutation("Comments on a post or replies to a comment.")
+async def add_comment(info: Info, given: Input[AddCommentInput]) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
     earlier = await sources.comments.made_earlier(viewer_id, idempotency)
     comment = await _still_visible(info, earlier) if earlier else await _add(info, given, idempotency)
     edge = Edge(encode_cursor(comment.id), comment)
-    return Payload(comment_edge=edge, post=await sources.own_acts.post(comment.post_id, viewer_id))
+    return AddCommentPayload(comment_edge=edge, post=await sources.own_acts.post(comment.post_id, viewer_id))
 
 
 async def _still_visible(info: Info, comment: CommentRecord) -> CommentRecord:
@@ -66,17 +66,16 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
 
 
 @mutation(
-    DeleteCommentPayload,
     "Deletes a comment of the viewer's own, or any comment on the viewer's own post. A block between the viewer and "
     "the other author does not prevent it.",
 )
-async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Payload:
+async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> DeleteCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await _deletable_comment(info, given.comment_id)
     await sources.comments.delete(comment.id, clock.now(), by=viewer_id)
     shown = await info.context.loaders.visible_post_by_id.load(comment.post_id)
     post = None if shown is None else await sources.own_acts.post(shown.id, viewer_id)
-    return Payload(deleted_comment_id=given.comment_id, post=post)
+    return DeleteCommentPayload(deleted_comment_id=given.comment_id, post=post)
 
 
 async def _deletable_comment(info: Info, global_id: str) -> CommentRecord:

@@ -7,9 +7,29 @@ from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records.users import UserRecord
 from resolvers.root_fields import Input, mutation
-from schema import inputs, payloads
 from schema.context import Info
-from schema.payloads import Payload
+from schema.inputs import (
+    AcceptFollowRequestInput,
+    BlockUserInput,
+    DeclineFollowRequestInput,
+    FollowUserInput,
+    MuteUserInput,
+    RemoveFollowerInput,
+    UnblockUserInput,
+    UnfollowUserInput,
+    UnmuteUserInput,
+)
+from schema.payloads import (
+    AcceptFollowRequestPayload,
+    BlockUserPayload,
+    DeclineFollowRequestPayload,
+    FollowUserPayload,
+    MuteUserPayload,
+    RemoveFollowerPayload,
+    UnblockUserPayload,
+    UnfollowUserPayload,
+    UnmuteUserPayload,
+)
 
 
 async def _other(info: Info, global_id: str) -> UserRecord:
@@ -23,80 +43,79 @@ async def _other(info: Info, global_id: str) -> UserRecord:
     return user
 
 
-async def _now(info: Info, user_id: ObjectId) -> Payload:
-    return Payload(user=await info.context.sources.own_acts.user(user_id, info.context.require_viewer()))
+async def _user_now(info: Info, user_id: ObjectId) -> UserRecord | None:
+    return await info.context.sources.own_acts.user(user_id, info.context.require_viewer())
 
 
-@mutation(payloads.FollowUserPayload, "Sees to it that the viewer follows the user, or has asked to.")
-async def follow_user(info: Info, given: Input[inputs.FollowUserInput]) -> Payload:
+@mutation("Sees to it that the viewer follows the user, or has asked to.")
+async def follow_user(info: Info, given: Input[FollowUserInput]) -> FollowUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     relation = await info.context.loaders.relation_by_user.load(user.id)
     if relation.has_blocked:
         message = "Unblock them first."
         raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["userId"])
     await info.context.sources.graph.follow(viewer_id, user.id, is_private=user.is_private, now=clock.now())
-    return await _now(info, user.id)
+    return FollowUserPayload(user=await _user_now(info, user.id))
 
 
-@mutation(payloads.UnfollowUserPayload, "Sees to it that the viewer neither follows the user nor asks to.")
-async def unfollow_user(info: Info, given: Input[inputs.UnfollowUserInput]) -> Payload:
+@mutation("Sees to it that the viewer neither follows the user nor asks to.")
+async def unfollow_user(info: Info, given: Input[UnfollowUserInput]) -> UnfollowUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.graph.unfollow(viewer_id, user.id, now=clock.now())
-    return await _now(info, user.id)
+    return UnfollowUserPayload(user=await _user_now(info, user.id))
 
 
-@mutation(payloads.AcceptFollowRequestPayload, "Lets a user follow the viewer.")
-async def accept_follow_request(info: Info, given: Input[inputs.AcceptFollowRequestInput]) -> Payload:
+@mutation("Lets a user follow the viewer.")
+async def accept_follow_request(info: Info, given: Input[AcceptFollowRequestInput]) -> AcceptFollowRequestPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     if not await info.context.sources.graph.accept(user.id, viewer_id, now=clock.now()):
         raise NotFound("request", field=["userId"])
-    return await _now(info, user.id)
+    return AcceptFollowRequestPayload(user=await _user_now(info, user.id))
 
 
-@mutation(payloads.DeclineFollowRequestPayload, "Refuses a user's request.")
-async def decline_follow_request(info: Info, given: Input[inputs.DeclineFollowRequestInput]) -> Payload:
+@mutation("Refuses a user's request.")
+async def decline_follow_request(info: Info, given: Input[DeclineFollowRequestInput]) -> DeclineFollowRequestPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.graph.decline(user.id, viewer_id, now=clock.now())
-    return await _now(info, user.id)
+    return DeclineFollowRequestPayload(user=await _user_now(info, user.id))
 
 
-@mutation(payloads.RemoveFollowerPayload, "Ends a user's following of the viewer.")
-async def remove_follower(info: Info, given: Input[inputs.RemoveFollowerInput]) -> Payload:
+@mutation("Ends a user's following of the viewer.")
+async def remove_follower(info: Info, given: Input[RemoveFollowerInput]) -> RemoveFollowerPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.graph.unfollow(user.id, viewer_id, now=clock.now())
-    return await _now(info, user.id)
+    return RemoveFollowerPayload(user=await _user_now(info, user.id))
 
 
-@mutation(payloads.BlockUserPayload, "Hides the viewer and the user from each other.")
-async def block_user(info: Info, given: Input[inputs.BlockUserInput]) -> Payload:
+@mutation("Hides the viewer and the user from each other.")
+async def block_user(info: Info, given: Input[BlockUserInput]) -> BlockUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.graph.block(viewer_id, user.id, now=clock.now())
-    return await _now(info, user.id)
+    return BlockUserPayload(user=await _user_now(info, user.id))
 
 
 @mutation(
-    payloads.UnblockUserPayload,
     "Ends a block. If the user has blocked the viewer too, that block stands, and the answer shows no user.",
 )
-async def unblock_user(info: Info, given: Input[inputs.UnblockUserInput]) -> Payload:
+async def unblock_user(info: Info, given: Input[UnblockUserInput]) -> UnblockUserPayload:
     viewer_id, user_id = info.context.require_viewer(), expect_id(given.user_id, "User")
     if user_id is None or await info.context.loaders.blocked_user_by_id.load(user_id) is None:
         user_id = (await _other(info, given.user_id)).id
     await info.context.sources.graph.unblock(viewer_id, user_id, now=clock.now())
     info.context.clear_loaders()
     shown = await info.context.loaders.visible_user_by_id.load(user_id)
-    return Payload() if shown is None else await _now(info, user_id)
+    return UnblockUserPayload(user=None if shown is None else await _user_now(info, user_id))
 
 
-@mutation(payloads.MuteUserPayload, "Keeps the user's posts and acts out of the viewer's feed and notifications.")
-async def mute_user(info: Info, given: Input[inputs.MuteUserInput]) -> Payload:
+@mutation("Keeps the user's posts and acts out of the viewer's feed and notifications.")
+async def mute_user(info: Info, given: Input[MuteUserInput]) -> MuteUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.graph.mute(viewer_id, user.id)
-    return await _now(info, user.id)
+    return MuteUserPayload(user=await _user_now(info, user.id))
 
 
-@mutation(payloads.UnmuteUserPayload, "Ends a mute.")
-async def unmute_user(info: Info, given: Input[inputs.UnmuteUserInput]) -> Payload:
+@mutation("Ends a mute.")
+async def unmute_user(info: Info, given: Input[UnmuteUserInput]) -> UnmuteUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.graph.unmute(viewer_id, user.id)
-    return await _now(info, user.id)
+    return UnmuteUserPayload(user=await _user_now(info, user.id))

@@ -6,36 +6,36 @@ from resolvers.posts import visible_post
 from resolvers.root_fields import Input, mutation
 from schema.context import Info
 from schema.inputs import LikeCommentInput, LikePostInput, UnlikeCommentInput, UnlikePostInput
-from schema.payloads import LikeCommentPayload, LikePostPayload, Payload, UnlikeCommentPayload, UnlikePostPayload
+from schema.payloads import LikeCommentPayload, LikePostPayload, UnlikeCommentPayload, UnlikePostPayload
 
 
-@mutation(LikePostPayload, "Sees to it that the viewer likes the post.")
-async def like_post(info: Info, given: Input[LikePostInput]) -> Payload:
+@mutation("Sees to it that the viewer likes the post.")
+async def like_post(info: Info, given: Input[LikePostInput]) -> LikePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
     await sources.post_likes.like(post.id, viewer_id, clock.now())
-    return Payload(post=await sources.own_acts.post(post.id, viewer_id))
+    return LikePostPayload(post=await sources.own_acts.post(post.id, viewer_id))
 
 
-@mutation(UnlikePostPayload, "Sees to it that the viewer does not like the post.")
-async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> Payload:
+@mutation("Sees to it that the viewer does not like the post.")
+async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> UnlikePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
     await sources.post_likes.unlike(post.id, viewer_id, clock.now())
-    return Payload(post=await sources.own_acts.post(post.id, viewer_id))
+    return UnlikePostPayload(post=await sources.own_acts.post(post.id, viewer_id))
 
 
-@mutation(LikeCommentPayload, "Sees to it that the viewer likes the comment.")
-async def like_comment(info: Info, given: Input[LikeCommentInput]) -> Payload:
+@mutation("Sees to it that the viewer likes the comment.")
+async def like_comment(info: Info, given: Input[LikeCommentInput]) -> LikeCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
     await sources.comment_likes.like(comment.id, viewer_id, clock.now())
-    return Payload(comment=await sources.own_acts.comment(comment.id, viewer_id))
+    return LikeCommentPayload(comment=await sources.own_acts.comment(comment.id, viewer_id))
 
 
-@mutation(UnlikeCommentPayload, "Sees to it that the viewer does not like the comment.")
-async def unlike_comment(info: Info, given: Input[UnlikeCommentInput]) -> Payload:
+@mutation("Sees to it that the viewer does not like the comment.")
+async def unlike_comment(info: Info, given: Input[UnlikeCommentInput]) -> UnlikeCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
     await sources.comment_likes.unlike(comment.id, viewer_id, clock.now())
-    return Payload(comment=await sources.own_acts.comment(comment.id, viewer_id))
+    return UnlikeCommentPayload(comment=await sources.own_acts.comment(comment.id, viewer_id))

@@ -19,7 +19,8 @@ from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
 from schema.notification import Event, Gap, NotificationEvent
-from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload, Payload
+from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload
+from schema.viewer import signed_in
 
 BATCH = 100
 _TYPES = ("PostNotification", "CommentNotification", "FollowNotification")
@@ -47,14 +48,14 @@ async def notifications(
     return await visible_page(request, fetch, info.context.loaders.visible_notifications)
 
 
-@mutation(MarkNotificationsSeenPayload, "Says that the list was shown.")
-async def mark_notifications_seen(info: Info, given: Input[MarkNotificationsSeenInput]) -> Payload:
+@mutation("Says that the list was shown.")
+async def mark_notifications_seen(info: Info, given: Input[MarkNotificationsSeenInput]) -> MarkNotificationsSeenPayload:
     await info.context.sources.notifications.mark_seen(info.context.require_viewer(), given.up_to_seq)
-    return Payload(viewer=info.context.session)
+    return MarkNotificationsSeenPayload(viewer=signed_in(info.context.session))
 
 
-@mutation(MarkNotificationsReadPayload, "Says that notifications were opened.")
-async def mark_notifications_read(info: Info, given: Input[MarkNotificationsReadInput]) -> Payload:
+@mutation("Says that notifications were opened.")
+async def mark_notifications_read(info: Info, given: Input[MarkNotificationsReadInput]) -> MarkNotificationsReadPayload:
     viewer_id = info.context.require_viewer()
     if len(given.notification_ids or ()) > NODES_MAX:
         raise BadInput(f"At most {NODES_MAX} notificationIds at once; upToSeq takes any number.")
@@ -63,7 +64,7 @@ async def mark_notifications_read(info: Info, given: Input[MarkNotificationsRead
     if len(known) < len(ids):
         raise NotFound("notification", field=["notificationIds"])
     await info.context.sources.notifications.mark_read(viewer_id, known, given.up_to_seq)
-    return Payload(viewer=info.context.session)
+    return MarkNotificationsReadPayload(viewer=signed_in(info.context.session))
 
 
 @subscription(

@@ -33,7 +33,7 @@ from schema.inputs import (
     RemoveTagInput,
     UpdatePostInput,
 )
-from schema.payloads import CreatePostPayload, DeletePostPayload, Payload, RemoveTagPayload, UpdatePostPayload
+from schema.payloads import CreatePostPayload, DeletePostPayload, RemoveTagPayload, UpdatePostPayload
 from schema.post import Post
 
 
@@ -61,8 +61,8 @@ async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
     return [found[handle] for handle in handles if handle in found]
 
 
-@mutation(CreatePostPayload, "Makes a post from uploads; it becomes visible when its images are ready.")
-async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
+@mutation("Makes a post from uploads; it becomes visible when its images are ready.")
+async def create_post(info: Info, given: Input[CreatePostInput]) -> CreatePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))
     earlier = await sources.posts.created_earlier(viewer_id, idempotency)
@@ -84,11 +84,10 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> Payload:
 
 
 @mutation(
-    UpdatePostPayload,
     "Changes a post. A member that is left out stays as it is; null clears it. People whom the caption newly mentions "
     "are notified; the notifications of people whom it no longer mentions are withdrawn.",
 )
-async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
+async def update_post(info: Info, given: Input[UpdatePostInput]) -> UpdatePostPayload:
     viewer_id = info.context.require_viewer()
     post = _own(await visible_post(info, given.post_id), viewer_id)
     changes: dict[str, Any] = {}
@@ -100,28 +99,25 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> Payload:
         changes["location"] = _checked_location(given.location)
     if given.comments_enabled is not UNSET:
         changes["comments_enabled"] = not_cleared(given.comments_enabled, "commentsEnabled")
-    return Payload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, clock.now()))
+    return UpdatePostPayload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, clock.now()))
 
 
 @mutation(
-    RemoveTagPayload,
     "Removes the viewer's tags from all images of a post and withdraws the notification about them. It works even if "
     "the viewer may not see the post. Repeating it changes nothing.",
 )
-async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> Payload:
+async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> RemoveTagPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
         raise NotFound("post", field=["postId"])
     await sources.posts.untag(post_id, viewer_id, clock.now())
     shown = await info.context.loaders.visible_post_by_id.load(post_id)
-    return Payload(post=None if shown is None else await sources.own_acts.post(post_id, viewer_id))
+    return RemoveTagPayload(post=None if shown is None else await sources.own_acts.post(post_id, viewer_id))
 
 
-@mutation(
-    DeletePostPayload, "Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED."
-)
-async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
+@mutation("Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED.")
+async def delete_post(info: Info, given: Input[DeletePostInput]) -> DeletePostPayload:
     viewer_id = info.context.require_viewer()
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
@@ -130,14 +126,14 @@ async def delete_post(info: Info, given: Input[DeletePostInput]) -> Payload:
     if post is not None:  # one deleted before is deleted still
         _own(post, viewer_id)
     await info.context.sources.posts.delete(post_id, viewer_id, clock.now())
-    return Payload(deleted_post_id=given.post_id)
+    return DeletePostPayload(deleted_post_id=given.post_id)
 
 
-def _created(post: PostRecord) -> Payload:
+def _created(post: PostRecord) -> CreatePostPayload:
     """The answer with a new post. Raises NotFound for a replay's that was deleted since."""
     if post.deleted:
         raise NotFound("post", field=["idempotencyKey"])
-    return Payload(post=post)
+    return CreatePostPayload(post=post)
 
 
 def _own(post: PostRecord, viewer_id: ObjectId) -> PostRecord:

@@ -10,7 +10,7 @@ from domain.errors import Refusal, UserErrorCode
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
 from schema.field_metadata import SIGNED_IN, bounded
-from schema.payloads import Payload
+from schema.payloads import AnyPayload
 from schema.text_fields import check_lengths
 
 AnswersBadToken = Callable[[Context], Awaitable[bool]]
@@ -37,27 +37,29 @@ def query(
 
 
 def mutation(
-    payload_type: type, description: str, *, answers_bad_token: AnswersBadToken | None = None
-) -> Callable[[Callable[[Info, Any], Awaitable[Payload]]], Any]:
-    """Decorates a function into a field of Mutation that answers `payload_type`.
+    description: str, *, answers_bad_token: AnswersBadToken | None = None
+) -> Callable[[Callable[[Info, Any], Awaitable[AnyPayload]]], Any]:
+    """Decorates a function into a field of Mutation whose type is the payload that the function is annotated with.
 
-    A request with an access token that is not valid is refused, unless `answers_bad_token` of each of its root fields
-    says of the operation's context that the field answers all the same. This is the one place where that is declared.
-    A field without it needs a session.
+    A field needs a session, unless it has `answers_bad_token`. Then a request with a bad access token is served if
+    `answers_bad_token` of each of its root fields, given the operation's context, returns true. Nothing else declares
+    that.
 
-    Texts that are far too long are refused before the function runs. A Refusal becomes the payload's userErrors. What
-    is read for the answer is read after the write: the operation's loaders are made anew. None of them reads caches.
+    Texts that are far too long are refused before the function runs. A Refusal becomes the payload's userErrors. The
+    answer is read after the write, by new loaders. None of them reads caches.
     """
 
-    def decorate(function: Callable[[Info, Any], Awaitable[Payload]]) -> Any:
+    def decorate(function: Callable[[Info, Any], Awaitable[AnyPayload]]) -> Any:
+        payload_type: type[AnyPayload] = function.__annotations__["return"]
+
         @functools.wraps(function)
-        async def resolve(info: Info, given: Any) -> Payload:
+        async def resolve(info: Info, given: Any) -> AnyPayload:
             info.context.start_writing()
             try:
                 check_lengths(given)
                 return await function(info, given)
             except Refusal as refusal:
-                return Payload.refused(refusal)
+                return payload_type.refused(refusal)
             finally:
                 info.context.clear_loaders()
 

@@ -17,7 +17,7 @@ from resolvers.root_fields import Input, mutation, query
 from resolvers.transport.admission import lend_place
 from schema.context import Info
 from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
-from schema.payloads import CancelUploadPayload, CreateUploadPayload, Payload, UploadImagePayload
+from schema.payloads import CancelUploadPayload, CreateUploadPayload, UploadImagePayload
 from schema.upload import HttpHeader, Presigned, UploadLimits
 
 SHA256_BYTES = 32
@@ -37,12 +37,11 @@ def upload_limits() -> UploadLimits:
 
 
 @mutation(
-    CreateUploadPayload,
     "Announces a file and gets a request to send it straight to storage; reserves quota. An account announces at most "
     f"{limits.UPLOADS_PER_HOUR} uploads an hour, cancelled and failed ones too; then it is QUOTA_EXCEEDED with "
     "`retryAfterMs`.",
 )
-async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
+async def create_upload(info: Info, given: Input[CreateUploadInput]) -> CreateUploadPayload:
     viewer_id = info.context.require_viewer()
     check_taken(given.format, field=["format"])
     if given.byte_size < 1:
@@ -55,23 +54,22 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> Payload:
     upload = await info.context.sources.uploads.announce(
         viewer_id, given.format, given.byte_size, given.sha256, clock.now(), idempotency
     )
-    return Payload(upload=upload, request=await _request(info, upload))
+    return CreateUploadPayload(upload=upload, request=await _request(info, upload))
 
 
-@mutation(UploadImagePayload, "Sends a file in this request, for clients that cannot PUT; reserves quota.")
-async def upload_image(info: Info, given: Input[UploadImageInput]) -> Payload:
+@mutation("Sends a file in this request, for clients that cannot PUT; reserves quota.")
+async def upload_image(info: Info, given: Input[UploadImageInput]) -> UploadImagePayload:
     viewer_id = info.context.require_viewer()
     idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared when it has come
     async with lend_place():  # a file may take a minute to come; how many come at once is bounded elsewhere
         upload = await info.context.sources.intake.take(viewer_id, given.file, idempotency)
-    return Payload(upload=upload)
+    return UploadImagePayload(upload=upload)
 
 
 @mutation(
-    CancelUploadPayload,
     "Ends an upload whose file has not come and gives its place in the quota back; one that has ended stays as it is.",
 )
-async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> Payload:
+async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> CancelUploadPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     upload_id = expect_id(given.upload_id, "MediaUpload")
     upload = await _own(info, viewer_id, upload_id)
@@ -86,7 +84,7 @@ async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> Payload:
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.READY):
         message = "The file is here already, so this counts as one of today's images."
         raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["uploadId"])
-    return Payload(upload=upload)
+    return CancelUploadPayload(upload=upload)
 
 
 async def _own(info: Info, viewer_id: ObjectId, upload_id: ObjectId | None) -> UploadRecord:

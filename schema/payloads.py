@@ -1,226 +1,216 @@
-"""What mutations answer: what is so now, or why it could not be done."""
+"""What mutations answer: what is so now, or why it could not be done.
 
-from typing import Any
+A payload holds records, and says beside each as which type of the API it is shown. `user_errors` comes last.
+"""
+
+from typing import Any, Self, TypeVar, dataclass_transform
 
 import strawberry
 
+from datasources.accounts.sessions import Tokens
 from domain.errors import Refusal
 from domain.limits import USER_ERRORS_MAX
+from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
+from domain.records.uploads import UploadRecord
+from domain.records.users import UserRecord
 from schema.comment import Comment
-from schema.connection import CommentEdge
+from schema.connection import CommentEdge, Edge
 from schema.fields import plain
 from schema.post import Post
-from schema.upload import MediaUpload, UploadRequest
+from schema.upload import MediaUpload, Presigned, UploadRequest
 from schema.user import User
 from schema.user_error import UserError, to_user_error
-from schema.viewer import AuthTokens, Viewer, viewer_field
+from schema.viewer import AuthTokens, SignedIn, Viewer
 
-_USER_ERRORS = "Why it could not be done; empty when it was."
+AnyPayload = TypeVar("AnyPayload", bound="Payload")
 
 
+@strawberry.type
 class Payload:
-    """What every payload type presents: the fields given, and null for the others."""
+    """The base of every payload; not a type of the API itself."""
 
-    user_errors: tuple[UserError, ...] = ()
-
-    def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
-
-    def __getattr__(self, _name: str) -> None:
-        return None
+    user_errors: list[UserError] = plain(
+        "Why it could not be done; empty when it was.", max_items=USER_ERRORS_MAX, default_factory=list
+    )
 
     @classmethod
-    def refused(cls, *refusals: Refusal) -> "Payload":
+    def refused(cls, refusal: Refusal) -> Self:
         """The payload of a mutation that was not done."""
-        return cls(user_errors=[to_user_error(refusal) for refusal in refusals[:USER_ERRORS_MAX]])
+        return cls(user_errors=[to_user_error(refusal)])
 
 
-@strawberry.type(description="Answer of register.")
-class RegisterPayload:
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
-    viewer: Viewer | None = viewer_field("The signed-in person.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@dataclass_transform(kw_only_default=True)
+def payload(cls: type[AnyPayload]) -> type[AnyPayload]:
+    """Makes a type of the API of a class `XPayload`: the answer of the mutation `x`."""
+    name = cls.__name__.removesuffix("Payload")
+    made = strawberry.type(cls, description=f"Answer of {name[0].lower()}{name[1:]}.")
+    made.__strawberry_definition__.fields.sort(key=lambda field: field.python_name == "user_errors")  # type: ignore[attr-defined]
+    return made
 
 
-@strawberry.type(description="Answer of login.")
-class LoginPayload:
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
-    viewer: Viewer | None = viewer_field("The signed-in person.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+def shown(graphql_type: Any, description: str) -> Any:
+    """A field that holds a record, or None, and is shown as this type."""
+    return plain(description, graphql_type=graphql_type | None, default=None)
 
 
-@strawberry.type(description="Answer of refreshSession.")
-class RefreshSessionPayload:
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
-    viewer: Viewer | None = viewer_field("The signed-in person.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@strawberry.type
+class _SessionPayload(Payload):
+    tokens: Tokens | None = shown(AuthTokens, "Tokens of the new session.")
+    viewer: SignedIn | None = shown(Viewer, "The signed-in person.")
 
 
-@strawberry.type(description="Answer of logout.")
-class LogoutPayload:
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@strawberry.type
+class _ViewerPayload(Payload):
+    viewer: SignedIn | None = shown(Viewer, "The viewer, as it is now.")
 
 
-@strawberry.type(description="Answer of revokeSession.")
-class RevokeSessionPayload:
-    viewer: Viewer | None = viewer_field("The viewer, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@strawberry.type
+class _UserPayload(Payload):
+    user: UserRecord | None = shown(User, "The user, as it is now.")
 
 
-@strawberry.type(description="Answer of deleteAccount.")
-class DeleteAccountPayload:
-    deleted_user_id: strawberry.ID | None = plain("The id that the account had.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@strawberry.type
+class _PostPayload(Payload):
+    post: PostRecord | None = shown(Post, "The post, as it is now.")
 
 
-@strawberry.type(description="Answer of updateProfile.")
-class UpdateProfilePayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@strawberry.type
+class _CommentPayload(Payload):
+    comment: CommentRecord | None = shown(Comment, "The comment, as it is now.")
 
 
-@strawberry.type(description="Answer of createUpload.")
-class CreateUploadPayload:
-    upload: MediaUpload | None = plain("The upload.")
-    request: UploadRequest | None = plain("How to send the file.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class RegisterPayload(_SessionPayload): ...
 
 
-@strawberry.type(description="Answer of cancelUpload.")
-class CancelUploadPayload:
-    upload: MediaUpload | None = plain("The upload, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class LoginPayload(_SessionPayload): ...
 
 
-@strawberry.type(description="Answer of uploadImage.")
-class UploadImagePayload:
-    upload: MediaUpload | None = plain("The upload.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class RefreshSessionPayload(_SessionPayload): ...
 
 
-@strawberry.type(description="Answer of createPost.")
-class CreatePostPayload:
-    post: Post | None = plain("The post, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class LogoutPayload(Payload): ...
 
 
-@strawberry.type(description="Answer of updatePost.")
-class UpdatePostPayload:
-    post: Post | None = plain("The post, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class RevokeSessionPayload(_ViewerPayload): ...
 
 
-@strawberry.type(description="Answer of removeTag.")
-class RemoveTagPayload:
-    post: Post | None = plain("The post, as it is now; null if the viewer may not see it.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class DeleteAccountPayload(Payload):
+    deleted_user_id: strawberry.ID | None = plain("The id that the account had.", default=None)
 
 
-@strawberry.type(description="Answer of deletePost.")
-class DeletePostPayload:
-    deleted_post_id: strawberry.ID | None = plain("Its id.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class UpdateProfilePayload(_UserPayload): ...
 
 
-@strawberry.type(description="Answer of likePost.")
-class LikePostPayload:
-    post: Post | None = plain("The post, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class CreateUploadPayload(Payload):
+    upload: UploadRecord | None = shown(MediaUpload, "The upload.")
+    request: Presigned | None = shown(UploadRequest, "How to send the file.")
 
 
-@strawberry.type(description="Answer of unlikePost.")
-class UnlikePostPayload:
-    post: Post | None = plain("The post, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class CancelUploadPayload(Payload):
+    upload: UploadRecord | None = shown(MediaUpload, "The upload, as it is now.")
 
 
-@strawberry.type(description="Answer of addComment.")
-class AddCommentPayload:
-    comment_edge: CommentEdge | None = plain("The new comment.")
-    post: Post | None = plain("The post, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class UploadImagePayload(Payload):
+    upload: UploadRecord | None = shown(MediaUpload, "The upload.")
 
 
-@strawberry.type(description="Answer of deleteComment.")
-class DeleteCommentPayload:
-    deleted_comment_id: strawberry.ID | None = plain("Its id.")
-    post: Post | None = plain("The post, as it is now; null if the viewer may not see it.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class CreatePostPayload(_PostPayload): ...
 
 
-@strawberry.type(description="Answer of likeComment.")
-class LikeCommentPayload:
-    comment: Comment | None = plain("The comment, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class UpdatePostPayload(_PostPayload): ...
 
 
-@strawberry.type(description="Answer of unlikeComment.")
-class UnlikeCommentPayload:
-    comment: Comment | None = plain("The comment, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class RemoveTagPayload(Payload):
+    post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
 
 
-@strawberry.type(description="Answer of followUser.")
-class FollowUserPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class DeletePostPayload(Payload):
+    deleted_post_id: strawberry.ID | None = plain("Its id.", default=None)
 
 
-@strawberry.type(description="Answer of unfollowUser.")
-class UnfollowUserPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class LikePostPayload(_PostPayload): ...
 
 
-@strawberry.type(description="Answer of acceptFollowRequest.")
-class AcceptFollowRequestPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class UnlikePostPayload(_PostPayload): ...
 
 
-@strawberry.type(description="Answer of declineFollowRequest.")
-class DeclineFollowRequestPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class AddCommentPayload(Payload):
+    comment_edge: Edge | None = shown(CommentEdge, "The new comment.")
+    post: PostRecord | None = shown(Post, "The post, as it is now.")
 
 
-@strawberry.type(description="Answer of removeFollower.")
-class RemoveFollowerPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class DeleteCommentPayload(Payload):
+    deleted_comment_id: strawberry.ID | None = plain("Its id.", default=None)
+    post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
 
 
-@strawberry.type(description="Answer of blockUser.")
-class BlockUserPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class LikeCommentPayload(_CommentPayload): ...
 
 
-@strawberry.type(description="Answer of unblockUser.")
-class UnblockUserPayload:
-    user: User | None = plain("The user, as it is now; null if they have blocked the viewer.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class UnlikeCommentPayload(_CommentPayload): ...
 
 
-@strawberry.type(description="Answer of muteUser.")
-class MuteUserPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class FollowUserPayload(_UserPayload): ...
 
 
-@strawberry.type(description="Answer of unmuteUser.")
-class UnmuteUserPayload:
-    user: User | None = plain("The user, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class UnfollowUserPayload(_UserPayload): ...
 
 
-@strawberry.type(description="Answer of markNotificationsSeen.")
-class MarkNotificationsSeenPayload:
-    viewer: Viewer | None = viewer_field("The viewer, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class AcceptFollowRequestPayload(_UserPayload): ...
 
 
-@strawberry.type(description="Answer of markNotificationsRead.")
-class MarkNotificationsReadPayload:
-    viewer: Viewer | None = viewer_field("The viewer, as it is now.")
-    user_errors: list[UserError] = plain(_USER_ERRORS, max_items=USER_ERRORS_MAX)
+@payload
+class DeclineFollowRequestPayload(_UserPayload): ...
+
+
+@payload
+class RemoveFollowerPayload(_UserPayload): ...
+
+
+@payload
+class BlockUserPayload(_UserPayload): ...
+
+
+@payload
+class UnblockUserPayload(Payload):
+    user: UserRecord | None = shown(User, "The user, as it is now; null if they have blocked the viewer.")
+
+
+@payload
+class MuteUserPayload(_UserPayload): ...
+
+
+@payload
+class UnmuteUserPayload(_UserPayload): ...
+
+
+@payload
+class MarkNotificationsSeenPayload(_ViewerPayload): ...
+
+
+@payload
+class MarkNotificationsReadPayload(_ViewerPayload): ...

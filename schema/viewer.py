@@ -2,7 +2,6 @@
 
 import contextlib
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import strawberry
@@ -114,12 +113,3 @@ class Viewer(Node):
 def signed_in(session: SessionRecord | None) -> SignedIn | None:
     """Whose session it is, as `Viewer` presents them."""
     return None if session is None else SignedIn(session.user_id)
-
-
-def viewer_field(description: str) -> Any:
-    """The viewer of a payload, whose attribute `viewer` is a session."""
-
-    def resolve(root: strawberry.Parent[Any]) -> Any:
-        return signed_in(root.viewer)
-
-    return strawberry.field(resolve, graphql_type=Viewer | None, description=description)
