@@ -1,0 +1,215 @@
+"""docs/api.md names every code and gives every number as the source has them."""
+
+import re
+from typing import Any, cast
+
+import pytest
+from graphql import GraphQLObjectType, get_named_type, parse
+
+from config import Settings
+from datasources.jobs.idempotency import KEY_MAX, REGISTRATION_KEY_MIN
+from domain import limits
+from domain.errors import RequestErrorCode, UserErrorCode
+from domain.notification_floor import WITHDRAWN_KEPT
+from domain.text import mentions
+from resolvers.api import schema
+from resolvers.feed_live import PAUSE
+from resolvers.transport import (
+    connection_limits,
+    http,
+    multipart,
+    server,
+    websocket,
+    websocket_endpoint,
+    websocket_messages,
+)
+from resolvers.transport.document_limits import OperationLimits
+from resolvers.transport.document_validation import ERRORS_SHOWN
+from resolvers.transport.errors import HTTP_STATUS
+from resolvers.transport.list_limits import SLACK
+from schema.feed import COUNTED_MOST
+from tests.support.api_page import TEXT, quoted, table
+from tests.support.stack import ROOT
+
+TYPES = schema._schema.type_map
+SETTINGS = Settings(environment="test")
+DOCUMENT = OperationLimits()
+SOURCE = "\n".join(path.read_text() for path in (ROOT / "resolvers/transport").glob("*.py") if path.stem != "graphiql")
+PAGING = {"first", "after", "last", "before"}
+BY_THE_LIBRARY = {1009}  # the websockets library closes with it
+NO_CODE_OF_OURS = {1005, 1006}
+WORDS = {2: "two", 5: "five", 12: "twelve"}
+
+NUMBERS: dict[str, dict[str, float]] = {
+    "of one operation": {
+        "cost": DOCUMENT.cost,
+        "depth": DOCUMENT.depth,
+        "tokens of the document": DOCUMENT.tokens,
+        "root fields": DOCUMENT.root_fields,
+        "fields written": DOCUMENT.fields,
+        "aliases": DOCUMENT.aliases,
+        "directives": DOCUMENT.directives,
+        "fields of introspection written": DOCUMENT.introspection,
+        "fields asked for twice, in the document": DOCUMENT.repeats,
+        "fragments used, in the document": DOCUMENT.fragments,
+        "errors shown for a document that is not valid": ERRORS_SHOWN,
+    },
+    "of one request or socket": {
+        "bytes of a request": http.BODY_LIMIT,
+        "bytes of a multipart request": multipart.FORM_LIMIT,
+        "bytes of its part `map`": multipart.MAP_LIMIT,
+        "bytes of all headers": connection_limits.HEAD_BYTES,
+        "headers": connection_limits.HEADERS_MAX,
+        "seconds to send a request": http.BODY_TIMEOUT,
+        "seconds to send a file through the API": SETTINGS.file_timeout,
+        "seconds for a query or mutation, else TIMEOUT": SETTINGS.operation_timeout,
+        "bytes of a message to a socket": server.FRAME_LIMIT,
+        "operations of a socket at once": websocket.OPERATIONS_MAX,
+        "characters of an operation's id on a socket": websocket_messages.ID_MAX,
+        "seconds until `connection_init`": websocket_endpoint.INIT_TIMEOUT,
+        "seconds that a message waits for a client that does not read": websocket_endpoint.SEND_TIMEOUT,
+    },
+    "list": {
+        "items of a page": limits.PAGE_SIZE_MAX,
+        "`nodes(ids:)`": limits.NODES_MAX,
+        "`notificationIds`": limits.NODES_MAX,
+        "images of a post": limits.IMAGES_PER_POST,
+        "people tagged in an image": limits.TAGS_PER_IMAGE,
+        "hashtags of a caption or comment": limits.HASHTAGS_MAX,
+        "people mentioned in a caption or comment": limits.MENTIONS_MAX,
+        "preview comments of a post": limits.PREVIEW_COMMENTS,
+        "actors of a notification": limits.ACTORS_SHOWN,
+        "sessions shown": limits.SESSIONS_SHOWN,
+        "people one follows": limits.FOLLOWING_MAX,
+    },
+    "text | characters at most": {
+        "caption": limits.CAPTION_MAX,
+        "comment": limits.COMMENT_MAX,
+        "hashtag": limits.HASHTAG_MAX,
+        "`altText`": limits.ALT_TEXT_MAX,
+        "`location.name`": limits.LOCATION_NAME_MAX,
+        f"handle (at least {limits.USERNAME_MIN})": limits.USERNAME_MAX,
+        "`displayName`": limits.DISPLAY_NAME_MAX,
+        "`biography`": limits.BIOGRAPHY_MAX,
+        "`website`": limits.WEBSITE_MAX,
+        "`email`, `login`": limits.EMAIL_MAX,
+        f"`password` (at least {limits.PASSWORD_MIN})": limits.PASSWORD_MAX,
+        "`clientName`": limits.CLIENT_NAME_MAX,
+        f"`idempotencyKey` (of `register` at least {REGISTRATION_KEY_MIN})": KEY_MAX,
+    },
+    "of images": {
+        "bytes": limits.MAX_IMAGE_BYTES,
+        "pixels": limits.MAX_IMAGE_PIXELS,
+        "pixels of a WebP or AVIF": limits.MAX_WEB_PIXELS,
+        "frames of an animation": limits.MAX_IMAGE_FRAMES,
+        "images of an account on a day (UTC)": limits.IMAGES_PER_DAY,
+        "images of an account in a month (UTC)": limits.IMAGES_PER_MONTH,
+        "uploads that an account announces in an hour": limits.UPLOADS_PER_HOUR,
+        "minutes that a place is reserved for a file that does not come": limits.RESERVATION_HOLD.total_seconds() / 60,
+        "minutes for which a presigned request is good": SETTINGS.upload_ttl / 60,
+    },
+}
+SENTENCES = [
+    f"access token | {SETTINGS.access_token_ttl // 3600} hour |",
+    f"session that is not used | {SETTINGS.refresh_token_ttl // 86400} days |",
+    f"the same token gets the same answer for {limits.REFRESH_GRACE_SECONDS} seconds",
+    f"access token that was replaced | {limits.ACCESS_OVERLAP_SECONDS} seconds more",
+    f"of {REGISTRATION_KEY_MIN} random characters or more",
+    f"{limits.PAGE_SIZE_DEFAULT} items unless you\nsay otherwise, {limits.PAGE_SIZE_MAX} at most",
+    f"left\nout counts as {limits.PAGE_SIZE_DEFAULT}",
+    f"`renditions`, which counts {WORDS[limits.RENDITIONS_MAX]}",
+    f"exact up to {limits.BADGE_MAX - 1}; {limits.BADGE_MAX} means more than {limits.BADGE_MAX - 1}",
+    f"1 to {KEY_MAX} characters",
+    f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
+    f"({WITHDRAWN_KEPT.days} days for what was taken back)",
+    f"within {WORDS[limits.RESERVATION_HOLD.seconds // 60]} minutes can be taken",
+    f"the count stops at {COUNTED_MOST}",
+    f"every {WORDS[int(PAUSE)]} seconds",
+    f"end within {WORDS[SETTINGS.signed_url_ttl // 60]} minutes",
+    f"more than {WORDS[SLACK]} times as long",
+    f"within `request.expiresAt` ({SETTINGS.upload_ttl // 60} minutes)",
+]
+
+
+def first_column(heading: str) -> list[str]:
+    return [row[0] for row in table(heading)]
+
+
+@pytest.mark.parametrize("heading", NUMBERS)
+def test_a_table_has_the_numbers_of_the_source(heading: str) -> None:
+    assert dict(table(heading)) == {name: f"{number:,.0f}" for name, number in NUMBERS[heading].items()}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_has_the_number_of_the_source(sentence: str) -> None:
+    assert sentence in TEXT
+
+
+def test_every_top_level_code_is_there_with_its_status() -> None:
+    rows = {quoted(row[0])[0]: int(row[1]) for row in table("code | status | means | do")}
+    assert rows == {code: HTTP_STATUS.get(code, 400) for code in RequestErrorCode} | {
+        RequestErrorCode.PERSISTED_QUERY_NOT_SUPPORTED: 200
+    }
+
+
+def test_every_user_error_code_is_there() -> None:
+    section = TEXT[TEXT.index("### User error codes") : TEXT.index("### HTTP statuses")]
+    assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == list(UserErrorCode)
+
+
+def test_every_http_status_is_there() -> None:
+    in_source = re.findall(r"\b(?:status|status_code)=(\d{3})\b|_refuse\((\d{3})|_refusal = (\d{3})", SOURCE)
+    statuses = {int(status) for groups in in_source for status in groups if status} | set(HTTP_STATUS.values())
+    section = TEXT[TEXT.index("### HTTP statuses") : TEXT.index("### Socket close codes")]
+    assert [int(status) for status in re.findall(r"^\| (\d{3})", section, re.MULTILINE)] == sorted(
+        statuses | {200, 503}
+    )
+
+
+def test_every_close_code_is_there() -> None:
+    in_source = re.findall(r"Closed\((\d{4})|_close\((\d{4})|\"code\": (\d{4})", SOURCE)
+    codes = {int(code) for groups in in_source for code in groups if code} - NO_CODE_OF_OURS | BY_THE_LIBRARY
+    section = TEXT[TEXT.index("### Socket close codes") :]
+    assert [int(code) for code in re.findall(r"^\| (\d{4})", section, re.MULTILINE)] == sorted(codes)
+
+
+def test_connection_init_takes_the_keys_that_are_there() -> None:
+    keys = [quoted(cell)[0] for cell in first_column("key in the payload of `connection_init`")]
+    assert keys == ["accessToken", "authorization"]
+    assert websocket_messages.token_of({"accessToken": "a"}) == "a"
+    assert websocket_messages.token_of({"AUTHORIZATION": "Bearer b", "accessToken": "a"}) == "b"
+    assert websocket_messages.token_of({"authorization": "c"}) == "c"
+
+
+def test_what_mentions_is_as_the_page_says() -> None:
+    mentioning, others = table("text | mentions")
+    assert all(mentions(text) == ["ben"] for text in quoted(mentioning[0]))
+    assert not any("ben" in mentions(text) for text in quoted(others[0]))
+
+
+def test_every_connection_is_there_with_the_arguments_that_make_another_list() -> None:
+    expected = {
+        f"{name}.{field_name}": sorted(field.args.keys() - PAGING)
+        for name, kind in TYPES.items()
+        if isinstance(kind, GraphQLObjectType)
+        for field_name, field in kind.fields.items()
+        if get_named_type(field.type).name.endswith("Connection")
+    }
+    rows = table("connection | arguments that make another list")
+    assert {quoted(row[0])[0]: sorted(quoted(row[1])) for row in rows} == expected
+
+
+def test_every_mutation_is_there_with_fields_that_its_payload_has() -> None:
+    mutations = cast(GraphQLObjectType, TYPES["Mutation"]).fields
+    rows = table("after | ask in the payload | change in the cache, or fetch again")
+    assert sorted(name for row in rows for name in quoted(row[0])) == sorted(mutations)
+    for after, asked, _ in rows:
+        for name in quoted(after):
+            payload: Any = get_named_type(mutations[name].type)
+            assert {each.split()[0] for each in quoted(asked)} <= payload.fields.keys()
+
+
+def test_graphql_in_tables_parses() -> None:
+    for row in table("after | ask in the payload | change in the cache, or fetch again"):
+        for selection in quoted(row[1]):
+            parse(f"{{ {selection} }}")
