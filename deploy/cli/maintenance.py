@@ -24,9 +24,9 @@ from deploy.local.errors import StartError
 from domain.ids import expect_id
 from domain.jobs import Fact, Job, Task
 from workers.maintenance.checks.check import Finding
-from workers.maintenance.checks.feeds import Rebuilt, rebuild_feeds
 from workers.maintenance.gc import Collected, EmptyDatabaseError, collect
-from workers.maintenance.repair import Repair, repair
+from workers.maintenance.rebuild_feeds import Rebuilt, rebuild_feeds
+from workers.maintenance.repair import Repaired, repair
 from workers.maintenance.verify import Report, verify
 from workers.maintenance.walk import Walk, Watch
 from workers.rendering.pool import RenderPool
@@ -85,7 +85,7 @@ async def run_verify(settings: Settings, *, sample: int | None = None, pause: fl
 async def run_repair(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Runs `repair` and says what it did; returns 1 if something is left that it cannot set right, else 0."""
     pool = RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb)
-    done = Repair()
+    done = Repaired()
     ended = Ended(settings, done)
     async with _opened(settings) as sources, pool:
         with ended.noted(), _progress(as_json=as_json) as watch:

@@ -25,7 +25,7 @@ from tests.support.factories import World, now, opened
 from tests.support.handlers import ATTEMPTS
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.waiting import eventually
-from workers.maintenance.checks.files import FILES
+from workers.maintenance.checks.files import MISSING_FILES
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.registry import HANDLERS
@@ -198,5 +198,5 @@ async def assert_dead(world: World, broken: Broken, nonsense: Sequence[Message])
     assert sorted(letter.worker for letter in letters) == sorted(worker for worker, _ in nonsense)
     assert {letter.times for letter in letters} == {1}
     report = await verify(Walk(sources=world.sources))
-    assert {one.kind for one in report.findings} - {FILES} == {"post_like.dead_lettered", "dead_letter"}
+    assert {one.kind for one in report.findings} - {MISSING_FILES} == {"post_like.dead_lettered", "dead_letter"}
     assert await relay_due(world.sources, now() + LATER * 10) == 0, "a parked fact is left alone"

@@ -4,6 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.emptying import empty, wipe_redis
 from tests.support.factories import World, now
-from workers.maintenance.checks.feed_entries import missing_entries
+from workers.maintenance.checks.feed_entries import find_missing
 from workers.maintenance.walk import in_snapshot
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
@@ -191,7 +192,7 @@ class FeedStage:
             await self.look(owner, SIZES[owner % len(SIZES)])
         await self.drain()
         owner_ids = [user.id for user in self.users]
-        missing = await in_snapshot(self.sources, lambda session: missing_entries(self.sources, owner_ids, session))
+        missing = await in_snapshot(self.sources, partial(find_missing, self.sources, owner_ids))
         assert not missing, f"a kept feed lacks {missing}"
         for owner_id in owner_ids:
             feed = await self.sources.feed_states.find(owner_id)

@@ -30,7 +30,8 @@ from domain.visibility import Area
 from tests.support.cache_contents import stale_values, warm_caches
 from tests.support.emptying import empty
 from tests.support.factories import World, image, now
-from workers.maintenance.checks.counters import COUNTERS, correct_counter, correct_previews
+from workers.maintenance.checks.counters import COUNTERS, correct_counter
+from workers.maintenance.checks.preview_comments import correct_previews
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 from workers.runtime.handler import RetryLater
@@ -145,7 +146,7 @@ async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     await database["users"].update_one({"_id": ana.id}, {"$set": {"post_count": 9, "follower_count": 9}})
     await warm_caches(world)
     for counter in COUNTERS:
-        await correct_counter(world.sources, counter, post.id if counter.target == "post" else ana.id)
+        await correct_counter(counter, world.sources, post.id if counter.target == "post" else ana.id)
     await correct_previews(world.sources, post.id)
 
 

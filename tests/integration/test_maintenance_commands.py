@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,11 @@ from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS
 from tests.support.maintenance import Scene
 from workers.maintenance.checks.check import Finding
-from workers.maintenance.checks.files import FILES
-from workers.maintenance.checks.rules import INVARIANTS
+from workers.maintenance.checks.registry import REPAIRS
 from workers.maintenance.gc import Collected
-from workers.maintenance.pending import PendingReport
-from workers.maintenance.repair import FIXES, Repair
-from workers.maintenance.verify import Report
+from workers.maintenance.pending import DEAD_LETTER, DEAD_LETTERED, NEVER_ENQUEUED, QUEUE, UNFINISHED, PendingReport
+from workers.maintenance.repair import Repaired
+from workers.maintenance.verify import UNCHECKED, Report
 
 PAGE = Path(__file__).parents[2] / "docs" / "maintenance.md"
 
@@ -60,14 +60,19 @@ async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_li
     assert shown.decode().endswith("photogram: stopped; running it again does the rest\r\n")
 
 
-@pytest.mark.parametrize("struct", [Report, Repair, Collected, Finding, PendingReport])
+@pytest.mark.parametrize("struct", [Report, Repaired, Collected, Finding, PendingReport])
 def test_every_field_of_the_documents_for_machines_is_documented(struct: type[msgspec.Struct]) -> None:
     page = PAGE.read_text()
     assert [name for name in struct.__struct_fields__ if f"`{name}`" not in page] == []
 
 
 def test_every_kind_of_finding_is_documented() -> None:
-    kinds = {*FIXES, *(invariant.kind for invariant in INVARIANTS), FILES}
+    kinds = {re.sub(r"\w+\.unreadable", "<record>.unreadable", kind) for kind in REPAIRS} | {
+        UNCHECKED,
+        DEAD_LETTER,
+        QUEUE,
+        *(f"<fact>.{kind}" for kind in (DEAD_LETTERED, NEVER_ENQUEUED, UNFINISHED)),
+    }
     page = PAGE.read_text()
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in page] == []
 

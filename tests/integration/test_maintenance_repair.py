@@ -13,7 +13,7 @@ from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS
 from tests.support.maintenance import Scene
 from workers.maintenance.checks.counters import COUNTERS, correct_counter
-from workers.maintenance.repair import Repair, repair
+from workers.maintenance.repair import Repaired, repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.rendering.pool import RenderPool
@@ -22,7 +22,7 @@ BY_HAND = {"a file"}
 LIKES = next(counter for counter in COUNTERS if counter.kind == "post.like_count")
 
 
-async def repaired(world: World) -> Repair:
+async def repaired(world: World) -> Repaired:
     return await repair(world.tools, Walk(sources=world.sources))
 
 
@@ -84,7 +84,7 @@ async def test_work_that_fails_is_named_and_does_not_stop_the_rest(own: World) -
     broken = {"author_id": scene.ana.id, "outbox": ["notify"], "due_at": now(), "enqueues": 0}
     await own.sources.database["posts"].insert_one({**broken, "deleted": False})
     done = await repaired(own)
-    assert [finding.kind for finding in done.left] == ["post.unreadable", "unpaid"]
+    assert [finding.kind for finding in done.left] == ["post.unreadable", "unfinished"]
     assert done.left[1].id.split()[:2] == ["notify", "post"]
     assert (await own.stored_post(scene.post.id)).like_count == 0
 
@@ -105,7 +105,7 @@ async def test_a_counter_can_be_set_right_while_likes_come_and_are_counted(own: 
         while not liking.is_set():
             await work()
 
-    await asyncio.gather(like(), keep(own.drain), keep(lambda: correct_counter(own.sources, LIKES, post.id)))
-    await correct_counter(own.sources, LIKES, post.id)
+    await asyncio.gather(like(), keep(own.drain), keep(lambda: correct_counter(LIKES, own.sources, post.id)))
+    await correct_counter(LIKES, own.sources, post.id)
     await own.drain()
     assert (await own.stored_post(post.id)).like_count == len(likers)

@@ -26,7 +26,7 @@ async def test_a_settled_system_has_no_findings(own: World) -> None:
     assert report.findings == []
     assert report.checked == {
         "posts": 1, "comments": 2, "users": 2, "notifications": 6, "feed_entries": 1, "post_likes": 1,
-        "comment_likes": 1, "follows": 1, "feeds, as records": 2, "feeds": 2, "walks": 2, "files": 1
+        "comment_likes": 1, "follows": 1, "feeds, as records": 2, "feeds": 2, "feed pages": 2, "files": 1
     }  # fmt: skip
     assert sum(report.pending.facts.values()) == 0
 
@@ -92,7 +92,7 @@ async def test_facts_nobody_rings_for_are_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now() - timedelta(minutes=2))
     report = await verify(Walk(sources=own.sources))
-    assert [finding.kind for finding in report.findings] == ["post_like.unrung"]
+    assert [finding.kind for finding in report.findings] == ["post_like.never_enqueued"]
     assert report.pending.oldest_seconds == pytest.approx(120, abs=10)
 
 
@@ -101,7 +101,7 @@ async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.database["post_likes"].update_many({}, {"$set": {"enqueues": 9}})
     report = await verify(Walk(sources=own.sources))
-    assert [finding.kind for finding in report.findings] == ["post_like.unpaid"]
+    assert [finding.kind for finding in report.findings] == ["post_like.unfinished"]
 
 
 async def test_a_post_whose_fan_out_is_long_is_not_listed_but_a_chunk_nobody_pays_is(own: World) -> None:
@@ -112,7 +112,7 @@ async def test_a_post_whose_fan_out_is_long_is_not_listed_but_a_chunk_nobody_pay
     chunk |= {"outbox": ["fan_out_chunk"], "pending_since": now(), "due_at": now(), "enqueues": 9}
     await own.sources.database["fan_outs"].insert_one(chunk)
     report = await verify(Walk(sources=own.sources))
-    assert [finding.kind for finding in report.findings] == ["fan_out.unpaid"]
+    assert [finding.kind for finding in report.findings] == ["fan_out.unfinished"]
     await own.drain()
     assert (await verify(Walk(sources=own.sources))).findings == []
 
@@ -131,7 +131,7 @@ async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
     without = await _without_redis(own)
     report = await verify(Walk(sources=without))
     assert [(finding.kind, finding.why) for finding in report.findings] == [
-        ("stream", "the transport cannot be reached (ConnectionError)")
+        ("queue", "Redis does not answer (ConnectionError)")
     ]
 
 

@@ -23,7 +23,7 @@ from tests.support.factories import World, opened
 from tests.support.waiting import eventually
 from workers.handlers import clean_up
 from workers.handlers.ingest import ingest
-from workers.maintenance.pending import stuck
+from workers.maintenance.pending import find_stuck
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import RetryLater, Tools
 
@@ -213,7 +213,7 @@ async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over
     document = await uploads.find_one({"_id": upload.id})
     assert document is not None
     assert (document["outbox"], document["due_at"], document["enqueues"]) == (["clean_up"], over, 0)
-    assert [one for one in await stuck(world.sources, over) if one.id == str(upload.id)] == []
+    assert [one for one in await find_stuck(world.sources, over) if one.id == str(upload.id)] == []
     past = {"expires_at": datetime.now(UTC) - UPLOAD_LATENESS}
     await uploads.update_one({"_id": upload.id}, {"$set": past})
     await clean_up.clean_upload(world.tools, str(upload.id))

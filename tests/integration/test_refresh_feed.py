@@ -18,8 +18,8 @@ from domain.records.feeds import FeedRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now, opened
 from workers.handlers.refresh_feed import refresh_feed
-from workers.maintenance.checks.feeds import rebuild_feeds
 from workers.maintenance.gc import collect
+from workers.maintenance.rebuild_feeds import rebuild_feeds
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.runtime.outbox_relay import relay_due
@@ -192,7 +192,7 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
     posts = await written_by(own, ana, 3)
     await own.sources.database["feed_entries"].delete_many({})
     kinds = {finding.kind for finding in (await verify(Walk(sources=own.sources))).findings}
-    assert {"feed_entry.missing", "feed.walk"} <= kinds
+    assert {"feed_entry.missing", "feed.pages"} <= kinds
     for whose in (str(bob.id), to_global_id("User", bob.id)):
         assert await maintenance.run_rebuild(own.sources.settings, whose) == 0
         assert "feeds made anew: 1; left to the workers: 0;" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from domain.records.posts import PostRecord
 from tests.support.cache_contents import assert_nothing_stale
 from tests.support.factories import World, now
 from tests.support.waiting import eventually
-from workers.maintenance.checks.files import FILES
+from workers.maintenance.checks.files import MISSING_FILES
 from workers.maintenance.pending import WAITING
 from workers.maintenance.verify import Report, verify
 from workers.maintenance.walk import Walk
@@ -25,7 +25,7 @@ async def audit(
     """
     await wait_until_drained(world, seconds=seconds, are_files_awaited=are_files_awaited)
     report = await verify(Walk(sources=world.sources))
-    findings = [found for found in report.findings if has_files or found.kind != FILES]
+    findings = [found for found in report.findings if has_files or found.kind != MISSING_FILES]
     assert not findings, findings[:20]
     await assert_nothing_stale(world)
     return report

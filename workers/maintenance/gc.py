@@ -17,8 +17,7 @@ from datasources.mongo.client import Document
 from datasources.mongo.queries import find_by_ids
 from datasources.sources import Sources
 from workers.maintenance import gc_uploads
-from workers.maintenance.checks.accounts import remove_interests
-from workers.maintenance.gc_run import GcRun
+from workers.maintenance.gc_run import GcRun, deleted_among
 from workers.maintenance.walk import Walk, Watch, unwatched
 
 MIN_AGE = timedelta(hours=1)
@@ -75,7 +74,7 @@ async def _collect(run: GcRun) -> None:
     await _remove_comments(run)
     await _remove_facts(run, "comment_likes", "target_id", "comments")
     await _remove_entries(run)
-    await remove_interests(run)
+    await _remove_interests_in_deleted(run)
 
 
 async def _remove_facts(run: GcRun, facts: str, field: str, targets: str) -> None:
@@ -111,6 +110,19 @@ async def _remove_entries(run: GcRun) -> None:
         orphans: list[Document] = [key for key in old if key["p"] in gone]
         if orphans and run.counts("feed_entries", len(orphans)):
             await collection.delete_many({"_id": {"$in": orphans}})
+
+
+async def _remove_interests_in_deleted(run: GcRun) -> None:
+    """Takes deleted accounts out of interests that were not computed since."""
+    collection = run.sources.database["interests"]
+    async for ids in run.walk.ids("interests", "interests"):
+        rows = await find_by_ids(collection, ids, projection={"authors.author_id": 1})
+        authors = {row_id: {author["author_id"] for author in row.get("authors", ())} for row_id, row in rows.items()}
+        deleted = set(await deleted_among(run.sources, list(set[ObjectId]().union(*authors.values()))))
+        naming = [row_id for row_id, author_ids in authors.items() if author_ids & deleted]
+        if naming and run.counts("interests", len(naming)):
+            change = {"$pull": {"authors": {"author_id": {"$in": list(deleted)}}}}
+            await collection.update_many({"_id": {"$in": naming}}, change)
 
 
 async def _missing(sources: Sources, collection: str, ids: Sequence[ObjectId]) -> set[Any]:

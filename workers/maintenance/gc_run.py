@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
+from datasources.mongo.client import Document
 from datasources.sources import Sources
+from domain.records.users import UserState
 from workers.maintenance.walk import Walk
 
 
@@ -44,3 +46,9 @@ class GcRun:
         if number:
             self.removed[kind] = self.removed.get(kind, 0) + number
         return not self._dry_run
+
+
+async def deleted_among(sources: Sources, user_ids: Sequence[ObjectId]) -> list[ObjectId]:
+    """Those of these accounts that are deleted."""
+    query: Document = {"_id": {"$in": list(set(user_ids))}, "state": UserState.DELETED.value}
+    return [account["_id"] async for account in sources.database["users"].find(query, {"_id": 1})]

@@ -16,8 +16,7 @@ from datasources.sources import Sources
 from domain.limits import UPLOAD_LATENESS
 from domain.records.uploads import UploadStatus
 from domain.visibility import Area
-from workers.maintenance.checks.accounts import deleted_among
-from workers.maintenance.gc_run import GcRun
+from workers.maintenance.gc_run import GcRun, deleted_among
 
 UNUSED_KEPT = timedelta(hours=24)
 SOURCES_KEPT = timedelta(days=1)

@@ -1,4 +1,4 @@
-"""What is owed and stuck: parked facts, dead letters, facts nobody rings for, and how much waits in the queues."""
+"""What is pending and what is stuck: dead letters, overdue jobs, jobs that no worker finishes, and the queues."""
 
 from datetime import datetime, timedelta
 
@@ -15,14 +15,17 @@ from workers.maintenance.checks.check import Finding
 
 LISTED = 1_000  # of each kind; more of them say no more
 COUNTED = 100_000
-UNRUNG = timedelta(seconds=30)  # a sweeper that runs and keeps up is never this late
-JOBS = 6  # more than a minute and a half of ringing, and no worker has paid
-SPLIT = [Task.FAN_OUT.value]  # of a post that is split nothing else: its chunks are looked at themselves
+OVERDUE = timedelta(seconds=30)  # a relay that runs and keeps up is never this late
+ENQUEUES = 6  # in more than a minute and a half, and no worker has finished the job
+SPLIT = [Task.FAN_OUT.value]  # the tasks of a post whose fan-out is split; its chunks are facts themselves
 WAITING = [Task.INGEST.value, Task.COMPLETE_POST.value]  # these may wait for a client to send a file
+
+DEAD_LETTER, QUEUE = "dead_letter", "queue"
+DEAD_LETTERED, NEVER_ENQUEUED, UNFINISHED = "dead_lettered", "never_enqueued", "unfinished"
 
 
 class PendingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How many facts of each kind owe something, and the age of the oldest debt in seconds, parked ones too.
+    """How many facts of each kind have tasks pending, dead-lettered ones too, and for how long the oldest has them.
 
     Only the first 100,000 of each kind are looked at.
     """
@@ -31,8 +34,8 @@ class PendingReport(msgspec.Struct, frozen=True, kw_only=True):
     oldest_seconds: float
 
 
-async def pending_report(sources: Sources, now: datetime) -> PendingReport:
-    """What is owed now: one read of what owes, for each kind of fact."""
+async def report_pending(sources: Sources, now: datetime) -> PendingReport:
+    """What is pending now: one indexed read for each kind of fact."""
     facts: dict[str, int] = {}
     oldest = now
     summed = {"$group": {"_id": None, "facts": {"$sum": 1}, "since": {"$min": "$pending_since"}}}
@@ -44,67 +47,61 @@ async def pending_report(sources: Sources, now: datetime) -> PendingReport:
     return PendingReport(facts=facts, oldest_seconds=round((now - oldest).total_seconds(), 1))
 
 
-async def depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
-    """How many rings wait for each worker; a finding if Redis cannot be asked, or has so many that no more are rung."""
-    found: dict[str, int] = {}
+async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
+    """How many messages wait for each worker; a finding for each full queue, or if Redis does not answer."""
+    depths: dict[str, int] = {}
     try:
         for worker in WORKERS:
             stream = stream_key(sources.settings.key_prefix, worker)
-            found[worker] = int(await sources.redis.xlen(stream))
+            depths[worker] = int(await sources.redis.xlen(stream))
     except (RedisError, OSError) as error:
-        why = f"the transport cannot be reached ({type(error).__name__})"
-        return found, [Finding(kind="stream", id="redis", expected=None, found=type(error).__name__, why=why)]
-    why = "so many rings wait that the doorbell is silent: too few workers run"
-    full = [(name, depth) for name, depth in found.items() if depth >= LONGEST_STREAM]
-    return found, [Finding(kind="stream", id=name, expected=None, found=depth, why=why) for name, depth in full]
+        name = type(error).__name__
+        return depths, [Finding(kind=QUEUE, id="redis", found=name, why=f"Redis does not answer ({name})")]
+    why = "so many messages wait that new ones are dropped: too few workers run"
+    full = [(worker, depth) for worker, depth in depths.items() if depth >= LONGEST_STREAM]
+    return depths, [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
 
 
-async def stuck(sources: Sources, now: datetime) -> list[Finding]:
-    """Facts that are parked, not rung for, or rung for in vain, and the dead letters."""
+async def find_stuck(sources: Sources, now: datetime) -> list[Finding]:
+    """The facts that are dead-lettered, overdue, or enqueued in vain, and the dead letters."""
     findings = []
     for fact in Fact:
-        for check in (_dead_lettered, _never_enqueued, _unfinished):
-            findings += await check(sources, fact, now)
+        findings += [
+            *await _find(sources, fact, DEAD_LETTERED, {"outbox": {"$exists": True}, "due_at": {"$exists": False}}),
+            *await _find(sources, fact, NEVER_ENQUEUED, {"due_at": {"$lt": now - OVERDUE}}),
+            *await _find(sources, fact, UNFINISHED, _unfinished(sources, now)),
+        ]
     async for letter in sources.dead_letters.dead():
         job = letter.job
         about = f"{job.task.value} {job.fact.value} {job.key}"
-        findings.append(Finding(kind="dead_letter", id=about, expected=None, found=letter.attempts, why=letter.reason))
+        findings.append(Finding(kind=DEAD_LETTER, id=about, found=letter.attempts, why=letter.reason))
     return findings
 
 
-async def _dead_lettered(sources: Sources, fact: Fact, _now: datetime) -> list[Finding]:
-    query = {"outbox": {"$exists": True}, "due_at": {"$exists": False}}
-    rows = await _listed(sources, fact, query)
-    return [
-        _finding("dead_lettered", fact, row, "it owes effects, and nobody rings for it: see dead letters")
-        for row in rows
-    ]
-
-
-async def _never_enqueued(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
-    rows = await _listed(sources, fact, {"due_at": {"$lt": now - UNRUNG}})
-    why = "its ring is overdue: no sweeper runs, or it cannot keep up"
-    return [_finding("unrung", fact, row, why) for row in rows]
-
-
-async def _unfinished(sources: Sources, fact: Fact, now: datetime) -> list[Finding]:
+def _unfinished(sources: Sources, now: datetime) -> Document:
     patience = timedelta(seconds=sources.settings.upload_ttl) + UPLOAD_LATENESS + LONGEST_PAUSE
-    query: Document = {
-        "enqueues": {"$gte": JOBS},
+    return {
+        "enqueues": {"$gte": ENQUEUES},
         "$and": [
             {"outbox": {"$exists": True}},
             {"$or": [{"outbox": {"$nin": WAITING}}, {"created_at": {"$lt": now - patience}}]},
             {"$or": [{"outbox": {"$ne": SPLIT}}, {"$expr": {"$ne": ["$split", "$version"]}}]},
         ],
     }
-    rows = await _listed(sources, fact, query)
-    return [_finding("unpaid", fact, row, "it was rung for again and again, and no worker has paid") for row in rows]
 
 
-async def _listed(sources: Sources, fact: Fact, query: Document) -> list[Document]:
-    fields = {"outbox": 1, "due_at": 1, "enqueues": 1}
-    return await sources.database[f"{fact.value}s"].find(query, fields, limit=LISTED).to_list()
+_WHY = {
+    DEAD_LETTERED: "its tasks failed too often, and nothing tries them again: see the dead letters",
+    NEVER_ENQUEUED: "its job is overdue: no relay runs, or it cannot keep up",
+    UNFINISHED: "its job was enqueued again and again, and no worker has finished it",
+}
 
 
-def _finding(kind: str, fact: Fact, row: Document, why: str) -> Finding:
-    return Finding(kind=f"{fact.value}.{kind}", id=str(row["_id"]), expected=[], found=row.get("outbox", []), why=why)
+async def _find(sources: Sources, fact: Fact, kind: str, query: Document) -> list[Finding]:
+    rows = await sources.database[f"{fact.value}s"].find(query, {"outbox": 1}, limit=LISTED).to_list()
+    return [
+        Finding(
+            kind=f"{fact.value}.{kind}", id=str(row["_id"]), expected=[], found=row.get("outbox", []), why=_WHY[kind]
+        )
+        for row in rows
+    ]

@@ -1,49 +1,28 @@
-"""`verify`: counts everything again and lists what is wrong or stuck, beside a live system and changing nothing."""
+"""`verify`: runs every check and lists what is wrong or stuck, beside a live system and changing nothing."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
 from datasources.mongo import clock
-from datasources.mongo.client import Session
-from datasources.mongo.indexes import missing_indexes
 from datasources.sources import Sources
-from domain.records.notifications import NotificationKind
-from workers.maintenance.checks.accounts import left_behind
-from workers.maintenance.checks.check import Finding
-from workers.maintenance.checks.counters import COUNTERS, wrong_counts, wrong_previews
-from workers.maintenance.checks.feed_entries import missing_entries, wrong_entries
-from workers.maintenance.checks.feeds import wrong_walks
-from workers.maintenance.checks.files import missing_files
-from workers.maintenance.checks.interests import INTERESTS, wrong_interests
-from workers.maintenance.checks.missing_notifications import (
-    NOTIFIED,
-    missing_notifications_of_facts,
-    missing_notifications_of_likes,
-)
-from workers.maintenance.checks.notifications import wrong_inboxes, wrong_notifications
-from workers.maintenance.checks.rules import REFERS, broken_invariants
-from workers.maintenance.checks.unreadable import RECORDS, unreadable_records
-from workers.maintenance.pending import PendingReport, depths, pending_report, stuck
-from workers.maintenance.walk import BATCH, Walk, in_snapshot
+from workers.maintenance.checks.check import Check, Find, Finding
+from workers.maintenance.checks.registry import CHECKS
+from workers.maintenance.pending import PendingReport, find_stuck, queue_depths, report_pending
+from workers.maintenance.walk import BATCH, Walk
 
-Check = Callable[[Sequence[Any], Session], Awaitable[list[Finding]]]
 LISTED = 10_000  # findings kept for the report; the rest are only counted
-FEEDS = 1_000  # a feed has to be put together anew to be checked, so that this many at random must do
-WALKS = 100  # feeds that are read, as their owners do
 SECOND_LOOK = 1.0  # seconds until what a request may be in the middle of is looked at again
-INDEX = "index"
 UNCHECKED = "unchecked"
-SENSELESS = (LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError)
+_SENSELESS = (LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError)
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What `verify` saw: findings (the first 10,000 of `found`), how much was looked at, what is owed, what queues.
+    """What `verify` found (`findings`, of which `found` counts all), looked at, and what is pending or queued.
 
     `incomplete` says why it ended early.
     """
@@ -60,126 +39,74 @@ class Report(msgspec.Struct, kw_only=True):
 async def verify(walk: Walk, report: Report | None = None) -> Report:
     """Looks at everything, or at a sample of each kind, and writes it into `report` as it goes.
 
-    An error of a dependency ends it; what was seen until then is in the report.
-
-    A target and its facts are read from one snapshot, and what is still owed is allowed for, so a system at work gives
-    no false alarm. It reads in steps of a few hundred documents, each step an indexed read.
+    An outage of a server ends it; the report has what was found until then.
     """
     began, sources, now = time.monotonic(), walk.sources, clock.now()
     report = Report() if report is None else report
     try:
-        report.queues, findings = await depths(sources)
-        report.pending = await pending_report(sources, now)
-        for finding in (*findings, *await stuck(sources, now)):
+        report.queues, findings = await queue_depths(sources)
+        report.pending = await report_pending(sources, now)
+        for finding in (*findings, *await find_stuck(sources, now)):
             _add(report, finding)
-        async for finding in differences(walk, report.checked):
+        async for finding in find_differences(walk, report.checked):
             _add(report, finding)
     finally:
         report.seconds = round(time.monotonic() - began, 3)
     return report
 
 
-async def differences(walk: Walk, checked: dict[str, int]) -> AsyncIterator[Finding]:
-    """Everything that differs from its facts, as it is found; counts in `checked` what was looked at."""
-    sources = walk.sources
-    for name in await missing_indexes(sources.database):
-        why = "an index is missing, and with it the rule it holds or the speed it gives"
-        yield Finding(kind=INDEX, id=name, expected=None, found=None, why=why)
-    for stage in _stages(sources):
-        async for finding in _of_stage(walk, stage, checked):
-            yield finding
-    async for ids in walk.ids("files", "posts"):
-        checked["files"] = checked.get("files", 0) + len(ids)
-        for finding in await _run(partial(missing_files, sources), ids):
+async def find_differences(walk: Walk, checked: dict[str, int]) -> AsyncIterator[Finding]:
+    """What the checks find, as they find it; counts in `checked` what they have looked at, by stage."""
+    stages: dict[str, list[Check]] = {}
+    for check in CHECKS:
+        if check.collection is None:
+            for finding in await check.find(walk.sources, ()):
+                yield finding
+        else:
+            stages.setdefault(check.stage or check.collection, []).append(check)
+    for name, checks in stages.items():
+        async for finding in _run_stage(walk, name, checks, checked):
             yield finding
 
 
-async def _of_stage(walk: Walk, stage: "_Stage", checked: dict[str, int]) -> AsyncIterator[Finding]:
+async def _run_stage(walk: Walk, name: str, checks: Sequence[Check], checked: dict[str, int]) -> AsyncIterator[Finding]:
+    """Walks once through a collection, for all of its checks."""
+    once = [check.find for check in checks if not check.looks_twice]
+    twice = [check.find for check in checks if check.looks_twice]
     suspects: list[ObjectId] = []
-    async for ids in walk.ids(stage.name, stage.collection, most=stage.most):
-        checked[stage.name] = checked.get(stage.name, 0) + len(ids)
-        for finding in await _found(walk.sources, stage.checks, ids):
+    async for ids in walk.ids(name, str(checks[0].collection), limit=checks[0].limit):
+        checked[name] = checked.get(name, 0) + len(ids)
+        for finding in await _run(once, walk.sources, ids):
             yield finding
-        suspects += [ObjectId(finding.id) for finding in await _found(walk.sources, stage.second_looks, ids)]
+        suspects += [ObjectId(finding.id) for finding in await _run(twice, walk.sources, ids)]
         if len(suspects) >= BATCH:
-            for finding in await _still_so(walk.sources, stage, suspects):
+            for finding in await _look_again(twice, walk.sources, suspects):
                 yield finding
             suspects = []
-    for finding in await _still_so(walk.sources, stage, suspects):
+    for finding in await _look_again(twice, walk.sources, suspects):
         yield finding
 
 
-async def _still_so(sources: Sources, stage: "_Stage", suspects: Sequence[ObjectId]) -> list[Finding]:
-    """What a second look, a moment later, finds again."""
+async def _look_again(finds: Sequence[Find], sources: Sources, suspects: Sequence[ObjectId]) -> list[Finding]:
     if not suspects:
         return []
     await asyncio.sleep(SECOND_LOOK)
-    return await _found(sources, stage.second_looks, suspects)
+    return await _run(finds, sources, suspects)
 
 
-async def _found(sources: Sources, checks: Sequence[Check], ids: Sequence[Any]) -> list[Finding]:
-    found = []
-    for check in checks:
-        found += await _run(partial(_in_snapshot, sources, check), ids)
-    return found
+async def _run(finds: Sequence[Find], sources: Sources, ids: Sequence[Any]) -> list[Finding]:
+    return [finding for find in finds for finding in await _find(find, sources, ids)]
 
 
-async def _in_snapshot(sources: Sources, check: Check, ids: Sequence[Any]) -> list[Finding]:
-    return await in_snapshot(sources, partial(check, ids))
-
-
-async def _run(check: Callable[[Sequence[Any]], Awaitable[list[Finding]]], ids: Sequence[Any]) -> list[Finding]:
-    """What a check finds; a document that it cannot make sense of does not keep it from the others, and is named."""
+async def _find(find: Find, sources: Sources, ids: Sequence[Any]) -> list[Finding]:
+    """What a check finds. A document that it cannot read becomes a finding itself and does not hide the others."""
     try:
-        return await check(ids)
-    except SENSELESS as error:
+        return await find(sources, ids)
+    except _SENSELESS as error:
         if len(ids) > 1:
-            return [finding for one in ids for finding in await _run(check, [one])]
+            return [finding for document_id in ids for finding in await _find(find, sources, [document_id])]
         why = f"it, or what belongs to it, makes no sense: {type(error).__name__}: {error}"
-        return [Finding(kind=UNCHECKED, id=str(ids[0]), expected=None, found=None, why=why)]
-
-
-class _Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """The checks of one collection's documents, of at most `most` at random; what a second look would excuse apart."""
-
-    name: str
-    collection: str
-    checks: Sequence[Check] = ()
-    second_looks: Sequence[Check] = ()
-    most: int | None = None
-
-
-def _stages(sources: Sources) -> list[_Stage]:
-    exact: dict[str, list[Check]] = {
-        "posts": [
-            partial(wrong_previews, sources),
-            partial(missing_notifications_of_likes, sources, NotificationKind.POST_LIKED),
-        ],
-        "comments": [partial(missing_notifications_of_likes, sources, NotificationKind.COMMENT_LIKED)],
-        "users": [partial(wrong_inboxes, sources), partial(left_behind, sources)],
-        "notifications": [partial(wrong_notifications, sources)],
-        "feed_entries": [partial(wrong_entries, sources)],
-    }
-    for name in NOTIFIED:
-        exact.setdefault(name, []).append(partial(missing_notifications_of_facts, sources, name))
-    for counter in COUNTERS:
-        exact.setdefault(counter.targets, []).append(partial(wrong_counts, sources, counter))
-    for name in RECORDS.keys() - {"feeds", "interests"}:  # of which the others look at a few alone
-        exact.setdefault(name, []).append(partial(unreadable_records, sources, name))
-    promised = {name: [partial(broken_invariants, sources, name)] for name in REFERS}
-    return [
-        *(
-            _Stage(name=name, collection=name, checks=exact.get(name, ()), second_looks=promised.get(name, ()))
-            for name in dict.fromkeys([*exact, *promised])
-        ),
-        *(
-            _Stage(name=f"{name}, as records", collection=name, checks=[partial(unreadable_records, sources, name)])
-            for name in ("feeds", "interests")
-        ),
-        _Stage(name="feeds", collection="feeds", checks=[partial(missing_entries, sources)], most=FEEDS),
-        _Stage(name="walks", collection="feeds", checks=[partial(wrong_walks, sources)], most=WALKS),
-        _Stage(name=INTERESTS, collection="interests", checks=[partial(wrong_interests, sources)], most=FEEDS),
-    ]
+        return [Finding(kind=UNCHECKED, id=str(ids[0]), why=why)]
 
 
 def _add(report: Report, finding: Finding) -> None:

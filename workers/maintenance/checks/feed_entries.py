@@ -1,4 +1,4 @@
-"""Feed entries against posts and follows, both ways: those that should not be there, and those that are missing."""
+"""Feed entries against posts and follows: those that should not be there, and those that are missing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +16,11 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowState
 from domain.records.posts import PostStatus
-from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.check import Check, Finding, from_snapshot
 
-ENTRY = "feed_entry"
+WRONG = "feed_entry"
 MISSING = "feed_entry.missing"
+FEEDS = 1_000  # random feeds; each has to be computed anew to be checked
 RECENT = 500  # posts of a feed that are looked for
 _TOP = ObjectId("f" * 24)
 Pair = tuple[ObjectId, ObjectId]
@@ -34,14 +35,20 @@ class Entry(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.owner_id}/{self.post_id}"
 
+    @classmethod
+    def of(cls, finding: Finding) -> "Entry":
+        """The entry that a finding is about."""
+        owner_id, post_id = finding.id.split("/")
+        return cls(ObjectId(owner_id), ObjectId(post_id))
 
-async def wrong_entries(sources: Sources, ids: Sequence[Any], session: Session) -> list[Finding]:
-    """The feed entries among these whose post is gone or whose author the owner does not follow, and nobody owes it.
 
-    Those below a floor, or of a feed that has none, are read by nobody, and go when the feed is tended.
+async def _find_wrong(sources: Sources, ids: Sequence[Any], session: Session) -> list[Finding]:
+    """The entries whose post is gone, or whose author the owner does not follow, with no task pending for that.
+
+    Entries below a feed's floor, and those of a feed without one, are not read; the feed's refreshing removes them.
     """
     entries = await sources.database["feed_entries"].find({"_id": {"$in": list(ids)}}, session=session).to_list()
-    floors = await _floors(sources, [entry["_id"]["o"] for entry in entries], session)
+    floors = await _find_floors(sources, [entry["_id"]["o"] for entry in entries], session)
     entries = [entry for entry in entries if entry["_id"]["p"] > floors.get(entry["_id"]["o"], _TOP)]
     posts = await find_by_ids(
         sources.database["posts"],
@@ -49,37 +56,39 @@ async def wrong_entries(sources: Sources, ids: Sequence[Any], session: Session) 
         projection={"deleted": 1, "status": 1, "outbox": 1},
         session=session,
     )
-    follows = await _follows(sources, {(entry["_id"]["o"], entry["a"]) for entry in entries}, session)
+    follows = await _find_follows(sources, {(entry["_id"]["o"], entry["a"]) for entry in entries}, session)
     findings = []
     for entry in entries:
         key = entry["_id"]
-        why = _wrong(posts.get(key["p"]), follows.get((key["o"], entry["a"])))
+        why = _why_wrong(posts.get(key["p"]), follows.get((key["o"], entry["a"])))
         if why is not None:
             entry_id = str(Entry(key["o"], key["p"]))
-            findings.append(Finding(kind=ENTRY, id=entry_id, expected=None, found=str(entry["a"]), why=why))
+            findings.append(Finding(kind=WRONG, id=entry_id, found=str(entry["a"]), why=why))
     return findings
 
 
-async def _floors(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, ObjectId]:
-    """Above which posts these feeds are read from their entries; of none that has no floor."""
+async def _find_floors(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, ObjectId]:
+    """Above which post each of these feeds is read from its entries; feeds that are not are left out."""
     query = {"_id": {"$in": list(set(owner_ids))}, "live": True, "floor": {"$exists": True}}
     rows = await sources.database["feeds"].find(query, {"floor": 1}, session=session).to_list()
     return {row["_id"]: row["floor"] for row in rows}
 
 
-async def _follows(sources: Sources, pairs: set[Pair], session: Session) -> dict[Pair, Document]:
+async def _find_follows(sources: Sources, pairs: set[Pair], session: Session) -> dict[Pair, Document]:
+    if not pairs:
+        return {}
     followed: dict[ObjectId, list[ObjectId]] = {}
     for owner_id, author_id in pairs:
         followed.setdefault(owner_id, []).append(author_id)
     either = [{"follower_id": owner_id, "followee_id": {"$in": ids}} for owner_id, ids in followed.items()]
-    rows = sources.database["follows"].find({"$or": either}, session=session).to_list() if either else None
-    return {(row["follower_id"], row["followee_id"]): row for row in (await rows if rows else [])}
+    rows = await sources.database["follows"].find({"$or": either}, session=session).to_list()
+    return {(row["follower_id"], row["followee_id"]): row for row in rows}
 
 
-def _wrong(post: Document | None, follow: Document | None) -> str | None:
+def _why_wrong(post: Document | None, follow: Document | None) -> str | None:
     follows = follow is not None and follow["state"] == FollowState.FOLLOWING.value
     if follow is not None and not follows and Task.BACKFILL.value in follow.get("outbox", ()):
-        return None  # all of the author's posts are about to be taken out
+        return None  # which will remove all of the author's posts
     if post is None:
         return "there is no such post"
     if Task.FAN_OUT.value in post.get("outbox", ()):
@@ -89,37 +98,34 @@ def _wrong(post: Document | None, follow: Document | None) -> str | None:
     return None if follows else "its owner does not follow the author"
 
 
-async def missing_entries(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> list[Finding]:
+async def find_missing(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> list[Finding]:
     """The posts that these owners' feeds lack, of the latest few hundred above their floors.
 
-    A post that owes its fan-out may be missing, and so may authors whose posts a follow owes to fill in or are pulled.
+    Posts whose fan-out is pending are passed over, and authors whose posts are pulled or whose backfill is pending.
     """
     findings = []
-    for owner_id, floor in (await _floors(sources, owner_ids, session)).items():
-        posts = await _due(sources, owner_id, floor, session)
+    why = "its owner follows the author, and no task will put it into the feed"
+    for owner_id, floor in (await _find_floors(sources, owner_ids, session)).items():
+        posts = await _find_posts(sources, owner_id, floor, session)
         keys = [{"o": owner_id, "p": post["_id"]} for post in posts]
         entries = sources.database["feed_entries"].find({"_id": {"$in": keys}}, {"_id": 1}, session=session)
-        there = {entry["_id"]["p"] for entry in await entries.to_list()} if keys else set()
-        why = "its owner follows the author, and nobody owes that it comes into the feed"
-        findings += [
-            Finding(
-                kind=MISSING, id=str(Entry(owner_id, post["_id"])), expected=str(post["author_id"]), found=None, why=why
-            )
-            for post in posts
-            if post["_id"] not in there
-        ]
+        present = {entry["_id"]["p"] for entry in await entries.to_list()}
+        for post in posts:
+            if post["_id"] not in present:
+                entry_id = str(Entry(owner_id, post["_id"]))
+                findings.append(Finding(kind=MISSING, id=entry_id, expected=str(post["author_id"]), why=why))
     return findings
 
 
-async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: Session) -> list[Document]:
-    kept = {
+async def _find_posts(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: Session) -> list[Document]:
+    pushed = {
         "follower_id": owner_id,
         "state": FollowState.FOLLOWING.value,
         "outbox": {"$ne": Task.BACKFILL.value},
         "pulled": {"$ne": True},
     }
-    follows = await sources.database["follows"].find(kept, {"followee_id": 1}, session=session).to_list()
-    authors, due = [follow["followee_id"] for follow in follows], list[Document]()
+    follows = await sources.database["follows"].find(pushed, {"followee_id": 1}, session=session).to_list()
+    authors, posts = [follow["followee_id"] for follow in follows], list[Document]()
     for start in range(0, len(authors), MERGED):
         shown: Document = {
             "author_id": {"$in": authors[start : start + MERGED]},
@@ -131,22 +137,21 @@ async def _due(sources: Sources, owner_id: ObjectId, floor: ObjectId, session: S
         latest = sources.database["posts"].find(
             shown, {"author_id": 1}, sort=[("_id", -1)], limit=RECENT, session=session, hint=SHOWN_POSTS
         )
-        due += await latest.to_list()
-    return due
+        posts += await latest.to_list()
+    return posts
 
 
-async def put_in(sources: Sources, finding: Finding) -> None:
-    """Lets the follow owe the filling of its owner's feed again. Safe to repeat and beside workers."""
-    owner_id, _ = (ObjectId(part) for part in finding.id.split("/"))
-    await sources.graph.restart_backfill(owner_id, [ObjectId(finding.expected)], clock.now())
+async def _backfill(sources: Sources, finding: Finding) -> None:
+    """Makes the backfill of the author's posts into the feed pending again."""
+    await sources.graph.restart_backfill(Entry.of(finding).owner_id, [ObjectId(finding.expected)], clock.now())
 
 
-async def take_out(sources: Sources, finding: Finding) -> None:
-    """Takes a wrong entry out of its feed. Safe to repeat and beside workers.
+async def _remove(sources: Sources, finding: Finding) -> None:
+    """Removes the entry, and makes the backfill pending: by now the owner may follow the author again."""
+    entry, author_id = Entry.of(finding), ObjectId(finding.found)
+    await sources.feeds.remove_posts(Delivery(entry.post_id, author_id, [entry.owner_id]))
+    await sources.graph.restart_backfill(entry.owner_id, [author_id], clock.now())
 
-    Should the owner follow the author again by then, the follow is made to owe the filling of the feed once more.
-    """
-    owner_id, post_id = (ObjectId(part) for part in finding.id.split("/"))
-    author_id = ObjectId(finding.found)
-    await sources.feeds.remove_posts(Delivery(post_id, author_id, [owner_id]))
-    await sources.graph.restart_backfill(owner_id, [author_id], clock.now())
+
+WRONG_ENTRIES = Check(collection="feed_entries", find=from_snapshot(_find_wrong), repairs={WRONG: _remove})
+MISSING_ENTRIES = Check(collection="feeds", find=from_snapshot(find_missing), repairs={MISSING: _backfill}, limit=FEEDS)

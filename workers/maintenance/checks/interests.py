@@ -1,4 +1,4 @@
-"""Interests against the acts that they were weighed from."""
+"""Interests against the acts that they were computed from."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,36 +7,42 @@ from bson import ObjectId
 
 from datasources.feed.interests import InterestsRecord, interests_from
 from datasources.mongo import clock
-from datasources.mongo.client import Session
 from datasources.sources import Sources
-from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.check import Check, Finding, by_id
 
-INTERESTS = "interests"
+WRONG = "interests"
+VIEWERS = 1_000  # random ones
 
 
-async def wrong_interests(sources: Sources, viewer_ids: Sequence[Any], _session: Session) -> list[Finding]:
-    """The interests among these that are not what the very acts they were weighed from say; some ten reads each.
+async def _find_wrong(sources: Sources, viewer_ids: Sequence[Any]) -> list[Finding]:
+    """The interests that differ from what the very acts say that they were computed from; some ten reads each.
 
-    Those of a viewer who has acted since are old and not wrong: they are weighed again when they are read.
+    Those of a viewer who has acted since are old and not wrong: their next reading computes them again.
     """
     findings = []
     for viewer_id in viewer_ids:
-        there = await sources.interests.find(viewer_id)
-        if there is None:
+        found = await sources.interests.find(viewer_id)
+        if found is None:
             continue
-        due = interests_from(viewer_id, await sources.interests.acts_of(viewer_id), there.made_at)
-        if due.acts == there.acts and due.authors != there.authors:
-            why = "they are not what the viewer's acts weigh"
-            findings.append(
-                Finding(kind=INTERESTS, id=str(viewer_id), expected=_listed(due), found=_listed(there), why=why)
-            )
+        expected = interests_from(viewer_id, await sources.interests.acts_of(viewer_id), found.made_at)
+        if expected.acts == found.acts and expected.authors != found.authors:
+            values = {"expected": _as_texts(expected), "found": _as_texts(found)}
+            why = "they are not what the viewer's acts say"
+            findings.append(Finding(kind=WRONG, id=str(viewer_id), why=why, **values))
     return findings
 
 
-async def recompute_interests(sources: Sources, viewer_id: ObjectId) -> None:
-    """Weighs a viewer's interests anew. Safe to repeat and beside workers."""
+async def _recompute(sources: Sources, viewer_id: ObjectId) -> None:
     await sources.interests.compute(viewer_id, clock.now())
 
 
-def _listed(interests: InterestsRecord) -> list[str]:
-    return [f"{one.author_id} {one.strength:.6f}" for one in interests.authors]
+def _as_texts(interests: InterestsRecord) -> list[str]:
+    return [f"{author.author_id} {author.strength:.6f}" for author in interests.authors]
+
+
+INTERESTS = Check(
+    collection="interests",
+    find=_find_wrong,
+    repairs={WRONG: by_id(_recompute)},
+    limit=VIEWERS,
+)

@@ -1,7 +1,8 @@
-"""Notifications that are missing: facts say that somebody was told of them, and the telling is not there."""
+"""Notifications that are missing: facts say that somebody was notified, and no notification tells of it."""
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from bson import ObjectId
 
@@ -13,121 +14,133 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowState
 from domain.records.notifications import NotificationKind
-from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
 from workers.maintenance.checks.notifications import LIKES_OF
+from workers.maintenance.checks.rules import add_tasks
 
 MISSING = "notification.missing"
-NOTIFIED = ("posts", "comments", "follows")  # whose documents say by how many notifications they are told of
 
 
-async def missing_notifications_of_likes(
-    sources: Sources, kind: NotificationKind, ids: Sequence[ObjectId], session: Session
+async def _find_missing_of_likes(
+    kind: NotificationKind, sources: Sources, ids: Sequence[ObjectId], session: Session
 ) -> list[Finding]:
-    """The posts, or comments, among these of whose likes the author was told by a notification that is not there."""
+    """The posts, or comments, whose author was notified of likes by a notification that is not there."""
     likes, key = LIKES_OF[kind.value]
-    notified: list[Document] = [
+    noticed: list[Document] = [
         {"$match": {"liked": True, "noticed": True}},
         {"$limit": 1},
         {"$project": {"_id": 1}},
     ]
+    lookup = {"from": likes, "localField": "_id", "foreignField": "target_id", "pipeline": noticed, "as": "noticed"}
     stages: list[Document] = [
         {"$match": {"_id": {"$in": list(ids)}, "deleted": {"$ne": True}}},
         {"$project": {"author_id": 1}},
-        {
-            "$lookup": {
-                "from": likes,
-                "localField": "_id",
-                "foreignField": "target_id",
-                "pipeline": notified,
-                "as": "notified",
-            }
-        },
-        {"$match": {"notified": {"$ne": []}}},
+        {"$lookup": lookup},
+        {"$match": {"noticed": {"$ne": []}}},
     ]
     targets = sources.database["posts" if key == "post_id" else "comments"]
-    found = await (await targets.aggregate(stages, session=session)).to_list()
-    keys = [(one["author_id"], f"{kind.value}:{one['_id']}") for one in found]
-    there = await sources.notifications.standing(keys, session)
-    why = "its author was told of likes by a notification that is not there"
+    rows = await (await targets.aggregate(stages, session=session)).to_list()
+    keys = [(row["author_id"], f"{kind.value}:{row['_id']}") for row in rows]
+    standing = await sources.notifications.standing(keys, session)
+    why = "the notification that told its author of likes is not there"
     return [
-        Finding(kind=f"{MISSING}.{kind.value}", id=str(one["_id"]), expected=1, found=0, why=why)
-        for one, notice_key in zip(found, keys, strict=True)
-        if notice_key not in there
+        Finding(kind=f"{MISSING}.{kind.value}", id=str(row["_id"]), expected=1, found=0, why=why)
+        for row, notice_key in zip(rows, keys, strict=True)
+        if notice_key not in standing
     ]
 
 
-async def notify_again(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
-    """Lets the likes of a target owe the telling of its author again, which is no news. Safe to repeat."""
+async def _notify_of_likes(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
+    """Makes the notifying of a target's author pending again for its likes, which is not news."""
     likes, _ = LIKES_OF[kind.value]
-    missing = {"$set": {"noticed": False}}
+    noticed = {"target_id": target_id, "liked": True, "noticed": True}
     pending = add_pending([Task.NOTIFY], clock.now())
-    await sources.database[likes].update_many(
-        {"target_id": target_id, "liked": True, "noticed": True}, [missing, pending]
-    )
+    await sources.database[likes].update_many(noticed, [{"$set": {"noticed": False}}, pending])
 
 
-async def missing_notifications_of_facts(
-    sources: Sources, collection: str, ids: Sequence[ObjectId], session: Session
+async def _find_missing_of_facts(
+    collection: str, sources: Sources, ids: Sequence[ObjectId], session: Session
 ) -> list[Finding]:
-    """The posts, comments or follows among these that are told of by fewer notifications than they say.
+    """The posts, comments or follows of which fewer notifications tell than were written.
 
-    A fact that owes the telling is left alone, and so is what is deleted, hidden, or below a deleted post.
+    Facts whose notifying is pending are passed over, and what is deleted, hidden, or below a deleted post.
     """
     query = {"_id": {"$in": list(ids)}, "notified": {"$gt": 0}, "outbox": {"$ne": Task.NOTIFY.value}}
-    standing = {"deleted": {"$ne": True}, "hidden": {"$ne": True}}
+    shown = {"deleted": {"$ne": True}, "hidden": {"$ne": True}}
     fields = {"notified": 1, "post_id": 1, "follower_id": 1, "followee_id": 1, "state": 1, "accepted": 1}
-    facts = await sources.database[collection].find({**query, **standing}, fields, session=session).to_list()
+    facts = await sources.database[collection].find({**query, **shown}, fields, session=session).to_list()
     if collection == "comments":
-        posts = await find_by_ids(
-            sources.database["posts"],
-            list({one["post_id"] for one in facts}),
-            projection={"deleted": 1},
-            session=session,
-        )
-        facts = [one for one in facts if one["post_id"] in posts and not posts[one["post_id"]]["deleted"]]
+        post_ids = list({comment["post_id"] for comment in facts})
+        posts = await find_by_ids(sources.database["posts"], post_ids, projection={"deleted": 1}, session=session)
+        facts = [fact for fact in facts if fact["post_id"] in posts and not posts[fact["post_id"]]["deleted"]]
     if collection == "follows":
-        there = await _of_follows(sources, facts, session)
+        numbers = await _count_of_follows(sources, facts, session)
     else:
-        there = await _of_posts_and_comments(sources, collection, facts, session)
+        numbers = await _count_of_posts_or_comments(sources, collection, facts, session)
     return [
         Finding(
             kind=f"{MISSING}.{collection}",
             id=str(fact["_id"]),
             expected=fact["notified"],
-            found=there[fact["_id"]],
-            why="fewer notifications tell of it than have been written",
+            found=numbers[fact["_id"]],
+            why="fewer notifications tell of it than were written",
         )
         for fact in facts
-        if there[fact["_id"]] < fact["notified"]
+        if numbers[fact["_id"]] < fact["notified"]
     ]
 
 
-async def _of_posts_and_comments(
+async def _count_of_posts_or_comments(
     sources: Sources, collection: str, facts: Sequence[Document], session: Session
 ) -> Counter[ObjectId]:
-    """How many notifications tell of each; those of likes are told of by the likes."""
-    of, prefix = ("post_id", "POST") if collection == "posts" else ("comment_id", "COMMENT")
-    some = [
-        {"post_id": fact.get("post_id", fact["_id"]), "comment_id": None if of == "post_id" else fact["_id"]}
+    """How many notifications tell of each, but for those of its likes."""
+    if not facts:
+        return Counter()
+    field, prefix = ("post_id", "POST") if collection == "posts" else ("comment_id", "COMMENT")
+    either = [
+        {"post_id": fact.get("post_id", fact["_id"]), "comment_id": None if field == "post_id" else fact["_id"]}
         for fact in facts
     ]
     keys = [f"{prefix}:{fact['_id']}" for fact in facts]
-    query: Document = {"$or": some, "group_key": {"$in": keys}, "withdrawn": False}
-    rows = await sources.database["notifications"].find(query, {of: 1}, session=session).to_list() if some else []
-    return Counter(row[of] for row in rows)
+    query: Document = {"$or": either, "group_key": {"$in": keys}, "withdrawn": False}
+    rows = await sources.database["notifications"].find(query, {field: 1}, session=session).to_list()
+    return Counter(row[field] for row in rows)
 
 
-async def _of_follows(sources: Sources, facts: Sequence[Document], session: Session) -> Counter[ObjectId]:
-    keys = {_told_of_follow(fact): fact["_id"] for fact in facts}
-    found = await sources.notifications.standing(keys, session)
-    return Counter(keys[key] for key, notification in found.items() if not notification.withdrawn)
+async def _count_of_follows(sources: Sources, facts: Sequence[Document], session: Session) -> Counter[ObjectId]:
+    keys = {_notification_of(fact): fact["_id"] for fact in facts}
+    standing = await sources.notifications.standing(keys, session)
+    return Counter(keys[key] for key, notification in standing.items() if not notification.withdrawn)
 
 
-def _told_of_follow(follow: Document) -> tuple[ObjectId, str]:
-    """Who is told of a follow, and the key of the notification."""
+def _notification_of(follow: Document) -> tuple[ObjectId, str]:
+    """Who is notified of a follow, and the notification's key."""
     follower, followee = follow["follower_id"], follow["followee_id"]
     if follow["state"] == FollowState.REQUESTED.value:
         return followee, f"{NotificationKind.FOLLOW_REQUESTED.value}:{follower}"
     if follow.get("accepted"):
         return follower, f"{NotificationKind.FOLLOW_ACCEPTED.value}:{followee}"
     return followee, f"{NotificationKind.FOLLOWED.value}:{follower}"
+
+
+def _check_of_likes(collection: str, kind: NotificationKind) -> Check:
+    return Check(
+        collection=collection,
+        find=from_snapshot(partial(_find_missing_of_likes, kind)),
+        repairs={f"{MISSING}.{kind.value}": by_id(partial(_notify_of_likes, kind))},
+    )
+
+
+def _check_of_facts(collection: str) -> Check:
+    return Check(
+        collection=collection,
+        find=from_snapshot(partial(_find_missing_of_facts, collection)),
+        repairs={f"{MISSING}.{collection}": by_id(add_tasks(collection, Task.NOTIFY))},
+    )
+
+
+MISSING_NOTIFICATIONS = (
+    _check_of_likes("posts", NotificationKind.POST_LIKED),
+    _check_of_likes("comments", NotificationKind.COMMENT_LIKED),
+    *map(_check_of_facts, ("posts", "comments", "follows")),  # whose documents say how many notifications tell of them
+)

@@ -1,356 +1,152 @@
-"""What every record promises by itself and about what it refers to, each promise declared in one place.
+"""How the rules of single records are written: what a record must be, by itself and beside what it refers to.
 
-Counters, notifications, feeds and files have checks of their own. A promise is kept at every moment, unless the record
-still owes what keeps it, or a request is between two writes: what looks broken is looked at again by `verify`.
+A rule holds at every moment, unless the record still has the task pending that makes it hold, or a request is between
+two writes; so these checks look twice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
+from datasources.jobs.outbox import add_pending
+from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.mongo.queries import find_by_ids
-from datasources.s3.keys import is_public
 from datasources.sources import Sources
 from domain.jobs import Task
-from domain.records.follows import FollowState
-from domain.records.posts import PostStatus
-from domain.records.uploads import UploadStatus
 from domain.records.users import UserState
-from workers.maintenance.checks.check import Finding
-from workers.maintenance.repairs import (
-    RepairRecord,
-    accept,
-    add_pending_tasks,
-    delete,
-    delete_comment,
-    end_follow,
-    erase_comment,
-    give_slots_back,
-)
-from workers.maintenance.repairs import unfollow as end
+from workers.maintenance.checks.check import Check, Finding, RepairById, by_id, from_snapshot
 
 Pair = tuple[ObjectId, ObjectId]
-
-# What documents refer to: by collection, the field and the collection of what it names.
-REFERS: Mapping[str, Mapping[str, str]] = {
-    "post_likes": {"target_id": "posts"},
-    "comment_likes": {"target_id": "comments"},
-    "comments": {"post_id": "posts", "parent_id": "comments"},
-    "follows": {"follower_id": "users", "followee_id": "users"},
-    "blocks": {},
-    "mutes": {},
-    "posts": {"author_id": "users"},
-    "uploads": {"owner_id": "users"},
-    "sessions": {"user_id": "users"},
-}
-_NOT_READ: Mapping[str, Document] = {
-    "posts": {"caption": 0, "image_inputs": 0, "images.renditions.format": 0},
-    "comments": {"text": 0},
-    "sessions": {"access_hash": 0, "refresh_hash": 0, "spent_hashes": 0},
-}
 _READ_OF_OTHERS = {"deleted": 1, "outbox": 1, "is_private": 1, "state": 1, "pulled": 1}
 
 
-class Around(msgspec.Struct, frozen=True):
-    """What some documents refer to, by collection and id, and the pairs of blocker and blocked among them."""
+class Related(msgspec.Struct, frozen=True):
+    """What some documents refer to, by collection and id, and the (blocker, blocked) pairs among their people."""
 
-    there: Mapping[str, Mapping[Any, Document]]
+    documents: Mapping[str, Mapping[Any, Document]]
     blocks: frozenset[Pair] = frozenset()
 
+    def account(self, user_id: Any) -> Document | None:
+        """An account unless it is deleted: workers remove what belongs to a deleted one."""
+        account = self.documents["users"].get(user_id)
+        return None if account is None or account.get("state") == UserState.DELETED.value else account
 
-class Invariant(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule for a collection's documents; `broken` is true of one that breaks it, `mend` makes it keep it again."""
 
-    of: str
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """`is_broken` is true of a document that breaks it; without `repair` only people can make it hold again."""
+
     name: str
     why: str
-    broken: Callable[[Document, Around], object]
-    repair_record: RepairRecord | None = None
-
-    @property
-    def kind(self) -> str:
-        """Its name in findings."""
-        return f"{self.of.removesuffix('s')}.{self.name}"
+    is_broken: Callable[[Document, Related], object]
+    repair: RepairById | None = None
 
 
-def _is_pending(document: Document | None, task: Task) -> bool:
+FindBlocks = Callable[[Sources, Sequence[Document], Session], Awaitable[frozenset[Pair]]]
+
+
+def rules_check(
+    collection: str,
+    rules: Sequence[Rule],
+    *,
+    refers_to: Mapping[str, str] | None = None,
+    unread: Sequence[str] = (),
+    find_blocks: FindBlocks | None = None,
+) -> Check:
+    """The check of a collection's rules; a finding's kind is `<record>.<name of the rule>`.
+
+    `refers_to` says which field holds the id of a document of which collection; `unread` fields no rule needs.
+    """
+    record = collection.removesuffix("s")
+
+    async def find(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
+        projection = dict.fromkeys(unread, 0) or None
+        rows = await find_by_ids(sources.database[collection], ids, projection=projection, session=session)
+        documents = list(rows.values())
+        referred = await _find_referred(sources, refers_to or {}, documents, session)
+        blocks = await find_blocks(sources, documents, session) if find_blocks else frozenset()
+        related = Related(referred, blocks)
+        return [
+            Finding(kind=f"{record}.{rule.name}", id=str(document["_id"]), why=rule.why)
+            for rule in rules
+            for document in documents
+            if rule.is_broken(document, related)
+        ]
+
+    repairs = {f"{record}.{rule.name}": by_id(rule.repair) if rule.repair else None for rule in rules}
+    return Check(collection=collection, find=from_snapshot(find), repairs=repairs, looks_twice=True)
+
+
+async def _find_referred(
+    sources: Sources, refers_to: Mapping[str, str], documents: Sequence[Document], session: Session
+) -> dict[str, dict[Any, Document]]:
+    ids: dict[str, set[Any]] = {}
+    for field, target in refers_to.items():
+        ids.setdefault(target, set()).update(row[field] for row in documents if row.get(field) is not None)
+    return {
+        target: await find_by_ids(
+            sources.database[target], list(of_target), projection=_READ_OF_OTHERS, session=session
+        )
+        for target, of_target in ids.items()
+    }
+
+
+def must_exist(field: str, target: str, repair: RepairById | None = None) -> Rule:
+    """The document of `target` that a field names exists, once nothing is pending for the record."""
+
+    def is_broken(document: Document, related: Related) -> object:
+        named = document.get(field)
+        is_lasting = has_nothing_pending(document) and stands(document)
+        return is_lasting and named is not None and named not in related.documents[target]
+
+    return Rule(name=field, why=f"there is no such {target[:-1]}", is_broken=is_broken, repair=repair)
+
+
+def is_pending(document: Document | None, task: Task) -> bool:
+    """Whether a task is pending for a document."""
     return document is not None and task.value in document.get("outbox", ())
 
 
-def _account(around: Around, user_id: Any) -> Document | None:
-    """An account that is there, and not deleted: what hangs on one that is, is being taken away."""
-    account = around.there["users"].get(user_id)
-    return None if account is None or account.get("state") == UserState.DELETED.value else account
-
-
-def _is_applied(document: Document) -> bool:
+def has_nothing_pending(document: Document) -> bool:
+    """Whether no task at all is pending for a document."""
     return "outbox" not in document
 
 
-def _stands(document: Document) -> bool:
+def stands(document: Document) -> bool:
+    """Whether it is neither deleted nor a like that was taken back."""
     return not document.get("deleted") and bool(document.get("liked", True))
 
 
-def _is_left(document: Document, _around: Around) -> object:
-    """Whether it is a tombstone that nothing will ever take away."""
-    return not _stands(document) and _is_applied(document) and "expires_at" not in document
+def is_kept_tombstone(document: Document, _related: Related) -> object:
+    """Whether it is a tombstone that nothing will ever remove."""
+    return not stands(document) and has_nothing_pending(document) and "expires_at" not in document
 
 
-def _gone(collection: str, field: str, repair_record: RepairRecord | None = None) -> Invariant:
-    """What a field of settled documents names is there."""
-    to = REFERS[collection][field]
+def must_have_pending(status: str, task: Task) -> Callable[[Document, Related], object]:
+    """Broken by documents of this status for which the task that ends it is not pending."""
 
-    def broken(document: Document, around: Around) -> object:
-        named = document.get(field)
-        return _is_applied(document) and _stands(document) and named is not None and named not in around.there[to]
+    def is_broken(document: Document, _related: Related) -> object:
+        return document.get("status") == status and not document.get("deleted") and not is_pending(document, task)
 
-    return Invariant(
-        of=collection, name=field, why=f"there is no such {to[:-1]}", broken=broken, repair_record=repair_record
-    )
+    return is_broken
 
 
-def _likes(collection: str) -> list[Invariant]:
-    return [
-        _gone(collection, "target_id", delete(collection)),
-        Invariant(
-            of=collection,
-            name="taken_back",
-            why="it is taken back and owes nothing, and nothing will take it away",
-            broken=_is_left,
-            repair_record=add_pending_tasks(collection, Task.COUNT, Task.NOTIFY),
-        ),
-        Invariant(
-            of=collection,
-            name="noticed",
-            why="whom it concerns was never told of it, or not that it was taken back, and nobody owes it",
-            broken=_is_not_notified,
-            repair_record=add_pending_tasks(collection, Task.NOTIFY),
-        ),
-    ]
+def add_tasks(collection: str, *tasks: Task) -> RepairById:
+    """A repair: the tasks are pending again, which changes nothing where they were done already."""
+
+    async def repair(sources: Sources, record_id: ObjectId) -> None:
+        await sources.database[collection].update_one({"_id": record_id}, [add_pending(tasks, clock.now())])
+
+    return repair
 
 
-def _is_not_notified(like: Document, _around: Around) -> object:
-    noticed = like.get("noticed")
-    return not _is_pending(like, Task.NOTIFY) and (noticed is None or (noticed and not like.get("liked")))
+def delete_from(collection: str) -> RepairById:
+    """A repair: deletes the document unless something is pending for it by now."""
+    return partial(_delete, collection)
 
 
-def _has_no_parent(reply: Document, around: Around) -> object:
-    if reply.get("parent_id") is None or reply.get("deleted") or not _is_applied(reply):
-        return False
-    parent, post = around.there["comments"].get(reply.get("parent_id")), around.there["posts"].get(reply.get("post_id"))
-    if post is None or post.get("deleted"):
-        return False  # all of it is being cleaned away
-    return parent is None or (parent.get("deleted") and not _is_pending(parent, Task.CLEAN_UP))
-
-
-def _is_behind_a_block(follow: Document, around: Around) -> object:
-    if follow.get("state") == FollowState.NONE.value or _is_pending(follow, Task.BACKFILL):
-        return False  # its filling looks for a block
-    pair = follow.get("follower_id"), follow.get("followee_id")
-    return pair in around.blocks or pair[::-1] in around.blocks
-
-
-def _asks_in_vain(follow: Document, around: Around) -> object:
-    followee = _account(around, follow.get("followee_id"))
-    if followee is None or followee.get("is_private") or follow.get("state") != FollowState.REQUESTED.value:
-        return False
-    return not _is_pending(follow, Task.BACKFILL) and not _is_pending(followee, Task.ACCEPT_REQUESTS)
-
-
-def _is_not_cleaned(post: Document, _around: Around) -> object:
-    return post.get("deleted") and not _is_pending(post, Task.CLEAN_UP) and "expires_at" not in post
-
-
-def _lacks_posts(follow: Document, around: Around) -> object:
-    """Whether it does not say what its author's mode is: pushed posts are in the feed, pulled ones are not."""
-    followee = _account(around, follow.get("followee_id"))
-    if followee is None or follow.get("state") != FollowState.FOLLOWING.value or _is_pending(follow, Task.BACKFILL):
-        return False
-    return bool(follow.get("pulled")) is not bool(followee.get("pulled")) and not _is_pending(
-        followee, Task.SWITCH_PUSH_PULL
-    )
-
-
-def _waits_for_nothing(status: UploadStatus | PostStatus, task: Task) -> Callable[[Document, Around], object]:
-    def broken(document: Document, _around: Around) -> object:
-        is_alive = not document.get("deleted")
-        return document.get("status") == status.value and is_alive and not _is_pending(document, task)
-
-    return broken
-
-
-def _lies_wrong(post: Document, around: Around) -> object:
-    """Whether a file of a ready post lies where it does not belong (see `domain.visibility.area_of`)."""
-    author = _account(around, post.get("author_id"))
-    is_shown = post.get("status") == PostStatus.READY.value and not post.get("deleted")
-    if author is None or not is_shown or _is_pending(post, Task.MOVE_FILES) or _is_pending(author, Task.MOVE_FILES):
-        return False
-    is_open = not author.get("is_private") and author.get("state") == UserState.ACTIVE.value
-    return any(is_public(one["key"]) is not is_open for image in post["images"] for one in image["renditions"])
-
-
-INVARIANTS: Sequence[Invariant] = (
-    *_likes("post_likes"),
-    *_likes("comment_likes"),
-    _gone("comments", "post_id", erase_comment),
-    Invariant(
-        of="comments",
-        name="parent_id",
-        why="what it replies to is gone",
-        broken=_has_no_parent,
-        repair_record=delete_comment,
-    ),
-    Invariant(
-        of="comments",
-        name="deleted",
-        why="it is deleted and owes nothing, and nothing will take it away",
-        broken=_is_left,
-        repair_record=add_pending_tasks("comments", Task.COUNT, Task.NOTIFY, Task.CLEAN_UP),
-    ),
-    _gone("follows", "follower_id", end),
-    _gone("follows", "followee_id", end),
-    Invariant(
-        of="follows",
-        name="self",
-        why="nobody follows oneself",
-        broken=lambda follow, _: (
-            follow.get("follower_id") == follow.get("followee_id") and follow.get("state") != "NONE"
-        ),
-        repair_record=end,
-    ),
-    Invariant(
-        of="follows",
-        name="ended",
-        why="it has ended and owes nothing, and is still there",
-        broken=lambda follow, _: follow.get("state") == "NONE" and _is_applied(follow),
-        repair_record=add_pending_tasks("follows", Task.COUNT, Task.COUNT_FOLLOWING, Task.NOTIFY, Task.BACKFILL),
-    ),
-    Invariant(
-        of="follows",
-        name="blocked",
-        why="a block stands between the two, and does not owe the ending of it",
-        broken=_is_behind_a_block,
-        repair_record=end_follow,
-    ),
-    Invariant(
-        of="follows",
-        name="requested",
-        why="it asks to follow an account that is public",
-        broken=_asks_in_vain,
-        repair_record=accept,
-    ),
-    Invariant(
-        of="follows",
-        name="pulled",
-        why="its posts are pushed or pulled, the follow says the other, and nobody owes the shift",
-        broken=_lacks_posts,
-        repair_record=add_pending_tasks("follows", Task.BACKFILL),
-    ),
-    Invariant(
-        of="blocks",
-        name="self",
-        why="nobody blocks oneself",
-        broken=lambda block, _: block.get("blocker_id") == block.get("blocked_id"),
-        repair_record=delete("blocks"),
-    ),
-    Invariant(
-        of="mutes",
-        name="self",
-        why="nobody mutes oneself",
-        broken=lambda mute, _: mute.get("muter_id") == mute.get("muted_id"),
-        repair_record=delete("mutes"),
-    ),
-    _gone("posts", "author_id"),
-    Invariant(
-        of="posts",
-        name="processing",
-        why="it is being made, and nobody owes the making",
-        broken=_waits_for_nothing(PostStatus.PROCESSING, Task.COMPLETE_POST),
-        repair_record=add_pending_tasks("posts", Task.COMPLETE_POST),
-    ),
-    Invariant(
-        of="posts",
-        name="empty",
-        why="it is ready and has no images",
-        broken=lambda post, _: post.get("status") == "READY" and not post.get("deleted") and not post.get("images"),
-    ),
-    Invariant(
-        of="posts",
-        name="deleted",
-        why="it is deleted, and nobody owes the cleaning",
-        broken=_is_not_cleaned,
-        repair_record=add_pending_tasks("posts", Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP),
-    ),
-    Invariant(
-        of="posts",
-        name="area",
-        why="strangers may fetch its files and not see it, or see it and not fetch its files",
-        broken=_lies_wrong,
-        repair_record=add_pending_tasks("posts", Task.MOVE_FILES),
-    ),
-    _gone("uploads", "owner_id"),
-    Invariant(
-        of="uploads",
-        name="awaiting_bytes",
-        why="its bytes are awaited, and nobody looks for them",
-        broken=_waits_for_nothing(UploadStatus.AWAITING_BYTES, Task.INGEST),
-        repair_record=add_pending_tasks("uploads", Task.INGEST),
-    ),
-    Invariant(
-        of="uploads",
-        name="processing",
-        why="it is being rendered, and nobody owes the rendering",
-        broken=_waits_for_nothing(UploadStatus.PROCESSING, Task.INGEST),
-        repair_record=add_pending_tasks("uploads", Task.INGEST),
-    ),
-    Invariant(
-        of="uploads",
-        name="image",
-        why="it is ready and has no image",
-        broken=lambda upload, _: upload.get("status") == "READY" and not upload.get("image"),
-    ),
-    Invariant(
-        of="uploads",
-        name="slots",
-        why="it was refused and takes up quota still",
-        broken=lambda upload, _: "failure" in upload and "day_slot" in upload,
-        repair_record=give_slots_back,
-    ),
-    _gone("sessions", "user_id", delete("sessions")),
-)
-
-
-async def broken_invariants(
-    sources: Sources, collection: str, ids: Sequence[ObjectId], session: Session
-) -> list[Finding]:
-    """The promises that these documents of one collection break; one read of them and one of each kind around them."""
-    found = await find_by_ids(sources.database[collection], ids, projection=_NOT_READ.get(collection), session=session)
-    documents = list(found.values())
-    around = await _around(sources, collection, documents, session)
-    return [
-        Finding(kind=invariant.kind, id=str(one["_id"]), expected=None, found=None, why=invariant.why)
-        for invariant in INVARIANTS
-        if invariant.of == collection
-        for one in documents
-        if invariant.broken(one, around)
-    ]
-
-
-async def _around(sources: Sources, collection: str, documents: Sequence[Document], session: Session) -> Around:
-    wanted: dict[str, set[Any]] = {}
-    for field, to in REFERS[collection].items():
-        wanted.setdefault(to, set()).update(one[field] for one in documents if one.get(field) is not None)
-    there = {
-        to: await find_by_ids(sources.database[to], list(ids), projection=_READ_OF_OTHERS, session=session)
-        for to, ids in wanted.items()
-    }
-    if collection != "follows" or not documents:
-        return Around(there)
-    ends = [(one["follower_id"], one["followee_id"]) for one in documents]
-    either = [{"blocker_id": one, "blocked_id": other} for pair in ends for one, other in (pair, pair[::-1])]
-    query = {"$or": either, "outbox": {"$ne": Task.REMOVE_FOLLOWS.value}}
-    rows = await sources.database["blocks"].find(query, session=session).to_list()
-    return Around(there, frozenset((row["blocker_id"], row["blocked_id"]) for row in rows))
+async def _delete(collection: str, sources: Sources, record_id: ObjectId) -> None:
+    await sources.database[collection].delete_one({"_id": record_id, "outbox": {"$exists": False}})

@@ -1,6 +1,7 @@
-"""Records that cannot be read: what shows them leaves them out, and workers put them among the dead letters."""
+"""Records that cannot be read: pages leave them out, and workers make dead letters of what is pending for them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from domain.records.posts import PostRecord
 from domain.records.record import Record
 from domain.records.uploads import UploadRecord
 from domain.records.users import SessionRecord, UserRecord, UserState
-from workers.maintenance.checks.check import Finding
+from workers.maintenance.checks.check import BY_HAND, Check, Finding, from_snapshot
 
 RECORDS: Mapping[str, type[Record]] = {
     "comment_likes": LikeRecord,
@@ -37,15 +38,20 @@ RECORDS: Mapping[str, type[Record]] = {
 }
 
 
-async def unreadable_records(sources: Sources, name: str, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
-    """Those documents of a collection that are no records of its kind, with the reason; also a newer version's."""
+async def _find_unreadable(
+    collection: str, sources: Sources, ids: Sequence[ObjectId], session: Session
+) -> list[Finding]:
+    """The documents that are no records of the collection's kind, or a newer version's, with the reason."""
     findings = []
-    async for document in sources.database[name].find({"_id": {"$in": list(ids)}}, session=session):
-        why = None if _is_remnant(name, document) else _why_not(RECORDS[name], document)
+    async for document in sources.database[collection].find({"_id": {"$in": list(ids)}}, session=session):
+        why = None if _is_remnant(collection, document) else _why_not(RECORDS[collection], document)
         if why is not None:
-            kind = f"{name.removesuffix('s')}.unreadable"
-            findings.append(Finding(kind=kind, id=str(document["_id"]), expected=None, found=None, why=why))
+            findings.append(Finding(kind=_kind(collection), id=str(document["_id"]), why=why))
     return findings
+
+
+def _kind(collection: str) -> str:
+    return f"{collection.removesuffix('s')}.unreadable"
 
 
 def _why_not(kind: type[Record], document: Mapping[str, Any]) -> str | None:
@@ -56,12 +62,24 @@ def _why_not(kind: type[Record], document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_remnant(name: str, document: Mapping[str, Any]) -> bool:
-    """What is no record and read as none: of an account that is deleted, interests that were never weighed."""
-    match name:
+def _is_remnant(collection: str, document: Mapping[str, Any]) -> bool:
+    """Whether it is no record and nothing reads it as one: of a deleted account, or interests never computed."""
+    match collection:
         case "users":
             return bool(document.get("state") == UserState.DELETED.value)
         case "interests":
             return "made_at" not in document
         case _:
             return False
+
+
+_SAMPLED = {"feeds", "interests"}  # whose other checks look at a few of them
+UNREADABLE = tuple(
+    Check(
+        collection=collection,
+        stage=f"{collection}, as records" if collection in _SAMPLED else "",
+        find=from_snapshot(partial(_find_unreadable, collection)),
+        repairs={_kind(collection): BY_HAND},
+    )
+    for collection in RECORDS
+)

@@ -1,0 +1,48 @@
+"""Every check of `verify` and `repair`, in the order in which they run."""
+
+from collections.abc import Mapping, Sequence
+
+from workers.maintenance.checks.accounts import DELETED_ACCOUNTS, SESSIONS
+from workers.maintenance.checks.blocks_and_mutes import BLOCKS, MUTES
+from workers.maintenance.checks.check import Check, Repair
+from workers.maintenance.checks.comments import COMMENTS
+from workers.maintenance.checks.counters import COUNTER_CHECKS
+from workers.maintenance.checks.feed_entries import MISSING_ENTRIES, WRONG_ENTRIES
+from workers.maintenance.checks.feed_pages import FEED_PAGES
+from workers.maintenance.checks.files import FILES
+from workers.maintenance.checks.follows import FOLLOWS
+from workers.maintenance.checks.inboxes import INBOXES
+from workers.maintenance.checks.indexes import INDEXES
+from workers.maintenance.checks.interests import INTERESTS
+from workers.maintenance.checks.likes import LIKES
+from workers.maintenance.checks.missing_notifications import MISSING_NOTIFICATIONS
+from workers.maintenance.checks.notifications import NOTIFICATIONS
+from workers.maintenance.checks.posts import POSTS
+from workers.maintenance.checks.preview_comments import PREVIEW_COMMENTS
+from workers.maintenance.checks.unreadable import UNREADABLE
+from workers.maintenance.checks.uploads import UPLOADS
+
+CHECKS: Sequence[Check] = (
+    INDEXES,
+    PREVIEW_COMMENTS,
+    *MISSING_NOTIFICATIONS,
+    *COUNTER_CHECKS,
+    POSTS,
+    COMMENTS,
+    INBOXES,
+    DELETED_ACCOUNTS,
+    NOTIFICATIONS,
+    WRONG_ENTRIES,
+    *LIKES,
+    FOLLOWS,
+    BLOCKS,
+    MUTES,
+    UPLOADS,
+    SESSIONS,
+    *UNREADABLE,
+    MISSING_ENTRIES,
+    FEED_PAGES,
+    INTERESTS,
+    FILES,
+)
+REPAIRS: Mapping[str, Repair | None] = {kind: repair for check in CHECKS for kind, repair in check.repairs.items()}

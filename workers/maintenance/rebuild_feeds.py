@@ -1,0 +1,59 @@
+"""`repair --feeds`: rebuilds one home feed, or all of them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import msgspec
+from bson import ObjectId
+
+from datasources.mongo import clock
+from domain.jobs import Task
+from workers.handlers.refresh_feed import refresh_feed
+from workers.maintenance.walk import Walk
+from workers.runtime.handler import Tools
+
+CONCURRENCY = 8
+
+
+class Rebuilt(msgspec.Struct, kw_only=True):
+    """How many feeds were rebuilt, and how many of these have changed meanwhile and are left to the workers.
+
+    `incomplete` says why it ended early.
+    """
+
+    feeds: int = 0
+    waiting: int = 0
+    seconds: float = 0.0
+    incomplete: str | None = None
+
+
+async def rebuild_feeds(
+    tools: Tools, walk: Walk, owner_id: ObjectId | None = None, done: Rebuilt | None = None
+) -> Rebuilt:
+    """Rebuilds one feed, or all that are stored, from posts and follows, and notes the progress in `done`.
+
+    Meanwhile the feeds are read by pull. Safe to repeat, beside workers and clients, and to stop half way: what has
+    begun is pending, and workers finish it.
+    """
+    began, done = time.monotonic(), Rebuilt() if done is None else done
+    if owner_id is not None:
+        await _rebuild(tools, [owner_id], done)
+    else:
+        async for owner_ids in walk.ids("feeds", "feeds"):
+            await _rebuild(tools, owner_ids, done)
+    done.seconds = round(time.monotonic() - began, 3)
+    return done
+
+
+async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -> None:
+    slots = asyncio.Semaphore(CONCURRENCY)
+
+    async def refresh(owner_id: ObjectId) -> None:
+        async with slots:
+            await refresh_feed(tools, str(owner_id))
+
+    done.feeds += await tools.sources.feed_states.reset(owner_ids, clock.now())
+    await asyncio.gather(*map(refresh, owner_ids))
+    pending = {"_id": {"$in": list(owner_ids)}, "outbox": Task.REFRESH_FEED.value}
+    done.waiting += await tools.sources.database["feeds"].count_documents(pending)
