@@ -159,7 +159,7 @@ class Loaders:
     async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
-        pairs, load = [(self._viewer_id, user_id) for user_id in user_ids], self._sources.graph.relations
+        pairs, load = [(self._viewer_id, user_id) for user_id in user_ids], self._sources.relations.by_pairs
         return await (load(pairs) if self._caches is None else self._caches.relations.read(pairs, load))
 
     async def _post_likes(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
@@ -189,7 +189,7 @@ class Loaders:
     async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
         """For each pair of author and tagged person: the tagged person, None if the tag is not shown."""
         people, apart = await asyncio.gather(
-            self._people({user_id for _, user_id in pairs}), self._sources.graph.blocked_pairs(set(pairs))
+            self._people({user_id for _, user_id in pairs}), self._sources.relations.blocked_pairs(set(pairs))
         )
         return [
             people[user_id][0]

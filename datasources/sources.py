@@ -29,8 +29,11 @@ from datasources.feed.rankings import RankingStore
 from datasources.feed.states import FeedStates
 from datasources.feed.visits import VisitStore
 from datasources.graph.account_relations import AccountRelations
+from datasources.graph.blocks import BlockStore
 from datasources.graph.cached_relations import GraphWrites, RelationCache, relation_cache
-from datasources.graph.follows import GraphStore
+from datasources.graph.follows import FollowStore
+from datasources.graph.mutes import MuteStore
+from datasources.graph.relations import Relations
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.queue import JobQueue, QueueConsumer
 from datasources.media.file_intake import Intake
@@ -87,8 +90,11 @@ class Sources:
     users: UserStore
     sessions: SessionStore
     session_watch: SessionWatch
-    graph: GraphStore
-    relations_of_account: AccountRelations
+    follows: FollowStore
+    blocks: BlockStore
+    mutes: MuteStore
+    relations: Relations
+    account_relations: AccountRelations
     uploads: UploadStore
     intake: Intake
     posts: PostStore
@@ -187,7 +193,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     job_queue, live = JobQueue(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
     graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
-    graph, posts = GraphStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
+    follows, posts = FollowStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
     active = timedelta(days=settings.feed_active_days)
     feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
     background = Background()
@@ -211,8 +217,11 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         users=UserStore(database, job_queue, caches.users),
         sessions=sessions,
         session_watch=SessionWatch(sessions, live),
-        graph=graph,
-        relations_of_account=AccountRelations(database, job_queue, graph_writes),
+        follows=follows,
+        blocks=BlockStore(database, job_queue, graph_writes),
+        mutes=MuteStore(database, graph_writes),
+        relations=Relations(database),
+        account_relations=AccountRelations(database, job_queue, graph_writes),
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=settings.longest_file_request),
         posts=posts,
@@ -221,7 +230,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, job_queue),
         comments=CommentStore(database, job_queue),
         feed_states=feed_states,
-        feeds=FeedStore(database, feed_states, caches.first_pages, posts, graph),
+        feeds=FeedStore(database, feed_states, caches.first_pages, posts, follows),
         fan_outs=FanOutStore(database, job_queue),
         push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
         feed_listeners=FeedListeners(redis, settings.key_prefix, live, background),

@@ -54,21 +54,21 @@ async def follow_user(info: Info, given: Input[FollowUserInput]) -> FollowUserPa
     if relation.has_blocked:
         message = "Unblock them first."
         raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["userId"])
-    await info.context.sources.graph.follow(viewer_id, user.id, is_private=user.is_private, now=clock.now())
+    await info.context.sources.follows.follow(viewer_id, user.id, is_private=user.is_private, now=clock.now())
     return FollowUserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Sees to it that the viewer neither follows the user nor asks to.")
 async def unfollow_user(info: Info, given: Input[UnfollowUserInput]) -> UnfollowUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unfollow(viewer_id, user.id, now=clock.now())
+    await info.context.sources.follows.unfollow(viewer_id, user.id, now=clock.now())
     return UnfollowUserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Lets a user follow the viewer.")
 async def accept_follow_request(info: Info, given: Input[AcceptFollowRequestInput]) -> AcceptFollowRequestPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    if not await info.context.sources.graph.accept(user.id, viewer_id, now=clock.now()):
+    if not await info.context.sources.follows.accept(user.id, viewer_id, now=clock.now()):
         raise NotFound("request", field=["userId"])
     return AcceptFollowRequestPayload(user=await _user_now(info, user.id))
 
@@ -76,21 +76,21 @@ async def accept_follow_request(info: Info, given: Input[AcceptFollowRequestInpu
 @mutation("Refuses a user's request.")
 async def decline_follow_request(info: Info, given: Input[DeclineFollowRequestInput]) -> DeclineFollowRequestPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.decline(user.id, viewer_id, now=clock.now())
+    await info.context.sources.follows.decline(user.id, viewer_id, now=clock.now())
     return DeclineFollowRequestPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Ends a user's following of the viewer.")
 async def remove_follower(info: Info, given: Input[RemoveFollowerInput]) -> RemoveFollowerPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unfollow(user.id, viewer_id, now=clock.now())
+    await info.context.sources.follows.unfollow(user.id, viewer_id, now=clock.now())
     return RemoveFollowerPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Hides the viewer and the user from each other.")
 async def block_user(info: Info, given: Input[BlockUserInput]) -> BlockUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.block(viewer_id, user.id, now=clock.now())
+    await info.context.sources.blocks.block(viewer_id, user.id, now=clock.now())
     return BlockUserPayload(user=await _user_now(info, user.id))
 
 
@@ -101,7 +101,7 @@ async def unblock_user(info: Info, given: Input[UnblockUserInput]) -> UnblockUse
     viewer_id, user_id = info.context.require_viewer(), expect_id(given.user_id, "User")
     if user_id is None or await info.context.loaders.blocked_user_by_id.load(user_id) is None:
         user_id = (await _other(info, given.user_id)).id
-    await info.context.sources.graph.unblock(viewer_id, user_id, now=clock.now())
+    await info.context.sources.blocks.unblock(viewer_id, user_id, now=clock.now())
     info.context.clear_loaders()
     shown = await info.context.loaders.visible_user_by_id.load(user_id)
     return UnblockUserPayload(user=None if shown is None else await _user_now(info, user_id))
@@ -110,12 +110,12 @@ async def unblock_user(info: Info, given: Input[UnblockUserInput]) -> UnblockUse
 @mutation("Keeps the user's posts and acts out of the viewer's feed and notifications.")
 async def mute_user(info: Info, given: Input[MuteUserInput]) -> MuteUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.mute(viewer_id, user.id)
+    await info.context.sources.mutes.mute(viewer_id, user.id)
     return MuteUserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Ends a mute.")
 async def unmute_user(info: Info, given: Input[UnmuteUserInput]) -> UnmuteUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
-    await info.context.sources.graph.unmute(viewer_id, user.id)
+    await info.context.sources.mutes.unmute(viewer_id, user.id)
     return UnmuteUserPayload(user=await _user_now(info, user.id))

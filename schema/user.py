@@ -50,14 +50,14 @@ class User(Node):
     )
     followers: UserConnection | None = connected(
         UserConnection,
-        lambda context, user, page: context.sources.graph.followers(user.id, page),
+        lambda context, user, page: context.sources.follows.followers(user.id, page),
         loader="met_user_by_id",
         shown=_may_view_content,
         description="Who follows them, latest first; empty where the viewer may not see their posts.",
     )
     following: UserConnection | None = connected(
         UserConnection,
-        lambda context, user, page: context.sources.graph.following(user.id, page),
+        lambda context, user, page: context.sources.follows.following(user.id, page),
         loader="met_user_by_id",
         shown=_may_view_content,
         description="Whom they follow, latest first; empty where the viewer may not see their posts.",

@@ -92,19 +92,19 @@ class Viewer(Node):
 
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,
-        lambda context, viewer, page: context.sources.graph.requests(viewer.user_id, page),
+        lambda context, viewer, page: context.sources.follows.requests(viewer.user_id, page),
         loader="met_user_by_id",
         description="Who asks to follow them, latest first.",
     )
     blocked_users: UserConnection | None = connected(
         UserConnection,
-        lambda context, viewer, page: context.sources.graph.blocked(viewer.user_id, page),
+        lambda context, viewer, page: context.sources.blocks.blocked(viewer.user_id, page),
         loader="blocked_user_by_id",
         description="Whom they have blocked, latest first; also those who have blocked them.",
     )
     muted_users: UserConnection | None = connected(
         UserConnection,
-        lambda context, viewer, page: context.sources.graph.muted(viewer.user_id, page),
+        lambda context, viewer, page: context.sources.mutes.muted(viewer.user_id, page),
         loader="visible_user_by_id",
         description="Whom they have muted, latest first.",
     )

@@ -19,7 +19,7 @@ from bson.raw_bson import RawBSONDocument
 
 from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache, first_pages_of
 from datasources.feed.states import HOLDS_ALL, FeedStates
-from datasources.graph.follows import GraphStore
+from datasources.graph.follows import FollowStore
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.transactions import in_transaction
@@ -54,14 +54,14 @@ class FeedStore:
         states: FeedStates,
         first_pages: FirstPagesCache,
         posts: PostStore,
-        graph: GraphStore,
+        follows: FollowStore,
     ) -> None:
         self._client = database.client
         self._entries = database["feed_entries"]
         self._states = states
         self._first_pages = first_pages
         self._posts = posts
-        self._graph = graph
+        self._follows = follows
 
     async def push(self, *deliveries: Delivery) -> None:
         """Puts posts into feeds and has their windows forgotten. Safe to repeat: an entry that is there stays.
@@ -87,7 +87,7 @@ class FeedStore:
         """
 
         async def apply(session: Session) -> bool:
-            is_paid = await self._graph.mark_done([follow], Task.BACKFILL, session)
+            is_paid = await self._follows.mark_done([follow], Task.BACKFILL, session)
             if is_paid:
                 theirs = {**_owned_by(follow.follower_id), "a": follow.followee_id}
                 await self._entries.delete_many(theirs, session=session)
@@ -145,12 +145,12 @@ class FeedStore:
 
     async def peek(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """As `home`, for somebody else than the owner: nothing is noted."""
-        feed, pulled = await asyncio.gather(self._states.find(owner_id), self._graph.to_pull(owner_id))
+        feed, pulled = await asyncio.gather(self._states.find(owner_id), self._follows.to_pull(owner_id))
         return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
 
     async def _look(self, owner_id: ObjectId) -> _Look:
         now = clock.now()
-        return await asyncio.gather(self._states.note_visit(owner_id, now), self._graph.to_pull(owner_id))
+        return await asyncio.gather(self._states.note_visit(owner_id, now), self._follows.to_pull(owner_id))
 
     async def _cached_first_pages(
         self, owner_id: ObjectId, request: PageRequest, looked: list[_Look]
@@ -222,7 +222,7 @@ class FeedStore:
             request = _bounded(request, below=_next(feed.floor))
         if feed.floor == HOLDS_ALL or _is_empty(request):
             return []
-        authors = [feed.id, *await self._graph.followees(feed.id)]
+        authors = [feed.id, *await self._follows.followees(feed.id)]
         return [post["_id"] for post in await self._posts.shown_by_authors(authors, request)]
 
     async def _rows(self, owner_id: ObjectId, request: PageRequest) -> list[Document]:

@@ -1,22 +1,21 @@
-"""Untying an account that is deleted from everybody else: its follows, blocks and mutes, both ways.
+"""Removes a deleted account's follows, blocks and mutes, both ways.
 
-Each verb takes a bounded number, says whether there were any, and is safe to repeat and to stop half way.
+Each method takes a bounded number, says whether there were any, and is safe to repeat and to stop half way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_slots import becoming
+from datasources.graph.follow_states import STANDING, set_state
 from datasources.graph.relations import both_ways
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
-from domain.jobs import Fact, jobs_of
+from domain.jobs import Fact
 from domain.records.follows import FollowState
-
-_STANDING = {"$in": [FollowState.FOLLOWING.value, FollowState.REQUESTED.value]}
 
 
 class AccountRelations:
@@ -29,39 +28,38 @@ class AccountRelations:
         self._writes = writes
         self._job_queue = job_queue
 
-    async def end_follows(self, user_id: ObjectId, now: datetime, most: int) -> bool:
-        """Ends follows and requests, as `unfollow` does: others' counts, feeds and notifications are then owed."""
-        found = await _either(self._follows, "follower_id", "followee_id", user_id, most, {"state": _STANDING})
-        if not found:
+    async def end_follows(self, user_id: ObjectId, now: datetime, limit: int) -> bool:
+        """Ends follows and requests, as `unfollow` does: others' counts, feeds and notifications are then pending."""
+        rows = await _of_user(self._follows, "follower_id", "followee_id", user_id, limit, state={"$in": STANDING})
+        if not rows:
             return False
-        some = {"_id": {"$in": [row["_id"] for row in found]}}
-        pairs = [pair for row in found for pair in both_ways(row["follower_id"], row["followee_id"])]
+        query = {"_id": {"$in": [row["_id"] for row in rows]}}
+        pairs = [pair for row in rows for pair in both_ways(row["follower_id"], row["followee_id"])]
         async with self._writes.follows.invalidating(pairs) as follows:
-            await follows.update_many(some, becoming(FollowState.NONE, now))
-        pending = await self._follows.find(some).to_list()
-        await self._job_queue.enqueue({job for document in pending for job in jobs_of(Fact.FOLLOW, document)})
+            await follows.update_many(query, set_state(FollowState.NONE, now))
+        await self._job_queue.enqueue_pending(Fact.FOLLOW, await self._follows.find(query).to_list())
         return True
 
-    async def delete_blocks(self, user_id: ObjectId, most: int) -> bool:
-        """Takes blocks away; the following that one of them has yet to end is ended with all the other."""
-        found = await _either(self._blocks, "blocker_id", "blocked_id", user_id, most)
-        pairs = [pair for row in found for pair in both_ways(row["blocker_id"], row["blocked_id"])]
+    async def delete_blocks(self, user_id: ObjectId, limit: int) -> bool:
+        """Deletes blocks. `end_follows` ends the follows that one of them has yet to end."""
+        rows = await _of_user(self._blocks, "blocker_id", "blocked_id", user_id, limit)
+        pairs = [pair for row in rows for pair in both_ways(row["blocker_id"], row["blocked_id"])]
         async with self._writes.blocks.invalidating(pairs) as blocks:
-            await blocks.delete_many({"_id": {"$in": [row["_id"] for row in found]}})
-        return bool(found)
+            await blocks.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+        return bool(rows)
 
-    async def delete_mutes(self, user_id: ObjectId, most: int) -> bool:
-        """Takes mutes away."""
-        found = await _either(self._mutes, "muter_id", "muted_id", user_id, most)
-        pairs = [(row["muter_id"], row["muted_id"]) for row in found]
+    async def delete_mutes(self, user_id: ObjectId, limit: int) -> bool:
+        """Deletes mutes."""
+        rows = await _of_user(self._mutes, "muter_id", "muted_id", user_id, limit)
+        pairs = [(row["muter_id"], row["muted_id"]) for row in rows]
         async with self._writes.mutes.invalidating(pairs) as mutes:
-            await mutes.delete_many({"_id": {"$in": [row["_id"] for row in found]}})
-        return bool(found)
+            await mutes.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+        return bool(rows)
 
 
-async def _either(
-    edges: Readable, one: str, other: str, user_id: ObjectId, most: int, where: Document | None = None
-) -> Sequence[Document]:
+async def _of_user(
+    edges: Readable, source: str, target: str, user_id: ObjectId, limit: int, **where: Mapping[str, Any]
+) -> list[Document]:
     """Edges from and to a user."""
-    ends: list[Document] = [{**(where or {}), name: user_id} for name in (one, other)]
-    return await edges.find({"$or": ends}, {one: 1, other: 1}, limit=most).to_list()
+    either = [{**where, name: user_id} for name in (source, target)]
+    return await edges.find({"$or": either}, {source: 1, target: 1}, limit=limit).to_list()

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from datasources.concurrency.batcher import Batcher, BatchTimeout
-from domain.jobs import JOBS, Fact, Job, Task
+from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,10 @@ class JobQueue:
         if heard:
             with suppress(BatchTimeout):  # it is rung with the others' all the same
                 await self._sends.submit(heard, ENQUEUE_SECONDS)
+
+    async def enqueue_pending(self, fact: Fact, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Enqueues, as `enqueue` does, the jobs pending for these documents of one kind."""
+        await self.enqueue({job for document in documents for job in jobs_of(fact, document)})
 
     async def _send(self, asked: Sequence[set[Job]]) -> list[None]:
         """Rings once for all who ask at the same time; a hot post's thousand likes are one ring."""

@@ -51,9 +51,9 @@ class Activity:
             for name in person.follows:
                 follower_id, followee_id = user_id(person.username), user_id(name)
                 is_private = BY_NAME[name].is_private
-                await self._sources.graph.follow(follower_id, followee_id, is_private=is_private, now=clock.now())
+                await self._sources.follows.follow(follower_id, followee_id, is_private=is_private, now=clock.now())
                 if is_private:
-                    await self._sources.graph.accept(follower_id, followee_id, now=clock.now())
+                    await self._sources.follows.accept(follower_id, followee_id, now=clock.now())
 
     async def react(self, posts: Sequence[PlannedPost], post_ids: Mapping[int, ObjectId]) -> None:
         """Likes, comments in the order of their dates, and likes of those."""
@@ -102,9 +102,9 @@ class Activity:
         await self._say("news:2", post_ids[SKY], answer, self._now - timedelta(seconds=40), asked)
         for name in ("greta", "hugo"):
             await self._sources.post_likes.like(post_ids[DOTS], user_id(name), clock.now())
-        await self._sources.graph.follow(user_id("hugo"), ana, is_private=False, now=clock.now())
+        await self._sources.follows.follow(user_id("hugo"), ana, is_private=False, now=clock.now())
         for follower, followee in NOT_YET_ACCEPTED:
-            await self._sources.graph.follow(user_id(follower), user_id(followee), is_private=True, now=clock.now())
+            await self._sources.follows.follow(user_id(follower), user_id(followee), is_private=True, now=clock.now())
         await self.drain()
 
     async def _say(

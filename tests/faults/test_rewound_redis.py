@@ -56,7 +56,7 @@ class Scene:
         """One author goes private, one blocks the stranger, and one deletes the post."""
         sources, (private, blocked, deleted) = self._world.sources, self._posts
         await sources.users.update_profile(private.author_id, {"is_private": True})
-        await sources.graph.block(blocked.author_id, self._stranger.id, now=now())
+        await sources.blocks.block(blocked.author_id, self._stranger.id, now=now())
         await sources.posts.delete(deleted.id, deleted.author_id, now())
 
 

@@ -42,8 +42,8 @@ POINTS = (
     ("feed_states", "raise_floor"),
     ("feed_states", "mark_refreshed"),
     ("feed_states", "find"),
-    ("graph", "followees"),
-    ("graph", "mark_done"),
+    ("follows", "followees"),
+    ("follows", "mark_done"),
     ("posts", "shown_by_authors"),
 )
 Deed = Callable[[], Awaitable[object]]
@@ -89,22 +89,22 @@ class FeedStage:
         if follows and await self._is_blocked(follower, followee.id):
             return
         if follows:
-            await self.sources.graph.follow(follower, followee.id, is_private=followee.is_private, now=now())
+            await self.sources.follows.follow(follower, followee.id, is_private=followee.is_private, now=now())
         else:
-            await self.sources.graph.unfollow(follower, followee.id, now=now())
+            await self.sources.follows.unfollow(follower, followee.id, now=now())
 
     async def accept(self, one: int, other: int) -> None:
         """A request is granted if there is one."""
-        await self.sources.graph.accept(self.users[one].id, self.users[other].id, now=now())
+        await self.sources.follows.accept(self.users[one].id, self.users[other].id, now=now())
 
     async def block(self, one: int, other: int, *, blocks: bool) -> None:
         """Somebody blocks another, or does no more."""
-        verb = self.sources.graph.block if blocks else self.sources.graph.unblock
+        verb = self.sources.blocks.block if blocks else self.sources.blocks.unblock
         await verb(self.users[one].id, self.users[other].id, now=now())
 
     async def mute(self, one: int, other: int, *, mutes: bool) -> None:
         """Somebody mutes another, or does no more."""
-        verb = self.sources.graph.mute if mutes else self.sources.graph.unmute
+        verb = self.sources.mutes.mute if mutes else self.sources.mutes.unmute
         await verb(self.users[one].id, self.users[other].id)
 
     async def change_privacy(self, one: int, *, private: bool) -> None:

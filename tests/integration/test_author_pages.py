@@ -74,7 +74,7 @@ async def test_a_private_account_shows_its_posts_to_its_followers_and_itself_alo
     author, (stranger, follower) = await world.user(is_private=True), await world.users(2)
     posts = await written(world, author, 7)
     await world.follow(follower, author)
-    await world.sources.graph.accept(follower.id, author.id, now=now())
+    await world.sources.follows.accept(follower.id, author.id, now=now())
     expected = [post.caption for post in posts[::-1]]
     assert await walk(world, stranger, author, 2) == []
     assert await walk(world, follower, author, 2) == expected

@@ -43,7 +43,7 @@ async def test_whom_one_blocked_does_not_use_the_badge_up(world: World, hidden_f
     ana, bob, eve = await world.users(3)
     await tell(world, ana, eve, 105, first_seq=1000 if hidden_first else 1)
     await tell(world, ana, bob, 3, first_seq=500)
-    await world.sources.graph.block(ana.id, eve.id, now=now())
+    await world.sources.blocks.block(ana.id, eve.id, now=now())
     assert await badge(world, ana) == 3
 
 
@@ -53,7 +53,7 @@ async def test_the_badge_is_exact_to_ninety_nine(world: World, count: int) -> No
     for number in range(0, count, 50):
         await tell(world, ana, bob, min(50, count - number), first_seq=1 + 4 * number)
         await tell(world, ana, eve, 50, first_seq=101 + 4 * number)
-    await world.sources.graph.block(ana.id, eve.id, now=now())
+    await world.sources.blocks.block(ana.id, eve.id, now=now())
     assert await badge(world, ana) == min(count, 100)
 
 
@@ -70,7 +70,7 @@ async def test_ones_own_post_being_ready_is_not_counted(world: World) -> None:
 async def test_the_badge_stops_looking(world: World) -> None:
     ana, eve = await world.users(2)
     await tell(world, ana, eve, 3 * UNSEEN_LOOKED_AT, first_seq=1)
-    await world.sources.graph.block(ana.id, eve.id, now=now())
+    await world.sources.blocks.block(ana.id, eve.id, now=now())
     batches = [batch async for batch in world.sources.notifications.unseen(ana.id)]
     assert sum(map(len, batches)) == UNSEEN_LOOKED_AT
     assert await badge(world, ana) == 0

@@ -159,7 +159,7 @@ async def test_a_posts_author_deletes_a_comment_across_a_block(world: World, blo
     reply = await world.comment(post, eve, parent_id=comment.id)
     for one, other in ((ana, bob), (bob, ana)):
         if blocker in ("both", "the post's author" if one is ana else "the comment's author"):
-            await world.sources.graph.block(one.id, other.id, now=now())
+            await world.sources.blocks.block(one.id, other.id, now=now())
     await world.drain()
     assert await delete(world, eve, comment) == ["NOT_ALLOWED"]
     assert await delete(world, ana, comment) == []
@@ -175,7 +175,7 @@ async def test_ones_own_comment_is_deleted_on_a_post_that_a_block_hides(world: W
     ana, bob = await world.users(2)
     post = await world.post(ana)
     comment = await world.comment(post, bob)
-    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
     await world.drain()
     assert await delete(world, bob, comment) == []
     assert await delete(world, bob, comment) == ["NOT_FOUND"]

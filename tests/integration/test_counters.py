@@ -124,7 +124,7 @@ async def test_ones_own_following_is_counted_at_once(world: World) -> None:
     assert unseen is not None
     assert unseen.follower_count == 0
     await world.drain()
-    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     seen = await world.sources.own_acts.user(ana.id, bob.id)
     assert seen is not None
     assert seen.follower_count == 0
@@ -136,7 +136,7 @@ async def test_a_request_counts_for_nobody(world: World) -> None:
     seen = await world.sources.own_acts.user(ana.id, bob.id)
     assert seen is not None
     assert seen.follower_count == 0
-    (relation,) = await world.sources.graph.relations([(bob.id, ana.id)])
+    (relation,) = await world.sources.relations.by_pairs([(bob.id, ana.id)])
     assert relation.follow_state is FollowState.REQUESTED
 
 

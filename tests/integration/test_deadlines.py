@@ -54,7 +54,7 @@ async def read_back(world: World, user: UserRecord, post: PostRecord) -> PostRec
 
 
 async def relation(world: World, user: UserRecord, post: PostRecord) -> object:
-    return await world.sources.graph.relations([(user.id, ObjectId())])
+    return await world.sources.relations.by_pairs([(user.id, ObjectId())])
 
 
 @pytest.mark.parametrize("ask", [comment, like, read, read_back, relation])

@@ -80,9 +80,9 @@ async def act_late(world: World, life: FullAccount) -> None:
     await sources.uploads.announce(ana.id, SourceFormat.JPEG, 9, "", now())
     for one, other in ((ana, cat), (cat, ana)):
         await world.follow(one, other)
-        await sources.graph.mute(one.id, other.id)
-        await sources.graph.block(one.id, life.others[3].id, now=now())
-    await sources.graph.block(life.others[4].id, ana.id, now=now())
+        await sources.mutes.mute(one.id, other.id)
+        await sources.blocks.block(one.id, life.others[3].id, now=now())
+    await sources.blocks.block(life.others[4].id, ana.id, now=now())
     await sources.sessions.open(ana.id, "another phone", now())
     await sources.feeds.home(ana.id, PageRequest(limit=1))
     await sources.visits.add(bob.id, ana.id, now())
@@ -112,7 +112,7 @@ async def test_what_comes_when_nobody_looks_any_more_verify_finds_and_repair_men
     life = await create_full_account(own)
     await own.sources.users.delete(life.ana.id, now())
     await own.drain()
-    await own.sources.graph.mute(life.bob.id, life.ana.id)
+    await own.sources.mutes.mute(life.bob.id, life.ana.id)
     await own.sources.post_likes.like(life.bobs_post.id, life.ana.id, now())
     await own.drain()
     findings = (await verify(Walk(sources=own.sources))).findings

@@ -176,7 +176,7 @@ async def test_who_follows_or_unfollows_amid_a_fan_out_has_what_they_should(worl
     author, fans = await create_followed_author(world, 5)
     post = await split(world, author)
     gone, late = fans[3], await world.user()
-    await world.sources.graph.unfollow(gone.id, author.id, now=now())
+    await world.sources.follows.unfollow(gone.id, author.id, now=now())
     await world.follow(late, author)
     await world.open_feeds(late)
     assert await feeds_with(world, post.id) == ids_of(fans) - {gone.id} | {late.id}

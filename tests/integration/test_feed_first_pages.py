@@ -81,7 +81,7 @@ async def test_who_is_let_in_sees_the_posts_at_once(world: World, other: World) 
     await world.follow(me, private)
     await world.drain()
     assert await home(other, me) == []
-    await world.sources.graph.accept(me.id, private.id, now=now())
+    await world.sources.follows.accept(me.id, private.id, now=now())
     assert await home(other, me) == [post.id]
 
 

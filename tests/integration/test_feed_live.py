@@ -169,7 +169,7 @@ async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted
     reader, author = await pair(world)
     muted = await world.user()
     await world.follow(reader, muted)
-    await world.sources.graph.mute(reader.id, muted.id)
+    await world.sources.mutes.mute(reader.id, muted.id)
     async with listening(world, reader) as notified:
         await world.post(reader)
         await world.post(muted)

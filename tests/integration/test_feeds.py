@@ -58,16 +58,16 @@ class History:
 
     async def _unfollow(self) -> None:
         one, other = self._pair()
-        await self._world.sources.graph.unfollow(one.id, other.id, now=now())
+        await self._world.sources.follows.unfollow(one.id, other.id, now=now())
         self._follows.discard((one.id, other.id))
 
     async def _mute(self) -> None:
         one, other = self._pair()
         if (one.id, other.id) in self._muted:
-            await self._world.sources.graph.unmute(one.id, other.id)
+            await self._world.sources.mutes.unmute(one.id, other.id)
             self._muted.discard((one.id, other.id))
         else:
-            await self._world.sources.graph.mute(one.id, other.id)
+            await self._world.sources.mutes.mute(one.id, other.id)
             self._muted.add((one.id, other.id))
 
     async def _post(self) -> None:
@@ -112,7 +112,7 @@ async def test_a_follow_fills_the_feed_at_once_and_an_unfollow_empties_it(world:
     assert await walk_feed(world, bob, 5, backward=False) == ["old"]
     await world.drain()
     assert await walk_feed(world, bob, 5, backward=False) == ["old"]
-    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     assert await walk_feed(world, bob, 5, backward=False) == []
     await world.drain()
     assert await world.sources.database["feed_entries"].count_documents({"_id.o": bob.id}) == 0
@@ -125,7 +125,7 @@ async def test_following_again_brings_everything_back(world: World) -> None:
     for _ in range(3):
         await world.follow(bob, ana)
         await world.drain()
-        await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+        await world.sources.follows.unfollow(bob.id, ana.id, now=now())
         await world.drain()
     await world.follow(bob, ana)
     await world.drain()
@@ -138,7 +138,7 @@ async def test_a_block_and_a_private_account_hide_posts_at_once(world: World) ->
     await world.follow(eve, ana)
     await world.post(ana, caption="hidden")
     await world.drain()
-    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
     assert await walk_feed(world, bob, 5, backward=False) == []
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     assert await walk_feed(world, eve, 5, backward=False) == ["hidden"]
@@ -150,7 +150,7 @@ async def test_a_request_shows_nothing_until_it_is_accepted(world: World) -> Non
     await world.follow(bob, ana)
     await world.drain()
     assert await walk_feed(world, bob, 5, backward=False) == []
-    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.sources.follows.accept(bob.id, ana.id, now=now())
     assert await walk_feed(world, bob, 5, backward=False) == ["private"]
 
 

@@ -143,7 +143,7 @@ async def test_the_muted_are_not_heard_and_do_not_notice(world: World) -> None:
 async def test_of_two_who_block_each_other_each_sees_and_ends_their_own_block(world: World) -> None:
     ana, bob = await world.users(2)
     for one, other in ((ana, bob), (bob, ana)):  # two at once: neither is hidden from the other yet
-        await world.sources.graph.block(one.id, other.id, now=now())
+        await world.sources.blocks.block(one.id, other.id, now=now())
     for one, other in ((ana, bob), (bob, ana)):
         assert await listed(world, one, "blockedUsers") == [other.username]
         assert await state(world, one, other) is None

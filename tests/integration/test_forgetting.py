@@ -12,7 +12,9 @@ from bson import ObjectId
 
 from datasources.accounts.users import UserStore
 from datasources.graph.account_relations import AccountRelations
-from datasources.graph.follows import GraphStore
+from datasources.graph.blocks import BlockStore
+from datasources.graph.follows import FollowStore
+from datasources.graph.mutes import MuteStore
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
 from datasources.media.images import ImageStore, Move
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 ROUNDS = 2  # what is paid may leave something else owed
 ROOT = Path(__file__).parents[2]
-STORES = (PostStore, UserStore, GraphStore, AccountRelations, ImageStore)
+STORES = (PostStore, UserStore, FollowStore, BlockStore, MuteStore, AccountRelations, ImageStore)
 Deed = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
 
 # The methods of the stores that write to what is cached.
@@ -48,7 +50,7 @@ WRITERS: set[tuple[type, str]] = {
     (store, name)
     for store in STORES
     for name, method in vars(store).items()
-    if inspect.iscoroutinefunction(method) and ".changing(" in inspect.getsource(method)
+    if inspect.iscoroutinefunction(method) and ".invalidating(" in inspect.getsource(method)
 }
 
 
@@ -153,7 +155,7 @@ async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
 async def _go_public(world: World, ana: UserRecord, bob: UserRecord) -> None:
     """With a request that waits; settling lets it in."""
     await world.sources.users.update_profile(ana.id, {"is_private": True})
-    await world.sources.graph.follow(bob.id, ana.id, is_private=True, now=now())
+    await world.sources.follows.follow(bob.id, ana.id, is_private=True, now=now())
     await warm_caches(world)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
 
@@ -162,8 +164,8 @@ async def _leave(world: World, ana: UserRecord, bob: UserRecord) -> None:
     """Somebody whom a post mentions, with ties of every kind, deletes their account."""
     eve = await world.user()
     await world.follow(eve, bob)
-    await world.sources.graph.mute(bob.id, eve.id)
-    await world.sources.graph.block(eve.id, ana.id, now=now())
+    await world.sources.mutes.mute(bob.id, eve.id)
+    await world.sources.blocks.block(eve.id, ana.id, now=now())
     await world.post(bob, tagged=[eve], mention_ids=[eve.id])
     await world.drain()
     await warm_caches(world)
@@ -184,14 +186,14 @@ DEEDS: dict[str, Deed] = {
     "move files": _move_files,
     "set right": _set_right,
     "follow": lambda world, ana, bob: world.follow(ana, bob),
-    "unfollow": lambda world, ana, bob: world.sources.graph.unfollow(ana.id, bob.id, now=now()),
-    "ask": lambda world, ana, bob: world.sources.graph.follow(bob.id, ana.id, is_private=True, now=now()),
-    "accept": lambda world, ana, bob: world.sources.graph.accept(bob.id, ana.id, now=now()),
-    "mute": lambda world, ana, bob: world.sources.graph.mute(ana.id, bob.id),
-    "unmute": lambda world, ana, bob: world.sources.graph.unmute(ana.id, bob.id),
-    "block": lambda world, ana, bob: world.sources.graph.block(ana.id, bob.id, now=now()),
+    "unfollow": lambda world, ana, bob: world.sources.follows.unfollow(ana.id, bob.id, now=now()),
+    "ask": lambda world, ana, bob: world.sources.follows.follow(bob.id, ana.id, is_private=True, now=now()),
+    "accept": lambda world, ana, bob: world.sources.follows.accept(bob.id, ana.id, now=now()),
+    "mute": lambda world, ana, bob: world.sources.mutes.mute(ana.id, bob.id),
+    "unmute": lambda world, ana, bob: world.sources.mutes.unmute(ana.id, bob.id),
+    "block": lambda world, ana, bob: world.sources.blocks.block(ana.id, bob.id, now=now()),
     "delete an account": _leave,
-    "unblock": lambda world, ana, bob: world.sources.graph.unblock(ana.id, bob.id, now=now()),
+    "unblock": lambda world, ana, bob: world.sources.blocks.unblock(ana.id, bob.id, now=now()),
 }
 
 
@@ -223,9 +225,9 @@ async def test_what_one_process_writes_the_other_reads_at_once(world: World, oth
         seen = await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id)
         assert seen is not None
         assert seen.caption == f"words {step}"
-        await world.sources.graph.block(ana.id, bob.id, now=now())
+        await world.sources.blocks.block(ana.id, bob.id, now=now())
         assert await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id) is None
-        await world.sources.graph.unblock(ana.id, bob.id, now=now())
+        await world.sources.blocks.unblock(ana.id, bob.id, now=now())
     await world.sources.posts.delete(post.id, ana.id, now())
     assert await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id) is None
 
@@ -233,7 +235,7 @@ async def test_what_one_process_writes_the_other_reads_at_once(world: World, oth
 async def test_one_viewers_cache_says_nothing_to_another(world: World) -> None:
     ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
     await world.follow(bob, ana)
-    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.sources.follows.accept(bob.id, ana.id, now=now())
     secret = await world.post(ana)
     for _ in range(2):
         assert await Loaders(world.sources, bob.id).visible_post_by_id.load(secret.id) == secret

@@ -32,7 +32,7 @@ async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
     await world.follow(bob, ana)
     await world.drain()
     for _ in range(2):
-        await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+        await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
     await world.drain()
     assert await follow_counts(world, ana) == (0, 0)
@@ -42,7 +42,7 @@ async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
 
 async def test_unfollowing_somebody_never_followed_changes_nothing(world: World) -> None:
     ana, bob = await world.users(2)
-    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
 
 
@@ -63,7 +63,7 @@ async def test_a_storm_of_follows_and_unfollows_is_counted_exactly(world: World)
             if dice.random() < 0.6:
                 await world.follow(follower, other)
             else:
-                await world.sources.graph.unfollow(follower.id, other.id, now=now())
+                await world.sources.follows.unfollow(follower.id, other.id, now=now())
 
     await asyncio.gather(*(storm(person) for person in people), *(world.drain() for _ in range(3)))
     await world.drain()
@@ -82,15 +82,15 @@ async def test_a_private_account_is_asked_first(world: World) -> None:
     assert (await relation(world, ana, bob)).is_followed is False
     await world.drain()
     assert await follow_counts(world, ana) == (0, 0)
-    assert items_of(await world.sources.graph.requests(ana.id, PageRequest(limit=9))) == [bob.id]
-    assert items_of(await world.sources.graph.followers(ana.id, PageRequest(limit=9))) == []
+    assert items_of(await world.sources.follows.requests(ana.id, PageRequest(limit=9))) == [bob.id]
+    assert items_of(await world.sources.follows.followers(ana.id, PageRequest(limit=9))) == []
 
 
 async def test_an_accepted_request_is_a_following(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
-    assert await world.sources.graph.accept(bob.id, ana.id, now=now())
-    assert await world.sources.graph.accept(bob.id, ana.id, now=now())
+    assert await world.sources.follows.accept(bob.id, ana.id, now=now())
+    assert await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.follow(bob, ana)  # asking again does not turn it into a request
     assert (await relation(world, bob, ana)).follow_state is FollowState.FOLLOWING
     await world.drain()
@@ -99,28 +99,30 @@ async def test_an_accepted_request_is_a_following(world: World) -> None:
 
 async def test_without_a_request_there_is_nothing_to_accept(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
-    assert not await world.sources.graph.accept(bob.id, ana.id, now=now())
+    assert not await world.sources.follows.accept(bob.id, ana.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
 
 
 async def test_a_declined_request_is_gone_and_declining_ends_no_following(world: World) -> None:
     ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
     await world.follow(bob, ana)
-    await world.sources.graph.decline(bob.id, ana.id, now=now())
+    await world.sources.follows.decline(bob.id, ana.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
     await world.follow(eve, ana)
-    await world.sources.graph.accept(eve.id, ana.id, now=now())
-    await world.sources.graph.decline(eve.id, ana.id, now=now())
+    await world.sources.follows.accept(eve.id, ana.id, now=now())
+    await world.sources.follows.decline(eve.id, ana.id, now=now())
     assert (await relation(world, eve, ana)).follow_state is FollowState.FOLLOWING
 
 
 async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both(world: World) -> None:
-    graph = world.sources.graph
+    sources = world.sources
     for _ in range(10):
         ana, bob = await world.user(is_private=True), await world.user()
         await world.follow(bob, ana)
         await asyncio.gather(
-            graph.accept(bob.id, ana.id, now=now()), graph.unfollow(bob.id, ana.id, now=now()), world.drain()
+            sources.follows.accept(bob.id, ana.id, now=now()),
+            sources.follows.unfollow(bob.id, ana.id, now=now()),
+            world.drain(),
         )
         await world.drain()
         follows = (await relation(world, bob, ana)).is_following
@@ -143,7 +145,7 @@ async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World
     await world.follow(ana, bob)
     await world.follow(bob, ana)
     await world.drain()
-    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
     assert await relation(world, ana, bob) == Relation(has_blocked=True)
     assert await relation(world, bob, ana) == Relation(is_blocked=True)
     seen = await world.sources.own_acts.user(bob.id, ana.id)
@@ -166,8 +168,8 @@ async def test_a_worker_severs_what_a_block_that_stopped_half_way_left(world: Wo
 async def test_following_does_not_come_back_with_the_end_of_a_block(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    await world.sources.graph.block(ana.id, bob.id, now=now())
-    await world.sources.graph.unblock(ana.id, bob.id, now=now())  # before any worker came
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.unblock(ana.id, bob.id, now=now())  # before any worker came
     assert await relation(world, bob, ana) == STRANGERS
     await world.drain()
     assert await follow_counts(world, ana) == (0, 0)
@@ -175,27 +177,27 @@ async def test_following_does_not_come_back_with_the_end_of_a_block(world: World
 
 async def test_blocks_in_both_directions_end_one_by_one(world: World) -> None:
     ana, bob = await world.users(2)
-    await world.sources.graph.block(ana.id, bob.id, now=now())
-    await world.sources.graph.block(bob.id, ana.id, now=now())
-    await world.sources.graph.unblock(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(bob.id, ana.id, now=now())
+    await world.sources.blocks.unblock(ana.id, bob.id, now=now())
     assert await relation(world, ana, bob) == Relation(is_blocked=True)
 
 
 async def test_muting_is_known_to_the_muter_alone(world: World) -> None:
     ana, bob = await world.users(2)
-    await world.sources.graph.mute(ana.id, bob.id)
-    await world.sources.graph.mute(ana.id, bob.id)
+    await world.sources.mutes.mute(ana.id, bob.id)
+    await world.sources.mutes.mute(ana.id, bob.id)
     assert await relation(world, ana, bob) == Relation(has_muted=True)
     assert await relation(world, bob, ana) == STRANGERS
-    assert items_of(await world.sources.graph.muted(ana.id, PageRequest(limit=9))) == [bob.id]
-    await world.sources.graph.unmute(ana.id, bob.id)
+    assert items_of(await world.sources.mutes.muted(ana.id, PageRequest(limit=9))) == [bob.id]
+    await world.sources.mutes.unmute(ana.id, bob.id)
     assert await relation(world, ana, bob) == STRANGERS
 
 
 async def test_relations_come_in_the_order_asked_for(world: World) -> None:
     ana, bob, eve = await world.users(3)
     await world.follow(ana, bob)
-    found = await world.sources.graph.relations([(ana.id, one.id) for one in (eve, ana, bob)])
+    found = await world.sources.relations.by_pairs([(ana.id, one.id) for one in (eve, ana, bob)])
     assert found == [STRANGERS, ONESELF, Relation(follow_state=FollowState.FOLLOWING)]
 
 
@@ -207,7 +209,7 @@ async def test_walking_followers_gives_each_once_latest_first(world: World, back
     expected, seen = [fan.id for fan in fans[::-1]], list[ObjectId]()
     request = PageRequest.of(last=3) if backward else PageRequest.of(first=3)
     for _ in range(3):
-        page = await world.sources.graph.followers(ana.id, request)
+        page = await world.sources.follows.followers(ana.id, request)
         seen = items_of(page) + seen if backward else seen + items_of(page)
         if backward:
             request = PageRequest.of(last=3, before=encode_cursor(page.items[0][0]))

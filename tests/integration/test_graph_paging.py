@@ -90,12 +90,21 @@ def stages(plan: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["first", "last"])
-@pytest.mark.parametrize("name", ["followers", "following", "requests", "blocked", "muted"])
+@pytest.mark.parametrize(
+    ("store", "name"),
+    [
+        ("follows", "followers"),
+        ("follows", "following"),
+        ("follows", "requests"),
+        ("blocks", "blocked"),
+        ("mutes", "muted"),
+    ],
+)
 async def test_a_page_reads_itself_alone_and_sorts_nothing(
-    popular: tuple[World, UserRecord, list[ObjectId]], name: str, backward: bool
+    popular: tuple[World, UserRecord, list[ObjectId]], store: str, name: str, backward: bool
 ) -> None:
     world, ana, _ = popular
-    read, request = getattr(world.sources.graph, name), PageRequest(limit=SIZE, backward=backward)
+    read, request = getattr(getattr(world.sources, store), name), PageRequest(limit=SIZE, backward=backward)
     first = await read(ana.id, request)
     key = first.items[0][0] if backward else first.items[-1][0]
     cursor = encode_cursor(key)
@@ -115,7 +124,7 @@ async def test_standing_to_a_few_people_reads_no_more_however_many_follow_or_blo
 ) -> None:
     world, ana, _ = popular
     FINDS.seen.clear()
-    await world.sources.graph.relations([(ana.id, ObjectId()) for _ in range(SIZE)])
+    await world.sources.relations.by_pairs([(ana.id, ObjectId()) for _ in range(SIZE)])
     assert sorted(find["find"] for find in FINDS.seen) == ["blocks", "follows", "mutes"]
     for find in list(FINDS.seen):
         stats = (await explained(world, find))["executionStats"]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bson import ObjectId
 
-from datasources.graph import follow_slots
+from datasources.graph import follow_states
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.limits import FOLLOWING_MAX
 from domain.paging import PageRequest
@@ -23,7 +23,7 @@ from workers.maintenance.walk import Walk
 
 async def block_id(world: World, blocker: UserRecord, blocked: UserRecord) -> ObjectId:
     """A new block's id."""
-    await world.sources.graph.block(blocker.id, blocked.id, now=now())
+    await world.sources.blocks.block(blocker.id, blocked.id, now=now())
     found = await world.sources.database["blocks"].find_one({"blocker_id": blocker.id, "blocked_id": blocked.id})
     assert found is not None
     return ObjectId(found["_id"])
@@ -37,7 +37,7 @@ async def follows_between(world: World, *people: UserRecord) -> int:
 
 async def test_a_follow_that_comes_behind_a_severed_block_is_refused_and_gone(world: World) -> None:
     ana, bob = await world.users(2)
-    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
     await world.drain()
     for follower, followee in ((bob, ana), (ana, bob)):  # each has looked before the block was there
         with pytest.raises(NotFound):
@@ -51,14 +51,14 @@ async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bob = await world.users(2)
-    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
     await world.drain()
 
     async def died(*_given: object, **_named: object) -> bool:
         raise ConnectionAbortedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.graph, "end_if_blocked", died)
+        patch.setattr(world.sources.follows, "end_if_blocked", died)
         with pytest.raises(ConnectionAbortedError):
             await world.follow(bob, ana)
     assert await follows_between(world, ana, bob) == 1
@@ -78,7 +78,7 @@ async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_bloc
 
     await asyncio.gather(
         *(follow(bob, ana) for ana, bob in pairs),
-        *(world.sources.graph.block(ana.id, bob.id, now=now()) for ana, bob in pairs),
+        *(world.sources.blocks.block(ana.id, bob.id, now=now()) for ana, bob in pairs),
         world.drain(),
     )
     await world.drain()
@@ -88,19 +88,21 @@ async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_bloc
 
 
 async def test_severing_late_ends_nothing_that_began_after_the_unblock(world: World) -> None:
-    graph = world.sources.graph
+    sources = world.sources
     for _ in range(10):
         ana, bob = await world.users(2)
         follows_removed = await block_id(world, ana, bob)
 
         async def make_up(ana: UserRecord = ana, bob: UserRecord = bob) -> None:
-            await graph.unblock(ana.id, bob.id, now=now())
+            await sources.blocks.unblock(ana.id, bob.id, now=now())
             await world.follow(bob, ana)
 
         await asyncio.gather(
-            graph.remove_follows(follows_removed, now()), make_up(), graph.remove_follows(follows_removed, now())
+            sources.blocks.remove_follows(follows_removed, now()),
+            make_up(),
+            sources.blocks.remove_follows(follows_removed, now()),
         )
-        await graph.remove_follows(follows_removed, now())
+        await sources.blocks.remove_follows(follows_removed, now())
         await world.drain()
         assert (await relation(world, bob, ana)).is_following
 
@@ -110,10 +112,10 @@ async def test_an_unblock_takes_along_a_follow_that_a_block_has_not_ended(world:
     await world.follow(bob, ana)
     await world.drain()
     follows_removed = await block_id(world, ana, bob)
-    await world.sources.graph.unblock(ana.id, bob.id, now=now())
+    await world.sources.blocks.unblock(ana.id, bob.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
     await world.follow(bob, ana)
-    await world.sources.graph.remove_follows(follows_removed, now())
+    await world.sources.blocks.remove_follows(follows_removed, now())
     await world.drain()
     assert await follow_counts(world, ana) == (1, 0)
 
@@ -136,7 +138,7 @@ async def test_an_account_private_again_lets_nobody_in(world: World) -> None:
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.follow(eve, ana)
     assert await world.drain() == set()
-    assert items_of(await world.sources.graph.requests(ana.id, PageRequest(limit=9))) == [eve.id, bob.id]
+    assert items_of(await world.sources.follows.requests(ana.id, PageRequest(limit=9))) == [eve.id, bob.id]
 
 
 async def test_who_asks_after_an_account_went_private_again_is_never_let_in_by_its_having_been_public(
@@ -150,7 +152,7 @@ async def test_who_asks_after_an_account_went_private_again_is_never_let_in_by_i
             await world.sources.users.update_profile(ana.id, {"is_private": True})
             await world.follow(bob, ana)
 
-        grants = [world.sources.graph.accept_requests(ana.id, now=now(), most=1) for _ in range(3)]
+        grants = [world.sources.follows.accept_requests(ana.id, now=now(), limit=1) for _ in range(3)]
         await asyncio.gather(ask(), *grants)
         await world.drain()
         assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
@@ -161,7 +163,7 @@ async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
     for asker in askers:
         await world.follow(asker, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
-    more = [await world.sources.graph.accept_requests(ana.id, now=now(), most=2) for _ in range(4)]
+    more = [await world.sources.follows.accept_requests(ana.id, now=now(), limit=2) for _ in range(4)]
     assert more == [True, True, False, False]
     assert await world.drain() == set()
     assert await follow_counts(world, ana) == (5, 0)
@@ -170,18 +172,20 @@ async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
 async def test_of_simultaneous_follows_as_many_pass_as_there_is_room(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_slots, "FOLLOWING_MAX", 5)
+    monkeypatch.setattr(follow_states, "FOLLOWING_MAX", 5)
     ana, others = await world.user(), await world.users(20)
     private = await world.user(is_private=True)
     done = await asyncio.gather(*(world.follow(ana, one) for one in (*others, private)), return_exceptions=True)
     refused = [one for one in done if one is not None]
     assert len(refused) == 16
     assert {one.code for one in refused if isinstance(one, Refusal)} == {UserErrorCode.TOO_MANY_FOLLOWS}
-    graph, first = world.sources.graph, PageRequest(limit=50)
-    followed = items_of(await graph.following(ana.id, first))
+    sources, first = world.sources, PageRequest(limit=50)
+    followed = items_of(await sources.follows.following(ana.id, first))
     someone = followed[0]
-    await graph.follow(ana.id, someone, is_private=False, now=now())  # whom one follows already takes no more room
-    await graph.unfollow(ana.id, someone, now=now())
+    await sources.follows.follow(
+        ana.id, someone, is_private=False, now=now()
+    )  # whom one follows already takes no more room
+    await sources.follows.unfollow(ana.id, someone, now=now())
     left = [one for one in others if one.id not in followed]
     done = await asyncio.gather(*(world.follow(ana, one) for one in left), return_exceptions=True)
     assert done.count(None) == 1
@@ -209,7 +213,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
     (follow,) = await world.sources.database["follows"].find({"follower_id": bob.id}).to_list()
 
     async def unfollow() -> None:
-        await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+        await world.sources.follows.unfollow(bob.id, ana.id, now=now())
         await world.drain()  # a twin pays all of it, and the follow is gone
 
     with monkeypatch.context() as patch:
@@ -229,7 +233,7 @@ async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_
     post = await world.post(ana)
 
     async def unfollow() -> None:
-        await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+        await world.sources.follows.unfollow(bob.id, ana.id, now=now())
         await world.drain()
 
     with monkeypatch.context() as patch:

@@ -73,12 +73,12 @@ async def test_the_blocked_and_the_muted_are_gone(world: World, way: str) -> Non
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     await world.sources.visits.add(me.id, ana.id, now())
-    graph = world.sources.graph
+    sources = world.sources
     if way == "mute":
-        await graph.mute(me.id, ana.id)
+        await sources.mutes.mute(me.id, ana.id)
     else:
         one, other = (me, ana) if way == "block" else (ana, me)
-        await graph.block(one.id, other.id, now=now())
+        await sources.blocks.block(one.id, other.id, now=now())
     assert await interests(world, me) == {}
 
 
@@ -194,7 +194,7 @@ async def test_looking_at_a_profile_is_noted_once_a_day(world: World) -> None:
 
 async def test_ones_own_profile_hidden_ones_and_batches_are_no_visits(world: World) -> None:
     me, ana, wall = await world.users(3)
-    await world.sources.graph.block(wall.id, me.id, now=now())
+    await world.sources.blocks.block(wall.id, me.id, now=now())
     await world.execute(USER, me, username=me.username)
     await world.execute(USER, me, username=wall.username)
     await world.execute(USER, None, username=ana.username)

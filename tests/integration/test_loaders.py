@@ -54,7 +54,7 @@ async def test_relations_and_likes_are_the_viewers(world: World) -> None:
 
 async def test_hidden_and_missing_look_the_same(world: World) -> None:
     private, blocker, eve = await world.user(is_private=True), await world.user(), await world.user()
-    await world.sources.graph.block(blocker.id, eve.id, now=now())
+    await world.sources.blocks.block(blocker.id, eve.id, now=now())
     shown, hidden, blocked = await world.post(eve), await world.post(private), await world.post(blocker)
     deleted = await world.post(eve)
     await world.sources.posts.delete(deleted.id, eve.id, now())
@@ -71,7 +71,7 @@ async def test_a_comment_is_as_hidden_as_its_post_and_its_author(world: World) -
     post, secret = await world.post(ana), await world.post(private)
     shown, blocked = await world.comment(post, private), await world.comment(post, bob)
     hidden = await world.comment(secret, ana)
-    await world.sources.graph.block(eve.id, bob.id, now=now())
+    await world.sources.blocks.block(eve.id, bob.id, now=now())
     keys = [shown.id, blocked.id, hidden.id]
     assert await loaders(world, eve).visible_comment_by_id.load_many(keys) == [shown, None, None]
     assert await loaders(world, None).visible_comment_by_id.load_many(keys) == [shown, blocked, None]

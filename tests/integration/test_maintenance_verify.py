@@ -55,7 +55,7 @@ async def test_what_is_owed_is_no_finding(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.comments.delete(scene.comment_id, now())
-    await own.sources.graph.unfollow(scene.bob.id, scene.ana.id, now=now())
+    await own.sources.follows.unfollow(scene.bob.id, scene.ana.id, now=now())
     await own.sources.posts.delete(scene.post.id, scene.ana.id, now())
     report = await verify(Walk(sources=own.sources))
     assert report.findings == []
@@ -190,7 +190,7 @@ async def _one_act(world: World, chance: random.Random, users: list[UserRecord],
         case 5:
             await world.follow(who, other)
         case 6:
-            await sources.graph.unfollow(who.id, other.id, now=now())
+            await sources.follows.unfollow(who.id, other.id, now=now())
         case 7:
             named = [one.id for one in chance.sample(users, chance.randrange(3))]
             await sources.posts.update(post.id, post.author_id, {"mention_ids": named}, now())

@@ -109,11 +109,11 @@ async def test_ones_own_acts_are_not_told(world: World) -> None:
 async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: str) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
-    graph = world.sources.graph
+    sources = world.sources
     if how == "muted":
-        await graph.mute(ana.id, bob.id)
+        await sources.mutes.mute(ana.id, bob.id)
     else:
-        await graph.block(*((ana.id, bob.id) if how == "blocked" else (bob.id, ana.id)), now=now())
+        await sources.blocks.block(*((ana.id, bob.id) if how == "blocked" else (bob.id, ana.id)), now=now())
     comment = await world.comment(post, ana)
     await world.drain()
     await world.sources.comment_likes.like(comment.id, bob.id, now())
@@ -130,7 +130,7 @@ async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: s
 async def test_among_likers_the_muted_are_not_counted(world: World) -> None:
     ana, post = await quiet_post(world)
     bob, eve = await world.users(2)
-    await world.sources.graph.mute(ana.id, bob.id)
+    await world.sources.mutes.mute(ana.id, bob.id)
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.post_likes.like(post.id, eve.id, now())
     await world.drain()
@@ -167,7 +167,7 @@ async def test_a_deleted_comment_is_taken_back(world: World) -> None:
 async def test_a_mention_reaches_only_who_may_see_the_post(world: World) -> None:
     ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
     await world.follow(bob, ana)
-    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.post(ana, mention_ids=[bob.id, eve.id])
     await world.drain()
     assert [one.kind for one in await notified(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
@@ -181,7 +181,7 @@ async def test_following_is_told_and_unfollowing_takes_it_back(world: World) -> 
     await world.drain()
     (notice,) = await notified(world, ana)
     assert (notice.kind, notice.actor_ids) == (Kind.FOLLOWED, [bob.id])
-    await world.sources.graph.unfollow(bob.id, ana.id, now=now())
+    await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     await world.drain()
     assert await notified(world, ana) == []
 
@@ -191,7 +191,7 @@ async def test_a_request_becomes_an_acceptance(world: World) -> None:
     await world.follow(bob, ana)
     await world.drain()
     assert [one.kind for one in await notified(world, ana)] == [Kind.FOLLOW_REQUESTED]
-    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.drain()
     assert await notified(world, ana) == []
     assert [(one.kind, one.actor_ids) for one in await notified(world, bob)] == [(Kind.FOLLOW_ACCEPTED, [ana.id])]
@@ -301,8 +301,8 @@ async def test_a_tagged_person_is_told_as_tagged_and_once(world: World) -> None:
 async def test_an_acceptance_by_somebody_muted_is_not_told(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
-    await world.sources.graph.mute(bob.id, ana.id)
-    await world.sources.graph.accept(bob.id, ana.id, now=now())
+    await world.sources.mutes.mute(bob.id, ana.id)
+    await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.drain()
     assert await notified(world, bob) == []
 
@@ -318,7 +318,7 @@ async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted
     before = await log_of(world, ana)
     assert [one.kind for one in before if one.actor_ids == [bob.id]] == [Kind.COMMENTED, Kind.FOLLOWED, Kind.MENTIONED]
     assert {before[1].comment_id, before[-1].post_id} == {comment.id, mentioning.id}
-    await world.sources.graph.mute(ana.id, bob.id)
+    await world.sources.mutes.mute(ana.id, bob.id)
     for job in sorted(job for job in jobs if job.task is Task.NOTIFY):
         await HANDLERS[job.kind].run(world.tools, job.key)
     assert await log_of(world, ana) == before
@@ -384,7 +384,7 @@ async def test_who_muted_the_author_keeps_what_they_were_told_amid_edits(world: 
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, mention_ids=[bob.id])
     await world.drain()
-    await world.sources.graph.mute(bob.id, ana.id)
+    await world.sources.mutes.mute(bob.id, ana.id)
     await edit(world, post, bob, eve)
     await world.drain()
     assert [one.kind for one in await notified(world, bob)] == [Kind.MENTIONED]

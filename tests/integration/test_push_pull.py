@@ -55,7 +55,7 @@ class Cast:
 
     async def unfollow(self, count: int = 1) -> None:
         for fan in self.fans[-count:]:
-            await self.world.sources.graph.unfollow(fan.id, self.author.id, now=now())
+            await self.world.sources.follows.unfollow(fan.id, self.author.id, now=now())
         del self.fans[-count:]
 
     async def post(self) -> PostRecord:
@@ -189,7 +189,7 @@ async def test_whatever_happens_amid_a_shift_nothing_is_missing(
     async def happens() -> None:
         if deed == "refollow":
             fan = cast.fans[0]
-            await world.sources.graph.unfollow(fan.id, cast.author.id, now=now())
+            await world.sources.follows.unfollow(fan.id, cast.author.id, now=now())
             await world.follow(fan, cast.author)
         else:
             await getattr(cast, deed)()
@@ -223,7 +223,7 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
         await cast.all_is_there()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.graph, "mark_done", before_first_call(turns, world.sources.graph.mark_done))
+        patch.setattr(world.sources.follows, "mark_done", before_first_call(turns, world.sources.follows.mark_done))
         patch.setattr(world.sources.push_pull, "limit", 1_000 if pulled_before else 0)
         await backfill(world.tools, str(follow["_id"]))
         await cast.all_is_there()

@@ -150,23 +150,23 @@ async def test_what_may_be_shown_no_more_is_left_out_of_a_snapshot_and_pages_sta
     reader, (gone, *_), posts = await home(world, each=6)
     first = await page(world, reader, first=1)
     hers = {post.caption for post in posts if post.author_id == gone.id} - set(captions(first))
-    graph = world.sources.graph
+    sources = world.sources
     match way:
         case "deleted":
             for post in posts:
                 if post.author_id == gone.id:
                     await world.sources.posts.delete(post.id, gone.id, now())
         case "unfollowed":
-            await graph.unfollow(reader.id, gone.id, now=now())
+            await sources.follows.unfollow(reader.id, gone.id, now=now())
         case "muted":
-            await graph.mute(reader.id, gone.id)
+            await sources.mutes.mute(reader.id, gone.id)
         case "blocked":
-            await graph.block(gone.id, reader.id, now=now())
+            await sources.blocks.block(gone.id, reader.id, now=now())
         case "blocks":
-            await graph.block(reader.id, gone.id, now=now())
+            await sources.blocks.block(reader.id, gone.id, now=now())
         case _:
             await world.sources.users.update_profile(gone.id, {"is_private": True})
-            await graph.unfollow(reader.id, gone.id, now=now())
+            await sources.follows.unfollow(reader.id, gone.id, now=now())
     following = await page(world, reader, first=5, after=first["pageInfo"]["endCursor"])
     assert len(following["edges"]) == 5
     rest = captions(following) + await walk(world, reader, 5, after=following["pageInfo"]["endCursor"])

@@ -101,7 +101,7 @@ async def _check_counters(sources: Sources) -> None:
 async def _check_demo_user(sources: Sources) -> None:
     ana = user_id(DEMO_USERNAME)
     assert (await sources.uploads.quota(ana, datetime.now(UTC))).used_today == 0
-    (to_noor,) = await sources.graph.relations([(ana, user_id("noor"))])
+    (to_noor,) = await sources.relations.by_pairs([(ana, user_id("noor"))])
     assert to_noor.follow_state is FollowState.REQUESTED
     notified = await sources.notifications.after(ana, 0, 100)
     unseen = [one for one in notified if not one.is_seen]

@@ -71,9 +71,9 @@ async def test_a_block_between_author_and_tagged_hides_the_tag_from_all(world: W
     await world.drain()
     assert await tagged(world, eve, post) == [bob.username, eve.username]
     pair = (ana.id, bob.id) if blocker == "author" else (bob.id, ana.id)
-    await world.sources.graph.block(*pair, now=now())
+    await world.sources.blocks.block(*pair, now=now())
     for viewer in (None, eve, ana):
         assert await tagged(world, viewer, post) == [eve.username]
     assert await tagged(world, bob, post) is None
-    await world.sources.graph.unblock(*pair, now=now())
+    await world.sources.blocks.unblock(*pair, now=now())
     assert await tagged(world, eve, post) == [bob.username, eve.username]

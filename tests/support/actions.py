@@ -65,7 +65,7 @@ class Follow:
     followee_id: ObjectId
 
     async def do(self, world: World) -> None:
-        await world.sources.graph.follow(self.user_id, self.followee_id, is_private=False, now=now())
+        await world.sources.follows.follow(self.user_id, self.followee_id, is_private=False, now=now())
 
 
 @dataclass(frozen=True)

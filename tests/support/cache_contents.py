@@ -42,7 +42,7 @@ async def stale_values(world: World) -> dict[Any, tuple[Any, Any]]:
     stored: Mapping[Any, Any] = {
         **dict(zip(post_ids, await sources.posts.by_ids(post_ids), strict=True)),
         **dict(zip(user_ids, await sources.users.by_ids(user_ids), strict=True)),
-        **dict(zip(pairs, await sources.graph.relations(pairs), strict=True)),
+        **dict(zip(pairs, await sources.relations.by_pairs(pairs), strict=True)),
     }
     return {key: (value, stored[key]) for key, value in kept.items() if value != stored[key]}
 

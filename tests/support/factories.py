@@ -83,7 +83,7 @@ class World:
 
     async def follow(self, follower: UserRecord, followee: UserRecord) -> None:
         """As `followUser`."""
-        await self.sources.graph.follow(follower.id, followee.id, is_private=followee.is_private, now=now())
+        await self.sources.follows.follow(follower.id, followee.id, is_private=followee.is_private, now=now())
 
     async def open_feeds(self, *owners: UserRecord) -> None:
         """Has people look at their home feeds, which makes them live: from then on posts are pushed to them."""

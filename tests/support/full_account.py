@@ -122,22 +122,22 @@ async def create_full_account(world: World, *, is_private: bool = False) -> Full
 
 async def _ties(world: World, ana: UserRecord, others: Sequence[UserRecord]) -> None:
     bob, cat, eve, fay, mal, dora = others
-    graph = world.sources.graph
+    sources = world.sources
     for one, other in ((bob, ana), (cat, ana), (ana, bob), (ana, dora), (ana, fay), (fay, ana)):
         await world.follow(one, other)
     if ana.is_private:
         await world.drain()
         for one in (bob, fay):  # cat asks still
-            await graph.accept(one.id, ana.id, now=now())
+            await sources.follows.accept(one.id, ana.id, now=now())
     else:
-        await graph.accept(ana.id, dora.id, now=now())
+        await sources.follows.accept(ana.id, dora.id, now=now())
     await world.drain()
-    await graph.unfollow(ana.id, fay.id, now=now())
-    await graph.unfollow(fay.id, ana.id, now=now())
-    await graph.block(ana.id, mal.id, now=now())
-    await graph.block(eve.id, ana.id, now=now())
-    await graph.mute(ana.id, fay.id)
-    await graph.mute(cat.id, ana.id)
+    await sources.follows.unfollow(ana.id, fay.id, now=now())
+    await sources.follows.unfollow(fay.id, ana.id, now=now())
+    await sources.blocks.block(ana.id, mal.id, now=now())
+    await sources.blocks.block(eve.id, ana.id, now=now())
+    await sources.mutes.mute(ana.id, fay.id)
+    await sources.mutes.mute(cat.id, ana.id)
     await world.drain()
 
 

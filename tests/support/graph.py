@@ -7,7 +7,7 @@ from tests.support.factories import World
 
 async def relation(world: World, viewer: UserRecord, other: UserRecord) -> Relation:
     """How one stands to the other."""
-    (found,) = await world.sources.graph.relations([(viewer.id, other.id)])
+    (found,) = await world.sources.relations.by_pairs([(viewer.id, other.id)])
     return found
 
 

@@ -10,5 +10,5 @@ CHUNK = 500
 
 async def accept_requests(tools: Tools, key: str) -> None:
     """Lets in who asked an account that went public; whoever is in already stays so."""
-    while await tools.sources.graph.accept_requests(ObjectId(key), now=clock.now(), most=CHUNK):
+    while await tools.sources.follows.accept_requests(ObjectId(key), now=clock.now(), limit=CHUNK):
         pass

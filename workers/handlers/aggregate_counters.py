@@ -84,15 +84,15 @@ async def count_following(tools: Tools, *keys: str) -> Collection[str]:
 
 
 async def _count_follows(tools: Tools, task: Task, side: str, keys: Iterable[str]) -> Collection[str]:
-    graph, users = tools.sources.graph, tools.sources.users
+    follows, users = tools.sources.follows, tools.sources.users
     counter, counted = _OF_FOLLOWS[task]
 
     def stands(follow: Document) -> bool:
         return bool(follow["state"] == FollowState.FOLLOWING.value)
 
     async def apply(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await graph.pending_counts(task, user_ids, session, MAX_FACTS)
-        await graph.set_counted(task, [follow["_id"] for follow in pending], session)
+        pending = await follows.pending_counts(task, user_ids, session, MAX_FACTS)
+        await follows.set_counted(task, [follow["_id"] for follow in pending], session)
         await users.add_to_counts(counter, _sums(pending, side, stands, counted), session)
         return pending
 

@@ -19,7 +19,7 @@ async def backfill(tools: Tools, key: str) -> None:
     see it: a block ends it, an account gone public grants it.
     """
     for _ in range(LOOKS):
-        pending = await tools.sources.graph.pending(Task.BACKFILL, [ObjectId(key)])
+        pending = await tools.sources.follows.pending(Task.BACKFILL, [ObjectId(key)])
         if not pending or await _is_made_so(tools, pending[0]):
             return
     raise RetryLater("the follow keeps changing")
@@ -35,9 +35,9 @@ async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
     is_pulled = await sources.push_pull.is_pulled(follow.followee_id)
     if not is_pulled:
         await _backfill_from(tools, follow.follower_id, follow.followee_id)
-    is_paid = await sources.graph.mark_done([follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE")
+    is_paid = await sources.follows.mark_done([follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE")
     if not is_paid:  # what was put in may not belong there by now
-        await sources.graph.restart_backfill(follow.follower_id, [follow.followee_id], clock.now())
+        await sources.follows.restart_backfill(follow.follower_id, [follow.followee_id], clock.now())
     return is_paid
 
 
@@ -46,11 +46,11 @@ async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
     sources, now = tools.sources, clock.now()
     if follow.state is FollowState.NONE:
         return False
-    if await sources.graph.end_if_blocked(follow, now=now):
+    if await sources.follows.end_if_blocked(follow, now=now):
         return True
     (followee,) = await sources.users.by_ids([follow.followee_id])
     if follow.state is FollowState.REQUESTED and followee is not None and not followee.is_private:
-        await sources.graph.restart_accept_requests(follow, now=now)
+        await sources.follows.accept_as_read(follow, now=now)
         return True
     return False
 

@@ -111,14 +111,14 @@ async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
 
 
 async def _follows(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.relations_of_account.end_follows(user_id, clock.now(), CHUNK)
+    return await sources.account_relations.end_follows(user_id, clock.now(), CHUNK)
 
 
 async def _walls(sources: Sources, user_id: ObjectId) -> bool:
     return any(
         [
-            await sources.relations_of_account.delete_blocks(user_id, CHUNK),
-            await sources.relations_of_account.delete_mutes(user_id, CHUNK),
+            await sources.account_relations.delete_blocks(user_id, CHUNK),
+            await sources.account_relations.delete_mutes(user_id, CHUNK),
         ]
     )
 

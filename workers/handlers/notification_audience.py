@@ -12,7 +12,7 @@ from domain.visibility import can_view_post
 
 async def allowed_pairs(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
     """The pairs of recipient and actor whose recipient is told: not of oneself, of those muted or behind a block."""
-    relations = await sources.graph.relations(pairs)
+    relations = await sources.relations.by_pairs(pairs)
     return {
         pair
         for pair, to in zip(pairs, relations, strict=True)
@@ -41,7 +41,7 @@ async def are_visible(sources: Sources, pairs: Sequence[tuple[ObjectId, PostReco
     """Whether each recipient may see the post."""
     there = [(recipient_id, post.author_id) for recipient_id, post in pairs if post is not None]
     authors = {one.id: one for one in await sources.users.by_ids(list({pair[1] for pair in there})) if one}
-    relations = dict(zip(there, await sources.graph.relations(there), strict=True))
+    relations = dict(zip(there, await sources.relations.by_pairs(there), strict=True))
     return [
         post is not None
         and post.author_id in authors

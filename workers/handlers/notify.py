@@ -88,7 +88,7 @@ async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -
 async def notify_follows(tools: Tools, *keys: str) -> None:
     """Tells of following, of a request, and of a request accepted; takes back what no longer holds."""
     sources = tools.sources
-    follows = await sources.graph.pending(Task.NOTIFY, [ObjectId(key) for key in keys])
+    follows = await sources.follows.pending(Task.NOTIFY, [ObjectId(key) for key in keys])
     pairs = [(follow.followee_id, follow.follower_id) for follow in follows]
     hearers = await allowed_pairs(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
     about = {follow.id: _about_follow(follow, hearers) for follow in follows}
@@ -97,8 +97,8 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
     async def apply(session: Session) -> None:
         await sources.notifications.write(notices, clock.now(), session)
         notified_about = {one: sum(not notice.withdrawn for notice in of_follow) for one, of_follow in about.items()}
-        await sources.graph.set_notified(notified_about, session)
-        await sources.graph.mark_done(follows, Task.NOTIFY, session)
+        await sources.follows.set_notified(notified_about, session)
+        await sources.follows.mark_done(follows, Task.NOTIFY, session)
 
     notified = {notice.recipient_id for notice in notices}
     async with sources.notifications.in_line(*notified):

@@ -39,11 +39,11 @@ async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
     sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
     if not await sources.feeds.clear(feed):
         return False
-    author_ids = await sources.graph.followees(feed.id, pushed=True)
+    author_ids = await sources.follows.followees(feed.id, pushed=True)
     posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=retained))
     await sources.feeds.add_posts(feed.id, posts[:retained])
-    left = set(author_ids) - set(await sources.graph.followees(feed.id))
-    await sources.graph.restart_backfill(feed.id, list(left), clock.now())
+    left = set(author_ids) - set(await sources.follows.followees(feed.id))
+    await sources.follows.restart_backfill(feed.id, list(left), clock.now())
     return await sources.feed_states.raise_floor(feed, posts[retained]["_id"] if len(posts) > retained else HOLDS_ALL)
 
 

@@ -8,4 +8,4 @@ from workers.runtime.handler import Tools
 
 async def remove_follows(tools: Tools, key: str) -> None:
     """Ends following both ways between two people of whom one blocked the other; ending it twice is ending it once."""
-    await tools.sources.graph.remove_follows(ObjectId(key), clock.now())
+    await tools.sources.blocks.remove_follows(ObjectId(key), clock.now())

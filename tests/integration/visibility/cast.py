@@ -103,7 +103,7 @@ class Cast:
             await self.world.follow(self.records[follower], self.records[followee])
             if followee == "private":
                 ids = self.records[follower].id, self.records[followee].id
-                await self.world.sources.graph.accept(*ids, now=now())
+                await self.world.sources.follows.accept(*ids, now=now())
         await self.world.follow(self.records["asker"], self.records["private"])
         self.facts.follows |= set(pairs)
         self.facts.asks.add(("asker", "private"))
@@ -187,7 +187,7 @@ class Cast:
                 await sources.database["comments"].update_one({"_id": _id(comment.gid)}, {"$set": {"hidden": True}})
                 comment.hidden = True
         for target in TARGETS:
-            await sources.graph.mute(self.records["muter"].id, self.records[target].id)
+            await sources.mutes.mute(self.records["muter"].id, self.records[target].id)
             facts.mutes.add(("muter", target))
             for blocker, blocked in (
                 (target, "blocked"),
@@ -195,7 +195,7 @@ class Cast:
                 ("at_odds", target),
                 (target, "at_odds"),
             ):
-                await sources.graph.block(self.records[blocker].id, self.records[blocked].id, now=now())
+                await sources.blocks.block(self.records[blocker].id, self.records[blocked].id, now=now())
                 facts.blocks.add((blocker, blocked))
                 facts.follows -= {(blocker, blocked), (blocked, blocker)}
         suspension = {"$set": {"state": UserState.SUSPENDED.value}}

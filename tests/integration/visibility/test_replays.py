@@ -35,7 +35,7 @@ async def test_a_replayed_comment_on_a_post_now_hidden_is_refused_as_on_none(wor
     post = await world.post(ana)
     given = {"postId": to_global_id("Post", post.id), "text": "hello", "idempotencyKey": "one"}
     await world.execute(ADD, bob, input=given)
-    await world.sources.graph.block(ana.id, bob.id, now=now())
+    await world.sources.blocks.block(ana.id, bob.id, now=now())
     again = await world.execute(ADD, bob, input=given)
     assert again.data is not None
     hidden = {"commentEdge": None, "post": None, "userErrors": [{"code": "NOT_FOUND"}]}

@@ -143,14 +143,14 @@ async def _find_posts(sources: Sources, owner_id: ObjectId, floor: ObjectId, ses
 
 async def _backfill(sources: Sources, finding: Finding) -> None:
     """Makes the backfill of the author's posts into the feed pending again."""
-    await sources.graph.restart_backfill(Entry.of(finding).owner_id, [ObjectId(finding.expected)], clock.now())
+    await sources.follows.restart_backfill(Entry.of(finding).owner_id, [ObjectId(finding.expected)], clock.now())
 
 
 async def _remove(sources: Sources, finding: Finding) -> None:
     """Removes the entry, and makes the backfill pending: by now the owner may follow the author again."""
     entry, author_id = Entry.of(finding), ObjectId(finding.found)
     await sources.feeds.remove_posts(Delivery(entry.post_id, author_id, [entry.owner_id]))
-    await sources.graph.restart_backfill(entry.owner_id, [author_id], clock.now())
+    await sources.follows.restart_backfill(entry.owner_id, [author_id], clock.now())
 
 
 WRONG_ENTRIES = Check(collection="feed_entries", find=from_snapshot(_find_wrong), repairs={WRONG: _remove})

@@ -62,14 +62,14 @@ async def _find_follows(sources: Sources, follow_id: ObjectId) -> list[FollowRec
 
 async def _end(sources: Sources, follow_id: ObjectId) -> None:
     for follow in await _find_follows(sources, follow_id):
-        await sources.graph.unfollow(follow.follower_id, follow.followee_id, now=clock.now())
+        await sources.follows.unfollow(follow.follower_id, follow.followee_id, now=clock.now())
 
 
 async def _accept(sources: Sources, follow_id: ObjectId) -> None:
     for follow in await _find_follows(sources, follow_id):
         (followee,) = await sources.users.by_ids([follow.followee_id])
         if follow.state is FollowState.REQUESTED and followee is not None and not followee.is_private:
-            await sources.graph.accept(follow.follower_id, follow.followee_id, now=clock.now())
+            await sources.follows.accept(follow.follower_id, follow.followee_id, now=clock.now())
 
 
 async def _remove_by_block(sources: Sources, follow_id: ObjectId) -> None:

@@ -1,0 +1,68 @@
+"""The writes that bring a follow into a state, and the numbered slots that hold the limit of follows.
+
+A follow that stands or is requested has one of its follower's slots, and a unique index gives out each slot once. So
+the limit is exact however many calls come at once, and the one write that makes the follow keeps it.
+"""
+
+import secrets
+from datetime import datetime
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.jobs.outbox import Stage, change
+from datasources.mongo.client import Collection, Document
+from domain.errors import Refusal, UserErrorCode
+from domain.jobs import Task
+from domain.limits import FOLLOWING_MAX
+from domain.records.follows import FollowState
+
+GUESSES = 3  # a few hundred follows leave most slots free; with thousands, the free ones are looked up
+MAX_TRIES = 50  # a call that loses so many slots competes with as many other calls of its follower
+STANDING = [FollowState.REQUESTED.value, FollowState.FOLLOWING.value]  # the states with a slot
+_TASKS = (Task.COUNT, Task.COUNT_FOLLOWING, Task.NOTIFY, Task.BACKFILL)
+
+
+def set_state(state: FollowState, now: datetime) -> list[Stage]:
+    """An update pipeline that brings an existing follow into a state; one that ends gives its slot back."""
+    values: Document = {"state": state.value, "accepted": False}
+    if state is FollowState.NONE:
+        values["slot"] = "$$REMOVE"
+    if state is FollowState.FOLLOWING:
+        is_requested = {"$eq": ["$state", FollowState.REQUESTED.value]}
+        values["accepted"] = {"$or": [{"$ifNull": ["$accepted", False]}, is_requested]}
+    return change(values, _TASKS, now, watched="state")
+
+
+async def upsert_follow(
+    follows: Collection, follower_id: ObjectId, followee_id: ObjectId, state: FollowState, now: datetime
+) -> Document:
+    """The follow of this pair, brought into a state in one write; a follow that stands does not become a request.
+
+    Safe to repeat, also by concurrent duplicates. Raises Refusal (TOO_MANY_FOLLOWS; BUSY if other calls keep taking
+    the slots).
+    """
+    key = {"follower_id": follower_id, "followee_id": followee_id}
+    has_slot = {"$in": ["$state", STANDING]}
+    new_state = {"$cond": [{"$eq": ["$state", FollowState.FOLLOWING.value]}, "$state", state.value]}
+    for attempt in range(MAX_TRIES):
+        slot = secrets.randbelow(FOLLOWING_MAX) if attempt < GUESSES else await _free_slot(follows, follower_id)
+        values = {"state": new_state, "slot": {"$cond": [has_slot, "$slot", slot]}}
+        pipeline = change(values, _TASKS, now, watched="state")
+        try:
+            document = await follows.find_one_and_update(key, pipeline, upsert=True, return_document=True)
+        except DuplicateKeyError:
+            continue  # the slot is taken, or a concurrent duplicate made the follow
+        assert document is not None  # noqa: S101  an upsert always returns a document
+        return document
+    raise Refusal(UserErrorCode.BUSY, "Too many follows at once; try again.", retry_after_ms=1_000)
+
+
+async def _free_slot(follows: Collection, follower_id: ObjectId) -> int:
+    query = {"follower_id": follower_id, "slot": {"$exists": True}}
+    taken = {row["slot"] async for row in follows.find(query, {"_id": 0, "slot": 1})}
+    free = [slot for slot in range(FOLLOWING_MAX) if slot not in taken]
+    if not free:
+        message = f"One can follow {FOLLOWING_MAX:,} people at most."
+        raise Refusal(UserErrorCode.TOO_MANY_FOLLOWS, message, field=["userId"])
+    return secrets.choice(free)
