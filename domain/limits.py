@@ -48,6 +48,7 @@ FIELD_PATH_MAX = 5
 PREVIEW_COMMENTS = 3
 ACTORS_SHOWN = 3
 SESSIONS_SHOWN = 50  # the latest logins; an account has a handful
+NEW_POSTS_COUNTED_MAX = 50  # posts newer than what was read: counting stops there
 BADGE_MAX = 100  # of notifications not seen: where counting stops, and what is shown as "99+"
 IDEMPOTENCY_HOURS = 24
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again

@@ -13,7 +13,7 @@ from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post
 from resolvers.root_fields import Input, mutation
-from schema.connection import Edge
+from schema.connection import EdgeData
 from schema.context import Info
 from schema.inputs import AddCommentInput, DeleteCommentInput
 from schema.payloads import AddCommentPayload, DeleteCommentPayload
@@ -34,7 +34,7 @@ async def add_comment(info: Info, given: Input[AddCommentInput]) -> AddCommentPa
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
     earlier = await sources.comments.made_earlier(viewer_id, idempotency)
     comment = await _still_visible(info, earlier) if earlier else await _add(info, given, idempotency)
-    edge = Edge(encode_cursor(comment.id), comment)
+    edge = EdgeData(encode_cursor(comment.id), comment)
     return AddCommentPayload(comment_edge=edge, post=await sources.own_acts.post(comment.post_id, viewer_id))
 
 

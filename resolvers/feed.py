@@ -12,8 +12,9 @@ from domain.records.feeds import FeedOrder
 from resolvers.feed_ranked import ranked_page
 from resolvers.feed_visibility import shown_in_feed
 from resolvers.root_fields import query
-from schema.connection import FeedConnection, FeedPage, visible_page
+from schema.connection import visible_page
 from schema.context import Info
+from schema.feed import FeedConnection, FeedData
 from schema.fields import After, Before, First, Last
 
 
@@ -32,7 +33,7 @@ async def feed(
         FeedOrder | None,
         strawberry.argument(description="In which order. Cursors of one order are not of the other."),
     ] = FeedOrder.LATEST,
-) -> FeedPage:
+) -> FeedData:
     viewer_id = info.context.require_viewer()
     request = PageRequest.of(first, after, last, before)
     if order is FeedOrder.RANKED:
@@ -40,7 +41,7 @@ async def feed(
     return await _latest_page(info, viewer_id, request)
 
 
-async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedPage:
+async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedData:
     as_of = clock.now()
 
     async def skeleton(step: PageRequest) -> Page[ObjectId]:
@@ -52,4 +53,4 @@ async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) ->
     page = await visible_page(request, skeleton, partial(shown_in_feed, info))
     if page.edges and request.is_beginning:
         info.context.sources.feed_listeners.note_read(viewer_id, page.edges[0].node.id)
-    return FeedPage(page.edges, page.page_info, as_of)
+    return FeedData(page.edges, page.page_info, as_of)

@@ -8,12 +8,13 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.feed.live_listeners import POLL_SECONDS, feed_topic
+from domain.limits import NEW_POSTS_COUNTED_MAX
 from domain.paging import Key, PageRequest, fill_page
 from domain.records.posts import PostRecord
 from resolvers.feed_visibility import shown_in_feed
 from resolvers.root_fields import subscription
 from schema.context import Info
-from schema.feed import COUNTED_MOST, FeedEvent
+from schema.feed import FeedEvent
 
 PAUSE = 2.0  # seconds between two looks, and so between two events, however many posts come
 BEFORE_ALL = ObjectId("0" * 24)
@@ -46,7 +47,7 @@ async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
 
 
 async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
-    """Posts of others in the viewer's feed that are newer than what they read; it stops at `COUNTED_MOST`."""
+    """Posts of others in the viewer's feed that are newer than what they read; it stops at `NEW_POSTS_COUNTED_MAX`."""
     info.context.clear_loaders()
 
     async def skeleton(step: PageRequest) -> Any:
@@ -56,4 +57,4 @@ async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
         posts = await shown_in_feed(info, [post_id for _, post_id in items])
         return [(post.id, post) for post in posts if post is not None and post.author_id != viewer_id]
 
-    return len((await fill_page(PageRequest(limit=COUNTED_MOST, before=read), skeleton, others)).items)
+    return len((await fill_page(PageRequest(limit=NEW_POSTS_COUNTED_MAX, before=read), skeleton, others)).items)

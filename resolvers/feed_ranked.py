@@ -13,15 +13,16 @@ from domain.errors import BadInput, CursorExpired
 from domain.feed_ranking import Candidate, rank_posts
 from domain.paging import Key, PageRequest, Place, fill_page
 from resolvers.feed_visibility import by_followed, shown_in_feed
-from schema.connection import FeedPage, visible_page
+from schema.connection import visible_page
 from schema.context import Info
+from schema.feed import FeedData
 
 CANDIDATES = 300
 RECENT = timedelta(days=14)
 AT_LEAST = 50  # whose authors have been silent for long has something to read all the same
 
 
-async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedPage:
+async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedData:
     """A page of a new ranking or, by its cursors, of one begun. Raises BadInput, CursorExpired."""
     ranking = await _ranking(info, viewer_id, request)
 
@@ -29,7 +30,7 @@ async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> 
         return ranking.page(step)
 
     page = await visible_page(request, skeleton, partial(shown_in_feed, info))
-    return FeedPage(page.edges, page.page_info, ranking.snapshot_id.generation_time)
+    return FeedData(page.edges, page.page_info, ranking.snapshot_id.generation_time)
 
 
 async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ranking:

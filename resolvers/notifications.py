@@ -12,13 +12,13 @@ from domain.limits import NODES_MAX
 from domain.paging import PageRequest
 from domain.records.notifications import NotificationRecord
 from resolvers.root_fields import Input, mutation, query, subscription
-from schema.connection import Connection, NotificationConnection, visible_page
+from schema.connection import ConnectionData, visible_page
 from schema.context import Info
 from schema.enums import NotificationKind
 from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
-from schema.notification import Event, Gap, NotificationEvent
+from schema.notification import Event, Gap, NotificationConnection, NotificationEvent
 from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload
 from schema.viewer import signed_in
 
@@ -38,7 +38,7 @@ async def notifications(
         list[NotificationKind] | None,
         strawberry.argument(**bounded("Only these kinds.", len(NotificationKind))),
     ] = None,
-) -> Connection:
+) -> ConnectionData:
     viewer_id, log = info.context.require_viewer(), info.context.sources.notifications
 
     async def fetch(step: PageRequest) -> Any:

@@ -1,7 +1,6 @@
 """Comments and replies."""
 
 from datetime import datetime
-from typing import Annotated
 
 import strawberry
 
@@ -11,11 +10,10 @@ from domain.visibility import can_delete_comment
 from schema.connection import CommentConnection, connected
 from schema.context import Info
 from schema.fields import computed, loaded, loaded_list, plain, viewer_state
+from schema.lazy_types import LazyComment
 from schema.node import Node, presents
 from schema.post import Post, is_liked
 from schema.user import User
-
-LazyComment = Annotated["Comment", strawberry.lazy("schema.comment")]
 
 
 @strawberry.type(description="Words below a post.")

@@ -1,14 +1,61 @@
-"""News about the home feed."""
+"""The home feed: its pages, and news about it."""
+
+from datetime import datetime
+from typing import Any
 
 import strawberry
 
-from schema.fields import plain
+from domain.interests import feed_reason
+from domain.limits import NEW_POSTS_COUNTED_MAX
+from domain.paging import Place, decode_cursor
+from domain.records.posts import PostRecord
+from schema.connection import EDGES, PAGE_INFO, ConnectionData, Edge, EdgeData, PageInfo
+from schema.context import Info
+from schema.fields import computed, plain
+from schema.post import Post
 
-COUNTED_MOST = 50
+
+@strawberry.type(description="One item of a FeedConnection and where it stands.")
+class FeedEdge(Edge[Post]):
+    """Presents an `EdgeData`; only cursors of a ranked feed are places."""
+
+    @computed(str | None, "Why it is here, in words, when the feed is ranked.")
+    def reason(root: strawberry.Parent[EdgeData], info: Info) -> Any:
+        return _reason(root.node, info) if isinstance(decode_cursor(root.cursor), Place) else None
+
+
+async def _reason(post: PostRecord, info: Info) -> str | None:
+    loaders = info.context.loaders
+    author = await loaders.user_by_id.load(post.author_id)
+    if author is None:
+        return None
+    interest = await loaders.interest_by_author.load(post.author_id)
+    is_own = post.author_id == info.context.viewer_id
+    return feed_reason(author.username, interest, like_count=post.like_count, is_own=is_own)
+
+
+@strawberry.type(description="A page of the home feed.")
+class FeedConnection:
+    """Presents a `FeedData`."""
+
+    edges: list[FeedEdge] = plain(EDGES)
+    page_info: PageInfo = plain(PAGE_INFO)
+    as_of: datetime = plain(
+        "When the list was read or, if ranked, put in order. What has changed in it since is in it, but for the order; "
+        "words and counts are as of now."
+    )
+
+
+class FeedData(ConnectionData, frozen=True):
+    """What a `FeedConnection` presents."""
+
+    as_of: datetime
 
 
 @strawberry.type(description="News about the home feed.")
 class FeedEvent:
     """Built for each event."""
 
-    new_post_count: int = plain("How many posts are newer than what the viewer last read; at most 50.")
+    new_post_count: int = plain(
+        f"How many posts are newer than what the viewer last read; at most {NEW_POSTS_COUNTED_MAX}."
+    )

@@ -1,6 +1,6 @@
 """Images and their renditions."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -10,13 +10,9 @@ from domain.records.images import ImageRecord, PostedImage, RenditionRecord, Tag
 from schema.context import Info
 from schema.enums import RenditionFormat
 from schema.fields import computed, loaded, plain
+from schema.lazy_types import LazyUser
 from schema.node import Node, presents
 from schema.scalars import Url
-
-if TYPE_CHECKING:
-    from schema.user import User
-
-LazyUser = Annotated["User", strawberry.lazy("schema.user")]
 
 # AVIF only by name: a client that asks for none need not know it.
 BEST_FIRST = (Format.WEBP, Format.PNG, Format.GIF, Format.JPEG)

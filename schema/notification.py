@@ -10,6 +10,7 @@ from domain.limits import ACTORS_SHOWN
 from domain.records.notifications import NotificationKind as Kind
 from domain.records.notifications import NotificationRecord
 from schema.comment import Comment
+from schema.connection import Connection
 from schema.context import Info
 from schema.enums import FollowState, NotificationKind
 from schema.fields import computed, loaded, loaded_list, plain
@@ -49,6 +50,9 @@ class Notification(Node):
     updated_at: datetime = plain("When it last changed.")
     is_seen: bool = plain("Whether it was shown in the list.")
     is_read: bool = plain("Whether it was opened.")
+
+
+NotificationConnection = Connection[Notification]
 
 
 @strawberry.type(description="Likes and comments on a post, mentions and tags in it, its being ready or failed.")

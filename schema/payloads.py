@@ -15,7 +15,7 @@ from domain.records.posts import PostRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from schema.comment import Comment
-from schema.connection import CommentEdge, Edge
+from schema.connection import CommentEdge, EdgeData
 from schema.fields import plain
 from schema.post import Post
 from schema.upload import MediaUpload, Presigned, UploadRequest
@@ -153,7 +153,7 @@ class UnlikePostPayload(_PostPayload): ...
 
 @payload
 class AddCommentPayload(Payload):
-    comment_edge: Edge | None = shown(CommentEdge, "The new comment.")
+    comment_edge: EdgeData | None = shown(CommentEdge, "The new comment.")
     post: PostRecord | None = shown(Post, "The post, as it is now.")
 
 

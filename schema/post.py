@@ -1,7 +1,7 @@
 """Posts."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -9,20 +9,17 @@ from domain.limits import HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_C
 from domain.paging import PageRequest
 from domain.records.likes import LikeRecord
 from domain.records.posts import PostRecord
-from schema.connection import CommentConnection, Connection, UserConnection, connected, visible_page
+from schema.connection import CommentConnection, ConnectionData, UserConnection, connected, visible_page
 from schema.context import Info
 from schema.enums import CommentOrder, PostStatus
 from schema.fields import After, Before, First, Last, computed, loaded, loaded_list, plain, viewer_state
 from schema.image import Image
+from schema.lazy_types import LazyComment
 from schema.node import Node, presents
 from schema.user import User
 from schema.user_error import UserError, failure_field
 
-if TYPE_CHECKING:
-    from schema.comment import Comment
-
 Order = Annotated[CommentOrder | None, strawberry.argument(description="In which order.")]
-LazyComment = Annotated["Comment", strawberry.lazy("schema.comment")]
 
 
 def is_liked(like: LikeRecord | None) -> bool:
@@ -85,7 +82,7 @@ class Post(Node):
         last: Last = None,
         before: Before = None,
         order: Order = CommentOrder.NEWEST,
-    ) -> Connection:
+    ) -> ConnectionData:
         async def fetch(step: PageRequest) -> Any:
             return await info.context.sources.comments.of_post(root.id, step, order or CommentOrder.NEWEST)
 

@@ -44,7 +44,7 @@ class User(Node):
             user.id, page, every_status=user.id == context.viewer_id
         ),
         loader="visible_post_by_id",
-        shown=_may_view_content,
+        is_visible=_may_view_content,
         description="Their posts, newest first; empty where the viewer may not see them. Among one's own are "
         "those that are PROCESSING, too, and those that FAILED until deletePost dismisses them.",
     )
@@ -52,14 +52,14 @@ class User(Node):
         UserConnection,
         lambda context, user, page: context.sources.follows.followers(user.id, page),
         loader="met_user_by_id",
-        shown=_may_view_content,
+        is_visible=_may_view_content,
         description="Who follows them, latest first; empty where the viewer may not see their posts.",
     )
     following: UserConnection | None = connected(
         UserConnection,
         lambda context, user, page: context.sources.follows.following(user.id, page),
         loader="met_user_by_id",
-        shown=_may_view_content,
+        is_visible=_may_view_content,
         description="Whom they follow, latest first; empty where the viewer may not see their posts.",
     )
 

@@ -11,9 +11,10 @@ from datasources.mongo import clock
 from domain.limits import BADGE_MAX, SESSIONS_SHOWN
 from domain.records.users import SessionRecord
 from domain.upload_quota import QuotaUse
-from schema.connection import FollowRequestConnection, UserConnection, connected
+from schema.connection import UserConnection, connected
 from schema.context import Info
 from schema.fields import computed, loaded, plain
+from schema.follow_request import FollowRequestConnection
 from schema.node import Node, presents
 from schema.upload import UploadQuota
 from schema.user import User

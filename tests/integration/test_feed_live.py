@@ -13,11 +13,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.background_writes import Background
 from datasources.feed.live_listeners import FeedListeners, feed_topic
+from domain.limits import NEW_POSTS_COUNTED_MAX
 from domain.records.users import UserRecord
 from resolvers import feed_live
 from resolvers.api import schema
 from schema.context import Context
-from schema.feed import COUNTED_MOST
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now, session_of
 from tests.support.waiting import eventually
@@ -157,12 +157,12 @@ async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: 
 
 async def test_counting_stops_at_fifty(world: World) -> None:
     reader, author = await pair(world)
-    for _ in range(COUNTED_MOST + 3):
+    for _ in range(NEW_POSTS_COUNTED_MAX + 3):
         await world.post(author)
     await world.drain()
     await world.sources.feed_listeners.set_read(reader.id, ObjectId("0" * 24))
     async with listening(world, reader) as notified:
-        assert await notified() == COUNTED_MOST
+        assert await notified() == NEW_POSTS_COUNTED_MAX
 
 
 async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted(world: World) -> None:

@@ -27,7 +27,6 @@ from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.document_validation import ERRORS_SHOWN
 from resolvers.transport.errors import HTTP_STATUS
 from resolvers.transport.list_limits import SLACK
-from schema.feed import COUNTED_MOST
 from tests.support.api_page import TEXT, quoted, table
 from tests.support.stack import ROOT
 
@@ -123,7 +122,7 @@ SENTENCES = [
     f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
     f"({WITHDRAWN_KEPT.days} days for what was taken back)",
     f"within {WORDS[limits.RESERVATION_HOLD.seconds // 60]} minutes can be taken",
-    f"the count stops at {COUNTED_MOST}",
+    f"the count stops at {limits.NEW_POSTS_COUNTED_MAX}",
     f"every {WORDS[int(PAUSE)]} seconds",
     f"end within {WORDS[SETTINGS.signed_url_ttl // 60]} minutes",
     f"more than {WORDS[SLACK]} times as long",
