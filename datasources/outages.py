@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissi
 from config import Settings
 from datasources.concurrency.batcher import BatchTimeout
 from datasources.mongo.client import is_mongo_outage
-from datasources.mongo.indexes import IndexesMissingError
+from datasources.mongo.indexes import UnusableDatabaseError
 from datasources.s3.storage import is_outage as is_s3_outage
 
 _MONGO_REFUSES = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, and Atlas's own
@@ -48,7 +48,7 @@ def describe_refusal(error: BaseException, settings: Settings) -> str | None:
 
     None for any other error. As `told` it has nothing of the driver's own words.
     """
-    if isinstance(error, IndexesMissingError):
+    if isinstance(error, UnusableDatabaseError):
         return str(error)
     if isinstance(error, OperationFailure) and error.code == _BAD_VALUE and _NO_INDEX_HINTED in str(error):
         return "the database lacks an index: run `photogram prepare` first"

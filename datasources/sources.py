@@ -129,7 +129,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
 
     What waits in the background when it closes is dropped, and what does not close in time is left behind.
 
-    Raises IndexesMissingError in production, on a database that was not prepared.
+    Raises UnusableDatabaseError in production, on a database that was not prepared.
     """
     async with contextlib.AsyncExitStack() as stack:
         client = open_mongo(settings, listeners)
@@ -179,7 +179,7 @@ async def prepare(settings: Settings) -> None:
 
 
 async def check_prepared(settings: Settings) -> None:
-    """Raises IndexesMissingError in production, on a database that was not prepared, as `open_sources` does."""
+    """Raises UnusableDatabaseError in production, on a database that was not prepared, as `open_sources` does."""
     if settings.environment == "production":
         client = open_mongo(settings)
         try:

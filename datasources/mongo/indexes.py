@@ -140,8 +140,9 @@ for _fact in Fact:
 async def ensure_indexes(database: Database) -> None:
     """Makes the collections and indexes that are missing. Safe to repeat and to run side by side.
 
-    Raises IndexesMissingError if documents, or another index, are in the way of one.
+    Raises IndexesMissingError if documents, or another index, are in the way of one, and OldDatabaseError.
     """
+    await _refuse_old_form(database)
     there = set(await database.list_collection_names())
     for name, indexes in INDEXES.items():
         if name not in there:
@@ -158,14 +159,23 @@ async def ensure_indexes(database: Database) -> None:
             raise IndexesMissingError(f"an index of {name} cannot be made: {reason}") from error
 
 
-class IndexesMissingError(RuntimeError):
-    """The database lacks indexes that the product's rules rest on; the message, one line, says what to do."""
+class UnusableDatabaseError(RuntimeError):
+    """The database is not as this version needs it; the message, one line, says what to do."""
+
+
+class IndexesMissingError(UnusableDatabaseError):
+    """The database lacks indexes that the product's rules rest on."""
+
+
+class OldDatabaseError(UnusableDatabaseError):
+    """The database has the form of an older version, which this one can neither read nor migrate."""
 
 
 async def expect_indexes(database: Database) -> None:
-    """Raises IndexesMissingError unless every index is there."""
+    """Raises IndexesMissingError unless every index is there, and OldDatabaseError."""
     missing = await missing_indexes(database)
     if missing:
+        await _refuse_old_form(database)
         some = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
         raise IndexesMissingError(f"the database lacks indexes ({some}): run `photogram prepare` first")
 
@@ -178,3 +188,22 @@ async def missing_indexes(database: Database) -> list[str]:
         wanted: list[dict[str, Any]] = [index.document for index in indexes]
         missing += [f"{name}.{index['name']}" for index in wanted if index["name"] not in there]
     return missing
+
+
+async def _refuse_old_form(database: Database) -> None:
+    """Raises OldDatabaseError for a database whose facts are indexed by what is pending, and nowhere by when it is due.
+
+    In the old form the time stood in another field.
+    """
+    pending, due = _PENDING.document["name"], _DUE.document["name"]
+    is_old = False
+    for fact in Fact:
+        names = await database[f"{fact.value}s"].index_information()
+        if due in names:
+            return
+        is_old = is_old or pending in names
+    if is_old:
+        raise OldDatabaseError(
+            f"the database {database.name} was made by an older version, and its data cannot be migrated: "
+            "use a new database (PHOTOGRAM_MONGO_DATABASE, or for `photogram run` a new --data-dir)"
+        )

@@ -55,7 +55,7 @@ def run(settings: Settings, command: Coroutine[Any, Any, int]) -> int:
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Sources]:
-    """Sources over a database that has its indexes, without which nothing here works. Raises IndexesMissingError."""
+    """Sources over a database that has its indexes, without which nothing here works. Raises UnusableDatabaseError."""
     async with open_sources(settings) as sources:
         await expect_indexes(sources.database)
         yield sources

@@ -18,7 +18,7 @@ from resolvers.transport.server import build_server
 def serve_api(settings: Settings, listener: socket.socket | None = None) -> None:
     """Serves on `listener`, else on the settings' host and port; drains and returns on SIGTERM or SIGINT.
 
-    Raises StartError, and in production IndexesMissingError on a database that was not prepared.
+    Raises StartError, and in production UnusableDatabaseError on a database that was not prepared.
     """
     from app import create_app  # noqa: PLC0415  nothing else in deploy needs the whole application
 

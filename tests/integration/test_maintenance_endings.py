@@ -58,6 +58,21 @@ async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None
     assert refused.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["prepare"], ["verify"], ["worker"]])
+async def test_a_database_of_an_older_form_is_one_line_that_says_to_use_a_new_one(own: World, words: list[str]) -> None:
+    old = own.sources.client[f"{own.sources.settings.mongo_database}_old"]
+    for name in ("users", "posts"):
+        await old[name].create_index("outbox", sparse=True)
+    given = {"environment": "production", "s3_secret_key": "no default", "allow_root": "true"}
+    refused = await run_command(own, *words, mongo_database=old.name, **given)
+    created = await old.list_collection_names()
+    await own.sources.client.drop_database(old.name)
+    assert (refused.code, refused.out, sorted(created)) == (2, "", ["posts", "users"])
+    (line,) = refused.err.splitlines()
+    assert line.startswith(f"photogram: the database {old.name} was made by an older version, ")
+    assert "use a new database (PHOTOGRAM_MONGO_DATABASE" in line
+
+
 async def test_refused_credentials_are_one_line_that_names_the_server_and_no_secret(own: World) -> None:
     url = own.sources.settings.mongo_url.replace("//", "//ana:secret@")
     refused = await run_command(own, "verify", mongo_url=url)
