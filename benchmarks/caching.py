@@ -49,7 +49,7 @@ async def _measure(settings: Settings, seconds: float) -> Table:
 
 async def _row(sources: Sources, rate: int, seconds: float) -> list[str]:
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
-    post_id = (await sources.posts.create(ObjectId(), draft, datetime.now(UTC))).id
+    post_id = (await sources.publishing.create(ObjectId(), draft, datetime.now(UTC))).id
     cache, applied = sources.caches.posts, 0
 
     async def read() -> None:

@@ -49,6 +49,7 @@ from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from datasources.posts.own_acts import OwnActs
 from datasources.posts.posts import PostStore
+from datasources.posts.publishing import PublishingStore
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
@@ -98,6 +99,7 @@ class Sources:
     uploads: UploadStore
     intake: Intake
     posts: PostStore
+    publishing: PublishingStore
     images: ImageStore
     post_likes: LikeStore
     comment_likes: LikeStore
@@ -192,6 +194,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     database = client[settings.mongo_database]
     job_queue, live = JobQueue(redis, settings.key_prefix), Live(redis, settings.key_prefix)
     caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
+    publishing = PublishingStore(database, job_queue, caches.posts)
     graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
     follows, posts = FollowStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
     active = timedelta(days=settings.feed_active_days)
@@ -225,7 +228,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         uploads=uploads,
         intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=settings.longest_file_request),
         posts=posts,
-        images=ImageStore(database, job_queue, posts, caches.posts, caches.users, url_ttl=settings.signed_url_ttl),
+        publishing=publishing,
+        images=ImageStore(database, job_queue, publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl),
         post_likes=LikeStore(database, Fact.POST_LIKE, job_queue),
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, job_queue),
         comments=CommentStore(database, job_queue),

@@ -91,7 +91,7 @@ async def _image(context: Context, image_id: ObjectId) -> ImageRecord | None:
     upload = await context.loaders.upload_by_id.load(image_id)
     if upload is None:
         return None
-    post = await context.sources.posts.of_upload(upload.owner_id, upload.id)
+    post = await context.sources.publishing.of_upload(upload.owner_id, upload.id)
     shown = None if post is None else await context.loaders.visible_post_by_id.load(post.id)
     in_post = [image for image in shown.posted_images if image.id == image_id] if shown is not None else []
     if in_post:

@@ -65,7 +65,7 @@ async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
 async def create_post(info: Info, given: Input[CreatePostInput]) -> CreatePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))
-    earlier = await sources.posts.created_earlier(viewer_id, idempotency)
+    earlier = await sources.publishing.created_earlier(viewer_id, idempotency)
     if earlier is not None:
         return _created(earlier)
     caption = checked_words(given.caption or "", "caption", max_length=CAPTION_MAX)
@@ -78,7 +78,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> CreatePostPa
         comments_enabled=given.comments_enabled is not False,
     )
     await _check_uploads(info, viewer_id, draft.images)
-    created = await sources.posts.create(viewer_id, draft, clock.now(), idempotency)
+    created = await sources.publishing.create(viewer_id, draft, clock.now(), idempotency)
     await sources.uploads.check_now([image.upload_id for image in draft.images])
     return _created(created)
 

@@ -74,12 +74,12 @@ async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> CancelUp
     upload_id = expect_id(given.upload_id, "MediaUpload")
     upload = await _own(info, viewer_id, upload_id)
     if upload.status is UploadStatus.AWAITING_BYTES:
-        post = await sources.posts.of_upload(viewer_id, upload.id)
+        post = await sources.publishing.of_upload(viewer_id, upload.id)
         if post is not None and not post.deleted:
             message = "This upload belongs to a post; delete that instead."
             raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["uploadId"])
         await sources.uploads.cancel(upload.id)
-        await sources.posts.enqueue_for_upload(viewer_id, upload.id)  # of a post that was made meanwhile
+        await sources.publishing.enqueue_for_upload(viewer_id, upload.id)  # of a post that was made meanwhile
         upload = await _own(info, viewer_id, upload_id)
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.READY):
         message = "The file is here already, so this counts as one of today's images."

@@ -55,7 +55,7 @@ class Idempotency(msgspec.Struct, frozen=True):
         return {"idempotency_key": self.key, "idempotency_digest": self.digest}
 
 
-async def earlier(
+async def find_earlier(
     collection: Readable, owner: str, owner_id: ObjectId, idempotency: Idempotency | None
 ) -> Document | None:
     """The document an earlier call with this key made.

@@ -19,7 +19,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_posts import PostCache
-from datasources.posts.posts import PostStore
+from datasources.posts.publishing import PublishingStore
 from datasources.redis.invalidation import InvalidatingWrites
 from datasources.s3.keys import is_in_area
 from domain.image_formats import RenditionFormat
@@ -46,7 +46,7 @@ class ImageStore:
         self,
         database: Database,
         job_queue: JobQueue,
-        posts: PostStore,
+        publishing: PublishingStore,
         post_cache: PostCache,
         user_cache: UserCache,
         *,
@@ -58,7 +58,7 @@ class ImageStore:
         self._post_writes = InvalidatingWrites(database["posts"], post_cache.invalidate)
         self._user_writes = InvalidatingWrites(database["users"], user_cache.invalidate)
         self._job_queue = job_queue
-        self._posts = posts
+        self._publishing = publishing
         self._url_ttl = timedelta(seconds=url_ttl)
 
     async def ids_of_owner(self, owner_id: ObjectId, after: ObjectId | None, most: int) -> list[ObjectId]:
@@ -77,7 +77,7 @@ class ImageStore:
         """
 
         async def work(session: Session) -> Document | None:
-            published = await self._posts.publish(post_id, [move.after for move in moves], now, session)
+            published = await self._publishing.publish(post_id, [move.after for move in moves], now, session)
             if published is not None:
                 await self._write(moves, now, session, [{"$set": {"post_id": post_id}}])
             return published
@@ -87,7 +87,7 @@ class ImageStore:
         except _MovedMeanwhile:
             return False
         if published is not None:
-            await self._posts.enqueue(published)
+            await self._job_queue.enqueue_pending(Fact.POST, [published])
         return True
 
     async def mark_moving(self, image: ImageRecord) -> None:

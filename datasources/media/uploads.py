@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.jobs.idempotency import Idempotency, earlier
+from datasources.jobs.idempotency import Idempotency, find_earlier
 from datasources.jobs.outbox import Stage, add_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.media.quota_slots import MAX_TRIES, NO_SLOTS, OPEN, Reservations
@@ -117,7 +117,7 @@ class UploadStore:
         """Inserts it with slots of the quota and a key in storage; instead, what an earlier call with the key made."""
         document |= idempotency.fields() if idempotency else {}
         for _ in range(MAX_TRIES):
-            first = await earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
+            first = await find_earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
             if first is not None:
                 return first
             slots = await self._reservations.choose_slots(document["owner_id"], counts_at)

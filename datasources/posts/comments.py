@@ -8,7 +8,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.jobs.idempotency import Idempotency, bury, earlier
+from datasources.jobs.idempotency import Idempotency, bury, find_earlier
 from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
@@ -76,7 +76,7 @@ class CommentStore:
         try:
             await self._inserts.insert(document)
         except DuplicateKeyError:
-            first = await earlier(self._comments, "author_id", author_id, idempotency)
+            first = await find_earlier(self._comments, "author_id", author_id, idempotency)
             if first is None:
                 raise
             document = first
@@ -84,7 +84,7 @@ class CommentStore:
 
     async def made_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
         """The comment an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
-        first = await earlier(self._comments, "author_id", author_id, idempotency)
+        first = await find_earlier(self._comments, "author_id", author_id, idempotency)
         return None if first is None else CommentRecord.from_document(first)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:

@@ -11,12 +11,10 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
 
-from datasources.jobs.idempotency import Idempotency, bury, earlier
+from datasources.jobs.idempotency import bury
 from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
-from datasources.mongo import clock
 from datasources.mongo.batched import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment, set_numbers
@@ -27,13 +25,11 @@ from datasources.mongo.readable import readable
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.edits import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
-from domain.errors import NotFound, Refusal, UserErrorCode
+from domain.errors import NotFound
 from domain.feed_ranking import Candidate
-from domain.jobs import Fact, Job, Task, jobs_of
+from domain.jobs import Fact, Task
 from domain.paging import Page, PageRequest, cut_page
-from domain.records.images import ImageRecord
-from domain.records.posts import PostDraft, PostRecord, PostStatus
-from domain.records.uploads import FailureRecord
+from domain.records.posts import PostRecord, PostStatus
 
 MERGED = 200  # so many authors' posts MongoDB merges from one index; of more it would sort all
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
@@ -56,53 +52,6 @@ class PostStore:
         self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
         self._reads = BatchedReads(self._posts, PostRecord)
         self._job_queue = job_queue
-
-    async def create(
-        self,
-        author_id: ObjectId,
-        draft: PostDraft,
-        now: datetime,
-        idempotency: Idempotency | None = None,
-        post_id: ObjectId | None = None,
-    ) -> PostRecord:
-        """A post in PROCESSING that owes its assembling, in one insert; a replayed key gives the first post.
-
-        Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
-        """
-        document: Document = {
-            "_id": post_id or clock.new_id(),
-            "author_id": author_id,
-            "caption": draft.caption,
-            "hashtags": draft.hashtags,
-            "mention_ids": draft.mention_ids,
-            "location": None if draft.location is None else draft.location.to_document(),
-            "comments_enabled": draft.comments_enabled,
-            "status": PostStatus.PROCESSING.value,
-            "image_inputs": [image.to_document() for image in draft.images],
-            "upload_ids": [image.upload_id for image in draft.images],
-            "created_at": now,
-            "deleted": False,
-            "counted": False,
-            "version": 0,
-            **pending_fields([Task.COMPLETE_POST], now),
-            **(idempotency.fields() if idempotency else {}),
-        }
-        try:
-            async with self._writes.invalidating([document["_id"]]) as posts:
-                await posts.insert_one(document)
-        except DuplicateKeyError:
-            first = await earlier(self._posts, "author_id", author_id, idempotency)
-            if first is None:
-                message = "One of the uploads already belongs to a post."
-                raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["images"]) from None
-            document = first
-        await self.enqueue(document)
-        return PostRecord.from_document(document)
-
-    async def created_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> PostRecord | None:
-        """The post an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
-        first = await earlier(self._posts, "author_id", author_id, idempotency)
-        return None if first is None else PostRecord.from_document(first)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[PostRecord | None]:
         """Posts in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
@@ -144,38 +93,6 @@ class PostStore:
         merged = heapq.merge(*walks, key=itemgetter("_id"), reverse=not request.backward)
         return list(islice(merged, request.limit + 1))
 
-    async def of_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> PostRecord | None:
-        """The post an upload was made into."""
-        found = await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id})
-        return readable(PostRecord, found)
-
-    async def enqueue_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
-        """Rings for the post that waits for this upload, if there is one."""
-        query = {"author_id": owner_id, "upload_ids": upload_id, "outbox": Task.COMPLETE_POST.value}
-        found = await self._posts.find_one(query, projection={"_id": 1})
-        if found is not None:
-            await self._job_queue.enqueue([Job(Task.COMPLETE_POST, Fact.POST, str(found["_id"]))])
-
-    async def publish(
-        self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
-    ) -> Document | None:
-        """Makes a processing post READY and gives it back; it then owes its effects. None if it is not processing."""
-        pending = pending_fields([Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES], now)
-        values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
-        return await self._leave_processing(post_id, {"$set": values}, session)
-
-    async def enqueue(self, document: Document) -> None:
-        """Rings for what a post owes."""
-        await self._job_queue.enqueue(jobs_of(Fact.POST, document))
-
-    async def fail(self, post_id: ObjectId, failure: FailureRecord, now: datetime) -> None:
-        """Makes a processing post FAILED and sets its good uploads free for another try. Safe to repeat."""
-        pending = pending_fields([Task.NOTIFY], now)
-        values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **pending}
-        document = await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
-        if document is not None:
-            await self.enqueue(document)
-
     async def update(
         self, post_id: ObjectId, author_id: ObjectId, changes: dict[str, Any], now: datetime
     ) -> PostRecord:
@@ -212,7 +129,7 @@ class PostStore:
             if not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
                 raise NotFound("post", field=["postId"])
             return
-        await self.enqueue(document)
+        await self._job_queue.enqueue_pending(Fact.POST, [document])
 
     async def delete_of(self, author_id: ObjectId, now: datetime, most: int) -> bool:
         """Deletes up to `most` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
@@ -317,7 +234,7 @@ class PostStore:
         async with self._writes.invalidating([query["_id"]]) as posts:
             found = await posts.find_one_and_update(query, pipeline, return_document=True)
         if found is not None:
-            await self.enqueue(found)
+            await self._job_queue.enqueue_pending(Fact.POST, [found])
         return found
 
     async def _pull(self, query: Document, values: Document, most: int) -> bool:
@@ -326,14 +243,6 @@ class PostStore:
         async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
         return bool(ids)
-
-    async def _leave_processing(
-        self, post_id: ObjectId, changes: dict[str, Any], session: Session | None = None
-    ) -> Document | None:
-        query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
-        changes["$inc"] = {"version": 1}
-        async with self._writes.invalidating([post_id], session) as posts:
-            return await posts.find_one_and_update(query, changes, return_document=True, session=session)
 
 
 def is_shown(post: Document) -> bool:

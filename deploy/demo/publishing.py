@@ -73,7 +73,7 @@ class Publisher:
         author_id, key = user_id(planned.author), f"demo:post:{planned.number}"
         for attempt in range(ATTEMPTS):
             idempotency = _key(f"{key}:{attempt}")
-            earlier = await self._sources.posts.created_earlier(author_id, idempotency)
+            earlier = await self._sources.publishing.created_earlier(author_id, idempotency)
             if earlier is None:
                 break
             if earlier.status is not PostStatus.FAILED:
@@ -87,7 +87,7 @@ class Publisher:
             )
         )
         draft = await self._draft(planned, pictures, [upload.id for upload in uploads])
-        created = await self._sources.posts.create(
+        created = await self._sources.publishing.create(
             author_id, draft, made_at, idempotency, post_id=planned.new_id(self._now)
         )
         await asyncio.gather(*(finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(one.id))) for one in uploads))

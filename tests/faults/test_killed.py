@@ -53,7 +53,7 @@ async def test_post_becomes_ready_once_when_its_worker_is_killed_while_rendering
     upload_id = await uploaded(world, author, photograph())
     draft = PostDraft(images=[PostImage(upload_id=upload_id)], caption="survives")
     first = await stack.workers()
-    post = await world.sources.posts.create(author.id, draft, now())
+    post = await world.sources.publishing.create(author.id, draft, now())
     await world.sources.uploads.check_now([upload_id])
 
     async def is_being_rendered() -> bool:

@@ -54,7 +54,7 @@ async def ready_post(world: World, author: UserRecord, day: int) -> list[ObjectI
         await sources.uploads.record_image(upload.id, shown)
         made.append(shown)
     draft = PostDraft(images=[PostImage(upload_id=one.id) for one in made])
-    post = await sources.posts.create(author.id, draft, now())
+    post = await sources.publishing.create(author.id, draft, now())
     assert await sources.images.publish(post.id, [Move(one, one) for one in made], now())
     return [one.id for one in made]
 

@@ -81,7 +81,7 @@ async def adding_formats(world: World) -> AsyncIterator[Tools]:
 
 async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostRecord:
     draft = PostDraft(images=[PostImage(upload_id=upload.id, alt_text="a sea")])
-    return await world.sources.posts.create(owner.id, draft, now())
+    return await world.sources.publishing.create(owner.id, draft, now())
 
 
 async def begun(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":

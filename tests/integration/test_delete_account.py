@@ -76,7 +76,7 @@ async def act_late(world: World, life: FullAccount) -> None:
     await sources.comment_likes.like(comment.id, bob.id, now())
     await world.comment(life.bobs_post, cat, "to her", mention_ids=[ana.id])
     await world.comment(life.post, bob, "below what is gone")
-    await sources.posts.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
+    await sources.publishing.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
     await sources.uploads.announce(ana.id, SourceFormat.JPEG, 9, "", now())
     for one, other in ((ana, cat), (cat, ana)):
         await world.follow(one, other)

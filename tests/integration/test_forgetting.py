@@ -21,6 +21,7 @@ from datasources.media.images import ImageStore, Move
 from datasources.mongo.client import Document, Session
 from datasources.mongo.transactions import after_transaction, in_transaction
 from datasources.posts.posts import PostStore
+from datasources.posts.publishing import PublishingStore
 from datasources.s3.keys import moved
 from datasources.sources import open_sources
 from domain.errors import UserErrorCode
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 ROUNDS = 2  # what is paid may leave something else owed
 ROOT = Path(__file__).parents[2]
-STORES = (PostStore, UserStore, FollowStore, BlockStore, MuteStore, AccountRelations, ImageStore)
+STORES = (PostStore, PublishingStore, UserStore, FollowStore, BlockStore, MuteStore, AccountRelations, ImageStore)
 Deed = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
 
 # The methods of the stores that write to what is cached.
@@ -85,9 +86,9 @@ async def _publish(world: World, ana: UserRecord, bob: UserRecord) -> None:
 
 
 async def _fail(world: World, ana: UserRecord, _bob: UserRecord) -> None:
-    made = await world.sources.posts.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
+    made = await world.sources.publishing.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
     await warm_caches(world)
-    await world.sources.posts.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
+    await world.sources.publishing.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
 
 
 async def _edit(world: World, ana: UserRecord, _bob: UserRecord) -> None:
@@ -105,7 +106,7 @@ async def _delete(world: World, ana: UserRecord, _bob: UserRecord) -> None:
 async def _forget_keys(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     """A post that was made with a key leaves a tombstone, which goes with its author."""
     draft, key = PostDraft(images=[PostImage(upload_id=ObjectId())]), Idempotency.of("once", "createPost", {})
-    made = await world.sources.posts.create(ana.id, draft, now(), key)
+    made = await world.sources.publishing.create(ana.id, draft, now(), key)
     await world.sources.posts.delete(made.id, ana.id, now())
     await world.drain()
     assert (await world.stored_post(made.id)).deleted
@@ -132,7 +133,7 @@ async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     shown = image(upload["_id"])
     await world.sources.database["uploads"].insert_one({**upload, "image": shown.to_document()})
     draft = PostDraft(images=[PostImage(upload_id=shown.id)])
-    made = await world.sources.posts.create(ana.id, draft, now())
+    made = await world.sources.publishing.create(ana.id, draft, now())
     await world.sources.images.publish(made.id, [Move(shown, shown)], now())
     await world.sources.users.update_profile(ana.id, {"avatar": shown})
     await warm_caches(world)

@@ -100,7 +100,7 @@ async def author_pulled_without_a_switch(world: World, scene: Scene) -> None:
 
 async def post_that_waits_for_nothing(world: World, scene: Scene) -> None:
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
-    await world.sources.posts.create(scene.ana.id, draft, now())
+    await world.sources.publishing.create(scene.ana.id, draft, now())
     await forget_pending(world, "posts")
 
 
@@ -222,7 +222,7 @@ async def test_tombstones_kept_for_their_keys_are_no_finding(own: World) -> None
     scene = await Scene.applied(own)
     keys = [Idempotency.of(key, "test", {}) for key in ("post", "comment")]
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
-    post = await own.sources.posts.create(scene.ana.id, draft, now(), keys[0])
+    post = await own.sources.publishing.create(scene.ana.id, draft, now(), keys[0])
     comment = await own.comment(scene.post, scene.bob, idempotency=keys[1])
     await own.sources.posts.delete(post.id, scene.ana.id, now())
     await own.sources.comments.delete(comment.id, now())

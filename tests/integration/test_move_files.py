@@ -54,7 +54,7 @@ async def ready_upload(world: World, owner: UserRecord) -> ObjectId:
 async def created(world: World, author: UserRecord, *upload_ids: ObjectId) -> PostRecord:
     """A post that waits for its assembling."""
     draft = PostDraft(images=[PostImage(upload_id=one, alt_text="a sea") for one in upload_ids])
-    return await world.sources.posts.create(author.id, draft, now())
+    return await world.sources.publishing.create(author.id, draft, now())
 
 
 async def ready_post(world: World, author: UserRecord) -> PostRecord:

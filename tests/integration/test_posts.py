@@ -27,7 +27,7 @@ def draft(*upload_ids: ObjectId, **rest: object) -> PostDraft:
 
 async def create(world: World, author: UserRecord, *upload_ids: ObjectId, key: Idempotency | None = None) -> PostRecord:
     """As `createPost`."""
-    return await world.sources.posts.create(author.id, draft(*upload_ids), now(), key)
+    return await world.sources.publishing.create(author.id, draft(*upload_ids), now(), key)
 
 
 async def outcome(world: World, author: UserRecord, *upload_ids: ObjectId, key: Idempotency | None = None) -> object:
@@ -52,7 +52,7 @@ async def test_a_key_with_other_input_is_an_error(world: World) -> None:
     other = Idempotency.of("k", "createPost", {"caption": "b"})
     assert await outcome(world, ana, ObjectId(), key=other) is UserErrorCode.IDEMPOTENCY_KEY_REUSED
     with pytest.raises(Refusal):
-        await world.sources.posts.created_earlier(ana.id, other)
+        await world.sources.publishing.created_earlier(ana.id, other)
 
 
 async def test_of_twenty_posts_of_one_upload_one_is_made(world: World) -> None:
@@ -69,7 +69,7 @@ async def test_a_post_is_published_once(world: World) -> None:
     await asyncio.gather(*(publish(made.id, [shown], now()) for _ in range(10)))
     await world.drain()
     await publish(made.id, [shown], now())
-    await world.sources.posts.fail(made.id, FAILURE, now())
+    await world.sources.publishing.fail(made.id, FAILURE, now())
     assert await world.drain() == set()
     post = await world.stored_post(made.id)
     assert (post.status, post.images, post.failure) == (PostStatus.READY, [image(upload_id)], None)
@@ -79,7 +79,7 @@ async def test_a_post_is_published_once(world: World) -> None:
 async def test_a_failed_post_is_not_counted_and_frees_its_uploads(world: World) -> None:
     ana, good = await world.user(), ObjectId()
     made = await create(world, ana, good, ObjectId())
-    await world.sources.posts.fail(made.id, FAILURE, now())
+    await world.sources.publishing.fail(made.id, FAILURE, now())
     await world.drain()
     assert (await world.stored_post(made.id)).failure == FAILURE
     assert (await world.stored_user(ana.id)).post_count == 0
@@ -155,8 +155,8 @@ async def test_a_profile_lists_ready_posts_newest_first_and_its_owner_sees_the_r
 async def test_the_post_of_an_upload_is_its_owners(world: World) -> None:
     ana, upload_id = await world.user(), ObjectId()
     made = await create(world, ana, upload_id)
-    assert await world.sources.posts.of_upload(ana.id, upload_id) == made
-    assert await world.sources.posts.of_upload(ObjectId(), upload_id) is None
+    assert await world.sources.publishing.of_upload(ana.id, upload_id) == made
+    assert await world.sources.publishing.of_upload(ObjectId(), upload_id) is None
 
 
 async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_beside_it(world: World) -> None:
@@ -185,7 +185,7 @@ async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_bes
 async def test_an_unready_post_is_on_its_authors_profile_until_they_dismiss_it_and_in_no_feed(world: World) -> None:
     ana, bob = await world.users(2)
     ready, waiting, failed = await world.post(ana), await world.draft(ana), await world.draft(ana)
-    await world.sources.posts.fail(failed.id, FAILURE, now())
+    await world.sources.publishing.fail(failed.id, FAILURE, now())
     assert await own_pages(world, ana, ana) == ([failed.id, waiting.id, ready.id], [ready.id])
     assert (await own_pages(world, bob, ana))[0] == [ready.id]
     document = "mutation ($id: ID!) { deletePost(input: {postId: $id}) { deletedPostId userErrors { code } } }"

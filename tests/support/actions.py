@@ -86,7 +86,7 @@ class Publish:
         else:
             await uploads.record_image(upload.id, image(upload.id))
         draft = PostDraft(images=[PostImage(upload_id=upload.id)], caption=self.key)
-        await world.sources.posts.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
+        await world.sources.publishing.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
         await uploads.check_now([upload.id])
 
     async def _send(self, world: World, upload: UploadRecord) -> None:

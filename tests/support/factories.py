@@ -70,7 +70,7 @@ class World:
     async def draft(self, author: UserRecord, **draft: Any) -> PostRecord:
         """A post that is PROCESSING; what is awaited for it will not come."""
         described = PostDraft(images=[PostImage(upload_id=ObjectId())], **draft)
-        return await self.sources.posts.create(author.id, described, now())
+        return await self.sources.publishing.create(author.id, described, now())
 
     async def publish(self, post: PostRecord, *, tagged: Sequence[UserRecord] = ()) -> PostRecord:
         """Makes a post READY that is PROCESSING, and returns it as it is now."""

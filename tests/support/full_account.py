@@ -152,7 +152,7 @@ async def _published(
         mention_ids=[one.id for one in people],
     )
     key = Idempotency.of(f"post {upload_ids[0]}", "createPost", {})
-    post = await world.sources.posts.create(author.id, draft, now(), key)
+    post = await world.sources.publishing.create(author.id, draft, now(), key)
     area = Area.PRIVATE if author.is_private else Area.PUBLIC
     shown = [image(upload_id, area) for upload_id in upload_ids]
     moves = [Move(one, _tagged(one, tags)) for one in shown]
@@ -210,5 +210,5 @@ async def _begun(world: World, ana: UserRecord) -> list[ObjectId]:
     """A post whose file is on its way, and a file of no post."""
     coming, alone = [await create_upload(world, ana, UploadStatus.AWAITING_BYTES) for _ in range(2)]
     draft = PostDraft(images=[PostImage(upload_id=coming)], caption="soon")
-    await world.sources.posts.create(ana.id, draft, now())
+    await world.sources.publishing.create(ana.id, draft, now())
     return [coming, alone]

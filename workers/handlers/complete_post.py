@@ -35,7 +35,7 @@ async def _complete(sources: Sources, post_id: ObjectId) -> bool:
     uploads = await sources.uploads.by_ids([image.upload_id for image in post.image_inputs])
     failure = next((_failure(upload) for upload in uploads if _failure(upload) is not None), None)
     if failure is not None:
-        await sources.posts.fail(post_id, failure, clock.now())
+        await sources.publishing.fail(post_id, failure, clock.now())
         return True
     images = _images(post, [upload for upload in uploads if upload is not None])
     if len(images) < len(post.image_inputs):

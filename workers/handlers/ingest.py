@@ -65,7 +65,7 @@ async def _ingest(tools: Tools, upload: UploadRecord) -> None:
 
 async def _reject(sources: Sources, upload: UploadRecord, status: UploadStatus, failure: FailureRecord) -> None:
     await sources.uploads.reject(upload.id, status, failure)
-    await sources.posts.enqueue_for_upload(upload.owner_id, upload.id)
+    await sources.publishing.enqueue_for_upload(upload.owner_id, upload.id)
 
 
 def _check_announced(upload: UploadRecord, data: bytes) -> None:
@@ -83,7 +83,7 @@ async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
     sources = tools.sources
     async with tools.pool.renderings(data, SHOWN_EVERYWHERE, SMALLER) as answers:
         await sources.uploads.record_image(upload.id, await _image(sources, upload, await anext(answers)))
-        await sources.posts.enqueue_for_upload(upload.owner_id, upload.id)
+        await sources.publishing.enqueue_for_upload(upload.owner_id, upload.id)
         try:
             await add_to_image(sources, upload.id, await anext(answers))
         except Exception as error:  # noqa: BLE001  the image is there, and owes the rest to `refining`
@@ -105,7 +105,7 @@ async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> 
 
 async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
     """The private area, unless it is the last image that a post of a public account waits for: it is moved anyway."""
-    post = await sources.posts.of_upload(upload.owner_id, upload.id)
+    post = await sources.publishing.of_upload(upload.owner_id, upload.id)
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
         return Area.PRIVATE
     others = await sources.uploads.by_ids([one.upload_id for one in post.image_inputs if one.upload_id != upload.id])

@@ -110,7 +110,7 @@ class Cast:
 
     async def _publish(self, author: Name) -> None:
         """A post in each state; likes and comments of everybody on the ready one."""
-        posts = self.world.sources.posts
+        publishing = self.world.sources.publishing
         ready = await self._ready(author)
         for name in EVERYBODY:
             await self._say(ready, name)
@@ -124,10 +124,10 @@ class Cast:
         for status in ("PROCESSING", "FAILED"):
             upload_id = await self._upload(author, status="AWAITING_BYTES", image=None)
             draft = PostDraft(images=[PostImage(upload_id=upload_id)])
-            made = await posts.create(self.records[author].id, draft, now())
+            made = await publishing.create(self.records[author].id, draft, now())
             self._note(Post(to_global_id("Post", made.id), author, status))
             if status == "FAILED":
-                await posts.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
+                await publishing.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
         gone = await self._ready(author)
         await self._say(gone, "stranger")
         gone.deleted = True

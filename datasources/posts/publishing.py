@@ -1,0 +1,120 @@
+"""How a post comes into being: created in PROCESSING, then READY with its images, or FAILED.
+
+One upload belongs to one post: a unique index on (author, uploads) ensures it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from datasources.jobs.idempotency import Idempotency, find_earlier
+from datasources.jobs.outbox import pending_fields
+from datasources.jobs.queue import JobQueue
+from datasources.mongo import clock
+from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.readable import readable
+from datasources.posts.cached_posts import PostCache
+from datasources.redis.invalidation import InvalidatingWrites
+from domain.errors import Refusal, UserErrorCode
+from domain.jobs import Fact, Job, Task
+from domain.records.images import ImageRecord
+from domain.records.posts import PostDraft, PostRecord, PostStatus
+from domain.records.uploads import FailureRecord
+
+
+class PublishingStore:
+    """The collection `posts`, as far as posts are created in it and leave PROCESSING."""
+
+    def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
+        self._posts: Readable = database["posts"]
+        self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
+        self._job_queue = job_queue
+
+    async def create(
+        self,
+        author_id: ObjectId,
+        draft: PostDraft,
+        now: datetime,
+        idempotency: Idempotency | None = None,
+        post_id: ObjectId | None = None,
+    ) -> PostRecord:
+        """A post in PROCESSING, its completion pending, in one insert; a repeated key returns the first post.
+
+        Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
+        """
+        document: Document = {
+            "_id": post_id or clock.new_id(),
+            "author_id": author_id,
+            "caption": draft.caption,
+            "hashtags": draft.hashtags,
+            "mention_ids": draft.mention_ids,
+            "location": None if draft.location is None else draft.location.to_document(),
+            "comments_enabled": draft.comments_enabled,
+            "status": PostStatus.PROCESSING.value,
+            "image_inputs": [image.to_document() for image in draft.images],
+            "upload_ids": [image.upload_id for image in draft.images],
+            "created_at": now,
+            "deleted": False,
+            "counted": False,
+            "version": 0,
+            **pending_fields([Task.COMPLETE_POST], now),
+            **(idempotency.fields() if idempotency else {}),
+        }
+        try:
+            async with self._writes.invalidating([document["_id"]]) as posts:
+                await posts.insert_one(document)
+        except DuplicateKeyError:
+            first = await find_earlier(self._posts, "author_id", author_id, idempotency)
+            if first is None:
+                message = "One of the uploads already belongs to a post."
+                raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["images"]) from None
+            document = first
+        await self._job_queue.enqueue_pending(Fact.POST, [document])
+        return PostRecord.from_document(document)
+
+    async def created_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> PostRecord | None:
+        """The post that an earlier call with this key created. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
+        document = await find_earlier(self._posts, "author_id", author_id, idempotency)
+        return None if document is None else PostRecord.from_document(document)
+
+    async def of_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> PostRecord | None:
+        """The post that an upload belongs to."""
+        document = await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id})
+        return readable(PostRecord, document)
+
+    async def enqueue_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
+        """Enqueues the completion of the post that waits for this upload, if there is one."""
+        query = {"author_id": owner_id, "upload_ids": upload_id, "outbox": Task.COMPLETE_POST.value}
+        post = await self._posts.find_one(query, projection={"_id": 1})
+        if post is not None:
+            await self._job_queue.enqueue([Job(Task.COMPLETE_POST, Fact.POST, str(post["_id"]))])
+
+    async def publish(
+        self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
+    ) -> Document | None:
+        """Makes a post in PROCESSING READY within the caller's transaction; returns it, for its jobs to be enqueued.
+
+        None if it is not in PROCESSING.
+        """
+        pending = pending_fields([Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES], now)
+        values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
+        return await self._leave_processing(post_id, {"$set": values}, session)
+
+    async def fail(self, post_id: ObjectId, failure: FailureRecord, now: datetime) -> None:
+        """Makes a post in PROCESSING FAILED and sets its good uploads free for another try. Atomic, safe to repeat."""
+        pending = pending_fields([Task.NOTIFY], now)
+        values = {"status": PostStatus.FAILED.value, "failure": failure.to_document(), **pending}
+        document = await self._leave_processing(post_id, {"$set": values, "$unset": {"upload_ids": ""}})
+        if document is not None:
+            await self._job_queue.enqueue_pending(Fact.POST, [document])
+
+    async def _leave_processing(
+        self, post_id: ObjectId, changes: dict[str, Any], session: Session | None = None
+    ) -> Document | None:
+        query = {"_id": post_id, "status": PostStatus.PROCESSING.value, "deleted": False}
+        changes["$inc"] = {"version": 1}
+        async with self._writes.invalidating([post_id], session) as posts:
+            return await posts.find_one_and_update(query, changes, return_document=True, session=session)
