@@ -106,7 +106,9 @@ class Settings(BaseSettings):
         2.0, gt=0, description="Who would have to wait longer for other operations to end is refused at once: BUSY."
     )
     file_timeout: float = Field(60.0, gt=0, description="Longest wait for a client that sends a file through the API.")
-    files_at_once: int = Field(8, ge=1, description="Files that one API process takes at once; each takes 5 to 10 MiB.")
+    files_at_once: int = Field(
+        8, ge=1, description="Files that one API process takes at once; each takes up to 10 MiB."
+    )
     drain_timeout: float = Field(
         20.0, gt=0, description="SIGTERM ends a process within this time, work in hand and `drain_notice` included."
     )

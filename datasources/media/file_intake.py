@@ -1,8 +1,12 @@
-"""Files that clients send through the API itself: streamed into storage, and then uploads like any other."""
+"""Files that clients send through the API itself: put into storage, and then uploads like any other.
+
+A file is held in memory until it has come as a whole: S3 takes a PUT only with its length, which no form tells before.
+"""
 
 import asyncio
 import base64
 import hashlib
+import io
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,13 +19,13 @@ from datasources.media.source_formats import format_taken
 from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
 from datasources.s3.storage import Blobs
-from datasources.s3.streamed_writes import Incoming
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SIGNATURE_BYTES
 from domain.limits import MAX_IMAGE_BYTES
 from domain.records.uploads import UploadRecord
 
 TRY_AGAIN_MS = 2_000
+DELETE_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -55,26 +59,34 @@ class Intake:
             return await self._store(upload, head, counted)
 
     async def _store(self, upload: UploadRecord, head: bytes, rest: "_Counted") -> UploadRecord:
-        incoming = self._blobs.incoming(upload.key, upload.format.media_type)
+        file = io.BytesIO()
         try:
-            await incoming.write(head)
+            file.write(head)
             async for chunk in rest:
-                await incoming.write(chunk)
-            # First, because a worker may see the bytes once they are complete.
+                file.write(chunk)
+            file.seek(0)
+            # First, because a worker may see the bytes once S3 has them.
             received = await self._uploads.finish_intake(upload, rest.size, rest.sha256)
-            await incoming.complete()
+            await self._blobs.put_incoming(upload.key, file, upload.format.media_type)
         except BaseException:
-            await self._give_back(upload, incoming)
+            await self._give_back(upload)
             raise
         await self._uploads.check_now([upload.id])
         return received
 
-    async def _give_back(self, upload: UploadRecord, incoming: Incoming) -> None:
-        """Best effort: what cannot be given back now expires."""
-        given = await asyncio.gather(self._uploads.undo_intake(upload), incoming.abort(), return_exceptions=True)
-        for error in given:
+    async def _give_back(self, upload: UploadRecord) -> None:
+        """Gives back key and quota, and deletes the file, which S3 may have taken though its answer was not heard.
+
+        Best effort: what cannot be given back now expires.
+        """
+        results = await asyncio.gather(self._uploads.undo_intake(upload), self._delete(upload), return_exceptions=True)
+        for error in results:
             if error is not None:
                 log.warning("intake.not_given_back", upload=str(upload.id), error=type(error).__name__)
+
+    async def _delete(self, upload: UploadRecord) -> None:
+        async with asyncio.timeout(DELETE_SECONDS):
+            await self._blobs.delete_incoming([upload.key])
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

@@ -34,13 +34,12 @@ async def ensure_bucket(client: "S3Client", name: str, region: str | None) -> No
 
 
 async def expire_daily(client: "S3Client", name: str) -> None:
-    """Lets the server delete every object a day after it came, and what was begun in parts and not completed."""
+    """Lets the server delete every object a day after it came."""
     rule: LifecycleRuleTypeDef = {
         "ID": "expire-unused",
         "Status": "Enabled",
         "Filter": {"Prefix": ""},
         "Expiration": {"Days": 1},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     }
     try:
         await client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})

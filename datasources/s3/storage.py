@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -22,7 +22,6 @@ from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers
 from datasources.s3.connections import PatientSession
 from datasources.s3.keys import is_public, original_key, prefix
 from datasources.s3.signing import Signer, signer_of
-from datasources.s3.streamed_writes import Incoming
 from domain.records.uploads import UploadRecord
 from domain.visibility import Area
 
@@ -137,9 +136,10 @@ class Blobs:
             "x-amz-checksum-sha256": sha256_base64,
         }
 
-    def incoming(self, key: str, media_type: str) -> Incoming:
-        """An upload that comes through us, to be written piece by piece."""
-        return Incoming(self._client, self._incoming, key, media_type, self._settings.s3_timeout)
+    async def put_incoming(self, key: str, body: bytes | IO[bytes], media_type: str) -> None:
+        """Stores the file of an upload; the object exists as a whole or not at all. Safe to repeat."""
+        async with asyncio.timeout(self._time_limit):
+            await self._client.put_object(Bucket=self._incoming, Key=key, Body=body, ContentType=media_type)
 
     async def read_incoming(self, key: str, limit_bytes: int) -> bytes | None:
         """The bytes of an upload, or None if it is not there; of one over `limit_bytes`, the first limit + 1."""

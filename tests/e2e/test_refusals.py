@@ -31,9 +31,7 @@ async def sent(data: bytes, person: Person, _world: World, _upload: UploadRecord
 
 async def let_in(data: bytes, _person: Person, world: World, upload: UploadRecord, _request: dict[str, Any]) -> None:
     """Other bytes than announced arrive, by a storage that checks nothing."""
-    incoming = world.sources.blobs.incoming(upload.key, upload.format.media_type)
-    await incoming.write(data)
-    await incoming.complete()
+    await world.sources.blobs.put_incoming(upload.key, data, upload.format.media_type)
 
 
 async def never(_person: Person, world: World, upload: UploadRecord, _request: dict[str, Any]) -> None:

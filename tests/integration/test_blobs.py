@@ -171,7 +171,6 @@ async def test_what_nobody_wants_of_uploads_goes_after_a_day(blobs: Blobs, share
     answer = await blobs._client.get_bucket_lifecycle_configuration(Bucket=shared_settings.incoming_bucket)
     (rule,) = answer["Rules"]
     assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 1)
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
 async def test_ensuring_buckets_side_by_side_is_safe(blobs: Blobs) -> None:

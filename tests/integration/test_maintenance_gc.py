@@ -132,9 +132,7 @@ async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World
 
 async def sent(world: World, key: str) -> str:
     """A file in the incoming bucket, as its PUT leaves it."""
-    incoming = world.sources.blobs.incoming(key, "image/jpeg")
-    await incoming.write(b"a picture")
-    await incoming.complete()
+    await world.sources.blobs.put_incoming(key, b"a picture", "image/jpeg")
     return key
 
 

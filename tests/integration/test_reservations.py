@@ -67,9 +67,7 @@ async def used(world: World, owner_id: ObjectId, at: datetime = NOON) -> int:
 
 async def arrive(world: World, upload: UploadRecord) -> None:
     """The file, as its PUT leaves it."""
-    incoming = world.sources.blobs.incoming(upload.key, "image/jpeg")
-    await incoming.write(DATA)
-    await incoming.complete()
+    await world.sources.blobs.put_incoming(upload.key, DATA, "image/jpeg")
 
 
 @pytest.mark.parametrize(("age", "held"), [(RESERVATION_HOLD - 5 * SECOND, 1), (RESERVATION_HOLD, 0)])

@@ -80,9 +80,7 @@ async def create_upload(
         "expires_at": made + timedelta(minutes=15),
         **fields,
     }
-    incoming = world.sources.blobs.incoming(str(upload_id), "image/png")
-    await incoming.write(b"what was sent")
-    await incoming.complete()
+    await world.sources.blobs.put_incoming(str(upload_id), b"what was sent", "image/png")
     if status is UploadStatus.READY:
         document["image"] = shown.to_document()
         for rendition in shown.renditions:

@@ -25,6 +25,4 @@ async def store_upload(
 
 async def replace_file(world: World, upload: UploadRecord, data: bytes) -> None:
     """Writes the file of an upload past its signature, over whatever lies there."""
-    incoming = world.sources.blobs.incoming(upload.key, upload.format.media_type)
-    await incoming.write(data)
-    await incoming.complete()
+    await world.sources.blobs.put_incoming(upload.key, data, upload.format.media_type)
