@@ -152,7 +152,7 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     """Count everything again, beside a live system and changing nothing, and list what is wrong or stuck.
 
     It reads one small batch after the other: at most one core here and one at MongoDB, and the memory of one batch and
-    10,000 findings, however much there is. With --sample 1000 it takes seconds. docs/maintenance.md tells the rest.
+    10,000 findings, however much there is. With --sample 1000 it takes seconds. docs/operations.md tells the rest.
     """
     from deploy.cli import maintenance  # noqa: PLC0415
 

@@ -171,7 +171,7 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None,
                 await sources.dead_letters.put_back(malformed)
                 number += 1
     if work is not None and not number:
-        raise StartError(f"there is no dead letter {' '.join(work)}", exit_code=2)
+        raise StartError(f"there is no dead letter {' '.join(work)}")
     _say(_encoded({"redriven": number}) if as_json else f"redriven: {number}")
     return 0
 

@@ -31,7 +31,7 @@ from workers.maintenance.pending import DEAD_LETTER, DEAD_LETTERED, NEVER_ENQUEU
 from workers.maintenance.repair import Repaired
 from workers.maintenance.verify import UNCHECKED, Report
 
-PAGE = Path(__file__).parents[2] / "docs" / "maintenance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 async def test_a_server_that_is_away_is_one_line_and_an_exit_code_of_its_own(own: World) -> None:
