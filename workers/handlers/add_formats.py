@@ -1,7 +1,7 @@
-"""Refining: images get the formats that save bytes, once every client can show them and nobody waits any more.
+"""Images get the formats that save bytes, after they are READY in the formats that every client can show.
 
-As a rule the media worker adds them, from the same decoding. What it could not finish, and AVIF, is made here from the
-source, which stays until then.
+As a rule the media worker adds the smaller formats right after it rendered the image (`ingest.py`). This task makes
+AVIF, and what the media worker could not finish, from the source file, which is kept until then.
 """
 
 import structlog
@@ -26,47 +26,48 @@ log = structlog.get_logger(__name__)
 
 
 async def add_formats(tools: Tools, key: str) -> None:
-    """Makes the renditions that an image lacks, from its source; without one, what there is has to do.
+    """Makes the renditions that an image lacks, from its source. Without the source the image stays as it is.
 
-    Safe to run twice: one worker at a time holds the upload, and what is there is not made again.
+    Safe to run twice: one worker at a time holds the upload, and renditions that are there are not made again.
     """
     upload = await tools.sources.uploads.claim(ObjectId(key), clock.now(), Task.ADD_FORMATS)
     if upload is not None:
         async with hold_upload(tools.sources, upload):
-            await _refine(tools, upload)
+            await _add_missing_formats(tools, upload)
 
 
 async def add_to_image(sources: Sources, upload_id: ObjectId, rendered: Rendered) -> None:
-    """Stores further renditions where the image's files lie by now, and says so everywhere.
+    """Stores further renditions beside the image's files, and records them wherever the image is shown.
 
-    Safe to repeat. An image that is deleted meanwhile stays so. Raises NotYet if others move it again and again.
+    Safe to repeat. An image that is deleted meanwhile stays deleted. Raises RetryLater if others move its files during
+    each of `MAX_TRIES` tries.
     """
     for _ in range(MAX_TRIES):
         (upload,) = await sources.uploads.by_ids([upload_id])
         if upload is None or upload.image is None:
             return
-        image, lacking = upload.image, _lacking(upload.image, sources.settings)
-        files = [file for file in rendered.renditions if file.format in lacking]
-        if not files:  # another worker took this one for dead
+        image, missing = upload.image, _missing_formats(upload.image, sources.settings)
+        files = [file for file in rendered.renditions if file.format in missing]
+        if not files:  # another worker took over and was faster
             return
-        more = await store_renditions(sources, area_of_files(image), image.id, image.version + 1, files)
-        is_all = lacking <= {file.format for file in files}
-        if await sources.images.add_formats(upload.owner_id, image, more, is_all=is_all):
+        renditions = await store_renditions(sources, area_of_files(image), image.id, image.version + 1, files)
+        is_all = missing <= {file.format for file in files}
+        if await sources.images.add_formats(upload.owner_id, image, renditions, is_all=is_all):
             return
     raise RetryLater
 
 
-async def _refine(tools: Tools, upload: UploadRecord) -> None:
+async def _add_missing_formats(tools: Tools, upload: UploadRecord) -> None:
     sources = tools.sources
-    lacking = set() if upload.image is None else _lacking(upload.image, sources.settings)
-    data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES) if lacking else None
+    missing = set() if upload.image is None else _missing_formats(upload.image, sources.settings)
+    data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES) if missing else None
     if data is None or not upload.is_of(data):
         await sources.uploads.mark_formats_added(upload.id)
         return
     if tools.pool is None:
         raise RuntimeError("rendering needs a pool")
     try:
-        rendered = await tools.pool.render(data, lacking)
+        rendered = await tools.pool.render(data, missing)
     except Refusal as refusal:
         log.warning("formats.given_up", upload=str(upload.id), code=refusal.code.value)
         await sources.uploads.mark_formats_added(upload.id)
@@ -74,6 +75,6 @@ async def _refine(tools: Tools, upload: UploadRecord) -> None:
     await add_to_image(sources, upload.id, rendered)
 
 
-def _lacking(image: ImageRecord, settings: Settings) -> set[RenditionFormat]:
+def _missing_formats(image: ImageRecord, settings: Settings) -> set[RenditionFormat]:
     avif = {RenditionFormat.AVIF} if settings.avif and not image.is_animated else set()
     return {*SMALLER, *avif} - {rendition.format for rendition in image.renditions}

@@ -8,41 +8,41 @@ from domain.paging import PageRequest
 from domain.records.follows import FollowRecord, FollowState
 from workers.runtime.handler import RetryLater, Tools
 
-LOOKS = 5  # at a follow that changes while its feed is made what it says
+MAX_TRIES = 5  # while the follow keeps changing
 
 
 async def backfill(tools: Tools, key: str) -> None:
-    """Puts an author's posts into a new follower's feed, or takes them out of one who follows no more.
+    """Puts an author's posts into a new follower's feed, or takes them out after an unfollow.
 
-    If the author's posts are pulled, the follow says so instead. Safe to run twice: it makes the feed what the follow
-    now says, until it still says so. It also looks at what may have come while the follow was written, and could not
-    see it: a block ends it, an account gone public grants it.
+    If the author's posts are pulled, the follow is marked so instead. Safe to run twice: it brings the feed in line
+    with the follow as it is now, and repeats that if the follow changes meanwhile. It also corrects a follow that was
+    written beside a block (it ends) or beside the account going public (the request is accepted).
     """
-    for _ in range(LOOKS):
+    for _ in range(MAX_TRIES):
         pending = await tools.sources.follows.pending(Task.BACKFILL, [ObjectId(key)])
-        if not pending or await _is_made_so(tools, pending[0]):
+        if not pending or await _apply_follow(tools, pending[0]):
             return
     raise RetryLater("the follow keeps changing")
 
 
-async def _is_made_so(tools: Tools, follow: FollowRecord) -> bool:
-    """Whether the feed is now what this follow says; False if the follow has changed meanwhile."""
+async def _apply_follow(tools: Tools, follow: FollowRecord) -> bool:
+    """Brings the feed in line with this follow; False if the follow has changed meanwhile."""
     sources = tools.sources
-    if await _is_overtaken(tools, follow):
+    if await _is_corrected(tools, follow):
         return False
     if follow.state is not FollowState.FOLLOWING:
         return await sources.feeds.remove_author(follow)
     is_pulled = await sources.push_pull.is_pulled(follow.followee_id)
     if not is_pulled:
-        await _backfill_from(tools, follow.follower_id, follow.followee_id)
-    is_paid = await sources.follows.mark_done([follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE")
-    if not is_paid:  # what was put in may not belong there by now
+        await _add_posts(tools, follow.follower_id, follow.followee_id)
+    is_done = await sources.follows.mark_done([follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE")
+    if not is_done:  # the posts just added may not belong there any more
         await sources.follows.restart_backfill(follow.follower_id, [follow.followee_id], clock.now())
-    return is_paid
+    return is_done
 
 
-async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
-    """Whether the follow is not what it should be by now; it has been changed then, and owes its effects again."""
+async def _is_corrected(tools: Tools, follow: FollowRecord) -> bool:
+    """Whether the follow was out of date: it has been changed then, and its tasks are pending again."""
     sources, now = tools.sources, clock.now()
     if follow.state is FollowState.NONE:
         return False
@@ -55,11 +55,11 @@ async def _is_overtaken(tools: Tools, follow: FollowRecord) -> bool:
     return False
 
 
-async def _backfill_from(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:
-    """Makes a feed complete for one more author above its floor, which rises if they have more posts than a window.
+async def _add_posts(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> None:
+    """Adds an author's posts above the feed's floor. The floor rises if they are more than a feed retains.
 
-    Nothing is needed in a feed that is not live: the rebuild, which comes later, sees the follow. Raises NotYet while
-    it is rebuilt, for the rebuild may have read the follows already.
+    A feed that is not live needs nothing: its rebuild, which comes later, sees the follow. Raises RetryLater while the
+    feed is rebuilt, because the rebuild may have read the follows before.
     """
     sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
     feed = await sources.feed_states.find(owner_id)

@@ -1,4 +1,4 @@
-"""The janitor: what hangs on something deleted, refused or blocked goes too. Every handler is safe to run twice."""
+"""What belongs to something deleted or refused is deleted too. Every handler is safe to run twice."""
 
 from bson import ObjectId
 
@@ -7,19 +7,19 @@ from domain.jobs import Task
 from workers.handlers.image_files import delete_files, delete_leftovers
 from workers.runtime.handler import RetryLater, Tools
 
-CHUNK = 500
+CHUNK = 500  # comments erased in one step
 
 
 async def clean_upload(tools: Tools, key: str) -> None:
-    """Deletes what a client sent, once it is rendered or refused, and files left by killed workers and by moves.
+    """Deletes the source file of an upload that is rendered or refused, and files that its image does not use.
 
-    Addresses of private files that were made public stay good until they would have expired. While somebody renders
-    the upload, or owes to, the source stays, and what they leave behind is looked for again. A setting keeps the source
-    of an image, in the area that nobody may fetch from.
+    Signed addresses of private files stay good until they expire, also after the files were made public: those files
+    are deleted at `clean_up_at`. While the upload is being rendered, or that is pending, the source stays, and the task
+    is tried again. With the setting `keep_originals`, the source of an image is copied to an area nobody may fetch.
 
-    The address that a client was given cannot be taken back: it stores a file again for as long as it is good. An
-    upload that failed has given its quota back, so nothing else bounds how many do: it is cleaned again, and only then
-    has paid, once its address is over. What comes after other uploads, which keep their quota, is left to `gc`.
+    The address for sending the file cannot be revoked: until it expires, it can store a file again. A failed upload
+    gave its quota back, so quota does not bound how often that happens: its task is done only after the address has
+    expired. Late files of other uploads, which keep their quota, are left to `gc`.
     """
     sources, now = tools.sources, clock.now()
     is_worked_on = await sources.uploads.is_worked_on(ObjectId(key), now)
@@ -43,7 +43,7 @@ async def clean_upload(tools: Tools, key: str) -> None:
 
 
 async def clean_comment(tools: Tools, key: str) -> None:
-    """Deletes a deleted comment's likes and hides its replies, which then owe their own effects."""
+    """Deletes a deleted comment's likes and its replies, for which their own tasks are pending then."""
     comment_id = ObjectId(key)
     documents = await tools.sources.comments.documents([comment_id])
     if documents:
@@ -53,9 +53,9 @@ async def clean_comment(tools: Tools, key: str) -> None:
 
 
 async def clean_post(tools: Tools, key: str) -> None:
-    """Deletes a deleted post's likes, comments, files and, when nothing else is owed, the post itself.
+    """Deletes a deleted post's likes, comments and files and, when nothing else is pending, the post itself.
 
-    A comment that comes in while this runs, or after, is taken away by its own screening.
+    A comment that is added during or after this is deleted by `screen_comments`.
     """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
@@ -66,18 +66,15 @@ async def clean_post(tools: Tools, key: str) -> None:
         for comment_id in comment_ids:
             await sources.comment_likes.erase_target(comment_id)
         await sources.comments.erase(comment_ids)
-    await _delete_files(tools, document.get("upload_ids", []))
+    await _delete_files_of_post(tools, document.get("upload_ids", []))
     if not await sources.posts.erase(post_id):
         raise RetryLater
 
 
-async def _delete_files(tools: Tools, upload_ids: list[ObjectId]) -> None:
-    """The renditions of a post's uploads, found by their prefix, so that those of a half-made post go as well.
-
-    One that is or was an avatar too is left to `gc`, which knows whether it still is.
-    """
+async def _delete_files_of_post(tools: Tools, upload_ids: list[ObjectId]) -> None:
+    """Deletes all files of a post's uploads. One that is or was an avatar too is left to `gc`, which knows which."""
     uploads = await tools.sources.uploads.by_ids(upload_ids)
     avatars = {upload.id for upload in uploads if upload is not None and upload.used_as_avatar}
-    files = [upload_id for upload_id in upload_ids if upload_id not in avatars]
-    await delete_files(tools.sources, files)
-    await tools.sources.uploads.expire(files)
+    others = [upload_id for upload_id in upload_ids if upload_id not in avatars]
+    await delete_files(tools.sources, others)
+    await tools.sources.uploads.expire(others)

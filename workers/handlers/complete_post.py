@@ -16,37 +16,36 @@ from workers.runtime.handler import RetryLater, Tools
 
 
 async def complete_post(tools: Tools, key: str) -> None:
-    """Makes a processing post READY once all its uploads are, or FAILED once one cannot be.
+    """Makes a processing post READY once all its uploads are, or FAILED once one of them cannot be.
 
-    A public account's files are in the public area by then. Safe to run twice: a post leaves PROCESSING once, in one
-    conditional write.
+    By then the files of a public account's post are in the public area. Safe to run twice: one conditional write takes
+    a post out of PROCESSING.
     """
     for _ in range(MAX_TRIES):
-        if await _complete(tools.sources, ObjectId(key)):
+        if await _is_completed(tools.sources, ObjectId(key)):
             return
     raise RetryLater
 
 
-async def _complete(sources: Sources, post_id: ObjectId) -> bool:
-    """False if files of the images were moved, or added, since they were read."""
+async def _is_completed(sources: Sources, post_id: ObjectId) -> bool:
+    """Completes the post; False if files of its images were moved, or added, since they were read."""
     (post,) = await sources.posts.by_ids([post_id])
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
         return True
     uploads = await sources.uploads.by_ids([image.upload_id for image in post.image_inputs])
-    failure = next((_failure(upload) for upload in uploads if _failure(upload) is not None), None)
+    failure = next((failure for failure in map(_failure, uploads) if failure is not None), None)
     if failure is not None:
         await sources.publishing.fail(post_id, failure, clock.now())
         return True
-    images = _images(post, [upload for upload in uploads if upload is not None])
+    present = [upload for upload in uploads if upload is not None]
+    images = _images(post, present)
     if len(images) < len(post.image_inputs):
-        await sources.uploads.check_now(
-            [upload.id for upload in uploads if upload is not None and upload.image is None]
-        )
+        await sources.uploads.check_now([upload.id for upload in present if upload.image is None])
         raise RetryLater
     area = await area_of_author(sources, post.author_id)
     moves = [move_to(area, upload, image) for upload, image in images]
-    there = await asyncio.gather(*(copy_files(sources, move) for move in moves))
-    return all(there) and await sources.images.publish(post_id, moves, clock.now())
+    are_copied = await asyncio.gather(*(copy_files(sources, move) for move in moves))
+    return all(are_copied) and await sources.images.publish(post_id, moves, clock.now())
 
 
 def _failure(upload: UploadRecord | None) -> FailureRecord | None:
@@ -56,9 +55,9 @@ def _failure(upload: UploadRecord | None) -> FailureRecord | None:
 
 
 def _images(post: PostRecord, uploads: list[UploadRecord]) -> list[tuple[UploadRecord, ImageRecord]]:
-    """The post's images, in its order, with what its author says of each, and the uploads they were made of."""
+    """The post's images in its order, with the author's alt texts and tags, and the uploads they were made of."""
     return [
-        (upload, msgspec.structs.replace(upload.image, alt_text=said.alt_text, tagged_users=said.tagged_users))
-        for said, upload in zip(post.image_inputs, uploads, strict=True)
+        (upload, msgspec.structs.replace(upload.image, alt_text=given.alt_text, tagged_users=given.tagged_users))
+        for given, upload in zip(post.image_inputs, uploads, strict=True)
         if upload.image is not None
     ]

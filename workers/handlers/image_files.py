@@ -1,4 +1,4 @@
-"""Where an image's files lie, and how they get there, go elsewhere and go away."""
+"""The files of images in storage: stored, copied to another area, and deleted."""
 
 import asyncio
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ MAX_TRIES = 4  # of a change to an image whose files others move meanwhile
 async def store_renditions(
     sources: Sources, area: Area, upload_id: ObjectId, version: int, files: Iterable[RenderedFile]
 ) -> list[RenditionRecord]:
-    """Puts files into storage side by side; safe to repeat."""
+    """Puts rendered files into storage side by side, and returns their records in the same order. Safe to repeat."""
     records, puts = [], []
     for file in files:
         key = media_key(area, upload_id, file.data, file.format, file.width, version)
@@ -32,10 +32,23 @@ async def store_renditions(
     return records
 
 
-async def copy_files(sources: Sources, move: Move) -> bool:
-    """Copies an image's files side by side to where they are to be shown; False if one is not there any more.
+async def area_of_author(sources: Sources, author_id: ObjectId) -> Area:
+    """Where the images of an account's READY posts belong."""
+    (author,) = await sources.users.by_ids([author_id])
+    return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
 
-    That it begins is written down first: should nobody come to record it, the next who looks clears the copies away.
+
+def move_to(area: Area, upload: UploadRecord, image: ImageRecord) -> Move:
+    """The move of an upload's image into an area. If its files are there, it skips a move that was never recorded."""
+    if not is_in_area(image, area):
+        return Move(image, moved(image, area))
+    return Move(image, renewed(image) if upload.is_moving else image)
+
+
+async def copy_files(sources: Sources, move: Move) -> bool:
+    """Copies an image's files side by side to their new keys; False if one does not exist any more. Safe to repeat.
+
+    The upload is marked first: if the move is never recorded, the next one who moves the image deletes the copies.
     """
     both = zip(move.before.renditions, move.after.renditions, strict=True)
     pairs = [(old, new) for old, new in both if old.key != new.key]
@@ -45,25 +58,12 @@ async def copy_files(sources: Sources, move: Move) -> bool:
     return all(await asyncio.gather(*copies))
 
 
-def move_to(area: Area, upload: UploadRecord, image: ImageRecord) -> Move:
-    """The move of an upload's image into an area; if it lies there, past a move that somebody began and gave up."""
-    if not is_in_area(image, area):
-        return Move(image, moved(image, area))
-    return Move(image, renewed(image) if upload.is_moving else image)
-
-
-async def area_of_author(sources: Sources, author_id: ObjectId) -> Area:
-    """Where the images of an account's ready posts belong."""
-    (author,) = await sources.users.by_ids([author_id])
-    return Area.PUBLIC if author is not None and can_view_content(author, STRANGERS) else Area.PRIVATE
-
-
 async def delete_leftovers(sources: Sources, upload: UploadRecord) -> None:
-    """Deletes the files that an upload's image has left behind; of an upload without an image, all. Safe to repeat."""
+    """Deletes the files that an upload's image does not use any more; without an image, all. Safe to repeat."""
     await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
 
 
 async def delete_files(sources: Sources, upload_ids: Iterable[ObjectId]) -> None:
-    """Deletes all files of these uploads, found by their prefix, so also those of a half-made image. Safe to repeat."""
+    """Deletes all files of these uploads. They are listed by prefix, so a half-made image's are among them."""
     keys_of_uploads = await asyncio.gather(*map(sources.blobs.media_of, upload_ids))
     await sources.blobs.delete_media(chain.from_iterable(keys_of_uploads))

@@ -7,5 +7,5 @@ from workers.runtime.handler import Tools
 
 
 async def remove_follows(tools: Tools, key: str) -> None:
-    """Ends following both ways between two people of whom one blocked the other; ending it twice is ending it once."""
+    """Ends the follows of two people by each other, after one blocked the other. Safe to run twice."""
     await tools.sources.blocks.remove_follows(ObjectId(key), clock.now())

@@ -1,4 +1,4 @@
-"""Holding an upload while working on it: renewed as long as the worker lives, given back when it stops."""
+"""The lease of an upload that a worker is rendering: renewed while the worker lives, given back at the end."""
 
 import asyncio
 import contextlib
@@ -14,18 +14,19 @@ from datasources.sources import Sources
 from domain.limits import RESERVATION_HOLD
 from domain.records.uploads import UploadRecord
 
-MIN_PAUSE = timedelta(seconds=2)  # how soon bytes that have not come are looked for again, at first
+MIN_PAUSE = timedelta(seconds=2)  # before an upload whose bytes have not come is tried again, at first
 MAX_PAUSE = timedelta(seconds=15)
 
 
 @contextlib.asynccontextmanager
 async def hold_upload(sources: Sources, upload: UploadRecord) -> AsyncIterator[None]:
-    """Renews the claim of an upload while the block runs, and gives it back at the end; what is owed is rung for again.
+    """Renews the lease of a claimed upload while the block runs, and gives it back at the end.
 
-    After a failure the pause is a quarter of the upload's age, so who waits for it waits at most a quarter longer.
+    What is pending for the upload is then due again soon. After a failure the pause is a quarter of the upload's age:
+    who waits for the upload waits at most a quarter longer.
     """
     try:
-        async with _renewed(sources, upload.id):
+        async with _renewed_lease(sources, upload.id):
             yield
     except BaseException:
         now = clock.now()
@@ -38,14 +39,14 @@ async def hold_upload(sources: Sources, upload: UploadRecord) -> AsyncIterator[N
 
 
 @contextlib.asynccontextmanager
-async def _renewed(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
-    over = asyncio.Event()
+async def _renewed_lease(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
+    is_over = asyncio.Event()
 
     async def renew() -> None:
-        while not over.is_set():
+        while not is_over.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(UPLOAD_LEASE.total_seconds() / 3):
-                    await over.wait()
+                    await is_over.wait()
                     return
             await sources.uploads.renew(upload_id, clock.now())
 
@@ -53,7 +54,7 @@ async def _renewed(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]
     try:
         yield
     finally:
-        # Cancelling alone may be lost: Python 3.11's `wait_for`, which PyMongo uses, swallows it when it is just done.
-        over.set()
+        # A cancellation alone may be lost: Python 3.11's `wait_for`, which PyMongo uses, swallows it as it returns.
+        is_over.set()
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
