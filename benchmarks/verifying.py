@@ -103,7 +103,7 @@ class _Liking:
         post_ids = await posts(sources, people * (POSTS // PEOPLE))
         await sources.database["posts"].update_many({}, {"$set": {"images.$[].renditions": []}})  # storage has no files
         await sources.database["users"].update_many({}, {"$set": {"post_count": POSTS // PEOPLE}})
-        marks = {"liked": True, "counted": True, "noticed": False, "version": 1}
+        marks = {"liked": True, "counted": True, "notified": False, "version": 1}
         rows: list[dict[str, Any]] = [
             {"target_id": post_ids[number % POSTS], "user_id": people[number // POSTS], **marks}
             for number in range(likes)

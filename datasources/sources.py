@@ -47,9 +47,9 @@ from datasources.notifications.notifications import NotificationStore
 from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
-from datasources.posts.own_acts import OwnActs
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
+from datasources.posts.read_your_writes import ReadYourWrites
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import Live
@@ -114,7 +114,7 @@ class Sources:
     rankings: RankingStore
     notifications: NotificationStore
     dead_letters: DeadLetterStore
-    own_acts: OwnActs
+    read_your_writes: ReadYourWrites
 
     async def ping_mongo(self) -> None:
         """Raises unless MongoDB answers and takes writes."""
@@ -243,5 +243,5 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         rankings=RankingStore(database),
         notifications=NotificationStore(database, live),
         dead_letters=DeadLetterStore(database),
-        own_acts=OwnActs(client, database),
+        read_your_writes=ReadYourWrites(client, database),
     )

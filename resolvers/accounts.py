@@ -6,7 +6,7 @@ from bson import ObjectId
 from datasources.accounts.common_passwords import is_common
 from datasources.accounts.sessions import session_of
 from datasources.accounts.users import Credentials
-from datasources.jobs.idempotency import Idempotency, deleted_since, reused
+from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.mongo import clock
 from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
@@ -58,18 +58,18 @@ async def register(info: Info, given: Input[RegisterInput]) -> RegisterPayload:
     else:
         session, tokens = await sources.sessions.open_first(user_id, client_name, now, secret=key)
     if earlier is not None and await _has_gone(info, user_id):
-        raise deleted_since()
+        raise result_deleted()
     return RegisterPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
     """The account that this very request has made before. Raises Refusal if the key came with other input."""
     sources = info.context.sources
-    account = await sources.users.registered(idempotency)
+    account = await sources.users.find_registered(idempotency)
     if account is None:
         return None
     if not await is_password_right(info, account.password_hash, given.password, account.user_id):
-        raise reused()
+        raise key_reused()
     return account
 
 
@@ -161,7 +161,7 @@ async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Revoke
 async def _deleted_before(context: Context) -> ObjectId | None:
     """The account that was deleted in the session of this bad token."""
     session_id = None if context.bad_token is None else session_of(context.bad_token)
-    return None if session_id is None else await context.sources.users.deleted_in(session_id)
+    return None if session_id is None else await context.sources.users.find_deleted_in_session(session_id)
 
 
 async def _is_deleted(context: Context) -> bool:

@@ -32,10 +32,10 @@ async def visible_comment(info: Info, global_id: str, field: str = "commentId") 
 async def add_comment(info: Info, given: Input[AddCommentInput]) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
-    earlier = await sources.comments.made_earlier(viewer_id, idempotency)
+    earlier = await sources.comments.added_earlier(viewer_id, idempotency)
     comment = await _still_visible(info, earlier) if earlier else await _add(info, given, idempotency)
     edge = EdgeData(encode_cursor(comment.id), comment)
-    return AddCommentPayload(comment_edge=edge, post=await sources.own_acts.post(comment.post_id, viewer_id))
+    return AddCommentPayload(comment_edge=edge, post=await sources.read_your_writes.post(comment.post_id, viewer_id))
 
 
 async def _still_visible(info: Info, comment: CommentRecord) -> CommentRecord:
@@ -74,7 +74,7 @@ async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> Delete
     comment = await _deletable_comment(info, given.comment_id)
     await sources.comments.delete(comment.id, clock.now(), by=viewer_id)
     shown = await info.context.loaders.visible_post_by_id.load(comment.post_id)
-    post = None if shown is None else await sources.own_acts.post(shown.id, viewer_id)
+    post = None if shown is None else await sources.read_your_writes.post(shown.id, viewer_id)
     return DeleteCommentPayload(deleted_comment_id=given.comment_id, post=post)
 
 

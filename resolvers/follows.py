@@ -44,7 +44,7 @@ async def _other(info: Info, global_id: str) -> UserRecord:
 
 
 async def _user_now(info: Info, user_id: ObjectId) -> UserRecord | None:
-    return await info.context.sources.own_acts.user(user_id, info.context.require_viewer())
+    return await info.context.sources.read_your_writes.user(user_id, info.context.require_viewer())
 
 
 @mutation("Sees to it that the viewer follows the user, or has asked to.")

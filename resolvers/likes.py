@@ -14,7 +14,7 @@ async def like_post(info: Info, given: Input[LikePostInput]) -> LikePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
     await sources.post_likes.like(post.id, viewer_id, clock.now())
-    return LikePostPayload(post=await sources.own_acts.post(post.id, viewer_id))
+    return LikePostPayload(post=await sources.read_your_writes.post(post.id, viewer_id))
 
 
 @mutation("Sees to it that the viewer does not like the post.")
@@ -22,7 +22,7 @@ async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> UnlikePostPa
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
     await sources.post_likes.unlike(post.id, viewer_id, clock.now())
-    return UnlikePostPayload(post=await sources.own_acts.post(post.id, viewer_id))
+    return UnlikePostPayload(post=await sources.read_your_writes.post(post.id, viewer_id))
 
 
 @mutation("Sees to it that the viewer likes the comment.")
@@ -30,7 +30,7 @@ async def like_comment(info: Info, given: Input[LikeCommentInput]) -> LikeCommen
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
     await sources.comment_likes.like(comment.id, viewer_id, clock.now())
-    return LikeCommentPayload(comment=await sources.own_acts.comment(comment.id, viewer_id))
+    return LikeCommentPayload(comment=await sources.read_your_writes.comment(comment.id, viewer_id))
 
 
 @mutation("Sees to it that the viewer does not like the comment.")
@@ -38,4 +38,4 @@ async def unlike_comment(info: Info, given: Input[UnlikeCommentInput]) -> Unlike
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
     await sources.comment_likes.unlike(comment.id, viewer_id, clock.now())
-    return UnlikeCommentPayload(comment=await sources.own_acts.comment(comment.id, viewer_id))
+    return UnlikeCommentPayload(comment=await sources.read_your_writes.comment(comment.id, viewer_id))

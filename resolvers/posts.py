@@ -57,7 +57,7 @@ async def visible_post(info: Info, global_id: str) -> PostRecord:
 async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
     """The accounts that a text mentions; handles that nobody has mention nobody."""
     handles = mentions(text)[:MENTIONS_MAX]
-    found = await info.context.sources.users.ids_of(handles)
+    found = await info.context.sources.users.ids_by_username(handles)
     return [found[handle] for handle in handles if handle in found]
 
 
@@ -113,7 +113,7 @@ async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> RemoveTagPaylo
         raise NotFound("post", field=["postId"])
     await sources.posts.untag(post_id, viewer_id, clock.now())
     shown = await info.context.loaders.visible_post_by_id.load(post_id)
-    return RemoveTagPayload(post=None if shown is None else await sources.own_acts.post(post_id, viewer_id))
+    return RemoveTagPayload(post=None if shown is None else await sources.read_your_writes.post(post_id, viewer_id))
 
 
 @mutation("Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED.")

@@ -8,7 +8,7 @@ from schema.fields import plain
 from schema.scalars import Upload
 from schema.text_fields import text_field
 
-_KEY = "Send the same key to retry safely; kept 24 hours."
+_KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
 _CLIENT = "What the client calls itself."
 
 
@@ -51,7 +51,8 @@ class RegisterInput:
     )
     client_name: str | None = text_field(_CLIENT, max_length=limits.CLIENT_NAME_MAX, default=None)
     idempotency_key: strawberry.ID | None = plain(
-        f"{_KEY} At least 16 characters, drawn at random (a UUID will do), for it is nobody's but the sender's.",
+        f"{_KEY} At least {limits.REGISTRATION_KEY_MIN} characters, drawn at random (a UUID will do), for it is "
+        "nobody's but the sender's.",
         default=None,
     )
 

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.queries import within
-from datasources.notifications.notifications import of_follows
+from datasources.notifications.notifications import follow_group_keys
 
 Query = Callable[[Sequence[ObjectId]], Document]
 _PENDING: Document = {"outbox": {"$exists": True}}
@@ -27,7 +27,7 @@ def _within(*names: str) -> Query:
 
 
 def _told(ids: Sequence[ObjectId]) -> Document:
-    return {"group_key": {"$in": [key for one in ids for key in of_follows(one)]}}
+    return {"group_key": {"$in": [key for one in ids for key in follow_group_keys(one)]}}
 
 
 # By collection, each with a query for each index that finds a part of it.
@@ -61,7 +61,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
 }
 
 
-async def left_of(
+async def find_references(
     database: Database, user_ids: Sequence[ObjectId], session: Session | None = None
 ) -> Mapping[ObjectId, list[str]]:
     """The collections in which something names any of these accounts; one indexed read for each place, of all at once.

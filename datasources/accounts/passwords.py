@@ -16,8 +16,8 @@ from domain.passwords import prepared_password
 
 Result = TypeVar("Result")
 
-AT_ONCE = 2
-LONGEST_QUEUE = 128  # about four seconds of work; beyond it the client is told to come back
+CONCURRENT_HASHES = 2
+MAX_WAITING = 128  # about four seconds of work; beyond it the client is told to come back
 RETRY_AFTER_MS = 2_000
 
 
@@ -32,7 +32,7 @@ class Passwords:
     def __init__(self) -> None:
         # OWASP's second recommendation: 19 MiB, two passes, one lane.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._turns = FairTurns(AT_ONCE, LONGEST_QUEUE)
+        self._turns = FairTurns(CONCURRENT_HASHES, MAX_WAITING)
         self._nobody = self._hasher.hash("the password of nobody")
 
     async def hash(self, password: str, *asked_by: Hashable) -> str:

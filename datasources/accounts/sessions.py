@@ -30,7 +30,7 @@ from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSION
 from domain.records.users import SessionRecord
 
 TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is
-SPENT_KEPT = 50
+MAX_SPENT_HASHES = 50
 GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
 
@@ -136,7 +136,7 @@ class SessionStore:
         replaced = {
             "previous_access_hash": "$access_hash",
             "previous_access_expires_at": {"$min": ["$access_expires_at", now + OVERLAP]},
-            "spent_hashes": {"$slice": [{"$concatArrays": ["$spent_hashes", [presented]]}, -SPENT_KEPT]},
+            "spent_hashes": {"$slice": [{"$concatArrays": ["$spent_hashes", [presented]]}, -MAX_SPENT_HASHES]},
         }
         renewed = {**replaced, **self._hashes(tokens, salt, now), "last_used_at": now, "refreshed_at": now}
         found = await self._sessions.find_one_and_update(

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from datasources.accounts.cached_users import UserCache
-from datasources.jobs.idempotency import Idempotency, deleted_since, reused
+from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
@@ -90,7 +90,7 @@ class UserStore:
         except DuplicateKeyError as error:
             taken = (error.details or {}).get("keyPattern", {})
             if "idempotency_key" in taken:
-                raise reused() from None
+                raise key_reused() from None
             if "username_key" in taken:
                 message = "Another account has this user name."
                 raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"]) from None
@@ -98,7 +98,7 @@ class UserStore:
             raise Refusal(UserErrorCode.EMAIL_TAKEN, message, field=["email"]) from None
         return UserRecord.from_document(document)
 
-    async def registered(self, idempotency: Idempotency | None) -> Credentials | None:
+    async def find_registered(self, idempotency: Idempotency | None) -> Credentials | None:
         """The account that was made with this key, if any; its password is for the caller to check.
 
         Raises Refusal if it was made with other input (IDEMPOTENCY_KEY_REUSED) or is not active any more (NOT_FOUND).
@@ -109,9 +109,9 @@ class UserStore:
         if found is None:
             return None
         if found["state"] != UserState.ACTIVE.value:
-            raise deleted_since()
+            raise result_deleted()
         if found["idempotency_digest"] != idempotency.digest:
-            raise reused()
+            raise key_reused()
         return Credentials(found["_id"], found["password_hash"])
 
     async def credentials(self, login: str) -> Credentials | None:
@@ -140,7 +140,7 @@ class UserStore:
         found = await self._users.find_one({"username_key": typed_handle(username).lower()}, projection=_PUBLIC)
         return readable(UserRecord, found)
 
-    async def ids_of(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
+    async def ids_by_username(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
         """The ids of those handles (lower case) that exist."""
         wanted = list(usernames)
         if not wanted:
@@ -186,9 +186,9 @@ class UserStore:
     async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
         """Deletes an account: nobody sees it, or anything of it, from now on, and its handle and address are free.
 
-        One write empties the document, which then owes, instead of what it owed, that everything the account left is
-        taken away. Safe to repeat. False if there is no such account, or not any more. `deleted_in` finds the account
-        by this session.
+        One write empties the document; then, instead of what was pending, only the removal of all that the account left
+        is. Safe to repeat. False if there is no such account, or not any more. `find_deleted_in_session` finds the
+        account by this session.
         """
         gone = {"$literal": f"deleted:{user_id}"}  # the indexes want something unique, and nobody can have this
         emptied: Document = {
@@ -197,7 +197,7 @@ class UserStore:
             **dict.fromkeys(("username_key", "email_key"), gone),
             "state": UserState.DELETED.value,
             "deleted_at": now,
-            **({} if session_id is None else {"deleted_in": session_id}),
+            **({} if session_id is None else {"deletion_session_id": session_id}),
             "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
             **pending_fields([Task.CLEAN_UP], now),
         }
@@ -209,9 +209,9 @@ class UserStore:
             await self._job_queue.enqueue(jobs_of(Fact.USER, document))
         return document is not None
 
-    async def deleted_in(self, session_id: ObjectId) -> ObjectId | None:
+    async def find_deleted_in_session(self, session_id: ObjectId) -> ObjectId | None:
         """The id of the account that was deleted in this session."""
-        found = await self._users.find_one({"deleted_in": session_id}, projection={"_id": 1})
+        found = await self._users.find_one({"deletion_session_id": session_id}, projection={"_id": 1})
         return None if found is None else ObjectId(found["_id"])
 
     async def deleted_account(self, user_id: ObjectId) -> DeletedAccount | None:
@@ -240,7 +240,7 @@ class UserStore:
         async with self._writes.invalidating(moves, session) as users:
             await increment(users, counter, moves, session)
 
-    async def set_right(self, user_id: ObjectId, counts: Document, session: Session) -> None:
+    async def correct_counts(self, user_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets counters as they were recounted, within the caller's transaction."""
         async with self._writes.invalidating([user_id], session) as users:
             await users.update_one({"_id": user_id}, {"$set": counts}, session=session)

@@ -10,7 +10,7 @@ from pymongo import UpdateOne
 from datasources.graph.cached_relations import GraphWrites
 from datasources.graph.follow_states import STANDING, set_state, upsert_follow
 from datasources.graph.relations import both_ways
-from datasources.jobs.outbox import GRACE, add_pending, find_pending, mark_done
+from datasources.jobs.outbox import FIRST_PAUSE, add_pending, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import set_numbers
@@ -103,7 +103,7 @@ class FollowStore:
             requests = await self._follows.find(query, {"follower_id": 1}, limit=limit, session=session).to_list()
             if account is None or account.get("is_private"):
                 requests = []
-            held = {"$set": {"due_at": now + GRACE}}  # a write: the account cannot go private beside it
+            held = {"$set": {"due_at": now + FIRST_PAUSE}}  # a write: the account cannot go private beside it
             await self._users.update_one(
                 pending, held if len(requests) == limit else mark_done(Task.ACCEPT_REQUESTS), session=session
             )

@@ -13,11 +13,11 @@ from datasources.mongo.client import Collection, Database, Document, time_limit
 from domain.jobs import JOBS, Fact, Job, Task
 
 MAX_BATCH = 100  # calls whose successes are forgotten in one operation
-REASON_MOST = 2_000
+MAX_REASON_LENGTH = 2_000
 LOST = "its worker ended, or stood still, while it worked on this"
-FIELDS_MOST = 20  # of a malformed message
-BYTES_MOST = 500  # of a name or value in it
-MALFORMED_MOST = 1_000  # letters; what comes then is dropped
+MAX_FIELDS = 20  # of a malformed message
+MAX_FIELD_BYTES = 500  # of a name or value in it
+MAX_MALFORMED = 1_000  # letters; what comes then is dropped
 # What is settled by the id of an account.
 _OF_USERS = [
     (task, fact)
@@ -61,7 +61,7 @@ class DeadLetterStore:
 
     async def count_failure(self, job: Job, reason: str, now: datetime) -> DeadLetter:
         """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""
-        return await self._attempted(job, 1, {"reason": {"$literal": reason[:REASON_MOST]}, "last_at": now})
+        return await self._attempted(job, 1, {"reason": {"$literal": reason[:MAX_REASON_LENGTH]}, "last_at": now})
 
     async def count_loss(self, job: Job, consumer: str, now: datetime) -> DeadLetter:
         """As `failed`, for work that a consumer had begun when its lease ran out: it died, or is frozen. Repeatable.
@@ -103,7 +103,7 @@ class DeadLetterStore:
             await self._facts(job).update_many(_pending(job), mark_dead_lettered(job.task))
         return letter
 
-    async def clear(self, *jobs: Job) -> None:
+    async def clear_failures(self, *jobs: Job) -> None:
         """Forgets earlier failures. Safe to repeat; what succeeds at the same time is forgotten together."""
         if jobs:
             await self._successes.submit(jobs, time_limit(self._failures))
@@ -113,11 +113,11 @@ class DeadLetterStore:
         await self._failures.delete_many({"_id": {"$in": jobs}})
         return [None] * len(asked)
 
-    async def delete_about(self, user_id: ObjectId) -> None:
+    async def clear_failures_of_user(self, user_id: ObjectId) -> None:
         """Forgets what failed for a deleted account. Safe to repeat."""
-        await self.clear(*(Job(task, fact, str(user_id)) for task, fact in _OF_USERS))
+        await self.clear_failures(*(Job(task, fact, str(user_id)) for task, fact in _OF_USERS))
 
-    async def dead(self) -> AsyncIterator[DeadLetter]:
+    async def all_dead(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, the latest first, but for those of effects that only a newer version knows."""
         query = {"dead": True, "_id.task": {"$in": [each.value for each in Task]}}
         async for document in self._failures.find(query, sort=[("last_at", -1)]):
@@ -125,14 +125,16 @@ class DeadLetterStore:
 
     async def redrive(self, job: Job, now: datetime) -> None:
         """Lets the work be tried again from the first attempt on. Safe to repeat."""
-        await self.clear(job)
+        await self.clear_failures(job)
         await self._facts(job).update_many(_pending(job), mark_redriven(job.task, now))
 
     async def add_malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
         """Keeps a message that makes no sense; the same one again is the same letter. None if there are too many."""
-        kept = [[name[:BYTES_MOST], value[:BYTES_MOST]] for name, value in sorted(fields.items())[:FIELDS_MOST]]
+        kept = [
+            [name[:MAX_FIELD_BYTES], value[:MAX_FIELD_BYTES]] for name, value in sorted(fields.items())[:MAX_FIELDS]
+        ]
         letter_id = hashlib.sha256(msgspec.msgpack.encode([worker, kept])).hexdigest()[:24]
-        is_full = await self._malformed.estimated_document_count() >= MALFORMED_MOST
+        is_full = await self._malformed.estimated_document_count() >= MAX_MALFORMED
         changes = {
             "$setOnInsert": {"worker": worker, "fields": kept},
             "$inc": {"times": 1},
@@ -148,7 +150,7 @@ class DeadLetterStore:
         async for document in self._malformed.find(sort=[("last_at", -1)]):
             yield _malformed_letter(document)
 
-    async def put_back(self, letter: MalformedLetter) -> None:
+    async def delete_malformed(self, letter: MalformedLetter) -> None:
         """Forgets a letter whose message is on its queue again, unless it has come back as a letter already."""
         await self._malformed.delete_one({"_id": letter.id, "times": letter.times})
 

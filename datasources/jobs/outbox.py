@@ -17,8 +17,8 @@ from domain.jobs import Task
 
 Stage = dict[str, Any]
 
-GRACE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
-LONGEST_PAUSE = timedelta(seconds=60)
+FIRST_PAUSE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
+MAX_PAUSE = timedelta(seconds=60)
 NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered"]}
 _UNSET_DUE_AT: Stage = {
     "$set": {
@@ -31,7 +31,7 @@ _UNSET_DUE_AT: Stage = {
 
 def pending_fields(tasks: Iterable[Task], now: datetime) -> dict[str, Any]:
     """The fields of a new fact that owes these effects."""
-    return {"outbox": [task.value for task in tasks], "pending_since": now, "due_at": now + GRACE, "enqueues": 0}
+    return {"outbox": [task.value for task in tasks], "pending_since": now, "due_at": now + FIRST_PAUSE, "enqueues": 0}
 
 
 def add_pending(tasks: Iterable[Task], now: datetime) -> Stage:
@@ -63,7 +63,7 @@ def change(
                     "$cond": ["$changed", {"$setUnion": [{"$ifNull": ["$outbox", []]}, names]}, "$outbox"],
                 },
                 "pending_since": {"$cond": ["$changed", {"$ifNull": ["$pending_since", now]}, "$pending_since"]},
-                "due_at": {"$cond": ["$changed", now + GRACE, "$due_at"]},
+                "due_at": {"$cond": ["$changed", now + FIRST_PAUSE, "$due_at"]},
                 "enqueues": {"$cond": ["$changed", 0, "$enqueues"]},
                 "dead_lettered": {"$cond": ["$changed", "$$REMOVE", "$dead_lettered"]},
             }
@@ -106,7 +106,7 @@ def mark_enqueued(now: datetime, longest: timedelta) -> list[Stage]:
     pause = {
         "$min": [
             longest.total_seconds() * 1000,
-            {"$multiply": [GRACE.total_seconds() * 1000, {"$pow": [2, "$enqueues"]}]},
+            {"$multiply": [FIRST_PAUSE.total_seconds() * 1000, {"$pow": [2, "$enqueues"]}]},
         ]
     }
     return [{"$set": {"due_at": {"$add": [now, pause]}, "enqueues": {"$min": [20, {"$add": ["$enqueues", 1]}]}}}]

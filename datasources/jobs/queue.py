@@ -26,12 +26,12 @@ log = structlog.get_logger(__name__)
 ENQUEUE_SECONDS = 0.25  # a mutation waits no longer than this for Redis
 # A stream as long as this is rung on no more: its workers have enough to do, and the sweeper knows what is owed. It is
 # never trimmed, for that would drop what is pending too.
-LONGEST_STREAM = 100_000
+MAX_STREAM_LENGTH = 100_000
 SILENCE_SECONDS = 1.0
 MAX_BATCH = 1_000  # callers whose rings go in one message to Redis
-LAPSED = 24 * 3600 * 1000  # milliseconds without a word, longer than any lease
+EXPIRED_MS = 24 * 3600 * 1000  # milliseconds without a word, longer than any lease
 # What Redis counts as a message's deliveries says here whether its reader has begun the work.
-WAITS, BEGUN = 1, 2
+WAITING, STARTED = 1, 2
 GROUP = "workers"
 
 # In one step, for a consumer that reads in between would lose what it read. Keys: the stream. Arguments: the group, the
@@ -91,7 +91,7 @@ class JobQueue:
             log.warning("job_queue.unanswered", jobs=len(jobs), error=type(error).__name__)
             self._silence(workers)
         else:
-            full = [worker for worker, length in zip(workers, lengths, strict=True) if length >= LONGEST_STREAM]
+            full = [worker for worker, length in zip(workers, lengths, strict=True) if length >= MAX_STREAM_LENGTH]
             if full:
                 log.warning("job_queue.full", workers=full)
                 self._silence(full)
@@ -146,30 +146,30 @@ class QueueConsumer:
             return []
         return [_message(one) for _, batch in found or () for one in batch]
 
-    async def begin(self, message_ids: Sequence[bytes]) -> None:
+    async def mark_started(self, message_ids: Sequence[bytes]) -> None:
         """Notes that the work of these messages begins. Best effort: never raises, and takes `RING_SECONDS` at most."""
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                await self._set_idle(message_ids, 0, BEGUN)
+                await self._set_idle(message_ids, 0, STARTED)
 
-    async def renew(self, message_ids: Sequence[bytes]) -> None:
+    async def renew_leases(self, message_ids: Sequence[bytes]) -> None:
         """Begins the leases of messages anew."""
         await self._set_idle(message_ids, 0)
 
-    async def claim(self, most: int, lease: float) -> list[Message]:
+    async def claim_expired(self, most: int, lease: float) -> list[Message]:
         """Takes over up to `most` messages whose lease, in seconds, has run out; call it again and again."""
         silence = int(lease * 1000)
         try:
             lapsed: Any = await self._redis.xpending_range(self._stream, GROUP, "-", "+", most, idle=silence)
             ids = [one["message_id"] for one in lapsed]
             found: Any = ids and await self._redis.xclaim(
-                self._stream, GROUP, self.consumer, silence, ids, retrycount=WAITS
+                self._stream, GROUP, self.consumer, silence, ids, retrycount=WAITING
             )
         except ResponseError as error:
             if not _is_no_group(error):
                 raise
             return []
-        begun = {one["message_id"]: one["consumer"].decode() for one in lapsed if one["times_delivered"] >= BEGUN}
+        begun = {one["message_id"]: one["consumer"].decode() for one in lapsed if one["times_delivered"] >= STARTED}
         return [_message(one, begun.get(one[0])) for one in found if one[0] is not None]
 
     async def acknowledge(self, message_ids: Sequence[bytes]) -> None:
@@ -180,12 +180,12 @@ class QueueConsumer:
             pipeline.xdel(self._stream, *message_ids)
             await pipeline.execute()
 
-    async def give_back(self, unfinished: Sequence[bytes] = ()) -> None:
+    async def leave(self, unfinished: Sequence[bytes] = ()) -> None:
         """Ends the leases of what is not done, so that others take it over now; with nothing pending, leaves the group.
 
         Else the consumer stays until others have taken everything from it, for what is pending would go with it.
         """
-        await self._set_idle(unfinished, LAPSED, WAITS)
+        await self._set_idle(unfinished, EXPIRED_MS, WAITING)
         await self._remove_gone(keys=[self._stream], args=[GROUP, 0, self.consumer])
 
     async def remove_gone_consumers(self, silence: float) -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 import structlog
 from bson import ObjectId
 
-from datasources.jobs.idempotency import Idempotency, reused
+from datasources.jobs.idempotency import Idempotency, key_reused
 from datasources.media.source_formats import format_taken
 from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
@@ -140,5 +140,5 @@ async def _replayed(upload: UploadRecord, file: _Counted) -> UploadRecord:
     async for _ in file:
         pass
     if file.sha256 != upload.sha256:
-        raise reused()
+        raise key_reused()
     return upload

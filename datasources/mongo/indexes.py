@@ -64,7 +64,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique("username_key"),
         _unique("email_key"),
         _unique_where("idempotency_key", "idempotency_key"),
-        IndexModel([("deleted_in", UP)], sparse=True),
+        IndexModel([("deletion_session_id", UP)], sparse=True),
         _EXPIRES,
     ],
     "sessions": [_listed_by("user_id"), _EXPIRES],

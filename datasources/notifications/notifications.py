@@ -27,7 +27,7 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord
 
-UNSEEN_BATCH, UNSEEN_LOOKED_AT = 100, 1_000
+UNSEEN_BATCH, MAX_UNSEEN_READ = 100, 1_000
 
 
 def notifications_topic(user_id: ObjectId) -> str:
@@ -72,11 +72,11 @@ class NotificationStore:
         self._notifications = database["notifications"]
         self._inboxes = database["inboxes"]
         self._live = live
-        live.check_by("notifications", self.newest)
+        live.check_by("notifications", self.last_seqs)
         self._lines: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def in_line(self, *recipient_ids: ObjectId) -> AsyncIterator[None]:
+    async def lock_recipients(self, *recipient_ids: ObjectId) -> AsyncIterator[None]:
         """Waits until nobody else in this process writes to these recipients.
 
         Their transactions would all change one `inboxes` document, and all but one be thrown away and run again.
@@ -86,7 +86,7 @@ class NotificationStore:
                 await stack.enter_async_context(self._lines.setdefault(recipient_id, asyncio.Lock()))
             yield
 
-    async def standing(
+    async def by_keys(
         self, keys: Iterable[tuple[ObjectId, str]], session: Session
     ) -> dict[tuple[ObjectId, str], NotificationRecord]:
         """Notifications by recipient and group key, withdrawn ones too; one operation, none for no keys."""
@@ -100,7 +100,7 @@ class NotificationStore:
         Four operations, however many they are; ring `tell` after the commit. Safe to repeat: what is already so gets
         no new number. Withdrawing what was never told does nothing.
         """
-        before = await self.standing((notice.key for notice in notices), session)
+        before = await self.by_keys((notice.key for notice in notices), session)
         changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
         seqs = await self._number([(notice.recipient_id, notice.withdrawn) for notice in changed], now, session)
         writes = [
@@ -109,7 +109,7 @@ class NotificationStore:
         if writes:
             await self._notifications.bulk_write(writes, session=session)
 
-    async def tell(self, *recipient_ids: ObjectId) -> None:
+    async def wake_subscribers(self, *recipient_ids: ObjectId) -> None:
         """Wakes the recipients' subscriptions. Best effort."""
         await self._live.publish(*(notifications_topic(recipient_id) for recipient_id in recipient_ids))
 
@@ -145,7 +145,7 @@ class NotificationStore:
         floor = floor_at(*_taken_back(inbox), clock.now())
         return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"], floor)
 
-    async def newest(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
+    async def last_seqs(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
         """The last numbers of these recipients' logs, 0 for those never told anything; one operation."""
         rows = await self._inboxes.find({"_id": {"$in": recipient_ids}}, {"last_seq": 1}).to_list()
         return dict.fromkeys(recipient_ids, 0) | {row["_id"]: row["last_seq"] for row in rows}
@@ -162,7 +162,7 @@ class NotificationStore:
         """
         query: Document = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
         query["kind"] = {"$ne": NotificationKind.POST_READY.value}
-        for _ in range(UNSEEN_LOOKED_AT // UNSEEN_BATCH):
+        for _ in range(MAX_UNSEEN_READ // UNSEEN_BATCH):
             found = self._notifications.find(query, sort=[("seq", -1)], limit=UNSEEN_BATCH, hint=UNSEEN)
             rows = await found.to_list()
             yield [_shown(row) for row in rows]
@@ -193,7 +193,7 @@ class NotificationStore:
         """Every notification about these comments that still stands."""
         return await self._about([{"post_id": one.post_id, "comment_id": one.id} for one in comments], session)
 
-    async def naming(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
+    async def mentions_and_tags(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
         """The notifications, not withdrawn, that people are mentioned or tagged in a post itself."""
         named = [NotificationKind.MENTIONED.value, NotificationKind.TAGGED.value]
         return await self._about([{"post_id": post_id, "comment_id": None, "kind": {"$in": named}}], session)
@@ -209,7 +209,9 @@ class NotificationStore:
         if writes:
             await self._notifications.bulk_write(writes, session=session)
 
-    async def erase(self, recipient_id: ObjectId, most: int, session: Session) -> list[NotificationRecord]:
+    async def delete_of_recipient(
+        self, recipient_id: ObjectId, most: int, session: Session
+    ) -> list[NotificationRecord]:
         """Takes up to `most` of a recipient's notifications away, and the inbox with the last; returns what went."""
         rows = await self._notifications.find({"recipient_id": recipient_id}, limit=most, session=session).to_list()
         some = {"_id": {"$in": [row["_id"] for row in rows]}}
@@ -218,12 +220,12 @@ class NotificationStore:
             await self._inboxes.delete_one({"_id": recipient_id}, session=session)
         return [_shown(row) for row in rows]
 
-    async def unname(self, actor_id: ObjectId, most: int) -> bool:
+    async def anonymize_withdrawn(self, actor_id: ObjectId, most: int) -> bool:
         """Takes one user's name off up to `most` notifications of following that were taken back.
 
         They keep their numbers. Whether there were any. Safe to repeat.
         """
-        query = {"group_key": {"$in": of_follows(actor_id)}, "withdrawn": True}
+        query = {"group_key": {"$in": follow_group_keys(actor_id)}, "withdrawn": True}
         rows = await self._notifications.find(query, {"_id": 1}, limit=most).to_list()
         nameless: Document = {"group_key": {"$concat": ["GONE:", {"$toString": "$_id"}]}, "actor_ids": []}
         some = {"_id": {"$in": [row["_id"] for row in rows]}, "withdrawn": True}
@@ -265,7 +267,7 @@ def _taken_back(inbox: Document) -> tuple[int, dict[str, int]]:
     return inbox.get("floor", 0), inbox.get("taken_back", {})
 
 
-def of_follows(actor_id: ObjectId) -> list[str]:
+def follow_group_keys(actor_id: ObjectId) -> list[str]:
     """The group keys of what one user's following, asking to or accepting is told by."""
     kinds = (NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED)
     return [f"{kind.value}:{actor_id}" for kind in kinds]

@@ -8,7 +8,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.jobs.idempotency import Idempotency, bury, find_earlier
+from datasources.jobs.idempotency import Idempotency, delete_keeping_keys, find_earlier
 from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
@@ -82,7 +82,7 @@ class CommentStore:
             document = first
         return await self._due(document)
 
-    async def made_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
+    async def added_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
         """The comment an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
         first = await find_earlier(self._comments, "author_id", author_id, idempotency)
         return None if first is None else CommentRecord.from_document(first)
@@ -146,25 +146,25 @@ class CommentStore:
         async for reply in self._comments.find({"parent_id": parent_id, "deleted": False}, {"_id": 1}):
             await self.delete(reply["_id"], now)
 
-    async def delete_of(self, author_id: ObjectId, now: datetime, most: int) -> bool:
+    async def delete_by_author(self, author_id: ObjectId, now: datetime, most: int) -> bool:
         """Deletes up to `most` comments of one author, as `delete` does; whether there were any. Safe to repeat."""
         query, hint = {"author_id": author_id, "deleted": False}, BY_COMMENTER.document["name"]
         rows = await self._comments.find(query, {"_id": 1}, limit=most, hint=hint).to_list()
         await asyncio.gather(*(self.delete(row["_id"], now) for row in rows))
         return bool(rows)
 
-    async def unmention(self, user_id: ObjectId, most: int) -> bool:
+    async def remove_mentions(self, user_id: ObjectId, most: int) -> bool:
         """Takes one user out of up to `most` comments that mention them; whether there were any. Safe to repeat."""
         rows = await self._comments.find({"mention_ids": user_id}, {"_id": 1}, limit=most).to_list()
         some = {"_id": {"$in": [row["_id"] for row in rows]}}
         await self._comments.update_many(some, {"$pull": {"mention_ids": user_id}})
         return bool(rows)
 
-    async def uncount_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says of these that one notification less tells of them."""
         await increment(self._comments, "notified", dict.fromkeys(ids, -1), session)
 
-    async def unset_keys(self, author_id: ObjectId) -> None:
+    async def delete_tombstones(self, author_id: ObjectId) -> None:
         """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
         await self._comments.delete_many({**keyed, **_OVER})
@@ -179,7 +179,7 @@ class CommentStore:
         some = {"_id": {"$in": list(ids)}}
         pipeline = [{"$set": {"counted": _COUNTS}}, *mark_done(Task.COUNT)]
         await self._comments.update_many(some, pipeline, session=session)
-        await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
+        await delete_keeping_keys(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
     async def add_replies(self, moves: Mapping[ObjectId, int], session: Session) -> None:
         """Moves comments' reply counts."""
@@ -189,7 +189,7 @@ class CommentStore:
         """Moves comments' like counts."""
         await increment(self._comments, "like_count", moves, session)
 
-    async def set_right(self, comment_id: ObjectId, counts: Document, session: Session) -> None:
+    async def correct_counts(self, comment_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets counters as they were recounted, within the caller's transaction; not of a deleted one."""
         query = {"_id": comment_id, "deleted": {"$ne": True}}
         await self._comments.update_one(query, {"$set": counts}, session=session)
@@ -225,14 +225,14 @@ class CommentStore:
         if same:
             await self._comments.update_many({"$or": same}, mark_done(task), session=session)
             some = {"_id": {"$in": [one["_id"] for one in comments]}}
-            await bury(self._comments, {**some, **_OVER}, _EMPTIED, session)
+            await delete_keeping_keys(self._comments, {**some, **_OVER}, _EMPTIED, session)
 
     async def ids_of_post(self, post_id: ObjectId, most: int) -> list[ObjectId]:
         """Some comments of a post, deleted ones and replies too."""
         rows = await self._comments.find({"post_id": post_id}, {"_id": 1}, limit=most).to_list()
         return [row["_id"] for row in rows]
 
-    async def erase(self, ids: Sequence[ObjectId]) -> None:
+    async def delete_documents(self, ids: Sequence[ObjectId]) -> None:
         """Takes comments of a deleted post away, whatever they owe, tombstones too. Safe to repeat."""
         await self._comments.delete_many({"_id": {"$in": list(ids)}})
 

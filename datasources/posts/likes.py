@@ -54,7 +54,7 @@ class _HeldUpError(Exception):
 class LikeStore:
     """One of the collections `post_likes` and `comment_likes`.
 
-    `liked` is what the user wants, `counted` whether the target's count has it, `noticed` whether the target's owner
+    `liked` is what the user wants, `counted` whether the target's count has it, `notified` whether the target's owner
     is told of it, and `announced` whether they ever were.
     """
 
@@ -72,14 +72,14 @@ class LikeStore:
         """Sees to it that the user does not like the target; owes the same if they did. Safe to repeat."""
         await self._act(_Act(target_id, user_id, False, now))
 
-    async def unlike_all(self, user_id: ObjectId, now: datetime, most: int) -> bool:
+    async def unlike_by_user(self, user_id: ObjectId, now: datetime, most: int) -> bool:
         """Takes up to `most` likes of one user back, as `unlike` does; whether there were any. Safe to repeat."""
         query, hint = {"user_id": user_id, "liked": True}, BY_LIKER.document["name"]
         rows = await self._likes.find(query, {"target_id": 1}, limit=most, hint=hint).to_list()
         await asyncio.gather(*(self.unlike(row["target_id"], user_id, now) for row in rows))
         return bool(rows)
 
-    async def erase_taken_back(self, user_id: ObjectId, most: int) -> bool:
+    async def delete_taken_back(self, user_id: ObjectId, most: int) -> bool:
         """Forgets up to `most` likes that one user took back and that owe nothing; whether there were any."""
         over: Document = {"liked": False, "outbox": {"$exists": False}}
         rows = await self._likes.find({"user_id": user_id, **over}, {"_id": 1}, limit=most).to_list()
@@ -103,9 +103,11 @@ class LikeStore:
         fields = {"target_id": 1, "liked": 1, "counted": 1}
         return await find_pending(self._likes, "target_id", target_ids, Task.COUNT, fields, session, most)
 
-    async def pending_notices(self, target_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_notifications(
+        self, target_ids: Sequence[ObjectId], session: Session, most: int
+    ) -> list[Document]:
         """Likes that their targets' owners are not told of yet, or that are not taken back, in the order of targets."""
-        fields = {"target_id": 1, "user_id": 1, "liked": 1, "noticed": 1, "announced": 1}
+        fields = {"target_id": 1, "user_id": 1, "liked": 1, "notified": 1, "announced": 1}
         return await find_pending(self._likes, "target_id", target_ids, Task.NOTIFY, fields, session, most)
 
     async def set_counted(self, likes: Sequence[Document], session: Session) -> None:
@@ -114,20 +116,20 @@ class LikeStore:
         await self._after_write([like["_id"] for like in likes], pipeline, session)
         await self._bury([like["_id"] for like in likes if not like["liked"]], session)
 
-    async def set_noticed(self, notified: Sequence[ObjectId], missing: Sequence[ObjectId], session: Session) -> None:
+    async def set_notified(self, notified: Sequence[ObjectId], missing: Sequence[ObjectId], session: Session) -> None:
         """Says which likes the notification now names, standing ones, and pays the notifying of all of them."""
-        yes = {"$set": {"noticed": True, "announced": True}}
+        yes = {"$set": {"notified": True, "announced": True}}
         await self._after_write(notified, [yes, *mark_done(Task.NOTIFY)], session)
-        await self._after_write(missing, [{"$set": {"noticed": False}}, *mark_done(Task.NOTIFY)], session)
+        await self._after_write(missing, [{"$set": {"notified": False}}, *mark_done(Task.NOTIFY)], session)
         await self._bury(missing, session)
 
-    async def latest_noticed(self, target_id: ObjectId, most: int, session: Session) -> list[ObjectId]:
+    async def latest_notified(self, target_id: ObjectId, most: int, session: Session) -> list[ObjectId]:
         """The latest users that a target's notification names."""
-        query = {"target_id": target_id, "liked": True, "noticed": True}
+        query = {"target_id": target_id, "liked": True, "notified": True}
         rows = self._likes.find(query, {"user_id": 1}, sort=[("_id", -1)], limit=most, session=session)
         return [row["user_id"] for row in await rows.to_list()]
 
-    async def erase_target(self, target_id: ObjectId) -> None:
+    async def delete_by_target(self, target_id: ObjectId) -> None:
         """Takes away every like of something deleted. Safe to repeat."""
         await self._likes.delete_many({"target_id": target_id})
 

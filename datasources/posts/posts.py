@@ -12,7 +12,7 @@ import msgspec
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from datasources.jobs.idempotency import bury
+from datasources.jobs.idempotency import delete_keeping_keys
 from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.batched import BatchedReads
@@ -131,13 +131,13 @@ class PostStore:
             return
         await self._job_queue.enqueue_pending(Fact.POST, [document])
 
-    async def delete_of(self, author_id: ObjectId, now: datetime, most: int) -> bool:
+    async def delete_by_author(self, author_id: ObjectId, now: datetime, most: int) -> bool:
         """Deletes up to `most` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
         rows = await self._posts.find({"author_id": author_id, "deleted": False}, {"_id": 1}, limit=most).to_list()
         await asyncio.gather(*(self.delete(row["_id"], author_id, now) for row in rows))
         return bool(rows)
 
-    async def unmention(self, user_id: ObjectId, most: int) -> bool:
+    async def remove_mentions(self, user_id: ObjectId, most: int) -> bool:
         """Takes one user out of up to `most` posts that mention or tag them; whether there were any. Safe to repeat."""
         found = False
         for path in ("images", "image_inputs"):
@@ -146,11 +146,11 @@ class PostStore:
             found |= await self._pull({f"{name}.user_id": user_id}, tags, most)
         return await self._pull({"mention_ids": user_id}, {"mention_ids": user_id}, most) or found
 
-    async def uncount_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Says of these that one notification less tells of them."""
         await increment(self._writes.uncached, "notified", dict.fromkeys(ids, -1), session)
 
-    async def unset_keys(self, author_id: ObjectId) -> None:
+    async def delete_tombstones(self, author_id: ObjectId) -> None:
         """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
         tombstones = {**keyed, "deleted": True, "outbox": {"$exists": False}}
@@ -187,7 +187,7 @@ class PostStore:
             if shown:
                 await posts.bulk_write(shown, ordered=False, session=session)
 
-    async def set_right(self, post_id: ObjectId, changes: Document, session: Session) -> None:
+    async def correct_counts(self, post_id: ObjectId, changes: Document, session: Session) -> None:
         """Sets counters or the preview as found anew, within the caller's transaction; not of a deleted post."""
         async with self._writes.invalidating([post_id], session) as posts:
             await posts.update_one({"_id": post_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
@@ -220,11 +220,11 @@ class PostStore:
         rows = await self._posts.find({"_id": {"$in": list(ids)}, **_SHOWN}, {"_id": 1}).to_list()
         return {row["_id"] for row in rows}
 
-    async def erase(self, post_id: ObjectId) -> bool:
+    async def delete_document(self, post_id: ObjectId) -> bool:
         """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
         query = {"_id": post_id, "deleted": True, "outbox": [Task.CLEAN_UP.value]}
         async with self._writes.invalidating([post_id]) as posts:
-            return await bury(posts, query, _EMPTIED)
+            return await delete_keeping_keys(posts, query, _EMPTIED)
 
     async def _shown_by(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}

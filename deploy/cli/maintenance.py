@@ -146,7 +146,7 @@ async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: 
 async def run_dlq_list(settings: Settings, *, as_json: bool) -> int:
     """Lists the dead letters, the latest first; one JSON document a line with `as_json`."""
     async with _opened(settings) as sources:
-        async for letter in sources.dead_letters.dead():
+        async for letter in sources.dead_letters.all_dead():
             _say(_encoded(letter) if as_json else _letter_line(letter))
         async for malformed in sources.dead_letters.all_malformed():
             _say(_encoded(_as_text(malformed)) if as_json else _malformed_line(malformed))
@@ -168,7 +168,7 @@ async def run_dlq_redrive(settings: Settings, work: tuple[str, str, str] | None,
         for malformed in [one async for one in sources.dead_letters.all_malformed()]:
             if work in (None, (MALFORMED, malformed.worker, malformed.id)):
                 await sources.job_queue.put_back(malformed.worker, malformed.fields)
-                await sources.dead_letters.put_back(malformed)
+                await sources.dead_letters.delete_malformed(malformed)
                 number += 1
     if work is not None and not number:
         raise StartError(f"there is no dead letter {' '.join(work)}")
@@ -183,7 +183,7 @@ async def _chosen(sources: Sources, work: tuple[str, str, str] | None) -> AsyncI
             job = Job(Task(task), Fact(fact), key)
         except ValueError as error:
             raise StartError(str(error), exit_code=2) from error
-    for letter in [letter async for letter in sources.dead_letters.dead()]:
+    for letter in [letter async for letter in sources.dead_letters.all_dead()]:
         if work is None or letter.job == job:
             yield letter
 

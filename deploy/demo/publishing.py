@@ -101,7 +101,7 @@ class Publisher:
     async def _draft(self, planned: PlannedPost, pictures: list[DemoPicture], upload_ids: list[ObjectId]) -> PostDraft:
         words, tags_begin, hashes = pictures[0].caption.partition(" #")
         caption = " ".join(filter(None, (words, planned.added))) + tags_begin + hashes
-        found = await self._sources.users.ids_of(mentions(caption)[:MENTIONS_MAX])
+        found = await self._sources.users.ids_by_username(mentions(caption)[:MENTIONS_MAX])
         place = planned.place and LocationRecord(
             name=planned.place[0], latitude=planned.place[1], longitude=planned.place[2]
         )

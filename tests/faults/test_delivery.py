@@ -191,7 +191,7 @@ async def failures(world: World) -> list[tuple[int, bool]]:
 
 async def assert_dead(world: World, broken: Broken, nonsense: Sequence[Message]) -> None:
     """One dead letter and the malformed ones, each with what an operator needs; `verify` names what is parked."""
-    (letter,) = [letter async for letter in world.sources.dead_letters.dead()]
+    (letter,) = [letter async for letter in world.sources.dead_letters.all_dead()]
     assert (letter.job, letter.attempts) == (broken.job, ATTEMPTS)
     assert letter.reason == "LookupError: the counter has no bottom"
     letters = [letter async for letter in world.sources.dead_letters.all_malformed()]

@@ -39,7 +39,7 @@ async def test_a_worker_killed_amid_long_fan_outs_leaves_every_feed_right(
     for number, post in enumerate(posts):
         entries = await world.sources.database["feed_entries"].find({"_id.p": post.id}, {"_id": 1}).to_list()
         assert {entry["_id"]["o"] for entry in entries} == (set() if number % 2 else followers)
-    assert [letter async for letter in world.sources.dead_letters.dead()] == []
+    assert [letter async for letter in world.sources.dead_letters.all_dead()] == []
     record_property("kills", kills)
     record_property("amid", amid)
 

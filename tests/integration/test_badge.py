@@ -3,7 +3,7 @@
 import pytest
 from bson import ObjectId
 
-from datasources.notifications.notifications import UNSEEN_LOOKED_AT
+from datasources.notifications.notifications import MAX_UNSEEN_READ
 from domain.records.notifications import NotificationKind
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
@@ -69,8 +69,8 @@ async def test_ones_own_post_being_ready_is_not_counted(world: World) -> None:
 
 async def test_the_badge_stops_looking(world: World) -> None:
     ana, eve = await world.users(2)
-    await tell(world, ana, eve, 3 * UNSEEN_LOOKED_AT, first_seq=1)
+    await tell(world, ana, eve, 3 * MAX_UNSEEN_READ, first_seq=1)
     await world.sources.blocks.block(ana.id, eve.id, now=now())
     batches = [batch async for batch in world.sources.notifications.unseen(ana.id)]
-    assert sum(map(len, batches)) == UNSEEN_LOOKED_AT
+    assert sum(map(len, batches)) == MAX_UNSEEN_READ
     assert await badge(world, ana) == 0

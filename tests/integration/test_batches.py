@@ -93,7 +93,7 @@ async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own:
             await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
             await eventually(partial(is_empty, own))
             assert [one["attempts"] for one in await failures(own)] == [attempt]
-    (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
+    (letter,) = [letter async for letter in own.sources.dead_letters.all_dead()]
     assert (letter.job, letter.reason) == (Job(*LIKES, BAD), "LookupError: no such counter")
     done = Counter(keys[0] for keys in work.calls if len(keys) == 1)
     assert done == Counter(dict.fromkeys(KEYS, ATTEMPTS)), "each was tried alone, once each time"

@@ -45,15 +45,15 @@ async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) ->
 async def test_an_author_sees_their_own_like_before_it_is_counted(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    own_acts = world.sources.own_acts
+    reads = world.sources.read_your_writes
     await world.sources.post_likes.like(post.id, bob.id, now())
     for viewer, expected in ((bob, 1), (ana, 0)):
-        seen = await own_acts.post(post.id, viewer.id)
+        seen = await reads.post(post.id, viewer.id)
         assert seen is not None
         assert seen.like_count == expected
     await world.drain()
     await world.sources.post_likes.unlike(post.id, bob.id, now())
-    seen = await own_acts.post(post.id, bob.id)
+    seen = await reads.post(post.id, bob.id)
     assert seen is not None
     assert seen.like_count == 0
 
@@ -65,7 +65,7 @@ async def test_who_deletes_somebody_elses_comment_sees_the_count_without_it_at_o
     await world.drain()
     await world.sources.comments.delete(comments[0].id, now(), by=ana.id)
     for viewer in (ana, bob):
-        seen = await world.sources.own_acts.post(post.id, viewer.id)
+        seen = await world.sources.read_your_writes.post(post.id, viewer.id)
         assert seen is not None
         assert (seen.comment_count, seen.preview_comment_ids) == (1, [comments[1].id])
 
@@ -77,7 +77,7 @@ async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: Wor
 
     async def look() -> None:
         for _ in range(10):
-            seen = await world.sources.own_acts.post(post.id, bob.id)
+            seen = await world.sources.read_your_writes.post(post.id, bob.id)
             assert seen is not None
             assert (seen.like_count, seen.comment_count) == (1, 1)
 
@@ -93,12 +93,12 @@ async def test_ones_own_comments_are_counted_and_shown_at_once(world: World) -> 
     await world.drain()
     made = [await world.comment(post, bob) for _ in range(PREVIEW_COMMENTS)]
     await world.comment(post, bob, parent_id=old.id)
-    seen = await world.sources.own_acts.post(post.id, bob.id)
+    seen = await world.sources.read_your_writes.post(post.id, bob.id)
     assert seen is not None
     assert seen.comment_count == PREVIEW_COMMENTS + 2
     assert seen.preview_comment_ids == [comment.id for comment in made[::-1]]
     await world.sources.comments.delete(made[-1].id, now())
-    seen = await world.sources.own_acts.post(post.id, bob.id)
+    seen = await world.sources.read_your_writes.post(post.id, bob.id)
     assert seen is not None
     assert seen.comment_count == PREVIEW_COMMENTS + 1
     assert made[-1].id not in seen.preview_comment_ids
@@ -108,7 +108,7 @@ async def test_ones_own_like_of_a_comment_is_seen_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     comment = await world.comment(await world.post(ana), ana)
     await world.sources.comment_likes.like(comment.id, bob.id, now())
-    seen = await world.sources.own_acts.comment(comment.id, bob.id)
+    seen = await world.sources.read_your_writes.comment(comment.id, bob.id)
     assert seen is not None
     assert seen.like_count == 1
 
@@ -116,16 +116,16 @@ async def test_ones_own_like_of_a_comment_is_seen_at_once(world: World) -> None:
 async def test_ones_own_following_is_counted_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    seen = await world.sources.own_acts.user(ana.id, bob.id)
+    seen = await world.sources.read_your_writes.user(ana.id, bob.id)
     assert seen is not None
     assert (seen.follower_count, seen.following_count) == (1, 0)
     stranger = await world.user()
-    unseen = await world.sources.own_acts.user(ana.id, stranger.id)
+    unseen = await world.sources.read_your_writes.user(ana.id, stranger.id)
     assert unseen is not None
     assert unseen.follower_count == 0
     await world.drain()
     await world.sources.follows.unfollow(bob.id, ana.id, now=now())
-    seen = await world.sources.own_acts.user(ana.id, bob.id)
+    seen = await world.sources.read_your_writes.user(ana.id, bob.id)
     assert seen is not None
     assert seen.follower_count == 0
 
@@ -133,7 +133,7 @@ async def test_ones_own_following_is_counted_at_once(world: World) -> None:
 async def test_a_request_counts_for_nobody(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
-    seen = await world.sources.own_acts.user(ana.id, bob.id)
+    seen = await world.sources.read_your_writes.user(ana.id, bob.id)
     assert seen is not None
     assert seen.follower_count == 0
     (relation,) = await world.sources.relations.by_pairs([(bob.id, ana.id)])
@@ -142,7 +142,7 @@ async def test_a_request_counts_for_nobody(world: World) -> None:
 
 async def test_of_what_is_gone_there_is_nothing_to_see(world: World) -> None:
     nobody = ObjectId()
-    own_acts = world.sources.own_acts
-    assert await own_acts.post(nobody, nobody) is None
-    assert await own_acts.comment(nobody, nobody) is None
-    assert await own_acts.user(nobody, nobody) is None
+    reads = world.sources.read_your_writes
+    assert await reads.post(nobody, nobody) is None
+    assert await reads.comment(nobody, nobody) is None
+    assert await reads.user(nobody, nobody) is None

@@ -50,7 +50,7 @@ async def read(world: World, user: UserRecord, post: PostRecord) -> list[PostRec
 
 
 async def read_back(world: World, user: UserRecord, post: PostRecord) -> PostRecord | None:
-    return await world.sources.own_acts.post(post.id, user.id)
+    return await world.sources.read_your_writes.post(post.id, user.id)
 
 
 async def relation(world: World, user: UserRecord, post: PostRecord) -> object:

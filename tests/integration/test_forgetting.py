@@ -111,7 +111,7 @@ async def _forget_keys(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     await world.drain()
     assert (await world.stored_post(made.id)).deleted
     await warm_caches(world)
-    await world.sources.posts.unset_keys(ana.id)
+    await world.sources.posts.delete_tombstones(ana.id)
 
 
 async def _like_and_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:

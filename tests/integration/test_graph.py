@@ -148,7 +148,7 @@ async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World
     await world.sources.blocks.block(ana.id, bob.id, now=now())
     assert await relation(world, ana, bob) == Relation(has_blocked=True)
     assert await relation(world, bob, ana) == Relation(is_blocked=True)
-    seen = await world.sources.own_acts.user(bob.id, ana.id)
+    seen = await world.sources.read_your_writes.user(bob.id, ana.id)
     assert seen is not None
     assert (seen.follower_count, seen.following_count) == (0, 0), "before any worker came"
     await world.drain()

@@ -36,7 +36,7 @@ async def test_the_owner_gets_in_amid_guessers_of_other_accounts_and_addresses(
 ) -> None:
     guessers, logins = (160, 15) if full_size else (20, 4)
     if not full_size:
-        monkeypatch.setattr(passwords, "LONGEST_QUEUE", FEW)
+        monkeypatch.setattr(passwords, "MAX_WAITING", FEW)
     sources = dataclasses.replace(world.sources, passwords=Passwords())
     name = f"owner_{now():%H%M%S%f}"
     await sources.users.register(name, f"{name}@example.com", await sources.passwords.hash(PASSWORD), name, now())
@@ -76,11 +76,11 @@ async def test_no_more_passwords_are_hashed_at_once_when_callers_give_up(monkeyp
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(checking.hash(PASSWORD, number), 0.005)
     await checking.hash(PASSWORD, "last")
-    assert most <= passwords.AT_ONCE
+    assert most <= passwords.CONCURRENT_HASHES
 
 
 async def test_one_address_cannot_take_every_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "LONGEST_QUEUE", FEW)
+    monkeypatch.setattr(passwords, "MAX_WAITING", FEW)
     checking = Passwords()
     crowd = [asyncio.create_task(checking.verify(None, "x", f"name {n}", "192.0.2.1")) for n in range(30)]
     await asyncio.sleep(0)

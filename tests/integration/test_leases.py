@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from datasources.concurrency.tasks import cancelled
 from datasources.jobs import queue as queue_module
-from datasources.jobs.queue import BEGUN, GROUP, JobQueue, stream_key
+from datasources.jobs.queue import GROUP, STARTED, JobQueue, stream_key
 from datasources.sources import open_queue, open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import wipe_redis
@@ -125,7 +125,7 @@ async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: Worl
         async with working(own, "idle", idle):
             await asyncio.wait([asyncio.create_task(idle.may_end.wait())], timeout=LEASE * 5)
             (pending,) = await own.sources.redis.xpending_range(stream(own), GROUP, "-", "+", 10)
-            assert (pending["consumer"], pending["times_delivered"]) == (b"slow", BEGUN), (
+            assert (pending["consumer"], pending["times_delivered"]) == (b"slow", STARTED), (
                 "renewed, and claimed by nobody"
             )
             slow.may_end.set()
@@ -139,15 +139,15 @@ async def test_what_a_stopping_worker_has_not_finished_is_another_s_at_once(own:
         keys = await enqueue(own, *sorted(str(ObjectId()) for _ in range(3)))
         messages = await queue.read(10, 1)
         await queue.acknowledge([messages[0].id])
-        await queue.give_back([message.id for message in messages[1:]])
+        await queue.leave([message.id for message in messages[1:]])
         assert await consumers(own) == {"stopping": 2}
     async with open_queue(own.sources.settings, "counters", "next") as queue:
-        claimed = await queue.claim(10, 3600)
+        claimed = await queue.claim_expired(10, 3600)
         assert [message.job and message.job.key for message in claimed] == keys[1:]
         await queue.remove_gone_consumers(0)
         assert await consumers(own) == {"next": 2}
         await queue.acknowledge([message.id for message in claimed])
-        await queue.give_back()
+        await queue.leave()
         assert await consumers(own) == {}
     assert await is_empty(own)
 
@@ -168,10 +168,10 @@ async def test_nothing_minds_that_redis_was_wiped(own: World, act: str) -> None:
         messages = [message.id for message in await queue.read(1, 1)]
         await wipe_redis(own)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
-            "renew": partial(queue.renew, messages),
-            "claim": partial(queue.claim, 10, 0.0),
+            "renew": partial(queue.renew_leases, messages),
+            "claim": partial(queue.claim_expired, 10, 0.0),
             "done": partial(queue.acknowledge, messages),
-            "leave": partial(queue.give_back, messages),
+            "leave": partial(queue.leave, messages),
             "forget_gone": partial(queue.remove_gone_consumers, 0.0),
         }
         assert not await acts[act]()
@@ -248,7 +248,7 @@ async def test_a_worker_reads_no_more_than_it_can_keep(own: World) -> None:
 async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
     own: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_module, "LONGEST_STREAM", 20)
+    monkeypatch.setattr(queue_module, "MAX_STREAM_LENGTH", 20)
     job_queue = JobQueue(own.sources.redis, own.sources.settings.key_prefix)
     keys = [str(ObjectId()) for _ in range(100)]
     for key in keys:

@@ -48,7 +48,7 @@ async def test_what_failed_besides_still_counts(world: World) -> None:
     await letters.count_loss(job, "consumer", now())
     await letters.uncount_loss("consumer", now(), job)
     assert (await _letter(world, job))["attempts"] == 1
-    await letters.clear(job)
+    await letters.clear_failures(job)
 
 
 async def test_an_image_amid_which_the_worker_stood_still_is_not_blamed() -> None:

@@ -123,7 +123,7 @@ async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsy
         await maintenance.run_dlq_redrive(settings, ("bake", "post_like", job.key))
     await maintenance.run_dlq_redrive(settings, ("count", "post_like", job.key))
     assert capsys.readouterr().out == "redriven: 1\n"
-    assert [letter async for letter in own.sources.dead_letters.dead()] == []
+    assert [letter async for letter in own.sources.dead_letters.all_dead()] == []
     assert await own.sources.database["post_likes"].count_documents({"due_at": {"$exists": True}}) == 1
 
 
@@ -132,7 +132,7 @@ async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(ow
     vague = await run_command(own, "dlq", "redrive")
     assert vague == Answer(2, "", "photogram: say which: EFFECT FACT KEY, or --all\n")
     assert await run_command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
-    assert [letter async for letter in own.sources.dead_letters.dead()] == []
+    assert [letter async for letter in own.sources.dead_letters.all_dead()] == []
 
 
 async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,15 +45,15 @@ async def forget_pending(world: World, collection: str, **values: Any) -> None:
 def lost_like(likes: str, **fields: Any) -> Break:
     async def run(world: World, scene: Scene) -> None:
         target_id = scene.post.id if likes == "post_likes" else scene.comment_id
-        like = {"target_id": target_id, "user_id": ObjectId(), "liked": False, "counted": False, "noticed": False}
+        like = {"target_id": target_id, "user_id": ObjectId(), "liked": False, "counted": False, "notified": False}
         await insert(world, likes, **like | fields)
 
     return run
 
 
-def unnoticed(likes: str) -> Break:
+def unnotified(likes: str) -> Break:
     async def run(world: World, _scene: Scene) -> None:
-        await world.sources.database[likes].update_many({}, {"$unset": {"noticed": ""}})
+        await world.sources.database[likes].update_many({}, {"$unset": {"notified": ""}})
 
     return run
 
@@ -157,12 +157,12 @@ async def lost_index(world: World, _scene: Scene) -> None:
 
 FAILED = {"status": "REJECTED", "failure": {"code": "IMAGE_CORRUPT", "message": "no"}}
 BREAKS: dict[str, Break] = {
-    "post_like.target_id": lost_like("post_likes", target_id=ObjectId(), liked=True, counted=True, noticed=True),
+    "post_like.target_id": lost_like("post_likes", target_id=ObjectId(), liked=True, counted=True, notified=True),
     "post_like.taken_back": lost_like("post_likes"),
-    "post_like.noticed": unnoticed("post_likes"),
-    "comment_like.target_id": lost_like("comment_likes", target_id=ObjectId(), liked=True, counted=True, noticed=True),
+    "post_like.notified": unnotified("post_likes"),
+    "comment_like.target_id": lost_like("comment_likes", target_id=ObjectId(), liked=True, counted=True, notified=True),
     "comment_like.taken_back": lost_like("comment_likes"),
-    "comment_like.noticed": unnoticed("comment_likes"),
+    "comment_like.notified": unnotified("comment_likes"),
     "comment.post_id": comment(post_id=ObjectId()),
     "comment.parent_id": comment(parent_id=ObjectId()),
     "comment.deleted": comment(deleted=True, counted=False),

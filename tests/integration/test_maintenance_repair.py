@@ -74,7 +74,7 @@ async def test_dead_letters_stay_dead_and_other_work_is_paid(own: World) -> None
     for _ in range(ATTEMPTS):
         await own.sources.dead_letters.count_failure(job, "so it is", now())
     await repaired(own)
-    assert [letter.job async for letter in own.sources.dead_letters.dead()] == [job]
+    assert [letter.job async for letter in own.sources.dead_letters.all_dead()] == [job]
     assert (await own.stored_post(scene.post.id)).like_count == 1
 
 

@@ -71,7 +71,7 @@ async def test_the_last_of_a_log_expired_is_no_gap_for_who_has_read_it(world: Wo
     assert await first_events(world, reader, 1, 1) == [{"seq": 2, "gap": {"oldestSeq": 0, "newestSeq": 2}}]
     events = asyncio.create_task(first_events(world, reader, 2, 1))
     await write(world, reader, "b", now())  # 3
-    await world.sources.notifications.tell(reader.id)
+    await world.sources.notifications.wake_subscribers(reader.id)
     assert await events == [{"seq": 3, "gap": None}]
 
 

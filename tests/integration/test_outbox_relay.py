@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 from redis.exceptions import RedisError
 
-from datasources.jobs.outbox import GRACE, LONGEST_PAUSE
+from datasources.jobs.outbox import FIRST_PAUSE, MAX_PAUSE
 from datasources.sources import open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.factories import World, now
@@ -33,25 +33,25 @@ async def jobs_waiting(world: World) -> int:
 async def test_what_was_just_written_is_left_to_its_own_ring(own: World) -> None:
     await a_like(own)
     assert await relay_due(own.sources, now()) == 0
-    assert await relay_due(own.sources, now() + GRACE) == 1
+    assert await relay_due(own.sources, now() + FIRST_PAUSE) == 1
 
 
 async def test_the_pauses_double_up_to_a_limit(own: World) -> None:
     await a_like(own)
-    moment, pauses = now() + GRACE, []
+    moment, pauses = now() + FIRST_PAUSE, []
     for _ in range(8):
         assert await relay_due(own.sources, moment) == 1
         like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
         assert like is not None
-        pauses.append((like["due_at"] - moment) / GRACE)
+        pauses.append((like["due_at"] - moment) / FIRST_PAUSE)
         moment = like["due_at"]
     assert pauses == [1, 2, 4, 8, 16, 20, 20, 20]
-    assert GRACE * 20 == LONGEST_PAUSE
+    assert FIRST_PAUSE * 20 == MAX_PAUSE
 
 
 async def test_two_sweepers_at_once_ring_and_harm_nothing(own: World) -> None:
     post_id = await a_like(own)
-    found = await asyncio.gather(*(relay_due(own.sources, now() + GRACE) for _ in range(5)))
+    found = await asyncio.gather(*(relay_due(own.sources, now() + FIRST_PAUSE) for _ in range(5)))
     assert max(found) == 1
     await own.drain()
     assert (await own.stored_post(post_id)).like_count == 1
@@ -86,16 +86,16 @@ async def test_a_write_succeeds_at_once_without_redis_and_is_rung_for_later(own:
         await sources.post_likes.like(post.id, bob.id, now())
         assert time.monotonic() - began < 2
         with pytest.raises(RedisError):  # and puts nothing off
-            await relay_due(sources, now() + GRACE)
+            await relay_due(sources, now() + FIRST_PAUSE)
     before = await jobs_waiting(own)
-    assert await relay_due(own.sources, now() + GRACE) == 1
+    assert await relay_due(own.sources, now() + FIRST_PAUSE) == 1
     assert await jobs_waiting(own) == before + 1
 
 
 async def test_it_goes_on_until_told_to_stop(own: World) -> None:
     await a_like(own)
     before, stopping = await jobs_waiting(own), asyncio.Event()
-    await own.sources.database["post_likes"].update_many({}, {"$set": {"due_at": now() - GRACE}})
+    await own.sources.database["post_likes"].update_many({}, {"$set": {"due_at": now() - FIRST_PAUSE}})
 
     async def rang() -> bool:
         return await jobs_waiting(own) > before

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from config import Settings
 from datasources.concurrency.tasks import cancelled as ended
 from datasources.jobs import dead_letters
-from datasources.jobs.dead_letters import BYTES_MOST, FIELDS_MOST
+from datasources.jobs.dead_letters import MAX_FIELD_BYTES, MAX_FIELDS
 from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task, jobs_of
@@ -142,11 +142,11 @@ def _bytes(value: str | bytes) -> bytes:
 
 async def test_malformed_letters_are_bounded_in_size_and_number(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     letters = own.sources.dead_letters
-    monkeypatch.setattr(dead_letters, "MALFORMED_MOST", 3)
+    monkeypatch.setattr(dead_letters, "MAX_MALFORMED", 3)
     huge = {f"{number}".encode() * 400: b"x" * 1_000_000 for number in range(10, 100)}
     assert await letters.add_malformed("counters", huge, now())
     (stored,) = await own.sources.database["malformed"].find().to_list()
-    assert len(bson.encode(stored)) < 2 * FIELDS_MOST * BYTES_MOST + 1_000
+    assert len(bson.encode(stored)) < 2 * MAX_FIELDS * MAX_FIELD_BYTES + 1_000
     for number in range(5):
         await letters.add_malformed("counters", {b"number": str(number).encode()}, now())
     assert await letters.add_malformed("counters", huge, now()), "what is there already is counted on"
@@ -158,10 +158,10 @@ async def test_a_letter_that_came_back_before_it_was_forgotten_stays(own: World)
     letter = await letters.add_malformed("counters", fields, now())
     assert letter is not None
     await letters.add_malformed("counters", fields, now())
-    await letters.put_back(letter)
+    await letters.delete_malformed(letter)
     (again,) = [letter async for letter in letters.all_malformed()]
     assert again.times == 2
-    await letters.put_back(again)
+    await letters.delete_malformed(again)
     assert [letter async for letter in letters.all_malformed()] == []
 
 
@@ -179,7 +179,7 @@ async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_c
         for attempt in range(1, ATTEMPTS + 1):
             assert await relay_due(own.sources, now() + LATER * attempt) == 1
             await eventually(partial(attempts, attempt))
-    (letter,) = [letter async for letter in own.sources.dead_letters.dead()]
+    (letter,) = [letter async for letter in own.sources.dead_letters.all_dead()]
     assert (letter.job, letter.attempts, letter.dead) == (job, ATTEMPTS, True)
     assert letter.reason == "LookupError: the counter has no bottom"
     like = await own.sources.database["post_likes"].find_one({"target_id": post_id})

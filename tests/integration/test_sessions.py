@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from datasources.accounts.sessions import GRACE, OVERLAP, SPENT_KEPT, SessionStore, session_topic
+from datasources.accounts.sessions import GRACE, MAX_SPENT_HASHES, OVERLAP, SessionStore, session_topic
 from datasources.sources import open_sources
 from domain.errors import Refusal, UserErrorCode
 from tests.support.factories import World, now
@@ -170,11 +170,11 @@ async def test_a_session_that_was_not_used_for_long_cannot_be_refreshed(world: W
 async def test_what_is_kept_of_spent_tokens_is_bounded(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
-    for _ in range(SPENT_KEPT + 5):
+    for _ in range(MAX_SPENT_HASHES + 5):
         _, tokens = await sessions.refresh(tokens.refresh_token, now())
     document = await world.sources.database["sessions"].find_one({"_id": session.id})
     assert document is not None
-    assert len(document["spent_hashes"]) == SPENT_KEPT
+    assert len(document["spent_hashes"]) == MAX_SPENT_HASHES
 
 
 async def test_the_first_session_is_opened_once(world: World) -> None:

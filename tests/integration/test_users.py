@@ -75,8 +75,8 @@ async def test_users_come_in_the_order_asked_for_with_gaps(world: World) -> None
 
 async def test_handles_that_nobody_has_are_left_out(world: World) -> None:
     ana = await world.user()
-    assert await world.sources.users.ids_of([ana.username, "nobody.here"]) == {ana.username: ana.id}
-    assert await world.sources.users.ids_of([]) == {}
+    assert await world.sources.users.ids_by_username([ana.username, "nobody.here"]) == {ana.username: ana.id}
+    assert await world.sources.users.ids_by_username([]) == {}
 
 
 async def test_a_profile_changes_in_the_given_fields_alone(world: World) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from datasources.jobs.outbox import LONGEST_PAUSE
+from datasources.jobs.outbox import MAX_PAUSE
 from domain.jobs import Fact, Task
 from domain.records.posts import PostRecord
 from tests.support.cache_contents import assert_nothing_stale
@@ -50,7 +50,7 @@ async def count_pending(world: World, *, most: int, are_files_awaited: bool = Fa
 
     Failed uploads that are cleaned again at the end of their address are passed over.
     """
-    later = {"outbox": [Task.CLEAN_UP.value], "failure": {"$exists": True}, "due_at": {"$gt": now() + LONGEST_PAUSE}}
+    later = {"outbox": [Task.CLEAN_UP.value], "failure": {"$exists": True}, "due_at": {"$gt": now() + MAX_PAUSE}}
     query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}, "$nor": [later]}
     counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=most) for fact in Fact}
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))

@@ -48,7 +48,7 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
     "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
     "a like that lost its debt": (
         update("post_likes", {"liked": False}),
-        {"post.like_count", "post_like.taken_back", "post_like.noticed"},
+        {"post.like_count", "post_like.taken_back", "post_like.notified"},
     ),
     "a comment that lost its debt": (
         update("comments", {"deleted": True}, {"parent_id": {"$ne": None}}),

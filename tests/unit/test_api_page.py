@@ -7,7 +7,6 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type, parse
 
 from config import Settings
-from datasources.jobs.idempotency import KEY_MAX, REGISTRATION_KEY_MIN
 from domain import limits
 from domain.errors import RequestErrorCode, UserErrorCode
 from domain.notification_floor import WITHDRAWN_KEPT
@@ -94,7 +93,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "`email`, `login`": limits.EMAIL_MAX,
         f"`password` (at least {limits.PASSWORD_MIN})": limits.PASSWORD_MAX,
         "`clientName`": limits.CLIENT_NAME_MAX,
-        f"`idempotencyKey` (of `register` at least {REGISTRATION_KEY_MIN})": KEY_MAX,
+        f"`idempotencyKey` (of `register` at least {limits.REGISTRATION_KEY_MIN})": limits.IDEMPOTENCY_KEY_MAX,
     },
     "of images": {
         "bytes": limits.MAX_IMAGE_BYTES,
@@ -113,12 +112,12 @@ SENTENCES = [
     f"session that is not used | {SETTINGS.refresh_token_ttl // 86400} days |",
     f"the same token gets the same answer for {limits.REFRESH_GRACE_SECONDS} seconds",
     f"access token that was replaced | {limits.ACCESS_OVERLAP_SECONDS} seconds more",
-    f"of {REGISTRATION_KEY_MIN} random characters or more",
+    f"of {limits.REGISTRATION_KEY_MIN} random characters or more",
     f"{limits.PAGE_SIZE_DEFAULT} items unless you\nsay otherwise, {limits.PAGE_SIZE_MAX} at most",
     f"left\nout counts as {limits.PAGE_SIZE_DEFAULT}",
     f"`renditions`, which counts {WORDS[limits.RENDITIONS_MAX]}",
     f"exact up to {limits.BADGE_MAX - 1}; {limits.BADGE_MAX} means more than {limits.BADGE_MAX - 1}",
-    f"1 to {KEY_MAX} characters",
+    f"1 to {limits.IDEMPOTENCY_KEY_MAX} characters",
     f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
     f"({WITHDRAWN_KEPT.days} days for what was taken back)",
     f"within {WORDS[limits.RESERVATION_HOLD.seconds // 60]} minutes can be taken",

@@ -48,7 +48,7 @@ async def clean_comment(tools: Tools, key: str) -> None:
     documents = await tools.sources.comments.documents([comment_id])
     if documents:
         await tools.sources.comments.delete_replies(comment_id, clock.now())
-        await tools.sources.comment_likes.erase_target(comment_id)
+        await tools.sources.comment_likes.delete_by_target(comment_id)
         await tools.sources.comments.mark_done(documents, Task.CLEAN_UP)
 
 
@@ -61,13 +61,13 @@ async def clean_post(tools: Tools, key: str) -> None:
     document = await sources.posts.document(post_id)
     if document is None or Task.CLEAN_UP.value not in document.get("outbox", ()):
         return
-    await sources.post_likes.erase_target(post_id)
+    await sources.post_likes.delete_by_target(post_id)
     while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
         for comment_id in comment_ids:
-            await sources.comment_likes.erase_target(comment_id)
-        await sources.comments.erase(comment_ids)
+            await sources.comment_likes.delete_by_target(comment_id)
+        await sources.comments.delete_documents(comment_ids)
     await _delete_files_of_post(tools, document.get("upload_ids", []))
-    if not await sources.posts.erase(post_id):
+    if not await sources.posts.delete_document(post_id):
         raise RetryLater
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from config import Settings
-from datasources.accounts.account_references import left_of
+from datasources.accounts.account_references import find_references
 from datasources.accounts.users import DeletedAccount
 from datasources.mongo import clock
 from datasources.mongo.client import Session
@@ -80,10 +80,10 @@ async def _is_more(sources: Sources, user_id: ObjectId, parts: Sequence[Part]) -
 
 async def _finish(sources: Sources, account: DeletedAccount, now: datetime) -> None:
     """Pays, if nothing is left. Raises NotYet while something still owes what ends it."""
-    left = await left_of(sources.database, [account.id])
+    left = await find_references(sources.database, [account.id])
     if left:
         raise RetryLater(", ".join(left[account.id]))
-    await sources.dead_letters.delete_about(account.id)
+    await sources.dead_letters.clear_failures_of_user(account.id)
     await sources.users.finish_deletion(account, now)
 
 
@@ -95,15 +95,15 @@ async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
 async def _likes(sources: Sources, user_id: ObjectId) -> bool:
     now = clock.now()
     likes = sources.post_likes, sources.comment_likes
-    return any([await one.unlike_all(user_id, now, CHUNK) for one in likes])
+    return any([await one.unlike_by_user(user_id, now, CHUNK) for one in likes])
 
 
 async def _comments(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.comments.delete_of(user_id, clock.now(), CHUNK)
+    return await sources.comments.delete_by_author(user_id, clock.now(), CHUNK)
 
 
 async def _posts(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.posts.delete_of(user_id, clock.now(), CHUNK)
+    return await sources.posts.delete_by_author(user_id, clock.now(), CHUNK)
 
 
 async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
@@ -124,22 +124,24 @@ async def _walls(sources: Sources, user_id: ObjectId) -> bool:
 
 
 async def _mentions(sources: Sources, user_id: ObjectId) -> bool:
-    return any([await sources.posts.unmention(user_id, CHUNK), await sources.comments.unmention(user_id, CHUNK)])
+    return any(
+        [await sources.posts.remove_mentions(user_id, CHUNK), await sources.comments.remove_mentions(user_id, CHUNK)]
+    )
 
 
 async def _notices(sources: Sources, user_id: ObjectId) -> bool:
     """The account's notifications, of which the facts they tell of are told less from then on."""
 
     async def apply(session: Session) -> bool:
-        gone = await sources.notifications.erase(user_id, CHUNK, session)
+        gone = await sources.notifications.delete_of_recipient(user_id, CHUNK, session)
         notified = [one for one in gone if not one.withdrawn and one.kind not in _NOTIFIED_BY_LIKES]
-        await sources.comments.uncount_notified(
+        await sources.comments.decrement_notified(
             [one.comment_id for one in notified if one.comment_id is not None], session
         )
-        await sources.posts.uncount_notified(_posts_alone(notified), session)
+        await sources.posts.decrement_notified(_posts_alone(notified), session)
         return bool(gone)
 
-    async with sources.notifications.in_line(user_id):
+    async with sources.notifications.lock_recipients(user_id):
         return await in_transaction(sources.client, apply)
 
 
@@ -158,12 +160,12 @@ async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
 
 async def _memories(sources: Sources, user_id: ObjectId) -> bool:
     """What is kept of acts that are over: likes taken back, the keys of retries, who followed."""
-    await sources.comments.unset_keys(user_id)
-    await sources.posts.unset_keys(user_id)
+    await sources.comments.delete_tombstones(user_id)
+    await sources.posts.delete_tombstones(user_id)
     likes = sources.post_likes, sources.comment_likes
     return any([
-        *[await one.erase_taken_back(user_id, CHUNK) for one in likes],
-        await sources.notifications.unname(user_id, CHUNK),
+        *[await one.delete_taken_back(user_id, CHUNK) for one in likes],
+        await sources.notifications.anonymize_withdrawn(user_id, CHUNK),
     ])  # fmt: skip
 
 

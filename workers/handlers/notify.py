@@ -51,9 +51,9 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
         await sources.comments.set_notified({comment.id: notified_about[comment.id] for comment in comments}, session)
         await sources.comments.mark_done(documents, Task.NOTIFY, session)
 
-    async with sources.notifications.in_line(*notified):
+    async with sources.notifications.lock_recipients(*notified):
         await in_transaction(sources.client, apply)
-    await sources.notifications.tell(*notified)
+    await sources.notifications.wake_subscribers(*notified)
 
 
 async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -> list[Notice]:
@@ -101,9 +101,9 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
         await sources.follows.mark_done(follows, Task.NOTIFY, session)
 
     notified = {notice.recipient_id for notice in notices}
-    async with sources.notifications.in_line(*notified):
+    async with sources.notifications.lock_recipients(*notified):
         await in_transaction(sources.client, apply)
-    await sources.notifications.tell(*notified)
+    await sources.notifications.wake_subscribers(*notified)
 
 
 def _about_follow(follow: FollowRecord, hearers: Collection[tuple[ObjectId, ObjectId]]) -> list[Notice]:
@@ -145,7 +145,7 @@ async def notify_post(tools: Tools, key: str) -> None:
         now = clock.now()
         if not await sources.posts.mark_done(post_id, Task.NOTIFY, version=document["version"], session=session):
             return  # the post has changed since it was read, and NOTIFY is still pending
-        before = await (about.about_post if post.deleted else about.naming)(post_id, session)
+        before = await (about.about_post if post.deleted else about.mentions_and_tags)(post_id, session)
         gone = [one for one in before if post.deleted or one.recipient_id not in {*post.mention_ids, *post.tagged_ids}]
         tagged = {one.recipient_id for one in before if one.kind is NotificationKind.TAGGED}
         due = [msgspec.structs.replace(one, is_news=one.recipient_id not in tagged) for one in notices]
@@ -154,9 +154,9 @@ async def notify_post(tools: Tools, key: str) -> None:
         await about.withdraw(gone, now, session)
         await sources.posts.set_notified({post_id: len(notices)}, session)
 
-    async with sources.notifications.in_line(*notified):
+    async with sources.notifications.lock_recipients(*notified):
         await in_transaction(sources.client, apply)
-    await sources.notifications.tell(*notified)
+    await sources.notifications.wake_subscribers(*notified)
 
 
 async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:

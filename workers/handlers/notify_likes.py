@@ -64,12 +64,12 @@ async def _notify_likes(
     sources = tools.sources
 
     async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await likes.pending_notices(target_ids, session, MAX_FACTS)
+        pending = await likes.pending_notifications(target_ids, session, MAX_FACTS)
         standing = [like for like in pending if like["liked"] and like["target_id"] in groups]
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
         hearers = await allowed_pairs(sources, pairs)
         notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in hearers}
-        await likes.set_noticed(
+        await likes.set_notified(
             list(notified), [like["_id"] for like in pending if like["_id"] not in notified], session
         )
         said = await _regrouped(sources, likes, groups, pending, notified, session)
@@ -77,9 +77,9 @@ async def _notify_likes(
         return pending
 
     recipients = {group.recipient_id for group in groups.values()}
-    async with sources.notifications.in_line(*recipients):
+    async with sources.notifications.lock_recipients(*recipients):
         more = await apply_in_chunks(tools, keys, "target_id", apply)
-    await sources.notifications.tell(*recipients)
+    await sources.notifications.wake_subscribers(*recipients)
     return more
 
 
@@ -93,18 +93,18 @@ async def _regrouped(
 ) -> list[Notice]:
     """What each target's notification says once these likes, in the order of their targets, are told or taken back."""
     concerned = [like for like in pending if like["target_id"] in groups]
-    before = await sources.notifications.standing({groups[like["target_id"]].key for like in concerned}, session)
+    before = await sources.notifications.by_keys({groups[like["target_id"]].key for like in concerned}, session)
     said = []
     for target_id, of_target in groupby(concerned, key=lambda like: like["target_id"]):
         changes, group = list(of_target), groups[target_id]
         there = before.get(group.key)
         new = sorted((like for like in changes if like["_id"] in notified), key=lambda like: like["_id"], reverse=True)
-        count = (there.actor_count if there else 0) + len(new) - sum(bool(like.get("noticed")) for like in changes)
+        count = (there.actor_count if there else 0) + len(new) - sum(bool(like.get("notified")) for like in changes)
         gone = {like["user_id"] for like in changes}
         stayed = [actor_id for actor_id in there.actor_ids if actor_id not in gone] if there else []
         actor_ids = [*(like["user_id"] for like in new), *stayed][:ACTORS_SHOWN]
         if len(actor_ids) < min(count, ACTORS_SHOWN):
-            actor_ids = await likes.latest_noticed(target_id, ACTORS_SHOWN, session)
+            actor_ids = await likes.latest_notified(target_id, ACTORS_SHOWN, session)
         said.append(
             msgspec.structs.replace(
                 group,

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from datasources.jobs.outbox import GRACE
+from datasources.jobs.outbox import FIRST_PAUSE
 from datasources.media.uploads import UPLOAD_LEASE
 from datasources.mongo import clock
 from datasources.sources import Sources
@@ -35,7 +35,7 @@ async def hold_upload(sources: Sources, upload: UploadRecord) -> AsyncIterator[N
             pause = min(pause, lapses_at - now)
         await sources.uploads.release(upload.id, now + pause)
         raise
-    await sources.uploads.release(upload.id, clock.now() + GRACE)
+    await sources.uploads.release(upload.id, clock.now() + FIRST_PAUSE)
 
 
 @contextlib.asynccontextmanager

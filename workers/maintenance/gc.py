@@ -95,7 +95,7 @@ async def _remove_comments(run: GcRun) -> None:
         gone = await _missing(run.sources, "posts", [comment["post_id"] for comment in comments.values()])
         orphans = [comment["_id"] for comment in comments.values() if comment["post_id"] in gone]
         if orphans and run.counts("comments", len(orphans)):
-            await run.sources.comments.erase(orphans)
+            await run.sources.comments.delete_documents(orphans)
 
 
 async def _remove_entries(run: GcRun) -> None:

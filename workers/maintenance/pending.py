@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import msgspec
 from redis.exceptions import RedisError
 
-from datasources.jobs.outbox import LONGEST_PAUSE
-from datasources.jobs.queue import LONGEST_STREAM, stream_key
+from datasources.jobs.outbox import MAX_PAUSE
+from datasources.jobs.queue import MAX_STREAM_LENGTH, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.jobs import WORKERS, Fact, Task
@@ -58,7 +58,7 @@ async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]
         name = type(error).__name__
         return depths, [Finding(kind=QUEUE, id="redis", found=name, why=f"Redis does not answer ({name})")]
     why = "so many messages wait that new ones are dropped: too few workers run"
-    full = [(worker, depth) for worker, depth in depths.items() if depth >= LONGEST_STREAM]
+    full = [(worker, depth) for worker, depth in depths.items() if depth >= MAX_STREAM_LENGTH]
     return depths, [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
 
 
@@ -71,7 +71,7 @@ async def find_stuck(sources: Sources, now: datetime) -> list[Finding]:
             *await _find(sources, fact, NEVER_ENQUEUED, {"due_at": {"$lt": now - OVERDUE}}),
             *await _find(sources, fact, UNFINISHED, _unfinished(sources, now)),
         ]
-    async for letter in sources.dead_letters.dead():
+    async for letter in sources.dead_letters.all_dead():
         job = letter.job
         about = f"{job.task.value} {job.fact.value} {job.key}"
         findings.append(Finding(kind=DEAD_LETTER, id=about, found=letter.attempts, why=letter.reason))
@@ -79,7 +79,7 @@ async def find_stuck(sources: Sources, now: datetime) -> list[Finding]:
 
 
 def _unfinished(sources: Sources, now: datetime) -> Document:
-    patience = timedelta(seconds=sources.settings.upload_ttl) + UPLOAD_LATENESS + LONGEST_PAUSE
+    patience = timedelta(seconds=sources.settings.upload_ttl) + UPLOAD_LATENESS + MAX_PAUSE
     return {
         "enqueues": {"$gte": ENQUEUES},
         "$and": [

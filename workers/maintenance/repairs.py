@@ -44,8 +44,8 @@ async def delete_comment(sources: Sources, comment_id: ObjectId) -> None:
 
 async def erase_comment(sources: Sources, comment_id: ObjectId) -> None:
     """Takes a comment away whose post is gone, with its likes."""
-    await sources.comment_likes.erase_target(comment_id)
-    await sources.comments.erase([comment_id])
+    await sources.comment_likes.delete_by_target(comment_id)
+    await sources.comments.delete_documents([comment_id])
 
 
 async def unfollow(sources: Sources, follow_id: ObjectId) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from datasources.jobs.outbox import LONGEST_PAUSE, mark_enqueued
+from datasources.jobs.outbox import MAX_PAUSE, mark_enqueued
 from datasources.mongo import clock
 from datasources.outages import is_outage
 from datasources.sources import Sources
@@ -44,7 +44,7 @@ async def _relay(sources: Sources, fact: Fact, now: datetime) -> int:
     if due:
         await sources.job_queue.enqueue(job for document in due for job in jobs_of(fact, document))
         query = {"_id": {"$in": [document["_id"] for document in due]}, "due_at": {"$lte": now}}
-        await collection.update_many(query, mark_enqueued(now, MAX_PAUSES.get(fact, LONGEST_PAUSE)))
+        await collection.update_many(query, mark_enqueued(now, MAX_PAUSES.get(fact, MAX_PAUSE)))
     return len(due)
 
 

@@ -137,7 +137,7 @@ class Worker:
         kind, messages = lane[0], {job: self._backlog.in_hand[job] for job in jobs}
         try:
             started = time.monotonic()
-            await self._queue.begin(list(messages.values()))
+            await self._queue.mark_started(list(messages.values()))
             lost_by = self._backlog.lost_by(jobs[0])
             if lost_by is not None and await self._is_dead(jobs[0], lost_by):
                 await self._done([messages[jobs[0]]])
@@ -182,7 +182,7 @@ class Worker:
             log.warning("worker.outage", task=kind[0].value, **what)
             await asyncio.sleep(self._outage_pause)
         try:
-            await self._tools.sources.dead_letters.clear(*(Job(*kind, key) for key in outcome.done))
+            await self._tools.sources.dead_letters.clear_failures(*(Job(*kind, key) for key in outcome.done))
             for key, error in outcome.failed.items():
                 await self._failed(Job(*kind, key), error)
         except Exception as unrecorded:
@@ -236,13 +236,13 @@ class Worker:
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
-                await self._queue.renew(self._backlog.messages)
+                await self._queue.renew_leases(self._backlog.messages)
                 before, renewed = renewed, time.monotonic()
                 lapsed = renewed if renewed - before >= self._lease else lapsed
                 if renewed - lapsed < self._lease * GONE:
                     await self._kept(self._queue.consumer)
                 if not self._is_stopping and len(self._backlog.waiting) < self._waiting_most:
-                    await self._take(await self._queue.claim(self._read_most, self._lease))
+                    await self._take(await self._queue.claim_expired(self._read_most, self._lease))
                 await self._queue.remove_gone_consumers(self._lease * GONE)
             except (RedisError, OSError) as error:
                 self._unreachable(error)
@@ -265,7 +265,7 @@ class Worker:
         unfinished = self._backlog.messages
         await cancelled(self._calls)
         try:
-            await self._queue.give_back(unfinished)
+            await self._queue.leave(unfinished)
         except (RedisError, OSError) as error:
             self._unreachable(error)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from datasources.accounts.account_references import left_of
+from datasources.accounts.account_references import find_references
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.sources import Sources
@@ -21,7 +21,7 @@ async def _find_left(sources: Sources, ids: Sequence[ObjectId], session: Session
     deleted: Document = {"state": UserState.DELETED.value, "outbox": {"$ne": Task.CLEAN_UP.value}}
     users = sources.database["users"]
     rows = await users.find({"_id": {"$in": list(ids)}, **deleted}, {"_id": 1}, session=session).to_list()
-    left = await left_of(sources.database, [row["_id"] for row in rows], session)
+    left = await find_references(sources.database, [row["_id"] for row in rows], session)
     why = "it is deleted, and something still refers to it"
     return [
         Finding(kind=LEFT, id=str(user_id), expected=[], found=collections, why=why)

@@ -35,8 +35,8 @@ async def _delete(sources: Sources, comment_id: ObjectId) -> None:
 
 async def _erase(sources: Sources, comment_id: ObjectId) -> None:
     """Removes a comment whose post is gone, with its likes."""
-    await sources.comment_likes.erase_target(comment_id)
-    await sources.comments.erase([comment_id])
+    await sources.comment_likes.delete_by_target(comment_id)
+    await sources.comments.delete_documents([comment_id])
 
 
 _RULES = (

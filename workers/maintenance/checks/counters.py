@@ -144,9 +144,9 @@ async def correct_counter(counter: Counter, sources: Sources, target_id: ObjectI
     lost = {counter.key: target_id, "outbox": {"$ne": counter.task.value}, "$expr": counter.differs}
     await facts.update_many(lost, [add_pending([counter.task], clock.now())])
     correct = {
-        "posts": sources.posts.set_right,
-        "users": sources.users.set_right,
-        "comments": sources.comments.set_right,
+        "posts": sources.posts.correct_counts,
+        "users": sources.users.correct_counts,
+        "comments": sources.comments.correct_counts,
     }[counter.targets]
 
     async def apply(session: Session) -> None:

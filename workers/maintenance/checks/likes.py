@@ -15,9 +15,9 @@ from workers.maintenance.checks.rules import (
 )
 
 
-def _is_not_noticed(like: Document, _related: Related) -> object:
-    noticed = like.get("noticed")
-    return not is_pending(like, Task.NOTIFY) and (noticed is None or (noticed and not like.get("liked")))
+def _is_not_notified(like: Document, _related: Related) -> object:
+    notified = like.get("notified")
+    return not is_pending(like, Task.NOTIFY) and (notified is None or (notified and not like.get("liked")))
 
 
 def _rules_of(likes: str, target: str) -> Check:
@@ -30,9 +30,9 @@ def _rules_of(likes: str, target: str) -> Check:
             repair=add_tasks(likes, Task.COUNT, Task.NOTIFY),
         ),
         Rule(
-            name="noticed",
+            name="notified",
             why="the author was not notified of it, or not of its taking back, and that is not pending",
-            is_broken=_is_not_noticed,
+            is_broken=_is_not_notified,
             repair=add_tasks(likes, Task.NOTIFY),
         ),
     )

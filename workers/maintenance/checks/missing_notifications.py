@@ -26,22 +26,22 @@ async def _find_missing_of_likes(
 ) -> list[Finding]:
     """The posts, or comments, whose author was notified of likes by a notification that is not there."""
     likes, key = LIKES_OF[kind.value]
-    noticed: list[Document] = [
-        {"$match": {"liked": True, "noticed": True}},
+    notified: list[Document] = [
+        {"$match": {"liked": True, "notified": True}},
         {"$limit": 1},
         {"$project": {"_id": 1}},
     ]
-    lookup = {"from": likes, "localField": "_id", "foreignField": "target_id", "pipeline": noticed, "as": "noticed"}
+    lookup = {"from": likes, "localField": "_id", "foreignField": "target_id", "pipeline": notified, "as": "notified"}
     stages: list[Document] = [
         {"$match": {"_id": {"$in": list(ids)}, "deleted": {"$ne": True}}},
         {"$project": {"author_id": 1}},
         {"$lookup": lookup},
-        {"$match": {"noticed": {"$ne": []}}},
+        {"$match": {"notified": {"$ne": []}}},
     ]
     targets = sources.database["posts" if key == "post_id" else "comments"]
     rows = await (await targets.aggregate(stages, session=session)).to_list()
     keys = [(row["author_id"], f"{kind.value}:{row['_id']}") for row in rows]
-    standing = await sources.notifications.standing(keys, session)
+    standing = await sources.notifications.by_keys(keys, session)
     why = "the notification that told its author of likes is not there"
     return [
         Finding(kind=f"{MISSING}.{kind.value}", id=str(row["_id"]), expected=1, found=0, why=why)
@@ -53,9 +53,9 @@ async def _find_missing_of_likes(
 async def _notify_of_likes(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
     """Makes the notifying of a target's author pending again for its likes, which is not news."""
     likes, _ = LIKES_OF[kind.value]
-    noticed = {"target_id": target_id, "liked": True, "noticed": True}
+    notified = {"target_id": target_id, "liked": True, "notified": True}
     pending = add_pending([Task.NOTIFY], clock.now())
-    await sources.database[likes].update_many(noticed, [{"$set": {"noticed": False}}, pending])
+    await sources.database[likes].update_many(notified, [{"$set": {"notified": False}}, pending])
 
 
 async def _find_missing_of_facts(
@@ -109,7 +109,7 @@ async def _count_of_posts_or_comments(
 
 async def _count_of_follows(sources: Sources, facts: Sequence[Document], session: Session) -> Counter[ObjectId]:
     keys = {_notification_of(fact): fact["_id"] for fact in facts}
-    standing = await sources.notifications.standing(keys, session)
+    standing = await sources.notifications.by_keys(keys, session)
     return Counter(keys[key] for key, notification in standing.items() if not notification.withdrawn)
 
 

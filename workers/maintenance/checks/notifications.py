@@ -74,13 +74,13 @@ async def _find_wrong_actors(
     for kind, (collection, key) in LIKES_OF.items():
         of_likes = [notice for notice in notices if notice["kind"] == kind and _is_about_something(notice, facts)]
         pipeline: list[Document] = [
-            {"$match": {"target_id": {"$in": [notice[key] for notice in of_likes]}, "noticed": True}},
-            {"$group": {"_id": "$target_id", "noticed": {"$sum": 1}}},
+            {"$match": {"target_id": {"$in": [notice[key] for notice in of_likes]}, "notified": True}},
+            {"$group": {"_id": "$target_id", "notified": {"$sum": 1}}},
         ]
         rows = await sources.database[collection].aggregate(pipeline, session=session)
-        noticed = {row["_id"]: row["noticed"] async for row in rows}
+        notified = {row["_id"]: row["notified"] async for row in rows}
         for notice in of_likes:
-            expected, found = noticed.get(notice[key], 0), notice["actor_count"]
+            expected, found = notified.get(notice[key], 0), notice["actor_count"]
             if found != expected:
                 why = f"{kind} counts other people than its likes"
                 finding = Finding(kind=ACTORS, id=str(notice["_id"]), expected=expected, found=found, why=why)
@@ -174,7 +174,7 @@ async def _recount(sources: Sources, document: Document, actors: int, session: S
         recipient_id=document["recipient_id"],
         group_key=document["group_key"],
         kind=NotificationKind(document["kind"]),
-        actor_ids=await likes.latest_noticed(target_id, ACTORS_SHOWN, session),
+        actor_ids=await likes.latest_notified(target_id, ACTORS_SHOWN, session),
         actor_count=actors,
         post_id=document["post_id"],
         comment_id=document["comment_id"],

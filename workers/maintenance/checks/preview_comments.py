@@ -55,7 +55,7 @@ async def correct_previews(sources: Sources, post_id: ObjectId) -> None:
 
     async def apply(session: Session) -> None:
         latest = await sources.comments.preview_ids([post_id], session)
-        await sources.posts.set_right(post_id, {"preview_comment_ids": latest.get(post_id, [])}, session)
+        await sources.posts.correct_counts(post_id, {"preview_comment_ids": latest.get(post_id, [])}, session)
 
     await in_transaction(sources.client, apply)
 

@@ -29,7 +29,7 @@ class _Ask(msgspec.Struct, frozen=True):
     viewer_id: ObjectId
 
 
-class OwnActs:
+class ReadYourWrites:
     """Reads of single things for the answers of mutations."""
 
     def __init__(self, client: Client, database: Database) -> None:
