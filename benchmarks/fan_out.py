@@ -12,12 +12,12 @@ import psutil
 import typer
 from bson import ObjectId
 
-from benchmarks.lib.fan_out_bare import a_job_per_follower, bare
+from benchmarks.lib.bare_fan_out import a_job_per_follower, bare
+from benchmarks.lib.documents import insert, post, users
+from benchmarks.lib.entry_bytes import stored
+from benchmarks.lib.push_limits import thresholds
 from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores, until, widen_cache
-from benchmarks.lib.stored import stored
-from benchmarks.lib.thresholds import thresholds
-from benchmarks.lib.world import insert, post, users
+from benchmarks.lib.servers import Load, Stopwatch, finish, servers, stores, until, widen_cache
 from config import Settings
 from datasources.feed.states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields

@@ -12,14 +12,14 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.lib.crowd import FOLLOWED_EACH, LARGEST, POSTS_EACH
+from benchmarks.lib.feed_network import FOLLOWINGS, FeedWorld
 from benchmarks.lib.feed_reader import COLD, DOWN, PULLED, WARM, Reader
-from benchmarks.lib.feed_world import FOLLOWINGS, FeedWorld
-from benchmarks.lib.operations import OperationCounter
+from benchmarks.lib.network_documents import FOLLOWED_EACH, LARGEST, POSTS_EACH
 from benchmarks.lib.report import Table, median, percentile, rounds, show, times
-from benchmarks.lib.stack import finish, servers, widen_cache
+from benchmarks.lib.servers import finish, servers, widen_cache
 from config import Settings
 from datasources.sources import Sources, open_sources
+from tests.support.operation_counter import OperationCounter
 
 LONGEST = 3_600.0  # seconds for everything, on however busy a machine
 KEPT = ("posts", "users", "follows", "feed_entries")
@@ -42,7 +42,7 @@ def main(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Reads pages of feeds by GraphQL and, beside it, the same documents bare."""
-    counter = OperationCounter.installed()
+    counter = OperationCounter.registered()
     sizes = sorted(set(users or [10_000, 100_000]))
     with servers() as settings:
         tables = finish(_measure(settings, counter, sizes, repeat, time.monotonic() + seconds, seed), LONGEST)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from bson import ObjectId
 
+from benchmarks.lib.documents import follow, insert, users
 from benchmarks.lib.report import Table, median, percentile, rounds, show
-from benchmarks.lib.stack import Api, Load, Stopwatch, finish, servers, session_of, stores
-from benchmarks.lib.world import insert, users
+from benchmarks.lib.servers import Api, Load, Stopwatch, finish, servers, session_of, stores
 from config import Settings
 from datasources.sources import Sources
 from domain.ids import to_global_id
@@ -71,7 +71,7 @@ async def _pages(sources: Sources, count: int, viewer: ObjectId) -> list["Page"]
     accounts = dict(zip(sorted(shown), await users(sources, len(shown)), strict=True))
     for start in range(0, count, CHUNK):
         rows = [
-            _follow(edges[number], accounts.get(number, ObjectId()), followee)
+            follow(accounts.get(number, ObjectId()), followee, 0) | {"_id": edges[number]}
             for number in range(start, min(count, start + CHUNK))
         ]
         await insert(sources, "follows", rows)
@@ -82,11 +82,6 @@ async def _pages(sources: Sources, count: int, viewer: ObjectId) -> list["Page"]
         "first ones": {"last": SIZE},
     }
     return [Page(sources, f"{count:,}, {name}", followee, viewer, given) for name, given in asked.items()]
-
-
-def _follow(edge: ObjectId, follower: ObjectId, followee: ObjectId) -> dict[str, Any]:
-    ends = {"follower_id": follower, "followee_id": followee}
-    return {"_id": edge, **ends, "state": "FOLLOWING", "slot": 0, "version": 1, "counted": True}
 
 
 class Page:

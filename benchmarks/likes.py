@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.lib.lags import lags
-from benchmarks.lib.liked import BARE, Act, Liked
+from benchmarks.lib.apply_likes import applying
+from benchmarks.lib.count_lag import lags
+from benchmarks.lib.documents import users
+from benchmarks.lib.like_world import BARE, Act, Liked
 from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.settling import applying
-from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores
-from benchmarks.lib.world import users
+from benchmarks.lib.servers import Load, Stopwatch, finish, servers, stores
 from config import Settings
 
 LIKERS = 5_000

@@ -6,16 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.lib.feed_world import FeedWorld
-from benchmarks.lib.operations import OperationCounter
+from benchmarks.lib.feed_network import FeedWorld
 from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.stack import Api, Load, Stopwatch, finish, servers, session_of
+from benchmarks.lib.servers import Api, Load, Stopwatch, finish, servers, session_of
 from benchmarks.lib.tastes import NOW, Viewer, viewers
 from config import Settings
 from datasources.sources import open_sources
 from domain.feed_ranking import Candidate, rank_posts, score
 from domain.limits import PAGE_SIZE_DEFAULT
 from resolvers.feed_ranked import CANDIDATES
+from tests.support.operation_counter import OperationCounter
 
 LONGEST = 240.0  # seconds for everything, on however busy a machine
 PAGES_AT_A_TIME = 5
@@ -86,7 +86,7 @@ def main(
 ) -> None:
     """Ranks for simulated viewers of known tastes; then reads pages of both orders by GraphQL."""
     gains = _gains(viewers(seed, count=people, authors=600, following=FOLLOWING, most=CANDIDATES), seed)
-    counter = OperationCounter.installed()
+    counter = OperationCounter.registered()
     with servers() as settings:
         costs = finish(_costs(settings, counter, repeat, seed), LONGEST)
     show([gains, costs], ["pymongo", "strawberry-graphql"], markdown=markdown)
@@ -158,9 +158,9 @@ class Reader:
             await self._begin()
             await self._page()
         await self._begin()
-        before = self._counter.count
+        before = self._counter.counts.total()
         page = await self._page()
-        self._operations = self._counter.count - before
+        self._operations = self._counter.counts.total() - before
         if len(page["edges"]) != PAGE_SIZE_DEFAULT:
             raise RuntimeError(f"a page of {len(page['edges'])} posts")
 

@@ -14,10 +14,10 @@ import httpx2
 import typer
 from bson import ObjectId
 
+from benchmarks.lib.documents import users
 from benchmarks.lib.photograph import phone_jpeg
 from benchmarks.lib.report import Table, percentile, show
-from benchmarks.lib.stack import Api, finish, session_of
-from benchmarks.lib.world import users
+from benchmarks.lib.servers import Api, finish, session_of
 from config import Settings
 from datasources.sources import Sources, open_sources, prepare
 from datasources.telemetry.logs import configure_logging

@@ -4,30 +4,28 @@ The API is a process of its own, as `photogram serve` runs it; its clients are b
 """
 
 import asyncio
-import base64
-import contextlib
-import json
-import sys
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, cast
 
-import psutil
 import typer
 from bson import ObjectId
 
+from benchmarks.lib.documents import posts, users
 from benchmarks.lib.report import Table, show
-from benchmarks.lib.stack import finish, servers, stores, until
-from benchmarks.lib.world import posts, users
+from benchmarks.lib.servers import finish, servers, stores
 from config import Settings
+from datasources.mongo import clock
 from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notifications import Notice
 from datasources.sources import Sources
-from deploy.local.environment import child_environment
-from deploy.local.ports import LOOPBACK, listen
+from deploy.local.ports import LOOPBACK
 from domain.limits import COMMENT_MAX
 from domain.records.notifications import NotificationKind
+from tests.support.api_process import ApiProcess, api_process
+from tests.support.raw_sockets import PING, PONG, TEXT, frame, frame_of, handshake
+from tests.support.waiting import eventually
 
+MIB = 1024**2
 LONGEST = 900.0  # seconds for everything
 WARM = 300  # sockets before anything is measured
 AT_ONCE = 50
@@ -44,24 +42,20 @@ class Client(asyncio.Protocol):
     """A client that subscribes, answers pings, and counts what it is sent."""
 
     def __init__(self, token: str, document: str) -> None:
-        self._messages = [
-            {"type": "connection_init", "payload": {"accessToken": token}},
-            {"id": "1", "type": "subscribe", "payload": {"query": document}},
+        self._frames = [
+            frame({"type": "connection_init", "payload": {"accessToken": token}}),
+            frame({"id": "1", "type": "subscribe", "payload": {"query": document}}),
         ]
         self._received = b""
         self._is_upgraded = False
         self.opened = asyncio.Event()
-        self.heard = 0
-        self.largest = 0  # of the messages, in bytes
+        self.event_count = 0
+        self.largest_event = 0  # in bytes
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.write(
-            b"GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-            b"sec-websocket-version: 13\r\nsec-websocket-protocol: graphql-transport-ws\r\n"
-            b"sec-websocket-key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n"
-        )
+        self.transport.write(handshake())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.lost.set()
@@ -74,17 +68,16 @@ class Client(asyncio.Protocol):
                 self._received = head
                 return
             self._is_upgraded = True
-            for message in self._messages:
-                self._send(0x1, json.dumps(message).encode())
-        while (frame := self._next_frame()) is not None:
-            opcode, payload = frame
-            if opcode == 0x9:
-                self._send(0xA, payload)
-            elif opcode == 0x1 and not self.opened.is_set():  # the acknowledgement
+            self.transport.writelines(self._frames)
+        while (received := self._next_frame()) is not None:
+            opcode, payload = received
+            if opcode == PING:
+                self.transport.write(frame_of(PONG, payload))
+            elif opcode == TEXT and not self.opened.is_set():  # the acknowledgement
                 self.opened.set()
-            elif opcode == 0x1:
-                self.heard += 1
-                self.largest = max(self.largest, len(payload))
+            elif opcode == TEXT:
+                self.event_count += 1
+                self.largest_event = max(self.largest_event, len(payload))
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         if len(self._received) < 2:
@@ -98,66 +91,6 @@ class Client(asyncio.Protocol):
         opcode, payload = self._received[0] & 15, self._received[start : start + size]
         self._received = self._received[start + size :]
         return opcode, payload
-
-    def _send(self, opcode: int, payload: bytes) -> None:
-        size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
-        self.transport.write(bytes([0x80 | opcode]) + size + bytes(4) + payload)
-
-
-class Server:
-    """The API's process, its memory and its processor time."""
-
-    def __init__(self, process: psutil.Process, port: int) -> None:
-        self._process = process
-        self.port = port
-
-    @property
-    def memory(self) -> float:
-        """Resident, in KiB."""
-        return self._process.memory_info().rss / 1024
-
-    @property
-    def cpu(self) -> float:
-        times = self._process.cpu_times()
-        return times.user + times.system
-
-    @property
-    def clients(self) -> int:
-        """Connections of clients."""
-        return sum(
-            one.laddr.port == self.port and one.status == psutil.CONN_ESTABLISHED
-            for one in self._process.net_connections("tcp")
-        )
-
-    async def connect(self, token: str, document: str) -> Client:
-        client = Client(token, document)
-        await asyncio.get_running_loop().create_connection(lambda: client, LOOPBACK, self.port)
-        return client
-
-
-@contextlib.asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Server]:
-    """The API on a free port."""
-    with listen(LOOPBACK, 0) as listener:
-        port = listener.getsockname()[1]
-    settings = settings.model_copy(update={"host": LOOPBACK, "port": port, "allow_root": True})
-    command = (sys.executable, "-m", "deploy.cli", "serve")
-    process = await asyncio.create_subprocess_exec(*command, env=child_environment(settings))
-
-    async def is_up() -> bool:
-        try:
-            _, writer = await asyncio.open_connection(LOOPBACK, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    try:
-        await until(is_up, 60)
-        yield Server(psutil.Process(process.pid), port)
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 def main(
@@ -175,46 +108,51 @@ async def _measure(settings: Settings, sockets: int, seconds: float) -> list[Tab
     async with stores(settings) as sources:
         tables = []
         for measure in (_idle, _dropped):
-            async with serving(settings) as server:
-                tables.append(await measure(sources, server, sockets, seconds))
-        async with serving(settings) as server:
-            tables.append(await _unread(sources, server))
+            with api_process(settings) as api:
+                tables.append(await measure(sources, api, sockets, seconds))
+        with api_process(settings) as api:
+            tables.append(await _unread(sources, api))
     return tables
+
+
+async def connect(api: ApiProcess, token: str, document: str) -> Client:
+    client = Client(token, document)
+    await asyncio.get_running_loop().create_connection(lambda: client, LOOPBACK, api.port)
+    return client
 
 
 async def _tokens(sources: Sources, count: int) -> list[str]:
     """Access tokens of as many people."""
-    now, tokens = datetime.now(UTC), list[str]()
+    now, tokens = clock.now(), list[str]()
     while len(tokens) < count:
         logins = await asyncio.gather(*(sources.sessions.open(ObjectId(), None, now) for _ in range(AT_ONCE)))
         tokens += [login.access_token for _, login in logins]
     return tokens[:count]
 
 
-async def _all(server: Server, tokens: list[str]) -> list[Client]:
+async def _subscribe_all(api: ApiProcess, tokens: list[str]) -> list[Client]:
     """Idle subscriptions of all of these, acknowledged."""
     clients: list[Client] = []
     for start in range(0, len(tokens), AT_ONCE):
-        some = tokens[start : start + AT_ONCE]
-        come = await asyncio.gather(*(server.connect(token, IDLE) for token in some))
-        await asyncio.gather(*(client.opened.wait() for client in come))
-        clients += come
+        batch = await asyncio.gather(*(connect(api, token, IDLE) for token in tokens[start : start + AT_ONCE]))
+        await asyncio.gather(*(client.opened.wait() for client in batch))
+        clients += batch
     await asyncio.sleep(3)  # for what follows a subscription
     return clients
 
 
-async def _idle(sources: Sources, server: Server, sockets: int, seconds: float) -> Table:
+async def _idle(sources: Sources, api: ApiProcess, sockets: int, seconds: float) -> Table:
     tokens = await _tokens(sources, WARM + sockets)
-    warm = await _all(server, tokens[:WARM])
-    before = server.memory
-    clients = await _all(server, tokens[WARM:])
-    grown, cpu, asked = server.memory - before, server.cpu, await _finds(sources)
+    warm = await _subscribe_all(api, tokens[:WARM])
+    before = api.memory
+    clients = await _subscribe_all(api, tokens[WARM:])
+    growth, cpu, finds = api.memory - before, api.cpu, await _finds(sources)
     await asyncio.sleep(seconds)
-    cpu, asked = server.cpu - cpu, await _finds(sources) - asked
+    cpu, finds = api.cpu - cpu, await _finds(sources) - finds
     lost = sum(client.lost.is_set() for client in (*warm, *clients))
     if lost:
         raise RuntimeError(f"{lost} sockets were closed")
-    row = [f"{sockets:,}", f"{grown / sockets:.1f}", f"{cpu / seconds:.2%}", f"{asked / seconds * 60:.0f}"]
+    row = [f"{sockets:,}", f"{growth / sockets / 1024:.1f}", f"{cpu / seconds:.2%}", f"{finds / seconds * 60:.0f}"]
     columns = ["sockets, one subscription each", "KiB each", "of a core", "finds of MongoDB a minute"]
     return Table("Idle subscriptions to notificationAdded", columns, [row])
 
@@ -223,63 +161,66 @@ async def _finds(sources: Sources) -> int:
     return int((await sources.client.admin.command("serverStatus"))["opcounters"]["query"])
 
 
-async def _dropped(sources: Sources, server: Server, sockets: int, _seconds: float) -> Table:
+async def _dropped(sources: Sources, api: ApiProcess, sockets: int, _seconds: float) -> Table:
     tokens = await _tokens(sources, AT_ONCE)
 
     async def drop(token: str) -> None:
         for _ in range(sockets // AT_ONCE):
-            client = await server.connect(token, IDLE)
+            client = await connect(api, token, IDLE)
             await client.opened.wait()
             await asyncio.sleep(0.02)
             client.transport.abort()
 
-    async def is_empty() -> bool:
-        return server.clients == 0
-
+    (first,) = await _subscribe_all(api, tokens[:1])  # the process is up then
+    first.transport.abort()
     table = Table("Opened, subscribed and dropped", ["rounds", "MiB of the process", "MiB more"])
-    before = server.memory
+    before = api.memory
     for number in range(4):
         await asyncio.gather(*map(drop, tokens))
-        await until(is_empty, 30)
+        await eventually(partial(_has_no_clients, api), seconds=30)
         await asyncio.sleep(2)
-        now = server.memory
-        table.rows.append([f"{sockets * (number + 1):,}", f"{now / 1024:.0f}", f"{(now - before) / 1024:.1f}"])
-        before = now
+        memory = api.memory
+        table.rows.append([f"{sockets * (number + 1):,}", f"{memory / MIB:.0f}", f"{(memory - before) / MIB:.1f}"])
+        before = memory
     return table
 
 
-async def _unread(sources: Sources, server: Server) -> Table:
-    now = datetime.now(UTC)
+async def _has_no_clients(api: ApiProcess) -> bool:
+    return api.connections()["clients"] == 0
+
+
+async def _unread(sources: Sources, api: ApiProcess) -> Table:
+    token = await _token_with_large_events(sources)
+    reader = await connect(api, token, LARGE)
+
+    async def has_all() -> bool:
+        return reader.event_count == EVENTS
+
+    await eventually(has_all, seconds=120)
+    if not 88_000 < reader.largest_event < 95_000:
+        raise RuntimeError(f"the events have {reader.largest_event} bytes")
+    reader.transport.abort()
+    await asyncio.sleep(2)
+    before = api.memory
+    async with api.peak_memory() as peak:
+        silent = await connect(api, token, LARGE)
+        await silent.opened.wait()
+        silent.transport.pause_reading()
+        await eventually(partial(_has_no_clients, api), seconds=60)
+    silent.transport.abort()
+    row = [f"{(peak[0] - before) / MIB:.1f}", f"{(api.memory - before) / MIB:.1f}"]
+    return Table(f"One client that reads none of {EVENTS} events of 90 kB", ["MiB at most", "MiB afterwards"], [row])
+
+
+async def _token_with_large_events(sources: Sources) -> str:
+    """The token of somebody with a notification for each of `EVENTS` long comments."""
+    now = clock.now()
     viewer_id, author_id = await users(sources, 2)
     (post_id,) = await posts(sources, [viewer_id])
     comments = [await sources.comments.add(post_id, author_id, "x" * COMMENT_MAX, now) for _ in range(EVENTS)]
     notices = [_notice(viewer_id, author_id, post_id, comment.id) for comment in comments]
     await in_transaction(sources.client, lambda session: sources.notifications.write(notices, now, session))
-    _, tokens = await sources.sessions.open(viewer_id, None, now)
-    reader = await server.connect(tokens.access_token, LARGE)
-
-    async def has_heard() -> bool:
-        return reader.heard == EVENTS
-
-    await until(has_heard, 120)
-    if not 88_000 < reader.largest < 95_000:
-        raise RuntimeError(f"the events have {reader.largest} bytes")
-    reader.transport.abort()
-    await asyncio.sleep(2)
-    before = most = server.memory
-    stubborn = await server.connect(tokens.access_token, LARGE)
-    await stubborn.opened.wait()
-    stubborn.transport.pause_reading()
-
-    async def is_closed() -> bool:
-        nonlocal most
-        most = max(most, server.memory)
-        return server.clients == 0
-
-    await until(is_closed, 60)
-    stubborn.transport.abort()
-    row = [f"{(most - before) / 1024:.1f}", f"{(server.memory - before) / 1024:.1f}"]
-    return Table(f"One client that reads none of {EVENTS} events of 90 kB", ["MiB at most", "MiB afterwards"], [row])
+    return (await sources.sessions.open(viewer_id, None, now))[1].access_token
 
 
 def _notice(recipient_id: ObjectId, author_id: ObjectId, post_id: ObjectId, comment_id: ObjectId) -> Notice:

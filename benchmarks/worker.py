@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from bson import ObjectId
 
+from benchmarks.lib.documents import insert, posts, users
 from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.stack import Load, Stopwatch, finish, servers, stores, until
-from benchmarks.lib.world import insert, posts, users
+from benchmarks.lib.servers import Load, Stopwatch, finish, servers, stores, until
 from config import Settings
 from datasources.jobs.outbox import pending_fields
 from datasources.mongo.client import Session

@@ -4,11 +4,11 @@ import time
 from itertools import cycle
 from typing import Any
 
-from benchmarks.lib.feed_world import FeedWorld
-from benchmarks.lib.operations import OperationCounter
+from benchmarks.lib.feed_network import FeedWorld
 from benchmarks.lib.report import median, times
-from benchmarks.lib.stack import Api, Load, Stopwatch, session_of
+from benchmarks.lib.servers import Api, Load, Stopwatch, session_of
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
+from tests.support.operation_counter import OperationCounter
 
 DEEP = 10  # pages down
 WARM, COLD, PULLED, DOWN = "warm", "Redis empty", "pulled, Redis empty", f"{DEEP} pages down"
@@ -59,9 +59,9 @@ class Reader:
                 self._after[turn] = (await self._page(turn))["pageInfo"]["endCursor"]
             await self._page(turn)
             await self._begin(turn)
-            before = counter.count
+            before = counter.counts.total()
             page = await self._page(turn)
-            self.operations = max(self.operations, counter.count - before)
+            self.operations = max(self.operations, counter.counts.total() - before)
             comments = sum(len(edge["node"]["previewComments"]) for edge in page["edges"])
             if (len(page["edges"]), comments) != (PAGE_SIZE_DEFAULT, PAGE_SIZE_DEFAULT * PREVIEW_COMMENTS):
                 raise RuntimeError(f"a page of {len(page['edges'])} posts and {comments} comments")

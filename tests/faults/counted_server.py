@@ -1,9 +1,10 @@
-"""`python -m tests.faults.counted_server`: the API by the settings of the environment; SIGUSR1 lists its tasks."""
+"""`python -m tests.faults.counted_server --listener 3`: the API on an inherited socket; SIGUSR1 lists its tasks."""
 
 import asyncio
 import gc
 import json
 import signal
+import socket
 import sys
 from collections import Counter
 from contextlib import closing
@@ -13,11 +14,10 @@ import uvloop
 from app import create_app
 from config import read_settings
 from deploy.cli.garbage_collector import calm_collector
-from deploy.local.ports import listen
 from resolvers.transport.server import build_server
 
 
-def say() -> None:
+def print_tasks() -> None:
     """One line of JSON: how many tasks run, by the name of their coroutine."""
     gc.collect()
     names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
@@ -31,8 +31,8 @@ async def serve() -> None:
     server = build_server(create_app(settings), settings)
     calm_collector()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, say)
-    with closing(listen(settings.host, settings.port)) as listener:
+    loop.add_signal_handler(signal.SIGUSR1, print_tasks)
+    with closing(socket.socket(fileno=int(sys.argv[2]))) as listener:
         await server.serve([listener])
 
 

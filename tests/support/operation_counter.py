@@ -1,6 +1,7 @@
-"""Counting what is asked of MongoDB, for tests that hold it to a number."""
+"""Counts the commands that MongoDB gets, for tests and benchmarks that give their number."""
 
 from collections import Counter
+from typing import Self
 
 from pymongo import monitoring
 
@@ -10,6 +11,13 @@ class OperationCounter(monitoring.CommandListener):
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+
+    @classmethod
+    def registered(cls) -> Self:
+        """Counts for every client that this process opens from now on."""
+        counter = cls()
+        monitoring.register(counter)
+        return counter
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name not in ("ping", "hello"):  # the watchdog's and the clock's, whenever they look

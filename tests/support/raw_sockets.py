@@ -7,6 +7,7 @@ from typing import Any, Self
 from deploy.local.ports import LOOPBACK
 
 PROTOCOL = "graphql-transport-ws"
+TEXT, PING, PONG = 0x1, 0x9, 0xA  # opcodes of RFC 6455
 
 
 def handshake(*headers: str) -> bytes:
@@ -19,10 +20,14 @@ def handshake(*headers: str) -> bytes:
 
 
 def frame(message: object) -> bytes:
-    """A client's text frame, masked with zeros."""
-    data = json.dumps(message).encode()
+    """A client's text frame."""
+    return frame_of(TEXT, json.dumps(message).encode())
+
+
+def frame_of(opcode: int, data: bytes) -> bytes:
+    """A client's frame of at most 64 KiB, masked with zeros."""
     size = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + len(data).to_bytes(2, "big")
-    return bytes([0x81]) + size + bytes(4) + data
+    return bytes([0x80 | opcode]) + size + bytes(4) + data
 
 
 class RawSocket:

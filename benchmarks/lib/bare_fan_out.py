@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from benchmarks.lib.stack import Load, Stopwatch
+from benchmarks.lib.servers import Load, Stopwatch
 from datasources.sources import Sources
 from workers.handlers.fan_out import CHUNK
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bson import ObjectId
 
-from benchmarks.lib.liked import Liked
-from benchmarks.lib.stack import Load, Stopwatch
+from benchmarks.lib.like_world import Liked
+from benchmarks.lib.servers import Load, Stopwatch
 from datasources.sources import Sources
 from workers.handlers import aggregate_counters, notify_likes
 from workers.runtime.handler import Tools

@@ -10,8 +10,8 @@ from typing import Any, Self
 from bson import MaxKey, MinKey, ObjectId
 from pymongo import UpdateOne
 
-from benchmarks.lib.crowd import Crowd, follow, pour
-from benchmarks.lib.world import insert, post, users
+from benchmarks.lib.documents import follow, insert, post, users
+from benchmarks.lib.network_documents import Crowd, pour
 from datasources.sources import Sources
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
 from domain.paging import PageRequest

@@ -1,11 +1,11 @@
 """Users and posts in bulk: the documents that the product would have written, inserted at once."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
 
+from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.image_formats import RenditionFormat
 from domain.limits import RENDITION_WIDTHS
@@ -38,7 +38,7 @@ async def users(sources: Sources, count: int) -> list[ObjectId]:
                 "password_hash": "",
                 "display_name": f"User {number}",
                 "avatar": _image(user_id),
-                "created_at": datetime.now(UTC),
+                "created_at": clock.now(),
                 "state": UserState.ACTIVE.value,
             }
             for number, user_id in enumerate(ids)
@@ -55,7 +55,7 @@ async def posts(sources: Sources, author_ids: Sequence[ObjectId]) -> list[Object
 
 
 def post(author_id: ObjectId) -> dict[str, Any]:
-    """A ready post that owes nothing."""
+    """A ready post with nothing pending."""
     post_id, upload_id = ObjectId(), ObjectId()
     return {
         "_id": post_id,
@@ -69,11 +69,17 @@ def post(author_id: ObjectId) -> dict[str, Any]:
         "image_inputs": [],
         "upload_ids": [upload_id],
         "images": [_image(upload_id)],
-        "created_at": datetime.now(UTC),
+        "created_at": clock.now(),
         "deleted": False,
         "counted": True,
         "version": 1,
     }
+
+
+def follow(follower_id: ObjectId, followee_id: ObjectId, slot: int, *, is_pulled: bool = False) -> dict[str, Any]:
+    """A follow, counted and with nothing pending."""
+    row = {"_id": ObjectId(), "follower_id": follower_id, "followee_id": followee_id, "state": "FOLLOWING"}
+    return {**row, "slot": slot, "version": 1, "counted": True, **({"pulled": True} if is_pulled else {})}
 
 
 def _image(image_id: ObjectId) -> dict[str, Any]:

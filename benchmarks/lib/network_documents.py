@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from random import Random
@@ -15,8 +14,9 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 
-from benchmarks.lib.world import post
+from benchmarks.lib.documents import follow, post
 from datasources.feed.states import HOLDS_ALL, REFRESH_EVERY
+from datasources.mongo import clock
 from datasources.mongo.indexes import INDEXES, ensure_indexes
 from datasources.sources import Sources
 
@@ -42,7 +42,7 @@ class Crowd:
     def __init__(self, size: int, seed: int, push_limit: int) -> None:
         self.size = size
         self._seed = seed
-        self._began = int(datetime.now(UTC).timestamp()) - 30 * 86_400
+        self._began = int(clock.now().timestamp()) - 30 * 86_400
         # Of all draws the n-th gets log(1 + 1/n) / log(size).
         self._pulled = int(FOLLOWED_EACH * size / math.log(size) / push_limit)
 
@@ -163,7 +163,7 @@ def _user() -> bytes:
     def make(user_id: ObjectId) -> Row:
         name = f"user_{user_id}"
         names = {"username": name, "username_key": name, "email_key": f"{name}@example.com", "display_name": "Somebody"}
-        return {"_id": user_id, **names, "created_at": datetime.now(UTC), "state": "ACTIVE"}
+        return {"_id": user_id, **names, "created_at": clock.now(), "state": "ACTIVE"}
 
     return _pattern(make, b"id")
 
@@ -180,14 +180,14 @@ def _post() -> bytes:
 @cache
 def _follow(slot: int, is_pulled: bool) -> bytes:
     def make(follow_id: ObjectId, follower_id: ObjectId, followee_id: ObjectId) -> Row:
-        return {"_id": follow_id, **follow(follower_id, followee_id, slot, is_pulled=is_pulled)}
+        return {**follow(follower_id, followee_id, slot, is_pulled=is_pulled), "_id": follow_id}
 
     return _pattern(make, b"id", b"follower", b"followee")
 
 
 @cache
 def _feed() -> bytes:
-    now = datetime.now(UTC)
+    now = clock.now()
     state = {"live": True, "floor": HOLDS_ALL, "seen_at": now, "refresh_at": now + REFRESH_EVERY, "version": 1}
     return _pattern(lambda owner_id: {"_id": owner_id, **state}, b"id")
 
@@ -198,9 +198,3 @@ def _entry() -> bytes:
         return {"_id": {"o": owner_id, "p": post_id}, "a": author_id}
 
     return _pattern(make, b"owner", b"post", b"author")
-
-
-def follow(follower_id: ObjectId, followee_id: ObjectId, slot: int, *, is_pulled: bool) -> Row:
-    """A follow that stands and owes nothing."""
-    stands = {"follower_id": follower_id, "followee_id": followee_id, "state": "FOLLOWING", "version": 1, "slot": slot}
-    return {**stands, "pulled": True} if is_pulled else stands

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -28,6 +27,7 @@ from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.execution import Hooks, OperationExecutor
 from schema.context import Context
+from tests.support.api_process import cpu_seconds
 
 Result = TypeVar("Result")
 MONGO_CACHE = "2G"  # the 256 MB of `photogram run` are a laptop's
@@ -97,20 +97,14 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._mongod = _mongod()
-        self._mongo_cpu = self._mongo_seconds()
+        self._mongo_cpu = cpu_seconds(self._mongod)
         self._own_cpu = time.process_time()
         self._started = time.perf_counter()
 
     def load(self, done: int) -> Load:
         """What it took to do this many."""
         seconds = time.perf_counter() - self._started
-        return Load(done, seconds, time.process_time() - self._own_cpu, self._mongo_seconds() - self._mongo_cpu)
-
-    def _mongo_seconds(self) -> float:
-        if sys.platform == "linux":
-            return time.clock_gettime(~self._mongod.pid << 3 | 2)  # its clock, as clock_getcpuclockid(3) has it
-        times = self._mongod.cpu_times()  # in hundredths
-        return times.user + times.system
+        return Load(done, seconds, time.process_time() - self._own_cpu, cpu_seconds(self._mongod) - self._mongo_cpu)
 
 
 class Api:

@@ -6,9 +6,9 @@ from math import log
 
 from bson import ObjectId
 
+from benchmarks.lib.documents import insert, post, users
 from benchmarks.lib.report import Table, median, rounds
-from benchmarks.lib.stack import Load, Stopwatch
-from benchmarks.lib.world import insert, post, users
+from benchmarks.lib.servers import Load, Stopwatch
 from datasources.feed.states import HOLDS_ALL
 from datasources.sources import Sources
 from domain.paging import PageRequest

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bson import ObjectId
 
-from benchmarks.lib.liked import Liked
+from benchmarks.lib.like_world import Liked
 from benchmarks.lib.report import Table, percentile
-from benchmarks.lib.stack import until
+from benchmarks.lib.servers import until
 from config import Settings
 from datasources.mongo.client import Document
 from deploy.local.environment import child_environment

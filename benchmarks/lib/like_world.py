@@ -8,8 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from benchmarks.lib.stack import Api, session_of
-from benchmarks.lib.world import posts
+from benchmarks.lib.documents import posts
+from benchmarks.lib.servers import Api, session_of
 from datasources.jobs.outbox import pending_fields
 from datasources.mongo.client import Document
 from datasources.sources import Sources
