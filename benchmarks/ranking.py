@@ -13,8 +13,7 @@ from benchmarks.lib.tastes import NOW, Viewer, viewers
 from config import Settings
 from datasources.sources import open_sources
 from domain.feed_ranking import Candidate, rank_posts, score
-from domain.limits import PAGE_SIZE_DEFAULT
-from resolvers.feed_ranked import CANDIDATES
+from domain.limits import PAGE_SIZE_DEFAULT, RANKED_FEED_MAX
 from tests.support.operation_counter import OperationCounter
 
 LONGEST = 240.0  # seconds for everything, on however busy a machine
@@ -85,7 +84,7 @@ def main(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Ranks for simulated viewers of known tastes; then reads pages of both orders by GraphQL."""
-    gains = _gains(viewers(seed, count=people, authors=600, following=FOLLOWING, most=CANDIDATES), seed)
+    gains = _gains(viewers(seed, count=people, authors=600, following=FOLLOWING, most=RANKED_FEED_MAX), seed)
     counter = OperationCounter.registered()
     with servers() as settings:
         costs = finish(_costs(settings, counter, repeat, seed), LONGEST)

@@ -1,28 +1,32 @@
-"""The product's limits, each with its reason; they are promises to clients, not settings."""
+"""Every product limit, with its reason. Limits are promises to clients, not settings: those are in `config.py`.
+
+Descriptions in the API's schema and messages to clients are built from these values.
+"""
 
 from datetime import timedelta
 
+# Images and uploads
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_IMAGE_MIB = MAX_IMAGE_BYTES // 1024**2  # for people to read
 MAX_IMAGE_PIXELS = 50_000_000  # the largest phone cameras save 50 megapixels; decoding one takes 150 MB
 MAX_WEB_PIXELS = 24_000_000  # of a WebP or AVIF: no camera makes larger ones, and decoding takes up to 16 bytes a pixel
 MAX_IMAGE_FRAMES = 250  # ten seconds at 25 frames a second
+MAX_FRAME_PIXELS = 8_300_000  # one frame of an animation, 3840 x 2160: decoding one takes 20 bytes a pixel
+MAX_MOVING_PIXELS = 200_000_000  # all frames of an animation together: some seconds of decoding
 IMAGES_PER_DAY = 10
 IMAGES_PER_MONTH = 500
 IMAGES_PER_POST = 10
-UPLOADS_PER_HOUR = 60  # announced, whatever became of them: cancelling gives quota back, but its address stays good
+UPLOADS_PER_HOUR = 60  # announced, also if cancelled: cancelling returns quota, but the signed address stays valid
 UPLOAD_LATENESS = timedelta(seconds=30)  # a PUT that began in time may end after its address expired
-RESERVATION_HOLD = timedelta(minutes=2)  # a file that has not come for so long loses its place in the quota to others
-
+RESERVATION_HOLD = timedelta(minutes=2)  # after that a file that has not come loses its place in the quota to others
+UNUSED_UPLOAD_KEPT = timedelta(hours=24)  # a ready upload that nothing uses; clients publish within minutes
 RENDITION_WIDTHS = (150, 320, 640, 1080)  # the first one is cut square
 RENDITIONS_MAX = len(RENDITION_WIDTHS) * 3  # each width as JPEG or PNG, WEBP and AVIF
 UPLOAD_HEADERS_MAX = 8  # of a presigned request
 
-PAGE_SIZE_DEFAULT = 20
-PAGE_SIZE_MAX = 50
-NODES_MAX = 50
-
+# Texts, in code points after normalization
 RAW_PER_CHARACTER = 4  # code points that compose into one (NFC) at most: text longer than that is refused unread
-CAPTION_MAX = 2_200
+CAPTION_MAX = 2_200  # Instagram's figure, as is the next
 COMMENT_MAX = 2_200
 HASHTAGS_MAX = 30
 HASHTAG_MAX = 100
@@ -36,22 +40,73 @@ BIOGRAPHY_MAX = 150
 WEBSITE_MAX = 200
 EMAIL_MAX = 254  # of an address that mail can be sent to (RFC 5321)
 CLIENT_NAME_MAX = 100
+PASSWORD_MIN, PASSWORD_MAX = 12, 128
 TOKEN_MAX = 1_000  # of a session; ours are shorter
+SHA256_BYTES = 32
 SHA256_BASE64_MAX = 44
 GLOBAL_ID_MAX = CURSOR_MAX = 100  # ours are shorter
-PASSWORD_MIN, PASSWORD_MAX = 12, 128
+
+# Lists
+PAGE_SIZE_DEFAULT = 20
+PAGE_SIZE_MAX = 50
+NODES_MAX = 50
+LIST_TOLERANCE = 2  # a list up to twice too long is refused by its mutation, with a code; longer ones before execution
 FOLLOWING_MAX = 7_500  # Instagram's figure; it also bounds the pull over followees
-
-USER_ERRORS_MAX = 5  # reasons that one answer gives; a person reads no more
-FIELD_PATH_MAX = 5
-
 PREVIEW_COMMENTS = 3
 ACTORS_SHOWN = 3
 SESSIONS_SHOWN = 50  # the latest logins; an account has a handful
+USER_ERRORS_MAX = 5  # reasons that one answer gives; a person reads no more
+FIELD_PATH_MAX = 5
+BADGE_MAX = 100  # of notifications not seen: counting stops there, and apps show "99+"
+
+# The home feed
 NEW_POSTS_COUNTED_MAX = 50  # posts newer than what was read: counting stops there
-BADGE_MAX = 100  # of notifications not seen: where counting stops, and what is shown as "99+"
-IDEMPOTENCY_KEY_MAX = 200
-REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new account's first session
-IDEMPOTENCY_HOURS = 24
+FEED_EVENT_SECONDS = 2.0  # between two events of feedUpdated, however many posts come
+RANKED_FEED_MAX = 300  # posts in one order
+RANKED_FEED_AGE = timedelta(days=14)  # older posts are not ranked ...
+RANKED_FEED_MIN = 50  # ... unless there are so few: who follows silent authors has something to read
+RANKING_KEPT = timedelta(hours=1)  # a cursor of a ranked feed is good for so long
+RANKINGS_KEPT = 8  # orders of one reader: more devices and reloads than anybody pages through at once
+
+# Sessions and retries
+LAST_USED_PRECISION = timedelta(minutes=1)  # of a session's `lastUsedAt`: not every request writes
 REFRESH_GRACE_SECONDS = 60  # an answer may get lost: for so long the token it was sent for gets the same answer again
 ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for requests that are on their way
+IDEMPOTENCY_HOURS = 24
+IDEMPOTENCY_KEY_MAX = 200
+REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new account's first session
+WITHDRAWN_NOTIFICATION_KEPT = timedelta(days=30)  # a client that resumes later than this is told of a gap
+
+# One GraphQL operation, fragments expanded where it matters
+OPERATION_TOKENS_MAX = 1_500
+OPERATION_DEPTH_MAX = 15
+OPERATION_ROOT_FIELDS_MAX = 20
+OPERATION_FIELDS_MAX = 1_000
+OPERATION_ALIASES_MAX = 100
+OPERATION_DIRECTIVES_MAX = 50
+OPERATION_INTROSPECTION_MAX = 250  # fields written: the full query of the tools fits
+OPERATION_COST_MAX = 50_000  # fields of the answer if every page and every list is full
+DOCUMENT_REPEATS_MAX = 50  # with the next: they make validation quadratic
+DOCUMENT_FRAGMENTS_MAX = 60
+REQUEST_ERRORS_MAX = 5  # shown for one document, whatever they are about
+ERROR_MESSAGE_MAX = 300  # GraphQL's own messages may quote a client's whole input
+
+# One HTTP request
+REQUEST_BYTES_MAX = 1024 * 1024
+REQUEST_SECONDS_MAX = 15.0  # that a client may take to send its body
+REQUEST_HEAD_BYTES_MAX = 16 * 1024  # of the request line and all headers, as at most other servers
+REQUEST_HEADERS_MAX = 100
+REQUEST_HEAD_SECONDS_MAX = 10.0  # for a head to arrive, and for what is left of a body once it was answered
+PIPELINED_REQUESTS_MAX = 8  # requests that wait for the answer to the one before
+HANDSHAKE_LINE_BYTES_MAX = 8_000  # the websockets library does not answer a handshake with a longer line
+FORM_BYTES_MAX = REQUEST_BYTES_MAX + 2 * MAX_IMAGE_BYTES  # a slightly too large file is refused with its own code
+FORM_MAP_BYTES_MAX = 4096
+FORM_PART_HEADERS_MAX = 8
+UNREAD_SECONDS_MAX = 20  # that a client may leave an answer unread before the kernel closes the connection
+
+# One WebSocket
+SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
+SOCKET_OPERATIONS_MAX = 32  # at once
+SOCKET_OPERATION_ID_MAX = 128
+SOCKET_INIT_SECONDS_MAX = 10.0  # until `connection_init`
+SOCKET_SEND_SECONDS_MAX = 10.0  # that one message waits for a client that does not read

@@ -11,7 +11,7 @@ from datasources.mongo import clock
 from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
-from domain.limits import CLIENT_NAME_MAX
+from domain.limits import ACCESS_OVERLAP_SECONDS, CLIENT_NAME_MAX, REFRESH_GRACE_SECONDS
 from domain.passwords import checked_password
 from domain.records.users import SessionRecord
 from domain.text import checked_display_name, checked_line
@@ -119,10 +119,11 @@ async def login(info: Info, given: Input[LoginInput]) -> LoginPayload:
 
 
 @mutation(
-    "Exchanges a refresh token for new tokens. A client whose answer was lost sends the same token again within a "
-    "minute and gets the same tokens, as does one that refreshes several times at once. A token that was replaced "
-    "earlier ends the session, for then somebody else may have it. The access token that is replaced works for "
-    "another minute at most, so that requests on their way do not fail.",
+    "Exchanges a refresh token for new tokens. A client whose answer was lost sends the same token again within "
+    f"{REFRESH_GRACE_SECONDS} seconds and gets the same tokens, as does one that refreshes several times at once. A "
+    "token that was replaced earlier ends the session, for then somebody else may have it. The replaced access token "
+    "works for "
+    f"{ACCESS_OVERLAP_SECONDS} seconds more at most, so that requests on their way do not fail.",
     answers_bad_token=_always,
 )
 async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> RefreshSessionPayload:

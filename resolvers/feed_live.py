@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.feed.live_listeners import POLL_SECONDS, feed_topic
-from domain.limits import NEW_POSTS_COUNTED_MAX
+from domain.limits import FEED_EVENT_SECONDS, NEW_POSTS_COUNTED_MAX
 from domain.paging import Key, PageRequest, fill_page
 from domain.records.posts import PostRecord
 from resolvers.feed_visibility import shown_in_feed
@@ -16,7 +16,6 @@ from resolvers.root_fields import subscription
 from schema.context import Info
 from schema.feed import FeedEvent
 
-PAUSE = 2.0  # seconds between two looks, and so between two events, however many posts come
 BEFORE_ALL = ObjectId("0" * 24)
 
 
@@ -34,7 +33,7 @@ async def feed_updated(info: Info) -> AsyncIterator[Any]:
             if count != told:
                 told = count
                 yield FeedEvent(new_post_count=count)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(FEED_EVENT_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await news.wait()

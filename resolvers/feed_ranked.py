@@ -1,7 +1,7 @@
 """The ranked feed: a snapshot of recent posts in the order that suits the viewer, read page by page."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -11,15 +11,12 @@ from datasources.feed.rankings import Ranking
 from datasources.mongo import clock
 from domain.errors import BadInput, CursorExpired
 from domain.feed_ranking import Candidate, rank_posts
+from domain.limits import RANKED_FEED_AGE, RANKED_FEED_MAX, RANKED_FEED_MIN
 from domain.paging import Key, PageRequest, Place, fill_page
 from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import visible_page
 from schema.context import Info
 from schema.feed import FeedData
-
-CANDIDATES = 300
-RECENT = timedelta(days=14)
-AT_LEAST = 50  # whose authors have been silent for long has something to read all the same
 
 
 async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedData:
@@ -68,6 +65,10 @@ async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Ca
         found = await by_followed(info, await sources.posts.candidates([post_id for _, post_id in items]))
         return [(post.id, post) for post in found if post is not None]
 
-    page = await fill_page(PageRequest(limit=CANDIDATES), skeleton, rankable)
+    page = await fill_page(PageRequest(limit=RANKED_FEED_MAX), skeleton, rankable)
     latest = [post for _, post in page.items]
-    return [post for number, post in enumerate(latest) if number < AT_LEAST or now - post.created_at <= RECENT]
+    return [
+        post
+        for number, post in enumerate(latest)
+        if number < RANKED_FEED_MIN or now - post.created_at <= RANKED_FEED_AGE
+    ]

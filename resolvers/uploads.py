@@ -20,8 +20,6 @@ from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
 from schema.payloads import CancelUploadPayload, CreateUploadPayload, UploadImagePayload
 from schema.upload import HttpHeader, Presigned, UploadLimits
 
-SHA256_BYTES = 32
-
 
 @query(UploadLimits | None, "What may be uploaded.")
 def upload_limits() -> UploadLimits:
@@ -47,7 +45,7 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> CreateUp
     if given.byte_size < 1:
         raise Refusal(UserErrorCode.INVALID_INPUT, "A file has at least one byte.", field=["byteSize"])
     if given.byte_size > limits.MAX_IMAGE_BYTES:
-        message = f"An image has at most {limits.MAX_IMAGE_BYTES // 1024**2} MiB."
+        message = f"An image has at most {limits.MAX_IMAGE_MIB} MiB."
         raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, message, field=["byteSize"])
     _check_sha256(given.sha256)
     idempotency = Idempotency.of(given.idempotency_key, "createUpload", strawberry.asdict(given))
@@ -116,6 +114,6 @@ def _check_sha256(text: str) -> None:
         digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         digest = b""
-    if len(digest) != SHA256_BYTES:
+    if len(digest) != limits.SHA256_BYTES:
         message = "This is the SHA-256 of the file's bytes, in base64."
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["sha256"])

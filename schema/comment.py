@@ -4,7 +4,7 @@ from datetime import datetime
 
 import strawberry
 
-from domain.limits import HASHTAGS_MAX, MENTIONS_MAX
+from domain.limits import COMMENT_MAX, HASHTAGS_MAX, MENTIONS_MAX
 from domain.records.comments import CommentRecord
 from domain.visibility import can_delete_comment
 from schema.connection import CommentConnection, connected
@@ -13,6 +13,7 @@ from schema.fields import computed, loaded, loaded_list, plain, viewer_state
 from schema.lazy_types import LazyComment
 from schema.node import Node, presents
 from schema.post import Post, is_liked
+from schema.text_fields import text_field
 from schema.user import User
 
 
@@ -24,7 +25,7 @@ class Comment(Node):
 
     post: Post = loaded("post_by_id", key="post_id", description="The post it belongs to.")
     author: User = loaded("user_by_id", key="author_id", description="Who wrote it.")
-    text: str = plain("Its words; at most 2,200 characters.")
+    text: str = text_field("Its words.", max_length=COMMENT_MAX)
     hashtags: list[str] = plain("Hashtags in it, without the #, lower case.", max_items=HASHTAGS_MAX)
     mentions: list[User] = loaded_list(
         "met_user_by_id", key="mention_ids", description="Users mentioned in it.", max_items=MENTIONS_MAX

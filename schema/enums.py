@@ -6,6 +6,7 @@ import strawberry
 
 from domain.errors import UserErrorCode
 from domain.image_formats import RenditionFormat, SourceFormat
+from domain.limits import MAX_IMAGE_MIB, RANKING_KEPT
 from domain.records.comments import CommentOrder
 from domain.records.feeds import FeedOrder
 from domain.records.follows import FollowState
@@ -43,7 +44,8 @@ _describe(
     FeedOrder,
     "How the home feed is ordered.",
     LATEST="Newest first, complete.",
-    RANKED="By what the viewer is likely to care about, among recent posts; an order is kept for an hour.",
+    RANKED="By what the viewer is likely to care about, among recent posts; an order is kept for "
+    f"{RANKING_KEPT.seconds // 60} minutes.",
 )
 _describe(
     PostStatus,
@@ -113,7 +115,7 @@ _describe(
     WEAK_PASSWORD="The password is too short or too common.",  # noqa: S106
     INVALID_CREDENTIALS="The name or password is wrong, or the token is not valid.",
     QUOTA_EXCEEDED="Today's or this month's images are used up, or too many uploads were announced within an hour.",
-    IMAGE_TOO_LARGE="The file is larger than 10 MiB.",
+    IMAGE_TOO_LARGE=f"The file is larger than {MAX_IMAGE_MIB} MiB.",
     UNSUPPORTED_FORMAT="The file is of none of uploadLimits.formats.",
     IMAGE_CORRUPT="The file is damaged or cut off.",
     TOO_MANY_PIXELS="The image has too many pixels.",

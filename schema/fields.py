@@ -11,14 +11,15 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 
+from domain.limits import PAGE_SIZE_MAX
 from schema.context import Info
 from schema.field_metadata import bounded
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-First = Annotated[int | None, strawberry.argument(description="How many items from the start; 1 to 50.")]
+First = Annotated[int | None, strawberry.argument(description=f"How many items from the start; 1 to {PAGE_SIZE_MAX}.")]
 After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description="How many items from the end; 1 to 50.")]
+Last = Annotated[int | None, strawberry.argument(description=f"How many items from the end; 1 to {PAGE_SIZE_MAX}.")]
 Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import strawberry
 
 from domain.image_formats import RenditionFormat as Format
-from domain.limits import RENDITIONS_MAX, TAGS_PER_IMAGE
+from domain.limits import ALT_TEXT_MAX, RENDITION_WIDTHS, RENDITIONS_MAX, TAGS_PER_IMAGE
 from domain.records.images import ImageRecord, PostedImage, RenditionRecord, TagRecord
 from schema.context import Info
 from schema.enums import RenditionFormat
@@ -13,6 +13,7 @@ from schema.fields import computed, loaded, plain
 from schema.lazy_types import LazyUser
 from schema.node import Node, presents
 from schema.scalars import Url
+from schema.text_fields import text_field
 
 # AVIF only by name: a client that asks for none need not know it.
 BEST_FIRST = (Format.WEBP, Format.PNG, Format.GIF, Format.JPEG)
@@ -48,7 +49,7 @@ class Image(Node):
 
     is_type_of = presents(ImageRecord)
 
-    alt_text: str | None = plain("Description for people who cannot see it; at most 1,000 characters.")
+    alt_text: str | None = text_field("Description for people who cannot see it.", max_length=ALT_TEXT_MAX)
     width: int = plain("Width in pixels, upright.")
     height: int = plain("Height in pixels, upright.")
     blur_hash: str = plain("Compact placeholder (BlurHash).")
@@ -58,7 +59,8 @@ class Image(Node):
 
     @computed(
         Rendition | None,
-        "The smallest rendition at least this wide, or the widest there is; the 150 pixels wide one is cut square.",
+        "The smallest rendition at least this wide, or the widest there is; the one that is "
+        f"{RENDITION_WIDTHS[0]} pixels wide is cut square.",
     )
     def rendition(
         root: strawberry.Parent[ImageRecord],

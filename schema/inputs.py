@@ -67,7 +67,8 @@ class LoginInput:
 @strawberry.input(description="Input of refreshSession.")
 class RefreshSessionInput:
     refresh_token: str = text_field(
-        "The current refresh token. This spends it; for a minute the same token gets the same answer again.",
+        "The current refresh token. This spends it; for "
+        f"{limits.REFRESH_GRACE_SECONDS} seconds the same token gets the same answer again.",
         max_length=limits.TOKEN_MAX,
     )
 

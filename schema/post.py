@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from domain.limits import HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_COMMENTS
+from domain.limits import CAPTION_MAX, HASHTAGS_MAX, IMAGES_PER_POST, MENTIONS_MAX, PREVIEW_COMMENTS
 from domain.paging import PageRequest
 from domain.records.likes import LikeRecord
 from domain.records.posts import PostRecord
@@ -16,6 +16,7 @@ from schema.fields import After, Before, First, Last, computed, loaded, loaded_l
 from schema.image import Image
 from schema.lazy_types import LazyComment
 from schema.node import Node, presents
+from schema.text_fields import text_field
 from schema.user import User
 from schema.user_error import UserError, failure_field
 
@@ -43,7 +44,7 @@ class Post(Node):
     is_type_of = presents(PostRecord)
 
     author: User = loaded("user_by_id", key="author_id", description="Who posted it.")
-    caption: str = plain("Its words; at most 2,200 characters.")
+    caption: str = text_field("Its words.", max_length=CAPTION_MAX)
     posted_images: list[Image] = plain(
         "Its images, in order; none before the post is ready.", name="images", max_items=IMAGES_PER_POST
     )

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import strawberry
 
+from domain.limits import BIOGRAPHY_MAX
 from domain.records.users import UserRecord
 from domain.visibility import can_view_content
 from schema.connection import PostConnection, UserConnection, connected
@@ -13,6 +14,7 @@ from schema.fields import plain, viewer_state
 from schema.image import Image
 from schema.node import Node, presents
 from schema.scalars import Url
+from schema.text_fields import text_field
 
 _RELATION = "relation_by_user"
 
@@ -29,7 +31,7 @@ class User(Node):
 
     username: str = plain("Unique handle, without the @.")
     display_name: str = plain("Name to show.")
-    biography: str | None = plain("About the person; at most 150 characters.")
+    biography: str | None = text_field("About the person.", max_length=BIOGRAPHY_MAX)
     website: Url | None = plain("Their website.")
     avatar: Image | None = plain("Profile picture.")
     is_private: bool = plain("Whether only accepted followers see their posts.")

@@ -26,10 +26,9 @@ from datasources.mongo.client import Database, Document
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live
 from domain.errors import Refusal, UserErrorCode
-from domain.limits import ACCESS_OVERLAP_SECONDS, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
+from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records.users import SessionRecord
 
-TOUCH_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is
 MAX_SPENT_HASHES = 50
 GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
@@ -115,7 +114,7 @@ class SessionStore:
         session = readable(SessionRecord, found)
         if found is None or session is None:
             return None
-        if now - session.last_used_at > TOUCH_EVERY:
+        if now - session.last_used_at > LAST_USED_PRECISION:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})
         if found["access_hash"] != presented:
             found["access_expires_at"] = found["previous_access_expires_at"]

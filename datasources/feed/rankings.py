@@ -1,10 +1,10 @@
 """Ranked feeds as they were ordered for one reader, kept for an hour so that paging through one is stable.
 
-A reader has at most `SNAPSHOTS` of them, however often they begin anew; the oldest, about, makes room.
+A reader has at most `RANKINGS_KEPT` of them, however often they begin anew; the oldest, about, makes room.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from bson import ObjectId
@@ -12,10 +12,8 @@ from bson import ObjectId
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.queries import within
+from domain.limits import RANKING_KEPT, RANKINGS_KEPT
 from domain.paging import Page, PageRequest, Place, cut_page
-
-KEPT = timedelta(hours=1)
-SNAPSHOTS = 8
 
 
 class Ranking(msgspec.Struct, frozen=True):
@@ -50,7 +48,7 @@ class RankingStore:
         values = {
             "snapshot_id": ranking.snapshot_id,
             "post_ids": list(post_ids),
-            "expires_at": now + KEPT,
+            "expires_at": now + RANKING_KEPT,
         }
         await self._rankings.replace_one(_slot(owner_id, ranking.snapshot_id), values, upsert=True)
         return ranking
@@ -68,4 +66,4 @@ class RankingStore:
 
 def _slot(owner_id: ObjectId, snapshot_id: ObjectId) -> Document:
     """By the last byte of an id, which a process counts up."""
-    return {"_id": {"o": owner_id, "n": snapshot_id.binary[-1] % SNAPSHOTS}}
+    return {"_id": {"o": owner_id, "n": snapshot_id.binary[-1] % RANKINGS_KEPT}}

@@ -22,7 +22,8 @@ from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
 from datasources.redis.pubsub import Live
-from domain.notification_floor import WITHDRAWN_KEPT, floor_at, record_withdrawal
+from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
+from domain.notification_floor import floor_at, record_withdrawal
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord
@@ -201,7 +202,7 @@ class NotificationStore:
     async def withdraw(self, notifications: Sequence[NotificationRecord], now: datetime, session: Session) -> None:
         """Takes notifications that stand back, within the caller's transaction."""
         seqs = await self._number([(notification.recipient_id, True) for notification in notifications], now, session)
-        gone = {"withdrawn": True, "expires_at": now + WITHDRAWN_KEPT, "actor_ids": [], "actor_count": 0}
+        gone = {"withdrawn": True, "expires_at": now + WITHDRAWN_NOTIFICATION_KEPT, "actor_ids": [], "actor_count": 0}
         writes = [
             UpdateOne({"_id": notification.id}, {"$set": {**gone, "seq": seq}})
             for notification, seq in zip(notifications, seqs, strict=True)
@@ -285,7 +286,7 @@ def _write(notice: Notice, seq: int, now: datetime, *, is_new: bool) -> UpdateOn
     if is_new or (notice.is_news and not notice.withdrawn):
         values |= {"updated_at": now, "is_seen": False, "is_read": False}
     if notice.withdrawn:
-        values["expires_at"] = now + WITHDRAWN_KEPT
+        values["expires_at"] = now + WITHDRAWN_NOTIFICATION_KEPT
     else:
         update["$unset"] = {"expires_at": ""}
     recipient_id, group_key = notice.key

@@ -16,12 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from datasources.concurrency.signals import Signal
+from domain.limits import HANDSHAKE_LINE_BYTES_MAX, PIPELINED_REQUESTS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
 
-HEAD_BYTES = 16 * 1024  # of the request line and all headers, as at most other servers
-HEADERS_MAX = 100
-HANDSHAKE_LINE = 8_000  # bytes; websockets does not answer a handshake with a longer line
-HEAD_SECONDS = 10.0  # for a head to arrive, and for what is left of a body once it was answered
-PIPELINED_MAX = 8  # requests that wait for the answer to the one before
 SPARE = 64  # connections over the bound, for probes; others are told there that the process is full
 HANDSHAKE = ("extensions", "headers", "query_string", "raw_path", "server", "state", "subprotocols")  # of the scope
 PROBES = (b"/livez", b"/readyz")
@@ -72,7 +68,7 @@ class HttpConnection(HttpToolsProtocol):
         steps = self._steps
         super().data_received(data)
         self._stuck = self._stuck + len(data) if self._steps == steps else 0
-        if self._stuck > HEAD_BYTES:
+        if self._stuck > REQUEST_HEAD_BYTES_MAX:
             self._refuse(431)
 
     def look(self, now: float) -> None:
@@ -127,7 +123,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._since = None
         self._steps += 1
-        if len(self.pipeline) >= PIPELINED_MAX:
+        if len(self.pipeline) >= PIPELINED_REQUESTS_MAX:
             raise HeadTooLarge
         if self._is_surplus and self.url not in PROBES:
             self.app = service_unavailable
@@ -135,7 +131,7 @@ class HttpConnection(HttpToolsProtocol):
         is_handshake = self.parser.should_upgrade() and self._should_upgrade()
         if (
             is_handshake
-            and max(len(self.url), *(len(name) + len(value) for name, value in self.headers)) > HANDSHAKE_LINE
+            and max(len(self.url), *(len(name) + len(value) for name, value in self.headers)) > HANDSHAKE_LINE_BYTES_MAX
         ):
             self._refusal = 431
             raise HeadTooLarge
@@ -160,7 +156,7 @@ class HttpConnection(HttpToolsProtocol):
         """Counts what the head, or a trailer, has of a request."""
         self._steps += 1
         self._size += size
-        if self._size > HEAD_BYTES or self._count > HEADERS_MAX:
+        if self._size > REQUEST_HEAD_BYTES_MAX or self._count > REQUEST_HEADERS_MAX:
             self._refusal = 431
             raise HeadTooLarge
 

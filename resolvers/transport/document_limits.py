@@ -10,6 +10,7 @@ from graphql import (
     OperationDefinitionNode,
 )
 
+from domain import limits
 from domain.errors import RequestError, RequestErrorCode
 from resolvers.transport.cost_multipliers import Multiplier
 
@@ -23,16 +24,16 @@ class OperationLimits:
     `fragments` hold for the whole document: they are what makes validation quadratic.
     """
 
-    tokens: int = 1_500
-    depth: int = 15
-    root_fields: int = 20
-    fields: int = 1_000
-    aliases: int = 100
-    directives: int = 50
-    introspection: int = 250
-    cost: int = 50_000
-    repeats: int = 50
-    fragments: int = 60
+    tokens: int = limits.OPERATION_TOKENS_MAX
+    depth: int = limits.OPERATION_DEPTH_MAX
+    root_fields: int = limits.OPERATION_ROOT_FIELDS_MAX
+    fields: int = limits.OPERATION_FIELDS_MAX
+    aliases: int = limits.OPERATION_ALIASES_MAX
+    directives: int = limits.OPERATION_DIRECTIVES_MAX
+    introspection: int = limits.OPERATION_INTROSPECTION_MAX
+    cost: int = limits.OPERATION_COST_MAX
+    repeats: int = limits.DOCUMENT_REPEATS_MAX
+    fragments: int = limits.DOCUMENT_FRAGMENTS_MAX
 
 
 @dataclass(frozen=True, slots=True)

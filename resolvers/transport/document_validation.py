@@ -7,7 +7,7 @@ from graphql.validation import ValidationContext
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-ERRORS_SHOWN = 5  # of one request, whatever they are about
+from domain.limits import REQUEST_ERRORS_MAX
 
 
 class _Once:
@@ -38,5 +38,5 @@ _RULES = [_once(rule) for rule in (*specified_rules, MaybeNullValidationRule, On
 
 
 def validation_errors(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
-    """What is wrong with a document: one error of a kind, at most `ERRORS_SHOWN`; none if it is valid."""
-    return validate(schema, document, _RULES, hide_suggestions=True)[:ERRORS_SHOWN]
+    """What is wrong with a document: one error of a kind, at most `REQUEST_ERRORS_MAX`; none if it is valid."""
+    return validate(schema, document, _RULES, hide_suggestions=True)[:REQUEST_ERRORS_MAX]

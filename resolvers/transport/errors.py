@@ -11,6 +11,7 @@ from graphql import DocumentNode, GraphQLError, StringValueNode, Visitor, visit
 
 from datasources.outages import server_of
 from domain.errors import Refusal, RequestError, RequestErrorCode
+from domain.limits import ERROR_MESSAGE_MAX
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -27,7 +28,6 @@ HTTP_STATUS = {
     RequestErrorCode.UNAVAILABLE: 503,
     RequestErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
-MESSAGE_MAX = 300
 LOGGED_PER_ANSWER = 3  # one fault often shows in every item of a list
 
 
@@ -83,7 +83,7 @@ def document_rejection(errors: Iterable[GraphQLError], code: RequestErrorCode) -
 
 def error_with_code(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
     """One error; GraphQL's own messages may quote the client's whole input, so they are cut."""
-    return {"message": message[:MESSAGE_MAX], "extensions": {"code": code, **extensions}}
+    return {"message": message[:ERROR_MESSAGE_MAX], "extensions": {"code": code, **extensions}}
 
 
 def _shown(error: RequestError) -> FormattedError:

@@ -17,10 +17,10 @@ from graphql.execution import (
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
+from domain.limits import REQUEST_ERRORS_MAX
 from resolvers.transport.admission import Admission, Busy, Client, Clients
 from resolvers.transport.bad_tokens import BadTokens
 from resolvers.transport.document_limits import OperationLimits
-from resolvers.transport.document_validation import ERRORS_SHOWN
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.errors import (
     TOO_SLOW,
@@ -34,7 +34,7 @@ from resolvers.transport.errors import (
 
 Identity = Any  # whoever `authenticate` recognised; opaque here
 
-COERCION_ERRORS_SHOWN = ERRORS_SHOWN - 1  # the last one says that there are more
+COERCION_ERRORS_SHOWN = REQUEST_ERRORS_MAX - 1  # the last one says that there are more
 
 is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 

@@ -13,21 +13,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import RequestErrorCode
+from domain.limits import FORM_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 from resolvers.transport.client_address import address_of
 from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, error_with_code
 from resolvers.transport.execution import Answer, OperationExecutor
-from resolvers.transport.multipart import FORM_LIMIT, MULTIPART, Form, boundary_of, read_form
+from resolvers.transport.multipart import MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.origins import Origins
 from resolvers.transport.request_body import CLOSING, Body, decode_json
 from resolvers.transport.request_log import add_to_log_line, request_id_of
 
 log = structlog.stdlib.get_logger(__name__)
 
-BODY_LIMIT = 1024 * 1024
-BODY_TIMEOUT = 15.0  # seconds a client may take to send its body
-FORM_TIMEOUT = 60.0  # the same for one with a file: 10 MiB at 1.4 Mbit/s
 METHODS = "GET, POST"
 ACCEPTED = f"{JSON}, {MULTIPART}"
 
@@ -43,7 +41,7 @@ class GraphQLHTTP:
         executor: OperationExecutor,
         *,
         page: str | None = None,
-        form_timeout: float = FORM_TIMEOUT,
+        form_timeout: float,
         origins: Iterable[str] = (),
     ) -> None:
         self._executor = executor
@@ -88,7 +86,7 @@ class GraphQLHTTP:
 
     async def _serve_form(self, request: Request) -> Answer:
         _check_uncompressed(request.headers)
-        body = Body(request, limit=FORM_LIMIT, seconds=self._form_timeout)
+        body = Body(request, limit=FORM_BYTES_MAX, seconds=self._form_timeout)
         try:
             asked, file = await read_form(Form(body, boundary_of(request.headers)))
             answer = await self._answer(request, asked, more_seconds=self._form_timeout)
@@ -128,7 +126,7 @@ async def _read(request: Request) -> GraphQLRequest:
     if request.method != "POST":
         raise bad_request(f"Use one of {METHODS}.", status=405, headers={"allow": METHODS})
     _check_content_type(request.headers)
-    body = Body(request, limit=BODY_LIMIT, seconds=BODY_TIMEOUT)
+    body = Body(request, limit=REQUEST_BYTES_MAX, seconds=REQUEST_SECONDS_MAX)
     return GraphQLRequest.from_json(decode_json(await body.whole()))
 
 

@@ -28,10 +28,9 @@ from graphql import (
 )
 
 from domain.errors import BadInput
+from domain.limits import LIST_TOLERANCE
 from resolvers.transport.cost_multipliers import Variables
 from schema.field_metadata import max_items_of
-
-SLACK = 2  # a list somewhat too long is refused by whoever takes it, which says so in its own words
 
 Place = GraphQLArgument | GraphQLInputField
 
@@ -59,7 +58,7 @@ class ValueLimits:
         if isinstance(value, dict):
             self._check_fields(value, name)
         elif isinstance(value, list):
-            if self.max_items is not None and len(value) > SLACK * self.max_items:
+            if self.max_items is not None and len(value) > LIST_TOLERANCE * self.max_items:
                 raise BadInput(f"{name} has {len(value):,} items; at most {self.max_items:,} are allowed.")
             for item in value:
                 if isinstance(item, dict):

@@ -14,16 +14,12 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from domain.errors import RequestError, RequestErrorCode
-from domain.limits import MAX_IMAGE_BYTES
+from domain.limits import FORM_MAP_BYTES_MAX, FORM_PART_HEADERS_MAX, REQUEST_BYTES_MAX
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Rejected, bad_request
 from resolvers.transport.request_body import Body, decode_json
 
 MULTIPART = "multipart/form-data"
-OPERATIONS_LIMIT = 1024 * 1024
-MAP_LIMIT = 4096
-HEADERS_MAX = 8
-FORM_LIMIT = OPERATIONS_LIMIT + 2 * MAX_IMAGE_BYTES  # a file somewhat too large is refused by the mutation, with a code
 
 # A page of another origin can send a form, but not with a header of its own without asking first (CORS preflight).
 # These are the names that clients send already: of GraphQL servers in general, of Hot Chocolate, of Apollo.
@@ -69,7 +65,7 @@ class Form:
                 "on_part_data": lambda data, start, end: self._events.append(data[start:end]),
                 "on_end": lambda: self._events.append(None),
             },
-            max_header_count=HEADERS_MAX,
+            max_header_count=FORM_PART_HEADERS_MAX,
         )
 
     async def begin(self, name: PartName) -> None:
@@ -167,8 +163,8 @@ class FormFile(AsyncIterator[bytes]):
 
 async def read_form(form: Form) -> tuple[GraphQLRequest, FormFile]:
     """The request, with the file in its variables, which has begun to arrive. Raises Rejected, ClientDisconnect."""
-    request = GraphQLRequest.from_json(await form.value("operations", OPERATIONS_LIMIT))
-    match await form.value("map", MAP_LIMIT):
+    request = GraphQLRequest.from_json(await form.value("operations", REQUEST_BYTES_MAX))
+    match await form.value("map", FORM_MAP_BYTES_MAX):
         case dict(files) if len(files) == 1:
             [(name, paths)] = files.items()
         case _:

@@ -13,7 +13,7 @@ from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
-from resolvers.transport.http import FORM_TIMEOUT, GraphQLHTTP
+from resolvers.transport.http import GraphQLHTTP
 from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from resolvers.transport.origins import origin_pattern
 from resolvers.transport.request_log import HEADER, RequestLog
@@ -27,8 +27,8 @@ def routes(
     health: Health,
     *,
     graphiql: bool,
+    form_timeout: float,
     origins: Sequence[str] = (),
-    form_timeout: float = FORM_TIMEOUT,
 ) -> list[BaseRoute]:
     """`/graphql` over HTTP, `/livez`, `/readyz`, and `/graphiql` if asked for."""
     page = GRAPHIQL_PATH if graphiql else None

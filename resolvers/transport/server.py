@@ -19,18 +19,11 @@ from starlette.applications import Starlette
 
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
+from domain.limits import REQUEST_HEAD_SECONDS_MAX, SOCKET_MESSAGE_BYTES_MAX, UNREAD_SECONDS_MAX
 from resolvers.transport.client_address import with_mapped_ipv4
-from resolvers.transport.connection_limits import (
-    HEAD_SECONDS,
-    ConnectionLimits,
-    HttpConnection,
-    ServerConfig,
-    SocketConnection,
-)
+from resolvers.transport.connection_limits import ConnectionLimits, HttpConnection, ServerConfig, SocketConnection
 from resolvers.transport.drain import Drain
 
-FRAME_LIMIT = 64 * 1024
-STALLED_MS = 20_000  # how long a client may leave what it is sent unread before the kernel drops it
 TICKS_A_SECOND = 10
 SOCKET_SHARE = 0.5  # of the drain's time is for the sockets' work in hand
 
@@ -48,7 +41,7 @@ class Server(uvicorn.Server):
         """Connections inherit the limit; without it a client that stops reading would keep its own for ever."""
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
             for each in sockets or ():
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS_MAX * 1000)
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
@@ -94,7 +87,7 @@ def _security_headers(settings: Settings) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers.items() if value]
 
 
-def build_server(app: Starlette, settings: Settings, *, head_seconds: float = HEAD_SECONDS) -> Server:
+def build_server(app: Starlette, settings: Settings, *, head_seconds: float = REQUEST_HEAD_SECONDS_MAX) -> Server:
     """A server for an application whose `state.drain` is its Drain; run it on listening sockets of one's own.
 
     SystemExit comes out of `run` if the application does not start.
@@ -106,7 +99,7 @@ def build_server(app: Starlette, settings: Settings, *, head_seconds: float = HE
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        ws_max_size=FRAME_LIMIT,
+        ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,

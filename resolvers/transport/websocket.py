@@ -13,6 +13,7 @@ from starlette.types import Receive, Send
 
 from datasources.concurrency.tasks import cancelled
 from domain.errors import RequestErrorCode
+from domain.limits import SOCKET_OPERATIONS_MAX
 from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code
 from resolvers.transport.execution import Answer, Identity, OperationExecutor, Watch
@@ -29,7 +30,6 @@ from resolvers.transport.websocket_messages import (
 log = structlog.stdlib.get_logger(__name__)
 
 CLOSE_TIMEOUT = 1.0  # and the close frame
-OPERATIONS_MAX = 32  # at once on one socket
 
 
 class Socket:
@@ -155,8 +155,8 @@ class Socket:
         if id_ in self._operations:
             raise Closed(4409, f"Subscriber for {id_} already exists")
         try:
-            if len(self._tasks) >= OPERATIONS_MAX:
-                raise bad_request(f"A socket has at most {OPERATIONS_MAX} operations at once.")
+            if len(self._tasks) >= SOCKET_OPERATIONS_MAX:
+                raise bad_request(f"A socket has at most {SOCKET_OPERATIONS_MAX} operations at once.")
             if self._retiring:
                 return  # it is closed in a moment; the client asks again elsewhere
             operation = self._executor.operation(GraphQLRequest.from_json(payload))

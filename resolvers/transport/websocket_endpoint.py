@@ -6,6 +6,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from domain.limits import SOCKET_INIT_SECONDS_MAX, SOCKET_SEND_SECONDS_MAX
 from resolvers.transport.client_address import address_of
 from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
@@ -16,8 +17,6 @@ from resolvers.transport.websocket import Socket
 log = structlog.stdlib.get_logger(__name__)
 
 SUBPROTOCOL = "graphql-transport-ws"
-INIT_TIMEOUT = 10.0
-SEND_TIMEOUT = 10.0  # how long one message may wait for a client that does not read
 REFUSED = [(b"cache-control", b"no-store"), (b"retry-after", b"5")]
 
 
@@ -31,8 +30,8 @@ class GraphQLSocket:
         *,
         origins: Iterable[str] = (),
         max_sockets: int = 8_000,
-        init_timeout: float = INIT_TIMEOUT,
-        send_timeout: float = SEND_TIMEOUT,
+        init_timeout: float = SOCKET_INIT_SECONDS_MAX,
+        send_timeout: float = SOCKET_SEND_SECONDS_MAX,
     ) -> None:
         self._executor = executor
         self._drain = drain

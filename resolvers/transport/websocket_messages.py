@@ -8,11 +8,11 @@ Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 
 from collections.abc import Mapping
 from typing import Any
 
+from domain.limits import SOCKET_OPERATION_ID_MAX
 from resolvers.transport.documents import asks_by_hash
 from resolvers.transport.http import bearer_token
 from resolvers.transport.json_parsing import parse_json
 
-ID_MAX = 128
 REASON_MAX = 123  # bytes, by RFC 6455
 
 
@@ -51,8 +51,8 @@ def payload_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def id_of(message: Mapping[str, Any]) -> str:
     id_ = message.get("id")
-    if not isinstance(id_, str) or not 0 < len(id_) <= ID_MAX:
-        raise Closed(4400, f"An id must be a string of 1 to {ID_MAX} characters")
+    if not isinstance(id_, str) or not 0 < len(id_) <= SOCKET_OPERATION_ID_MAX:
+        raise Closed(4400, f"An id must be a string of 1 to {SOCKET_OPERATION_ID_MAX} characters")
     return id_
 
 

@@ -30,7 +30,7 @@ Counts = AsyncGenerator[int]
 
 @pytest.fixture(autouse=True)
 def check_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_live, "PAUSE", 0.05)
+    monkeypatch.setattr(feed_live, "FEED_EVENT_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ async def test_who_comes_back_is_told_what_came_meanwhile_and_nobody_what_they_r
 
 async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, author = await pair(world)
-    monkeypatch.setattr(feed_live, "PAUSE", 3600.0)
+    monkeypatch.setattr(feed_live, "FEED_EVENT_SECONDS", 3600.0)
     look, looks = world.sources.feed_listeners.note_listening, list[ObjectId]()
 
     async def counted(_self: Any, owner_id: ObjectId) -> ObjectId | None:

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notifications import Notice
-from domain.notification_floor import WITHDRAWN_KEPT
+from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
 from domain.records.notifications import NotificationKind
 from domain.records.users import UserRecord
 from resolvers.api import schema
@@ -41,7 +41,7 @@ async def first_events(world: World, reader: UserRecord, after: int, count: int)
 
 
 async def test_a_number_before_an_expired_tombstone_is_told_as_a_gap(world: World) -> None:
-    reader, long_ago = await world.user(), now() - WITHDRAWN_KEPT - timedelta(days=2)
+    reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     await write(world, reader, "a", long_ago)  # 1
     await write(world, reader, "b", long_ago)  # 2
     await write(world, reader, "a", long_ago, withdrawn=True)  # 3
@@ -64,7 +64,7 @@ async def test_what_was_taken_back_lately_is_told_itself(world: World) -> None:
 
 
 async def test_the_last_of_a_log_expired_is_no_gap_for_who_has_read_it(world: World) -> None:
-    reader, long_ago = await world.user(), now() - WITHDRAWN_KEPT - timedelta(days=2)
+    reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     await write(world, reader, "a", long_ago)  # 1
     await write(world, reader, "a", long_ago, withdrawn=True)  # 2
     assert await expire(world, reader) == 1
@@ -76,7 +76,7 @@ async def test_the_last_of_a_log_expired_is_no_gap_for_who_has_read_it(world: Wo
 
 
 async def test_taking_back_many_in_one_transaction_counts_the_last(world: World) -> None:
-    reader, long_ago = await world.user(), now() - WITHDRAWN_KEPT - timedelta(days=2)
+    reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     for key in "abc":
         await write(world, reader, key, long_ago)
     there = await world.sources.notifications.after(reader.id, 0, 10)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.feed.rankings import SNAPSHOTS
 from domain.errors import RequestError
 from domain.feed_ranking import MOST, SPAN
+from domain.limits import RANKINGS_KEPT
 from domain.paging import Place, decode_cursor, encode_cursor
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -184,8 +184,8 @@ async def test_an_expired_cursor_says_so_by_a_code_of_its_own(world: World) -> N
 
 async def test_a_reader_keeps_few_snapshots_and_the_latest_is_among_them(world: World) -> None:
     reader, _, _ = await home(world, authors=1, each=2)
-    cursors = [(await page(world, reader, first=1))["pageInfo"]["endCursor"] for _ in range(SNAPSHOTS * 3)]
-    assert await world.sources.database["rankings"].count_documents({"_id.o": reader.id}) <= SNAPSHOTS
+    cursors = [(await page(world, reader, first=1))["pageInfo"]["endCursor"] for _ in range(RANKINGS_KEPT * 3)]
+    assert await world.sources.database["rankings"].count_documents({"_id.o": reader.id}) <= RANKINGS_KEPT
     assert len((await page(world, reader, first=1, after=cursors[-1]))["edges"]) == 1
 
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
+from domain.limits import PIPELINED_REQUESTS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
 from resolvers.transport import connection_limits
-from resolvers.transport.connection_limits import HEAD_BYTES, HEADERS_MAX, PIPELINED_MAX
 from tests.support.raw_sockets import handshake
 from tests.support.toy.server import Served, served, until
 
@@ -51,10 +51,10 @@ async def answers(reader: asyncio.StreamReader, within: float = 5.0) -> list[int
 @pytest.mark.parametrize(
     "head",
     [
-        GET + b"x: " + b"y" * HEAD_BYTES + END + END,
+        GET + b"x: " + b"y" * REQUEST_HEAD_BYTES_MAX + END + END,
         GET + (b"x: " + b"y" * 1_000 + END) * 17 + END,
-        GET + b"x: y\r\n" * HEADERS_MAX + END,
-        b"GET /livez?" + b"y" * HEAD_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        GET + b"x: y\r\n" * REQUEST_HEADERS_MAX + END,
+        b"GET /livez?" + b"y" * REQUEST_HEAD_BYTES_MAX + b" HTTP/1.1\r\nhost: x\r\n\r\n",
         handshake("cookie: " + "y" * 9_000),
     ],
     ids=["one long header", "many headers", "too many headers", "a long line", "a handshake with a long line"],
@@ -67,7 +67,7 @@ async def test_a_head_that_is_too_large_is_431(toy: Served, head: bytes) -> None
 
 async def test_a_large_head_within_the_bound_is_answered(toy: Served) -> None:
     async with connected(toy) as (reader, writer):
-        writer.write(GET + b"connection: close\r\nx: " + b"y" * (HEAD_BYTES - 100) + END + END)
+        writer.write(GET + b"connection: close\r\nx: " + b"y" * (REQUEST_HEAD_BYTES_MAX - 100) + END + END)
         assert await answers(reader) == [200]
 
 
@@ -146,7 +146,7 @@ async def test_requests_in_line_are_bounded(toy: Served) -> None:
             for _ in range(3):
                 assert (await reader.readuntil(b'"done"')).startswith((b"HTTP/1.1 200", b"}"))
     async with connected(toy) as (reader, writer):
-        writer.write((ask + body) * (PIPELINED_MAX + 3))
+        writer.write((ask + body) * (PIPELINED_REQUESTS_MAX + 3))
         assert 200 not in await answers(reader)
 
 

@@ -9,7 +9,8 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers.transport.multipart import FORM_LIMIT, MAP_LIMIT, OPERATIONS_LIMIT, PREFLIGHT_HEADERS
+from domain.limits import FORM_BYTES_MAX, FORM_MAP_BYTES_MAX, REQUEST_BYTES_MAX
+from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from tests.support.toy.http import BOUNDARY, FORM_HEADERS, WEIGH, Part, form
 from tests.support.toy.server import Served, served, until
 
@@ -215,8 +216,8 @@ async def test_compressed_form_is_refused(client: httpx2.AsyncClient) -> None:
         (parts(query="{" + "hello " * 3_000 + "}"), 400, "OPERATION_TOO_COMPLEX"),
         (parts(operationName=7), 400, "BAD_REQUEST"),
         (parts(query=""), 400, "BAD_REQUEST"),
-        ([("operations", b" " * (OPERATIONS_LIMIT + 1)), MAP, THE_FILE], 413, "BAD_REQUEST"),
-        ([OPERATIONS, ("map", b" " * (MAP_LIMIT + 1)), THE_FILE], 413, "BAD_REQUEST"),
+        ([("operations", b" " * (REQUEST_BYTES_MAX + 1)), MAP, THE_FILE], 413, "BAD_REQUEST"),
+        ([OPERATIONS, ("map", b" " * (FORM_MAP_BYTES_MAX + 1)), THE_FILE], 413, "BAD_REQUEST"),
     ],
 )
 async def test_request_that_cannot_be_served_says_why(
@@ -278,7 +279,7 @@ async def closing_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 
 async def test_form_that_is_announced_to_be_too_large_is_refused_unread(toy: Served) -> None:
-    assert await closing_answer(*await begun(toy, b"", FORM_LIMIT + 1)) == (b"413", "BAD_REQUEST")
+    assert await closing_answer(*await begun(toy, b"", FORM_BYTES_MAX + 1)) == (b"413", "BAD_REQUEST")
 
 
 async def test_form_without_an_end_is_refused(client: httpx2.AsyncClient, toy: Served) -> None:

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from resolvers.transport import websocket
+from domain.limits import SOCKET_OPERATIONS_MAX
 from tests.support.raw_sockets import frame, handshake
 from tests.support.toy.server import Served, served, until
 from tests.support.toy.sockets import ACK, PROTOCOL, connected
@@ -332,7 +332,7 @@ async def test_huge_message_closes_1009(toy: Served, fragmented: bool) -> None:
 async def test_operations_on_one_socket_are_bounded(toy: Served) -> None:
     async with connected(toy) as client:
         await client.start({"accessToken": "ana"})
-        for n in range(websocket.OPERATIONS_MAX):
+        for n in range(SOCKET_OPERATIONS_MAX):
             await client.subscribe("subscription{forever}", str(n))
             assert (await client.hear())["type"] == "next"
         await client.subscribe("subscription{forever}", "over")

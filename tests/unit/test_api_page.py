@@ -9,23 +9,32 @@ from graphql import GraphQLObjectType, get_named_type, parse
 from config import Settings
 from domain import limits
 from domain.errors import RequestErrorCode, UserErrorCode
-from domain.notification_floor import WITHDRAWN_KEPT
+from domain.limits import (
+    FEED_EVENT_SECONDS,
+    FORM_BYTES_MAX,
+    FORM_MAP_BYTES_MAX,
+    IDEMPOTENCY_KEY_MAX,
+    LIST_TOLERANCE,
+    REGISTRATION_KEY_MIN,
+    REQUEST_BYTES_MAX,
+    REQUEST_ERRORS_MAX,
+    REQUEST_HEAD_BYTES_MAX,
+    REQUEST_HEADERS_MAX,
+    REQUEST_SECONDS_MAX,
+    SOCKET_INIT_SECONDS_MAX,
+    SOCKET_MESSAGE_BYTES_MAX,
+    SOCKET_OPERATION_ID_MAX,
+    SOCKET_OPERATIONS_MAX,
+    SOCKET_SEND_SECONDS_MAX,
+    WITHDRAWN_NOTIFICATION_KEPT,
+)
 from domain.text import mentions
 from resolvers.api import schema
-from resolvers.feed_live import PAUSE
 from resolvers.transport import (
-    connection_limits,
-    http,
-    multipart,
-    server,
-    websocket,
-    websocket_endpoint,
     websocket_messages,
 )
 from resolvers.transport.document_limits import OperationLimits
-from resolvers.transport.document_validation import ERRORS_SHOWN
 from resolvers.transport.errors import HTTP_STATUS
-from resolvers.transport.list_limits import SLACK
 from tests.support.api_page import TEXT, quoted, table
 from tests.support.stack import ROOT
 
@@ -50,22 +59,22 @@ NUMBERS: dict[str, dict[str, float]] = {
         "fields of introspection written": DOCUMENT.introspection,
         "fields asked for twice, in the document": DOCUMENT.repeats,
         "fragments used, in the document": DOCUMENT.fragments,
-        "errors shown for a document that is not valid": ERRORS_SHOWN,
+        "errors shown for a document that is not valid": REQUEST_ERRORS_MAX,
     },
     "of one request or socket": {
-        "bytes of a request": http.BODY_LIMIT,
-        "bytes of a multipart request": multipart.FORM_LIMIT,
-        "bytes of its part `map`": multipart.MAP_LIMIT,
-        "bytes of all headers": connection_limits.HEAD_BYTES,
-        "headers": connection_limits.HEADERS_MAX,
-        "seconds to send a request": http.BODY_TIMEOUT,
+        "bytes of a request": REQUEST_BYTES_MAX,
+        "bytes of a multipart request": FORM_BYTES_MAX,
+        "bytes of its part `map`": FORM_MAP_BYTES_MAX,
+        "bytes of all headers": REQUEST_HEAD_BYTES_MAX,
+        "headers": REQUEST_HEADERS_MAX,
+        "seconds to send a request": REQUEST_SECONDS_MAX,
         "seconds to send a file through the API": SETTINGS.file_timeout,
         "seconds for a query or mutation, else TIMEOUT": SETTINGS.operation_timeout,
-        "bytes of a message to a socket": server.FRAME_LIMIT,
-        "operations of a socket at once": websocket.OPERATIONS_MAX,
-        "characters of an operation's id on a socket": websocket_messages.ID_MAX,
-        "seconds until `connection_init`": websocket_endpoint.INIT_TIMEOUT,
-        "seconds that a message waits for a client that does not read": websocket_endpoint.SEND_TIMEOUT,
+        "bytes of a message to a socket": SOCKET_MESSAGE_BYTES_MAX,
+        "operations of a socket at once": SOCKET_OPERATIONS_MAX,
+        "characters of an operation's id on a socket": SOCKET_OPERATION_ID_MAX,
+        "seconds until `connection_init`": SOCKET_INIT_SECONDS_MAX,
+        "seconds that a message waits for a client that does not read": SOCKET_SEND_SECONDS_MAX,
     },
     "list": {
         "items of a page": limits.PAGE_SIZE_MAX,
@@ -93,7 +102,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "`email`, `login`": limits.EMAIL_MAX,
         f"`password` (at least {limits.PASSWORD_MIN})": limits.PASSWORD_MAX,
         "`clientName`": limits.CLIENT_NAME_MAX,
-        f"`idempotencyKey` (of `register` at least {limits.REGISTRATION_KEY_MIN})": limits.IDEMPOTENCY_KEY_MAX,
+        f"`idempotencyKey` (of `register` at least {REGISTRATION_KEY_MIN})": IDEMPOTENCY_KEY_MAX,
     },
     "of images": {
         "bytes": limits.MAX_IMAGE_BYTES,
@@ -117,14 +126,14 @@ SENTENCES = [
     f"left\nout counts as {limits.PAGE_SIZE_DEFAULT}",
     f"`renditions`, which counts {WORDS[limits.RENDITIONS_MAX]}",
     f"exact up to {limits.BADGE_MAX - 1}; {limits.BADGE_MAX} means more than {limits.BADGE_MAX - 1}",
-    f"1 to {limits.IDEMPOTENCY_KEY_MAX} characters",
+    f"1 to {IDEMPOTENCY_KEY_MAX} characters",
     f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
-    f"({WITHDRAWN_KEPT.days} days for what was taken back)",
+    f"({WITHDRAWN_NOTIFICATION_KEPT.days} days for what was taken back)",
     f"within {WORDS[limits.RESERVATION_HOLD.seconds // 60]} minutes can be taken",
     f"the count stops at {limits.NEW_POSTS_COUNTED_MAX}",
-    f"every {WORDS[int(PAUSE)]} seconds",
+    f"every {WORDS[int(FEED_EVENT_SECONDS)]} seconds",
     f"end within {WORDS[SETTINGS.signed_url_ttl // 60]} minutes",
-    f"more than {WORDS[SLACK]} times as long",
+    f"more than {WORDS[LIST_TOLERANCE]} times as long",
     f"within `request.expiresAt` ({SETTINGS.upload_ttl // 60} minutes)",
 ]
 

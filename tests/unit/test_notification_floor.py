@@ -3,7 +3,8 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from domain.notification_floor import CLOCKS_DIFFER, WITHDRAWN_KEPT, floor_at, record_withdrawal
+from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
+from domain.notification_floor import CLOCKS_DIFFER, floor_at, record_withdrawal
 
 START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 
@@ -11,12 +12,12 @@ START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 def test_nothing_is_missing_while_tombstones_stand() -> None:
     floor, days = record_withdrawal(0, {}, 7, START)
     assert (floor, days) == (0, {"2026-01-31": 7})
-    assert floor_at(floor, days, START + WITHDRAWN_KEPT - CLOCKS_DIFFER - timedelta(days=1)) == 0
+    assert floor_at(floor, days, START + WITHDRAWN_NOTIFICATION_KEPT - CLOCKS_DIFFER - timedelta(days=1)) == 0
 
 
 def test_once_a_tombstone_may_be_gone_the_floor_is_its_number() -> None:
     floor, days = record_withdrawal(0, {}, 7, START)
-    assert floor_at(floor, days, START + WITHDRAWN_KEPT) == 7
+    assert floor_at(floor, days, START + WITHDRAWN_NOTIFICATION_KEPT) == 7
 
 
 def test_the_floor_covers_all_that_is_gone_and_the_days_stay_few() -> None:
@@ -26,8 +27,8 @@ def test_the_floor_covers_all_that_is_gone_and_the_days_stay_few() -> None:
     for seq in range(1, 400):
         now += timedelta(hours=draw.randrange(60))
         floor, days = record_withdrawal(floor, days, seq, now)
-        gone_at.append((now + WITHDRAWN_KEPT, seq))
-        assert len(days) <= WITHDRAWN_KEPT.days + 1
+        gone_at.append((now + WITHDRAWN_NOTIFICATION_KEPT, seq))
+        assert len(days) <= WITHDRAWN_NOTIFICATION_KEPT.days + 1
         for late in (timedelta(0), CLOCKS_DIFFER):  # the database's clock may be ahead of the reader's
             assert floor_at(floor, days, now) >= max((seq for at, seq in gone_at if at <= now + late), default=0)
     assert 0 < floor < 399

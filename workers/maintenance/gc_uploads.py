@@ -13,12 +13,11 @@ from datasources.mongo.queries import find_by_ids
 from datasources.s3.keys import MediaKey
 from datasources.s3.storage import StoredBlob
 from datasources.sources import Sources
-from domain.limits import UPLOAD_LATENESS
+from domain.limits import UNUSED_UPLOAD_KEPT, UPLOAD_LATENESS
 from domain.records.uploads import UploadStatus
 from domain.visibility import Area
 from workers.maintenance.gc_run import GcRun, deleted_among
 
-UNUSED_KEPT = timedelta(hours=24)
 SOURCES_KEPT = timedelta(days=1)
 SLOWEST = timedelta(hours=1)  # PUT of a file that storage may wait for
 TERMINAL_KEPT = timedelta(days=40)  # an upload's slot counts for its calendar month, which ends within 31 days
@@ -38,7 +37,11 @@ async def mark_unused_uploads(run: GcRun) -> None:
     """
     uploads = run.sources.database["uploads"]
     async for ids in run.walk.ids("unused uploads", "uploads"):
-        query: Document = {"_id": {"$in": ids}, "status": READY, "created_at": {"$lt": run.older_than(UNUSED_KEPT)}}
+        query: Document = {
+            "_id": {"$in": ids},
+            "status": READY,
+            "created_at": {"$lt": run.older_than(UNUSED_UPLOAD_KEPT)},
+        }
         ready = await uploads.find(query, _FIELDS).to_list()
         used = await _used(run.sources, ready)
         unused = [upload for upload in ready if upload["_id"] not in used]

@@ -9,15 +9,12 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 from datasources.media.source_formats import format_taken
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SIGNATURE_BYTES, SourceFormat
-from domain.limits import MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS
+from domain.limits import MAX_FRAME_PIXELS, MAX_IMAGE_BYTES, MAX_IMAGE_FRAMES, MAX_IMAGE_PIXELS, MAX_MOVING_PIXELS
 from workers.rendering.gif import Gif
 from workers.rendering.heif import open_avif, open_heic
 from workers.rendering.jpeg import open_jpeg
 from workers.rendering.png import open_png
 from workers.rendering.webp import frames_of, open_webp
-
-MAX_FRAME_PIXELS = 8_300_000  # one frame of an animation, 3840 x 2160: decoding one takes 20 bytes a pixel
-MAX_MOVING_PIXELS = 200_000_000  # all frames of an animation together: some seconds of decoding
 
 # Pillow's own guards, set to our limits: whatever decodes here without these checks is stopped by them.
 Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS

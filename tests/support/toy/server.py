@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from config import Settings
 from deploy.local.ports import listen
-from resolvers.transport.connection_limits import HEAD_SECONDS
+from domain.limits import REQUEST_HEAD_SECONDS_MAX
 from resolvers.transport.server import Server, build_server
 from tests.support.toy.app import toy_app
 from tests.support.toy.world import World
@@ -39,7 +39,7 @@ async def served(
     *,
     drain_timeout: float = 4.0,
     notice: float = 0.0,
-    head_seconds: float = HEAD_SECONDS,
+    head_seconds: float = REQUEST_HEAD_SECONDS_MAX,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """The toy on a free port; drained at the end."""
@@ -59,7 +59,7 @@ async def served(
 
 @asynccontextmanager
 async def running(
-    app: Starlette, settings: Settings, *, head_seconds: float = HEAD_SECONDS
+    app: Starlette, settings: Settings, *, head_seconds: float = REQUEST_HEAD_SECONDS_MAX
 ) -> AsyncIterator[tuple[Server, int]]:
     """Any application on a free port: the server and the port; drained at the end."""
     server = build_server(app, settings, head_seconds=head_seconds)
