@@ -1,4 +1,4 @@
-# Photogram's commands; `make` alone lists them. The first one that needs it makes .venv from the lock.
+# Photogram's commands; `make` lists them. Commands that need .venv make it first, from the lock file.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -11,13 +11,13 @@ ARGS ?=
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(MADE) ## Start everything on this machine and print where it is; Ctrl-C stops it. ARGS="--port 9000" passes options.
+run: $(MADE) ## Start everything on this machine and print its addresses; Ctrl-C stops it. ARGS="--port 9000" passes options.
 	@exec $(RUN)/photogram run --stop-with-parent $(ARGS)
 
 test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" passes options to pytest.
 	@exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
-test-faults: $(MADE) ## Run only the tests that kill and break things, at their full size: some minutes.
+test-faults: $(MADE) ## Run only the tests of crashes and outages, at full size; takes some minutes.
 	@exec $(RUN)/python -m pytest tests/faults --full-size $(ARGS)
 
 lint: $(MADE) ## Check style, formatting, types, layers, and that schema.graphql is up to date.
@@ -35,11 +35,11 @@ schema: $(MADE) ## Rewrite schema.graphql from the code.
 	@$(RUN)/photogram schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 
 COMPILE := $(RUN)/uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11
-lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P httpx2" moves one alone.
+lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P httpx2" updates only that one.
 	$(COMPILE) $(or $(ARGS),--upgrade) pyproject.toml -o requirements.lock
 	$(COMPILE) $(or $(ARGS),--upgrade) --extra embedded --extra demo --extra dev pyproject.toml -o requirements-dev.lock
 
-clean: ## Remove .venv, caches and builds; the data in .photogram stays.
+clean: ## Remove .venv, caches and builds; keep the data in .photogram.
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
