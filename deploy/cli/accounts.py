@@ -1,89 +1,54 @@
-"""Accounts by the operator's hand: the staff's, and deleting one against abuse or because the law demands it."""
+"""The commands `create-account` and `delete-account`: accounts of the staff, and accounts that have to go."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config import Settings
+from datasources.accounts.common_passwords import is_common
+from datasources.mongo import clock
+from datasources.sources import open_sources
+from deploy.cli.exit_codes import WRONG_USAGE
 from deploy.local.errors import StartError
+from domain.email_addresses import checked_email
+from domain.errors import Refusal
+from domain.passwords import checked_password
+from domain.text import checked_display_name
+from domain.usernames import checked_username
 
-if TYPE_CHECKING:
-    from config import Settings
 
-
-def create_account(
-    context: typer.Context,
-    username: Annotated[str, typer.Argument(help="The handle; one that is reserved too.")],
-    email: Annotated[str, typer.Argument(help="The address.")],
-    name: Annotated[str | None, typer.Option(metavar="TEXT", help="The name to show; default the handle.")] = None,
-) -> None:
-    """Make an account, also with a handle that nobody can register, such as `support`.
-
-    It asks for the password; without a terminal, the password is the first line of standard input.
-    """
-    from deploy.cli import maintenance  # noqa: PLC0415
-
-    settings = context.obj.settings()
+def read_password() -> str:
+    """Asks for a password twice on a terminal; else the first line of standard input."""
     if sys.stdin.isatty():
-        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    else:
-        password = sys.stdin.readline().rstrip("\n")
-    raise typer.Exit(maintenance.run(settings, _create(settings, username, email, password, name)))
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
 
 
-async def _create(settings: "Settings", username: str, email: str, password: str, name: str | None) -> int:
-    """Makes the account. Raises StartError if it is refused."""
-    from datasources.accounts.common_passwords import is_common  # noqa: PLC0415
-    from datasources.mongo import clock  # noqa: PLC0415
-    from datasources.sources import open_sources  # noqa: PLC0415
-    from domain.email_addresses import checked_email  # noqa: PLC0415
-    from domain.errors import Refusal  # noqa: PLC0415
-    from domain.passwords import checked_password  # noqa: PLC0415
-    from domain.text import checked_display_name  # noqa: PLC0415
-    from domain.usernames import checked_username  # noqa: PLC0415
-
+async def run_create(settings: Settings, username: str, email: str, password: str, name: str | None) -> int:
+    """Makes the account, and prints its handle. Raises StartError if it is refused."""
     try:
         handle, address = checked_username(username), checked_email(email)
         password = checked_password(password, (handle, address, address.partition("@")[0]), is_common)
-        shown = checked_display_name(name or handle)
+        display_name = checked_display_name(name or handle)
         async with open_sources(settings) as sources:
             hashed = await sources.passwords.hash(password)
-            await sources.users.register(handle, address, hashed, shown, clock.now())
+            await sources.users.register(handle, address, hashed, display_name, clock.now())
     except Refusal as refusal:
         raise StartError(refusal.message) from None
-    print(f"made {handle} ({shown})")
+    print(f"made {handle} ({display_name})")
     return 0
 
 
-def delete_account(
-    context: typer.Context,
-    username: Annotated[str, typer.Argument(help="The handle, without the @, in any case.")],
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say whose account it is.")] = False,
-) -> None:
-    """Delete an account without its password, at once and for good, as `deleteAccount` does for its owner.
-
-    Nobody sees it from then on. Workers take away what it left; `verify` says whether they have.
-    """
-    from deploy.cli import maintenance  # noqa: PLC0415
-
-    settings = context.obj.settings()
-    raise typer.Exit(maintenance.run(settings, _delete(settings, username, is_sure=yes)))
-
-
-async def _delete(settings: "Settings", username: str, *, is_sure: bool) -> int:
-    """Deletes the account. Raises StartError if there is none, or without being sure."""
-    from datasources.mongo import clock  # noqa: PLC0415
-    from datasources.sources import open_sources  # noqa: PLC0415
-
+async def run_delete(settings: Settings, username: str, *, is_sure: bool) -> int:
+    """Deletes the account, and prints whose it was. Raises StartError if there is none, or unless `is_sure`."""
     async with open_sources(settings) as sources:
-        found = await sources.users.by_username(username)
-        if found is None:
+        user = await sources.users.by_username(username)
+        if user is None:
             raise StartError(f"there is no account {username}")
-        about = f"{found.username} ({found.display_name}, since {found.created_at:%Y-%m-%d}, {found.post_count} posts)"
+        about = f"{user.username} ({user.display_name}, since {user.created_at:%Y-%m-%d}, {user.post_count} posts)"
         if not is_sure:
-            raise StartError(f"this would delete {about}, for good: say --yes to do it", exit_code=2)
-        await sources.users.delete(found.id, clock.now())
-        await sources.sessions.end_all(found.id)
-    print(f"deleted {about}; workers take away what it left")
+            raise StartError(f"this would delete {about}, for good: say --yes to do it", exit_code=WRONG_USAGE)
+        await sources.users.delete(user.id, clock.now())
+        await sources.sessions.end_all(user.id)
+    print(f"deleted {about}; workers remove what it left")
     return 0

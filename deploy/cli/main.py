@@ -7,15 +7,17 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from deploy.cli.accounts import create_account, delete_account
-from deploy.cli.failures import exit_code_of
-from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Origin, Pause, Port, Sample
+from config import Settings
+from deploy.cli.exit_codes import WRONG_USAGE, exit_code_of
+from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Pause, Port, Sample
+from deploy.cli.settings_source import SettingsSource
 from deploy.local.errors import StartError
 
 app = typer.Typer(
@@ -44,7 +46,7 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = Origin(config)
+    context.obj = SettingsSource(config)
 
 
 @app.command(short_help="Start everything on this machine; Ctrl-C stops it.")
@@ -116,7 +118,7 @@ def worker(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_workers(settings, names or []))
     except (UnknownWorkerError, UnknownScreenError, NoAvifError) as error:
-        raise StartError(str(error), exit_code=2) from error
+        raise StartError(str(error), exit_code=WRONG_USAGE) from error
     except StuckError as error:
         raise StartError(str(error)) from error
 
@@ -144,6 +146,14 @@ def seed(context: typer.Context) -> None:
     print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
 
 
+def _run(context: typer.Context, command: Callable[[Settings], Coroutine[Any, Any, int]]) -> NoReturn:
+    """Runs a maintenance command with the settings, and exits with its code."""
+    from deploy.cli import maintenance  # noqa: PLC0415
+
+    settings = context.obj.settings()
+    raise typer.Exit(maintenance.run(settings, command(settings)))
+
+
 @app.command(
     short_help="List what is wrong or stuck; changes nothing.",
     epilog=EXIT_CODES.format("nothing is wrong", "something is"),
@@ -154,15 +164,13 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     It reads one small batch after the other: at most one core here and one at MongoDB, and the memory of one batch and
     10,000 findings, however much there is. With --sample 1000 it takes seconds. docs/operations.md tells the rest.
     """
-    from deploy.cli import maintenance  # noqa: PLC0415
+    from deploy.cli.maintenance import run_verify  # noqa: PLC0415
 
-    settings = context.obj.settings()
-    work = maintenance.run_verify(settings, sample=sample, pause=pause, as_json=as_json)
-    raise typer.Exit(maintenance.run(settings, work))
+    _run(context, lambda settings: run_verify(settings, sample=sample, pause=pause, as_json=as_json))
 
 
 @app.command(
-    short_help="Set right what verify finds.", epilog=EXIT_CODES.format("all is set right", "something is left")
+    short_help="Repair what verify finds.", epilog=EXIT_CODES.format("everything is repaired", "something is left")
 )
 def repair(
     context: typer.Context,
@@ -170,25 +178,22 @@ def repair(
     pause: Pause = 0,
     *,
     feeds: Annotated[
-        str | None, typer.Option(metavar="all|USER_ID", help="Only make home feeds anew: everybody's, or one.")
+        str | None, typer.Option(metavar="all|USER_ID", help="Only rebuild home feeds: everybody's, or one.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pay what is owed and set right what verify finds, beside a live system.
+    """Finish what is pending and repair what verify finds, beside a live system.
 
     Safe to repeat and to stop half way. Dead letters stay dead: see `dlq redrive`.
     """
-    from deploy.cli import maintenance  # noqa: PLC0415
+    from deploy.cli.maintenance import run_rebuild, run_repair  # noqa: PLC0415
 
-    settings = context.obj.settings()
-    if feeds is not None:
-        work = maintenance.run_rebuild(settings, feeds, pause=pause, as_json=as_json)
-    else:
-        work = maintenance.run_repair(settings, sample=sample, pause=pause, as_json=as_json)
-    raise typer.Exit(maintenance.run(settings, work))
+    if feeds is None:
+        _run(context, lambda settings: run_repair(settings, sample=sample, pause=pause, as_json=as_json))
+    _run(context, lambda settings: run_rebuild(settings, feeds, pause=pause, as_json=as_json))
 
 
-@app.command(short_help="Clear away files and facts that nobody uses.", epilog=EXIT_CODES.format("done", "an error"))
+@app.command(short_help="Remove files and facts that nobody uses.", epilog=EXIT_CODES.format("done", "an error"))
 def gc(
     context: typer.Context,
     min_age: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Leave alone what is younger.")] = 3600,
@@ -196,59 +201,82 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Clear away files without an upload, uploads without a use, and facts about what is gone.
+    """Remove files without an upload, uploads without a use, and facts about what is gone.
 
     Safe to repeat, to stop half way, and beside a live system.
     """
-    from deploy.cli import maintenance  # noqa: PLC0415
+    from deploy.cli.maintenance import run_gc  # noqa: PLC0415
 
-    settings = context.obj.settings()
-    work = maintenance.run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json)
-    raise typer.Exit(maintenance.run(settings, work))
+    _run(context, lambda settings: run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
 
 
-app.command(short_help="Make an account, of the staff too.", epilog=EXIT_CODES.format("done", "it is refused"))(
-    create_account
-)
-app.command(
+@app.command(short_help="Make an account, of the staff too.", epilog=EXIT_CODES.format("done", "it is refused"))
+def create_account(
+    context: typer.Context,
+    username: Annotated[str, typer.Argument(help="The handle; one that is reserved too.")],
+    email: Annotated[str, typer.Argument(help="The address.")],
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="The name to show; default the handle.")] = None,
+) -> None:
+    """Make an account, also with a handle that nobody can register, such as `support`.
+
+    It asks for the password; without a terminal, the password is the first line of standard input.
+    """
+    from deploy.cli import accounts  # noqa: PLC0415
+
+    _run(context, lambda settings: accounts.run_create(settings, username, email, accounts.read_password(), name))
+
+
+@app.command(
     short_help="Delete an account without its password.",
     epilog=EXIT_CODES.format("done", "there is no such account"),
-)(delete_account)
+)
+def delete_account(
+    context: typer.Context,
+    username: Annotated[str, typer.Argument(help="The handle, without the @, in any case.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say whose account it is.")] = False,
+) -> None:
+    """Delete an account without its password, at once and for good, as `deleteAccount` does for its owner.
+
+    Nobody sees it from then on. Workers remove what it left; `verify` says whether they have.
+    """
+    from deploy.cli.accounts import run_delete  # noqa: PLC0415
+
+    _run(context, lambda settings: run_delete(settings, username, is_sure=yes))
+
 
 dlq = typer.Typer(
-    help="Dead letters: work that failed five times, with the reason, and messages that made no sense.",
+    help="Dead letters: jobs that failed five times, with the reason, and messages that made no sense.",
     no_args_is_help=True,
 )
-app.add_typer(dlq, name="dlq", short_help="List dead letters, or let them be tried again.")
+app.add_typer(dlq, name="dlq", short_help="List dead letters, or have them tried again.")
 
 
 @dlq.command("list", epilog=EXIT_CODES.format("done", "an error"))
 def dlq_list(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the dead letters, the latest first; with --json, one document a line."""
-    from deploy.cli import maintenance  # noqa: PLC0415
+    from deploy.cli.dead_letters import run_list  # noqa: PLC0415
 
-    settings = context.obj.settings()
-    raise typer.Exit(maintenance.run(settings, maintenance.run_dlq_list(settings, as_json=as_json)))
+    _run(context, lambda settings: run_list(settings, as_json=as_json))
 
 
 @dlq.command("redrive", epilog=EXIT_CODES.format("done", "there is no such letter"))
 def dlq_redrive(
     context: typer.Context,
-    work: Annotated[
-        list[str] | None, typer.Argument(metavar="EFFECT FACT KEY", help="One letter, as `dlq list` names it.")
+    letter: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK FACT KEY", help="One letter, as `dlq list` names it.")
     ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let dead letters be tried again, from the first attempt on; malformed messages go back on their queues."""
-    from deploy.cli import maintenance  # noqa: PLC0415
+    """Have dead letters tried again, from the first attempt on; malformed messages go back to their queues."""
+    from deploy.cli.dead_letters import run_redrive  # noqa: PLC0415
 
-    if everything is bool(work) or len(work or "   ") != 3:
-        raise StartError("say which: EFFECT FACT KEY, or --all", exit_code=2)
-    chosen = None if not work else (work[0], work[1], work[2])
-    settings = context.obj.settings()
-    raise typer.Exit(maintenance.run(settings, maintenance.run_dlq_redrive(settings, chosen, as_json=as_json)))
+    if everything is bool(letter) or len(letter or "   ") != 3:
+        raise StartError("say which: TASK FACT KEY, or --all", exit_code=WRONG_USAGE)
+    name = (letter[0], letter[1], letter[2]) if letter else None
+    _run(context, lambda settings: run_redrive(settings, name, as_json=as_json))
 
 
 @app.command(short_help="Print the API's schema (SDL).")
@@ -260,5 +288,5 @@ def schema() -> None:
 
 
 def main() -> None:
-    """The program. Says in one line what is wrong with the settings (code 2), is not started (1) or reached (3)."""
+    """The program: its exit codes are in `deploy.cli.exit_codes`."""
     sys.exit(exit_code_of(app))

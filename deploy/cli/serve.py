@@ -7,7 +7,7 @@ from contextlib import closing
 from config import Settings
 from datasources.sources import check_prepared
 from datasources.telemetry.logs import configure_logging
-from deploy.cli.descriptors import make_room
+from deploy.cli.file_descriptors import make_room
 from deploy.cli.garbage_collector import calm_collector
 from deploy.cli.privileges import refuse_root
 from deploy.local.errors import StartError

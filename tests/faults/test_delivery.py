@@ -15,7 +15,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.jobs.queue import stream_key
 from datasources.sources import open_queue
-from deploy.cli.maintenance import run_dlq_redrive
+from deploy.cli.dead_letters import run_redrive
 from domain.jobs import JOBS, WORKERS, Fact, Job, Task
 from domain.records.posts import PostRecord
 from tests.support.actions import Action, Like, random_actions
@@ -175,7 +175,7 @@ async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_a
         assert await stored_outcomes(world) == without
 
         broken.is_repaired = True
-        assert await run_dlq_redrive(world.sources.settings, None) == 0
+        assert await run_redrive(world.sources.settings, None) == 0
         assert capsys.readouterr().out.strip().endswith(f"redriven: {1 + len(nonsense)}")
         await audit(world, seconds=PATIENCE, has_files=False)
         await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)

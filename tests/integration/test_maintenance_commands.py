@@ -15,7 +15,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.queue import stream_key
-from deploy.cli import maintenance
+from deploy.cli import dead_letters, maintenance
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 from domain.records.users import UserState
@@ -93,7 +93,7 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
     assert await maintenance.run_verify(settings, sample=None, as_json=False) == 1
     assert f"post.like_count {scene.post.id}: found 2, expected 1: " in capsys.readouterr().out
     assert await maintenance.run_repair(settings, sample=None, as_json=False) == 0
-    assert "set right: 1; left: 0" in capsys.readouterr().out
+    assert "repaired: 1; left: 0" in capsys.readouterr().out
     assert await maintenance.run_verify(settings, sample=5, as_json=False) == 0
 
 
@@ -111,17 +111,17 @@ async def test_verify_says_to_machines_in_one_document_and_its_exit_code_what_it
 async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsys: pytest.CaptureFixture[str]) -> None:
     settings = own.sources.settings
     job = await dead_letter(own, await Scene.applied(own))
-    await maintenance.run_dlq_list(settings, as_json=False)
+    await dead_letters.run_list(settings, as_json=False)
     line = capsys.readouterr().out
     assert line.startswith(f"count post_like {job.key}  5 attempts")
     assert line.endswith("so it [is]\n")
-    await maintenance.run_dlq_list(settings, as_json=True)
+    await dead_letters.run_list(settings, as_json=True)
     assert json.loads(capsys.readouterr().out)["job"] == {"task": "count", "fact": "post_like", "key": job.key}
     with pytest.raises(StartError, match="there is no dead letter"):
-        await maintenance.run_dlq_redrive(settings, ("count", "post_like", str(ObjectId())))
+        await dead_letters.run_redrive(settings, ("count", "post_like", str(ObjectId())))
     with pytest.raises(StartError, match="bake"):
-        await maintenance.run_dlq_redrive(settings, ("bake", "post_like", job.key))
-    await maintenance.run_dlq_redrive(settings, ("count", "post_like", job.key))
+        await dead_letters.run_redrive(settings, ("bake", "post_like", job.key))
+    await dead_letters.run_redrive(settings, ("count", "post_like", job.key))
     assert capsys.readouterr().out == "redriven: 1\n"
     assert [letter async for letter in own.sources.dead_letters.all_dead()] == []
     assert await own.sources.database["post_likes"].count_documents({"due_at": {"$exists": True}}) == 1
@@ -130,7 +130,7 @@ async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsy
 async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(own: World) -> None:
     await dead_letter(own, await Scene.applied(own))
     vague = await run_command(own, "dlq", "redrive")
-    assert vague == Answer(2, "", "photogram: say which: EFFECT FACT KEY, or --all\n")
+    assert vague == Answer(2, "", "photogram: say which: TASK FACT KEY, or --all\n")
     assert await run_command(own, "dlq", "redrive", "--all") == Answer(0, "redriven: 1\n", "")
     assert [letter async for letter in own.sources.dead_letters.all_dead()] == []
 
@@ -141,18 +141,18 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     for _ in range(3):
         letter = await own.sources.dead_letters.add_malformed("counters", fields, now())
     assert letter is not None
-    await maintenance.run_dlq_list(settings, as_json=False)
+    await dead_letters.run_list(settings, as_json=False)
     line = capsys.readouterr().out
     assert line.startswith(f"malformed counters {letter.id}  3 times, the last ")
     assert line.endswith(": fact=\\xff[cake] task=bake\\x0a\n")
-    await maintenance.run_dlq_list(settings, as_json=True)
+    await dead_letters.run_list(settings, as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert (said["worker"], said["times"], said["fields"]["task"]) == ("counters", 3, "bake\\x0a")
     with pytest.raises(StartError, match="there is no dead letter"):
-        await maintenance.run_dlq_redrive(settings, ("malformed", "feed", letter.id))
+        await dead_letters.run_redrive(settings, ("malformed", "feed", letter.id))
     stream = stream_key(settings.key_prefix, "counters")
     await own.sources.redis.delete(stream)
-    await maintenance.run_dlq_redrive(settings, ("malformed", "counters", letter.id))
+    await dead_letters.run_redrive(settings, ("malformed", "counters", letter.id))
     assert capsys.readouterr().out == "redriven: 1\n"
     found: Any = await own.sources.redis.xrange(stream)
     ((_, message),) = found

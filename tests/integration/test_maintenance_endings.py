@@ -10,6 +10,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from config import Settings
 from datasources.outages import describe_refusal
 from deploy.cli import maintenance
+from deploy.cli.output import finding_line
 from tests.support.command_line import run_command
 from tests.support.factories import World
 from tests.support.maintenance import Scene
@@ -153,4 +154,4 @@ async def test_missing_files_are_what_was_expected_and_not_found(
 )
 def test_a_line_says_what_was_found_and_what_was_expected(found: object, expected: object, said: str) -> None:
     finding = Finding(kind="kind", id="id", found=found, expected=expected, why="why")
-    assert maintenance._line(finding) == f"kind id: {said}why"
+    assert finding_line(finding) == f"kind id: {said}why"

@@ -195,7 +195,7 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
     assert {"feed_entry.missing", "feed.pages"} <= kinds
     for whose in (str(bob.id), to_global_id("User", bob.id)):
         assert await maintenance.run_rebuild(own.sources.settings, whose) == 0
-        assert "feeds made anew: 1; left to the workers: 0;" in capsys.readouterr().out
+        assert "feeds rebuilt: 1; left to the workers: 0;" in capsys.readouterr().out
     assert (await home(own, bob), await entries(own, eve)) == (posts, [])
     done = await rebuild_feeds(own.tools, Walk(sources=own.sources))
     assert (done.feeds, done.waiting) == (2, 0)

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from deploy.cli.descriptors import OTHERS, make_room
+from deploy.cli.file_descriptors import OTHERS, make_room
 from resolvers.transport.connection_limits import SPARE
 
 
