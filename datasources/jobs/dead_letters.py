@@ -1,4 +1,4 @@
-"""Dead letters: what a worker could not pay or not even read, kept in MongoDB so that no wipe loses them."""
+"""Dead letters: jobs that keep failing, and malformed messages. They are in MongoDB, so no wipe of Redis loses them."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from datasources.mongo.batched import MongoBatcher
 from datasources.mongo.client import Collection, Database, Document, time_limit
 from domain.jobs import JOBS, Fact, Job, Task
 
-MAX_BATCH = 100  # calls whose successes are forgotten in one operation
+MAX_BATCH = 100  # calls whose failures are cleared in one operation
 MAX_REASON_LENGTH = 2_000
-LOST = "its worker ended, or stood still, while it worked on this"
+LOST = "its worker ended, or froze, while it worked on this"
 MAX_FIELDS = 20  # of a malformed message
 MAX_FIELD_BYTES = 500  # of a name or value in it
-MAX_MALFORMED = 1_000  # letters; what comes then is dropped
-# What is settled by the id of an account.
-_OF_USERS = [
+MAX_MALFORMED = 1_000  # letters; further ones are dropped
+# The kinds of jobs whose key is the id of an account.
+_BY_USER = [
     (task, fact)
     for (task, fact), spec in JOBS.items()
     if spec.key_field in {"author_id", "follower_id", "followee_id"} or fact in {Fact.USER, Fact.FEED, Fact.INTEREST}
@@ -27,7 +27,7 @@ _OF_USERS = [
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of work that failed, or whose worker died of it; it is dead after the `attempts` of its kind."""
+    """A job that failed, or whose worker was lost with it; it is dead after the `attempts` of its kind."""
 
     job: Job
     attempts: int
@@ -37,7 +37,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MalformedLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that no handler understands, how often it came, and whose queue it came by. Long fields are cut."""
+    """A message that is no job, how often it came, and on which worker's queue. Long fields are cut."""
 
     id: str
     worker: str
@@ -49,34 +49,33 @@ class MalformedLetter(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetterStore:
     """The collections `failures` and `malformed`.
 
-    In the one is a document for each piece of work that has failed and not succeeded since, in the other one for each
-    message that made no sense.
+    The first has a document for each job that has failed and not succeeded since, the other for each malformed message.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._failures = database["failures"]
         self._malformed = database["malformed"]
-        self._successes: MongoBatcher[Sequence[Job], None] = MongoBatcher(self._delete_failures, MAX_BATCH)
+        self._clearing: MongoBatcher[Sequence[Job], None] = MongoBatcher(self._delete_failures, MAX_BATCH)
 
     async def count_failure(self, job: Job, reason: str, now: datetime) -> DeadLetter:
-        """Counts a failed attempt; the last one parks the effect, so that the sweeper rings for it no more."""
-        return await self._attempted(job, 1, {"reason": {"$literal": reason[:MAX_REASON_LENGTH]}, "last_at": now})
+        """Counts a failed attempt; after the last one the job is dead-lettered: the relay no longer enqueues it."""
+        return await self._count(job, 1, {"reason": {"$literal": reason[:MAX_REASON_LENGTH]}, "last_at": now})
 
     async def count_loss(self, job: Job, consumer: str, now: datetime) -> DeadLetter:
-        """As `failed`, for work that a consumer had begun when its lease ran out: it died, or is frozen. Repeatable.
+        """As `count_failure`, for a job that a consumer had started when its lease expired: it died or froze.
 
-        `kept` takes that back once somebody knows better.
+        Safe to repeat: a consumer counts once. `uncount_loss` takes it back.
         """
         before = {"$ifNull": ["$lost_by", []]}
         count = {"$cond": [{"$in": [consumer, before]}, 0, 1]}
         lost_by = {"$setUnion": [before, [consumer]]}
-        return await self._attempted(job, count, {"lost_by": lost_by, "reason": LOST, "last_at": now})
+        return await self._count(job, count, {"lost_by": lost_by, "reason": LOST, "last_at": now})
 
     async def uncount_loss(self, consumer: str, now: datetime, job: Job | None = None) -> None:
-        """This consumer did not die of what it had begun, or not of `ring`: takes back what `lost` counted.
+        """Takes back what `count_loss` counted, for all jobs or one: the consumer lives. Safe to repeat.
 
-        A letter that was dead by that alone is not, and its work is rung for. Safe to repeat.
+        A letter that was dead because of it is not dead any more, and its job is enqueued again.
         """
         query: Document = {"lost_by": consumer} | ({} if job is None else {"_id": msgspec.to_builtins(job)})
         for document in await self._failures.find(query).to_list():
@@ -91,7 +90,7 @@ class DeadLetterStore:
             await self._failures.update_one({"_id": document["_id"], "lost_by": consumer}, pipeline)
             await self._failures.delete_one({"_id": document["_id"], "attempts": {"$lte": 0}})
 
-    async def _attempted(self, job: Job, count: object, values: Document) -> DeadLetter:
+    async def _count(self, job: Job, count: object, values: Document) -> DeadLetter:
         pipeline = [
             {"$set": {"attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, count]}, **values}},
             {"$set": {"dead": {"$gte": ["$attempts", JOBS[job.kind].attempts]}}},
@@ -104,32 +103,32 @@ class DeadLetterStore:
         return letter
 
     async def clear_failures(self, *jobs: Job) -> None:
-        """Forgets earlier failures. Safe to repeat; what succeeds at the same time is forgotten together."""
+        """Deletes the counted failures of jobs, for concurrent callers in one operation. Safe to repeat."""
         if jobs:
-            await self._successes.submit(jobs, time_limit(self._failures))
+            await self._clearing.submit(jobs, time_limit(self._failures))
 
-    async def _delete_failures(self, asked: Sequence[Sequence[Job]]) -> list[None]:
-        jobs = [msgspec.to_builtins(job) for some in asked for job in some]
-        await self._failures.delete_many({"_id": {"$in": jobs}})
-        return [None] * len(asked)
+    async def _delete_failures(self, batch: Sequence[Sequence[Job]]) -> list[None]:
+        ids = [msgspec.to_builtins(job) for jobs in batch for job in jobs]
+        await self._failures.delete_many({"_id": {"$in": ids}})
+        return [None] * len(batch)
 
     async def clear_failures_of_user(self, user_id: ObjectId) -> None:
-        """Forgets what failed for a deleted account. Safe to repeat."""
-        await self.clear_failures(*(Job(task, fact, str(user_id)) for task, fact in _OF_USERS))
+        """Deletes the counted failures of jobs about a deleted account. Safe to repeat."""
+        await self.clear_failures(*(Job(task, fact, str(user_id)) for task, fact in _BY_USER))
 
     async def all_dead(self) -> AsyncIterator[DeadLetter]:
-        """Every dead letter, the latest first, but for those of effects that only a newer version knows."""
-        query = {"dead": True, "_id.task": {"$in": [each.value for each in Task]}}
+        """Every dead letter, latest first, without those of tasks that only a newer version knows."""
+        query = {"dead": True, "_id.task": {"$in": [task.value for task in Task]}}
         async for document in self._failures.find(query, sort=[("last_at", -1)]):
             yield _letter(document)
 
     async def redrive(self, job: Job, now: datetime) -> None:
-        """Lets the work be tried again from the first attempt on. Safe to repeat."""
+        """Has a job tried again, from the first attempt on. Safe to repeat."""
         await self.clear_failures(job)
         await self._facts(job).update_many(_pending(job), mark_redriven(job.task, now))
 
     async def add_malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
-        """Keeps a message that makes no sense; the same one again is the same letter. None if there are too many."""
+        """Keeps a malformed message; an equal one is the same letter. None if there are too many."""
         kept = [
             [name[:MAX_FIELD_BYTES], value[:MAX_FIELD_BYTES]] for name, value in sorted(fields.items())[:MAX_FIELDS]
         ]
@@ -146,12 +145,12 @@ class DeadLetterStore:
         return None if document is None else _malformed_letter(document)
 
     async def all_malformed(self) -> AsyncIterator[MalformedLetter]:
-        """Every message that made no sense, the latest first."""
+        """Every malformed message, latest first."""
         async for document in self._malformed.find(sort=[("last_at", -1)]):
             yield _malformed_letter(document)
 
     async def delete_malformed(self, letter: MalformedLetter) -> None:
-        """Forgets a letter whose message is on its queue again, unless it has come back as a letter already."""
+        """Deletes a letter whose message is on its queue again, unless it has already come back as a letter."""
         await self._malformed.delete_one({"_id": letter.id, "times": letter.times})
 
     def _facts(self, job: Job) -> Collection:

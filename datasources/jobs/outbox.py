@@ -1,9 +1,10 @@
-"""What a fact owes, kept inside it: fields `outbox`, `owed_at`, `ring_at`, `rings` and `parked` (docs/adr/0002).
+"""The outbox of a fact: fields of its document that say which tasks are pending for it (docs/adr/0002).
 
-`outbox` holds the names of the effects owed and is absent when none are; `owed_at` is when the fact began to owe.
-`parked` names those among the dead letters: nobody rings for them until they are redriven or the fact changes.
-`ring_at` is when the sweeper rings for the others next; it is absent when there are none. `rings` counts the sweeper's
-rings, for its back-off.
+- `outbox`: the names of the pending tasks; absent when none is.
+- `pending_since`: when the first of them became pending.
+- `due_at`: when the outbox relay enqueues their jobs next; absent when all of them are dead-lettered.
+- `enqueues`: how often the relay has enqueued them, for its back-off.
+- `dead_lettered`: those of the tasks that the relay skips until they are redriven or the fact changes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +18,9 @@ from domain.jobs import Task
 
 Stage = dict[str, Any]
 
-FIRST_PAUSE = timedelta(seconds=3)  # how long the doorbell's own worker has before the sweeper rings again
-MAX_PAUSE = timedelta(seconds=60)
+FIRST_PAUSE = timedelta(seconds=3)  # from the first job of a pending task to the relay's
+MAX_PAUSE = timedelta(seconds=60)  # between two of the relay's
+_MAX_ENQUEUES = 20  # counted; the pause reaches its maximum long before
 NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered"]}
 _UNSET_DUE_AT: Stage = {
     "$set": {
@@ -30,12 +32,12 @@ _UNSET_DUE_AT: Stage = {
 
 
 def pending_fields(tasks: Iterable[Task], now: datetime) -> dict[str, Any]:
-    """The fields of a new fact that owes these effects."""
+    """The fields of a new fact for which these tasks are pending."""
     return {"outbox": [task.value for task in tasks], "pending_since": now, "due_at": now + FIRST_PAUSE, "enqueues": 0}
 
 
 def add_pending(tasks: Iterable[Task], now: datetime) -> Stage:
-    """A stage of an update pipeline: the fact owes these effects too, and is rung for at once."""
+    """A stage of an update pipeline: these tasks are pending too, and the relay enqueues them at once."""
     pending = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [task.value for task in tasks]]}
     since = {"$ifNull": ["$pending_since", now]}
     return {
@@ -46,9 +48,9 @@ def add_pending(tasks: Iterable[Task], now: datetime) -> Stage:
 def change(
     values: Mapping[str, Any], tasks: Iterable[Task], now: datetime, *, watched: str | Sequence[str]
 ) -> list[Stage]:
-    """An update pipeline: sets `values` (literals or expressions) and, if a field of `watched` changes by it, owes.
+    """An update pipeline: sets `values` (literals or expressions) and, if a field of `watched` changes, adds `tasks`.
 
-    Setting what is already so owes nothing and leaves `version` alone, so that saying a thing twice changes nothing.
+    `version` grows then too. Setting the values that a fact already has changes nothing, so it is safe to repeat.
     """
     names = [task.value for task in tasks]
     fields = [watched] if isinstance(watched, str) else watched
@@ -73,7 +75,7 @@ def change(
 
 
 def mark_done(task: Task) -> list[Stage]:
-    """The end of an update pipeline that takes one effect out of the outbox, and the outbox away when it is empty.
+    """The end of an update pipeline that removes a task from the outbox, and the outbox fields with the last task.
 
     An empty array would stay in the sparse index for ever.
     """
@@ -87,7 +89,7 @@ def mark_done(task: Task) -> list[Stage]:
 
 
 def mark_dead_lettered(task: Task) -> list[Stage]:
-    """An update pipeline: nobody rings for this effect any more, but still for the others that are owed."""
+    """An update pipeline: the relay skips this task from now on, but not the others."""
     return [
         {"$set": {"dead_lettered": {"$setUnion": [{"$ifNull": ["$dead_lettered", []]}, [task.value]]}}},
         _UNSET_DUE_AT,
@@ -95,21 +97,17 @@ def mark_dead_lettered(task: Task) -> list[Stage]:
 
 
 def mark_redriven(task: Task, now: datetime) -> list[Stage]:
-    """An update pipeline: the sweeper rings for this effect again, at once."""
+    """An update pipeline: the relay enqueues this task again, at once."""
     left = {"$setDifference": [{"$ifNull": ["$dead_lettered", []]}, [task.value]]}
     still = {"$cond": [{"$eq": [left, []]}, "$$REMOVE", left]}
     return [{"$set": {"dead_lettered": still, "due_at": now, "enqueues": 0}}]
 
 
-def mark_enqueued(now: datetime, longest: timedelta) -> list[Stage]:
-    """An update pipeline for a fact just rung for: the next ring comes after twice the pause, up to a limit."""
-    pause = {
-        "$min": [
-            longest.total_seconds() * 1000,
-            {"$multiply": [FIRST_PAUSE.total_seconds() * 1000, {"$pow": [2, "$enqueues"]}]},
-        ]
-    }
-    return [{"$set": {"due_at": {"$add": [now, pause]}, "enqueues": {"$min": [20, {"$add": ["$enqueues", 1]}]}}}]
+def mark_enqueued(now: datetime, max_pause: timedelta) -> list[Stage]:
+    """An update pipeline for a fact whose jobs the relay has enqueued: the pause doubles, up to a maximum."""
+    doubled = {"$multiply": [FIRST_PAUSE.total_seconds() * 1000, {"$pow": [2, "$enqueues"]}]}
+    due_at = {"$add": [now, {"$min": [max_pause.total_seconds() * 1000, doubled]}]}
+    return [{"$set": {"due_at": due_at, "enqueues": {"$min": [_MAX_ENQUEUES, {"$add": ["$enqueues", 1]}]}}}]
 
 
 async def find_pending(
@@ -119,14 +117,14 @@ async def find_pending(
     task: Task,
     fields: Mapping[str, int],
     session: Session,
-    most: int,
+    limit: int,
 ) -> list[Document]:
-    """Up to `most` facts that owe an effect and are settled by these keys, in the order of their `field`.
+    """Up to `limit` facts with these keys in `field` for which a task is pending, in the order of the keys.
 
-    So if there are `most`, all that is owed under the keys before the last one's is among them.
+    So if there are `limit`, they include all facts of every key before the last one's.
     """
     query = {field: {"$in": list(keys)}, "outbox": task.value}
-    # Left to choose, the planner may walk all likes of a post for the few that owe.
+    # Without the hint, the planner may walk all likes of a post to find the few pending ones.
     index = [(field, 1), ("outbox", 1)]
-    found = facts.find(query, fields, sort=[(field, 1)], limit=most, batch_size=most, session=session, hint=index)
-    return await found.to_list()
+    rows = facts.find(query, fields, sort=[(field, 1)], limit=limit, batch_size=limit, session=session, hint=index)
+    return await rows.to_list()
