@@ -18,7 +18,7 @@ from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
 from datasources.mongo.pages import find_page, find_ranked_page
 from datasources.mongo.queries import find_by_ids
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
 from domain.records.comments import CommentOrder, CommentRecord
@@ -31,7 +31,7 @@ _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 
 
 class CommentStore:
-    """The collection `comments`. `counted` tells whether the post's and the parent's counts have a comment."""
+    """The collection `comments`; `counted` says whether the counts of the post and the parent reflect a comment."""
 
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._comments = database["comments"]
@@ -50,11 +50,11 @@ class CommentStore:
         parent_id: ObjectId | None = None,
         mention_ids: Sequence[ObjectId] = (),
         idempotency: Idempotency | None = None,
-        said_at: datetime | None = None,
+        created_at: datetime | None = None,
     ) -> CommentRecord:
-        """A comment that owes counting, notifying and screening, in one insert; a replayed key gives the first one.
+        """A comment, its counting, notifying and screening pending, in one insert; a repeated key returns the first.
 
-        With `said_at` it shows another date, as the demo's do. Raises Refusal as `made_earlier`.
+        With `created_at` it shows another date, as the demo's comments do. Raises Refusal as `added_earlier`.
         """
         document: Document = {
             "_id": clock.new_id(),
@@ -64,7 +64,7 @@ class CommentStore:
             "text": text,
             "hashtags": hashtags(text),
             "mention_ids": list(mention_ids),
-            "created_at": said_at or now,
+            "created_at": created_at or now,
             "like_count": 0,
             "reply_count": 0,
             "hidden": False,
@@ -80,10 +80,11 @@ class CommentStore:
             if first is None:
                 raise
             document = first
-        return await self._due(document)
+        await self._job_queue.enqueue_pending(Fact.COMMENT, [document])
+        return CommentRecord.from_document(document)
 
     async def added_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
-        """The comment an earlier call with this key made. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
+        """The comment that an earlier call with this key added. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
         first = await find_earlier(self._comments, "author_id", author_id, idempotency)
         return None if first is None else CommentRecord.from_document(first)
 
@@ -100,8 +101,8 @@ class CommentStore:
     ) -> Page[ObjectId]:
         """The ids of a post's comments that are no replies; keyed by id, or `TOP` by likes and id.
 
-        A comment whose likes change while the top ones are walked may be met twice or not at all. Raises BadInput for
-        a cursor of the other order.
+        A comment whose likes change while pages are read in `TOP` order may come twice or not at all. Raises BadInput
+        for a cursor of the other order.
         """
         query: Document = {"post_id": post_id, "parent_id": None, "deleted": False}
         if order is CommentOrder.NEWEST:
@@ -117,24 +118,24 @@ class CommentStore:
         return await self._page({"parent_id": parent_id, "deleted": False}, request, oldest_first=True)
 
     async def delete(self, comment_id: ObjectId, now: datetime, *, by: ObjectId | None = None) -> None:
-        """Hides a comment at once; its count, notifications, likes and replies are owed. Safe to repeat."""
+        """Hides a comment at once; the removal of its likes, replies and so on is pending. Atomic, safe to repeat."""
         pipeline = change({"deleted": True, "deleted_by": by}, [*_TASKS, Task.CLEAN_UP], now, watched="deleted")
         await self._change({"_id": comment_id}, pipeline)
 
     async def hide_screened(self, comment: Document, because: str, now: datetime) -> None:
-        """Hides a comment and pays its screening, in one write, unless it changed since it was read."""
+        """Hides a comment and marks its screening done, in one write, unless it has changed since it was read."""
         query = {"_id": comment["_id"], "version": comment.get("version"), "deleted": False}
         await self._change(query, [*_hidden(because, now), *mark_done(Task.SCREEN)])
 
     async def hide(self, comment_id: ObjectId, because: str, now: datetime) -> bool:
-        """Hides a comment from all but its author; its count and notifications are taken back, as of a deleted one.
+        """Hides a comment from all but its author; it is uncounted and its notifications are withdrawn, as if deleted.
 
-        Replies stay, without a way to them but their ids. Safe to repeat. False if there is no such comment.
+        Replies stay, reachable by their ids alone. Atomic and safe to repeat. False if there is no such comment.
         """
         return await self._change({"_id": comment_id, "deleted": False}, _hidden(because, now))
 
     async def show(self, comment_id: ObjectId, now: datetime) -> bool:
-        """Takes hiding back, and for good: it is not screened again. Safe to repeat. False if there is none."""
+        """Shows a hidden comment, which is never screened again. Atomic, safe to repeat. False if there is none."""
         pipeline = [
             *change({"hidden": False, "hidden_because": None}, _TASKS, now, watched="hidden"),
             *mark_done(Task.SCREEN),
@@ -146,56 +147,56 @@ class CommentStore:
         async for reply in self._comments.find({"parent_id": parent_id, "deleted": False}, {"_id": 1}):
             await self.delete(reply["_id"], now)
 
-    async def delete_by_author(self, author_id: ObjectId, now: datetime, most: int) -> bool:
-        """Deletes up to `most` comments of one author, as `delete` does; whether there were any. Safe to repeat."""
+    async def delete_by_author(self, author_id: ObjectId, now: datetime, limit: int) -> bool:
+        """Deletes up to `limit` comments of one author, as `delete` does; whether there were any. Safe to repeat."""
         query, hint = {"author_id": author_id, "deleted": False}, BY_COMMENTER.document["name"]
-        rows = await self._comments.find(query, {"_id": 1}, limit=most, hint=hint).to_list()
+        rows = await self._comments.find(query, {"_id": 1}, limit=limit, hint=hint).to_list()
         await asyncio.gather(*(self.delete(row["_id"], now) for row in rows))
         return bool(rows)
 
-    async def remove_mentions(self, user_id: ObjectId, most: int) -> bool:
-        """Takes one user out of up to `most` comments that mention them; whether there were any. Safe to repeat."""
-        rows = await self._comments.find({"mention_ids": user_id}, {"_id": 1}, limit=most).to_list()
-        some = {"_id": {"$in": [row["_id"] for row in rows]}}
-        await self._comments.update_many(some, {"$pull": {"mention_ids": user_id}})
+    async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
+        """Removes one user from the mentions of up to `limit` comments; whether there were any. Safe to repeat."""
+        rows = await self._comments.find({"mention_ids": user_id}, {"_id": 1}, limit=limit).to_list()
+        query = {"_id": {"$in": [row["_id"] for row in rows]}}
+        await self._comments.update_many(query, {"$pull": {"mention_ids": user_id}})
         return bool(rows)
 
     async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says of these that one notification less tells of them."""
+        """Stores that one notification less tells of each of these comments."""
         await increment(self._comments, "notified", dict.fromkeys(ids, -1), session)
 
     async def delete_tombstones(self, author_id: ObjectId) -> None:
-        """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
+        """Deletes the tombstones that keep the keys of a deleted author. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
         await self._comments.delete_many({**keyed, **_OVER})
 
-    async def pending_counts(self, post_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_counts(self, post_ids: Sequence[ObjectId], session: Session, limit: int) -> list[Document]:
         """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""
         fields = {"post_id": 1, "parent_id": 1, "deleted": 1, "hidden": 1, "counted": 1}
-        return await find_pending(self._comments, "post_id", post_ids, Task.COUNT, fields, session, most)
+        return await find_pending(self._comments, "post_id", post_ids, Task.COUNT, fields, session, limit)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says that the counts now reflect these comments, and takes away the deleted ones that owe nothing more."""
-        some = {"_id": {"$in": list(ids)}}
+        """Marks these comments as reflected in the counts; removes the deleted ones with nothing pending."""
+        query = {"_id": {"$in": list(ids)}}
         pipeline = [{"$set": {"counted": _COUNTS}}, *mark_done(Task.COUNT)]
-        await self._comments.update_many(some, pipeline, session=session)
-        await delete_keeping_keys(self._comments, {**some, **_OVER}, _EMPTIED, session)
+        await self._comments.update_many(query, pipeline, session=session)
+        await delete_keeping_keys(self._comments, {**query, **_OVER}, _EMPTIED, session)
 
-    async def add_replies(self, moves: Mapping[ObjectId, int], session: Session) -> None:
-        """Moves comments' reply counts."""
-        await increment(self._comments, "reply_count", moves, session)
+    async def add_replies(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        """Adds to comments' reply counts, within the caller's transaction."""
+        await increment(self._comments, "reply_count", deltas, session)
 
-    async def add_likes(self, moves: Mapping[ObjectId, int], session: Session) -> None:
-        """Moves comments' like counts."""
-        await increment(self._comments, "like_count", moves, session)
+    async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        """Adds to comments' like counts, within the caller's transaction."""
+        await increment(self._comments, "like_count", deltas, session)
 
     async def correct_counts(self, comment_id: ObjectId, counts: Document, session: Session) -> None:
-        """Sets counters as they were recounted, within the caller's transaction; not of a deleted one."""
+        """Sets recounted counters, within the caller's transaction; not of a deleted comment."""
         query = {"_id": comment_id, "deleted": {"$ne": True}}
         await self._comments.update_one(query, {"$set": counts}, session=session)
 
     async def preview_ids(self, post_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, list[ObjectId]]:
-        """The comments to show below each of these posts: its latest few that are no replies; a lost post has none."""
+        """The latest few comments below each of these posts that are no replies; a missing post is left out."""
         latest: list[Document] = [
             {"$match": {"parent_id": None, "deleted": False, "hidden": {"$ne": True}}},
             {"$sort": {"_id": -1}},
@@ -212,28 +213,28 @@ class CommentStore:
         return {row["_id"]: [comment["_id"] for comment in row["shown"]] for row in rows}
 
     async def documents(self, ids: Sequence[ObjectId]) -> list[Document]:
-        """Comments with what they owe, oldest first, for the workers; a missing one is left out."""
+        """Comments with their outboxes, oldest first, for the workers; a missing one is left out."""
         return sorted((await find_by_ids(self._comments, ids)).values(), key=itemgetter("_id"))
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
-        """Says of these by how many notifications they are told of, for `verify`."""
+        """Stores how many notifications tell of each of these comments, for `verify`."""
         await set_numbers(self._comments, "notified", notified, session)
 
     async def mark_done(self, comments: Sequence[Document], task: Task, session: Session | None = None) -> None:
-        """Takes an effect out of comments' outboxes, but of those changed since read; then buries those deleted."""
-        same = [{"_id": one["_id"], "version": one.get("version")} for one in comments]
+        """Removes a task from the outboxes of comments unchanged since read, and deleted ones with nothing pending."""
+        same = [{"_id": comment["_id"], "version": comment.get("version")} for comment in comments]
         if same:
             await self._comments.update_many({"$or": same}, mark_done(task), session=session)
-            some = {"_id": {"$in": [one["_id"] for one in comments]}}
-            await delete_keeping_keys(self._comments, {**some, **_OVER}, _EMPTIED, session)
+            query = {"_id": {"$in": [comment["_id"] for comment in comments]}}
+            await delete_keeping_keys(self._comments, {**query, **_OVER}, _EMPTIED, session)
 
-    async def ids_of_post(self, post_id: ObjectId, most: int) -> list[ObjectId]:
-        """Some comments of a post, deleted ones and replies too."""
-        rows = await self._comments.find({"post_id": post_id}, {"_id": 1}, limit=most).to_list()
+    async def ids_of_post(self, post_id: ObjectId, limit: int) -> list[ObjectId]:
+        """Up to `limit` comments of a post, deleted ones and replies too, in no order."""
+        rows = await self._comments.find({"post_id": post_id}, {"_id": 1}, limit=limit).to_list()
         return [row["_id"] for row in rows]
 
     async def delete_documents(self, ids: Sequence[ObjectId]) -> None:
-        """Takes comments of a deleted post away, whatever they owe, tombstones too. Safe to repeat."""
+        """Deletes comments of a deleted post, also tombstones and those with pending tasks. Safe to repeat."""
         await self._comments.delete_many({"_id": {"$in": list(ids)}})
 
     async def _page(self, query: Document, request: PageRequest, *, oldest_first: bool = False) -> Page[ObjectId]:
@@ -244,12 +245,8 @@ class CommentStore:
     async def _change(self, query: Document, pipeline: list[Stage]) -> bool:
         document = await self._comments.find_one_and_update(query, pipeline, return_document=True)
         if document is not None:
-            await self._due(document)
+            await self._job_queue.enqueue_pending(Fact.COMMENT, [document])
         return document is not None
-
-    async def _due(self, document: Document) -> CommentRecord:
-        await self._job_queue.enqueue(jobs_of(Fact.COMMENT, document))
-        return CommentRecord.from_document(document)
 
 
 def _hidden(because: str, now: datetime) -> list[Stage]:

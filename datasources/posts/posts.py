@@ -1,4 +1,4 @@
-"""Posts, and their counters and previews, which the workers settle."""
+"""Posts: reading, editing and deleting them, and the counters and previews that the workers maintain."""
 
 import asyncio
 import heapq
@@ -31,7 +31,7 @@ from domain.jobs import Fact, Task
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.posts import PostRecord, PostStatus
 
-MERGED = 200  # so many authors' posts MongoDB merges from one index; of more it would sort all
+MAX_MERGED_AUTHORS = 200  # MongoDB merges the posts of so many from one index; of more it would sort all posts
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
 _EMPTIED: Document = {
     "caption": "",
@@ -45,7 +45,7 @@ _SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "
 
 
 class PostStore:
-    """The collection `posts`. One upload belongs to one post: a unique index on (author, uploads) holds that."""
+    """The collection `posts`; `publishing.py` creates posts in it."""
 
     def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
         self._posts: Readable = database["posts"]
@@ -71,26 +71,26 @@ class PostStore:
 
     async def candidates(self, ids: Sequence[ObjectId]) -> list[Candidate | None]:
         """What the scores of these posts depend on, in their order, None for one that is not shown; one operation."""
-        found = await find_by_ids(self._posts, ids, projection=_SCORED)
-        return [_candidate(found.get(post_id)) for post_id in ids]
+        posts = await find_by_ids(self._posts, ids, projection=_SCORED)
+        return [_candidate(posts.get(post_id)) for post_id in ids]
 
     async def shown_by_authors(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
-        """`_id` and `author_id` of ready posts of any number of authors, up to `limit + 1`, in walking order.
+        """`_id` and `author_id` of ready posts of any number of authors, up to `limit + 1`, in the order of the page.
 
-        At most two operations, each on its index alone. Of up to `MERGED` authors, taken at even distances, it reads no
-        more than it returns; where their page ends is as far as the others' posts can matter, so of those it reads what
-        they have on this side: in the mean, as many times a page as there are times as many authors.
+        At most two operations, each on its index alone. The first reads a page of up to `MAX_MERGED_AUTHORS` authors,
+        taken at even distances. Posts of the others matter only up to the end of that page, so the second reads what
+        they have before it: on average a page for each `MAX_MERGED_AUTHORS` authors.
         """
-        first = author_ids[:: max(1, -(-len(author_ids) // MERGED))]
-        found = await self._shown_by(first, request)
-        others = set(author_ids).difference(first)
+        sample = author_ids[:: max(1, -(-len(author_ids) // MAX_MERGED_AUTHORS))]
+        rows = await self._shown_by(sample, request)
+        others = set(author_ids).difference(sample)
         if not others:
-            return found
-        if len(found) > request.limit:
-            end = {"after" if request.backward else "before": found[-1]["_id"]}
+            return rows
+        if len(rows) > request.limit:
+            end = {"after" if request.backward else "before": rows[-1]["_id"]}
             request = msgspec.structs.replace(request, **end)
-        walks = [found, await self._shown_by(list(others), request)]
-        merged = heapq.merge(*walks, key=itemgetter("_id"), reverse=not request.backward)
+        other_rows = await self._shown_by(list(others), request)
+        merged = heapq.merge(rows, other_rows, key=itemgetter("_id"), reverse=not request.backward)
         return list(islice(merged, request.limit + 1))
 
     async def update(
@@ -102,8 +102,7 @@ class PostStore:
         to repeat. Raises NotFound as `delete` does.
         """
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
-        found = await self._edit(query, edit(changes, now))
-        post = readable(PostRecord, found)
+        post = readable(PostRecord, await self._edit(query, edit(changes, now)))
         if post is None:
             raise NotFound("post", field=["postId"])
         return post
@@ -116,9 +115,9 @@ class PostStore:
         await self._edit({"_id": post_id, "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
-        """Hides an own post from everybody at once; what hangs on it is owed to be cleaned away. Safe to repeat.
+        """Hides an own post from everybody at once; the removal of what belongs to it is pending. Safe to repeat.
 
-        Raises NotFound for a post that is not there or somebody else's.
+        Atomic. Raises NotFound for a post that does not exist or is somebody else's.
         """
         pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP]
         changes = {"$set": {"deleted": True, "deleted_at": now, **pending_fields(pending, now)}, "$inc": {"version": 1}}
@@ -131,88 +130,86 @@ class PostStore:
             return
         await self._job_queue.enqueue_pending(Fact.POST, [document])
 
-    async def delete_by_author(self, author_id: ObjectId, now: datetime, most: int) -> bool:
-        """Deletes up to `most` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
-        rows = await self._posts.find({"author_id": author_id, "deleted": False}, {"_id": 1}, limit=most).to_list()
+    async def delete_by_author(self, author_id: ObjectId, now: datetime, limit: int) -> bool:
+        """Deletes up to `limit` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
+        rows = await self._posts.find({"author_id": author_id, "deleted": False}, {"_id": 1}, limit=limit).to_list()
         await asyncio.gather(*(self.delete(row["_id"], author_id, now) for row in rows))
         return bool(rows)
 
-    async def remove_mentions(self, user_id: ObjectId, most: int) -> bool:
-        """Takes one user out of up to `most` posts that mention or tag them; whether there were any. Safe to repeat."""
-        found = False
+    async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
+        """Removes mentions and tags of a user from up to `limit` posts of each; whether there were any. Repeatable."""
+        pulls: dict[str, Document] = {"mention_ids": {"mention_ids": user_id}}
         for path in ("images", "image_inputs"):
-            name = f"{path}.tagged_users"
-            tags = {f"{path}.$[].tagged_users": {"user_id": user_id}}
-            found |= await self._pull({f"{name}.user_id": user_id}, tags, most)
-        return await self._pull({"mention_ids": user_id}, {"mention_ids": user_id}, most) or found
+            pulls[f"{path}.tagged_users.user_id"] = {f"{path}.$[].tagged_users": {"user_id": user_id}}
+        return any([await self._pull({field: user_id}, values, limit) for field, values in pulls.items()])
 
     async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says of these that one notification less tells of them."""
+        """Stores that one notification less tells of each of these posts."""
         await increment(self._writes.uncached, "notified", dict.fromkeys(ids, -1), session)
 
     async def delete_tombstones(self, author_id: ObjectId) -> None:
-        """Takes the tombstones away that keep an author's keys: there is nobody to try again. Safe to repeat."""
+        """Deletes the tombstones that keep the keys of a deleted author. Safe to repeat."""
         keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
         tombstones = {**keyed, "deleted": True, "outbox": {"$exists": False}}
         ids = [row["_id"] for row in await self._posts.find(tombstones, {"_id": 1}).to_list()]
         async with self._writes.invalidating(ids) as posts:
             await posts.delete_many({"_id": {"$in": ids}, **tombstones})
 
-    async def pending_counts(self, author_ids: Sequence[ObjectId], session: Session, most: int) -> list[Document]:
+    async def pending_counts(self, author_ids: Sequence[ObjectId], session: Session, limit: int) -> list[Document]:
         """Posts that their authors' `post_count` does not reflect yet, in the order of the authors."""
         fields = {"author_id": 1, "deleted": 1, "status": 1, "counted": 1}
-        return await find_pending(self._posts, "author_id", author_ids, Task.COUNT, fields, session, most)
+        return await find_pending(self._posts, "author_id", author_ids, Task.COUNT, fields, session, limit)
 
     async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Says that the counts now reflect these posts."""
+        """Marks these posts as reflected in the counts."""
         shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
         pipeline = [{"$set": {"counted": shown}}, *mark_done(Task.COUNT)]
         await self._writes.uncached.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
-    async def add_likes(self, moves: Mapping[ObjectId, int], session: Session) -> None:
-        """Moves posts' like counts."""
-        async with self._writes.invalidating(moves, session) as posts:
-            await increment(posts, "like_count", moves, session)
+    async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        """Adds to posts' like counts, within the caller's transaction."""
+        async with self._writes.invalidating(deltas, session) as posts:
+            await increment(posts, "like_count", deltas, session)
 
     async def add_comments(
-        self, moves: Mapping[ObjectId, int], previews: Mapping[ObjectId, list[ObjectId]], session: Session
+        self, deltas: Mapping[ObjectId, int], previews: Mapping[ObjectId, list[ObjectId]], session: Session
     ) -> None:
-        """Moves posts' comment counts, and sets which comments are shown below those with previews."""
-        shown = [
+        """Adds to posts' comment counts and sets previews, within the caller's transaction."""
+        updates = [
             UpdateOne({"_id": post_id}, {"$set": {"preview_comment_ids": previews[post_id]}})
             for post_id in sorted(previews)
         ]
-        async with self._writes.invalidating({*moves, *previews}, session) as posts:
-            await increment(posts, "comment_count", moves, session)
-            if shown:
-                await posts.bulk_write(shown, ordered=False, session=session)
+        async with self._writes.invalidating({*deltas, *previews}, session) as posts:
+            await increment(posts, "comment_count", deltas, session)
+            if updates:
+                await posts.bulk_write(updates, ordered=False, session=session)
 
     async def correct_counts(self, post_id: ObjectId, changes: Document, session: Session) -> None:
-        """Sets counters or the preview as found anew, within the caller's transaction; not of a deleted post."""
+        """Sets recounted counters or the preview, within the caller's transaction; not of a deleted post."""
         async with self._writes.invalidating([post_id], session) as posts:
             await posts.update_one({"_id": post_id, "deleted": {"$ne": True}}, {"$set": changes}, session=session)
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
-        """Says of these by how many notifications they are told of, for `verify`."""
+        """Stores how many notifications tell of each of these posts, for `verify`."""
         await set_numbers(self._writes.uncached, "notified", notified, session)
 
     async def mark_done(self, post_id: ObjectId, task: Task, *, version: int, session: Session | None = None) -> bool:
-        """Takes an effect out of a post's outbox; False, with no change, if the post's version is another one."""
+        """Removes a task from a post's outbox; False, with no change, if the post has another version."""
         query = {"_id": post_id, "version": version}
         return (await self._writes.uncached.update_one(query, mark_done(task), session=session)).matched_count == 1
 
     async def mark_all_done(self, posts: Sequence[Document], task: Task) -> None:
-        """As `pay`, for posts as they were read; one operation."""
-        done_tasks = [UpdateOne({"_id": post["_id"], "version": post["version"]}, mark_done(task)) for post in posts]
-        if done_tasks:
-            await self._writes.uncached.bulk_write(done_tasks, ordered=False)
+        """As `mark_done`, for posts as they were read; one operation."""
+        updates = [UpdateOne({"_id": post["_id"], "version": post["version"]}, mark_done(task)) for post in posts]
+        if updates:
+            await self._writes.uncached.bulk_write(updates, ordered=False)
 
     async def document(self, post_id: ObjectId) -> Document | None:
-        """A post with what it owes, for the workers."""
+        """A post with its outbox, for the workers."""
         return await self._posts.find_one({"_id": post_id})
 
     async def pending(self, task: Task, ids: Sequence[ObjectId]) -> list[Document]:
-        """Those of these posts that owe an effect, for the workers; one operation."""
+        """Those of these posts for which a task is pending, with their outboxes, for the workers; one operation."""
         return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": task.value}).to_list()
 
     async def shown_among(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
@@ -221,7 +218,7 @@ class PostStore:
         return {row["_id"] for row in rows}
 
     async def delete_document(self, post_id: ObjectId) -> bool:
-        """Takes a deleted post's document away once it owes nothing but the cleaning; False if it still does."""
+        """Deletes a deleted post's document if nothing but CLEAN_UP is pending; whether it did."""
         query = {"_id": post_id, "deleted": True, "outbox": [Task.CLEAN_UP.value]}
         async with self._writes.invalidating([post_id]) as posts:
             return await delete_keeping_keys(posts, query, _EMPTIED)
@@ -232,13 +229,13 @@ class PostStore:
 
     async def _edit(self, query: Document, pipeline: list[Stage]) -> Document | None:
         async with self._writes.invalidating([query["_id"]]) as posts:
-            found = await posts.find_one_and_update(query, pipeline, return_document=True)
-        if found is not None:
-            await self._job_queue.enqueue_pending(Fact.POST, [found])
-        return found
+            document = await posts.find_one_and_update(query, pipeline, return_document=True)
+        if document is not None:
+            await self._job_queue.enqueue_pending(Fact.POST, [document])
+        return document
 
-    async def _pull(self, query: Document, values: Document, most: int) -> bool:
-        rows = await self._posts.find(query, {"_id": 1}, limit=most).to_list()
+    async def _pull(self, query: Document, values: Document, limit: int) -> bool:
+        rows = await self._posts.find(query, {"_id": 1}, limit=limit).to_list()
         ids = [row["_id"] for row in rows]
         async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})

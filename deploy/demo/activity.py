@@ -120,7 +120,7 @@ class Activity:
             user_id(comment.author),
             comment.text,
             clock.now(),
-            said_at=moment,
+            created_at=moment,
             parent_id=None if parent is None else parent.id,
             mention_ids=[user_id(handle) for handle in mentions(comment.text) if handle in BY_NAME],
             idempotency=Idempotency.of(f"demo:comment:{name}", "demo", {}),

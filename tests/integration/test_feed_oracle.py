@@ -178,7 +178,7 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
         (datasources.feed.entries, "INSERTED", 2),
         (datasources.feed.entries, "FIRST_PAGES_ENTRIES", 2),
         (datasources.feed.first_pages, "FIRST_PAGES_ENTRIES", 2),
-        (datasources.posts.posts, "MERGED", 2),
+        (datasources.posts.posts, "MAX_MERGED_AUTHORS", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
         (workers.handlers.fan_out, "CHUNK", 2),
     ):

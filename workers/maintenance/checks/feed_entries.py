@@ -11,7 +11,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.queries import find_by_ids
-from datasources.posts.posts import MERGED
+from datasources.posts.posts import MAX_MERGED_AUTHORS
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowState
@@ -126,9 +126,9 @@ async def _find_posts(sources: Sources, owner_id: ObjectId, floor: ObjectId, ses
     }
     follows = await sources.database["follows"].find(pushed, {"followee_id": 1}, session=session).to_list()
     authors, posts = [follow["followee_id"] for follow in follows], list[Document]()
-    for start in range(0, len(authors), MERGED):
+    for start in range(0, len(authors), MAX_MERGED_AUTHORS):
         shown: Document = {
-            "author_id": {"$in": authors[start : start + MERGED]},
+            "author_id": {"$in": authors[start : start + MAX_MERGED_AUTHORS]},
             "status": PostStatus.READY.value,
             "deleted": False,
             "_id": {"$gt": floor},

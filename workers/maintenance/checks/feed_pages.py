@@ -9,7 +9,7 @@ from bson import ObjectId
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.mongo.indexes import SHOWN_POSTS
-from datasources.posts.posts import MERGED
+from datasources.posts.posts import MAX_MERGED_AUTHORS
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX
@@ -61,9 +61,9 @@ async def _find_posts(sources: Sources, owner_id: ObjectId, session: Session) ->
     query = {"follower_id": owner_id, "state": FollowState.FOLLOWING.value}
     follows = await sources.database["follows"].find(query, {"followee_id": 1}, session=session).to_list()
     authors, post_ids = [owner_id, *(follow["followee_id"] for follow in follows)], set[ObjectId]()
-    for start in range(0, len(authors), MERGED):
+    for start in range(0, len(authors), MAX_MERGED_AUTHORS):
         shown: Document = {
-            "author_id": {"$in": authors[start : start + MERGED]},
+            "author_id": {"$in": authors[start : start + MAX_MERGED_AUTHORS]},
             "status": PostStatus.READY.value,
             "deleted": False,
             "outbox": {"$ne": Task.FAN_OUT.value},
