@@ -1,4 +1,4 @@
-"""Draws renditions of the corpus on one sheet, to be looked at: `python -m benchmarks.contact_sheet sheet.png`."""
+"""Draws renditions of the corpus on one sheet, to see them: `python -m benchmarks.contact_sheet sheet.png`."""
 
 from functools import partial
 from io import BytesIO
@@ -24,7 +24,7 @@ def main(
     only: Annotated[str, typer.Option(help="Only files with this in their name.")] = "",
 ) -> None:
     """Left to right: each file that is rendered, as its poster or smallest rendition that keeps its proportions."""
-    sources = [(one.name, one.data) for one in corpus()]
+    sources = [(source.name, source.data) for source in corpus()]
     sources += [(f"photograph {seed}", partial(phone_jpeg, seed)) for seed in (1, 2)]
     cells = [cell for name, make in sources if only in name for cell in _cells(name, make())]
     sheet = Image.new("RGB", (COLUMNS * CELL, -(-len(cells) // COLUMNS) * (CELL + TEXT)), "white")
@@ -45,7 +45,7 @@ def _cells(name: str, data: bytes) -> list[tuple[str, Image.Image]]:
     square = rendered.renditions[0]
     kind = RenditionFormat.GIF if rendered.is_animated else RenditionFormat.WEBP
     other = next(file for file in rendered.renditions if file.format is kind and file.width >= min(320, rendered.width))
-    return [(f"{name} {one.format}", _small(one)) for one in (square, other)]
+    return [(f"{name} {file.format}", _small(file)) for file in (square, other)]
 
 
 def _small(file: RenderedFile) -> Image.Image:

@@ -4,8 +4,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
@@ -14,24 +12,29 @@ from bson import ObjectId
 
 from benchmarks.lib.bare_fan_out import a_job_per_follower, bare
 from benchmarks.lib.documents import insert, post, users
-from benchmarks.lib.entry_bytes import stored
-from benchmarks.lib.push_limits import thresholds
-from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.servers import Load, Stopwatch, finish, servers, stores, until, widen_cache
+from benchmarks.lib.entry_bytes import entry_bytes
+from benchmarks.lib.loads import Load, Stopwatch, load_row
+from benchmarks.lib.push_limits import push_limits
+from benchmarks.lib.report import Table, median, rounds, show
+from benchmarks.lib.servers import finish, servers, stores, widen_cache
 from config import Settings
 from datasources.feed.states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
+from datasources.mongo import clock
 from datasources.sources import Sources
 from deploy.local.environment import child_environment
 from domain.jobs import Fact, Task, jobs_of
+from tests.support.api_process import cpu_seconds
+from tests.support.stack import ROOT
+from tests.support.waiting import eventually
 
 CASES = {10: 50, 1_000: 20, 10_000: 10}  # posts of a round by the author's followers
-JOBS = 2_000  # of a job per follower no more, for it takes so long
+JOBS = 2_000  # at most, of a job for each follower: they take long
 BUDGET = 90.0  # seconds of rounds
 PATIENCE = 120.0
+POLL = 0.005
 LONGEST = 900.0  # seconds for everything, on however busy a machine
-ROOT = Path(__file__).parents[1]
 
 Way = Callable[[ObjectId, Sequence[ObjectId], int], Awaitable[Load]]
 
@@ -51,7 +54,7 @@ async def _measure(settings: Settings, repeat: int) -> list[Table]:
         await widen_cache(sources)
         loads = await _rates(sources, repeat)
         table = Table(
-            "Fan-out of posts, from the ring to the last entry",
+            "Fan-out of posts, from the job to the last entry",
             [
                 "followers, way",
                 "entries/s",
@@ -63,19 +66,21 @@ async def _measure(settings: Settings, repeat: int) -> list[Table]:
         )
         for followers in CASES:
             base = loads[followers]["insert_many of the same rows"]
-            table.rows += [_row(f"{followers:,}, {way}", of, base) for way, of in loads[followers].items()]
+            table.rows += [
+                load_row(f"{followers:,}, {way}", of, base, unit=1e6, digits=1) for way, of in loads[followers].items()
+            ]
         ours = loads[10_000]["one worker"]
         return [
             table,
-            await stored(sources),
-            *await thresholds(sources, median([load.cpu for load in ours]), median([load.rate for load in ours])),
+            await entry_bytes(sources),
+            *await push_limits(sources, median([load.cpu for load in ours]), median([load.rate for load in ours])),
         ]
 
 
 async def _rates(sources: Sources, repeat: int) -> dict[int, dict[str, list[Load]]]:
     """Loads by the number of followers and the way; the ways take turns."""
     loads: dict[int, dict[str, list[Load]]] = {followers: {} for followers in CASES}
-    people = {followers: await _followed(sources, followers) for followers in CASES}
+    people = {followers: await _author_with_followers(sources, followers) for followers in CASES}
     for _ in rounds(repeat, BUDGET):
         for followers, posts in CASES.items():
             author, owners = people[followers]
@@ -83,22 +88,22 @@ async def _rates(sources: Sources, repeat: int) -> dict[int, dict[str, list[Load
             mine.setdefault("insert_many of the same rows", []).append(await bare(sources, author, owners, posts))
             for number, name in ((1, "one worker"), (2, "two workers")):
                 async with _workers(sources, number) as workers:
-                    await _fanned_out(sources, workers, author, posts, len(owners))  # opens their connections
-                    mine.setdefault(name, []).append(await _fanned_out(sources, workers, author, posts, len(owners)))
-            some = owners[:JOBS]
-            mine.setdefault("a job for each follower", []).append(await a_job_per_follower(sources, author, some))
+                    await _fan_out(sources, workers, author, posts, len(owners))  # opens their connections
+                    mine.setdefault(name, []).append(await _fan_out(sources, workers, author, posts, len(owners)))
+            batch = owners[:JOBS]
+            mine.setdefault("a job for each follower", []).append(await a_job_per_follower(sources, author, batch))
     return loads
 
 
-async def _followed(sources: Sources, followers: int) -> tuple[ObjectId, list[ObjectId]]:
+async def _author_with_followers(sources: Sources, followers: int) -> tuple[ObjectId, list[ObjectId]]:
     """An author, and their followers, whose feeds are live."""
     (author,) = await users(sources, 1)
     await sources.database["users"].update_one({"_id": author}, {"$set": {"follower_count": followers}})
-    owners, now = [ObjectId() for _ in range(followers)], datetime.now(UTC)
-    ends = [{"follower_id": one, "followee_id": author} for one in owners]
+    owners, now = [ObjectId() for _ in range(followers)], clock.now()
+    ends = [{"follower_id": owner, "followee_id": author} for owner in owners]
     await insert(sources, "follows", [{**pair, "state": "FOLLOWING", "version": 1} for pair in ends])
     kept = {"live": True, "floor": HOLDS_ALL, "seen_at": now, "version": 1}
-    await insert(sources, "feeds", [{"_id": one, **kept} for one in owners])
+    await insert(sources, "feeds", [{"_id": owner, **kept} for owner in owners])
     return author, owners
 
 
@@ -110,30 +115,30 @@ async def _workers(sources: Sources, number: int) -> AsyncIterator[list[psutil.P
 
     async def all_read() -> bool:
         groups = await sources.redis.xinfo_groups(group) if await sources.redis.exists(group) else []
-        return bool(sum(one["consumers"] for one in groups) == number)
+        return bool(sum(group["consumers"] for group in groups) == number)
 
     started = [
         await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=env, stdout=asyncio.subprocess.DEVNULL)
         for _ in range(number)
     ]
     try:
-        await until(all_read, PATIENCE)
-        yield [psutil.Process(one.pid) for one in started]
+        await eventually(all_read, seconds=PATIENCE, every=POLL)
+        yield [psutil.Process(process.pid) for process in started]
     finally:
-        for one in started:
-            one.terminate()
-        for one in started:
-            await one.wait()
+        for process in started:
+            process.terminate()
+        for process in started:
+            await process.wait()
 
 
-async def _fanned_out(
+async def _fan_out(
     sources: Sources, workers: Sequence[psutil.Process], author: ObjectId, posts: int, followers: int
 ) -> Load:
-    rows = [post(author) | pending_fields([Task.FAN_OUT], datetime.now(UTC)) for _ in range(posts)]
+    rows = [post(author) | pending_fields([Task.FAN_OUT], clock.now()) for _ in range(posts)]
     await insert(sources, "posts", rows)
     watch, cpu = Stopwatch(), _cpu(workers)
     await sources.job_queue.enqueue(job for row in rows for job in jobs_of(Fact.POST, row))
-    await until(lambda: _is_done(sources, rows), PATIENCE)
+    await eventually(lambda: _is_done(sources, rows), seconds=PATIENCE, every=POLL)
     load = watch.load(posts * followers)
     return Load(load.done, load.seconds, _cpu(workers) - cpu, load.mongo_cpu)
 
@@ -144,18 +149,7 @@ async def _is_done(sources: Sources, rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def _cpu(processes: Sequence[psutil.Process]) -> float:
-    return sum(one.cpu_times().user + one.cpu_times().system for one in processes)
-
-
-def _row(name: str, loads: Sequence[Load], base: Sequence[Load]) -> list[str]:
-    return [
-        name,
-        f"{median([load.rate for load in loads]):,.0f}",
-        f"{median([load.own_cpu / load.done for load in loads]) * 1e6:.1f}",
-        f"{median([load.mongo_cpu / load.done for load in loads]) * 1e6:.1f}",
-        times([load.rate for load in loads], [load.rate for load in base]),
-        times([load.cpu for load in loads], [load.cpu for load in base]),
-    ]
+    return sum(cpu_seconds(process) for process in processes)
 
 
 if __name__ == "__main__":

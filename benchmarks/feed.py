@@ -95,18 +95,18 @@ def _pages(readers: Sequence[Reader]) -> Table:
     against = ["p50 against warm", "CPU against warm", "our CPU against bare reads"]
     title = "A feed page: 20 posts with author and avatar, viewer's like, renditions, 3 comments each and their authors"
     table = Table(title, [*columns, *against])
-    warm = {(one.size, one.following): one for one in readers if one.way is WARM}
-    for one in sorted(readers, key=lambda one: one.size):
-        base, own = warm[one.size, one.following], [load.own_cpu for load in one.loads]
+    warm = {(reader.size, reader.following): reader for reader in readers if reader.way is WARM}
+    for reader in sorted(readers, key=lambda reader: reader.size):
+        base, own = warm[reader.size, reader.following], [load.own_cpu for load in reader.loads]
         table.rows.append(
             [
-                f"{one.size:,}, {one.following:,}, {one.way}",
-                str(one.operations),
-                *(f"{percentile(one.seconds, percent) * 1000:.1f}" for percent in (50, 99)),
+                f"{reader.size:,}, {reader.following:,}, {reader.way}",
+                str(reader.operations),
+                *(f"{percentile(reader.seconds, percent) * 1000:.1f}" for percent in (50, 99)),
                 f"{median(own) * 1000:.1f}",
-                f"{median([load.mongo_cpu for load in one.loads]) * 1000:.1f}",
-                *one.against(base),
-                times(own, [load.own_cpu for load in one.bare]),
+                f"{median([load.mongo_cpu for load in reader.loads]) * 1000:.1f}",
+                *reader.against(base),
+                times(own, [load.own_cpu for load in reader.bare]),
             ]
         )
     return table
@@ -114,14 +114,14 @@ def _pages(readers: Sequence[Reader]) -> Table:
 
 def _by_size(readers: Sequence[Reader]) -> Table:
     """Each network against the smallest, by the same way for as many follows."""
-    smallest, *larger = sorted({one.size for one in readers})
+    smallest, *larger = sorted({reader.size for reader in readers})
     columns = [f"{size:,}: {what}" for size in larger for what in ("p50", "CPU")]
     table = Table(f"Growth with the network: times what it is among {smallest:,}", ["follows, way", *columns])
-    found = {(one.following, one.way, one.size): one for one in readers}
+    by_kind = {(reader.following, reader.way, reader.size): reader for reader in readers}
     for base in readers:
         if base.size == smallest:
-            others = [found[base.following, base.way, size] for size in larger]
-            cells = [cell for one in others for cell in one.against(base)]
+            others = [by_kind[base.following, base.way, size] for size in larger]
+            cells = [cell for reader in others for cell in reader.against(base)]
             table.rows.append([f"{base.following:,}, {base.way}", *cells])
     return table
 
@@ -131,11 +131,11 @@ def _by_follows(readers: Sequence[Reader]) -> Table:
     fewest, *more = FOLLOWINGS
     columns = [f"{following:,}: {what}" for following in more for what in ("p50", "CPU")]
     table = Table(f"Growth with follows: times what it is with {fewest}", ["users, way", *columns])
-    found = {(one.size, one.way, one.following): one for one in readers}
-    for base in sorted(readers, key=lambda one: one.size):
+    by_kind = {(reader.size, reader.way, reader.following): reader for reader in readers}
+    for base in sorted(readers, key=lambda reader: reader.size):
         if base.following == fewest:
-            others = [found.get((base.size, base.way, following)) for following in more]
-            cells = [cell for one in others for cell in (("", "") if one is None else one.against(base))]
+            others = [by_kind.get((base.size, base.way, following)) for following in more]
+            cells = [cell for reader in others for cell in (("", "") if reader is None else reader.against(base))]
             table.rows.append([f"{base.size:,}, {base.way}", *cells])
     return table
 

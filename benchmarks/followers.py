@@ -8,8 +8,9 @@ import typer
 from bson import ObjectId
 
 from benchmarks.lib.documents import follow, insert, users
+from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import Table, median, percentile, rounds, show
-from benchmarks.lib.servers import Api, Load, Stopwatch, finish, servers, session_of, stores
+from benchmarks.lib.servers import Api, finish, servers, session_of, stores
 from config import Settings
 from datasources.sources import Sources
 from domain.ids import to_global_id
@@ -36,20 +37,22 @@ query Followers($id: ID!, $first: Int, $after: String, $last: Int) {
 
 def main(
     repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of every page in turn.")] = 30,
-    most: Annotated[int, typer.Option(min=1_000, help="How many follow the most followed.")] = 1_000_000,
+    largest: Annotated[int, typer.Option(min=1_000, help="How many follow the most followed.")] = 1_000_000,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Reads pages of followers by GraphQL: the latest, in the middle and the first ones, for three sizes of lists."""
     with servers() as settings:
-        table = finish(_measure(settings, repeat, most), LONGEST)
+        table = finish(_measure(settings, repeat, largest), LONGEST)
     show([table], ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 
-async def _measure(settings: Settings, repeat: int, most: int) -> Table:
+async def _measure(settings: Settings, repeat: int, largest: int) -> Table:
     async with stores(settings) as sources:
         (viewer,) = await users(sources, 1)
         pages = [
-            page for count in (1_000, max(1_000, most // 10), most) for page in await _pages(sources, count, viewer)
+            page
+            for count in (1_000, max(1_000, largest // 10), largest)
+            for page in await _pages(sources, count, viewer)
         ]
         for page in pages:
             await page.check()
@@ -100,10 +103,10 @@ class Page:
         self._read = (0, 0)
 
     async def check(self) -> None:
-        """Reads it once and notes what MongoDB looked at. Raises RuntimeError if it is not full."""
-        before = await self._looked_at()
+        """Reads it once and notes what MongoDB examined. Raises RuntimeError if it is not full."""
+        before = await self._examined()
         data = await self._page()
-        keys, documents = await self._looked_at()
+        keys, documents = await self._examined()
         self._read = (keys - before[0], documents - before[1])
         edges = data["node"]["followers"]["edges"]
         if len(edges) != SIZE:
@@ -120,7 +123,7 @@ class Page:
 
     def row(self, base: "Page") -> Sequence[str]:
         """The table's row; `base` is the same page of the shortest list."""
-        own, mongo = (sum(getattr(load, one) for load in self._loads) for one in ("own_cpu", "mongo_cpu"))
+        own, mongo = (sum(getattr(load, name) for load in self._loads) for name in ("own_cpu", "mongo_cpu"))
         ratios = [mine.cpu / theirs.cpu for mine, theirs in zip(self._loads, base._loads, strict=True)]  # noqa: SLF001
         return [
             self._name,
@@ -135,10 +138,10 @@ class Page:
     async def _page(self) -> Any:
         return await self._api.run(FOLLOWERS, self._viewer, **self._variables)
 
-    async def _looked_at(self) -> tuple[int, int]:
+    async def _examined(self) -> tuple[int, int]:
         status = await self._sources.client.admin.command("serverStatus")
-        looked = status["metrics"]["queryExecutor"]
-        return int(looked["scanned"]), int(looked["scannedObjects"])
+        executor = status["metrics"]["queryExecutor"]
+        return int(executor["scanned"]), int(executor["scannedObjects"])
 
 
 if __name__ == "__main__":

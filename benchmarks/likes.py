@@ -3,18 +3,19 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from random import Random
 from typing import Annotated
 
 import typer
 
-from benchmarks.lib.apply_likes import applying
-from benchmarks.lib.count_lag import lags
+from benchmarks.lib.apply_likes import apply_likes
+from benchmarks.lib.count_lag import count_lag
 from benchmarks.lib.documents import users
-from benchmarks.lib.like_world import BARE, Act, Liked
-from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.servers import Load, Stopwatch, finish, servers, stores
+from benchmarks.lib.like_world import BARE, Act, LikeWorld
+from benchmarks.lib.loads import Load, Stopwatch, load_row
+from benchmarks.lib.report import Table, rounds, show
+from benchmarks.lib.servers import finish, servers, stores
 from config import Settings
 
 LIKERS = 5_000
@@ -30,7 +31,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Which posts are liked.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Likes and comments by the store and by GraphQL, beside bare inserts; then settling, and the lag under load."""
+    """Writes likes and comments by the store and by GraphQL, beside bare inserts, then counts them, also under load."""
     with servers() as settings:
         tables = finish(_measure(settings, repeat, callers, seed), LONGEST)
     show(tables, ["pymongo", "strawberry-graphql"], markdown=markdown)
@@ -39,36 +40,25 @@ def main(
 async def _measure(settings: Settings, repeat: int, callers: int, seed: int) -> list[Table]:
     async with _liked(settings, seed) as liked:
         loads = await _writes(liked.ways(), repeat, callers)
-        applied = await applying(liked)
-    empty = settings.model_copy(update={"mongo_database": "lags", "key_prefix": "lags:"})  # nothing is owed in it
+        applied = await apply_likes(liked)
+    empty = settings.model_copy(update={"mongo_database": "lags", "key_prefix": "lags:"})  # nothing is pending in it
     async with _liked(empty, seed) as liked:
-        late = await lags(empty, liked, callers)
+        lag = await count_lag(empty, liked, callers)
     bare = loads[BARE]
     columns = ["a second", "CPU ms, ours", "CPU ms, MongoDB's", "rate against bare", "CPU against bare"]
     writes = Table(f"Likes and comments, {callers} callers in one process", ["way", *columns])
-    writes.rows += [_row(way, of, bare) for way, of in loads.items()]
-    work = Table("Settling what likes owe, one process", ["work", *columns])
-    work.rows += [_row(name, [load] * len(bare), bare) for name, load in applied.items()]
-    return [writes, work, late]
+    writes.rows += [load_row(way, of, bare) for way, of in loads.items()]
+    work = Table("Applying what is pending for likes, one process", ["work", *columns])
+    work.rows += [load_row(name, [load] * len(bare), bare) for name, load in applied.items()]
+    return [writes, work, lag]
 
 
 @contextlib.asynccontextmanager
-async def _liked(settings: Settings, seed: int) -> AsyncIterator[Liked]:
+async def _liked(settings: Settings, seed: int) -> AsyncIterator[LikeWorld]:
     async with stores(settings) as sources:
-        liked = Liked(sources, await users(sources, AUTHORS), await users(sources, LIKERS), Random(seed))
+        liked = LikeWorld(sources, await users(sources, AUTHORS), await users(sources, LIKERS), Random(seed))
         await liked.prepare()
         yield liked
-
-
-def _row(name: str, loads: Sequence[Load], bare: Sequence[Load]) -> list[str]:
-    return [
-        name,
-        f"{median([load.rate for load in loads]):,.0f}",
-        f"{median([load.own_cpu / load.done * 1000 for load in loads]):.2f}",
-        f"{median([load.mongo_cpu / load.done * 1000 for load in loads]):.2f}",
-        times([load.rate for load in loads], [load.rate for load in bare]),
-        times([load.cpu for load in loads], [load.cpu for load in bare]),
-    ]
 
 
 async def _writes(ways: dict[str, Act], repeat: int, callers: int) -> dict[str, list[Load]]:

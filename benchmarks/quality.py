@@ -26,11 +26,11 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 def ssim(picture: Image.Image, wanted: Image.Image) -> float:
     """How alike the light of two pictures is, 1 for the same: Wang et al. 2004, over blocks of 8 x 8 side by side."""
-    x, y = (one.convert("L").convert("F") for one in (picture, wanted))
+    x, y = (image.convert("L").convert("F") for image in (picture, wanted))
     products = [
         ImageMath.lambda_eval(lambda args: args["a"] * args["b"], a=a, b=b) for a, b in ((x, x), (y, y), (x, y))
     ]
-    means = [one.reduce(_BLOCK) for one in (x, y, *products)]
+    means = [image.reduce(_BLOCK) for image in (x, y, *products)]
     blocks = ImageMath.lambda_eval(_ssim_of_block, **dict(zip(("x", "y", "xx", "yy", "xy"), means, strict=True)))
     return mean(memoryview(blocks.tobytes()).cast("f"))
 
@@ -57,14 +57,14 @@ def main(
     )
     for name, (kind, options, qualities) in WAYS.items():
         for quality in qualities:
-            cells = [_cell(list(one), kind, {**options, "quality": quality}) for one in zip(*ladders, strict=True)]
+            cells = [_cell(list(level), kind, {**options, "quality": quality}) for level in zip(*ladders, strict=True)]
             table.rows.append([name, str(quality), *cells])
     show([table], ["pillow"], markdown=markdown)
 
 
 def _cell(pictures: list[Image.Image], kind: str, options: dict[str, Any]) -> str:
     files = [_saved(picture, kind, options) for picture in pictures]
-    likeness = [ssim(Image.open(BytesIO(data)), one) for data, one in zip(files, pictures, strict=True)]
+    likeness = [ssim(Image.open(BytesIO(data)), picture) for data, picture in zip(files, pictures, strict=True)]
     return f"{mean(likeness):.4f} / {mean(map(len, files)) / 1000:.1f}"
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.lib.feed_network import FeedWorld
+from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.servers import Api, Load, Stopwatch, finish, servers, session_of
+from benchmarks.lib.servers import Api, finish, servers, session_of
 from benchmarks.lib.tastes import NOW, Viewer, viewers
 from config import Settings
 from datasources.sources import open_sources
@@ -74,7 +75,7 @@ ORDERS: Mapping[str, Order] = {
 
 def precision(world: Sequence[Viewer], order: Order, *, bored: bool) -> float:
     """The share of the first page that viewers are expected to like, on average."""
-    return sum(one.precision(order(one)[:PAGE_SIZE_DEFAULT], bored=bored) for one in world) / len(world)
+    return sum(viewer.precision(order(viewer)[:PAGE_SIZE_DEFAULT], bored=bored) for viewer in world) / len(world)
 
 
 def main(
@@ -84,7 +85,8 @@ def main(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Ranks for simulated viewers of known tastes; then reads pages of both orders by GraphQL."""
-    gains = _gains(viewers(seed, count=people, authors=600, following=FOLLOWING, most=RANKED_FEED_MAX), seed)
+    simulated = viewers(seed, count=people, authors=600, following=FOLLOWING, max_candidates=RANKED_FEED_MAX)
+    gains = _gains(simulated, seed)
     counter = OperationCounter.registered()
     with servers() as settings:
         costs = finish(_costs(settings, counter, repeat, seed), LONGEST)
@@ -99,7 +101,7 @@ def _gains(world: Sequence[Viewer], seed: int) -> Table:
     base = precision(world, _latest, bored=False)
     for name, order in ORDERS.items():
         plain = precision(world, order, bored=False)
-        by_author = [Counter(post.author_id for post in order(one)[:PAGE_SIZE_DEFAULT]) for one in world]
+        by_author = [Counter(post.author_id for post in order(viewer)[:PAGE_SIZE_DEFAULT]) for viewer in world]
         table.rows.append(
             [
                 name,

@@ -60,7 +60,7 @@ def main(
 def _figures(seen: Sequence[Seen]) -> Iterator[str]:
     for step in STEPS:
         for percent in (50, 99):
-            yield f"{percentile([one[step] for one in seen], percent) * 1000:.0f}"
+            yield f"{percentile([times[step] for times in seen], percent) * 1000:.0f}"
 
 
 @contextmanager
@@ -96,7 +96,7 @@ async def _measure(settings: Settings, data: bytes, uploads: int, senders: int) 
 
         started = time.perf_counter()
         seen = await asyncio.gather(*(sender() for _ in range(senders)))
-        return time.perf_counter() - started, [one for each in seen for one in each]
+        return time.perf_counter() - started, [times for sender_times in seen for times in sender_times]
 
 
 class Watch:
@@ -127,7 +127,7 @@ class Watch:
             for upload in await self._database["uploads"].find({"_id": {"$in": ids}}, projection).to_list():
                 if upload["status"] == "READY":
                     self._saw(upload["_id"], "upload READY")
-                if any(one["format"] == "WEBP" for one in upload.get("image", {}).get("renditions", ())):
+                if any(file["format"] == "WEBP" for file in upload.get("image", {}).get("renditions", ())):
                     self._saw(upload["_id"], "every rendition")
             posts = self._database["posts"].find({"upload_ids": {"$in": ids}, "status": "READY"}, {"upload_ids": 1})
             for post in await posts.to_list():

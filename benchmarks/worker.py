@@ -1,23 +1,25 @@
-"""How many facts a second one worker settles, from its queue to the last count: `python -m benchmarks.worker`."""
+"""How many facts a second one worker counts, from its queue to the last one: `python -m benchmarks.worker`."""
 
 import asyncio
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from bson import ObjectId
 
 from benchmarks.lib.documents import insert, posts, users
-from benchmarks.lib.report import Table, median, rounds, show, times
-from benchmarks.lib.servers import Load, Stopwatch, finish, servers, stores, until
+from benchmarks.lib.loads import Load, Stopwatch, load_row
+from benchmarks.lib.report import Table, rounds, show
+from benchmarks.lib.servers import finish, servers, stores
 from config import Settings
 from datasources.jobs.outbox import pending_fields
+from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources, open_queue
 from domain.jobs import Fact, Task, jobs_of
+from tests.support.waiting import eventually
 from workers.runtime.handler import Tools
 from workers.runtime.worker import Worker
 
@@ -39,7 +41,7 @@ def main(
     repeat: Annotated[int, typer.Option(min=1, help="Rounds, each of all cases in turn.")] = 3,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Lets a counting worker settle what likes and comments owe, beside a bare transaction for each."""
+    """Lets a worker count likes and comments, beside a bare transaction for each."""
     with servers() as settings:
         tables = finish(_measure(settings, repeat), LONGEST)
     show(tables, ["pymongo", "redis"], markdown=markdown)
@@ -52,25 +54,22 @@ async def _measure(settings: Settings, repeat: int) -> list[Table]:
         for _ in rounds(repeat, BUDGET):
             loads[BARE].append(await _bare(sources, people))
             for name, fact, facts, targets in CASES:
-                loads[name].append(await _applied(sources, people, fact, facts, targets))
-    columns = ["what is settled", "facts/s", "CPU ms, ours", "CPU ms, MongoDB's", "rate against bare"]
-    table = Table("Counting, one worker process", columns)
-    table.rows += [_row(name, of, loads[BARE]) for name, of in loads.items()]
+                loads[name].append(await _count(sources, people, fact, facts, targets))
+    columns = [
+        "what is counted",
+        "facts/s",
+        "CPU ms, ours",
+        "CPU ms, MongoDB's",
+        "rate against bare",
+        "CPU against bare",
+    ]
+    table = Table("Counting, one worker process", ["what is counted", *columns])
+    table.rows += [load_row(name, of, loads[BARE]) for name, of in loads.items()]
     return [table]
 
 
-def _row(name: str, loads: Sequence[Load], bare: Sequence[Load]) -> list[str]:
-    return [
-        name,
-        f"{median([load.rate for load in loads]):,.0f}",
-        f"{median([load.own_cpu / load.done * 1000 for load in loads]):.2f}",
-        f"{median([load.mongo_cpu / load.done * 1000 for load in loads]):.2f}",
-        times([load.rate for load in loads], [load.rate for load in bare]),
-    ]
-
-
 async def _bare(sources: Sources, people: Sequence[ObjectId]) -> Load:
-    """A like marked and its post's count moved in one transaction, for one like after the other, many at once."""
+    """A transaction for each like, many at once: it marks the like and raises its post's count."""
     post_ids = await posts(sources, list(people))
     likes, stored = sources.database["bare_likes"], sources.database["posts"]
     await insert(sources, "bare_likes", [{"_id": post_id, "counted": False} for post_id in post_ids])
@@ -90,8 +89,8 @@ async def _bare(sources: Sources, people: Sequence[ObjectId]) -> Load:
     return watch.load(len(post_ids))
 
 
-async def _applied(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts: int, targets: int) -> Load:
-    """What it takes a worker to settle facts whose rings wait in its queue. Raises RuntimeError for a wrong count."""
+async def _count(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts: int, targets: int) -> Load:
+    """What it takes a worker to count facts whose jobs wait in its queue. Raises RuntimeError for a wrong count."""
     post_ids = await posts(sources, list(itertools.islice(itertools.cycle(people), targets)))
     rows = [_fact(fact, post_id, ObjectId()) for post_id in itertools.islice(itertools.cycle(post_ids), facts)]
     await insert(sources, f"{fact.value}s", rows)
@@ -99,26 +98,25 @@ async def _applied(sources: Sources, people: Sequence[ObjectId], fact: Fact, fac
         await sources.job_queue.enqueue(jobs_of(fact, row))
     collection = sources.database[f"{fact.value}s"]
 
-    async def is_applied() -> bool:
+    async def are_counted() -> bool:
         return not await collection.count_documents({"outbox": Task.COUNT.value}, limit=1)
 
     stopping = asyncio.Event()
     async with open_queue(sources.settings, "counters", "benchmark") as queue:
         watch = Stopwatch()
         working = asyncio.create_task(Worker(Tools(sources=sources), queue).run(stopping))
-        await until(is_applied, PATIENCE, pause=0.02)
+        await eventually(are_counted, seconds=PATIENCE, every=0.02)
         load = watch.load(facts)
         stopping.set()
         await working
     field = "like_count" if fact is Fact.POST_LIKE else "comment_count"
-    found = await sources.posts.by_ids(post_ids)
-    if sum(getattr(post, field) for post in found) != facts:
+    if sum(getattr(post, field) for post in await sources.posts.by_ids(post_ids)) != facts:
         raise RuntimeError(f"{fact.value}s were not counted right")
     return load
 
 
 def _fact(fact: Fact, post_id: ObjectId, user_id: ObjectId) -> dict[str, Any]:
-    now = datetime.now(UTC)
+    now = clock.now()
     pending = {"version": 1, **pending_fields([Task.COUNT], now)}
     if fact is Fact.POST_LIKE:
         return {"target_id": post_id, "user_id": user_id, "liked": True, **pending}

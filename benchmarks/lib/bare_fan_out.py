@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from benchmarks.lib.servers import Load, Stopwatch
+from benchmarks.lib.loads import Load, Stopwatch
 from datasources.sources import Sources
 from workers.handlers.fan_out import CHUNK
 
@@ -32,7 +32,7 @@ async def bare(sources: Sources, author: ObjectId, owners: Sequence[ObjectId], p
 async def a_job_per_follower(sources: Sources, author: ObjectId, owners: Sequence[ObjectId]) -> Load:
     """One post as Mastodon does it: a job for each follower goes through the queue, and each job inserts one entry.
 
-    The least such a job can do: it looks whether the feed is live, and inserts; `SLOTS` jobs run side by side.
+    The least such a job can do: it reads whether the feed is live, and inserts; `SLOTS` jobs run side by side.
     """
     redis, post_id, key = sources.redis, ObjectId(), f"{sources.settings.key_prefix}jobs:{ObjectId()}"
     await redis.xgroup_create(key, GROUP, id="0", mkstream=True)
@@ -41,7 +41,7 @@ async def a_job_per_follower(sources: Sources, author: ObjectId, owners: Sequenc
     async def run(message_id: bytes, owner: bytes) -> None:
         async with slots:
             live = await sources.feed_states.live_among([ObjectId(owner.decode())])
-            await entries.insert_many([{"_id": {"o": one, "p": post_id}, "a": author} for one in live])
+            await entries.insert_many([{"_id": {"o": owner_id, "p": post_id}, "a": author} for owner_id in live])
             await redis.xack(key, GROUP, message_id)
 
     watch = Stopwatch()
@@ -50,8 +50,8 @@ async def a_job_per_follower(sources: Sources, author: ObjectId, owners: Sequenc
         pipeline.xadd(key, {"owner": str(owner_id)})
     await pipeline.execute()
     while True:
-        found: Any = await redis.xreadgroup(GROUP, "one", {key: ">"}, count=READ)
-        jobs = [run(message_id, fields[b"owner"]) for _, batch in found or () for message_id, fields in batch]
+        answer: Any = await redis.xreadgroup(GROUP, "one", {key: ">"}, count=READ)
+        jobs = [run(message_id, fields[b"owner"]) for _, batch in answer or () for message_id, fields in batch]
         if not jobs:
             break
         await asyncio.gather(*jobs)

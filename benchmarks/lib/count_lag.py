@@ -5,28 +5,27 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 
 from bson import ObjectId
 
-from benchmarks.lib.like_world import Liked
+from benchmarks.lib.like_world import LikeWorld
 from benchmarks.lib.report import Table, percentile
-from benchmarks.lib.servers import until
 from config import Settings
 from datasources.mongo.client import Document
 from deploy.local.environment import child_environment
 from domain.jobs import Task
+from tests.support.stack import ROOT
+from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 BURST = 5.0  # seconds of load
-SAMPLED = 40  # every so manyth act is followed until it is counted
-POLL = 0.005  # seconds between two looks at it
+SAMPLED = 40  # one act in so many is followed until it is counted
+POLL = 0.005  # seconds between two reads of it
 LONGEST = 60.0
 
 Act = Callable[[ObjectId], Awaitable[Document]]  # does it to a post; what the fact is found by
 
 
-async def lags(settings: Settings, liked: Liked, callers: int) -> Table:
+async def count_lag(settings: Settings, liked: LikeWorld, callers: int) -> Table:
     """Likes and comments as fast as they go, on one post and on many, and how long each waits to be counted."""
     table = Table(
         f"Lag under {BURST:.0f} s of load, one worker process for counts and notifications",
@@ -48,7 +47,7 @@ async def lags(settings: Settings, liked: Liked, callers: int) -> Table:
 
 
 async def _load(
-    liked: Liked, act: Act, collection: str, post_ids: Sequence[ObjectId], callers: int, seconds: float
+    liked: LikeWorld, act: Act, collection: str, post_ids: Sequence[ObjectId], callers: int, seconds: float
 ) -> tuple[int, list[float], float]:
     """How many there were, how long the sampled ones waited for their count, and how long the last of all did."""
     facts, pending = liked.sources.database[collection], {"outbox": Task.COUNT.value}
@@ -60,7 +59,7 @@ async def _load(
         async def is_counted() -> bool:
             return await facts.find_one({**key, **pending}, {"_id": 1}) is None
 
-        await until(is_counted, LONGEST, POLL)
+        await eventually(is_counted, seconds=LONGEST, every=POLL)
         waits.append(time.monotonic() - began)
 
     async def call(follows: asyncio.TaskGroup) -> None:
@@ -83,13 +82,13 @@ async def _load(
         async def are_counted() -> bool:
             return await facts.find_one({**pending, "due_at": {"$exists": True}}, {"_id": 1}) is None
 
-        await until(are_counted, LONGEST)
+        await eventually(are_counted, seconds=LONGEST, every=POLL)
     return done, waits, time.monotonic() - ended
 
 
 @contextlib.asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[None]:
-    """A process that counts, notifies and sweeps."""
+    """A process that counts, notifies and relays the outbox."""
     command = (sys.executable, "-m", "deploy.cli", "worker", "counters", "notifications", "relay")
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=child_environment(settings))
     try:

@@ -17,7 +17,7 @@ CHUNK = 5_000
 
 
 async def insert(sources: Sources, collection: str, rows: list[dict[str, Any]]) -> None:
-    """Inserts rows in chunks, for one operation's time is limited."""
+    """Inserts rows in chunks, because one operation's time is limited."""
     for start in range(0, len(rows), CHUNK):
         await sources.database[collection].insert_many(rows[start : start + CHUNK], ordered=False)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from random import Random
 from typing import Any, Self
@@ -12,6 +11,7 @@ from pymongo import UpdateOne
 
 from benchmarks.lib.documents import follow, insert, post, users
 from benchmarks.lib.network_documents import Crowd, pour
+from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
 from domain.paging import PageRequest
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 class FeedWorld:
     """So many users, who post and follow each other, and viewers by how many of them they follow.
 
-    The feeds of `viewers` are kept; nothing is kept of those of `newcomers`, who have not looked at theirs before.
+    The feeds of `viewers` are kept; nothing is kept of those of `newcomers`, who have never read theirs.
     """
 
     sources: Sources
@@ -40,7 +40,7 @@ class FeedWorld:
 
     @classmethod
     async def made(cls, sources: Sources, size: int, seed: int) -> Self:
-        """Fills an empty database as mutations and workers would, and has the worker rebuild the viewers' feeds."""
+        """Fills an empty database as mutations and workers would, and rebuilds the viewers' feeds."""
         world, random = cls(sources, size), Random(seed)
         crowd = Crowd(size, seed, sources.push_pull.limit)
         await pour(sources, crowd)
@@ -57,11 +57,11 @@ class FeedWorld:
         return world
 
     async def keep(self, viewer: ObjectId) -> None:
-        """Has a viewer look at their feed, and the worker rebuild it if it has no floor."""
+        """Reads a viewer's feed, and rebuilds it as the worker does if it has no floor."""
         await self.sources.feeds.home(viewer, PageRequest(limit=1))
         state = await self.sources.feed_states.find(viewer)
         if state is not None and state.floor is None:
-            await self.sources.feed_states.reset([viewer], datetime.now(UTC))
+            await self.sources.feed_states.reset([viewer], clock.now())
             await refresh_feed(Tools(sources=self.sources), str(viewer))
 
     async def bare_page(self, viewer: ObjectId) -> list[list[Row]]:
@@ -73,9 +73,9 @@ class FeedWorld:
         )
         post_ids = [entry["_id"]["p"] for entry in entries]
         posts = await database["posts"].find({"_id": {"$in": post_ids}}).to_list()
-        comment_ids = [one for found in posts for one in found["preview_comment_ids"]]
+        comment_ids = [comment_id for row in posts for comment_id in row["preview_comment_ids"]]
         comments = await database["comments"].find({"_id": {"$in": comment_ids}}).to_list()
-        people = {found["author_id"] for found in (*posts, *comments)}
+        people = {row["author_id"] for row in (*posts, *comments)}
         authors = await database["users"].find({"_id": {"$in": list(people)}}).to_list()
         likes = await database["post_likes"].find({"user_id": viewer, "target_id": {"$in": post_ids}}).to_list()
         return [entries, posts, comments, authors, likes]
@@ -97,7 +97,9 @@ class FeedWorld:
         if bare:
             await database["posts"].bulk_write([_dressed(row, comments[row["_id"]]) for row in bare], ordered=False)
             authors = {row["author_id"]: {"$set": {"avatar": post(viewer)["images"][0]}} for row in bare}
-            await database["users"].bulk_write([UpdateOne({"_id": one}, authors[one]) for one in authors])
+            await database["users"].bulk_write(
+                [UpdateOne({"_id": author_id}, update) for author_id, update in authors.items()]
+            )
         await insert(self.sources, "comments", list(chain.from_iterable(comments.values())))
         liked = [post_id for post_id in post_ids if random.random() < LIKED]
         stands = {"user_id": viewer, "liked": True, "counted": True, "version": 1}
@@ -107,7 +109,7 @@ class FeedWorld:
 def _dressed(row: Row, comments: Sequence[Row]) -> UpdateOne:
     whole = post(row["author_id"])
     shown = {name: whole[name] for name in ("caption", "hashtags", "location", "upload_ids", "images")}
-    previews = {"preview_comment_ids": [one["_id"] for one in comments], "comment_count": len(comments)}
+    previews = {"preview_comment_ids": [comment["_id"] for comment in comments], "comment_count": len(comments)}
     return UpdateOne({"_id": row["_id"]}, {"$set": {**shown, **previews}})
 
 
@@ -123,7 +125,7 @@ def _comment(post_id: ObjectId, author_id: ObjectId) -> Row:
         "parent_id": None,
         "text": "What a light! Where exactly did you stand for this one?",
         "mention_ids": [],
-        "created_at": datetime.now(UTC),
+        "created_at": clock.now(),
         "deleted": False,
         "counted": True,
         "version": 0,

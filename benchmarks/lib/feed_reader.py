@@ -5,8 +5,9 @@ from itertools import cycle
 from typing import Any
 
 from benchmarks.lib.feed_network import FeedWorld
+from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import median, times
-from benchmarks.lib.servers import Api, Load, Stopwatch, session_of
+from benchmarks.lib.servers import Api, session_of
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
 from tests.support.operation_counter import OperationCounter
 
@@ -41,7 +42,7 @@ class Reader:
         self._world = world
         self._api = Api(world.sources)
         people = (world.newcomers if way is PULLED else world.viewers)[following]
-        self._sessions = [session_of(one) for one in people]
+        self._sessions = [session_of(user_id) for user_id in people]
         self._kept = world.viewers[following]
         self._turns = cycle(range(len(people)))
         self._after: list[str | None] = [None] * len(people)
@@ -67,7 +68,7 @@ class Reader:
                 raise RuntimeError(f"a page of {len(page['edges'])} posts and {comments} comments")
 
     async def read(self) -> None:
-        """Some pages of the next viewer's, each followed by the documents of a kept page bare."""
+        """Reads some pages of the next viewer, and after each the bare documents of a page."""
         turn = next(self._turns)
         pages = PAGES_AT_A_TIME[self.way]
         await self._begin(turn)

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -11,6 +10,7 @@ from bson import ObjectId
 from benchmarks.lib.documents import posts
 from benchmarks.lib.servers import Api, session_of
 from datasources.jobs.outbox import pending_fields
+from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.ids import to_global_id
@@ -31,7 +31,7 @@ Act = Callable[[], Awaitable[object]]
 BARE = "insert_one, majority, no index"
 
 
-class Liked:
+class LikeWorld:
     """Posts to like, users who like them, and the ways to do it; every like is a new one."""
 
     def __init__(
@@ -50,32 +50,32 @@ class Liked:
         self._many = await self.fresh_posts(POSTS)
 
     async def like(self, post_id: ObjectId) -> Document:
-        """One like by the store: the fact, and the ring. What it is found by."""
+        """Likes by the store: the fact and its job. Returns a query for the fact."""
         user_id = self._liker()
-        await self.sources.post_likes.like(post_id, user_id, datetime.now(UTC))
+        await self.sources.post_likes.like(post_id, user_id, clock.now())
         return {"target_id": post_id, "user_id": user_id}
 
     async def comment(self, post_id: ObjectId) -> Document:
-        """One comment by the store: the fact, and the ring. What it is found by."""
-        comment = await self.sources.comments.add(post_id, self._liker(), WORDS, datetime.now(UTC))
+        """Comments by the store: the fact and its job. Returns a query for the fact."""
+        comment = await self.sources.comments.add(post_id, self._liker(), WORDS, clock.now())
         return {"_id": comment.id}
 
     def ways(self) -> dict[str, Act]:
         """The ways, by name."""
         bare = self.sources.database["bare_likes"]
-        one, other = self._many[:2]
+        hot, other = self._many[:2]
 
         async def insert() -> object:
-            return await bare.insert_one({"target_id": one, "user_id": self._liker(), "liked": True})
+            return await bare.insert_one({"target_id": hot, "user_id": self._liker(), "liked": True})
 
         def another() -> ObjectId:
             return self._random.choice(self._many[2:])
 
         return {
             BARE: insert,
-            "LikeStore.like, one post": lambda: self.like(one),
+            "LikeStore.like, one post": lambda: self.like(hot),
             "LikeStore.like, random posts": lambda: self.like(another()),
-            "CommentStore.add, one post": lambda: self.comment(one),
+            "CommentStore.add, one post": lambda: self.comment(hot),
             "CommentStore.add, random posts": lambda: self.comment(another()),
             "likePost, one post": lambda: self._by_api(LIKE_POST, "likePost", other),
             "likePost, random posts": lambda: self._by_api(LIKE_POST, "likePost", another()),
@@ -85,7 +85,7 @@ class Liked:
 
     async def pending(self, post_ids: Sequence[ObjectId]) -> None:
         """Likes as they are before any worker has seen them, inserted at once."""
-        now = datetime.now(UTC)
+        now = clock.now()
         rows: list[dict[str, Any]] = [
             {
                 "target_id": post_id,

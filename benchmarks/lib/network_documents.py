@@ -22,7 +22,7 @@ from datasources.sources import Sources
 
 POSTS_EACH = 2
 FOLLOWED_EACH = 5
-ACTIVE = 10  # one of so many looks at their feed, so that it is kept
+ACTIVE = 10  # one user in so many reads their feed, so that it is kept
 LARGEST = 5_000_000 // FOLLOWED_EACH  # a million: their follows still have room in an id's counter
 FILL_SECONDS = 900.0  # for everything, on however busy a machine
 ROWS = 5_000  # in one insert
@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 class Crowd:
-    """So many users, each with posts and follows, known by number: their ids are reckoned and not remembered.
+    """So many users, each with posts and follows, known by number: their ids are computed and not stored.
 
     Who is the n-th most followed has a share of all follows that goes as 1/n. Who has more followers than are pushed to
     is pulled by all of them.
@@ -136,8 +136,8 @@ async def _fill(sources: Sources, name: str, rows: Iterator[bytes]) -> None:
     collection = sources.database[name].with_options(write_concern=WriteConcern(w=1))
 
     async def insert() -> None:
-        while some := [RawBSONDocument(row) for row in islice(rows, ROWS)]:
-            await collection.insert_many(some, ordered=False)
+        while batch := [RawBSONDocument(row) for row in islice(rows, ROWS)]:
+            await collection.insert_many(batch, ordered=False)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
@@ -153,8 +153,8 @@ def _pattern(make: Any, *holes: bytes) -> bytes:
     """
     ids = [ObjectId(hole.ljust(12, b"_")) for hole in holes]
     pattern = bson.encode(make(*ids)).replace(b"%", b"%%").replace(str(ids[0]).encode(), b"%(hex)b")
-    for hole, one in zip(holes, ids, strict=True):
-        pattern = pattern.replace(one.binary, b"%%(%b)b" % hole)
+    for hole, each in zip(holes, ids, strict=True):
+        pattern = pattern.replace(each.binary, b"%%(%b)b" % hole)
     return pattern
 
 

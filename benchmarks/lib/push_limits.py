@@ -1,15 +1,15 @@
 """Where pushing should end: what each limit costs a post and a read, by measured costs and a Zipf graph."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from math import log
 
 from bson import ObjectId
 
 from benchmarks.lib.documents import insert, post, users
+from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import Table, median, rounds
-from benchmarks.lib.servers import Load, Stopwatch
 from datasources.feed.states import HOLDS_ALL
+from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.paging import PageRequest
 
@@ -23,13 +23,13 @@ PEOPLE, FOLLOWING = (1_000_000, 100_000_000), 200  # of the graphs, and whom eac
 READS_A_POST = 20  # reads of first pages for each post that is made, by everybody
 
 
-async def thresholds(sources: Sources, push: float, rate: float) -> list[Table]:
-    """The costs of reads that pull, and the sweep; `push` is an entry's processor seconds, `rate` one worker's."""
+async def push_limits(sources: Sources, push: float, rate: float) -> list[Table]:
+    """The costs of reads that pull, and of every limit; `push` is an entry's processor seconds, `rate` one worker's."""
     reads = await _reads(sources)
     table = Table("A feed's skeleton of 20 posts, 500 entries kept", ["authors pulled", "CPU ms", "CPU ms more"])
     none = reads[0]
     table.rows += [[str(n), f"{cpu * 1e3:.2f}", f"{(cpu - none) * 1e3:.2f}"] for n, cpu in reads.items()]
-    return [table, *(_sweep(people, push, rate, reads) for people in PEOPLE)]
+    return [table, *(_limits(people, push, rate, reads) for people in PEOPLE)]
 
 
 async def _reads(sources: Sources) -> dict[int, float]:
@@ -49,7 +49,7 @@ async def _reads(sources: Sources) -> dict[int, float]:
 
 async def _viewer(sources: Sources, pulled: Sequence[ObjectId]) -> ObjectId:
     """Somebody with a full feed who follows these authors, all of whom are pulled."""
-    viewer, now = ObjectId(), datetime.now(UTC)
+    viewer, now = ObjectId(), clock.now()
     follow = {"follower_id": viewer, "state": "FOLLOWING", "version": 1, "pulled": True}
     await insert(sources, "follows", [{**follow, "followee_id": author} for author in pulled])
     await insert(
@@ -59,7 +59,7 @@ async def _viewer(sources: Sources, pulled: Sequence[ObjectId]) -> ObjectId:
     return viewer
 
 
-def _sweep(people: int, push: float, rate: float, reads: dict[int, float]) -> Table:
+def _limits(people: int, push: float, rate: float, reads: dict[int, float]) -> Table:
     """The mean costs in a graph where the author of rank n has 1/n as many followers as the first one.
 
     Authors post equally often; everybody who follows reads, so this is the dearest case of pushing.

@@ -11,6 +11,7 @@ import psutil
 from PIL import Image
 
 from benchmarks.lib.report import Table, median, rounds, times
+from tests.support.api_process import cpu_seconds
 from workers.rendering.pool import RenderPool
 
 MEMORY_MB = 1024  # what a worker gives a rendering child
@@ -32,10 +33,9 @@ async def _rates(data: bytes, repeat: int) -> Table:
     """
     seconds: dict[int, list[float]] = {1: [], 2: []}
     computing: dict[int, list[float]] = {1: [], 2: []}
-    one = RenderPool(1, TIMEOUT, MEMORY_MB, niceness=0)  # by itself a child gives way to all others on the machine
-    two = RenderPool(2, TIMEOUT, MEMORY_MB, niceness=0)
-    async with one, two:
-        pools = {1: one, 2: two}
+    # The niceness of a worker's children would let everything else on the machine go first.
+    pools = {count: RenderPool(count, TIMEOUT, MEMORY_MB, niceness=0) for count in (1, 2)}
+    async with pools[1], pools[2]:
         for pool in pools.values():
             await _render_all(pool, data)
         for _ in rounds(repeat, BUDGET):
@@ -57,12 +57,12 @@ async def _rates(data: bytes, repeat: int) -> Table:
 
 
 def _renderers() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline()]
+    return [child for child in psutil.Process().children() if "workers.rendering.child" in child.cmdline()]
 
 
 def _computed() -> float:
     """Seconds that all rendering children have computed so far."""
-    return sum(sum(one.cpu_times()[:2]) for one in _renderers())
+    return sum(map(cpu_seconds, _renderers()))
 
 
 async def _render_all(pool: RenderPool, data: bytes) -> None:

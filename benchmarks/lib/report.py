@@ -58,10 +58,10 @@ def measured_with(packages: Sequence[str]) -> str:
     return f"{today}, {os.cpu_count()} cores (load {load:.1f}), Python {platform.python_version()}, {versions}"
 
 
-def rounds(most: int, seconds: float) -> Iterator[int]:
-    """Counts up to `most` rounds; no round begins once `seconds` have passed, but there is always one."""
+def rounds(limit: int, seconds: float) -> Iterator[int]:
+    """Counts up to `limit` rounds; no round begins once `seconds` have passed, but there is always one."""
     end = time.monotonic() + seconds
-    for number in range(most):
+    for number in range(limit):
         if number and time.monotonic() > end:
             return
         yield number

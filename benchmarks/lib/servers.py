@@ -1,21 +1,18 @@
-"""The servers a benchmark runs on, the processor time they use, and the API without HTTP."""
+"""The servers a benchmark runs on, and the API without HTTP."""
 
 import asyncio
 import contextlib
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-import psutil
 import uvloop
 from bson import ObjectId
 
 from config import Settings
+from datasources.mongo import clock
 from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
@@ -27,7 +24,6 @@ from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.execution import Hooks, OperationExecutor
 from schema.context import Context
-from tests.support.api_process import cpu_seconds
 
 Result = TypeVar("Result")
 MONGO_CACHE = "2G"  # the 256 MB of `photogram run` are a laptop's
@@ -36,7 +32,7 @@ NO_S3 = "http://127.0.0.1:9"  # what is measured here never asks for image files
 
 @contextlib.contextmanager
 def servers() -> Iterator[Settings]:
-    """MongoDB and Valkey of the benchmark's own, in a folder that goes with them."""
+    """MongoDB and Valkey of the benchmark's own, in a temporary folder."""
     configure_logging("console", "ERROR")
     settings = Settings(environment="test", s3_endpoint_url=NO_S3, log_level="ERROR", log_format="console")
     with (
@@ -61,50 +57,10 @@ async def widen_cache(sources: Sources) -> None:
 
 
 def finish(work: Coroutine[Any, Any, Result], seconds: float) -> Result:
-    """Runs it on the event loop and with the collector of our processes. Raises TimeoutError after `seconds`."""
+    """Runs it with our processes' event loop and garbage collector. Raises TimeoutError after `seconds`."""
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(asyncio.wait_for(work, seconds))
-
-
-class Load(msgspec.Struct, frozen=True):
-    """How often something was done, in how many seconds, and the processor seconds that we and MongoDB used."""
-
-    done: int
-    seconds: float
-    own_cpu: float
-    mongo_cpu: float
-
-    @property
-    def cpu(self) -> float:
-        """Processor seconds each time, ours and MongoDB's."""
-        return (self.own_cpu + self.mongo_cpu) / self.done
-
-    @property
-    def rate(self) -> float:
-        """Times a second."""
-        return self.done / self.seconds
-
-
-@cache
-def _mongod() -> psutil.Process:
-    """The one that `servers` has started."""
-    return next(one for one in psutil.Process().children() if one.name() == "mongod")
-
-
-class Stopwatch:
-    """Measures what happens between its making and `load`."""
-
-    def __init__(self) -> None:
-        self._mongod = _mongod()
-        self._mongo_cpu = cpu_seconds(self._mongod)
-        self._own_cpu = time.process_time()
-        self._started = time.perf_counter()
-
-    def load(self, done: int) -> Load:
-        """What it took to do this many."""
-        seconds = time.perf_counter() - self._started
-        return Load(done, seconds, time.process_time() - self._own_cpu, cpu_seconds(self._mongod) - self._mongo_cpu)
 
 
 class Api:
@@ -136,15 +92,8 @@ class Api:
         return answer.payload["data"]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float, pause: float = 0.005) -> None:
-    """Asks until it is so. Raises TimeoutError after `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  MongoDB does not tell us
-            await asyncio.sleep(pause)
-
-
 def session_of(user_id: ObjectId) -> SessionRecord:
-    """A login of this user, as a request brings one along once it is authenticated."""
-    now = ObjectId().generation_time
+    """The session of a request that this user has sent."""
+    now = clock.now()
     ends = now + timedelta(hours=1)
     return SessionRecord(id=ObjectId(), user_id=user_id, created_at=now, last_used_at=now, access_expires_at=ends)

@@ -1,6 +1,6 @@
 """A small world whose tastes are known: who posts how often, who would like what, and what they did so far.
 
-Nothing of it looks at how posts are ranked. The truth is the chance that a viewer would like a post, were it shown:
+It knows nothing of how the product ranks. The truth is the chance that a viewer would like a post, were it shown:
 
     taste for its author * its quality * 2 ** (-age / STALE)
 
@@ -26,7 +26,7 @@ TASTES = {"loved": (0.35, 0.8), "liked": (0.05, 0.2), "indifferent": (0.0, 0.03)
 STALE = timedelta(days=4)
 BORED = 0.85
 SEEN = 0.4  # of the posts of the past
-SAID = 0.1  # of the posts that are liked, those that are commented on, and those after which the profile is looked at
+SAID = 0.1  # of the posts that are liked, those that are commented on, and those that lead to a visit of the profile
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class Viewer:
         return total / len(shown)
 
 
-def viewers(seed: int, *, count: int, authors: int, following: int, most: int) -> list[Viewer]:
-    """That many viewers, each of whom follows so many of the authors and may be shown the latest `most` posts."""
+def viewers(seed: int, *, count: int, authors: int, following: int, max_candidates: int) -> list[Viewer]:
+    """`count` viewers, each of whom follows some of the authors and may be shown their latest posts."""
     dice = Random(seed)
     cast = [_author(dice, number) for number in range(authors)]
     quality: dict[ObjectId, float] = {}
     posts = sorted((post for author in cast for post in _posts(dice, author, quality)), key=lambda post: post.id)
-    return [_viewer(dice, cast, posts, quality, following, most) for _ in range(count)]
+    return [_viewer(dice, cast, posts, quality, following, max_candidates) for _ in range(count)]
 
 
 def _author(dice: Random, number: int) -> Author:
@@ -94,7 +94,7 @@ def _viewer(
     posts: Sequence[Candidate],
     quality: dict[ObjectId, float],
     following: int,
-    most: int,
+    max_candidates: int,
 ) -> Viewer:
     tastes = {author.id: dice.uniform(*TASTES[_kind(dice)]) for author in dice.sample(cast, following)}
     feed = [post for post in posts if post.author_id in tastes]
@@ -108,10 +108,10 @@ def _viewer(
             if dice.random() < SAID:
                 acts[kind].append(Act(post.author_id, kind, at))
     known = [*acts[ActKind.LIKE][-LIKES:], *acts[ActKind.COMMENT][-COMMENTS:], *acts[ActKind.VISIT][-VISITS:]]
-    strengths = {one.author_id: one.strength for one in compute_interests(known, NOW)}
-    return Viewer(tastes, feed[-most:], strengths, quality)
+    strengths = {interest.author_id: interest.strength for interest in compute_interests(known, NOW)}
+    return Viewer(tastes, feed[-max_candidates:], strengths, quality)
 
 
 def _kind(dice: Random) -> str:
-    one = dice.random()
-    return "loved" if one < LOVED else "liked" if one < LOVED + LIKED else "indifferent"
+    draw = dice.random()
+    return "loved" if draw < LOVED else "liked" if draw < LOVED + LIKED else "indifferent"

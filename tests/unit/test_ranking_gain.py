@@ -10,7 +10,7 @@ from benchmarks.ranking import ORDERS, precision
 
 @pytest.fixture(scope="module", params=[1, 2])
 def world(request: pytest.FixtureRequest) -> Sequence[Viewer]:
-    return viewers(request.param, count=15, authors=300, following=100, most=300)
+    return viewers(request.param, count=15, authors=300, following=100, max_candidates=300)
 
 
 def gain(world: Sequence[Viewer], name: str, *, over: str, bored: bool = False) -> float:
