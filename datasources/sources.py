@@ -18,7 +18,7 @@ from datasources.accounts.sessions import SessionStore
 from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import Background
 from datasources.concurrency.process_exit import closed
-from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.tasks import cancel_tasks
 from datasources.feed.entries import FeedStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
@@ -146,7 +146,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         tasks = (sources.live, sources.background, sources.session_watch, sources.watchdog)
         await _measure_time(client)
         running = [asyncio.create_task(work) for work in (*(one.run() for one in tasks), clock.keep_right(client))]
-        stack.push_async_callback(cancelled, running)
+        stack.push_async_callback(cancel_tasks, running)
         yield sources
 
 

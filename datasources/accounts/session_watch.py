@@ -55,7 +55,7 @@ class SessionWatch:
     def __init__(self, sessions: SessionStore, live: Live) -> None:
         self._live = live
         self._watches: set[Watch] = set()
-        live.check_by("session", sessions.existing, doubts_news=True)
+        live.set_check("session", sessions.existing, checks_news=True)
 
     def watch(self, session: SessionRecord, ended: Callable[[], None]) -> Watch:
         """Has `ended`, which must not raise, called when the session ends; stop the watch when it is not needed."""

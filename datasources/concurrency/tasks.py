@@ -7,7 +7,7 @@ from typing import Any
 CANCEL_TRIES = 6
 
 
-async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancels tasks until they have ended, for a few seconds at most; what they raise is dropped.
 
     Once is not enough: before Python 3.12 `asyncio.wait_for`, which redis-py sends by, may swallow a cancellation.

@@ -73,7 +73,7 @@ class NotificationStore:
         self._notifications = database["notifications"]
         self._inboxes = database["inboxes"]
         self._live = live
-        live.check_by("notifications", self.last_seqs)
+        live.set_check("notifications", self.last_seqs)
         self._lines: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Redis as the caches need it: short and bounded, silent while it is away, and told in the end what to forget."""
+"""Redis as the caches need it: it is waited for briefly, left alone while it is away, and told of every invalidation."""
 
 import asyncio
 import time
@@ -11,35 +11,35 @@ from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
 from datasources.concurrency.batcher import Batcher, BatchTimeout
-from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.tasks import cancel_tasks
 from datasources.redis.server_run import MARK_BYTES, RedisRun
 
 log = structlog.get_logger(__name__)
 
-ANSWER_SECONDS = 0.25  # a reader or a mutation waits no longer than this for Redis
-SILENCE_SECONDS = 1.0  # for so long nobody asks again after it did not answer
-PATIENCE_SECONDS = 5.0  # a worker that must not go on without Redis waits so long
-LEASE_SECONDS = 3.0  # who has not filled a key by then may not fill it
-LONGEST_SECONDS = 70.0  # no value is kept for longer, its lease's time included, so no forgetting is owed for longer
+ANSWER_SECONDS = 0.25  # the longest that a reader or a mutation waits for Redis
+BACKOFF_SECONDS = 1.0  # after a failure nobody asks Redis for so long
+MUST_INVALIDATE_SECONDS = 5.0  # the longest that a worker waits which must not go on without Redis
+LOAD_LEASE_SECONDS = 3.0  # a loader that takes longer may not store its value
+MAX_LIFE_SECONDS = 70.0  # of any value, its loader's lease included: after that an invalidation is not needed
 MAX_BATCH = 16  # callers whose keys go in one command
-MOST = 1_000  # keys forgotten by one command
+MAX_UNLINKED = 1_000  # keys in one command
 
-# Of one key each, so that a cluster can run it. Arguments: the lease, the value, and its milliseconds.
+# Each script touches one key, so that a cluster can run it. Arguments: the lease, the value, and its milliseconds.
 _FILL = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
 
 
 class CacheDown(RedisError):
-    """Redis does not answer in time, or is not asked for the moment."""
+    """Redis did not answer in time, or is not asked at the moment."""
 
 
 class CacheServer:
-    """What the caches of one process do in Redis, under the keys that begin with `prefix`.
+    """What the caches of one process do in Redis, under keys that begin with `prefix`.
 
-    What is stored begins with the mark of the server's run. What an earlier run left is taken away where it is met:
-    writes that it lost may have been forgettings. Give it a client that has no connection yet.
+    Each stored value begins with the mark of the server's run. Values of an earlier run are removed where they are
+    met, because that run may have lost invalidations. Needs a client that has no connection yet.
 
-    `get`, `lease` and `fill` raise CacheDown, within `ANSWER_SECONDS` or at once. With `reads` false they always do,
-    and only forgetting goes on, for the sake of processes that read.
+    `get`, `lease` and `fill` raise CacheDown, within `ANSWER_SECONDS`. With `reads` false they always raise it, and the
+    process only invalidates, for the processes that read.
     """
 
     def __init__(self, redis: Redis, prefix: str, *, reads: bool = True) -> None:
@@ -49,51 +49,51 @@ class CacheServer:
         self._reads = reads
         self._gets: Batcher[Sequence[str], list[bytes | None]] = Batcher(self._get, MAX_BATCH)
         self._invalidations: Batcher[Sequence[str], bool] = Batcher(self._invalidate, MAX_BATCH)
-        self._silent_until = 0.0
-        self._unread_until = 0.0  # what it holds may not be believed
+        self._down_until = 0.0
+        self._unreadable_until = 0.0  # the server's run is not known, so its values cannot be trusted
         self._is_down = False
-        self._pending: dict[str, float] = {}  # what could not be forgotten, and until when that matters
-        self._paying: asyncio.Task[None] | None = None
+        self._pending: dict[str, float] = {}  # keys still to be invalidated, and when their values have expired anyway
+        self._flushing: asyncio.Task[None] | None = None
 
     async def get(self, keys: Sequence[str]) -> list[bytes | None]:
-        """What the keys hold; those who ask at the same time ask together."""
-        self._expect_answers()
+        """What the keys hold. Simultaneous callers share a command."""
+        self._expect_readable()
         try:
             return await self._gets.submit(keys, ANSWER_SECONDS)
         except BatchTimeout as error:
             raise CacheDown from error
 
     async def lease(self, keys: Sequence[str], token: bytes) -> tuple[bytes, list[bytes | None]]:
-        """Puts a lease where a key holds nothing: None is then what it held before.
+        """Puts a lease into each key that holds nothing, atomically for each key.
 
-        Returns the lease, which is the token and the run it is good for, and what each key held, which is empty if it
-        may not be believed.
+        Returns the lease, which is the mark of the run and the token, and what each key held before: None for nothing,
+        an empty value for one that cannot be trusted.
         """
-        self._expect_answers()
+        self._expect_readable()
         run = self._run.mark
         if run is None:
             raise CacheDown
         lease = run + token
         pipeline = self._redis.pipeline(transaction=False)
         for key in keys:
-            pipeline.set(key, lease, nx=True, get=True, px=_milliseconds(LEASE_SECONDS))
-        held = await self._answer(pipeline.execute)
-        return lease, [one and (one[MARK_BYTES:] if one.startswith(run) else b"") for one in held]
+            pipeline.set(key, lease, nx=True, get=True, px=_milliseconds(LOAD_LEASE_SECONDS))
+        values = await self._answer(pipeline.execute)
+        return lease, [value and (value[MARK_BYTES:] if value.startswith(run) else b"") for value in values]
 
     async def fill(self, values: Iterable[tuple[str, bytes, float]], lease: bytes) -> None:
-        """Stores each value, for so many seconds, if its key still holds the lease."""
-        self._expect_answers()
-        run = lease[:MARK_BYTES]  # not today's: what was read under the lease may be older
+        """Stores each value under its key, for so many seconds, if the key still holds the lease."""
+        self._expect_readable()
+        run = lease[:MARK_BYTES]  # not the present run's: what was loaded under the lease may be older
         pipeline = self._redis.pipeline(transaction=False)
         for key, value, seconds in values:
             pipeline.eval(_FILL, 1, key, lease, run + value, _milliseconds(seconds))
         await self._answer(pipeline.execute)
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
-        """Takes values and leases away. Never raises.
+        """Removes values and leases. Never raises.
 
-        False if Redis did not answer: then it is told again every second until it does, or until all it could still
-        hold has expired; meanwhile nothing is read here, so that this process at least sees what it wrote.
+        False if Redis did not answer. Then it is tried again every second, until Redis answers or all values that it
+        could still hold have expired. Until then this process reads no cache, so it sees its own writes.
         """
         try:
             return await self._invalidations.submit(keys, ANSWER_SECONDS)
@@ -102,78 +102,78 @@ class CacheServer:
             return False
 
     async def must_invalidate(self, keys: Sequence[str]) -> None:
-        """As `forget`, and waits for Redis if need be. Raises CacheDown, an outage, after `PATIENCE_SECONDS`."""
-        if not await self.invalidate(keys) and self._paying is not None:
-            await asyncio.wait({self._paying}, timeout=PATIENCE_SECONDS)
+        """As `invalidate`, but waits for Redis. Raises CacheDown after `MUST_INVALIDATE_SECONDS`."""
+        if not await self.invalidate(keys) and self._flushing is not None:
+            await asyncio.wait({self._flushing}, timeout=MUST_INVALIDATE_SECONDS)
             if not self._pending.keys().isdisjoint(keys):
-                raise CacheDown("what is cached could not be forgotten")
+                raise CacheDown("cached values could not be invalidated")
 
     async def aclose(self) -> None:
-        """Ends the telling."""
-        if self._paying is not None:
-            await cancelled([self._paying])
+        """Gives up pending invalidations."""
+        if self._flushing is not None:
+            await cancel_tasks([self._flushing])
 
-    async def _get(self, asked: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
-        self._expect_answers()
-        keys = list(dict.fromkeys(key for some in asked for key in some))
+    async def _get(self, batch: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
+        self._expect_readable()
+        keys = _distinct(batch)
         held = dict(zip(keys, await self._answer(lambda: self._redis.mget(keys)), strict=True))
         run = self._run.mark
         if run is None:
-            self._unread_until = time.monotonic() + SILENCE_SECONDS
-            await self._run.leave()  # to ask it again then
+            self._unreadable_until = time.monotonic() + BACKOFF_SECONDS
+            await self._run.reconnect()  # so that the next command asks for the run again
             raise CacheDown
-        found = {key: one[MARK_BYTES:] for key, one in held.items() if one is not None and one.startswith(run)}
-        if old := [key for key, one in held.items() if one is not None and key not in found]:
+        values = {key: value[MARK_BYTES:] for key, value in held.items() if value is not None and value.startswith(run)}
+        if old := [key for key, value in held.items() if value is not None and key not in values]:
             await self._answer(partial(self._redis.unlink, *old))
-        return [[found.get(key) for key in some] for some in asked]
+        return [[values.get(key) for key in keys] for keys in batch]
 
-    async def _invalidate(self, asked: Sequence[Sequence[str]]) -> list[bool]:
-        keys = list(dict.fromkeys(key for some in asked for key in some))
-        is_told = not self._is_silent and await self._tell(keys)
-        if not is_told:
+    async def _invalidate(self, batch: Sequence[Sequence[str]]) -> list[bool]:
+        keys = _distinct(batch)
+        is_done = not self._is_backing_off and await self._unlink(keys)
+        if not is_done:
             self._add_pending(keys)
-        return [is_told] * len(asked)
+        return [is_done] * len(batch)
 
-    async def _tell(self, keys: Sequence[str]) -> bool:
+    async def _unlink(self, keys: Sequence[str]) -> bool:
         try:
-            for start in range(0, len(keys), MOST):
-                await self._answer(partial(self._redis.unlink, *keys[start : start + MOST]))
+            for start in range(0, len(keys), MAX_UNLINKED):
+                await self._answer(partial(self._redis.unlink, *keys[start : start + MAX_UNLINKED]))
         except CacheDown:
             return False
         return True
 
     def _add_pending(self, keys: Iterable[str]) -> None:
-        self._pending.update(dict.fromkeys(keys, time.monotonic() + LONGEST_SECONDS))
-        if self._paying is None or self._paying.done():
-            self._paying = asyncio.create_task(self._flush_pending(), name="cache")
+        self._pending.update(dict.fromkeys(keys, time.monotonic() + MAX_LIFE_SECONDS))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush_pending(), name="cache")
 
     async def _flush_pending(self) -> None:
         while self._pending:
-            await asyncio.sleep(SILENCE_SECONDS)
+            await asyncio.sleep(BACKOFF_SECONDS)
             now = time.monotonic()
             self._pending = {key: until for key, until in self._pending.items() if until > now}
-            notified = dict(self._pending)
-            if await self._tell(list(notified)):  # what has been owed anew since then was written since then
-                self._pending = {key: until for key, until in self._pending.items() if notified.get(key) != until}
+            flushed = dict(self._pending)
+            if await self._unlink(list(flushed)):  # a key that was added again meanwhile was also written again
+                self._pending = {key: until for key, until in self._pending.items() if flushed.get(key) != until}
 
     @property
-    def _is_silent(self) -> bool:
-        return bool(self._pending) or time.monotonic() < self._silent_until
+    def _is_backing_off(self) -> bool:
+        return bool(self._pending) or time.monotonic() < self._down_until
 
-    def _expect_answers(self) -> None:
-        if not self._reads or self._is_silent or time.monotonic() < self._unread_until:
+    def _expect_readable(self) -> None:
+        if not self._reads or self._is_backing_off or time.monotonic() < self._unreadable_until:
             raise CacheDown
 
-    async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """What one run of the server answers. Raises CacheDown, also if another run has begun meanwhile."""
+    async def _answer(self, command: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer of one run of the server. Raises CacheDown, also if another run began meanwhile."""
         run = self._run.mark
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await ask()
+                answer = await command()
         except (RedisError, OSError, TimeoutError) as error:
-            if isinstance(error, ReadOnlyError):  # a replica by now: the master is elsewhere
-                await self._run.leave()
-            self._silent_until = time.monotonic() + SILENCE_SECONDS
+            if isinstance(error, ReadOnlyError):  # the server became a replica: the master is elsewhere
+                await self._run.reconnect()
+            self._down_until = time.monotonic() + BACKOFF_SECONDS
             if not self._is_down:
                 log.warning("cache.down", error=type(error).__name__)
             self._is_down = True
@@ -184,6 +184,10 @@ class CacheServer:
         if run is not None and run != self._run.mark:
             raise CacheDown
         return answer
+
+
+def _distinct(batch: Sequence[Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(key for keys in batch for key in keys))
 
 
 def _milliseconds(seconds: float) -> int:

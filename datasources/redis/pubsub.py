@@ -1,10 +1,10 @@
-"""Live news across processes: Redis pub/sub wakes whoever listens, over one connection for each process.
+"""News across processes by Redis pub/sub: it wakes listeners, over one connection for each process.
 
-A topic's news carries no content. Whoever listens reads the durable store again, so a lost message is never a lost
-event: it costs only the wait for the next check. A topic is `kind:id`; for a kind with a `Check` this process asks the
-store in batches which topics have changed, in place of every listener asking for itself: once Redis confirms that it
-sends a topic's news, every `POLL_SECONDS` while it sends none, and else every `CALM_SECONDS`, for the process that
-writes can die between its commit and its message.
+The news of a topic has no content. A listener reads the durable store again, so a lost message never loses an event:
+it costs the wait for the next check. A topic is `kind:id`. For a kind with a `Check` this process asks the store in
+batches which topics have changed, so that no listener asks for itself. It checks a topic when Redis confirms its
+subscription, all topics every `POLL_SECONDS` while pub/sub is away, and all every `CONNECTED_POLL_SECONDS` while it
+works, because a process that writes can die between its commit and its message.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from datasources.concurrency.signals import Signal
-from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.tasks import cancel_tasks
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 15.0  # between two checks of everything while pub/sub is away
-CALM_SECONDS = 60.0  # the same while it works
-GATHER_SECONDS = 0.05  # a check waits so long for company
-CHECKED_AT_ONCE = 1_000  # topics
+POLL_SECONDS = 15.0  # between two checks of all topics while pub/sub is away
+CONNECTED_POLL_SECONDS = 60.0  # the same while it works
+BATCH_SECONDS = 0.05  # a check waits so long for more topics
+MAX_CHECKED = 1_000  # topics in one check
 PUBLISH_SECONDS = 0.25
 RECONNECT_SECONDS = 0.5
 
@@ -36,9 +36,9 @@ Check = Callable[[Sequence[ObjectId]], Awaitable[Mapping[ObjectId, object]]]
 
 
 class Listener(Signal):
-    """Is set whenever there may be news on its topic; clear it before looking.
+    """Is set whenever there may be news of its topic; clear it before reading.
 
-    `seen` is the version that was read last: a check of the topic's kind sets the listener only if there is another.
+    `seen` is the version that was read last: a check sets the listener only if there is another version.
     """
 
     __slots__ = ("_live", "seen", "topic")
@@ -50,11 +50,11 @@ class Listener(Signal):
         self.seen = seen  # nothing is equal to the default
 
     def start(self) -> None:
-        """Begins to listen."""
+        """Starts to listen."""
         self._live.add(self)
 
     def stop(self) -> None:
-        """Listens no more. Safe to repeat."""
+        """Stops to listen. Safe to repeat."""
         self._live.discard(self)
 
     async def __aenter__(self) -> Self:
@@ -67,29 +67,29 @@ class Listener(Signal):
 
 class _Kind(NamedTuple):
     check: Check
-    doubts_news: bool
+    checks_news: bool
 
 
 class Live:
-    """Publishes and hears news by topic; `run` must be running for news to be heard."""
+    """Publishes and receives news by topic; nothing is received unless `run` is running."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = f"{prefix}live:"
         self._listeners: dict[str, list[Listener]] = {}
         self._kinds: dict[str, _Kind] = {}
-        self._altered = {""}  # topics to subscribe to, or to leave; the empty one keeps the connection
-        self._changed = Signal()  # there are some
-        self._is_heard = False  # Redis sends news
+        self._altered = {""}  # topics to subscribe to or to leave; the empty one keeps the connection open
+        self._has_altered = Signal()
+        self._is_connected = False
         self._due: set[str] = set()  # topics to check
         self._has_due = Signal()
 
-    def check_by(self, kind: str, check: Check, *, doubts_news: bool = False) -> None:
-        """Says how topics of a kind are checked; with `doubts_news` a message about one only makes it be checked."""
-        self._kinds[kind] = _Kind(check, doubts_news)
+    def set_check(self, kind: str, check: Check, *, checks_news: bool = False) -> None:
+        """Sets how topics of a kind are checked. With `checks_news`, news of a topic is checked before it wakes."""
+        self._kinds[kind] = _Kind(check, checks_news)
 
     async def publish(self, *topics: str) -> None:
-        """Tells that something changed. Best effort: never raises and takes at most `PUBLISH_SECONDS`."""
+        """Sends news of these topics. Best effort: never raises, and takes at most `PUBLISH_SECONDS`."""
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
@@ -97,13 +97,13 @@ class Live:
                     pipeline.publish(self._prefix + topic, b"")
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("live.unheard", topics=len(topics), error=type(error).__name__)
+            log.warning("live.not_published", topics=len(topics), error=type(error).__name__)
 
     def listen(self, topic: str) -> Listener:
         """A listener, which listens within `async with`.
 
-        It is set, or its topic is checked, once more when Redis confirms the subscription, so looking after entering
-        and after each set misses nothing.
+        It is set, or its topic is checked, when Redis confirms the subscription. So who reads after entering and each
+        time that it is set misses nothing.
         """
         return Listener(self, topic)
 
@@ -115,51 +115,50 @@ class Live:
 
     def discard(self, listener: Listener) -> None:
         """As `listener.stop`."""
-        there = self._listeners.get(listener.topic, [])
-        if listener in there:
-            there.remove(listener)
-            if not there:
+        listeners = self._listeners.get(listener.topic, [])
+        if listener in listeners:
+            listeners.remove(listener)
+            if not listeners:
                 del self._listeners[listener.topic]
                 self._alter(listener.topic)
 
     def _alter(self, topic: str) -> None:
         self._altered.add(topic)
-        self._changed.set()
+        self._has_altered.set()
 
     async def run(self) -> None:
-        """Hears news, and checks, until cancelled; connects again, and checks or wakes all, after an outage."""
+        """Receives news, and checks, until cancelled. After an outage it reconnects, and checks or wakes all."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_hearing())
+            tasks.create_task(self._keep_receiving())
             tasks.create_task(self._keep_checking())
 
-    # Hearing
+    # Receiving
 
-    async def _keep_hearing(self) -> None:
+    async def _keep_receiving(self) -> None:
         while True:
-            await self._changed.wait()
+            await self._has_altered.wait()
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await self._hear(pubsub)
+                    await self._receive(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("live.disconnected", error=type(error).__name__)
-                self._is_heard = False
+                self._is_connected = False
                 self._altered.update(("", *self._listeners))
-                self._changed.set()
-                self._call_due(self._listeners)
+                self._has_altered.set()
+                self._add_due(self._listeners)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _hear(self, pubsub: PubSub) -> None:
-        """Reads news; pauses it to subscribe, for two tasks at one connection would trip over its reconnecting."""
-        heard: set[str] = set()
+    async def _receive(self, pubsub: PubSub) -> None:
+        """Reads news, and pauses to subscribe: a connection that reconnects must not be used by two tasks."""
+        subscribed: set[str] = set()
         while True:
-            self._changed.clear()
+            self._has_altered.clear()
             altered, self._altered = self._altered, set()
-            come = {topic for topic in altered - heard if topic in self._listeners or not topic}
-            gone = {topic for topic in altered & heard if topic not in self._listeners and topic}
-            await self._subscribe(pubsub, come, gone)
-            heard |= come
-            heard -= gone
-            async with _running(self._read(pubsub)) as reading, _running(self._changed.wait()) as changing:
+            added = {topic for topic in altered - subscribed if topic in self._listeners or not topic}
+            removed = {topic for topic in altered & subscribed if topic not in self._listeners and topic}
+            await self._subscribe(pubsub, added, removed)
+            subscribed = (subscribed | added) - removed
+            async with _running(self._read(pubsub)) as reading, _running(self._has_altered.wait()) as changing:
                 await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     await reading
@@ -167,20 +166,20 @@ class Live:
     async def _read(self, pubsub: PubSub) -> None:
         while True:
             message = await pubsub.get_message(timeout=POLL_SECONDS)
-            self._is_heard = True
+            self._is_connected = True
             if message is not None:
                 topic = message["channel"].decode().removeprefix(self._prefix)
                 kind = self._kinds.get(_kind_of(topic))
-                if kind is None or (message["type"] == "message" and not kind.doubts_news):
+                if kind is None or (message["type"] == "message" and not kind.checks_news):
                     self._wake(topic)
-                else:  # the confirmation of a subscription, also of one made again
-                    self._call_due((topic,))
+                else:  # news to check, or the confirmation of a subscription, also of one made again
+                    self._add_due((topic,))
 
-    async def _subscribe(self, pubsub: PubSub, come: set[str], gone: set[str]) -> None:
-        if come:
-            await pubsub.subscribe(*(self._prefix + topic for topic in come))
-        if gone:
-            await pubsub.unsubscribe(*(self._prefix + topic for topic in gone))
+    async def _subscribe(self, pubsub: PubSub, added: set[str], removed: set[str]) -> None:
+        if added:
+            await pubsub.subscribe(*(self._prefix + topic for topic in added))
+        if removed:
+            await pubsub.unsubscribe(*(self._prefix + topic for topic in removed))
 
     def _wake(self, topic: str) -> None:
         for listener in tuple(self._listeners.get(topic, ())):
@@ -188,19 +187,19 @@ class Live:
 
     # Checking
 
-    def _call_due(self, topics: Iterable[str]) -> None:
+    def _add_due(self, topics: Iterable[str]) -> None:
         self._due.update(topics)
         self._has_due.set()
 
     async def _keep_checking(self) -> None:
         now = asyncio.get_running_loop().time
-        checked_at, was_checked = now(), True
+        checked_at, was_checked = now(), True  # when all topics were checked, and whether all checks succeeded
         while True:
-            pause = CALM_SECONDS if self._is_heard and was_checked else POLL_SECONDS
+            pause = CONNECTED_POLL_SECONDS if self._is_connected and was_checked else POLL_SECONDS
             try:
                 async with asyncio.timeout_at(checked_at + pause):
                     await self._has_due.wait()
-                    await asyncio.sleep(GATHER_SECONDS)
+                    await asyncio.sleep(BATCH_SECONDS)
                 topics: Collection[str] = self._due
             except TimeoutError:
                 topics, checked_at, was_checked = tuple(self._listeners), now(), True
@@ -209,23 +208,23 @@ class Live:
             was_checked = await self._check(topics) and was_checked
 
     async def _check(self, topics: Iterable[str]) -> bool:
-        """Wakes who listens to what has changed; False if that could not be found out for all."""
+        """Wakes the listeners of topics that have changed; False if some topics could not be checked."""
         by_kind: dict[str, list[str]] = defaultdict(list)
         for topic in topics:
             if topic in self._listeners and _kind_of(topic) in self._kinds:
                 by_kind[_kind_of(topic)].append(topic)
-        well = True
-        for kind, some in by_kind.items():
-            for start in range(0, len(some), CHECKED_AT_ONCE):
-                well &= await self._check_kind(self._kinds[kind].check, some[start : start + CHECKED_AT_ONCE])
-        return well
+        was_checked = True
+        for kind, of_kind in by_kind.items():
+            for start in range(0, len(of_kind), MAX_CHECKED):
+                was_checked &= await self._check_batch(self._kinds[kind].check, of_kind[start : start + MAX_CHECKED])
+        return was_checked
 
-    async def _check_kind(self, check: Check, topics: Sequence[str]) -> bool:
+    async def _check_batch(self, check: Check, topics: Sequence[str]) -> bool:
         ids = {topic: ObjectId(topic.partition(":")[2]) for topic in topics}
         try:
             versions = await check(list(ids.values()))
-        except Exception as error:  # noqa: BLE001  an outage; whatever it is, they are checked again
-            log.warning("live.unchecked", topics=len(topics), error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  most likely an outage; they are checked again
+            log.warning("live.check_failed", topics=len(topics), error=type(error).__name__)
             return False
         for topic, id_ in ids.items():
             for listener in tuple(self._listeners.get(topic, ())):
@@ -240,9 +239,9 @@ def _kind_of(topic: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _running(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
-    """A task for the time of the block."""
+    """A task that is cancelled at the end of the block."""
     task = asyncio.create_task(work)
     try:
         yield task
     finally:
-        await cancelled([task])
+        await cancel_tasks([task])

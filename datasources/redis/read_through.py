@@ -1,8 +1,8 @@
-"""A read-through cache over Redis that never keeps what is older than the last write: leases (docs/adr/0007).
+"""A read-through cache over Redis that never keeps a value older than the last write: leases (docs/adr/0007-caches.md).
 
-A key holds a value, or the lease of whoever is about to fill it. Forgetting takes either away, so a filler that read
-before a write finds its lease gone and stores nothing. Redis may be slow, gone or emptied: then what is asked is read
-from its source, and nothing is raised.
+A key holds a value, or the lease of the caller who loads it. An invalidation removes either, so a loader that read
+before a write finds its lease gone and stores nothing. If Redis is slow, away or emptied, values are read from their
+source, and nothing is raised.
 """
 
 import contextlib
@@ -21,128 +21,130 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
 
-MISSING_SECONDS = 5.0  # how long it is remembered that there is nothing
-PAUSES = (0.0, 0.005, 0.015, 0.03)  # before each look at what another is filling
+MISSING_SECONDS = 5.0  # the life of None, which says that nothing is there
+PAUSES = (0.0, 0.005, 0.015, 0.03)  # before each look for a value that another is loading
 _LEASE, _VALUE = b"L", b"V"
-_encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: value.binary)  # the records' only strange type is ObjectId
+_encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: value.binary)  # ObjectId is the only type it does not know
 
 
 class Cache(Generic[Key, Value]):
-    """Values of one kind by key. A value may be None: that nothing is there is kept too, for `MISSING_SECONDS`.
+    """Values of one kind by key. None, for a key with nothing behind it, is kept for `MISSING_SECONDS`.
 
-    A value is kept for `seconds` at most, which is the bound on what is read if a forgetting is lost. `hits` and
-    `misses` count what was asked.
+    A value lives for `seconds` at most, which bounds how old it can be if an invalidation is lost. `hits` and `misses`
+    count the keys that were read.
     """
 
     def __init__(
-        self, server: CacheServer, kind: str, shape: Any, seconds: float, name: Callable[[Key], str] = str
+        self, server: CacheServer, kind: str, shape: Any, seconds: float, key_name: Callable[[Key], str] = str
     ) -> None:
         self._server = server
         self._prefix = f"{server.prefix}{kind}:"
         self._seconds = seconds
-        self._name = name
-        self._decoder = msgspec.msgpack.Decoder(shape, dec_hook=_from_bytes)
-        # A process of another version, while a release is rolled out, neither reads this one's values nor minds them.
-        shape_now = zlib.crc32(_described(msgspec.inspect.type_info(shape)).encode())
-        self._mark = _VALUE + shape_now.to_bytes(4, "big")
+        self._key_name = key_name
+        self._decoder = msgspec.msgpack.Decoder(shape, dec_hook=_decode)
+        # Processes of two releases, while one is rolled out, neither read nor replace each other's values.
+        checksum = zlib.crc32(_describe(msgspec.inspect.type_info(shape)).encode())
+        self._mark = _VALUE + checksum.to_bytes(4, "big")
         self.hits = 0
         self.misses = 0
 
     async def read(self, keys: Sequence[Key], load: Load[Key, Value]) -> list[Value]:
-        """The values in the order of `keys`, as true as if loaded now but for lost forgettings.
+        """The values in the order of `keys`, as new as if they were loaded now, unless an invalidation was lost.
 
-        What is missing is loaded, all at once, and kept; for what another is loading it waits some 50 ms and then
-        loads it too, and keeps nothing. Raises what `load` raises.
+        Missing values are loaded in one call and stored. For values that another is loading it waits some 50 ms, then
+        loads them too and does not store them. Raises what `load` raises.
         """
-        found: dict[Key, Value] = {}
+        values: dict[Key, Value] = {}
         with contextlib.suppress(CacheDown):
-            absent, taken = await self._look(dict.fromkeys(keys), found)
-            self.hits += len(found)
+            absent, leased = await self._look_up(dict.fromkeys(keys), values)
+            self.hits += len(values)
             if absent:
                 lease, held = await self._server.lease([self._key(key) for key in absent], _LEASE + token_bytes(12))
-                mine, also_taken = self._sorted(absent, held, found)
-                if mine:
-                    await self._fill(mine, lease, load, found)
-                taken += also_taken
-            await self._wait_for(taken, found)
-        left = [key for key in dict.fromkeys(keys) if key not in found]
+                to_load, also_leased = self._sort(absent, held, values)
+                if to_load:
+                    await self._load_and_store(to_load, lease, load, values)
+                leased += also_leased
+            await self._wait_for_others(leased, values)
+        left = [key for key in dict.fromkeys(keys) if key not in values]
         if left:
             self.misses += len(left)
-            found.update(zip(left, await load(left), strict=True))
-        return [found[key] for key in keys]
+            values.update(zip(left, await load(left), strict=True))
+        return [values[key] for key in keys]
 
     async def cached(self, keys: Sequence[Key]) -> dict[Key, Value]:
-        """What is kept of these keys; nothing is loaded. Raises CacheDown."""
-        found: dict[Key, Value] = {}
-        await self._look(keys, found)
-        return found
+        """The cached values of these keys; nothing is loaded. Raises CacheDown."""
+        values: dict[Key, Value] = {}
+        await self._look_up(keys, values)
+        return values
 
     async def invalidate(self, keys: Iterable[Key]) -> bool:
-        """Takes values, and the leases of those who fill them, away; to be called after the write, before its answer.
+        """Removes values and leases; to be called after a write and before its answer.
 
-        Never raises and takes at most a quarter of a second. False if Redis could not be reached: then this process
-        reads nothing from any cache until it has been told after all.
+        Never raises, and takes at most a quarter of a second. False if Redis could not be reached: then this process
+        reads no cache until it has been reached.
         """
         names = [self._key(key) for key in keys]
         return await self._server.invalidate(names) if names else True
 
     async def must_invalidate(self, keys: Iterable[Key]) -> None:
-        """As `forget`, for those who must not go on before it is done. Raises CacheDown, an outage, after a while."""
+        """As `invalidate`, for callers that must not go on before it is done. Raises CacheDown after some seconds."""
         names = [self._key(key) for key in keys]
         if names:
             await self._server.must_invalidate(names)
 
     def _key(self, key: Key) -> str:
-        return self._prefix + self._name(key)
+        return self._prefix + self._key_name(key)
 
-    async def _look(self, keys: Iterable[Key], found: dict[Key, Value]) -> tuple[list[Key], list[Key]]:
-        """Puts what is there into `found`; returns the keys that hold nothing, and those that others are filling."""
-        asked = list(keys)
-        if not asked:
+    async def _look_up(self, keys: Iterable[Key], values: dict[Key, Value]) -> tuple[list[Key], list[Key]]:
+        """Adds what is cached to `values`; returns the keys that hold nothing, and those that hold another's lease."""
+        wanted = list(keys)
+        if not wanted:
             return [], []
-        return self._sorted(asked, await self._server.get([self._key(key) for key in asked]), found)
+        return self._sort(wanted, await self._server.get([self._key(key) for key in wanted]), values)
 
-    def _sorted(
-        self, keys: Sequence[Key], answers: Sequence[bytes | None], found: dict[Key, Value]
+    def _sort(
+        self, keys: Sequence[Key], answers: Sequence[bytes | None], values: dict[Key, Value]
     ) -> tuple[list[Key], list[Key]]:
         absent: list[Key] = []
-        taken: list[Key] = []
+        leased: list[Key] = []
         for key, answer in zip(keys, answers, strict=True):
             if answer is None:
                 absent.append(key)
             elif answer.startswith(_LEASE):
-                taken.append(key)
+                leased.append(key)
             elif answer.startswith(self._mark):
                 with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                    found[key] = self._decoder.decode(answer[len(self._mark) :])
-        return absent, taken
+                    values[key] = self._decoder.decode(answer[len(self._mark) :])
+        return absent, leased
 
-    async def _fill(self, keys: Sequence[Key], lease: bytes, load: Load[Key, Value], found: dict[Key, Value]) -> None:
-        values = await load(keys)
+    async def _load_and_store(
+        self, keys: Sequence[Key], lease: bytes, load: Load[Key, Value], values: dict[Key, Value]
+    ) -> None:
+        loaded = dict(zip(keys, await load(keys), strict=True))
         self.misses += len(keys)
-        found.update(zip(keys, values, strict=True))
-        kept = [
+        values |= loaded
+        encoded = [
             (
                 self._key(key),
                 self._mark + _encoder.encode(value),
                 self._seconds if value is not None else MISSING_SECONDS,
             )
-            for key, value in zip(keys, values, strict=True)
+            for key, value in loaded.items()
         ]
-        await self._server.fill(kept, lease)
+        await self._server.fill(encoded, lease)
 
-    async def _wait_for(self, keys: list[Key], found: dict[Key, Value]) -> None:
+    async def _wait_for_others(self, keys: list[Key], values: dict[Key, Value]) -> None:
         for pause in PAUSES:
             if not keys:
                 return
             await sleep(pause)
-            before = len(found)
-            _, keys = await self._look(keys, found)
-            self.hits += len(found) - before
+            before = len(values)
+            _, keys = await self._look_up(keys, values)
+            self.hits += len(values) - before
 
 
-def _described(shape: msgspec.inspect.Type) -> str:
-    """A shape with the values of its enums, which a newer version may have more of."""
+def _describe(shape: msgspec.inspect.Type) -> str:
+    """A shape with the values of its enums, of which a newer release may have more."""
     enums: dict[str, list[str]] = {}
     pending = [shape]
     while pending:
@@ -158,5 +160,5 @@ def _described(shape: msgspec.inspect.Type) -> str:
     return repr(shape) + repr(sorted(enums.items()))
 
 
-def _from_bytes(of_type: Any, value: Any) -> Any:
-    return of_type(value) if of_type is ObjectId else value
+def _decode(wanted_type: Any, value: Any) -> Any:
+    return wanted_type(value) if wanted_type is ObjectId else value

@@ -1,7 +1,7 @@
-"""Which run of which Redis server a client talks to, so that nothing from an earlier run is believed.
+"""Which run of which Redis server a client talks to, so that no value of an earlier run is trusted.
 
-A server that is started again, or a replica that takes over, may have lost the last writes: its data may be from an
-earlier time. Either needs new connections, and a new connection asks for the server's `run_id` before anything else.
+A restarted server, or a replica that takes over, may have lost the last writes. Either needs new connections, and a new
+connection asks for the server's `run_id` before anything else.
 """
 
 from hashlib import blake2b
@@ -17,9 +17,9 @@ MARK_BYTES = 8
 
 
 class RedisRun:
-    """Watches the connections that a client makes from now on; give it a client that has none yet.
+    """Watches the connections that a client makes from now on; the client must not have any yet.
 
-    All connections of the client lead to one run: when one of them meets another run, the rest are made anew.
+    All connections of the client lead to one run: when one of them meets another run, the others are made anew.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -37,8 +37,14 @@ class RedisRun:
             await base.on_connect_check_health(connection, check_health)
             await self._ask(connection)
 
-        asking = {"on_connect_check_health": on_connect_check_health}
-        pool.connection_class = type("AskingConnection", (base,), asking)
+        overrides = {"on_connect_check_health": on_connect_check_health}
+        pool.connection_class = type("AskingConnection", (base,), overrides)
+
+    async def reconnect(self) -> None:
+        """Has every connection made anew before its next command."""
+        pool: Any = self._redis.connection_pool
+        await pool.update_active_connections_for_reconnect()
+        await pool.disconnect(inuse_connections=False)
 
     async def _ask(self, connection: Any) -> None:
         reason = "it is a replica"
@@ -53,13 +59,7 @@ class RedisRun:
         before, self.mark = self.mark, mark
         if before is not None and before != mark:
             log.warning("redis.other_run")
-            await self.leave()
-
-    async def leave(self) -> None:
-        """Has every connection made anew before its next command."""
-        pool: Any = self._redis.connection_pool
-        await pool.update_active_connections_for_reconnect()
-        await pool.disconnect(inuse_connections=False)
+            await self.reconnect()
 
 
 def _mark(info: bytes) -> bytes | None:

@@ -11,7 +11,7 @@ import structlog
 from graphql import OperationType
 from starlette.types import Receive, Send
 
-from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.tasks import cancel_tasks
 from domain.errors import RequestErrorCode
 from domain.limits import SOCKET_OPERATIONS_MAX
 from resolvers.transport.documents import GraphQLRequest, Operation
@@ -173,7 +173,7 @@ class Socket:
     def _complete(self, id_: str) -> None:
         task = self._operations.pop(id_, None)
         if task is not None:  # else it has just completed by itself
-            self._end(cancelled([task]))
+            self._end(cancel_tasks([task]))
 
     def _forbid(self) -> None:
         """The session was revoked, or its token has expired."""
@@ -274,4 +274,4 @@ class Socket:
         """Ends what runs. A generator that does not finish in some seconds is left behind."""
         if self._watch is not None:
             self._watch.stop()
-        await cancelled({*self._tasks, *(self._ending or ())} - {asyncio.current_task()})
+        await cancel_tasks({*self._tasks, *(self._ending or ())} - {asyncio.current_task()})

@@ -173,7 +173,7 @@ async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_not
 
 
 async def test_a_filler_whose_lease_ran_out_keeps_nothing(one: WordCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_server, "LEASE_SECONDS", 0.01)
+    monkeypatch.setattr(cache_server, "LOAD_LEASE_SECONDS", 0.01)
     truth = Words(a="old")
     truth.may_answer.clear()
     filling = asyncio.create_task(one.read(truth, "a"))
@@ -253,7 +253,7 @@ async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
     await shaky.read(truth, "a")
     proxy.become(toxic)
     monkeypatch.setattr(cache_server, "ANSWER_SECONDS", SOON)
-    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 60)
+    monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 60)
     with capture_logs() as logs:
         assert await shaky.read(truth, "a") == ["1"]
         proxy.met = 0
@@ -267,7 +267,7 @@ async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
 async def test_redis_that_comes_back_is_used_again(
     shaky: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
     truth = Words(a="1")
     with capture_logs() as logs:
         proxy.become(Toxic.REFUSE)
@@ -288,7 +288,7 @@ async def test_redis_that_comes_back_is_used_again(
 async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read_here_meanwhile(
     shaky: WordCache, one: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
     truth = Words(a="old")
     await one.read(truth, "a")
     assert await shaky.read(truth, "a") == ["old"]
@@ -303,15 +303,15 @@ async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read
     async def is_told() -> bool:
         return await one.read(truth, "a") == ["new"]
 
-    await eventually(is_told, seconds=cache_server.LEASE_SECONDS)  # long before it expires
+    await eventually(is_told, seconds=cache_server.LOAD_LEASE_SECONDS)  # long before it expires
     assert await shaky.read(truth, "a") == ["new"]
 
 
 async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
     shaky: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.01)
-    monkeypatch.setattr(cache_server, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(cache_server, "MAX_LIFE_SECONDS", 0.05)
     proxy.become(Toxic.REFUSE)
     assert not await shaky.cache.invalidate(["a"])
 

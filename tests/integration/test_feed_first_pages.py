@@ -126,7 +126,7 @@ async def test_a_walk_leaves_the_window_without_a_seam(
 async def test_a_push_that_could_not_be_told_is_an_outage_and_stays_owed(
     world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(cache_server, "MUST_INVALIDATE_SECONDS", 0.05)
     ana, me = await world.users(2)
     async with Proxy(shared_settings.redis_url).listening() as proxy:
         shaky = world.sources.settings.model_copy(update={"redis_url": proxy.url})
@@ -140,8 +140,8 @@ async def test_a_push_that_could_not_be_told_is_an_outage_and_stays_owed(
 async def test_a_push_waits_for_redis_that_comes_back_soon(
     world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "PATIENCE_SECONDS", 60)
-    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(cache_server, "MUST_INVALIDATE_SECONDS", 60)
+    monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.01)
     ana, me = await world.users(2)
     async with Proxy(shared_settings.redis_url).listening() as proxy:
         shaky = world.sources.settings.model_copy(update={"redis_url": proxy.url})

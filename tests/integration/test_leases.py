@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
-from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.tasks import cancel_tasks
 from datasources.jobs import queue as queue_module
 from datasources.jobs.queue import GROUP, STARTED, JobQueue, stream_key
 from datasources.sources import open_queue, open_sources
@@ -56,7 +56,7 @@ async def working(world: World, consumer: str, work: Work) -> AsyncIterator[asyn
         finally:
             stopping.set()
             await asyncio.wait([running])
-            await cancelled(worker._calls)
+            await cancel_tasks(worker._calls)
 
 
 async def enqueue(world: World, *keys: str) -> list[str]:
@@ -84,7 +84,7 @@ async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(
     async with working(own, "dead", dead) as running:
         keys = await enqueue(own)
         await eventually(dead.is_begun)
-        await cancelled([running])
+        await cancel_tasks([running])
     assert (await consumers(own))["dead"] == 1
     alive.may_end.set()
     async with working(own, "alive", alive):
@@ -102,7 +102,7 @@ async def test_work_that_was_taken_over_and_has_to_wait_has_failed_nothing(own: 
     async with working(own, "dead", dead) as running:
         await enqueue(own)
         await eventually(dead.is_begun)
-        await cancelled([running])
+        await cancel_tasks([running])
 
     class Waits(Work):
         async def run(self, _tools: Tools, key: str) -> None:

@@ -116,7 +116,7 @@ async def test_an_event_that_nobody_told_of_is_found_by_one_check_of_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a worker dies between its commit and its message; and nobody is woken for nothing."""
-    monkeypatch.setattr(pubsub, "CALM_SECONDS", 0.3)
+    monkeypatch.setattr(pubsub, "CONNECTED_POLL_SECONDS", 0.3)
     operations = OperationCounter()
     async with (
         open_sources(world.sources.settings, listeners=[operations]) as sources,
@@ -138,7 +138,7 @@ async def test_without_redis_everything_is_checked_in_batches(world: World, monk
     deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     async with open_sources(deaf) as sources, sources.live.listen(notifications_topic(owner := ObjectId())) as news:
         news.seen = 0
-        await asyncio.sleep(3 * pubsub.GATHER_SECONDS)
+        await asyncio.sleep(3 * pubsub.BATCH_SECONDS)
         assert not news.is_set()
         await world.sources.database["inboxes"].insert_one({"_id": owner, "last_seq": 1})
         await asyncio.wait_for(news.wait(), 5)
@@ -155,7 +155,7 @@ async def test_a_check_that_fails_is_made_again(world: World, monkeypatch: pytes
         return {}
 
     async with open_sources(world.sources.settings) as sources:
-        sources.live.check_by("fussy", check)
+        sources.live.set_check("fussy", check)
         async with sources.live.listen(f"fussy:{ObjectId()}") as news:
             news.seen = 1
             await asyncio.wait_for(news.wait(), 5)

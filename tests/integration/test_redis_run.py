@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_server, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from config import Settings
-from datasources.concurrency.tasks import cancelled as ended
+from datasources.concurrency.tasks import cancel_tasks as ended
 from datasources.jobs import dead_letters
 from datasources.jobs.dead_letters import MAX_FIELD_BYTES, MAX_FIELDS
 from datasources.jobs.queue import GROUP, stream_key

@@ -86,7 +86,7 @@ async def test_nobody_ends_the_socket_of_a_session_by_naming_it(world: World) ->
     session, _ = await sessions.open(ObjectId(), None, now())
     watching = world.sources.session_watch.watch(session, ended.set)
     assert not await sessions.end(ObjectId(), session.id)
-    await asyncio.sleep(4 * pubsub.GATHER_SECONDS)
+    await asyncio.sleep(4 * pubsub.BATCH_SECONDS)
     assert not ended.is_set()
     assert await sessions.end(session.user_id, session.id)
     await asyncio.wait_for(ended.wait(), 5)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from datasources.concurrency.tasks import cancelled
+from datasources.concurrency.tasks import cancel_tasks
 from datasources.jobs.queue import Message, QueueConsumer
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
@@ -79,7 +79,7 @@ class Worker:
                 await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_work)
         finally:
             self._freezes.stop()
-            await cancelled([keeping])
+            await cancel_tasks([keeping])
         await self._give_back()
 
     async def _take(self, messages: Sequence[Message]) -> None:
@@ -263,7 +263,7 @@ class Worker:
 
     async def _give_back(self) -> None:
         unfinished = self._backlog.messages
-        await cancelled(self._calls)
+        await cancel_tasks(self._calls)
         try:
             await self._queue.leave(unfinished)
         except (RedisError, OSError) as error:
