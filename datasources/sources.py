@@ -16,8 +16,8 @@ from datasources.accounts.passwords import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.users import UserStore
-from datasources.concurrency.background_writes import Background
-from datasources.concurrency.process_exit import closed
+from datasources.concurrency.background_writes import BackgroundWrites
+from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks
 from datasources.feed.entries import FeedStore
 from datasources.feed.fan_outs import FanOutStore
@@ -85,7 +85,7 @@ class Sources:
     job_queue: JobQueue
     caches: Caches
     live: Live
-    background: Background
+    background_writes: BackgroundWrites
     watchdog: Watchdog
     passwords: Passwords
     users: UserStore
@@ -135,15 +135,15 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
     """
     async with contextlib.AsyncExitStack() as stack:
         client = open_mongo(settings, listeners)
-        stack.push_async_callback(closed, client.close)
+        stack.push_async_callback(close_in_time, client.close)
         if settings.environment == "production":
             await expect_indexes(client[settings.mongo_database])
         redis = open_redis(settings, settings.redis_timeout)
-        stack.push_async_callback(closed, redis.aclose)
+        stack.push_async_callback(close_in_time, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
-        tasks = (sources.live, sources.background, sources.session_watch, sources.watchdog)
+        tasks = (sources.live, sources.background_writes, sources.session_watch, sources.watchdog)
         await _measure_time(client)
         running = [asyncio.create_task(work) for work in (*(one.run() for one in tasks), clock.keep_right(client))]
         stack.push_async_callback(cancel_tasks, running)
@@ -166,7 +166,7 @@ async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIte
     try:
         yield QueueConsumer(redis, settings.key_prefix, worker, consumer)
     finally:
-        await closed(redis.aclose)
+        await close_in_time(redis.aclose)
 
 
 async def prepare(settings: Settings) -> None:
@@ -199,8 +199,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     follows, posts = FollowStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
     active = timedelta(days=settings.feed_active_days)
     feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
-    background = Background()
-    visits = VisitStore(database, background)
+    background_writes = BackgroundWrites()
+    visits = VisitStore(database, background_writes)
     uploads = UploadStore(database, job_queue, live, ttl=settings.upload_ttl)
     sessions = SessionStore(
         database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
@@ -214,7 +214,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         job_queue=job_queue,
         caches=caches,
         live=live,
-        background=background,
+        background_writes=background_writes,
         watchdog=Watchdog(settings, client),
         passwords=Passwords(),
         users=UserStore(database, job_queue, caches.users),
@@ -237,7 +237,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feeds=FeedStore(database, feed_states, caches.first_pages, posts, follows),
         fan_outs=FanOutStore(database, job_queue),
         push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
-        feed_listeners=FeedListeners(redis, settings.key_prefix, live, background),
+        feed_listeners=FeedListeners(redis, settings.key_prefix, live, background_writes),
         interests=InterestStore(database, job_queue, visits),
         visits=visits,
         rankings=RankingStore(database),

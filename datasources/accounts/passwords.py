@@ -67,4 +67,4 @@ class Passwords:
             is_right = result is True
             return result
         finally:
-            self._turns.end(turn, spare=is_right)
+            self._turns.end(turn, uncount=is_right)

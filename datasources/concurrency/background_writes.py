@@ -1,4 +1,4 @@
-"""Small writes that nobody waits for: done one after the other, within a time, and dropped when there are too many."""
+"""Small writes that nobody waits for: done one after the other, each within a time limit, dropped if too many wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,21 +7,21 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-WAITING_MOST = 1_000
-SECONDS = 0.5  # for one write; so a slow server makes the queue full, and what comes then is dropped
+MAX_WAITING = 1_000
+SECONDS = 0.5  # for one write; a slow server fills the queue, and then writes are dropped
 
 Write = Callable[[], Awaitable[object]]
 
 
-class Background:
-    """A bounded queue of writes; `run` must be running for them to be done. What waits when it is cancelled is lost."""
+class BackgroundWrites:
+    """A bounded queue of writes, done by `run`. Writes that wait when `run` is cancelled are lost."""
 
-    def __init__(self, waiting_most: int = WAITING_MOST) -> None:
-        self._writes = asyncio.Queue[Write](waiting_most)
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        self._writes = asyncio.Queue[Write](max_waiting)
         self._is_full = False
 
     def offer(self, write: Write) -> bool:
-        """Has a write done some time, or dropped: False if it is already. Never waits and never raises."""
+        """Queues a write; False if it is dropped. Never waits and never raises."""
         try:
             self._writes.put_nowait(write)
         except asyncio.QueueFull:
@@ -33,14 +33,14 @@ class Background:
         return True
 
     async def run(self) -> None:
-        """Does what is offered until cancelled; what fails or takes too long is left, and the first of a row logged."""
+        """Does the writes until cancelled; drops those that fail or take too long, and logs the first of a row."""
         is_failing = False
         while True:
             write = await self._writes.get()
             try:
                 async with asyncio.timeout(SECONDS):
                     await write()
-            except Exception as error:  # noqa: BLE001  nobody waits for it, and the next one may do better
+            except Exception as error:  # noqa: BLE001  nobody waits for it, and the next one may succeed
                 if not is_failing:
                     log.warning("background.failed", error=type(error).__name__)
                 is_failing = True

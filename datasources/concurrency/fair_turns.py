@@ -1,7 +1,7 @@
-"""Turns at something scarce that strangers may ask for: given first to whoever asked least for it lately.
+"""Turns at a scarce resource that strangers may ask for, given first to who has asked for least lately.
 
-Each request names what it is to be counted to: an account, an address. Who guesses passwords of many accounts is told
-by the address, who guesses one account's from many addresses by the account, and whoever else comes goes before them.
+Each request names the keys it counts for: an account, an address. Who guesses the passwords of many accounts is known
+by the address, who guesses one account's from many addresses by the account. Everybody else goes before them.
 """
 
 import asyncio
@@ -12,32 +12,32 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-KEYS_MAX = 10_000
-HALVED_AFTER = 60.0  # seconds, after which what was asked for counts half
-REFUSED = 0.25  # what being turned away counts: to ask again at once is not for nothing
+MAX_KEYS = 10_000
+HALF_LIFE_SECONDS = 60.0  # of what was asked for
+REFUSED_WEIGHT = 0.25  # a refused request counts too, so that asking again at once is not free
 
 
 class NoTurnError(Exception):
-    """Too many wait, and none of them has asked for more."""
+    """Too many requests wait, and none of them has asked for more."""
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """One request's turn, and whether it was called or sent away."""
+    """One request's turn; `called` becomes True when it begins, False when the request is refused."""
 
     keys: Sequence[Hashable]
     called: asyncio.Future[bool]
 
 
 class FairTurns:
-    """At most `at_once` at a time; at most `waiting` wait, in the order of how much was asked for on their keys.
+    """At most `at_once` turns at a time, for at most `max_waiting` requests, in the order of what their keys asked for.
 
-    When too many wait, one of those who asked for most is sent away, by lot among equals.
+    When too many wait, one of those that asked for most is refused, at random among equals.
     """
 
-    def __init__(self, at_once: int, waiting: int) -> None:
+    def __init__(self, at_once: int, max_waiting: int) -> None:
         self._free = at_once
-        self._most = waiting
+        self._max_waiting = max_waiting
         self._waiting: list[Turn] = []
         self._asked: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
@@ -47,57 +47,58 @@ class FairTurns:
         self._count(keys, 1.0)
         self._waiting.append(turn)
         self._call()
-        if len(self._waiting) > self._most:
-            self._send_one_away()
+        if len(self._waiting) > self._max_waiting:
+            self._refuse_one()
         try:
             is_called = await turn.called
         except asyncio.CancelledError:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-            elif not turn.called.cancelled() and turn.called.result():  # called at the moment when it gave up
+            elif not turn.called.cancelled() and turn.called.result():  # called at the moment of the cancellation
                 self.end(turn)
             raise
         if not is_called:
-            self._count(keys, REFUSED - 1.0)
+            self._count(keys, REFUSED_WEIGHT - 1.0)
             raise NoTurnError
         return turn
 
-    def end(self, turn: Turn, *, spare: bool = False) -> None:
-        """Gives the turn back; with `spare`, what was asked for counts for nothing."""
-        if spare:
+    def end(self, turn: Turn, *, uncount: bool = False) -> None:
+        """Gives the turn back; with `uncount` the request counts for nothing."""
+        if uncount:
             self._count(turn.keys, -1.0)
         self._free += 1
         self._call()
 
     def _call(self) -> None:
-        """Gives the free turns to those who asked for least; of equals, to who waits longest."""
+        """Gives the free turns to those that asked for least; of equals, to the one that waits longest."""
         while self._free and self._waiting:
             turn = min(self._waiting, key=self._rank)
             self._waiting.remove(turn)
-            if not turn.called.done():  # else it has given up
+            if not turn.called.done():  # else it was cancelled
                 self._free -= 1
                 turn.called.set_result(True)
 
-    def _send_one_away(self) -> None:
-        ranks = [self._rank(each) for each in self._waiting]
-        most = max(ranks)
-        turn = random.choice([each for each, rank in zip(self._waiting, ranks, strict=True) if rank == most])  # noqa: S311
+    def _refuse_one(self) -> None:
+        ranks = [self._rank(turn) for turn in self._waiting]
+        highest = max(ranks)
+        candidates = [turn for turn, rank in zip(self._waiting, ranks, strict=True) if rank == highest]
+        turn = random.choice(candidates)  # noqa: S311
         self._waiting.remove(turn)
         if not turn.called.done():
             turn.called.set_result(False)
 
     def _rank(self, turn: Turn) -> tuple[float, float]:
-        """The most that was asked for on one of its keys, then on all of them, in quarters."""
-        asked = [round(self._so_far(key) * 4) for key in turn.keys] or [0]
+        """What was asked for on the busiest of its keys, then on all of them, in quarters."""
+        asked = [round(self._asked_lately(key) * 4) for key in turn.keys] or [0]
         return max(asked), sum(asked)
 
-    def _so_far(self, key: Hashable) -> float:
+    def _asked_lately(self, key: Hashable) -> float:
         count, at = self._asked.get(key, (0.0, 0.0))
-        return count * math.pow(0.5, (time.monotonic() - at) / HALVED_AFTER)
+        return count * math.pow(0.5, (time.monotonic() - at) / HALF_LIFE_SECONDS)
 
     def _count(self, keys: Sequence[Hashable], amount: float) -> None:
         for key in keys:
-            self._asked[key] = max(0.0, self._so_far(key) + amount), time.monotonic()
+            self._asked[key] = max(0.0, self._asked_lately(key) + amount), time.monotonic()
             self._asked.move_to_end(key)
-        while len(self._asked) > KEYS_MAX:
+        while len(self._asked) > MAX_KEYS:
             self._asked.popitem(last=False)

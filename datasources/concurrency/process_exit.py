@@ -1,4 +1,4 @@
-"""The end of a process, in time for certain."""
+"""Ending a process in time, whatever hangs."""
 
 import asyncio
 import faulthandler
@@ -12,16 +12,16 @@ CLOSE_SECONDS = 1.0
 
 
 def exit_within(seconds: float) -> None:
-    """Ends this process with code 1 after `seconds`, unless it has ended by then, whatever hangs.
+    """Ends this process with code 1 after `seconds`, unless it has ended by then.
 
-    Python's own timer does it, which needs neither the event loop nor the interpreter's lock; what every thread was
-    doing goes to stderr first. Safe in a signal handler. Children must see for themselves that their parent has gone.
+    Python's own timer does it, which needs neither the event loop nor the interpreter's lock. It first writes the stack
+    of every thread to stderr. Safe in a signal handler. Children must notice by themselves that their parent has gone.
     """
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 
-async def closed(close: Callable[[], Awaitable[object]]) -> None:
-    """Calls `close` and awaits it, but no longer than `CLOSE_SECONDS`: then it is left behind, and the log says so."""
+async def close_in_time(close: Callable[[], Awaitable[object]]) -> None:
+    """Awaits `close()` for `CLOSE_SECONDS` at most; then cancels it and logs that. Raises what `close` raises."""
     closing = asyncio.ensure_future(close())
     done, _ = await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
     if not done:

@@ -1,10 +1,10 @@
-"""An event for asyncio of which there are thousands: it takes a tenth of the memory of `asyncio.Event`."""
+"""An event of which there are thousands: it takes a tenth of the memory of `asyncio.Event`."""
 
 import asyncio
 
 
 class Signal:
-    """Set or not; `wait` returns once it is set. For one event loop, like `asyncio.Event`."""
+    """As `asyncio.Event`, for one event loop."""
 
     __slots__ = ("_is_set", "_waiters")
 
@@ -13,22 +13,21 @@ class Signal:
         self._waiters: tuple[asyncio.Future[None], ...] = ()
 
     def is_set(self) -> bool:
-        """Whether it is set."""
         return self._is_set
 
     def set(self) -> None:
-        """Sets it, and wakes all who wait."""
+        """Sets it and wakes all waiters."""
         self._is_set = True
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     def clear(self) -> None:
-        """Unsets it; who was woken already stays awake."""
+        """Unsets it; waiters that were woken return all the same."""
         self._is_set = False
 
     async def wait(self) -> None:
-        """Returns at once if it is set, else when it is."""
+        """Returns when it is set, at once if it is already."""
         if self._is_set:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -36,4 +35,4 @@ class Signal:
         try:
             await waiter
         finally:
-            self._waiters = tuple(one for one in self._waiters if one is not waiter)
+            self._waiters = tuple(other for other in self._waiters if other is not waiter)

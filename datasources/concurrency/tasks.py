@@ -1,4 +1,4 @@
-"""Ending background tasks for certain."""
+"""Ending background tasks reliably."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ CANCEL_TRIES = 6
 
 
 async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancels tasks until they have ended, for a few seconds at most; what they raise is dropped.
+    """Cancels tasks, again if need be, until they have ended; gives up after a few seconds. What they raise is dropped.
 
-    Once is not enough: before Python 3.12 `asyncio.wait_for`, which redis-py sends by, may swallow a cancellation.
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, by which redis-py sends, may swallow a cancellation.
     """
     left = set(tasks)
     for _ in range(CANCEL_TRIES):

@@ -14,7 +14,7 @@ from bson import ObjectId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datasources.concurrency.background_writes import Background
+from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.mongo import clock
 from datasources.redis.pubsub import PUBLISH_SECONDS, Live
 
@@ -34,10 +34,10 @@ def feed_topic(owner_id: ObjectId) -> str:
 class FeedListeners:
     """A sorted set of those who listen, by when that lapses, and for each owner the newest post they have read."""
 
-    def __init__(self, redis: Redis, prefix: str, live: Live, background: Background) -> None:
+    def __init__(self, redis: Redis, prefix: str, live: Live, background_writes: BackgroundWrites) -> None:
         self._redis = redis
         self._live = live
-        self._background = background
+        self._background_writes = background_writes
         self._listening = f"{prefix}feeds:listening"
         self._read = f"{prefix}feeds:read:"
         self._silent_until = 0.0
@@ -69,7 +69,7 @@ class FeedListeners:
 
     def note_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
         """Notes, in the background, that an owner was shown their feed from a post down, and tells who listens."""
-        self._background.offer(lambda: self.set_read(owner_id, newest))
+        self._background_writes.offer(lambda: self.set_read(owner_id, newest))
 
     async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
         """As `note_read`, at once. Never raises."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from datasources.concurrency.background_writes import Background
+from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.mongo.client import Database, Document
 from datasources.mongo.queries import within
 from domain.interests import Act, ActKind
@@ -18,14 +18,14 @@ from domain.interests import Act, ActKind
 class VisitStore:
     """The collection `profile_visits`: {_id: {v: visitor, d: day, o: owner}, at}."""
 
-    def __init__(self, database: Database, background: Background) -> None:
+    def __init__(self, database: Database, background_writes: BackgroundWrites) -> None:
         self._visits = database["profile_visits"]
-        self._background = background
+        self._background_writes = background_writes
 
     def note(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
         """Writes a visit down some time soon, once a day. Best effort: never waits, never raises, may be dropped."""
         if visitor_id != owner_id:
-            self._background.offer(lambda: self.add(visitor_id, owner_id, now))
+            self._background_writes.offer(lambda: self.add(visitor_id, owner_id, now))
 
     async def add(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
         """Writes a visit down. Safe to repeat: the first of a day stays."""

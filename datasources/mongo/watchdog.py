@@ -1,4 +1,4 @@
-"""Notices that this process cannot use MongoDB though MongoDB answers: then only a new process helps."""
+"""Notices that this process cannot use MongoDB although MongoDB answers: then only a new process helps."""
 
 import asyncio
 import time
@@ -7,23 +7,23 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from config import Settings
-from datasources.concurrency.process_exit import closed
+from datasources.concurrency.process_exit import close_in_time
 from datasources.mongo.client import Client, open_mongo
 
 log = structlog.get_logger(__name__)
 
 Ping = Callable[[], Awaitable[object]]
 
-LOOK_EVERY = 5.0
+CHECK_SECONDS = 5.0
 STUCK_SECONDS = 30.0
 
 
 class Watchdog:
-    """Compares the process's own pool of connections with a fresh one; `run` must be running for that.
+    """Compares the process's pool of connections with a fresh connection, while `run` is running.
 
-    `stuck` is set once the pool has not let one ping through for `stuck_seconds`, while each time a fresh connection
-    answered; it is cleared when the pool does. The pool serves those who wait in turn, and each for `mongo_timeout` at
-    most, so a ping that waits twice as long fails only where everything does, and not in a process that is merely busy.
+    `stuck` is set when no ping got through the pool for `stuck_seconds` while each time a fresh connection answered. It
+    is cleared when a ping gets through. A ping may wait for twice `mongo_timeout`: the pool serves in turn, each
+    operation for `mongo_timeout` at most, so a ping through a merely busy pool does not fail.
     """
 
     def __init__(
@@ -31,21 +31,21 @@ class Watchdog:
         settings: Settings,
         client: Client,
         *,
-        look_every: float = LOOK_EVERY,
+        check_seconds: float = CHECK_SECONDS,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._settings = settings
         self._client = client
         self._answer_seconds = 2 * settings.mongo_timeout
-        self._look_every = look_every
+        self._check_seconds = check_seconds
         self._stuck_seconds = stuck_seconds
         self.stuck = asyncio.Event()
 
     async def run(self) -> None:
-        """Looks until cancelled."""
+        """Checks until cancelled."""
         since: float | None = None
         while True:
-            await asyncio.sleep(self._look_every)
+            await asyncio.sleep(self._check_seconds)
             began = time.monotonic()
             if await self._answers(self._ping_pooled):
                 since = None
@@ -56,15 +56,15 @@ class Watchdog:
                     log.error("process stuck", seconds=round(time.monotonic() - since))
                     self.stuck.set()
             else:
-                since = None  # an outage says nothing about this process
+                since = None  # an outage: MongoDB itself does not answer
 
     async def _answers(self, ping: Ping) -> bool:
-        asking = asyncio.ensure_future(ping())
+        pinging = asyncio.ensure_future(ping())
         try:
-            await asyncio.wait({asking}, timeout=self._answer_seconds)
-            return asking.done() and asking.exception() is None
+            await asyncio.wait({pinging}, timeout=self._answer_seconds)
+            return pinging.done() and pinging.exception() is None
         finally:
-            asking.cancel()  # whether it heeds that is not waited for
+            pinging.cancel()  # not awaited: a stuck task may not end
 
     async def _ping_pooled(self) -> None:
         await self._client.admin.command("ping")
@@ -74,4 +74,4 @@ class Watchdog:
         try:
             await client.admin.command("ping")
         finally:
-            await closed(client.close)
+            await close_in_time(client.close)

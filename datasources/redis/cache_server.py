@@ -1,4 +1,4 @@
-"""Redis as the caches need it: it is waited for briefly, left alone while it is away, and told of every invalidation."""
+"""Redis as caches need it: waited for briefly, left alone while it is away, and told of every invalidation."""
 
 import asyncio
 import time

@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from datasources.concurrency.background_writes import Background
+from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.feed.live_listeners import FeedListeners, feed_topic
 from domain.limits import NEW_POSTS_COUNTED_MAX
 from domain.records.users import UserRecord
@@ -249,7 +249,7 @@ async def test_without_redis_nobody_fails_and_it_is_left_alone_for_a_while(
         asked.append("once more")
         raise RedisConnectionError
 
-    live = FeedListeners(world.sources.redis, uuid4().hex, world.sources.live, Background())
+    live = FeedListeners(world.sources.redis, uuid4().hex, world.sources.live, BackgroundWrites())
     monkeypatch.setattr(world.sources.redis, "zmscore", refuse)
     for _ in range(50):
         await live.notify([ObjectId()])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from datasources.concurrency.background_writes import Background
+from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.feed.interests import FRESH, USABLE
 from domain.ids import to_global_id
 from domain.interests import WEIGHTS, ActKind, Interest
@@ -216,7 +216,7 @@ async def test_what_cannot_be_written_in_the_background_is_dropped_and_the_next_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("datasources.concurrency.background_writes.SECONDS", 0.05)
-    background, done = Background(2), asyncio.Event()
+    background, done = BackgroundWrites(2), asyncio.Event()
 
     async def fails() -> None:
         raise ValueError("no")
@@ -252,7 +252,7 @@ async def test_a_profile_is_shown_however_full_the_background_is(world: World, m
         refused.append(write)
         return False
 
-    monkeypatch.setattr(world.sources.background, "offer", refuse)
+    monkeypatch.setattr(world.sources.background_writes, "offer", refuse)
     result = await world.execute(USER, me, username=ana.username)
     assert result.errors is None
     assert len(refused) == 1

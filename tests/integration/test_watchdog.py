@@ -16,7 +16,7 @@ async def watched(settings: Settings) -> AsyncIterator[tuple[Client, Watchdog]]:
     """A client with a watchdog that looks often and takes half a second of failing for being stuck."""
     quick = settings.model_copy(update={"mongo_timeout": 0.1})
     client = open_mongo(quick)
-    watchdog = Watchdog(quick, client, look_every=0.02, stuck_seconds=0.5)
+    watchdog = Watchdog(quick, client, check_seconds=0.02, stuck_seconds=0.5)
     watching = asyncio.create_task(watchdog.run())
     try:
         yield client, watchdog

@@ -13,26 +13,26 @@ async def spend(turns: FairTurns, *keys: str, gate: asyncio.Event | None = None,
     try:
         await (gate.wait() if gate is not None else asyncio.sleep(0))
     finally:
-        turns.end(turn, spare=right)
+        turns.end(turn, uncount=right)
 
 
 async def test_only_so_many_at_a_time() -> None:
-    turns, running, most = FairTurns(2, 100), 0, 0
+    turns, running, highest = FairTurns(2, 100), 0, 0
 
     async def work(number: int) -> None:
-        nonlocal running, most
+        nonlocal running, highest
         turn = await turns.begin([f"key {number}"])
         running += 1
-        most = max(most, running)
+        highest = max(highest, running)
         await asyncio.sleep(0)
         running -= 1
         turns.end(turn)
 
     await asyncio.gather(*(work(number) for number in range(50)))
-    assert most == 2
+    assert highest == 2
 
 
-async def test_who_asked_less_goes_first_of_equals_who_waits_longer() -> None:
+async def test_who_asked_for_less_goes_first_and_of_equals_who_waits_longer() -> None:
     turns, gate, order = FairTurns(1, 100), asyncio.Event(), []
 
     async def ask(name: str, *keys: str) -> None:
@@ -70,7 +70,7 @@ async def test_a_right_password_counts_for_nothing() -> None:
     assert order == ["owner", "guesser"]
 
 
-async def test_when_too_many_wait_one_who_asked_for_most_is_sent_away() -> None:
+async def test_when_too_many_wait_one_of_those_that_asked_for_most_is_refused() -> None:
     turns, gate = FairTurns(1, 5), asyncio.Event()
     crowd = [asyncio.create_task(spend(turns, f"account {n}", "one address", gate=gate)) for n in range(6)]
     await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_when_too_many_wait_one_who_asked_for_most_is_sent_away() -> None:
     assert [type(end) for end in ends].count(NoTurnError) == 1
 
 
-async def test_who_gives_up_leaves_no_trace() -> None:
+async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     turns, gate = FairTurns(1, 5), asyncio.Event()
     first = asyncio.create_task(spend(turns, "first", gate=gate))
     await asyncio.sleep(0)
