@@ -14,10 +14,10 @@ from bson import ObjectId
 from domain.ids import from_global_id, to_global_id
 from domain.visibility import Area
 from tests.e2e.conftest import Register
+from tests.support.account_references import account_references, lasting_keys
 from tests.support.auditing import audit
 from tests.support.client import PASSWORD, Api, Person, Socket, small_jpeg
 from tests.support.factories import World, now, opened
-from tests.support.full_account import account_references, lasting_keys
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account

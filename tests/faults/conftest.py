@@ -1,4 +1,4 @@
-"""What fault tests break: servers and processes of their own, so that nobody else's tests notice."""
+"""Servers and processes that fault tests may break, because no other test uses them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -20,21 +20,21 @@ def rng(seed: int) -> Random:
 
 @pytest.fixture
 async def world(settings: Settings) -> AsyncIterator[World]:
-    """A database of the test's own in the run's servers, for tests that kill processes of the product alone."""
+    """A database of the test's own in the shared servers, for tests that only kill processes of the product."""
     async with opened(settings) as world:
         yield world
 
 
 @pytest.fixture
 def stack(settings: Settings, tmp_path: Path) -> Iterator[Stack]:
-    """Processes of the product over that database; none runs yet."""
+    """Starts processes of the product over that database."""
     with stack_on(settings, tmp_path) as stack:
         yield stack
 
 
 @pytest.fixture
 async def servers(shared_settings: Settings, tmp_path: Path) -> AsyncIterator[Servers]:
-    """A MongoDB and a Valkey of the test's own, ready."""
+    """A MongoDB and a Valkey of the test's own."""
     with own_servers(tmp_path / "servers", shared_settings) as started:
         await asyncio.gather(started.mongodb.wait_until_ready(), started.valkey.wait_until_ready())
         yield started
@@ -49,6 +49,6 @@ async def own(servers: Servers) -> AsyncIterator[World]:
 
 @pytest.fixture
 def own_stack(servers: Servers, tmp_path: Path) -> Iterator[Stack]:
-    """Processes of the product over the test's own servers; none runs yet."""
+    """Starts processes of the product over the test's own servers."""
     with stack_on(servers.settings, tmp_path) as stack:
         yield stack

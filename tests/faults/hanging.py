@@ -1,6 +1,6 @@
-"""What hangs, for tests of how a process ends nevertheless.
+"""Processes that hang, for tests that they end nevertheless.
 
-`python -m tests.faults.hanging worker ...` is `photogram worker ...` with a watchdog that finds it stuck at once.
+`python -m tests.faults.hanging worker ...` runs `photogram worker ...` with a watchdog that finds it stuck at once.
 """
 
 import sys
@@ -12,7 +12,7 @@ from domain.comment_screening import Screened, Verdict
 
 
 async def screen(_screened: Screened) -> Verdict:
-    """Holds up the whole process, as an operator's own function might."""
+    """Blocks the whole process, as an operator's own screen might."""
     sys.stderr.write("the screen hangs\n")
     time.sleep(3600)
     return Verdict()

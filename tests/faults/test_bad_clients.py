@@ -1,6 +1,6 @@
-"""Clients that do not do as they are told, and a storage that is slow, away or cuts bodies: nothing is lost by either.
+"""Clients that break the rules of uploads, and a storage that is slow, away or cuts bodies: nothing is lost by either.
 
-Storage is reached through a proxy of ours by the product, and directly by clients and by the tests.
+The product reaches storage through a proxy; clients and tests reach it directly.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def proxy(shared_settings: Settings) -> AsyncIterator[Proxy]:
 
 @pytest.fixture(scope="module")
 async def world(shared_settings: Settings) -> AsyncIterator[World]:
-    """What the test sees itself: storage without the proxy."""
+    """The test's own view, with storage that is not behind the proxy."""
     name = f"test_{uuid4().hex[:12]}"
     async with opened(shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})) as world:
         yield world
@@ -78,7 +78,7 @@ def _healthy(proxy: Proxy) -> None:
 
 
 def photograph() -> bytes:
-    """A JPEG of several pieces; no two are the same."""
+    """A JPEG of several chunks. No two are the same."""
     data = io.BytesIO()
     Image.frombytes("L", (400, 300), secrets.token_bytes(120_000)).save(data, "JPEG", quality=90)
     return data.getvalue()
@@ -89,11 +89,11 @@ async def remaining(person: Person) -> int:
 
 
 async def failure(person: Person, post_id: str) -> str:
-    """Why a post failed; it says so in words too."""
+    """Waits until a post has failed. Returns the code; there must be a message too."""
     await person.wait_for_status(post_id, "FAILED", seconds=60)
-    found = (await person.get(POST, id=post_id))["post"]["failure"]
-    assert found["message"]
-    return str(found["code"])
+    error = (await person.get(POST, id=post_id))["post"]["failure"]
+    assert error["message"]
+    return str(error["code"])
 
 
 async def stored(world: World, global_id: str) -> UploadRecord:
@@ -104,13 +104,13 @@ async def stored(world: World, global_id: str) -> UploadRecord:
     return upload
 
 
-async def put_past_the_signature(world: World, upload: UploadRecord, data: bytes) -> None:
-    """Bytes that a storage which checks nothing would have taken."""
+async def put_unsigned(world: World, upload: UploadRecord, data: bytes) -> None:
+    """Stores a file that the presigned request does not allow, as a storage would that checks nothing."""
     await world.sources.blobs.put_incoming(upload.key, data, "image/jpeg")
 
 
-async def is_late(world: World, upload_id: ObjectId) -> None:
-    """Makes it longer ago that the upload was announced."""
+async def make_late(world: World, upload_id: ObjectId) -> None:
+    """Moves the announcement of an upload an hour into the past."""
     (upload,) = await world.sources.uploads.by_ids([upload_id])
     assert upload is not None
     long_ago = {"expires_at": upload.expires_at - timedelta(hours=1)}
@@ -118,16 +118,16 @@ async def is_late(world: World, upload_id: ObjectId) -> None:
 
 
 async def failed_attempts(world: World) -> list[dict[str, Any]]:
-    """Dead letters, and attempts that would in the end have made some."""
+    """Dead letters and counted failures."""
     return [dict(each) for each in await world.sources.database["failures"].find().to_list()]
 
 
 async def assert_published_whole(world: World, person: Person, post_id: str) -> None:
-    """The post's files are the ones it names, and nothing is left over."""
-    await audit(world)  # first, for files may be moving between the areas
-    found = expect_id(post_id, "Post")
-    assert found is not None
-    post = await world.stored_post(found)
+    """Asserts that a post's files are the ones that it names, and that nothing else is left."""
+    await audit(world)  # first, because files may be moving between the areas
+    stored_id = expect_id(post_id, "Post")
+    assert stored_id is not None
+    post = await world.stored_post(stored_id)
     for image in post.images:
         assert set(await world.sources.blobs.media_of(image.id)) == {each.key for each in image.renditions}
     assert await failed_attempts(world) == []
@@ -136,8 +136,8 @@ async def assert_published_whole(world: World, person: Person, post_id: str) -> 
 TOXICS = {
     "refuses": (Toxic.REFUSE, {}),
     "is a black hole": (Toxic.BLACK_HOLE, {}),
-    "cuts what it says": (Toxic.CUT_ANSWERS, {"after": 20_000}),
-    "cuts what it hears": (Toxic.CUT_REQUESTS, {"after": 3_000}),
+    "cuts its answers": (Toxic.CUT_ANSWERS, {"after": 20_000}),
+    "cuts requests": (Toxic.CUT_REQUESTS, {"after": 3_000}),
 }
 
 
@@ -167,7 +167,7 @@ async def test_a_slow_storage_makes_a_slow_post(world: World, proxy: Proxy, ana:
 
 
 @pytest.mark.parametrize(("toxic", "how"), TOXICS.values(), ids=TOXICS)
-async def test_a_file_sent_through_the_api_is_given_back_by_a_storage_that(
+async def test_a_file_sent_through_the_api_costs_no_quota_with_a_storage_that(
     world: World, proxy: Proxy, ana: Person, toxic: Toxic, how: dict[str, int]
 ) -> None:
     data = photograph()
@@ -188,7 +188,7 @@ async def test_announcing_a_file_needs_no_storage(world: World, proxy: Proxy, an
     proxy.become(Toxic.BLACK_HOLE)
     payload = await ana.announce(small_jpeg())
     assert (payload["userErrors"], proxy.met) == ([], 0)
-    await is_late(world, (await stored(world, payload["upload"]["id"])).id)  # nobody is going to send it
+    await make_late(world, (await stored(world, payload["upload"]["id"])).id)  # nobody will send it
 
 
 async def test_a_file_sent_twice_is_one_image(world: World, ana: Person) -> None:
@@ -210,7 +210,7 @@ async def test_a_post_made_before_its_file_is_sent_waits_for_it(world: World, an
     first = await world.sources.database["uploads"].find_one({"_id": upload_id})
     assert first is not None
 
-    async def was_looked_for() -> bool:  # who looks says when to look again
+    async def was_looked_for() -> bool:  # whoever looks for a file reschedules the upload
         later = {"_id": upload_id, "due_at": {"$gt": first["due_at"]}}
         return await world.sources.database["uploads"].find_one(later) is not None
 
@@ -223,12 +223,12 @@ async def test_a_post_made_before_its_file_is_sent_waits_for_it(world: World, an
     await assert_published_whole(world, ana, post_id)
 
 
-async def test_a_post_of_a_file_that_is_never_sent_fails_and_gives_its_quota_back(world: World, ana: Person) -> None:
+async def test_a_post_of_a_file_that_is_never_sent_fails_and_returns_its_quota(world: World, ana: Person) -> None:
     sent = await ana.upload(small_jpeg())
     payload = await ana.announce(small_jpeg())
     post_id = await ana.create_post(sent, payload["upload"]["id"])
     assert await remaining(ana) == 8
-    await is_late(world, (await stored(world, payload["upload"]["id"])).id)
+    await make_late(world, (await stored(world, payload["upload"]["id"])).id)
     assert await failure(ana, post_id) == "UPLOAD_EXPIRED"
     assert await remaining(ana) == 9
     assert await ana.refused("createPost", images=[{"uploadId": payload["upload"]["id"]}]) == (
@@ -240,14 +240,14 @@ async def test_a_post_of_a_file_that_is_never_sent_fails_and_gives_its_quota_bac
     await assert_published_whole(world, ana, again)
 
 
-async def test_a_file_sent_to_the_wrong_place_is_one_that_never_came(world: World, ana: Person) -> None:
+async def test_a_file_sent_to_the_wrong_address_counts_as_never_sent(world: World, ana: Person) -> None:
     data = small_jpeg()
     payload = await ana.announce(data)
     request = payload["request"]
     key = (await stored(world, payload["upload"]["id"])).key
     wrong = {**request, "url": request["url"].replace(key, key[::-1])}
     assert (await ana.send(wrong, data)).status_code == 403
-    await is_late(world, (await stored(world, payload["upload"]["id"])).id)
+    await make_late(world, (await stored(world, payload["upload"]["id"])).id)
     assert await failure(ana, await ana.create_post(payload["upload"]["id"])) == "UPLOAD_EXPIRED"
     assert await remaining(ana) == 10
 
@@ -261,12 +261,12 @@ async def test_a_file_sent_to_the_wrong_place_is_one_that_never_came(world: Worl
     ],
     ids=["other bytes", "nothing", "too much"],
 )
-async def test_bytes_that_a_careless_storage_let_in_are_refused_by_the_worker(
+async def test_the_worker_rejects_bytes_that_storage_should_have_refused(
     world: World, ana: Person, data: bytes, why: str
 ) -> None:
     upload_id = (await ana.announce(small_jpeg()))["upload"]["id"]
     upload = await stored(world, upload_id)
-    await put_past_the_signature(world, upload, data)
+    await put_unsigned(world, upload, data)
     assert await failure(ana, await ana.create_post(upload_id)) == why
     assert (await ana.get(UPLOAD, id=upload_id))["node"] == {"status": "REJECTED", "failure": {"code": why}}
     assert await remaining(ana) == 10

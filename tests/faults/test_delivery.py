@@ -1,4 +1,4 @@
-"""Rings that come three times in any order, that make no sense, that cannot be paid: through streams to workers."""
+"""Jobs that come three times in any order, that make no sense or that fail, through streams to workers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -52,30 +52,32 @@ async def world(settings: Settings) -> AsyncIterator[World]:
 
 @dataclass
 class Story:
-    """What people did, beside posts that were there, and the messages that it owes, of which none is delivered yet."""
+    """What users did after the first posts, and the messages of the pending jobs, of which none is delivered yet."""
 
     posts: list[PostRecord]
-    deeds: list[Action]
+    actions: list[Action]
     messages: list[Message]
 
     @classmethod
-    async def of(cls, world: World, rng: Random, events: int) -> "Story":
-        """A story of at least so many events."""
+    async def create(cls, world: World, rng: Random, events: int) -> "Story":
+        """A story of at least so many jobs."""
         users = await world.users(12 + events // 20)
         posts = [await world.post(user) for user in users[:10]]
         await world.open_feeds(*users)
-        deeds = random_actions(rng, users, posts, events)
-        for deed in deeds:
-            await deed.do(world)
+        actions = random_actions(rng, users, posts, events)
+        for action in actions:
+            await action.do(world)
         await wipe_redis(world)
         jobs = sorted(await pending_jobs(world.tools))
         assert len(jobs) >= events
-        return cls(posts, deeds, [(JOBS[job.kind].worker, msgspec.to_builtins(job)) for job in jobs])
+        return cls(posts, actions, [(JOBS[job.kind].worker, msgspec.to_builtins(job)) for job in jobs])
 
 
 @asynccontextmanager
-async def working(world: World, handlers: Mapping[tuple[Task, Fact], Handler] = HANDLERS) -> AsyncIterator[None]:
-    """Every worker there is, with competing consumers."""
+async def running_workers(
+    world: World, handlers: Mapping[tuple[Task, Fact], Handler] = HANDLERS
+) -> AsyncIterator[None]:
+    """Runs every worker, with competing consumers, during the block."""
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for name in WORKERS:
@@ -87,47 +89,47 @@ async def working(world: World, handlers: Mapping[tuple[Task, Fact], Handler] = 
 
 
 async def deliver(world: World, messages: Sequence[Message]) -> None:
-    """Puts messages on the workers' streams, in this order, and waits until they are dealt with."""
+    """Puts messages on the workers' streams in this order. Waits until no stream holds any."""
     pipeline = world.sources.redis.pipeline(transaction=False)
     for worker, fields in messages:
         pipeline.xadd(stream_key(world.sources.settings.key_prefix, worker), dict(fields))
     await pipeline.execute()
-    await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
+    await eventually(lambda: are_streams_empty(world), seconds=PATIENCE)
 
 
-async def is_dealt_with(world: World) -> bool:
-    """Whether no message waits or is being worked on."""
+async def are_streams_empty(world: World) -> bool:
+    """Whether no message waits or is in flight."""
     prefix = world.sources.settings.key_prefix
     return not any([await world.sources.redis.xlen(stream_key(prefix, worker)) for worker in WORKERS])
 
 
-async def everything(world: World) -> dict[str, list[dict[str, Any]]]:
-    """All that anybody can be shown, to the last field."""
+async def shown_documents(world: World) -> dict[str, list[dict[str, Any]]]:
+    """All documents that clients can see, with all their fields."""
     return {name: await world.sources.database[name].find(sort=[("_id", 1)]).to_list() for name in SHOWN}
 
 
-async def test_events_that_come_three_times_in_any_order_have_their_effects_once(
+async def test_jobs_that_come_three_times_in_any_order_take_effect_once(
     world: World, rng: Random, full_size: bool, record_property: Record
 ) -> None:
-    story = await Story.of(world, rng, 1_000 if full_size else 100)
+    story = await Story.create(world, rng, 1_000 if full_size else 100)
     thrice = story.messages * 3
     rng.shuffle(thrice)
-    async with working(world):
+    async with running_workers(world):
         await deliver(world, thrice)
-        await relay_due(world.sources, now() + LATER)  # what came before what it waits for is rung for again
+        await relay_due(world.sources, now() + LATER)  # enqueues again the jobs that came before what they wait for
         await audit(world, seconds=PATIENCE, has_files=False)
-        before, wanted = await stored_outcomes(world), await expected_outcomes(world, story.deeds, story.posts)
-        assert (count_lost(before, wanted), count_doubled(before, wanted)) == (0, 0)
-        assert before == wanted
-        applied = await everything(world)
+        stored, expected = await stored_outcomes(world), await expected_outcomes(world, story.actions, story.posts)
+        assert (count_lost(stored, expected), count_doubled(stored, expected)) == (0, 0)
+        assert stored == expected
+        applied = await shown_documents(world)
         await deliver(world, rng.sample(thrice, len(thrice)))
-    assert await everything(world) == applied, "what comes after everything is paid changes nothing"
+    assert await shown_documents(world) == applied, "jobs that come when all is done change nothing"
     await audit(world, seconds=0, has_files=False)
     record_property("events", len(story.messages))
 
 
 class Broken:
-    """Counts likes, but not those of one post until it is mended."""
+    """Counts likes, but fails for one post until it is repaired."""
 
     def __init__(self, post_id: ObjectId) -> None:
         self.job = Job(*LIKES, str(post_id))
@@ -154,23 +156,23 @@ def malformed(key: str) -> list[Message]:
     ]
 
 
-async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_are_done(
+async def test_unreadable_and_failing_jobs_become_dead_letters_and_the_others_are_done(
     world: World, rng: Random, full_size: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    story = await Story.of(world, rng, 1_000 if full_size else 100)
-    broken = Broken(next(deed.post_id for deed in story.deeds if isinstance(deed, Like)))
+    story = await Story.create(world, rng, 1_000 if full_size else 100)
+    broken = Broken(next(action.post_id for action in story.actions if isinstance(action, Like)))
     nonsense = malformed(broken.job.key)
     messages = [*story.messages, *nonsense]
     rng.shuffle(messages)
-    wanted = await expected_outcomes(world, story.deeds, story.posts)
-    async with working(world, broken.handlers):
+    expected = await expected_outcomes(world, story.actions, story.posts)
+    async with running_workers(world, broken.handlers):
         await deliver(world, messages)
         for attempt in range(1, ATTEMPTS):
             assert await failures(world) == [(attempt, False)]
             await relay_due(world.sources, now() + LATER * attempt)
-            await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
-        await assert_dead(world, broken, nonsense)
-        without = replace(wanted, like_counts=wanted.like_counts.copy())
+            await eventually(lambda: are_streams_empty(world), seconds=PATIENCE)
+        await assert_dead_letters(world, broken, nonsense)
+        without = replace(expected, like_counts=expected.like_counts.copy())
         del without.like_counts[ObjectId(broken.job.key)]
         assert await stored_outcomes(world) == without
 
@@ -178,19 +180,19 @@ async def test_what_cannot_be_read_or_paid_becomes_dead_letters_and_the_others_a
         assert await run_redrive(world.sources.settings, None) == 0
         assert capsys.readouterr().out.strip().endswith(f"redriven: {1 + len(nonsense)}")
         await audit(world, seconds=PATIENCE, has_files=False)
-        await eventually(lambda: is_dealt_with(world), seconds=PATIENCE)
-    assert await stored_outcomes(world) == wanted
+        await eventually(lambda: are_streams_empty(world), seconds=PATIENCE)
+    assert await stored_outcomes(world) == expected
     assert await failures(world) == []
     assert len([letter async for letter in world.sources.dead_letters.all_malformed()]) == len(nonsense)
 
 
 async def failures(world: World) -> list[tuple[int, bool]]:
-    """The attempts of each piece of work that failed, and whether it is dead."""
+    """The attempts of each failed job, and whether it is dead."""
     return [(row["attempts"], row["dead"]) async for row in world.sources.database["failures"].find()]
 
 
-async def assert_dead(world: World, broken: Broken, nonsense: Sequence[Message]) -> None:
-    """One dead letter and the malformed ones, each with what an operator needs; `verify` names what is parked."""
+async def assert_dead_letters(world: World, broken: Broken, nonsense: Sequence[Message]) -> None:
+    """There is one dead letter beside the malformed ones, each with what an operator needs; `verify` names them."""
     (letter,) = [letter async for letter in world.sources.dead_letters.all_dead()]
     assert (letter.job, letter.attempts) == (broken.job, ATTEMPTS)
     assert letter.reason == "LookupError: the counter has no bottom"
@@ -198,5 +200,5 @@ async def assert_dead(world: World, broken: Broken, nonsense: Sequence[Message])
     assert sorted(letter.worker for letter in letters) == sorted(worker for worker, _ in nonsense)
     assert {letter.times for letter in letters} == {1}
     report = await verify(Walk(sources=world.sources))
-    assert {one.kind for one in report.findings} - {MISSING_FILES} == {"post_like.dead_lettered", "dead_letter"}
-    assert await relay_due(world.sources, now() + LATER * 10) == 0, "a parked fact is left alone"
+    assert {finding.kind for finding in report.findings} - {MISSING_FILES} == {"post_like.dead_lettered", "dead_letter"}
+    assert await relay_due(world.sources, now() + LATER * 10) == 0, "the outbox relay leaves dead-lettered facts alone"

@@ -1,8 +1,6 @@
-"""Processes killed in the middle of their work: nothing acknowledged is lost, and everything happens once."""
+"""Processes killed during their work: nothing acknowledged is lost, and everything happens once."""
 
 import asyncio
-import base64
-import hashlib
 import io
 from typing import Any
 
@@ -22,35 +20,32 @@ from tests.support.client import Person
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now
 from tests.support.stack import Stack
+from tests.support.uploads import put_file, sha256_base64
 from tests.support.waiting import eventually
 
 PATIENCE = 60.0
 
 
 def photograph() -> bytes:
-    """A JPEG that takes a worker a good while: large, and full of detail."""
+    """A JPEG that takes a worker long: large and full of detail."""
     picture = Image.effect_noise((4000, 3000), 60).convert("RGB")
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=70)
     return data.getvalue()
 
 
-async def uploaded(world: World, owner: UserRecord, data: bytes) -> ObjectId:
-    """An upload whose bytes a client has sent."""
-    sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
-    upload = await world.sources.uploads.announce(owner.id, SourceFormat.JPEG, len(data), sha256, now())
-    url, headers = await world.sources.blobs.presign_put(
-        upload.key, byte_size=len(data), media_type="image/jpeg", sha256_base64=sha256, expires_in=60
-    )
-    async with httpx2.AsyncClient() as client:
-        (await client.put(url, headers=headers, content=data)).raise_for_status()
+async def create_upload(world: World, owner: UserRecord, data: bytes) -> ObjectId:
+    """An upload whose file a client has sent."""
+    upload = await world.sources.uploads.announce(owner.id, SourceFormat.JPEG, len(data), sha256_base64(data), now())
+    async with httpx2.AsyncClient() as http:
+        (await put_file(world, upload, data, http)).raise_for_status()
     return upload.id
 
 
-async def test_post_becomes_ready_once_when_its_worker_is_killed_while_rendering(world: World, stack: Stack) -> None:
+async def test_a_post_becomes_ready_once_when_its_worker_is_killed_while_rendering(world: World, stack: Stack) -> None:
     author, follower = await world.users(2)
     await world.follow(follower, author)
-    upload_id = await uploaded(world, author, photograph())
+    upload_id = await create_upload(world, author, photograph())
     draft = PostDraft(images=[PostImage(upload_id=upload_id)], caption="survives")
     first = await stack.workers()
     post = await world.sources.publishing.create(author.id, draft, now())
@@ -94,7 +89,7 @@ async def only_upload(world: World) -> dict[str, Any]:
     return upload
 
 
-async def test_acknowledged_mutations_survive_killed_api_and_wiped_redis(world: World, stack: Stack) -> None:
+async def test_acknowledged_mutations_survive_a_killed_api_and_a_wiped_redis(world: World, stack: Stack) -> None:
     author = await world.user()
     post = await world.post(author)
     global_id = to_global_id("Post", post.id)
@@ -111,5 +106,5 @@ async def test_acknowledged_mutations_survive_killed_api_and_wiped_redis(world: 
 
     await eventually(is_counted, seconds=PATIENCE)
     await audit(world, seconds=PATIENCE, has_files=False)
-    (liked,) = [one for one in await world.inbox(author) if one.kind is NotificationKind.POST_LIKED]
+    (liked,) = [each for each in await world.inbox(author) if each.kind is NotificationKind.POST_LIKED]
     assert liked.actor_count == len(likers)

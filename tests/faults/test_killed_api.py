@@ -1,4 +1,4 @@
-"""The API killed in the middle of creating mutations, which the client sends again with their keys."""
+"""The API killed during creating mutations, which the client sends again with their idempotency keys."""
 
 import asyncio
 import time
@@ -28,14 +28,14 @@ Record = Callable[[str, object], None]
 Call = Callable[[], Awaitable[str]]
 
 
-async def logged_in(sources: Sources, http: httpx2.AsyncClient, user: UserRecord) -> Person:
-    """Somebody with a session, without the seconds that hashing of passwords takes."""
+async def log_in(sources: Sources, http: httpx2.AsyncClient, user: UserRecord) -> Person:
+    """Opens a session for a user, without the seconds that hashing a password takes."""
     _, tokens = await sources.sessions.open(user.id, None, now())
     return Person(http, tokens.access_token)
 
 
 def calls(author: Person, commenter: Person, upload_id: str, post_id: str, key: str) -> dict[str, Call]:
-    """One call of each creating mutation, to be sent as often as one likes; each gives the id of what it made."""
+    """One call of each creating mutation, to be sent any number of times. Each returns the id of what it made."""
 
     async def create_post() -> str:
         return await author.create_post(upload_id, caption=key, idempotencyKey=key)
@@ -49,44 +49,44 @@ def calls(author: Person, commenter: Person, upload_id: str, post_id: str, key: 
 
 
 async def answer(call: Call) -> str | None:
-    """What a call is answered; None if the API goes away before that."""
+    """The id that a call returns, or None if the API goes away before it answers."""
     try:
         return await call()
     except httpx2.TransportError:
         return None
 
 
-async def answered(call: Call) -> str:
-    """What a call is answered in the end."""
+async def retry(call: Call) -> str:
+    """Sends a call until it is answered. Returns the id."""
     return str(await eventually(lambda: answer(call), seconds=PATIENCE))
 
 
 class Killer:
-    """Kills the API amid calls, has them sent again, and notes what was made and where in a call the kill fell."""
+    """Kills the API during calls and sends them again. Records what was made and at which moment each kill came."""
 
     def __init__(self, world: World, stack: Stack, rng: Random) -> None:
         self._world, self._stack, self._rng = world, stack, rng
-        self._seconds = 0.05  # what calls took last time
+        self._seconds = 0.05  # the duration of the calls of the last round
         self.created: dict[str, list[str]] = {name: [] for name in CREATED}
-        self.fell = Counter[str]()
+        self.moments = Counter[str]()
 
     async def round(self, api: Process, sent: dict[str, Call], key: str) -> Process:
-        """Sends the calls and kills the API while they run; returns the API that answered them in the end."""
+        """Sends the calls, kills the API while they run, and sends them again. Returns the new API process."""
         sending = asyncio.gather(*map(answer, sent.values()))
         await asyncio.sleep(self._rng.uniform(0, self._seconds))
         api.kill()
         first = dict(zip(sent, await sending, strict=True))
-        self.fell.update([await self._where(name, key, first[name]) for name in sent])
+        self.moments.update([await self._moment(name, key, first[name]) for name in sent])
         api = await self._stack.api()
         for name, call in sent.items():
-            self.created[name].append(await answered(call))
+            self.created[name].append(await retry(call))
             assert first[name] in (None, self.created[name][-1])
         again = time.monotonic()
         assert [await call() for call in sent.values()] == [ids[-1] for ids in self.created.values()]
         self._seconds = time.monotonic() - again
         return api
 
-    async def _where(self, name: str, key: str, first: str | None) -> str:
+    async def _moment(self, name: str, key: str, first: str | None) -> str:
         if first is not None:
             return "after the answer"
         query = {"idempotency_key": f"{name}:{key}"}
@@ -94,7 +94,7 @@ class Killer:
         return "between write and answer" if is_written else "before the write"
 
 
-async def test_killed_api_creates_once_whatever_is_sent_again_with_its_key(
+async def test_a_killed_api_creates_once_what_is_sent_again_with_its_key(
     world: World, stack: Stack, rng: Random, full_size: bool, record_property: Record
 ) -> None:
     kills, began = 50 if full_size else 3, time.monotonic()
@@ -106,8 +106,8 @@ async def test_killed_api_creates_once_whatever_is_sent_again_with_its_key(
     _, api = await asyncio.gather(stack.workers(), stack.api())
     killer = Killer(world, stack, rng)
     async with httpx2.AsyncClient(base_url=stack.url, timeout=20) as http:
-        commenter = await logged_in(world.sources, http, follower)
-        people = [await logged_in(world.sources, http, author) for author in authors]
+        commenter = await log_in(world.sources, http, follower)
+        people = [await log_in(world.sources, http, author) for author in authors]
         for n in range(kills):
             person, key = people[n % len(people)], f"round {n}"
             upload_id = await person.upload(small_jpeg())
@@ -115,24 +115,24 @@ async def test_killed_api_creates_once_whatever_is_sent_again_with_its_key(
             api = await killer.round(api, sent, key)
     await audit(world, seconds=PATIENCE)
     record_property("kills", kills)
-    record_property("fell", dict(killer.fell))
+    record_property("moments", dict(killer.moments))
     record_property("posts", len(set(killer.created["createPost"])))
     record_property("comments", len(set(killer.created["addComment"])))
     record_property("seconds", f"{time.monotonic() - began:.0f}")
     await assert_created_once(world, killer.created, follower, authors)
-    assert killer.fell["between write and answer"] or not full_size, "no kill proved anything"
+    assert killer.moments["between write and answer"] or not full_size, "no kill came between write and answer"
 
 
 async def assert_created_once(
     world: World, created: dict[str, list[str]], follower: UserRecord, authors: Sequence[UserRecord]
 ) -> None:
-    """Nothing is there but what was answered; every post is READY and once in the follower's feed."""
+    """Only what was answered is stored. Every post is READY and stands once in the follower's feed."""
     database = world.sources.database
-    some = {"author_id": {"$in": [author.id for author in authors]}}
-    posts = await database["posts"].find(some).to_list()
+    by_authors = {"author_id": {"$in": [author.id for author in authors]}}
+    posts = await database["posts"].find(by_authors).to_list()
     comments = await database["comments"].find().to_list()
     assert sorted(to_global_id("Post", post["_id"]) for post in posts) == sorted(created["createPost"])
-    assert sorted(to_global_id("Comment", one["_id"]) for one in comments) == sorted(created["addComment"])
+    assert sorted(to_global_id("Comment", comment["_id"]) for comment in comments) == sorted(created["addComment"])
     assert {post["status"] for post in posts} == {PostStatus.READY.value}
     page = await world.sources.feeds.home(follower.id, PageRequest(limit=len(posts) + 1))
     assert items_of(page) == sorted((post["_id"] for post in posts), reverse=True)

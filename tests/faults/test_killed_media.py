@@ -1,8 +1,6 @@
-"""The media worker killed again and again amid uploads: each ends once, with exactly its renditions or its reason."""
+"""The media worker killed again and again during uploads: each ends once, with exactly its renditions or its reason."""
 
 import asyncio
-import base64
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,9 +21,10 @@ from tests.support.auditing import audit
 from tests.support.client import small_jpeg
 from tests.support.factories import World, now
 from tests.support.stack import Stack
+from tests.support.uploads import put_file, sha256_base64
 from tests.support.waiting import eventually
 
-LONGEST_LIFE = 0.7  # seconds, after it has begun to work
+LONGEST_LIFE = 0.7  # seconds after the first lease
 PATIENCE = 60.0  # after the last kill
 AT_ONCE = 8
 WORKERS = ("media", "formats", "janitor", "relay")
@@ -36,20 +35,16 @@ Record = Callable[[str, object], None]
 
 @dataclass(frozen=True)
 class Sent:
-    """A file that storage has acknowledged."""
+    """A file that storage has acknowledged, and how its upload must end."""
 
     upload_id: ObjectId
     due: UploadStatus
 
 
 async def send(world: World, http: httpx2.AsyncClient, owner_id: ObjectId, data: bytes) -> ObjectId:
-    """As `createUpload` and the PUT."""
-    sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
-    upload = await world.sources.uploads.announce(owner_id, SourceFormat.JPEG, len(data), sha256, now())
-    url, headers = await world.sources.blobs.presign_put(
-        upload.key, byte_size=len(data), media_type="image/jpeg", sha256_base64=sha256, expires_in=600
-    )
-    (await http.put(url, headers=headers, content=data)).raise_for_status()
+    """Creates an upload and sends its file, as a client does. Returns the upload's id."""
+    upload = await world.sources.uploads.announce(owner_id, SourceFormat.JPEG, len(data), sha256_base64(data), now())
+    (await put_file(world, upload, data, http)).raise_for_status()
     await world.sources.uploads.check_now([upload.id])
     return upload.id
 
@@ -58,20 +53,20 @@ async def send_all(world: World, files: list[tuple[ObjectId, bytes, UploadStatus
     slots = asyncio.Semaphore(AT_ONCE)
     async with httpx2.AsyncClient(timeout=60) as http:
 
-        async def one(owner_id: ObjectId, data: bytes, due: UploadStatus) -> Sent:
+        async def send_file(owner_id: ObjectId, data: bytes, due: UploadStatus) -> Sent:
             async with slots:
                 return Sent(await send(world, http, owner_id, data), due)
 
-        return list(await asyncio.gather(*(one(*file) for file in files)))
+        return list(await asyncio.gather(*(send_file(*file) for file in files)))
 
 
 async def records(world: World, sent: list[Sent]) -> list[UploadRecord]:
-    found = await world.sources.uploads.by_ids([one.upload_id for one in sent])
-    return [upload for upload in found if upload is not None]
+    uploads = await world.sources.uploads.by_ids([file.upload_id for file in sent])
+    return [upload for upload in uploads if upload is not None]
 
 
-async def in_hand(world: World, since: datetime) -> int:
-    """How many uploads are held by a worker that has claimed or renewed them since then."""
+async def count_leased(world: World, since: datetime) -> int:
+    """How many uploads are leased by a worker that claimed or renewed them since then."""
     held = {"leased_until": {"$gt": since + UPLOAD_LEASE}}
     return await world.sources.database["uploads"].count_documents(held)
 
@@ -87,16 +82,16 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
         for n in range(number)
     ]
     sent: list[Sent] = []
-    amid = 0
+    kills_during_work = 0
     for n in range(kills):
         worker = await stack.workers(*WORKERS)
         sending, began = asyncio.create_task(send_all(world, files[n::kills])), now()
-        await eventually(partial(in_hand, world, began), seconds=PATIENCE)
+        await eventually(partial(count_leased, world, began), seconds=PATIENCE)
         await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
         worker.kill()
-        amid += await in_hand(world, began) > 0
+        kills_during_work += await count_leased(world, began) > 0
         sent += await sending
-    last, open_still = time.monotonic(), Counter(upload.status for upload in await records(world, sent))
+    last, at_last_kill = time.monotonic(), Counter(upload.status for upload in await records(world, sent))
     await stack.workers(*WORKERS)
 
     async def all_have_ended() -> bool:
@@ -108,13 +103,13 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     await eventually(all_have_ended, seconds=PATIENCE - (time.monotonic() - last), every=0.5)
     record_property("uploads", len(sent))
     record_property("kills", kills)
-    record_property("amid_work", amid)
-    record_property("open_at_the_last_kill", number - open_still[good] - open_still[bad])
+    record_property("kills_during_work", kills_during_work)
+    record_property("open_at_the_last_kill", number - at_last_kill[good] - at_last_kill[bad])
     record_property("seconds", round(time.monotonic() - last, 1))
     await eventually(all_have_formats, seconds=PATIENCE, every=0.5)
     await audit(world)
     await assert_each_has_exactly_its_files(world, sent)
-    assert await world.sources.database["failures"].find().to_list() == [], "a kill is nobody's failed attempt"
+    assert await world.sources.database["failures"].find().to_list() == [], "a kill counts as no failed attempt"
     for owner_id in owners:
         used = (await world.sources.uploads.quota(owner_id, now())).used_today
         theirs = [due for (owner, _, due) in files if owner == owner_id]
@@ -122,13 +117,13 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
 
 
 async def assert_each_has_exactly_its_files(world: World, sent: list[Sent]) -> None:
-    """The renditions that the upload names (their keys are hashes), and nothing of one that was refused."""
+    """Storage holds the renditions that an upload names (their keys are hashes), and nothing of a rejected one."""
     blobs, uploads = world.sources.blobs, {upload.id: upload for upload in await records(world, sent)}
-    for one in sent:
-        upload = uploads[one.upload_id]
-        assert upload.status is one.due, upload
+    for file in sent:
+        upload = uploads[file.upload_id]
+        assert upload.status is file.due, upload
         named = {each.key for each in upload.image.renditions} if upload.image else set()
         assert set(await blobs.media_of(upload.id)) == named
         formats = {each.format for each in upload.image.renditions} if upload.image else set()
-        assert formats == ({RenditionFormat.JPEG, RenditionFormat.WEBP} if one.due is UploadStatus.READY else set())
+        assert formats == ({RenditionFormat.JPEG, RenditionFormat.WEBP} if file.due is UploadStatus.READY else set())
         assert [blob async for blob in blobs.list_incoming(upload.key)] == []

@@ -1,4 +1,4 @@
-"""MongoDB killed amid writing: what was acknowledged is there, and counted once."""
+"""MongoDB killed during writes: what was acknowledged is stored, and counted once."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from tests.support.outcomes import count_doubled, count_lost, expected_outcomes,
 from tests.support.own_servers import Server, Servers
 from tests.support.stack import Stack
 
-MOST_BURSTS = 20
+MAX_BURSTS = 20
 
 Record = Callable[[str, object], None]
 
@@ -31,13 +31,13 @@ async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[lis
     await world.drain()
     pairs = [(user.id, post.id) for user in users for post in posts]
     comments = [Comment(user_id, post_id, f"{user_id} on {post_id}") for user_id, post_id in pairs[::20]]
-    deeds: list[Action] = [*(Like(user_id, post_id) for user_id, post_id in pairs), *comments]
-    rng.shuffle(deeds)
-    return posts, deeds
+    actions: list[Action] = [*(Like(user_id, post_id) for user_id, post_id in pairs), *comments]
+    rng.shuffle(actions)
+    return posts, actions
 
 
 def weak(world: World) -> World:
-    """The same world, its likes and comments acknowledged by memory alone."""
+    """The same world, with likes and comments acknowledged before they are on disk."""
     database = world.sources.database.with_options(write_concern=WriteConcern(w=1, j=False))
     likes = LikeStore(database, Fact.POST_LIKE, world.sources.job_queue)
     comments = CommentStore(database, world.sources.job_queue)
@@ -45,60 +45,60 @@ def weak(world: World) -> World:
 
 
 async def write_and_kill(
-    writing: Sequence[World], deeds: Sequence[Action], server: Server, away: Sequence[float], rng: Random
+    writing: Sequence[World], actions: Sequence[Action], server: Server, away: Sequence[float], rng: Random
 ) -> Progress:
-    """Carries the deeds out; kills the server at random moments of that, for so many seconds each time."""
-    tally = Progress()
-    moments = sorted(rng.sample(range(len(deeds) // 10, len(deeds) * 9 // 10), len(away)))
+    """Carries the actions out and kills the server at random moments, for so many seconds each time."""
+    progress = Progress()
+    moments = sorted(rng.sample(range(len(actions) // 10, len(actions) * 9 // 10), len(away)))
 
     async def kill() -> None:
         for moment, seconds in zip(moments, away, strict=True):
-            await tally.wait_for(moment)
+            await progress.wait_for(moment)
             server.kill()
             await asyncio.sleep(seconds)
             await server.start()
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(carry_out(writing, deeds, tally))
+        group.create_task(carry_out(writing, actions, progress))
         group.create_task(kill())
-    return tally
+    return progress
 
 
-async def test_killed_mongodb_loses_nothing_acknowledged_and_counts_nothing_twice(
+async def test_a_killed_mongodb_loses_nothing_acknowledged_and_counts_nothing_twice(
     own: World, own_stack: Stack, servers: Servers, rng: Random, full_size: bool, record_property: Record
 ) -> None:
     likes, away = (10_000, (6.0, 0.5)) if full_size else (500, (0.5,))
-    # Six seconds are more than `mongo_timeout`: then writers must try again what they do not know the end of.
-    posts, deeds = await likes_and_comments(own, likes, rng)
+    # Six seconds are more than `mongo_timeout`: writers must retry actions whose outcome they do not know.
+    posts, actions = await likes_and_comments(own, likes, rng)
     await own_stack.workers()
     began = time.monotonic()
     async with writers(servers.settings) as writing:
-        tally = await write_and_kill(writing, deeds, servers.mongodb, away, rng)
+        progress = await write_and_kill(writing, actions, servers.mongodb, away, rng)
     wrote = time.monotonic()
     await audit(own, has_files=False)
     drained = time.monotonic()
-    there, wanted = await stored_outcomes(own), await expected_outcomes(own, deeds, posts)
-    record_property("acknowledged", len(tally.acknowledged))
-    record_property("retries", tally.retries)
+    stored, expected = await stored_outcomes(own), await expected_outcomes(own, actions, posts)
+    record_property("acknowledged", len(progress.acknowledged))
+    record_property("retries", progress.retries)
     record_property("kills", len(away))
-    record_property("lost", count_lost(there, wanted))
-    record_property("doubled", count_doubled(there, wanted))
+    record_property("lost", count_lost(stored, expected))
+    record_property("doubled", count_doubled(stored, expected))
     record_property("seconds", f"{wrote - began:.1f}+{drained - wrote:.1f}")
-    assert there == wanted
+    assert stored == expected
 
 
-async def test_the_harness_sees_the_loss_when_writes_are_not_kept(
+async def test_the_harness_sees_a_loss_when_writes_are_not_on_disk(
     own: World, servers: Servers, rng: Random, record_property: Record
 ) -> None:
-    """The negative control: acknowledged by memory alone, likes are lost, and the harness says so."""
-    bursts = lacking = 0
-    while not lacking and bursts < MOST_BURSTS:
+    """The negative control: likes acknowledged before they are on disk get lost, and the harness says so."""
+    bursts = missing = 0
+    while not missing and bursts < MAX_BURSTS:
         bursts += 1
-        posts, deeds = await likes_and_comments(own, 500, rng)
+        posts, actions = await likes_and_comments(own, 500, rng)
         async with writers(servers.settings) as writing:
-            tally = await write_and_kill([weak(world) for world in writing], deeds, servers.mongodb, [0.0], rng)
-        lacking = count_lost(await stored_outcomes(own), await expected_outcomes(own, tally.acknowledged, posts))
-    record_property("acknowledged", bursts * len(deeds))
+            progress = await write_and_kill([weak(world) for world in writing], actions, servers.mongodb, [0.0], rng)
+        missing = count_lost(await stored_outcomes(own), await expected_outcomes(own, progress.acknowledged, posts))
+    record_property("acknowledged", bursts * len(actions))
     record_property("kills", bursts)
-    record_property("lost", lacking)
-    assert lacking > 0
+    record_property("lost", missing)
+    assert missing > 0

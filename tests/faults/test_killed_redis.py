@@ -1,4 +1,4 @@
-"""Redis emptied and killed amid writing: it only wakes, so nothing is lost, and all is right soon after its return."""
+"""Redis emptied and killed during writes: it only wakes workers, so nothing is lost, and soon all is correct again."""
 
 import asyncio
 import json
@@ -22,29 +22,28 @@ from tests.support.own_servers import Servers
 from tests.support.stack import Stack, start_all
 from tests.support.waiting import eventually
 
-PATIENCE = 120.0  # seconds; the promise is 30 on an idle machine, and the summary says how many it took
-PAUSING = 30.0  # lines a second that all processes may write about an outage, beside two for each deed
+PATIENCE = 120.0  # seconds; the promise is 30 on an idle machine, and the summary says how long it took
+LOG_RATE = 30.0  # lines a second that all processes together may log about an outage, beside two for each action
 ADDED = "subscription { notificationAdded(after: 0) { seq } }"
 
 Record = Callable[[str, object], None]
 
 
 class Logs:
-    """The warnings and errors in some processes' logs since the last look."""
+    """New warnings and errors in the logs of some processes."""
 
     def __init__(self, *files: Path) -> None:
         self._offsets = {file: file.stat().st_size for file in files}
         self._began = time.monotonic()
 
     def events(self) -> tuple[Counter[str], float]:
-        """How often each event was logged, and in how many seconds."""
+        """How often each event was logged since the last call, and in how many seconds."""
         events: Counter[str] = Counter()
         for file, offset in self._offsets.items():
             lines = file.read_bytes()[offset:].splitlines()
-            said = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")]
-            events.update(
-                f"{line['level']} {line['event']}" for line in said if line["level"] in {"warning", "error", "critical"}
-            )
+            entries = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")]
+            bad = [entry for entry in entries if entry["level"] in {"warning", "error", "critical"}]
+            events.update(f"{entry['level']} {entry['event']}" for entry in bad)
             self._offsets[file] = file.stat().st_size
         began, self._began = self._began, time.monotonic()
         return events, self._began - began
@@ -52,25 +51,25 @@ class Logs:
 
 @asynccontextmanager
 async def subscriber(world: World, user: UserRecord, url: str) -> AsyncIterator[list[int]]:
-    """Hears a user's notifications all the while; yields the numbers heard so far."""
-    heard: list[int] = []
+    """Subscribes to a user's notifications during the block. Yields the sequence numbers received so far."""
+    received: list[int] = []
     _, tokens = await world.sources.sessions.open(user.id, None, now())
     async with httpx2.AsyncClient(base_url=url) as http, Person(http, tokens.access_token).socket() as socket:
         await socket.subscribe(ADDED)
 
-        async def hear() -> None:
+        async def receive() -> None:
             while True:
-                heard.append((await socket.next(seconds=300))["notificationAdded"]["seq"])
+                received.append((await socket.next(seconds=300))["notificationAdded"]["seq"])
 
-        hearing = asyncio.create_task(hear())
+        receiving = asyncio.create_task(receive())
         try:
-            yield heard
+            yield received
         finally:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
 
 
-async def test_emptied_and_killed_redis_loses_nothing_and_all_is_right_soon_after_its_return(
+async def test_an_emptied_and_killed_redis_loses_nothing_and_all_is_correct_soon_after_its_return(
     own: World, own_stack: Stack, servers: Servers, rng: Random, full_size: bool, record_property: Record
 ) -> None:
     size, away = (2_000, 20.0) if full_size else (200, 2.0)
@@ -78,46 +77,46 @@ async def test_emptied_and_killed_redis_loses_nothing_and_all_is_right_soon_afte
     await own.open_feeds(*users)
     posts = [await own.post(user) for user in users]
     api, workers = await start_all(own_stack)
-    deeds, tally = random_actions(rng, users, posts, size), Progress()
-    before, after = deeds[: size * 9 // 10], deeds[size * 9 // 10 :]
+    actions, progress = random_actions(rng, users, posts, size), Progress()
+    before, after = actions[: size * 9 // 10], actions[size * 9 // 10 :]
     logs = Logs(api.log, workers.log)
 
     async def break_redis() -> tuple[Counter[str], float]:
-        await tally.wait_for(rng.randrange(1, len(before) // 2))
+        await progress.wait_for(rng.randrange(1, len(before) // 2))
         async with Redis.from_url(servers.valkey.url, socket_timeout=5) as redis:
             await redis.flushall()
         servers.valkey.kill()
         logs.events()
         await asyncio.sleep(away)
-        said = logs.events()
+        events_while_away = logs.events()
         await servers.valkey.start()
-        return said
+        return events_while_away
 
-    async def is_right() -> bool:
-        return await stored_outcomes(own) == await expected_outcomes(own, deeds, posts)
+    async def is_correct() -> bool:
+        return await stored_outcomes(own) == await expected_outcomes(own, actions, posts)
 
-    async with writers(servers.settings) as writing, subscriber(own, users[0], own_stack.url) as heard:
-        (said, seconds), _ = await asyncio.gather(break_redis(), carry_out(writing, before, tally))
+    async with writers(servers.settings) as writing, subscriber(own, users[0], own_stack.url) as received:
+        (events_while_away, seconds), _ = await asyncio.gather(break_redis(), carry_out(writing, before, progress))
         returned = time.monotonic()
-        await carry_out(writing, after, tally)
-        await eventually(is_right, seconds=PATIENCE, every=0.5)
-        right = time.monotonic() - returned
-        said_after, _ = logs.events()
+        await carry_out(writing, after, progress)
+        await eventually(is_correct, seconds=PATIENCE, every=0.5)
+        correct = time.monotonic() - returned
+        events_after, _ = logs.events()
         await audit(own, has_files=False)
-        await eventually(lambda: has_heard_all(own, users[0], heard), seconds=PATIENCE)
-    there, wanted = await stored_outcomes(own), await expected_outcomes(own, deeds, posts)
-    record_property("acknowledged", len(tally.acknowledged))
-    record_property("lost", count_lost(there, wanted))
-    record_property("doubled", count_doubled(there, wanted))
-    record_property("right_after_seconds", f"{right:.1f}")
-    record_property("log_lines", f"{said.total()}+{said_after.total()}")
-    for events, within in ((said, seconds), (said_after, right), logs.events()):
-        assert events.total() < PAUSING * within + 2 * size, events
+        await eventually(lambda: has_received_all(own, users[0], received), seconds=PATIENCE)
+    stored, expected = await stored_outcomes(own), await expected_outcomes(own, actions, posts)
+    record_property("acknowledged", len(progress.acknowledged))
+    record_property("lost", count_lost(stored, expected))
+    record_property("doubled", count_doubled(stored, expected))
+    record_property("correct_after_seconds", f"{correct:.1f}")
+    record_property("log_lines", f"{events_while_away.total()}+{events_after.total()}")
+    for events, within in ((events_while_away, seconds), (events_after, correct), logs.events()):
+        assert events.total() < LOG_RATE * within + 2 * size, events
         assert not [event for event in events if not event.startswith("warning")], events
 
 
-async def has_heard_all(world: World, user: UserRecord, heard: list[int]) -> bool:
-    """Whether a subscriber heard of every notification as it stands; no number ever comes twice, or out of order."""
-    assert heard == sorted(set(heard))
+async def has_received_all(world: World, user: UserRecord, received: list[int]) -> bool:
+    """Whether a subscriber received every notification's latest number. No number may come twice or out of order."""
+    assert received == sorted(set(received))
     rows = world.sources.database["notifications"].find({"recipient_id": user.id}, {"seq": 1})
-    return {row["seq"] async for row in rows} <= set(heard)
+    return {row["seq"] async for row in rows} <= set(received)

@@ -1,4 +1,4 @@
-"""Workers killed again and again while users act: every effect is there in the end, once."""
+"""Workers killed again and again while users act: in the end every task was done once."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ PATIENCE = 240.0
 Record = Callable[[str, object], None]
 
 
-async def test_killed_workers_leave_every_effect_there_once(
+async def test_killed_workers_do_every_task_once(
     world: World, stack: Stack, rng: Random, full_size: bool, record_property: Record
 ) -> None:
     kills, size = (20, 1_600) if full_size else (3, 120)
@@ -28,31 +28,32 @@ async def test_killed_workers_leave_every_effect_there_once(
     posts = [await world.post(user) for user in users]
     await world.drain()
     await asyncio.gather(*(store_files(world, post) for post in posts))
-    deeds, tally, amid = random_actions(rng, users, posts, size, small_jpeg), Progress(), 0
+    actions, progress = random_actions(rng, users, posts, size, small_jpeg), Progress()
+    kills_during_work = 0
     async with writers(world.sources.settings) as writing:
         for n in range(kills):
             worker = await stack.workers()
-            acting = asyncio.create_task(carry_out(writing, deeds[n::kills], tally))
+            acting = asyncio.create_task(carry_out(writing, actions[n::kills], progress))
             await asyncio.sleep(rng.uniform(0, LONGEST_LIFE))
             worker.kill()
-            amid += bool(await count_pending(world, most=1))
+            kills_during_work += bool(await count_pending(world, limit=1))
             await acting
     await stack.workers()
     last = time.monotonic()
     await audit(world, seconds=PATIENCE)
-    there, wanted = await stored_outcomes(world), await expected_outcomes(world, deeds, posts)
-    record_property("acknowledged", len(tally.acknowledged))
+    stored, expected = await stored_outcomes(world), await expected_outcomes(world, actions, posts)
+    record_property("acknowledged", len(progress.acknowledged))
     record_property("kills", kills)
-    record_property("amid_work", amid)
-    record_property("lost", count_lost(there, wanted))
-    record_property("doubled", count_doubled(there, wanted))
+    record_property("kills_during_work", kills_during_work)
+    record_property("lost", count_lost(stored, expected))
+    record_property("doubled", count_doubled(stored, expected))
     record_property("seconds", f"{last - began:.0f}+{time.monotonic() - last:.0f}")
-    assert there == wanted
-    await assert_storage_holds_the_renditions_alone(world)
+    assert stored == expected
+    await assert_storage_holds_only_renditions(world)
 
 
-async def assert_storage_holds_the_renditions_alone(world: World) -> None:
-    """Every post's files are the ones it names, and what users sent is cleaned away."""
+async def assert_storage_holds_only_renditions(world: World) -> None:
+    """Every post's files are the ones that it names, and what users sent is cleaned up."""
     blobs, database = world.sources.blobs, world.sources.database
     for post in await database["posts"].find().to_list():
         for image in post["images"]:

@@ -1,4 +1,4 @@
-"""Redis back with older data, as after a failover: what has been hidden since then stays hidden."""
+"""Redis returns with older data, as after a failover: what was hidden since then stays hidden."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
 
 @pytest.fixture
 async def reading(own: World, servers: Servers) -> AsyncIterator[World]:
-    """Another process over the same servers; those who look ask it."""
+    """Another process over the same servers, which answers the reads."""
     async with open_sources(servers.settings) as sources:
         yield World(sources)
 
 
 class Scene:
-    """A stranger and three posts, which are about to be hidden from them."""
+    """A stranger, and three posts that are going to be hidden from them."""
 
     def __init__(self, world: World, stranger: UserRecord, posts: list[PostRecord]) -> None:
         self._world = world
@@ -40,10 +40,10 @@ class Scene:
         result = await reading.execute(NODES, self._stranger, ids=self._ids)
         assert result.errors is None
         assert result.data is not None
-        return [one["id"] for one in result.data["nodes"] if one is not None]
+        return [node["id"] for node in result.data["nodes"] if node is not None]
 
     async def warm(self, reading: World) -> None:
-        """Looks until all of it is cached."""
+        """Reads until everything is cached."""
 
         async def is_cached() -> bool:
             before = reading.sources.caches.posts.misses, reading.sources.caches.users.misses
@@ -67,26 +67,26 @@ async def scene(own: World) -> Scene:
 
 
 async def rewind(servers: Servers, copy: Path) -> None:
-    """Puts a copy of Redis's files back. It has to be stopped."""
+    """Puts a copy of the stopped Redis's files back and starts it."""
     folder = servers.valkey.folder
     shutil.rmtree(folder)
     shutil.copytree(copy, folder)
     await servers.valkey.start()
 
 
-@pytest.mark.parametrize("is_told", [True, False], ids=["hidden before Redis went", "hidden while Redis was away"])
-async def test_nothing_hidden_is_seen_again_when_redis_comes_back_older(
-    scene: Scene, reading: World, servers: Servers, tmp_path: Path, *, is_told: bool
+@pytest.mark.parametrize("was_reachable", [True, False], ids=["before Redis was killed", "while Redis was away"])
+async def test_nothing_hidden_is_shown_again_when_redis_returns_with_older_data(
+    scene: Scene, reading: World, servers: Servers, tmp_path: Path, *, was_reachable: bool
 ) -> None:
     async with Redis.from_url(servers.valkey.url) as redis:
         await redis.config_set("appendfsync", "always")
     await scene.warm(reading)
     shutil.copytree(servers.valkey.folder, tmp_path / "copy")
-    if is_told:
+    if was_reachable:
         await scene.hide()
         assert await scene.seen_by(reading) == []
     servers.valkey.kill()
-    if not is_told:
+    if not was_reachable:
         await scene.hide()
     await rewind(servers, tmp_path / "copy")
 

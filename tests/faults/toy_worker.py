@@ -1,7 +1,7 @@
-"""A worker with short leases whose work does as it is told; run as `python -m tests.faults.toy_worker slow|deadly`.
+"""A worker with short leases and one handler: `python -m tests.faults.toy_worker slow|deadly`.
 
-`slow`: it never ends. `deadly`: it kills its process, and a new one takes its place, until
-the work is a dead letter. Each call is counted in Redis.
+`slow`: calls never end. `deadly`: calls kill their process, and a new process takes its place until the job is a dead
+letter. Redis counts the calls.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ WORK = (Task.COUNT, Fact.POST_LIKE)
 QUEUE = "counters"
 LEASE = 0.4
 LIMIT = 2.0  # seconds that a call may take
-MOST_LIVES = 20
+MAX_LIVES = 20
 
 
 def key(settings: Settings, name: str) -> str:
@@ -38,7 +38,7 @@ async def deadly(tools: Tools, _target: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def work(handler: Handler) -> None:
+async def run_worker(handler: Handler) -> None:
     settings, stopping = read_settings(None), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with (
@@ -50,11 +50,11 @@ async def work(handler: Handler) -> None:
 
 
 def live_and_die() -> None:
-    """Runs the deadly worker in one child after another."""
-    for _ in range(MOST_LIVES):
+    """Runs the deadly worker in one child process after another."""
+    for _ in range(MAX_LIVES):
         child = os.fork()
         if not child:
-            asyncio.run(work(handler_of(deadly)))
+            asyncio.run(run_worker(handler_of(deadly)))
             os._exit(0)
         signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGTERM))
         if not os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
@@ -63,6 +63,6 @@ def live_and_die() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "slow":
-        asyncio.run(work(handler_of(slow, seconds=LIMIT)))
+        asyncio.run(run_worker(handler_of(slow, seconds=LIMIT)))
     else:
         live_and_die()

@@ -12,15 +12,10 @@ from domain.image_formats import SourceFormat
 from domain.paging import PageRequest
 from domain.records.posts import PostDraft, PostImage
 from domain.records.users import UserState
+from tests.support.account_references import account_references, lasting_keys, stored_objects
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets
-from tests.support.full_account import (
-    FullAccount,
-    account_references,
-    create_full_account,
-    lasting_keys,
-    stored_objects,
-)
+from tests.support.full_account import FullAccount, create_full_account
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
 from workers.maintenance.gc import collect

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from tests.support.toy.http import FORM_HEADERS, GRAPHQL, WEIGH, form, send
+from tests.support.toy.http import FORM_HEADERS, GRAPHQL, MEASURE, form, send
 from tests.support.toy.server import Served, served
 from tests.support.toy.sockets import connected
 
@@ -36,10 +36,10 @@ async def test_half_an_emoji_is_dropped(client: httpx2.AsyncClient) -> None:
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 async def test_a_form_may_have_half_an_emoji_and_a_mark(client: httpx2.AsyncClient, mark: bytes) -> None:
-    operations = mark + rf'{{"query":"{WEIGH}","variables":{{"file":null,"note":"hi \ud83d"}}}}'.encode()
+    operations = mark + rf'{{"query":"{MEASURE}","variables":{{"file":null,"note":"hi \ud83d"}}}}'.encode()
     body = form([("operations", operations), ("map", mark + b'{"0":["variables.file"]}'), ("0", b"GIF89a")])
     response = await client.post("/graphql", content=body, headers=FORM_HEADERS)
-    assert response.json()["data"] == {"weigh": "6 bytes"}
+    assert response.json()["data"] == {"measure": "6 bytes"}
 
 
 async def test_a_socket_takes_half_an_emoji_and_a_mark(toy: Served) -> None:

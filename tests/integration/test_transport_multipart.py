@@ -9,13 +9,12 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from domain.limits import FORM_BYTES_MAX, FORM_MAP_BYTES_MAX, REQUEST_BYTES_MAX
-from resolvers.transport.multipart import PREFLIGHT_HEADERS
-from tests.support.toy.http import BOUNDARY, FORM_HEADERS, WEIGH, Part, form
+from resolvers.transport.multipart import FORM_LIMIT, MAP_LIMIT, OPERATIONS_LIMIT, PREFLIGHT_HEADERS
+from tests.support.toy.http import BOUNDARY, FORM_HEADERS, MEASURE, Part, form
 from tests.support.toy.server import Served, served, until
 
 GRAPHQL = "application/graphql-response+json"
-PARCEL = "mutation ($parcel: Parcel!) { weighParcel(parcel: $parcel) }"
+PARCEL = "mutation ($parcel: Parcel!) { measureParcel(parcel: $parcel) }"
 FILE = b"GIF89a\r\n--\r\n" * 100
 
 
@@ -32,7 +31,7 @@ async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def parts(
-    *, query: str = WEIGH, variables: Any = None, paths: Any = None, file: bytes = FILE, **members: Any
+    *, query: str = MEASURE, variables: Any = None, paths: Any = None, file: bytes = FILE, **members: Any
 ) -> list[Part]:
     """The parts of a good request, but for what is given."""
     variables = {"file": None} if variables is None else variables
@@ -57,7 +56,7 @@ async def test_file_reaches_the_resolver_byte_by_byte(client: httpx2.AsyncClient
     response = await send(client, form(parts()))
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{GRAPHQL}; charset=utf-8"
-    assert response.json()["data"] == {"weigh": f"{len(FILE)} bytes"}
+    assert response.json()["data"] == {"measure": f"{len(FILE)} bytes"}
 
 
 async def test_form_may_come_in_pieces_of_any_size(client: httpx2.AsyncClient) -> None:
@@ -67,16 +66,16 @@ async def test_form_may_come_in_pieces_of_any_size(client: httpx2.AsyncClient) -
         for start in range(0, len(body), 7):
             yield body[start : start + 7]
 
-    assert (await send(client, dripping())).json()["data"] == {"weigh": "300 bytes"}
+    assert (await send(client, dripping())).json()["data"] == {"measure": "300 bytes"}
 
 
 async def test_file_may_be_deep_in_the_variables(client: httpx2.AsyncClient) -> None:
     given = parts(query=PARCEL, variables={"parcel": {"files": [None]}}, paths=["variables.parcel.files.0"])
-    assert (await send(client, form(given))).json()["data"] == {"weighParcel": f"{len(FILE)} bytes"}
+    assert (await send(client, form(given))).json()["data"] == {"measureParcel": f"{len(FILE)} bytes"}
 
 
 async def test_empty_file_is_a_file(client: httpx2.AsyncClient) -> None:
-    assert (await send(client, form(parts(file=b"")))).json()["data"] == {"weigh": "0 bytes"}
+    assert (await send(client, form(parts(file=b"")))).json()["data"] == {"measure": "0 bytes"}
 
 
 async def test_what_a_client_library_writes_is_understood(client: httpx2.AsyncClient) -> None:
@@ -84,13 +83,13 @@ async def test_what_a_client_library_writes_is_understood(client: httpx2.AsyncCl
     response = await client.post(
         "/graphql", data=fields, files={"0": ("a.gif", FILE, "image/gif")}, headers={"apollo-require-preflight": "true"}
     )
-    assert response.json()["data"] == {"weigh": f"{len(FILE)} bytes"}
+    assert response.json()["data"] == {"measure": f"{len(FILE)} bytes"}
 
 
 async def test_file_is_never_held_in_one_piece(client: httpx2.AsyncClient, toy: Served) -> None:
     toy.world.largest = 0
     response = await send(client, form(parts(file=b"x" * 4_000_000)))
-    assert response.json()["data"] == {"weigh": "4000000 bytes"}
+    assert response.json()["data"] == {"measure": "4000000 bytes"}
     assert 0 < toy.world.largest <= 256 * 1024
 
 
@@ -209,7 +208,7 @@ async def test_compressed_form_is_refused(client: httpx2.AsyncClient) -> None:
     [
         (parts(query="{"), 400, "GRAPHQL_PARSE_FAILED"),
         (parts(query="{nope}"), 400, "GRAPHQL_VALIDATION_FAILED"),
-        (parts(query='mutation { weigh(file: "a string") }'), 400, "GRAPHQL_VALIDATION_FAILED"),
+        (parts(query='mutation { measure(file: "a string") }'), 400, "GRAPHQL_VALIDATION_FAILED"),
         (parts(query="query ($file: String!) { hello(name: $file) }"), 400, "BAD_USER_INPUT"),
         (parts(query="subscription ($file: Upload!) { count }"), 400, "GRAPHQL_VALIDATION_FAILED"),
         (parts(query="subscription { count }"), 400, "BAD_REQUEST"),
@@ -229,14 +228,14 @@ async def test_request_that_cannot_be_served_says_why(
 
 @pytest.mark.parametrize("value", ["a.gif", 7, {}, [], True])
 async def test_only_a_file_is_an_upload(client: httpx2.AsyncClient, value: object) -> None:
-    body = {"query": WEIGH, "variables": {"file": value}}
+    body = {"query": MEASURE, "variables": {"file": value}}
     response = await client.post("/graphql", json=body, headers={"accept": GRAPHQL})
     assert (response.status_code, code(response)) == (400, "BAD_USER_INPUT")
 
 
 async def test_one_file_is_read_once(client: httpx2.AsyncClient) -> None:
     response = await send(
-        client, form(parts(query="mutation ($file: Upload!) { a: weigh(file: $file) b: weigh(file: $file) }"))
+        client, form(parts(query="mutation ($file: Upload!) { a: measure(file: $file) b: measure(file: $file) }"))
     )
     body = response.json()
     assert body["data"] == {"a": f"{len(FILE)} bytes", "b": None}

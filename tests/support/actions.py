@@ -1,8 +1,6 @@
-"""What users do while things break: each deed is tried until it is acknowledged, as an app with a retry would."""
+"""What users do while things break. Each action is retried until it is acknowledged, as an app would do."""
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,9 +16,9 @@ from datasources.outages import is_outage
 from datasources.sources import open_sources
 from domain.image_formats import SourceFormat
 from domain.records.posts import PostDraft, PostImage, PostRecord
-from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, image, now
+from tests.support.uploads import put_file, sha256_base64
 from tests.support.waiting import eventually
 
 PATIENCE = 300.0
@@ -28,14 +26,14 @@ PAUSE = 0.05
 
 
 class Action(Protocol):
-    """Something to be done once, however often it is tried."""
+    """Something that happens once, however often it is tried."""
 
     async def do(self, world: World) -> None: ...
 
 
 @dataclass(frozen=True)
 class Like:
-    """A user likes a post: a set-like verb."""
+    """A user likes a post, which is idempotent."""
 
     user_id: ObjectId
     post_id: ObjectId
@@ -59,7 +57,7 @@ class Comment:
 
 @dataclass(frozen=True)
 class Follow:
-    """A user follows a public account: a set-like verb."""
+    """A user follows a public account, which is idempotent."""
 
     user_id: ObjectId
     followee_id: ObjectId
@@ -70,50 +68,42 @@ class Follow:
 
 @dataclass(frozen=True)
 class Publish:
-    """A user makes a post of this JPEG, with an idempotency key; without a JPEG its image has no files in storage."""
+    """A user makes a post of this JPEG, with an idempotency key. Without a JPEG, its image has no files in storage."""
 
     user_id: ObjectId
     key: str
     data: bytes = b""
 
     async def do(self, world: World) -> None:
-        keyed, sha256 = {"key": self.key}, base64.b64encode(hashlib.sha256(self.data).digest()).decode()
+        keyed = {"key": self.key}
         key = Idempotency.of(self.key, "createUpload", keyed)
         uploads = world.sources.uploads
-        upload = await uploads.announce(self.user_id, SourceFormat.JPEG, len(self.data), sha256, now(), key)
+        upload = await uploads.announce(
+            self.user_id, SourceFormat.JPEG, len(self.data), sha256_base64(self.data), now(), key
+        )
         if self.data:
-            await self._send(world, upload)
+            async with httpx2.AsyncClient(timeout=20) as http:
+                sent = await put_file(world, upload, self.data, http)
+            assert sent.is_success or sent.status_code == httpx2.codes.PRECONDITION_FAILED, sent.text  # it is there
         else:
             await uploads.record_image(upload.id, image(upload.id))
         draft = PostDraft(images=[PostImage(upload_id=upload.id)], caption=self.key)
         await world.sources.publishing.create(self.user_id, draft, now(), Idempotency.of(self.key, "createPost", keyed))
         await uploads.check_now([upload.id])
 
-    async def _send(self, world: World, upload: UploadRecord) -> None:
-        url, headers = await world.sources.blobs.presign_put(
-            upload.key,
-            byte_size=upload.byte_size,
-            media_type="image/jpeg",
-            sha256_base64=upload.sha256,
-            expires_in=60,
-        )
-        async with httpx2.AsyncClient(timeout=20) as client:
-            sent = await client.put(url, headers=headers, content=self.data)
-        assert sent.is_success or sent.status_code == httpx2.codes.PRECONDITION_FAILED, sent.text  # it is there
-
 
 def random_actions(
     rng: Random, users: Sequence[UserRecord], posts: Sequence[PostRecord], size: int, data: Callable[[], bytes] = bytes
 ) -> list[Action]:
-    """Likes (half), comments, follows and new posts (of `data()`) in random order; no like or follow comes twice."""
+    """Likes (half), comments, follows and new posts (of `data()`) in random order. No like or follow comes twice."""
     pairs = [(user.id, post.id) for user in users for post in posts]
     others = [(user.id, other.id) for user in users for other in users if user is not other]
-    deeds: list[Action] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
-    deeds += [Follow(user_id, other_id) for user_id, other_id in rng.sample(others, size // 5)]
-    deeds += [Publish(users[n % len(users)].id, f"post {n}", data()) for n in range(size // 40)]
-    deeds += [Comment(*rng.choice(pairs), f"comment {n}") for n in range(size - len(deeds))]
-    rng.shuffle(deeds)
-    return deeds
+    actions: list[Action] = [Like(user_id, post_id) for user_id, post_id in rng.sample(pairs, size // 2)]
+    actions += [Follow(user_id, other_id) for user_id, other_id in rng.sample(others, size // 5)]
+    actions += [Publish(users[n % len(users)].id, f"post {n}", data()) for n in range(size // 40)]
+    actions += [Comment(*rng.choice(pairs), f"comment {n}") for n in range(size - len(actions))]
+    rng.shuffle(actions)
+    return actions
 
 
 @asynccontextmanager
@@ -124,14 +114,14 @@ async def writers(settings: Settings, number: int = 4) -> AsyncIterator[list[Wor
 
 
 class Progress:
-    """What was acknowledged so far, in that order, and how often something had to be tried again."""
+    """The actions acknowledged so far, in that order, and the number of retries."""
 
     def __init__(self) -> None:
         self.acknowledged: list[Action] = []
         self.retries = 0
 
     async def wait_for(self, number: int) -> None:
-        """Waits until so many deeds are acknowledged."""
+        """Waits until so many actions are acknowledged."""
 
         async def is_reached() -> bool:
             return len(self.acknowledged) >= number
@@ -139,25 +129,25 @@ class Progress:
         await eventually(is_reached, seconds=PATIENCE, every=0.002)
 
 
-async def carry_out(writers: Sequence[World], deeds: Iterable[Action], tally: Progress) -> None:
-    """Does all deeds, each writer one at a time, and tries again whatever an outage left unacknowledged."""
-    left = iter(deeds)
+async def carry_out(writers: Sequence[World], actions: Iterable[Action], progress: Progress) -> None:
+    """Does all actions, each writer one at a time. Retries what an outage left unacknowledged."""
+    left = iter(actions)
 
     async def write(world: World) -> None:
-        for deed in left:
-            while not await _is_done(world, deed):
-                tally.retries += 1
+        for action in left:
+            while not await _is_done(world, action):
+                progress.retries += 1
                 await asyncio.sleep(PAUSE)
-            tally.acknowledged.append(deed)
+            progress.acknowledged.append(action)
 
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
         for world in writers:
             group.create_task(write(world))
 
 
-async def _is_done(world: World, deed: Action) -> bool:
+async def _is_done(world: World, action: Action) -> bool:
     try:
-        await deed.do(world)
+        await action.do(world)
     except Exception as error:
         if not is_outage(error):
             raise

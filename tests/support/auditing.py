@@ -1,4 +1,4 @@
-"""The end of a test that breaks things: everything owed is paid, `verify` finds nothing, and nothing old is cached."""
+"""The end of a test that breaks things: nothing is pending, `verify` finds nothing, and no cached value is stale."""
 
 import asyncio
 from collections import Counter
@@ -18,45 +18,44 @@ from workers.maintenance.walk import Walk
 async def audit(
     world: World, *, seconds: float = 60.0, has_files: bool = True, are_files_awaited: bool = False
 ) -> Report:
-    """Waits up to `seconds` until nothing is owed and then has `verify` look at everything: it must find nothing.
+    """Waits up to `seconds` until nothing is pending. Then `verify` must find nothing, and nothing cached may be stale.
 
-    With `has_files` false, the posts that `World.post` makes up pass, though storage has none of their files. With
-    `are_files_awaited`, so do uploads that nobody sent a file for, and their posts: they owe until that is too late.
+    `has_files=False` accepts posts made by `World.post`, whose files are not in storage. `are_files_awaited` accepts
+    uploads for which nobody sent a file, and their posts: they stay pending until it is too late for the file.
     """
     await wait_until_drained(world, seconds=seconds, are_files_awaited=are_files_awaited)
     report = await verify(Walk(sources=world.sources))
-    findings = [found for found in report.findings if has_files or found.kind != MISSING_FILES]
+    findings = [finding for finding in report.findings if has_files or finding.kind != MISSING_FILES]
     assert not findings, findings[:20]
     await assert_nothing_stale(world)
     return report
 
 
 async def wait_until_drained(world: World, *, seconds: float = 60.0, are_files_awaited: bool = False) -> None:
-    """Waits until no fact owes an effect, parked ones included. Raises AssertionError with what is left."""
+    """Waits until no fact has a pending task, dead-lettered ones included. Raises AssertionError with what is left."""
 
     async def is_drained() -> bool:
-        return not await count_pending(world, most=1, are_files_awaited=are_files_awaited)
+        return not await count_pending(world, limit=1, are_files_awaited=are_files_awaited)
 
     try:
         await eventually(is_drained, seconds=seconds)
     except AssertionError as error:
-        raise AssertionError(
-            f"pending after {seconds} s: {await count_pending(world, most=10_000, are_files_awaited=are_files_awaited)}"
-        ) from error
+        pending = await count_pending(world, limit=10_000, are_files_awaited=are_files_awaited)
+        raise AssertionError(f"pending after {seconds} s: {pending}") from error
 
 
-async def count_pending(world: World, *, most: int, are_files_awaited: bool = False) -> Counter[str]:
-    """How many facts of each kind owe something, counted up to `most` each.
+async def count_pending(world: World, *, limit: int, are_files_awaited: bool = False) -> Counter[str]:
+    """How many facts of each kind have pending tasks, counted up to `limit` each.
 
-    Failed uploads that are cleaned again at the end of their address are passed over.
+    Passes over failed uploads that only wait for the second clean-up, after their address has ended.
     """
     later = {"outbox": [Task.CLEAN_UP.value], "failure": {"$exists": True}, "due_at": {"$gt": now() + MAX_PAUSE}}
     query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}, "$nor": [later]}
-    counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=most) for fact in Fact}
+    counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=limit) for fact in Fact}
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))
 
 
 async def store_files(world: World, post: PostRecord) -> None:
-    """Puts something into storage under every key that a post names, for posts made by `World.post`."""
-    keys = [rendition.key for one in post.images for rendition in one.renditions]
+    """Puts a file into storage under every key of a post that `World.post` made."""
+    keys = [rendition.key for image in post.images for rendition in image.renditions]
     await asyncio.gather(*(world.sources.blobs.put_media(key, b"a picture", "image/jpeg") for key in keys))

@@ -1,4 +1,4 @@
-"""Ways to break the scene of `tests.support.maintenance`, each with the findings that it must cause."""
+"""Ways to damage the scene of `tests.support.maintenance`, each with the findings that `verify` must report."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,8 +11,8 @@ Break = Callable[[World, "Scene"], Awaitable[Any]]
 
 def counter(collection: str, field: str) -> Break:
     async def change(world: World, scene: Scene) -> None:
-        one = {"posts": scene.post.id, "comments": scene.comment_id, "users": scene.ana.id}[collection]
-        await world.sources.database[collection].update_one({"_id": one}, {"$inc": {field: 7}})
+        document_id = {"posts": scene.post.id, "comments": scene.comment_id, "users": scene.ana.id}[collection]
+        await world.sources.database[collection].update_one({"_id": document_id}, {"$inc": {field: 7}})
 
     return change
 
@@ -46,11 +46,11 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
     "a user's followers": (counter("users", "follower_count"), {"user.follower_count"}),
     "a user's following": (counter("users", "following_count"), {"user.following_count"}),
     "previews": (update("posts", {"preview_comment_ids": []}), {"post.preview_comment_ids"}),
-    "a like that lost its debt": (
+    "a like without its pending tasks": (
         update("post_likes", {"liked": False}),
         {"post.like_count", "post_like.taken_back", "post_like.notified"},
     ),
-    "a comment that lost its debt": (
+    "a comment without its pending tasks": (
         update("comments", {"deleted": True}, {"parent_id": {"$ne": None}}),
         {"post.comment_count", "comment.reply_count", "notification.withdrawn", "comment.deleted"},
     ),

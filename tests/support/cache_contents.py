@@ -1,4 +1,4 @@
-"""Looking into the caches: filling them with everything, and comparing what they hold with what is stored."""
+"""Filling the caches with everything, and comparing what they hold with what is stored."""
 
 import asyncio
 import contextlib
@@ -17,24 +17,24 @@ KEY = re.compile(r"cache:(post|user|relation):\{?([0-9a-f]{24})\}?(?::([0-9a-f]{
 
 
 async def warm_caches(world: World) -> None:
-    """Has everybody look at everybody and at every post, so that whatever changes now was cached before."""
+    """Loads every account, relation and post for everybody, so that whatever changes now was cached before."""
     user_ids, post_ids = [
         [row["_id"] async for row in world.sources.database[name].find({}, {"_id": 1})] for name in ("users", "posts")
     ]
     for viewer_id in user_ids:
-        mine = Loaders(world.sources, viewer_id)
+        loaders = Loaders(world.sources, viewer_id)
         await asyncio.gather(
-            mine.user_by_id.load_many(user_ids),
-            mine.post_by_id.load_many(post_ids),
-            mine.relation_by_user.load_many(user_ids),
+            loaders.user_by_id.load_many(user_ids),
+            loaders.post_by_id.load_many(post_ids),
+            loaders.relation_by_user.load_many(user_ids),
         )
 
 
 async def stale_values(world: World) -> dict[Any, tuple[Any, Any]]:
-    """What the caches hold that is not what is stored: by key, the one and the other."""
+    """Cached values that differ from what is stored: by key, the cached and the stored value."""
     sources, caches = world.sources, world.sources.caches
     post_ids, user_ids, pairs = await _keys(world)
-    kept: Mapping[Any, Any] = {
+    cached: Mapping[Any, Any] = {
         **await caches.posts.cached(post_ids),
         **await caches.users.cached(user_ids),
         **await caches.relations.cached(pairs),
@@ -44,28 +44,28 @@ async def stale_values(world: World) -> dict[Any, tuple[Any, Any]]:
         **dict(zip(user_ids, await sources.users.by_ids(user_ids), strict=True)),
         **dict(zip(pairs, await sources.relations.by_pairs(pairs), strict=True)),
     }
-    return {key: (value, stored[key]) for key, value in kept.items() if value != stored[key]}
+    return {key: (value, stored[key]) for key, value in cached.items() if value != stored[key]}
 
 
 async def assert_nothing_stale(world: World) -> None:
-    """Fails if the caches hold what is not stored, for longer than a worker needs from its commit to its forgetting."""
+    """Fails if a cached value stays stale for longer than a worker needs from its commit to the invalidation."""
 
-    async def is_true() -> bool:
-        with contextlib.suppress(CacheDown):  # a busy machine: then it is looked at once more
+    async def is_fresh() -> bool:
+        with contextlib.suppress(CacheDown):  # a busy machine: the next try decides
             return not await stale_values(world)
         return False
 
     try:
-        await eventually(is_true, seconds=5)  # less than anything that is kept needs to expire
+        await eventually(is_fresh, seconds=5)  # less than any cached value needs to expire
     except AssertionError as error:
-        raise AssertionError("something is cached that is not stored so") from error
+        raise AssertionError("a cached value is stale") from error
 
 
 async def _keys(world: World) -> tuple[list[ObjectId], list[ObjectId], list[tuple[ObjectId, ObjectId]]]:
-    found: dict[str, list[Any]] = {"post": [], "user": [], "relation": []}
+    ids: dict[str, list[Any]] = {"post": [], "user": [], "relation": []}
     async for key in world.sources.redis.scan_iter(match=f"{world.sources.settings.key_prefix}cache:*", count=1000):
         parsed = KEY.search(key.decode())
         if parsed is not None:
-            kind, one, other = parsed.groups()
-            found[kind].append(ObjectId(one) if other is None else (ObjectId(one), ObjectId(other)))
-    return found["post"], found["user"], found["relation"]
+            kind, first, second = parsed.groups()
+            ids[kind].append(ObjectId(first) if second is None else (ObjectId(first), ObjectId(second)))
+    return ids["post"], ids["user"], ids["relation"]

@@ -1,4 +1,4 @@
-"""A client of the API as an app would be one: HTTP, graphql-transport-ws, and S3 by presigned requests."""
+"""A client of the API, as an app is one: HTTP, graphql-transport-ws, and presigned requests to S3."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ POST_STATUS = "query ($id: ID!) { post(id: $id) { status } }"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one operation."""
+    """The answer to one operation."""
 
     status: int
     data: Any
@@ -57,7 +57,7 @@ class Answer:
 
 
 class Api:
-    """The API at one address, for one person or for nobody."""
+    """The API as one person uses it, or somebody without a session."""
 
     def __init__(self, http: httpx2.AsyncClient, token: str | None = None) -> None:
         self.http = http
@@ -78,7 +78,7 @@ class Api:
         return answer.data
 
     async def do(self, name: str, selection: str = "", **given: Any) -> Any:
-        """The payload of a mutation with this input, its `userErrors` in front."""
+        """The payload of a mutation with this input, `userErrors` included."""
         kind = name[0].upper() + name[1:]
         document = (
             f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ "
@@ -87,20 +87,20 @@ class Api:
         return (await self.get(document, input=given))[name]
 
     async def done(self, name: str, selection: str = "", **given: Any) -> Any:
-        """As `do`, for a mutation that must not be refused."""
+        """The payload of a mutation that must not be refused."""
         payload = await self.do(name, selection, **given)
         assert payload["userErrors"] == [], payload
         return payload
 
     async def refused(self, name: str, **given: Any) -> tuple[str, list[str] | None]:
-        """Code and field of the one error that a mutation must be refused with."""
+        """The code and field of the one user error with which a mutation must be refused."""
         (error,) = (await self.do(name, **given))["userErrors"]
         assert error["message"]
         return error["code"], error["field"]
 
 
 class Person(Api):
-    """Somebody who has registered."""
+    """A registered user with a session."""
 
     id: str
     username: str
@@ -124,7 +124,7 @@ class Person(Api):
         return (await self.get(CREATE_UPLOAD, input=described))["createUpload"]
 
     async def send(self, request: dict[str, Any], data: bytes) -> httpx2.Response:
-        """Sends a file with a presigned request, as it stands but for the length, which is the file's."""
+        """Sends a file with a presigned request, unchanged but for the length, which is the file's."""
         headers = {header["name"].lower(): header["value"] for header in request["headers"]}
         headers["content-length"] = str(len(data))
         return await self.http.request(request["method"], request["url"], headers=headers, content=data)
@@ -140,7 +140,7 @@ class Person(Api):
     async def upload_image(
         self, data: bytes, *, called: tuple[str, str] = ("photo.jpg", "image/jpeg"), **given: Any
     ) -> Answer:
-        """The answer of `uploadImage`, sent as a form, in which the file has a name and a type."""
+        """Sends a file through the API, as a form with the file's name and type. Returns the answer."""
         operations = {"query": UPLOAD_IMAGE, "variables": {"input": {"file": None, **given}}}
         fields = {"operations": json.dumps(operations), "map": '{"0": ["variables.input.file"]}'}
         headers = {"authorization": f"Bearer {self.token}", "graphql-require-preflight": "1"}
@@ -151,14 +151,14 @@ class Person(Api):
         return Answer(response.status_code, answer.get("data"), answer.get("errors", []))
 
     async def create_post(self, *upload_ids: str, **given: Any) -> str:
-        """As `createPost`; returns the id."""
+        """Creates a post and returns its id."""
         images = given.pop("images", [{"uploadId": upload_id} for upload_id in upload_ids])
         payload = (await self.get(CREATE_POST, input={"images": images, **given}))["createPost"]
         assert payload["userErrors"] == [], payload
         return str(payload["post"]["id"])
 
     async def ready_post(self, data: bytes | None = None, **given: Any) -> str:
-        """A new post of a small picture, once the worker has made it READY; returns its id."""
+        """Creates a post of a small picture, waits until it is READY, and returns its id."""
         post_id = await self.create_post(await self.upload(data or small_jpeg()), **given)
         await self.wait_for_status(post_id, "READY")
         return post_id
@@ -167,15 +167,15 @@ class Person(Api):
         """Waits until a post has this status."""
 
         async def is_so() -> bool:
-            found = (await self.get(POST_STATUS, id=post_id))["post"]
-            assert found is not None
-            return bool(found["status"] == status)
+            post = (await self.get(POST_STATUS, id=post_id))["post"]
+            assert post is not None
+            return bool(post["status"] == status)
 
         await eventually(is_so, seconds=seconds, every=0.1)
 
     @asynccontextmanager
     async def socket(self) -> AsyncIterator["Socket"]:
-        """A socket that this person has opened and the server has acknowledged."""
+        """An open socket with this person's session, acknowledged by the server."""
         address = str(self.http.base_url).replace("http", "ws", 1).rstrip("/") + "/graphql"
         async with connect(address, subprotocols=[SOCKETS]) as connection:
             socket = Socket(connection)
@@ -204,21 +204,21 @@ class Socket:
         await self.say({"id": operation, "type": "subscribe", "payload": payload})
 
     async def next(self, *, seconds: float = 15) -> Any:
-        """The data of the next message, which must bring some."""
+        """The data of the next message, which must be a `next` without errors."""
         message = await self.hear(seconds=seconds)
         assert message["type"] == "next", message
         assert "errors" not in message["payload"], message
         return message["payload"]["data"]
 
     async def closed(self, *, seconds: float = 15) -> int | None:
-        """The code that the server closes with."""
+        """Waits until the server closes. Returns the close code."""
         async with asyncio.timeout(seconds):
             await self.connection.wait_closed()
         return self.connection.close_code
 
 
 def small_jpeg(colour: tuple[int, int, int] = (60, 120, 200), size: tuple[int, int] = (160, 120)) -> bytes:
-    """A picture that is rendered in a moment; no two are the same file."""
+    """A picture that is rendered in a moment. No two are the same file."""
     picture = Image.new("RGB", size, colour)
     picture.putpixel((0, 0), tuple(secrets.token_bytes(3)))
     buffer = BytesIO()

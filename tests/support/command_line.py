@@ -11,7 +11,7 @@ from tests.support.factories import World
 
 
 class Answer(NamedTuple):
-    """What a command said and how it ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -25,7 +25,7 @@ async def start_command(
     stderr: int = asyncio.subprocess.PIPE,
     stdin: int | None = None,
 ) -> asyncio.subprocess.Process:
-    """Starts `photogram` with the settings of a world, but for those given."""
+    """Starts `photogram` with the settings of a world. `given` overrides them."""
     settings = world.sources.settings
     names = ("mongo_url", "mongo_database", "redis_url", "key_prefix", "s3_endpoint_url", "environment")
     env = {name: str(getattr(settings, name)) for name in names} | dict(given)
@@ -33,17 +33,17 @@ async def start_command(
         sys.executable, "-m", "deploy.cli", *words,
         env=os.environ | {f"PHOTOGRAM_{name.upper()}": value for name, value in env.items()},
         stdout=asyncio.subprocess.PIPE, stderr=stderr, stdin=stdin,
-        preexec_fn=_heed_ctrl_c,
+        preexec_fn=_accept_sigint,
     )  # fmt: skip
 
 
-def _heed_ctrl_c() -> None:
-    """A shell's background jobs, of which these tests may be one, ignore it."""
+def _accept_sigint() -> None:
+    """Undoes that a shell's background jobs, of which these tests may be one, ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def run_command(world: World, *words: str, **given: str) -> Answer:
-    """Runs `photogram` with the settings of a world, but for those given."""
+    """Runs `photogram` to its end with the settings of a world. `given` overrides them."""
     process = await start_command(world, words, given)
     async with asyncio.timeout(60):
         out, err = await process.communicate()

@@ -1,4 +1,4 @@
-"""Dying before a chosen write: what a process that is killed there leaves behind."""
+"""Dying before a chosen write to MongoDB, which leaves behind what a killed process would leave."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -26,35 +26,32 @@ class Died(BaseException):
 
 @contextmanager
 def dying(before: int) -> Iterator[None]:
-    """Within the block, the write with this number (from 0) and all later ones to MongoDB are not made but raise Died.
-
-    The writes themselves are the real ones.
-    """
+    """Within the block, the write with this number (from 0) and all later ones raise Died. Earlier ones are made."""
     left = before
 
     def guarded(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def run(*given: Any, **named: Any) -> Any:
+        async def run(*args: Any, **named: Any) -> Any:
             nonlocal left
             if left == 0:
                 raise Died
             left -= 1
-            return await write(*given, **named)
+            return await write(*args, **named)
 
         return run
 
     places = [*((AsyncCollection, name) for name in WRITES), (AsyncDatabase, "command")]
     patches = [patch.object(place, name, guarded(getattr(place, name))) for place, name in places]
-    for one in patches:
-        one.start()
+    for each in patches:
+        each.start()
     try:
         yield
     finally:
-        for one in patches:
-            one.stop()
+        for each in patches:
+            each.stop()
 
 
 async def dies_before_write(work: Callable[[], Awaitable[object]], before: int) -> bool:
-    """Does the work until its write with this number; whether it came so far and died."""
+    """Does the work up to its write with this number. Returns whether the work came that far and died."""
     try:
         with dying(before):
             await work()

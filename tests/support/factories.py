@@ -1,4 +1,4 @@
-"""A small cast of users and posts in real stores, and the settling of what they owe."""
+"""A world of users and posts in real stores, and the running of their pending jobs."""
 
 import contextlib
 import itertools
@@ -35,14 +35,14 @@ _numbers = itertools.count(1)
 
 
 def now() -> datetime:
-    """The time, to the millisecond, which is what MongoDB keeps of it."""
+    """The time to the millisecond, as MongoDB stores it."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True)
 class World:
-    """Open sources, and how tests make things happen in them."""
+    """Open sources, and short ways to make things happen in them."""
 
     sources: Sources
     tools: Tools = field(init=False)
@@ -51,7 +51,7 @@ class World:
         object.__setattr__(self, "tools", Tools(sources=self.sources))
 
     async def user(self, *, is_private: bool = False) -> UserRecord:
-        """A new account that nobody follows. Its password is not a real one; `e2e` registers properly."""
+        """A new account that nobody follows. It has no usable password; `tests/e2e` registers properly."""
         name = f"user{next(_numbers)}_{secrets.token_hex(3)}"
         return await self.sources.users.register(
             name, f"{name}@example.com", "no hash", name.title(), now(), is_private=is_private
@@ -64,21 +64,21 @@ class World:
     async def post(
         self, author: UserRecord, *, caption: str = "", tagged: Sequence[UserRecord] = (), **draft: Any
     ) -> PostRecord:
-        """A post that is READY, with one image of whose files there are none; it owes its effects still."""
+        """A READY post of one image, whose files are not in storage. Its tasks are pending."""
         return await self.publish(await self.draft(author, caption=caption, **draft), tagged=tagged)
 
     async def draft(self, author: UserRecord, **draft: Any) -> PostRecord:
-        """A post that is PROCESSING; what is awaited for it will not come."""
+        """A PROCESSING post whose upload does not exist."""
         described = PostDraft(images=[PostImage(upload_id=ObjectId())], **draft)
         return await self.sources.publishing.create(author.id, described, now())
 
     async def publish(self, post: PostRecord, *, tagged: Sequence[UserRecord] = ()) -> PostRecord:
-        """Makes a post READY that is PROCESSING, and returns it as it is now."""
+        """Makes a PROCESSING post READY and returns it as stored."""
         author = await self.stored_user(post.author_id)
         tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in tagged]
         area = Area.PRIVATE if author.is_private else Area.PUBLIC
-        shown = msgspec.structs.replace(image(post.image_inputs[0].upload_id, area), tagged_users=tags)
-        await self.sources.images.publish(post.id, [Move(shown, shown)], now())
+        with_tags = msgspec.structs.replace(image(post.image_inputs[0].upload_id, area), tagged_users=tags)
+        await self.sources.images.publish(post.id, [Move(with_tags, with_tags)], now())
         return await self.stored_post(post.id)
 
     async def follow(self, follower: UserRecord, followee: UserRecord) -> None:
@@ -86,7 +86,7 @@ class World:
         await self.sources.follows.follow(follower.id, followee.id, is_private=followee.is_private, now=now())
 
     async def open_feeds(self, *owners: UserRecord) -> None:
-        """Has people look at their home feeds, which makes them live: from then on posts are pushed to them."""
+        """Reads the home feeds of these users, which makes them live: from then on posts are pushed to them."""
         for owner in owners:
             await self.sources.feeds.home(owner.id, PageRequest(limit=1))
         await self.drain()
@@ -96,20 +96,20 @@ class World:
         return await self.sources.comments.add(post.id, author.id, text, now(), **rest)
 
     async def drain(self) -> set[Job]:
-        """Pays what is owed; returns what has to wait for something."""
+        """Runs all pending jobs. Returns those that wait for something else to happen."""
         return await drain(self.tools)
 
     async def stored_post(self, post_id: ObjectId) -> PostRecord:
         """A post as it is stored; fails if there is none."""
-        (found,) = await self.sources.posts.by_ids([post_id])
-        assert found is not None
-        return found
+        (post,) = await self.sources.posts.by_ids([post_id])
+        assert post is not None
+        return post
 
     async def stored_user(self, user_id: ObjectId) -> UserRecord:
         """An account as it is stored; fails if there is none."""
-        (found,) = await self.sources.users.by_ids([user_id])
-        assert found is not None
-        return found
+        (user,) = await self.sources.users.by_ids([user_id])
+        assert user is not None
+        return user
 
     async def inbox(self, user: UserRecord) -> list[NotificationRecord]:
         """A user's notifications, latest first."""
@@ -126,7 +126,7 @@ class World:
 
 
 def items_of(page: Page[Any]) -> list[Any]:
-    """What is on a page, without the keys."""
+    """The items of a page, without their keys."""
     return [item for _, item in page.items]
 
 
@@ -155,20 +155,20 @@ def image(upload_id: ObjectId, area: Area = Area.PUBLIC) -> ImageRecord:
 
 
 def session_of(user: UserRecord) -> SessionRecord:
-    """A session that is not stored, for operations that do not look."""
+    """A session that is not stored, for operations in this process."""
     ends = now() + timedelta(hours=1)
     return SessionRecord(id=ObjectId(), user_id=user.id, created_at=now(), last_used_at=now(), access_expires_at=ends)
 
 
 def with_own_buckets(settings: Settings) -> Settings:
-    """These settings with buckets of their own, for what takes away every file that its database does not know."""
+    """These settings with buckets of their own, for tests of what deletes files that no document names."""
     name = settings.mongo_database.replace("_", "-")
     return settings.model_copy(update={"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"})
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[World]:
-    """A world in servers that these settings name, with its indexes and buckets made."""
+    """A world in the servers of these settings, with its indexes and buckets."""
     await prepare(settings)
     async with open_sources(settings, listeners) as sources:
         yield World(sources)

@@ -10,7 +10,7 @@ from tests.support.factories import World
 
 
 async def create_followed_author(world: World, count: int) -> tuple[UserRecord, list[UserRecord]]:
-    """Somebody with so many followers, whose feeds they look at."""
+    """An author with so many followers, whose feeds are live."""
     author, fans = await world.user(), await world.users(count)
     for fan in fans:
         await world.follow(fan, author)
@@ -19,23 +19,23 @@ async def create_followed_author(world: World, count: int) -> tuple[UserRecord, 
 
 
 async def feeds_with(world: World, post_id: ObjectId) -> set[ObjectId]:
-    """Whose feeds hold a post."""
+    """The owners of the feeds that hold a post."""
     entries = await world.sources.database["feed_entries"].find({"_id.p": post_id}).to_list()
     return {entry["_id"]["o"] for entry in entries}
 
 
 async def open_chunk_ids(world: World, post_id: ObjectId) -> list[str]:
-    """The chunks of a post that are not done."""
+    """The ids of a post's chunks that are not done, in order."""
     rows = await world.sources.database["fan_outs"].find({"post_id": post_id}, sort=[("_id", 1)]).to_list()
     return [str(row["_id"]) for row in rows]
 
 
 async def is_fan_out_pending(world: World, post_id: ObjectId) -> bool:
-    """Whether a post owes its fan-out."""
+    """Whether a post's fan-out is pending."""
     document = await world.sources.posts.document(post_id)
     return document is not None and Task.FAN_OUT.value in document.get("outbox", ())
 
 
 def ids_of(users: Sequence[UserRecord]) -> set[ObjectId]:
-    """Whose ids these are."""
+    """The ids of these users."""
     return {user.id for user in users}

@@ -12,7 +12,7 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
 
 
 async def walk_feed(world: World, owner: UserRecord, size: int, *, backward: bool) -> list[str]:
-    """The captions of a whole feed, page by page, as a client reads it."""
+    """Reads a whole feed page by page. Returns the captions, in the order of the feed."""
     seen: list[str] = []
     cursor: str | None = None
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""A life that touches every collection, and a search for what is left of it that knows nothing of how it is deleted."""
+"""An account with data in every collection, and the accounts that it has dealt with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,7 @@ from typing import Any
 
 import msgspec
 from bson import ObjectId
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 
-from datasources.accounts.cached_users import USER_SECONDS
 from datasources.jobs.idempotency import Idempotency
 from datasources.media.images import Move
 from domain.jobs import Fact, Job, Task
@@ -22,12 +19,10 @@ from domain.records.users import UserRecord
 from domain.visibility import Area
 from tests.support.factories import World, image, now
 
-RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FullAccount:
-    """Ana, who has done everything, and those she has done it with."""
+    """Ana, who has done everything, and those with whom she has done it."""
 
     ana: UserRecord
     bob: UserRecord
@@ -38,34 +33,10 @@ class FullAccount:
     uploads: Sequence[ObjectId]
 
 
-async def account_references(world: World, user_id: ObjectId) -> dict[str, list[Any]]:
-    """The documents, by collection, that have an account's id anywhere in them, as an id or as text: all are read."""
-    found: dict[str, list[Any]] = {}
-    for name in await world.sources.database.list_collection_names():
-        async for document in world.sources.database[name].with_options(RAW).find():
-            if user_id.binary in document.raw or str(user_id).encode() in document.raw:
-                found.setdefault(name, []).append(document["_id"])
-    return found
-
-
-async def stored_objects(world: World, upload_ids: Sequence[ObjectId]) -> list[str]:
-    """What lies in either bucket of these uploads; the test's incoming keys are their ids."""
-    blobs = world.sources.blobs
-    keys = [blob.key async for blob in blobs.list_media()] + [blob.key async for blob in blobs.list_incoming()]
-    return [key for key in keys if any(str(upload_id) in key for upload_id in upload_ids)]
-
-
-async def lasting_keys(world: World, user_id: ObjectId) -> list[bytes]:
-    """Keys of Redis that name an account and do not lapse within half a minute, as what has been cached does."""
-    redis = world.sources.redis
-    found = [key async for key in redis.scan_iter(match=f"{world.sources.settings.key_prefix}*{user_id}*")]
-    return [key for key in found if not 0 <= await redis.pttl(key) <= USER_SECONDS * 1000 and await redis.exists(key)]
-
-
 async def create_upload(
     world: World, owner: UserRecord, status: UploadStatus = UploadStatus.READY, **fields: Any
 ) -> ObjectId:
-    """An upload with objects in both buckets; one that is not ready has none in the media bucket."""
+    """An upload with objects in both buckets. One that is not ready has none in the media bucket."""
     upload_id, made = ObjectId(), now()
     shown = image(upload_id, Area.PRIVATE if owner.is_private else Area.PUBLIC)
     document: dict[str, Any] = {
@@ -92,21 +63,20 @@ async def create_upload(
 
 
 async def create_full_account(world: World, *, is_private: bool = False) -> FullAccount:
-    """Ana's life, all of it paid but for what has just begun: a post whose files are on their way."""
+    """Ana's account. Nothing is pending but what has just begun: a post and an upload whose files are not sent yet."""
     ana = await world.user(is_private=is_private)
     bob, cat, eve, fay, mal = await world.users(5)
     dora = await world.user(is_private=True)
-    await _ties(world, ana, [bob, cat, eve, fay, mal, dora])
-    post = await _published(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
-    bobs_post = await _published(world, bob, [await create_upload(world, bob)], [ana, cat])
-    comment = await _talk(world, ana, bob, cat, post, bobs_post)
-    for one in (ana, bob, cat):
-        await world.open_feeds(one)
-    await _readings(world, ana, bob, bobs_post)
+    await _create_relations(world, ana, [bob, cat, eve, fay, mal, dora])
+    post = await _create_post(world, ana, [await create_upload(world, ana) for _ in range(2)], [bob])
+    bobs_post = await _create_post(world, bob, [await create_upload(world, bob)], [ana, cat])
+    comment = await _create_dialogue(world, ana, bob, cat, post, bobs_post)
+    await world.open_feeds(ana, bob, cat)
+    await _create_reading_state(world, ana, bob, bobs_post)
     face = await create_upload(world, ana, used_as_avatar=True)
     await world.sources.users.update_profile(ana.id, {"avatar": image(face), "biography": "about me"})
     await world.drain()
-    uploads = [*(one.upload_id for one in post.image_inputs), face]
+    uploads = [*(image_input.upload_id for image_input in post.image_inputs), face]
     return FullAccount(
         ana=await world.stored_user(ana.id),
         bob=bob,
@@ -114,19 +84,19 @@ async def create_full_account(world: World, *, is_private: bool = False) -> Full
         post=post,
         bobs_post=bobs_post,
         comment=comment,
-        uploads=[*uploads, *await _begun(world, ana)],
+        uploads=[*uploads, *await _begin_uploads(world, ana)],
     )
 
 
-async def _ties(world: World, ana: UserRecord, others: Sequence[UserRecord]) -> None:
+async def _create_relations(world: World, ana: UserRecord, others: Sequence[UserRecord]) -> None:
     bob, cat, eve, fay, mal, dora = others
     sources = world.sources
-    for one, other in ((bob, ana), (cat, ana), (ana, bob), (ana, dora), (ana, fay), (fay, ana)):
-        await world.follow(one, other)
+    for follower, followee in ((bob, ana), (cat, ana), (ana, bob), (ana, dora), (ana, fay), (fay, ana)):
+        await world.follow(follower, followee)
     if ana.is_private:
         await world.drain()
-        for one in (bob, fay):  # cat asks still
-            await sources.follows.accept(one.id, ana.id, now=now())
+        for follower in (bob, fay):  # cat's request stays open
+            await sources.follows.accept(follower.id, ana.id, now=now())
     else:
         await sources.follows.accept(ana.id, dora.id, now=now())
     await world.drain()
@@ -139,34 +109,30 @@ async def _ties(world: World, ana: UserRecord, others: Sequence[UserRecord]) -> 
     await world.drain()
 
 
-async def _published(
+async def _create_post(
     world: World, author: UserRecord, upload_ids: Sequence[ObjectId], people: Sequence[UserRecord]
 ) -> PostRecord:
     """A ready post that mentions and tags people, with the files of its images in storage."""
-    tags = [TagRecord(user_id=one.id, x=0.5, y=0.5) for one in people]
+    tags = [TagRecord(user_id=user.id, x=0.5, y=0.5) for user in people]
     draft = PostDraft(
         images=[PostImage(upload_id=upload_id, tagged_users=tags) for upload_id in upload_ids],
-        caption="with " + " ".join(f"@{one.username}" for one in people),
-        mention_ids=[one.id for one in people],
+        caption="with " + " ".join(f"@{user.username}" for user in people),
+        mention_ids=[user.id for user in people],
     )
     key = Idempotency.of(f"post {upload_ids[0]}", "createPost", {})
     post = await world.sources.publishing.create(author.id, draft, now(), key)
     area = Area.PRIVATE if author.is_private else Area.PUBLIC
-    shown = [image(upload_id, area) for upload_id in upload_ids]
-    moves = [Move(one, _tagged(one, tags)) for one in shown]
+    images = [image(upload_id, area) for upload_id in upload_ids]
+    moves = [Move(before, msgspec.structs.replace(before, tagged_users=tags)) for before in images]
     assert await world.sources.images.publish(post.id, moves, now())
     await world.drain()
     return await world.stored_post(post.id)
 
 
-def _tagged(shown: Any, tags: list[TagRecord]) -> Any:
-    return msgspec.structs.replace(shown, tagged_users=tags)
-
-
-async def _talk(
+async def _create_dialogue(
     world: World, ana: UserRecord, bob: UserRecord, cat: UserRecord, post: PostRecord, bobs_post: PostRecord
 ) -> CommentRecord:
-    """Comments, replies and likes of each other's; the comment is ana's, below bob's post."""
+    """Comments, replies and likes of both sides. Returns ana's comment on bob's post."""
     sources = world.sources
     key = Idempotency.of(f"comment {bobs_post.id}", "addComment", {})
     comment = await world.comment(bobs_post, ana, "mine", idempotency=key)
@@ -176,12 +142,12 @@ async def _talk(
     await world.comment(post, bob, "below hers")
     hidden = await world.comment(bobs_post, ana, "hidden")
     await sources.comments.hide(hidden.id, "!", now())
-    for one in (ana, cat):
-        await sources.post_likes.like(bobs_post.id, one.id, now())
-        await sources.comment_likes.like(bobs.id, one.id, now())
-    for one in (bob, cat):
-        await sources.post_likes.like(post.id, one.id, now())
-        await sources.comment_likes.like(comment.id, one.id, now())
+    for user in (ana, cat):
+        await sources.post_likes.like(bobs_post.id, user.id, now())
+        await sources.comment_likes.like(bobs.id, user.id, now())
+    for user in (bob, cat):
+        await sources.post_likes.like(post.id, user.id, now())
+        await sources.comment_likes.like(comment.id, user.id, now())
     await sources.comment_likes.like(answer.id, ana.id, now())
     await world.drain()
     await sources.comment_likes.unlike(answer.id, ana.id, now())
@@ -191,12 +157,12 @@ async def _talk(
     return comment
 
 
-async def _readings(world: World, ana: UserRecord, bob: UserRecord, bobs_post: PostRecord) -> None:
-    """What is kept for reading: visits, interests, rankings, sessions, how far a feed was read, a failure."""
+async def _create_reading_state(world: World, ana: UserRecord, bob: UserRecord, bobs_post: PostRecord) -> None:
+    """Visits, interests, a ranking, how far a feed was read, sessions, a failure."""
     sources = world.sources
-    for one, other in ((ana, bob), (bob, ana)):
-        await sources.visits.add(one.id, other.id, now())
-        await sources.interests.get_or_compute(one.id, now())
+    for visitor, visited in ((ana, bob), (bob, ana)):
+        await sources.visits.add(visitor.id, visited.id, now())
+        await sources.interests.get_or_compute(visitor.id, now())
     await sources.rankings.keep(ana.id, [bobs_post.id], now())
     await sources.feed_listeners.set_read(ana.id, bobs_post.id)
     for _ in range(2):
@@ -204,9 +170,9 @@ async def _readings(world: World, ana: UserRecord, bob: UserRecord, bobs_post: P
     await sources.dead_letters.count_failure(Job(Task.COUNT, Fact.FOLLOW, str(ana.id)), "once", now())
 
 
-async def _begun(world: World, ana: UserRecord) -> list[ObjectId]:
-    """A post whose file is on its way, and a file of no post."""
-    coming, alone = [await create_upload(world, ana, UploadStatus.AWAITING_BYTES) for _ in range(2)]
-    draft = PostDraft(images=[PostImage(upload_id=coming)], caption="soon")
+async def _begin_uploads(world: World, ana: UserRecord) -> list[ObjectId]:
+    """A post whose file is not sent yet, and an upload of no post."""
+    of_post, alone = [await create_upload(world, ana, UploadStatus.AWAITING_BYTES) for _ in range(2)]
+    draft = PostDraft(images=[PostImage(upload_id=of_post)], caption="soon")
     await world.sources.publishing.create(ana.id, draft, now())
-    return [coming, alone]
+    return [of_post, alone]

@@ -1,4 +1,4 @@
-"""What is stored about two accounts, and about one."""
+"""The stored relation of two accounts, and the stored follow counters of one."""
 
 from domain.records.users import UserRecord
 from domain.visibility import Relation
@@ -6,12 +6,12 @@ from tests.support.factories import World
 
 
 async def relation(world: World, viewer: UserRecord, other: UserRecord) -> Relation:
-    """How one stands to the other."""
-    (found,) = await world.sources.relations.by_pairs([(viewer.id, other.id)])
-    return found
+    """The stored relation of a viewer to another account."""
+    (stored,) = await world.sources.relations.by_pairs([(viewer.id, other.id)])
+    return stored
 
 
 async def follow_counts(world: World, user: UserRecord) -> tuple[int, int]:
-    """The stored counters: followers, following."""
+    """The stored numbers of followers and of followed accounts."""
     stored = await world.stored_user(user.id)
     return stored.follower_count, stored.following_count

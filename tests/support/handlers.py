@@ -1,4 +1,4 @@
-"""Handlers for tests: any function, with the policy that a test wants."""
+"""Handlers for tests, made of any function."""
 
 from typing import Any
 
@@ -9,6 +9,6 @@ ATTEMPTS = JOBS[Task.COUNT, Fact.POST_LIKE].attempts
 
 
 def handler_of(run: HandlerFunction, **policy: Any) -> Handler:
-    """A handler of any function; `policy` has fields of `JobSpec`. One that takes many keys runs one call at a time."""
+    """A handler that calls `run`; `policy` has fields of `JobSpec`. A batched one runs one call at a time."""
     policy.setdefault("concurrency", 16 if policy.get("batch", 1) == 1 else 1)
     return Handler(run, JobSpec("tested", **policy))

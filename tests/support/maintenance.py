@@ -12,7 +12,7 @@ from workers.maintenance.walk import Walk
 
 
 class Scene:
-    """Ana's post, which Bob, who follows her, likes and comments on; Ana likes and answers his comment."""
+    """Bob follows Ana, likes her post and comments on it. Ana likes and answers his comment."""
 
     ana: UserRecord
     bob: UserRecord
@@ -21,7 +21,7 @@ class Scene:
 
     @classmethod
     async def applied(cls, world: World) -> "Scene":
-        """The scene once everything is paid, its files in storage."""
+        """The scene with nothing pending and its files in storage."""
         scene = cls()
         scene.ana, scene.bob = await world.users(2)
         await world.open_feeds(scene.ana, scene.bob)

@@ -1,4 +1,4 @@
-"""What must have come of some deeds, worked out by brute force, and what has."""
+"""What the database must hold after some actions, worked out by brute force, and what it does hold."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Pair = tuple[ObjectId, ObjectId]
 
 @dataclass
 class Outcomes:
-    """Facts and their effects; each is compared as a whole, so one too many is as wrong as one too few."""
+    """Facts and what follows from them. Outcomes are compared as a whole: one too many is as wrong as one too few."""
 
     likes: Counter[Pair] = field(default_factory=Counter)
     posts: Counter[str] = field(default_factory=Counter)
@@ -45,45 +45,47 @@ class Outcomes:
         )
 
 
-async def expected_outcomes(world: World, deeds: Sequence[Action], posts: Sequence[PostRecord]) -> Outcomes:
-    """What comes of these deeds, beside posts that were there; ids of what they made are looked up by their keys."""
-    tasks = Outcomes(previews=_previews(await _all(world, "comments")))
+async def expected_outcomes(world: World, actions: Sequence[Action], posts: Sequence[PostRecord]) -> Outcomes:
+    """What these actions lead to, on top of `posts` that existed before. Looks up the ids of what they made."""
+    outcomes = Outcomes(previews=_previews(await _all(world, "comments")))
     comment_ids = {_key(row): row["_id"] for row in await _all(world, "comments")}
     post_ids = {_key(row): row["_id"] for row in await _all(world, "posts")}
     author_of = {post.id: post.author_id for post in posts}
     author_of |= {
-        post_ids[deed.key]: deed.user_id for deed in deeds if isinstance(deed, Publish) and deed.key in post_ids
+        post_ids[action.key]: action.user_id
+        for action in actions
+        if isinstance(action, Publish) and action.key in post_ids
     }
     posts_of: dict[ObjectId, list[ObjectId]] = defaultdict(list)
     for post_id, author_id in author_of.items():
         posts_of[author_id].append(post_id)
-        tasks.post_counts[author_id] += 1
-        tasks.notified[author_id, f"POST:{post_id}"] = 0
-    for deed in deeds:
-        match deed:
+        outcomes.post_counts[author_id] += 1
+        outcomes.notified[author_id, f"POST:{post_id}"] = 0
+    for action in actions:
+        match action:
             case Like(user_id, post_id):
-                tasks.likes[user_id, post_id] += 1
-                tasks.like_counts[post_id] += 1
+                outcomes.likes[user_id, post_id] += 1
+                outcomes.like_counts[post_id] += 1
                 if user_id != author_of[post_id]:
-                    tasks.notified[author_of[post_id], f"POST_LIKED:{post_id}"] += 1
+                    outcomes.notified[author_of[post_id], f"POST_LIKED:{post_id}"] += 1
             case Comment(user_id, post_id, key):
-                tasks.comments[key] += 1
-                tasks.comment_counts[post_id] += 1
+                outcomes.comments[key] += 1
+                outcomes.comment_counts[post_id] += 1
                 if user_id != author_of[post_id]:
-                    tasks.notified[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
+                    outcomes.notified[author_of[post_id], f"COMMENT:{comment_ids.get(key)}"] += 1
             case Publish(_, key, _):
-                tasks.posts[key] += 1
+                outcomes.posts[key] += 1
             case Follow(user_id, followee_id):
-                tasks.follows[user_id, followee_id] += 1
-                tasks.follower_counts[followee_id] += 1
-                tasks.following_counts[user_id] += 1
-                tasks.notified[followee_id, f"FOLLOWED:{user_id}"] += 1
-                tasks.entries.update((user_id, post_id) for post_id in posts_of[followee_id])
-    return tasks
+                outcomes.follows[user_id, followee_id] += 1
+                outcomes.follower_counts[followee_id] += 1
+                outcomes.following_counts[user_id] += 1
+                outcomes.notified[followee_id, f"FOLLOWED:{user_id}"] += 1
+                outcomes.entries.update((user_id, post_id) for post_id in posts_of[followee_id])
+    return outcomes
 
 
 async def stored_outcomes(world: World) -> Outcomes:
-    """What the database says."""
+    """What the database holds."""
     posts, users = await _all(world, "posts"), await _all(world, "users")
     notifications = [row for row in await _all(world, "notifications") if not row["withdrawn"]]
     return Outcomes(
@@ -102,14 +104,14 @@ async def stored_outcomes(world: World) -> Outcomes:
     )
 
 
-def count_lost(there: Outcomes, wanted: Outcomes) -> int:
+def count_lost(stored: Outcomes, expected: Outcomes) -> int:
     """How many facts are missing."""
-    return sum((wanted.facts - there.facts).values())
+    return sum((expected.facts - stored.facts).values())
 
 
-def count_doubled(there: Outcomes, wanted: Outcomes) -> int:
-    """How many facts are there, or counted, or shown, more often than they happened."""
-    return sum((there.facts - wanted.facts).values()) + sum((there.sums - wanted.sums).values())
+def count_doubled(stored: Outcomes, expected: Outcomes) -> int:
+    """How many facts are stored, counted or shown more often than they happened."""
+    return sum((stored.facts - expected.facts).values()) + sum((stored.sums - expected.sums).values())
 
 
 def _previews(comments: Sequence[dict[str, Any]]) -> dict[ObjectId, list[ObjectId]]:

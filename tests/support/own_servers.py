@@ -1,4 +1,4 @@
-"""MongoDB and Valkey of one test's own, to be killed and started again on the data they had."""
+"""A MongoDB and a Valkey of one test alone, which it may kill and start again on the same data."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ STOP_SECONDS = 10.0
 
 
 class Kind(Protocol):
-    """What a module that starts an embedded server offers."""
+    """The interface of a module that starts an embedded server."""
 
     def start(self, folder: Path, log: Path, port: int, lock: int) -> Process: ...
     def await_ready(self, process: Process, port: int, until: float) -> None: ...
@@ -37,11 +37,11 @@ class Server:
         self.process = self._start()
 
     def kill(self) -> None:
-        """SIGKILL; returns once it is gone."""
+        """Sends SIGKILL and returns once the process is gone."""
         self.process.kill()
 
     async def start(self) -> None:
-        """Starts it again, and waits until it takes writes."""
+        """Starts the server again and waits until it takes writes."""
         self.process = self._start()
         await self.wait_until_ready()
 
@@ -56,7 +56,7 @@ class Server:
 
 
 class Servers:
-    """A MongoDB and a Valkey, and settings that point at them and at the run's shared storage."""
+    """Both servers, and settings that name them and the shared storage of the test run."""
 
     def __init__(self, data_dir: Path, lock: int, shared: Settings) -> None:
         ports = keep_ports(data_dir / "ports.json", ("mongo", "valkey"))
@@ -67,7 +67,7 @@ class Servers:
 
 @contextmanager
 def own_servers(data_dir: Path, shared: Settings) -> Iterator[Servers]:
-    """Starts both and stops them at the end of the block; they are not ready yet."""
+    """Starts both servers, without waiting until they are ready, and stops them at the end of the block."""
     with held(data_dir) as lock:
         servers = Servers(data_dir, lock, shared)
         try:

@@ -1,4 +1,4 @@
-"""A websocket client without a library: it can leave without a word, read nothing, and takes little memory."""
+"""A websocket client without a library: it can vanish, can stop reading, and takes little memory."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ TEXT, PING, PONG = 0x1, 0x9, 0xA  # opcodes of RFC 6455
 
 
 def handshake(*headers: str) -> bytes:
-    """The request that opens a socket, with more headers if given."""
+    """The request that opens a socket, with additional headers."""
     lines = (
         "GET /graphql HTTP/1.1", "host: x", "upgrade: websocket", "connection: upgrade", "sec-websocket-version: 13",
         "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==", f"sec-websocket-protocol: {PROTOCOL}", *headers, "", "",
@@ -31,7 +31,7 @@ def frame_of(opcode: int, data: bytes) -> bytes:
 
 
 class RawSocket:
-    """One connection, which answers no ping."""
+    """One connection, which does not answer pings."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -39,7 +39,7 @@ class RawSocket:
 
     @classmethod
     async def opened(cls, port: int, token: str | None) -> Self:
-        """A socket that the server has acknowledged."""
+        """Opens a socket and waits until the server has acknowledged it."""
         socket = cls(*await asyncio.open_connection(LOOPBACK, port, limit=4_096))
         socket._writer.write(handshake())
         await socket._reader.readuntil(b"\r\n\r\n")
@@ -55,5 +55,5 @@ class RawSocket:
         await self._writer.drain()
 
     def abort(self) -> None:
-        """Leaves without a word."""
+        """Drops the connection without a close frame."""
         self._writer.transport.abort()

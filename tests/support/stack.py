@@ -1,4 +1,4 @@
-"""The product as an operator runs it: real processes of the API and the workers, started, stopped and killed."""
+"""The product as an operator runs it: processes of the API and the workers, started, stopped and killed."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ from deploy.local.process import Process, stop_all
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 90.0  # a machine that runs other things as well
+START_SECONDS = 90.0  # on a machine that runs other things too
 STOP_SECONDS = 15.0
 
 
 class Stack:
-    """One API process and any number of worker processes over servers that run already."""
+    """One API process and any number of worker processes over running servers."""
 
     def __init__(self, settings: Settings, logs: Path) -> None:
         with listen(LOOPBACK, 0) as listener:
@@ -38,7 +38,7 @@ class Stack:
 
     @property
     def living(self) -> list[Process]:
-        """The processes that run, in the order of their start."""
+        """The running processes, in the order of their start."""
         return [process for process in self._processes if process.exit_code is None]
 
     async def api(self) -> Process:
@@ -57,7 +57,7 @@ class Stack:
         return process
 
     async def workers(self, *names: str) -> Process:
-        """Starts a process of all workers, or of those named, and waits until it says that it has begun."""
+        """Starts one process for all workers, or for those named, and waits until its log says that it has begun."""
         process = self._start("worker", "worker", *names)
 
         async def has_begun() -> bool:
@@ -79,7 +79,7 @@ class Stack:
         return [process.exit_code for process in processes]
 
     def close(self) -> None:
-        """Stops whatever still runs."""
+        """Stops all running processes."""
         stop_all(self._processes, STOP_SECONDS)
 
     def _start(self, name: str, *command: str) -> Process:
@@ -92,7 +92,7 @@ class Stack:
 
 @contextmanager
 def stack_on(settings: Settings, logs: Path) -> Iterator[Stack]:
-    """A stack of which nothing runs yet; all of it is stopped at the end of the block."""
+    """A stack without processes. Whatever it starts is stopped at the end of the block."""
     stack = Stack(settings, logs)
     try:
         yield stack
@@ -101,6 +101,6 @@ def stack_on(settings: Settings, logs: Path) -> Iterator[Stack]:
 
 
 async def start_all(stack: Stack) -> tuple[Process, Process]:
-    """Starts the API and one process of all workers side by side."""
+    """Starts the API and one process for all workers, in parallel."""
     api, workers = await asyncio.gather(stack.api(), stack.workers())
     return api, workers

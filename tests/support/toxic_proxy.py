@@ -1,4 +1,4 @@
-"""A TCP proxy that can be made to misbehave: stands between a client and a server on loopback."""
+"""A TCP proxy between a client and a server on loopback, which can be made to misbehave."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,15 +13,15 @@ class Toxic(Enum):
     """How it misbehaves."""
 
     NONE = auto()
-    REFUSE = auto()  # hangs up on whoever connects
-    BLACK_HOLE = auto()  # takes everything and answers nothing
-    SLOW = auto()  # lets a piece through every now and then
-    CUT_ANSWERS = auto()  # hangs up after so many bytes of what the server says
-    CUT_REQUESTS = auto()  # the same of what the client says
+    REFUSE = auto()  # closes every new connection
+    BLACK_HOLE = auto()  # reads everything and answers nothing
+    SLOW = auto()  # pauses before each piece
+    CUT_ANSWERS = auto()  # closes after so many bytes from the server
+    CUT_REQUESTS = auto()  # closes after so many bytes from the client
 
 
 class Proxy:
-    """Passes on what comes to `url`; `become` changes how, for those connected too."""
+    """Passes on what comes to `url`. `become` changes how, for open connections too."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
@@ -38,10 +38,9 @@ class Proxy:
         return urlunsplit(self._target._replace(netloc=f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"))
 
     def become(self, toxic: Toxic, *, after: int = 0, pause: float = 0.0) -> None:
-        """Misbehaves from now on. `after` bytes for cutting, a `pause` in seconds for each piece of the slow.
+        """Misbehaves in this way from now on: cuts `after` so many bytes, or makes a `pause` in seconds for each piece.
 
-        Whoever is connected is cut off when it heals or refuses, as by a machine that went down; `met` counts the
-        connections of the new kind.
+        Open connections are dropped, as by a machine that went down. `met` counts the new connections.
         """
         self.toxic, self.after, self.pause, self.met = toxic, after, pause, 0
         for connection in self._connections:
@@ -106,6 +105,6 @@ async def _until_one_ends(*tasks: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def proxied(target: str) -> AsyncIterator[Proxy]:
-    """A proxy in front of a server's address, well-behaved at first."""
+    """A proxy in front of a server's address, which behaves well at first."""
     async with Proxy(target).listening() as proxy:
         yield proxy

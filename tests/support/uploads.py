@@ -3,6 +3,8 @@
 import base64
 import hashlib
 
+import httpx2
+
 from domain.image_formats import SourceFormat
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
@@ -21,6 +23,18 @@ async def store_upload(
     upload = await world.sources.uploads.announce(owner.id, kind, len(data), sha256_base64(data), now())
     await replace_file(world, upload, data)
     return upload
+
+
+async def put_file(world: World, upload: UploadRecord, data: bytes, http: httpx2.AsyncClient) -> httpx2.Response:
+    """Sends a file to storage with a presigned request, as a client does."""
+    url, headers = await world.sources.blobs.presign_put(
+        upload.key,
+        byte_size=upload.byte_size,
+        media_type=upload.format.media_type,
+        sha256_base64=upload.sha256,
+        expires_in=600,
+    )
+    return await http.put(url, headers=headers, content=data)
 
 
 async def replace_file(world: World, upload: UploadRecord, data: bytes) -> None:

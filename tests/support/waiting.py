@@ -5,16 +5,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
-async def eventually(check: Callable[[], Awaitable[Found]], *, seconds: float = 10.0, every: float = 0.05) -> Found:
-    """What `check` returns, once that is true. Raises AssertionError with its last answer after `seconds`."""
+async def eventually(check: Callable[[], Awaitable[Value]], *, seconds: float = 10.0, every: float = 0.05) -> Value:
+    """The first true value that `check` returns. Raises AssertionError with the last value after `seconds`."""
     ends = time.monotonic() + seconds
     while True:
-        found = await check()
-        if found:
-            return found
+        value = await check()
+        if value:
+            return value
         if time.monotonic() > ends:
-            raise AssertionError(f"not so after {seconds} s; last seen: {found!r}")
+            raise AssertionError(f"not true after {seconds} s; last value: {value!r}")
         await asyncio.sleep(every)

@@ -12,7 +12,7 @@ from datasources.redis.read_through import Cache
 
 
 class Words:
-    """Where the values come from: words that change, and how often each was asked for."""
+    """The source of the values: words that change, and the keys that were asked for, in order."""
 
     def __init__(self, **words: str) -> None:
         self.words: dict[str, str] = words
@@ -22,24 +22,23 @@ class Words:
         self.may_answer.set()
 
     async def __call__(self, keys: Sequence[str]) -> Sequence[str | None]:
-        found = [self.words.get(key) for key in keys]
+        values = [self.words.get(key) for key in keys]
         self.asked += keys
         self.reading.set()
-        await self.may_answer.wait()  # it has read, and is slow to say so
-        return found
+        await self.may_answer.wait()  # it has read, and answers late
+        return values
 
 
 class WordCache:
-    """One process's cache of words, under the same keys as the others'."""
+    """The cache of one process. All processes use the same keys."""
 
     def __init__(self, url: str, prefix: str, shape: object = str | None, seconds: float = 30.0) -> None:
-        again = Retry(NoBackoff(), 1)
-        self.redis = Redis.from_url(url, retry=again)
+        self.redis = Redis.from_url(url, retry=Retry(NoBackoff(), 1))
         self.server = CacheServer(self.redis, prefix)
         self.cache: Cache[str, str | None] = Cache(self.server, "word", shape, seconds)
 
-    async def read(self, truth: Words, *keys: str) -> list[str | None]:
-        return await self.cache.read(keys, truth)
+    async def read(self, words: Words, *keys: str) -> list[str | None]:
+        return await self.cache.read(keys, words)
 
     async def aclose(self) -> None:
         await self.server.aclose()

@@ -29,7 +29,7 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
     compress: bool = True,
     max_sockets: int = 100,
 ) -> Starlette:
-    """The toy as an application; the token is the identity, and "bad" is a bad one."""
+    """The toy as an application. The token is the identity; "bad" is a bad token."""
 
     async def authenticate(token: str | None) -> str | None:
         if world.authentication_down:

@@ -26,14 +26,14 @@ FORM_HEADERS = {
 }
 
 
-WEIGH = "mutation ($file: Upload!) { weigh(file: $file) }"
+MEASURE = "mutation ($file: Upload!) { measure(file: $file) }"
 
 
 Part = tuple[str, bytes]
 
 
 def form(parts: Iterable[Part], *, ended: bool = True) -> bytes:
-    """A form of parts with a name and a value each, as a browser would write it."""
+    """A form of parts with a name and a value each, as a browser writes it."""
     written = b"".join(
         b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="../a"\r\n\r\n%b\r\n'
         % (BOUNDARY.encode(), name.encode(), value)

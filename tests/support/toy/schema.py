@@ -102,7 +102,7 @@ class Query:
     def posts(
         self, ids: Annotated[list[strawberry.ID], strawberry.argument(**bounded("Their ids.", 50))]
     ) -> list[Post]:
-        return [Post(id=one) for one in ids]
+        return [Post(id=post_id) for post_id in ids]
 
     @strawberry.field
     async def wait(self, info: ToyInfo, seconds: float = 3600) -> str:
@@ -115,7 +115,7 @@ class Query:
 
     @strawberry.field
     async def hold(self, info: ToyInfo) -> str | None:
-        """Never ends, whoever cancels it."""
+        """Never ends, not even when cancelled."""
         info.context.world.running += 1
         while True:
             with suppress(asyncio.CancelledError):
@@ -123,7 +123,7 @@ class Query:
 
     @strawberry.field
     def block(self, seconds: float = 3600) -> str | None:
-        """Holds up the whole process."""
+        """Blocks the whole process."""
         time.sleep(seconds)
         return None
 
@@ -178,13 +178,13 @@ class Mutation:
         return a + b
 
     @strawberry.mutation
-    async def weigh(self, info: ToyInfo, file: File) -> str | None:
-        """How many bytes come."""
-        return await computed(info.context.world, file)
+    async def measure(self, info: ToyInfo, file: File) -> str | None:
+        """Counts the bytes of a file."""
+        return await count_bytes(info.context.world, file)
 
     @strawberry.mutation
-    async def weigh_parcel(self, info: ToyInfo, parcel: Parcel) -> str | None:
-        return await computed(info.context.world, parcel.files[-1])
+    async def measure_parcel(self, info: ToyInfo, parcel: Parcel) -> str | None:
+        return await count_bytes(info.context.world, parcel.files[-1])
 
     @strawberry.mutation
     def post_notes(self, pile: Pile) -> int:
@@ -195,11 +195,11 @@ class Mutation:
         return len(pile.notes)
 
     @strawberry.mutation
-    def refuse(self, file: File) -> str | None:  # noqa: ARG002  it looks at no byte of it
+    def refuse(self, file: File) -> str | None:  # noqa: ARG002  it reads nothing of the file
         raise Unauthenticated
 
 
-async def computed(world: World, file: File) -> str:
+async def count_bytes(world: World, file: File) -> str:
     size = 0
     world.running += 1
     try:

@@ -1,4 +1,4 @@
-"""Serves an application over real uvicorn on loopback, inside the test's own event loop."""
+"""Serving an application with uvicorn on loopback, in the event loop of the test."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def served(
     head_seconds: float = REQUEST_HEAD_SECONDS_MAX,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """The toy on a free port; drained at the end."""
+    """The toy on a free port. It is drained at the end."""
     more = {name: options.pop(name) for name in ("max_connections", "hsts") if name in options}
     world = World()
     app = toy_app(world, **options)
@@ -61,7 +61,7 @@ async def served(
 async def running(
     app: Starlette, settings: Settings, *, head_seconds: float = REQUEST_HEAD_SECONDS_MAX
 ) -> AsyncIterator[tuple[Server, int]]:
-    """Any application on a free port: the server and the port; drained at the end."""
+    """Any application on a free port. Yields the server and the port; it is drained at the end."""
     server = build_server(app, settings, head_seconds=head_seconds)
     with closing(listen(settings.host, 0)) as listener:
         serving = asyncio.create_task(server._serve([listener]))

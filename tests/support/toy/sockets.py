@@ -18,7 +18,7 @@ ACK = {"type": "connection_ack"}
 
 
 class Client:
-    """A client that says and hears one message at a time."""
+    """A client that sends and receives one message at a time."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -38,7 +38,7 @@ class Client:
         await self.say({"id": id_, "type": "subscribe", "payload": {"query": query, **members}})
 
     async def closed(self) -> tuple[int, str]:
-        """How the server closed."""
+        """Waits until the server closes. Returns the close code and reason."""
         async with asyncio.timeout(5):
             await self.connection.wait_closed()
         assert self.connection.close_code not in (None, 1006), "closed without a close frame"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 
 class Outage(Exception):
-    """A dependency is away."""
+    """A dependency does not answer."""
 
 
 @dataclass
 class World:
-    """What the tests watch and steer."""
+    """What tests observe and control."""
 
     contexts: list["Context"] = field(default_factory=list)
     running: int = 0
@@ -22,7 +22,7 @@ class World:
     stuck: bool = False
     storage_hangs: bool = False
     checks: int = 0
-    largest: int = 0  # piece of a file
+    largest: int = 0  # chunk of a file
     may_leave: bool = False
 
     def watch(self, identity: str, ended: Callable[[], None]) -> "Watch":
@@ -31,7 +31,7 @@ class World:
         return watch
 
     def revoke(self) -> None:
-        """Ends whatever is watched."""
+        """Ends all watched sockets."""
         for watch in self.watches:
             watch.ended()
 
