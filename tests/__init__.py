@@ -1,4 +1,4 @@
-"""Tests; what their helpers assert is explained as what the tests themselves assert."""
+"""Tests. pytest explains failed assertions of these helpers as it does those of tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every ring of tests shares: real servers, started once when a test asks, and a corner of them for each."""
+"""What all tests share: real servers, started once when a test needs them, and a namespace in them for each test."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Lists the seed of every random test, passed or failed, and what it counted."""
+    """Lists the seed and the figures of every random test, passed or failed."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
     random = [report for report in reports if report.when == "call" and SEED in dict(report.user_properties)]
     if random:
@@ -35,13 +35,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def full_size(pytestconfig: pytest.Config) -> bool:
-    """Whether a fault test runs at the size of the promise; without it, a few seconds of the same code."""
+    """Whether fault tests run at the size of their promises, or only for seconds with the same code."""
     return bool(pytestconfig.getoption("--full-size"))
 
 
 @pytest.fixture
 def seed(record_property: Callable[[str, object], None]) -> int:
-    """The seed of a random test, from PHOTOGRAM_TEST_SEED or new each time; the summary of the run prints it."""
+    """The seed of a random test: PHOTOGRAM_TEST_SEED, or a new one. The summary of the run prints it."""
     seed = int(os.environ.get(SEED) or secrets.randbelow(2**32))
     record_property(SEED, seed)
     return seed
@@ -55,7 +55,7 @@ def patient_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def shared_settings() -> Iterator[Settings]:
-    """Settings of the run's own MongoDB, Valkey and SeaweedFS; a server given by PHOTOGRAM_..._URL is used instead."""
+    """Settings of this run's MongoDB, Valkey and SeaweedFS. A PHOTOGRAM_..._URL names a server to use instead."""
     with (
         tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
         local_servers(Path(folder), Settings(environment="test", signed_url_ttl=8, drain_notice=0)) as settings,
@@ -65,13 +65,13 @@ def shared_settings() -> Iterator[Settings]:
 
 @pytest.fixture
 def settings(shared_settings: Settings) -> Iterator[Settings]:
-    """Settings with a database and Redis key prefix that no other test has, emptied afterwards; buckets are shared."""
+    """Settings with a database and a Redis key prefix of the test's own, emptied afterwards. Buckets are shared."""
     name = f"test_{uuid4().hex[:12]}"
-    mine = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
-    yield mine
-    with MongoClient[dict[str, object]](mine.mongo_url, serverSelectionTimeoutMS=5000) as client:
+    own_settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
+    yield own_settings
+    with MongoClient[dict[str, object]](own_settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
         client.drop_database(name)
-    with Redis.from_url(mine.redis_url, socket_timeout=5) as redis:
+    with Redis.from_url(own_settings.redis_url, socket_timeout=5) as redis:
         keys = list(redis.scan_iter(match=f"{name}:*", count=1000))
         if keys:
             redis.delete(*keys)

@@ -108,7 +108,7 @@ async def shown_documents(world: World) -> dict[str, list[dict[str, Any]]]:
     return {name: await world.sources.database[name].find(sort=[("_id", 1)]).to_list() for name in SHOWN}
 
 
-async def test_jobs_that_come_three_times_in_any_order_take_effect_once(
+async def test_jobs_that_come_three_times_in_any_order_count_once(
     world: World, rng: Random, full_size: bool, record_property: Record
 ) -> None:
     story = await Story.create(world, rng, 1_000 if full_size else 100)

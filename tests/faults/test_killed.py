@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import secrets
 from typing import Any
 
 import httpx2
@@ -28,7 +29,7 @@ PATIENCE = 60.0
 
 def photograph() -> bytes:
     """A JPEG that takes a worker long: large and full of detail."""
-    picture = Image.effect_noise((4000, 3000), 60).convert("RGB")
+    picture = Image.frombytes("L", (4000, 3000), secrets.token_bytes(12_000_000)).convert("RGB")
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=70)
     return data.getvalue()

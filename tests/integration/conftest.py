@@ -1,4 +1,4 @@
-"""One database for each module of store tests; its tests make users of their own, so they do not meet."""
+"""One database for each test module. Tests make users of their own, so they do not disturb each other."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4

@@ -9,7 +9,8 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers.transport.multipart import FORM_LIMIT, MAP_LIMIT, OPERATIONS_LIMIT, PREFLIGHT_HEADERS
+from domain.limits import FORM_BYTES_MAX, FORM_MAP_BYTES_MAX, REQUEST_BYTES_MAX
+from resolvers.transport.multipart import PREFLIGHT_HEADERS
 from tests.support.toy.http import BOUNDARY, FORM_HEADERS, MEASURE, Part, form
 from tests.support.toy.server import Served, served, until
 

@@ -1,4 +1,4 @@
-"""Unit tests open no connections: one that tries fails, and says where."""
+"""Unit tests open no connections: a test that tries fails and says where."""
 
 import socket
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""What the state machine asks of the API, and answers made plain."""
+"""The GraphQL documents of the state machine, and answers in a form that compares with the model."""
 
 import functools
 from typing import Any
@@ -31,7 +31,7 @@ PAGES = f"""query ($people: [ID!]!, $posts: [ID!]!, $comments: [ID!]!) {{
   feed(first: 50) {{ edges {{ node {{ id }} }} }}
   viewer {{ followRequests(first: 50) {{ edges {{ node {{ username }} }} }} }}
 }}"""
-NOTICES = """{ notifications(first: 50) { pageInfo { hasNextPage } edges { node {
+NOTIFICATIONS = """{ notifications(first: 50) { pageInfo { hasNextPage } edges { node {
   id kind actorCount actors { username }
   ... on PostNotification { post { id } comment { id } }
   ... on CommentNotification { comment { id } }
@@ -40,13 +40,13 @@ NOTICES = """{ notifications(first: 50) { pageInfo { hasNextPage } edges { node 
 
 @functools.cache
 def parsed(document: str) -> DocumentNode:
-    """Parsed and validated once, as behind the transports."""
-    found = parse(document)
-    assert validate(schema._schema, found) == []
-    return found
+    """The parsed document, which must be valid."""
+    node = parse(document)
+    assert validate(schema._schema, node) == []
+    return node
 
 
-def notice(node: Document) -> dict[str, Any]:
+def plain_notification(node: Document) -> dict[str, Any]:
     about = node.get("comment") or (
         node.get("post") if node["kind"] in ("POST_LIKED", "POST_READY", "MENTIONED") else None
     )
@@ -59,13 +59,13 @@ def notice(node: Document) -> dict[str, Any]:
 
 
 def flat(value: Any) -> Any:
-    """Connections as lists, and what is known only by its name as that name."""
+    """An answer with connections as lists, and objects of which only a name or id was asked as that."""
     if isinstance(value, list):
-        return [flat(one) for one in value]
+        return [flat(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "edges" in value:
         return [flat(edge["node"]) for edge in value["edges"]]
     if len(value) == 1 and value.keys() <= {"id", "username"}:
         return next(iter(value.values()))
-    return {name: flat(one) for name, one in value.items()}
+    return {name: flat(item) for name, item in value.items()}

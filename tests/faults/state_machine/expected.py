@@ -1,4 +1,4 @@
-"""What a person should be shown, by the model: exactly while nothing is owed, and within what is owed otherwise."""
+"""What a person should be shown by the model: exact values while nothing is pending, ranges otherwise."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ PREVIEWS = 3
 
 @dataclass(frozen=True)
 class Between:
-    """Equals every number from `least` to `most`."""
+    """Equals every number from `least` to `greatest`."""
 
     least: int
-    most: int
+    greatest: int
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, int) and self.least <= other <= self.most
+        return isinstance(other, int) and self.least <= other <= self.greatest
 
     __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
 class Among:
-    """Equals lists that hold all of `must` and nothing but `may`, each once; in the order of `may` if it has one."""
+    """Equals lists of all of `must` and nothing but `may`, each once, in the order of `may` if that is a list."""
 
     must: Collection[Any]
     may: Collection[Any]
@@ -32,14 +32,14 @@ class Among:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list) or not set(self.must) <= set(other) <= set(self.may):
             return False
-        in_order = not isinstance(self.may, list) or other == [one for one in self.may if one in other]
+        in_order = not isinstance(self.may, list) or other == [item for item in self.may if item in other]
         return in_order and len(set(other)) == len(other)
 
     __hash__ = None  # type: ignore[assignment]
 
 
 class Expected:
-    """What one person should see of the model; `in_answer` to a mutation, counters have the viewer's own acts."""
+    """What one person should see of the model. `in_answer` to a mutation, counters include the viewer's own actions."""
 
     def __init__(self, model: Model, viewer: str, *, in_answer: bool = False) -> None:
         self.model = model
@@ -47,15 +47,15 @@ class Expected:
         self._in_answer = in_answer
 
     def person(self, other: str) -> dict[str, Any] | None:
-        """A profile, as an answer and as a page."""
+        """A profile without its lists."""
         model, viewer = self.model, self.viewer
         if not model.sees_person(viewer, other):
             return None
         return {
             "username": other,
             "isPrivate": other in model.private,
-            "followerCount": self._total([model.follows[one, other] for one in model.people]),
-            "followingCount": self._total([model.follows[other, one] for one in model.people]),
+            "followerCount": self._total([model.follows[person, other] for person in model.people]),
+            "followingCount": self._total([model.follows[other, person] for person in model.people]),
             "viewerFollowState": model.state(viewer, other),
             "viewerIsFollowed": model.state(other, viewer) == FOLLOWING,
             "viewerHasBlocked": (viewer, other) in model.blocks,
@@ -70,14 +70,14 @@ class Expected:
         model, shown = self.model, self.model.sees_content(self.viewer, other)
         own = [post for post in model.posts if post.author == other]
         return person | {
-            "postCount": self._total([post.life for post in own]),
+            "postCount": self._total([post.exists for post in own]),
             "posts": [post.id for post in own[::-1] if self.model.sees(self.viewer, post)],
-            "followers": self._ends([(one, (one, other)) for one in model.people if shown]),
-            "following": self._ends([(one, (other, one)) for one in model.people if shown]),
+            "followers": self._visible_ends([(person, (person, other)) for person in model.people if shown]),
+            "following": self._visible_ends([(person, (other, person)) for person in model.people if shown]),
         }
 
     def thing(self, thing: Thing) -> dict[str, Any] | None:
-        """What a post and a comment have in common."""
+        """The fields that posts and comments share."""
         if not self.model.sees(self.viewer, thing):
             return None
         liked = thing.likes.get(self.viewer)
@@ -88,67 +88,66 @@ class Expected:
         }
 
     def post(self, post: Thing) -> dict[str, Any] | None:
-        """A post, as an answer."""
+        """A post without its lists."""
         comments = [comment for comment in self.model.comments if comment.post is post]
         thing = self.thing(post)
-        return thing and thing | {"commentCount": self._total([comment.life for comment in comments])}
+        return thing and thing | {"commentCount": self._total([comment.exists for comment in comments])}
 
     def post_page(self, post: Thing) -> dict[str, Any] | None:
         """A post with its lists."""
         shown = self.post(post)
-        comments = [one for one in self.model.comments[::-1] if one.post is post and one.parent is None]
-        alive = [one for one in comments if one.life.now]
-        applied = all(len(one.life.counted) == 1 for one in comments)
-        previews = [one.id for one in alive[:PREVIEWS] if self.model.sees(self.viewer, one)]
+        comments = [each for each in self.model.comments[::-1] if each.post is post and each.parent is None]
+        alive = [comment for comment in comments if comment.exists.now]
+        applied = all(len(comment.exists.counted) == 1 for comment in comments)
+        previews = [comment.id for comment in alive[:PREVIEWS] if self.model.sees(self.viewer, comment)]
         return shown and shown | {
             "likes": self._likers(post),
-            "comments": [one.id for one in alive if self.model.sees(self.viewer, one)],
-            "previewComments": previews if applied else Among([], {one.id for one in comments}),
+            "comments": [comment.id for comment in alive if self.model.sees(self.viewer, comment)],
+            "previewComments": previews if applied else Among([], {comment.id for comment in comments}),
         }
 
     def comment_page(self, comment: Thing) -> dict[str, Any] | None:
         """A comment with its replies."""
         shown = self.thing(comment)
-        replies = [one for one in self.model.comments if one.parent is comment]
+        replies = [each for each in self.model.comments if each.parent is comment]
         return shown and shown | {
-            "replyCount": self._total(reply.life for reply in replies),
-            "replies": [one.id for one in replies if self.model.sees(self.viewer, one)],
+            "replyCount": self._total(reply.exists for reply in replies),
+            "replies": [reply.id for reply in replies if self.model.sees(self.viewer, reply)],
         }
 
     def feed(self) -> Among:
-        """Own posts and those of the people followed and not muted, newest first; new ones of others as they come."""
+        """Posts of the viewer and of people followed and not muted, newest first. Pending fan-outs may be missing."""
         model, viewer = self.model, self.viewer
-        heard = {
-            one for one in model.people if model.state(viewer, one) == FOLLOWING and (viewer, one) not in model.mutes
-        }
-        all_of_it = [post for post in model.posts[::-1] if post.author in heard | {viewer} and model.sees(viewer, post)]
-        must = [post.id for post in all_of_it if post.author == viewer or not post.is_new]
-        return Among(must, [post.id for post in all_of_it])
+        followed = {person for person in model.people if model.state(viewer, person) == FOLLOWING}
+        authors = {person for person in followed if (viewer, person) not in model.mutes} | {viewer}
+        may = [post for post in model.posts[::-1] if post.author in authors and model.sees(viewer, post)]
+        must = [post.id for post in may if post.author == viewer or not post.is_new]
+        return Among(must, [post.id for post in may])
 
     def requests(self) -> Among:
-        """Who asks to follow one."""
+        """The people who ask to follow the viewer."""
         model = self.model
         asking = [
-            one
-            for one in model.people
-            if model.state(one, self.viewer) == REQUESTED and model.sees_person(self.viewer, one)
+            person
+            for person in model.people
+            if model.state(person, self.viewer) == REQUESTED and model.sees_person(self.viewer, person)
         ]
         return Among(set(asking), set(asking))
 
-    def notices(self) -> dict[Subject, dict[str, Any]]:
-        """Every standing notification, while nothing is owed; one that need not be there says `is_sure: False`."""
-        notices = {}
+    def notifications(self) -> dict[Subject, dict[str, Any]]:
+        """Every notification while nothing is pending. One that may be missing has `is_sure: False`."""
+        notifications = {}
         for (recipient, kind, about), actors in self.model.notified.items():
-            thing = next((one for one in (*self.model.posts, *self.model.comments) if one.id == about), None)
+            thing = next((each for each in (*self.model.posts, *self.model.comments) if each.id == about), None)
             if recipient == self.viewer and (thing is None or self.model.sees(recipient, thing)):
-                notice = self._notice(kind, actors)
-                if kind == "POST_READY" or notice["actors"].may:
-                    notices[recipient, kind, about] = notice | {"kind": kind, "about": thing and thing.id}
-        return notices
+                notification = self._notification(kind, actors)
+                if kind == "POST_READY" or notification["actors"].may:
+                    notifications[recipient, kind, about] = notification | {"kind": kind, "about": thing and thing.id}
+        return notifications
 
-    def _notice(self, kind: str, actors: dict[str, set[bool]]) -> dict[str, Any]:
-        must, may = [one for one in actors if all(actors[one])], [one for one in actors if any(actors[one])]
-        met = {one for one in actors if not self.model.apart(self.viewer, one)}
+    def _notification(self, kind: str, actors: dict[str, set[bool]]) -> dict[str, Any]:
+        must, may = [who for who in actors if all(actors[who])], [who for who in actors if any(actors[who])]
+        met = {who for who in actors if not self.model.is_blocked(self.viewer, who)}
         return {
             "actorCount": Between(len(must), len(may)),
             "actors": Among(met.intersection(must), met.intersection(may)),
@@ -156,16 +155,17 @@ class Expected:
         }
 
     def _total(self, facts: Iterable[Fact]) -> Between:
-        """A counter of facts: each as it is, or as it was at some time since the last settling."""
+        """A counter of facts: each as it is, or as it was at any time since the counters were last exact."""
         exact = self.viewer if self._in_answer else ""
         ranges = [{fact.now} if exact in fact.by else fact.counted for fact in facts]
         return Between(sum(map(min, ranges)), sum(map(max, ranges)))
 
     def _likers(self, thing: Thing) -> Among:
-        likers = {one for one, like in thing.likes.items() if like.now and not self.model.apart(self.viewer, one)}
+        likers = {who for who, like in thing.likes.items() if like.now and not self.model.is_blocked(self.viewer, who)}
         return Among(likers, likers)
 
-    def _ends(self, pairs: Sequence[tuple[str, tuple[str, str]]]) -> Among:
-        """The people at the other end of follows, but those behind a block."""
-        there = {one for one, pair in pairs if self.model.follows[pair].now and not self.model.apart(self.viewer, one)}
-        return Among(there, there)
+    def _visible_ends(self, pairs: Sequence[tuple[str, tuple[str, str]]]) -> Among:
+        """The people at the other end of these follows, without those behind a block."""
+        model = self.model
+        ends = {who for who, pair in pairs if model.follows[pair].now and not model.is_blocked(self.viewer, who)}
+        return Among(ends, ends)

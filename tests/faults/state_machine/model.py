@@ -1,11 +1,11 @@
-"""What the product should say, worked out from its rules alone: people and their doings in plain sets, no database."""
+"""What the product should show, worked out from its rules alone, with plain sets instead of a database."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
 NOT_FOUND, NOT_ALLOWED, INVALID = "NOT_FOUND", "NOT_ALLOWED", "INVALID_INPUT"
-EITHER = "EITHER"  # done or NOT_FOUND: it was deleted, and may be cleaned away
+EITHER = "EITHER"  # done or NOT_FOUND: a deleted thing may have been cleaned up
 NONE, REQUESTED, FOLLOWING = "NONE", "REQUESTED", "FOLLOWING"
 
 Subject = tuple[str, str, str]  # recipient, kind, and what it is about
@@ -13,9 +13,9 @@ Subject = tuple[str, str, str]  # recipient, kind, and what it is about
 
 @dataclass
 class Fact:
-    """Something that is so or not, and counted: `counted` is all that it was since the counters were last settled.
+    """Something that is true or false, and counted. `counted` has every value since the counters were last exact.
 
-    A counter may show any of it, but in answers to `by`, who changed it last, what is so now.
+    A counter may reflect any of these values. In answers to `by`, who changed the fact last, it reflects `now`.
     """
 
     now: bool = False
@@ -23,36 +23,36 @@ class Fact:
     by: frozenset[str] = frozenset()
 
     def set(self, now: bool, *by: str) -> None:
-        """From now on this is so."""
+        """Sets the value."""
         if self.now is not now:
             self.now, self.by = now, frozenset(by)
             self.counted.add(now)
 
     def apply(self) -> None:
-        """All is paid."""
+        """Makes the counters exact."""
         self.counted = {self.now}
 
 
 @dataclass
 class Thing:
-    """A post or a comment; a comment has a post, a reply a parent too."""
+    """A post or a comment. A comment has a post; a reply has a parent too."""
 
     id: str
     author: str
     post: "Thing | None" = None
     parent: "Thing | None" = None
-    life: Fact = field(default_factory=Fact)
+    exists: Fact = field(default_factory=Fact)
     likes: dict[str, Fact] = field(default_factory=dict)
     is_new: bool = True
 
     @property
     def of_post(self) -> "Thing":
-        """The post itself, or the one a comment is below."""
+        """The post itself, or the post of a comment."""
         return self.post or self
 
 
 class Model:
-    """The rules. Every verb returns None when it is done, or the code of its refusal."""
+    """The rules. Every mutation returns None when it is done, or the code of its refusal."""
 
     def __init__(self, people: Iterable[str]) -> None:
         self.people = list(people)
@@ -66,62 +66,64 @@ class Model:
         self.notified: dict[Subject, dict[str, set[bool]]] = {}
         self._pending: dict[tuple[Subject, str], Thing | None] = {}
 
-    def apart(self, one: str, other: str) -> bool:
-        """Whether a block stands between two people."""
+    def is_blocked(self, one: str, other: str) -> bool:
+        """Whether there is a block between two people, in any direction."""
         return (one, other) in self.blocks or (other, one) in self.blocks
 
     def sees_person(self, viewer: str, other: str) -> bool:
-        """Who blocks still sees whom they blocked, to be able to undo it."""
+        """Whether a viewer sees a profile. Blockers see whom they blocked, to be able to undo it."""
         return (other, viewer) not in self.blocks
 
     def sees_content(self, viewer: str, owner: str) -> bool:
-        """Posts and lists of a person."""
+        """Whether a viewer sees the posts and lists of a person."""
         if viewer == owner:
             return True
-        return not self.apart(viewer, owner) and (owner not in self.private or self.state(viewer, owner) == FOLLOWING)
+        return not self.is_blocked(viewer, owner) and (
+            owner not in self.private or self.state(viewer, owner) == FOLLOWING
+        )
 
     def sees(self, viewer: str, thing: Thing) -> bool:
-        """A post, or a comment below what one sees."""
-        if not thing.life.now or not self.sees_content(viewer, thing.of_post.author):
+        """Whether a viewer sees a post, or a comment and what it is below."""
+        if not thing.exists.now or not self.sees_content(viewer, thing.of_post.author):
             return False
         above = thing.parent or thing.post
-        return above is None or (not self.apart(viewer, thing.author) and self.sees(viewer, above))
+        return above is None or (not self.is_blocked(viewer, thing.author) and self.sees(viewer, above))
 
     def state(self, follower: str, followee: str) -> str:
-        """How one follows the other."""
+        """The state of a follow."""
         return self.states.get((follower, followee), NONE)
 
-    def hears(self, recipient: str, actor: str, thing: Thing | None) -> bool:
-        """Whether one is told of what the other does (about a thing, of a post that they may see)."""
-        if recipient == actor or self.apart(recipient, actor) or (recipient, actor) in self.mutes:
+    def is_notified(self, recipient: str, actor: str, thing: Thing | None) -> bool:
+        """Whether a recipient is notified of an actor's action (about a thing, whose post they must see)."""
+        if recipient == actor or self.is_blocked(recipient, actor) or (recipient, actor) in self.mutes:
             return False
         return thing is None or self.sees(recipient, thing.of_post)
 
     def post(self, author: str, post_id: str, mentioned: str | None) -> Thing:
-        """A post becomes ready."""
+        """Adds a ready post."""
         post = Thing(post_id, author)
-        post.life.set(True, author)
+        post.exists.set(True, author)
         self.posts.append(post)
         self.notified[author, "POST_READY", post_id] = {}
         if mentioned not in (None, author):
-            self._tell((str(mentioned), "MENTIONED", post_id), author, post)
+            self._notify((str(mentioned), "MENTIONED", post_id), author, post)
         return post
 
     def delete_post(self, viewer: str, post: Thing) -> str | None:
-        """Takes all that hangs on it along."""
+        """Deletes a post and its comments."""
         if post.author != viewer:
             return NOT_ALLOWED if self.sees(viewer, post) else NOT_FOUND
-        if not post.life.now:
-            return EITHER  # its tombstone goes when it is cleaned away
-        post.life.set(False, viewer)
+        if not post.exists.now:
+            return EITHER  # until its tombstone is cleaned up
+        post.exists.set(False, viewer)
         for comment in self.comments:
             if comment.post is post:
                 self._end_comment(comment, viewer)
-        self._take_back(post.id)
+        self._withdraw_all(post.id)
         return None
 
     def may_comment(self, viewer: str, post: Thing, parent: Thing | None) -> str | None:
-        """Whether one may comment, or reply."""
+        """The refusal of a comment or reply, or None."""
         if not self.sees(viewer, post):
             return NOT_FOUND
         if parent is not None and not self.sees(viewer, parent):
@@ -129,9 +131,9 @@ class Model:
         return INVALID if parent is not None and parent.parent else None
 
     def comment(self, author: str, comment_id: str, post: Thing, parent: Thing | None, mentioned: str | None) -> Thing:
-        """Everybody concerned is told once, in the nearest way."""
+        """Adds a comment. Everybody concerned is notified once, of what concerns them most."""
         comment = Thing(comment_id, author, post, parent)
-        comment.life.set(True, author)
+        comment.exists.set(True, author)
         self.comments.append(comment)
         kinds = {} if mentioned is None else {mentioned: "MENTIONED"}
         kinds[post.author] = "COMMENTED"
@@ -139,25 +141,25 @@ class Model:
             kinds[parent.author] = "REPLIED"
         for recipient, kind in kinds.items():
             if recipient != author:
-                self._tell((recipient, kind, comment_id), author, comment)
+                self._notify((recipient, kind, comment_id), author, comment)
         return comment
 
     def delete_comment(self, viewer: str, comment: Thing) -> str | None:
-        """By who wrote it or whose post it is on, whatever blocks stand between them; replies go too."""
-        is_theirs = viewer == comment.author or (viewer == comment.of_post.author and comment.of_post.life.now)
+        """Deletes a comment and its replies. Its author and the post's author may, whatever blocks there are."""
+        is_theirs = viewer == comment.author or (viewer == comment.of_post.author and comment.of_post.exists.now)
         if not is_theirs:
             return NOT_ALLOWED if self.sees(viewer, comment) else NOT_FOUND
-        if not comment.life.now:
+        if not comment.exists.now:
             above = comment.parent or comment.of_post
-            return NOT_FOUND if above.life.now else EITHER  # it goes when what it was below is cleaned away
+            return NOT_FOUND if above.exists.now else EITHER  # until what it was below is cleaned up
         self._end_comment(comment, viewer)
         for reply in self.comments:
-            if reply.parent is comment and reply.life.now:
+            if reply.parent is comment and reply.exists.now:
                 self._end_comment(reply)
         return None
 
     def like(self, viewer: str, thing: Thing, *, likes: bool) -> str | None:
-        """Likes, or does not like."""
+        """Likes or unlikes."""
         if not self.sees(viewer, thing):
             return NOT_FOUND
         like = thing.likes.setdefault(viewer, Fact())
@@ -165,14 +167,14 @@ class Model:
             like.set(likes, viewer)
             subject = (thing.author, "COMMENT_LIKED" if thing.post else "POST_LIKED", thing.id)
             if likes and viewer != thing.author:
-                self._tell(subject, viewer, thing)
+                self._notify(subject, viewer, thing)
             elif viewer in self.notified.get(subject, {}):
                 del self.notified[subject][viewer]
                 self._pending.pop((subject, viewer), None)
         return None
 
     def follow(self, viewer: str, other: str) -> str | None:
-        """Follows, or asks to."""
+        """Follows, or asks to follow a private account."""
         if not self.sees_person(viewer, other):
             return NOT_FOUND
         if (viewer, other) in self.blocks:
@@ -182,28 +184,28 @@ class Model:
         return None
 
     def unfollow(self, viewer: str, other: str) -> str | None:
-        """Neither follows nor asks."""
+        """Ends a follow or a request."""
         if not self.sees_person(viewer, other):
             return NOT_FOUND
         self._set_state(viewer, other, NONE)
         return None
 
     def remove_follower(self, viewer: str, other: str) -> str | None:
-        """The other neither follows nor asks."""
+        """Ends the other's follow or request."""
         if not self.sees_person(viewer, other):
             return NOT_FOUND
         self._set_state(other, viewer, NONE)
         return None
 
     def accept(self, viewer: str, other: str) -> str | None:
-        """Grants a request; one granted before stays so."""
+        """Accepts a request. One that was accepted before stays so."""
         if not self.sees_person(viewer, other) or self.state(other, viewer) == NONE:
             return NOT_FOUND
         self._set_state(other, viewer, FOLLOWING, "FOLLOW_ACCEPTED")
         return None
 
     def decline(self, viewer: str, other: str) -> str | None:
-        """Refuses a request, if there is one."""
+        """Declines a request, if there is one."""
         if not self.sees_person(viewer, other):
             return NOT_FOUND
         if self.state(other, viewer) == REQUESTED:
@@ -211,7 +213,7 @@ class Model:
         return None
 
     def block(self, viewer: str, other: str) -> str | None:
-        """Hides two people from each other and ends their following."""
+        """Hides two people from each other and ends their follows."""
         if not self.sees_person(viewer, other):
             return NOT_FOUND
         self.blocks.add((viewer, other))
@@ -220,31 +222,31 @@ class Model:
         return None
 
     def unblock(self, viewer: str, other: str) -> str | None:
-        """Following does not come back."""
+        """Ends a block. Follows do not come back."""
         return self._mark(self.blocks, viewer, other, there=False)
 
     def mute(self, viewer: str, other: str) -> str | None:
-        """Keeps the other's doings out of feed and notifications."""
+        """Keeps the other's activity out of feed and notifications."""
         return self._mark(self.mutes, viewer, other, there=True)
 
     def unmute(self, viewer: str, other: str) -> str | None:
-        """Lets them in again; what was missed stays missed."""
+        """Ends a mute. What was missed stays missed."""
         return self._mark(self.mutes, viewer, other, there=False)
 
     def set_private(self, viewer: str, *, private: bool) -> None:
-        """Going public accepts what is pending."""
+        """Sets an account private or public. Going public accepts all requests."""
         (self.private.add if private else self.private.discard)(viewer)
         for other in self.people:
             if not private and self.state(other, viewer) == REQUESTED:
                 self._set_state(other, viewer, FOLLOWING, "FOLLOW_ACCEPTED")
 
-    def pass_on(self) -> None:
-        """Something has happened: who has not been told yet may now be told by what holds now."""
+    def note_change(self) -> None:
+        """Records, after each action, whether pending notifications would be sent by the rules of this moment."""
         for (subject, actor), thing in self._pending.items():
-            self.notified[subject][actor].add(self.hears(subject[0], actor, thing))
+            self.notified[subject][actor].add(self.is_notified(subject[0], actor, thing))
 
     def apply(self) -> None:
-        """Everything that was owed is paid."""
+        """Nothing is pending any more: all counters and feeds are exact."""
         self._pending.clear()
         for fact in self._facts():
             fact.apply()
@@ -254,7 +256,7 @@ class Model:
     def _facts(self) -> Iterator[Fact]:
         yield from self.follows.values()
         for thing in (*self.posts, *self.comments):
-            yield thing.life
+            yield thing.exists
             yield from thing.likes.values()
 
     def _mark(self, pairs: set[tuple[str, str]], viewer: str, other: str, *, there: bool) -> str | None:
@@ -264,33 +266,33 @@ class Model:
         return None
 
     def _set_state(self, follower: str, followee: str, state: str, kind: str = "") -> None:
-        """Those concerned hear of a new state: of following by `kind`."""
+        """Sets the state of a follow and notifies those concerned: of following, by `kind`."""
         if self.state(follower, followee) == state:
             return
         self.states[follower, followee] = state
         self.follows[follower, followee].set(state == FOLLOWING, follower, followee)
-        self._forget((followee, "FOLLOWED", follower))
-        self._forget((followee, "FOLLOW_REQUESTED", follower))
-        self._forget((follower, "FOLLOW_ACCEPTED", followee))
+        self._withdraw((followee, "FOLLOWED", follower))
+        self._withdraw((followee, "FOLLOW_REQUESTED", follower))
+        self._withdraw((follower, "FOLLOW_ACCEPTED", followee))
         if state == REQUESTED:
-            self._tell((followee, "FOLLOW_REQUESTED", follower), follower, None)
+            self._notify((followee, "FOLLOW_REQUESTED", follower), follower, None)
         elif kind == "FOLLOWED":
-            self._tell((followee, kind, follower), follower, None)
+            self._notify((followee, kind, follower), follower, None)
         elif state == FOLLOWING:
-            self._tell((follower, kind, followee), followee, None)
+            self._notify((follower, kind, followee), followee, None)
 
     def _end_comment(self, comment: Thing, *by: str) -> None:
-        comment.life.set(False, *by)
-        self._take_back(comment.id)
+        comment.exists.set(False, *by)
+        self._withdraw_all(comment.id)
 
-    def _take_back(self, about: str) -> None:
+    def _withdraw_all(self, about: str) -> None:
         for subject in [subject for subject in self.notified if subject[2] == about]:
-            self._forget(subject)
+            self._withdraw(subject)
 
-    def _tell(self, subject: Subject, actor: str, thing: Thing | None) -> None:
-        self.notified.setdefault(subject, {})[actor] = {self.hears(subject[0], actor, thing)}
+    def _notify(self, subject: Subject, actor: str, thing: Thing | None) -> None:
+        self.notified.setdefault(subject, {})[actor] = {self.is_notified(subject[0], actor, thing)}
         self._pending[subject, actor] = thing
 
-    def _forget(self, subject: Subject) -> None:
+    def _withdraw(self, subject: Subject) -> None:
         for actor in self.notified.pop(subject, {}):
             self._pending.pop((subject, actor), None)

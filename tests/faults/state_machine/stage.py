@@ -1,4 +1,4 @@
-"""The product in this process beside its model: every doing happens to both, and what each person is shown agrees."""
+"""The product in this process beside its model: every action goes to both, and both must show the same."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,16 @@ from domain.records.notifications import NotificationRecord
 from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema.context import Context
-from tests.faults.state_machine.documents import COMMENT, NOTICES, PAGES, PERSON, POST, flat, notice, parsed
+from tests.faults.state_machine.documents import (
+    COMMENT,
+    NOTIFICATIONS,
+    PAGES,
+    PERSON,
+    POST,
+    flat,
+    parsed,
+    plain_notification,
+)
 from tests.faults.state_machine.expected import Expected
 from tests.faults.state_machine.model import EITHER, NOT_FOUND, Model, Subject, Thing
 from tests.support.auditing import audit
@@ -36,7 +45,7 @@ LATER = timedelta(hours=1)
 
 
 class Stage:
-    """A few people in a world of their own; `rings` are all that were ever owed, for delivering them again."""
+    """A few people in a world of their own. `jobs` are all that ever existed, so that they can be delivered again."""
 
     def __init__(self, world: World, figures: Counter[str]) -> None:
         self.world = world
@@ -46,7 +55,7 @@ class Stage:
         self._users: dict[str, UserRecord] = {}
 
     async def begin(self) -> None:
-        """Everything is new."""
+        """Empties the world and registers the people."""
         self.figures["examples"] += 1
         await empty(self.world)
         for name in PEOPLE:
@@ -54,7 +63,7 @@ class Stage:
             self._users[name] = await register(name, f"{name}@example.com", "no hash", name.title(), now())
 
     async def act(self, viewer: str, mutation: str, answer: str, verdict: str | None, **given: Any) -> Any:
-        """A mutation that the product should judge as the model did; returns its payload if it was done."""
+        """Sends a mutation, which the product must judge as the model did. Returns the payload if it was done."""
         name = mutation[0].upper() + mutation[1:]
         payload = (
             await self._execute(
@@ -66,30 +75,30 @@ class Stage:
         codes = [error["code"] for error in payload["userErrors"]] or [None]
         assert len(codes) == 1
         assert codes[0] in ((None, NOT_FOUND) if verdict == EITHER else (verdict,)), f"{mutation} by {viewer}"
-        self.model.pass_on()
+        self.model.note_change()
         self.figures["refused" if verdict else "done"] += 1
         return None if verdict else flat(payload)
 
     async def act_on_person(self, viewer: str, mutation: str, verdict: str | None, other: str) -> None:
-        """A mutation about two people, whose answer shows the other as they now are."""
+        """Sends a mutation about two people. Its answer must show the other person as they are now."""
         payload = await self.act(viewer, mutation, f"user {{ {PERSON} }}", verdict, userId=self.id_of(other))
         if payload is not None:
             assert payload["user"] == self.answer_to(viewer).person(other)
 
     async def act_on_post(self, viewer: str, mutation: str, verdict: str | None, post: Thing, **given: str) -> None:
-        """A mutation that answers with a post as it now is."""
+        """Sends a mutation whose answer must show a post as it is now."""
         payload = await self.act(viewer, mutation, f"post {{ {POST} }}", verdict, **given)
         if payload is not None:
             assert payload["post"] == self.answer_to(viewer).post(post)
 
     async def act_on_comment(self, viewer: str, mutation: str, verdict: str | None, comment: Thing) -> None:
-        """A mutation that answers with a comment as it now is."""
+        """Sends a mutation whose answer must show a comment as it is now."""
         payload = await self.act(viewer, mutation, f"comment {{ {COMMENT} }}", verdict, commentId=comment.id)
         if payload is not None:
             assert payload["comment"] == self.answer_to(viewer).thing(comment)
 
     async def comment(self, viewer: str, post: Thing, parent: Thing | None, mentioned: str | None) -> Thing | None:
-        """A comment, or a reply, unless it is refused; the answer counts it already."""
+        """Adds a comment or reply, unless it must be refused. The answer must count it already."""
         verdict = self.model.may_comment(viewer, post, parent)
         given = {"postId": post.id, "text": f"hello @{mentioned}" if mentioned else "hello"}
         if parent is not None:
@@ -103,16 +112,16 @@ class Stage:
         return comment
 
     async def change_privacy(self, viewer: str, *, private: bool) -> None:
-        """An account goes private or public.
+        """Makes an account private or public.
 
-        The letting in of who asked is paid at once: until it is, an answer or going private again comes before it.
+        Accepts the requests at once: until that is done, declining them or going private again would come first.
         """
         payload = await self.act(viewer, "updateProfile", "user { username isPrivate }", None, isPrivate=private)
         assert payload["user"] == {"username": viewer, "isPrivate": private}
         await self.run([Job(Task.ACCEPT_REQUESTS, Fact.USER, str(self._users[viewer].id))])
 
     async def post(self, author: str, caption: str) -> str:
-        """A post that is READY, of an upload whose bytes need no rendering; returns its id."""
+        """Makes a READY post of an upload whose file needs no rendering. Returns its id."""
         sources, author_id = self.world.sources, self._users[author].id
         upload = await sources.uploads.announce(author_id, SourceFormat.JPEG, 9, "no hash", now())
         rendered = image(upload.id)
@@ -126,7 +135,7 @@ class Stage:
         return post_id
 
     async def run(self, jobs: Iterable[Job], *, at_once: bool = False) -> None:
-        """Has these effects paid, also those that are paid already, one after the other or side by side."""
+        """Runs these jobs, also those that are done already, one after the other or concurrently."""
         jobs = list(jobs)
         self.jobs.update(dict.fromkeys(jobs))
         calls = [self._run(job.kind, job.key) for job in jobs]
@@ -137,84 +146,84 @@ class Stage:
                 await call
 
     async def repeat(self, picks: Sequence[int], *, at_once: bool) -> None:
-        """Pays some of all that was ever owed, in any order and any number of times."""
+        """Runs some of all jobs that ever existed, in any order and any number of times."""
         self.jobs.update(dict.fromkeys(sorted(await pending_jobs(self.world.tools))))
         jobs = list(self.jobs)
         await self.run([jobs[pick % len(jobs)] for pick in picks if jobs], at_once=at_once)
 
     async def work(self, worker: str) -> None:
-        """One worker has its turn: it pays what lies in its stream, stale and repeated as it may be."""
+        """Runs the jobs in one worker's stream, which may be stale and repeated."""
         sources = self.world.sources
         queue = QueueConsumer(sources.redis, sources.settings.key_prefix, worker, "tested")
-        messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first one made the group
+        messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first read made the group
         jobs = sorted({message.job for message in messages if message.job is not None})
         self.jobs.update(dict.fromkeys(jobs))
         await self._call(jobs)
         await queue.acknowledge([message.id for message in messages])
 
-    async def sweep(self) -> None:
-        """The sweeper's clock is an hour ahead."""
+    async def relay(self) -> None:
+        """Runs the outbox relay with a clock that is an hour ahead."""
         await relay_due(self.world.sources, now() + LATER)
 
     async def drain(self) -> None:
-        """Everything is paid, from where on all that people are shown is exact; addresses given out have lapsed."""
+        """Runs all pending jobs and lets the addresses for files expire. After that, everything shown is exact."""
         self.jobs.update(dict.fromkeys(sorted(await pending_jobs(self.world.tools))))
         await drain(self.world.tools)
-        lapsed = {"$set": {"clean_up_at": now()}}
-        await self.world.sources.database["uploads"].update_many({"clean_up_at": {"$gt": now()}}, lapsed)
+        expired = {"$set": {"clean_up_at": now()}}
+        await self.world.sources.database["uploads"].update_many({"clean_up_at": {"$gt": now()}}, expired)
         assert await drain(self.world.tools) == set()
         self.model.apply()
 
     async def finish(self) -> None:
-        """At the end all that each person is shown is the model's, and `verify` finds nothing.
+        """At the end everybody is shown what the model says, and `verify` finds nothing.
 
-        Feeds are looked at twice, as they were left and when all are kept. Then everything that was ever rung comes
-        again, as when the transport goes back in time, and changes nothing.
+        Checks feeds twice: as they are, and when all are live. Then every job that ever existed comes again, as from
+        a Redis with older data, and must change nothing.
         """
         await self.drain()
         for viewer in PEOPLE:
-            await self.look(viewer)
-            await self.look_at_notices(viewer)
+            await self.check_pages(viewer)
+            await self.check_notifications(viewer)
         await self.drain()
         await self._call(self.jobs)
         for viewer in PEOPLE:
-            await self.look(viewer)
-            await self.look_at_notices(viewer)
+            await self.check_pages(viewer)
+            await self.check_notifications(viewer)
         await audit(self.world, seconds=0)
 
-    async def look(self, viewer: str) -> None:
-        """All that one person is shown but notifications, settled or not."""
+    async def check_pages(self, viewer: str) -> None:
+        """Compares everything that one person is shown, except notifications. Jobs may be pending."""
         model, expected = self.model, Expected(self.model, viewer)
         shown = await self._execute(
             PAGES,
             viewer,
-            people=[self.id_of(one) for one in PEOPLE],
+            people=[self.id_of(name) for name in PEOPLE],
             posts=[post.id for post in model.posts],
             comments=[comment.id for comment in model.comments],
         )
         assert flat(shown) == {
-            "people": [expected.profile(one) for one in PEOPLE],
+            "people": [expected.profile(name) for name in PEOPLE],
             "posts": [expected.post_page(post) for post in model.posts],
             "comments": [expected.comment_page(comment) for comment in model.comments],
             "feed": expected.feed(),
             "viewer": {"followRequests": expected.requests()},
         }, f"what {viewer} sees"
 
-    async def look_at_notices(self, viewer: str) -> None:
-        """Who is told what, grouped, when everything is settled."""
-        page = (await self._execute(NOTICES, viewer))["notifications"]
-        assert not page["pageInfo"]["hasNextPage"], "more than one page of them"
+    async def check_notifications(self, viewer: str) -> None:
+        """Compares the notifications of one person, when nothing is pending."""
+        page = (await self._execute(NOTIFICATIONS, viewer))["notifications"]
+        assert not page["pageInfo"]["hasNextPage"], "more than one page of notifications"
         nodes = [edge["node"] for edge in page["edges"]]
         records = await self.world.sources.notifications.by_ids([from_global_id(node["id"])[1] for node in nodes])
         subjects = [self._subject(record) for record in records if record is not None]
-        assert len(set(subjects)) == len(nodes), f"{viewer} is told something twice"
-        notified = dict(zip(subjects, map(notice, nodes), strict=True))
-        standing = Expected(self.model, viewer).notices()
-        sure = {subject: notice for subject, notice in standing.items() if notice.pop("is_sure") or subject in notified}
-        assert notified == sure, f"what {viewer} is told"
+        assert len(set(subjects)) == len(nodes), f"{viewer} is notified twice of something"
+        notified = dict(zip(subjects, map(plain_notification, nodes), strict=True))
+        standing = Expected(self.model, viewer).notifications()
+        expected = {subject: each for subject, each in standing.items() if each.pop("is_sure") or subject in notified}
+        assert notified == expected, f"what {viewer} is notified of"
 
     def answer_to(self, viewer: str) -> Expected:
-        """What the answer to a mutation should show."""
+        """What the answer to a viewer's mutation should show."""
         return Expected(self.model, viewer, in_answer=True)
 
     def id_of(self, name: str) -> str:
@@ -235,11 +244,11 @@ class Stage:
         return result.data
 
     async def _call(self, jobs: Iterable[Job]) -> None:
-        """Calls the handlers as a worker does: for many keys at once where they can."""
+        """Calls the handlers as a worker does: with many keys at once where they can take them."""
         for kind, group in groupby(sorted(jobs), key=lambda job: job.kind):
             keys = [job.key for job in group]
-            for some in [keys] if HANDLERS[kind].spec.batch > 1 else [[key] for key in keys]:
-                await self._run(kind, *some)
+            for batch in [keys] if HANDLERS[kind].spec.batch > 1 else [[key] for key in keys]:
+                await self._run(kind, *batch)
 
     async def _run(self, kind: tuple[Task, Fact], *keys: str) -> None:
         with contextlib.suppress(RetryLater):
@@ -251,5 +260,5 @@ class Stage:
         about: tuple[str, ObjectId | None] = (
             ("Comment", record.comment_id) if record.comment_id else ("Post", record.post_id)
         )
-        known = names[record.actor_ids[0]] if about[1] is None else to_global_id(about[0], about[1])
-        return (names[record.recipient_id], record.kind.value, known)
+        subject = names[record.actor_ids[0]] if about[1] is None else to_global_id(about[0], about[1])
+        return (names[record.recipient_id], record.kind.value, subject)

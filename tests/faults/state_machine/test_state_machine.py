@@ -1,4 +1,4 @@
-"""Likes, comments and follows against a plain model: after any doings, paid for in any order, both say the same."""
+"""The product against a plain model: after any activity, with jobs run in any order, both show the same."""
 
 import asyncio
 from collections import Counter
@@ -31,17 +31,17 @@ from tests.faults.state_machine.stage import PEOPLE, Stage
 from tests.support.factories import World, opened
 
 Pair = tuple[str, str]
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 people = st.sampled_from(PEOPLE)
 pairs = st.sampled_from(list(permutations(PEOPLE, 2)))
 somebody = st.none() | people
-picks = st.integers(0, 60)  # one of however many there are
-MOST_POSTS, MOST_COMMENTS = 10, 40  # an author's uploads of a day; what one look asks for
+picks = st.integers(0, 60)  # an index into a list of any length
+MAX_POSTS, MAX_COMMENTS = 10, 40  # an author's uploads of a day; what one page holds
 
 
-class Doings(RuleBasedStateMachine):
-    """What people do, and what becomes of the effects that it owes."""
+class Activity(RuleBasedStateMachine):
+    """What people do, and how the pending jobs of it are run."""
 
     posts: Bundle[Thing] = Bundle("posts")
     comments: Bundle[Thing] = Bundle("comments")
@@ -54,8 +54,8 @@ class Doings(RuleBasedStateMachine):
         self.model = self.stage.model
         self.run(self.stage.begin())
 
-    def run(self, work: Coroutine[Any, Any, Done]) -> Done:
-        """Runs something to its end."""
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Runs a coroutine to its end."""
         try:
             return self._runner.run(work)
         except BaseException:
@@ -63,7 +63,7 @@ class Doings(RuleBasedStateMachine):
             raise
 
     def teardown(self) -> None:
-        """The end of an example that went well so far: everything is paid, and compared."""
+        """Ends an example that did not fail: runs everything that is pending and compares everything."""
         if not self._failed:
             self.run(self.stage.finish())
 
@@ -73,7 +73,7 @@ class Doings(RuleBasedStateMachine):
             self.change_privacy(name, True)
         return multiple(*(self.new_post(author, None) for author in sorted(authors)))
 
-    @precondition(lambda self: len(self.model.posts) < MOST_POSTS)
+    @precondition(lambda self: len(self.model.posts) < MAX_POSTS)
     @rule(author=people, mentioned=somebody, target=posts)
     def post(self, author: str, mentioned: str | None) -> Thing:
         return self.new_post(author, mentioned)
@@ -82,18 +82,18 @@ class Doings(RuleBasedStateMachine):
         post_id = self.run(self.stage.post(author, "" if mentioned is None else f"with @{mentioned}"))
         return self.model.post(author, post_id, mentioned)
 
-    @precondition(lambda self: sum(post.life.now for post in self.model.posts) > 1)
+    @precondition(lambda self: sum(post.exists.now for post in self.model.posts) > 1)
     @rule(viewer=people, post=posts)
     def delete_post(self, viewer: str, post: Thing) -> None:
         verdict = self.model.delete_post(viewer, post)
         self.run(self.stage.act(viewer, "deletePost", "deletedPostId", verdict, postId=post.id))
 
-    @precondition(lambda self: len(self.model.comments) < MOST_COMMENTS)
+    @precondition(lambda self: len(self.model.comments) < MAX_COMMENTS)
     @rule(viewer=people, post=posts, mentioned=somebody, target=comments)
     def comment(self, viewer: str, post: Thing, mentioned: str | None) -> MultipleResults[Thing]:
         return self.new_comment(viewer, post, None, mentioned)
 
-    @precondition(lambda self: len(self.model.comments) < MOST_COMMENTS)
+    @precondition(lambda self: len(self.model.comments) < MAX_COMMENTS)
     @rule(viewer=people, parent=comments, mentioned=somebody, target=comments)
     def reply(self, viewer: str, parent: Thing, mentioned: str | None) -> MultipleResults[Thing]:
         return self.new_comment(viewer, parent.of_post, parent, mentioned)
@@ -181,34 +181,34 @@ class Doings(RuleBasedStateMachine):
         for worker in workers:
             self.run(self.stage.work(worker))
 
-    @rule(some=st.lists(picks, min_size=1, max_size=6), at_once=st.booleans())
-    def repeat(self, some: list[int], at_once: bool) -> None:
-        self.run(self.stage.repeat(some, at_once=at_once))
+    @rule(chosen=st.lists(picks, min_size=1, max_size=6), at_once=st.booleans())
+    def repeat(self, chosen: list[int], at_once: bool) -> None:
+        self.run(self.stage.repeat(chosen, at_once=at_once))
 
     @rule()
-    def sweep(self) -> None:
-        self.run(self.stage.sweep())
+    def relay(self) -> None:
+        self.run(self.stage.relay())
 
     @rule(viewer=people)
     def look(self, viewer: str) -> None:
-        self.run(self.stage.look(viewer))
+        self.run(self.stage.check_pages(viewer))
 
     @rule(viewer=people)
     def drain(self, viewer: str) -> None:
         self.run(self.stage.drain())
-        self.run(self.stage.look_at_notices(viewer))
+        self.run(self.stage.check_notifications(viewer))
 
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
-    """A loop of the machine's own: Hypothesis calls plain functions."""
+    """An event loop of the machine's own, because Hypothesis calls plain functions."""
     with asyncio.Runner() as runner:
         yield runner
 
 
 @pytest.fixture
 def world(runner: asyncio.Runner, settings: Settings) -> Iterator[World]:
-    """A world that each example finds empty."""
+    """A world that is emptied before each example."""
     opening = opened(settings)
     yield runner.run(opening.__aenter__())
     runner.run(opening.__aexit__(None, None, None))
@@ -218,14 +218,14 @@ def world(runner: asyncio.Runner, settings: Settings) -> Iterator[World]:
 def play(
     runner: asyncio.Runner, world: World, seed: int, record_property: Callable[[str, object], None]
 ) -> Callable[..., None]:
-    """Lets Hypothesis play with the machine; what it prints of a failure is a program that repeats it."""
+    """Runs the machine with Hypothesis, which prints a failure as a program that repeats it."""
     figures: Counter[str] = Counter()
     calm = hypothesis.settings(
         deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
     )
 
     def run(**options: Any) -> None:
-        machine: Any = hypothesis.seed(seed)(lambda: Doings(runner, world, figures))
+        machine: Any = hypothesis.seed(seed)(lambda: Activity(runner, world, figures))
         try:
             run_state_machine_as_test(machine, settings=hypothesis.settings(calm, **options))
         finally:
@@ -238,17 +238,17 @@ def play(
 def test_everything_shown_equals_the_model(play: Callable[..., None], full_size: bool) -> None:
     if full_size:
         play(max_examples=200, stateful_step_count=60)
-    else:  # what it finds is made small at full size: that takes minutes
+    else:  # failures are shrunk at full size only, because that takes minutes
         play(max_examples=12, stateful_step_count=30, phases=[Phase.reuse, Phase.generate])
 
 
 def test_the_machine_sees_likes_counted_twice(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the machine fails when the product does."""
-    once = PostStore.add_likes
+    add_once = PostStore.add_likes
 
-    async def twice(store: PostStore, deltas: Mapping[ObjectId, int], session: Session) -> None:
-        await once(store, {post_id: 2 * delta for post_id, delta in deltas.items()}, session)
+    async def add_twice(store: PostStore, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        await add_once(store, {post_id: 2 * delta for post_id, delta in deltas.items()}, session)
 
-    monkeypatch.setattr(PostStore, "add_likes", twice)
+    monkeypatch.setattr(PostStore, "add_likes", add_twice)
     with pytest.raises(AssertionError, match="likeCount"):
         play(max_examples=50, stateful_step_count=30, phases=[Phase.generate], database=None)
