@@ -86,7 +86,7 @@ async def notification_added(
             yield Event(seen, gap=Gap(there.oldest, there.newest))
         while True:
             news.clear()
-            changed = await sources.notifications.after(viewer_id, seen, BATCH)
+            changed = await sources.notifications.changed_after(viewer_id, seen, BATCH)
             for one, shown in zip(changed, await _visible(info, changed), strict=True):
                 seen = one.seq
                 yield Event(one.seq, shown)

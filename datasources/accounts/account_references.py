@@ -1,8 +1,8 @@
-"""Everywhere that an account's id may stand: what its deletion takes away, and what is looked for when it is done.
+"""All places where an account's id may stand: its deletion empties them, and its final check looks through them.
 
-Every place is found by an index. Not here are an author among other people's interests, which are made anew from acts
-that are gone, and which `gc` looks through; entries and fan-outs of its posts, which go with posts and follows; and
-failures, which are forgotten at the very end.
+An index finds every place. Not listed are: an author among other users' interests, which are computed again from acts
+that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
+follows; and `failures`, which are deleted at the very end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.queries import within
-from datasources.notifications.notifications import follow_group_keys
+from domain.records.notifications import follow_group_keys
 
 Query = Callable[[Sequence[ObjectId]], Document]
 _PENDING: Document = {"outbox": {"$exists": True}}
@@ -23,14 +23,14 @@ def _by(field: str, **where: object) -> Query:
 
 
 def _within(*names: str) -> Query:
-    return lambda ids: {"$or": [{"_id": within(one, *names)} for one in ids]}
+    return lambda ids: {"$or": [{"_id": within(id_, *names)} for id_ in ids]}
 
 
-def _told(ids: Sequence[ObjectId]) -> Document:
-    return {"group_key": {"$in": [key for one in ids for key in follow_group_keys(one)]}}
+def _by_follow_group(ids: Sequence[ObjectId]) -> Document:
+    return {"group_key": {"$in": [key for id_ in ids for key in follow_group_keys(id_)]}}
 
 
-# By collection, each with a query for each index that finds a part of it.
+# By collection: queries, one for each index that finds a part of the references.
 ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "sessions": [_by("user_id")],
     "post_likes": [_by("user_id", liked=True), _by("user_id", liked=False)],
@@ -51,7 +51,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     "follows": [_by("follower_id"), _by("followee_id")],
     "blocks": [_by("blocker_id"), _by("blocked_id")],
     "mutes": [_by("muter_id"), _by("muted_id")],
-    "notifications": [_by("recipient_id"), _told],
+    "notifications": [_by("recipient_id"), _by_follow_group],
     "inboxes": [_by("_id")],
     "feeds": [_by("_id")],
     "feed_entries": [_within("o", "p")],
@@ -64,24 +64,24 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
 async def find_references(
     database: Database, user_ids: Sequence[ObjectId], session: Session | None = None
 ) -> Mapping[ObjectId, list[str]]:
-    """The collections in which something names any of these accounts; one indexed read for each place, of all at once.
+    """The collections that refer to these accounts, by account; an account without references is left out.
 
-    Where there is something, one for each account too.
+    One indexed read for each query about all accounts together; where it finds something, one for each account too.
     """
-    left: dict[ObjectId, list[str]] = {}
+    references: dict[ObjectId, list[str]] = {}
     for name, queries in ACCOUNT_REFERENCES.items():
         for query in queries:
-            for user_id in await _named(database, name, query, user_ids, session):
-                if name not in left.setdefault(user_id, []):
-                    left[user_id].append(name)
-    return left
+            for user_id in await _referenced(database, name, query, user_ids, session):
+                if name not in references.setdefault(user_id, []):
+                    references[user_id].append(name)
+    return references
 
 
-async def _named(
+async def _referenced(
     database: Database, name: str, query: Query, user_ids: Sequence[ObjectId], session: Session | None
 ) -> list[ObjectId]:
     if not user_ids or await database[name].find_one(query(user_ids), {"_id": 1}, session=session) is None:
         return []
     if len(user_ids) == 1:
         return list(user_ids)
-    return [one for one in user_ids if await _named(database, name, query, [one], session)]
+    return [user_id for user_id in user_ids if await _referenced(database, name, query, [user_id], session)]

@@ -1,8 +1,8 @@
 """Notifications: durable, per recipient, grouped by a stable key, numbered without gaps.
 
-The collection is its own log: every change of a notification gives it the recipient's next `seq`, in one transaction
-that the recipient's `inboxes` document puts in line, so a reader who has seen `seq` n has seen all before it. What was
-taken back stays as a `withdrawn` tombstone for a while, so that a subscriber who was away hears of it too.
+The collection is its own log: every change of a notification gives it the recipient's next `seq`. The transaction also
+writes the recipient's `inboxes` document, so changes are serialized: a reader of `seq` n has seen all before it. A
+withdrawn notification stays as a tombstone for a while, so that a subscriber who was away learns of it too.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
 from domain.notification_floor import floor_at, record_withdrawal
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
-from domain.records.notifications import NotificationKind, NotificationRecord
+from domain.records.notifications import NotificationKind, NotificationRecord, follow_group_keys
 
 UNSEEN_BATCH, MAX_UNSEEN_READ = 100, 1_000
 
@@ -37,7 +37,7 @@ def notifications_topic(user_id: ObjectId) -> str:
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """The state that a recipient's notification should have; `is_news` makes it unseen again and moves it up."""
+    """The draft of a notification: the state it should have. With `is_news` it becomes unseen and the latest again."""
 
     recipient_id: ObjectId
     group_key: str
@@ -51,15 +51,15 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[ObjectId, str]:
-        """What it is found by."""
+        """The unique key of the notification."""
         return self.recipient_id, self.group_key
 
 
-_SAID = ("kind", "actor_ids", "actor_count", "post_id", "comment_id", "withdrawn")
+_CONTENT = ("kind", "actor_ids", "actor_count", "post_id", "comment_id", "withdrawn")
 
 
 class SeqRange(msgspec.Struct, frozen=True):
-    """What a recipient's log holds; all 0 when nothing was ever told. After `floor` nothing is missing."""
+    """The numbers in a recipient's log; all 0 before the first one. After `floor` none is missing."""
 
     oldest: int
     newest: int
@@ -74,38 +74,39 @@ class NotificationStore:
         self._inboxes = database["inboxes"]
         self._live = live
         live.set_check("notifications", self.last_seqs)
-        self._lines: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
     async def lock_recipients(self, *recipient_ids: ObjectId) -> AsyncIterator[None]:
-        """Waits until nobody else in this process writes to these recipients.
+        """Holds these recipients' locks, so that nobody else in this process writes to them.
 
-        Their transactions would all change one `inboxes` document, and all but one be thrown away and run again.
+        Concurrent transactions that change one `inboxes` document conflict: all but one would run again.
         """
         async with contextlib.AsyncExitStack() as stack:
             for recipient_id in sorted(set(recipient_ids)):
-                await stack.enter_async_context(self._lines.setdefault(recipient_id, asyncio.Lock()))
+                await stack.enter_async_context(self._locks.setdefault(recipient_id, asyncio.Lock()))
             yield
 
     async def by_keys(
         self, keys: Iterable[tuple[ObjectId, str]], session: Session
     ) -> dict[tuple[ObjectId, str], NotificationRecord]:
         """Notifications by recipient and group key, withdrawn ones too; one operation, none for no keys."""
-        some = [{"recipient_id": recipient_id, "group_key": group_key} for recipient_id, group_key in keys]
-        rows = await self._notifications.find({"$or": some}, session=session).to_list() if some else []
+        either = [{"recipient_id": recipient_id, "group_key": group_key} for recipient_id, group_key in keys]
+        rows = await self._notifications.find({"$or": either}, session=session).to_list() if either else []
         return {(row["recipient_id"], row["group_key"]): NotificationRecord.from_document(row) for row in rows}
 
     async def write(self, notices: Sequence[Notice], now: datetime, session: Session) -> None:
-        """Makes or changes notifications within the caller's transaction, numbered in this order; no key comes twice.
+        """Creates or changes notifications within the caller's transaction, numbered in this order; keys are unique.
 
-        Four operations, however many they are; ring `tell` after the commit. Safe to repeat: what is already so gets
-        no new number. Withdrawing what was never told does nothing.
+        Four operations, however many there are; call `wake_subscribers` after the commit. Safe to repeat: what does not
+        change gets no new number. Withdrawing a notification that does not exist does nothing.
         """
         before = await self.by_keys((notice.key for notice in notices), session)
         changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
         seqs = await self._number([(notice.recipient_id, notice.withdrawn) for notice in changed], now, session)
         writes = [
-            _write(notice, seq, now, is_new=notice.key not in before) for notice, seq in zip(changed, seqs, strict=True)
+            _upsert(notice, seq, now, is_new=notice.key not in before)
+            for notice, seq in zip(changed, seqs, strict=True)
         ]
         if writes:
             await self._notifications.bulk_write(writes, session=session)
@@ -131,117 +132,118 @@ class NotificationStore:
         rows = await find_page(self._notifications, query, request.expects(int), field="seq")
         return cut_page(request, [(row["seq"], _shown(row)) for row in rows])
 
-    async def after(self, recipient_id: ObjectId, seq: int, most: int) -> list[NotificationRecord]:
-        """What changed after `seq`, withdrawn ones too, in the order of the numbers."""
+    async def changed_after(self, recipient_id: ObjectId, seq: int, limit: int) -> list[NotificationRecord]:
+        """Up to `limit` notifications that changed after `seq`, withdrawn ones too, in the order of the numbers."""
         query = {"recipient_id": recipient_id, "seq": {"$gt": seq}}
-        rows = await self._notifications.find(query, sort=[("seq", 1)], limit=most).to_list()
+        rows = await self._notifications.find(query, sort=[("seq", 1)], limit=limit).to_list()
         return [_shown(row) for row in rows]
 
     async def range_of(self, recipient_id: ObjectId) -> SeqRange:
-        """The numbers a recipient's log runs over."""
+        """The numbers in a recipient's log; two operations."""
         inbox = await self._inboxes.find_one({"_id": recipient_id})
         oldest = await self._notifications.find_one({"recipient_id": recipient_id}, {"seq": 1}, sort=[("seq", 1)])
         if inbox is None:
             return SeqRange(0, 0, 0)
-        floor = floor_at(*_taken_back(inbox), clock.now())
+        floor = floor_at(*_withdrawn(inbox), clock.now())
         return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"], floor)
 
     async def last_seqs(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
-        """The last numbers of these recipients' logs, 0 for those never told anything; one operation."""
+        """The last numbers of these recipients' logs, 0 for an empty one; one operation."""
         rows = await self._inboxes.find({"_id": {"$in": recipient_ids}}, {"last_seq": 1}).to_list()
         return dict.fromkeys(recipient_ids, 0) | {row["_id"]: row["last_seq"] for row in rows}
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[NotificationRecord | None]:
         """Notifications in the order of `ids`, None for one that is missing or cannot be read; one operation."""
-        found = await find_by_ids(self._notifications, ids)
-        return [readable(NotificationRecord, found.get(one)) for one in ids]
+        documents = await find_by_ids(self._notifications, ids)
+        return [readable(NotificationRecord, documents.get(id_)) for id_ in ids]
 
     async def unseen(self, recipient_id: ObjectId) -> AsyncGenerator[list[NotificationRecord]]:
-        """Notifications not seen yet, latest change first, in batches; POST_READY is left out.
+        """Notifications not seen yet, without POST_READY, latest change first, in batches of one operation each.
 
-        One operation a batch. Ends after `UNSEEN_LOOKED_AT` notifications, however many there are.
+        Ends after `MAX_UNSEEN_READ` notifications, however many there are.
         """
         query: Document = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
         query["kind"] = {"$ne": NotificationKind.POST_READY.value}
         for _ in range(MAX_UNSEEN_READ // UNSEEN_BATCH):
-            found = self._notifications.find(query, sort=[("seq", -1)], limit=UNSEEN_BATCH, hint=UNSEEN)
-            rows = await found.to_list()
+            cursor = self._notifications.find(query, sort=[("seq", -1)], limit=UNSEEN_BATCH, hint=UNSEEN)
+            rows = await cursor.to_list()
             yield [_shown(row) for row in rows]
             if len(rows) < UNSEEN_BATCH:
                 return
             query["seq"] = {"$lt": rows[-1]["seq"]}
 
     async def mark_seen(self, recipient_id: ObjectId, up_to_seq: int) -> None:
-        """Says that the list was shown up to a number. Safe to repeat."""
+        """Marks the notifications up to a number as seen in the list. Safe to repeat."""
         query = {"recipient_id": recipient_id, "seq": {"$lte": up_to_seq}, "is_seen": False}
         await self._notifications.update_many(query, {"$set": {"is_seen": True}})
 
     async def mark_read(
         self, recipient_id: ObjectId, ids: Sequence[ObjectId] = (), up_to_seq: int | None = None
     ) -> None:
-        """Says that some were opened: these, and all up to a number. What was read was seen. Safe to repeat."""
-        some: list[Document] = [{"_id": {"$in": list(ids)}}]
+        """Marks these notifications, and all up to a number, as read and seen. Safe to repeat."""
+        either: list[Document] = [{"_id": {"$in": list(ids)}}]
         if up_to_seq is not None:
-            some.append({"seq": {"$lte": up_to_seq}})
-        query = {"recipient_id": recipient_id, "is_read": False, "$or": some}
+            either.append({"seq": {"$lte": up_to_seq}})
+        query = {"recipient_id": recipient_id, "is_read": False, "$or": either}
         await self._notifications.update_many(query, {"$set": {"is_read": True, "is_seen": True}})
 
     async def about_post(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
-        """Every notification about a post, and about the comments below it, that still stands."""
+        """The notifications about a post and the comments below it, without withdrawn ones."""
         return await self._about([{"post_id": post_id}], session)
 
     async def about_comments(self, comments: Sequence[CommentRecord], session: Session) -> list[NotificationRecord]:
-        """Every notification about these comments that still stands."""
-        return await self._about([{"post_id": one.post_id, "comment_id": one.id} for one in comments], session)
+        """The notifications about these comments, without withdrawn ones."""
+        either = [{"post_id": comment.post_id, "comment_id": comment.id} for comment in comments]
+        return await self._about(either, session)
 
     async def mentions_and_tags(self, post_id: ObjectId, session: Session) -> list[NotificationRecord]:
-        """The notifications, not withdrawn, that people are mentioned or tagged in a post itself."""
-        named = [NotificationKind.MENTIONED.value, NotificationKind.TAGGED.value]
-        return await self._about([{"post_id": post_id, "comment_id": None, "kind": {"$in": named}}], session)
+        """The notifications of mentions and tags in a post itself, without withdrawn ones."""
+        kinds = [NotificationKind.MENTIONED.value, NotificationKind.TAGGED.value]
+        return await self._about([{"post_id": post_id, "comment_id": None, "kind": {"$in": kinds}}], session)
 
     async def withdraw(self, notifications: Sequence[NotificationRecord], now: datetime, session: Session) -> None:
-        """Takes notifications that stand back, within the caller's transaction."""
+        """Withdraws notifications, none of them withdrawn before, within the caller's transaction."""
         seqs = await self._number([(notification.recipient_id, True) for notification in notifications], now, session)
-        gone = {"withdrawn": True, "expires_at": now + WITHDRAWN_NOTIFICATION_KEPT, "actor_ids": [], "actor_count": 0}
+        values = {"withdrawn": True, "expires_at": now + WITHDRAWN_NOTIFICATION_KEPT, "actor_ids": [], "actor_count": 0}
         writes = [
-            UpdateOne({"_id": notification.id}, {"$set": {**gone, "seq": seq}})
+            UpdateOne({"_id": notification.id}, {"$set": {**values, "seq": seq}})
             for notification, seq in zip(notifications, seqs, strict=True)
         ]
         if writes:
             await self._notifications.bulk_write(writes, session=session)
 
     async def delete_of_recipient(
-        self, recipient_id: ObjectId, most: int, session: Session
+        self, recipient_id: ObjectId, limit: int, session: Session
     ) -> list[NotificationRecord]:
-        """Takes up to `most` of a recipient's notifications away, and the inbox with the last; returns what went."""
-        rows = await self._notifications.find({"recipient_id": recipient_id}, limit=most, session=session).to_list()
-        some = {"_id": {"$in": [row["_id"] for row in rows]}}
-        await self._notifications.delete_many(some, session=session)
-        if len(rows) < most:
+        """Deletes up to `limit` of a recipient's notifications, and the inbox with the last; returns them."""
+        rows = await self._notifications.find({"recipient_id": recipient_id}, limit=limit, session=session).to_list()
+        query = {"_id": {"$in": [row["_id"] for row in rows]}}
+        await self._notifications.delete_many(query, session=session)
+        if len(rows) < limit:
             await self._inboxes.delete_one({"_id": recipient_id}, session=session)
         return [_shown(row) for row in rows]
 
-    async def anonymize_withdrawn(self, actor_id: ObjectId, most: int) -> bool:
-        """Takes one user's name off up to `most` notifications of following that were taken back.
+    async def anonymize_withdrawn(self, actor_id: ObjectId, limit: int) -> bool:
+        """Removes a user from up to `limit` withdrawn notifications of follows; whether there were any. Safe to repeat.
 
-        They keep their numbers. Whether there were any. Safe to repeat.
+        The notifications keep their numbers.
         """
         query = {"group_key": {"$in": follow_group_keys(actor_id)}, "withdrawn": True}
-        rows = await self._notifications.find(query, {"_id": 1}, limit=most).to_list()
+        rows = await self._notifications.find(query, {"_id": 1}, limit=limit).to_list()
         nameless: Document = {"group_key": {"$concat": ["GONE:", {"$toString": "$_id"}]}, "actor_ids": []}
-        some = {"_id": {"$in": [row["_id"] for row in rows]}, "withdrawn": True}
-        await self._notifications.update_many(some, [{"$set": {**nameless, "actor_count": 0}}])
+        unnamed = {"_id": {"$in": [row["_id"] for row in rows]}, "withdrawn": True}
+        await self._notifications.update_many(unnamed, [{"$set": {**nameless, "actor_count": 0}}])
         return bool(rows)
 
-    async def _about(self, some: Sequence[Document], session: Session) -> list[NotificationRecord]:
-        query = {"$or": [{**one, "withdrawn": False} for one in some]}
-        rows = await self._notifications.find(query, session=session).to_list() if some else []
+    async def _about(self, either: Sequence[Document], session: Session) -> list[NotificationRecord]:
+        query = {"$or": [{**subject, "withdrawn": False} for subject in either]}
+        rows = await self._notifications.find(query, session=session).to_list() if either else []
         return [NotificationRecord.from_document(row) for row in rows]
 
     async def _number(self, changes: Sequence[tuple[ObjectId, bool]], now: datetime, session: Session) -> list[int]:
-        """The next numbers of recipients' logs, for changes in this order: whose it is, and whether one was taken back.
+        """Takes the next numbers of logs, for changes in this order: the recipient, and whether it is a withdrawal.
 
-        The inboxes are read and moved in one transaction, so another that moves one of them makes this one run again.
+        The transaction reads and writes the inboxes, so it conflicts with any other that writes one of them.
         """
         if not changes:
             return []
@@ -249,39 +251,34 @@ class NotificationStore:
         rows = await self._inboxes.find({"_id": {"$in": ids}}, session=session).to_list()
         inboxes: dict[ObjectId, Document] = {id_: {"last_seq": 0} for id_ in ids} | {row["_id"]: row for row in rows}
         seqs = []
-        for recipient_id, is_taken_back in changes:
+        for recipient_id, is_withdrawal in changes:
             inbox = inboxes[recipient_id]
             inbox["last_seq"] += 1
             seqs.append(inbox["last_seq"])
-            if is_taken_back:
-                inbox["floor"], inbox["taken_back"] = record_withdrawal(*_taken_back(inbox), inbox["last_seq"], now)
-        moves = [
+            if is_withdrawal:
+                withdrawn = record_withdrawal(*_withdrawn(inbox), inbox["last_seq"], now)
+                inbox["floor"], inbox["withdrawn_by_day"] = withdrawn
+        updates = [
             UpdateOne({"_id": id_}, {"$set": {name: inbox[name] for name in inbox if name != "_id"}}, upsert=True)
             for id_, inbox in inboxes.items()
         ]
-        await self._inboxes.bulk_write(moves, session=session)
+        await self._inboxes.bulk_write(updates, session=session)
         return seqs
 
 
-def _taken_back(inbox: Document) -> tuple[int, dict[str, int]]:
-    """An inbox's floor, and the highest numbers taken back by day."""
-    return inbox.get("floor", 0), inbox.get("taken_back", {})
-
-
-def follow_group_keys(actor_id: ObjectId) -> list[str]:
-    """The group keys of what one user's following, asking to or accepting is told by."""
-    kinds = (NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED)
-    return [f"{kind.value}:{actor_id}" for kind in kinds]
+def _withdrawn(inbox: Document) -> tuple[int, dict[str, int]]:
+    """An inbox's floor, and the highest number withdrawn on each day."""
+    return inbox.get("floor", 0), inbox.get("withdrawn_by_day", {})
 
 
 def _changes(notice: Notice, before: NotificationRecord | None) -> bool:
     if before is None:
         return not notice.withdrawn
-    return any(getattr(before, name) != getattr(notice, name) for name in _SAID)
+    return any(getattr(before, name) != getattr(notice, name) for name in _CONTENT)
 
 
-def _write(notice: Notice, seq: int, now: datetime, *, is_new: bool) -> UpdateOne:
-    values: Document = {name: getattr(notice, name) for name in _SAID} | {"kind": notice.kind.value, "seq": seq}
+def _upsert(notice: Notice, seq: int, now: datetime, *, is_new: bool) -> UpdateOne:
+    values: Document = {name: getattr(notice, name) for name in _CONTENT} | {"kind": notice.kind.value, "seq": seq}
     update: Document = {"$set": values, "$setOnInsert": {"created_at": now}}
     if is_new or (notice.is_news and not notice.withdrawn):
         values |= {"updated_at": now, "is_seen": False, "is_read": False}
@@ -294,7 +291,7 @@ def _write(notice: Notice, seq: int, now: datetime, *, is_new: bool) -> UpdateOn
 
 
 def _shown(row: Document) -> NotificationRecord:
-    """A notification to be shown. One that cannot be read is as one taken back: its number must not be missing."""
+    """A notification to show. An unreadable one is shown as withdrawn: its number must not be missing."""
     return readable(NotificationRecord, row) or NotificationRecord(
         id=row["_id"],
         recipient_id=row["recipient_id"],

@@ -39,3 +39,9 @@ class NotificationRecord(Stored, frozen=True, kw_only=True):
     is_seen: bool = False
     is_read: bool = False
     withdrawn: bool = False
+
+
+def follow_group_keys(actor_id: ObjectId) -> list[str]:
+    """The group keys of the notifications of one user's follows, requests to follow, and acceptances."""
+    kinds = (NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED)
+    return [f"{kind.value}:{actor_id}" for kind in kinds]

@@ -79,7 +79,7 @@ async def test_taking_back_many_in_one_transaction_counts_the_last(world: World)
     reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     for key in "abc":
         await write(world, reader, key, long_ago)
-    there = await world.sources.notifications.after(reader.id, 0, 10)
+    there = await world.sources.notifications.changed_after(reader.id, 0, 10)
     await in_transaction(
         world.sources.client, lambda session: world.sources.notifications.withdraw(there, long_ago, session)
     )

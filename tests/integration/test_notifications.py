@@ -24,7 +24,7 @@ async def notified(world: World, user: UserRecord, *kinds: Kind) -> list[Notific
 
 async def log_of(world: World, user: UserRecord) -> list[NotificationRecord]:
     """A user's whole log, withdrawn entries too, in the order of the numbers."""
-    return await world.sources.notifications.after(user.id, 0, 1_000)
+    return await world.sources.notifications.changed_after(user.id, 0, 1_000)
 
 
 async def quiet_post(world: World) -> tuple[UserRecord, PostRecord]:

@@ -103,7 +103,7 @@ async def _check_demo_user(sources: Sources) -> None:
     assert (await sources.uploads.quota(ana, datetime.now(UTC))).used_today == 0
     (to_noor,) = await sources.relations.by_pairs([(ana, user_id("noor"))])
     assert to_noor.follow_state is FollowState.REQUESTED
-    notified = await sources.notifications.after(ana, 0, 100)
+    notified = await sources.notifications.changed_after(ana, 0, 100)
     unseen = [one for one in notified if not one.is_seen]
     only_seen = [one for one in notified if one.is_seen and not one.is_read]
     assert len(unseen) >= 3

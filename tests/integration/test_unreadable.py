@@ -199,13 +199,15 @@ async def test_rendition_of_a_format_that_is_not_known_is_not_there(scene: Scene
 async def test_notification_of_a_kind_that_is_not_known_is_left_out_and_its_number_is_not_missing(scene: Scene) -> None:
     sources, of_bob = scene.world.sources, {"recipient_id": scene.bob.id}
     whole = await scene.page()
-    before = await sources.notifications.after(scene.bob.id, 0, 100)
+    before = await sources.notifications.changed_after(scene.bob.id, 0, 100)
     assert len(before) == 2
     await scene.change("notifications", {**of_bob, "seq": before[-1].seq}, kind="POKED")
     page = await scene.page()
     assert ids(page["notifications"]) == ids(whole["notifications"])[1:]
     assert page["viewer"]["unreadNotificationCount"] == whole["viewer"]["unreadNotificationCount"] - 1
-    assert [one.seq for one in await sources.notifications.after(scene.bob.id, 0, 100)] == [one.seq for one in before]
+    assert [one.seq for one in await sources.notifications.changed_after(scene.bob.id, 0, 100)] == [
+        one.seq for one in before
+    ]
 
 
 async def test_upload_of_a_newer_version(scene: Scene) -> None:

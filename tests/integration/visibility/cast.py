@@ -168,7 +168,7 @@ class Cast:
     async def _write_down_notices(self) -> None:
         names = {user.id: name for name, user in self.records.items()}
         for name, user in self.records.items():
-            for one in await self.world.sources.notifications.after(user.id, 0, 10_000):
+            for one in await self.world.sources.notifications.changed_after(user.id, 0, 10_000):
                 gid = to_global_id(type_name_of(one), one.id)
                 post = one.post_id and to_global_id("Post", one.post_id)
                 comment = one.comment_id and to_global_id("Comment", one.comment_id)
