@@ -40,3 +40,11 @@ def form(parts: Iterable[Part], *, ended: bool = True) -> bytes:
         for name, value in parts
     )
     return written + (f"--{BOUNDARY}--\r\n".encode() if ended else b"")
+
+
+def only_code(response: httpx2.Response) -> str:
+    """The one code of the errors of an answer without data."""
+    body = response.json()
+    assert "data" not in body
+    [code] = {error["extensions"]["code"] for error in body["errors"]}
+    return str(code)
