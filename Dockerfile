@@ -1,5 +1,5 @@
-# One image for every process: the API by default, `photogram worker`, `photogram verify` ... by command.
-# Settings come as PHOTOGRAM_... variables; MongoDB, Redis and S3 are elsewhere (compose.yaml starts some).
+# One image for every process: the API by default; `photogram worker`, `photogram verify` and the others as commands.
+# Settings are PHOTOGRAM_... variables. MongoDB, Redis and S3 run elsewhere (compose.yaml starts them).
 
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -8,17 +8,17 @@ ENV PATH=/opt/photogram/bin:$PATH
 WORKDIR /src
 COPY requirements.lock .
 RUN pip install --require-hashes -r requirements.lock
-# setuptools, pinned in the development lock, builds the project in an environment that the image does not keep.
+# setuptools (pinned in the development lock) builds the project in an environment that is not part of the image.
 COPY requirements-dev.lock .
 RUN python -m venv /opt/builder \
     && awk '/^[^ #]/ { on = /^setuptools==/ } on' requirements-dev.lock > builder.lock \
     && /opt/builder/bin/pip install --require-hashes -r builder.lock
-# --build-arg DEMO=1: with what `photogram seed` needs, the extra `demo`, as the development lock pins it.
+# --build-arg DEMO=1 adds the extra `demo`, which `photogram seed` needs, as the development lock pins it.
 ARG DEMO=
 RUN [ -z "$DEMO" ] || (awk '/^[^ #]/ { on = /^(httpx2|httpcore2|truststore)==/ } on' requirements-dev.lock > demo.lock \
     && pip install --no-deps --require-hashes -r demo.lock)
-# --build-arg HEIC=1: takes iPhones' photographs as they are. Who passes such an image on passes on libheif and libde265
-# (LGPL) and x265 (GPL): docs/adr/0012.
+# --build-arg HEIC=1 adds the extra `heic`, for iPhones' photographs. Whoever distributes such an image distributes
+# libheif and libde265 (LGPL) and x265 (GPL): docs/adr/0012.
 ARG HEIC=
 RUN [ -z "$HEIC" ] || (awk '/^[^ #]/ { on = /^pillow-heif==/ } on' requirements-dev.lock > heic.lock \
     && pip install --no-deps --require-hashes -r heic.lock)
@@ -36,8 +36,8 @@ ENV PATH=/opt/photogram/bin:$PATH \
 USER 10001
 WORKDIR /tmp
 EXPOSE 8000
-# It ends within PHOTOGRAM_DRAIN_TIMEOUT (20 s), the first 5 s of which are a load balancer's (PHOTOGRAM_DRAIN_NOTICE). Docker
-# kills after 10 s unless told otherwise: `docker run --stop-timeout 25`.
+# A process ends within PHOTOGRAM_DRAIN_TIMEOUT (20 s). For the first 5 s (PHOTOGRAM_DRAIN_NOTICE) a load balancer may still send
+# requests. Docker kills after 10 s by default: use `docker run --stop-timeout 25`.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
