@@ -1,8 +1,8 @@
-"""The counting worker: sums up what facts still owe to counters and settles many targets in one transaction.
+"""Counters are brought up to the facts they count, many targets in one transaction.
 
-Every handler here is safe to run twice: a fact's contribution and the mark that it was counted are changed in the same
-transaction, so the second run finds nothing owed. Twins conflict, and the loser is retried on what is left. Each takes
-up to `BATCH` targets and returns those that may owe more.
+Every handler here is safe to run twice: a fact's contribution and the mark that it is counted change in the same
+transaction, so a second run finds nothing pending. Concurrent duplicates conflict, and the loser is retried on what is
+left. A handler returns the keys for which more may be pending.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from domain.records.posts import PostStatus
 from workers.handlers.apply_in_chunks import MAX_FACTS, apply_in_chunks
 from workers.runtime.handler import Tools
 
-Move = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
+AddToCounts = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
 
 
 async def count_post_likes(tools: Tools, *keys: str) -> Collection[str]:
@@ -31,11 +31,11 @@ async def count_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     return await _count_likes(tools, tools.sources.comment_likes, tools.sources.comments.add_likes, keys)
 
 
-async def _count_likes(tools: Tools, likes: LikeStore, move: Move, keys: Iterable[str]) -> Collection[str]:
+async def _count_likes(tools: Tools, likes: LikeStore, add: AddToCounts, keys: Iterable[str]) -> Collection[str]:
     async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
         pending = await likes.pending_counts(target_ids, session, MAX_FACTS)
         await likes.set_counted(pending, session)
-        await move(_sums(pending, "target_id", lambda like: like["liked"]), session)
+        await add(_sums(pending, "target_id", lambda like: like["liked"]), session)
         return pending
 
     return await apply_in_chunks(tools, keys, "target_id", apply)
@@ -48,9 +48,9 @@ async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
     async def apply(post_ids: Sequence[ObjectId], session: Session) -> list[Document]:
         pending = await comments.pending_counts(post_ids, session, MAX_FACTS)
         await comments.set_counted([comment["_id"] for comment in pending], session)
-        of_posts = _sums(pending, "post_id", _is_there)
+        of_posts = _sums(pending, "post_id", _is_shown)
         replies = [comment for comment in pending if comment["parent_id"] is not None]
-        await comments.add_replies(_sums(replies, "parent_id", _is_there), session)
+        await comments.add_replies(_sums(replies, "parent_id", _is_shown), session)
         await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
         return pending
 
@@ -87,13 +87,13 @@ async def _count_follows(tools: Tools, task: Task, side: str, keys: Iterable[str
     follows, users = tools.sources.follows, tools.sources.users
     counter, counted = _OF_FOLLOWS[task]
 
-    def stands(follow: Document) -> bool:
+    def is_following(follow: Document) -> bool:
         return bool(follow["state"] == FollowState.FOLLOWING.value)
 
     async def apply(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
         pending = await follows.pending_counts(task, user_ids, session, MAX_FACTS)
         await follows.set_counted(task, [follow["_id"] for follow in pending], session)
-        await users.add_to_counts(counter, _sums(pending, side, stands, counted), session)
+        await users.add_to_counts(counter, _sums(pending, side, is_following, counted), session)
         return pending
 
     return await apply_in_chunks(tools, keys, side, apply)
@@ -106,14 +106,14 @@ _OF_FOLLOWS = {
 
 
 def _sums(
-    facts: Iterable[Document], by: str, stands: Callable[[Document], bool], counted: str = "counted"
+    facts: Iterable[Document], key_field: str, counts: Callable[[Document], bool], counted: str = "counted"
 ) -> dict[ObjectId, int]:
-    """By how much the count of each target is off, zeros too: what stands less what was counted."""
+    """By how much the count of each target is wrong, zeros too: the facts that count now, less those counted before."""
     sums: Counter[ObjectId] = Counter()
     for fact in facts:
-        sums[fact[by]] += int(stands(fact)) - int(bool(fact.get(counted)))
+        sums[fact[key_field]] += int(counts(fact)) - int(bool(fact.get(counted)))
     return sums
 
 
-def _is_there(comment: Document) -> bool:
+def _is_shown(comment: Document) -> bool:
     return not comment["deleted"] and not comment.get("hidden")

@@ -28,7 +28,7 @@ async def backfill(tools: Tools, key: str) -> None:
 async def _apply_follow(tools: Tools, follow: FollowRecord) -> bool:
     """Brings the feed in line with this follow; False if the follow has changed meanwhile."""
     sources = tools.sources
-    if await _is_corrected(tools, follow):
+    if await _correct_follow(tools, follow):
         return False
     if follow.state is not FollowState.FOLLOWING:
         return await sources.feeds.remove_author(follow)
@@ -41,8 +41,8 @@ async def _apply_follow(tools: Tools, follow: FollowRecord) -> bool:
     return is_done
 
 
-async def _is_corrected(tools: Tools, follow: FollowRecord) -> bool:
-    """Whether the follow was out of date: it has been changed then, and its tasks are pending again."""
+async def _correct_follow(tools: Tools, follow: FollowRecord) -> bool:
+    """Corrects a follow that is out of date, and returns whether it was. Its tasks are pending again then."""
     sources, now = tools.sources, clock.now()
     if follow.state is FollowState.NONE:
         return False

@@ -22,12 +22,12 @@ async def complete_post(tools: Tools, key: str) -> None:
     a post out of PROCESSING.
     """
     for _ in range(MAX_TRIES):
-        if await _is_completed(tools.sources, ObjectId(key)):
+        if await _complete(tools.sources, ObjectId(key)):
             return
     raise RetryLater
 
 
-async def _is_completed(sources: Sources, post_id: ObjectId) -> bool:
+async def _complete(sources: Sources, post_id: ObjectId) -> bool:
     """Completes the post; False if files of its images were moved, or added, since they were read."""
     (post,) = await sources.posts.by_ids([post_id])
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:

@@ -1,4 +1,4 @@
-"""The weighing of viewers' interests, from what they did, for the ranked feed."""
+"""Viewers' interests, for the ranked feed, are computed from what they did."""
 
 from bson import ObjectId
 
@@ -7,5 +7,5 @@ from workers.runtime.handler import Tools
 
 
 async def compute_interests(tools: Tools, key: str) -> None:
-    """Weighs a viewer's interests anew. Safe to run twice: it overwrites them with what the facts say by then."""
+    """Computes a viewer's interests anew. Safe to run twice: it overwrites them with what the facts say by then."""
     await tools.sources.interests.compute(ObjectId(key), clock.now())

@@ -1,8 +1,8 @@
-"""Leaving: everything that a deleted account has left is taken away, by the verbs that would undo each act alone.
+"""Everything of a deleted account is deleted, by the operations that would undo each act alone.
 
-Whose act it was is hidden from the moment the account is deleted; here it goes, with what it counted for, told of and
-pushed into feeds. What was being done at that moment may be written afterwards: so it is looked again and again, at
-last when nothing can be under way any more, and only a last look that finds nothing pays.
+The account's acts are hidden from the moment it is deleted. This task removes them, with their counts, notifications
+and feed entries. Requests that were running at that moment may write afterwards, so the task is scheduled again and
+again. It is done only after a final check, at a time when nothing can be running any more, has found nothing.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -19,40 +19,40 @@ from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources
 from domain.jobs import LONGEST_CALL_SECONDS
 from domain.limits import UPLOAD_LATENESS
-from domain.records.notifications import NotificationKind, NotificationRecord
+from domain.records.notifications import NotificationKind
 from workers.handlers.image_files import delete_files
 from workers.runtime.handler import RetryLater, Tools
 
-CHUNK = 200  # things taken away in one step
-STEPS = 100  # of one call
+CHUNK = 200  # documents changed in one step
+MAX_STEPS = 100  # of one call
 SLACK = timedelta(minutes=1)
-SOON = timedelta(seconds=30)
+MIN_PAUSE = timedelta(seconds=30)
 _NOTIFIED_BY_LIKES = {NotificationKind.POST_LIKED, NotificationKind.COMMENT_LIKED}
 
-Part = Callable[[Sources, ObjectId], Awaitable[bool]]
+Step = Callable[[Sources, ObjectId], Awaitable[bool]]
 
 
 async def delete_account(tools: Tools, key: str) -> Collection[str]:
-    """Takes away what a deleted account has left, in bounded steps, and looks until nothing more can come.
+    """Deletes what a deleted account has left, in bounded steps, until nothing more can come.
 
-    Safe to run twice, beside itself and to stop after any write: every part undoes what stands, by verbs that undo a
-    thing once, and what they owe is owed by the facts themselves. A request that was past its authentication when the
-    account was deleted ends within its time, and so does the handler that it woke; an address that it gave out for a
-    file expires. The last look comes after all that.
+    Safe to run twice, beside itself, and to stop after any write: each step undoes what is there, an act is undone
+    once, and the tasks that follow are pending for the facts themselves. A request that was authenticated before the
+    deletion ends within its time limit, and so does the handler that it started; the address that it gave out for a
+    file expires. The final check comes after all that.
     """
     sources = tools.sources
     account = await sources.users.deleted_account(ObjectId(key))
     if account is None:
         return ()
-    await sources.users.reschedule_deletion(account, clock.now() + SOON)
-    if await _is_more(sources, account.id, STANDING):
+    await sources.users.reschedule_deletion(account, clock.now() + MIN_PAUSE)
+    if await _has_more(sources, account.id, DELETE_ACTS):
         return [key]
     now, final_check = clock.now(), account.deleted_at + final_check_delay(sources.settings)
     if now < final_check:
-        again = now + max(now - account.deleted_at, SOON)
-        await sources.users.reschedule_deletion(account, min(again, final_check))
+        next_check = now + max(now - account.deleted_at, MIN_PAUSE)
+        await sources.users.reschedule_deletion(account, min(next_check, final_check))
         raise RetryLater
-    if await _is_more(sources, account.id, REMAINING):
+    if await _has_more(sources, account.id, DELETE_REST):
         return [key]
     await _finish(sources, account, now)
     return ()
@@ -67,19 +67,19 @@ def final_check_delay(settings: Settings) -> timedelta:
     )
 
 
-async def _is_more(sources: Sources, user_id: ObjectId, parts: Sequence[Part]) -> bool:
-    """Takes away what there is, part after part; True if the steps of one call were not enough."""
-    steps = 0
-    for part in parts:
-        while await part(sources, user_id):
-            steps += 1
-            if steps == STEPS:
+async def _has_more(sources: Sources, user_id: ObjectId, steps: Sequence[Step]) -> bool:
+    """Repeats each step until it finds nothing; True if that takes more than one call may do."""
+    done = 0
+    for step in steps:
+        while await step(sources, user_id):
+            done += 1
+            if done == MAX_STEPS:
                 return True
     return False
 
 
 async def _finish(sources: Sources, account: DeletedAccount, now: datetime) -> None:
-    """Pays, if nothing is left. Raises NotYet while something still owes what ends it."""
+    """Marks the deletion done if nothing is left. Raises RetryLater while other tasks have yet to remove something."""
     left = await find_references(sources.database, [account.id])
     if left:
         raise RetryLater(", ".join(left[account.id]))
@@ -87,34 +87,34 @@ async def _finish(sources: Sources, account: DeletedAccount, now: datetime) -> N
     await sources.users.finish_deletion(account, now)
 
 
-async def _sessions(sources: Sources, user_id: ObjectId) -> bool:
+async def _end_sessions(sources: Sources, user_id: ObjectId) -> bool:
     await sources.sessions.end_all(user_id)
     return False
 
 
-async def _likes(sources: Sources, user_id: ObjectId) -> bool:
+async def _unlike(sources: Sources, user_id: ObjectId) -> bool:
     now = clock.now()
     likes = sources.post_likes, sources.comment_likes
-    return any([await one.unlike_by_user(user_id, now, CHUNK) for one in likes])
+    return any([await store.unlike_by_user(user_id, now, CHUNK) for store in likes])
 
 
-async def _comments(sources: Sources, user_id: ObjectId) -> bool:
+async def _delete_comments(sources: Sources, user_id: ObjectId) -> bool:
     return await sources.comments.delete_by_author(user_id, clock.now(), CHUNK)
 
 
-async def _posts(sources: Sources, user_id: ObjectId) -> bool:
+async def _delete_posts(sources: Sources, user_id: ObjectId) -> bool:
     return await sources.posts.delete_by_author(user_id, clock.now(), CHUNK)
 
 
-async def _uploads(sources: Sources, user_id: ObjectId) -> bool:
+async def _expire_uploads(sources: Sources, user_id: ObjectId) -> bool:
     return await sources.uploads.expire_of_owner(user_id, CHUNK)
 
 
-async def _follows(sources: Sources, user_id: ObjectId) -> bool:
+async def _end_follows(sources: Sources, user_id: ObjectId) -> bool:
     return await sources.account_relations.end_follows(user_id, clock.now(), CHUNK)
 
 
-async def _walls(sources: Sources, user_id: ObjectId) -> bool:
+async def _delete_blocks_and_mutes(sources: Sources, user_id: ObjectId) -> bool:
     return any(
         [
             await sources.account_relations.delete_blocks(user_id, CHUNK),
@@ -123,34 +123,30 @@ async def _walls(sources: Sources, user_id: ObjectId) -> bool:
     )
 
 
-async def _mentions(sources: Sources, user_id: ObjectId) -> bool:
+async def _remove_mentions(sources: Sources, user_id: ObjectId) -> bool:
     return any(
         [await sources.posts.remove_mentions(user_id, CHUNK), await sources.comments.remove_mentions(user_id, CHUNK)]
     )
 
 
-async def _notices(sources: Sources, user_id: ObjectId) -> bool:
-    """The account's notifications, of which the facts they tell of are told less from then on."""
+async def _erase_notifications(sources: Sources, user_id: ObjectId) -> bool:
+    """Erases the account's notifications; the facts they are about count one notification less each."""
 
     async def apply(session: Session) -> bool:
-        gone = await sources.notifications.delete_of_recipient(user_id, CHUNK, session)
-        notified = [one for one in gone if not one.withdrawn and one.kind not in _NOTIFIED_BY_LIKES]
-        await sources.comments.decrement_notified(
-            [one.comment_id for one in notified if one.comment_id is not None], session
-        )
-        await sources.posts.decrement_notified(_posts_alone(notified), session)
-        return bool(gone)
+        erased = await sources.notifications.delete_of_recipient(user_id, CHUNK, session)
+        counted = [each for each in erased if not each.withdrawn and each.kind not in _NOTIFIED_BY_LIKES]
+        comment_ids = [each.comment_id for each in counted if each.comment_id is not None]
+        await sources.comments.decrement_notified(comment_ids, session)
+        post_ids = [each.post_id for each in counted if each.post_id is not None and each.comment_id is None]
+        await sources.posts.decrement_notified(post_ids, session)
+        return bool(erased)
 
     async with sources.notifications.lock_recipients(user_id):
         return await in_transaction(sources.client, apply)
 
 
-def _posts_alone(notified: Sequence[NotificationRecord]) -> list[ObjectId]:
-    return [one.post_id for one in notified if one.post_id is not None and one.comment_id is None]
-
-
-async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
-    """What is kept for the account's own reading."""
+async def _erase_feed(sources: Sources, user_id: ObjectId) -> bool:
+    """Erases what serves only the account's own reading."""
     await sources.feed_states.erase(user_id)
     await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)
@@ -158,37 +154,38 @@ async def _own_records(sources: Sources, user_id: ObjectId) -> bool:
     return any([await sources.feeds.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
 
 
-async def _memories(sources: Sources, user_id: ObjectId) -> bool:
-    """What is kept of acts that are over: likes taken back, the keys of retries, who followed."""
+async def _erase_keys_and_names(sources: Sources, user_id: ObjectId) -> bool:
+    """Erases what is kept of acts that are over: likes taken back, idempotency keys, names in others' notifications."""
     await sources.comments.delete_tombstones(user_id)
     await sources.posts.delete_tombstones(user_id)
     likes = sources.post_likes, sources.comment_likes
     return any([
-        *[await one.delete_taken_back(user_id, CHUNK) for one in likes],
+        *[await store.delete_taken_back(user_id, CHUNK) for store in likes],
         await sources.notifications.anonymize_withdrawn(user_id, CHUNK),
     ])  # fmt: skip
 
 
-async def _objects(sources: Sources, user_id: ObjectId) -> bool:
-    """The uploads themselves, after a last look for objects that came after they were cleaned."""
+async def _erase_uploads(sources: Sources, user_id: ObjectId) -> bool:
+    """Erases the uploads, after deleting files that came after they were cleaned."""
     uploads = await sources.uploads.expired_of_owner(user_id, CHUNK)
-    await sources.blobs.delete_incoming([one.key for one in uploads])
-    await delete_files(sources, [one.id for one in uploads])
-    await sources.uploads.erase([one.id for one in uploads])
+    upload_ids = [upload.id for upload in uploads]
+    await sources.blobs.delete_incoming([upload.key for upload in uploads])
+    await delete_files(sources, upload_ids)
+    await sources.uploads.erase(upload_ids)
     return bool(uploads)
 
 
-# In this order: first what others could use or fetch; what tells of a thing after it, so that no telling is missing.
-STANDING: Sequence[Part] = (
-    _sessions,
-    _posts,
-    _uploads,
-    _comments,
-    _follows,
-    _walls,
-    _likes,
-    _mentions,
-    _notices,
-    _own_records,
+# First what others could use or fetch. Notifications come after what they are about, so that none is left.
+DELETE_ACTS: Sequence[Step] = (
+    _end_sessions,
+    _delete_posts,
+    _expire_uploads,
+    _delete_comments,
+    _end_follows,
+    _delete_blocks_and_mutes,
+    _unlike,
+    _remove_mentions,
+    _erase_notifications,
+    _erase_feed,
 )
-REMAINING: Sequence[Part] = (_memories, _objects)
+DELETE_REST: Sequence[Step] = (_erase_keys_and_names, _erase_uploads)

@@ -24,16 +24,16 @@ log = structlog.get_logger(__name__)
 
 
 async def owners(tools: Tools, keys: Sequence[str]) -> Mapping[str, ObjectId]:
-    """Whose uploads these are; one read."""
-    found = await tools.sources.uploads.owners([ObjectId(key) for key in keys])
-    return {str(upload_id): owner_id for upload_id, owner_id in found.items()}
+    """The owner of each of these uploads, by its key; one read."""
+    owner_ids = await tools.sources.uploads.owners([ObjectId(key) for key in keys])
+    return {str(upload_id): owner_id for upload_id, owner_id in owner_ids.items()}
 
 
 async def ingest(tools: Tools, key: str) -> None:
-    """Looks for an upload's bytes, checks and renders them, and records the image or why there is none.
+    """Reads an upload's bytes, checks and renders them, and records the image or why there is none.
 
-    Safe to run twice: one worker at a time holds an upload by a lease, the first result stays, and the same bytes make
-    the same renditions under the same keys.
+    Raises RetryLater while the bytes may still come. Safe to run twice: one worker at a time has the upload's lease,
+    the first result stays, and the same bytes give the same renditions under the same keys.
     """
     sources = tools.sources
     upload = await sources.uploads.claim(ObjectId(key), clock.now())
@@ -69,7 +69,7 @@ async def _reject(sources: Sources, upload: UploadRecord, status: UploadStatus, 
 
 
 def _check_announced(upload: UploadRecord, data: bytes) -> None:
-    """Storage has checked this too; a storage that does not must not matter."""
+    """Raises Refusal unless these are the bytes that were announced. Not every storage checks that."""
     if len(data) > MAX_IMAGE_BYTES:
         raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, "The file is larger than 10 MiB.")
     if not upload.is_of(data):
@@ -77,7 +77,7 @@ def _check_announced(upload: UploadRecord, data: bytes) -> None:
 
 
 async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
-    """Shows the image as soon as it has the formats that every client knows, then adds the smaller ones."""
+    """Records the image as soon as it has the formats that every client can show, then adds the smaller ones."""
     if tools.pool is None:
         raise RuntimeError("rendering needs a pool")
     sources = tools.sources
@@ -86,7 +86,7 @@ async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
         await sources.publishing.enqueue_for_upload(upload.owner_id, upload.id)
         try:
             await add_to_image(sources, upload.id, await anext(answers))
-        except Exception as error:  # noqa: BLE001  the image is there, and owes the rest to `refining`
+        except Exception as error:  # noqa: BLE001  the image is there, and ADD_FORMATS is still pending
             log.warning("media.formats_not_added", upload=str(upload.id), error=type(error).__name__)
 
 
@@ -104,10 +104,15 @@ async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> 
 
 
 async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
-    """The private area, unless it is the last image that a post of a public account waits for: it is moved anyway."""
+    """The private area; the public one if this is the last image that a public account's post waits for.
+
+    So in most cases no file has to be moved when the post becomes READY.
+    """
     post = await sources.publishing.of_upload(upload.owner_id, upload.id)
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
         return Area.PRIVATE
-    others = await sources.uploads.by_ids([one.upload_id for one in post.image_inputs if one.upload_id != upload.id])
+    others = await sources.uploads.by_ids(
+        [image.upload_id for image in post.image_inputs if image.upload_id != upload.id]
+    )
     is_last = all(other is not None and other.image is not None for other in others)
     return await area_of_author(sources, upload.owner_id) if is_last else Area.PRIVATE

@@ -1,8 +1,7 @@
-"""Placing: files come to lie in the public area while strangers may see their images, and in the private one else.
+"""Image files are moved to the public area while strangers may see the image, and to the private area otherwise.
 
-What is public is decided anew after every move, and an account or a post owes this again whenever the answer may have
-changed. So whoever is last, an account that turns private or a post that is published, finds the other's work and sets
-it right.
+Whether they may is decided again after every move, and the task becomes pending again whenever the answer may have
+changed. So of an account that turns private and a post that is published at once, the later one sees the other's work.
 """
 
 import asyncio
@@ -21,15 +20,15 @@ from domain.visibility import area_of
 from workers.handlers.image_files import MAX_TRIES, copy_files, move_to
 from workers.runtime.handler import RetryLater, Tools
 
-CHUNK = 200
-AT_ONCE = 8
+CHUNK = 200  # uploads of an account in one step
+MAX_CONCURRENT_MOVES = 8
 
 
 async def move_files_of_user(tools: Tools, key: str) -> None:
-    """Moves all files of an account where they belong, a chunk at a time.
+    """Moves all files of an account to the right area, a chunk at a time.
 
-    Safe to run twice, and to stop half way: what lies right is passed over. If the account changes meanwhile it is owed
-    still, and begins anew.
+    Safe to run twice, and to stop half way: files that are in the right area stay. Raises RetryLater if the account
+    changes meanwhile; then it begins anew.
     """
     sources, owner_id, after = tools.sources, ObjectId(key), None
     (owner,) = await sources.users.by_ids([owner_id])
@@ -43,9 +42,9 @@ async def move_files_of_user(tools: Tools, key: str) -> None:
 
 
 async def move_files_of_post(tools: Tools, key: str) -> None:
-    """Moves the files of a post where they belong, should its account have changed while it was published.
+    """Moves the files of a post to the right area, in case its account changed while it was published.
 
-    Safe to run twice: what lies right is passed over.
+    Safe to run twice: files that are in the right area stay.
     """
     sources, post_id = tools.sources, ObjectId(key)
     document = await sources.posts.document(post_id)
@@ -55,11 +54,11 @@ async def move_files_of_post(tools: Tools, key: str) -> None:
 
 
 async def move_files(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> None:
-    """Moves the files of these uploads of one account until all lie where they belong, by a look after the last move.
+    """Moves the files of these uploads of one account until a check after the last move finds all in the right area.
 
-    Raises NotYet if others move them too, again and again.
+    Raises RetryLater if others keep moving them too.
     """
-    slots = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(MAX_CONCURRENT_MOVES)
 
     async def carry_out(move: Move) -> None:
         async with slots:
@@ -67,17 +66,17 @@ async def move_files(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[
                 await sources.images.move(owner_id, move)
 
     for _ in range(MAX_TRIES):
-        moves = await _due(sources, owner_id, upload_ids)
+        moves = await _needed_moves(sources, owner_id, upload_ids)
         if not moves:
             return
         await asyncio.gather(*map(carry_out, moves))
     raise RetryLater
 
 
-async def _due(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> list[Move]:
+async def _needed_moves(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[ObjectId]) -> list[Move]:
     uploads = [upload for upload in await sources.uploads.by_ids(upload_ids) if upload is not None]
     post_ids = list({upload.post_id for upload in uploads if upload.post_id is not None})
-    # The account is read last: whoever changes it later finds what is moved now.
+    # The account is read last: who changes it later finds the files that are moved now.
     posts = {post.id: post for post in await sources.posts.by_ids(post_ids) if post is not None}
     (owner,) = await sources.users.by_ids([owner_id])
     if owner is None:
@@ -87,12 +86,13 @@ async def _due(sources: Sources, owner_id: ObjectId, upload_ids: Sequence[Object
         if upload.image is not None:
             post = posts.get(upload.post_id) if upload.post_id is not None else None
             area = area_of(upload, owner, post)
-            lags = _lags(upload.image, owner, post)
-            moves.append(Move(upload.image, moved(upload.image, area)) if lags else move_to(area, upload, upload.image))
+            is_outdated = _is_outdated(upload.image, owner, post)
+            to_new_keys = Move(upload.image, moved(upload.image, area))
+            moves.append(to_new_keys if is_outdated else move_to(area, upload, upload.image))
     return [move for move in moves if move.after is not move.before]
 
 
-def _lags(image: ImageRecord, owner: UserRecord, post: PostRecord | None) -> bool:
-    """Whether a profile or a post names files that the image has left: it was read before a move and written after."""
+def _is_outdated(image: ImageRecord, owner: UserRecord, post: PostRecord | None) -> bool:
+    """Whether the profile or the post names old files: its image was read before a move and written after it."""
     shown = [*(post.images if post is not None else ()), *([owner.avatar] if owner.avatar is not None else ())]
-    return any(one.id == image.id and one.version != image.version for one in shown)
+    return any(each.id == image.id and each.version != image.version for each in shown)

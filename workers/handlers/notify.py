@@ -1,9 +1,9 @@
-"""The notification worker: tells people what concerns them, and takes back what was undone.
+"""People are notified of comments, follows and posts that concern them; what was undone is withdrawn.
 
-Every handler here is safe to run twice: a notification is keyed by recipient and group, what it should say is worked
-out from the facts that owe the telling as they are now, and it is written in the transaction that pays the effect. So
-who mutes or blocks keeps what they were told before, however often a ring comes again. A fact says how many were told
-of it (`told`), by which `verify` knows a notification that is missing.
+Every handler here is safe to run twice: a notification is keyed by recipient and group, its content is computed from
+the facts as they are now, and it is written in the transaction that marks the task done. So muting or blocking leaves
+earlier notifications alone, however often a job comes again. A fact records how many were `notified` of it, by which
+`verify` finds a missing notification.
 """
 
 from collections import Counter
@@ -27,26 +27,27 @@ from workers.runtime.handler import Tools
 
 
 async def notify_comments(tools: Tools, *keys: str) -> None:
-    """Tells a post's author of a comment, a comment's author of a reply, and people of their being mentioned.
+    """Notifies a post's author of a comment, a comment's author of a reply, and people who are mentioned.
 
-    All that was told about a deleted comment, its likes too, is taken back, whoever was told; of a hidden one, all that
-    was told to others than its author.
+    Withdraws every notification about a deleted comment, those of its likes too; about a hidden comment, all but its
+    author's.
     """
     sources = tools.sources
-    found = await sources.comments.documents([ObjectId(key) for key in keys])
-    documents = [one for one in found if Task.NOTIFY.value in one.get("outbox", ())]
+    all_documents = await sources.comments.documents([ObjectId(key) for key in keys])
+    documents = [document for document in all_documents if Task.NOTIFY.value in document.get("outbox", ())]
     comments = [CommentRecord.from_document(document) for document in documents]
     notices = await _about_comments(sources, [comment for comment in comments if comment.is_shown])
     notified = {notice.recipient_id for notice in notices}
-    unaware = {(comment.id, comment.author_id) for comment in comments if not comment.deleted}
+    kept = {(comment.id, comment.author_id) for comment in comments if not comment.deleted}  # of hidden ones
 
     async def apply(session: Session) -> None:
         now = clock.now()
         await sources.notifications.write(notices, now, session)
-        about = await sources.notifications.about_comments([one for one in comments if not one.is_shown], session)
-        gone = [one for one in about if (one.comment_id, one.recipient_id) not in unaware]
-        notified.update(notification.recipient_id for notification in gone)
-        await sources.notifications.withdraw(gone, now, session)
+        not_shown = [comment for comment in comments if not comment.is_shown]
+        about = await sources.notifications.about_comments(not_shown, session)
+        outdated = [each for each in about if (each.comment_id, each.recipient_id) not in kept]
+        notified.update(notification.recipient_id for notification in outdated)
+        await sources.notifications.withdraw(outdated, now, session)
         notified_about = Counter(notice.comment_id for notice in notices if not notice.withdrawn)
         await sources.comments.set_notified({comment.id: notified_about[comment.id] for comment in comments}, session)
         await sources.comments.mark_done(documents, Task.NOTIFY, session)
@@ -57,7 +58,8 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
 
 
 async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -> list[Notice]:
-    posts = {post.id: post for post in await sources.posts.by_ids([one.post_id for one in comments]) if post}
+    post_ids = [comment.post_id for comment in comments]
+    posts = {post.id: post for post in await sources.posts.by_ids(post_ids) if post}
     parent_ids = [comment.parent_id for comment in comments if comment.parent_id is not None]
     parents = {parent.id: parent for parent in await sources.comments.by_ids(parent_ids) if parent}
     notices = []
@@ -81,23 +83,23 @@ async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -
             )
             for recipient_id, kind in kinds.items()
         ]
-    there = await allowed_notices(sources, notices, posts)
-    return [msgspec.structs.replace(notice, withdrawn=notice.key not in there) for notice in notices]
+    allowed = await allowed_notices(sources, notices, posts)
+    return [msgspec.structs.replace(notice, withdrawn=notice.key not in allowed) for notice in notices]
 
 
 async def notify_follows(tools: Tools, *keys: str) -> None:
-    """Tells of following, of a request, and of a request accepted; takes back what no longer holds."""
+    """Notifies of a follow, of a request, and of its acceptance; withdraws what no longer holds."""
     sources = tools.sources
     follows = await sources.follows.pending(Task.NOTIFY, [ObjectId(key) for key in keys])
     pairs = [(follow.followee_id, follow.follower_id) for follow in follows]
-    hearers = await allowed_pairs(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
-    about = {follow.id: _about_follow(follow, hearers) for follow in follows}
-    notices = [notice for of_follow in about.values() for notice in of_follow]
+    allowed = await allowed_pairs(sources, [*pairs, *((follower, followee) for followee, follower in pairs)])
+    about = {follow.id: _about_follow(follow, allowed) for follow in follows}
+    notices = [notice for group in about.values() for notice in group]
 
     async def apply(session: Session) -> None:
         await sources.notifications.write(notices, clock.now(), session)
-        notified_about = {one: sum(not notice.withdrawn for notice in of_follow) for one, of_follow in about.items()}
-        await sources.follows.set_notified(notified_about, session)
+        counts = {follow_id: sum(not notice.withdrawn for notice in group) for follow_id, group in about.items()}
+        await sources.follows.set_notified(counts, session)
         await sources.follows.mark_done(follows, Task.NOTIFY, session)
 
     notified = {notice.recipient_id for notice in notices}
@@ -106,28 +108,28 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
     await sources.notifications.wake_subscribers(*notified)
 
 
-def _about_follow(follow: FollowRecord, hearers: Collection[tuple[ObjectId, ObjectId]]) -> list[Notice]:
-    def notice(kind: NotificationKind, recipient_id: ObjectId, actor_id: ObjectId, *, stands: bool) -> Notice:
+def _about_follow(follow: FollowRecord, allowed: Collection[tuple[ObjectId, ObjectId]]) -> list[Notice]:
+    def notice(kind: NotificationKind, recipient_id: ObjectId, actor_id: ObjectId, *, holds: bool) -> Notice:
         return Notice(
             recipient_id=recipient_id,
             group_key=f"{kind.value}:{actor_id}",
             kind=kind,
             actor_ids=[actor_id],
             actor_count=1,
-            withdrawn=not stands or (recipient_id, actor_id) not in hearers,
+            withdrawn=not holds or (recipient_id, actor_id) not in allowed,
         )
 
     follower, followee = follow.follower_id, follow.followee_id
-    follows, asked = follow.state is FollowState.FOLLOWING, follow.state is FollowState.REQUESTED
+    is_following, is_requested = follow.state is FollowState.FOLLOWING, follow.state is FollowState.REQUESTED
     return [
-        notice(NotificationKind.FOLLOWED, followee, follower, stands=follows and not follow.accepted),
-        notice(NotificationKind.FOLLOW_REQUESTED, followee, follower, stands=asked),
-        notice(NotificationKind.FOLLOW_ACCEPTED, follower, followee, stands=follows and follow.accepted),
+        notice(NotificationKind.FOLLOWED, followee, follower, holds=is_following and not follow.accepted),
+        notice(NotificationKind.FOLLOW_REQUESTED, followee, follower, holds=is_requested),
+        notice(NotificationKind.FOLLOW_ACCEPTED, follower, followee, holds=is_following and follow.accepted),
     ]
 
 
 async def notify_post(tools: Tools, key: str) -> None:
-    """Tells the author that a post is ready or failed, and people that they are in it.
+    """Notifies the author that a post is READY or FAILED, and people who are mentioned or tagged in it.
 
     Withdraws every notification about a deleted post, and those of people whom the post no longer mentions or tags. The
     outbox is updated first in the transaction: if the post has changed since it was read, nothing is written.
@@ -146,12 +148,13 @@ async def notify_post(tools: Tools, key: str) -> None:
         if not await sources.posts.mark_done(post_id, Task.NOTIFY, version=document["version"], session=session):
             return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.mentions_and_tags)(post_id, session)
-        gone = [one for one in before if post.deleted or one.recipient_id not in {*post.mention_ids, *post.tagged_ids}]
-        tagged = {one.recipient_id for one in before if one.kind is NotificationKind.TAGGED}
-        due = [msgspec.structs.replace(one, is_news=one.recipient_id not in tagged) for one in notices]
+        named = {*post.mention_ids, *post.tagged_ids}
+        outdated = [each for each in before if post.deleted or each.recipient_id not in named]
+        tagged = {each.recipient_id for each in before if each.kind is NotificationKind.TAGGED}
+        due = [msgspec.structs.replace(notice, is_news=notice.recipient_id not in tagged) for notice in notices]
         await about.write(due, now, session)
-        notified.update(notification.recipient_id for notification in gone)
-        await about.withdraw(gone, now, session)
+        notified.update(notification.recipient_id for notification in outdated)
+        await about.withdraw(outdated, now, session)
         await sources.posts.set_notified({post_id: len(notices)}, session)
 
     async with sources.notifications.lock_recipients(*notified):
@@ -172,9 +175,9 @@ async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:
         kinds.pop(post.author_id, None)
     others = [
         msgspec.structs.replace(
-            own, recipient_id=recipient_id, kind=notified_as, actor_ids=[post.author_id], actor_count=1
+            own, recipient_id=recipient_id, kind=kind_of_recipient, actor_ids=[post.author_id], actor_count=1
         )
-        for recipient_id, notified_as in kinds.items()
+        for recipient_id, kind_of_recipient in kinds.items()
     ]
-    there = await allowed_notices(sources, others, {post.id: post})
-    return [own, *(notice for notice in others if notice.key in there)]
+    allowed = await allowed_notices(sources, others, {post.id: post})
+    return [own, *(notice for notice in others if notice.key in allowed)]

@@ -1,6 +1,6 @@
-"""Likes in notifications: all those of one post or comment are one, for its author ("ana and 12 others").
+"""All likes of one post or comment make one notification for its author ("ana and 12 others").
 
-Every like says whether its target's owner is told of it, so that a handler which runs twice counts it once.
+Every like records whether its target's author is notified of it, so that a handler that runs twice counts it once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -40,10 +40,11 @@ async def notify_post_likes(tools: Tools, *keys: str) -> Collection[str]:
 async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Groups each comment's likes into one notification for its author."""
     sources = tools.sources
-    found = await sources.comments.by_ids([ObjectId(key) for key in keys])
-    comments = [comment for comment in found if comment is not None and not comment.deleted]
+    all_comments = await sources.comments.by_ids([ObjectId(key) for key in keys])
+    comments = [comment for comment in all_comments if comment is not None and not comment.deleted]
     posts = await sources.posts.by_ids([comment.post_id for comment in comments])
-    seen = await are_visible(sources, [(one.author_id, post) for one, post in zip(comments, posts, strict=True)])
+    authors = [comment.author_id for comment in comments]
+    visible = await are_visible(sources, list(zip(authors, posts, strict=True)))
     groups = {
         comment.id: Notice(
             recipient_id=comment.author_id,
@@ -52,7 +53,7 @@ async def notify_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
             post_id=comment.post_id,
             comment_id=comment.id,
         )
-        for comment, is_visible in zip(comments, seen, strict=True)
+        for comment, is_visible in zip(comments, visible, strict=True)
         if is_visible
     }
     return await _notify_likes(tools, tools.sources.comment_likes, groups, keys)
@@ -67,13 +68,13 @@ async def _notify_likes(
         pending = await likes.pending_notifications(target_ids, session, MAX_FACTS)
         standing = [like for like in pending if like["liked"] and like["target_id"] in groups]
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
-        hearers = await allowed_pairs(sources, pairs)
-        notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in hearers}
+        allowed = await allowed_pairs(sources, pairs)
+        notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in allowed}
         await likes.set_notified(
             list(notified), [like["_id"] for like in pending if like["_id"] not in notified], session
         )
-        said = await _regrouped(sources, likes, groups, pending, notified, session)
-        await sources.notifications.write(said, clock.now(), session)
+        notices = await _updated_notices(sources, likes, groups, pending, notified, session)
+        await sources.notifications.write(notices, clock.now(), session)
         return pending
 
     recipients = {group.recipient_id for group in groups.values()}
@@ -83,7 +84,7 @@ async def _notify_likes(
     return more
 
 
-async def _regrouped(
+async def _updated_notices(
     sources: Sources,
     likes: LikeStore,
     groups: Mapping[ObjectId, Notice],
@@ -91,21 +92,21 @@ async def _regrouped(
     notified: Collection[ObjectId],
     session: Session,
 ) -> list[Notice]:
-    """What each target's notification says once these likes, in the order of their targets, are told or taken back."""
+    """Each target's notification after these pending likes, which are ordered by target, are added or withdrawn."""
     concerned = [like for like in pending if like["target_id"] in groups]
     before = await sources.notifications.by_keys({groups[like["target_id"]].key for like in concerned}, session)
-    said = []
+    notices = []
     for target_id, of_target in groupby(concerned, key=lambda like: like["target_id"]):
         changes, group = list(of_target), groups[target_id]
-        there = before.get(group.key)
+        current = before.get(group.key)
         new = sorted((like for like in changes if like["_id"] in notified), key=lambda like: like["_id"], reverse=True)
-        count = (there.actor_count if there else 0) + len(new) - sum(bool(like.get("notified")) for like in changes)
-        gone = {like["user_id"] for like in changes}
-        stayed = [actor_id for actor_id in there.actor_ids if actor_id not in gone] if there else []
-        actor_ids = [*(like["user_id"] for like in new), *stayed][:ACTORS_SHOWN]
+        count = (current.actor_count if current else 0) + len(new) - sum(bool(like.get("notified")) for like in changes)
+        changed = {like["user_id"] for like in changes}
+        unchanged = [actor_id for actor_id in current.actor_ids if actor_id not in changed] if current else []
+        actor_ids = [*(like["user_id"] for like in new), *unchanged][:ACTORS_SHOWN]
         if len(actor_ids) < min(count, ACTORS_SHOWN):
             actor_ids = await likes.latest_notified(target_id, ACTORS_SHOWN, session)
-        said.append(
+        notices.append(
             msgspec.structs.replace(
                 group,
                 actor_ids=actor_ids,
@@ -114,4 +115,4 @@ async def _regrouped(
                 is_news=any(not like.get("announced") for like in new),
             )
         )
-    return said
+    return notices

@@ -1,7 +1,7 @@
-"""The screening worker: looks at new comments, takes out those that came too late, and hides what a screen objects to.
+"""New comments are screened: those that came too late are deleted, and those that the screen objects to are hidden.
 
-A comment is visible until it was screened, and stays so if screening it fails: what raises, or takes too long, is
-tried again and ends among the dead letters.
+A comment is visible until it is screened, and stays visible if that fails: a screen that raises or takes too long is
+tried again, and the job ends among the dead letters.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ _WORD = re.compile(r"\w+")
 
 
 class ScreenFailed(Exception):
-    """The screen raised, took too long or answered something else than a Verdict."""
+    """The screen raised, took too long, or returned something else than a Verdict."""
 
 
 class UnknownScreenError(ValueError):
-    """The setting `comment_screen` names no async function."""
+    """The setting `comment_screen` does not name an async function."""
 
 
 async def screen_comments(tools: Tools, *keys: str) -> None:
-    """Deletes comments that were added while their post or parent was deleted; asks the screen whether to hide others.
+    """Deletes comments that were added while their post or parent was deleted, and hides those the screen objects to.
 
-    Safe to run twice: a verdict is written together with the payment, if the comment is still as it was read. As it
-    runs after the comment was written, either it sees the deletion, or the deletion's cleaning sees the comment. One
+    Safe to run twice: one write stores the verdict and marks the task done, if the comment is still as it was read. It
+    runs after the comment was written, so either it sees the deletion, or the deletion's clean-up sees the comment. A
     comment whose screening fails does not keep the others from theirs.
     """
     sources, now = tools.sources, clock.now()
@@ -48,7 +48,7 @@ async def screen_comments(tools: Tools, *keys: str) -> None:
     posts = await _posts_of(sources, comments)
     for comment in comments:
         if not comment.deleted and comment.id not in posts:
-            await sources.comments.delete(comment.id, now)  # it rings for this effect too, which then has nothing to do
+            await sources.comments.delete(comment.id, now)  # this enqueues SCREEN again, with nothing to do
     verdicts = await asyncio.gather(
         *(_verdict(tools, comment, posts.get(comment.id)) for comment in comments), return_exceptions=True
     )
@@ -62,14 +62,15 @@ async def screen_comments(tools: Tools, *keys: str) -> None:
 
 
 async def _posts_of(sources: Sources, comments: Sequence[CommentRecord]) -> dict[ObjectId, PostRecord]:
-    """The posts these comments are below, by comment; none if that or the comment replied to is deleted or gone."""
-    found = await sources.posts.by_ids([comment.post_id for comment in comments])
+    """The post of each of these comments, by comment id; none if the post or the comment's parent is deleted."""
+    posts = await sources.posts.by_ids([comment.post_id for comment in comments])
     parent_ids = [comment.parent_id for comment in comments if comment.parent_id is not None]
-    parents = {one.id for one in await sources.comments.by_ids(parent_ids) if one is not None and not one.deleted}
+    parents = await sources.comments.by_ids(parent_ids)
+    present = {parent.id for parent in parents if parent is not None and not parent.deleted}
     return {
         comment.id: post
-        for comment, post in zip(comments, found, strict=True)
-        if post is not None and not post.deleted and (comment.parent_id is None or comment.parent_id in parents)
+        for comment, post in zip(comments, posts, strict=True)
+        if post is not None and not post.deleted and (comment.parent_id is None or comment.parent_id in present)
     }
 
 
@@ -88,7 +89,7 @@ async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord | None
         async with asyncio.timeout(settings.screen_timeout):
             verdict = await screen(Screened(comment=comment, author=author, post=post))
     except Exception as error:
-        # Not raised as it is: an outage of what the screen asks would be taken for one of ours and waited for.
+        # Wrapped, because an outage of a server that the screen asks would be taken for an outage of our own.
         raise ScreenFailed(f"{type(error).__name__}: {error}") from error
     if not isinstance(verdict, Verdict):
         raise ScreenFailed(f"it answered {type(verdict).__name__}, not a Verdict")
@@ -96,7 +97,7 @@ async def _verdict(tools: Tools, comment: CommentRecord, post: PostRecord | None
 
 
 def _blocked(text: str, blocked_words: Iterable[str]) -> str | None:
-    """The first blocked word that stands in a text as a whole word, whatever its case and width."""
+    """The first blocked word that is in a text as a whole word, whatever its case and width."""
     words = set(_WORD.findall(_folded(text)))
     return next((word for word in blocked_words if _folded(word) in words), None)
 
@@ -106,7 +107,7 @@ def _folded(text: str) -> str:
 
 
 def screen_of(settings: Settings) -> Screen | None:
-    """The screen that the settings name, imported once; None for none. Raises UnknownScreenError."""
+    """The screen that the settings name, imported once; None if they name none. Raises UnknownScreenError."""
     return None if settings.comment_screen is None else _imported(settings.comment_screen)
 
 

@@ -1,19 +1,19 @@
-"""Shifting: when an author's posts are pulled from now on, or pushed again, their follows are made to say so."""
+"""An author's follows are switched between push and pull, when the author crosses the limit of followers."""
 
 from bson import ObjectId
 
 from datasources.mongo import clock
 from workers.runtime.handler import Tools
 
-CHUNK = 1_000  # follows written at once
+CHUNK = 1_000  # follows switched in one step
 
 
 async def switch_push_pull(tools: Tools, key: str) -> None:
-    """Makes every follow of an author say what the author's mode is, a chunk at a time.
+    """Gives every follow of an author the author's mode, a chunk at a time.
 
-    Safe to run twice, beside itself and to stop half way: what says so already is left as it is, and the author's posts
-    are pushed until this is paid. If the author changes meanwhile, it begins anew. A follow that comes after the author
-    has changed is filled according to that; one that was there before is found here.
+    Safe to run twice, beside itself, and to stop half way: follows that have the mode stay, and the author's posts are
+    pushed until the task is done. If the author's mode changes meanwhile, it begins anew. A follow made after the
+    author changed mode gets that mode by its backfill; one made before is found here.
     """
     push_pull, author_id = tools.sources.push_pull, ObjectId(key)
     while (mode := await push_pull.pending(author_id)) is not None:
