@@ -102,7 +102,7 @@ def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way
         for child in children.values():
             child.submit(int).result()
         ways = list(children)
-        for way in ways:  # what is only paid the first time
+        for way in ways:  # the first run costs more
             children[way].submit(way, data).result()
         for _ in rounds(repeat, BUDGET):
             for way in ways:
