@@ -1,16 +1,16 @@
-"""Where an account's id may stand: no collection is forgotten."""
+"""The list of places where an account's id may stand covers every collection."""
 
 from datasources.accounts.account_references import ACCOUNT_REFERENCES
 from datasources.mongo.indexes import INDEXES
 
 ELSEWHERE = {
     "users": "the account itself",
-    "fan_outs": "owed by the posts, and ended by what they owe themselves",
-    "failures": "forgotten when nothing is left",
-    "malformed": "raw messages, which an index lets go",
+    "fan_outs": "chunks of pending posts, which end with their own tasks",
+    "failures": "deleted when their job is done",
+    "malformed": "raw messages, which a TTL index deletes",
 }
 
 
-def test_every_collection_is_looked_through_or_says_why_not() -> None:
+def test_every_collection_is_searched_or_has_a_reason_why_not() -> None:
     assert set(ACCOUNT_REFERENCES) | set(ELSEWHERE) == set(INDEXES)
     assert not set(ACCOUNT_REFERENCES) & set(ELSEWHERE)

@@ -1,4 +1,4 @@
-"""How much runs at once, who waits, and who is refused."""
+"""How much runs at once, which requests wait, and which are refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ class Stage:
         self.lane = lane
         self.running: list[str] = []
         self.begun: list[str] = []
-        self.most = 0.0
+        self.highest_cost = 0.0
         self._cost = 0.0
         self._gates: dict[str, asyncio.Event] = {}
 
     async def start(self, client: str, cost: float = 10, *, patient: bool = False) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(client, cost, patient=patient))
-        await settle()
+        await run_ready_tasks()
         return task
 
     def finish(self, client: str) -> None:
@@ -33,14 +33,14 @@ class Stage:
     async def drain(self) -> None:
         while self.running:
             self.finish(self.running[0])
-            await settle()
+            await run_ready_tasks()
 
     async def _run(self, client: str, cost: float, *, patient: bool) -> None:
         async with self.lane.admitted(client, cost, patient=patient):
             self.running.append(client)
             self.begun.append(client)
             self._cost += cost
-            self.most = max(self.most, self._cost)
+            self.highest_cost = max(self.highest_cost, self._cost)
             try:
                 gate = self._gates[client] = asyncio.Event()
                 await gate.wait()
@@ -49,7 +49,7 @@ class Stage:
                 self.running.remove(client)
 
 
-async def settle() -> None:
+async def run_ready_tasks() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -64,31 +64,31 @@ async def ended(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_what_runs_at_once_costs_no_more_than_the_lane_takes() -> None:
+async def test_concurrent_requests_cost_no_more_than_the_lane_takes() -> None:
     stage = Stage(Lane(100, 60))
     tasks = [await stage.start(f"client {number}", 30) for number in range(10)]
     assert len(stage.running) == 3
     await stage.drain()
     await asyncio.gather(*tasks)
-    assert stage.most == 90
+    assert stage.highest_cost == 90
     assert len(stage.begun) == 10
 
 
-async def test_what_costs_more_than_the_lane_takes_runs_alone() -> None:
+async def test_a_request_that_costs_more_than_the_lane_takes_runs_alone() -> None:
     stage = Stage(Lane(100, 60))
     tasks = [await stage.start("small", 10), await stage.start("huge", 1_000), await stage.start("next", 10)]
     assert stage.running == ["small"]
     stage.finish("small")
-    await settle()
+    await run_ready_tasks()
     assert stage.running == ["huge"]
     stage.finish("huge")
-    await settle()
+    await run_ready_tasks()
     assert stage.running == ["next"]
     await stage.drain()
     await asyncio.gather(*tasks)
 
 
-async def test_a_newcomer_waits_behind_one_of_anothers_not_behind_all() -> None:
+async def test_a_new_client_waits_behind_one_request_of_another_client_not_behind_all() -> None:
     stage = Stage(Lane(10, 60))
     tasks = [await stage.start("greedy") for _ in range(20)]
     tasks.append(await stage.start("newcomer"))
@@ -97,13 +97,13 @@ async def test_a_newcomer_waits_behind_one_of_anothers_not_behind_all() -> None:
     assert stage.begun.index("newcomer") <= 2
 
 
-async def test_who_has_asked_for_much_is_not_starved_by_newcomers() -> None:
+async def test_a_client_that_asked_for_much_is_not_starved_by_new_clients() -> None:
     stage = Stage(Lane(10, 60))
     tasks = [await stage.start("greedy") for _ in range(5)]
     for number in range(40):
         tasks.append(await stage.start(f"newcomer {number}"))
         stage.finish(stage.running[0])
-        await settle()
+        await run_ready_tasks()
     assert stage.begun.count("greedy") == 5
     await stage.drain()
     await asyncio.gather(*tasks)
@@ -124,7 +124,7 @@ async def test_a_lane_that_is_never_empty_remembers_few_clients() -> None:
     assert (stage.lane._ends, stage.lane._operations) == ({}, {})
 
 
-async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again(
+async def test_a_request_that_would_wait_too_long_is_refused_at_once_with_a_time_to_retry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(admission, "RATE", 50_000.0)
@@ -144,7 +144,7 @@ async def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_
     assert stage.lane._running == 0
 
 
-async def test_what_must_not_be_refused_waits_however_long_it_takes() -> None:
+async def test_a_patient_request_waits_however_long_it_takes() -> None:
     stage = Stage(Lane(10, 0.0))
     tasks = [await stage.start("greedy", patient=True) for _ in range(20)]
     assert not any(task.done() for task in tasks)
@@ -152,7 +152,7 @@ async def test_what_must_not_be_refused_waits_however_long_it_takes() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_who_was_let_wait_and_is_not_called_in_time_is_refused_after_all() -> None:
+async def test_a_request_that_waited_too_long_is_refused() -> None:
     stage = Stage(Lane(10, 0.01))
     running, waiting = await stage.start("first"), await stage.start("second")
     with pytest.raises(Busy):
@@ -162,16 +162,16 @@ async def test_who_was_let_wait_and_is_not_called_in_time_is_refused_after_all()
     assert (stage.lane._running, stage.lane._waiting, stage.lane._ends) == (0, [], {})
 
 
-async def test_so_many_wait_at_most_whatever_they_cost() -> None:
+async def test_the_number_of_waiting_requests_is_bounded() -> None:
     stage = Stage(Lane(1, 60))
     tasks = [asyncio.create_task(stage._run(f"client {n}", 1, patient=False)) for n in range(WAITING_MAX + 10)]
-    await settle()
+    await run_ready_tasks()
     assert sum(task.done() for task in tasks) == 9  # one runs
     async with ended(*tasks):
         pass
 
 
-async def test_a_cancelled_one_gives_its_place_back_whenever_it_is_cancelled() -> None:
+async def test_a_cancelled_request_gives_its_place_back_whenever_it_is_cancelled() -> None:
     stage = Stage(Lane(10, 60))
     first = await stage.start("first")
     waiting = [await stage.start(f"client {number}") for number in range(4)]
@@ -179,14 +179,14 @@ async def test_a_cancelled_one_gives_its_place_back_whenever_it_is_cancelled() -
     stage.finish("first")
     await first
     waiting[0].cancel()  # it has been called, and has not begun
-    await settle()
+    await run_ready_tasks()
     assert stage.running == ["client 2"]
     await stage.drain()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert (stage.lane._running, stage.lane._waiting) == (0, [])
 
 
-async def test_who_waits_for_something_else_lends_the_place_and_waits_for_one_again() -> None:
+async def test_a_request_that_waits_for_something_else_lends_its_place() -> None:
     stage, came, order = Stage(Lane(10, 60)), asyncio.Event(), []
 
     async def lend() -> None:
@@ -196,11 +196,11 @@ async def test_who_waits_for_something_else_lends_the_place_and_waits_for_one_ag
             order.append("lender")
 
     lending = asyncio.create_task(lend())
-    await settle()
+    await run_ready_tasks()
     other = await stage.start("other")
     assert stage.running == ["other"]
     came.set()
-    await settle()
+    await run_ready_tasks()
     assert order == []
     stage.finish("other")
     await asyncio.gather(lending, other)
@@ -217,11 +217,11 @@ async def test_a_lent_place_is_given_back_once_whatever_happens(is_awaited: bool
             await came.wait()
 
     lending = asyncio.create_task(lend())
-    await settle()
+    await run_ready_tasks()
     other = await stage.start("other")
     if is_awaited:  # it waits for a place again
         came.set()
-        await settle()
+        await run_ready_tasks()
     lending.cancel()
     stage.finish("other")
     await asyncio.gather(lending, other, return_exceptions=True)
@@ -233,7 +233,7 @@ async def test_a_place_that_nobody_has_cannot_be_lent() -> None:
         pass
 
 
-async def test_the_rate_is_measured_while_somebody_waits() -> None:
+async def test_the_rate_is_measured_while_requests_wait() -> None:
     lane = Lane(1_000, 2.0)
 
     async def work() -> None:
@@ -244,7 +244,7 @@ async def test_the_rate_is_measured_while_somebody_waits() -> None:
     assert lane._done / lane._seconds < 0.98 * RATE
 
 
-async def test_cheap_ones_pass_while_costly_ones_wait() -> None:
+async def test_cheap_requests_pass_while_costly_ones_wait() -> None:
     both = Admission(cost_at_once=1_000 + 2 * OVERHEAD, longest_wait=60)
     order = []
 
@@ -260,9 +260,9 @@ async def test_cheap_ones_pass_while_costly_ones_wait() -> None:
             await gate.wait()
 
     holding = asyncio.create_task(hold())
-    await settle()
+    await run_ready_tasks()
     costly = asyncio.create_task(ask("costly", 5_000))
-    await settle()
+    await run_ready_tasks()
     await ask("cheap", 3)
     gate.set()
     await asyncio.gather(holding, costly)

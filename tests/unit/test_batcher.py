@@ -1,4 +1,4 @@
-"""Group commit: simultaneous calls share the work, and each gets its own end."""
+"""Group commit: concurrent calls share the work, and each gets its own result or error."""
 
 import asyncio
 import time
@@ -12,28 +12,28 @@ from datasources.concurrency.batcher import Batcher, BatchTimeout
 from datasources.mongo.batched import MongoBatcher
 
 
-class Works:
-    """Remembers its groups; every one waits until it is let go."""
+class Work:
+    """Work that records its batches, each of which waits for `go`."""
 
     def __init__(self) -> None:
-        self.groups: list[list[int]] = []
+        self.batches: list[list[int]] = []
         self.go = asyncio.Event()
 
     async def double(self, items: Sequence[int]) -> list[int | Exception]:
-        self.groups.append(list(items))
+        self.batches.append(list(items))
         await self.go.wait()
         return [ValueError(f"{item}") if item < 0 else item * 2 for item in items]
 
 
-async def test_lone_call_goes_at_once() -> None:
-    works = Works()
+async def test_a_lone_call_runs_at_once() -> None:
+    works = Work()
     works.go.set()
     assert await Batcher(works.double, 10).submit(4) == 8
-    assert works.groups == [[4]]
+    assert works.batches == [[4]]
 
 
-async def test_calls_that_come_while_one_is_under_way_go_together() -> None:
-    works = Works()
+async def test_calls_that_come_during_another_run_together_after_it() -> None:
+    works = Work()
     batcher = Batcher(works.double, 3)
     calls = [asyncio.create_task(batcher.submit(1))]
     await asyncio.sleep(0)
@@ -42,18 +42,18 @@ async def test_calls_that_come_while_one_is_under_way_go_together() -> None:
     await asyncio.sleep(0)
     works.go.set()
     assert await asyncio.gather(*calls) == [2, 4, 6, 8, 10]
-    assert works.groups == [[1], [2, 3, 4], [5]]
+    assert works.batches == [[1], [2, 3, 4], [5]]
 
 
 async def test_each_caller_gets_its_own_error() -> None:
-    works = Works()
+    works = Work()
     works.go.set()
     batcher = Batcher(works.double, 10)
-    ends = await asyncio.gather(*(batcher.submit(number) for number in (1, -2, 3)), return_exceptions=True)
-    assert [ends[0], str(ends[1]), ends[2]] == [2, "-2", 6]
+    results = await asyncio.gather(*(batcher.submit(number) for number in (1, -2, 3)), return_exceptions=True)
+    assert [results[0], str(results[1]), results[2]] == [2, "-2", 6]
 
 
-async def test_what_the_work_raises_goes_to_all_and_later_calls_work_again() -> None:
+async def test_an_error_of_the_work_goes_to_all_and_later_calls_run_again() -> None:
     failing = True
 
     async def work(items: Sequence[int]) -> Sequence[int]:
@@ -62,26 +62,26 @@ async def test_what_the_work_raises_goes_to_all_and_later_calls_work_again() -> 
         return items
 
     batcher = Batcher(work, 10)
-    ends = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
-    assert [type(end) for end in ends] == [ConnectionError, ConnectionError]
+    results = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionError, ConnectionError]
     failing = False
     assert await batcher.submit(3) == 3
 
 
-async def test_cancelled_caller_leaves_the_work_to_the_others() -> None:
-    works = Works()
+async def test_a_cancelled_caller_leaves_the_work_to_the_others() -> None:
+    works = Work()
     batcher = Batcher(works.double, 10)
-    one, other = (asyncio.create_task(batcher.submit(number)) for number in (1, 2))
+    first, second = (asyncio.create_task(batcher.submit(number)) for number in (1, 2))
     await asyncio.sleep(0)
-    one.cancel()
+    first.cancel()
     works.go.set()
-    assert await other == 4
+    assert await second == 4
     with pytest.raises(asyncio.CancelledError):
-        await one
+        await first
 
 
-async def test_waiting_for_ones_turn_is_part_of_ones_time() -> None:
-    works = Works()
+async def test_waiting_for_a_turn_counts_towards_the_timeout() -> None:
+    works = Work()
     batcher = Batcher(works.double, 1)
     first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def test_waiting_for_ones_turn_is_part_of_ones_time() -> None:
     assert await first == 2
 
 
-async def test_outage_is_told_at_once_to_those_who_wait_for_the_next_call() -> None:
+async def test_an_outage_fails_at_once_the_calls_that_wait_for_the_next_batch() -> None:
     asked: list[list[int]] = []
     go = asyncio.Event()
 
@@ -107,12 +107,12 @@ async def test_outage_is_told_at_once_to_those_who_wait_for_the_next_call() -> N
     calls += [asyncio.create_task(batcher.submit(number)) for number in (2, 3)]
     await asyncio.sleep(0)
     go.set()
-    ends = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(end) for end in ends] == [ConnectionFailure] * 3
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionFailure] * 3
     assert asked == [[1]]
 
 
-async def test_what_asks_mongodb_for_others_has_the_time_that_the_last_of_them_has_left() -> None:
+async def test_a_batch_may_take_as_long_as_its_most_patient_caller() -> None:
     limits: list[float | None] = []
 
     async def work(items: Sequence[int]) -> Sequence[int]:
@@ -127,9 +127,9 @@ async def test_what_asks_mongodb_for_others_has_the_time_that_the_last_of_them_h
     assert limits[1] is None
 
 
-async def test_result_that_comes_in_the_moment_of_the_deadline_is_not_late() -> None:
+async def test_a_result_that_comes_together_with_the_deadline_is_not_late() -> None:
     async def work(items: Sequence[int]) -> Sequence[int]:
-        time.sleep(0.05)  # past the deadline, which the loop hears of together with what follows
+        time.sleep(0.05)  # past the deadline, which the loop notices together with the result
         await asyncio.sleep(0)
         return items
 

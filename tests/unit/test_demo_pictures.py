@@ -47,7 +47,7 @@ def test_same_index_gives_the_same_bytes() -> None:
     assert avatar(3) == avatar(3) == avatar(3 + AVATARS)
 
 
-def test_every_face_is_another() -> None:
+def test_no_two_faces_are_the_same() -> None:
     faces = [avatar(index) for index in range(AVATARS)]
     assert len({face.data for face in faces}) == 10
     assert {opened(face).size for face in faces} == {(512, 512)}

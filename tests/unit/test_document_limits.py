@@ -45,7 +45,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("query", BOMBS.values(), ids=BOMBS.keys())
-def test_bomb_is_refused_long_before_it_goes_off(query: str) -> None:
+def test_a_bomb_is_refused_before_it_costs_anything(query: str) -> None:
     started = time.process_time()
     error = refusal(query)
     assert time.process_time() - started < 5, "it takes milliseconds; a pass that follows the bomb takes minutes"

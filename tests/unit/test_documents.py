@@ -25,14 +25,14 @@ def fresh_documents() -> Documents:
         {"query": "{hello}", "operationName": 1}, {"query": "{hello}", "extensions": "x"},
     ],
 )  # fmt: skip
-def test_what_is_no_request_is_refused(value: object) -> None:
+def test_a_body_that_is_no_request_is_refused(value: object) -> None:
     with pytest.raises(Rejected) as caught:
         GraphQLRequest.from_json(value)
     assert caught.value.errors[0]["extensions"]["code"] == "BAD_REQUEST"
     assert not caught.value.well_formed
 
 
-def test_null_members_are_as_good_as_absent_ones() -> None:
+def test_null_members_count_as_absent() -> None:
     value = {"query": "{hello}", "variables": None, "operationName": None, "extensions": None}
     assert GraphQLRequest.from_json(value) == GraphQLRequest("{hello}", None, {})
 

@@ -22,7 +22,7 @@ def test_a_refusal_may_be_tried_again_only_if_it_says_when() -> None:
     assert (never.retryable, never.field) == (False, ["a", "b"])
 
 
-def test_not_found_does_not_tell_missing_from_hidden() -> None:
+def test_not_found_is_the_same_for_missing_and_hidden() -> None:
     assert NotFound("post").code is UserErrorCode.NOT_FOUND
     assert str(NotFound("post")) == str(NotFound("post", field=["postId"])) == "There is no such post."
 
@@ -45,5 +45,5 @@ def test_codes_are_their_names(codes: type[UserErrorCode]) -> None:
 
 
 @pytest.mark.parametrize("error", [NotFound("post"), Unauthenticated(), BadInput("?")])
-def test_everything_raised_on_purpose_has_one_root(error: Exception) -> None:
+def test_all_deliberate_errors_have_one_base_class(error: Exception) -> None:
     assert isinstance(error, PhotogramError)

@@ -32,7 +32,7 @@ async def test_only_so_many_at_a_time() -> None:
     assert highest == 2
 
 
-async def test_who_asked_for_less_goes_first_and_of_equals_who_waits_longer() -> None:
+async def test_who_asked_for_less_goes_first_then_who_waited_longer() -> None:
     turns, gate, order = FairTurns(1, 100), asyncio.Event(), []
 
     async def ask(name: str, *keys: str) -> None:
@@ -50,7 +50,7 @@ async def test_who_asked_for_less_goes_first_and_of_equals_who_waits_longer() ->
     assert order == ["ben", "cleo", "greedy"]
 
 
-async def test_a_right_password_counts_for_nothing() -> None:
+async def test_a_right_password_gives_no_advantage() -> None:
     turns, gate, order = FairTurns(1, 100), asyncio.Event(), []
     for _ in range(20):
         await spend(turns, "owner", right=True)

@@ -72,7 +72,7 @@ def test_more_engagement_never_lowers_a_score(name: str, given: st.DataObject) -
     assert score(more, strength, NOW) >= score(less, strength, NOW)
 
 
-def test_each_input_tells_by_itself() -> None:
+def test_each_input_changes_the_score_by_itself() -> None:
     """Or a constant would pass for monotone."""
     plain = score(post(), 0.0, NOW)
     assert score(post(), 1.0, NOW) > plain

@@ -1,4 +1,4 @@
-"""Interests weighed from acts: what counts how much, for how long, and what may be said of it."""
+"""Interests computed from activity: what counts how much and for how long, and which reasons follow from it."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ def acts(kind: ActKind, count: int, *, author: ObjectId = ANA, age: timedelta = 
     return [Act(author, kind, NOW - age)] * count
 
 
-def said_of(interest: Interest | None, username: str, **given: Any) -> str:
+def reason_for(interest: Interest | None, username: str, **given: Any) -> str:
     return feed_reason(username, interest, **{"like_count": 0, "is_own": False, **given})
 
 
@@ -37,27 +37,27 @@ def strength(*done: Act) -> float:
     return interest.strength
 
 
-def test_nobody_who_did_nothing_has_interests() -> None:
+def test_a_viewer_without_activity_has_no_interests() -> None:
     assert compute_interests([], NOW) == []
 
 
-def test_a_comment_tells_more_than_a_like_and_a_like_more_than_a_visit() -> None:
+def test_a_comment_counts_more_than_a_like_and_a_like_more_than_a_visit() -> None:
     comment, like, visit = (strength(*acts(kind, 1)) for kind in (ActKind.COMMENT, ActKind.LIKE, ActKind.VISIT))
     assert comment > like > visit > 0
 
 
-def test_an_act_fades_by_half_in_a_half_life() -> None:
+def test_an_action_counts_half_after_a_half_life() -> None:
     assert strength(*acts(ActKind.LIKE, 1, age=HALF_LIFE)) == pytest.approx(strength(*acts(ActKind.LIKE, 1)) / 2)
     assert decay(timedelta(days=-1)) == 1
 
 
-def test_tastes_change() -> None:
+def test_recent_activity_outweighs_old_activity() -> None:
     old_love = acts(ActKind.LIKE, 10, author=ANA, age=timedelta(days=180))
     new_love = acts(ActKind.LIKE, 2, author=BOB)
     assert [one.author_id for one in compute_interests([*old_love, *new_love], NOW)] == [BOB, ANA]
 
 
-def test_the_order_of_acts_does_not_matter_to_the_last_bit() -> None:
+def test_the_order_of_actions_does_not_matter_to_the_last_bit() -> None:
     dice = random.Random(5)
     done = [
         Act(dice.choice([ANA, BOB]), dice.choice(list(ActKind)), NOW - timedelta(seconds=dice.randrange(10**7)))
@@ -69,7 +69,7 @@ def test_the_order_of_acts_does_not_matter_to_the_last_bit() -> None:
         assert compute_interests(done, NOW) == first
 
 
-def test_only_the_dearest_are_kept() -> None:
+def test_only_the_strongest_interests_are_kept() -> None:
     dear = acts(ActKind.COMMENT, 1)
     many = [Act(ObjectId(), ActKind.VISIT, NOW) for _ in range(AUTHORS_KEPT + 5)]
     interests = compute_interests([*many, *dear], NOW)
@@ -85,18 +85,18 @@ def test_only_the_dearest_are_kept() -> None:
         (ActKind.VISIT, "You often look at ana's profile."),
     ],
 )
-def test_what_was_done_often_and_lately_is_said_and_nothing_else(kind: ActKind, said: str) -> None:
-    assert said_of(compute_interests(acts(kind, OFTEN), NOW)[0], "ana") == said
-    assert said_of(compute_interests(acts(kind, OFTEN - 1), NOW)[0], "ana") == "You follow ana."
+def test_a_reason_is_given_only_for_frequent_recent_activity(kind: ActKind, said: str) -> None:
+    assert reason_for(compute_interests(acts(kind, OFTEN), NOW)[0], "ana") == said
+    assert reason_for(compute_interests(acts(kind, OFTEN - 1), NOW)[0], "ana") == "You follow ana."
     long_ago = acts(kind, OFTEN, age=LATELY + timedelta(seconds=1))
-    assert said_of(compute_interests(long_ago, NOW)[0], "ana") == "You follow ana."
+    assert reason_for(compute_interests(long_ago, NOW)[0], "ana") == "You follow ana."
 
 
-def test_what_is_said_of_who_is_not_known_or_whose_words_alone_are_liked() -> None:
-    assert said_of(None, "ana") == "You follow ana."
-    assert said_of(compute_interests(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") == "You follow ana."
-    assert said_of(None, "ana", like_count=10) == "Many people like this."
-    assert said_of(None, "ana", like_count=10, is_own=True) == "You posted this."
+def test_the_reason_for_an_unknown_author_or_one_whose_comments_alone_are_liked() -> None:
+    assert reason_for(None, "ana") == "You follow ana."
+    assert reason_for(compute_interests(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") == "You follow ana."
+    assert reason_for(None, "ana", like_count=10) == "Many people like this."
+    assert reason_for(None, "ana", like_count=10, is_own=True) == "You posted this."
 
 
 def test_an_interest_is_stored_as_it_is() -> None:

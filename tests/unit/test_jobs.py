@@ -1,4 +1,4 @@
-"""Facts, effects and rings fit together: nothing can be owed that nobody pays."""
+"""Facts, tasks and jobs fit together: whatever can be pending has a handler."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from workers.registry import HANDLERS
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_whatever_can_be_owed_has_a_handler_and_nothing_else_has() -> None:
+def test_every_kind_of_job_has_a_handler_and_nothing_else_has() -> None:
     assert HANDLERS.keys() == JOBS.keys()
 
 
@@ -22,19 +22,19 @@ def test_every_task_has_a_kind_of_job() -> None:
 
 
 @pytest.mark.parametrize("fact", Fact)
-def test_facts_that_owe_or_are_due_are_found_by_indexes(fact: Fact) -> None:
+def test_facts_that_are_pending_or_due_are_found_by_indexes(fact: Fact) -> None:
     fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
     assert ["outbox"] in fields
     assert ["due_at"] in fields
 
 
 @pytest.mark.parametrize(("task", "fact"), [kind for kind, spec in JOBS.items() if spec.key_field != "_id"])
-def test_facts_settled_together_are_found_by_an_index(task: Task, fact: Fact) -> None:
+def test_facts_handled_together_are_found_by_an_index(task: Task, fact: Fact) -> None:
     fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
     assert [JOBS[task, fact].key_field, "outbox"] in fields
 
 
-def test_a_thousand_likes_of_one_post_are_one_ring_for_each_effect() -> None:
+def test_a_thousand_likes_of_one_post_are_one_job_for_each_task() -> None:
     post_id = ObjectId()
     likes = [
         {"_id": ObjectId(), "target_id": post_id, **pending_fields([Task.COUNT, Task.NOTIFY], NOW)} for _ in range(1000)
@@ -53,9 +53,20 @@ def test_a_follow_is_counted_for_both_sides() -> None:
     assert [job.key for job in jobs] == [str(followee_id), str(follower_id)]
 
 
-def test_what_owes_nothing_rings_for_nothing() -> None:
+def test_a_job_has_the_key_by_which_its_facts_are_handled() -> None:
+    post, author = ObjectId(), ObjectId()
+    document = {"_id": post, "author_id": author, "outbox": ["count", "fan_out"]}
+    expected = [Job(Task.COUNT, Fact.POST, str(author)), Job(Task.FAN_OUT, Fact.POST, str(post))]
+    assert jobs_of(Fact.POST, document) == expected
+
+
+def test_every_fact_has_tasks() -> None:
+    assert {fact for _, fact in JOBS} == set(Fact)
+
+
+def test_a_fact_with_nothing_pending_has_no_jobs() -> None:
     assert jobs_of(Fact.POST, {"_id": ObjectId()}) == []
 
 
-def test_an_effect_that_a_fact_cannot_owe_is_left_to_the_version_that_made_it_owe_that() -> None:
+def test_a_task_that_this_version_does_not_know_is_left_to_the_version_that_wrote_it() -> None:
     assert jobs_of(Fact.BLOCK, {"_id": ObjectId(), "outbox": ["fan_out", "applaud"]}) == []

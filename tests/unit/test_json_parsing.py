@@ -33,12 +33,12 @@ ANY_JSON = st.recursive(
         ('\ufeff"\\ud83d"', ""),
     ],
 )
-def test_half_a_pair_and_a_mark_before_all_are_dropped(text: str, value: object) -> None:
+def test_lone_surrogates_and_byte_order_marks_are_dropped(text: str, value: object) -> None:
     assert parse_json(text) == parse_json(text.encode()) == value
 
 
 @given(ANY_JSON)
-def test_every_value_is_read_without_its_halves(value: object) -> None:
+def test_lone_surrogates_are_dropped_from_every_value(value: object) -> None:
     whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
     assert parse_json(json.dumps(value)) == json.loads(whole)
 
@@ -57,6 +57,6 @@ def test_every_value_is_read_without_its_halves(value: object) -> None:
         r'["\ud83d", NaN]',
     ],
 )
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_json(text)

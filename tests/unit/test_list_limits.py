@@ -48,12 +48,12 @@ def test_refusal_names_the_place_and_the_bound() -> None:
 @pytest.mark.parametrize(
     "pile", [None, 1, [], {}, {"notes": None}, {"notes": {}}, {"notes": [[[]], 1, None]}, {"notes": [{}] * 20}, "x"]
 )
-def test_what_is_not_too_long_is_left_to_who_takes_it(pile: Any) -> None:
+def test_a_list_that_is_only_a_little_too_long_is_left_to_the_mutation(pile: Any) -> None:
     operation(PILE, {"pile": pile}).check(signed_in=True)
     operation(PILE).check(signed_in=True)
 
 
-def test_endless_lists_cost_next_to_nothing() -> None:
+def test_refusing_a_very_long_list_costs_next_to_nothing() -> None:
     images = [{"uploadId": "a", "taggedUsers": [{"userId": "b", "x": 0, "y": 0}] * 19}] * 45_000
     started = time.process_time()
     query = "mutation($input:CreatePostInput!){createPost(input:$input){post{id}}}"

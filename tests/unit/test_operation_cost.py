@@ -36,7 +36,7 @@ def test_page_size_multiplies_what_a_page_asks_for() -> None:
         ("first:null,last:50", 50),        ("first:7,last:null", 7), ("first:1,last:50", 50),
     ],
 )  # fmt: skip
-def test_null_is_as_good_as_absent(arguments: str, size: int) -> None:
+def test_null_counts_as_absent(arguments: str, size: int) -> None:
     assert cost(f"{{feed({arguments}){{edges{{cursor}}}}}}") == 1 + size * 2
 
 
@@ -74,7 +74,7 @@ def test_strange_variables_do_not_get_past_the_limit() -> None:
         "query($n:Int=3){feed(first:null,last:$n){edges{cursor}}}",
     ],
 )
-def test_what_others_sent_before_changes_no_cost(query: str) -> None:
+def test_earlier_requests_do_not_change_the_cost(query: str) -> None:
     values: tuple[Any, ...] = (ABSENT, None, 0, 1, 2, 20, 50, 51, True, False, 2.0, "2", [1, 2], [], {"a": 1})
     sent = [{} if value is ABSENT else {"n": value} for value in values]
     alone = [cost(query, variables) for variables in sent]

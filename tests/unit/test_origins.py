@@ -28,7 +28,7 @@ def test_origin_matches_as_a_whole(allowed: str, origin: str, *, passes: bool) -
     assert (pattern.fullmatch(origin) is not None) is passes
 
 
-def test_this_machine_may_call_in_development_alone() -> None:
+def test_localhost_is_an_allowed_origin_in_development_only() -> None:
     for origin in ("http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8080", "http://localhost"):
         assert origin_pattern(Settings(environment="development").origins).fullmatch(origin)
         assert not origin_pattern(Settings(environment="production", s3_access_key=None).origins).fullmatch(origin)

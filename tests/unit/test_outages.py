@@ -43,5 +43,5 @@ def test_amazon_and_a_socket_file_are_named_too() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError(), OperationFailure("no such command", 59)])
-def test_fault_of_ours_is_no_servers(error: Exception) -> None:
+def test_a_fault_of_ours_is_no_outage(error: Exception) -> None:
     assert server_of(error) is None

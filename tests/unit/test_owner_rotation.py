@@ -24,19 +24,19 @@ def filled(owners: dict[Job, ObjectId]) -> Backlog:
     return backlog
 
 
-def test_who_has_one_waits_for_one_of_who_has_many() -> None:
-    *many, one = jobs(11)
-    backlog = filled({**dict.fromkeys(many, ANA), one: BEN})
+def test_an_owner_of_one_job_waits_for_one_job_of_an_owner_of_many() -> None:
+    *many, lone = jobs(11)
+    backlog = filled({**dict.fromkeys(many, ANA), lone: BEN})
     order = []
     for _ in range(11):
         (job,) = backlog.begin(LANE, 1, rotates=True)
         order.append(job)
         backlog.finish([job])
-    assert order.index(one) == 1
-    assert order == [many[0], one, *many[1:]], "and of one owner what came first is first"
+    assert order.index(lone) == 1
+    assert order == [many[0], lone, *many[1:]], "jobs of one owner keep their order"
 
 
-def test_an_owner_with_something_in_hand_comes_after_one_with_nothing() -> None:
+def test_an_owner_with_a_running_job_comes_after_one_with_none() -> None:
     first, second, other = jobs(3)
     backlog = filled({first: ANA, second: ANA, other: BEN})
     taken = [backlog.begin(LANE, 1, rotates=True)[0] for _ in range(3)]
@@ -44,7 +44,7 @@ def test_an_owner_with_something_in_hand_comes_after_one_with_nothing() -> None:
     assert backlog.begin(LANE, 1, rotates=True) == []
 
 
-def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
+def test_slow_jobs_wait_in_a_lane_of_their_own() -> None:
     slow, quick = jobs(2)
     backlog = filled({slow: ANA, quick: BEN})
     backlog.begin(LANE, 1, rotates=True)
@@ -56,7 +56,7 @@ def test_what_takes_long_waits_in_a_lane_of_its_own() -> None:
     assert backlog.begin(LANE, 1, rotates=True) == [quick]
 
 
-def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
+def test_a_job_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
     known, unknown = jobs(2)
     rotation = OwnerRotation()
     rotation.learn({known: ANA})
@@ -65,7 +65,7 @@ def test_a_ring_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
     assert rotation.first([unknown, known], []) == known
 
 
-def test_nothing_is_kept_of_owners_who_wait_no_more() -> None:
+def test_nothing_is_kept_of_owners_without_waiting_jobs() -> None:
     rotation, gone = OwnerRotation(), jobs(100)
     rotation.learn(dict.fromkeys(gone, ANA))
     for job in gone:

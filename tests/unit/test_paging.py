@@ -93,7 +93,7 @@ def test_a_cursor_comes_back_as_its_key(key: Key) -> None:
 
 
 @given(st.one_of(st.text(max_size=40), st.binary(max_size=20).map(lambda raw: base64.urlsafe_b64encode(raw).decode())))
-def test_anything_else_is_no_cursor(text: str) -> None:
+def test_anything_else_is_refused_as_a_cursor(text: str) -> None:
     try:
         key = decode_cursor(text)
     except BadInput:
@@ -200,7 +200,7 @@ async def test_a_full_page_asks_once() -> None:
     assert listed.asked == 1
 
 
-async def test_refilling_is_bounded_and_the_page_tells_from_where_to_go_on() -> None:
+async def test_refilling_is_bounded_and_the_page_says_where_to_go_on() -> None:
     listed = Listed(range(2_000), hidden=range(1, 2_000))
     page = await listed.page(first=2)
     assert listed.asked == MAX_REFILLS

@@ -1,4 +1,4 @@
-"""PyMongo's pool lock outlives cancelled operations: the mechanism itself, without a server."""
+"""PyMongo's pool lock survives cancelled operations: the mechanism itself, without a server."""
 
 import asyncio
 from typing import Any
@@ -12,14 +12,14 @@ from datasources.mongo.pool_lock import DriverChanged, patch_pool_lock, same_tas
 
 
 @pytest.fixture
-def mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pymongo.lock.wait_for", asyncio.wait_for)  # and so that it is put back afterwards
+def patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymongo.lock.wait_for", asyncio.wait_for)  # monkeypatch restores it afterwards
     monkeypatch.setattr("pymongo.asynchronous.pool.async_sendall", async_sendall)
     patch_pool_lock()
 
 
-async def interrupted_twice() -> bool:
-    """A deadline and then a cancellation hit who waits for a condition; whether the lock is free afterwards."""
+async def is_free_after_two_interruptions() -> bool:
+    """Whether the lock is free after a deadline and then a cancellation hit a waiter for a condition."""
     lock = pymongo.lock._async_create_lock()
     condition = pymongo.lock._async_create_condition(lock)
 
@@ -29,8 +29,8 @@ async def interrupted_twice() -> bool:
 
     async def neighbour() -> None:
         async with lock:
-            await asyncio.sleep(0.04)  # the deadline passes; who waits now queues for the lock
-            waiting.cancel()  # and lets go of the lock in the same turn
+            await asyncio.sleep(0.04)  # the deadline passes, and the waiter queues for the lock
+            waiting.cancel()  # and releases the lock in the same turn
 
     waiting = asyncio.create_task(checkout())
     await asyncio.sleep(0.01)
@@ -39,12 +39,12 @@ async def interrupted_twice() -> bool:
     return not lock.locked()
 
 
-@pytest.mark.usefixtures("mended")
-async def test_lock_is_free_after_an_operation_was_interrupted_twice() -> None:
-    assert await interrupted_twice()
+@pytest.mark.usefixtures("patched")
+async def test_the_lock_is_free_after_an_operation_was_interrupted_twice() -> None:
+    assert await is_free_after_two_interruptions()
 
 
-@pytest.mark.usefixtures("mended")
+@pytest.mark.usefixtures("patched")
 async def test_nobody_holds_the_lock_for_a_turn_of_the_loop_when_the_deadline_is_over() -> None:
     lock = pymongo.lock._async_create_lock()
     condition = pymongo.lock._async_create_condition(lock)
@@ -95,9 +95,9 @@ async def send(wire: Wire) -> None:
     await sendall(wire, b"")
 
 
-@pytest.mark.usefixtures("mended")
+@pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("turns", range(4))
-async def test_a_cancellation_that_comes_when_a_message_was_just_sent_is_not_lost(turns: int) -> None:
+async def test_a_cancellation_just_after_a_message_was_sent_is_not_lost(turns: int) -> None:
     wire = Wire()
     operating = asyncio.create_task(send(wire))
     for _ in range(3):
@@ -110,7 +110,7 @@ async def test_a_cancellation_that_comes_when_a_message_was_just_sent_is_not_los
     assert operating.cancelled() is is_told
 
 
-@pytest.mark.usefixtures("mended")
+@pytest.mark.usefixtures("patched")
 async def test_a_message_that_is_not_taken_in_time_is_a_timeout() -> None:
     wire = Wire()
     wire.gettimeout = 0.01

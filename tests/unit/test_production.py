@@ -29,7 +29,7 @@ def test_https_is_asked_for_in_production_unless_it_is_set() -> None:
     assert settings("test", hsts="max-age=60; includeSubDomains").transport_security == "max-age=60; includeSubDomains"
 
 
-def test_root_is_refused_in_production_alone_and_unless_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_is_refused_only_in_production_and_unless_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(StartError, match="PHOTOGRAM_ALLOW_ROOT") as refused:
         refuse_root(settings("production"))

@@ -31,5 +31,5 @@ def test_diversity_gains_where_repeats_bore_and_costs_little_where_they_do_not(w
     assert gain(world, "RANKED", over="RANKED without diversity") >= 0.85
 
 
-def test_nothing_beats_the_truth(world: Sequence[Viewer]) -> None:
+def test_ranking_by_true_tastes_is_the_best(world: Sequence[Viewer]) -> None:
     assert all(gain(world, name, over="by the truth itself") <= 1.0 for name in ORDERS)

@@ -8,7 +8,6 @@ from bson import ObjectId
 
 from domain.errors import UserErrorCode
 from domain.image_formats import RenditionFormat
-from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 from domain.records.images import ImageRecord, RenditionRecord, TagRecord
 from domain.records.posts import LocationRecord, PostRecord, PostStatus
 from domain.records.uploads import FailureRecord
@@ -75,18 +74,3 @@ def test_a_document_with_a_wrong_type_is_refused() -> None:
 def test_records_do_not_change() -> None:
     with pytest.raises(AttributeError):
         POST.caption = "other"  # type: ignore[misc]
-
-
-def test_a_fact_rings_for_each_effect_by_the_field_that_settles_it() -> None:
-    post, author = ObjectId(), ObjectId()
-    document = {"_id": post, "author_id": author, "outbox": ["count", "fan_out"]}
-    expected = [Job(Task.COUNT, Fact.POST, str(author)), Job(Task.FAN_OUT, Fact.POST, str(post))]
-    assert jobs_of(Fact.POST, document) == expected
-
-
-def test_a_fact_that_owes_nothing_rings_for_nothing() -> None:
-    assert jobs_of(Fact.POST, {"_id": ObjectId(), "author_id": ObjectId()}) == []
-
-
-def test_every_fact_has_something_to_owe() -> None:
-    assert {fact for _, fact in JOBS} == set(Fact)

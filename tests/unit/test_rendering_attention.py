@@ -44,7 +44,7 @@ def test_subject_is_in_the_square_and_away_from_its_edge_where_it_can_be(middle:
 
 
 @pytest.mark.parametrize("skin", SKINS)
-def test_skin_draws_the_window_whatever_its_colour(skin: str) -> None:
+def test_skin_attracts_the_square_whatever_its_colour(skin: str) -> None:
     left, right = seen(square_window(with_disc(meadow(), 800, SKINS[skin])))
     assert left < 740
     assert right > 860
@@ -88,7 +88,7 @@ def test_picture_without_a_subject_on_one_side_is_cut_in_the_middle(picture: Ima
     assert window == MIDDLE or abs(window.place - 0.5) < 0.06
 
 
-def test_what_is_transparent_draws_nobody() -> None:
+def test_transparent_areas_do_not_attract_the_square() -> None:
     picture = with_disc(meadow(), 150, (255, 0, 0)).convert("RGBA")
     picture.paste((255, 0, 0, 0), (0, 0, 480, 480))
     assert square_window(with_disc(picture, 800, (40, 40, 210))).place > 0.8

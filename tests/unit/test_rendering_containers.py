@@ -109,7 +109,7 @@ def test_turned_picture_comes_out_upright(save: Saved, orientation: int) -> None
 
 @pytest.mark.parametrize("save", [AVIF, HEIC])
 def test_container_alone_says_how_a_picture_is_turned(save: Saved) -> None:
-    """As the specifications have it: editors forget the metadata."""
+    """As the specifications have it: editors often leave the metadata out."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>1</tiff:Orientation></x:xmpmeta>'
     data = save(quarters(SIZE), xmp=xmp)
     assert widest(data.replace(b"tation>1<", b"tation>6<")).size == SIZE

@@ -86,7 +86,7 @@ def test_one_query_can_ask_everything_of_a_node_whatever_it_is() -> None:
         assert not any(alias in one.fields for one in nodes if one is not named)
 
 
-def test_who_is_signed_in_is_a_node() -> None:
+def test_the_viewer_is_a_node() -> None:
     viewer = SCHEMA.type_map["Viewer"]
     assert isinstance(viewer, GraphQLObjectType)
     assert [one.name for one in viewer.interfaces] == ["Node"]

@@ -1,11 +1,11 @@
-"""An event that wakes all who wait, and keeps nothing of those who gave up."""
+"""An event that wakes all waiters, and keeps nothing of those that gave up."""
 
 import asyncio
 
 from datasources.concurrency.signals import Signal
 
 
-async def test_set_wakes_all_who_wait_and_clear_does_not_put_them_back() -> None:
+async def test_set_wakes_all_waiters_even_if_it_is_cleared_at_once() -> None:
     signal = Signal()
     waiting = [asyncio.create_task(signal.wait()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -15,7 +15,7 @@ async def test_set_wakes_all_who_wait_and_clear_does_not_put_them_back() -> None
     assert not signal.is_set()
 
 
-async def test_who_gives_up_is_forgotten() -> None:
+async def test_nothing_is_kept_of_a_cancelled_waiter() -> None:
     signal = Signal()
     waiting = asyncio.create_task(signal.wait())
     await asyncio.sleep(0)

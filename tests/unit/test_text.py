@@ -195,7 +195,7 @@ INVISIBLE = [
 
 
 @pytest.mark.parametrize("text", INVISIBLE)
-def test_what_shows_nothing_is_no_text(text: str) -> None:
+def test_invisible_characters_alone_are_no_text(text: str) -> None:
     assert normalize(text) == ""
     for checked in (checked_text, checked_line, checked_words):
         assert checked(text, "text", max_length=60) == ""
@@ -207,7 +207,7 @@ def test_what_shows_nothing_is_no_text(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a", "ー", "🏳️\u200d🌈", "\u0600", "ᄀ", "7", "…", "\uf8ff", "\u3164a", "🇩🇪", "ा" + "क"]
 )
-def test_what_shows_anything_is_text(text: str) -> None:
+def test_anything_visible_is_text(text: str) -> None:
     assert checked_text(text, "text", max_length=60, min_length=1) == text
 
 
