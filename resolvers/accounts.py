@@ -4,7 +4,7 @@ import strawberry
 from bson import ObjectId
 
 from datasources.accounts.common_passwords import is_common
-from datasources.accounts.sessions import session_of
+from datasources.accounts.sessions import session_id_of
 from datasources.accounts.users import Credentials
 from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.mongo import clock
@@ -161,7 +161,7 @@ async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Revoke
 
 async def _deleted_before(context: Context) -> ObjectId | None:
     """The account that was deleted in the session of this bad token."""
-    session_id = None if context.bad_token is None else session_of(context.bad_token)
+    session_id = None if context.bad_token is None else session_id_of(context.bad_token)
     return None if session_id is None else await context.sources.users.find_deleted_in_session(session_id)
 
 

@@ -24,9 +24,8 @@ RETRY_AFTER_MS = 2_000
 class Passwords:
     """Hashes and checks passwords; one per process.
 
-    `asked_by` names what a request counts to: the account that it is about, the address that it comes from. Who asked
-    least lately goes first (`fair_turns`); a right password counts for nothing. What is hashed is the prepared password
-    (`domain/passwords.py`).
+    `asked_by` names to whom a request counts: its account, its address. Whoever has asked least lately goes first
+    (`fair_turns`); a right password does not count. The prepared password (`domain/passwords.py`) is hashed.
     """
 
     def __init__(self) -> None:
@@ -40,7 +39,7 @@ class Passwords:
         return await self._run(asked_by, self._hasher.hash, prepared_password(password))
 
     async def verify(self, password_hash: str | None, password: str, *asked_by: Hashable) -> bool:
-        """Whether the password is right; takes as long for no account (None) as for one. Raises Refusal (BUSY)."""
+        """Whether the password is right; takes as long without an account (None) as with one. Raises Refusal (BUSY)."""
         known = password_hash or self._nobody
         right = await self._run(asked_by, self._check, known, prepared_password(password))
         return right and password_hash is not None
@@ -57,7 +56,7 @@ class Passwords:
         except NoTurnError:
             message = "Too many people are logging in; try again soon."
             raise Refusal(UserErrorCode.BUSY, message, retry_after_ms=RETRY_AFTER_MS) from None
-        # The thread works on when nobody waits for it any more, and its turn is over when it is done.
+        # The thread goes on when its caller is cancelled, and its turn ends with it.
         return await asyncio.shield(self._work(turn, function, *arguments))
 
     async def _work(self, turn: Turn, function: Callable[..., Result], *arguments: str) -> Result:

@@ -1,6 +1,6 @@
-"""Ends what a session keeps open, such as sockets, when its access token expires or the session is over.
+"""Ends what a session keeps open, such as sockets, when its access token expires or the session ends.
 
-Nothing is asked for each: the expiry is known since authentication, and the end of a session is news, checked in
+No watch polls: its expiry is known since authentication, and the end of a session is published, and checked in
 batches (`datasources/redis/pubsub.py`).
 """
 
@@ -14,11 +14,11 @@ from datasources.mongo import clock
 from datasources.redis.pubsub import Listener, Live
 from domain.records.users import SessionRecord
 
-LOOK_SECONDS = 2.0  # between two looks at what has expired
+CHECK_SECONDS = 2.0  # between two checks of what has expired
 
 
 class Watch(Listener):
-    """One thing that ends with a session: `ended` is called once, by the event loop, unless it is stopped before."""
+    """Something that ends with a session: the event loop calls `ended` once, unless the watch is stopped before."""
 
     __slots__ = ("_ended", "_sessions", "_watches", "expires_at")
 
@@ -29,28 +29,28 @@ class Watch(Listener):
         self.expires_at = _monotonic(session.access_expires_at)
 
     def renew(self, session: SessionRecord) -> None:
-        """Goes on until a newer token of the session expires. Another session, or an older state, changes nothing."""
+        """Extends the watch until a newer token of the session expires; another session changes nothing."""
         if session_topic(session.id) == self.topic:
             self.expires_at = max(self.expires_at, _monotonic(session.access_expires_at))
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Starts the watch."""
         self._watches.add(self)
         super().start()
 
     def stop(self) -> None:
-        """Watches no more. Safe to repeat."""
+        """Stops the watch. Safe to repeat."""
         self._watches.discard(self)
         super().stop()
 
     def set(self) -> None:
-        """The session is over, or its token has expired."""
+        """Ends what is watched: the session has ended, or its token has expired."""
         self.stop()
         self._ended()
 
 
 class SessionWatch:
-    """All that ends with sessions in this process; `run` must be running for expiry to be seen."""
+    """All watches of this process; `run` must be running for them to expire."""
 
     def __init__(self, sessions: SessionStore, live: Live) -> None:
         self._live = live
@@ -58,17 +58,17 @@ class SessionWatch:
         live.set_check("session", sessions.existing, checks_news=True)
 
     def watch(self, session: SessionRecord, ended: Callable[[], None]) -> Watch:
-        """Has `ended`, which must not raise, called when the session ends; stop the watch when it is not needed."""
+        """Starts a watch that calls `ended`, which must not raise, when the session ends; the caller stops it."""
         watch = Watch(self._live, self._watches, session, ended)
         watch.start()
         return watch
 
     async def run(self) -> None:
-        """Looks for what has expired until cancelled."""
+        """Ends what has expired, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             now = time.monotonic()
-            for watch in [each for each in self._watches if each.expires_at <= now]:
+            for watch in [watch for watch in self._watches if watch.expires_at <= now]:
                 watch.set()
 
 

@@ -1,12 +1,12 @@
 """Sessions: opaque tokens of 256 random bits, of which only hashes are stored.
 
-A token starts with its session's id, so that finding it is a read by primary key. A refresh token is good once; using
-a spent one again ends the session, for then somebody else may have it (RFC 9700, section 4.14).
+A token starts with its session's id, so it is found by primary key. A refresh token is good once; the use of a spent
+one ends the session, because somebody else may have it (RFC 9700, section 4.14).
 
-An answer may get lost, or a client may refresh from several tasks at once. So the tokens that a refresh hands out are
-derived (HMAC-SHA256) from the token presented and a salt that is made for this refresh and stored until the next one.
-For `REFRESH_GRACE_SECONDS` the token before the current one gets the very same tokens again: whichever answer a client
-keeps, it holds the session's one current pair (docs/adr/0011-refreshing-again.md). The salt alone yields nothing.
+An answer may get lost, or a client may refresh from several tasks at once. So a refresh derives its tokens
+(HMAC-SHA256) from the token presented and a salt, which is made for this refresh and stored until the next one. For
+`REFRESH_GRACE_SECONDS` the token before the current one gets the same tokens again: whichever answer a client keeps, it
+holds the session's one current pair (docs/adr/0011-refreshing-again.md). The salt alone yields nothing.
 """
 
 import base64
@@ -37,7 +37,7 @@ _BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", 
 
 
 def session_topic(session_id: ObjectId) -> str:
-    """The topic that tells the end of a session."""
+    """The topic of a session's end."""
     return f"session:{session_id}"
 
 
@@ -50,7 +50,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class SessionStore:
-    """The collection `sessions`; a document goes by itself when its session has ended or was not used for long."""
+    """The collection `sessions`; a TTL index removes a document when its refresh token has expired."""
 
     def __init__(self, database: Database, live: Live, *, access_ttl: int, refresh_ttl: int) -> None:
         self._sessions = database["sessions"]
@@ -67,7 +67,7 @@ class SessionStore:
         session_id: ObjectId | None = None,
         secret: str | None = None,
     ) -> tuple[SessionRecord, Tokens]:
-        """A new session and its tokens, which are derived from `secret` if there is one."""
+        """Opens a session; returns it and its tokens, which are derived from `secret` if there is one."""
         session_id, salt = session_id or clock.new_id(), secrets.token_bytes(32)
         tokens = self._tokens(session_id, salt, secret or secrets.token_urlsafe(32), now)
         document: Document = {
@@ -85,18 +85,18 @@ class SessionStore:
     async def open_first(
         self, user_id: ObjectId, client_name: str | None, now: datetime, *, secret: str
     ) -> tuple[SessionRecord, Tokens]:
-        """The session of a registration, which has the account's id. Safe to repeat: the same secret gets the same.
+        """Opens the session of a registration, which has the account's id; the same secret gets the same tokens again.
 
-        When its tokens have been refreshed or have expired, it opens another session.
+        Once its tokens have been refreshed or have expired, it opens another session.
         """
         try:
             return await self.open(user_id, client_name, now, session_id=user_id, secret=secret)
         except DuplicateKeyError:
-            found = await self._sessions.find_one({"_id": user_id, "access_expires_at": {"$gt": now}})
-        if found is not None:
-            tokens = self._tokens(user_id, found["salt"], secret, found["created_at"])
-            if found["access_hash"] == _hash(tokens.access_token):
-                return SessionRecord.from_document(found), tokens
+            session = await self._sessions.find_one({"_id": user_id, "access_expires_at": {"$gt": now}})
+        if session is not None:
+            tokens = self._tokens(user_id, session["salt"], secret, session["created_at"])
+            if session["access_hash"] == _hash(tokens.access_token):
+                return SessionRecord.from_document(session), tokens
         return await self.open(user_id, client_name, now)
 
     async def authenticate(self, access_token: str) -> SessionRecord | None:
@@ -104,30 +104,29 @@ class SessionStore:
 
         `access_expires_at` is when this very token ends: for one that was replaced, the end of its overlap.
         """
-        session_id, presented = session_of(access_token), _hash(access_token)
+        session_id, presented = session_id_of(access_token), _hash(access_token)
         if session_id is None:
             return None
         now = clock.now()
         current = {"access_hash": presented, "access_expires_at": {"$gt": now}}
         previous = {"previous_access_hash": presented, "previous_access_expires_at": {"$gt": now}}
-        found = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
-        session = readable(SessionRecord, found)
-        if found is None or session is None:
+        document = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
+        session = readable(SessionRecord, document)
+        if document is None or session is None:
             return None
         if now - session.last_used_at > LAST_USED_PRECISION:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})
-        if found["access_hash"] != presented:
-            found["access_expires_at"] = found["previous_access_expires_at"]
-        return readable(SessionRecord, found)
+        if document["access_hash"] != presented:
+            document["access_expires_at"] = document["previous_access_expires_at"]
+        return readable(SessionRecord, document)
 
     async def refresh(self, refresh_token: str, now: datetime) -> tuple[SessionRecord, Tokens]:
         """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
 
-        Safe to repeat within `GRACE`, by concurrent duplicates too: all get the same tokens.
-
-        Raises Refusal (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
+        Safe to repeat within `GRACE`, also by concurrent duplicates: all get the same tokens. Raises Refusal
+        (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
         """
-        session_id, presented = session_of(refresh_token), _hash(refresh_token)
+        session_id, presented = session_id_of(refresh_token), _hash(refresh_token)
         if session_id is None:
             raise _not_valid()
         salt = secrets.token_bytes(32)
@@ -138,40 +137,39 @@ class SessionStore:
             "spent_hashes": {"$slice": [{"$concatArrays": ["$spent_hashes", [presented]]}, -MAX_SPENT_HASHES]},
         }
         renewed = {**replaced, **self._hashes(tokens, salt, now), "last_used_at": now, "refreshed_at": now}
-        found = await self._sessions.find_one_and_update(
+        session = await self._sessions.find_one_and_update(
             {"_id": session_id, "refresh_hash": presented, "expires_at": {"$gt": now}},
             [{"$set": renewed}],
             projection=_BRIEF,
             return_document=True,
         )
-        if found is None:
+        if session is None:
             return await self._refresh_again(session_id, refresh_token, now)
-        return SessionRecord.from_document(found), tokens
+        return SessionRecord.from_document(session), tokens
 
     async def end(self, user_id: ObjectId, session_id: ObjectId) -> bool:
-        """Ends one session of this user, at once and with its sockets; False if there is none. Safe to repeat."""
+        """Ends a session of this user, and its sockets, at once; False if there is none. Safe to repeat."""
         ended = await self._sessions.delete_one({"_id": session_id, "user_id": user_id})
         await self._live.publish(session_topic(session_id))
         return ended.deleted_count == 1
 
     async def end_all(self, user_id: ObjectId, *, last: ObjectId | None = None) -> None:
-        """Ends every session of this user; `last` after the others, so while one is left its token can ask again."""
-        found = await self._sessions.find({"user_id": user_id}, projection={"_id": 1}).to_list()
+        """Ends every session of this user; `last` after the others, so that its token can retry while any is left."""
+        rows = await self._sessions.find({"user_id": user_id}, projection={"_id": 1}).to_list()
         if last is not None:
             await self._sessions.delete_many({"user_id": user_id, "_id": {"$ne": last}})
         await self._sessions.delete_many({"user_id": user_id})
-        await self._live.publish(*(session_topic(document["_id"]) for document in found))
+        await self._live.publish(*(session_topic(row["_id"]) for row in rows))
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
-        """Where a user is logged in: the latest logins, latest first."""
-        newest = self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
-        found = await newest.to_list()
-        return [one for document in found if (one := readable(SessionRecord, document)) is not None]
+        """Up to `SESSIONS_SHOWN` sessions of a user, latest login first."""
+        latest = self._sessions.find({"user_id": user_id}, projection=_BRIEF, sort=[("_id", -1)], limit=SESSIONS_SHOWN)
+        sessions = [readable(SessionRecord, document) for document in await latest.to_list()]
+        return [session for session in sessions if session is not None]
 
     async def by_id(self, session_id: ObjectId) -> SessionRecord | None:
         """A session that has not ended."""
-        found = await self._sessions.find_one({"_id": session_id}, projection=_BRIEF)
-        return readable(SessionRecord, found)
+        return readable(SessionRecord, await self._sessions.find_one({"_id": session_id}, projection=_BRIEF))
 
     async def existing(self, session_ids: Sequence[ObjectId]) -> dict[ObjectId, bool]:
         """Those of these sessions that have not ended; one operation."""
@@ -183,28 +181,29 @@ class SessionStore:
     ) -> tuple[SessionRecord, Tokens]:
         """What the token before the current one was exchanged for. Any other spent token ends the session."""
         presented = _hash(refresh_token)
-        found = await self._sessions.find_one({"_id": session_id, "spent_hashes": presented})
-        if found is None:
+        session = await self._sessions.find_one({"_id": session_id, "spent_hashes": presented})
+        if session is None:
             raise _not_valid()
-        if found["spent_hashes"][-1] != presented or now - found["refreshed_at"] >= GRACE:
-            await self.end(found["user_id"], session_id)
+        if session["spent_hashes"][-1] != presented or now - session["refreshed_at"] >= GRACE:
+            await self.end(session["user_id"], session_id)
             raise _not_valid()
-        tokens = self._tokens(session_id, found["salt"], refresh_token, found["refreshed_at"])
-        return SessionRecord.from_document(found), tokens
+        tokens = self._tokens(session_id, session["salt"], refresh_token, session["refreshed_at"])
+        return SessionRecord.from_document(session), tokens
 
     async def is_over(self, token: str) -> bool:
-        """Whether the session that a token was of has ended or expired. False for what is no token."""
-        session_id = session_of(token)
+        """Whether a token's session has ended or expired. False for what is no token."""
+        session_id = session_id_of(token)
         if session_id is None:
             return False
-        standing = {"_id": session_id, "expires_at": {"$gt": clock.now()}}
-        return await self._sessions.find_one(standing, projection={"_id": 1}) is None
+        query = {"_id": session_id, "expires_at": {"$gt": clock.now()}}
+        return await self._sessions.find_one(query, projection={"_id": 1}) is None
 
     def _tokens(self, session_id: ObjectId, salt: bytes, secret: str, now: datetime) -> Tokens:
-        """The tokens that belong to a secret: always the same ones for the same salt."""
+        """The tokens derived from a secret: the same ones for the same salt."""
         access, refresh = (_token(session_id, salt, f"{kind} {secret}") for kind in ("access", "refresh"))
-        ends = now + self._access_ttl
-        return Tokens(access, ends.replace(microsecond=ends.microsecond // 1000 * 1000), refresh)  # as it is stored
+        expires_at = now + self._access_ttl
+        stored = expires_at.replace(microsecond=expires_at.microsecond // 1000 * 1000)  # MongoDB keeps milliseconds
+        return Tokens(access, stored, refresh)
 
     def _hashes(self, tokens: Tokens, salt: bytes, now: datetime) -> Document:
         return {
@@ -221,8 +220,8 @@ def _token(session_id: ObjectId, salt: bytes, secret: str) -> str:
     return base64.urlsafe_b64encode(session_id.binary + derived).decode().rstrip("=")
 
 
-def session_of(token: str) -> ObjectId | None:
-    """The id of the session that a token claims to be of; None for what is no token."""
+def session_id_of(token: str) -> ObjectId | None:
+    """The id of the session that a token claims; None for what is no token."""
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (UnicodeError, binascii.Error):

@@ -1,4 +1,4 @@
-"""Accounts: profiles that others see, and the secrets of logging in that they do not."""
+"""Accounts: profiles, which others see, and the secrets of logging in, which nobody does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from datasources.mongo.counters import increment
 from datasources.mongo.readable import readable
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import Fact, Task
 from domain.records.images import ImageRecord
 from domain.records.record import Stored
 from domain.records.users import UserRecord, UserState
@@ -29,7 +29,7 @@ _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _PUBLIC = dict.fromkeys(("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest"), 0)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
-_DECIDE_PLACES = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
+_DECIDE_AREA = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class DeletedAccount(Stored, frozen=True, kw_only=True):
-    """A deleted account that owes the taking away of what it left."""
+    """A deleted account, of which the removal of what it left is pending."""
 
     deleted_at: datetime
     version: int
@@ -67,9 +67,9 @@ class UserStore:
         idempotency: Idempotency | None = None,
         **profile: Any,
     ) -> UserRecord:
-        """Makes an account, in one write. Raises Refusal if the handle or the address, in any case, is taken.
+        """Creates an account, in one write. Raises Refusal if the handle or the address, in any case, is taken.
 
-        With `idempotency`, `registered` finds it. Any other's use of the key is refused too (IDEMPOTENCY_KEY_REUSED).
+        With `idempotency`, `find_registered` finds it, and another use of the key is refused (IDEMPOTENCY_KEY_REUSED).
         """
         document: Document = {
             "_id": user_id or clock.new_id(),
@@ -99,33 +99,33 @@ class UserStore:
         return UserRecord.from_document(document)
 
     async def find_registered(self, idempotency: Idempotency | None) -> Credentials | None:
-        """The account that was made with this key, if any; its password is for the caller to check.
+        """The account that was created with this key, if any; the caller checks its password.
 
-        Raises Refusal if it was made with other input (IDEMPOTENCY_KEY_REUSED) or is not active any more (NOT_FOUND).
+        Raises Refusal if it was created with other input (IDEMPOTENCY_KEY_REUSED) or is not active now (NOT_FOUND).
         """
         if idempotency is None:
             return None
-        found = await self._users.find_one({"idempotency_key": idempotency.key})
-        if found is None:
+        user = await self._users.find_one({"idempotency_key": idempotency.key})
+        if user is None:
             return None
-        if found["state"] != UserState.ACTIVE.value:
+        if user["state"] != UserState.ACTIVE.value:
             raise result_deleted()
-        if found["idempotency_digest"] != idempotency.digest:
+        if user["idempotency_digest"] != idempotency.digest:
             raise key_reused()
-        return Credentials(found["_id"], found["password_hash"])
+        return Credentials(user["_id"], user["password_hash"])
 
     async def credentials(self, login: str) -> Credentials | None:
         """What to check a password against, by handle or address in any case; None if there is no such account."""
         field = "email_key" if "@" in login else "username_key"
         query = {field: login.lower(), "state": UserState.ACTIVE.value}
-        found = await self._users.find_one(query, projection={"password_hash": 1})
-        return None if found is None else Credentials(found["_id"], found["password_hash"])
+        user = await self._users.find_one(query, projection={"password_hash": 1})
+        return None if user is None else Credentials(user["_id"], user["password_hash"])
 
     async def password_hash(self, user_id: ObjectId) -> str | None:
-        """What to check the password of an account against, be it suspended; None if it is deleted."""
+        """What to check the password of an account against, also of a suspended one; None if it is deleted."""
         query = {"_id": user_id, **_NOT_DELETED}
-        found = await self._users.find_one(query, projection={"password_hash": 1})
-        return None if found is None else str(found["password_hash"])
+        user = await self._users.find_one(query, projection={"password_hash": 1})
+        return None if user is None else str(user["password_hash"])
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
         """Accounts in the order of `ids`, None for a missing one; one operation."""
@@ -137,64 +137,61 @@ class UserStore:
 
     async def by_username(self, username: str) -> UserRecord | None:
         """The account with this handle, in any case, also with an `@` or spaces around it."""
-        found = await self._users.find_one({"username_key": typed_handle(username).lower()}, projection=_PUBLIC)
-        return readable(UserRecord, found)
+        user = await self._users.find_one({"username_key": typed_handle(username).lower()}, projection=_PUBLIC)
+        return readable(UserRecord, user)
 
     async def ids_by_username(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
         """The ids of those handles (lower case) that exist."""
-        wanted = list(usernames)
-        if not wanted:
+        keys = list(usernames)
+        if not keys:
             return {}
-        found = await self._users.find({"username_key": {"$in": wanted}}, projection={"username_key": 1}).to_list()
-        return {document["username_key"]: document["_id"] for document in found}
+        rows = await self._users.find({"username_key": {"$in": keys}}, projection={"username_key": 1}).to_list()
+        return {row["username_key"]: row["_id"] for row in rows}
 
     async def email_of(self, user_id: ObjectId) -> str:
         """The address of an account; empty once it is deleted."""
-        found = await self._users.find_one({"_id": user_id}, projection={"email": 1})
-        return str(found["email"]) if found else ""
+        user = await self._users.find_one({"_id": user_id}, projection={"email": 1})
+        return str(user["email"]) if user else ""
 
     async def update_profile(self, user_id: ObjectId, changes: dict[str, Any]) -> UserRecord | None:
         """Sets the given fields (None clears one) in one write; returns the profile as it is now. Safe to repeat.
 
-        None for an account that is deleted: what comes too late changes nothing.
-
-        An account that goes public owes the granting of what it was asked; one of which strangers may see more, or
-        less, than before owes the moving of its files.
+        None, with no change, for a deleted account. If an account goes public, accepting its requests is pending; if
+        strangers may see more or less than before, moving its files is.
         """
         values = {
             name: {"$literal": value.to_document() if isinstance(value, ImageRecord) else value}
             for name, value in changes.items()
         }
-        now, watched = clock.now(), [name for name in _DECIDE_PLACES if name in values]
+        now, watched = clock.now(), [name for name in _DECIDE_AREA if name in values]
         pipeline = change(values, [Task.MOVE_FILES], now, watched=watched) if watched else [{"$set": values}]
         if changes.get("is_private") is False:
             pipeline.append(add_pending([Task.ACCEPT_REQUESTS], now))
         async with self._writes.invalidating([user_id]) as users:
-            found = await users.find_one_and_update(
+            user = await users.find_one_and_update(
                 {"_id": user_id, **_NOT_DELETED}, pipeline, projection=_PUBLIC, return_document=True
             )
-        if found is None:
+        if user is None:
             return None
-        await self._job_queue.enqueue(jobs_of(Fact.USER, found))
-        return readable(UserRecord, found)
+        await self._job_queue.enqueue_pending(Fact.USER, [user])
+        return readable(UserRecord, user)
 
     async def mark_files_moved(self, user: UserRecord) -> bool:
-        """Says that all files of an account lie where they belong; False if it has changed since `user` was read."""
+        """Marks the moving of files done, unless the account has changed since it was read; whether it did."""
         query = {"_id": user.id, "version": user.version or {"$in": [0, None]}}
         return (await self._writes.uncached.update_one(query, mark_done(Task.MOVE_FILES))).matched_count == 1
 
     async def delete(self, user_id: ObjectId, now: datetime, *, session_id: ObjectId | None = None) -> bool:
-        """Deletes an account: nobody sees it, or anything of it, from now on, and its handle and address are free.
+        """Deletes an account: nobody sees it or anything of it any more, and its handle and address are free.
 
-        One write empties the document; then, instead of what was pending, only the removal of all that the account left
-        is. Safe to repeat. False if there is no such account, or not any more. `find_deleted_in_session` finds the
-        account by this session.
+        One write empties the document; the removal of all that the account left replaces what was pending. Safe to
+        repeat. False if there is no such account, or not any more. `find_deleted_in_session` finds it by the session.
         """
-        gone = {"$literal": f"deleted:{user_id}"}  # the indexes want something unique, and nobody can have this
+        unusable = {"$literal": f"deleted:{user_id}"}  # the indexes need unique values, and nobody can choose this one
         emptied: Document = {
             **{name: f"${name}" for name in ("_id", "created_at", "idempotency_key", *_COUNTERS)},
             **dict.fromkeys(("username", "display_name", "email"), ""),
-            **dict.fromkeys(("username_key", "email_key"), gone),
+            **dict.fromkeys(("username_key", "email_key"), unusable),
             "state": UserState.DELETED.value,
             "deleted_at": now,
             **({} if session_id is None else {"deletion_session_id": session_id}),
@@ -206,41 +203,41 @@ class UserStore:
                 {"_id": user_id, **_NOT_DELETED}, [{"$replaceWith": emptied}], return_document=True
             )
         if document is not None:
-            await self._job_queue.enqueue(jobs_of(Fact.USER, document))
+            await self._job_queue.enqueue_pending(Fact.USER, [document])
         return document is not None
 
     async def find_deleted_in_session(self, session_id: ObjectId) -> ObjectId | None:
         """The id of the account that was deleted in this session."""
-        found = await self._users.find_one({"deletion_session_id": session_id}, projection={"_id": 1})
-        return None if found is None else ObjectId(found["_id"])
+        user = await self._users.find_one({"deletion_session_id": session_id}, projection={"_id": 1})
+        return None if user is None else ObjectId(user["_id"])
 
     async def deleted_account(self, user_id: ObjectId) -> DeletedAccount | None:
-        """A deleted account that owes the taking away of what it left."""
+        """A deleted account, if the removal of what it left is pending."""
         query = {"_id": user_id, "state": UserState.DELETED.value, "outbox": Task.CLEAN_UP.value}
-        found = await self._users.find_one(query)
-        return None if found is None else DeletedAccount.from_document(found)
+        user = await self._users.find_one(query)
+        return None if user is None else DeletedAccount.from_document(user)
 
     async def reschedule_deletion(self, account: DeletedAccount, at: datetime) -> None:
-        """Has the sweeper ring for what a deleted account owes at this time, and not before."""
+        """Has the outbox relay enqueue the removal of what an account left at this time, and not before."""
         query = {"_id": account.id, "outbox": Task.CLEAN_UP.value}
         await self._writes.uncached.update_one(query, {"$set": {"due_at": at, "enqueues": 0}})
 
     async def finish_deletion(self, account: DeletedAccount, now: datetime) -> None:
-        """Says that nothing is left of a deleted account; its emptied document goes by itself after `DELETED_KEPT`."""
-        ends: Document = {"$set": {"expires_at": now + DELETED_KEPT}}
-        await self._writes.uncached.update_one({"_id": account.id}, [ends, *mark_done(Task.CLEAN_UP)])
+        """Marks the removal of what an account left done; a TTL index removes the document after `DELETED_KEPT`."""
+        expiry: Document = {"$set": {"expires_at": now + DELETED_KEPT}}
+        await self._writes.uncached.update_one({"_id": account.id}, [expiry, *mark_done(Task.CLEAN_UP)])
 
     async def restart_deletion(self, user_id: ObjectId, now: datetime) -> None:
-        """Lets a deleted account owe again that what it left is taken away. Safe to repeat."""
-        query, again = {"_id": user_id, "state": UserState.DELETED.value}, add_pending([Task.CLEAN_UP], now)
-        await self._writes.uncached.update_one(query, [{"$unset": "expires_at"}, again])
+        """Makes the removal of what a deleted account left pending again. Safe to repeat."""
+        query, pending = {"_id": user_id, "state": UserState.DELETED.value}, add_pending([Task.CLEAN_UP], now)
+        await self._writes.uncached.update_one(query, [{"$unset": "expires_at"}, pending])
 
-    async def add_to_counts(self, counter: str, moves: Mapping[ObjectId, int], session: Session) -> None:
-        """Moves one of the counters of some accounts, within the caller's transaction."""
-        async with self._writes.invalidating(moves, session) as users:
-            await increment(users, counter, moves, session)
+    async def add_to_counts(self, counter: str, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        """Adds to a counter of some accounts, within the caller's transaction."""
+        async with self._writes.invalidating(deltas, session) as users:
+            await increment(users, counter, deltas, session)
 
     async def correct_counts(self, user_id: ObjectId, counts: Document, session: Session) -> None:
-        """Sets counters as they were recounted, within the caller's transaction."""
+        """Sets recounted counters, within the caller's transaction."""
         async with self._writes.invalidating([user_id], session) as users:
             await users.update_one({"_id": user_id}, {"$set": counts}, session=session)

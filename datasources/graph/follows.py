@@ -139,7 +139,7 @@ class FollowStore:
     async def followees(self, follower_id: ObjectId, *, pushed: bool = False) -> list[ObjectId]:
         """Everybody whom a user follows, in no order; if `pushed`, without those whose posts are only ever pulled.
 
-        A `pulled` follow with BACKFILL pending counts as pushed: it may be one as soon as that is done.
+        A `pulled` follow with BACKFILL pending counts as pushed: it may be pushed once that is done.
         """
         query: Document = {"follower_id": follower_id, "state": FollowState.FOLLOWING.value}
         if pushed:
