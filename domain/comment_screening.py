@@ -1,4 +1,4 @@
-"""What a screen of comments is given and answers: the contract of the setting `comment_screen`.
+"""The contract of the setting `comment_screen`: what a screen of comments gets and returns.
 
 A screen is an async function, named as `module:function`, that may refuse to let a comment stand:
 

@@ -1,4 +1,4 @@
-"""Mail addresses: checked when one is given, and read as it was meant when somebody logs in with it."""
+"""Mail addresses: how one is checked, and how the one that somebody logs in with is read."""
 
 import unicodedata
 
@@ -19,7 +19,7 @@ def checked_email(email: str) -> str:
 
 
 def typed_login(text: str) -> str:
-    """The handle or the normalized address that somebody means who logs in with this; case is left as it is."""
+    """The handle or the normalized address that is meant by what somebody logs in with. Keeps the case."""
     login = typed_handle(text)
     return (_normalized(login) if "@" in login else None) or unicodedata.normalize("NFC", login)
 

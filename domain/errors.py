@@ -4,9 +4,9 @@ PhotogramError
 ├── Refusal             shown in a payload's userErrors; carries a UserErrorCode
 │   └── NotFound        there is no such object, or the viewer may not see it: the two look the same
 └── RequestError        a top-level GraphQL error with extensions.code, from RequestErrorCode
-├── Unauthenticated
-├── BadInput        an argument that no screen of a correct client would send
-└── CursorExpired   a place in a list that is no longer kept
+    ├── Unauthenticated
+    ├── BadInput        an argument that no screen of a correct client would send
+    └── CursorExpired   a place in a list that is no longer kept
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class PhotogramError(Exception):
 
 
 class Refusal(PhotogramError):
-    """A mutation that was understood and not done; nothing was changed by it."""
+    """A mutation that was understood and not done. It changed nothing."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ class Refusal(PhotogramError):
         retry_after_ms: int | None = None,
         resets_at: datetime | None = None,
     ) -> None:
-        """`field` is the path of the input field at fault; `retry_after_ms` says that waiting may help.
+        """`field` is the path of the input field at fault. With `retry_after_ms`, waiting may help.
 
-        `resets_at` is when the count of a limit that is reached starts again.
+        `resets_at` is when the count of a reached limit starts again.
         """
         super().__init__(message)
         self.code = code
@@ -102,7 +102,7 @@ class RequestError(PhotogramError):
     """A request that cannot be served as it stands."""
 
     def __init__(self, code: RequestErrorCode, message: str, *, retry_after_ms: int | None = None) -> None:
-        """`retry_after_ms` says that the same request may be served after that time."""
+        """With `retry_after_ms`, the same request may be served after that time."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -110,7 +110,7 @@ class RequestError(PhotogramError):
 
 
 class Unauthenticated(RequestError):
-    """What was asked for needs a signed-in viewer, or was asked with a token that is not valid."""
+    """The request needs a signed-in viewer, or has a bad token."""
 
     def __init__(self, message: str = "Sign in first: this needs a valid access token.") -> None:
         super().__init__(RequestErrorCode.UNAUTHENTICATED, message)
@@ -124,7 +124,7 @@ class BadInput(RequestError):
 
 
 class CursorExpired(RequestError):
-    """The list that a cursor is of was kept for a while only; a client starts again from its first page."""
+    """The cursor's list is no longer kept. A client starts again from its first page."""
 
     def __init__(self) -> None:
         message = "This list is no longer kept: ask for its first page again."

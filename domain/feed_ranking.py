@@ -4,12 +4,13 @@
 
 - *affinity*, from 0 to 1: the strength of the viewer's interest in the author, saturating as BM25 does with repeated
   words, strength / (strength + K), so that a hundred likes are not ten times ten.
-- *freshness*, from 1 to 0: halves every `HALF_LIFE`. A product and not a sum, so that nothing outlives its day by being
-  liked, as with Hacker News' gravity.
+- *freshness*, from 1 to 0: halves every `HALF_LIFE`. A product and not a sum, as with Hacker News' gravity:
+  likes do not keep a post at the top for days.
 - *popularity*, from 1 upward: logarithmic in the likes and comments, as Reddit's "hot": the first ten likes say as much
   as the next hundred.
 - *diversity*: each further post of an author is damped (as Twitter's author diversity; a maximal marginal relevance
-  whose likeness is "by the same author"), and of any `SPAN` posts in a row at most `MOST` are by one author while
+  whose likeness is "by the same author"), and of any `SPAN` posts in a row at most `MAX_PER_AUTHOR` are by
+  one author while
   others have posts left.
 """
 
@@ -23,13 +24,13 @@ from bson import ObjectId
 
 from domain.records.record import Stored
 
-STRANGER = 0.25  # the dearest author weighs five times a stranger: as much as being 2.3 half-lives fresher
+STRANGER = 0.25  # the strongest interest counts five times a stranger: as much as being 2.3 half-lives fresher
 K = 3.0  # the strength that gives half the affinity: three fresh likes, or a comment
 HALF_LIFE = timedelta(hours=24)
-COMMENT = 2.0  # a comment says as much as two likes
+COMMENT = 2.0  # a comment counts as two likes
 POPULAR = 0.25  # what ten times the likes add: a post with 1,000 of them weighs 1.75 times one with none
 SAME_AGAIN = 0.7
-SPAN, MOST = 10, 3
+SPAN, MAX_PER_AUTHOR = 10, 3
 
 
 class Candidate(Stored, frozen=True, kw_only=True):
@@ -47,12 +48,12 @@ def affinity(strength: float) -> float:
 
 
 def freshness(age: timedelta) -> float:
-    """1 for what is new (or of the future, by a clock that is ahead), towards 0."""
+    """1 for a new post (or one of the future, by a clock that is ahead), towards 0."""
     return float(2.0 ** -(max(age, timedelta(0)) / HALF_LIFE))
 
 
 def popularity(like_count: int, comment_count: int) -> float:
-    """1 for what nobody has liked or commented on, and growing."""
+    """1 for a post without likes and comments, and growing."""
     return 1.0 + POPULAR * math.log10(1.0 + max(like_count, 0) + COMMENT * max(comment_count, 0))
 
 
@@ -83,11 +84,11 @@ def _best_first(scored: tuple[float, Candidate]) -> tuple[float, int]:
 
 
 def _spread(by_author: Mapping[ObjectId, deque[tuple[float, Candidate]]]) -> Iterator[Candidate]:
-    """Always the best post of an author who may have another; if nobody may, of who has waited longest."""
+    """Takes the best post of the authors who may have another one; if nobody may, of who has waited longest."""
     ready = [(_best_first(own[0]), author_id) for author_id, own in by_author.items()]
     heapq.heapify(ready)
     held: list[tuple[int, ObjectId]] = []  # a heap, by the place from which they may have another
-    shown: dict[ObjectId, deque[int]] = {author_id: deque(maxlen=MOST) for author_id in by_author}
+    shown: dict[ObjectId, deque[int]] = {author_id: deque(maxlen=MAX_PER_AUTHOR) for author_id in by_author}
     for place in range(sum(map(len, by_author.values()))):
         while held and (held[0][0] <= place or not ready):
             _, author_id = heapq.heappop(held)
@@ -96,7 +97,7 @@ def _spread(by_author: Mapping[ObjectId, deque[tuple[float, Candidate]]]) -> Ite
         own, places = by_author[author_id], shown[author_id]
         yield own.popleft()[1]
         places.append(place)
-        if own and len(places) == MOST and places[0] + SPAN > place + 1:
+        if own and len(places) == MAX_PER_AUTHOR and places[0] + SPAN > place + 1:
             heapq.heappush(held, (places[0] + SPAN, author_id))
         elif own:
             heapq.heappush(ready, (_best_first(own[0]), author_id))

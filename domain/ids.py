@@ -26,15 +26,15 @@ def from_global_id(global_id: str) -> tuple[str, ObjectId]:
         object_id = ObjectId(hexadecimal)
     except (UnicodeError, binascii.Error, InvalidId) as error:
         raise BadInput("That is not a global id.") from error
-    if to_global_id(type_name, object_id) != global_id:  # an object has one id, or clients would cache it twice
+    if to_global_id(type_name, object_id) != global_id:  # one id for an object: clients cache by it
         raise BadInput("That is not a global id.")
     return type_name, object_id
 
 
 def expect_id(global_id: str, type_name: str) -> ObjectId | None:
-    """The object's id if the global id is one of this type, else None: for the caller, there is no such object."""
+    """The object's id; None for an id of another type or of none, so that callers answer as for a missing object."""
     try:
-        found, object_id = from_global_id(global_id)
+        found_type, object_id = from_global_id(global_id)
     except BadInput:
         return None
-    return object_id if found == type_name else None
+    return object_id if found_type == type_name else None

@@ -1,7 +1,7 @@
-"""What a viewer cares about, weighed from their own acts towards each author.
+"""What a viewer cares about, computed from their own acts towards each author.
 
-An act weighs the more the more effort it takes, and fades by half every `HALF_LIFE` (exponential decay, as in most
-recommenders since Facebook's EdgeRank), so that tastes may change and nothing has to be forgotten by hand.
+An act counts more if it takes more effort, and half as much after every `HALF_LIFE` (exponential decay, as in most
+recommenders since Facebook's EdgeRank). So tastes may change, and nothing has to be deleted by hand.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ OFTEN = 3  # acts of a kind, within `LATELY`, that may be called often
 LATELY = timedelta(days=90)
 MANY = 10  # likes of a post
 VISITS_KEPT = timedelta(days=90)
-AUTHORS_KEPT = 200  # the dearest ones; the others' posts are ranked as a stranger's
+AUTHORS_KEPT = 200  # the strongest interests; other authors' posts are ranked as a stranger's
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Act(msgspec.Struct, frozen=True):
 
 
 class Interest(Record, frozen=True, kw_only=True):
-    """How dear an author is to a viewer, as of the weighing; and how many acts of a kind there were `LATELY`."""
+    """How strong a viewer's interest in an author was when it was computed, and how many acts of a kind `LATELY`."""
 
     author_id: ObjectId
     strength: float
@@ -71,30 +71,29 @@ def compute_interests(acts: Iterable[Act], now: datetime) -> list[Interest]:
         counted = counts.setdefault(act.author_id, {})
         if act.kind in _COUNTED and now - act.at <= LATELY:
             counted[_COUNTED[act.kind]] = counted.get(_COUNTED[act.kind], 0) + 1
-    dearest = sorted(strengths, key=lambda author_id: (-strengths[author_id], author_id))[:AUTHORS_KEPT]
-    return [Interest(author_id=one, strength=strengths[one], **counts[one]) for one in dearest]
+    author_ids = sorted(strengths, key=lambda author_id: (-strengths[author_id], author_id))[:AUTHORS_KEPT]
+    return [Interest(author_id=each, strength=strengths[each], **counts[each]) for each in author_ids]
 
 
 def decay(age: timedelta) -> float:
-    """What is left after a time of what was 1: a half after `HALF_LIFE`; from 1 to 0."""
+    """The share that is left after a time: 1 at first, a half after `HALF_LIFE`, towards 0."""
     return float(2.0 ** -(max(age, timedelta(0)) / HALF_LIFE))
 
 
 def feed_reason(username: str, interest: Interest | None, *, like_count: int, is_own: bool) -> str:
     """Why a post of an author whom the viewer follows is in their ranked feed: a true sentence.
 
-    What it says of the viewer was so when their interests were weighed.
+    What it says of the viewer was true when their interests were computed.
     """
     if is_own:
         return "You posted this."
-    often = {} if interest is None else {name: getattr(interest, name) >= OFTEN for name in _SAID}
-    said = next((_SAID[name] for name, is_so in often.items() if is_so), None)
-    if said is not None:
-        return said.format(username)
+    for name, sentence in _SENTENCES.items():
+        if interest is not None and getattr(interest, name) >= OFTEN:
+            return sentence.format(username)
     return "Many people like this." if like_count >= MANY else f"You follow {username}."
 
 
-_SAID = {
+_SENTENCES = {
     "likes": "You often like {}'s photos.",
     "comments": "You often comment on {}'s photos.",
     "visits": "You often look at {}'s profile.",

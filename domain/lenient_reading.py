@@ -1,8 +1,8 @@
-"""Records that a newer version wrote, while a release is rolled out: what this one does not know becomes harmless.
+"""Reads records that a newer version wrote, while a release is rolled out: unknown values become harmless ones.
 
-A state that is not known hides the thing; a reason is the general one; a rendition in a format that is not known is as
-if it were not there. What has no harmless value makes the record unreadable. Only what is shown is read like this:
-workers, who would act upon it, read exactly and leave such a record among the dead letters for the newer version.
+An unknown state hides the object, an unknown reason becomes the general one, a rendition of an unknown format is left
+out. A value without a harmless one makes the record unreadable. Only what is shown is read like this. Workers act upon
+what they read, so they read exactly, and leave such a record among the dead letters for the newer version.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ HARMLESS: Mapping[type[StrEnum], StrEnum] = {
 
 
 def known_value(enum: type[Value], value: Any) -> Value:
-    """A value of an enum, or what is harmless in its place if it is not known. Raises ValueError where nothing is."""
+    """A value of an enum, or the harmless one for an unknown value. Raises ValueError where there is none."""
     try:
         return enum(value)
     except ValueError:
@@ -45,7 +45,7 @@ def known_value(enum: type[Value], value: Any) -> Value:
 
 
 def read_leniently(kind: type[Kind], document: Mapping[str, Any]) -> Kind:
-    """As `from_document`, with what is harmless in the place of what is not known. Raises msgspec.ValidationError."""
+    """As `from_document`, with harmless values for unknown ones. Raises msgspec.ValidationError."""
     return kind.from_document(_degraded(_shape(kind), document))
 
 
@@ -61,10 +61,10 @@ def _degraded(shape: msgspec.inspect.Type, value: Any) -> Any:
                 return known_value(enum, value).value
             return value
         case msgspec.inspect.UnionType(types=types) if value is not None:
-            (inner,) = (one for one in types if not isinstance(one, msgspec.inspect.NoneType))
+            (inner,) = (each for each in types if not isinstance(each, msgspec.inspect.NoneType))
             return _degraded(inner, value)
         case msgspec.inspect.ListType(item_type=item) if isinstance(value, list):
-            return [_degraded(item, one) for one in value if not _is_of_a_new_format(item, one)]
+            return [_degraded(item, each) for each in value if not _is_of_a_new_format(item, each)]
         case msgspec.inspect.StructType(fields=fields) if isinstance(value, Mapping):
             shapes = {field.encode_name: field.type for field in fields}
             return {name: _degraded(shapes[name], inner) for name, inner in value.items() if name in shapes}

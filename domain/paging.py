@@ -1,8 +1,8 @@
 """Keyset paging in both directions: a cursor says where, not how many (after Relay's cursor connections).
 
-A list is ordered by one key, largest first; `Page` holds its items in that order whichever way it was walked. A key
-is an id, a number, or a `Ranked`: a number that ties share, with the id that tells them apart. A list that was ordered
-once, and kept, has each `Place` in it for a key.
+A list is ordered by one key, largest first. `Page` holds its items in that order, also if it was read backward. A key
+is an id, a number, or a `Ranked`: a score with the id that orders equal scores. In a list that was ordered once and is
+kept, the key is the `Place` in it.
 """
 
 import base64
@@ -38,11 +38,11 @@ Item = TypeVar("Item")
 Other = TypeVar("Other")
 
 MAX_NUMBER = 2**63 - 1  # the largest that the database can compare
-MAX_REFILLS = 10  # as bsky's fillPage: a page that rules keep emptying stops somewhere
+MAX_REFILLS = 10  # as bsky's fillPage: it bounds the work for a page whose items are all hidden
 
 
 def encode_cursor(key: Key) -> str:
-    """An opaque cursor for a position; its first byte tells the key's kind."""
+    """An opaque cursor for a position. Its first byte is the key's kind."""
     match key:
         case ObjectId():
             raw = b"o" + key.binary
@@ -56,7 +56,7 @@ def encode_cursor(key: Key) -> str:
 
 
 def decode_cursor(cursor: str) -> Key:
-    """The position a cursor names. Raises BadInput for what `encode_cursor` cannot have made."""
+    """The position of a cursor. Raises BadInput for what `encode_cursor` cannot have made."""
     if len(cursor) > CURSOR_MAX:
         raise BadInput("That is not a cursor of this list.")
     try:
@@ -113,7 +113,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.after is None and self.before is None and not self.backward
 
     def expects(self, kind: type[Key]) -> "PageRequest":
-        """This request, once its cursors are known to be of the list's kind of key. Raises BadInput if not."""
+        """This request. Raises BadInput if its cursors are not of the list's kind of key."""
         if any(bound is not None and not isinstance(bound, kind) for bound in (self.after, self.before)):
             raise BadInput("That is not a cursor of this list in this order.")
         return self
@@ -122,8 +122,8 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Page(msgspec.Struct, Generic[Item], frozen=True):
     """Some items of a list, each with its key, and whether the list goes on at either end.
 
-    `stopped_at` is where the looking ended on a page that was not filled although the list goes on; `as_of` is when the
-    list was read, if it was kept since.
+    `stopped_at` is where reading stopped, on a page that is not full although the list goes on. `as_of` is when the
+    list was read, if it comes from a cache.
     """
 
     items: Sequence[tuple[Key, Item]]
@@ -135,12 +135,12 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
 
     @property
     def start(self) -> Key | None:
-        """From where to go on backward; None on an empty page of a list that does not."""
+        """From where the list goes on backward; None on an empty page of a list that does not."""
         return self._edge(0, stopped_here=self.backward)
 
     @property
     def end(self) -> Key | None:
-        """From where to go on forward; None on an empty page of a list that does not."""
+        """From where the list goes on forward; None on an empty page of a list that does not."""
         return self._edge(-1, stopped_here=not self.backward)
 
     def _edge(self, index: int, *, stopped_here: bool) -> Key | None:
@@ -149,12 +149,12 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
         return self.items[index][0] if self.items else None
 
 
-def cut_page(request: PageRequest, found: Sequence[tuple[Key, Item]]) -> Page[Item]:
-    """Makes a page of what a store found: up to `limit + 1` items in walking order, the one too many telling of more.
+def cut_page(request: PageRequest, items: Sequence[tuple[Key, Item]]) -> Page[Item]:
+    """Makes a page of up to `limit + 1` items in reading order; the extra one says that the list goes on.
 
-    The end one came from is taken to hold the item the cursor was made of.
+    A list that was read from a cursor is taken to go on in the other direction, with the cursor's item.
     """
-    more, kept = len(found) > request.limit, found[: request.limit]
+    more, kept = len(items) > request.limit, items[: request.limit]
     if request.backward:
         return Page(kept[::-1], has_next=request.before is not None, has_previous=more)
     return Page(kept, has_next=more, has_previous=request.after is not None)
@@ -165,10 +165,10 @@ async def fill_page(
     fetch: Callable[[PageRequest], Awaitable[Page[Item]]],
     present: Callable[[Sequence[tuple[Key, Item]]], Awaitable[Sequence[tuple[Key, Other]]]],
 ) -> Page[Other]:
-    """A full page of what `present` lets through, fetching on (a bounded number of times) where it drops items.
+    """A full page of the items that `present` keeps. Where it drops items, more are fetched.
 
-    It looks for one item more than is wanted, so that no list goes on to a page with nothing on it. When
-    the bound is met the page may be short or empty, but it still says that the list goes on, and from where.
+    It looks for one item more than is wanted, so that no list goes on to an empty page. After `MAX_REFILLS` the page
+    may be short or empty, but it still says that the list goes on, and from where.
     """
     kept: list[tuple[Key, Other]] = []
     step, page = msgspec.structs.replace(request, limit=request.limit + 1), Page[Item]([])

@@ -1,4 +1,4 @@
-"""Passwords: how one is prepared before it is hashed, and which ones are too easy to guess."""
+"""Passwords: how they are prepared before hashing, and which are too easy to guess."""
 
 import string
 import unicodedata
@@ -9,15 +9,15 @@ from domain.limits import PASSWORD_MAX, PASSWORD_MIN, RAW_PER_CHARACTER
 from domain.usernames import PRODUCT
 
 _TAIL = string.digits + string.punctuation
-TAIL_MAX = 8  # a date; what is longer counts as a password of its own
-WORD_MIN = 3  # of what is left without the tail
+TAIL_MAX = 8  # a date; a longer tail counts as a password of its own
+WORD_MIN = 3  # letters that are left without the tail
 LETTERS_MIN = 4  # different ones
 
 
 def prepared_password(password: str) -> str:
-    """A password as it is hashed and compared: by PRECIS OpaqueString (RFC 8265), whatever keyboard it was typed on.
+    """A password in the form that is hashed and compared, by PRECIS OpaqueString (RFC 8265): the same on all keyboards.
 
-    Every kind of space is a space, and letters are composed (NFC). Empty for what is far too long to be one.
+    Every kind of space becomes a space, and letters are composed (NFC). Empty for a text that is far too long.
     """
     if len(password) > RAW_PER_CHARACTER * PASSWORD_MAX:
         return ""
@@ -28,8 +28,8 @@ def prepared_password(password: str) -> str:
 def checked_password(password: str, names: tuple[str, ...], is_common: Callable[[str], bool]) -> str:
     """The prepared password. Raises Refusal (WEAK_PASSWORD) if it is too short, too long or too easy to guess.
 
-    That is: one that `is_common` knows or one of the person's own `names`, in any case, with up to eight digits and
-    signs after it or repeated; or one of fewer than four different characters.
+    Too easy to guess are those that `is_common` knows and the person's own `names`, in any case, also repeated or with
+    up to eight digits and signs after them; and those with fewer than four different characters.
     """
     password = prepared_password(password)
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
@@ -42,7 +42,7 @@ def checked_password(password: str, names: tuple[str, ...], is_common: Callable[
 
 
 def _forms(password: str) -> Iterator[str]:
-    """What a guesser would begin with: itself, without its tail, and what either repeats."""
+    """What a guesser would try: the password, without its tail, and the part that either repeats."""
     whole = _folded(password).strip()
     word = whole.rstrip(_TAIL)
     for form in (whole, word):

@@ -1,7 +1,7 @@
-"""What people write: captions, comments, names; checking it and finding mentions and hashtags in it.
+"""Checks texts that people write, such as captions and names, and finds mentions and hashtags in them.
 
-A length is counted in code points of the normalized text (NFC): the same on every platform, and what `len` says.
-Nothing here takes more than linear time, whatever the text, and a text that is far too long is refused unread.
+A length is in code points of the normalized text (NFC): the same on every platform, and what `len` returns. Everything
+here takes linear time, whatever the text. A text that is far too long is refused unread.
 """
 
 import unicodedata
@@ -72,27 +72,27 @@ def mentions(text: str) -> list[str]:
     """The handles mentioned as `@name`, lower case, each once, in order; an address like a@b.c mentions nobody."""
     if "@" not in text and "\uff20" not in text:
         return []
-    found = _MENTION.finditer(_ADDRESS.sub(" ", text))
-    return list(dict.fromkeys(match[1].rstrip(".").lower() for match in found))
+    matches = _MENTION.finditer(_ADDRESS.sub(" ", text))
+    return list(dict.fromkeys(match[1].rstrip(".").lower() for match in matches))
 
 
 def hashtags(text: str) -> list[str]:
-    """The hashtags, without `#`, each once, in order; a tag has 1 to 100 characters, at least one a letter.
+    """The hashtags, without `#`, each once, in order. A tag has 1 to `HASHTAG_MAX` characters, at least one a letter.
 
-    Tags that look or sound the same are the same: they are compatibility-composed (NFKC) and lower case.
+    Tags that look or sound the same are the same: they are normalized (NFKC) and lower case.
     """
     text = unicodedata.normalize("NFKC", text)
     if "#" not in text:
         return []
     text = _ADDRESS.sub(" ", text).lower()
-    found = (match[1] for match in _HASHTAG.finditer(unicodedata.normalize("NFKC", text)))
-    return list(dict.fromkeys(tag for tag in found if len(tag) <= HASHTAG_MAX and _LETTER.search(tag)))
+    tags = (match[1] for match in _HASHTAG.finditer(unicodedata.normalize("NFKC", text)))
+    return list(dict.fromkeys(tag for tag in tags if len(tag) <= HASHTAG_MAX and _LETTER.search(tag)))
 
 
 def check_raw_length(text: str, field: str, *, max_length: int) -> None:
-    """Refuses what cannot have `max_length` characters however it is normalized, by its length alone.
+    """Raises Refusal for a text that is too long however it is normalized. Reads only its length.
 
-    `field` is the path of the input field, joined by dots. Raises Refusal.
+    `field` is the path of the input field, joined by dots.
     """
     if len(text) > RAW_PER_CHARACTER * max_length:
         raise _wrong_length(field, max_length=max_length)

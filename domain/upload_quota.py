@@ -9,9 +9,9 @@ from domain.limits import IMAGES_PER_DAY, IMAGES_PER_MONTH
 
 
 class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What is taken: each image of a day has one of its numbers from 0 on, and one of the month's.
+    """The slots that are taken: each image has one of its day's, numbered from 0, and one of its month's.
 
-    `resets_at` is when the count that binds starts again: the day's, or the month's if that is used up.
+    `resets_at` is when the count that is the limit starts again: the day's, or the month's if that is used up.
     """
 
     day: str

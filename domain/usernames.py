@@ -1,4 +1,4 @@
-"""Handles: what one looks like, how what somebody types becomes one, and which ones are kept for the staff."""
+"""Handles (user names): their form, how typed text becomes one, and which are reserved for the staff."""
 
 import re
 import string
@@ -27,20 +27,20 @@ RESERVED = frozenset(
     sysadmin system sysop team terms trust undefined unknown update updates upload usenet uucp verification verified
     verify web webmaster webmail www""".split()
 )
-NUMBERED_MIN = 5  # letters of a word that with a number after it reads as the word: support24, but not mod99
+NUMBERED_MIN = 5  # letters of a word that still reads as itself with a number after it: support24, but not mod99
 _LIKE_LETTERS = str.maketrans("013457l", "oieasti")  # digits that are read as letters; l and i look alike
 _SEPARATORS = str.maketrans("", "", "._")
 
 
 def typed_handle(text: str) -> str:
-    """A handle, or whatever else somebody logs in with, as it was meant: without what surrounds it and one `@`."""
+    """What somebody means who types a handle or a login: without surrounding spaces and one leading `@`."""
     if len(text) > RAW_PER_CHARACTER * EMAIL_MAX:
         return ""
     return _EDGES.sub("", _EDGES.sub("", text).removeprefix("@").removeprefix("\uff20"))
 
 
 def checked_username(username: str) -> str:
-    """The handle as it was meant. Raises Refusal unless it is 3 to 30 ASCII letters, digits, dots and underscores."""
+    """The handle that is meant. Raises Refusal unless it has 3 to 30 ASCII letters, digits, dots and underscores."""
     username = typed_handle(username)
     if not _HANDLE.fullmatch(username) or ".." in username:
         message = (
@@ -54,8 +54,8 @@ def checked_username(username: str) -> str:
 def is_reserved(username: str, more: Collection[str] = ()) -> bool:
     """Whether a handle reads as one of `RESERVED` or of `more`.
 
-    Dots, underscores and digits that look like letters make no difference, neither do digits after a word of five
-    letters or more, nor the product's name before or after one.
+    Dots and underscores are ignored, and digits that look like letters count as these. So are digits after a word of
+    five letters or more, and the product's name before or after a word.
     """
     plain = username.lower().translate(_SEPARATORS)
     word = plain.rstrip(string.digits)

@@ -1,4 +1,4 @@
-"""Who may see what: the one place that decides it, for every way in."""
+"""Who may see what: the one place that decides it, for every query, event and worker."""
 
 from collections.abc import Container
 from enum import StrEnum
@@ -15,7 +15,7 @@ from domain.records.users import UserRecord, UserState
 
 
 class Area(StrEnum):
-    """Where files lie: anybody may fetch public ones, private ones whoever was given a signed URL, originals nobody."""
+    """Where files are: anybody can fetch public ones; private ones need a signed URL; nobody can fetch originals."""
 
     PUBLIC = "public"
     PRIVATE = "private"
@@ -23,7 +23,7 @@ class Area(StrEnum):
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
-    """How the viewer and one other user stand to each other, seen from the viewer."""
+    """The relation between the viewer and one other user, from the viewer's side."""
 
     is_self: bool = False
     follow_state: FollowState = FollowState.NONE
@@ -43,9 +43,9 @@ ONESELF = Relation(is_self=True)
 
 
 def can_view_profile(owner: UserRecord, relation: Relation) -> bool:
-    """Names, pictures and counts: everybody's, unless the account is gone or its owner has blocked the viewer.
+    """Names, pictures and counts: visible unless the account is gone or its owner has blocked the viewer.
 
-    Someone who blocks still sees whom they blocked, or they could never undo it.
+    Who has blocked somebody still sees them, to be able to undo it.
     """
     return owner.state is UserState.ACTIVE and not relation.is_blocked
 
@@ -64,7 +64,7 @@ def can_meet(owner: UserRecord, relation: Relation) -> bool:
 
 
 def can_view_content(owner: UserRecord, relation: Relation) -> bool:
-    """Posts and lists of a user: hidden by a block either way, and by a private account from all but its followers."""
+    """Posts and lists of a user: hidden by a block either way, and for a private account from all but its followers."""
     is_let_in = relation.is_self or not owner.is_private or relation.is_following
     return is_let_in and can_meet(owner, relation)
 
@@ -84,8 +84,8 @@ def can_show_tag(tagged: UserRecord, relation: Relation, *, is_apart: bool) -> b
 def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relation) -> bool:
     """A comment below a post, or a reply to a comment, that the viewer may see: unless it or its author is hidden.
 
-    A private account's comment below somebody else's post is that post's, as everywhere. One that a screen or a
-    moderator has hidden is its author's alone, who is not to notice.
+    A private account's comment below somebody else's post is as visible as that post. One that a screen or a moderator
+    has hidden is visible to its author alone, who is not to notice.
     """
     if comment.deleted or (comment.hidden and not relation.is_self):
         return False
@@ -95,16 +95,16 @@ def can_view_comment(comment: CommentRecord, author: UserRecord, relation: Relat
 def can_view_notification(
     notification: NotificationRecord, viewer_id: ObjectId | None, shown: Container[ObjectId]
 ) -> bool:
-    """Its recipient's, while `shown` holds the post and comment it is about and anybody of those who did it.
+    """Visible to its recipient if `shown` holds the post and comment it is about, and at least one of the actors.
 
-    `shown` are the ids of posts and comments that the viewer may see, and of people they may meet. Where more people
-    did it than are named, one who is not named will do.
+    `shown` are the ids of posts and comments that the viewer may see, and of people they may meet. Where there are more
+    actors than are named, one who is not named is enough.
     """
-    about = [one for one in (notification.post_id, notification.comment_id) if one is not None]
-    if notification.withdrawn or notification.recipient_id != viewer_id or not all(one in shown for one in about):
+    about = [each for each in (notification.post_id, notification.comment_id) if each is not None]
+    if notification.withdrawn or notification.recipient_id != viewer_id or not all(each in shown for each in about):
         return False
     named = notification.actor_ids
-    return not named or notification.actor_count > len(named) or any(one in shown for one in named)
+    return not named or notification.actor_count > len(named) or any(each in shown for each in named)
 
 
 def can_delete_comment(comment: CommentRecord, post: PostRecord, viewer_id: ObjectId) -> bool:
@@ -113,7 +113,7 @@ def can_delete_comment(comment: CommentRecord, post: PostRecord, viewer_id: Obje
 
 
 def area_of(upload: UploadRecord, owner: UserRecord, post: PostRecord | None) -> Area:
-    """Where an image's files belong: in the public area exactly if a stranger may see it, in a post or as an avatar."""
+    """The area of an image's files: public exactly if a stranger may see it, in a post or as an avatar."""
     is_avatar = owner.avatar is not None and owner.avatar.id == upload.id
     shown_as_avatar = is_avatar and can_view_profile(owner, STRANGERS)
     shown_in_post = post is not None and can_view_post(post, owner, STRANGERS)

@@ -16,7 +16,7 @@ class CommentOrder(StrEnum):
 
 
 class CommentRecord(Stored, frozen=True, kw_only=True):
-    """Words below a post; a reply has a `parent_id`; only its author sees a `hidden` one."""
+    """A text below a post. A reply has a `parent_id`. Only its author sees a `hidden` one."""
 
     post_id: ObjectId
     author_id: ObjectId
@@ -32,5 +32,5 @@ class CommentRecord(Stored, frozen=True, kw_only=True):
 
     @property
     def is_shown(self) -> bool:
-        """Whether it is there for others than its author, and counts."""
+        """Whether others than its author see it; only then is it counted."""
         return not self.deleted and not self.hidden

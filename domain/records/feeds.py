@@ -18,9 +18,10 @@ class FeedOrder(StrEnum):
 class FeedRecord(Stored, frozen=True, kw_only=True):
     """What is kept of a home feed; `id` is its owner's.
 
-    While it is `live`, posts are pushed to it. Above its `floor` it holds every ready post of those its owner follows
-    by a follow that neither owes FILL nor is `pulled`; without a floor it may lack any. `version` grows when it becomes
-    live or is given up, and when it begins to be rebuilt: what went before says nothing about what it holds then.
+    While it is `live`, posts are pushed to it. Above its `floor` it holds every ready post of the authors whom its
+    owner follows by a follow that has no BACKFILL pending and is not `pulled`. Without a floor, posts may be missing.
+    `version` grows when the feed becomes live, is dropped, or begins to be rebuilt: what was read of an older version
+    says nothing about what the feed holds now.
     """
 
     live: bool = False
@@ -29,5 +30,5 @@ class FeedRecord(Stored, frozen=True, kw_only=True):
     version: int = 0
 
     def is_unseen_since(self, moment: datetime) -> bool:
-        """Whether its owner has not looked at it since."""
+        """Whether its owner has not looked at it since then."""
         return self.seen_at is None or self.seen_at < moment

@@ -27,7 +27,7 @@ class LocationRecord(Record, frozen=True, kw_only=True):
 
 
 class PostImage(Record, frozen=True, kw_only=True):
-    """What the author says of one image of a post, before it is made."""
+    """What the author gives for one image of a post, before it is rendered."""
 
     upload_id: ObjectId
     alt_text: str | None = None
@@ -35,7 +35,7 @@ class PostImage(Record, frozen=True, kw_only=True):
 
 
 class PostDraft(Record, frozen=True, kw_only=True):
-    """What an author gives for a new post, checked."""
+    """The checked content of a new post."""
 
     images: list[PostImage]
     caption: str = ""
@@ -68,7 +68,7 @@ class PostRecord(Stored, frozen=True, kw_only=True):
     @property
     def posted_images(self) -> list[ImageRecord]:
         """Its images as the API shows them: a `PostedImage` where people are tagged."""
-        return [PostedImage.of(one, self.author_id) if one.tagged_users else one for one in self.images]
+        return [PostedImage.of(image, self.author_id) if image.tagged_users else image for image in self.images]
 
     @property
     def tagged_ids(self) -> list[ObjectId]:

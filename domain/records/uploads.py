@@ -25,7 +25,7 @@ class UploadStatus(StrEnum):
 
 
 class FailureRecord(Record, frozen=True, kw_only=True):
-    """Why an upload or a post could not be made."""
+    """Why an upload or a post failed."""
 
     code: UserErrorCode
     message: str

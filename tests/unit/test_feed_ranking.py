@@ -11,7 +11,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.feed_ranking import MOST, SPAN, Candidate, affinity, freshness, popularity, rank_posts, score
+from domain.feed_ranking import MAX_PER_AUTHOR, SPAN, Candidate, affinity, freshness, popularity, rank_posts, score
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 AUTHORS = [ObjectId(f"{number:024x}") for number in range(1, 9)]
@@ -108,8 +108,8 @@ def test_no_author_has_more_than_a_few_in_a_row_while_others_have_any_left(
     for place, one in enumerate(order):
         before = Counter(other.author_id for other in order[max(0, place - SPAN + 1) : place])
         left = {other.author_id for other in order[place:]}
-        if before[one.author_id] >= MOST:
-            assert all(before[author_id] >= MOST for author_id in left)
+        if before[one.author_id] >= MAX_PER_AUTHOR:
+            assert all(before[author_id] >= MAX_PER_AUTHOR for author_id in left)
 
 
 @given(candidates(), tastes)
