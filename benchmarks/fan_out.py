@@ -10,11 +10,11 @@ import psutil
 import typer
 from bson import ObjectId
 
-from benchmarks.lib.bare_fan_out import a_job_per_follower, bare
+from benchmarks.lib.bare_fan_out import insert_bare, run_job_per_follower
 from benchmarks.lib.documents import insert, post, users
-from benchmarks.lib.entry_bytes import entry_bytes
+from benchmarks.lib.entry_bytes import measure_entry_bytes
 from benchmarks.lib.loads import Load, Stopwatch, load_row
-from benchmarks.lib.push_limits import push_limits
+from benchmarks.lib.push_limits import measure_push_limits
 from benchmarks.lib.report import Table, median, rounds, show
 from benchmarks.lib.servers import finish, servers, stores, widen_cache
 from config import Settings
@@ -70,10 +70,11 @@ async def _measure(settings: Settings, repeat: int) -> list[Table]:
                 load_row(f"{followers:,}, {way}", of, base, unit=1e6, digits=1) for way, of in loads[followers].items()
             ]
         ours = loads[10_000]["one worker"]
+        cpu, rate = median([load.cpu for load in ours]), median([load.rate for load in ours])
         return [
             table,
-            await entry_bytes(sources),
-            *await push_limits(sources, median([load.cpu for load in ours]), median([load.rate for load in ours])),
+            await measure_entry_bytes(sources),
+            *await measure_push_limits(sources, cpu, rate),
         ]
 
 
@@ -85,13 +86,15 @@ async def _rates(sources: Sources, repeat: int) -> dict[int, dict[str, list[Load
         for followers, posts in CASES.items():
             author, owners = people[followers]
             mine = loads[followers]
-            mine.setdefault("insert_many of the same rows", []).append(await bare(sources, author, owners, posts))
+            mine.setdefault("insert_many of the same rows", []).append(
+                await insert_bare(sources, author, owners, posts)
+            )
             for number, name in ((1, "one worker"), (2, "two workers")):
                 async with _workers(sources, number) as workers:
                     await _fan_out(sources, workers, author, posts, len(owners))  # opens their connections
                     mine.setdefault(name, []).append(await _fan_out(sources, workers, author, posts, len(owners)))
             batch = owners[:JOBS]
-            mine.setdefault("a job for each follower", []).append(await a_job_per_follower(sources, author, batch))
+            mine.setdefault("a job for each follower", []).append(await run_job_per_follower(sources, author, batch))
     return loads
 
 

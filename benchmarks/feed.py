@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.lib.feed_network import FOLLOWINGS, FeedWorld
+from benchmarks.lib.feed_network import FOLLOWINGS, FeedNetwork
 from benchmarks.lib.feed_reader import COLD, DOWN, PULLED, WARM, Reader
 from benchmarks.lib.network_documents import FOLLOWED_EACH, LARGEST, POSTS_EACH
 from benchmarks.lib.report import Table, median, percentile, rounds, show, times
@@ -54,12 +54,12 @@ async def _measure(
 ) -> list[Table]:
     filled = Table("The networks", ["users", *(f"{name}, MB stored and of indexes" for name in KEPT), "filled in s"])
     async with contextlib.AsyncExitStack() as stack:
-        worlds = []
+        networks = []
         for size in sizes:
             own = {"mongo_database": f"feed_{size}", "key_prefix": f"feed_{size}:"}
             sources = await stack.enter_async_context(open_sources(settings.model_copy(update=own)))
-            worlds.append(await _filled(sources, size, seed, filled))
-        readers = list(_readers(worlds))
+            networks.append(await _filled(sources, size, seed, filled))
+        readers = list(_readers(networks))
         for reader in readers:
             await reader.prepare(counter)
         for number in rounds(repeat, end - time.monotonic()):
@@ -70,24 +70,24 @@ async def _measure(
     return [filled, _pages(readers), *growth, _by_follows(readers)]
 
 
-async def _filled(sources: Sources, size: int, seed: int, table: Table) -> FeedWorld:
+async def _filled(sources: Sources, size: int, seed: int, table: Table) -> FeedNetwork:
     await widen_cache(sources)
     started = time.perf_counter()
-    world = await FeedWorld.made(sources, size, seed)
+    network = await FeedNetwork.create(sources, size, seed)
     seconds, cells = time.perf_counter() - started, []
     for name in KEPT:
         stats = await sources.database.command("collStats", name)
         cells.append(f"{stats['count']:,}, {stats['totalSize'] / 1e6:,.0f}")
     table.rows.append([f"{size:,}", *cells, f"{seconds:.0f}"])
     print(f"filled {size:,} in {seconds:.0f} s", file=sys.stderr)
-    return world
+    return network
 
 
-def _readers(worlds: Sequence[FeedWorld]) -> Iterator[Reader]:
+def _readers(networks: Sequence[FeedNetwork]) -> Iterator[Reader]:
     """Those who read alike in networks of every size stand together."""
     for following in FOLLOWINGS:
         for way in (WARM, COLD, PULLED, *([DOWN] if following == FOLLOWINGS[-1] else [])):
-            yield from (Reader(world, following, way) for world in worlds if following in world.viewers)
+            yield from (Reader(network, following, way) for network in networks if following in network.viewers)
 
 
 def _pages(readers: Sequence[Reader]) -> Table:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.lib.apply_likes import apply_likes
-from benchmarks.lib.count_lag import count_lag
+from benchmarks.lib.count_lag import measure_count_lag
 from benchmarks.lib.documents import users
 from benchmarks.lib.like_world import BARE, Act, LikeWorld
 from benchmarks.lib.loads import Load, Stopwatch, load_row
@@ -43,12 +43,12 @@ async def _measure(settings: Settings, repeat: int, callers: int, seed: int) -> 
         applied = await apply_likes(liked)
     empty = settings.model_copy(update={"mongo_database": "lags", "key_prefix": "lags:"})  # nothing is pending in it
     async with _liked(empty, seed) as liked:
-        lag = await count_lag(empty, liked, callers)
+        lag = await measure_count_lag(empty, liked, callers)
     bare = loads[BARE]
     columns = ["a second", "CPU ms, ours", "CPU ms, MongoDB's", "rate against bare", "CPU against bare"]
     writes = Table(f"Likes and comments, {callers} callers in one process", ["way", *columns])
     writes.rows += [load_row(way, of, bare) for way, of in loads.items()]
-    work = Table("Applying what is pending for likes, one process", ["work", *columns])
+    work = Table("Counting and notifying likes, one process", ["work", *columns])
     work.rows += [load_row(name, [load] * len(bare), bare) for name, load in applied.items()]
     return [writes, work, lag]
 

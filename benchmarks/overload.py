@@ -24,7 +24,7 @@ CIRCLE = 60  # people who all follow each other: every page of the costly query 
 COSTLY = """query ($id: ID!) { node(id: $id) { ... on User { followers(first: 50) { edges { node {
   id username displayName followers(first: 50) { edges { node { id username displayName createdAt } } } } } } } } }"""
 CHEAP = "{ viewer { user { id username } } }"
-PAUSE = 0.02  # between two queries of who asks beside the crowd
+PAUSE = 0.02  # between two queries of the caller beside the others
 ALONE = 10
 
 
@@ -61,7 +61,7 @@ async def _measure(api: ApiProcess, at_once: int, rounds: int, tokens: list[str]
         before = await _again_and_again(first, cheap, 20 * ALONE)
     idle = api.memory
     async with api.peak_memory() as peak:
-        crowd, amid = await _bursts(api.port, [costly] * at_once, rounds, [cheap])
+        crowd, cheap_beside = await _bursts(api.port, [costly] * at_once, rounds, [cheap])
         again, others = await _bursts(api.port, [costly] * at_once, rounds, [another])
     columns = ["answers", "p50 ms", "p99 ms", "longest ms"]
     table = Table(f"{at_once} costly queries at once, {rounds} times", ["", *columns])
@@ -69,7 +69,7 @@ async def _measure(api: ApiProcess, at_once: int, rounds: int, tokens: list[str]
         *_rows("costly, alone", alone),
         *_rows("costly, at once", crowd),
         *_rows("cheap, alone", before),
-        *_rows("cheap, beside them", amid[0]),
+        *_rows("cheap, beside them", cheap_beside[0]),
         *_rows("costly, at once, while somebody else's run", again),
         *_rows("somebody else's beside them", others[0]),
     ]
@@ -90,8 +90,8 @@ async def _bursts(
     async with Caller.many(port, len(beside)) as others:
         tasks = [asyncio.create_task(_again_and_again(*each, None)) for each in zip(others, beside, strict=True)]
         for _ in range(rounds):
-            async with Caller.many(port, len(requests)) as crowd:  # anew: connections that idle are closed
-                asked = zip(crowd, requests, strict=True)
+            async with Caller.many(port, len(requests)) as callers:  # anew: connections that idle are closed
+                asked = zip(callers, requests, strict=True)
                 heard += await asyncio.gather(*(caller.ask(request) for caller, request in asked))
         for task in tasks:
             task.cancel()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.lib.feed_network import FeedWorld
+from benchmarks.lib.feed_network import FeedNetwork
 from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import Table, median, rounds, show, times
 from benchmarks.lib.servers import Api, finish, servers, session_of
@@ -73,9 +73,9 @@ ORDERS: Mapping[str, Order] = {
 }
 
 
-def precision(world: Sequence[Viewer], order: Order, *, bored: bool) -> float:
+def precision(people: Sequence[Viewer], order: Order, *, bored: bool) -> float:
     """The share of the first page that viewers are expected to like, on average."""
-    return sum(viewer.precision(order(viewer)[:PAGE_SIZE_DEFAULT], bored=bored) for viewer in world) / len(world)
+    return sum(viewer.precision(order(viewer)[:PAGE_SIZE_DEFAULT], bored=bored) for viewer in people) / len(people)
 
 
 def main(
@@ -93,22 +93,22 @@ def main(
     show([gains, costs], ["pymongo", "strawberry-graphql"], markdown=markdown)
 
 
-def _gains(world: Sequence[Viewer], seed: int) -> Table:
+def _gains(people: Sequence[Viewer], seed: int) -> Table:
     table = Table(
-        f"The first {PAGE_SIZE_DEFAULT} posts of {len(world)} simulated viewers who follow {FOLLOWING}, seed {seed}",
+        f"The first {PAGE_SIZE_DEFAULT} posts of {len(people)} simulated viewers who follow {FOLLOWING}, seed {seed}",
         ["order", "precision at 20", "against LATEST", "the same, repeats boring", "authors", "most by one"],
     )
-    base = precision(world, _latest, bored=False)
+    base = precision(people, _latest, bored=False)
     for name, order in ORDERS.items():
-        plain = precision(world, order, bored=False)
-        by_author = [Counter(post.author_id for post in order(viewer)[:PAGE_SIZE_DEFAULT]) for viewer in world]
+        plain = precision(people, order, bored=False)
+        by_author = [Counter(post.author_id for post in order(viewer)[:PAGE_SIZE_DEFAULT]) for viewer in people]
         table.rows.append(
             [
                 name,
                 f"{plain:.3f}",
                 f"{plain / base:.2f} x",
-                f"{precision(world, order, bored=True):.3f}",
-                f"{sum(map(len, by_author)) / len(world):.1f}",
+                f"{precision(people, order, bored=True):.3f}",
+                f"{sum(map(len, by_author)) / len(people):.1f}",
                 str(max(max(counts.values()) for counts in by_author)),
             ]
         )
@@ -117,12 +117,12 @@ def _gains(world: Sequence[Viewer], seed: int) -> Table:
 
 async def _costs(settings: Settings, counter: OperationCounter, repeat: int, seed: int) -> Table:
     async with open_sources(settings) as sources:
-        world = await FeedWorld.made(sources, 1_000, seed)
+        network = await FeedNetwork.create(sources, 1_000, seed)
         readers = [
-            Reader(world, counter, "LATEST", order="LATEST"),
-            Reader(world, counter, "RANKED, a new ranking", order="RANKED"),
-            Reader(world, counter, "RANKED, the next page", order="RANKED", deep=True),
-            Reader(world, counter, "RANKED, the next page, with reasons", order="RANKED", deep=True, extra="reason"),
+            Reader(network, counter, "LATEST", order="LATEST"),
+            Reader(network, counter, "RANKED, a new ranking", order="RANKED"),
+            Reader(network, counter, "RANKED, the next page", order="RANKED", deep=True),
+            Reader(network, counter, "RANKED, the next page, with reasons", order="RANKED", deep=True, extra="reason"),
         ]
         for reader in readers:
             await reader.prepare()
@@ -142,11 +142,18 @@ class Reader:
     """Somebody who reads one kind of page again and again."""
 
     def __init__(
-        self, world: FeedWorld, counter: OperationCounter, name: str, *, order: str, deep: bool = False, extra: str = ""
+        self,
+        network: FeedNetwork,
+        counter: OperationCounter,
+        name: str,
+        *,
+        order: str,
+        deep: bool = False,
+        extra: str = "",
     ) -> None:
-        self._api = Api(world.sources)
+        self._api = Api(network.sources)
         self._counter = counter
-        self._viewer = session_of(world.viewers[FOLLOWING][0])
+        self._viewer = session_of(network.viewers[FOLLOWING][0])
         self._document = FEED % extra
         self._name, self._order, self._deep = name, order, deep
         self._after: str | None = None

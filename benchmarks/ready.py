@@ -31,7 +31,7 @@ CREATE_UPLOAD = """mutation ($input: CreateUploadInput!) { createUpload(input: $
   upload { id } request { url headers { name value } } } }"""
 CREATE_POST = "mutation ($input: CreatePostInput!) { createPost(input: $input) { post { id } } }"
 STEPS = ("upload READY", "post READY", "every rendition")
-LOOK_EVERY = 0.02
+READ_INTERVAL = 0.02
 PATIENCE = 120.0
 LONGEST = 1800.0  # seconds for everything, on however busy a machine
 
@@ -88,7 +88,7 @@ async def _measure(settings: Settings, data: bytes, uploads: int, senders: int) 
     ):
         people = await users(sources, -(-uploads // IMAGES_PER_DAY) + 1)
         client = Client(Api(sources), http, watch)
-        await client.send(people[-1], data)  # everything is awake
+        await client.send(people[-1], data)  # every process and connection is warm
         turns = iter([people[number // IMAGES_PER_DAY] for number in range(uploads)])
 
         async def sender() -> list[Seen]:
@@ -100,27 +100,21 @@ async def _measure(settings: Settings, data: bytes, uploads: int, senders: int) 
 
 
 class Watch:
-    """Looks at uploads and posts until they are as they are waited for."""
+    """Reads uploads and posts again and again, and notes when each step is done."""
 
     def __init__(self, sources: Sources) -> None:
         self._database = sources.database
         self._waiting: dict[ObjectId, tuple[float, Seen, asyncio.Future[Seen]]] = {}
 
-    async def waits_for(self, uploads: int) -> None:
-        """Returns once so many uploads are waited for."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self._waiting) < uploads:  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_EVERY)
-
     async def of(self, upload_id: ObjectId, since: float) -> Seen:
-        """When the steps were seen that an upload takes."""
+        """How long after `since` each step of an upload was seen."""
         done: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
         self._waiting[upload_id] = (since, {}, done)
         async with asyncio.timeout(PATIENCE):
             return await done
 
-    async def look(self) -> None:
-        """Looks for ever."""
+    async def run(self) -> None:
+        """Reads until cancelled."""
         while True:
             ids = list(self._waiting)
             projection = {"status": 1, "image.renditions.format": 1}
@@ -132,7 +126,7 @@ class Watch:
             posts = self._database["posts"].find({"upload_ids": {"$in": ids}, "status": "READY"}, {"upload_ids": 1})
             for post in await posts.to_list():
                 self._saw(post["upload_ids"][0], "post READY")
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(READ_INTERVAL)
 
     def _saw(self, upload_id: ObjectId, step: str) -> None:
         if upload_id not in self._waiting:
@@ -147,25 +141,27 @@ class Watch:
 @asynccontextmanager
 async def watched(sources: Sources) -> AsyncIterator[Watch]:
     watch = Watch(sources)
-    looking = asyncio.create_task(watch.look())
+    reading = asyncio.create_task(watch.run())
     try:
         yield watch
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 class Client:
+    """An app that sends photographs for any user."""
+
     def __init__(self, api: Api, http: httpx2.AsyncClient, watch: Watch) -> None:
         self._api = api
         self._http = http
         self._watch = watch
 
-    async def send(self, owner_id: ObjectId, data: bytes, image_format: str = "JPEG") -> Seen:
-        """As an app: announces, PUTs, posts, and waits."""
+    async def send(self, owner_id: ObjectId, data: bytes) -> Seen:
+        """Announces, PUTs and posts a JPEG, and waits for every step."""
         session = session_of(owner_id)
         sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        described = {"format": image_format, "byteSize": len(data), "sha256": sha256}
+        described = {"format": "JPEG", "byteSize": len(data), "sha256": sha256}
         announced: Any = (await self._api.run(CREATE_UPLOAD, session, input=described))["createUpload"]
         headers = {header["name"]: header["value"] for header in announced["request"]["headers"]}
         sent = await self._http.put(announced["request"]["url"], headers=headers, content=data)

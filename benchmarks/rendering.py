@@ -14,7 +14,7 @@ import typer
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from benchmarks.lib.photograph import phone_jpeg
-from benchmarks.lib.rendering_children import children, peak_mib
+from benchmarks.lib.rendering_children import measure_children, peak_mib
 from benchmarks.lib.report import Table, median, rounds, show, times
 from domain.image_formats import RenditionFormat
 from workers.rendering.ladder import Size, ladder, square_side
@@ -86,7 +86,7 @@ def main(
     for name, (way, base) in WAYS.items():
         cpu, ratio = median(costs[way]), times(costs[base], costs[way])
         table.rows.append([name, f"{cpu:.3f}", f"{1 / cpu:.2f}", ratio, f"{memory[way]:.0f} MiB"])
-    show([table, _likeness(data), *children(data, repeat)], ["pillow"], markdown=markdown)
+    show([table, _likeness(data), *measure_children(data, repeat)], ["pillow"], markdown=markdown)
 
 
 def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way, float]]:
@@ -98,17 +98,17 @@ def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way
     spawn = multiprocessing.get_context("spawn")
     keeping = partial(ProcessPoolExecutor, 1, mp_context=spawn, initializer=arrange_memory, initargs=(0,))
     with ExitStack() as stack:
-        children = {way: stack.enter_context(keeping()) for way in costs}
-        for child in children.values():
+        measure_children = {way: stack.enter_context(keeping()) for way in costs}
+        for child in measure_children.values():
             child.submit(int).result()
-        ways = list(children)
+        ways = list(measure_children)
         for way in ways:  # the first run costs more
-            children[way].submit(way, data).result()
+            measure_children[way].submit(way, data).result()
         for _ in rounds(repeat, BUDGET):
             for way in ways:
-                costs[way].append(children[way].submit(_cpu_seconds, way, data).result())
+                costs[way].append(measure_children[way].submit(_cpu_seconds, way, data).result())
             ways.reverse()
-        memory = {way: child.submit(peak_mib, "self").result() for way, child in children.items()}
+        memory = {way: child.submit(peak_mib, "self").result() for way, child in measure_children.items()}
     return costs, memory
 
 

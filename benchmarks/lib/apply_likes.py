@@ -28,8 +28,8 @@ async def apply_likes(liked: LikeWorld) -> dict[str, Load]:
     work: dict[str, Handler] = {"count": aggregate_counters.count_post_likes, "notify": notify_likes.notify_post_likes}
     loads: dict[str, Load] = {}
     for name, posts, authors, likes in CASES:
-        post_ids = await liked.fresh_posts(posts, authors)
-        await liked.pending(post_ids * (likes // posts))
+        post_ids = await liked.create_posts(posts, authors)
+        await liked.insert_pending_likes(post_ids * (likes // posts))
         for kind, handler in work.items():
             loads[f"{kind}, {name}"] = await _apply(tools, handler, post_ids, likes)
         await _refuse_wrong_counts(liked.sources, post_ids, likes)

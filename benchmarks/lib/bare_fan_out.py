@@ -16,7 +16,7 @@ READ = 500
 GROUP = "jobs"
 
 
-async def bare(sources: Sources, author: ObjectId, owners: Sequence[ObjectId], posts: int) -> Load:
+async def insert_bare(sources: Sources, author: ObjectId, owners: Sequence[ObjectId], posts: int) -> Load:
     """The entries of so many posts, a chunk at a time, by the same driver; nobody is asked who follows."""
     entries = sources.database["feed_entries"]
     watch = Stopwatch()
@@ -29,7 +29,7 @@ async def bare(sources: Sources, author: ObjectId, owners: Sequence[ObjectId], p
     return watch.load(posts * len(owners))
 
 
-async def a_job_per_follower(sources: Sources, author: ObjectId, owners: Sequence[ObjectId]) -> Load:
+async def run_job_per_follower(sources: Sources, author: ObjectId, owners: Sequence[ObjectId]) -> Load:
     """One post as Mastodon does it: a job for each follower goes through the queue, and each job inserts one entry.
 
     The least such a job can do: it reads whether the feed is live, and inserts; `SLOTS` jobs run side by side.

@@ -25,7 +25,7 @@ LONGEST = 60.0
 Act = Callable[[ObjectId], Awaitable[Document]]  # does it to a post; what the fact is found by
 
 
-async def count_lag(settings: Settings, liked: LikeWorld, callers: int) -> Table:
+async def measure_count_lag(settings: Settings, liked: LikeWorld, callers: int) -> Table:
     """Likes and comments as fast as they go, on one post and on many, and how long each waits to be counted."""
     table = Table(
         f"Lag under {BURST:.0f} s of load, one worker process for counts and notifications",
@@ -35,11 +35,11 @@ async def count_lag(settings: Settings, liked: LikeWorld, callers: int) -> Table
         "likes": ("post_likes", liked.like),
         "comments": ("comments", liked.comment),
     }
-    async with worker(settings):
-        await _load(liked, liked.like, "post_likes", await liked.fresh_posts(1), 1, 0.0)  # until it is up
+    async with worker_process(settings):
+        await _load(liked, liked.like, "post_likes", await liked.create_posts(1), 1, 0.0)  # until it is up
         for name, (collection, act) in acts.items():
             for where, count in (("one post", 1), ("2,000 posts", 2_000)):
-                post_ids = await liked.fresh_posts(count)
+                post_ids = await liked.create_posts(count)
                 done, waits, rest = await _load(liked, act, collection, post_ids, callers, BURST)
                 lag = [f"{percentile(waits, percent):.2f}" for percent in (50, 99)]
                 table.rows.append([f"{name}, {where}", f"{done / BURST:,.0f}", *lag, f"{rest:.2f}"])
@@ -87,7 +87,7 @@ async def _load(
 
 
 @contextlib.asynccontextmanager
-async def worker(settings: Settings) -> AsyncIterator[None]:
+async def worker_process(settings: Settings) -> AsyncIterator[None]:
     """A process that counts, notifies and relays the outbox."""
     command = (sys.executable, "-m", "deploy.cli", "worker", "counters", "notifications", "relay")
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=child_environment(settings))

@@ -11,7 +11,7 @@ from datasources.sources import Sources
 OWNERS, POSTS = 1_000, 100
 
 
-async def entry_bytes(sources: Sources) -> Table:
+async def measure_entry_bytes(sources: Sources) -> Table:
     """Writes as many entries as it takes to tell, post by post, as a fan-out does, to both kinds of collection."""
     database = sources.database
     await database.create_collection("clustered_entries", clusteredIndex={"key": {"_id": 1}, "unique": True})

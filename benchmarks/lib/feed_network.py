@@ -10,7 +10,7 @@ from bson import MaxKey, MinKey, ObjectId
 from pymongo import UpdateOne
 
 from benchmarks.lib.documents import follow, insert, post, users
-from benchmarks.lib.network_documents import Crowd, pour
+from benchmarks.lib.network_documents import Network, insert_network
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.limits import PAGE_SIZE_DEFAULT, PREVIEW_COMMENTS
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class FeedWorld:
+class FeedNetwork:
     """So many users, who post and follow each other, and viewers by how many of them they follow.
 
     The feeds of `viewers` are kept; nothing is kept of those of `newcomers`, who have never read theirs.
@@ -39,24 +39,24 @@ class FeedWorld:
     newcomers: dict[int, list[ObjectId]] = field(default_factory=dict)
 
     @classmethod
-    async def made(cls, sources: Sources, size: int, seed: int) -> Self:
+    async def create(cls, sources: Sources, size: int, seed: int) -> Self:
         """Fills an empty database as mutations and workers would, and rebuilds the viewers' feeds."""
-        world, random = cls(sources, size), Random(seed)
-        crowd = Crowd(size, seed, sources.push_pull.limit)
-        await pour(sources, crowd)
+        feeds, random = cls(sources, size), Random(seed)
+        network = Network(size, seed, sources.push_pull.limit)
+        await insert_network(sources, network)
         commenters = await users(sources, 50)
         for following in FOLLOWINGS:
             if following <= size // 2:
                 people = await users(sources, 2 * VIEWERS_EACH)
                 for viewer in people:
-                    await world._follow(viewer, crowd.ranks(following, random), crowd)
-                    await world._dress(viewer, commenters, random)
-                world.viewers[following], world.newcomers[following] = people[:VIEWERS_EACH], people[VIEWERS_EACH:]
-                for viewer in world.viewers[following]:
-                    await world.keep(viewer)
-        return world
+                    await feeds._follow(viewer, network.ranks(following, random), network)
+                    await feeds._add_content(viewer, commenters, random)
+                feeds.viewers[following], feeds.newcomers[following] = people[:VIEWERS_EACH], people[VIEWERS_EACH:]
+                for viewer in feeds.viewers[following]:
+                    await feeds.rebuild_feed(viewer)
+        return feeds
 
-    async def keep(self, viewer: ObjectId) -> None:
+    async def rebuild_feed(self, viewer: ObjectId) -> None:
         """Reads a viewer's feed, and rebuilds it as the worker does if it has no floor."""
         await self.sources.feeds.home(viewer, PageRequest(limit=1))
         state = await self.sources.feed_states.find(viewer)
@@ -80,14 +80,14 @@ class FeedWorld:
         likes = await database["post_likes"].find({"user_id": viewer, "target_id": {"$in": post_ids}}).to_list()
         return [entries, posts, comments, authors, likes]
 
-    async def _follow(self, viewer: ObjectId, ranks: Iterable[int], crowd: Crowd) -> None:
+    async def _follow(self, viewer: ObjectId, ranks: Iterable[int], network: Network) -> None:
         rows = [
-            follow(viewer, ObjectId(crowd.user(rank)), slot, is_pulled=crowd.is_pulled(rank))
+            follow(viewer, ObjectId(network.user(rank)), slot, is_pulled=network.is_pulled(rank))
             for slot, rank in enumerate(ranks)
         ]
         await insert(self.sources, "follows", rows)
 
-    async def _dress(self, viewer: ObjectId, commenters: Sequence[ObjectId], random: Random) -> None:
+    async def _add_content(self, viewer: ObjectId, commenters: Sequence[ObjectId], random: Random) -> None:
         """Gives the posts on a viewer's pages images, comments and the viewer's like of some, their authors avatars."""
         database = self.sources.database
         page = await self.sources.feeds.peek(viewer, PageRequest(limit=PAGE_SIZE_DEFAULT * PAGES_DOWN))
@@ -95,7 +95,9 @@ class FeedWorld:
         bare = await database["posts"].find({"_id": {"$in": post_ids}, "images": []}, {"author_id": 1}).to_list()
         comments = {row["_id"]: _comments(row["_id"], commenters, random) for row in bare}
         if bare:
-            await database["posts"].bulk_write([_dressed(row, comments[row["_id"]]) for row in bare], ordered=False)
+            await database["posts"].bulk_write(
+                [_with_content(row, comments[row["_id"]]) for row in bare], ordered=False
+            )
             authors = {row["author_id"]: {"$set": {"avatar": post(viewer)["images"][0]}} for row in bare}
             await database["users"].bulk_write(
                 [UpdateOne({"_id": author_id}, update) for author_id, update in authors.items()]
@@ -106,7 +108,7 @@ class FeedWorld:
         await insert(self.sources, "post_likes", [{"target_id": post_id, **stands} for post_id in liked])
 
 
-def _dressed(row: Row, comments: Sequence[Row]) -> UpdateOne:
+def _with_content(row: Row, comments: Sequence[Row]) -> UpdateOne:
     whole = post(row["author_id"])
     shown = {name: whole[name] for name in ("caption", "hashtags", "location", "upload_ids", "images")}
     previews = {"preview_comment_ids": [comment["_id"] for comment in comments], "comment_count": len(comments)}

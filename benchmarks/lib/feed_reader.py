@@ -4,7 +4,7 @@ import time
 from itertools import cycle
 from typing import Any
 
-from benchmarks.lib.feed_network import FeedWorld
+from benchmarks.lib.feed_network import FeedNetwork
 from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import median, times
 from benchmarks.lib.servers import Api, session_of
@@ -36,14 +36,14 @@ query Feed($after: String) {
 class Reader:
     """Viewers who follow as many, in turn, each reading the same page by GraphQL and, beside it, bare."""
 
-    def __init__(self, world: FeedWorld, following: int, way: str) -> None:
-        self.size, self.following, self.way = world.size, following, way
+    def __init__(self, network: FeedNetwork, following: int, way: str) -> None:
+        self.size, self.following, self.way = network.size, following, way
         self._is_cold = way in (COLD, PULLED)
-        self._world = world
-        self._api = Api(world.sources)
-        people = (world.newcomers if way is PULLED else world.viewers)[following]
+        self._network = network
+        self._api = Api(network.sources)
+        people = (network.newcomers if way is PULLED else network.viewers)[following]
         self._sessions = [session_of(user_id) for user_id in people]
-        self._kept = world.viewers[following]
+        self._with_feeds = network.viewers[following]
         self._turns = cycle(range(len(people)))
         self._after: list[str | None] = [None] * len(people)
         self.seconds: list[float] = []
@@ -80,7 +80,7 @@ class Reader:
             self.seconds.append(time.perf_counter() - started)
             self.loads.append(watch.load(1))
             watch = Stopwatch()
-            await self._world.bare_page(self._kept[turn])
+            await self._network.bare_page(self._with_feeds[turn])
             self.bare.append(watch.load(1))
         self.turn_seconds.append(median(self.seconds[-pages:]))
         self.turn_cpu.append(median([load.cpu for load in self.loads[-pages:]]))
@@ -91,7 +91,7 @@ class Reader:
 
     async def _begin(self, turn: int) -> None:
         """Empties Redis, also before what is warm again then: or it would expire amid the pages."""
-        await self._world.sources.redis.flushdb()
+        await self._network.sources.redis.flushdb()
         if not self._is_cold:
             await self._page(turn)
 

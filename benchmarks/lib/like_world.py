@@ -47,17 +47,17 @@ class LikeWorld:
 
     async def prepare(self) -> None:
         """Makes the posts."""
-        self._many = await self.fresh_posts(POSTS)
+        self._many = await self.create_posts(POSTS)
 
     async def like(self, post_id: ObjectId) -> Document:
         """Likes by the store: the fact and its job. Returns a query for the fact."""
-        user_id = self._liker()
+        user_id = self._next_liker()
         await self.sources.post_likes.like(post_id, user_id, clock.now())
         return {"target_id": post_id, "user_id": user_id}
 
     async def comment(self, post_id: ObjectId) -> Document:
         """Comments by the store: the fact and its job. Returns a query for the fact."""
-        comment = await self.sources.comments.add(post_id, self._liker(), WORDS, clock.now())
+        comment = await self.sources.comments.add(post_id, self._next_liker(), WORDS, clock.now())
         return {"_id": comment.id}
 
     def ways(self) -> dict[str, Act]:
@@ -66,7 +66,7 @@ class LikeWorld:
         hot, other = self._many[:2]
 
         async def insert() -> object:
-            return await bare.insert_one({"target_id": hot, "user_id": self._liker(), "liked": True})
+            return await bare.insert_one({"target_id": hot, "user_id": self._next_liker(), "liked": True})
 
         def another() -> ObjectId:
             return self._random.choice(self._many[2:])
@@ -83,7 +83,7 @@ class LikeWorld:
             "addComment, random posts": lambda: self._by_api(ADD_COMMENT, "addComment", another()),
         }
 
-    async def pending(self, post_ids: Sequence[ObjectId]) -> None:
+    async def insert_pending_likes(self, post_ids: Sequence[ObjectId]) -> None:
         """Likes as they are before any worker has seen them, inserted at once."""
         now = clock.now()
         rows: list[dict[str, Any]] = [
@@ -98,14 +98,14 @@ class LikeWorld:
         ]
         await self.sources.database["post_likes"].insert_many(rows)
 
-    async def fresh_posts(self, count: int, authors: int | None = None) -> list[ObjectId]:
+    async def create_posts(self, count: int, authors: int | None = None) -> list[ObjectId]:
         """Posts that nobody likes yet, by this many authors, or by all of them, in turn."""
         return await posts(self.sources, list(itertools.islice(itertools.cycle(self._authors[:authors]), count)))
 
-    def _liker(self) -> ObjectId:
+    def _next_liker(self) -> ObjectId:
         return self.likers[next(self._numbers) % len(self.likers)]
 
     async def _by_api(self, mutation: str, name: str, post_id: ObjectId) -> None:
-        data = await self._api.run(mutation, session_of(self._liker()), id=to_global_id("Post", post_id))
+        data = await self._api.run(mutation, session_of(self._next_liker()), id=to_global_id("Post", post_id))
         if data[name]["userErrors"]:
             raise RuntimeError(str(data))

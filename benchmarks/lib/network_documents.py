@@ -1,4 +1,4 @@
-"""Crowds in bulk: users, posts, follows by Zipf's law and kept feeds, poured in as bytes before there are indexes."""
+"""A network in bulk: users, posts, follows by Zipf's law and live feeds, inserted as bytes before the indexes."""
 
 import asyncio
 import math
@@ -32,7 +32,7 @@ SPREAD, OTHER_SPREAD = 2_654_435_761, 2_246_822_519  # primes: multiples of them
 Row = dict[str, Any]
 
 
-class Crowd:
+class Network:
     """So many users, each with posts and follows, known by number: their ids are computed and not stored.
 
     Who is the n-th most followed has a share of all follows that goes as 1/n. Who has more followers than are pushed to
@@ -62,7 +62,7 @@ class Crowd:
         return self._id(b"users", 0, self._number(rank))
 
     def documents(self) -> Mapping[str, Iterator[bytes]]:
-        """Everything of the crowd as the mutations and workers leave it, by collection."""
+        """Everything of the network as the mutations and workers leave it, by collection."""
         return {
             "users": self._users(),
             "posts": self._posts(),
@@ -122,11 +122,11 @@ class Crowd:
                 yield _entry() % {b"owner": owner, b"post": post_id, b"author": author_id}
 
 
-async def pour(sources: Sources, crowd: Crowd) -> None:
-    """Inserts a crowd into an empty database, and makes the indexes of each collection once it is full."""
+async def insert_network(sources: Sources, network: Network) -> None:
+    """Inserts a network into an empty database, and makes the indexes of each collection once it is full."""
     with pymongo.timeout(FILL_SECONDS):
         async with asyncio.TaskGroup() as group:
-            for name, rows in crowd.documents().items():
+            for name, rows in network.documents().items():
                 group.create_task(_fill(sources, name, rows))
         await ensure_indexes(sources.database)
         await sources.client.admin.command("fsync")

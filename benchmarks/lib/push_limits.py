@@ -23,7 +23,7 @@ PEOPLE, FOLLOWING = (1_000_000, 100_000_000), 200  # of the graphs, and whom eac
 READS_A_POST = 20  # reads of first pages for each post that is made, by everybody
 
 
-async def push_limits(sources: Sources, push: float, rate: float) -> list[Table]:
+async def measure_push_limits(sources: Sources, push: float, rate: float) -> list[Table]:
     """The costs of reads that pull, and of every limit; `push` is an entry's processor seconds, `rate` one worker's."""
     reads = await _reads(sources)
     table = Table("A feed's skeleton of 20 posts, 500 entries kept", ["authors pulled", "CPU ms", "CPU ms more"])

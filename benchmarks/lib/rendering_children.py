@@ -21,7 +21,7 @@ BUDGET = 60.0  # seconds of rounds
 LARGEST = (8160, 6120)  # 50 megapixels
 
 
-def children(data: bytes, repeat: int) -> list[Table]:
+def measure_children(data: bytes, repeat: int) -> list[Table]:
     """Renders through the pool, as a worker does: bytes into a child's pipe, files out of it."""
     return [asyncio.run(_rates(data, repeat)), asyncio.run(_peaks())]
 
