@@ -1,4 +1,4 @@
-"""Outages: what counts as one, and in words which server it is that does not answer, or refuses to."""
+"""Which errors are outages, and one line for operators about the server that does not answer, or refuses to."""
 
 from urllib.parse import urlsplit
 
@@ -10,7 +10,7 @@ from config import Settings
 from datasources.concurrency.batcher import BatchTimeout
 from datasources.mongo.client import is_mongo_outage
 from datasources.mongo.indexes import UnusableDatabaseError
-from datasources.s3.storage import is_outage as is_s3_outage
+from datasources.s3.errors import error_code, is_s3_outage
 
 _MONGO_REFUSES = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, and Atlas's own
 _BAD_VALUE, _NO_INDEX_HINTED = 2, "hint provided does not correspond to an existing index"
@@ -21,12 +21,12 @@ _S3_REFUSES = {
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether a dependency, and not the work itself, is at fault, so that trying again later may help."""
+    """Whether a server, and not the work itself, is at fault: trying again later may help."""
     return is_mongo_outage(error) or is_s3_outage(error) or isinstance(error, RedisError)
 
 
 def server_of(error: BaseException) -> str | None:
-    """The server that an outage is of: "MongoDB", "Redis" or "S3"; None for what is no outage."""
+    """The server that is away: "MongoDB", "Redis" or "S3"; None for an error that is no outage."""
     if isinstance(error, BatchTimeout | PyMongoError) and is_outage(error):
         return "MongoDB"
     if isinstance(error, RedisError):
@@ -35,40 +35,38 @@ def server_of(error: BaseException) -> str | None:
 
 
 def describe_outage(error: BaseException, settings: Settings) -> str:
-    """One line for operators about an outage: the server's name and where the settings look for it.
+    """One line about an outage: the server's name and where the settings look for it.
 
-    Nothing of the driver's own words, and no user name, password or option of an address.
+    It has nothing of the driver's message, and no user name, password or option of an address.
     """
     server = server_of(error) or "a server"
     return f"{server} does not answer ({_where(server, settings)})"
 
 
 def describe_refusal(error: BaseException, settings: Settings) -> str | None:
-    """One line for operators about what will stay so until they change it: credentials, indexes or buckets.
+    """One line about what only operators can change: credentials, indexes or buckets; None for any other error.
 
-    None for any other error. As `told` it has nothing of the driver's own words.
+    As `describe_outage` it has nothing of the driver's message.
     """
     if isinstance(error, UnusableDatabaseError):
         return str(error)
     if isinstance(error, OperationFailure) and error.code == _BAD_VALUE and _NO_INDEX_HINTED in str(error):
         return "the database lacks an index: run `photogram prepare` first"
-    if isinstance(error, ClientError) and _code(error) == "NoSuchBucket":
+    if isinstance(error, ClientError) and error_code(error) == "NoSuchBucket":
         return f"a bucket is missing ({_where('S3', settings)}): run `photogram prepare` first"
-    server = _refusing(error)
+    server = _refusing_server(error)
     return server and f"{server} refuses the credentials of the settings ({_where(server, settings)})"
 
 
-def _refusing(error: BaseException) -> str | None:
+def _refusing_server(error: BaseException) -> str | None:
     if isinstance(error, OperationFailure) and error.code in _MONGO_REFUSES:
         return "MongoDB"
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return "Redis"
-    is_s3 = isinstance(error, NoCredentialsError) or (isinstance(error, ClientError) and _code(error) in _S3_REFUSES)
+    is_s3 = isinstance(error, NoCredentialsError) or (
+        isinstance(error, ClientError) and error_code(error) in _S3_REFUSES
+    )
     return "S3" if is_s3 else None
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _where(server: str, settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Everything a process talks to, opened and closed by the same lines."""
+"""Everything a process talks to, and its stores: opened, wired and closed here."""
 
 import asyncio
 import contextlib
@@ -75,7 +75,7 @@ class Caches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The stores, and the connections below them."""
+    """The stores, and the connections that they use."""
 
     settings: Settings
     client: Client
@@ -127,9 +127,9 @@ class Sources:
 
 @contextlib.asynccontextmanager
 async def open_sources(settings: Settings, listeners: Sequence[CommandListener] = ()) -> AsyncIterator[Sources]:
-    """Opens everything; connections are made on first use, except the live listener's, which a task keeps.
+    """Opens everything. Connections are made on first use, but the one for news is kept open by a task.
 
-    What waits in the background when it closes is dropped, and what does not close in time is left behind.
+    Background writes that wait when it closes are dropped, and what does not close in time is abandoned.
 
     Raises UnusableDatabaseError in production, on a database that was not prepared.
     """
@@ -143,15 +143,20 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = _wire(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
-        tasks = (sources.live, sources.background_writes, sources.session_watch, sources.watchdog)
         await _measure_time(client)
-        running = [asyncio.create_task(work) for work in (*(one.run() for one in tasks), clock.keep_right(client))]
-        stack.push_async_callback(cancel_tasks, running)
+        loops = (
+            sources.live.run(),
+            sources.background_writes.run(),
+            sources.session_watch.run(),
+            sources.watchdog.run(),
+            clock.keep_measuring(client),
+        )
+        stack.push_async_callback(cancel_tasks, [asyncio.create_task(loop) for loop in loops])
         yield sources
 
 
 async def _measure_time(client: Client) -> None:
-    """Sets the clock, unless MongoDB is away. A refusal, of credentials say, is for the operator to hear of at once."""
+    """Sets the clock, unless MongoDB is away. Raises what only an operator can change, such as credentials."""
     try:
         await clock.measure(client)
     except (PyMongoError, TimeoutError) as error:
@@ -161,7 +166,7 @@ async def _measure_time(client: Client) -> None:
 
 @contextlib.asynccontextmanager
 async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[QueueConsumer]:
-    """One worker's queue, over a connection of its own that may wait."""
+    """One worker's queue, over a connection of its own that may block."""
     redis = open_redis(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
     try:
         yield QueueConsumer(redis, settings.key_prefix, worker, consumer)
@@ -170,7 +175,7 @@ async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIte
 
 
 async def prepare(settings: Settings) -> None:
-    """Makes indexes and buckets that are missing. Safe to repeat and to run side by side."""
+    """Makes the indexes and buckets that are missing. Safe to repeat and to run side by side."""
     client = open_mongo(settings)
     try:
         await ensure_indexes(client[settings.mongo_database])

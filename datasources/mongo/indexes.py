@@ -1,4 +1,4 @@
-"""Every index, and the check that a database has them: they hold rules (uniqueness), not only speed."""
+"""Every index, and the check that a database has them all: rules such as uniqueness rest on them."""
 
 import contextlib
 from typing import Any
@@ -7,13 +7,13 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
-from datasources.mongo.client import Database
+from datasources.mongo.client import DUPLICATE_KEY, Database
 from domain.interests import VISITS_KEPT
 from domain.jobs import Fact
 
 UP, DOWN = ASCENDING, DESCENDING
-_IN_THE_WAY = {11000, 85, 86}  # DuplicateKey, IndexOptionsConflict, IndexKeySpecsConflict
-NAMED = 3  # of the indexes that are missing
+_CONFLICTS = {DUPLICATE_KEY, 85, 86}  # and IndexOptionsConflict, IndexKeySpecsConflict
+MAX_NAMED = 3  # missing indexes in a message
 
 
 def _unique(*fields: str) -> IndexModel:
@@ -34,7 +34,7 @@ def _pending_by(field: str) -> IndexModel:
 
 
 def _naming(field: str) -> IndexModel:
-    """Finds by the people whom a list of a document names; most name nobody and are not in it."""
+    """For finding documents by the people in one of their lists; documents that name nobody are not in the index."""
     return IndexModel([(field, UP)], partialFilterExpression={field: {"$gte": ObjectId(b"\0" * 12)}})
 
 
@@ -46,7 +46,7 @@ _SHOWN = {"deleted": False, "status": "READY"}
 _EXPIRES = IndexModel([("expires_at", UP)], expireAfterSeconds=0)
 _DUE = IndexModel([("due_at", UP)], sparse=True)
 _PENDING = IndexModel([("outbox", UP)], sparse=True)
-# Partial, so that what looks for one user's like of one target can never be planned by what that user likes at all.
+# Partial, so that a query for one user's like of one target is never planned by all the likes of that user.
 BY_LIKER = IndexModel([("user_id", UP), ("_id", DOWN)], partialFilterExpression={"liked": True})
 BY_COMMENTER = IndexModel([("author_id", UP), ("_id", DOWN)], partialFilterExpression={"deleted": False})
 _TAKEN_BACK = IndexModel([("user_id", UP)], name="taken_back", partialFilterExpression={"liked": False})
@@ -143,17 +143,17 @@ async def ensure_indexes(database: Database) -> None:
     Raises IndexesMissingError if documents, or another index, are in the way of one, and OldDatabaseError.
     """
     await _refuse_old_form(database)
-    there = set(await database.list_collection_names())
+    existing = set(await database.list_collection_names())
     for name, indexes in INDEXES.items():
-        if name not in there:
-            with contextlib.suppress(CollectionInvalid):  # a twin was first
+        if name not in existing:
+            with contextlib.suppress(CollectionInvalid):  # another process was first
                 await database.create_collection(name)
         if not indexes:
             continue
         try:
             await database[name].create_indexes(indexes)
         except OperationFailure as error:
-            if error.code not in _IN_THE_WAY:
+            if error.code not in _CONFLICTS:
                 raise
             reason = " ".join(str((error.details or {}).get("errmsg", error)).split())
             raise IndexesMissingError(f"an index of {name} cannot be made: {reason}") from error
@@ -176,17 +176,18 @@ async def expect_indexes(database: Database) -> None:
     missing = await missing_indexes(database)
     if missing:
         await _refuse_old_form(database)
-        some = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        raise IndexesMissingError(f"the database lacks indexes ({some}): run `photogram prepare` first")
+        more = len(missing) - MAX_NAMED
+        names = ", ".join(missing[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        raise IndexesMissingError(f"the database lacks indexes ({names}): run `photogram prepare` first")
 
 
 async def missing_indexes(database: Database) -> list[str]:
     """The indexes that should be there and are not, as `collection.index`."""
     missing = []
     for name, indexes in INDEXES.items():
-        there = await database[name].index_information()
+        existing = await database[name].index_information()
         wanted: list[dict[str, Any]] = [index.document for index in indexes]
-        missing += [f"{name}.{index['name']}" for index in wanted if index["name"] not in there]
+        missing += [f"{name}.{index['name']}" for index in wanted if index["name"] not in existing]
     return missing
 
 

@@ -1,20 +1,18 @@
 """Keeps PyMongo's connection pool alive when operations are cancelled (docs/adr/0009-cancelled-operations.md).
 
-Who waits for a connection waits for a condition by `asyncio.wait_for`, which on Python 3.11 puts that wait into a
-second task. Interrupted twice there (its deadline, then a cancellation; or two cancellations) an operation goes on
-before the second task has ended: it releases a lock that it does not hold, and the second task takes the lock for
-ever. From then on every operation of the process waits for it, without a deadline. Later Pythons have no second task,
-but a deadline that is over already lets the loop turn with the lock held, and three cancellations lose a slot.
+PyMongo waits for a free connection by `asyncio.wait_for` on a condition. On Python 3.11 that waits in a second task. An
+operation that is interrupted twice there (a deadline and a cancellation, or two cancellations) goes on before the
+second task has ended. It releases a lock that it does not hold, and the second task holds the lock for ever: every
+later operation of the process waits for it, without a deadline. Later Pythons have no second task, but with a deadline
+that has passed the loop runs while the lock is held, and three cancellations lose a slot of the pool.
 
-`asyncio.timeout` around the wait has neither: the wait ends before the operation goes on, and nobody awaits anything
-while holding the lock.
+`asyncio.timeout` around the wait has neither fault: the wait ends before the operation goes on, and nothing is awaited
+while the lock is held.
 
-Every message is sent through `asyncio.wait_for` as well. On Python 3.11 a cancellation that comes when the second task
-has just ended is lost there: the operation goes on as if nobody had cancelled it, a loop that was told to end does not,
-and a deadline that has passed is forgotten. So sending is done in the operation's own task too.
+PyMongo also sends every message by `asyncio.wait_for`. On Python 3.11 a cancellation or a deadline that comes when the
+second task has just ended is lost there. So messages are sent in the operation's own task too.
 
-PyMongo 4.20 and 4.20.1 have the fault; pyproject.toml pins the minor version, because this
-reaches into a private name.
+PyMongo 4.20 and 4.20.1 have the fault. pyproject.toml pins the minor version, because private names are replaced here.
 """
 
 import asyncio
@@ -29,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class DriverChanged(RuntimeError):
-    """This PyMongo does not wait for connections as the one we know; a process must not start on it unmended."""
+    """This PyMongo waits or sends in another way than the one patched here; a process must not start on it."""
 
 
 async def same_task_wait_for(awaitable: Awaitable[Result], timeout: float | None) -> Result:  # noqa: ASYNC109  as wait_for
@@ -47,9 +45,7 @@ async def same_task_sendall(conn: PyMongoProtocol, buf: bytes) -> None:
 
 
 def patch_pool_lock() -> None:
-    """Has all clients of this process wait for connections, and send, in the operation's own task.
-
-    Call it before one is made.
+    """Has all clients that are made from now on wait for connections, and send, in the operation's own task.
 
     Safe to repeat. Raises DriverChanged.
     """

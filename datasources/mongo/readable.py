@@ -1,6 +1,6 @@
-"""Reads records for showing: one that cannot be read is left out, so that it takes nothing else away.
+"""Reading records that are shown: one that cannot be read is left out, so that the rest of a page is shown.
 
-It is logged once with its id, not at every read, and counted; `verify` finds it.
+It is logged once with its id, not at every read, and counted. `photogram verify` finds it.
 """
 
 from collections import Counter
@@ -17,15 +17,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 Kind = TypeVar("Kind", bound=Record)
 
-REMEMBERED = 10_000  # ids that were logged; when there are more, they are logged again
+MAX_LOGGED = 10_000  # ids to remember as logged; when there are more, they are logged again
 
 unreadable: Counter[str] = Counter()
-"""How many times a record could not be read by this process, by its kind."""
+"""How often this process could not read a record, by the record's kind."""
 _logged: set[tuple[str, Any]] = set()
 
 
 def readable(kind: type[Kind], document: Mapping[str, Any] | None) -> Kind | None:
-    """The record of a document; None for no document and for one that is no such record.
+    """The record of a document; None for no document and for one that cannot be read.
 
     What a newer version wrote is read as `domain.lenient_reading` says.
     """
@@ -45,7 +45,7 @@ def readable(kind: type[Kind], document: Mapping[str, Any] | None) -> Kind | Non
 
 def _note(kind: str, record_id: Any, reason: str) -> None:
     unreadable[kind] += 1
-    if len(_logged) >= REMEMBERED:
+    if len(_logged) >= MAX_LOGGED:
         _logged.clear()
     if (kind, record_id) not in _logged:
         _logged.add((kind, record_id))

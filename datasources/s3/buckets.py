@@ -1,4 +1,4 @@
-"""Makes S3 buckets and sets their rules, as far as the server knows them."""
+"""Making S3 buckets and setting their rules, as far as the server has such rules."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,34 +7,36 @@ from typing import TYPE_CHECKING, cast
 import structlog
 from botocore.exceptions import ClientError
 
+from datasources.s3.errors import error_code
+
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.literals import BucketLocationConstraintType
     from types_aiobotocore_s3.type_defs import CORSRuleTypeDef, LifecycleRuleTypeDef
 
-_THERE_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
-_NOT_OURS_TO_SET = {"AccessDenied", "NotImplemented", "MethodNotAllowed"}
+_EXISTS = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+_NOT_ALLOWED = {"AccessDenied", "NotImplemented", "MethodNotAllowed"}
 
 log = structlog.get_logger(__name__)
 
 
 async def ensure_bucket(client: "S3Client", name: str, region: str | None) -> None:
-    """Makes a bucket unless it is there; `region` is Amazon's, None elsewhere. Raises ClientError if it is not ours."""
+    """Makes a bucket unless it exists; `region` is Amazon's, None elsewhere. Raises ClientError if it is not ours."""
     try:
         if region in (None, "us-east-1"):  # Amazon refuses to be told its default region
             await client.create_bucket(Bucket=name)
         else:
-            place = cast("BucketLocationConstraintType", region)
-            await client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": place})
+            location = cast("BucketLocationConstraintType", region)
+            await client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": location})
     except ClientError as error:
-        # Credentials that may use a bucket but not make one get AccessDenied here, and so does whoever may do neither.
-        if _code(error) not in _THERE_ALREADY | _NOT_OURS_TO_SET:
+        # AccessDenied may mean credentials that may use the bucket but not make one: reading its head decides.
+        if error_code(error) not in _EXISTS | _NOT_ALLOWED:
             raise
         await client.head_bucket(Bucket=name)
 
 
 async def expire_daily(client: "S3Client", name: str) -> None:
-    """Lets the server delete every object a day after it came."""
+    """Has the server delete every object a day after it came."""
     rule: LifecycleRuleTypeDef = {
         "ID": "expire-unused",
         "Status": "Enabled",
@@ -48,7 +50,7 @@ async def expire_daily(client: "S3Client", name: str) -> None:
 
 
 async def open_to_readers(client: "S3Client", name: str, prefix: str) -> None:
-    """Lets everybody read objects whose key they know and begins with `prefix`; nobody may list them."""
+    """Lets everybody read objects under `prefix` whose key they know; nobody may list them."""
     resource = f"arn:aws:s3:::{name}/{prefix}*"
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -59,7 +61,7 @@ async def open_to_readers(client: "S3Client", name: str, prefix: str) -> None:
 
 
 async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str], methods: Sequence[str]) -> None:
-    """Lets scripts of pages from `origins` use an object they may reach: PUT it, or read it, as a canvas does."""
+    """Lets scripts of pages from `origins` use objects that they may reach: PUT one, or read one, as a canvas does."""
     rule: CORSRuleTypeDef = {
         "AllowedMethods": list(methods),
         "AllowedOrigins": list(origins),
@@ -73,11 +75,7 @@ async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str]
 
 
 def _tolerate(error: ClientError, bucket: str, rule: str) -> None:
-    """Goes on where the bucket's rules are its owner's affair or the server has none; raises anything else."""
-    if _code(error) not in _NOT_OURS_TO_SET:
+    """Logs an error where only the bucket's owner may set rules or the server has none; raises any other."""
+    if error_code(error) not in _NOT_ALLOWED:
         raise error
-    log.warning("bucket_rule_not_set", bucket=bucket, rule=rule, code=_code(error))
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    log.warning("bucket_rule_not_set", bucket=bucket, rule=rule, code=error_code(error))

@@ -1,4 +1,4 @@
-"""Connections to S3: bounded in number, and in the time that one waits for one."""
+"""Connections to S3 with a bound on the wait for a free one."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from aiohttp import ClientTimeout
 
 
 class PatientSession(AIOHTTPSession):
-    """As aiobotocore's, but who finds every connection taken waits `connect_timeout` in line, and not for ever."""
+    """As aiobotocore's, but a call that finds every connection taken waits `connect_timeout` at most, not for ever."""
 
     def __init__(self, *, timeout: Any = None, **options: Any) -> None:
         super().__init__(timeout=timeout, **options)

@@ -1,7 +1,7 @@
-"""Where a rendition lies in the media bucket: its area, its upload, and a name that no other bytes have.
+"""Keys of renditions in the media bucket: area, upload, version, and a name that no other bytes have.
 
-The version in a key is the image's when the file was put there. It only grows, so that no address is used a second
-time, and whoever clears away what lay there before can never meet what lies there now.
+The version is the image's when the file was put there. It only grows, so no key is used twice, and the deletion of old
+files never meets present ones.
 """
 
 import base64
@@ -50,27 +50,27 @@ class MediaKey(NamedTuple):
 def media_key(
     area: Area, upload_id: ObjectId, data: bytes, file_format: RenditionFormat, width: int, version: int = 0
 ) -> str:
-    """The key of a new rendition: the same for the same bytes of the same upload, different whenever they differ.
+    """The key of a new rendition: the same for the same bytes of the same upload, else another one.
 
-    It has the upload in it, so that deleting one post's files never takes those of another with equal bytes.
+    The upload is in it, so that deleting one post's files never deletes equal bytes of another post.
     """
     digest = hashlib.sha256(data).hexdigest()[:32]
     return str(MediaKey(area, upload_id, version, f"{digest}-{width}.{_EXTENSIONS[file_format]}"))
 
 
 def original_key(upload: UploadRecord) -> str:
-    """Where what a client sent is kept, if it is."""
+    """The key of the file that a client sent, if it is kept."""
     digest = base64.b64decode(upload.sha256).hex()[:32]
     return str(MediaKey(Area.ORIGINALS, upload.id, 0, f"{digest}.{_EXTENSIONS[RenditionFormat(upload.format)]}"))
 
 
 def prefix(area: Area, upload_id: ObjectId) -> str:
-    """What the keys of an upload's files in one area begin with."""
+    """The beginning of the keys of an upload's files in one area."""
     return f"{area.value}/{upload_id}/"
 
 
 def is_public(key: str) -> bool:
-    """Whether anybody may fetch what lies there."""
+    """Whether anybody may fetch the file."""
     return key.startswith(f"{Area.PUBLIC.value}/")
 
 
@@ -85,29 +85,29 @@ def is_in_area(image: ImageRecord, area: Area) -> bool:
 
 
 def moved(image: ImageRecord, area: Area) -> ImageRecord:
-    """The image with its files at new keys in this area; copying them there is the caller's business."""
+    """The image with its files at new keys in this area; the caller copies them."""
     version = image.version + 1
     renditions = [
-        msgspec.structs.replace(one, key=str(MediaKey(area, image.id, version, one.key.rpartition("/")[2])))
-        for one in image.renditions
+        msgspec.structs.replace(rendition, key=str(MediaKey(area, image.id, version, rendition.key.rpartition("/")[2])))
+        for rendition in image.renditions
     ]
     return msgspec.structs.replace(image, version=version, renditions=renditions)
 
 
 def renewed(image: ImageRecord) -> ImageRecord:
-    """The image at its next version, its files where they are; what was put elsewhere for that version is left over."""
+    """The image at its next version with its files where they are; others of that version are leftovers."""
     return msgspec.structs.replace(image, version=image.version + 1)
 
 
 def leftovers(image: ImageRecord | None, keys: list[str]) -> list[str]:
-    """Those of an upload's `keys` that its image has left behind, never the original; without an image, all.
+    """Those of an upload's `keys` that its image does not use, without the original; without an image, all.
 
-    What has a later version is somebody's who is moving the files at this moment, and is not among them.
+    Files of a later version are not among them: they are being moved at this moment.
     """
     if image is None:
         return keys
-    named = {rendition.key for rendition in image.renditions}
-    parsed = [(key, MediaKey.parse(key)) for key in keys if key not in named]
+    used = {rendition.key for rendition in image.renditions}
+    parsed = [(key, MediaKey.parse(key)) for key in keys if key not in used]
     return [
         key
         for key, parts in parsed

@@ -1,7 +1,7 @@
-"""Signed addresses of renditions that are not public: by S3 itself, or by CloudFront where that stands before it.
+"""Signed addresses of renditions that are not public, for S3 itself or for CloudFront where it stands before S3.
 
-An address is good for at least half of its longest life and at most all of it: the clock is cut into halves of it, and
-in each an object has one address, so that caches of clients can hit and nothing is signed twice.
+An address is good for at least half of its longest life. Time is cut into intervals of half a life, and in each an
+object has one address: so clients can cache it, and nothing is signed twice.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from config import Settings
 
-KEPT = 20_000  # addresses; each is about a kilobyte
+MAX_CACHED = 20_000  # addresses, of about a kilobyte each
 
 
 class Signer(Protocol):
-    """Makes addresses that are good for a while."""
+    """Signs addresses."""
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
         """One address for each key of the media bucket, in their order."""
@@ -38,7 +38,7 @@ class BadSigningKeyError(ValueError):
 
 
 def signer_of(settings: Settings, credentials: AioCredentials | None) -> Signer:
-    """CloudFront's way if there is a key for it, else S3's. Raises BadSigningKeyError, OSError."""
+    """CloudFront's signer if the settings have a key for it, else S3's. Raises BadSigningKeyError, OSError."""
     if settings.cloudfront_key_pair_id:
         return CloudFrontUrls(settings)
     return PresignedGets(settings, credentials)
@@ -47,7 +47,7 @@ def signer_of(settings: Settings, credentials: AioCredentials | None) -> Signer:
 class CloudFrontUrls:
     """Signed URLs with a canned policy, for a distribution that trusts the key's group.
 
-    CloudFront verifies RSA over SHA-1 and nothing else of RSA; what is signed is a short text of our own making.
+    Of RSA signatures CloudFront verifies only those over SHA-1. Nobody else chooses the signed text, which is short.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +59,7 @@ class CloudFrontUrls:
         self._ttl = settings.signed_url_ttl
         self._base = settings.media_url
         self._signer = CloudFrontSigner(settings.cloudfront_key_pair_id or "", rsa)
-        self._signed = lru_cache(KEPT)(self._sign)
+        self._signed = lru_cache(MAX_CACHED)(self._sign)
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
         """See `Signer`; it sends nothing."""
@@ -78,10 +78,10 @@ class PresignedGets:
         self._region = settings.s3_region
         self._ttl = settings.signed_url_ttl
         self._base = settings.media_bucket_url
-        self._signed = lru_cache(KEPT)(self._sign)
+        self._signed = lru_cache(MAX_CACHED)(self._sign)
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
-        """See `Signer`; nothing is sent but to renew a role's credentials. Raises NoCredentialsError."""
+        """See `Signer`; it sends nothing but to renew a role's credentials. Raises NoCredentialsError."""
         if self._credentials is None:
             raise NoCredentialsError
         frozen = await self._credentials.get_frozen_credentials()
@@ -95,7 +95,7 @@ class PresignedGets:
 
 
 class _QueryAuthSince(S3SigV4QueryAuth):
-    """As its parent, which can only sign what begins now."""
+    """As its parent, which signs only addresses that are good from now on."""
 
     def __init__(
         self, credentials: ReadOnlyCredentials, service: str, region: str, expires: int, begins: datetime
@@ -109,7 +109,7 @@ class _QueryAuthSince(S3SigV4QueryAuth):
 
 
 def signing_interval(now: datetime, ttl: int) -> datetime:
-    """When the half of a life began that `now` is in; whole seconds, as signatures have."""
+    """When the present interval of half a life began, in whole seconds, as signatures have it."""
     half = ttl // 2
     return datetime.fromtimestamp(int(now.timestamp()) // half * half, UTC)
 

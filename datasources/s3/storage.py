@@ -1,4 +1,4 @@
-"""The image files themselves, on S3: uploads coming in, and the renditions, public and private."""
+"""Image files on S3: uploads that come in, and renditions, public and private."""
 
 import asyncio
 import base64
@@ -11,15 +11,14 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from aiohttp import ClientError as TransportError
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ClientError
 from bson import ObjectId
 
 from config import Settings
 from datasources.mongo import clock
 from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers, open_to_readers
 from datasources.s3.connections import PatientSession
+from datasources.s3.errors import ABSENT, BlobsNotDeleted, error_code
 from datasources.s3.keys import is_public, original_key, prefix
 from datasources.s3.signing import Signer, signer_of
 from domain.records.uploads import UploadRecord
@@ -29,24 +28,15 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import CopySourceTypeDef, ObjectIdentifierTypeDef
 
-# A CDN asks after an hour whether the object is still there, so that it forgets what has been made private.
+# A CDN asks after an hour whether the object is still there, so that it drops what was made private.
 IMMUTABLE = "public, max-age=31536000, s-maxage=3600, immutable"
 FOR_ONE_VIEWER = "private, max-age=300"
 _ATTEMPTS = 3
 _CONNECTIONS = 32
-_DELETE_BATCH = 1000  # S3's limit, as is the next
-_LIST_PAGE = 1000
-_WHOLE_CALL = 6  # an operation, its retries and its body may take this many times `s3_timeout`
+_DELETE_BATCH = 1000  # S3's limit
+_LIST_PAGE = 1000  # S3's limit
+_CALL_TIMEOUTS = 6  # a call with its retries and its body may take so many times `s3_timeout`
 _PING_TIMEOUT = 2.0
-_ABSENT = {"NoSuchKey", "404", "NotFound"}
-_THROTTLED = {
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "RequestTimeout",
-    "TooManyRequests",
-    "RequestLimitExceeded",
-}
 
 
 class StoredBlob(NamedTuple):
@@ -57,21 +47,9 @@ class StoredBlob(NamedTuple):
     last_modified: datetime
 
 
-class BlobsNotDeleted(Exception):
-    """S3 refused to delete some objects; deleting all of them again is safe."""
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether S3 could not be reached, was too slow or too busy: the same call may succeed later."""
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= 500 or status == 429 or error.response.get("Error", {}).get("Code") in _THROTTLED
-    return isinstance(error, BotoConnectionError | HTTPClientError | TransportError | TimeoutError | ConnectionError)
-
-
 @asynccontextmanager
 async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
-    """Opens one client with its pool of connections for this process; it connects when it is first used."""
+    """One client with its pool of connections for this process; it connects on first use."""
     config = AioConfig(
         signature_version="s3v4",
         region_name=settings.s3_region,
@@ -95,27 +73,27 @@ async def open_blobs(settings: Settings) -> AsyncIterator["Blobs"]:
 
 
 class Blobs:
-    """Two buckets: `incoming`, private, where clients put what they upload; `media`, for renditions, with two areas.
+    """Two buckets: `incoming`, private, where clients put uploads; `media`, for renditions, with two areas.
 
-    Every method may raise an error of botocore; `is_outage` tells whether waiting helps.
+    Every method may raise an error of botocore; `is_s3_outage` tells whether waiting helps.
     """
 
     def __init__(self, client: "S3Client", signer: "S3Client", settings: Settings, media_signer: Signer) -> None:
         self._client = client
-        self._signer = signer  # for addresses that clients call; it sends nothing itself
+        self._signer = signer  # signs addresses for clients; it sends nothing
         self._media_signer = media_signer
         self._settings = settings
         self._incoming = settings.incoming_bucket
         self._media = settings.media_bucket
-        self._time_limit = settings.s3_timeout * _WHOLE_CALL
+        self._time_limit = settings.s3_timeout * _CALL_TIMEOUTS
 
     async def presign_put(
         self, key: str, *, byte_size: int, media_type: str, sha256_base64: str, expires_in: int
     ) -> tuple[str, dict[str, str]]:
         """The address for one PUT of exactly these bytes, good for `expires_in` seconds, and the headers it must carry.
 
-        S3 refuses another length, type or checksum, a header left out, and a second PUT. Nothing is sent to S3 here.
-        Content-Length is among the headers; clients that set it themselves, as browsers do, need not.
+        S3 refuses another length, type or checksum, a missing header, and a second PUT. Nothing is sent to S3 here.
+        A client whose HTTP library sets Content-Length, as browsers do, need not set it.
         """
         url = await self._signer.generate_presigned_url(
             "put_object",
@@ -142,22 +120,22 @@ class Blobs:
             await self._client.put_object(Bucket=self._incoming, Key=key, Body=body, ContentType=media_type)
 
     async def read_incoming(self, key: str, limit_bytes: int) -> bytes | None:
-        """The bytes of an upload, or None if it is not there; of one over `limit_bytes`, the first limit + 1."""
+        """The bytes of an upload, None if it is not there; of one over `limit_bytes`, the first limit + 1."""
         async with asyncio.timeout(self._time_limit):
             try:
                 answer = await self._client.get_object(Bucket=self._incoming, Key=key)
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                if error_code(error) in ABSENT:
                     return None
                 raise
             data = bytearray()
             async with answer["Body"] as body:
-                while len(data) <= limit_bytes and (part := await body.read(limit_bytes + 1 - len(data))):
-                    data += part
+                while len(data) <= limit_bytes and (chunk := await body.read(limit_bytes + 1 - len(data))):
+                    data += chunk
             return bytes(data)
 
     async def put_media(self, key: str, data: bytes, media_type: str) -> None:
-        """Stores a rendition for good; safe to repeat, since a key from `media_key` always has the same bytes."""
+        """Stores a rendition. Safe to repeat: a key from `media_key` always has the same bytes."""
         async with asyncio.timeout(self._time_limit):
             await self._client.put_object(
                 Bucket=self._media,
@@ -179,11 +157,11 @@ class Blobs:
         return await self._copy(source, original_key(upload), upload.format.media_type)
 
     async def delete_incoming(self, keys: Iterable[str]) -> None:
-        """Deletes uploads; those already gone are no error. Raises BlobsNotDeleted; safe to repeat."""
+        """Deletes uploads; one that is not there is no error. Safe to repeat. Raises BlobsNotDeleted."""
         await self._delete(self._incoming, keys)
 
     async def delete_media(self, keys: Iterable[str]) -> None:
-        """Deletes renditions; those already gone are no error. Raises BlobsNotDeleted; safe to repeat."""
+        """Deletes renditions; one that is not there is no error. Safe to repeat. Raises BlobsNotDeleted."""
         await self._delete(self._media, keys)
 
     def list_incoming(self, prefix: str = "") -> AsyncIterator[StoredBlob]:
@@ -203,19 +181,19 @@ class Blobs:
         return list(chain.from_iterable(await asyncio.gather(*map(keys, Area))))
 
     def public_url(self, key: str) -> str | None:
-        """Where anybody can fetch a rendition, if anybody may."""
+        """Where anybody can fetch a rendition; None for one that is not public."""
         return f"{self._settings.media_url}/{key}" if is_public(key) else None
 
     async def signed_urls(self, keys: Sequence[str]) -> list[str]:
-        """Where who is told can fetch renditions for at most `signed_url_ttl` seconds; as a rule, nothing is sent."""
+        """Addresses of renditions, good for `signed_url_ttl` seconds at most, in the order of `keys`."""
         return await self._media_signer.sign(keys, clock.now())
 
     async def ensure_buckets(self) -> None:
-        """Makes both buckets, if they are not there, and sets their rules; safe to repeat and to run side by side.
+        """Makes the buckets that are missing and sets their rules. Safe to repeat and to run side by side.
 
-        Uploads nobody used go after a day. A server of one's own lets everybody read the public area; on Amazon S3
-        opening a bucket to the world is left to its owner, who will rather put CloudFront before it. Which origins may
-        use what they can reach already is ours to set: it opens nothing.
+        Uploads expire after a day. A server of one's own lets everybody read the public area. On Amazon S3 opening a
+        bucket to the world is left to its owner, who rather puts CloudFront before it. The origins that may use what
+        they can reach are set everywhere: that opens nothing.
         """
         async with asyncio.timeout(self._time_limit):
             region = None if self._settings.s3_endpoint_url else self._settings.s3_region
@@ -246,7 +224,7 @@ class Blobs:
                     ContentDisposition="inline",
                 )
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                if error_code(error) in ABSENT:
                     return False
                 raise
             return True
@@ -258,7 +236,7 @@ class Blobs:
                 answer = await self._client.delete_objects(
                     Bucket=bucket, Delete={"Objects": objects[start : start + _DELETE_BATCH], "Quiet": True}
                 )
-            if failed := [error for error in answer.get("Errors", []) if error.get("Code") not in _ABSENT]:
+            if failed := [error for error in answer.get("Errors", []) if error.get("Code") not in ABSENT]:
                 raise BlobsNotDeleted(f"{len(failed)} objects in {bucket}, the first: {failed[0]}")
 
     async def _list(self, bucket: str, prefix: str) -> AsyncIterator[StoredBlob]:
@@ -268,9 +246,9 @@ class Blobs:
                 page = await self._client.list_objects_v2(
                     Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=_LIST_PAGE
                 )
-            for found in page.get("Contents", []):
-                after = found["Key"]
-                yield StoredBlob(after, found["Size"], found["LastModified"])
+            for item in page.get("Contents", []):
+                after = item["Key"]
+                yield StoredBlob(after, item["Size"], item["LastModified"])
             if not page.get("IsTruncated"):
                 return
 

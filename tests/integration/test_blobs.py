@@ -14,8 +14,9 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.s3 import storage as module
+from datasources.s3.errors import is_s3_outage
 from datasources.s3.keys import MediaKey, media_key, prefix
-from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, is_outage, open_blobs
+from datasources.s3.storage import FOR_ONE_VIEWER, IMMUTABLE, Blobs, open_blobs
 from domain.image_formats import RenditionFormat
 from domain.visibility import Area
 
@@ -206,7 +207,7 @@ async def test_absent_server_is_an_outage(shared_settings: Settings) -> None:
     async with open_blobs(nowhere) as blobs:
         with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
             await blobs.read_incoming("incoming/any", 1)
-    assert is_outage(caught.value)
+    assert is_s3_outage(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ async def test_failing_server_is_an_outage(shared_settings: Settings, reply: byt
     async with server, open_blobs(broken) as blobs:
         with pytest.raises(Exception, match=r".*") as caught:
             await blobs.read_incoming("incoming/any", 1000)
-    assert is_outage(caught.value), repr(caught.value)
+    assert is_s3_outage(caught.value), repr(caught.value)
 
 
 async def test_who_finds_every_connection_taken_waits_no_longer_than_for_a_connection(
@@ -264,7 +265,7 @@ async def test_who_finds_every_connection_taken_waits_no_longer_than_for_a_conne
         assert not holding.done()
         holding.cancel()
         await asyncio.gather(holding, return_exceptions=True)
-    assert is_outage(caught.value)
+    assert is_s3_outage(caught.value)
 
 
 async def test_refused_credentials_are_not_an_outage(shared_settings: Settings) -> None:
@@ -272,7 +273,7 @@ async def test_refused_credentials_are_not_an_outage(shared_settings: Settings) 
     async with open_blobs(stranger) as blobs:
         with pytest.raises(Exception, match=r".*") as caught:
             await blobs.put_media("any/key", DATA, "image/jpeg")
-    assert not is_outage(caught.value)
+    assert not is_s3_outage(caught.value)
 
 
 ORIGINS = ("https://app.example", "https://*.photos.example")
