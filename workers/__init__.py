@@ -1,1 +1,1 @@
-"""The background work: paying the effects that facts owe."""
+"""The background work: workers run the jobs that are pending for facts."""

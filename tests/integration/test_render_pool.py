@@ -14,7 +14,7 @@ import pytest
 
 from domain.errors import Refusal, UserErrorCode
 from tests.support.pictures import gif_of_many_frames, moving, png_that_claims, quarters, saved
-from workers.rendering.expected import NeedsSlowLane
+from workers.rendering.expected_time import NeedsSlowLane
 from workers.rendering.pipeline import render
 from workers.rendering.pool import RenderingUnavailable, RenderPool
 
@@ -219,7 +219,7 @@ def test_children_die_with_a_parent_that_was_killed() -> None:
 
 
 async def test_what_is_expected_to_take_long_is_turned_away_at_once_and_the_child_goes_on() -> None:
-    async with RenderPool(1, 30, 1024, longest=0.01) as pool:
+    async with RenderPool(1, 30, 1024, max_seconds=0.01) as pool:
         (child,) = pool._children
         with pytest.raises(NeedsSlowLane):
             await pool.render(moving((400, 300), 6))

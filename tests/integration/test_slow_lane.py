@@ -16,7 +16,7 @@ from tests.support.factories import World
 from tests.support.pictures import gif_of_many_frames
 from tests.support.uploads import store_upload
 from tests.support.waiting import eventually
-from workers.rendering.expected import NeedsSlowLane
+from workers.rendering.expected_time import NeedsSlowLane
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Handler, Tools
 from workers.runtime.runner import tools_of

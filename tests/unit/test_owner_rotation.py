@@ -4,11 +4,11 @@ from bson import ObjectId
 
 from datasources.jobs.queue import Message
 from domain.jobs import Fact, Job, Task
-from workers.runtime.backlog import Backlog
+from workers.runtime.backlog import Backlog, Lane
 from workers.runtime.owner_rotation import OwnerRotation
 
 KIND = (Task.INGEST, Fact.UPLOAD)
-LANE, LONG = (KIND, False), (KIND, True)
+LANE, SLOW_LANE = Lane(KIND), Lane(KIND, is_slow=True)
 ANA, BEN = ObjectId(), ObjectId()
 
 
@@ -20,7 +20,7 @@ def filled(owners: dict[Job, ObjectId]) -> Backlog:
     backlog = Backlog()
     for number, job in enumerate(owners):
         assert backlog.add(job, Message(str(number).encode(), {}, job))
-    backlog.learn(owners)
+    backlog.set_owners(owners)
     return backlog
 
 
@@ -51,15 +51,15 @@ def test_slow_jobs_wait_in_a_lane_of_their_own() -> None:
     backlog.move_to_slow_lane([slow])
     backlog.requeue(slow)
     backlog.finish([slow])
-    assert backlog.lanes == {LANE, LONG}
-    assert backlog.begin(LONG, 1, rotates=True) == [slow]
+    assert backlog.lanes == {LANE, SLOW_LANE}
+    assert backlog.begin(SLOW_LANE, 1, rotates=True) == [slow]
     assert backlog.begin(LANE, 1, rotates=True) == [quick]
 
 
 def test_a_job_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
     known, unknown = jobs(2)
     rotation = OwnerRotation()
-    rotation.learn({known: ANA})
+    rotation.set_owners({known: ANA})
     assert rotation.first([unknown, known], []) == unknown
     rotation.serve(unknown)
     assert rotation.first([unknown, known], []) == known
@@ -67,7 +67,7 @@ def test_a_job_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
 
 def test_nothing_is_kept_of_owners_without_waiting_jobs() -> None:
     rotation, gone = OwnerRotation(), jobs(100)
-    rotation.learn(dict.fromkeys(gone, ANA))
+    rotation.set_owners(dict.fromkeys(gone, ANA))
     for job in gone:
         rotation.serve(job)
     rotation.keep([])

@@ -39,7 +39,7 @@ def square_window(picture: Image.Image) -> Window:
     room = len(interest) - short
     if room < 1:
         return MIDDLE
-    found = _weighed(interest, short)
+    found = _weighted(interest, short)
     middle = (found[room // 2] + found[(room + 1) // 2]) / 2
     best = max(range(room + 1), key=lambda start: (found[start], -abs(2 * start - room)))
     return Window(best / room) if found[best] > middle * _WORTH_LEAVING_THE_MIDDLE else MIDDLE
@@ -80,7 +80,7 @@ def _within(channel: Image.Image, low: int, high: int) -> Image.Image:
     return channel.point([255 if low <= value <= high else 0 for value in range(256)])
 
 
-def _weighed(interest: list[float], length: int) -> list[float]:
+def _weighted(interest: list[float], length: int) -> list[float]:
     """The weighted sum of every window: a column counts 1 - _FADING d², d being 0 in its middle and 1 at its edge.
 
     By prefix sums of the moments, as d² is a polynomial of the column's place: linear in time.

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from domain.errors import Refusal
-from workers.rendering.expected import NeedsSlowLane
+from workers.rendering.expected_time import NeedsSlowLane
 from workers.rendering.pipeline import renderings
 from workers.rendering.protocol import (
     LENGTH,
@@ -69,7 +69,7 @@ def _limit_cpu(seconds: int) -> None:
 def _answers(data: bytes, request: Request) -> Iterator[Answer]:
     """An answer for each pass; the first one that is no picture is the last."""
     try:
-        yield from renderings(data, *request.passes, longest=request.max_seconds)
+        yield from renderings(data, *request.passes, max_seconds=request.max_seconds)
     except NeedsSlowLane as error:
         yield Slow(error.seconds)
     except Refusal as refusal:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from domain.image_formats import RenditionFormat
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
-from workers.rendering.expected import refuse_slow
+from workers.rendering.expected_time import refuse_slow
 from workers.rendering.ladder import Size, ladder, square_side
 from workers.rendering.memory import arrange_memory
 from workers.rendering.placeholder import blur_hash, dominant_color
@@ -24,19 +24,19 @@ def render(data: bytes, formats: Formats = USUAL) -> Rendered:
     return next(renderings(data, formats))
 
 
-def renderings(data: bytes, *passes: Formats, longest: float | None = None) -> Iterator[Rendered]:
+def renderings(data: bytes, *passes: Formats, max_seconds: float | None = None) -> Iterator[Rendered]:
     """Makes the renditions of an image of any `SourceFormat` in the formats of each pass, one pass after the other.
 
     What the image is, its content decides; it is decoded once. JPEG or PNG is what a still picture needs, GIF is for
     moving ones, and a moving one has no AVIF. The same bytes always give the same files. Raises Refusal with
     UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IMAGE_CORRUPT, TOO_MANY_PIXELS or TOO_MANY_FRAMES, and MemoryError if there is
-    not enough. Raises TakesLong, before it decodes anything, if that is expected to take more than `longest` seconds.
+    not enough. Raises NeedsSlowLane, before it decodes anything, if that is expected to take more than `max_seconds`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd metadata, which is thrown away
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         source = open_source(data)
-        refuse_slow(longest, source.format, source.pixels, source.motion.count if source.motion else 1)
+        refuse_slow(max_seconds, source.format, source.pixels, source.motion.count if source.motion else 1)
         arrange_memory(source.pixels)
         yield from _moving(source, source.motion, passes) if source.motion else _still(source.image, passes)
 

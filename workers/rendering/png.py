@@ -157,7 +157,7 @@ def _profile(body: bytes) -> bytes | None:
 
 
 def _correct_transparency(image: Image.Image) -> None:
-    """Brings the transparent colour to the scale that Pillow brings the pixels to, which Pillow forgets."""
+    """Brings the transparent colour to the scale that Pillow brings the pixels to, as Pillow does not."""
     clear, stored = image.info.get("transparency"), image.tile[0].args  # type: ignore[attr-defined]
     if clear is None:
         return

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 import structlog
 
 from domain.errors import Refusal, UserErrorCode
-from workers.rendering.expected import NeedsSlowLane
+from workers.rendering.expected_time import NeedsSlowLane
 from workers.rendering.protocol import LENGTH, Answer, Failed, Refused, Request, Slow, decode_answer, encode_request
 from workers.rendering.rendered import USUAL, Formats, Rendered
 from workers.runtime.freeze_detector import FreezeDetector
@@ -59,7 +59,7 @@ class RenderPool:
 
     One image may take `timeout` seconds, `cpu_seconds` of them computing (half, unless given), and `memory_mb` MiB of
     address space. The children give way to other processes, the more the higher their `niceness`. An image expected to
-    take more than `longest` seconds is turned away. One child is started at once, to find out early whether that works,
+    take more than `max_seconds` is turned away. One child is started at once, to find out early whether that works,
     unless the pool is seldom needed; the others start when needed.
     """
 
@@ -71,12 +71,12 @@ class RenderPool:
         *,
         cpu_seconds: float | None = None,
         niceness: int = BELOW_THE_API,
-        longest: float | None = None,
+        max_seconds: float | None = None,
         is_seldom_needed: bool = False,
     ) -> None:
         self._timeout = timeout
         self._niceness = niceness
-        self._longest = longest
+        self._max_seconds = max_seconds
         self._is_seldom_needed = is_seldom_needed
         self._cpu_seconds = math.ceil(cpu_seconds or timeout / 2)
         self._memory_mb = memory_mb
@@ -115,7 +115,7 @@ class RenderPool:
 
         Safe to repeat. Leaving the block early, or being cancelled in it, kills the child. Iterating raises Refusal if
         the image is at fault: also if it crashes or hangs a child, or takes too much time or memory. A child that was
-        killed from outside is replaced and the image tried once more before it is blamed. Raises TakesLong, and
+        killed from outside is replaced and the image tried once more before it is blamed. Raises NeedsSlowLane, and
         RenderingUnavailable if no child can be had, or if it was late because this process stood still.
         """
         made: asyncio.Queue[Rendered | Exception] = asyncio.Queue()
@@ -166,7 +166,7 @@ class RenderPool:
             if child is None or child.returncode is not None:
                 child = await self._start()
             until = asyncio.get_running_loop().time() + self._timeout, self._freezes.count
-            await self._with_child(child, until, _ask(child, data, passes, self._longest))
+            await self._with_child(child, until, _ask(child, data, passes, self._max_seconds))
             for left in reversed(range(len(passes))):
                 answer: Answer = decode_answer(await self._with_child(child, until, _read(child)))
                 healthy = isinstance(answer, Refused | Slow) or (isinstance(answer, Rendered) and not left)
@@ -247,7 +247,7 @@ async def _taken(made: asyncio.Queue[Rendered | Exception]) -> AsyncIterator[Ren
 
 
 def _rendered(answer: Answer, byte_size: int) -> Rendered:
-    """What was asked for. Raises Refusal if the child could not make it, TakesLong if it did not begin."""
+    """What was asked for. Raises Refusal if the child could not make it, NeedsSlowLane if it did not begin."""
     if isinstance(answer, Slow):
         raise NeedsSlowLane(answer.seconds)
     if isinstance(answer, Refused):
@@ -260,9 +260,9 @@ def _rendered(answer: Answer, byte_size: int) -> Rendered:
     return answer
 
 
-async def _ask(child: Process, data: bytes, passes: Sequence[Formats], longest: float | None) -> None:
+async def _ask(child: Process, data: bytes, passes: Sequence[Formats], max_seconds: float | None) -> None:
     assert child.stdin is not None  # noqa: S101  it was started with pipes
-    request = Request([list(formats) for formats in passes], longest)
+    request = Request([list(formats) for formats in passes], max_seconds)
     for frame in (encode_request(request), data):
         child.stdin.write(LENGTH.pack(len(frame)))
         child.stdin.write(frame)

@@ -1,4 +1,4 @@
-"""What a rendering child and its parent say to each other: frames of bytes, each after its length.
+"""The messages between a rendering child and its parent: frames of bytes, each after its length.
 
 The parent asks with two frames, what to do and the image; the child answers with one for each pass.
 """
@@ -31,13 +31,13 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Slow(msgspec.Struct, frozen=True, tag=True):
-    """The image is expected to take `seconds`, which is longer than was asked for."""
+    """The image is expected to take `seconds`, more than the request allows."""
 
     seconds: float
 
 
 class Request(msgspec.Struct, frozen=True):
-    """The formats of each pass, for an image that is not expected to take longer than so many seconds, if given."""
+    """The formats of each pass. An image that is expected to take more than `max_seconds` is not rendered."""
 
     passes: list[list[RenditionFormat]]
     max_seconds: float | None

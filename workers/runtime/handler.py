@@ -1,4 +1,4 @@
-"""What a handler is: a function that pays one effect for a key, or for many at once, and what it may use."""
+"""What a handler is: a function that does one kind of job for a key, or for many at once, and the tools it gets."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from workers.rendering.pool import RenderPool
 
 
 class RetryLater(Exception):
-    """What the work waits for has not come: neither done nor failed; the sweeper rings again."""
+    """What the job waits for has not come: it is neither done nor failed. The outbox relay enqueues it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What handlers work with; the media worker alone has pools, and another one for what takes long."""
+    """What handlers work with. Workers that render have a pool, and the media worker another one for its slow lane."""
 
     sources: Sources
     pool: RenderPool | None = None
@@ -25,7 +25,7 @@ class Tools:
 
     @property
     def of_slow_lane(self) -> "Tools":
-        """The tools of the lane of its own that such work has."""
+        """The tools for jobs of the slow lane."""
         return replace(self, pool=self.slow_pool or self.pool)
 
 
@@ -38,13 +38,13 @@ class Handler:
     """A function of the tools and up to `spec.batch` keys of a kind of job.
 
     `run` is safe to run twice, also side by side, and says in its docstring why. It raises `RetryLater` to be called
-    again later; an outage of a dependency does the same; anything else counts as a failed attempt. One that leaves work
-    for another call, so that others have their turn, returns the keys that may have more pending. One that raises
-    `TakesLong` is called again with the tools for long work.
-
-    `owners` returns whose work each of some keys is; then the owners who wait are served in rotation.
+    again later; an outage of a dependency does the same; anything else is a failed attempt. To leave work for another
+    call, so that other keys get their turn, it returns the keys for which more may be pending. If it raises
+    `NeedsSlowLane`, it is called again with the tools of the slow lane.
 
     What a call for many keys raises counts for none of them: each key is then tried alone.
+
+    `owners` returns who owns the work of each key; owners then take turns.
     """
 
     run: HandlerFunction

@@ -1,11 +1,11 @@
-"""Calling a handler: for many keys at once where it can, and for each alone when that fails."""
+"""Calling a handler for many keys at once, and for each key alone if that fails."""
 
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from datasources.outages import is_outage
-from workers.rendering.expected import NeedsSlowLane
+from workers.rendering.expected_time import NeedsSlowLane
 from workers.rendering.pool import RenderingUnavailable
 from workers.runtime.handler import Handler, RetryLater, Tools
 
@@ -16,10 +16,10 @@ class HandlerTimeout(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of some keys: paid (some may owe more by now), or what was raised for each.
+    """What became of the keys of a call: `done`, or what was `raised` for each.
 
-    Of those that may owe more some take long: they are not paid, and belong in a lane of their own. An outage of a
-    dependency ended it for those in neither.
+    For the keys in `has_more`, more may be pending; those of them in `needs_slow_lane` are not done. An `outage` of a
+    dependency ended the call; then some keys may be in neither.
     """
 
     done: list[str] = field(default_factory=list)
@@ -30,35 +30,36 @@ class Outcome:
 
     @property
     def failed(self) -> dict[str, Exception]:
-        """What was raised but for NotYet: an attempt each."""
+        """What was raised, except RetryLater: one failed attempt each."""
         return {key: error for key, error in self.raised.items() if not isinstance(error, RetryLater)}
 
 
 async def invoke(tools: Tools, handler: Handler, keys: Sequence[str]) -> Outcome:
-    """Pays these keys, at most `handler.spec.batch` of them; if that fails and is no outage, each by a call of its own.
+    """Calls a handler for up to `handler.spec.batch` keys; if that fails and is no outage, for each key alone.
 
-    So only the culprit among many is to blame. The first outage ends it. Raises nothing but cancellation.
+    So a key that fails does not make the others fail. The first outage ends it. Raises nothing but cancellation.
     """
     outcome, calls = Outcome(), [keys]
     while calls and outcome.outage is None:
-        some = calls.pop()
+        batch = calls.pop()
         try:
-            outcome.has_more.update(await _call(tools, handler, some) or ())
-            outcome.done += some
-        except Exception as error:  # noqa: BLE001  whatever a handler raises is this line's business
+            outcome.has_more.update(await _call(tools, handler, batch) or ())
+            outcome.done += batch
+        except Exception as error:  # noqa: BLE001  the outcome tells whatever a handler raises
             if isinstance(error, NeedsSlowLane):
-                outcome.needs_slow_lane.update(some)
-                outcome.has_more.update(some)
+                outcome.needs_slow_lane.update(batch)
+                outcome.has_more.update(batch)
             elif is_outage(error) or isinstance(error, RenderingUnavailable):
                 outcome.outage = error
-            elif len(some) > 1:
-                calls = [[key] for key in some]
+            elif len(batch) > 1:
+                calls = [[key] for key in batch]
             else:
-                outcome.raised[some[0]] = error
+                outcome.raised[batch[0]] = error
     return outcome
 
 
 async def _call(tools: Tools, handler: Handler, keys: Sequence[str]) -> Collection[str] | None:
+    """What the handler returns. Raises HandlerTimeout after `handler.spec.seconds`, and what the handler raises."""
     try:
         async with asyncio.timeout(handler.spec.seconds) as limit:
             return await handler.run(tools, *keys)

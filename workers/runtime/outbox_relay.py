@@ -1,6 +1,6 @@
-"""The sweeper: rings again for whatever has owed longer than its worker should need.
+"""The outbox relay: enqueues again whatever has been pending for longer than its worker should need.
 
-It makes the transport's losses harmless. Any number of sweepers may run: ringing twice is ringing once.
+It makes lost messages harmless. Any number of relays may run: a job that is enqueued twice is done once.
 """
 
 import asyncio
@@ -17,28 +17,27 @@ from domain.jobs import Fact, jobs_of
 log = structlog.get_logger(__name__)
 
 MAX_FACTS = 1_000
-# An upload's bytes go past us, so they are looked for often; everything else waits longer and longer.
+# The bytes of an upload do not pass the API, so uploads are checked often; everything else waits longer each time.
 MAX_PAUSES: dict[Fact, timedelta] = {Fact.UPLOAD: timedelta(seconds=3)}
 
 
 async def relay_due(sources: Sources, now: datetime) -> int:
-    """Rings for up to `MOST` due facts of each kind, and sets when they are due next; returns how many there were.
+    """Enqueues the jobs of up to `MAX_FACTS` due facts of each kind, oldest first, and sets when they are due next.
 
-    Feeds whose daily tending is due begin to owe it.
-
-    Raises RedisError, and puts nothing off, while nobody could hear: what is due is rung for once Redis is back.
+    Returns how many facts were due. Safe to repeat and side by side; first makes REFRESH_FEED pending for feeds whose
+    daily refresh is due. Raises RedisError, and postpones nothing, while Redis is away.
     """
     await sources.redis.ping()
     await sources.feed_states.enqueue_due(now, MAX_FACTS)
-    swept = await asyncio.gather(*(_relay(sources, fact, now) for fact in Fact), return_exceptions=True)
-    for outcome in swept:
+    outcomes = await asyncio.gather(*(_relay(sources, fact, now) for fact in Fact), return_exceptions=True)
+    for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
-    return sum(outcome for outcome in swept if isinstance(outcome, int))
+    return sum(outcome for outcome in outcomes if isinstance(outcome, int))
 
 
 async def _relay(sources: Sources, fact: Fact, now: datetime) -> int:
-    """Rings first: a transaction that a killed worker left open can hold the write up for as long as it lives."""
+    """Enqueues before it writes: a transaction that a killed worker left open may hold up the write for a minute."""
     collection = sources.database[f"{fact.value}s"]
     due = await collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=MAX_FACTS).to_list()
     if due:
@@ -49,12 +48,12 @@ async def _relay(sources: Sources, fact: Fact, now: datetime) -> int:
 
 
 async def keep_relaying(sources: Sources, stopping: asyncio.Event, interval: float) -> None:
-    """Sweeps every `interval` seconds until told to stop; an outage is waited out."""
+    """Calls `relay_due` every `interval` seconds until `stopping` is set; an outage is waited out."""
     while not stopping.is_set():
         try:
-            found = await relay_due(sources, clock.now())
-            if found:
-                log.info("relay.enqueued", facts=found)
+            due = await relay_due(sources, clock.now())
+            if due:
+                log.info("relay.enqueued", facts=due)
         except Exception as error:
             if not is_outage(error):
                 raise

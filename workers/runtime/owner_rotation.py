@@ -1,4 +1,4 @@
-"""Whose turn it is: work that waits is taken from each owner in rotation, so that nobody waits for another's pile."""
+"""Owners of waiting jobs take turns, so that nobody waits behind the many jobs of somebody else."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -8,19 +8,19 @@ from domain.jobs import Job
 
 
 class OwnerRotation:
-    """The owners of rings that wait, and when each was served last; an unknown one is nobody else's."""
+    """The owners of waiting jobs, and when each was served last. A job without a known owner is its own owner."""
 
     def __init__(self) -> None:
         self._owners: dict[Job, ObjectId | Job] = {}
         self._served: dict[ObjectId | Job, int] = {}
         self._turn = 0
 
-    def learn(self, owners: Mapping[Job, ObjectId]) -> None:
-        """Notes whose these rings are."""
+    def set_owners(self, owners: Mapping[Job, ObjectId]) -> None:
+        """Notes who owns these jobs."""
         self._owners.update(owners)
 
     def first(self, waiting: Iterable[Job], in_hand: Collection[Job]) -> Job | None:
-        """The ring whose owner has the fewest in hand, then was served the longest ago; of one owner, the first."""
+        """The job whose owner has the fewest in hand, then was served the longest ago; of one owner, the first."""
         busy: dict[ObjectId | Job, int] = {}
         for job in in_hand:
             busy[self._owner(job)] = busy.get(self._owner(job), 0) + 1
@@ -32,12 +32,12 @@ class OwnerRotation:
         return min(waiting, key=rank, default=None)
 
     def serve(self, job: Job) -> None:
-        """Notes that it is begun."""
+        """Notes that a job is begun."""
         self._turn += 1
         self._served[self._owner(job)] = self._turn
 
     def keep(self, jobs: Collection[Job]) -> None:
-        """Forgets all about rings, and owners, that are not among these."""
+        """Drops what is known of jobs, and their owners, that are not among these."""
         self._owners = {job: owner for job, owner in self._owners.items() if job in jobs}
         owners = {self._owner(job) for job in jobs}
         self._served = {owner: turn for owner, turn in self._served.items() if owner in owners}

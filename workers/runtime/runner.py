@@ -25,7 +25,7 @@ from workers.runtime.worker import Worker
 log = structlog.get_logger(__name__)
 
 OUTBOX_RELAY = "relay"
-SLOW_SECONDS = 0.75  # seconds; an image expected to take longer is rendered by a child of its own, one after the other
+SLOW_SECONDS = 0.75  # an image expected to take longer is rendered in the slow lane, by a child of its own
 
 
 class UnknownWorkerError(ValueError):
@@ -33,7 +33,7 @@ class UnknownWorkerError(ValueError):
 
 
 class StuckError(RuntimeError):
-    """This process could not use MongoDB any more, though MongoDB answers."""
+    """This process cannot use MongoDB any more, though MongoDB answers."""
 
 
 class NoAvifError(RuntimeError):
@@ -41,11 +41,11 @@ class NoAvifError(RuntimeError):
 
 
 async def run_workers(settings: Settings, names: Sequence[str]) -> None:
-    """Runs these workers (all of them and the sweeper, if none is named) in this process until SIGTERM or SIGINT.
+    """Runs these workers, or all of them and the outbox relay if none is named, until SIGTERM or SIGINT.
 
-    Then it reads no more, waits for what is in hand and gives the rest back; after `drain_timeout` the process ends,
-    whatever hangs. Raises UnknownWorkerError, UnknownScreenError, NoAvifError, and StuckError when it has stopped
-    because only a new process can go on.
+    Then it reads no more jobs, waits for those in hand and gives the rest back; after `drain_timeout` the process ends
+    in any case. Raises UnknownWorkerError, UnknownScreenError, NoAvifError, and StuckError when it has stopped because
+    only a new process can go on.
     """
     known = (*WORKERS, OUTBOX_RELAY)
     if unknown := [name for name in names if name not in known]:
@@ -67,7 +67,7 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
 
 
 def _stopped_by_signals(within: float) -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set. From then on the process has `within` seconds, also if the loop hangs."""
+    """An event that SIGTERM and SIGINT set. From then on the process lives `within` seconds, even if the loop hangs."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -96,21 +96,21 @@ def _check_avif(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def tools_of(sources: Sources, name: str) -> AsyncIterator[Tools]:
-    """What this worker works with: those that render have children of their own, so that none waits for another's."""
+    """What a worker's handlers work with. Each worker that renders has children of its own."""
     settings = sources.settings
     limits = settings.render_timeout, settings.render_memory_mb
     async with contextlib.AsyncExitStack() as stack:
-        pool = long_pool = None
+        pool = slow_pool = None
         match name:
             case "media":
-                pool = RenderPool(settings.render_processes, *limits, longest=SLOW_SECONDS)
-                long_pool = RenderPool(1, *limits, niceness=BELOW_OTHER_IMAGES, is_seldom_needed=True)
+                pool = RenderPool(settings.render_processes, *limits, max_seconds=SLOW_SECONDS)
+                slow_pool = RenderPool(1, *limits, niceness=BELOW_OTHER_IMAGES, is_seldom_needed=True)
             case "formats":
                 pool = RenderPool(1, *limits, niceness=BELOW_ALL)
-        for one in (pool, long_pool):
-            if one is not None:
-                await stack.enter_async_context(one)
-        yield Tools(sources=sources, pool=pool, slow_pool=long_pool)
+        for each in (pool, slow_pool):
+            if each is not None:
+                await stack.enter_async_context(each)
+        yield Tools(sources=sources, pool=pool, slow_pool=slow_pool)
 
 
 async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""A worker: takes rings from its queue, has handlers pay them, and decides what their ends mean."""
+"""A worker: takes jobs from its queue, calls their handlers, and records what became of them."""
 
 import asyncio
 import math
@@ -24,21 +24,21 @@ log = structlog.get_logger(__name__)
 
 MAX_READ = 500
 READ_WAIT = 1.0
-MAX_WAITING = 1_000  # no more is read while so many different rings wait
-# Of these no more are read while so many wait: who took all chunks of a long fan-out would keep them from the others.
+MAX_WAITING = 1_000  # no more is read while so many different jobs wait
+# A worker that read all chunks of a long fan-out would keep them from other workers.
 MAX_WAITING_OF = {"feed": JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].concurrency}
-SLOW_CONCURRENCY = 2  # of the lane of what takes long: one is rendered, and the next is read
+SLOW_CONCURRENCY = 2  # calls in the slow lane: one upload is rendered, and the next is read
 OUTAGE_PAUSE = 1.0
-MESSAGE_LEASE = 15.0  # a message that its worker has not renewed for so long is taken over by another
-GONE = 10  # leases without a word after which a consumer that holds nothing is removed
-FROZEN = 0.2  # of a lease: what fails in a call amid which the process stood still for so long is no attempt
+MESSAGE_LEASE = 15.0  # seconds; a message that its worker has not renewed for so long is taken over by another
+GONE_LEASES = 10  # without a sign of life; then a consumer that holds nothing is removed
+FREEZE_PART = 0.2  # of a lease: a failure during such a freeze of the process is no failed attempt
 
 
 class Worker:
-    """One worker: a queue, and a bounded number of calls of handlers at once.
+    """A queue, and a bounded number of calls of handlers at once.
 
-    Rings for the same work are paid one after the other, and those that wait are paid by one call: the handler settles
-    all that is owed under its key. A handler that takes many keys gets as many as wait, one call at a time.
+    Jobs of the same kind and key are done one after the other, and all that wait by one call: a handler does all that
+    is pending for its key. A handler that takes many keys gets as many as wait, one call at a time.
     """
 
     def __init__(
@@ -57,20 +57,20 @@ class Worker:
         self._outage_pause = outage_pause
         self._read_wait = read_wait
         self._lease = lease
-        self._waiting_most = MAX_WAITING_OF.get(queue.worker, MAX_WAITING)
-        self._read_most = min(MAX_READ, self._waiting_most)
+        self._max_waiting = MAX_WAITING_OF.get(queue.worker, MAX_WAITING)
+        self._max_read = min(MAX_READ, self._max_waiting)
         self._backlog = Backlog()
         self._calls: dict[asyncio.Task[None], Lane] = {}
-        self._freezes = FreezeDetector(lease * FROZEN)
+        self._freezes = FreezeDetector(lease * FREEZE_PART)
         self._is_stopping = False
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Works until told to stop; then lets what is in hand finish within `drain_work` and gives back the rest."""
+        """Works until `stopping` is set; then waits up to `drain_work` for jobs in hand, and gives the rest back."""
         self._freezes.start()
-        keeping = asyncio.create_task(self._keep(), name="keep")
+        renewing = asyncio.create_task(self._renew_leases(), name="renew leases")
         try:
             while not stopping.is_set():
-                if len(self._backlog.waiting) >= self._waiting_most:
+                if len(self._backlog.waiting) >= self._max_waiting:
                     await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
                 else:
                     await self._take(await self._read())
@@ -79,25 +79,25 @@ class Worker:
                 await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_work)
         finally:
             self._freezes.stop()
-            await cancel_tasks([keeping])
+            await cancel_tasks([renewing])
         await self._give_back()
 
     async def _take(self, messages: Sequence[Message]) -> None:
-        dealt_with, come = [], list[Job]()
+        handled, added = [], list[Job]()
         for message in messages:
             job = message.job
             if job is None or job.kind not in self._handlers:
-                if await self._is_kept(message):
-                    dealt_with.append(message.id)
+                if await self._record_malformed(message):
+                    handled.append(message.id)
             elif self._backlog.add(job, message):
-                come.append(job)
+                added.append(job)
             else:
-                dealt_with.append(message.id)
-        await self._learn_owners(come)
+                handled.append(message.id)
+        await self._note_owners(added)
         self._begin()
-        await self._done(dealt_with)
+        await self._acknowledge(handled)
 
-    async def _learn_owners(self, jobs: Sequence[Job]) -> None:
+    async def _note_owners(self, jobs: Sequence[Job]) -> None:
         for kind in {job.kind for job in jobs}:
             owners_of = self._handlers[kind].owners
             if owners_of is None:
@@ -108,16 +108,16 @@ class Worker:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                continue  # then they come in their order
-            self._backlog.learn({Job(*kind, key): owner for key, owner in owners.items()})
+                continue  # then the jobs are done in the order they came
+            self._backlog.set_owners({Job(*kind, key): owner for key, owner in owners.items()})
 
     def _begin(self) -> None:
-        """Begins as much of what waits as there is room for; to be called whenever that may have become more."""
+        """Begins as many waiting jobs as there is room for; called whenever there may be more of either."""
         if self._is_stopping:
             return
         running = Counter(self._calls.values())
         for lane in self._backlog.lanes:
-            kind, handler = lane[0], self._handlers[lane[0]]
+            kind, handler = lane.kind, self._handlers[lane.kind]
             for _ in range(self._room(lane) - running[lane]):
                 jobs = self._backlog.begin(lane, handler.spec.batch, rotates=handler.owners is not None)
                 if not jobs:
@@ -127,41 +127,40 @@ class Worker:
                 call.add_done_callback(self._ended)
 
     def _room(self, lane: Lane) -> int:
-        kind, takes_long = lane
-        if takes_long:
+        if lane.is_slow:
             return SLOW_CONCURRENCY
-        spec = self._handlers[kind].spec
+        spec = self._handlers[lane.kind].spec
         return spec.concurrency * (self._tools.sources.settings.render_processes if spec.per_render_process else 1)
 
     async def _call(self, lane: Lane, jobs: Sequence[Job]) -> None:
-        kind, messages = lane[0], {job: self._backlog.in_hand[job] for job in jobs}
+        kind, messages = lane.kind, {job: self._backlog.in_hand[job] for job in jobs}
         try:
             started = time.monotonic()
             await self._queue.mark_started(list(messages.values()))
-            lost_by = self._backlog.lost_by(jobs[0])
-            if lost_by is not None and await self._is_dead(jobs[0], lost_by):
-                await self._done([messages[jobs[0]]])
+            lost_by = self._backlog.pop_lost_by(jobs[0])
+            if lost_by is not None and await self._count_loss(jobs[0], lost_by):
+                await self._acknowledge([messages[jobs[0]]])
                 return
             outcome = await self._outcome(lane, jobs)
-            await self._judge(kind, outcome)
+            await self._record(kind, outcome)
             if lost_by is not None and not outcome.failed:
-                await self._kept(lost_by, jobs[0])
+                await self._uncount_loss(lost_by, jobs[0])
             about = {"keys": len(jobs)} if len(jobs) > 1 else {"key": jobs[0].key}
             seconds = round(time.monotonic() - started, 3)
             log.info("worker.called", task=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
-            # What has more to do waits again, behind the others, unless a newer ring says so already.
-            more = [job for job in jobs if job.key in outcome.has_more and job not in self._backlog.waiting]
+            # A job with more to do waits again, behind the others, unless a newer one of its key waits already.
+            unfinished = [job for job in jobs if job.key in outcome.has_more and job not in self._backlog.waiting]
             self._backlog.move_to_slow_lane(job for job in jobs if job.key in outcome.needs_slow_lane)
-            for job in more:
+            for job in unfinished:
                 self._backlog.requeue(job)
-            await self._done([message for job, message in messages.items() if job not in more])
+            await self._acknowledge([message for job, message in messages.items() if job not in unfinished])
         finally:
             self._backlog.finish(jobs)
 
     async def _outcome(self, lane: Lane, jobs: Sequence[Job]) -> Outcome:
-        """What became of the call; nothing is held against work amid which this process stood still."""
-        (kind, takes_long), freezes = lane, self._freezes.count
-        tools = self._tools.of_slow_lane if takes_long else self._tools
+        """What became of the call, without failures if this process stood still meanwhile."""
+        kind, freezes = lane.kind, self._freezes.count
+        tools = self._tools.of_slow_lane if lane.is_slow else self._tools
         outcome = await invoke(tools, self._handlers[kind], [job.key for job in jobs])
         if outcome.raised and freezes != self._freezes.count:
             errors = sorted({type(error).__name__ for error in outcome.raised.values()})
@@ -175,28 +174,28 @@ class Worker:
             log.error("worker.broken", call=call.get_name(), exc_info=error)  # its messages come back after a lease
         self._begin()
 
-    async def _judge(self, kind: JobKind, outcome: Outcome) -> None:
-        """Writes down what failed and forgets the failures of what was paid. An outage is nobody's attempt."""
+    async def _record(self, kind: JobKind, outcome: Outcome) -> None:
+        """Counts failed attempts, and clears those of jobs that are done. An outage is no failed attempt."""
         if outcome.outage is not None:
-            what = {"server": server_of(outcome.outage), "error": type(outcome.outage).__name__}
-            log.warning("worker.outage", task=kind[0].value, **what)
+            cause = {"server": server_of(outcome.outage), "error": type(outcome.outage).__name__}
+            log.warning("worker.outage", task=kind[0].value, **cause)
             await asyncio.sleep(self._outage_pause)
         try:
             await self._tools.sources.dead_letters.clear_failures(*(Job(*kind, key) for key in outcome.done))
             for key, error in outcome.failed.items():
-                await self._failed(Job(*kind, key), error)
+                await self._count_failure(Job(*kind, key), error)
         except Exception as unrecorded:
             if not is_outage(unrecorded):
                 raise
             log.warning("worker.unrecorded", failures=len(outcome.raised), error=type(unrecorded).__name__)
 
-    async def _failed(self, job: Job, error: Exception) -> None:
+    async def _count_failure(self, job: Job, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         letter = await self._tools.sources.dead_letters.count_failure(job, reason, clock.now())
         log.error("worker.failed", job=str(job), attempts=letter.attempts, dead=letter.dead, exc_info=error)
 
-    async def _is_dead(self, job: Job, lost_by: str) -> bool:
-        """Counts that another consumer was lost with this work in hand; whether it has had all its attempts."""
+    async def _count_loss(self, job: Job, lost_by: str) -> bool:
+        """Counts an attempt because a consumer was lost with this job in hand; whether that was the last attempt."""
         try:
             letter = await self._tools.sources.dead_letters.count_loss(job, lost_by, clock.now())
         except Exception as unrecorded:
@@ -207,7 +206,7 @@ class Worker:
         log.warning("worker.lost", job=str(job), lost_by=lost_by, attempts=letter.attempts, dead=letter.dead)
         return letter.dead
 
-    async def _kept(self, consumer: str, job: Job | None = None) -> None:
+    async def _uncount_loss(self, consumer: str, job: Job | None = None) -> None:
         try:
             await self._tools.sources.dead_letters.uncount_loss(consumer, clock.now(), job)
         except Exception as error:
@@ -215,51 +214,51 @@ class Worker:
                 raise
             log.warning("worker.unrecorded", error=type(error).__name__)
 
-    async def _is_kept(self, message: Message) -> bool:
-        """Makes a message that nobody understands a dead letter; if that fails, it comes again after a lease."""
+    async def _record_malformed(self, message: Message) -> bool:
+        """Makes a message of no known job a dead letter; False if that fails, then it comes again after a lease."""
         letters = self._tools.sources.dead_letters
         try:
             letter = await letters.add_malformed(self._queue.worker, message.fields, clock.now())
-        except Exception as error:  # noqa: BLE001  whatever it is, the others' rings are not to wait for it
+        except Exception as error:  # noqa: BLE001  whatever it is, the other jobs must not wait for it
             log.warning("worker.unrecorded", message=message.id.decode(), error=type(error).__name__)
             return False
         log.error("worker.malformed", message=message.id.decode(), letter=letter and letter.id)
         return True
 
-    async def _keep(self) -> None:
-        """Renews the leases of all that waits or is in hand, and takes over what workers that are gone have left.
+    async def _renew_leases(self) -> None:
+        """Renews the leases of all messages held, and takes over the messages of workers that are gone.
 
-        After more than a lease of silence others may have taken this worker for dead: then it says for a while that it
-        lives.
+        If this worker was silent for more than a lease, others may have taken it for dead and counted a loss: for a
+        while it takes such counts back.
         """
-        renewed, lapsed = time.monotonic(), -math.inf
+        renewed_at, lapsed_at = time.monotonic(), -math.inf
         while True:
             await asyncio.sleep(self._lease / 3)
             try:
                 await self._queue.renew_leases(self._backlog.messages)
-                before, renewed = renewed, time.monotonic()
-                lapsed = renewed if renewed - before >= self._lease else lapsed
-                if renewed - lapsed < self._lease * GONE:
-                    await self._kept(self._queue.consumer)
-                if not self._is_stopping and len(self._backlog.waiting) < self._waiting_most:
-                    await self._take(await self._queue.claim_expired(self._read_most, self._lease))
-                await self._queue.remove_gone_consumers(self._lease * GONE)
+                before, renewed_at = renewed_at, time.monotonic()
+                lapsed_at = renewed_at if renewed_at - before >= self._lease else lapsed_at
+                if renewed_at - lapsed_at < self._lease * GONE_LEASES:
+                    await self._uncount_loss(self._queue.consumer)
+                if not self._is_stopping and len(self._backlog.waiting) < self._max_waiting:
+                    await self._take(await self._queue.claim_expired(self._max_read, self._lease))
+                await self._queue.remove_gone_consumers(self._lease * GONE_LEASES)
             except (RedisError, OSError) as error:
-                self._unreachable(error)
+                self._log_unreachable(error)
 
     async def _read(self) -> list[Message]:
         try:
-            return await self._queue.read(self._read_most, self._read_wait)
+            return await self._queue.read(self._max_read, self._read_wait)
         except (RedisError, OSError) as error:
-            self._unreachable(error)
+            self._log_unreachable(error)
             await asyncio.sleep(self._outage_pause)
             return []
 
-    async def _done(self, message_ids: Sequence[bytes]) -> None:
+    async def _acknowledge(self, message_ids: Sequence[bytes]) -> None:
         try:
             await self._queue.acknowledge(message_ids)
         except (RedisError, OSError) as error:
-            self._unreachable(error)
+            self._log_unreachable(error)
 
     async def _give_back(self) -> None:
         unfinished = self._backlog.messages
@@ -267,8 +266,8 @@ class Worker:
         try:
             await self._queue.leave(unfinished)
         except (RedisError, OSError) as error:
-            self._unreachable(error)
+            self._log_unreachable(error)
 
-    def _unreachable(self, error: Exception) -> None:
-        """Says that the queue could not be asked, which harms nothing: the sweeper knows what is owed."""
+    def _log_unreachable(self, error: Exception) -> None:
+        """Logs that the queue cannot be reached. That harms nothing: the outbox relay knows what is pending."""
         log.warning("worker.queue_unreachable", error=type(error).__name__)

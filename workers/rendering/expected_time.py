@@ -1,4 +1,4 @@
-"""How long an image will take, told from its headers, so that what takes long waits where it holds nobody up."""
+"""How long an image will take to render, estimated from its headers, so that slow ones wait in a lane of their own."""
 
 from domain.image_formats import SourceFormat
 
@@ -9,17 +9,17 @@ _STILL_JPEG = 100_000_000  # decoded at half size or less
 
 
 class NeedsSlowLane(Exception):
-    """Rendering would take longer than was asked for."""
+    """Rendering is expected to take longer than this lane allows."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"rendering will take some {seconds:.1f} s")
         self.seconds = seconds
 
 
-def refuse_slow(longest: float | None, source: SourceFormat, pixels: int, frames: int) -> None:
-    """Raises TakesLong if an image of so many pixels a frame probably takes longer than `longest` seconds."""
+def refuse_slow(max_seconds: float | None, source: SourceFormat, pixels: int, frames: int) -> None:
+    """Raises NeedsSlowLane if an image of so many pixels a frame probably takes more than `max_seconds`."""
     still = _STILL_JPEG if source is SourceFormat.JPEG else _STILL
     rate = _MOVING if frames > 1 else still
     seconds = frames * pixels / rate
-    if longest is not None and seconds > longest:
+    if max_seconds is not None and seconds > max_seconds:
         raise NeedsSlowLane(seconds)
