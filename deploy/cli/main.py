@@ -72,15 +72,15 @@ def run(
     A server given by PHOTOGRAM_MONGO_URL, PHOTOGRAM_REDIS_URL or PHOTOGRAM_S3_ENDPOINT_URL is used, not started.
     """
     from datasources.telemetry.logs import configure_logging  # noqa: PLC0415
-    from deploy.local import stopping  # noqa: PLC0415
+    from deploy.local import stop_signals  # noqa: PLC0415
     from deploy.local.supervisor import STOP_MARGIN, RunOptions, Supervisor  # noqa: PLC0415
 
     parent = os.getppid()
     configure_logging("console", "WARNING")  # the API and the workers have logs of their own
-    if stop_with_parent or (stop_with_parent is None and not stopping.hangup_is_ignored()):
-        stopping.stop_with_parent(parent)
+    if stop_with_parent or (stop_with_parent is None and not stop_signals.hangup_is_ignored()):
+        stop_signals.stop_with_parent(parent)
     settings = context.obj.own_settings(host=host, port=port)
-    stopping.stop_on_signals(within=settings.drain_timeout + STOP_MARGIN)
+    stop_signals.stop_on_signals(within=settings.drain_timeout + STOP_MARGIN)
     Supervisor(settings, RunOptions(data_dir, api_processes, seed)).run()
 
 

@@ -1,4 +1,4 @@
-"""What the demo's people do once there are accounts and pictures: follow, like, comment, and some news for the user."""
+"""What the demo's people do once there are accounts and pictures: they follow, like and comment."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from bson import ObjectId
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from datasources.posts.likes import LikeStore
-from deploy.demo.concurrency import at_once
+from deploy.demo.concurrency import run_all
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
 from deploy.demo.publishing import finish
 from deploy.demo.story import PlannedComment, PlannedPost
@@ -20,10 +20,10 @@ from domain.records.comments import CommentRecord
 from domain.text import mentions
 from workers.runtime.handler import Tools
 
-AT_ONCE = 8
+CONCURRENCY = 8
 DRAIN_SECONDS = 180.0
-LOOK_EVERY = 0.2
-PATIENCE = 1.0  # without any progress; then we do it, which side by side with a worker is wasteful but harmless
+POLL_SECONDS = 0.2
+PATIENCE = 1.0  # seconds without progress; then we do the work ourselves, which is harmless beside a worker
 SKY, DOTS = 1, 2  # posts: emi's northern lights and ana's own latest
 
 _DONE_BY = {
@@ -43,10 +43,10 @@ class Activity:
         self._tools = tools
         self._sources = tools.sources
         self._now = now
-        self._alone = False  # nobody else pays
+        self._is_alone = False  # no worker runs
 
     async def follow(self) -> None:
-        """Everybody follows their friends; the private account has accepted them."""
+        """Makes everybody follow their friends, whom the private account accepts."""
         for person in PEOPLE:
             for name in person.follows:
                 follower_id, followee_id = user_id(person.username), user_id(name)
@@ -56,50 +56,50 @@ class Activity:
                     await self._sources.follows.accept(follower_id, followee_id, now=clock.now())
 
     async def react(self, posts: Sequence[PlannedPost], post_ids: Mapping[int, ObjectId]) -> None:
-        """Likes, comments in the order of their dates, and likes of those."""
+        """Makes likes, comments in the order of their dates, and likes of these."""
         await self._like(self._sources.post_likes, ((post_ids[post.number], post.likers) for post in posts))
-        said: dict[tuple[int, int], CommentRecord] = {}
-        notified = [
+        records: dict[tuple[int, int], CommentRecord] = {}
+        planned = [
             (post.made_at(self._now) + comment.after, post, place, comment)
             for post in posts
             for place, comment in enumerate(post.comments)
         ]
-        for moment, post, place, comment in sorted(notified, key=lambda one: one[0]):
-            parent = None if comment.answers is None else said[post.number, comment.answers]
+        for moment, post, place, comment in sorted(planned, key=lambda item: item[0]):
+            parent = None if comment.answers is None else records[post.number, comment.answers]
             name = f"{post.number}:{place}"
-            said[post.number, place] = await self._say(name, post_ids[post.number], comment, moment, parent)
-        likers = ((said[post.number, place].id, comment.likers) for _, post, place, comment in notified)
+            records[post.number, place] = await self._comment(name, post_ids[post.number], comment, moment, parent)
+        likers = ((records[post.number, place].id, comment.likers) for _, post, place, comment in planned)
         await self._like(self._sources.comment_likes, likers)
 
     async def drain(self) -> None:
-        """Sees to it that all is paid that the demo's people owe: by the workers, or here when none seems to run.
+        """Waits until nothing is pending for the demo's people; does the work itself if no worker seems to run.
 
-        Only what they owe, so that it ends also where other people are busy. Raises TimeoutError.
+        It looks at their facts alone, so that it ends also where other people are busy. Raises TimeoutError.
         """
         before, since = set[Job](), time.monotonic()
         async with asyncio.timeout(DRAIN_SECONDS):
-            while _awaited(jobs := await self._owed()):
+            while _is_soon_done(jobs := await self._pending_jobs()):
                 if jobs != before:
                     before, since = jobs, time.monotonic()
                 elif time.monotonic() - since > PATIENCE:
-                    self._alone = True
-                if self._alone:
-                    await at_once(AT_ONCE, partial(finish, self._tools), sorted(jobs))
-                await asyncio.sleep(LOOK_EVERY)
+                    self._is_alone = True
+                if self._is_alone:
+                    await run_all(CONCURRENCY, partial(finish, self._tools), sorted(jobs))
+                await asyncio.sleep(POLL_SECONDS)
 
-    async def latest_news(self, post_ids: Mapping[int, ObjectId]) -> None:
-        """All earlier notifications of the user are read; then some come that are only seen, and some that are not."""
+    async def make_latest_news(self, post_ids: Mapping[int, ObjectId]) -> None:
+        """Marks the user's notifications as read; then makes some that are only seen, and some that are not."""
         notifications, ana = self._sources.notifications, user_id(DEMO_USERNAME)
         await notifications.mark_read(ana, up_to_seq=(await notifications.range_of(ana)).newest)
         question = PlannedComment("ana", "What exposure time?", timedelta())
-        asked = await self._say("news:0", post_ids[SKY], question, self._now - timedelta(seconds=150))
+        asked = await self._comment("news:0", post_ids[SKY], question, self._now - timedelta(seconds=150))
         praise = PlannedComment("chloe", "Printed it. It hangs above the stove now!", timedelta())
-        await self._say("news:1", post_ids[DOTS], praise, self._now - timedelta(seconds=120))
+        await self._comment("news:1", post_ids[DOTS], praise, self._now - timedelta(seconds=120))
         await self._sources.comment_likes.like(asked.id, user_id("ben"), clock.now())
         await self.drain()
         await notifications.mark_seen(ana, (await notifications.range_of(ana)).newest)
         answer = PlannedComment("emi", "@ana four seconds, and no breathing.", timedelta())
-        await self._say("news:2", post_ids[SKY], answer, self._now - timedelta(seconds=40), asked)
+        await self._comment("news:2", post_ids[SKY], answer, self._now - timedelta(seconds=40), asked)
         for name in ("greta", "hugo"):
             await self._sources.post_likes.like(post_ids[DOTS], user_id(name), clock.now())
         await self._sources.follows.follow(user_id("hugo"), ana, is_private=False, now=clock.now())
@@ -107,7 +107,7 @@ class Activity:
             await self._sources.follows.follow(user_id(follower), user_id(followee), is_private=True, now=clock.now())
         await self.drain()
 
-    async def _say(
+    async def _comment(
         self,
         name: str,
         post_id: ObjectId,
@@ -127,12 +127,12 @@ class Activity:
         )
 
     async def _like(self, likes: LikeStore, likers: Iterable[tuple[ObjectId, Sequence[str]]]) -> None:
-        async def one(pair: tuple[ObjectId, str]) -> None:
+        async def like(pair: tuple[ObjectId, str]) -> None:
             await likes.like(pair[0], user_id(pair[1]), clock.now())
 
-        await at_once(AT_ONCE, one, [(target_id, name) for target_id, names in likers for name in names])
+        await run_all(CONCURRENCY, like, [(target_id, name) for target_id, names in likers for name in names])
 
-    async def _owed(self) -> set[Job]:
+    async def _pending_jobs(self) -> set[Job]:
         people = {"$in": [user_id(person.username) for person in PEOPLE]}
         jobs: set[Job] = set()
         for fact, field in _DONE_BY.items():
@@ -142,9 +142,9 @@ class Activity:
         return jobs
 
 
-def _awaited(jobs: set[Job]) -> bool:
-    """Whether some of it will be paid soon: a file that was announced and never sent is owed until it expires.
+def _is_soon_done(jobs: set[Job]) -> bool:
+    """Whether some of it ends soon: an upload without its file waits until it expires, and so does a cleaning up.
 
-    What an image left behind when it became public is cleaned away once the private addresses given out have expired.
+    What an image leaves behind when it becomes public is deleted once the private addresses given out have expired.
     """
     return any(job.task not in (Task.INGEST, Task.CLEAN_UP) for job in jobs)

@@ -1,25 +1,25 @@
-"""Some work at once, and never more."""
+"""Runs work concurrently, with a limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-Item = TypeVar("Item")
-Made = TypeVar("Made")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
-async def at_once(most: int, work: Callable[[Item], Awaitable[Made]], items: Iterable[Item]) -> list[Made]:
-    """Does the work for every item, at most `most` at a time; returns the results in the order of the items.
+async def run_all(limit: int, work: Callable[[Input], Awaitable[Output]], items: Iterable[Input]) -> list[Output]:
+    """Does the work for every item, up to `limit` at a time; returns the results in the order of the items.
 
-    The first error cancels the rest; it is raised as it is.
+    The first error cancels the rest and is raised as it is.
     """
-    slots = asyncio.Semaphore(most)
+    slots = asyncio.Semaphore(limit)
 
-    async def one(item: Item) -> Made:
+    async def run(item: Input) -> Output:
         async with slots:
             return await work(item)
 
-    tasks = [asyncio.create_task(one(item)) for item in items]
+    tasks = [asyncio.create_task(run(item)) for item in items]
     try:
         return await asyncio.gather(*tasks)
     except BaseException:

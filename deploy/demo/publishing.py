@@ -1,4 +1,4 @@
-"""Takes the demo's pictures the way every picture takes: announced, PUT with a presigned request, rendered, posted."""
+"""Publishes the demo's pictures as a client would: announced, PUT with a presigned request, rendered, posted."""
 
 import asyncio
 import base64
@@ -27,17 +27,17 @@ from domain.text import hashtags, mentions
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools
 
-ATTEMPTS = 5  # of something that an earlier, interrupted seeding left to expire
+ATTEMPTS = 5  # to replace what an earlier, interrupted seeding left to expire
 PAINTERS = 2
 RENDER_SECONDS = 120.0
 PUT_SECONDS = 30.0
 _LOST = (UploadStatus.REJECTED, UploadStatus.EXPIRED)
 
-Made = TypeVar("Made")
+Painted = TypeVar("Painted")
 
 
 class Publisher:
-    """Makes posts and avatars. Everything is keyed, so that whatever is there already is found and not made again.
+    """Makes posts and avatars. Everything has an idempotency key, so that nothing is made twice.
 
     Used within `async with`. Its methods may run side by side and raise StartError if S3 does not take a picture.
     """
@@ -61,15 +61,15 @@ class Publisher:
         (person,) = await self._sources.users.by_ids([owner_id])
         if person is None or person.avatar is not None:
             return
-        face = await self._painted(lambda: avatar(NUMBERS[username]))
-        upload = await self._uploaded(owner_id, "avatar", face, joined_at(username))
-        await self._image_of(upload.id)
+        face = await self._paint(lambda: avatar(NUMBERS[username]))
+        upload = await self._upload(owner_id, "avatar", face, joined_at(username))
+        await self._await_image(upload.id)
         taken = await self._sources.uploads.take_as_avatar(upload.id, owner_id)
         if taken is not None and taken.image is not None:
             await self._sources.users.update_profile(owner_id, {"avatar": taken.image})
 
     async def post(self, planned: PlannedPost) -> PostRecord:
-        """Makes one post, its images rendered; or finds it."""
+        """The post with its images rendered, made unless it is there."""
         author_id, key = user_id(planned.author), f"demo:post:{planned.number}"
         for attempt in range(ATTEMPTS):
             idempotency = _key(f"{key}:{attempt}")
@@ -78,64 +78,66 @@ class Publisher:
                 break
             if earlier.status is not PostStatus.FAILED:
                 return earlier
-        pictures = await self._painted(lambda: cut(picture(planned.number), planned.slices))
+        pictures = await self._paint(lambda: cut(picture(planned.number), planned.slices))
         made_at = planned.made_at(self._now)
         uploads = await asyncio.gather(
             *(
-                self._uploaded(author_id, f"post:{planned.number}:{place}", one, made_at)
-                for place, one in enumerate(pictures)
+                self._upload(author_id, f"post:{planned.number}:{place}", image, made_at)
+                for place, image in enumerate(pictures)
             )
         )
         draft = await self._draft(planned, pictures, [upload.id for upload in uploads])
         created = await self._sources.publishing.create(
             author_id, draft, made_at, idempotency, post_id=planned.new_id(self._now)
         )
-        await asyncio.gather(*(finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(one.id))) for one in uploads))
+        await asyncio.gather(
+            *(finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(upload.id))) for upload in uploads)
+        )
         await finish(self._tools, Job(Task.COMPLETE_POST, Fact.POST, str(created.id)))
         return created
 
-    async def _painted(self, paint: Callable[[], Made]) -> Made:
+    async def _paint(self, paint: Callable[[], Painted]) -> Painted:
         async with self._painters:
             return await asyncio.to_thread(paint)
 
     async def _draft(self, planned: PlannedPost, pictures: list[DemoPicture], upload_ids: list[ObjectId]) -> PostDraft:
         words, tags_begin, hashes = pictures[0].caption.partition(" #")
         caption = " ".join(filter(None, (words, planned.added))) + tags_begin + hashes
-        found = await self._sources.users.ids_by_username(mentions(caption)[:MENTIONS_MAX])
+        mentioned = await self._sources.users.ids_by_username(mentions(caption)[:MENTIONS_MAX])
         place = planned.place and LocationRecord(
             name=planned.place[0], latitude=planned.place[1], longitude=planned.place[2]
         )
         tags = [TagRecord(user_id=user_id(name), x=x, y=y) for name, x, y in planned.tags]
         return PostDraft(
             images=[
-                PostImage(upload_id=upload_id, alt_text=one.alt_text, tagged_users=[] if number else tags)
-                for number, (upload_id, one) in enumerate(zip(upload_ids, pictures, strict=True))
+                PostImage(upload_id=upload_id, alt_text=image.alt_text, tagged_users=[] if number else tags)
+                for number, (upload_id, image) in enumerate(zip(upload_ids, pictures, strict=True))
             ],
             caption=caption,
             hashtags=hashtags(caption),
-            mention_ids=list(found.values()),
+            mention_ids=list(mentioned.values()),
             location=place or None,
         )
 
-    async def _uploaded(self, owner_id: ObjectId, name: str, one: DemoPicture, counts_at: datetime) -> UploadRecord:
-        """An upload whose bytes are in storage, or were. One that was lost on the way is left and made anew."""
-        digest = base64.b64encode(hashlib.sha256(one.data).digest()).decode()
+    async def _upload(self, owner_id: ObjectId, name: str, picture: DemoPicture, counts_at: datetime) -> UploadRecord:
+        """An upload whose file is, or was, in storage; a new one in place of one that was rejected or has expired."""
+        digest = base64.b64encode(hashlib.sha256(picture.data).digest()).decode()
         for attempt in range(ATTEMPTS):
             now = clock.now()
             key = _key(f"demo:{name}:{attempt}")
             upload = await self._sources.uploads.announce(
-                owner_id, one.format, len(one.data), digest, now, key, counts_at
+                owner_id, picture.format, len(picture.data), digest, now, key, counts_at
             )
             if upload.status in _LOST:
                 continue
             if upload.status is not UploadStatus.AWAITING_BYTES:
                 return upload
             if upload.expires_at > now + timedelta(seconds=PUT_SECONDS):
-                await self._put(upload, one)
+                await self._put(upload, picture)
                 return upload
         raise StartError(f"the demo's {name} was refused {ATTEMPTS} times; begin with an empty database")
 
-    async def _put(self, upload: UploadRecord, one: DemoPicture) -> None:
+    async def _put(self, upload: UploadRecord, picture: DemoPicture) -> None:
         url, headers = await self._sources.blobs.presign_put(
             upload.key,
             byte_size=upload.byte_size,
@@ -144,15 +146,15 @@ class Publisher:
             expires_in=int(PUT_SECONDS) * 2,
         )
         try:
-            answer = await self._http.put(url, headers=headers, content=one.data)
+            answer = await self._http.put(url, headers=headers, content=picture.data)
         except httpx2.TransportError as error:
             raise StartError(f"S3 cannot be reached with a picture of the demo: {error}") from error
-        there_already = answer.status_code == httpx2.codes.PRECONDITION_FAILED
-        if not answer.is_success and not there_already:
+        is_stored = answer.status_code == httpx2.codes.PRECONDITION_FAILED
+        if not answer.is_success and not is_stored:
             raise StartError(f"S3 does not take a picture of the demo: HTTP {answer.status_code}")
 
-    async def _image_of(self, upload_id: ObjectId) -> None:
-        """Waits until an upload is rendered, here or by a worker that was faster."""
+    async def _await_image(self, upload_id: ObjectId) -> None:
+        """Waits until an upload is rendered, here or by a faster worker."""
         async with asyncio.timeout(RENDER_SECONDS):
             while True:
                 await finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(upload_id)))
@@ -163,7 +165,7 @@ class Publisher:
 
 
 async def finish(tools: Tools, job: Job) -> None:
-    """Pays what is owed, as a worker would; what cannot be paid yet stays owed."""
+    """Does a job as a worker would; what has to wait stays pending."""
     with contextlib.suppress(RetryLater):
         await HANDLERS[job.kind].run(tools, job.key)
 

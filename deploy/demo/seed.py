@@ -1,7 +1,7 @@
-"""Fills an empty Photogram with the demo: ten people, sixty posts, and what they have to do with each other.
+"""Fills an empty Photogram with the demo: ten people, sixty posts, likes, comments, follows.
 
-Everything goes the way it goes in the product: the stores write facts, S3 gets the pictures by presigned requests, and
-the workers' own handlers pay what is owed, here and side by side with any worker that runs.
+Everything takes the product's own way: the stores write facts, S3 gets the pictures by presigned requests, and the
+workers' own handlers do what is pending, here and beside any worker that runs.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +13,7 @@ from datasources.mongo import clock
 from datasources.sources import Sources, open_sources, prepare
 from datasources.telemetry.logs import configure_logging
 from deploy.demo.activity import Activity
-from deploy.demo.concurrency import Item, Made, at_once
+from deploy.demo.concurrency import Input, Output, run_all
 from deploy.demo.people import DEMO_USERNAME, PASSWORD, PEOPLE, Person, joined_at, user_id
 from deploy.demo.publishing import Publisher
 from deploy.demo.story import POSTS, PlannedPost, planned_posts
@@ -24,14 +24,14 @@ from workers.runtime.handler import Tools
 
 CLIENT_NAME = "Photogram demo"
 MARK = "demo"  # the collection, and its one document, that say how much of the demo is there
-MADE_AT_ONCE = 6
+CONCURRENCY = 6
 RENDERERS = 2
 
 Progress = Callable[[str], None]
 
 
 class DemoLogin(NamedTuple):
-    """How to be the demo's user; the token is good for an hour."""
+    """The login of the demo's user; the token is valid for an hour."""
 
     username: str
     password: str
@@ -39,18 +39,17 @@ class DemoLogin(NamedTuple):
 
 
 async def seed(settings: Settings, progress: Progress, posts: int = POSTS) -> DemoLogin:
-    """Sees to it that the demo is there, with its first `posts` posts, and opens a session for its user.
+    """Makes what is missing of the demo, with its first `posts` posts, and opens a session for its user.
 
-    Safe to repeat, to run side by side and to stop half way: the next call makes what is missing, and nothing twice.
-    Once all was there it changes nothing again, whatever visitors did since; it then takes one query and a login. An
-    earlier session of the demo is ended. Raises StartError in production, and if accounts of other people have the
-    demo's names.
+    Safe to repeat, to run side by side and to stop half way: it makes nothing twice. Once the demo was complete, a call
+    takes one query and a login, and changes nothing that visitors did. Ends the demo's earlier session. Raises
+    StartError in production, and if other people's accounts have the demo's names.
     """
     if settings.environment == "production":
         raise StartError("the demo's passwords are public; it is not for production")
-    # A terminal shows how far it is; that a worker was not rung for at once, say, is no news there.
+    # On a terminal, which shows the progress, warnings such as of a job that was not enqueued would be noise.
     configure_logging(settings.log_format, "ERROR")
-    # Pictures are PUT from here, so they go the way that servers go and not the clients'.
+    # Pictures are PUT from here: by the servers' way to S3, not by the clients'.
     async with open_sources(settings.model_copy(update={"s3_public_endpoint_url": None})) as sources:
         if not await _is_complete(sources, posts):
             await prepare(settings)
@@ -70,25 +69,25 @@ async def _fill(sources: Sources, progress: Progress, planned: list[PlannedPost]
         progress("accounts")
         await _register(sources)
         await activity.follow()
-        await _side_by_side(publisher.avatar, [person.username for person in PEOPLE], progress, "avatars")
-        made = await _side_by_side(publisher.post, planned, progress, "posts")
-        post_ids = {post.number: record.id for post, record in zip(planned, made, strict=True)}
+        await _run_with_progress(publisher.avatar, [person.username for person in PEOPLE], progress, "avatars")
+        records = await _run_with_progress(publisher.post, planned, progress, "posts")
+        post_ids = {post.number: record.id for post, record in zip(planned, records, strict=True)}
         progress("likes and comments")
         await activity.react(planned, post_ids)
         progress("counts, feeds and notifications")
         await activity.drain()
-        await activity.latest_news(post_ids)
+        await activity.make_latest_news(post_ids)
 
 
 async def _register(sources: Sources) -> None:
     password_hash = await sources.passwords.hash(PASSWORD)  # one for all: the password is no secret
-    there = await sources.users.by_ids([user_id(person.username) for person in PEOPLE])
-    for person, account in zip(PEOPLE, there, strict=True):
+    accounts = await sources.users.by_ids([user_id(person.username) for person in PEOPLE])
+    for person, account in zip(PEOPLE, accounts, strict=True):
         if account is None:
-            await _register_one(sources, person, password_hash)
+            await _register_person(sources, person, password_hash)
 
 
-async def _register_one(sources: Sources, person: Person, password_hash: str) -> None:
+async def _register_person(sources: Sources, person: Person, password_hash: str) -> None:
     try:
         await sources.users.register(
             person.username,
@@ -108,24 +107,24 @@ async def _register_one(sources: Sources, person: Person, password_hash: str) ->
             raise StartError(message) from None
 
 
-async def _side_by_side(
-    work: Callable[[Item], Awaitable[Made]], items: Sequence[Item], progress: Progress, name: str
-) -> list[Made]:
+async def _run_with_progress(
+    work: Callable[[Input], Awaitable[Output]], items: Sequence[Input], progress: Progress, name: str
+) -> list[Output]:
     done = 0
 
-    async def counted(item: Item) -> Made:
+    async def run(item: Input) -> Output:
         nonlocal done
-        made = await work(item)
+        output = await work(item)
         done += 1
         progress(f"{name} {done} of {len(items)}")
-        return made
+        return output
 
-    return await at_once(MADE_AT_ONCE, counted, items)
+    return await run_all(CONCURRENCY, run, items)
 
 
 async def _is_complete(sources: Sources, posts: int) -> bool:
-    found = await sources.database[MARK].find_one({"_id": MARK})
-    return found is not None and found["posts"] >= posts
+    mark = await sources.database[MARK].find_one({"_id": MARK})
+    return mark is not None and mark["posts"] >= posts
 
 
 async def _mark_complete(sources: Sources, posts: int) -> None:

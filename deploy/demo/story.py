@@ -1,6 +1,6 @@
-"""What happens in the demo, as a plan: who posted what and when, who likes it, who says what. Pure, always the same.
+"""The plan of the demo: who posts what and when, who likes it, who comments what. It is always the same.
 
-Times are ages, to be counted back from the day of seeding.
+Times are ages, counted back from the day of seeding.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from bson import ObjectId
 
-from deploy.demo.dialogue import ABOUT, ADDED, ANYTHING, EXPLANATIONS, IN_THE_PICTURE, PLACES, POINTING, THANKS
+from deploy.demo.dialogue import ABOUT, ANYTHING, EXPLANATIONS, POINTING, THANKS
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at
+from deploy.demo.post_details import ADDED, IN_THE_PICTURE, PLACES
 
 POSTS = 60
 EXAMPLE = 0  # the post that examples name: its id and its date are the same in every demo
@@ -31,11 +32,11 @@ _AUTHORS = {
 _AUTHOR_OF = {number: author for author, numbers in _AUTHORS.items() for number in numbers}
 _SLICES = {3: 3, 4: 2, 18: 1, 34: 3, 43: 2, 48: 3, 53: 1}  # panoramas shown whole and then in so many slices
 _A_DAY = timedelta(hours=25)  # nothing of the demo's user counts for today's quota
-_LONGEST_TALK = timedelta(days=2)
+_LONGEST_DIALOGUE = timedelta(days=2)
 
 
 class PlannedComment(NamedTuple):
-    """Something said below a post `after` it; `answers` is the place, in the list, of the comment it answers."""
+    """A comment made `after` its post; `answers` is the position, in the list, of the comment it answers."""
 
     author: str
     text: str
@@ -45,7 +46,7 @@ class PlannedComment(NamedTuple):
 
 
 class PlannedPost(NamedTuple):
-    """One post and all that hangs on it; `slices` more images are cut out of its picture."""
+    """One post with its likes and comments; `slices` more images are cut out of its picture."""
 
     number: int
     author: str
@@ -68,10 +69,10 @@ class PlannedPost(NamedTuple):
 
 def planned_posts(count: int = POSTS) -> list[PlannedPost]:
     """The first `count` posts; each is the same however many are asked for."""
-    return [_planned(number) for number in range(count)]
+    return [_plan(number) for number in range(count)]
 
 
-def _planned(number: int) -> PlannedPost:
+def _plan(number: int) -> PlannedPost:
     rng, author = Random(1_000 + number), _AUTHOR_OF[number]  # noqa: S311  not a secret: the same every time
     age = _age(rng, number, author)
     public = sorted(set(BY_NAME) - {author})
@@ -90,14 +91,14 @@ def _planned(number: int) -> PlannedPost:
 
 
 def _age(rng: Random, number: int, author: str) -> timedelta:
-    """Denser towards today: eight of the last day, three weeks in all."""
+    """Denser towards today: eight on the last day, three weeks in all."""
     steps = max(0, number - 1)
     age = timedelta(hours=0.4 + 2.6 * steps + 0.1 * steps**2 + rng.uniform(0, 1.5))
     return age + _A_DAY if author == DEMO_USERNAME else age
 
 
 def _likers(rng: Random, number: int, author: str, audience: list[str]) -> tuple[str, ...]:
-    """Friends like more than strangers do. The demo's user has not liked the example's post: that is the visitor's."""
+    """Friends like more than strangers do. The demo's user leaves the example's post to the visitor."""
     liked_by = rng.uniform(0.45, 0.95)
     likers = [name for name in audience if rng.random() < liked_by * (1 if author in BY_NAME[name].follows else 0.4)]
     rng.shuffle(likers)
@@ -106,23 +107,25 @@ def _likers(rng: Random, number: int, author: str, audience: list[str]) -> tuple
 
 def _comments(rng: Random, author: str, audience: list[str], age: timedelta) -> tuple[PlannedComment, ...]:
     count = rng.choice((1, 1, 2, 2, 3, 4))
-    said = rng.sample((*ANYTHING, *ABOUT[author] * 2), count + len(ABOUT[author]))
-    said = list(dict.fromkeys(said))[:count]
-    moments = sorted(rng.random() * min(age, _LONGEST_TALK) * 0.9 for _ in said)
+    texts = rng.sample((*ANYTHING, *ABOUT[author] * 2), count + len(ABOUT[author]))
+    texts = list(dict.fromkeys(texts))[:count]
+    moments = sorted(rng.random() * min(age, _LONGEST_DIALOGUE) * 0.9 for _ in texts)
     thanks, explanations = rng.sample(THANKS, len(THANKS)), rng.sample(EXPLANATIONS, len(EXPLANATIONS))
     comments: list[PlannedComment] = []
-    for text, moment in zip(said, moments, strict=True):
+    for text, moment in zip(texts, moments, strict=True):
         speaker = rng.choice(audience)
         if rng.random() < 0.18:
             text = rng.choice(POINTING).format(rng.choice(sorted(set(audience) - {speaker})))  # noqa: PLW2901
-        comments.append(PlannedComment(speaker, text, moment, _some(rng, audience, speaker)))
+        comments.append(PlannedComment(speaker, text, moment, _pick_likers(rng, audience, speaker)))
         if rng.random() < 0.3:
             answer = (explanations if text.endswith("?") else thanks).pop()
-            comments.append(PlannedComment(author, answer, moment * 1.08, _some(rng, [speaker]), len(comments) - 1))
+            comments.append(
+                PlannedComment(author, answer, moment * 1.08, _pick_likers(rng, [speaker]), len(comments) - 1)
+            )
     return tuple(comments)
 
 
-def _some(rng: Random, names: list[str], but: str = "") -> tuple[str, ...]:
+def _pick_likers(rng: Random, names: list[str], but: str = "") -> tuple[str, ...]:
     return tuple(name for name in names if name != but and rng.random() < 0.13)
 
 

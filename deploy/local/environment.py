@@ -1,4 +1,4 @@
-"""Hands settings over to a child process, as the environment variables that it reads them from."""
+"""Settings as environment variables, from which a child process reads them."""
 
 import json
 import os
@@ -11,15 +11,14 @@ PREFIX = "PHOTOGRAM_"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as `PHOTOGRAM_<NAME>`; reading them back gives equal ones. None is left out or, where the default
-    is something else, empty.
+    """The settings as `PHOTOGRAM_<NAME>`, which read back as equal ones. None is left out, or empty if not the default.
 
-    Secrets are in it in the clear: hand it to a child or to a file that only the owner may read, never to a log.
+    Secrets are in the clear: only for a child, or a file that only its owner may read. Never for a log.
     """
     fields = type(settings).model_fields
     values = {name: getattr(settings, name) for name in fields}
-    notified = {name: value for name, value in values.items() if value is not None or fields[name].default is not None}
-    return {PREFIX + name.upper(): _text(value) for name, value in notified.items()}
+    given = {name: value for name, value in values.items() if value is not None or fields[name].default is not None}
+    return {PREFIX + name.upper(): _text(value) for name, value in given.items()}
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

@@ -27,8 +27,8 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25", "--quiet"),
         *("--wiredTigerEngineConfigString", "log=(file_max=16MB,prealloc=false)"),  # else 300 MB for an empty database
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-        # What a killed worker had not committed holds up who writes the same: for half as long again, 4.5 s, which is
-        # less than an operation may take.
+        # A killed worker's transaction blocks other writers of its documents until it expires: after up to 4.5 s, half
+        # as long again, which is less than an operation may take.
         *("--setParameter", "transactionLifetimeLimitSeconds=3"),
         # A replica set member waits 15 s for a successor before it stops; this one has none.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
@@ -49,7 +49,7 @@ def await_ready(process: Process, port: int, until: float) -> None:
     problem = "it does not answer"
     while time.monotonic() < until:
         process.check()
-        # A new client each time: one that met a server before it was initiated goes on taking it for a standalone.
+        # A new client each time: one that met the server before it was initiated keeps taking it for a standalone.
         with _client(port) as client:
             try:
                 if client.admin.command("hello").get("isWritablePrimary"):

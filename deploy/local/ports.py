@@ -16,9 +16,9 @@ LOW, HIGH = 20_000, 32_000
 
 
 def keep_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
-    """A free port for each name: the ones noted in `file` where they are still free, else new ones, noted again.
+    """A free port for each name: those in `file` that are still free, else new ones, which it writes there.
 
-    Kept ports let addresses that clients remember (images, a replica set's member) outlive a restart.
+    Kept ports let addresses survive a restart: of images at clients, and of the replica set's member.
     """
     kept = _read(file)
     ports: dict[str, int] = {}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Self
 
 from deploy.local.errors import PortTakenError, StartError
-from deploy.local.logs import last_words, names_taken_port, rotate
+from deploy.local.server_logs import last_error, names_taken_port, rotate
 
-TETHER = Path(__file__).with_name("tether.py")
+WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
 
 class Process:
@@ -43,12 +43,12 @@ class Process:
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("children must be started from the main thread")
-        tethered = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *map(str, command)]
+        command_line = [sys.executable, "-I", "-S", str(WRAPPER), str(os.getpid()), *map(str, command)]
         try:
             rotate(log)
             with log.open("ab") as output:
                 popen = subprocess.Popen(
-                    tethered,
+                    command_line,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -71,14 +71,14 @@ class Process:
         return self._popen.poll()
 
     def why_it_ended(self) -> str:
-        """One line: the code or signal it ended with and, if it had time for any, the last words in its log."""
+        """One line: the code or signal it ended with and, if it had time for any, the last error in its log."""
         code = self.exit_code
         if code is None:
             return f"{self.name} is running"
         if code == -signal.SIGKILL:
             return f"{self.name} was killed by SIGKILL (log: {self.log})"
         ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return f"{self.name} {ending}: {last_words(self.log)} (log: {self.log})"
+        return f"{self.name} {ending}: {last_error(self.log)} (log: {self.log})"
 
     def check(self) -> None:
         """Raises StartError if it is not running any more, PortTakenError if it could not get a port."""

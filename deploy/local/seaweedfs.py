@@ -19,7 +19,7 @@ PORTS = tuple(f"{part}{kind}" for part in ("master", "volume", "filer", "s3") fo
 VOLUME_MB = 256
 """Volumes are small files that grow; nothing is allocated ahead."""
 STOP_SECONDS = 1.0
-"""What it acknowledged is in its files already; a polite stop waits 15 s for subscribers of its own."""
+"""What it acknowledged is in its files already. A polite stop would wait 15 s for its own subscribers."""
 
 
 def start(folder: Path, log: Path, ports: Mapping[str, int], lock: int, settings: Settings) -> Process:
@@ -72,7 +72,7 @@ def _socket(name: str, ports: Mapping[str, int]) -> str:
 
 
 def _identities(settings: Settings) -> dict[str, object]:
-    """One identity, that may do everything; what everybody may read, a bucket's policy says."""
+    """One identity that may do everything. Bucket policies say what everybody may read."""
     credentials = {"accessKey": settings.s3_access_key, "secretKey": settings.s3_secret_key.get_secret_value()}
     return {"identities": [{"name": "photogram", "credentials": [credentials], "actions": ["Admin"]}]}
 

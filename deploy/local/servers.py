@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from config import Settings
-from deploy.local import folder, mongodb, seaweedfs, valkey
+from deploy.local import data_folder, mongodb, seaweedfs, valkey
 from deploy.local.environment import environment
 from deploy.local.errors import PortTakenError, StartError
 from deploy.local.ports import keep_ports
 from deploy.local.process import Process, stop_all
 
 Waiting = tuple[str, Callable[[float], None]]
-"""A server's name and what to call to await it, up to a time in monotonic seconds."""
+"""A server's name, and a function that waits for it until a time in monotonic seconds."""
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-START_TRIES = 3
+START_ATTEMPTS = 3
 
 
 @dataclass
@@ -42,13 +42,13 @@ def connection_file(data_dir: Path) -> Path:
 def running_stack(data_dir: Path, settings: Settings) -> Path | None:
     """The settings file of what runs in `data_dir`, for a command that was not told which servers to use.
 
-    None where nothing runs there, in production, and where `settings` name a server: half of one stack and half of
-    another would be worse than none.
+    None where nothing runs there, in production, and where `settings` name a server: a mix of two stacks would be
+    worse than none.
     """
     file = connection_file(data_dir)
     if own_servers(settings) or settings.environment == "production" or not file.is_file():
         return None
-    return file if folder.is_held(data_dir) else None
+    return file if data_folder.is_held(data_dir) else None
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def local_servers(data_dir: Path, settings: Settings) -> Iterator[Settings]:
     servers are stopped at the end of the block and die with this process, also when it is killed. Call it from the
     main thread. Raises StartError.
     """
-    with folder.held(data_dir) as lock, running_servers(data_dir, lock, settings) as servers:
+    with data_folder.hold(data_dir) as lock, running_servers(data_dir, lock, settings) as servers:
         yield servers.settings
 
 
@@ -69,28 +69,28 @@ def running_servers(
 ) -> Iterator[LocalServers]:
     """As `local_servers`, in a folder that is `held`; yields the processes too, to be watched.
 
-    `announce` is told the name of the server that is awaited.
+    `announce` gets the name of each server while it is awaited.
     """
     with ExitStack() as stack:
         try:
-            servers = _retried(partial(_started, data_dir.absolute(), lock, settings, announce, stack))
+            servers = _retry(partial(_start_and_wait, data_dir.absolute(), lock, settings, announce, stack))
         except OSError as error:
             raise StartError(f"{error.strerror}: {error.filename or data_dir}") from error
         yield servers
 
 
-def _retried(start: Callable[[], LocalServers]) -> LocalServers:
+def _retry(start: Callable[[], LocalServers]) -> LocalServers:
     """Starts again, with other ports, when somebody took one between its choice and its use."""
-    for _ in range(START_TRIES - 1):
+    for _ in range(START_ATTEMPTS - 1):
         with suppress(PortTakenError):
             return start()
     return start()
 
 
-def _started(
+def _start_and_wait(
     data_dir: Path, lock: int, settings: Settings, announce: Callable[[str], None], stack: ExitStack
 ) -> LocalServers:
-    """Starts them and waits for them; what stops them again is left on the stack."""
+    """Starts them and waits for them; leaves on the stack what stops them."""
     with ExitStack() as attempt:
         servers = LocalServers(settings)
         attempt.callback(_stop, servers)

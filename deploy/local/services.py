@@ -1,4 +1,4 @@
-"""The API and the workers as children: started with the settings in their environment, started again when they die."""
+"""The API and the workers as children, with the settings in their environment, restarted when they die."""
 
 import http.client
 import sys
@@ -14,9 +14,9 @@ from deploy.local.ports import LOOPBACK, is_everywhere
 from deploy.local.process import Process
 
 ROOT = Path(__file__).parents[2]
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, MAX_PAUSE = 0.5, 30.0
 STEADY_SECONDS = 60.0
-"""Who ran this long before dying starts again without the pauses of earlier deaths."""
+"""A child that ran this long restarts without the longer pauses of earlier deaths."""
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Service:
     def start(cls, spawn: Callable[[], Process]) -> "Service":
         return cls(spawn, spawn(), time.monotonic())
 
-    def tend(self) -> str | None:
-        """Starts it again, after a pause that doubles from death to death. Returns a line to tell, or None."""
+    def restart_if_dead(self) -> str | None:
+        """Restarts it after a pause, which doubles from death to death. Returns a line to print, or None."""
         now = time.monotonic()
         if self.again_at is not None:
             if now >= self.again_at:
@@ -44,10 +44,10 @@ class Service:
         if self.process.exit_code is None:
             return None
         self.deaths = 1 if now - self.started > STEADY_SECONDS else self.deaths + 1
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.deaths - 1))
+        pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (self.deaths - 1))
         self.again_at = now + pause
         reason = self.process.why_it_ended()
-        self.process.kill()  # what it started itself, too
+        self.process.kill()  # also what it started itself
         return f"{reason}; starting again in {pause:.1f} s"
 
 

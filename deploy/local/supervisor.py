@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
-from deploy.local import folder
+from deploy.local import data_folder
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
 from deploy.local.servers import STOP_SECONDS, own_servers, running_servers
 from deploy.local.services import Service, api_process, await_ready, reachable, worker_process
-from deploy.local.stopping import StopRequestedError
+from deploy.local.stop_signals import StopRequestedError
 from deploy.local.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 READY_SECONDS = 60.0
 DRAIN_MARGIN = 1.0
 STOP_MARGIN = DRAIN_MARGIN + STOP_SECONDS + 5.0
-"""Seconds beyond the services' drain after which nothing of a `run` is left, whatever hangs."""
-CHECK_NOW = 2.0
-"""Seconds to drain without a database: what is in hand cannot be finished anyway."""
+"""Seconds after the services' drain by which nothing of a `run` is left, whatever hangs."""
+DRAIN_WITHOUT_SERVER = 2.0
+"""Seconds to drain without a database: open requests cannot be finished anyway."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Supervisor:
             with ExitStack() as stack:
                 self._start_and_watch(stack)
         except StopRequestedError:
-            self.terminal.say("Stopped. The data is kept.")
+            self.terminal.print_line("Stopped. The data is kept.")
         except BaseException:
             self.terminal.abandon()
             raise
 
     def _start_and_watch(self, stack: ExitStack) -> None:
         listener = stack.enter_context(closing(self._listen()))
-        lock = stack.enter_context(folder.held(self.options.data_dir))
+        lock = stack.enter_context(data_folder.hold(self.options.data_dir))
         _import_meanwhile("datasources.sources")
         announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
         servers = stack.enter_context(running_servers(self.options.data_dir, lock, self.settings, announce))
@@ -83,12 +83,12 @@ class Supervisor:
         asyncio.run(_prepare(settings))
         self.terminal.doing("Starting the API and the workers")
         stack.push(self._stop_services)
-        stack.callback(listener.close)  # first of all: nobody new is let in while the API drains
+        stack.callback(listener.close)  # first: no new connections while the API drains
         self._start_services(settings, listener.fileno())
         await_ready([*servers.processes, *self._children()], settings.host, settings.port, READY_SECONDS)
         login = self._seed(settings)
         self.terminal.done()
-        self.terminal.say(_where(settings, login, self.options.data_dir))
+        self.terminal.print_line(_where(settings, login, self.options.data_dir))
         self._watch(servers.processes)
 
     def _listen(self) -> socket.socket:
@@ -96,8 +96,8 @@ class Supervisor:
         try:
             return listen(self.settings.host, self.settings.port)
         except StartError:
-            if folder.is_held(self.options.data_dir):  # it runs already: the folder's owner is the better news
-                with folder.held(self.options.data_dir):
+            if data_folder.is_held(self.options.data_dir):  # it runs already: say so, and not that the port is taken
+                with data_folder.hold(self.options.data_dir):
                     pass
             raise
 
@@ -123,24 +123,24 @@ class Supervisor:
         while True:
             for server in servers:
                 if server.exit_code is not None:
-                    self.patience = CHECK_NOW
+                    self.patience = DRAIN_WITHOUT_SERVER
                     raise StartError(server.why_it_ended())
             for service in self.services:
-                news = service.tend()
-                if news:
-                    self.terminal.say(news)
+                line = service.restart_if_dead()
+                if line:
+                    self.terminal.print_line(line)
             time.sleep(0.2)
 
     def _stop_services(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """A SIGTERM is passed on as such: there may be a load balancer. Whoever presses Ctrl-C waits for nobody's."""
+        """Passes SIGTERM on, for a load balancer's sake; Ctrl-C spares the time that one would need."""
         self.terminal.abandon()
-        self.terminal.say("Stopping ...")
-        is_told = isinstance(error, StopRequestedError) and error.number is signal.SIGTERM
-        stop_all(self._children(), self.patience, signal.SIGTERM if is_told else signal.SIGINT)
+        self.terminal.print_line("Stopping ...")
+        is_term = isinstance(error, StopRequestedError) and error.number is signal.SIGTERM
+        stop_all(self._children(), self.patience, signal.SIGTERM if is_term else signal.SIGINT)
 
 
 def _import_meanwhile(module: str) -> None:
-    """Imports what is needed next while the servers start: it costs as long as they do."""
+    """Imports in a thread what is needed next, which takes as long as the servers' start."""
     threading.Thread(target=import_module, args=[module], name="import", daemon=True).start()
 
 

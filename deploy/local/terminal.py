@@ -1,4 +1,4 @@
-"""What `photogram run` says: a spinner and ticks on a terminal, plain lines in a pipe or a file."""
+"""What `photogram run` prints: a spinner on a terminal, plain lines in a pipe or a file."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ DETAIL_SECONDS = 5.0
 
 
 class _Console(Console):
-    """A console whose reader may go away; Rich's own ends the program then."""
+    """A console that goes quiet when its reader is gone, where Rich's own would end the program."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -20,20 +20,20 @@ class _Console(Console):
 
 
 class Terminal:
-    """Shows one stage of work at a time. Output that nobody reads any more (a closed pipe) is dropped silently."""
+    """Shows one stage of work at a time. Output into a closed pipe is dropped."""
 
     def __init__(self) -> None:
         self._console = _Console(highlight=False, soft_wrap=True)
         self._status: Status | None = None
         self._stage = ""
         self._since = 0.0
-        self._told = 0.0
+        self._printed_at = 0.0
 
     def doing(self, stage: str) -> None:
         """Ends the stage before, with its seconds, and begins `stage`."""
         self.done()
         self._stage, self._since = stage, time.monotonic()
-        self._told = self._since
+        self._printed_at = self._since
         if self._console.is_terminal:
             self._status = self._console.status(escape(f"{stage} ..."))
             self._status.start()
@@ -42,9 +42,9 @@ class Terminal:
         """Shows how far the stage is: at once on a terminal, else in a line every `DETAIL_SECONDS`."""
         if self._status:
             self._status.update(escape(f"{self._stage}: {text}"))
-        elif time.monotonic() - self._told >= DETAIL_SECONDS:
-            self._told = time.monotonic()
-            self.say(f"{self._stage}: {text}")
+        elif time.monotonic() - self._printed_at >= DETAIL_SECONDS:
+            self._printed_at = time.monotonic()
+            self.print_line(f"{self._stage}: {text}")
 
     def done(self) -> None:
         """Ends the stage, if there is one."""
@@ -52,17 +52,17 @@ class Terminal:
             self._status.stop()
             self._status = None
         if self._stage:
-            self.say(f"{self._stage}: {time.monotonic() - self._since:.1f} s")
+            self.print_line(f"{self._stage}: {time.monotonic() - self._since:.1f} s")
             self._stage = ""
 
     def abandon(self) -> None:
-        """Takes the spinner away without a word: the stage did not end well, and somebody else says why."""
+        """Removes the spinner without a line: the stage has failed, and the caller says why."""
         if self._status:
             self._status.stop()
             self._status = None
         self._stage = ""
 
-    def say(self, text: str) -> None:
-        """Writes `text` as it is, at once."""
+    def print_line(self, text: str) -> None:
+        """Prints `text` as it is, at once."""
         self._console.print(escape(text))
         self._console.file.flush()

@@ -1,4 +1,4 @@
-"""Starts the embedded Valkey, with what it acknowledges kept on disk within a second."""
+"""Starts the embedded Valkey, which writes what it acknowledges to disk within a second."""
 
 import socket
 import time
@@ -18,7 +18,10 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
     command: list[str | Path] = [
         *(binaries.valkey_server(), "--port", str(port), "--bind", LOOPBACK, "--dir", folder, "--daemonize", "no"),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-        *("--maxmemory-policy", "volatile-lru"),  # what is cached expires and may go; streams are queues and must not
+        *(
+            "--maxmemory-policy",
+            "volatile-lru",
+        ),  # evicts cached values, which expire, and no queues
     ]
     return Process.start(NAME, command, log=log, pass_fds=[lock])
 

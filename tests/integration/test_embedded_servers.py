@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 
 from config import Settings
 from datasources.s3.storage import open_blobs
-from deploy.local import folder
+from deploy.local import data_folder
 from deploy.local import servers as servers_module
 from deploy.local.errors import StartError
 from deploy.local.mongodb import NAME as MONGODB
@@ -36,10 +36,10 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from config import Settings
-from deploy.local import folder
+from deploy.local import data_folder
 from deploy.local.servers import running_servers
 
-with folder.held(Path(sys.argv[1])) as lock, running_servers(Path(sys.argv[1]), lock, Settings()) as servers:
+with data_folder.hold(Path(sys.argv[1])) as lock, running_servers(Path(sys.argv[1]), lock, Settings()) as servers:
     print(*(process.pid for process in servers.processes), flush=True)
     time.sleep(600)
 """
@@ -57,7 +57,7 @@ def plain() -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def own_servers(tmp_path_factory: pytest.TempPathFactory, plain: Settings) -> Iterator[LocalServers]:
     data_dir = tmp_path_factory.mktemp("servers")
-    with folder.held(data_dir) as lock, running_servers(data_dir, lock, plain) as servers:
+    with data_folder.hold(data_dir) as lock, running_servers(data_dir, lock, plain) as servers:
         yield servers
 
 
@@ -146,7 +146,7 @@ def test_each_server_has_a_process_group_of_its_own(own_servers: LocalServers) -
 def test_a_server_that_is_given_is_not_started(tmp_path: Path, plain: Settings, own_servers: LocalServers) -> None:
     running = own_servers.settings
     given = Settings(environment="test", mongo_url=running.mongo_url, s3_endpoint_url=running.s3_endpoint_url)
-    with folder.held(tmp_path) as lock, running_servers(tmp_path, lock, given) as servers:
+    with data_folder.hold(tmp_path) as lock, running_servers(tmp_path, lock, given) as servers:
         assert [process.name for process in servers.processes] == ["Valkey"]
         assert servers.settings.mongo_url == running.mongo_url
         assert servers.settings.redis_url != running.redis_url

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from datasources.redis import cache_server
 from deploy.local import valkey
-from deploy.local.folder import held
+from deploy.local.data_folder import hold
 from deploy.local.ports import keep_ports
 from deploy.local.process import stop_all
 from tests.support.own_servers import Server
@@ -29,7 +29,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     folder = tmp_path / "servers"
-    with held(folder) as lock:
+    with hold(folder) as lock:
         started = Server(valkey, folder / "valkey", keep_ports(folder / "ports.json", ("valkey",))["valkey"], lock)
         try:
             await started.wait_until_ready()

@@ -58,7 +58,7 @@ def expected() -> dict[str, int]:
 
 
 async def nothing_is_pending(sources: Sources) -> bool:
-    """Whether every effect is paid, but for the cleaning that waits until addresses have expired."""
+    """Whether nothing is pending but the cleaning up that waits until addresses have expired."""
     pending = {"outbox": {"$exists": True, "$ne": ["clean_up"]}}
     facts = ("posts", "uploads", "follows", "post_likes", "comment_likes", "comments")
     counts = [await sources.database[name].count_documents(pending) for name in facts]
@@ -66,17 +66,17 @@ async def nothing_is_pending(sources: Sources) -> bool:
 
 
 async def test_seeding_twice_makes_everything_once_and_counts_it(settings: Settings) -> None:
-    notified: list[str] = []
-    first = await seed(settings, notified.append, posts=POSTS)
-    assert {f"posts {POSTS} of {POSTS}", "avatars 10 of 10"} <= set(notified)
+    progress_lines: list[str] = []
+    first = await seed(settings, progress_lines.append, posts=POSTS)
+    assert {f"posts {POSTS} of {POSTS}", "avatars 10 of 10"} <= set(progress_lines)
     async with open_sources(settings) as sources:
         assert await census(sources) == expected()
         assert await nothing_is_pending(sources)
         await _check_counters(sources)
         await _check_demo_user(sources)
-        notified.clear()
-        second = await seed(settings, notified.append, posts=POSTS)
-        assert notified == []
+        progress_lines.clear()
+        second = await seed(settings, progress_lines.append, posts=POSTS)
+        assert progress_lines == []
         assert await census(sources) == expected()
         assert (second.username, second.password) == (DEMO_USERNAME, PASSWORD)
         assert await sources.sessions.authenticate(first.access_token) is None

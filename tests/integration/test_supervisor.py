@@ -17,7 +17,7 @@ import httpx2
 import psutil
 import pytest
 
-from deploy.local import folder
+from deploy.local import data_folder
 from deploy.local.ports import listen
 
 RUN = [sys.executable, "-m", "deploy.cli", "run", "--no-seed"]
@@ -156,7 +156,7 @@ def test_a_command_finds_the_stack_that_runs_unless_it_is_told_of_another(tmp_pa
         notified = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
         assert (notified.returncode, "using" in notified.stderr) == (3, False)
         run.popen.kill()  # what it had written stays
-        await_true(lambda: not folder.is_held(tmp_path))
+        await_true(lambda: not data_folder.is_held(tmp_path))
     assert (tmp_path / "connection.env").exists()
     gone = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
     assert (gone.returncode, "using" in gone.stderr) == (3, False)
@@ -193,7 +193,7 @@ def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> Non
 def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     with contextlib.closing(listen("127.0.0.1", 0)) as other:
         code, said = refusal(tmp_path / "data", "--port", str(other.getsockname()[1]))
-        with folder.held(tmp_path / "held"):
+        with data_folder.hold(tmp_path / "held"):
             _, said_of_both = refusal(tmp_path / "held", "--port", str(other.getsockname()[1]))
     assert code == 1
     assert re.fullmatch(r"photogram: port \d+ on 127\.0\.0\.1 is taken by another program; .*--port\n", said)
@@ -202,7 +202,7 @@ def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> None:
-    with folder.held(tmp_path):
+    with data_folder.hold(tmp_path):
         code, said = refusal(tmp_path, "--port", "0")
     assert code == 1
     assert said == f"photogram: the data folder {tmp_path} is in use by process {os.getpid()}\n"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from config import Settings
 from deploy.local import mongodb, valkey
-from deploy.local.folder import held
+from deploy.local.data_folder import hold
 from deploy.local.ports import keep_ports
 from deploy.local.process import Process, stop_all
 
@@ -68,7 +68,7 @@ class Servers:
 @contextmanager
 def own_servers(data_dir: Path, shared: Settings) -> Iterator[Servers]:
     """Starts both servers, without waiting until they are ready, and stops them at the end of the block."""
-    with held(data_dir) as lock:
+    with hold(data_dir) as lock:
         servers = Servers(data_dir, lock, shared)
         try:
             yield servers

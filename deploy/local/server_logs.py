@@ -1,20 +1,19 @@
-"""Reads the last thing of weight out of a server's log, and keeps logs from growing for ever."""
+"""Finds the last error in a server's log, and keeps logs from growing without end."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 TAIL_BYTES = 64 * 1024
-LONGEST = 300
+MAX_LENGTH = 300
 
 
 def rotate(log: Path) -> None:
-    """Keeps the log of the run before as `NAME.1`, so a log holds one run and a folder at most two of each."""
+    """Keeps the log of the run before as `NAME.1`: a log has one run, and a folder at most two logs of each name."""
     if log.exists() and log.stat().st_size:
         log.replace(log.with_name(log.name + ".1"))
 
 
-def last_words(log: Path) -> str:
+def last_error(log: Path) -> str:
     """The last error in `log`, else its last line; one line of at most 300 characters."""
     try:
         lines = _tail(log)
@@ -22,8 +21,9 @@ def last_words(log: Path) -> str:
         return f"its log cannot be read ({error.strerror})"
     if any("No space left on device" in line for line in lines):
         return "no space left on the disk that holds the data folder"
-    words = _last(filter(None, map(_severe, lines))) or (_plain(lines[-1]) if lines else "it wrote nothing")
-    return " ".join(words.split())[:LONGEST]
+    errors = [message for line in lines if (message := _error_in(line))]
+    text = errors[-1] if errors else _plain(lines[-1]) if lines else "it wrote nothing"
+    return " ".join(text.split())[:MAX_LENGTH]
 
 
 def names_taken_port(log: Path) -> bool:
@@ -39,20 +39,13 @@ def _tail(log: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _last(lines: Iterable[str]) -> str | None:
-    found = None
-    for line in lines:
-        found = line
-    return found
-
-
-def _severe(line: str) -> str | None:
+def _error_in(line: str) -> str | None:
     """The message of an error in one of the formats met here: MongoDB's and structlog's JSON, glog, Valkey, Python."""
     if line.startswith("{"):
         entry = _json(line)
         # An ASSERT entry only says where in MongoDB's source; the one before it says why.
-        grave = entry.get("s") in ("E", "F") and entry.get("c") != "ASSERT"
-        return _message(entry) if grave or entry.get("level") in ("error", "critical") else None
+        is_error = entry.get("s") in ("E", "F") and entry.get("c") != "ASSERT"
+        return _message(entry) if is_error or entry.get("level") in ("error", "critical") else None
     if line[:1] in "EF" and line[1:5].isdigit():  # glog: E1122 15:04:17.478700 file.go:1 text
         return line.split("] ", 1)[-1] if "] " in line else " ".join(line.split()[3:])
     if " # " in line[:60] and "WARNING" not in line:  # Valkey: 1:M 22 Nov 2026 15:00:00.000 # text

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from deploy.local.errors import StartError
 
-LEAST_FREE_BYTES = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 LOCK_PATIENCE = 3.0
 """Seconds to wait for an owner that is just stopping."""
 
 
 @contextmanager
-def held(folder: Path, *, patience: float = LOCK_PATIENCE) -> Iterator[int]:
-    """Makes `folder` if need be and owns it while the block runs; yields the lock's file descriptor.
+def hold(folder: Path, *, patience: float = LOCK_PATIENCE) -> Iterator[int]:
+    """Makes `folder` if it is missing, and owns it while the block runs; yields the lock's file descriptor.
 
-    The lock belongs to the open file: whoever inherits the descriptor holds it too, so the folder stays taken
-    until the last server that writes in it is gone, even if their owner was killed. Raises StartError.
+    The lock belongs to the open file, and so to every server that inherits the descriptor: the folder stays locked
+    until the last of them is gone, even if their owner was killed. Raises StartError.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,12 +54,12 @@ def is_held(folder: Path) -> bool:
         os.close(descriptor)
 
 
-def check_space(folder: Path, least: int = LEAST_FREE_BYTES) -> None:
-    """Raises StartError when the disk below `folder` has fewer than `least` bytes free."""
+def check_space(folder: Path, minimum: int = MIN_FREE_BYTES) -> None:
+    """Raises StartError when the disk below `folder` has fewer than `minimum` bytes free."""
     free = shutil.disk_usage(folder).free
-    if free < least:
+    if free < minimum:
         raise StartError(
-            f"the disk that holds {folder} is nearly full: {free / 1e6:,.0f} MB free, {least / 1e6:,.0f} MB needed"
+            f"the disk that holds {folder} is nearly full: {free / 1e6:,.0f} MB free, {minimum / 1e6:,.0f} MB needed"
         )
 
 

@@ -1,4 +1,7 @@
-"""Runs one command so that it dies with its parent: `python -I -S tether.py PARENT_PID COMMAND...`; stdlib only."""
+"""Runs a command that dies with its parent: `python -I -S die_with_parent.py PARENT_PID COMMAND...`.
+
+It uses the standard library alone, so that it starts fast.
+"""
 
 import ctypes
 import os
@@ -22,7 +25,7 @@ def main(parent: int, command: list[str]) -> int:
 
 
 def _watch(parent: int, command: list[str]) -> int:
-    """Where the kernel has no parent-death signal (macOS): stay between the two and look twice a second."""
+    """Where the kernel has no parent-death signal (macOS): stays between the two and looks twice a second."""
     child = subprocess.Popen(command)
 
     def forward(number: int, _frame: FrameType | None) -> None:
