@@ -17,10 +17,10 @@ from benchmarks.lib.photograph import phone_jpeg
 from benchmarks.lib.rendering_children import measure_children, peak_mib
 from benchmarks.lib.report import Table, median, rounds, show, times
 from domain.image_formats import RenditionFormat
-from workers.rendering.ladder import Size, ladder, square_side
-from workers.rendering.memory import arrange_memory
+from workers.rendering.allocator import arrange_memory
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import RenderedFile
+from workers.rendering.sizes import Size, ladder, square_side
 from workers.rendering.source import open_source
 from workers.rendering.still import encode, pyramid, upright_size
 

@@ -9,9 +9,9 @@ from domain.image_formats import RenditionFormat
 from tests.support.corpus.writing import gif, gif_frame
 from tests.support.pictures import gif_of_many_frames, moving, quarters, saved
 from workers.rendering.animation import FRAME_PIXELS, moving_sizes
-from workers.rendering.ladder import Size
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import RenderedFile
+from workers.rendering.sizes import Size
 
 GIF, JPEG, PNG, WEBP = RenditionFormat.GIF, RenditionFormat.JPEG, RenditionFormat.PNG, RenditionFormat.WEBP
 

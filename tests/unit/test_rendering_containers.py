@@ -15,7 +15,7 @@ from domain.image_formats import SIGNATURE_BYTES, SourceFormat
 from tests.support.corpus.jpegs import LYING
 from tests.support.corpus.profiles import ADOBE_RGB, in_srgb, profile
 from tests.support.pictures import CANARY, heic, quarters, saved
-from workers.rendering import boxes
+from workers.rendering import container_boxes
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source
 from workers.rendering.still import pyramid
@@ -167,9 +167,9 @@ def test_primary_picture_of_several_is_shown() -> None:
 @pytest.mark.parametrize("save", [AVIF, HEIC])
 def test_whole_file_must_be_there(save: Saved) -> None:
     data = save(quarters(SIZE))
-    boxes.read_container(data)
+    container_boxes.read_container(data)
     with pytest.raises(ValueError, match=r"not all there|not whole"):
-        boxes.read_container(data[:-1])
+        container_boxes.read_container(data[:-1])
 
 
 def test_container_that_says_nonsense_is_refused() -> None:

@@ -8,9 +8,9 @@ from PIL import Image
 
 from domain.image_formats import RenditionFormat
 from workers.rendering.colours import ColourSpace, to_srgb
-from workers.rendering.ladder import Size, ladder
+from workers.rendering.downscaling import shrunk
 from workers.rendering.rendered import RenderedFile
-from workers.rendering.shrinking import shrunk
+from workers.rendering.sizes import Size, ladder
 from workers.rendering.source import Motion, Source, damage_refused, orientation
 from workers.rendering.still import lying, turned
 

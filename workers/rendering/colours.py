@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 from PIL import Image, ImageCms, ImageMath
 
-from workers.rendering.spaces import SRGB, Primaries, Space, icc_of, of_code_points, of_gamma, srgb_value
+from workers.rendering.colour_spaces import SRGB, Primaries, Space, icc_of, of_code_points, of_gamma, srgb_value
 
 _SRGB = ImageCms.createProfile("sRGB")
 _SRGB_GAMMA = 1 / 2.2

@@ -6,7 +6,7 @@ from io import BytesIO
 from PIL import AvifImagePlugin, Image, ImageFile
 
 from domain.limits import MAX_IMAGE_PIXELS
-from workers.rendering.boxes import read_container
+from workers.rendering.container_boxes import read_container
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the pool decides how much is done at once
 

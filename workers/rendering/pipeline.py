@@ -7,12 +7,12 @@ import msgspec
 from PIL import Image
 
 from domain.image_formats import RenditionFormat
+from workers.rendering.allocator import arrange_memory
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
 from workers.rendering.expected_time import refuse_slow
-from workers.rendering.ladder import Size, ladder, square_side
-from workers.rendering.memory import arrange_memory
 from workers.rendering.placeholder import blur_hash, dominant_color
 from workers.rendering.rendered import USUAL, Formats, Rendered, RenderedFile
+from workers.rendering.sizes import Size, ladder, square_side
 from workers.rendering.source import Motion, Source, open_source
 from workers.rendering.still import encode, pyramid, scaled_down, square_of, still_format, upright_size
 

@@ -6,12 +6,12 @@ from typing import Any
 from PIL import Image
 
 from domain.image_formats import RenditionFormat
-from workers.rendering.attention import Window, square_window
 from workers.rendering.colours import ColourSpace, averageable, to_srgb
-from workers.rendering.ladder import Size, ladder, square_side
+from workers.rendering.downscaling import shrunk
 from workers.rendering.rendered import RenderedFile
-from workers.rendering.shrinking import shrunk
+from workers.rendering.sizes import Size, ladder, square_side
 from workers.rendering.source import TURNS_THAT_SWAP_SIDES, damage_refused, orientation
+from workers.rendering.square_crop import Window, square_window
 
 _DECODE_FACTOR = 1.4  # pixels decoded for one of the largest rendition, along a side; 49 dB from decoding them all
 _STEP_DOWN = Image.Resampling.BICUBIC  # for a step of about two: 50 dB from LANCZOS at two thirds of its cost

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from domain.image_formats import RenditionFormat
 from tests.support.pictures import saved
-from workers.rendering.attention import MIDDLE, Window, square_window
 from workers.rendering.pipeline import render
+from workers.rendering.square_crop import MIDDLE, Window, square_window
 
 SIZE = (960, 480)
 ROOM = SIZE[0] - SIZE[1]

@@ -10,7 +10,7 @@ from math import ceil
 from PIL import Image
 
 from workers.rendering.colours import averageable, is_averageable
-from workers.rendering.ladder import Size
+from workers.rendering.sizes import Size
 
 _WHOLE_PIXELS = 1 << 24  # 64 MB; what a JPEG is decoded to, near the size that is wanted, is hardly ever more
 _BAND_PIXELS = 1 << 19  # 2 MB a copy; larger bands are no faster
