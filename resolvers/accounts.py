@@ -63,7 +63,7 @@ async def register(info: Info, given: Input[RegisterInput]) -> RegisterPayload:
 
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
-    """The account that this very request has made before. Raises Refusal if the key came with other input."""
+    """The account that an earlier try of this request made. Raises Refusal if the key came with other input."""
     sources = info.context.sources
     account = await sources.users.find_registered(idempotency)
     if account is None:
@@ -94,7 +94,7 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
 
 
 async def _has_gone(info: Info, user_id: ObjectId) -> bool:
-    """Whether an account was deleted while somebody logged in; then so is the session."""
+    """Whether an account was deleted while somebody logged in. If so, ends the sessions."""
     if await info.context.sources.users.password_hash(user_id) is not None:
         return False
     await info.context.sources.sessions.end_all(user_id)
@@ -160,7 +160,7 @@ async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> Revoke
 
 
 async def _deleted_before(context: Context) -> ObjectId | None:
-    """The account that was deleted in the session of this bad token."""
+    """The account that was deleted by the session of this bad token."""
     session_id = None if context.bad_token is None else session_id_of(context.bad_token)
     return None if session_id is None else await context.sources.users.find_deleted_in_session(session_id)
 
@@ -188,7 +188,7 @@ async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> Delete
             raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
         await sources.users.delete(viewer_id, clock.now(), session_id=session.id)
     await sources.sessions.end_all(viewer_id)
-    info.context.session = None  # the rest of the operation is nobody's
+    info.context.session = None  # the rest of the operation is anonymous
     return DeleteAccountPayload(deleted_user_id=strawberry.ID(to_global_id("User", viewer_id)))
 
 

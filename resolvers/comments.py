@@ -22,10 +22,10 @@ from schema.payloads import AddCommentPayload, DeleteCommentPayload
 async def visible_comment(info: Info, global_id: str, field: str = "commentId") -> CommentRecord:
     """The comment a mutation is about. Raises NotFound where the viewer may not see it."""
     comment_id = expect_id(global_id, "Comment")
-    found = None if comment_id is None else await info.context.loaders.visible_comment_by_id.load(comment_id)
-    if found is None:
+    comment = None if comment_id is None else await info.context.loaders.visible_comment_by_id.load(comment_id)
+    if comment is None:
         raise NotFound("comment", field=[field])
-    return found
+    return comment
 
 
 @mutation("Comments on a post or replies to a comment.")
@@ -39,7 +39,7 @@ async def add_comment(info: Info, given: Input[AddCommentInput]) -> AddCommentPa
 
 
 async def _still_visible(info: Info, comment: CommentRecord) -> CommentRecord:
-    """The comment a replay answers. Raises NotFound where its author may not see it any more."""
+    """The comment that a repeated request made. Raises NotFound if its author may no longer see it."""
     if await info.context.loaders.visible_comment_by_id.load(comment.id) is None:
         raise NotFound("comment", field=["idempotencyKey"])
     return comment

@@ -1,4 +1,4 @@
-"""The home feed: skeleton, hydration, rules, presentation."""
+"""The home feed: pages of ids from the feed stores, then records, then visibility rules."""
 
 from functools import partial
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""How many new posts there are in the home feed, live."""
+"""The subscription feedUpdated: how many new posts there are in the home feed."""
 
 import asyncio
 import contextlib
@@ -24,14 +24,15 @@ BEFORE_ALL = ObjectId("0" * 24)
 )
 async def feed_updated(info: Info) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    told, read = 0, None
+    sent, last_read = 0, None
     async with sources.live.listen(feed_topic(viewer_id)) as news:
         while True:
             news.clear()
-            read = await sources.feed_listeners.note_listening(viewer_id) or read or await _newest(info, viewer_id)
-            count = await _count_new(info, viewer_id, read)
-            if count != told:
-                told = count
+            read = await sources.feed_listeners.note_listening(viewer_id)
+            last_read = read or last_read or await _newest(info, viewer_id)
+            count = await _count_new(info, viewer_id, last_read)
+            if count != sent:
+                sent = count
                 yield FeedEvent(new_post_count=count)
             await asyncio.sleep(FEED_EVENT_SECONDS)
             with contextlib.suppress(TimeoutError):
@@ -40,13 +41,13 @@ async def feed_updated(info: Info) -> AsyncIterator[Any]:
 
 
 async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
-    """Where a feed begins that was not read for long: what is there counts as read."""
+    """The newest post of a feed that was not read for long: all its posts count as read."""
     page = await info.context.sources.feeds.peek(viewer_id, PageRequest(limit=1))
     return page.items[0][1] if page.items else BEFORE_ALL
 
 
-async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
-    """Posts of others in the viewer's feed that are newer than what they read; it stops at `NEW_POSTS_COUNTED_MAX`."""
+async def _count_new(info: Info, viewer_id: ObjectId, last_read: ObjectId) -> int:
+    """The number of others' posts in the feed that are newer than `last_read`; at most `NEW_POSTS_COUNTED_MAX`."""
     info.context.clear_loaders()
 
     async def skeleton(step: PageRequest) -> Any:
@@ -56,4 +57,4 @@ async def _count_new(info: Info, viewer_id: ObjectId, read: ObjectId) -> int:
         posts = await shown_in_feed(info, [post_id for _, post_id in items])
         return [(post.id, post) for post in posts if post is not None and post.author_id != viewer_id]
 
-    return len((await fill_page(PageRequest(limit=NEW_POSTS_COUNTED_MAX, before=read), skeleton, others)).items)
+    return len((await fill_page(PageRequest(limit=NEW_POSTS_COUNTED_MAX, before=last_read), skeleton, others)).items)

@@ -1,4 +1,4 @@
-"""The ranked feed: a snapshot of recent posts in the order that suits the viewer, read page by page."""
+"""The ranked feed: recent posts are put in the viewer's order once, kept, and read page by page."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from schema.feed import FeedData
 
 
 async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedData:
-    """A page of a new ranking or, by its cursors, of one begun. Raises BadInput, CursorExpired."""
+    """A page of a new ranking or, with cursors, of the ranking that they are from. Raises BadInput, CursorExpired."""
     ranking = await _ranking(info, viewer_id, request)
 
     async def skeleton(step: PageRequest) -> Any:
@@ -31,17 +31,17 @@ async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> 
 
 
 async def _ranking(info: Info, viewer_id: ObjectId, request: PageRequest) -> Ranking:
-    bounds = [one for one in (request.after, request.before) if one is not None]
-    places = [one for one in bounds if isinstance(one, Place) and one.owner_id == viewer_id]
+    bounds = [bound for bound in (request.after, request.before) if bound is not None]
+    places = [bound for bound in bounds if isinstance(bound, Place) and bound.owner_id == viewer_id]
     snapshots = {place.snapshot_id for place in places}
     if len(places) < len(bounds) or len(snapshots) > 1:
         raise BadInput("That is not a cursor of this list in this order.")
     if not snapshots:
         return await _ranked_anew(info, viewer_id)
-    found = await info.context.sources.rankings.find(viewer_id, snapshots.pop())
-    if found is None:
+    ranking = await info.context.sources.rankings.find(viewer_id, snapshots.pop())
+    if ranking is None:
         raise CursorExpired
-    return found
+    return ranking
 
 
 async def _ranked_anew(info: Info, viewer_id: ObjectId) -> Ranking:
@@ -62,8 +62,8 @@ async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Ca
         return await sources.feeds.home(viewer_id, step)
 
     async def rankable(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, Candidate]]:
-        found = await by_followed(info, await sources.posts.candidates([post_id for _, post_id in items]))
-        return [(post.id, post) for post in found if post is not None]
+        posts = await by_followed(info, await sources.posts.candidates([post_id for _, post_id in items]))
+        return [(post.id, post) for post in posts if post is not None]
 
     page = await fill_page(PageRequest(limit=RANKED_FEED_MAX), skeleton, rankable)
     latest = [post for _, post in page.items]

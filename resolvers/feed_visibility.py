@@ -1,4 +1,4 @@
-"""Which posts are in the viewer's home feed, by what is true now: what stores and snapshots name may be older."""
+"""Which posts the viewer may see in their home feed now. Feed stores and snapshots may name posts that are hidden."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from schema.context import Info
 
 
 async def shown_in_feed(info: Info, post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
-    """These posts in their order, None for one that the viewer may not see or that is in no feed of theirs."""
+    """These posts in order; None for a post that the viewer may not see, or that does not belong to their feed."""
     posts = await info.context.loaders.visible_post_by_id.load_many(post_ids)
     return await by_followed(info, posts)
 
 
 async def by_followed(info: Info, posts: Sequence[Any]) -> list[Any]:
-    """Only what the viewer, or somebody they follow and have not muted, is the author of; None for the others."""
+    """These posts in order; None unless the author is the viewer, or somebody they follow and have not muted."""
     relation_of = info.context.loaders.relation_by_user
     authors = list({post.author_id for post in posts if post is not None})
     relations = dict(zip(authors, await relation_of.load_many(authors), strict=True))

@@ -1,4 +1,4 @@
-"""Likes of posts and comments: be in this state, and hear what is so now."""
+"""Likes of posts and comments: each mutation says what should be so, and answers what is so now."""
 
 from datasources.mongo import clock
 from resolvers.comments import visible_comment

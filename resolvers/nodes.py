@@ -23,7 +23,7 @@ from schema.notification import type_name_of
 from schema.user import User
 from schema.viewer import SignedIn, Viewer, signed_in
 
-Found = TypeVar("Found")
+AnyRecord = TypeVar("AnyRecord")
 GlobalId = Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
 
 
@@ -40,14 +40,14 @@ async def user(
         strawberry.argument(description="Handle in any case; spaces around it and one @ before it make no difference."),
     ],
 ) -> UserRecord | None:
-    found = await info.context.sources.users.by_username(username)
-    shown = None if found is None else await info.context.loaders.visible_user_by_id.load(found.id)
-    return _visited(info.context, shown)
+    account = await info.context.sources.users.by_username(username)
+    shown = None if account is None else await info.context.loaders.visible_user_by_id.load(account.id)
+    return _note_visit(info.context, shown)
 
 
 @query(Node | None, "One object by global id; null where there is none or the viewer may not see it.")
 async def node(info: Info, id: GlobalId) -> Any:
-    return _visited(info.context, await _node(info.context, id))
+    return _note_visit(info.context, await _node(info.context, id))
 
 
 @query(
@@ -65,15 +65,15 @@ async def nodes(
     return list(await asyncio.gather(*(_node_if_any(info.context, global_id) for global_id in ids)))
 
 
-def _visited(context: Context, found: Found) -> Found:
-    """What was found; if it is somebody's profile, that the viewer looked at it is noted for their own ranking."""
-    if isinstance(found, UserRecord) and context.viewer_id is not None:
-        context.sources.visits.note(context.viewer_id, found.id, clock.now())
-    return found
+def _note_visit(context: Context, record: AnyRecord) -> AnyRecord:
+    """Notes for the viewer's own ranking that they looked at somebody's profile. Returns the record."""
+    if isinstance(record, UserRecord) and context.viewer_id is not None:
+        context.sources.visits.note(context.viewer_id, record.id, clock.now())
+    return record
 
 
 async def _node_if_any(context: Context, global_id: str) -> Any:
-    """As `_node`, and None for what is no global id: one of many must not take the others' answer away."""
+    """As `_node`, but None for a malformed id: it must not take away the answer for the other ids."""
     try:
         return await _node(context, global_id)
     except BadInput:
@@ -87,7 +87,7 @@ async def _node(context: Context, global_id: str) -> Any:
 
 
 async def _image(context: Context, image_id: ObjectId) -> ImageRecord | None:
-    """An image by its upload: visible with the post it is in, or as an avatar, or to who uploaded it."""
+    """An image by its upload: visible with its post, as an avatar, and to its uploader."""
     upload = await context.loaders.upload_by_id.load(image_id)
     if upload is None:
         return None
@@ -118,10 +118,10 @@ async def _viewer(context: Context, user_id: ObjectId) -> SignedIn | None:
 
 def _notification(type_name: str) -> Callable[[Context, ObjectId], Awaitable[NotificationRecord | None]]:
     async def find(context: Context, notification_id: ObjectId) -> NotificationRecord | None:
-        found = await context.loaders.notification_by_id.load(notification_id)
-        if found is None or type_name_of(found) != type_name:
+        notification = await context.loaders.notification_by_id.load(notification_id)
+        if notification is None or type_name_of(notification) != type_name:
             return None
-        (shown,) = await context.loaders.visible_notifications([found])
+        (shown,) = await context.loaders.visible_notifications([notification])
         return shown
 
     return find

@@ -1,4 +1,4 @@
-"""Notifications: the list, marking it, and the live log."""
+"""Notifications: the list, marking it as seen or read, and the subscription."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
@@ -59,11 +59,13 @@ async def mark_notifications_read(info: Info, given: Input[MarkNotificationsRead
     viewer_id = info.context.require_viewer()
     if len(given.notification_ids or ()) > NODES_MAX:
         raise BadInput(f"At most {NODES_MAX} notificationIds at once; upToSeq takes any number.")
-    ids = [next(filter(None, (expect_id(one, name) for name in _TYPES)), None) for one in given.notification_ids or ()]
-    known = [one for one in ids if one is not None]
-    if len(known) < len(ids):
-        raise NotFound("notification", field=["notificationIds"])
-    await info.context.sources.notifications.mark_read(viewer_id, known, given.up_to_seq)
+    ids = []
+    for global_id in given.notification_ids or ():
+        notification_id = next(filter(None, (expect_id(global_id, name) for name in _TYPES)), None)
+        if notification_id is None:
+            raise NotFound("notification", field=["notificationIds"])
+        ids.append(notification_id)
+    await info.context.sources.notifications.mark_read(viewer_id, ids, given.up_to_seq)
     return MarkNotificationsReadPayload(viewer=signed_in(info.context.session))
 
 
@@ -81,22 +83,22 @@ async def notification_added(
     async with sources.live.listen(notifications_topic(viewer_id)) as news:
         there = await sources.notifications.range_of(viewer_id)
         seen = there.newest if after is None else after
-        if not there.floor <= seen <= there.newest:  # what was taken back at or below the floor may be gone
+        if not there.floor <= seen <= there.newest:  # withdrawn notifications at or below the floor may be gone
             seen = there.newest
             yield Event(seen, gap=Gap(there.oldest, there.newest))
         while True:
             news.clear()
             changed = await sources.notifications.changed_after(viewer_id, seen, BATCH)
-            for one, shown in zip(changed, await _visible(info, changed), strict=True):
-                seen = one.seq
-                yield Event(one.seq, shown)
+            for notification, shown in zip(changed, await _visible(info, changed), strict=True):
+                seen = notification.seq
+                yield Event(seen, shown)
             if len(changed) < BATCH:
-                news.seen = seen = max(seen, there.newest)  # the last numbers may be nobody's any more
+                news.seen = seen = max(seen, there.newest)  # no notification may have the last numbers any more
                 await news.wait()
 
 
 async def _visible(info: Info, changed: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:
-    """As the loaders see them now; nothing of them is kept while the subscription waits."""
+    """What of these the viewer may see now. Keeps nothing loaded while the subscription waits."""
     try:
         return await info.context.loaders.visible_notifications(changed) if changed else ()
     finally:

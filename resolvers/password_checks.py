@@ -1,4 +1,4 @@
-"""Passwords hashed and checked for whoever asks: fairly, and without holding up other operations meanwhile."""
+"""Checks and hashes passwords fairly between clients, and lets other operations run meanwhile."""
 
 from collections.abc import Hashable
 
@@ -7,7 +7,7 @@ from schema.context import Info
 
 
 async def is_password_right(info: Info, password_hash: str | None, password: str, account: Hashable) -> bool:
-    """Whether a password is the account's; takes as long where there is none. Raises Refusal (BUSY)."""
+    """Whether a password is the account's. Takes as long if there is no account. Raises Refusal (BUSY)."""
     async with lend_place():
         return await info.context.sources.passwords.verify(password_hash, password, account, info.context.address)
 

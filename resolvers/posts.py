@@ -1,4 +1,4 @@
-"""Posts: making and deleting them."""
+"""Posts: creating, changing and deleting them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -48,17 +48,17 @@ async def post(
 async def visible_post(info: Info, global_id: str) -> PostRecord:
     """The post a mutation is about. Raises NotFound where the viewer may not see it."""
     post_id = expect_id(global_id, "Post")
-    found = None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
-    if found is None:
+    post = None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
+    if post is None:
         raise NotFound("post", field=["postId"])
-    return found
+    return post
 
 
 async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
-    """The accounts that a text mentions; handles that nobody has mention nobody."""
+    """The accounts that a text mentions, in order; unknown handles are left out."""
     handles = mentions(text)[:MENTIONS_MAX]
-    found = await info.context.sources.users.ids_by_username(handles)
-    return [found[handle] for handle in handles if handle in found]
+    ids = await info.context.sources.users.ids_by_username(handles)
+    return [ids[handle] for handle in handles if handle in ids]
 
 
 @mutation("Makes a post from uploads; it becomes visible when its images are ready.")
@@ -123,21 +123,21 @@ async def delete_post(info: Info, given: Input[DeletePostInput]) -> DeletePostPa
     if post_id is None:
         raise NotFound("post", field=["postId"])
     post = await info.context.loaders.visible_post_by_id.load(post_id)
-    if post is not None:  # one deleted before is deleted still
+    if post is not None:  # else it may be deleted already, and deleting it again does no harm
         _own(post, viewer_id)
     await info.context.sources.posts.delete(post_id, viewer_id, clock.now())
     return DeletePostPayload(deleted_post_id=given.post_id)
 
 
 def _created(post: PostRecord) -> CreatePostPayload:
-    """The answer with a new post. Raises NotFound for a replay's that was deleted since."""
+    """The answer with a new post. Raises NotFound if a repeated request made it and it was deleted since."""
     if post.deleted:
         raise NotFound("post", field=["idempotencyKey"])
     return CreatePostPayload(post=post)
 
 
 def _own(post: PostRecord, viewer_id: ObjectId) -> PostRecord:
-    """A post that is the viewer's. Raises Refusal for somebody else's."""
+    """The post, if it is the viewer's. Raises Refusal (NOT_ALLOWED) if not."""
     if post.author_id != viewer_id:
         raise Refusal(UserErrorCode.NOT_ALLOWED, "This is somebody else's post.", field=["postId"])
     return post
@@ -195,7 +195,7 @@ def _checked_location(given: LocationInput | None) -> LocationRecord | None:
 
 
 async def _check_uploads(info: Info, viewer_id: ObjectId, images: Sequence[PostImage]) -> None:
-    """Raises Refusal unless every upload is the viewer's own and may still become an image of a post."""
+    """Raises Refusal unless every upload is the viewer's own and can still become an image of a post."""
     uploads = await info.context.sources.uploads.readable_by_ids([image.upload_id for image in images])
     for upload in uploads:
         if upload is None or upload.owner_id != viewer_id:

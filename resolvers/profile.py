@@ -36,7 +36,7 @@ async def update_profile(info: Info, given: Input[UpdateProfileInput]) -> Update
 
 
 async def _display_name(info: Info, name: str | None) -> str:
-    """The name to show; instead of none, the handle."""
+    """The name to show: the handle for null."""
     if name is not None:
         return checked_display_name(name)
     user = await info.context.loaders.user_by_id.load(info.context.require_viewer())

@@ -1,4 +1,4 @@
-"""How root fields are made: functions with a GraphQL type and a description; mutations turn refusals into payloads."""
+"""Decorators that make root fields of functions; those of mutations turn refusals into payloads."""
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Uploads: announcing a file and getting the request that sends it straight to storage."""
+"""Uploads: announcing a file, sending one through the API, and cancelling."""
 
 import base64
 import binascii
@@ -58,7 +58,7 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> CreateUp
 @mutation("Sends a file in this request, for clients that cannot PUT; reserves quota.")
 async def upload_image(info: Info, given: Input[UploadImageInput]) -> UploadImagePayload:
     viewer_id = info.context.require_viewer()
-    idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared when it has come
+    idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared after it arrived
     async with lend_place():  # a file may take a minute to come; how many come at once is bounded elsewhere
         upload = await info.context.sources.intake.take(viewer_id, given.file, idempotency)
     return UploadImagePayload(upload=upload)
@@ -77,7 +77,7 @@ async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> CancelUp
             message = "This upload belongs to a post; delete that instead."
             raise Refusal(UserErrorCode.UPLOAD_USED, message, field=["uploadId"])
         await sources.uploads.cancel(upload.id)
-        await sources.publishing.enqueue_for_upload(viewer_id, upload.id)  # of a post that was made meanwhile
+        await sources.publishing.enqueue_for_upload(viewer_id, upload.id)  # a post may have been created meanwhile
         upload = await _own(info, viewer_id, upload_id)
     if upload.status in (UploadStatus.PROCESSING, UploadStatus.READY):
         message = "The file is here already, so this counts as one of today's images."
@@ -94,7 +94,7 @@ async def _own(info: Info, viewer_id: ObjectId, upload_id: ObjectId | None) -> U
 
 
 async def _request(info: Info, upload: UploadRecord) -> Presigned | None:
-    """How to send the file; None once it is too late or done."""
+    """How to send the file; None if it is too late, or done."""
     seconds = int((upload.expires_at - clock.now()).total_seconds())
     if upload.status is not UploadStatus.AWAITING_BYTES or seconds <= 0:
         return None

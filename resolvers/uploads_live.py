@@ -1,4 +1,4 @@
-"""The live state of one upload."""
+"""The subscription uploadUpdated: the state of one upload."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from schema.context import Info
 from schema.upload import MediaUpload
 
 OPEN = (UploadStatus.AWAITING_BYTES, UploadStatus.PROCESSING)
-LOOK_EVERY = 2.0  # also hurries the worker, since the client's PUT goes past us
+CHECK_EVERY = 2.0  # seconds; each check also wakes the worker, for the client's PUT goes to storage
 
 
 @subscription(MediaUpload | None, "Changes of one upload of the viewer's, from how it is now to how it ends.")
@@ -27,19 +27,19 @@ async def upload_updated(
     upload_id = expect_id(id, "MediaUpload")
     if upload_id is None:
         raise BadInput("There is no such upload.")
-    told = None
+    sent = None
     async with sources.live.listen(upload_topic(upload_id)) as news:
         while True:
             news.clear()
             (upload,) = await sources.uploads.readable_by_ids([upload_id])
             if upload is None or upload.owner_id != viewer_id:
                 raise BadInput("There is no such upload.")
-            if upload.status is not told:
-                told = upload.status
+            if upload.status is not sent:
+                sent = upload.status
                 yield upload
             if upload.status not in OPEN:
                 return
             await sources.uploads.check_now([upload_id])
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
+                async with asyncio.timeout(CHECK_EVERY):
                     await news.wait()

@@ -13,13 +13,13 @@ from domain.records.users import SessionRecord
 
 @dataclass(frozen=True, slots=True)
 class BadToken:
-    """Who presents an access token that is not valid, or not any more, where that is answered."""
+    """The identity of a request with a bad access token, for operations that answer it."""
 
     token: str
 
 
 class Context:
-    """Who asks and from which network, the stores, and the operation's own dataloaders."""
+    """The viewer's session and network, the stores, and the operation's own dataloaders."""
 
     __slots__ = ("_loaders", "_writes", "address", "bad_token", "request_id", "session", "sources")
 
@@ -36,7 +36,7 @@ class Context:
 
     @property
     def loaders(self) -> Loaders:
-        """The loaders; made when they are first asked for, and anew once they are forgotten."""
+        """The loaders; new ones at the first use, and after `clear_loaders`."""
         if self._loaders is None:
             self._loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
         return self._loaders
@@ -57,12 +57,12 @@ class Context:
         return self.session
 
     def start_writing(self) -> None:
-        """From now on nothing is read from caches: what decides about a write, and what it answers, is as stored."""
+        """From now on nothing is read from caches: a write is decided and answered by what is stored."""
         self._writes = True
         self.clear_loaders()
 
     def clear_loaders(self) -> None:
-        """Forgets what was loaded, so that what a mutation answers is read after its write."""
+        """Discards what was loaded, so that a mutation's answer is read after its write."""
         self._loaders = None
 
 

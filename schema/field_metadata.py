@@ -1,7 +1,7 @@
 """What fields, arguments and input fields declare for the transport: how long a list may be, and who may ask.
 
-The bound of a list comes from `domain/limits.py` and is shown in the description. The transport counts with it what an
-answer may hold, and refuses a list that is far too long before it is looked at.
+The limit of a list comes from `domain/limits.py` and is in the description. From it the transport computes how much an
+answer can hold, and refuses a list that is far too long unread.
 """
 
 from typing import Any
@@ -16,20 +16,20 @@ SIGNED_IN = {"needs_session": True}  # the metadata of a root field that needs a
 
 
 def bounded(description: str, max_items: int | None) -> dict[str, Any]:
-    """The options of a field or an argument that is a list of at most `max_items`, or no list."""
+    """The options of a field or an argument: a list of at most `max_items`, or no list if that is None."""
     if max_items is None:
         return {"description": description}
     return {"description": f"{description} At most {max_items:,}.", "metadata": {_MAX_ITEMS: max_items}}
 
 
 def max_items_of(definition: Definition) -> int | None:
-    """The declared bound of a list; None where none is declared."""
-    bound: int | None = _declared(definition).get(_MAX_ITEMS)
-    return bound
+    """The declared limit of a list; None where none is declared."""
+    max_items: int | None = _declared(definition).get(_MAX_ITEMS)
+    return max_items
 
 
 def needs_session(definition: GraphQLField) -> bool:
-    """Whether a root field is for the signed-in alone."""
+    """Whether a root field is for signed-in viewers only."""
     return bool(_declared(definition).get("needs_session"))
 
 

@@ -1,8 +1,8 @@
 """How fields are declared: plain, computed, or an edge to another noun.
 
-Edges are declared, not coded: which loader, and which attribute of the record holds the key. The resolvers made here
-are plain functions that hand the loader's future on, or at once what it has: an `async def` resolver would cost six
-times as much a field, and a future that is done already still costs the loop a task.
+An edge is a declaration: which loader, and which attribute of the record holds the key. The resolvers made here are
+plain functions that return the loader's future, or its value if it is there: an `async def` resolver would cost six
+times as much for each field, and even a future that is done costs the loop a task.
 """
 
 from asyncio import Future
@@ -24,7 +24,7 @@ Before = Annotated[str | None, strawberry.argument(description="Only what comes 
 
 
 def plain(description: str, *, max_items: int | None = None, **options: Any) -> Any:
-    """A field that is the record's attribute of the same name, or an input's; a list says how long it can be."""
+    """A field that is the record's, or an input's, attribute of the same name. A list declares `max_items`."""
     return strawberry.field(**bounded(description, max_items), **options)
 
 
@@ -38,24 +38,24 @@ def computed(graphql_type: Any, description: str, *, max_items: int | None = Non
 
 
 def loaded(loader: str, *, key: str, description: str) -> Any:
-    """An edge to what `loader` has for the record's attribute `key`; null where that is None."""
+    """An edge to what `loader` loads for the record's attribute `key`; null where that is None."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         value = getattr(root, key)
-        return None if value is None else _at_once(getattr(info.context.loaders, loader).load(value))
+        return None if value is None else _result_or_future(getattr(info.context.loaders, loader).load(value))
 
     return strawberry.field(resolve, description=description)
 
 
 def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> Any:
-    """Edges to what `loader` has for each of the record's keys; those it has nothing for are left out."""
+    """Edges to what `loader` loads for each of the record's keys; keys that it loads None for are left out."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         keys, load = getattr(root, key), getattr(info.context.loaders, loader).load
-        found = [_at_once(load(one)) for one in keys]
-        if any(isinstance(one, Future) for one in found):
-            return _present(getattr(info.context.loaders, loader).load_many(keys))
-        return [one for one in found if one is not None]
+        values = [_result_or_future(load(each)) for each in keys]
+        if any(isinstance(value, Future) for value in values):
+            return _without_none(getattr(info.context.loaders, loader).load_many(keys))
+        return [value for value in values if value is not None]
 
     return strawberry.field(resolve, **bounded(description, max_items))
 
@@ -63,23 +63,22 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
 def viewer_state(
     graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, key: str = "id"
 ) -> Any:
-    """A field about the viewer and the record: `read` of what `loader` has for them."""
+    """A field about the viewer and the record: `read` of what `loader` loads for the record."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
-        found = _at_once(getattr(info.context.loaders, loader).load(getattr(root, key)))
-        return _read(found, read) if isinstance(found, Future) else read(found)
+        value = _result_or_future(getattr(info.context.loaders, loader).load(getattr(root, key)))
+        return _read_later(value, read) if isinstance(value, Future) else read(value)
 
     return strawberry.field(resolve, graphql_type=graphql_type, description=description)
 
 
-def _at_once(future: "Future[Any]") -> Any:
-    """What a loader has, if it has it already, else the future."""
+def _result_or_future(future: "Future[Any]") -> Any:
     return future.result() if future.done() and not future.cancelled() else future
 
 
-async def _present(future: Awaitable[list[Any]]) -> list[Any]:
-    return [found for found in await future if found is not None]
+async def _without_none(future: Awaitable[list[Any]]) -> list[Any]:
+    return [value for value in await future if value is not None]
 
 
-async def _read(future: Awaitable[Any], read: Callable[[Any], Any]) -> Any:
+async def _read_later(future: Awaitable[Any], read: Callable[[Any], Any]) -> Any:
     return read(await future)

@@ -15,7 +15,7 @@ from schema.node import Node, presents
 from schema.scalars import Url
 from schema.text_fields import text_field
 
-# AVIF only by name: a client that asks for none need not know it.
+# AVIF only by name: a client that does not ask for it may not know it.
 BEST_FIRST = (Format.WEBP, Format.PNG, Format.GIF, Format.JPEG)
 
 
@@ -71,8 +71,8 @@ class Image(Node):
         ] = None,
     ) -> RenditionRecord | None:
         wanted = _wanted_format(root, format)
-        fitting = sorted((one for one in root.renditions if one.format is wanted), key=lambda one: one.width)
-        return next((one for one in fitting if one.width >= width), fitting[-1] if fitting else None)
+        fitting = sorted((each for each in root.renditions if each.format is wanted), key=lambda each: each.width)
+        return next((each for each in fitting if each.width >= width), fitting[-1] if fitting else None)
 
     @computed(
         list[TaggedUser],
@@ -88,8 +88,8 @@ class Image(Node):
 
 
 def _wanted_format(image: ImageRecord, wanted: Format | None) -> Format | None:
-    """The format asked for, or the best there is; of a moving image the still poster is not the best."""
+    """The format asked for, or the best one there is. A moving image's still poster is not the best."""
     if wanted is not None:
         return wanted
-    there = {rendition.format for rendition in image.renditions}
-    return next((one for one in BEST_FIRST if one in there), None)
+    available = {rendition.format for rendition in image.renditions}
+    return next((each for each in BEST_FIRST if each in available), None)

@@ -1,4 +1,4 @@
-"""What mutations are given."""
+"""The inputs of mutations."""
 
 import strawberry
 

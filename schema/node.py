@@ -20,7 +20,7 @@ class Node:
 
 
 def presents(record: type, when: Callable[[Any], bool] = lambda _: True) -> Any:
-    """The `is_type_of` of a type that presents these records (those for which `when` holds)."""
+    """The `is_type_of` of a type that presents these records, if `when` is true of them."""
 
     def is_type_of(value: object, _info: object) -> bool:
         return isinstance(value, record) and when(value)

@@ -1,4 +1,4 @@
-"""Notifications, and the events that bring them."""
+"""Notifications, and the events that deliver them."""
 
 from datetime import datetime
 from typing import Any
@@ -95,7 +95,7 @@ class FollowNotification(Notification):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """What can be replayed when not everything can."""
+    """The part of the log that can be replayed."""
 
     oldest_seq: int
     newest_seq: int

@@ -1,4 +1,4 @@
-"""Our scalars: instants in milliseconds, addresses, files, and their place in Strawberry's scalar map."""
+"""The API's scalars: instants in milliseconds, URLs and files."""
 
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ Url = NewType("Url", str)
 
 
 class Upload(AsyncIterable[bytes]):
-    """A file that a client sends along: its bytes as they arrive, once."""
+    """A file in a request: its bytes as they arrive, to be read once."""
 
 
 def _to_instant(value: datetime) -> str:
@@ -20,7 +20,7 @@ def _to_instant(value: datetime) -> str:
 
 
 def _to_file(value: Any) -> AsyncIterable[bytes]:
-    """What the transport put into the variables; nothing that was written as JSON or in the query."""
+    """The file that the transport put into the variables. Raises GraphQLError for a value that a client wrote."""
     if not isinstance(value, AsyncIterable):
         raise GraphQLError("A file is sent in a GraphQL multipart request.")
     return value

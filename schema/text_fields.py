@@ -1,4 +1,4 @@
-"""Texts in inputs: each declares its limit, and a text far above it is refused before anything else reads it."""
+"""Text fields: each declares its limit, and an input's text far above it is refused unread."""
 
 import dataclasses
 import functools
@@ -13,18 +13,18 @@ _MAX_LENGTH = "max_length"
 
 
 def text_field(description: str, *, max_length: int, **options: Any) -> Any:
-    """A text in an input, of at max_length `max_length` characters; the description gets a sentence that says so."""
+    """A text of at most `max_length` characters, as the description then says."""
     return plain(f"{description} At most {max_length:,} characters.", metadata={_MAX_LENGTH: max_length}, **options)
 
 
-def length_limit(field: "dataclasses.Field[Any]") -> int | None:
-    """The length limit of a text in an input; None for a field that is not declared by `text_field`."""
+def max_length_of(field: "dataclasses.Field[Any]") -> int | None:
+    """The declared limit of a text; None for other fields."""
     limit: int | None = field.metadata.get(_MAX_LENGTH)
     return limit
 
 
 def check_lengths(given: Any, *path: str) -> None:
-    """Raises Refusal (INVALID_INPUT) for the first text that is too long whatever normalization makes of it.
+    """Raises Refusal (INVALID_INPUT) for the first text that is too long however it is normalized.
 
     Covers nested inputs and lists of inputs. Only lengths are read, so the time does not depend on the texts.
     """
@@ -43,4 +43,4 @@ def _members(kind: Any) -> list[tuple[str, str, int | None]]:
     """Attribute name, GraphQL name and limit of each member of an input; empty for any other type."""
     if not dataclasses.is_dataclass(kind):
         return []
-    return [(field.name, to_camel_case(field.name), length_limit(field)) for field in dataclasses.fields(kind)]
+    return [(field.name, to_camel_case(field.name), max_length_of(field)) for field in dataclasses.fields(kind)]

@@ -1,4 +1,4 @@
-"""Refusals as data: the userErrors of a mutation's payload."""
+"""Refusals as data: the userErrors of a mutation's payload, and why an upload or a post failed."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from schema.fields import plain
 
 @strawberry.type(description="Why a mutation could not do what was asked, for a person and for a program.")
 class UserError:
-    """Says a `Refusal`; GraphQL would take the exception itself, as a field's value, for a failure of the field."""
+    """A `Refusal` as data: GraphQL would take the exception itself for a failure of the field."""
 
     code: UserErrorCode = plain("The reason, for programs.")
     message: str = plain("The reason, for people, in English.")
@@ -28,7 +28,6 @@ class UserError:
 
 
 def to_user_error(refusal: Refusal) -> UserError:
-    """A refusal as data."""
     return UserError(
         code=refusal.code,
         message=refusal.message,

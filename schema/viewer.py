@@ -46,13 +46,13 @@ class AuthTokens:
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Whoever looks at their own account, in whichever session."""
+    """Somebody who looks at their own account, whichever their session."""
 
     user_id: ObjectId
 
     @property
     def id(self) -> ObjectId:
-        """The account's, so that what a client keeps of `Viewer` outlives the session."""
+        """The account's id, so that what a client caches of `Viewer` outlives the session."""
         return self.user_id
 
 
@@ -81,8 +81,8 @@ class Viewer(Node):
         count = 0
         async with contextlib.aclosing(info.context.sources.notifications.unseen(root.user_id)) as batches:
             async for batch in batches:
-                shown = await info.context.loaders.visible_notifications(batch)
-                count += sum(one is not None for one in shown)
+                visible = await info.context.loaders.visible_notifications(batch)
+                count += sum(notification is not None for notification in visible)
                 if count >= BADGE_MAX:
                     break
         return min(count, BADGE_MAX)
@@ -112,5 +112,5 @@ class Viewer(Node):
 
 
 def signed_in(session: SessionRecord | None) -> SignedIn | None:
-    """Whose session it is, as `Viewer` presents them."""
+    """The owner of a session, as `Viewer` presents them."""
     return None if session is None else SignedIn(session.user_id)
