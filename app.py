@@ -1,4 +1,4 @@
-"""The composition root of the API: settings become a Starlette application; importing this opens nothing."""
+"""The composition root of the API: makes a Starlette application of settings. Importing this opens nothing."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Starlette:
         introspection=settings.allows_introspection,
     )
     drain = Drain()
-    # Without Redis or S3 nearly everything can still be served, so their absence must not take the API out of balance.
+    # Without Redis or S3 nearly everything is still served, so their absence must not make the API unready.
     health = Health(
         {"mongodb": opened.ping_mongo},
         drain,
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> Starlette:
 
 
 class _Opened:
-    """The sources, once they are open, and what the transports ask of them."""
+    """The sources, once they are open, and what the transport asks of them."""
 
     sources: Sources
 

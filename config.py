@@ -1,4 +1,4 @@
-"""The settings of every Photogram process: one frozen value, read once, from the environment or a file."""
+"""The settings of every Photogram process: one frozen value, read once from the environment or a file."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ LOCAL_S3_SECRET = "photogram-local-secret"  # noqa: S105  the default that produ
 
 
 def _split(value: object) -> object:
-    """The items of a text with commas or, as it may be too, of a JSON list; anything else as it is."""
+    """The items of a text with commas or of a JSON list; any other value unchanged."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
@@ -27,11 +27,10 @@ CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """Where the servers are and how a process behaves; product limits live in `domain/limits.py`.
+    """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
-    Every field is read from `PHOTOGRAM_<NAME>` or, below it in rank, from the dotenv file given to `read_settings`.
-    Times are in seconds. Raises `pydantic.ValidationError` for values that make no sense, and in production for
-    secrets left at their defaults.
+    Every field is read from `PHOTOGRAM_<NAME>`, else from the dotenv file given to `read_settings`. Times are in
+    seconds. Raises `pydantic.ValidationError` for invalid values, and in production for default secrets.
     """
 
     model_config = SettingsConfigDict(env_prefix="PHOTOGRAM_", frozen=True, extra="ignore")
@@ -41,22 +40,20 @@ class Settings(BaseSettings):
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=photogram"
     mongo_database: str = "photogram"
     redis_url: str = "redis://127.0.0.1:6379/0"
-    key_prefix: str = Field("photogram:", description="Starts every Redis key, stream and channel.")
+    key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     s3_endpoint_url: str | None = Field(None, description="None means Amazon S3.")
-    s3_public_endpoint_url: str | None = Field(None, description="Where clients reach S3, if elsewhere than we do.")
+    s3_public_endpoint_url: str | None = Field(None, description="Where clients reach S3, if not at `s3_endpoint_url`.")
     s3_region: str = "us-east-1"
-    s3_access_key: str | None = Field("photogram", description="Empty: the machine's own role, as on Amazon.")
+    s3_access_key: str | None = Field("photogram", description="Empty for the machine's own role, as on Amazon.")
     s3_secret_key: SecretStr = SecretStr(LOCAL_S3_SECRET)
     incoming_bucket: str = "photogram-incoming"
     media_bucket: str = "photogram-media"
-    media_base_url: str | None = Field(None, description="A CDN in front of the media bucket; else the bucket itself.")
-    signed_url_ttl: int = Field(300, ge=2, description="Longest life of an address of an image that is not public.")
-    cloudfront_key_pair_id: str | None = Field(
-        None, description="The CDN's public key, of a key group it trusts; else S3 signs."
-    )
-    cloudfront_private_key: SecretStr | None = Field(None, description="Its private key: RSA, PEM.")
-    cloudfront_private_key_file: Path | None = Field(None, description="Where that key is, if it is in a file.")
+    media_base_url: str | None = Field(None, description="A CDN before the media bucket; by default the bucket itself.")
+    signed_url_ttl: int = Field(300, ge=2, description="Longest life of the address of an image that is not public.")
+    cloudfront_key_pair_id: str | None = Field(None, description="The id of the CDN's public key; without it S3 signs.")
+    cloudfront_private_key: SecretStr | None = Field(None, description="The private key: RSA, PEM.")
+    cloudfront_private_key_file: Path | None = Field(None, description="The file of the private key.")
 
     host: str = Field(
         "127.0.0.1", description="`0.0.0.0` listens on all IPv4 addresses, `::` on those and all IPv6 ones."
@@ -65,23 +62,23 @@ class Settings(BaseSettings):
     allowed_origins: CommaList = Field(
         (),
         description="Browser origins that may call the API, with commas: https://app.example,https://*.app.example. "
-        "In development those of this machine may too.",
+        "In development those of this machine may call it too.",
     )
     max_connections: int = Field(
-        10_000, ge=1, description="Connections of one API process at once; probes get a few more."
+        10_000, ge=1, description="Connections that one API process has at once; probes get a few more."
     )
-    max_sockets: int = Field(8_000, ge=1, description="WebSockets among them; each subscription takes some 25 KiB.")
+    max_sockets: int = Field(8_000, ge=1, description="WebSockets among them; a subscription takes some 25 KiB.")
     graphiql: bool | None = Field(None, description="Whether /graphiql is served; by default not in production.")
     introspection: bool | None = Field(
         None, description="Whether clients may ask for the schema; by default not in production."
     )
     hsts: str | None = Field(
         None,
-        description="Strict-Transport-Security of every answer: for how long browsers ask by https alone, which is the "
-        "load balancer's to speak. By default max-age=31536000 in production, else nothing; empty turns it off.",
+        description="Strict-Transport-Security of every answer: for how long browsers use only https, which the load "
+        "balancer must offer. By default max-age=31536000 in production, else nothing; empty turns it off.",
     )
     allow_root: bool = Field(
-        False, description="Lets API and workers run as root in production, as where a container's root has no rights."
+        False, description="Lets API and workers run as root in production, for containers whose root has no rights."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
@@ -96,57 +93,56 @@ class Settings(BaseSettings):
     )
     trusted_proxies: CommaList = Field(
         ("127.0.0.1",),
-        description="Addresses or networks of proxies, with commas, whose X-Forwarded-For says who the client is: "
-        "limits are fair between clients' addresses. Behind a load balancer that is not named here all have one.",
+        description="Addresses or networks of proxies, with commas, whose X-Forwarded-For names the client: limits are "
+        "fair between clients' addresses. Behind a load balancer that is not named here all clients have one address.",
     )
     cost_at_once: int = Field(
-        30_000, ge=1, description="Cost of the operations that one API process runs at once, in fields of answers."
+        30_000, ge=1, description="Cost of all operations that one API process runs at once, in fields of answers."
     )
     admission_timeout: float = Field(
-        2.0, gt=0, description="Who would have to wait longer for other operations to end is refused at once: BUSY."
+        2.0, gt=0, description="An operation that would have to wait longer for others is refused at once: BUSY."
     )
-    file_timeout: float = Field(60.0, gt=0, description="Longest wait for a client that sends a file through the API.")
+    file_timeout: float = Field(60.0, gt=0, description="Longest time for a client to send a file through the API.")
     files_at_once: int = Field(
         8, ge=1, description="Files that one API process takes at once; each takes up to 10 MiB."
     )
     drain_timeout: float = Field(
-        20.0, gt=0, description="SIGTERM ends a process within this time, work in hand and `drain_notice` included."
+        20.0, gt=0, description="SIGTERM ends a process within this time, running work and `drain_notice` included."
     )
     drain_notice: float = Field(
         5.0,
         ge=0,
-        description="For so long after SIGTERM /readyz is red and everybody is still served: a load balancer's time to "
-        "look elsewhere. SIGINT (Ctrl-C) leaves it out.",
+        description="After SIGTERM /readyz fails for so long while everybody is still served: a load balancer's time "
+        "to choose another process. SIGINT (Ctrl-C) skips it.",
     )
 
     reserved_handles: CommaList = Field(
-        (), description="Handles that nobody may register, besides those of the staff and of the product."
+        (), description="Handles that nobody may register, besides those that the product reserves."
     )
     access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")
-    refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of a session that is not used.")
+    refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of an unused session.")
     upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")
 
-    render_processes: int = Field(
-        1, ge=1, description="Child processes of a media worker, and one more for what takes long."
-    )
-    render_timeout: float = Field(60.0, gt=0, description="Longest time for one image, of it half computing.")
+    render_processes: int = Field(1, ge=1, description="Child processes of a media worker, and one more for slow work.")
+    render_timeout: float = Field(60.0, gt=0, description="Longest time for one image; half of it may be CPU time.")
     keep_originals: bool = Field(
-        False, description="Keeps what clients sent, for nobody to fetch; else it goes once it is rendered."
+        False,
+        description="Keeps the files that clients sent, where nobody can fetch them, after rendering.",
     )
-    avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and some time after the others.")
+    avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and later than the others.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
     comment_screen: str | None = Field(
-        None, description="module:function that may hide comments; see domain/screening."
+        None, description="module:function that may hide comments; see domain/screening.py."
     )
     screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
     blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")
-    feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; of more, pulled.")
+    feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; with more, pulled.")
     feed_retained_entries: int = Field(
-        500, ge=1, description="Newest posts of a home feed that are kept; below, it is pulled."
+        500, ge=1, description="Newest entries that are kept of a home feed; older posts are pulled."
     )
-    feed_active_days: float = Field(14, gt=0, description="Feeds not looked at for so long get no posts.")
-    caching: bool = Field(True, description="Whether records are read through Redis; writes tell it in any case.")
-    relay_interval: float = Field(1.0, gt=0, description="Pause between two looks at what is still owed.")
+    feed_active_days: float = Field(14, gt=0, description="Feeds that nobody has looked at for so long get no posts.")
+    caching: bool = Field(True, description="Whether records are read through Redis; writes invalidate in any case.")
+    relay_interval: float = Field(1.0, gt=0, description="Pause between two searches for pending tasks.")
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -155,22 +151,22 @@ class Settings(BaseSettings):
 
     @property
     def storage_origins(self) -> tuple[str, ...]:
-        """The browser origins that S3 answers: all in development, as S3 servers know no wildcard for a port."""
+        """The browser origins that may use S3: all in development, as S3 servers have no wildcard for a port."""
         return ("*",) if self.environment == "development" else self.allowed_origins
 
     @property
     def drain_work(self) -> float:
-        """The part of `drain_timeout` that work in hand may take, in seconds; the rest is for closing what is open."""
+        """The part of `drain_timeout` for running work, in seconds; the rest is for closing connections."""
         return self.drain_timeout - min(3.0, self.drain_timeout * 0.3)
 
     @property
     def longest_file_request(self) -> timedelta:
-        """The longest time from an operation's start to its end if it sends a file along."""
+        """The longest time that an operation with a file takes, from its start to its end."""
         return timedelta(seconds=self.file_timeout + 2 * self.operation_timeout)
 
     @property
     def serves_graphiql(self) -> bool:
-        """Whether the page for trying the API is served."""
+        """Whether GraphiQL is served."""
         return self.environment != "production" if self.graphiql is None else self.graphiql
 
     @property
@@ -187,25 +183,25 @@ class Settings(BaseSettings):
 
     @property
     def media_url(self) -> str:
-        """Base of the public renditions' addresses, without a slash at the end."""
+        """The beginning of public renditions' addresses, without a slash at its end."""
         return (self.media_base_url or self.media_bucket_url).rstrip("/")
 
     @property
     def media_bucket_url(self) -> str:
-        """Where clients reach the media bucket itself, without a slash at the end."""
+        """Where clients reach the media bucket itself, without a slash at its end."""
         endpoint = self.s3_public_endpoint_url or self.s3_endpoint_url
         if endpoint is None:
             return f"https://{self.media_bucket}.s3.{self.s3_region}.amazonaws.com"
         return f"{endpoint.rstrip('/')}/{self.media_bucket}"
 
     @model_validator(mode="after")
-    def _refuse_a_drain_that_is_all_notice(self) -> Self:
+    def _require_time_for_work_in_drain(self) -> Self:
         if self.drain_notice and self.drain_notice >= self.drain_work:
             raise ValueError("PHOTOGRAM_DRAIN_NOTICE is part of PHOTOGRAM_DRAIN_TIMEOUT and must leave time for work")
         return self
 
     @model_validator(mode="after")
-    def _refuse_half_of_a_signing_key(self) -> Self:
+    def _require_whole_signing_key(self) -> Self:
         has_key = bool(self.cloudfront_private_key or self.cloudfront_private_key_file)
         if bool(self.cloudfront_key_pair_id) is not has_key:
             raise ValueError("PHOTOGRAM_CLOUDFRONT_KEY_PAIR_ID and a private key are needed together")
@@ -217,7 +213,7 @@ class Settings(BaseSettings):
     def _refuse_default_secrets_in_production(self) -> Self:
         default_secret = self.s3_access_key and self.s3_secret_key.get_secret_value() == LOCAL_S3_SECRET
         if self.environment == "production" and default_secret:
-            raise ValueError("PHOTOGRAM_S3_SECRET_KEY has its default value; production needs one of its own")
+            raise ValueError("PHOTOGRAM_S3_SECRET_KEY has its default value; production needs a secret of its own")
         return self
 
 

@@ -1,19 +1,21 @@
-"""The dataloaders of one GraphQL operation: one for each access path, named after the question.
+"""The dataloaders of one GraphQL operation: one for each access path, named after what it finds by what key.
 
-Made anew for every operation, so nobody sees what somebody else loaded, nor what was true before a change. The
-`visible_*` loaders answer None for what the viewer may not see, as for what does not exist; `met_user_by_id` is for
-people among others, where a viewer meets nobody whom they have blocked, and `blocked_user_by_id` for those they have.
+They are made for every operation, so nobody sees what another viewer loaded, or what was true before a change. The
+`visible_*` loaders answer None for what the viewer may not see, as for what does not exist. `met_user_by_id` is for
+people in lists, where viewers do not meet those whom they have blocked; `blocked_user_by_id` finds only those.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from bson import ObjectId
 from strawberry.dataloader import DataLoader
 
 from datasources.graph.relations import Pair
+from datasources.posts.likes import LikeStore
+from datasources.redis.read_through import Cache
 from datasources.sources import Sources
 from domain.interests import Interest
 from domain.records.comments import CommentRecord
@@ -35,44 +37,44 @@ from domain.visibility import (
 )
 
 Key = TypeVar("Key")
-Found = TypeVar("Found")
-Batch = Callable[[Sequence[Key]], Awaitable[Sequence[Found]]]
+Value = TypeVar("Value")
+Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
 
 
-class _Loader(DataLoader[Key, Found]):
-    def load_many(self, keys: Iterable[Key]) -> Awaitable[list[Found]]:
-        """As the parent's, which has the event loop call back for every key; these all come with one batch."""
+class _Loader(DataLoader[Key, Value]):
+    def load_many(self, keys: Iterable[Key]) -> Awaitable[list[Value]]:
+        """As the parent's, without a callback of the event loop for every key: all keys are loaded by one batch."""
         return _all([self.load(key) for key in keys])
 
 
-async def _all(futures: Sequence[Awaitable[Found]]) -> list[Found]:
+async def _all(futures: Sequence[Awaitable[Value]]) -> list[Value]:
     try:
         return [await future for future in futures]
     except BaseException:
-        for future in futures:  # they failed together; the first one speaks for the others
+        for future in futures:  # they failed together: the first error is raised, the others are marked as seen
             if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
                 future.exception()
         raise
 
 
-def _loader(batch: Batch[Key, Found]) -> DataLoader[Key, Found]:
-    async def load(keys: list[Key]) -> Sequence[Found]:
-        return await batch(keys)
+def _loader(load: Load[Key, Value]) -> DataLoader[Key, Value]:
+    async def load_list(keys: list[Key]) -> Sequence[Value]:
+        return await load(keys)
 
-    return _Loader(load)
+    return _Loader(load_list)
 
 
 class Loaders:
-    """All loaders, for one viewer (None for anybody).
+    """All loaders, for one viewer (None for a stranger).
 
-    Posts, users and relations come through the caches, unless what is decided by them is going to be written: those
-    who write need what is `stored`.
+    Posts, users and relations are read through the caches. With `stored` they are read from the database, for an
+    operation that decides by them what it writes.
     """
 
     def __init__(self, sources: Sources, viewer_id: ObjectId | None, *, stored: bool = False) -> None:
         self._sources = sources
         self._viewer_id = viewer_id
-        self._caches = None if stored else sources.caches
+        self._stored = stored
 
     @cached_property
     def user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
@@ -104,11 +106,11 @@ class Loaders:
 
     @cached_property
     def viewer_like_by_post(self) -> DataLoader[ObjectId, LikeRecord | None]:
-        return _loader(self._post_likes)
+        return _loader(partial(self._likes, self._sources.post_likes))
 
     @cached_property
     def viewer_like_by_comment(self) -> DataLoader[ObjectId, LikeRecord | None]:
-        return _loader(self._comment_likes)
+        return _loader(partial(self._likes, self._sources.comment_likes))
 
     @cached_property
     def interest_by_author(self) -> DataLoader[ObjectId, Interest | None]:
@@ -116,11 +118,11 @@ class Loaders:
 
     @cached_property
     def visible_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(self._visible_users)
+        return _loader(partial(self._users_if, can_view_profile))
 
     @cached_property
     def blocked_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(self._blocked_users)
+        return _loader(partial(self._users_if, can_view_blocked))
 
     @cached_property
     def tagged_user_by_pair(self) -> DataLoader[Pair, UserRecord | None]:
@@ -128,7 +130,7 @@ class Loaders:
 
     @cached_property
     def met_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(self._met_users)
+        return _loader(partial(self._users_if, can_meet))
 
     @cached_property
     def visible_post_by_id(self) -> DataLoader[ObjectId, PostRecord | None]:
@@ -138,53 +140,44 @@ class Loaders:
     def visible_comment_by_id(self) -> DataLoader[ObjectId, CommentRecord | None]:
         return _loader(self._visible_comments)
 
-    async def visible_notifications(self, found: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:
-        """These notifications in their order, None for one that the viewer may not see or no longer."""
+    async def visible_notifications(
+        self, notifications: Sequence[NotificationRecord]
+    ) -> Sequence[NotificationRecord | None]:
+        """These notifications in their order, None for one that the viewer may not see."""
         posts, comments, people = await asyncio.gather(
-            self.visible_post_by_id.load_many({one.post_id for one in found if one.post_id is not None}),
-            self.visible_comment_by_id.load_many({one.comment_id for one in found if one.comment_id is not None}),
-            self.met_user_by_id.load_many({actor_id for one in found for actor_id in one.actor_ids}),
+            self.visible_post_by_id.load_many({each.post_id for each in notifications if each.post_id is not None}),
+            self.visible_comment_by_id.load_many(
+                {each.comment_id for each in notifications if each.comment_id is not None}
+            ),
+            self.met_user_by_id.load_many({actor_id for each in notifications for actor_id in each.actor_ids}),
         )
-        shown = {one.id for one in (*posts, *comments, *people) if one is not None}
-        return [one if can_view_notification(one, self._viewer_id, shown) else None for one in found]
+        visible_ids = {record.id for record in (*posts, *comments, *people) if record is not None}
+        return [each if can_view_notification(each, self._viewer_id, visible_ids) else None for each in notifications]
 
     async def _users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        load = self._sources.users.readable_by_ids
-        return await (load(user_ids) if self._caches is None else self._caches.users.read(user_ids, load))
+        return await self._read(self._sources.caches.users, user_ids, self._sources.users.readable_by_ids)
 
     async def _posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
-        load = self._sources.posts.readable_by_ids
-        return await (load(post_ids) if self._caches is None else self._caches.posts.read(post_ids, load))
+        return await self._read(self._sources.caches.posts, post_ids, self._sources.posts.readable_by_ids)
 
     async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
-        pairs, load = [(self._viewer_id, user_id) for user_id in user_ids], self._sources.relations.by_pairs
-        return await (load(pairs) if self._caches is None else self._caches.relations.read(pairs, load))
+        pairs = [(self._viewer_id, user_id) for user_id in user_ids]
+        return await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
 
-    async def _post_likes(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        if self._viewer_id is None:
-            return [None] * len(post_ids)
-        return await self._sources.post_likes.by_targets(self._viewer_id, post_ids)
+    async def _read(self, cache: Cache[Key, Value], keys: Sequence[Key], load: Load[Key, Value]) -> Sequence[Value]:
+        return await (load(keys) if self._stored else cache.read(keys, load))
 
-    async def _comment_likes(self, comment_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+    async def _likes(self, likes: LikeStore, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
         if self._viewer_id is None:
-            return [None] * len(comment_ids)
-        return await self._sources.comment_likes.by_targets(self._viewer_id, comment_ids)
+            return [None] * len(target_ids)
+        return await likes.by_targets(self._viewer_id, target_ids)
 
     async def _interests(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
-        stored = None if self._viewer_id is None else await self._sources.interests.find(self._viewer_id)
-        found = {} if stored is None else {one.author_id: one for one in stored.authors}
-        return [found.get(author_id) for author_id in author_ids]
-
-    async def _visible_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        return await self._users_if(can_view_profile, user_ids)
-
-    async def _blocked_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        return await self._users_if(can_view_blocked, user_ids)
-
-    async def _met_users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        return await self._users_if(can_meet, user_ids)
+        interests = None if self._viewer_id is None else await self._sources.interests.find(self._viewer_id)
+        by_author = {} if interests is None else {interest.author_id: interest for interest in interests.authors}
+        return [by_author.get(author_id) for author_id in author_ids]
 
     async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
         """For each pair of author and tagged person: the tagged person, None if the tag is not shown."""
@@ -202,7 +195,7 @@ class Loaders:
         self, rule: Callable[[UserRecord, Relation], bool], user_ids: Sequence[ObjectId]
     ) -> Sequence[UserRecord | None]:
         people = await self._people(set(user_ids))
-        return [people[one][0] if one in people and rule(*people[one]) else None for one in user_ids]
+        return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]
 
     async def _visible_posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
@@ -216,17 +209,23 @@ class Loaders:
 
     async def _visible_comments(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
         comments = await self.comment_by_id.load_many(comment_ids)
-        above = {comment.parent_id for comment in comments if comment is not None and comment.parent_id is not None}
-        found = [one for one in (*comments, *await self.comment_by_id.load_many(above)) if one is not None]
-        posts = await self.visible_post_by_id.load_many({comment.post_id for comment in found})
-        readable = {post.id for post in posts if post is not None}
-        people = await self._people({comment.author_id for comment in found})
-        shown = {
-            one.id
-            for one in found
-            if one.post_id in readable and one.author_id in people and can_view_comment(one, *people[one.author_id])
+        existing = [comment for comment in comments if comment is not None]
+        parent_ids = {comment.parent_id for comment in existing if comment.parent_id is not None}
+        existing += [parent for parent in await self.comment_by_id.load_many(parent_ids) if parent is not None]
+        posts = await self.visible_post_by_id.load_many({comment.post_id for comment in existing})
+        post_ids = {post.id for post in posts if post is not None}
+        people = await self._people({comment.author_id for comment in existing})
+        visible_ids = {
+            comment.id
+            for comment in existing
+            if comment.post_id in post_ids
+            and comment.author_id in people
+            and can_view_comment(comment, *people[comment.author_id])
         }
-        return [one if one is not None and {one.id, one.parent_id or one.id} <= shown else None for one in comments]
+        return [
+            comment if comment is not None and {comment.id, comment.parent_id or comment.id} <= visible_ids else None
+            for comment in comments
+        ]
 
     async def _people(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
         ids = list(user_ids)

@@ -1,4 +1,4 @@
-"""Structured logs for every process: one line an event, JSON or for people, with secrets cut out."""
+"""Structured logs of every process: one line for an event, as JSON or for people, without secrets."""
 
 import logging
 import re
@@ -14,17 +14,17 @@ SECRET_NAME = re.compile(r"password|token|authorization|secret|cookie|credential
 BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
 SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
-NOISY = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx2", "httpcore2")
-CLIENTS_FAULTS = ("python_multipart",)  # warns of every malformed form
+QUIETED = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx2", "httpcore2")
+ONLY_ERRORS = ("python_multipart",)  # it warns of every malformed form
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replaces values under secret names, at any depth, and secrets of known shapes inside any text."""
+    """Replaces values with secret names, at any depth, and secrets of known shapes inside texts."""
     return {name: _redacted(name, value) for name, value in event.items()}
 
 
 def configure_logging(format: Literal["console", "json"], level: str) -> None:  # noqa: A002  the setting's name
-    """Sends structlog's and the standard library's records to standard error, in one shape. Safe to repeat."""
+    """Sends the records of structlog and of the standard library to stderr, in one shape. Safe to repeat."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -58,9 +58,9 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in NOISY:
+    for name in QUIETED:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    for name in CLIENTS_FAULTS:
+    for name in ONLY_ERRORS:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
