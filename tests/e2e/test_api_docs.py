@@ -162,6 +162,14 @@ async def test_a_put_that_has_arrived_is_done_and_wrong_bytes_are_given_up(page:
     ] * 2
 
 
+async def test_an_upload_that_was_cancelled_is_given_up(page: Any, client: Any, ana: Person) -> None:
+    data = small_jpeg()
+    announced = await ana.announce(data, idempotencyKey="a key")
+    await ana.done("cancelUpload", uploadId=announced["upload"]["id"])
+    with pytest.raises(ValueError, match="new key"):
+        await asyncio.to_thread(page.upload, client, data, "JPEG", "a key")
+
+
 async def test_a_file_through_the_api_is_taken_once_for_its_key(page: Any, client: Any) -> None:
     data = small_jpeg()
     ids = {await asyncio.to_thread(page.upload_image, client, data, "a key") for _ in range(2)}
