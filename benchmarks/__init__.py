@@ -1,1 +1,1 @@
-"""Small measurements of what matters most, each against the barest way of doing the same in the same run."""
+"""Small measurements of what matters most, each beside the barest way of doing the same, in the same run."""

@@ -112,7 +112,7 @@ async def _author_with_followers(sources: Sources, followers: int) -> tuple[Obje
 
 @asynccontextmanager
 async def _workers(sources: Sources, number: int) -> AsyncIterator[list[psutil.Process]]:
-    """So many processes of the feed worker, all of which have begun to read."""
+    """Processes of the feed worker, all of which read the stream."""
     command = [sys.executable, "-m", "deploy.cli", "worker", "feed"]
     env, group = child_environment(sources.settings), stream_key(sources.settings.key_prefix, "feed")
 

@@ -1,6 +1,6 @@
 """What a page of the home feed costs, warm, cold and pulled, and how it grows: `python -m benchmarks.feed`.
 
-The networks of all sizes live side by side, and are read in turns, so that what else the machine does weighs on all.
+The networks of all sizes exist side by side, and are read in turn, so whatever else the machine does affects them all.
 """
 
 import contextlib
@@ -84,7 +84,7 @@ async def _filled(sources: Sources, size: int, seed: int, table: Table) -> FeedN
 
 
 def _readers(networks: Sequence[FeedNetwork]) -> Iterator[Reader]:
-    """Those who read alike in networks of every size stand together."""
+    """In this order: by follows, by kind of page, by size of network."""
     for following in FOLLOWINGS:
         for way in (WARM, COLD, PULLED, *([DOWN] if following == FOLLOWINGS[-1] else [])):
             yield from (Reader(network, following, way) for network in networks if following in network.viewers)

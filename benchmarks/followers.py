@@ -66,7 +66,7 @@ async def _measure(settings: Settings, repeat: int, largest: int) -> Table:
 
 
 async def _pages(sources: Sources, count: int, viewer: ObjectId) -> list["Page"]:
-    """Somebody with this many followers; of those, only the ones on the pages have accounts."""
+    """Pages of somebody with so many followers; only the followers on these pages have accounts."""
     (followee,) = await users(sources, 1)
     edges = [ObjectId() for _ in range(count)]
     middle = count // 2
@@ -88,7 +88,7 @@ async def _pages(sources: Sources, count: int, viewer: ObjectId) -> list["Page"]
 
 
 class Page:
-    """One page of one list, read again and again, and what it took."""
+    """One page of one list, read repeatedly, and what that took."""
 
     def __init__(
         self, sources: Sources, name: str, followee: ObjectId, viewer: ObjectId, given: dict[str, Any]
@@ -113,7 +113,7 @@ class Page:
             raise RuntimeError(f"{self._name}: a page of {len(edges)}")
 
     async def read(self) -> None:
-        """Some pages."""
+        """Reads some pages, and notes what they took."""
         watch = Stopwatch()
         for _ in range(PAGES_AT_A_TIME):
             started = time.perf_counter()

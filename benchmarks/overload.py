@@ -1,4 +1,4 @@
-"""What becomes of too many costly queries at once, and of cheap ones beside them: `python -m benchmarks.overload`."""
+"""How an API process answers too many costly queries at once, and cheap ones too: `python -m benchmarks.overload`."""
 
 import asyncio
 from collections import Counter

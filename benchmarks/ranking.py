@@ -139,7 +139,7 @@ async def _costs(settings: Settings, counter: OperationCounter, repeat: int, see
 
 
 class Reader:
-    """Somebody who reads one kind of page again and again."""
+    """A viewer who reads one kind of page repeatedly."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class Reader:
         self.loads: list[Load] = []
 
     async def prepare(self) -> None:
-        """Goes to the page, and counts what it asks of the database. Raises RuntimeError if it is not full."""
+        """Goes to the page, and counts its operations of MongoDB. Raises RuntimeError if it is not full."""
         for _ in range(2):  # caches are warm then
             await self._begin()
             await self._page()
@@ -173,7 +173,7 @@ class Reader:
             raise RuntimeError(f"a page of {len(page['edges'])} posts")
 
     async def read(self) -> None:
-        """Some pages."""
+        """Reads some pages, and notes what they took."""
         await self._begin()
         watch = Stopwatch()
         for _ in range(PAGES_AT_A_TIME):
@@ -191,7 +191,7 @@ class Reader:
         ]
 
     async def _begin(self) -> None:
-        """Goes to the page; a ranking begun long ago has made room for others of the same viewer."""
+        """Goes to the page; only a viewer's latest rankings are kept."""
         self._after = None
         if self._deep:
             self._after = (await self._page())["pageInfo"]["endCursor"]

@@ -51,13 +51,13 @@ def naive_jpeg(data: bytes) -> list[RenderedFile]:
 
 
 def opened_once_jpeg(data: bytes) -> list[RenderedFile]:
-    """The same, decoded but once."""
+    """The same, decoded only once."""
     image = Image.open(BytesIO(data))
     return [encode(_resized(image, size), JPEG) for size in _sizes(data)]
 
 
 Way = Callable[[bytes], list[RenderedFile]]
-WAYS: dict[str, tuple[Way, Way]] = {  # a way, and the naive way that it is held against
+WAYS: dict[str, tuple[Way, Way]] = {  # a way, and the naive way that it is compared with
     "JPEG, ours": (ours_jpeg, naive_jpeg),
     "JPEG, naive": (naive_jpeg, naive_jpeg),
     "JPEG, naive, but opened once": (opened_once_jpeg, naive_jpeg),
@@ -90,7 +90,7 @@ def main(
 
 
 def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way, float]]:
-    """Runs the ways in turn, there and back, each in a process of its own, so that each has its own peak of memory.
+    """Runs the ways in turn, forth and back, each in a process of its own, so that each has its own peak of memory.
 
     All of them keep memory from image to image, as a rendering child does.
     """
@@ -113,7 +113,7 @@ def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way
 
 
 def _cpu_seconds(way: Way, data: bytes) -> float:
-    """Of one image: the mean over a turn."""
+    """Processor seconds of one image: the mean over a turn."""
     before, images = time.process_time(), 0
     while not images or time.process_time() - before < TURN:
         way(data)

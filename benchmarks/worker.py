@@ -1,4 +1,4 @@
-"""How many facts a second one worker counts, from its queue to the last one: `python -m benchmarks.worker`."""
+"""How many facts a second one worker counts from its queue: `python -m benchmarks.worker`."""
 
 import asyncio
 import itertools

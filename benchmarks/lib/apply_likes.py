@@ -1,4 +1,4 @@
-"""How many likes a second one worker applies: on one post, on many, and on many of one author."""
+"""How many likes a second one worker counts and notifies: on one post, on many, and on many of one author."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -17,7 +17,7 @@ GROUP = "jobs"
 
 
 async def insert_bare(sources: Sources, author: ObjectId, owners: Sequence[ObjectId], posts: int) -> Load:
-    """The entries of so many posts, a chunk at a time, by the same driver; nobody is asked who follows."""
+    """Inserts the entries of some posts, a chunk at a time, by the same driver, without reading who follows."""
     entries = sources.database["feed_entries"]
     watch = Stopwatch()
     for _ in range(posts):

@@ -49,7 +49,7 @@ async def measure_count_lag(settings: Settings, liked: LikeWorld, callers: int) 
 async def _load(
     liked: LikeWorld, act: Act, collection: str, post_ids: Sequence[ObjectId], callers: int, seconds: float
 ) -> tuple[int, list[float], float]:
-    """How many there were, how long the sampled ones waited for their count, and how long the last of all did."""
+    """Returns how many acts there were, how long the sampled ones waited for their count, and the last of all."""
     facts, pending = liked.sources.database[collection], {"outbox": Task.COUNT.value}
     started, done, waits = time.monotonic(), 0, list[float]()
 

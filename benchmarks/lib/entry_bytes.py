@@ -12,7 +12,7 @@ OWNERS, POSTS = 1_000, 100
 
 
 async def measure_entry_bytes(sources: Sources) -> Table:
-    """Writes as many entries as it takes to tell, post by post, as a fan-out does, to both kinds of collection."""
+    """Writes entries to both kinds of collection, post by post as a fan-out does, and measures them."""
     database = sources.database
     await database.create_collection("clustered_entries", clusteredIndex={"key": {"_id": 1}, "unique": True})
     owners = [ObjectId() for _ in range(OWNERS)]

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 @dataclass
 class FeedNetwork:
-    """So many users, who post and follow each other, and viewers by how many of them they follow.
+    """Users who post and follow each other, and viewers by the number of users whom they follow.
 
     The feeds of `viewers` are kept; nothing is kept of those of `newcomers`, who have never read theirs.
     """

@@ -1,4 +1,4 @@
-"""Viewers who read one kind of page of the home feed again and again, and what that took."""
+"""Viewers who read one kind of page of the home feed repeatedly, and what that took."""
 
 import time
 from itertools import cycle
@@ -34,7 +34,7 @@ query Feed($after: String) {
 
 
 class Reader:
-    """Viewers who follow as many, in turn, each reading the same page by GraphQL and, beside it, bare."""
+    """Viewers with equally many follows, who read the same page in turn: by GraphQL and as bare documents."""
 
     def __init__(self, network: FeedNetwork, following: int, way: str) -> None:
         self.size, self.following, self.way = network.size, following, way
@@ -54,7 +54,7 @@ class Reader:
         self.turn_cpu: list[float] = []
 
     async def prepare(self, counter: OperationCounter) -> None:
-        """Goes to each viewer's page; counts what it asks of the database. Raises RuntimeError if it is not full."""
+        """Goes to each viewer's page; counts its operations of MongoDB. Raises RuntimeError if it is not full."""
         for turn, _ in enumerate(self._sessions):
             for _ in range(DEEP if self.way is DOWN else 0):
                 self._after[turn] = (await self._page(turn))["pageInfo"]["endCursor"]
@@ -86,11 +86,11 @@ class Reader:
         self.turn_cpu.append(median([load.cpu for load in self.loads[-pages:]]))
 
     def against(self, base: "Reader") -> list[str]:
-        """Times what `base` takes, on the clock and of the processor: medians of the ratios of rounds."""
+        """How many times what `base` takes, on the clock and of the processor: medians of the rounds' ratios."""
         return [times(self.turn_seconds, base.turn_seconds), times(self.turn_cpu, base.turn_cpu)]
 
     async def _begin(self, turn: int) -> None:
-        """Empties Redis, also before what is warm again then: or it would expire amid the pages."""
+        """Empties Redis, then warms it again if need be, so that nothing expires between the pages."""
         await self._network.sources.redis.flushdb()
         if not self._is_cold:
             await self._page(turn)

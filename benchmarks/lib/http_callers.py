@@ -27,7 +27,7 @@ class Caller:
     @classmethod
     @contextlib.asynccontextmanager
     async def many(cls, port: int, count: int) -> AsyncIterator[list["Caller"]]:
-        """So many callers, connected."""
+        """`count` connected callers."""
         callers = [cls(*await asyncio.open_connection(LOOPBACK, port)) for _ in range(count)]
         try:
             yield callers

@@ -1,4 +1,4 @@
-"""What something took, on the clock and of the processors of this process and of MongoDB."""
+"""What something took: time, and processor time of this process and of MongoDB."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from tests.support.api_process import cpu_seconds
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How often something was done, in how many seconds, and the processor seconds that we and MongoDB used."""
+    """How often something was done, in how many seconds, and the processor seconds of this process and of MongoDB."""
 
     done: int
     seconds: float
@@ -32,7 +32,7 @@ class Load(msgspec.Struct, frozen=True):
 
 @cache
 def _mongod() -> psutil.Process:
-    """The one that `servers` has started."""
+    """The process that `servers` has started."""
     return next(child for child in psutil.Process().children() if child.name() == "mongod")
 
 
@@ -46,7 +46,7 @@ class Stopwatch:
         self._started = time.perf_counter()
 
     def load(self, done: int) -> Load:
-        """What it took to do something so often."""
+        """The load since the stopwatch was made, in which something was done so often."""
         seconds = time.perf_counter() - self._started
         return Load(done, seconds, time.process_time() - self._own_cpu, cpu_seconds(self._mongod) - self._mongo_cpu)
 

@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 class Network:
-    """So many users, each with posts and follows, known by number: their ids are computed and not stored.
+    """Users with posts and follows, known by number: their ids are computed and not stored.
 
     Who is the n-th most followed has a share of all follows that goes as 1/n. Who has more followers than are pushed to
     is pulled by all of them.
@@ -47,7 +47,7 @@ class Network:
         self._pulled = int(FOLLOWED_EACH * size / math.log(size) / push_limit)
 
     def ranks(self, following: int, random: Random) -> set[int]:
-        """So many different users to follow, each by its place among the most followed, from 0."""
+        """`following` different users, each by its place among the most followed, from 0."""
         ranks: set[int] = set()
         while len(ranks) < following:
             ranks.add(int(self.size ** random.random()) - 1)
@@ -96,7 +96,7 @@ class Network:
         return (self._post_id(number) for number in range(first, self.size * POSTS_EACH, self.size))
 
     def _followings(self) -> Iterator[tuple[int, set[int]]]:
-        """Each user's number, and whom they follow; the same whenever it is asked."""
+        """Each user's number, and whom they follow; every call gives the same."""
         random = Random(self._seed)
         for number in range(self.size):
             yield number, self.ranks(FOLLOWED_EACH, random)

@@ -48,7 +48,7 @@ async def _reads(sources: Sources) -> dict[int, float]:
 
 
 async def _viewer(sources: Sources, pulled: Sequence[ObjectId]) -> ObjectId:
-    """Somebody with a full feed who follows these authors, all of whom are pulled."""
+    """A viewer with a full feed who follows these authors, all of them pulled."""
     viewer, now = ObjectId(), clock.now()
     follow = {"follower_id": viewer, "state": "FOLLOWING", "version": 1, "pulled": True}
     await insert(sources, "follows", [{**follow, "followee_id": author} for author in pulled])
@@ -102,7 +102,7 @@ def _limits(people: int, push: float, rate: float, reads: dict[int, float]) -> T
 
 
 def _between(reads: dict[int, float], pulled: float) -> float:
-    """What pulling so many costs more than pulling none, between two measured numbers."""
+    """How much more pulling so many costs than pulling none, interpolated between two measured numbers."""
     numbers = sorted(reads)
     low = max(number for number in numbers if number <= pulled)
     high = min((number for number in numbers if number >= pulled), default=low)

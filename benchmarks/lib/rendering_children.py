@@ -1,4 +1,4 @@
-"""What a worker's children make of photographs: one of them, two at once, and the memory of the largest pictures."""
+"""How fast a worker's children render: one, two at once; and their memory for the largest pictures."""
 
 import asyncio
 import math
@@ -83,7 +83,7 @@ async def _peaks() -> Table:
 
 
 def peak_mib(process: str) -> float:
-    """The most memory a process ever had in use, in MiB; NaN where the system does not tell (it is Linux that does)."""
+    """The most memory a process ever had in use, in MiB; NaN on systems other than Linux."""
     status = Path(f"/proc/{process}/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), math.nan)

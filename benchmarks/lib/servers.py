@@ -51,7 +51,7 @@ async def stores(settings: Settings) -> AsyncIterator[Sources]:
 
 
 async def widen_cache(sources: Sources) -> None:
-    """Gives MongoDB a server's cache in place of a laptop's, which is full after a million rows."""
+    """Gives MongoDB a server's cache: a laptop's is full after a million rows."""
     cache = {"setParameter": 1, "wiredTigerEngineRuntimeConfig": f"cache_size={MONGO_CACHE}"}
     await sources.client.admin.command(cache)
 

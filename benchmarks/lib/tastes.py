@@ -31,7 +31,7 @@ SAID = 0.1  # of the posts that are liked, those that are commented on, and thos
 
 @dataclass(frozen=True)
 class Author:
-    """Somebody who posts so often a day; the Zipf-like many post seldom and the few often."""
+    """An author who posts so often a day: by a law like Zipf's, many post seldom and few post often."""
 
     id: ObjectId
     a_day: float
@@ -40,7 +40,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody with known tastes, what they could be shown by now, and what their past acts weigh."""
+    """A viewer of known tastes, the posts they may be shown now, and the strengths of their interests."""
 
     tastes: dict[ObjectId, float]
     candidates: list[Candidate]
@@ -48,7 +48,7 @@ class Viewer:
     quality: dict[ObjectId, float]
 
     def chance(self, post: Candidate) -> float:
-        """That the viewer would like it, the first of its author's."""
+        """The chance that the viewer would like the post, as the first of its author's."""
         fresh = float(2.0 ** -((NOW - post.created_at) / STALE))
         return min(1.0, self.tastes[post.author_id] * self.quality[post.id] * fresh)
 

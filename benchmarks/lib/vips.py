@@ -1,4 +1,4 @@
-"""The same JPEG renditions by libvips, to hold ours against; needs `pip install photogram[bench]`."""
+"""The same JPEG renditions by libvips, to compare ours with; needs `pip install photogram[bench]`."""
 
 import os
 
@@ -15,7 +15,7 @@ _TALLEST = 16_383
 
 
 def vips_jpeg(data: bytes) -> list[RenderedFile]:
-    """Decodes at the size that is wanted, makes each rendition from the last, and cuts by libvips's own attention."""
+    """Decodes at the wanted size, makes each rendition from the one before, and cuts by libvips's own attention."""
     side, *widths = RENDITION_WIDTHS
     widest, *others = sorted(widths, reverse=True)
     levels = [pyvips.Image.thumbnail_buffer(data, widest, height=_TALLEST, size="down").copy_memory()]

@@ -43,7 +43,7 @@ def examples() -> Iterator[Example]:
             yield Example(node.name.value, node.operation is OperationType.SUBSCRIPTION, document, variables)
 
 
-def one(operation: str) -> str:
+def text_of(operation: str) -> str:
     """The text of an example alone."""
     nodes = parse(EXAMPLES[operation].document).definitions
     return next(print_ast(node) for node in nodes if f" {operation}" in print_ast(node).split("{")[0])
@@ -79,17 +79,17 @@ async def test_example_runs_as_it_is(example: Example, ana: Person) -> None:
 
 
 async def test_login_example_gives_a_token_that_works(demo: DemoLogin, http: AsyncClient) -> None:
-    payload = (await Api(http).get(one("Login")))["login"]
+    payload = (await Api(http).get(text_of("Login")))["login"]
     signed_in = Api(http, payload["tokens"]["accessToken"])
     assert (await signed_in.get("{ viewer { user { username } } }"))["viewer"]["user"]["username"] == demo.username
 
 
-async def test_subscription_example_tells_from_the_beginning(ana: Person) -> None:
+async def test_subscription_example_begins_with_the_first_notification(ana: Person) -> None:
     async with ana.socket() as socket:
-        await socket.subscribe(one("NotificationAdded"))
-        heard = [(await socket.next())["notificationAdded"] for _ in range(5)]
-    assert all(one["gap"] is None and one["notification"] for one in heard)
-    assert [one["seq"] for one in heard] == sorted(one["seq"] for one in heard)
+        await socket.subscribe(text_of("NotificationAdded"))
+        events = [(await socket.next())["notificationAdded"] for _ in range(5)]
+    assert all(event["gap"] is None and event["notification"] for event in events)
+    assert [event["seq"] for event in events] == sorted(event["seq"] for event in events)
 
 
 def test_examples_name_what_every_demo_has() -> None:
