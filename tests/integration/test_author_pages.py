@@ -1,4 +1,4 @@
-"""user.posts: pages as the feed does, either way, by cursors, whatever is hidden."""
+"""`user.posts`: pages in both directions, by cursors, whatever is hidden."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,32 +17,32 @@ POSTS = """query ($name: String!, $first: Int, $after: String, $last: Int, $befo
 }"""
 
 
-async def page(world: World, viewer: UserRecord | None, author: UserRecord, **given: Any) -> dict[str, Any]:
-    result = await world.execute(POSTS, viewer, name=author.username, **given)
+async def page(world: World, viewer: UserRecord | None, author: UserRecord, **arguments: Any) -> dict[str, Any]:
+    result = await world.execute(POSTS, viewer, name=author.username, **arguments)
     assert result.errors is None, result.errors
     assert result.data is not None
     return dict(result.data["user"]["posts"])
 
 
-async def walk(
+async def read_all(
     world: World, viewer: UserRecord | None, author: UserRecord, size: int, *, backward: bool = False
 ) -> list[str]:
     """All captions, page by page."""
-    seen: list[str] = []
-    given: dict[str, Any] = {"last" if backward else "first": size}
+    captions_read: list[str] = []
+    arguments: dict[str, Any] = {"last" if backward else "first": size}
     for _ in range(100):
-        posts = await page(world, viewer, author, **given)
+        posts = await page(world, viewer, author, **arguments)
         captions = [edge["node"]["caption"] for edge in posts["edges"]]
         assert len(captions) <= size
-        seen = captions + seen if backward else seen + captions
+        captions_read = captions + captions_read if backward else captions_read + captions
         info = posts["pageInfo"]
         if not info["hasPreviousPage" if backward else "hasNextPage"]:
-            return seen
-        given |= {"before": info["startCursor"]} if backward else {"after": info["endCursor"]}
-    raise AssertionError("the walk does not end")
+            return captions_read
+        arguments |= {"before": info["startCursor"]} if backward else {"after": info["endCursor"]}
+    raise AssertionError("the pages do not end")
 
 
-async def written(world: World, author: UserRecord, count: int = 12) -> Sequence[PostRecord]:
+async def write_posts(world: World, author: UserRecord, count: int = 12) -> Sequence[PostRecord]:
     """Posts, of which the third and the sixth are deleted."""
     posts = [await world.post(author, caption=f"post {number}") for number in range(count)]
     for post in (posts[2], posts[5]):
@@ -52,17 +52,17 @@ async def written(world: World, author: UserRecord, count: int = 12) -> Sequence
 
 @pytest.mark.parametrize("size", [1, 3, 50])
 @pytest.mark.parametrize("backward", [False, True])
-async def test_every_walk_gives_every_shown_post_once_newest_first(world: World, size: int, *, backward: bool) -> None:
+async def test_pages_give_every_shown_post_once_newest_first(world: World, size: int, *, backward: bool) -> None:
     author, viewer = await world.users(2)
-    posts = await written(world, author)
+    posts = await write_posts(world, author)
     expected = [post.caption for post in posts[::-1]]
-    assert await walk(world, viewer, author, size, backward=backward) == expected
-    assert await walk(world, None, author, size, backward=backward) == expected
+    assert await read_all(world, viewer, author, size, backward=backward) == expected
+    assert await read_all(world, None, author, size, backward=backward) == expected
 
 
-async def test_posts_that_come_during_a_walk_neither_repeat_nor_push_out_any(world: World) -> None:
+async def test_posts_published_between_pages_neither_repeat_nor_displace_any(world: World) -> None:
     author, viewer = await world.users(2)
-    posts = await written(world, author)
+    posts = await write_posts(world, author)
     first = await page(world, viewer, author, first=4)
     await world.post(author, caption="late")
     rest = await page(world, viewer, author, first=50, after=first["pageInfo"]["endCursor"])
@@ -70,20 +70,20 @@ async def test_posts_that_come_during_a_walk_neither_repeat_nor_push_out_any(wor
     assert captions == [post.caption for post in posts[::-1]]
 
 
-async def test_a_private_account_shows_its_posts_to_its_followers_and_itself_alone(world: World) -> None:
+async def test_a_private_account_shows_its_posts_to_its_followers_and_itself_only(world: World) -> None:
     author, (stranger, follower) = await world.user(is_private=True), await world.users(2)
-    posts = await written(world, author, 7)
+    posts = await write_posts(world, author, 7)
     await world.follow(follower, author)
     await world.sources.follows.accept(follower.id, author.id, now=now())
     expected = [post.caption for post in posts[::-1]]
-    assert await walk(world, stranger, author, 2) == []
-    assert await walk(world, follower, author, 2) == expected
-    assert await walk(world, author, author, 2, backward=True) == expected
+    assert await read_all(world, stranger, author, 2) == []
+    assert await read_all(world, follower, author, 2) == expected
+    assert await read_all(world, author, author, 2, backward=True) == expected
 
 
-async def test_a_cursor_of_the_latest_feed_is_one_of_an_authors_page_for_both_are_places_in_time(world: World) -> None:
+async def test_a_cursor_of_the_latest_feed_works_on_an_authors_page(world: World) -> None:
     author, viewer = await world.users(2)
-    posts = await written(world, author)
+    posts = await write_posts(world, author)
     result = await world.execute("{ feed(first: 3) { pageInfo { endCursor } } }", author)
     assert result.data is not None
     after = await page(world, viewer, author, first=50, after=result.data["feed"]["pageInfo"]["endCursor"])

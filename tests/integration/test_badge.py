@@ -15,8 +15,8 @@ async def badge(world: World, viewer: UserRecord) -> int:
     return int((result.data or {})["viewer"]["unreadNotificationCount"])
 
 
-async def tell(world: World, recipient: UserRecord, actor: UserRecord, count: int, first_seq: int) -> None:
-    """Notifications of following, as if of so many follows by one person."""
+async def notify(world: World, recipient: UserRecord, actor: UserRecord, count: int, first_seq: int) -> None:
+    """Inserts notifications of follows, all by one user."""
     rows = [
         {
             "recipient_id": recipient.id,
@@ -39,10 +39,10 @@ async def tell(world: World, recipient: UserRecord, actor: UserRecord, count: in
 
 
 @pytest.mark.parametrize("hidden_first", [True, False], ids=["hidden before", "hidden after"])
-async def test_whom_one_blocked_does_not_use_the_badge_up(world: World, hidden_first: bool) -> None:
+async def test_notifications_by_blocked_users_do_not_use_up_the_badge(world: World, hidden_first: bool) -> None:
     ana, bob, eve = await world.users(3)
-    await tell(world, ana, eve, 105, first_seq=1000 if hidden_first else 1)
-    await tell(world, ana, bob, 3, first_seq=500)
+    await notify(world, ana, eve, 105, first_seq=1000 if hidden_first else 1)
+    await notify(world, ana, bob, 3, first_seq=500)
     await world.sources.blocks.block(ana.id, eve.id, now=now())
     assert await badge(world, ana) == 3
 
@@ -51,13 +51,13 @@ async def test_whom_one_blocked_does_not_use_the_badge_up(world: World, hidden_f
 async def test_the_badge_is_exact_to_ninety_nine(world: World, count: int) -> None:
     ana, bob, eve = await world.users(3)
     for number in range(0, count, 50):
-        await tell(world, ana, bob, min(50, count - number), first_seq=1 + 4 * number)
-        await tell(world, ana, eve, 50, first_seq=101 + 4 * number)
+        await notify(world, ana, bob, min(50, count - number), first_seq=1 + 4 * number)
+        await notify(world, ana, eve, 50, first_seq=101 + 4 * number)
     await world.sources.blocks.block(ana.id, eve.id, now=now())
     assert await badge(world, ana) == min(count, 100)
 
 
-async def test_ones_own_post_being_ready_is_not_counted(world: World) -> None:
+async def test_post_ready_is_not_counted(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
@@ -67,9 +67,9 @@ async def test_ones_own_post_being_ready_is_not_counted(world: World) -> None:
     assert await badge(world, ana) == 1
 
 
-async def test_the_badge_stops_looking(world: World) -> None:
+async def test_the_badge_reads_a_bounded_number(world: World) -> None:
     ana, eve = await world.users(2)
-    await tell(world, ana, eve, 3 * MAX_UNSEEN_READ, first_seq=1)
+    await notify(world, ana, eve, 3 * MAX_UNSEEN_READ, first_seq=1)
     await world.sources.blocks.block(ana.id, eve.id, now=now())
     batches = [batch async for batch in world.sources.notifications.unseen(ana.id)]
     assert sum(map(len, batches)) == MAX_UNSEEN_READ

@@ -1,4 +1,4 @@
-"""Counters: exact after any storm, paid twice without effect, and one's own acts shown before they are paid."""
+"""Counters: exact after any storm and however often a job runs, with the viewer's own facts before they are counted."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.support.factories import World, now
 from workers.registry import HANDLERS
 
 
-async def test_paying_twice_side_by_side_counts_once(world: World) -> None:
+async def test_concurrent_runs_of_a_job_count_once(world: World) -> None:
     ana, fans = await world.user(), await world.users(20)
     post = await world.post(ana)
     for fan in fans:
@@ -22,14 +22,14 @@ async def test_paying_twice_side_by_side_counts_once(world: World) -> None:
     assert (await world.stored_post(post.id)).like_count == 20
 
 
-async def test_paying_for_what_is_not_there_does_nothing(world: World) -> None:
+async def test_a_job_about_a_missing_fact_does_nothing(world: World) -> None:
     for (task, fact), handler in HANDLERS.items():
         if task is not Task.INGEST:
             await handler.run(world.tools, str(ObjectId()))
         assert await world.sources.dead_letters._failures.count_documents({}) == 0, (task, fact)
 
 
-async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) -> None:
+async def test_a_fact_with_nothing_pending_has_no_outbox_fields(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.follow(bob, ana)
@@ -38,11 +38,11 @@ async def test_what_was_paid_is_no_longer_in_the_index_of_debts(world: World) ->
     assert await world.drain() == set()
     for fact in Fact:
         collection = world.sources.database[f"{fact.value}s"]
-        for leftover in ("outbox", "pending_since", "due_at", "enqueues"):
-            assert await collection.count_documents({leftover: {"$exists": True}}) == 0, (fact, leftover)
+        for field in ("outbox", "pending_since", "due_at", "enqueues"):
+            assert await collection.count_documents({field: {"$exists": True}}) == 0, (fact, field)
 
 
-async def test_an_author_sees_their_own_like_before_it_is_counted(world: World) -> None:
+async def test_viewers_see_their_own_like_before_it_is_counted(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     reads = world.sources.read_your_writes
@@ -58,7 +58,7 @@ async def test_an_author_sees_their_own_like_before_it_is_counted(world: World) 
     assert seen.like_count == 0
 
 
-async def test_who_deletes_somebody_elses_comment_sees_the_count_without_it_at_once(world: World) -> None:
+async def test_who_deletes_a_comment_of_another_user_sees_the_lower_count_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     comments = [await world.comment(post, bob) for _ in range(2)]
@@ -70,12 +70,12 @@ async def test_who_deletes_somebody_elses_comment_sees_the_count_without_it_at_o
         assert (seen.comment_count, seen.preview_comment_ids) == (1, [comments[1].id])
 
 
-async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: World) -> None:
+async def test_own_likes_and_comments_are_never_counted_twice_while_the_jobs_run(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
 
-    async def look() -> None:
+    async def read() -> None:
         for _ in range(10):
             seen = await world.sources.read_your_writes.post(post.id, bob.id)
             assert seen is not None
@@ -83,28 +83,28 @@ async def test_ones_own_acts_are_never_seen_twice_while_they_are_paid(world: Wor
 
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.comment(post, bob)
-    await asyncio.gather(look(), world.drain(), look())
+    await asyncio.gather(read(), world.drain(), read())
 
 
-async def test_ones_own_comments_are_counted_and_shown_at_once(world: World) -> None:
+async def test_own_comments_are_counted_and_shown_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     old = await world.comment(post, ana)
     await world.drain()
-    made = [await world.comment(post, bob) for _ in range(PREVIEW_COMMENTS)]
+    added = [await world.comment(post, bob) for _ in range(PREVIEW_COMMENTS)]
     await world.comment(post, bob, parent_id=old.id)
     seen = await world.sources.read_your_writes.post(post.id, bob.id)
     assert seen is not None
     assert seen.comment_count == PREVIEW_COMMENTS + 2
-    assert seen.preview_comment_ids == [comment.id for comment in made[::-1]]
-    await world.sources.comments.delete(made[-1].id, now())
+    assert seen.preview_comment_ids == [comment.id for comment in added[::-1]]
+    await world.sources.comments.delete(added[-1].id, now())
     seen = await world.sources.read_your_writes.post(post.id, bob.id)
     assert seen is not None
     assert seen.comment_count == PREVIEW_COMMENTS + 1
-    assert made[-1].id not in seen.preview_comment_ids
+    assert added[-1].id not in seen.preview_comment_ids
 
 
-async def test_ones_own_like_of_a_comment_is_seen_at_once(world: World) -> None:
+async def test_an_own_like_of_a_comment_is_counted_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     comment = await world.comment(await world.post(ana), ana)
     await world.sources.comment_likes.like(comment.id, bob.id, now())
@@ -113,7 +113,7 @@ async def test_ones_own_like_of_a_comment_is_seen_at_once(world: World) -> None:
     assert seen.like_count == 1
 
 
-async def test_ones_own_following_is_counted_at_once(world: World) -> None:
+async def test_an_own_follow_is_counted_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     seen = await world.sources.read_your_writes.user(ana.id, bob.id)
@@ -130,7 +130,7 @@ async def test_ones_own_following_is_counted_at_once(world: World) -> None:
     assert seen.follower_count == 0
 
 
-async def test_a_request_counts_for_nobody(world: World) -> None:
+async def test_a_follow_request_is_not_counted(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
     seen = await world.sources.read_your_writes.user(ana.id, bob.id)
@@ -140,7 +140,7 @@ async def test_a_request_counts_for_nobody(world: World) -> None:
     assert relation.follow_state is FollowState.REQUESTED
 
 
-async def test_of_what_is_gone_there_is_nothing_to_see(world: World) -> None:
+async def test_missing_records_are_none(world: World) -> None:
     nobody = ObjectId()
     reads = world.sources.read_your_writes
     assert await reads.post(nobody, nobody) is None

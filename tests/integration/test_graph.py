@@ -1,4 +1,4 @@
-"""Who follows, asks, blocks and mutes whom."""
+"""Who follows, asks to follow, blocks and mutes whom."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from tests.support.factories import World, items_of, now
 from tests.support.graph import follow_counts, relation
 
 
-async def test_following_is_seen_from_both_sides_and_counted_once(world: World) -> None:
+async def test_a_follow_is_seen_from_both_sides_and_counted_once(world: World) -> None:
     ana, bob = await world.users(2)
     for _ in range(3):
         await world.follow(bob, ana)
@@ -40,13 +40,13 @@ async def test_unfollowing_leaves_nothing_behind(world: World) -> None:
     assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
 
 
-async def test_unfollowing_somebody_never_followed_changes_nothing(world: World) -> None:
+async def test_unfollowing_a_user_never_followed_changes_nothing(world: World) -> None:
     ana, bob = await world.users(2)
     await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     assert await world.sources.database["follows"].count_documents({"follower_id": bob.id}) == 0
 
 
-async def test_fifty_simultaneous_follows_are_one(world: World) -> None:
+async def test_fifty_concurrent_follows_are_one(world: World) -> None:
     ana, bob = await world.users(2)
     await asyncio.gather(*(world.follow(bob, ana) for _ in range(50)))
     await world.drain()
@@ -74,7 +74,7 @@ async def test_a_storm_of_follows_and_unfollows_is_counted_exactly(world: World)
         assert await follow_counts(world, person) == (followers, following)
 
 
-async def test_a_private_account_is_asked_first(world: World) -> None:
+async def test_a_follow_of_a_private_account_is_a_request(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
     await world.follow(bob, ana)
@@ -86,7 +86,7 @@ async def test_a_private_account_is_asked_first(world: World) -> None:
     assert items_of(await world.sources.follows.followers(ana.id, PageRequest(limit=9))) == []
 
 
-async def test_an_accepted_request_is_a_following(world: World) -> None:
+async def test_an_accepted_request_is_a_follow(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
     assert await world.sources.follows.accept(bob.id, ana.id, now=now())
@@ -103,7 +103,7 @@ async def test_without_a_request_there_is_nothing_to_accept(world: World) -> Non
     assert await relation(world, bob, ana) == STRANGERS
 
 
-async def test_a_declined_request_is_gone_and_declining_ends_no_following(world: World) -> None:
+async def test_declining_ends_a_request_but_no_follow(world: World) -> None:
     ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
     await world.follow(bob, ana)
     await world.sources.follows.decline(bob.id, ana.id, now=now())
@@ -114,7 +114,7 @@ async def test_a_declined_request_is_gone_and_declining_ends_no_following(world:
     assert (await relation(world, eve, ana)).follow_state is FollowState.FOLLOWING
 
 
-async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both(world: World) -> None:
+async def test_a_request_taken_back_while_it_is_accepted_ends_as_one_of_the_two(world: World) -> None:
     sources = world.sources
     for _ in range(10):
         ana, bob = await world.user(is_private=True), await world.user()
@@ -130,17 +130,17 @@ async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both(wor
         assert await follow_counts(world, bob) == (0, int(follows))
 
 
-async def test_going_public_grants_every_open_request(world: World) -> None:
+async def test_going_public_accepts_every_request(world: World) -> None:
     ana = await world.user(is_private=True)
-    askers = await world.users(3)
-    for asker in askers:
-        await world.follow(asker, ana)
+    requesters = await world.users(3)
+    for requester in requesters:
+        await world.follow(requester, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
     await world.drain()
     assert await follow_counts(world, ana) == (3, 0)
 
 
-async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World) -> None:
+async def test_a_block_hides_both_users_and_ends_their_follows_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(ana, bob)
     await world.follow(bob, ana)
@@ -155,7 +155,7 @@ async def test_a_block_hides_and_severs_following_both_ways_at_once(world: World
     assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
-async def test_a_worker_severs_what_a_block_that_stopped_half_way_left(world: World) -> None:
+async def test_a_worker_finishes_a_block_that_stopped_half_way(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     block = {"blocker_id": ana.id, "blocked_id": bob.id, "active": True, **pending_fields([Task.REMOVE_FOLLOWS], now())}
@@ -165,7 +165,7 @@ async def test_a_worker_severs_what_a_block_that_stopped_half_way_left(world: Wo
     assert await world.sources.database["blocks"].count_documents({"outbox": {"$exists": True}}) == 0
 
 
-async def test_following_does_not_come_back_with_the_end_of_a_block(world: World) -> None:
+async def test_follows_do_not_come_back_after_a_block(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     await world.sources.blocks.block(ana.id, bob.id, now=now())
@@ -183,7 +183,7 @@ async def test_blocks_in_both_directions_end_one_by_one(world: World) -> None:
     assert await relation(world, ana, bob) == Relation(is_blocked=True)
 
 
-async def test_muting_is_known_to_the_muter_alone(world: World) -> None:
+async def test_only_the_muter_sees_a_mute(world: World) -> None:
     ana, bob = await world.users(2)
     await world.sources.mutes.mute(ana.id, bob.id)
     await world.sources.mutes.mute(ana.id, bob.id)
@@ -194,15 +194,15 @@ async def test_muting_is_known_to_the_muter_alone(world: World) -> None:
     assert await relation(world, ana, bob) == STRANGERS
 
 
-async def test_relations_come_in_the_order_asked_for(world: World) -> None:
+async def test_relations_come_in_the_order_of_the_pairs(world: World) -> None:
     ana, bob, eve = await world.users(3)
     await world.follow(ana, bob)
-    found = await world.sources.relations.by_pairs([(ana.id, one.id) for one in (eve, ana, bob)])
-    assert found == [STRANGERS, ONESELF, Relation(follow_state=FollowState.FOLLOWING)]
+    relations = await world.sources.relations.by_pairs([(ana.id, user.id) for user in (eve, ana, bob)])
+    assert relations == [STRANGERS, ONESELF, Relation(follow_state=FollowState.FOLLOWING)]
 
 
 @pytest.mark.parametrize("backward", [False, True])
-async def test_walking_followers_gives_each_once_latest_first(world: World, backward: bool) -> None:
+async def test_pages_give_every_follower_once_latest_first(world: World, backward: bool) -> None:
     ana, fans = await world.user(), await world.users(7)
     for fan in fans:
         await world.follow(fan, ana)

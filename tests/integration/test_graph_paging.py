@@ -1,4 +1,4 @@
-"""Lists of follows cost what is on the page, however long they are: MongoDB is asked how it answers what we ask."""
+"""A page of a list of follows costs the same however long the list is, by MongoDB's explanation of its finds."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,7 +28,7 @@ FOLLOWERS = """query ($id: ID!, $after: String) {
 
 
 class Finds(monitoring.CommandListener):
-    """Keeps every find."""
+    """Records every find."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -38,10 +38,10 @@ class Finds(monitoring.CommandListener):
             self.seen.append({name: event.command[name] for name in ASKED if name in event.command})
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Kept when it started."""
+        """Recorded when it started."""
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Kept when it started."""
+        """Recorded when it started."""
 
 
 FINDS = Finds()
@@ -49,7 +49,7 @@ FINDS = Finds()
 
 @pytest.fixture(scope="module")
 async def popular(shared_settings: Settings) -> AsyncIterator[tuple[World, UserRecord, list[ObjectId]]]:
-    """Somebody whose every list is long, and the edges of their followers, oldest first; most ends have no account."""
+    """A user whose lists are all long, of ids without an account, and the ids of their followers' follows."""
     name = f"test_{uuid4().hex[:12]}"
     settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
     async with opened(settings, [FINDS]) as world:
@@ -73,20 +73,20 @@ async def popular(shared_settings: Settings) -> AsyncIterator[tuple[World, UserR
         client.drop_database(name)
 
 
-async def explained(world: World, find: dict[str, Any]) -> dict[str, Any]:
-    """How MongoDB carries a find out."""
-    asked: dict[str, Any] = await world.sources.database.command("explain", find, verbosity="executionStats")
-    return asked
+async def explain(world: World, find: dict[str, Any]) -> dict[str, Any]:
+    """How MongoDB runs a find."""
+    plan: dict[str, Any] = await world.sources.database.command("explain", find, verbosity="executionStats")
+    return plan
 
 
 def stages(plan: Any) -> set[str]:
     """Every stage of a plan."""
     if isinstance(plan, list):
-        return {stage for one in plan for stage in stages(one)}
+        return {stage for part in plan for stage in stages(part)}
     if not isinstance(plan, dict):
         return set()
     own = {plan["stage"]} if "stage" in plan else set()
-    return own | {stage for one in plan.values() for stage in stages(one)}
+    return own | {stage for part in plan.values() for stage in stages(part)}
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["first", "last"])
@@ -100,7 +100,7 @@ def stages(plan: Any) -> set[str]:
         ("mutes", "muted"),
     ],
 )
-async def test_a_page_reads_itself_alone_and_sorts_nothing(
+async def test_a_page_reads_only_its_own_rows_and_sorts_nothing(
     popular: tuple[World, UserRecord, list[ObjectId]], store: str, name: str, backward: bool
 ) -> None:
     world, ana, _ = popular
@@ -113,13 +113,13 @@ async def test_a_page_reads_itself_alone_and_sorts_nothing(
         FINDS.seen.clear()
         assert len(items_of(await read(ana.id, step))) == SIZE
         (find,) = FINDS.seen
-        plan = await explained(world, find)
+        plan = await explain(world, find)
         assert "SORT" not in stages(plan["queryPlanner"]["winningPlan"])
         assert plan["executionStats"]["totalDocsExamined"] <= SIZE + 1
         assert plan["executionStats"]["totalKeysExamined"] <= SIZE + 2
 
 
-async def test_standing_to_a_few_people_reads_no_more_however_many_follow_or_block_the_viewer(
+async def test_relations_to_a_few_users_cost_the_same_however_many_follow_or_block_the_viewer(
     popular: tuple[World, UserRecord, list[ObjectId]],
 ) -> None:
     world, ana, _ = popular
@@ -127,26 +127,26 @@ async def test_standing_to_a_few_people_reads_no_more_however_many_follow_or_blo
     await world.sources.relations.by_pairs([(ana.id, ObjectId()) for _ in range(SIZE)])
     assert sorted(find["find"] for find in FINDS.seen) == ["blocks", "follows", "mutes"]
     for find in list(FINDS.seen):
-        stats = (await explained(world, find))["executionStats"]
+        stats = (await explain(world, find))["executionStats"]
         assert stats["totalKeysExamined"] <= 5 * SIZE
         assert stats["totalDocsExamined"] <= 2 * SIZE
 
 
-async def test_a_list_of_the_hidden_is_walked_in_bounded_steps_down_to_who_is_seen(
+async def test_a_list_of_hidden_users_is_read_in_bounded_steps_down_to_the_visible_ones(
     popular: tuple[World, UserRecord, list[ObjectId]],
 ) -> None:
     world, ana, edges = popular
-    seen_ones = await world.users(SIZE)
-    for edge, user in zip(edges, seen_ones, strict=False):  # they were the first to follow: all later ones are gone
+    visible = await world.users(SIZE)
+    for edge, user in zip(edges, visible, strict=False):  # the first to follow: no later one has an account
         await world.sources.database["follows"].update_one({"_id": edge}, {"$set": {"follower_id": user.id}})
-    found: list[str] = []
+    ids: list[str] = []
     after, pages = None, 0
     while True:
         FINDS.seen.clear()
         result = await world.execute(FOLLOWERS, None, id=to_global_id("User", ana.id), after=after)
         assert result.data is not None
         page = result.data["node"]["followers"]
-        found += [edge["node"]["id"] for edge in page["edges"]]
+        ids += [edge["node"]["id"] for edge in page["edges"]]
         pages += 1
         read = [find for find in FINDS.seen if find["find"] == "follows"]
         assert len(read) <= MAX_REFILLS
@@ -154,5 +154,5 @@ async def test_a_list_of_the_hidden_is_walked_in_bounded_steps_down_to_who_is_se
         if not page["pageInfo"]["hasNextPage"]:
             break
         after = page["pageInfo"]["endCursor"]
-    assert found == [to_global_id("User", user.id) for user in reversed(seen_ones)]
+    assert ids == [to_global_id("User", user.id) for user in reversed(visible)]
     assert pages <= 2 + MANY // ((MAX_REFILLS - 1) * PAGE_SIZE_MAX)

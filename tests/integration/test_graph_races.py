@@ -1,4 +1,4 @@
-"""What happens between people at the same time, or in the moment between a look and a write."""
+"""Concurrent follows, blocks and requests, and changes between a read and the write that follows it."""
 
 import asyncio
 
@@ -21,25 +21,25 @@ from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
 
 
-async def block_id(world: World, blocker: UserRecord, blocked: UserRecord) -> ObjectId:
-    """A new block's id."""
+async def new_block_id(world: World, blocker: UserRecord, blocked: UserRecord) -> ObjectId:
+    """Blocks a user; the id of the block."""
     await world.sources.blocks.block(blocker.id, blocked.id, now=now())
-    found = await world.sources.database["blocks"].find_one({"blocker_id": blocker.id, "blocked_id": blocked.id})
-    assert found is not None
-    return ObjectId(found["_id"])
+    block = await world.sources.database["blocks"].find_one({"blocker_id": blocker.id, "blocked_id": blocked.id})
+    assert block is not None
+    return ObjectId(block["_id"])
 
 
 async def follows_between(world: World, *people: UserRecord) -> int:
-    """How many documents there are of follows among these people."""
-    ids = {"$in": [one.id for one in people]}
+    """How many follows are stored between these users."""
+    ids = {"$in": [user.id for user in people]}
     return await world.sources.database["follows"].count_documents({"follower_id": ids, "followee_id": ids})
 
 
-async def test_a_follow_that_comes_behind_a_severed_block_is_refused_and_gone(world: World) -> None:
+async def test_a_follow_after_a_block_is_refused_and_removed(world: World) -> None:
     ana, bob = await world.users(2)
     await world.sources.blocks.block(ana.id, bob.id, now=now())
     await world.drain()
-    for follower, followee in ((bob, ana), (ana, bob)):  # each has looked before the block was there
+    for follower, followee in ((bob, ana), (ana, bob)):  # as if each had read before the block
         with pytest.raises(NotFound):
             await world.follow(follower, followee)
     await world.drain()
@@ -47,7 +47,7 @@ async def test_a_follow_that_comes_behind_a_severed_block_is_refused_and_gone(wo
     assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
-async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind_a_block(
+async def test_a_process_that_dies_before_its_check_of_blocks_leaves_no_follow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bob = await world.users(2)
@@ -67,14 +67,14 @@ async def test_a_process_that_dies_before_it_looks_again_leaves_no_follow_behind
     assert await follow_counts(world, ana) == await follow_counts(world, bob) == (0, 0)
 
 
-async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_block(world: World) -> None:
+async def test_concurrent_follows_and_blocks_leave_no_follow(world: World) -> None:
     pairs = [await world.users(2) for _ in range(15)]
 
-    async def follow(one: UserRecord, other: UserRecord) -> None:
+    async def follow(user: UserRecord, other: UserRecord) -> None:
         try:
-            await world.follow(one, other)
+            await world.follow(user, other)
         except NotFound:
-            assert (await relation(world, one, other)).is_blocked
+            assert (await relation(world, user, other)).is_blocked
 
     await asyncio.gather(
         *(follow(bob, ana) for ana, bob in pairs),
@@ -87,51 +87,51 @@ async def test_follows_and_blocks_at_the_same_time_leave_no_follow_behind_a_bloc
         assert await follow_counts(world, ana) == (0, 0)
 
 
-async def test_severing_late_ends_nothing_that_began_after_the_unblock(world: World) -> None:
+async def test_a_late_removal_of_follows_ends_nothing_that_began_after_the_unblock(world: World) -> None:
     sources = world.sources
     for _ in range(10):
         ana, bob = await world.users(2)
-        follows_removed = await block_id(world, ana, bob)
+        new_block = await new_block_id(world, ana, bob)
 
         async def make_up(ana: UserRecord = ana, bob: UserRecord = bob) -> None:
             await sources.blocks.unblock(ana.id, bob.id, now=now())
             await world.follow(bob, ana)
 
         await asyncio.gather(
-            sources.blocks.remove_follows(follows_removed, now()),
+            sources.blocks.remove_follows(new_block, now()),
             make_up(),
-            sources.blocks.remove_follows(follows_removed, now()),
+            sources.blocks.remove_follows(new_block, now()),
         )
-        await sources.blocks.remove_follows(follows_removed, now())
+        await sources.blocks.remove_follows(new_block, now())
         await world.drain()
         assert (await relation(world, bob, ana)).is_following
 
 
-async def test_an_unblock_takes_along_a_follow_that_a_block_has_not_ended(world: World) -> None:
+async def test_an_unblock_ends_the_follow_that_its_block_has_not_ended(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     await world.drain()
-    follows_removed = await block_id(world, ana, bob)
+    new_block = await new_block_id(world, ana, bob)
     await world.sources.blocks.unblock(ana.id, bob.id, now=now())
     assert await relation(world, bob, ana) == STRANGERS
     await world.follow(bob, ana)
-    await world.sources.blocks.remove_follows(follows_removed, now())
+    await world.sources.blocks.remove_follows(new_block, now())
     await world.drain()
     assert await follow_counts(world, ana) == (1, 0)
 
 
-async def test_a_request_that_reaches_an_account_gone_public_is_granted(world: World) -> None:
+async def test_a_request_to_an_account_gone_public_is_accepted(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.sources.users.update_profile(ana.id, {"is_private": False})
     await world.drain()
-    await world.follow(bob, ana)  # as one who has read that it is private
+    await world.follow(bob, ana)  # as a caller who has read that it is private
     assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
     await world.drain()
     assert (await relation(world, bob, ana)).is_following
     assert await follow_counts(world, ana) == (1, 0)
 
 
-async def test_an_account_private_again_lets_nobody_in(world: World) -> None:
+async def test_an_account_private_again_accepts_no_requests(world: World) -> None:
     ana, (bob, eve) = await world.user(is_private=True), await world.users(2)
     await world.follow(bob, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
@@ -141,7 +141,7 @@ async def test_an_account_private_again_lets_nobody_in(world: World) -> None:
     assert items_of(await world.sources.follows.requests(ana.id, PageRequest(limit=9))) == [eve.id, bob.id]
 
 
-async def test_who_asks_after_an_account_went_private_again_is_never_let_in_by_its_having_been_public(
+async def test_a_request_made_after_an_account_went_private_again_is_not_accepted(
     world: World,
 ) -> None:
     for _ in range(10):
@@ -152,16 +152,16 @@ async def test_who_asks_after_an_account_went_private_again_is_never_let_in_by_i
             await world.sources.users.update_profile(ana.id, {"is_private": True})
             await world.follow(bob, ana)
 
-        grants = [world.sources.follows.accept_requests(ana.id, now=now(), limit=1) for _ in range(3)]
-        await asyncio.gather(ask(), *grants)
+        acceptances = [world.sources.follows.accept_requests(ana.id, now=now(), limit=1) for _ in range(3)]
+        await asyncio.gather(ask(), *acceptances)
         await world.drain()
         assert (await relation(world, bob, ana)).follow_state is FollowState.REQUESTED
 
 
-async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
-    ana, askers = await world.user(is_private=True), await world.users(5)
-    for asker in askers:
-        await world.follow(asker, ana)
+async def test_requests_are_accepted_in_chunks_and_counted(world: World) -> None:
+    ana, requesters = await world.user(is_private=True), await world.users(5)
+    for requester in requesters:
+        await world.follow(requester, ana)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
     more = [await world.sources.follows.accept_requests(ana.id, now=now(), limit=2) for _ in range(4)]
     assert more == [True, True, False, False]
@@ -169,29 +169,27 @@ async def test_requests_are_granted_in_chunks_and_counted(world: World) -> None:
     assert await follow_counts(world, ana) == (5, 0)
 
 
-async def test_of_simultaneous_follows_as_many_pass_as_there_is_room(
+async def test_of_concurrent_follows_as_many_pass_as_there_is_room_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_states, "FOLLOWING_MAX", 5)
     ana, others = await world.user(), await world.users(20)
     private = await world.user(is_private=True)
-    done = await asyncio.gather(*(world.follow(ana, one) for one in (*others, private)), return_exceptions=True)
-    refused = [one for one in done if one is not None]
+    done = await asyncio.gather(*(world.follow(ana, user) for user in (*others, private)), return_exceptions=True)
+    refused = [error for error in done if error is not None]
     assert len(refused) == 16
-    assert {one.code for one in refused if isinstance(one, Refusal)} == {UserErrorCode.TOO_MANY_FOLLOWS}
+    assert {error.code for error in refused if isinstance(error, Refusal)} == {UserErrorCode.TOO_MANY_FOLLOWS}
     sources, first = world.sources, PageRequest(limit=50)
     followed = items_of(await sources.follows.following(ana.id, first))
-    someone = followed[0]
-    await sources.follows.follow(
-        ana.id, someone, is_private=False, now=now()
-    )  # whom one follows already takes no more room
-    await sources.follows.unfollow(ana.id, someone, now=now())
-    left = [one for one in others if one.id not in followed]
-    done = await asyncio.gather(*(world.follow(ana, one) for one in left), return_exceptions=True)
+    followee_id = followed[0]
+    await sources.follows.follow(ana.id, followee_id, is_private=False, now=now())  # takes no second slot
+    await sources.follows.unfollow(ana.id, followee_id, now=now())
+    left = [user for user in others if user.id not in followed]
+    done = await asyncio.gather(*(world.follow(ana, user) for user in left), return_exceptions=True)
     assert done.count(None) == 1
 
 
-async def test_the_last_of_the_places_is_given_once(world: World) -> None:
+async def test_the_last_slot_is_given_once(world: World) -> None:
     ana, (bob, eve) = await world.user(), await world.users(2)
     rows = [
         {"follower_id": ana.id, "followee_id": ObjectId(), "state": "FOLLOWING", "slot": slot, "version": 1}
@@ -214,7 +212,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
 
     async def unfollow() -> None:
         await world.sources.follows.unfollow(bob.id, ana.id, now=now())
-        await world.drain()  # a twin pays all of it, and the follow is gone
+        await world.drain()  # a concurrent run does it all, and the follow is removed
 
     with monkeypatch.context() as patch:
         patch.setattr(world.sources.feeds, "add_posts", before_first_call(unfollow, world.sources.feeds.add_posts))

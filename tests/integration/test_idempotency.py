@@ -1,4 +1,4 @@
-"""Idempotency keys of the mutations that make something: once under twins, crashes and deletions, through GraphQL."""
+"""Idempotency keys, through GraphQL: concurrent duplicates, retries and deletions create one record."""
 
 import asyncio
 import base64
@@ -22,8 +22,8 @@ Input = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Making:
-    """A mutation that makes something: where its id is in the answer, how its input begins, and how it may differ."""
+class Creation:
+    """A mutation that creates a record: the path to its id, how its input begins, and how the input may differ."""
 
     name: str
     selection: str
@@ -41,19 +41,19 @@ class Making:
             f"userErrors {{ code field }} {self.selection} }} }}"
         )
 
-    async def ask(self, world: World, viewer: UserRecord, given: Input) -> tuple[str | None, list[Any]]:
-        """The id of what was made, and the refusals."""
-        result = await world.execute(self.document, viewer, input=given)
+    async def call(self, world: World, viewer: UserRecord, input_: Input) -> tuple[str | None, list[Any]]:
+        """The id of the record, and the user errors."""
+        result = await world.execute(self.document, viewer, input=input_)
         assert result.errors is None, result.errors
         assert result.data is not None
         payload = result.data[self.name]
-        made: Any = payload
+        created: Any = payload
         for step in self.path:
-            made = made and made[step]
-        return made, [(error["code"], error["field"]) for error in payload["userErrors"]]
+            created = created and created[step]
+        return created, [(error["code"], error["field"]) for error in payload["userErrors"]]
 
-    async def number(self, world: World, viewer: UserRecord) -> int:
-        """How many of these the viewer has."""
+    async def count(self, world: World, viewer: UserRecord) -> int:
+        """How many of these records the viewer has."""
         return await world.sources.database[self.collection].count_documents({self.owner: viewer.id})
 
 
@@ -71,9 +71,11 @@ async def a_comment(world: World, viewer: UserRecord) -> Input:
     return {"postId": to_global_id("Post", post.id), "text": "once"}
 
 
-UPLOAD = Making("createUpload", "upload { id }", ("upload", "id"), "uploads", "owner_id", an_upload, {"byteSize": 2000})
-POST = Making("createPost", "post { id }", ("post", "id"), "posts", "author_id", a_post, {"caption": "other"})
-COMMENT = Making(
+UPLOAD = Creation(
+    "createUpload", "upload { id }", ("upload", "id"), "uploads", "owner_id", an_upload, {"byteSize": 2000}
+)
+POST = Creation("createPost", "post { id }", ("post", "id"), "posts", "author_id", a_post, {"caption": "other"})
+COMMENT = Creation(
     "addComment",
     "commentEdge { node { id text } }",
     ("commentEdge", "node", "id"),
@@ -82,62 +84,62 @@ COMMENT = Making(
     a_comment,
     {"text": "other"},
 )
-MAKINGS = pytest.mark.parametrize("making", [UPLOAD, POST, COMMENT], ids=lambda making: making.name)
+CREATIONS = pytest.mark.parametrize("creation", [UPLOAD, POST, COMMENT], ids=lambda creation: creation.name)
 DELETED = [("NOT_FOUND", ["idempotencyKey"])]
 
 
-@MAKINGS
-async def test_fifty_simultaneous_twins_make_one(world: World, making: Making) -> None:
+@CREATIONS
+async def test_fifty_concurrent_duplicates_create_one(world: World, creation: Creation) -> None:
     ana = await world.user()
-    given = {**await making.begin(world, ana), "idempotencyKey": "twins"}
-    answers = await asyncio.gather(*(making.ask(world, ana, given) for _ in range(50)))
-    assert len({made for made, _ in answers}) == 1
-    assert all(made is not None and refused == [] for made, refused in answers)
-    assert await making.number(world, ana) == 1
+    input_ = {**await creation.begin(world, ana), "idempotencyKey": "duplicates"}
+    answers = await asyncio.gather(*(creation.call(world, ana, input_) for _ in range(50)))
+    assert len({created for created, _ in answers}) == 1
+    assert all(created is not None and refused == [] for created, refused in answers)
+    assert await creation.count(world, ana) == 1
 
 
-@MAKINGS
-async def test_a_key_with_other_input_is_refused_and_makes_nothing(world: World, making: Making) -> None:
+@CREATIONS
+async def test_a_key_with_other_input_is_refused_and_creates_nothing(world: World, creation: Creation) -> None:
     ana = await world.user()
-    given = {**await making.begin(world, ana), "idempotencyKey": "k"}
-    await making.ask(world, ana, given)
+    input_ = {**await creation.begin(world, ana), "idempotencyKey": "k"}
+    await creation.call(world, ana, input_)
     reused = (None, [("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])])
-    assert await making.ask(world, ana, given | making.other) == reused
-    assert await making.number(world, ana) == 1
+    assert await creation.call(world, ana, input_ | creation.other) == reused
+    assert await creation.count(world, ana) == 1
 
 
-@MAKINGS
-async def test_a_key_is_its_users_own(world: World, making: Making) -> None:
+@CREATIONS
+async def test_every_user_has_their_own_keys(world: World, creation: Creation) -> None:
     ana, bob = await world.users(2)
-    mine, _ = await making.ask(world, ana, {**await making.begin(world, ana), "idempotencyKey": "k"})
-    theirs, _ = await making.ask(world, bob, {**await making.begin(world, bob), "idempotencyKey": "k"})
+    mine, _ = await creation.call(world, ana, {**await creation.begin(world, ana), "idempotencyKey": "k"})
+    theirs, _ = await creation.call(world, bob, {**await creation.begin(world, bob), "idempotencyKey": "k"})
     assert None not in (mine, theirs)
     assert mine != theirs
 
 
-async def test_a_comment_whose_answer_was_lost_is_answered_to_the_retry_whatever_has_changed(world: World) -> None:
+async def test_a_retry_after_a_lost_answer_gets_the_comment_whatever_has_changed(world: World) -> None:
     ana = await world.user()
-    given = {**await a_comment(world, ana), "idempotencyKey": "lost"}
-    made, _ = await COMMENT.ask(world, ana, given)
-    _, post_id = from_global_id(given["postId"])
+    input_ = {**await a_comment(world, ana), "idempotencyKey": "lost"}
+    created, _ = await COMMENT.call(world, ana, input_)
+    _, post_id = from_global_id(input_["postId"])
     post = await world.stored_post(post_id)
     await world.sources.posts.update(post_id, post.author_id, {"comments_enabled": False}, now())
-    assert await COMMENT.ask(world, ana, given) == (made, [])
-    _, refused = await COMMENT.ask(world, ana, given | {"idempotencyKey": "new"})
+    assert await COMMENT.call(world, ana, input_) == (created, [])
+    _, refused = await COMMENT.call(world, ana, input_ | {"idempotencyKey": "new"})
     assert refused == [("COMMENTS_OFF", ["postId"])]
 
 
-async def test_a_retry_after_the_comment_was_deleted_makes_no_other(world: World) -> None:
+async def test_a_retry_after_the_comment_was_deleted_adds_no_other(world: World) -> None:
     ana = await world.user()
-    given = {**await a_comment(world, ana), "idempotencyKey": "gone"}
-    made, _ = await COMMENT.ask(world, ana, given)
-    comment_id = from_global_id(str(made))[1]
+    input_ = {**await a_comment(world, ana), "idempotencyKey": "gone"}
+    created, _ = await COMMENT.call(world, ana, input_)
+    comment_id = from_global_id(str(created))[1]
     await world.sources.comments.delete(comment_id, now())
-    assert await COMMENT.ask(world, ana, given) == (None, DELETED)
+    assert await COMMENT.call(world, ana, input_) == (None, DELETED)
     await world.drain()
-    assert await COMMENT.ask(world, ana, given) == (None, DELETED)
-    other = given | COMMENT.other
-    assert (await COMMENT.ask(world, ana, other))[1] == [("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])]
+    assert await COMMENT.call(world, ana, input_) == (None, DELETED)
+    other = input_ | COMMENT.other
+    assert (await COMMENT.call(world, ana, other))[1] == [("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])]
     (tombstone,) = await world.sources.database["comments"].find({"author_id": ana.id}).to_list()
     assert tombstone["text"] == ""
     assert "outbox" not in tombstone
@@ -146,25 +148,25 @@ async def test_a_retry_after_the_comment_was_deleted_makes_no_other(world: World
 
 async def test_a_comment_without_a_key_leaves_no_tombstone(world: World) -> None:
     ana = await world.user()
-    made, _ = await COMMENT.ask(world, ana, await a_comment(world, ana))
-    await world.sources.comments.delete(from_global_id(str(made))[1], now())
+    created, _ = await COMMENT.call(world, ana, await a_comment(world, ana))
+    await world.sources.comments.delete(from_global_id(str(created))[1], now())
     await world.drain()
-    assert await COMMENT.number(world, ana) == 0
+    assert await COMMENT.count(world, ana) == 0
 
 
-async def test_a_retry_after_the_post_was_deleted_makes_no_other(world: World) -> None:
+async def test_a_retry_after_the_post_was_deleted_creates_no_other(world: World) -> None:
     ana, bob = await world.users(2)
-    given = {**await a_post(world, ana), "idempotencyKey": "gone"}
-    made, _ = await POST.ask(world, ana, given)
-    post_id = from_global_id(str(made))[1]
+    input_ = {**await a_post(world, ana), "idempotencyKey": "gone"}
+    created, _ = await POST.call(world, ana, input_)
+    post_id = from_global_id(str(created))[1]
     comment = await world.comment(
         await world.stored_post(post_id), bob, idempotency=Idempotency.of("c", "addComment", {})
     )
     await world.sources.posts.delete(post_id, ana.id, now())
-    assert await POST.ask(world, ana, given) == (None, DELETED)
+    assert await POST.call(world, ana, input_) == (None, DELETED)
     for _ in range(2):
         await world.drain()
-    assert await POST.ask(world, ana, given) == (None, DELETED)
+    assert await POST.call(world, ana, input_) == (None, DELETED)
     (tombstone,) = await world.sources.database["posts"].find({"author_id": ana.id}).to_list()
     assert (tombstone["caption"], tombstone["image_inputs"]) == ("", [])
     assert not {"outbox", "upload_ids"} & tombstone.keys()
@@ -172,26 +174,26 @@ async def test_a_retry_after_the_post_was_deleted_makes_no_other(world: World) -
     assert await world.sources.comments.documents([comment.id]) == []
 
 
-async def test_a_retry_of_a_failed_upload_answers_that_upload(world: World) -> None:
+async def test_a_retry_of_a_failed_upload_gets_that_upload(world: World) -> None:
     ana = await world.user()
-    given = {**await an_upload(world, ana), "idempotencyKey": "refused"}
-    made, _ = await UPLOAD.ask(world, ana, given)
-    await world.sources.uploads.expire([from_global_id(str(made))[1]])
-    assert await UPLOAD.ask(world, ana, given) == (made, [])
+    input_ = {**await an_upload(world, ana), "idempotencyKey": "refused"}
+    created, _ = await UPLOAD.call(world, ana, input_)
+    await world.sources.uploads.expire([from_global_id(str(created))[1]])
+    assert await UPLOAD.call(world, ana, input_) == (created, [])
 
 
 @pytest.mark.parametrize("collection", ["posts", "comments"])
-async def test_tombstones_go_by_an_index(world: World, collection: str) -> None:
+async def test_a_ttl_index_removes_tombstones(world: World, collection: str) -> None:
     indexes = await world.sources.database[collection].index_information()
     assert indexes["expires_at_1"]["expireAfterSeconds"] == 0
 
 
-async def test_an_insert_that_meets_a_tombstone_makes_nothing(world: World) -> None:
-    """As of a twin that looked for its key before there was one, and writes when all is over."""
+async def test_an_insert_that_meets_a_tombstone_adds_nothing(world: World) -> None:
+    """As of a concurrent duplicate that looked for its key before the first insert, and writes after the deletion."""
     ana = await world.user()
     post, key = await world.post(ana), Idempotency.of("late", "addComment", {})
-    made = await world.comment(post, ana, idempotency=key)
-    await world.sources.comments.delete(made.id, now())
+    created = await world.comment(post, ana, idempotency=key)
+    await world.sources.comments.delete(created.id, now())
     await world.drain()
     with pytest.raises(Refusal) as refused:
         await world.comment(post, ana, idempotency=key)

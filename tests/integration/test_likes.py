@@ -10,8 +10,8 @@ from domain.records.notifications import NotificationKind
 from tests.support.factories import World, items_of, now
 
 
-async def likers(world: World, target: object) -> int:
-    """A recount."""
+async def count_likes(world: World, target: object) -> int:
+    """The number of stored likes of a post."""
     return await world.sources.database["post_likes"].count_documents({"target_id": target, "liked": True})
 
 
@@ -24,22 +24,22 @@ async def test_liking_twice_is_liking_once(world: World) -> None:
     assert (await world.stored_post(post.id)).like_count == 1
 
 
-async def test_fifty_simultaneous_likes_of_one_user_are_one(world: World) -> None:
+async def test_fifty_concurrent_likes_of_one_user_are_one(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await asyncio.gather(*(world.sources.post_likes.like(post.id, bob.id, now()) for _ in range(50)))
     await world.drain()
-    assert (await world.stored_post(post.id)).like_count == await likers(world, post.id) == 1
+    assert (await world.stored_post(post.id)).like_count == await count_likes(world, post.id) == 1
 
 
-async def test_unliking_what_was_never_liked_owes_nothing(world: World) -> None:
+async def test_unliking_a_post_never_liked_stores_nothing(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.sources.post_likes.unlike(post.id, bob.id, now())
     assert await world.sources.database["post_likes"].find_one({"target_id": post.id}) is None
 
 
-async def test_a_like_taken_back_is_taken_off(world: World) -> None:
+async def test_a_like_taken_back_is_no_longer_counted(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.sources.post_likes.like(post.id, bob.id, now())
@@ -87,7 +87,7 @@ async def test_a_storm_of_likes_and_unlikes_is_counted_exactly(world: World, fac
         assert stored.like_count == 8
 
 
-async def test_after_a_storm_the_notification_names_as_many_as_like_it(world: World) -> None:
+async def test_after_a_storm_the_notification_names_exactly_those_who_like(world: World) -> None:
     ana, fans = await world.user(), await world.users(5)
     post, likes = await world.post(ana), world.sources.post_likes
 
@@ -97,7 +97,7 @@ async def test_after_a_storm_the_notification_names_as_many_as_like_it(world: Wo
 
     await asyncio.gather(*(storm(number) for number in range(5)), *(world.drain() for _ in range(3)))
     await world.drain()
-    (notice,) = [one for one in await world.inbox(ana) if one.kind is NotificationKind.POST_LIKED]
+    (notice,) = [notice for notice in await world.inbox(ana) if notice.kind is NotificationKind.POST_LIKED]
     standing = {fans[number].id for number in (0, 2, 4)}
     assert (notice.actor_count, set(notice.actor_ids)) == (3, standing)
 
@@ -112,16 +112,16 @@ async def test_likers_are_listed_latest_first(world: World) -> None:
     assert items_of(page) == [fans[2].id, fans[0].id]
 
 
-async def test_a_viewers_likes_come_in_the_order_asked_for(world: World) -> None:
+async def test_likes_of_a_viewer_come_in_the_order_of_the_targets(world: World) -> None:
     ana, bob = await world.users(2)
     liked, other = await world.post(ana), await world.post(ana)
     await world.sources.post_likes.like(liked.id, bob.id, now())
-    found = await world.sources.post_likes.by_targets(bob.id, [other.id, liked.id])
-    assert [None if like is None else like.liked for like in found] == [None, True]
+    records = await world.sources.post_likes.by_targets(bob.id, [other.id, liked.id])
+    assert [None if like is None else like.liked for like in records] == [None, True]
     assert await world.sources.post_likes.by_targets(ana.id, [liked.id]) == [None]
 
 
-async def test_simultaneous_likes_and_unlikes_of_many_end_as_said(world: World) -> None:
+async def test_concurrent_likes_and_unlikes_of_many_users_end_as_chosen_last(world: World) -> None:
     ana, *fans = await world.users(31)
     first, second = await world.post(ana), await world.post(ana)
     likes = world.sources.post_likes
@@ -131,7 +131,7 @@ async def test_simultaneous_likes_and_unlikes_of_many_end_as_said(world: World) 
     assert [(await world.stored_post(post.id)).like_count for post in (first, second)] == [20, 30]
 
 
-async def test_a_like_held_up_by_a_lock_does_not_fail_those_gathered_with_it(world: World) -> None:
+async def test_a_like_held_up_by_a_lock_does_not_fail_the_others_of_its_batch(world: World) -> None:
     ana, bob, *fans = await world.users(8)
     post = await world.post(ana)
     likes = world.sources.post_likes
@@ -141,7 +141,7 @@ async def test_a_like_held_up_by_a_lock_does_not_fail_those_gathered_with_it(wor
         await world.sources.database["post_likes"].update_one(query, {"$set": {"counted": True}}, session=session)
         held_up = asyncio.create_task(likes.unlike(post.id, bob.id, now()))
         await asyncio.gather(*(likes.like(post.id, fan.id, now()) for fan in fans))
-        assert await likers(world, post.id) == len(fans) + 1
+        assert await count_likes(world, post.id) == len(fans) + 1
         await session.abort_transaction()
     await held_up
-    assert await likers(world, post.id) == len(fans)
+    assert await count_likes(world, post.id) == len(fans)

@@ -1,4 +1,4 @@
-"""notificationAdded(after:) says so when it cannot tell all that was taken back after that number."""
+"""`notificationAdded(after:)` sends a gap when withdrawals after that number may have expired."""
 
 import asyncio
 import contextlib
@@ -27,9 +27,9 @@ async def write(world: World, reader: UserRecord, key: str, at: datetime, *, wit
 
 
 async def expire(world: World, reader: UserRecord) -> int:
-    """Removes what the TTL index is about to remove; how many there were."""
-    gone = {"recipient_id": reader.id, "expires_at": {"$lte": now()}}
-    return (await world.sources.database["notifications"].delete_many(gone)).deleted_count
+    """Removes what the TTL index would; how many there were."""
+    query = {"recipient_id": reader.id, "expires_at": {"$lte": now()}}
+    return (await world.sources.database["notifications"].delete_many(query)).deleted_count
 
 
 async def first_events(world: World, reader: UserRecord, after: int, count: int) -> list[dict[str, Any]]:
@@ -40,13 +40,13 @@ async def first_events(world: World, reader: UserRecord, after: int, count: int)
         return [(await anext(stream)).data["notificationAdded"] for _ in range(count)]
 
 
-async def test_a_number_before_an_expired_tombstone_is_told_as_a_gap(world: World) -> None:
+async def test_a_number_before_an_expired_tombstone_gives_a_gap(world: World) -> None:
     reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     await write(world, reader, "a", long_ago)  # 1
     await write(world, reader, "b", long_ago)  # 2
     await write(world, reader, "a", long_ago, withdrawn=True)  # 3
     await write(world, reader, "c", now())  # 4
-    for _ in range(2):  # it makes no difference whether it is gone yet
+    for _ in range(2):  # whether or not the tombstone is removed yet
         for after in (-1, 0, 1, 2):
             (gap,) = await first_events(world, reader, after, 1)
             assert gap == {"seq": 4, "gap": {"oldestSeq": 2, "newestSeq": 4}}
@@ -55,7 +55,7 @@ async def test_a_number_before_an_expired_tombstone_is_told_as_a_gap(world: Worl
     assert await expire(world, reader) == 0
 
 
-async def test_what_was_taken_back_lately_is_told_itself(world: World) -> None:
+async def test_a_recent_withdrawal_is_sent_as_such(world: World) -> None:
     reader = await world.user()
     await write(world, reader, "a", now() - timedelta(days=20))  # 1
     await write(world, reader, "a", now() - timedelta(days=20), withdrawn=True)  # 2
@@ -63,7 +63,7 @@ async def test_what_was_taken_back_lately_is_told_itself(world: World) -> None:
     assert await first_events(world, reader, 1, 2) == [{"seq": 2, "gap": None}, {"seq": 3, "gap": None}]
 
 
-async def test_the_last_of_a_log_expired_is_no_gap_for_who_has_read_it(world: World) -> None:
+async def test_an_expired_last_entry_is_no_gap_for_a_reader_who_has_seen_it(world: World) -> None:
     reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     await write(world, reader, "a", long_ago)  # 1
     await write(world, reader, "a", long_ago, withdrawn=True)  # 2
@@ -75,13 +75,13 @@ async def test_the_last_of_a_log_expired_is_no_gap_for_who_has_read_it(world: Wo
     assert await events == [{"seq": 3, "gap": None}]
 
 
-async def test_taking_back_many_in_one_transaction_counts_the_last(world: World) -> None:
+async def test_withdrawing_many_in_one_transaction_raises_the_floor_to_the_last(world: World) -> None:
     reader, long_ago = await world.user(), now() - WITHDRAWN_NOTIFICATION_KEPT - timedelta(days=2)
     for key in "abc":
         await write(world, reader, key, long_ago)
-    there = await world.sources.notifications.changed_after(reader.id, 0, 10)
+    log = await world.sources.notifications.changed_after(reader.id, 0, 10)
     await in_transaction(
-        world.sources.client, lambda session: world.sources.notifications.withdraw(there, long_ago, session)
+        world.sources.client, lambda session: world.sources.notifications.withdraw(log, long_ago, session)
     )
     span = await world.sources.notifications.range_of(reader.id)
     assert (span.newest, span.floor) == (6, 6)

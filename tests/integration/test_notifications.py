@@ -1,34 +1,22 @@
-"""Notifications: grouped, numbered without gaps, told once, taken back."""
+"""Notifications: grouped, numbered without gaps, sent once, withdrawn."""
 
 import asyncio
 
 import pytest
-from bson import ObjectId
 
-from datasources.mongo.client import Document
 from domain.jobs import Fact, Task
 from domain.paging import PageRequest, encode_cursor
 from domain.records.notifications import NotificationKind as Kind
-from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
+from tests.support.notifications import log_of, notified
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 
 
-async def notified(world: World, user: UserRecord, *kinds: Kind) -> list[NotificationRecord]:
-    """What a user was told, of some kinds or of all, latest first."""
-    return [one for one in await world.inbox(user) if not kinds or one.kind in kinds]
-
-
-async def log_of(world: World, user: UserRecord) -> list[NotificationRecord]:
-    """A user's whole log, withdrawn entries too, in the order of the numbers."""
-    return await world.sources.notifications.changed_after(user.id, 0, 1_000)
-
-
 async def quiet_post(world: World) -> tuple[UserRecord, PostRecord]:
-    """An author and a post of theirs, which they have heard of."""
+    """An author and a post of theirs, all of whose jobs are done."""
     ana = await world.user()
     post = await world.post(ana)
     await world.drain()
@@ -36,13 +24,13 @@ async def quiet_post(world: World) -> tuple[UserRecord, PostRecord]:
 
 
 async def like(world: World, post: PostRecord, *fans: UserRecord) -> None:
-    """Some likes, settled one after the other."""
+    """Likes of these users, each with its jobs done before the next."""
     for fan in fans:
         await world.sources.post_likes.like(post.id, fan.id, now())
         await world.drain()
 
 
-async def test_a_ready_post_is_told_to_its_author_once(world: World) -> None:
+async def test_the_author_of_a_ready_post_is_notified_once(world: World) -> None:
     ana, post = await quiet_post(world)
     await world.drain()
     (notice,) = await log_of(world, ana)
@@ -59,7 +47,7 @@ async def test_likes_of_one_post_are_one_notification_with_the_latest_first(worl
     assert notice.seq == 6
 
 
-async def test_a_thousandth_like_is_news_and_a_like_taken_back_is_not(world: World) -> None:
+async def test_a_further_like_makes_the_notification_unseen_and_a_like_taken_back_does_not(world: World) -> None:
     ana, post = await quiet_post(world)
     bob, eve = await world.users(2)
     await like(world, post, bob, eve)
@@ -73,7 +61,7 @@ async def test_a_thousandth_like_is_news_and_a_like_taken_back_is_not(world: Wor
     assert (notice.actor_count, notice.is_seen) == (2, False)
 
 
-async def test_like_unlike_like_announces_once(world: World) -> None:
+async def test_a_like_given_taken_back_and_given_again_is_announced_once(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     await like(world, post, bob)
@@ -88,25 +76,25 @@ async def test_like_unlike_like_announces_once(world: World) -> None:
     assert again.updated_at == first.updated_at
 
 
-async def test_a_like_taken_back_unheard_is_never_told(world: World) -> None:
+async def test_a_like_taken_back_before_the_job_ran_is_never_notified(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.post_likes.unlike(post.id, bob.id, now())
     await world.drain()
-    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+    assert [notice.kind for notice in await log_of(world, ana)] == [Kind.POST_READY]
 
 
-async def test_ones_own_acts_are_not_told(world: World) -> None:
+async def test_own_likes_and_comments_are_not_notified(world: World) -> None:
     ana, post = await quiet_post(world)
     await like(world, post, ana)
     await world.comment(post, ana, f"@{ana.username}", mention_ids=[ana.id])
     await world.drain()
-    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+    assert [notice.kind for notice in await log_of(world, ana)] == [Kind.POST_READY]
 
 
 @pytest.mark.parametrize("how", ["muted", "blocked", "blocking"])
-async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: str) -> None:
+async def test_muted_and_blocked_users_notify_of_nothing(world: World, how: str) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     sources = world.sources
@@ -124,10 +112,10 @@ async def test_nothing_is_told_of_the_muted_and_the_blocked(world: World, how: s
     if how == "muted":
         await world.follow(bob, ana)
     await world.drain()
-    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
+    assert [notice.kind for notice in await log_of(world, ana)] == [Kind.POST_READY]
 
 
-async def test_among_likers_the_muted_are_not_counted(world: World) -> None:
+async def test_a_notification_of_likes_does_not_count_muted_users(world: World) -> None:
     ana, post = await quiet_post(world)
     bob, eve = await world.users(2)
     await world.sources.mutes.mute(ana.id, bob.id)
@@ -139,19 +127,19 @@ async def test_among_likers_the_muted_are_not_counted(world: World) -> None:
     assert (await world.stored_post(post.id)).like_count == 2
 
 
-async def test_a_comment_is_told_to_each_in_the_nearest_way(world: World) -> None:
+async def test_a_comment_notifies_everybody_once_of_what_concerns_them_most(world: World) -> None:
     ana, post = await quiet_post(world)
     bob, eve, dan = await world.users(3)
     parent = await world.comment(post, bob)
     reply = await world.comment(post, eve, parent_id=parent.id, mention_ids=[ana.id, bob.id, dan.id])
     await world.drain()
     for user, kind in ((ana, Kind.COMMENTED), (bob, Kind.REPLIED), (dan, Kind.MENTIONED)):
-        (notice,) = [one for one in await notified(world, user) if one.comment_id == reply.id]
+        (notice,) = [notice for notice in await notified(world, user) if notice.comment_id == reply.id]
         assert (notice.kind, notice.actor_ids, notice.actor_count) == (kind, [eve.id], 1)
     assert await notified(world, eve) == []
 
 
-async def test_a_deleted_comment_is_taken_back(world: World) -> None:
+async def test_the_notification_of_a_deleted_comment_is_withdrawn(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     comment = await world.comment(post, bob)
@@ -164,17 +152,17 @@ async def test_a_deleted_comment_is_taken_back(world: World) -> None:
     assert (tombstone.withdrawn, tombstone.kind, tombstone.seq) == (True, Kind.COMMENTED, 3)
 
 
-async def test_a_mention_reaches_only_who_may_see_the_post(world: World) -> None:
+async def test_a_mention_notifies_only_those_who_may_see_the_post(world: World) -> None:
     ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
     await world.follow(bob, ana)
     await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.post(ana, mention_ids=[bob.id, eve.id])
     await world.drain()
-    assert [one.kind for one in await notified(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
+    assert [notice.kind for notice in await notified(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
     assert await notified(world, eve) == []
 
 
-async def test_following_is_told_and_unfollowing_takes_it_back(world: World) -> None:
+async def test_a_follow_is_notified_and_withdrawn_with_its_end(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     await world.follow(bob, ana)
@@ -186,18 +174,20 @@ async def test_following_is_told_and_unfollowing_takes_it_back(world: World) -> 
     assert await notified(world, ana) == []
 
 
-async def test_a_request_becomes_an_acceptance(world: World) -> None:
+async def test_a_request_is_notified_and_then_its_acceptance(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
     await world.drain()
-    assert [one.kind for one in await notified(world, ana)] == [Kind.FOLLOW_REQUESTED]
+    assert [notice.kind for notice in await notified(world, ana)] == [Kind.FOLLOW_REQUESTED]
     await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.drain()
     assert await notified(world, ana) == []
-    assert [(one.kind, one.actor_ids) for one in await notified(world, bob)] == [(Kind.FOLLOW_ACCEPTED, [ana.id])]
+    assert [(notice.kind, notice.actor_ids) for notice in await notified(world, bob)] == [
+        (Kind.FOLLOW_ACCEPTED, [ana.id])
+    ]
 
 
-async def test_a_deleted_post_takes_back_all_that_was_told_about_it(world: World) -> None:
+async def test_all_notifications_about_a_deleted_post_are_withdrawn(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     comment = await world.comment(post, bob)
@@ -210,30 +200,28 @@ async def test_a_deleted_post_takes_back_all_that_was_told_about_it(world: World
     assert await notified(world, bob) == []
 
 
-async def test_numbers_are_dense_whatever_happens_at_once(world: World) -> None:
+async def test_numbers_have_no_gaps_whatever_happens_concurrently(world: World) -> None:
     ana, post = await quiet_post(world)
     fans = await world.users(8)
 
-    async def act(fan: UserRecord) -> None:
+    async def do_all(fan: UserRecord) -> None:
         await world.sources.post_likes.like(post.id, fan.id, now())
         await world.comment(post, fan)
         await world.follow(fan, ana)
 
-    await asyncio.gather(*(act(fan) for fan in fans), *(world.drain() for _ in range(4)))
+    await asyncio.gather(*(do_all(fan) for fan in fans), *(world.drain() for _ in range(4)))
     await world.drain()
     log = await log_of(world, ana)
-    numbers, newest = [one.seq for one in log], (await world.sources.notifications.range_of(ana.id)).newest
+    numbers, newest = [notice.seq for notice in log], (await world.sources.notifications.range_of(ana.id)).newest
     assert len(set(numbers)) == len(numbers)
     assert numbers[-1] == newest
     assert len(log) == 1 + 1 + 8 + 8  # the post, all its likes, each comment, each follower
-    likes = [one for one in log if one.kind is Kind.POST_LIKED]
-    assert (
-        newest <= 18 + 7
-    )  # a grouped notification moves up once for each further batch of likes, and leaves its number
-    assert [one.actor_count for one in likes] == [8]
+    likes = [notice for notice in log if notice.kind is Kind.POST_LIKED]
+    assert newest <= 18 + 7  # each further batch of likes gives their notification a new number
+    assert [notice.actor_count for notice in likes] == [8]
 
 
-async def test_settling_twice_gives_no_new_numbers(world: World) -> None:
+async def test_a_repeated_job_gives_no_new_numbers(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     await like(world, post, bob)
@@ -244,31 +232,31 @@ async def test_settling_twice_gives_no_new_numbers(world: World) -> None:
     assert await log_of(world, ana) == before
 
 
-async def unseen(world: World, user: UserRecord) -> int:
-    """How many are there for the badge, before the rules."""
+async def count_unseen(world: World, user: UserRecord) -> int:
+    """The number of unseen notifications, before the rules of visibility."""
     return sum([len(batch) async for batch in world.sources.notifications.unseen(user.id)])
 
 
-async def test_seen_and_read_are_told_apart(world: World) -> None:
+async def test_seen_and_read_are_separate(world: World) -> None:
     ana, post = await quiet_post(world)
     fans = await world.users(2)
     for fan in fans:
         await world.comment(post, fan)
     await world.drain()
     notifications = world.sources.notifications
-    assert await unseen(world, ana) == 2
+    assert await count_unseen(world, ana) == 2
     await notifications.mark_seen(ana.id, 2)
-    assert await unseen(world, ana) == 1
+    assert await count_unseen(world, ana) == 1
     latest = (await notified(world, ana))[0]
     await notifications.mark_read(ana.id, [latest.id])
-    assert await unseen(world, ana) == 0
+    assert await count_unseen(world, ana) == 0
     unread = await notifications.of_recipient(ana.id, PageRequest(limit=9), unread_only=True)
-    assert [one.seq for one in items_of(unread)] == [2, 1]
+    assert [notice.seq for notice in items_of(unread)] == [2, 1]
     await notifications.mark_read(ana.id, up_to_seq=2)
     assert items_of(await notifications.of_recipient(ana.id, PageRequest(limit=9), unread_only=True)) == []
 
 
-async def test_nobody_marks_somebody_elses(world: World) -> None:
+async def test_nobody_marks_notifications_of_another_user(world: World) -> None:
     ana, _post = await quiet_post(world)
     eve = await world.user()
     (notice,) = await notified(world, ana)
@@ -284,21 +272,21 @@ async def test_the_list_pages_by_number_both_ways_and_filters_by_kind(world: Wor
     await world.drain()
     of_recipient = world.sources.notifications.of_recipient
     page = await of_recipient(ana.id, PageRequest.of(first=2, after=encode_cursor(4)))
-    assert ([one.seq for one in items_of(page)], page.has_next) == ([3, 2], True)
+    assert ([notice.seq for notice in items_of(page)], page.has_next) == ([3, 2], True)
     page = await of_recipient(ana.id, PageRequest.of(last=2))
-    assert ([one.seq for one in items_of(page)], page.has_previous) == ([2, 1], True)
+    assert ([notice.seq for notice in items_of(page)], page.has_previous) == ([2, 1], True)
     page = await of_recipient(ana.id, PageRequest.of(), kinds=[Kind.POST_READY])
-    assert [one.seq for one in items_of(page)] == [1]
+    assert [notice.seq for notice in items_of(page)] == [1]
 
 
-async def test_a_tagged_person_is_told_as_tagged_and_once(world: World) -> None:
+async def test_a_tagged_user_is_notified_once_as_tagged(world: World) -> None:
     ana, bob = await world.users(2)
     await world.post(ana, tagged=[bob], mention_ids=[bob.id])
     await world.drain()
-    assert [(one.kind, one.actor_ids) for one in await notified(world, bob)] == [(Kind.TAGGED, [ana.id])]
+    assert [(notice.kind, notice.actor_ids) for notice in await notified(world, bob)] == [(Kind.TAGGED, [ana.id])]
 
 
-async def test_an_acceptance_by_somebody_muted_is_not_told(world: World) -> None:
+async def test_an_acceptance_by_a_muted_user_is_not_notified(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
     await world.sources.mutes.mute(bob.id, ana.id)
@@ -307,7 +295,7 @@ async def test_an_acceptance_by_somebody_muted_is_not_told(world: World) -> None
     assert await notified(world, bob) == []
 
 
-async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted(world: World) -> None:
+async def test_a_job_that_runs_again_changes_nothing_after_the_actor_was_muted(world: World) -> None:
     ana, post = await quiet_post(world)
     bob = await world.user()
     comment = await world.comment(post, bob)
@@ -316,7 +304,11 @@ async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted
     jobs = await pending_jobs(world.tools)
     await world.drain()
     before = await log_of(world, ana)
-    assert [one.kind for one in before if one.actor_ids == [bob.id]] == [Kind.COMMENTED, Kind.FOLLOWED, Kind.MENTIONED]
+    assert [notice.kind for notice in before if notice.actor_ids == [bob.id]] == [
+        Kind.COMMENTED,
+        Kind.FOLLOWED,
+        Kind.MENTIONED,
+    ]
     assert {before[1].comment_id, before[-1].post_id} == {comment.id, mentioning.id}
     await world.sources.mutes.mute(ana.id, bob.id)
     for job in sorted(job for job in jobs if job.task is Task.NOTIFY):
@@ -324,105 +316,16 @@ async def test_a_ring_that_comes_again_changes_nothing_after_the_actor_was_muted
     assert await log_of(world, ana) == before
 
 
-async def test_a_comments_like_is_not_told_once_its_post_is_gone_or_hidden(world: World) -> None:
+async def test_a_like_of_a_comment_on_a_deleted_or_hidden_post_is_not_notified(world: World) -> None:
     ana, post = await quiet_post(world)
     hidden = await world.post(ana)
     bob, eve = await world.users(2)
-    comments = [await world.comment(one, bob) for one in (post, hidden)]
+    comments = [await world.comment(commented, bob) for commented in (post, hidden)]
     await world.drain()
     for comment in comments:
         await world.sources.comment_likes.like(comment.id, eve.id, now())
     await world.sources.posts.delete(post.id, ana.id, now())
-    await HANDLERS[Task.NOTIFY, Fact.POST].run(world.tools, str(post.id))  # before that of the like
+    await HANDLERS[Task.NOTIFY, Fact.POST].run(world.tools, str(post.id))  # before the job of the like
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.drain()
     assert await notified(world, bob, Kind.COMMENT_LIKED) == []
-
-
-async def edit(world: World, post: PostRecord, *mentioned: UserRecord) -> None:
-    """As `updatePost`, with words that mention these people."""
-    words = {"caption": "other words", "mention_ids": [one.id for one in mentioned]}
-    await world.sources.posts.update(post.id, post.author_id, words, now())
-
-
-async def test_an_edit_tells_whom_it_mentions_and_takes_back_whom_it_does_not(world: World) -> None:
-    ana, bob, eve, dan = await world.users(4)
-    post = await world.post(ana, mention_ids=[bob.id, dan.id])
-    await world.drain()
-    await edit(world, post, eve, dan)
-    await world.drain()
-    await world.drain()
-    assert await notified(world, bob) == []
-    ((told_eve,), (told_dan,)) = await notified(world, eve), await notified(world, dan)
-    assert (told_eve.kind, told_eve.post_id, told_eve.actor_ids) == (Kind.MENTIONED, post.id, [ana.id])
-    assert told_dan.seq == 1  # nothing new for who was mentioned before
-    assert [one.kind for one in await log_of(world, ana)] == [Kind.POST_READY]
-    assert [(one.withdrawn, one.seq) for one in await log_of(world, bob)] == [(True, 2)]
-
-
-async def test_a_mention_that_comes_back_is_told_again(world: World) -> None:
-    ana, bob = await world.users(2)
-    post = await world.post(ana, mention_ids=[bob.id])
-    await world.drain()
-    await world.sources.notifications.mark_read(bob.id, up_to_seq=100)
-    for mentioned in ([], [bob]):
-        await edit(world, post, *mentioned)
-        await world.drain()
-    (notice,) = await notified(world, bob)
-    assert (notice.is_seen, notice.seq) == (False, 3)
-
-
-async def test_an_edit_that_keeps_the_mentions_owes_nothing(world: World) -> None:
-    ana, bob = await world.users(2)
-    post = await world.post(ana, mention_ids=[bob.id])
-    await world.drain()
-    await edit(world, post, bob)
-    assert await pending_jobs(world.tools) == set()
-
-
-async def test_who_muted_the_author_keeps_what_they_were_told_amid_edits(world: World) -> None:
-    ana, bob, eve = await world.users(3)
-    post = await world.post(ana, mention_ids=[bob.id])
-    await world.drain()
-    await world.sources.mutes.mute(bob.id, ana.id)
-    await edit(world, post, bob, eve)
-    await world.drain()
-    assert [one.kind for one in await notified(world, bob)] == [Kind.MENTIONED]
-
-
-async def test_a_tag_taken_off_is_taken_back_and_a_mention_beside_it_is_no_news(world: World) -> None:
-    ana, bob, eve = await world.users(3)
-    post = await world.post(ana, tagged=[bob, eve], mention_ids=[eve.id])
-    await world.drain()
-    await world.sources.notifications.mark_read(eve.id, up_to_seq=100)
-    for one in (bob, eve):
-        await world.sources.posts.untag(post.id, one.id, now())
-        await world.sources.posts.untag(post.id, one.id, now())
-    await world.drain()
-    assert await notified(world, bob) == []
-    (notice,) = await notified(world, eve)
-    assert (notice.kind, notice.is_seen) == (Kind.MENTIONED, True)
-    assert (await world.stored_post(post.id)).tagged_ids == []
-
-
-async def test_of_two_workers_the_one_with_the_older_words_tells_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it read is no longer so when it comes to writing: who was edited away meanwhile is not told after all."""
-    ana, bob = await world.users(2)
-    post = await world.post(ana)
-    await world.drain()
-    await edit(world, post, bob)
-    run, posts = HANDLERS[Task.NOTIFY, Fact.POST].run, world.sources.posts
-
-    async def read_before_the_edit(post_id: ObjectId) -> Document | None:
-        document = await world.sources.database["posts"].find_one({"_id": post_id})
-        monkeypatch.undo()
-        await edit(world, post)
-        await run(world.tools, str(post_id))
-        return document
-
-    monkeypatch.setattr(posts, "document", read_before_the_edit)
-    await run(world.tools, str(post.id))
-    await world.drain()
-    assert await notified(world, bob) == []

@@ -1,4 +1,4 @@
-"""Posts: made once, published once, deleted wholly."""
+"""Posts: created once, published once, deleted completely."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ FAILURE = FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="No picture.")
 
 def draft(*upload_ids: ObjectId, **rest: object) -> PostDraft:
     """A post of these uploads."""
-    return PostDraft(images=[PostImage(upload_id=one) for one in upload_ids], **rest)  # type: ignore[arg-type]
+    return PostDraft(images=[PostImage(upload_id=upload_id) for upload_id in upload_ids], **rest)  # type: ignore[arg-type]
 
 
 async def create(world: World, author: UserRecord, *upload_ids: ObjectId, key: Idempotency | None = None) -> PostRecord:
@@ -38,7 +38,7 @@ async def outcome(world: World, author: UserRecord, *upload_ids: ObjectId, key: 
         return refusal.code
 
 
-async def test_fifty_twins_with_one_key_are_one_post(world: World) -> None:
+async def test_fifty_concurrent_duplicates_with_one_key_make_one_post(world: World) -> None:
     ana, upload_id, key = await world.user(), ObjectId(), Idempotency.of("k", "createPost", {"caption": "hi"})
     outcomes = await asyncio.gather(*(outcome(world, ana, upload_id, key=key) for _ in range(50)))
     assert len(set(outcomes)) == 1
@@ -55,7 +55,7 @@ async def test_a_key_with_other_input_is_an_error(world: World) -> None:
         await world.sources.publishing.created_earlier(ana.id, other)
 
 
-async def test_of_twenty_posts_of_one_upload_one_is_made(world: World) -> None:
+async def test_of_twenty_concurrent_posts_of_one_upload_one_is_created(world: World) -> None:
     ana, shared = await world.user(), ObjectId()
     outcomes = await asyncio.gather(*(outcome(world, ana, ObjectId(), shared) for _ in range(20)))
     assert Counter(outcomes)[UserErrorCode.UPLOAD_USED] == 19
@@ -63,30 +63,30 @@ async def test_of_twenty_posts_of_one_upload_one_is_made(world: World) -> None:
 
 async def test_a_post_is_published_once(world: World) -> None:
     ana, upload_id = await world.user(), ObjectId()
-    made = await create(world, ana, upload_id)
-    assert (made.status, made.images) == (PostStatus.PROCESSING, [])
+    created = await create(world, ana, upload_id)
+    assert (created.status, created.images) == (PostStatus.PROCESSING, [])
     publish, shown = world.sources.images.publish, Move(image(upload_id), image(upload_id))
-    await asyncio.gather(*(publish(made.id, [shown], now()) for _ in range(10)))
+    await asyncio.gather(*(publish(created.id, [shown], now()) for _ in range(10)))
     await world.drain()
-    await publish(made.id, [shown], now())
-    await world.sources.publishing.fail(made.id, FAILURE, now())
+    await publish(created.id, [shown], now())
+    await world.sources.publishing.fail(created.id, FAILURE, now())
     assert await world.drain() == set()
-    post = await world.stored_post(made.id)
+    post = await world.stored_post(created.id)
     assert (post.status, post.images, post.failure) == (PostStatus.READY, [image(upload_id)], None)
     assert (await world.stored_user(ana.id)).post_count == 1
 
 
 async def test_a_failed_post_is_not_counted_and_frees_its_uploads(world: World) -> None:
     ana, good = await world.user(), ObjectId()
-    made = await create(world, ana, good, ObjectId())
-    await world.sources.publishing.fail(made.id, FAILURE, now())
+    created = await create(world, ana, good, ObjectId())
+    await world.sources.publishing.fail(created.id, FAILURE, now())
     await world.drain()
-    assert (await world.stored_post(made.id)).failure == FAILURE
+    assert (await world.stored_post(created.id)).failure == FAILURE
     assert (await world.stored_user(ana.id)).post_count == 0
     assert isinstance(await outcome(world, ana, good), ObjectId)
 
 
-async def test_a_deleted_post_is_gone_with_all_that_hangs_on_it(world: World) -> None:
+async def test_a_deleted_post_is_removed_with_all_that_belongs_to_it(world: World) -> None:
     ana, bob = await world.users(2)
     await world.open_feeds(bob)
     await world.follow(bob, ana)
@@ -107,11 +107,11 @@ async def test_a_deleted_post_is_gone_with_all_that_hangs_on_it(world: World) ->
     assert await database["post_likes"].count_documents({"target_id": post.id}) == 0
     assert await database["comment_likes"].count_documents({"target_id": comment.id}) == 0
     assert await database["feed_entries"].count_documents({"_id": {"o": bob.id, "p": post.id}}) == 0
-    assert [one for one in await world.inbox(bob) if one.post_id == post.id] == []
+    assert [notice for notice in await world.inbox(bob) if notice.post_id == post.id] == []
     assert (await world.stored_user(ana.id)).post_count == 0
 
 
-async def test_a_post_deleted_before_anything_was_paid_never_counts(world: World) -> None:
+async def test_a_post_deleted_before_its_jobs_run_never_counts(world: World) -> None:
     ana = await world.user()
     post = await world.post(ana)
     await world.sources.posts.delete(post.id, ana.id, now())
@@ -120,7 +120,7 @@ async def test_a_post_deleted_before_anything_was_paid_never_counts(world: World
     assert await world.inbox(ana) == []
 
 
-async def test_a_post_is_deleted_while_workers_pay_for_it(world: World) -> None:
+async def test_a_post_is_deleted_while_its_jobs_run(world: World) -> None:
     for _ in range(5):
         ana, bob = await world.users(2)
         await world.follow(bob, ana)
@@ -140,31 +140,33 @@ async def test_nobody_deletes_somebody_elses_post(world: World) -> None:
     assert await world.stored_post(post.id) == post
 
 
-async def test_a_profile_lists_ready_posts_newest_first_and_its_owner_sees_the_rest(world: World) -> None:
+async def test_a_profile_lists_ready_posts_newest_first_and_its_owner_sees_the_others_too(world: World) -> None:
     ana = await world.user()
     first, second = await world.post(ana), await world.post(ana)
     waiting = await create(world, ana, ObjectId())
-    gone = await world.post(ana)
-    await world.sources.posts.delete(gone.id, ana.id, now())
+    deleted = await world.post(ana)
+    await world.sources.posts.delete(deleted.id, ana.id, now())
     by_author = world.sources.posts.by_author
     assert items_of(await by_author(ana.id, PageRequest(limit=9), every_status=False)) == [second.id, first.id]
     own = await by_author(ana.id, PageRequest(limit=9), every_status=True)
     assert items_of(own) == [waiting.id, second.id, first.id]
 
 
-async def test_the_post_of_an_upload_is_its_owners(world: World) -> None:
+async def test_only_its_owner_finds_the_post_of_an_upload(world: World) -> None:
     ana, upload_id = await world.user(), ObjectId()
-    made = await create(world, ana, upload_id)
-    assert await world.sources.publishing.of_upload(ana.id, upload_id) == made
+    created = await create(world, ana, upload_id)
+    assert await world.sources.publishing.of_upload(ana.id, upload_id) == created
     assert await world.sources.publishing.of_upload(ObjectId(), upload_id) is None
 
 
-async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_beside_it(world: World) -> None:
+async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_else(world: World) -> None:
     authors, database = [ObjectId() for _ in range(1_000)], world.sources.database
     shown = {"status": "READY", "deleted": False}
     newest = sorted((ObjectId() for _ in range(10_000)), reverse=True)
     written_by = zip(newest, random.sample(authors * 10, 10_000), strict=True)
-    await database["posts"].insert_many({"_id": one, "author_id": author, **shown} for one, author in written_by)
+    await database["posts"].insert_many(
+        {"_id": post_id, "author_id": author_id, **shown} for post_id, author_id in written_by
+    )
     below, above = (
         PageRequest(limit=20, after=newest[5_000]),
         PageRequest(limit=20, before=newest[5_000], backward=True),
@@ -178,8 +180,8 @@ async def test_a_page_of_a_thousand_authors_takes_two_finds_and_reads_little_bes
     await database["system.profile"].drop()
     assert (len(finds), sum(find["docsExamined"] for find in finds)) == (4, 0)
     assert sum(find["keysExamined"] for find in finds) < 2 * 2.5 * len(authors)
-    most = await world.sources.posts.shown_by_authors(authors, PageRequest(limit=3_000, after=newest[5_000]))
-    assert [post["_id"] for post in most] == newest[5_001:8_002]
+    large_page = await world.sources.posts.shown_by_authors(authors, PageRequest(limit=3_000, after=newest[5_000]))
+    assert [post["_id"] for post in large_page] == newest[5_001:8_002]
 
 
 async def test_an_unready_post_is_on_its_authors_profile_until_they_dismiss_it_and_in_no_feed(world: World) -> None:

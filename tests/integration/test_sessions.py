@@ -17,7 +17,7 @@ from tests.support.factories import World, now
 
 
 async def refused(sessions: SessionStore, token: str, **when: timedelta) -> bool:
-    """Whether a refresh token is refused, as any wrong one is."""
+    """Whether a refresh token is refused as not valid."""
     try:
         await sessions.refresh(token, now() + when.get("later", timedelta()))
     except Refusal as refusal:
@@ -25,12 +25,12 @@ async def refused(sessions: SessionStore, token: str, **when: timedelta) -> bool
     return False
 
 
-async def test_an_access_token_opens_its_session_and_nothing_else_does(world: World) -> None:
+async def test_only_its_access_token_authenticates_a_session(world: World) -> None:
     sessions, user_id = world.sources.sessions, ObjectId()
     session, tokens = await sessions.open(user_id, "phone", now())
-    found = await sessions.authenticate(tokens.access_token)
-    assert found is not None
-    assert (found.id, found.user_id, found.client_name) == (session.id, user_id, "phone")
+    authenticated = await sessions.authenticate(tokens.access_token)
+    assert authenticated is not None
+    assert (authenticated.id, authenticated.user_id, authenticated.client_name) == (session.id, user_id, "phone")
     other = tokens.access_token[:-2] + ("AA" if tokens.access_token[-2:] != "AA" else "BB")
     for wrong in (tokens.refresh_token, other, "", "ü", "a" * 59, "x" * 10_000):
         assert await sessions.authenticate(wrong) is None
@@ -61,13 +61,13 @@ async def test_refreshing_replaces_both_tokens(world: World) -> None:
     assert await sessions.authenticate(new.access_token) is not None
 
 
-async def test_a_replaced_access_token_lives_out_a_short_overlap(world: World) -> None:
+async def test_a_replaced_access_token_lives_for_a_short_overlap(world: World) -> None:
     sessions, ago = world.sources.sessions, now() - OVERLAP
     _, old = await sessions.open(ObjectId(), None, ago)
     await sessions.refresh(old.refresh_token, ago + timedelta(seconds=30))
-    found = await sessions.authenticate(old.access_token)
-    assert found is not None
-    assert found.access_expires_at == ago + timedelta(seconds=30) + OVERLAP
+    authenticated = await sessions.authenticate(old.access_token)
+    assert authenticated is not None
+    assert authenticated.access_expires_at == ago + timedelta(seconds=30) + OVERLAP
     _, old = await sessions.open(ObjectId(), None, ago)
     await sessions.refresh(old.refresh_token, ago)
     assert await sessions.authenticate(old.access_token) is None
@@ -80,7 +80,7 @@ async def test_the_overlap_prolongs_no_access_token(world: World) -> None:
     assert await sessions.authenticate(old.access_token) is None
 
 
-async def test_a_lost_answer_is_given_again(world: World) -> None:
+async def test_a_refresh_after_a_lost_answer_gets_the_same_tokens(world: World) -> None:
     sessions = world.sources.sessions
     _, old = await sessions.open(ObjectId(), None, now())
     session, lost = await sessions.refresh(old.refresh_token, now())
@@ -90,15 +90,15 @@ async def test_a_lost_answer_is_given_again(world: World) -> None:
     await sessions.refresh(tokens.refresh_token, now())
 
 
-async def test_parallel_refreshes_over_two_processes_hold_one_pair_of_tokens(world: World) -> None:
+async def test_concurrent_refreshes_in_two_processes_get_one_pair_of_tokens(world: World) -> None:
     async with open_sources(world.sources.settings) as other:
         session, old = await world.sources.sessions.open(ObjectId(), None, now())
         processes = [world.sources.sessions, other.sessions] * 10
-        answers = await asyncio.gather(*(one.refresh(old.refresh_token, now()) for one in processes))
+        answers = await asyncio.gather(*(sessions.refresh(old.refresh_token, now()) for sessions in processes))
         pairs = {(tokens.access_token, tokens.refresh_token) for _, tokens in answers}
         assert len(pairs) == 1
         ((access, refresh),) = pairs
-        assert {found.id for found, _ in answers} == {session.id}
+        assert {refreshed.id for refreshed, _ in answers} == {session.id}
         assert await other.sessions.authenticate(access) is not None
         _, latest = await other.sessions.refresh(refresh, now())
         assert await world.sources.sessions.authenticate(latest.access_token) is not None
@@ -124,7 +124,7 @@ async def test_a_thief_within_the_grace_is_found_at_the_next_refresh(world: Worl
     assert await sessions.by_id(session.id) is None
 
 
-async def test_a_refresh_tells_until_when_access_is_renewed(world: World) -> None:
+async def test_a_refresh_returns_when_the_new_access_token_expires(world: World) -> None:
     sessions = world.sources.sessions
     session, old = await sessions.open(ObjectId(), None, now() - timedelta(minutes=5))
     refreshed, new = await sessions.refresh(old.refresh_token, now())
@@ -134,7 +134,7 @@ async def test_a_refresh_tells_until_when_access_is_renewed(world: World) -> Non
     assert session.access_expires_at < renewed.access_expires_at == new.access_token_expires_at
 
 
-async def test_a_spent_token_that_comes_again_late_ends_the_session(world: World) -> None:
+async def test_a_spent_token_used_again_late_ends_the_session(world: World) -> None:
     sessions = world.sources.sessions
     session, old = await sessions.open(ObjectId(), None, now())
     _, new = await sessions.refresh(old.refresh_token, now())
@@ -153,7 +153,7 @@ async def test_the_token_before_the_last_ends_the_session_at_once(world: World) 
     assert await sessions.by_id(session.id) is None
 
 
-async def test_a_made_up_token_ends_nobodys_session(world: World) -> None:
+async def test_an_invented_token_ends_no_session(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
     assert await refused(sessions, tokens.access_token)
@@ -161,13 +161,13 @@ async def test_a_made_up_token_ends_nobodys_session(world: World) -> None:
     assert await sessions.by_id(session.id) is not None
 
 
-async def test_a_session_that_was_not_used_for_long_cannot_be_refreshed(world: World) -> None:
+async def test_a_session_unused_for_long_cannot_be_refreshed(world: World) -> None:
     _, tokens = await world.sources.sessions.open(ObjectId(), None, now())
     unused = timedelta(seconds=world.sources.settings.refresh_token_ttl + 1)
     assert await refused(world.sources.sessions, tokens.refresh_token, later=unused)
 
 
-async def test_what_is_kept_of_spent_tokens_is_bounded(world: World) -> None:
+async def test_the_stored_hashes_of_spent_tokens_are_bounded(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
     for _ in range(MAX_SPENT_HASHES + 5):
@@ -192,7 +192,7 @@ async def test_the_first_session_is_opened_once(world: World) -> None:
     assert len(await sessions.of_user(user_id)) == 3
 
 
-async def test_ending_a_session_tells_its_sockets(world: World) -> None:
+async def test_the_end_of_a_session_is_published(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
     async with world.sources.live.listen(session_topic(session.id)) as news:
@@ -204,13 +204,13 @@ async def test_ending_a_session_tells_its_sockets(world: World) -> None:
     assert not await sessions.end(session.user_id, session.id)
 
 
-async def test_nobody_ends_somebody_elses_session(world: World) -> None:
+async def test_nobody_ends_a_session_of_another_user(world: World) -> None:
     session, tokens = await world.sources.sessions.open(ObjectId(), None, now())
     assert not await world.sources.sessions.end(ObjectId(), session.id)
     assert await world.sources.sessions.authenticate(tokens.access_token) is not None
 
 
-async def test_all_of_a_users_sessions_end_together_and_no_others(world: World) -> None:
+async def test_all_sessions_of_a_user_end_together_and_no_others(world: World) -> None:
     sessions, user_id = world.sources.sessions, ObjectId()
     mine = [await sessions.open(user_id, None, now()) for _ in range(3)]
     _, others = await sessions.open(ObjectId(), None, now())
@@ -220,20 +220,20 @@ async def test_all_of_a_users_sessions_end_together_and_no_others(world: World) 
     assert await sessions.authenticate(others.access_token) is not None
 
 
-async def test_who_logs_out_everywhere_can_ask_again_until_it_is_done(
+async def test_a_log_out_everywhere_can_be_retried_until_it_is_done(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions, user_id = world.sources.sessions, ObjectId()
     mine, *others = [await sessions.open(user_id, None, now()) for _ in range(3)]
     delete_many, calls = sessions._sessions.delete_many, itertools.count()
 
-    async def dies_amid(*given: Any) -> None:
+    async def fail_in_the_middle(*arguments: Any) -> None:
         if next(calls) == 1:
             raise AutoReconnect
-        await delete_many(*given)
+        await delete_many(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sessions._sessions, "delete_many", dies_amid)
+        patch.setattr(sessions._sessions, "delete_many", fail_in_the_middle)
         with pytest.raises(AutoReconnect):
             await sessions.end_all(user_id, last=mine[0].id)
     assert [session.id for session in await sessions.of_user(user_id)] == [mine[0].id]
@@ -242,18 +242,18 @@ async def test_who_logs_out_everywhere_can_ask_again_until_it_is_done(
     assert await sessions.is_over(mine[1].access_token)
 
 
-async def test_use_is_noted_at_most_once_a_minute(world: World) -> None:
+async def test_use_is_recorded_at_most_once_a_minute(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now() - timedelta(minutes=2))
     await sessions.authenticate(tokens.access_token)
-    noted = await sessions.by_id(session.id)
+    recorded = await sessions.by_id(session.id)
     await sessions.authenticate(tokens.access_token)
-    assert noted is not None
-    assert noted.last_used_at > session.last_used_at
-    assert await sessions.by_id(session.id) == noted
+    assert recorded is not None
+    assert recorded.last_used_at > session.last_used_at
+    assert await sessions.by_id(session.id) == recorded
 
 
 @pytest.mark.parametrize("token", ["", "A", "=" * 59, "\u0000", "A" * 58])
-async def test_garbage_is_no_token(world: World, token: str) -> None:
+async def test_malformed_tokens_are_refused(world: World, token: str) -> None:
     assert await world.sources.sessions.authenticate(token) is None
     assert await refused(world.sources.sessions, token)

@@ -1,4 +1,4 @@
-"""Tags: who is shown as tagged, to whom, and how the tagged take them off."""
+"""Tags: who is shown as tagged, to whom, and how tagged users remove their tags."""
 
 from typing import Any
 
@@ -20,11 +20,11 @@ REMOVE = """mutation ($id: ID!) {
 
 
 def names(images: list[Any]) -> list[str]:
-    return [tag["user"]["username"] for one in images for tag in one["taggedUsers"]]
+    return [tag["user"]["username"] for image in images for tag in image["taggedUsers"]]
 
 
 async def tagged(world: World, viewer: UserRecord | None, post: PostRecord) -> list[str] | None:
-    """Who is tagged in a post for a viewer; None if it is not there for them."""
+    """Who is tagged in a post for a viewer; None if they may not see it."""
     image = to_global_id("Image", post.image_inputs[0].upload_id)
     result = await world.execute(SHOWN, viewer, id=to_global_id("Post", post.id), image=image)
     assert result.errors is None, result.errors
@@ -39,7 +39,7 @@ async def remove(world: World, viewer: UserRecord, gid: str) -> Any:
     return (result.data or {})["removeTag"]
 
 
-async def test_the_tagged_take_their_tag_off_and_nobody_elses(world: World) -> None:
+async def test_a_tagged_user_removes_their_own_tag_only(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve, bob])
     await world.drain()
@@ -50,11 +50,11 @@ async def test_the_tagged_take_their_tag_off_and_nobody_elses(world: World) -> N
     assert names((await remove(world, ana, gid))["post"]["images"]) == [eve.username]  # ana is not tagged
     await world.drain()
     assert await world.inbox(bob) == []
-    assert [one.kind for one in await world.inbox(eve)] == [NotificationKind.TAGGED]
+    assert [notice.kind for notice in await world.inbox(eve)] == [NotificationKind.TAGGED]
     assert await tagged(world, None, post) == [eve.username]
 
 
-async def test_a_tag_comes_off_a_post_that_the_tagged_may_not_see(world: World) -> None:
+async def test_a_tag_is_removed_from_a_post_that_the_tagged_user_may_not_see(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve])
     await world.sources.users.update_profile(ana.id, {"is_private": True})
@@ -65,7 +65,7 @@ async def test_a_tag_comes_off_a_post_that_the_tagged_may_not_see(world: World) 
 
 
 @pytest.mark.parametrize("blocker", ["author", "tagged"])
-async def test_a_block_between_author_and_tagged_hides_the_tag_from_all(world: World, blocker: str) -> None:
+async def test_a_block_between_author_and_tagged_user_hides_the_tag_from_everybody(world: World, blocker: str) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve])
     await world.drain()

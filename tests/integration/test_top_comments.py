@@ -1,4 +1,4 @@
-"""A post's comments in the order of their likes: walked both ways by key, at a cost that ties do not raise."""
+"""A post's comments in the order of their likes: paged in both directions by key, at a cost that ties do not raise."""
 
 import random
 
@@ -23,29 +23,29 @@ BELOW = """query ($id: ID!, $after: String, $before: String, $first: Int, $last:
 
 
 async def liked_comments(world: World, likes: list[int]) -> tuple[PostRecord, list[ObjectId]]:
-    """A post whose comments have so many settled likes each; the ids of the comments in the order of TOP."""
+    """A post whose comments have these like counts, and the ids of the comments in `TOP` order."""
     ana = await world.user()
     post = await world.post(ana)
-    made = [(await world.comment(post, ana, f"{count} likes")).id for count in likes]
-    for comment_id, count in zip(made, likes, strict=True):
+    added = [(await world.comment(post, ana, f"{count} likes")).id for count in likes]
+    for comment_id, count in zip(added, likes, strict=True):
         await world.sources.database["comments"].update_one({"_id": comment_id}, {"$set": {"like_count": count}})
-    ranked = sorted(zip(likes, made, strict=True), reverse=True)
+    ranked = sorted(zip(likes, added, strict=True), reverse=True)
     return post, [comment_id for _, comment_id in ranked]
 
 
-async def top(world: World, post: PostRecord, **arguments: object) -> Page[ObjectId]:
+async def top_page(world: World, post: PostRecord, **arguments: object) -> Page[ObjectId]:
     """A page of a post's top comments."""
     request = PageRequest.of(**arguments)  # type: ignore[arg-type]
     return await world.sources.comments.of_post(post.id, request, CommentOrder.TOP)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 12, 50])
-async def test_top_comments_are_walked_both_ways_each_once(world: World, size: int) -> None:
+async def test_pages_in_both_directions_give_every_top_comment_once(world: World, size: int) -> None:
     post, expected = await liked_comments(world, LIKES)
     forward: list[ObjectId] = []
     cursor: str | None = None
     while True:
-        page = await top(world, post, first=size, after=cursor)
+        page = await top_page(world, post, first=size, after=cursor)
         forward += items_of(page)
         if not page.has_next:
             break
@@ -53,7 +53,7 @@ async def test_top_comments_are_walked_both_ways_each_once(world: World, size: i
     backward: list[ObjectId] = []
     cursor = None
     while True:
-        page = await top(world, post, last=size, before=cursor)
+        page = await top_page(world, post, last=size, before=cursor)
         backward = items_of(page) + backward
         if not page.has_previous:
             break
@@ -61,20 +61,20 @@ async def test_top_comments_are_walked_both_ways_each_once(world: World, size: i
     assert forward == backward == expected
 
 
-async def test_whatever_lies_between_two_cursors_is_found(world: World) -> None:
+async def test_a_page_between_two_cursors_is_complete(world: World) -> None:
     post, expected = await liked_comments(world, LIKES)
-    keys = [key for key, _ in (await top(world, post, first=50)).items]
+    keys = [key for key, _ in (await top_page(world, post, first=50)).items]
     for _ in range(30):
-        one, other = random.choices(range(len(keys)), k=2)
-        bounds = {"after": encode_cursor(keys[one]), "before": encode_cursor(keys[other])}
-        assert items_of(await top(world, post, first=50, **bounds)) == expected[one + 1 : other]
+        start, end = random.choices(range(len(keys)), k=2)
+        bounds = {"after": encode_cursor(keys[start]), "before": encode_cursor(keys[end])}
+        assert items_of(await top_page(world, post, first=50, **bounds)) == expected[start + 1 : end]
 
 
 async def test_a_cursor_of_one_order_is_refused_by_the_other(world: World) -> None:
     post, _ = await liked_comments(world, [1])
     newest = encode_cursor(ObjectId())
     with pytest.raises(BadInput, match="order"):
-        await top(world, post, first=1, after=newest)
+        await top_page(world, post, first=1, after=newest)
     ranked = encode_cursor(Ranked(3, ObjectId()))
     with pytest.raises(BadInput, match="order"):
         await world.sources.comments.of_post(post.id, PageRequest.of(first=1, after=ranked))
@@ -102,10 +102,10 @@ async def test_top_comments_through_graphql(world: World) -> None:
     first = await world.execute(BELOW, None, id=to_global_id("Post", post.id), first=2)
     assert first.errors is None
     assert first.data is not None
-    shown = first.data["node"]["comments"]
-    assert [edge["node"]["text"] for edge in shown["edges"]] == ["5 likes", "5 likes"]
-    assert shown["pageInfo"]["hasNextPage"] is True
-    cursor = shown["pageInfo"]["endCursor"]
+    connection = first.data["node"]["comments"]
+    assert [edge["node"]["text"] for edge in connection["edges"]] == ["5 likes", "5 likes"]
+    assert connection["pageInfo"]["hasNextPage"] is True
+    cursor = connection["pageInfo"]["endCursor"]
     rest = await world.execute(BELOW, None, id=to_global_id("Post", post.id), first=2, after=cursor)
     assert rest.data is not None
     assert [edge["node"]["likeCount"] for edge in rest.data["node"]["comments"]["edges"]] == [1]

@@ -1,4 +1,4 @@
-"""Updates: what is left out stays, null clears, saying the same again changes nothing; for every member there is."""
+"""Updates, for every member: absent ones change nothing, null clears, the same value again changes nothing."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -17,17 +17,17 @@ from resolvers.api import schema
 from schema import inputs as schema_inputs
 from tests.support.factories import World, image, now
 
-INPUTS = {name: each for name, each in schema._schema.type_map.items() if isinstance(each, GraphQLInputObjectType)}
+INPUTS = {name: type_ for name, type_ in schema._schema.type_map.items() if isinstance(type_, GraphQLInputObjectType)}
 OPTIONAL = {
     f"{name}.{field}"
-    for name, each in INPUTS.items()
-    for field, member in each.fields.items()
+    for name, type_ in INPUTS.items()
+    for field, member in type_.fields.items()
     if not is_non_null_type(member.type)
 }
 PLACE = LocationRecord(name="Home", latitude=1.5, longitude=-2.5)
 REFUSED = object()
 
-# By member of an update: a value to set, where it is stored, and what null makes of it.
+# By member of an update: a value to set, the stored field, and its value after null.
 UPDATES: dict[str, tuple[Any, str, Any]] = {
     "UpdateProfileInput.displayName": ("New name", "display_name", "the handle"),
     "UpdateProfileInput.biography": ("About me", "biography", None),
@@ -40,54 +40,59 @@ UPDATES: dict[str, tuple[Any, str, Any]] = {
 }
 
 
-def test_every_optional_member_of_an_update_says_what_null_means() -> None:
-    assert {one for one in OPTIONAL if one.startswith("Update")} == {*UPDATES}
+def test_every_optional_member_of_an_update_is_listed_here() -> None:
+    assert {member for member in OPTIONAL if member.startswith("Update")} == {*UPDATES}
 
 
-def test_only_updates_tell_null_from_what_is_left_out() -> None:
-    """Elsewhere the two are the same: what a client need not say."""
-    inputs = [one for one in vars(schema_inputs).values() if isinstance(one, type) and dataclasses.is_dataclass(one)]
+def test_only_updates_distinguish_null_from_an_absent_member() -> None:
+    """In other inputs the two mean the same."""
+    types = [value for value in vars(schema_inputs).values() if isinstance(value, type)]
     unset = {
-        f"{one.__name__}.{field.name}" for one in inputs for field in dataclasses.fields(one) if field.default is UNSET
+        f"{type_.__name__}.{field.name}"
+        for type_ in types
+        if dataclasses.is_dataclass(type_)
+        for field in dataclasses.fields(type_)
+        if field.default is UNSET
     }
     assert len(unset) == len(UPDATES)
-    assert all(one.startswith("Update") for one in unset)
+    assert all(member.startswith("Update") for member in unset)
 
 
 class Subject:
-    """Somebody with a post, and an update of either."""
+    """A user with a post, and an update of one of the two."""
 
     def __init__(self, world: World, ana: UserRecord, post: PostRecord, member: str) -> None:
         kind, self.field = member.split(".")
         self.world, self.ana, self.post, self.is_post = world, ana, post, kind == "UpdatePostInput"
         self.mutation = "updatePost" if self.is_post else "updateProfile"
 
-    async def update(self, **given: Any) -> list[dict[str, Any]]:
-        """Its userErrors."""
+    async def update(self, **arguments: Any) -> list[dict[str, Any]]:
+        """Updates the profile or the post; the user errors."""
         about = {"postId": to_global_id("Post", self.post.id)} if self.is_post else {}
         kind = self.mutation[0].upper() + self.mutation[1:]
         document = (
             f"mutation ($input: {kind}Input!) {{ {self.mutation}(input: $input) {{ userErrors {{ code field }} }} }}"
         )
-        result = await self.world.execute(document, self.ana, input={**about, **given})
+        result = await self.world.execute(document, self.ana, input={**about, **arguments})
         assert result.errors is None, result.errors
         errors: list[dict[str, Any]] = (result.data or {})[self.mutation]["userErrors"]
         return errors
 
     async def stored(self) -> PostRecord | UserRecord:
-        """It as it is now."""
+        """The stored profile or post."""
         if self.is_post:
             return await self.world.stored_post(self.post.id)
         return await self.world.stored_user(self.ana.id)
 
 
-async def subject(world: World, member: str) -> Subject:
+async def new_subject(world: World, member: str) -> Subject:
+    """A new user with a post, for updates of a member."""
     ana = await world.user()
     return Subject(world, ana, await world.post(ana), member)
 
 
 async def an_upload(world: World, owner: UserRecord) -> tuple[str, ImageRecord]:
-    """A ready upload of somebody's, of which there are no bytes."""
+    """A ready upload, whose bytes are not stored."""
     shown = image(ObjectId())
     document = {
         "_id": shown.id,
@@ -106,51 +111,53 @@ async def an_upload(world: World, owner: UserRecord) -> tuple[str, ImageRecord]:
 
 
 @pytest.mark.parametrize("member", UPDATES)
-async def test_what_is_left_out_stays_and_null_clears(world: World, member: str) -> None:
-    one = await subject(world, member)
+async def test_absent_members_change_nothing_and_null_clears(world: World, member: str) -> None:
+    subject = await new_subject(world, member)
     value, stored_as, cleared = UPDATES[member]
     kept = value
     if member == "UpdateProfileInput.avatarUploadId":
-        value, kept = await an_upload(world, one.ana)
+        value, kept = await an_upload(world, subject.ana)
     if member == "UpdatePostInput.location":
         kept = PLACE
-    assert await one.update(**{one.field: value}) == []
-    assert await one.update() == []
-    others = {"commentsEnabled": True} if one.field != "commentsEnabled" else {"caption": "other"}
-    assert await one.update(**(others if one.is_post else {})) == []
-    assert getattr(await one.stored(), stored_as) == kept
-    errors = await one.update(**{one.field: None})
+    assert await subject.update(**{subject.field: value}) == []
+    assert await subject.update() == []
+    others = {"commentsEnabled": True} if subject.field != "commentsEnabled" else {"caption": "other"}
+    assert await subject.update(**(others if subject.is_post else {})) == []
+    assert getattr(await subject.stored(), stored_as) == kept
+    errors = await subject.update(**{subject.field: None})
     if cleared is REFUSED:
-        assert errors == [{"code": "INVALID_INPUT", "field": [one.field]}]
-        assert getattr(await one.stored(), stored_as) == kept
+        assert errors == [{"code": "INVALID_INPUT", "field": [subject.field]}]
+        assert getattr(await subject.stored(), stored_as) == kept
     else:
         assert errors == []
-        assert getattr(await one.stored(), stored_as) == (one.ana.username if cleared == "the handle" else cleared)
+        assert getattr(await subject.stored(), stored_as) == (
+            subject.ana.username if cleared == "the handle" else cleared
+        )
 
 
-async def edited(one: Subject, **given: Any) -> datetime | None:
-    """When the post's words were last changed, after an update."""
-    assert await one.update(**given) == []
-    return (await one.world.stored_post(one.post.id)).edited_at
+async def edited(subject: Subject, **arguments: Any) -> datetime | None:
+    """Updates; when the post's words were last changed."""
+    assert await subject.update(**arguments) == []
+    return (await subject.world.stored_post(subject.post.id)).edited_at
 
 
-async def test_only_other_words_are_an_edit(world: World) -> None:
-    one = await subject(world, "UpdatePostInput.caption")
-    assert await edited(one) is None
-    assert await edited(one, commentsEnabled=False) is None
-    assert await edited(one, caption="", location=None) is None
-    first = await edited(one, caption="words")
+async def test_only_a_change_of_words_is_an_edit(world: World) -> None:
+    subject = await new_subject(world, "UpdatePostInput.caption")
+    assert await edited(subject) is None
+    assert await edited(subject, commentsEnabled=False) is None
+    assert await edited(subject, caption="", location=None) is None
+    first = await edited(subject, caption="words")
     assert first is not None
     assert datetime.now(UTC) >= first
-    assert await edited(one, caption=" words ", commentsEnabled=True) == first
-    second = await edited(one, caption="words", location=PLACE.to_document())
+    assert await edited(subject, caption=" words ", commentsEnabled=True) == first
+    second = await edited(subject, caption="words", location=PLACE.to_document())
     assert second is not None
     assert second > first
-    assert await edited(one, location=PLACE.to_document()) == second
+    assert await edited(subject, location=PLACE.to_document()) == second
 
 
 @pytest.mark.parametrize(
-    ("given", "field"),
+    ("arguments", "field"),
     [
         ({"name": "  "}, "name"),
         ({"name": "\u3164"}, "name"),
@@ -163,10 +170,10 @@ async def test_only_other_words_are_an_edit(world: World) -> None:
         ({"name": "x", "latitude": 1, "longitude": -180.1}, "longitude"),
     ],
 )
-async def test_a_malformed_place_names_its_part_and_changes_nothing(
-    world: World, given: dict[str, Any], field: str
+async def test_an_invalid_location_names_its_member_and_changes_nothing(
+    world: World, arguments: dict[str, Any], field: str
 ) -> None:
-    one = await subject(world, "UpdatePostInput.location")
-    assert await one.update(location=PLACE.to_document()) == []
-    assert await one.update(location=given) == [{"code": "INVALID_INPUT", "field": ["location", field]}]
-    assert (await world.stored_post(one.post.id)).location == PLACE
+    subject = await new_subject(world, "UpdatePostInput.location")
+    assert await subject.update(location=PLACE.to_document()) == []
+    assert await subject.update(location=arguments) == [{"code": "INVALID_INPUT", "field": ["location", field]}]
+    assert (await world.stored_post(subject.post.id)).location == PLACE

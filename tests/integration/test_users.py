@@ -11,14 +11,14 @@ from tests.support.factories import World, image, now
 
 
 async def register(world: World, username: str, email: str) -> UserRecord | UserErrorCode:
-    """The account, or why there is none."""
+    """The account, or the code of the refusal."""
     try:
         return await world.sources.users.register(username, email, "hash", "Name", now())
     except Refusal as refusal:
         return refusal.code
 
 
-async def test_of_fifty_simultaneous_registrations_of_one_name_one_wins(world: World) -> None:
+async def test_of_fifty_concurrent_registrations_of_one_handle_one_succeeds(world: World) -> None:
     names = ["Ana.One", "ana.one", "ANA.ONE"]
     attempts = [register(world, names[number % 3], f"a{number}@example.com") for number in range(50)]
     results = await asyncio.gather(*attempts)
@@ -26,7 +26,7 @@ async def test_of_fifty_simultaneous_registrations_of_one_name_one_wins(world: W
     assert results.count(UserErrorCode.USERNAME_TAKEN) == 49
 
 
-async def test_of_fifty_simultaneous_registrations_of_one_address_one_wins(world: World) -> None:
+async def test_of_fifty_concurrent_registrations_of_one_address_one_succeeds(world: World) -> None:
     attempts = [register(world, f"name_{number}", "Same@example.com") for number in range(50)]
     results = await asyncio.gather(*attempts)
     assert len([result for result in results if isinstance(result, UserRecord)]) == 1
@@ -34,29 +34,29 @@ async def test_of_fifty_simultaneous_registrations_of_one_address_one_wins(world
 
 
 async def test_a_refused_registration_names_the_field(world: World) -> None:
-    taken = await world.user()
+    other = await world.user()
     with pytest.raises(Refusal) as refused:
-        await world.sources.users.register(taken.username.upper(), "other@example.com", "hash", "N", now())
+        await world.sources.users.register(other.username.upper(), "other@example.com", "hash", "N", now())
     assert refused.value.field == ["username"]
     with pytest.raises(Refusal) as refused:
-        await world.sources.users.register("free_name", f"{taken.username}@EXAMPLE.com", "hash", "N", now())
+        await world.sources.users.register("free_name", f"{other.username}@EXAMPLE.com", "hash", "N", now())
     assert refused.value.field == ["email"]
     assert await world.sources.users.by_username("free_name") is None
 
 
 async def test_a_handle_is_found_in_any_case_and_shown_as_given(world: World) -> None:
     await world.sources.users.register("Camel_Case", "camel@example.com", "hash", "N", now())
-    found = await world.sources.users.by_username("cAMEL_cASE")
-    assert found is not None
-    assert found.username == "Camel_Case"
+    user = await world.sources.users.by_username("cAMEL_cASE")
+    assert user is not None
+    assert user.username == "Camel_Case"
 
 
 async def test_credentials_are_found_by_handle_and_by_address_in_any_case(world: World) -> None:
-    made = await world.sources.users.register("Login.Me", "Login@example.com", "the hash", "N", now())
+    user = await world.sources.users.register("Login.Me", "Login@example.com", "the hash", "N", now())
     for login in ("login.me", "LOGIN.ME", "login@EXAMPLE.com"):
-        found = await world.sources.users.credentials(login)
-        assert found is not None
-        assert (found.user_id, found.password_hash) == (made.id, "the hash")
+        credentials = await world.sources.users.credentials(login)
+        assert credentials is not None
+        assert (credentials.user_id, credentials.password_hash) == (user.id, "the hash")
     assert await world.sources.users.credentials("nobody") is None
 
 
@@ -67,10 +67,10 @@ async def test_a_suspended_account_has_no_credentials(world: World) -> None:
     assert await world.sources.users.password_hash(user.id) == "no hash"  # it can be deleted
 
 
-async def test_users_come_in_the_order_asked_for_with_gaps(world: World) -> None:
+async def test_users_come_in_the_order_of_the_ids_with_none_for_missing_ones(world: World) -> None:
     ana, bob = await world.users(2)
-    found = await world.sources.users.by_ids([bob.id, ObjectId(), ana.id, bob.id])
-    assert found == [bob, None, ana, bob]
+    users = await world.sources.users.by_ids([bob.id, ObjectId(), ana.id, bob.id])
+    assert users == [bob, None, ana, bob]
 
 
 async def test_handles_that_nobody_has_are_left_out(world: World) -> None:
@@ -90,12 +90,12 @@ async def test_a_profile_changes_in_the_given_fields_alone(world: World) -> None
     assert (cleared.biography, cleared.avatar) == (None, avatar)
 
 
-async def test_nobody_has_no_profile_to_change(world: World) -> None:
+async def test_a_missing_account_has_no_profile_to_change(world: World) -> None:
     assert await world.sources.users.update_profile(ObjectId(), {"biography": "Hi"}) is None
 
 
-async def test_what_a_dead_worker_has_not_committed_fails_nobodys_change(world: World) -> None:
-    """MongoDB gives up a transaction that nobody goes on with sooner than an operation may take."""
+async def test_an_open_transaction_of_a_dead_worker_fails_no_change(world: World) -> None:
+    """MongoDB aborts an abandoned transaction before the time limit of an operation is over."""
     ana, users = await world.user(), world.sources.database["users"]
     async with world.sources.client.start_session() as session, await session.start_transaction():
         await users.update_one({"_id": ana.id}, {"$set": {"display_name": "never committed"}}, session=session)

@@ -1,4 +1,4 @@
-"""Messages in a queue: who has them, for how long, and what becomes of them when their worker or Redis is gone."""
+"""The job queue: which consumer holds a message, for how long, and what happens when a worker or Redis is lost."""
 
 import asyncio
 import contextlib
@@ -28,24 +28,24 @@ LIKES = (Task.COUNT, Fact.POST_LIKE)
 LEASE = 0.3
 
 
-class Work:
-    """A handler that stands still until it is let go, and remembers what it was called for."""
+class WaitingHandler:
+    """A handler that waits until it may finish, and records the keys it was called with."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.may_end = asyncio.Event()
+        self.may_finish = asyncio.Event()
 
     async def run(self, _tools: Tools, key: str) -> None:
         self.calls.append(key)
-        await self.may_end.wait()
+        await self.may_finish.wait()
 
-    async def is_begun(self) -> bool:
+    async def is_started(self) -> bool:
         return bool(self.calls)
 
 
 @contextlib.asynccontextmanager
-async def working(world: World, consumer: str, work: Work) -> AsyncIterator[asyncio.Task[None]]:
-    """A worker with short leases; at the end it is told to stop, unless it was killed."""
+async def working(world: World, consumer: str, work: WaitingHandler) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs a worker with short leases, and stops it at the end."""
     stopping = asyncio.Event()
     async with open_queue(world.sources.settings, "counters", consumer) as queue:
         handlers = {**HANDLERS, LIKES: handler_of(work.run)}
@@ -74,19 +74,19 @@ async def is_empty(world: World) -> bool:
 
 
 async def consumers(world: World) -> dict[str, int]:
-    """How many messages each consumer has in hand."""
-    found: Any = await world.sources.redis.xinfo_consumers(stream(world), GROUP)
-    return {one["name"].decode(): one["pending"] for one in found}
+    """How many messages are in flight at each consumer."""
+    rows: Any = await world.sources.redis.xinfo_consumers(stream(world), GROUP)
+    return {row["name"].decode(): row["pending"] for row in rows}
 
 
-async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(own: World) -> None:
-    dead, alive = Work(), Work()
+async def test_messages_of_a_dead_worker_are_claimed_without_the_relay(own: World) -> None:
+    dead, alive = WaitingHandler(), WaitingHandler()
     async with working(own, "dead", dead) as running:
         keys = await enqueue(own)
-        await eventually(dead.is_begun)
+        await eventually(dead.is_started)
         await cancel_tasks([running])
     assert (await consumers(own))["dead"] == 1
-    alive.may_end.set()
+    alive.may_finish.set()
     async with working(own, "alive", alive):
         await eventually(partial(is_empty, own))
 
@@ -97,14 +97,14 @@ async def test_what_a_dead_worker_had_in_hand_is_taken_over_without_the_sweeper(
     assert alive.calls == keys
 
 
-async def test_work_that_was_taken_over_and_has_to_wait_has_failed_nothing(own: World) -> None:
-    dead = Work()
+async def test_a_claimed_job_that_must_be_retried_later_is_no_failure(own: World) -> None:
+    dead = WaitingHandler()
     async with working(own, "dead", dead) as running:
         await enqueue(own)
-        await eventually(dead.is_begun)
+        await eventually(dead.is_started)
         await cancel_tasks([running])
 
-    class Waits(Work):
+    class Waits(WaitingHandler):
         async def run(self, _tools: Tools, key: str) -> None:
             self.calls.append(key)
             assert await own.sources.database["failures"].count_documents({"attempts": 1}) == 1
@@ -118,22 +118,22 @@ async def test_work_that_was_taken_over_and_has_to_wait_has_failed_nothing(own: 
 
 
 async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: World) -> None:
-    slow, idle = Work(), Work()
+    slow, idle = WaitingHandler(), WaitingHandler()
     async with working(own, "slow", slow):
         await enqueue(own)
-        await eventually(slow.is_begun)
+        await eventually(slow.is_started)
         async with working(own, "idle", idle):
-            await asyncio.wait([asyncio.create_task(idle.may_end.wait())], timeout=LEASE * 5)
+            await asyncio.wait([asyncio.create_task(idle.may_finish.wait())], timeout=LEASE * 5)
             (pending,) = await own.sources.redis.xpending_range(stream(own), GROUP, "-", "+", 10)
             assert (pending["consumer"], pending["times_delivered"]) == (b"slow", STARTED), (
                 "renewed, and claimed by nobody"
             )
-            slow.may_end.set()
+            slow.may_finish.set()
             await eventually(partial(is_empty, own))
     assert (len(slow.calls), idle.calls) == (1, [])
 
 
-async def test_what_a_stopping_worker_has_not_finished_is_another_s_at_once(own: World) -> None:
+async def test_unfinished_messages_of_a_stopping_worker_are_claimed_at_once(own: World) -> None:
     async with open_queue(own.sources.settings, "counters", "stopping") as queue:
         await queue.read(1, 0.01)
         keys = await enqueue(own, *sorted(str(ObjectId()) for _ in range(3)))
@@ -152,7 +152,7 @@ async def test_what_a_stopping_worker_has_not_finished_is_another_s_at_once(own:
     assert await is_empty(own)
 
 
-async def test_a_living_consumer_is_not_forgotten(own: World) -> None:
+async def test_a_living_consumer_is_not_removed(own: World) -> None:
     async with open_queue(own.sources.settings, "counters", "living") as queue:
         await queue.read(1, 0.01)
         await queue.read(1, 0.01)
@@ -160,27 +160,27 @@ async def test_a_living_consumer_is_not_forgotten(own: World) -> None:
         assert await consumers(own) == {"living": 0}
 
 
-@pytest.mark.parametrize("act", ["renew", "claim", "done", "leave", "forget_gone"])
-async def test_nothing_minds_that_redis_was_wiped(own: World, act: str) -> None:
+@pytest.mark.parametrize("act", ["renew_leases", "claim_expired", "acknowledge", "leave", "remove_gone"])
+async def test_every_operation_works_after_redis_was_wiped(own: World, act: str) -> None:
     async with open_queue(own.sources.settings, "counters", "orphan") as queue:
         await queue.read(1, 0.01)
         await enqueue(own)
         messages = [message.id for message in await queue.read(1, 1)]
         await wipe_redis(own)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
-            "renew": partial(queue.renew_leases, messages),
-            "claim": partial(queue.claim_expired, 10, 0.0),
-            "done": partial(queue.acknowledge, messages),
+            "renew_leases": partial(queue.renew_leases, messages),
+            "claim_expired": partial(queue.claim_expired, 10, 0.0),
+            "acknowledge": partial(queue.acknowledge, messages),
             "leave": partial(queue.leave, messages),
-            "forget_gone": partial(queue.remove_gone_consumers, 0.0),
+            "remove_gone": partial(queue.remove_gone_consumers, 0.0),
         }
         assert not await acts[act]()
-        assert await queue.read(1, 0.01) == [], "the group is made again"
+        assert await queue.read(1, 0.01) == [], "the group is created again"
         await enqueue(own)
         assert len(await queue.read(1, 1)) == 1
 
 
-async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: World) -> None:
+async def test_messages_that_a_rewound_redis_delivers_again_change_nothing(own: World) -> None:
     ana, *fans = await own.users(4)
     post = await own.post(ana)
     await own.drain()
@@ -196,7 +196,7 @@ async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: 
         await wipe_redis(own)
         await queue.read(1, 0.01)
         await own.sources.post_likes.like(post.id, fans[0].id, now())
-        assert await queue.read(10, 1), "in hand"
+        assert await queue.read(10, 1), "in flight"
         await own.sources.post_likes.like(post.id, fans[1].id, now())
         old: Any = await own.sources.redis.dump(stream(own))
         worker = Worker(own.tools, queue, handlers={**HANDLERS, LIKES: counting}, read_wait=0.05, lease=LEASE)
@@ -212,12 +212,12 @@ async def test_a_rewound_redis_gives_old_rings_again_and_they_harm_nothing(own: 
     assert await count() == len(fans)
 
 
-async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> None:
+async def test_a_job_whose_message_a_rewind_lost_is_enqueued_again(own: World) -> None:
     ana, fan = await own.users(2)
     post = await own.post(ana)
     await own.drain()
     await wipe_redis(own)
-    async with open_queue(own.sources.settings, "counters", "one") as queue:
+    async with open_queue(own.sources.settings, "counters", "consumer") as queue:
         await queue.read(1, 0.01)
         old: Any = await own.sources.redis.dump(stream(own))
         await own.sources.post_likes.like(post.id, fan.id, now())
@@ -228,26 +228,24 @@ async def test_a_debt_whose_ring_a_rewind_lost_is_rung_for_again(own: World) -> 
         assert [message.job for message in await queue.read(10, 1)] == [Job(*LIKES, str(post.id))]
 
 
-async def test_a_worker_reads_no_more_than_it_can_keep(own: World) -> None:
-    work, many = Work(), MAX_WAITING + MAX_READ * 3
+async def test_a_worker_reads_no_more_than_it_can_hold(own: World) -> None:
+    work, total = WaitingHandler(), MAX_WAITING + MAX_READ * 3
     async with working(own, "busy", work):
-        for _ in range(many // 100):
+        for _ in range(total // 100):
             await enqueue(own, *(str(ObjectId()) for _ in range(100)))
-            await eventually(work.is_begun)
+            await eventually(work.is_started)
 
         async def is_full() -> bool:
             return (await consumers(own))["busy"] >= MAX_WAITING
 
         await eventually(is_full)
-        assert (await consumers(own))["busy"] <= MAX_WAITING + MAX_READ < many
-        work.may_end.set()
+        assert (await consumers(own))["busy"] <= MAX_WAITING + MAX_READ < total
+        work.may_finish.set()
         await eventually(partial(is_empty, own), seconds=30)
-    assert len(work.calls) == len(set(work.calls)) == many
+    assert len(work.calls) == len(set(work.calls)) == total
 
 
-async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
-    own: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_enqueued_to_a_stream_that_is_too_long(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "MAX_STREAM_LENGTH", 20)
     job_queue = JobQueue(own.sources.redis, own.sources.settings.key_prefix)
     keys = [str(ObjectId()) for _ in range(100)]
@@ -257,7 +255,7 @@ async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
     async with open_queue(own.sources.settings, "counters", "late") as queue:
         await queue.read(1, 0.01)
         read = await queue.read(100, 1)
-        assert [message.job and message.job.key for message in read] == keys[:20], "what waits is never dropped"
+        assert [message.job and message.job.key for message in read] == keys[:20], "waiting messages are never dropped"
         await queue.acknowledge([message.id for message in read])
 
     async def enqueues_again() -> bool:
@@ -267,15 +265,15 @@ async def test_the_doorbell_is_silent_for_a_stream_that_is_too_long(
     await eventually(enqueues_again)
 
 
-async def test_rings_of_the_same_moment_and_key_are_a_message_or_two(own: World) -> None:
+async def test_concurrent_jobs_of_one_key_are_one_or_two_messages(own: World) -> None:
     key = str(ObjectId())
     await asyncio.gather(*(own.sources.job_queue.enqueue([Job(*LIKES, key)]) for _ in range(100)))
     assert 1 <= await own.sources.redis.xlen(stream(own)) <= 2
 
 
-async def test_an_unreachable_redis_costs_one_ring_in_a_while_and_no_other(own: World) -> None:
+async def test_an_unreachable_redis_delays_one_enqueue_and_not_the_next_ones(own: World) -> None:
     async with open_sources(own.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})) as away:
         with capture_logs() as logs:
             for _ in range(50):
                 await away.job_queue.enqueue([Job(*LIKES, str(ObjectId()))])
-    assert [one["event"] for one in logs].count("job_queue.unanswered") == 1
+    assert [entry["event"] for entry in logs].count("job_queue.unanswered") == 1

@@ -1,4 +1,4 @@
-"""Many who guess passwords, and the one who knows theirs."""
+"""Password guessing: owners still log in, and the work is bounded."""
 
 import asyncio
 import dataclasses
@@ -17,7 +17,7 @@ from tests.support.factories import World, now
 from tests.support.waiting import eventually
 
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } tokens { accessToken } } }"
-FEW = 6  # places in the queue of the short test
+FEW = 6  # places in the queue, in the short test
 
 
 async def code_of(sources: Sources, address: str, login: str, password: str) -> str | None:
@@ -31,7 +31,7 @@ async def code_of(sources: Sources, address: str, login: str, password: str) -> 
     return payload["userErrors"][0]["code"] if payload["userErrors"] else None
 
 
-async def test_the_owner_gets_in_amid_guessers_of_other_accounts_and_addresses(
+async def test_an_owner_logs_in_while_others_guess_from_other_addresses(
     world: World, full_size: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guessers, logins = (160, 15) if full_size else (20, 4)
@@ -40,50 +40,50 @@ async def test_the_owner_gets_in_amid_guessers_of_other_accounts_and_addresses(
     sources = dataclasses.replace(world.sources, passwords=Passwords())
     name = f"owner_{now():%H%M%S%f}"
     await sources.users.register(name, f"{name}@example.com", await sources.passwords.hash(PASSWORD), name, now())
-    heard: list[str | None] = []
+    codes: list[str | None] = []
     over = asyncio.Event()
 
     async def guess(number: int) -> None:
         while not over.is_set():
-            heard.append(await code_of(sources, f"192.0.2.{number}", f"nobody_{number}", "a guess"))
+            codes.append(await code_of(sources, f"192.0.2.{number}", f"nobody_{number}", "a guess"))
             await asyncio.sleep(0.01)
 
     guessing = [asyncio.create_task(guess(number)) for number in range(guessers)]
-    await eventually(lambda: asyncio.sleep(0, "INVALID_CREDENTIALS" in heard), seconds=60)
+    await eventually(lambda: asyncio.sleep(0, "INVALID_CREDENTIALS" in codes), seconds=60)
     answers = [await code_of(sources, "198.51.100.1", name, PASSWORD) for _ in range(logins)]
     over.set()
     await asyncio.gather(*guessing)
-    assert answers.count(None) >= logins - 1, answers  # before everybody has guessed once, there is a lot to draw
-    assert "BUSY" in heard  # there were too many
+    assert answers.count(None) >= logins - 1, answers  # until all have asked once, the order is by lot
+    assert "BUSY" in codes
 
 
 async def test_no_more_passwords_are_hashed_at_once_when_callers_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    checking = Passwords()
-    running, most = 0, 0
-    hashing = checking._hasher.hash
+    checker = Passwords()
+    running, max_running = 0, 0
+    hashing = checker._hasher.hash
 
-    def counted(password: str) -> str:
-        nonlocal running, most
+    def count_running(password: str) -> str:
+        nonlocal running, max_running
         running += 1
-        most = max(most, running)
+        max_running = max(max_running, running)
         try:
             return hashing(password)
         finally:
             running -= 1
 
-    monkeypatch.setattr(checking, "_hasher", type("Counted", (), {"hash": staticmethod(counted)}))
+    monkeypatch.setattr(checker, "_hasher", type("Counted", (), {"hash": staticmethod(count_running)}))
     for number in range(6):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(checking.hash(PASSWORD, number), 0.005)
-    await checking.hash(PASSWORD, "last")
-    assert most <= passwords.CONCURRENT_HASHES
+            await asyncio.wait_for(checker.hash(PASSWORD, number), 0.005)
+    await checker.hash(PASSWORD, "last")
+    assert max_running <= passwords.CONCURRENT_HASHES
 
 
-async def test_one_address_cannot_take_every_place(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_address_cannot_fill_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "MAX_WAITING", FEW)
-    checking = Passwords()
-    crowd = [asyncio.create_task(checking.verify(None, "x", f"name {n}", "192.0.2.1")) for n in range(30)]
+    checker = Passwords()
+    crowd = [asyncio.create_task(checker.verify(None, "x", f"name {n}", "192.0.2.1")) for n in range(30)]
     await asyncio.sleep(0)
-    assert await checking.verify(await checking.hash(PASSWORD), PASSWORD, "owner", "198.51.100.1")
-    ends = await asyncio.gather(*crowd, return_exceptions=True)
-    assert any(isinstance(end, Refusal) for end in ends)
+    assert await checker.verify(await checker.hash(PASSWORD), PASSWORD, "owner", "198.51.100.1")
+    results = await asyncio.gather(*crowd, return_exceptions=True)
+    assert any(isinstance(end, Refusal) for end in results)
