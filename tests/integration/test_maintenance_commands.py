@@ -26,7 +26,7 @@ from tests.support.handlers import ATTEMPTS
 from tests.support.maintenance import Scene
 from workers.maintenance.checks.check import Finding
 from workers.maintenance.checks.registry import REPAIRS
-from workers.maintenance.gc import Collected
+from workers.maintenance.gc.collect import Collected
 from workers.maintenance.pending import DEAD_LETTER, DEAD_LETTERED, NEVER_ENQUEUED, QUEUE, UNFINISHED, PendingReport
 from workers.maintenance.repair import Repaired
 from workers.maintenance.verify import UNCHECKED, Report

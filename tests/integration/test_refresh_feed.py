@@ -18,7 +18,7 @@ from domain.records.feeds import FeedRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now, opened
 from workers.handlers.refresh_feed import refresh_feed
-from workers.maintenance.gc import collect
+from workers.maintenance.gc.collect import collect
 from workers.maintenance.rebuild_feeds import rebuild_feeds
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

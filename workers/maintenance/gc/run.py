@@ -1,4 +1,4 @@
-"""One run of `gc`: what is old enough, whether things really go, and how many went."""
+"""One run of `gc`: what is old enough, whether things are really removed, and how many."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,15 +18,11 @@ class GcRun:
         self, walk: Walk, now: datetime, min_age: timedelta, removed: dict[str, int], *, dry_run: bool
     ) -> None:
         self.walk = walk
+        self.sources = walk.sources
         self.now = now
         self.min_age = min_age
         self.removed = removed
         self._dry_run = dry_run
-
-    @property
-    def sources(self) -> Sources:
-        """What it works on."""
-        return self.walk.sources
 
     @property
     def before(self) -> datetime:
@@ -39,13 +35,13 @@ class GcRun:
 
     def old(self, ids: Sequence[ObjectId]) -> list[ObjectId]:
         """Those made before the minimum age."""
-        return [one for one in ids if one.generation_time <= self.before]
+        return [record_id for record_id in ids if record_id.generation_time <= self.before]
 
-    def counts(self, kind: str, number: int) -> bool:
-        """Counts what goes; False in a dry run, where nothing does."""
+    def count_removal(self, kind: str, number: int) -> bool:
+        """Counts what is to be removed; returns whether to remove it: not in a dry run."""
         if number:
             self.removed[kind] = self.removed.get(kind, 0) + number
-        return not self._dry_run
+        return number > 0 and not self._dry_run
 
 
 async def deleted_among(sources: Sources, user_ids: Sequence[ObjectId]) -> list[ObjectId]:
