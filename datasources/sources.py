@@ -52,7 +52,7 @@ from datasources.posts.publishing import PublishingStore
 from datasources.posts.read_your_writes import ReadYourWrites
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
-from datasources.redis.pubsub import Live
+from datasources.redis.pubsub import News
 from datasources.s3.storage import Blobs, open_blobs
 from domain.jobs import Fact
 
@@ -84,7 +84,7 @@ class Sources:
     blobs: Blobs
     job_queue: JobQueue
     caches: Caches
-    live: Live
+    news: News
     background_writes: BackgroundWrites
     watchdog: Watchdog
     passwords: Passwords
@@ -145,7 +145,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         stack.push_async_callback(sources.caches.aclose)
         await _measure_time(client)
         loops = (
-            sources.live.run(),
+            sources.news.run(),
             sources.background_writes.run(),
             sources.session_watch.run(),
             sources.watchdog.run(),
@@ -197,7 +197,7 @@ async def check_prepared(settings: Settings) -> None:
 
 def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:
     database = client[settings.mongo_database]
-    job_queue, live = JobQueue(redis, settings.key_prefix), Live(redis, settings.key_prefix)
+    job_queue, news = JobQueue(redis, settings.key_prefix), News(redis, settings.key_prefix)
     caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
     publishing = PublishingStore(database, job_queue, caches.posts)
     graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
@@ -206,9 +206,9 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
     background_writes = BackgroundWrites()
     visits = VisitStore(database, background_writes)
-    uploads = UploadStore(database, job_queue, live, ttl=settings.upload_ttl)
+    uploads = UploadStore(database, job_queue, news, ttl=settings.upload_ttl)
     sessions = SessionStore(
-        database, live, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
+        database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
     )
     return Sources(
         settings=settings,
@@ -218,13 +218,13 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         blobs=blobs,
         job_queue=job_queue,
         caches=caches,
-        live=live,
+        news=news,
         background_writes=background_writes,
         watchdog=Watchdog(settings, client),
         passwords=Passwords(),
         users=UserStore(database, job_queue, caches.users),
         sessions=sessions,
-        session_watch=SessionWatch(sessions, live),
+        session_watch=SessionWatch(sessions, news),
         follows=follows,
         blocks=BlockStore(database, job_queue, graph_writes),
         mutes=MuteStore(database, graph_writes),
@@ -242,11 +242,11 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         feeds=FeedStore(database, feed_states, caches.first_pages, posts, follows),
         fan_outs=FanOutStore(database, job_queue),
         push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
-        feed_listeners=FeedListeners(redis, settings.key_prefix, live, background_writes),
+        feed_listeners=FeedListeners(redis, settings.key_prefix, news, background_writes),
         interests=InterestStore(database, job_queue, visits),
         visits=visits,
         rankings=RankingStore(database),
-        notifications=NotificationStore(database, live),
+        notifications=NotificationStore(database, news),
         dead_letters=DeadLetterStore(database),
         read_your_writes=ReadYourWrites(client, database),
     )

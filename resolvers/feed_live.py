@@ -25,9 +25,9 @@ BEFORE_ALL = ObjectId("0" * 24)
 async def feed_updated(info: Info) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     sent, last_read = 0, None
-    async with sources.live.listen(feed_topic(viewer_id)) as news:
+    async with sources.news.listen(feed_topic(viewer_id)) as listener:
         while True:
-            news.clear()
+            listener.clear()
             read = await sources.feed_listeners.note_listening(viewer_id)
             last_read = read or last_read or await _newest(info, viewer_id)
             count = await _count_new(info, viewer_id, last_read)
@@ -37,7 +37,7 @@ async def feed_updated(info: Info) -> AsyncIterator[Any]:
             await asyncio.sleep(FEED_EVENT_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await news.wait()
+                    await listener.wait()
 
 
 async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:

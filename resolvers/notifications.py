@@ -80,21 +80,21 @@ async def notification_added(
     ] = None,
 ) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    async with sources.live.listen(notifications_topic(viewer_id)) as news:
+    async with sources.news.listen(notifications_topic(viewer_id)) as listener:
         there = await sources.notifications.range_of(viewer_id)
         seen = there.newest if after is None else after
         if not there.floor <= seen <= there.newest:  # withdrawn notifications at or below the floor may be gone
             seen = there.newest
             yield Event(seen, gap=Gap(there.oldest, there.newest))
         while True:
-            news.clear()
+            listener.clear()
             changed = await sources.notifications.changed_after(viewer_id, seen, BATCH)
             for notification, shown in zip(changed, await _visible(info, changed), strict=True):
                 seen = notification.seq
                 yield Event(seen, shown)
             if len(changed) < BATCH:
-                news.seen = seen = max(seen, there.newest)  # no notification may have the last numbers any more
-                await news.wait()
+                listener.seen = seen = max(seen, there.newest)  # no notification may have the last numbers any more
+                await listener.wait()
 
 
 async def _visible(info: Info, changed: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:

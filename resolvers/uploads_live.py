@@ -28,9 +28,9 @@ async def upload_updated(
     if upload_id is None:
         raise BadInput("There is no such upload.")
     sent = None
-    async with sources.live.listen(upload_topic(upload_id)) as news:
+    async with sources.news.listen(upload_topic(upload_id)) as listener:
         while True:
-            news.clear()
+            listener.clear()
             (upload,) = await sources.uploads.readable_by_ids([upload_id])
             if upload is None or upload.owner_id != viewer_id:
                 raise BadInput("There is no such upload.")
@@ -42,4 +42,4 @@ async def upload_updated(
             await sources.uploads.check_now([upload_id])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_EVERY):
-                    await news.wait()
+                    await listener.wait()

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from datasources.accounts.sessions import SessionStore, session_topic
 from datasources.mongo import clock
-from datasources.redis.pubsub import Listener, Live
+from datasources.redis.pubsub import Listener, News
 from domain.records.users import SessionRecord
 
 CHECK_SECONDS = 2.0  # between two checks of what has expired
@@ -22,8 +22,8 @@ class Watch(Listener):
 
     __slots__ = ("_ended", "_sessions", "_watches", "expires_at")
 
-    def __init__(self, live: Live, watches: "set[Watch]", session: SessionRecord, ended: Callable[[], None]) -> None:
-        super().__init__(live, session_topic(session.id), seen=True)
+    def __init__(self, news: News, watches: "set[Watch]", session: SessionRecord, ended: Callable[[], None]) -> None:
+        super().__init__(news, session_topic(session.id), seen=True)
         self._watches = watches
         self._ended = ended
         self.expires_at = _monotonic(session.access_expires_at)
@@ -52,14 +52,14 @@ class Watch(Listener):
 class SessionWatch:
     """All watches of this process; `run` must be running for them to expire."""
 
-    def __init__(self, sessions: SessionStore, live: Live) -> None:
-        self._live = live
+    def __init__(self, sessions: SessionStore, news: News) -> None:
+        self._news = news
         self._watches: set[Watch] = set()
-        live.set_check("session", sessions.existing, checks_news=True)
+        news.set_check("session", sessions.existing, checks_news=True)
 
     def watch(self, session: SessionRecord, ended: Callable[[], None]) -> Watch:
         """Starts a watch that calls `ended`, which must not raise, when the session ends; the caller stops it."""
-        watch = Watch(self._live, self._watches, session, ended)
+        watch = Watch(self._news, self._watches, session, ended)
         watch.start()
         return watch
 

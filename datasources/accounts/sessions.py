@@ -24,7 +24,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.readable import readable
-from datasources.redis.pubsub import Live
+from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records.users import SessionRecord
@@ -52,9 +52,9 @@ class Tokens(msgspec.Struct, frozen=True):
 class SessionStore:
     """The collection `sessions`; a TTL index removes a document when its refresh token has expired."""
 
-    def __init__(self, database: Database, live: Live, *, access_ttl: int, refresh_ttl: int) -> None:
+    def __init__(self, database: Database, news: News, *, access_ttl: int, refresh_ttl: int) -> None:
         self._sessions = database["sessions"]
-        self._live = live
+        self._news = news
         self._access_ttl = timedelta(seconds=access_ttl)
         self._refresh_ttl = timedelta(seconds=refresh_ttl)
 
@@ -150,7 +150,7 @@ class SessionStore:
     async def end(self, user_id: ObjectId, session_id: ObjectId) -> bool:
         """Ends a session of this user, and its sockets, at once; False if there is none. Safe to repeat."""
         ended = await self._sessions.delete_one({"_id": session_id, "user_id": user_id})
-        await self._live.publish(session_topic(session_id))
+        await self._news.publish(session_topic(session_id))
         return ended.deleted_count == 1
 
     async def end_all(self, user_id: ObjectId, *, last: ObjectId | None = None) -> None:
@@ -159,7 +159,7 @@ class SessionStore:
         if last is not None:
             await self._sessions.delete_many({"user_id": user_id, "_id": {"$ne": last}})
         await self._sessions.delete_many({"user_id": user_id})
-        await self._live.publish(*(session_topic(row["_id"]) for row in rows))
+        await self._news.publish(*(session_topic(row["_id"]) for row in rows))
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
         """Up to `SESSIONS_SHOWN` sessions of a user, latest login first."""

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.mongo import clock
-from datasources.redis.pubsub import PUBLISH_SECONDS, Live
+from datasources.redis.pubsub import PUBLISH_SECONDS, News
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +34,9 @@ def feed_topic(owner_id: ObjectId) -> str:
 class FeedListeners:
     """A sorted set of those who listen, by when that lapses, and for each owner the newest post they have read."""
 
-    def __init__(self, redis: Redis, prefix: str, live: Live, background_writes: BackgroundWrites) -> None:
+    def __init__(self, redis: Redis, prefix: str, news: News, background_writes: BackgroundWrites) -> None:
         self._redis = redis
-        self._live = live
+        self._news = news
         self._background_writes = background_writes
         self._listening = f"{prefix}feeds:listening"
         self._read = f"{prefix}feeds:read:"
@@ -55,7 +55,7 @@ class FeedListeners:
         now = clock.now().timestamp()
         listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
         if listen:
-            await self._live.publish(*map(feed_topic, listen))
+            await self._news.publish(*map(feed_topic, listen))
 
     async def note_listening(self, owner_id: ObjectId) -> ObjectId | None:
         """Says that an owner listens, `LISTENING` long; the newest post they have read, if known. Never raises."""

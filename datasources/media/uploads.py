@@ -15,7 +15,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
-from datasources.redis.pubsub import Live
+from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task, jobs_of
@@ -37,11 +37,11 @@ def upload_topic(upload_id: ObjectId) -> str:
 class UploadStore:
     """The collection `uploads`."""
 
-    def __init__(self, database: Database, job_queue: JobQueue, live: Live, *, ttl: int) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, news: News, *, ttl: int) -> None:
         self._uploads = database["uploads"]
         self._reservations = Reservations(self._uploads)
         self._job_queue = job_queue
-        self._live = live
+        self._news = news
         self._ttl = timedelta(seconds=ttl)
 
     async def quota(self, owner_id: ObjectId, now: datetime) -> QuotaUse:
@@ -191,7 +191,7 @@ class UploadStore:
     async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
         """Says that the bytes are here and are being worked on; as `Reservations.confirm`."""
         is_open = await self._reservations.confirm_arrival(upload, now)
-        await self._live.publish(upload_topic(upload.id))
+        await self._news.publish(upload_topic(upload.id))
         return is_open
 
     async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
@@ -298,7 +298,7 @@ class UploadStore:
         document = await self._uploads.find_one_and_update(
             {"_id": upload_id, "status": {"$in": of}}, {"$set": values, "$unset": unset}, return_document=True
         )
-        await self._live.publish(upload_topic(upload_id))
+        await self._news.publish(upload_topic(upload_id))
         return document
 
 

@@ -21,7 +21,7 @@ from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
-from datasources.redis.pubsub import Live
+from datasources.redis.pubsub import News
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
 from domain.notification_floor import floor_at, record_withdrawal
 from domain.paging import Page, PageRequest, cut_page
@@ -69,11 +69,11 @@ class SeqRange(msgspec.Struct, frozen=True):
 class NotificationStore:
     """The collections `notifications` and `inboxes`."""
 
-    def __init__(self, database: Database, live: Live) -> None:
+    def __init__(self, database: Database, news: News) -> None:
         self._notifications = database["notifications"]
         self._inboxes = database["inboxes"]
-        self._live = live
-        live.set_check("notifications", self.last_seqs)
+        self._news = news
+        news.set_check("notifications", self.last_seqs)
         self._locks: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
@@ -113,7 +113,7 @@ class NotificationStore:
 
     async def wake_subscribers(self, *recipient_ids: ObjectId) -> None:
         """Wakes the recipients' subscriptions. Best effort."""
-        await self._live.publish(*(notifications_topic(recipient_id) for recipient_id in recipient_ids))
+        await self._news.publish(*(notifications_topic(recipient_id) for recipient_id in recipient_ids))
 
     async def of_recipient(
         self,

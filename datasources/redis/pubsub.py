@@ -41,21 +41,21 @@ class Listener(Signal):
     `seen` is the version that was read last: a check sets the listener only if there is another version.
     """
 
-    __slots__ = ("_live", "seen", "topic")
+    __slots__ = ("_news", "seen", "topic")
 
-    def __init__(self, live: "Live", topic: str, seen: object = ...) -> None:
+    def __init__(self, news: "News", topic: str, seen: object = ...) -> None:
         super().__init__()
-        self._live = live
+        self._news = news
         self.topic = topic
         self.seen = seen  # nothing is equal to the default
 
     def start(self) -> None:
         """Starts to listen."""
-        self._live.add(self)
+        self._news.add(self)
 
     def stop(self) -> None:
         """Stops to listen. Safe to repeat."""
-        self._live.discard(self)
+        self._news.discard(self)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -70,12 +70,12 @@ class _Kind(NamedTuple):
     checks_news: bool
 
 
-class Live:
+class News:
     """Publishes and receives news by topic; nothing is received unless `run` is running."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
-        self._prefix = f"{prefix}live:"
+        self._prefix = f"{prefix}news:"
         self._listeners: dict[str, list[Listener]] = {}
         self._kinds: dict[str, _Kind] = {}
         self._altered = {""}  # topics to subscribe to or to leave; the empty one keeps the connection open
@@ -97,7 +97,7 @@ class Live:
                     pipeline.publish(self._prefix + topic, b"")
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("live.not_published", topics=len(topics), error=type(error).__name__)
+            log.warning("news.not_published", topics=len(topics), error=type(error).__name__)
 
     def listen(self, topic: str) -> Listener:
         """A listener, which listens within `async with`.
@@ -141,7 +141,7 @@ class Live:
                 async with self._redis.pubsub() as pubsub:
                     await self._receive(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
-                log.warning("live.disconnected", error=type(error).__name__)
+                log.warning("news.disconnected", error=type(error).__name__)
                 self._is_connected = False
                 self._altered.update(("", *self._listeners))
                 self._has_altered.set()
@@ -224,7 +224,7 @@ class Live:
         try:
             versions = await check(list(ids.values()))
         except Exception as error:  # noqa: BLE001  most likely an outage; they are checked again
-            log.warning("live.check_failed", topics=len(topics), error=type(error).__name__)
+            log.warning("news.check_failed", topics=len(topics), error=type(error).__name__)
             return False
         for topic, id_ in ids.items():
             for listener in tuple(self._listeners.get(topic, ())):

@@ -57,7 +57,7 @@ async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable
             await notified.put(count)
 
     task = asyncio.create_task(pump())
-    channel = f"{world.sources.settings.key_prefix}live:{feed_topic(viewer.id)}"
+    channel = f"{world.sources.settings.key_prefix}news:{feed_topic(viewer.id)}"
 
     async def is_heard() -> bool:
         ((_, heard),) = await world.sources.redis.pubsub_numsub(channel)
@@ -146,7 +146,7 @@ async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: 
 
     monkeypatch.setattr("datasources.feed.live_listeners.FeedListeners.note_listening", counted)
     channel = feed_topic(reader.id)
-    async with world.sources.live.listen(channel) as news, listening(world, reader):
+    async with world.sources.news.listen(channel) as news, listening(world, reader):
         for _ in range(3):
             news.clear()
             await world.post(author)
@@ -188,7 +188,7 @@ async def test_what_no_doorbell_told_is_noticed_by_looking(world: World, monkeyp
     async def deaf(*_topics: str) -> None:
         return
 
-    monkeypatch.setattr(world.sources.live, "publish", deaf)
+    monkeypatch.setattr(world.sources.news, "publish", deaf)
     async with listening(world, reader) as notified:
         await world.post(author)
         await world.drain()
@@ -226,7 +226,7 @@ async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(
     async def publish(*topics: str) -> None:
         published.extend(topics)
 
-    monkeypatch.setattr(world.sources.live, "publish", publish)
+    monkeypatch.setattr(world.sources.news, "publish", publish)
     followers = [*(ObjectId() for _ in range(9_997)), one, lapsed, other]
     for start in range(0, len(followers), 1_000):
         await world.sources.feed_listeners.notify(followers[start : start + 1_000])
@@ -249,7 +249,7 @@ async def test_without_redis_nobody_fails_and_it_is_left_alone_for_a_while(
         asked.append("once more")
         raise RedisConnectionError
 
-    live = FeedListeners(world.sources.redis, uuid4().hex, world.sources.live, BackgroundWrites())
+    live = FeedListeners(world.sources.redis, uuid4().hex, world.sources.news, BackgroundWrites())
     monkeypatch.setattr(world.sources.redis, "zmscore", refuse)
     for _ in range(50):
         await live.notify([ObjectId()])

@@ -195,7 +195,7 @@ async def test_the_first_session_is_opened_once(world: World) -> None:
 async def test_the_end_of_a_session_is_published(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
-    async with world.sources.live.listen(session_topic(session.id)) as news:
+    async with world.sources.news.listen(session_topic(session.id)) as news:
         await asyncio.wait_for(news.wait(), 5)  # the subscription's own first wake
         news.clear()
         assert await sessions.end(session.user_id, session.id)
