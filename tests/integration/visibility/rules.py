@@ -1,94 +1,98 @@
-"""Who may see what, said anew: these rules know the facts of the cast and nothing of the product's code.
+"""Who may see what, written again: these rules know the scene and nothing of the product's code.
 
-1. An account that is gone, and one that has blocked you, is not there for you.
-2. Whom you have blocked you meet nowhere: not among likes, comments, followers, mentions. You still find them by name,
-   and among those you blocked even if they have blocked you, or you could not undo it.
-3. What people post, and whom they follow, is theirs, and of a private account for its followers alone.
-4. A post is its author's alone until it is ready; what is deleted is nobody's.
-5. A comment is seen by who sees the post and meets its author; a reply by who sees what it replies to. One that was
-   hidden is its author's alone.
-6. A notification is its recipient's, while what it is about can be seen and one of those who did it can be met.
-7. Uploads, sessions and accounts (`Viewer`) are their owner's. An image is seen with its post or as an avatar,
-   else by its owner.
-8. A tag is seen by nobody while there is a block between the author and the tagged.
+1. You cannot find an account that is deleted or suspended, or that blocks you.
+2. You do not meet whom you blocked: not among likes, comments, followers and mentions. You still find them by name, and
+   in your list of blocked accounts even if they block you, so that you can undo it.
+3. Posts and follow lists of a private account are for its followers only.
+4. Until a post is ready, only its author sees it. Nobody sees what is deleted.
+5. A comment needs a visible post and an author whom you meet; a reply needs a visible parent too. Only its author sees
+   a hidden comment.
+6. Only the recipient sees a notification, and only if its object is visible and one of its actors can be met.
+7. Only the owner sees uploads, sessions and `Viewer`. An image is visible with its post or as an avatar, and else to
+   its owner.
+8. Nobody sees a tag while there is a block between the author and the tagged user.
 """
 
 from dataclasses import dataclass
 
-from tests.integration.visibility.facts import Comment, Facts, Gid, Name, Notice, Post
+from tests.integration.visibility.scene import Comment, Gid, Name, Notification, Post, Scene
 
 Viewer = Name | None
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules, over these facts."""
+    """The rules for one scene."""
 
-    facts: Facts
+    scene: Scene
 
-    def finds(self, viewer: Viewer, person: Name) -> bool:
+    def can_find(self, viewer: Viewer, person: Name) -> bool:
         """Rule 1."""
-        return person not in self.facts.gone and (person, viewer) not in self.facts.blocks
+        return person not in self.scene.hidden_accounts and (person, viewer) not in self.scene.blocks
 
-    def meets(self, viewer: Viewer, person: Name) -> bool:
+    def can_meet(self, viewer: Viewer, person: Name) -> bool:
         """Rule 2."""
-        return self.finds(viewer, person) and (viewer, person) not in self.facts.blocks
+        return self.can_find(viewer, person) and (viewer, person) not in self.scene.blocks
 
-    def reads(self, viewer: Viewer, person: Name) -> bool:
+    def can_read(self, viewer: Viewer, person: Name) -> bool:
         """Rule 3."""
-        is_let_in = person not in self.facts.private or viewer == person or (viewer, person) in self.facts.follows
-        return self.meets(viewer, person) and is_let_in
+        is_allowed = person not in self.scene.private or viewer == person or (viewer, person) in self.scene.follows
+        return self.can_meet(viewer, person) and is_allowed
 
     def sees_post(self, viewer: Viewer, post: Post) -> bool:
         """Rule 4."""
         return (
-            not post.deleted and self.reads(viewer, post.author) and (post.status == "READY" or viewer == post.author)
+            not post.deleted
+            and self.can_read(viewer, post.author)
+            and (post.status == "READY" or viewer == post.author)
         )
 
-    def tags(self, author: Name, person: Name) -> bool:
+    def shows_tag(self, author: Name, person: Name) -> bool:
         """Rule 8."""
-        return not {(author, person), (person, author)} & self.facts.blocks
+        return not {(author, person), (person, author)} & self.scene.blocks
 
     def sees_comment(self, viewer: Viewer, comment: Comment) -> bool:
         """Rule 5."""
-        if comment.deleted or not self.sees_post(viewer, comment.post) or not self.meets(viewer, comment.author):
+        if comment.deleted or not self.sees_post(viewer, comment.post) or not self.can_meet(viewer, comment.author):
             return False
         if comment.hidden and viewer != comment.author:
             return False
         return comment.parent is None or self.sees_comment(viewer, comment.parent)
 
-    def sees_notice(self, viewer: Viewer, notice: Notice) -> bool:
-        """Rule 6; of more people than are named, somebody unnamed will do."""
-        posts, comments = self.facts.posts, self.facts.comments
-        if viewer != notice.recipient or (notice.post and not self.sees_post(viewer, posts[notice.post])):
+    def sees_notification(self, viewer: Viewer, notification: Notification) -> bool:
+        """Rule 6. Unnamed actors beside those named may always be met."""
+        posts, comments = self.scene.posts, self.scene.comments
+        if viewer != notification.recipient or (
+            notification.post and not self.sees_post(viewer, posts[notification.post])
+        ):
             return False
-        if notice.comment and not self.sees_comment(viewer, comments[notice.comment]):
+        if notification.comment and not self.sees_comment(viewer, comments[notification.comment]):
             return False
-        unnamed = notice.actor_count > len(notice.actors)
-        return not notice.actors or unnamed or any(self.meets(viewer, one) for one in notice.actors)
+        unnamed = notification.actor_count > len(notification.actors)
+        return not notification.actors or unnamed or any(self.can_meet(viewer, actor) for actor in notification.actors)
 
     def sees_image(self, viewer: Viewer, image: Gid) -> bool:
         """Rule 7."""
-        shown = [post for post in self.facts.posts.values() if post.image == image]
+        shown = [post for post in self.scene.posts.values() if post.image == image]
         if any(self.sees_post(viewer, post) for post in shown):
             return True
-        avatar_of = self.facts.avatars.get(image)
-        if avatar_of is not None and self.finds(viewer, avatar_of):
+        avatar_of = self.scene.avatars.get(image)
+        if avatar_of is not None and self.can_find(viewer, avatar_of):
             return True
-        return self.facts.images[image] == viewer
+        return self.scene.images[image] == viewer
 
     def sees(self, viewer: Viewer, gid: Gid) -> bool:
-        """Whether an object is there for a viewer who asks for it by its id."""
-        facts = self.facts
-        if gid in facts.people.values():
-            return self.finds(viewer, facts.name_of(gid))
-        if gid in facts.posts:
-            return self.sees_post(viewer, facts.posts[gid])
-        if gid in facts.comments:
-            return self.sees_comment(viewer, facts.comments[gid])
-        if gid in facts.notices:
-            return self.sees_notice(viewer, facts.notices[gid])
-        if gid in facts.images:
+        """Whether a viewer who asks for an object by its id gets it."""
+        scene = self.scene
+        if gid in scene.people.values():
+            return self.can_find(viewer, scene.name_of(gid))
+        if gid in scene.posts:
+            return self.sees_post(viewer, scene.posts[gid])
+        if gid in scene.comments:
+            return self.sees_comment(viewer, scene.comments[gid])
+        if gid in scene.notifications:
+            return self.sees_notification(viewer, scene.notifications[gid])
+        if gid in scene.images:
             return self.sees_image(viewer, gid)
-        owners = {**facts.uploads, **facts.sessions, **facts.accounts}
+        owners = {**scene.uploads, **scene.sessions, **scene.accounts}
         return gid in owners and owners[gid] == viewer

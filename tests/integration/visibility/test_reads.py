@@ -1,4 +1,4 @@
-"""Everybody asks for everything, by every field that leads to objects, and gets what the rules say, neither more."""
+"""Everybody reads everything, through every field that leads to objects, and gets exactly what the rules say."""
 
 from typing import Any
 
@@ -7,68 +7,76 @@ from bson import ObjectId
 
 from domain.ids import from_global_id, to_global_id
 from tests.integration.visibility.cast import EVERYBODY, Cast
-from tests.integration.visibility.facts import Gid, Name, Seen
+from tests.integration.visibility.expected_objects import COUNTS, EXPECTED
 from tests.integration.visibility.rules import Rules
-from tests.integration.visibility.walk import NODE, TYPES, counts, everything_about, fields, gather, ways_out
-from tests.integration.visibility.ways import COUNTS, SHOWS
+from tests.integration.visibility.scene import Gid, Name, Shown
+from tests.integration.visibility.schema_fields import (
+    NODE,
+    TYPES,
+    collect_shown,
+    fields_that_count,
+    fields_that_show_objects,
+    select_everything,
+    select_leading_fields,
+)
 from tests.support.factories import World
 
-ROOT = ""  # what is asked of nothing
-AT_ONCE = 50
-NODES = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {everything_about(NODE)} }} }}"
+ROOT = ""  # stands for the object of root fields
+BATCH = 50
+NODES = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {select_everything(NODE)} }} }}"
 OWN = f"""{{
-  viewer {{ id {fields(TYPES["Viewer"])} }}
+  viewer {{ id {select_leading_fields(TYPES["Viewer"])} }}
   feed(first: 50) {{ edges {{ node {{ id }} }} }}
   notifications(first: 50) {{ edges {{ node {{ id }} }} }}
 }}"""
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["at once", "when all is settled"])
+@pytest.fixture(scope="module", params=[False, True], ids=["before workers run", "when nothing is pending"])
 async def cast(request: pytest.FixtureRequest, world: World) -> Cast:
     """The cast, before the workers heard of blocks and deletions, and after."""
-    return await Cast.made(world, applied=request.param)
+    return await Cast.create(world, applied=request.param)
 
 
-async def look(cast: Cast, viewer: Name | None) -> Seen:
-    """All that a viewer is shown, by field and object; asked for once, for nothing here changes."""
-    if viewer in cast.seen:
-        return cast.seen[viewer]
-    seen = cast.seen[viewer] = Seen()
-    await _by_id(cast, viewer, seen)
-    await _by_name(cast, viewer, seen)
+async def read_everything(cast: Cast, viewer: Name | None) -> Shown:
+    """The ids that a viewer is shown, by field and object. They are read once, because these tests change nothing."""
+    if viewer in cast.shown:
+        return cast.shown[viewer]
+    shown_ids = cast.shown[viewer] = Shown()
+    await _by_id(cast, viewer, shown_ids)
+    await _by_name(cast, viewer, shown_ids)
     if viewer is not None:
-        await _own(cast, viewer, seen)
-    return seen
+        await _own(cast, viewer, shown_ids)
+    return shown_ids
 
 
-async def _by_id(cast: Cast, viewer: Name | None, seen: Seen) -> None:
-    gids = cast.facts.everything
-    for start in range(0, len(gids), AT_ONCE):
-        chunk = gids[start : start + AT_ONCE]
-        for gid, found in zip(chunk, (await ask(cast, viewer, NODES, ids=chunk))["nodes"], strict=True):
-            seen["Query.nodes", gid] = [] if found is None else [found["id"]]
-            if found is not None:
-                gather(TYPES[found["__typename"]], found, gid, seen)
+async def _by_id(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
+    gids = cast.scene.all_ids
+    for start in range(0, len(gids), BATCH):
+        chunk = gids[start : start + BATCH]
+        for gid, node in zip(chunk, (await ask(cast, viewer, NODES, ids=chunk))["nodes"], strict=True):
+            shown_ids["Query.nodes", gid] = [] if node is None else [node["id"]]
+            if node is not None:
+                collect_shown(TYPES[node["__typename"]], node, gid, shown_ids)
         aliases = [f'n{n}: node(id: "{gid}") {{ id }}' for n, gid in enumerate(chunk)]
-        aliases += [f'p{n}: post(id: "{gid}") {{ id }}' for n, gid in enumerate(chunk) if gid in cast.facts.posts]
+        aliases += [f'p{n}: post(id: "{gid}") {{ id }}' for n, gid in enumerate(chunk) if gid in cast.scene.posts]
         answers = await ask(cast, viewer, f"{{ {' '.join(aliases)} }}")
-        for alias, found in answers.items():
+        for alias, node in answers.items():
             coordinate = "Query.node" if alias[0] == "n" else "Query.post"
-            seen[coordinate, chunk[int(alias[1:])]] = [] if found is None else [found["id"]]
+            shown_ids[coordinate, chunk[int(alias[1:])]] = [] if node is None else [node["id"]]
 
 
-async def _by_name(cast: Cast, viewer: Name | None, seen: Seen) -> None:
+async def _by_name(cast: Cast, viewer: Name | None, shown_ids: Shown) -> None:
     aliases = [f'{name}: user(username: "{user.username}") {{ id }}' for name, user in cast.records.items()]
-    for name, found in (await ask(cast, viewer, f"{{ {' '.join(aliases)} }}")).items():
-        seen["Query.user", cast.facts.people[name]] = [] if found is None else [found["id"]]
+    for name, node in (await ask(cast, viewer, f"{{ {' '.join(aliases)} }}")).items():
+        shown_ids["Query.user", cast.scene.people[name]] = [] if node is None else [node["id"]]
 
 
-async def _own(cast: Cast, viewer: Name, seen: Seen) -> None:
+async def _own(cast: Cast, viewer: Name, shown_ids: Shown) -> None:
     answer = await ask(cast, viewer, OWN)
-    seen["Query.viewer", ROOT] = [answer["viewer"]["id"]]
-    gather(TYPES["Viewer"], answer["viewer"], ROOT, seen)
+    shown_ids["Query.viewer", ROOT] = [answer["viewer"]["id"]]
+    collect_shown(TYPES["Viewer"], answer["viewer"], ROOT, shown_ids)
     for name in ("feed", "notifications"):
-        seen[f"Query.{name}", ROOT] = [edge["node"]["id"] for edge in answer[name]["edges"]]
+        shown_ids[f"Query.{name}", ROOT] = [edge["node"]["id"] for edge in answer[name]["edges"]]
 
 
 async def ask(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> Any:
@@ -78,58 +86,63 @@ async def ask(cast: Cast, viewer: Name | None, document: str, **variables: Any) 
     return result.data
 
 
-def test_every_field_that_leads_to_objects_has_a_rule() -> None:
-    ruled = {way for way in ways_out() if not way.startswith("Mutation.") and "Payload." not in way}
-    assert ruled == set(SHOWS)
+def test_every_field_that_leads_to_objects_is_in_the_table() -> None:
+    fields = {
+        field for field in fields_that_show_objects() if not field.startswith("Mutation.") and "Payload." not in field
+    }
+    assert fields == set(EXPECTED)
 
 
-def test_every_count_has_a_rule() -> None:
-    assert counts() == set(COUNTS)
+def test_every_count_is_in_the_table() -> None:
+    assert fields_that_count() == set(COUNTS)
 
 
 @pytest.mark.parametrize("viewer", [None, *EVERYBODY])
 async def test_a_viewer_is_shown_what_the_rules_say(cast: Cast, viewer: Name | None) -> None:
-    seen, rules, wrong = await look(cast, viewer), Rules(cast.facts), []
-    for (way, source), shown in seen.items():
-        due = list(SHOWS[way](rules, viewer, source))
-        if sorted(shown) != sorted(due):
-            wrong.append(f"{way} of {named(cast, source)} shows {names(cast, shown)}, not {names(cast, due)}")
+    shown_ids, rules, wrong = await read_everything(cast, viewer), Rules(cast.scene), []
+    for (field, source), shown in shown_ids.items():
+        expected = list(EXPECTED[field](rules, viewer, source))
+        if sorted(shown) != sorted(expected):
+            got, wanted = describe_all(cast, shown), describe_all(cast, expected)
+            wrong.append(f"{field} of {describe(cast, source)} shows {got}, not {wanted}")
     assert wrong == []
 
 
 @pytest.mark.parametrize("viewer", EVERYBODY)
-async def test_the_ranked_feed_shows_what_the_latest_does(cast: Cast, viewer: Name) -> None:
+async def test_the_ranked_feed_shows_the_same_posts_as_the_latest(cast: Cast, viewer: Name) -> None:
     document = "{ feed(first: 50, order: RANKED) { edges { node { id } } } }"
     shown = [edge["node"]["id"] for edge in (await ask(cast, viewer, document))["feed"]["edges"]]
-    assert sorted(shown) == sorted(SHOWS["Query.feed"](Rules(cast.facts), viewer, ROOT))
+    assert sorted(shown) == sorted(EXPECTED["Query.feed"](Rules(cast.scene), viewer, ROOT))
 
 
-async def test_every_way_shows_somebody_something(cast: Cast) -> None:
-    """Or the test above would be content with an API that shows nothing."""
-    used = {way for viewer in EVERYBODY for (way, _), shown in (await look(cast, viewer)).items() if shown}
-    live = {way for way in SHOWS if way.startswith(("Subscription.", "NotificationEvent."))}
-    assert set(SHOWS) - used == live
+async def test_every_field_shows_somebody_something(cast: Cast) -> None:
+    """Otherwise the tests above would accept an API that shows nothing."""
+    used = {
+        field for viewer in EVERYBODY for (field, _), shown in (await read_everything(cast, viewer)).items() if shown
+    }
+    live = {field for field in EXPECTED if field.startswith(("Subscription.", "NotificationEvent."))}
+    assert set(EXPECTED) - used == live
 
 
-def names(cast: Cast, gids: list[Gid]) -> list[str]:
-    """What these are, for a person who reads a failure."""
-    return sorted(named(cast, gid) for gid in gids)
+def describe_all(cast: Cast, gids: list[Gid]) -> list[str]:
+    """Names for these objects, for the message of a failure."""
+    return sorted(describe(cast, gid) for gid in gids)
 
 
-def named(cast: Cast, gid: Gid) -> str:
-    facts = cast.facts
-    for name, one in facts.people.items():
-        if one == gid:
+def describe(cast: Cast, gid: Gid) -> str:
+    scene = cast.scene
+    for name, user_id in scene.people.items():
+        if user_id == gid:
             return name
-    if gid in facts.posts:
-        post = facts.posts[gid]
+    if gid in scene.posts:
+        post = scene.posts[gid]
         return f"{post.author}'s {'deleted' if post.deleted else post.status} post"
-    if gid in facts.comments:
-        comment = facts.comments[gid]
-        return f"{comment.author}'s {'reply' if comment.parent else 'comment'} on {named(cast, comment.post.gid)}"
+    if gid in scene.comments:
+        comment = scene.comments[gid]
+        return f"{comment.author}'s {'reply' if comment.parent else 'comment'} on {describe(cast, comment.post.gid)}"
     return f"{gid} ({from_global_id(gid)[0]})" if gid else "the API"
 
 
-def missing(gid: Gid) -> Gid:
-    """The id of something of the same kind that never was."""
+def missing_id(gid: Gid) -> Gid:
+    """The id of an object of the same type that never existed."""
     return to_global_id(from_global_id(gid)[0], ObjectId())

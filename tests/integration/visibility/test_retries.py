@@ -1,4 +1,4 @@
-"""The answer to a retry with the same key shows what is so now: not what was deleted or hidden in between."""
+"""The answer to a retry with the same key shows the present state: not what was deleted or hidden in between."""
 
 import pytest
 
@@ -13,7 +13,7 @@ CREATE = "mutation ($input: CreatePostInput!) { createPost(input: $input) { post
 
 
 @pytest.mark.parametrize("applied", [False, True])
-async def test_a_replayed_comment_that_was_deleted_is_not_shown(world: World, applied: bool) -> None:
+async def test_a_retried_comment_that_was_deleted_is_not_shown(world: World, applied: bool) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     given = {"postId": to_global_id("Post", post.id), "text": "hello", "idempotencyKey": "one"}
@@ -30,7 +30,7 @@ async def test_a_replayed_comment_that_was_deleted_is_not_shown(world: World, ap
     assert again.data["addComment"]["userErrors"] == [{"code": "NOT_FOUND"}]
 
 
-async def test_a_replayed_comment_on_a_post_now_hidden_is_refused_as_on_none(world: World) -> None:
+async def test_a_retried_comment_on_a_post_now_hidden_is_refused_as_on_none(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     given = {"postId": to_global_id("Post", post.id), "text": "hello", "idempotencyKey": "one"}
@@ -42,7 +42,7 @@ async def test_a_replayed_comment_on_a_post_now_hidden_is_refused_as_on_none(wor
     assert again.data["addComment"] == hidden
 
 
-async def test_a_replayed_post_that_was_deleted_is_not_shown(world: World) -> None:
+async def test_a_retried_post_that_was_deleted_is_not_shown(world: World) -> None:
     ana = await world.user()
     upload = await world.sources.uploads.announce(ana.id, SourceFormat.JPEG, 9, "", now())
     image = {"uploadId": to_global_id("MediaUpload", upload.id)}

@@ -1,19 +1,19 @@
-"""The other table: for every id that a client gives to an act, what kind of thing it names and what to send with it.
+"""The table of inputs that take an id: the kind of object that each names, and an example to send.
 
-An input or a mutation that is not here fails `test_acts`.
+An input or mutation that is missing here fails `test_mutations`.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.integration.visibility.cast import Cast
-from tests.integration.visibility.facts import Gid
+from tests.integration.visibility.scene import Gid
 
 Send = Callable[[Cast, Gid], dict[str, Any]]
 
 
-class Act(NamedTuple):
-    """A mutation that names a thing: its field, the kind of thing, and its input."""
+class IdInput(NamedTuple):
+    """A mutation that takes an id, the kind of object that it names, and a function that makes its input."""
 
     mutation: str
     kind: str  # as the type of its global ids
@@ -24,9 +24,9 @@ def _only(field: str) -> Send:
     return lambda _, gid: {field: gid}
 
 
-def _of(mutation: str, kind: str, field: str, **more: Any) -> tuple[str, Act]:
+def _of(mutation: str, kind: str, field: str, **more: Any) -> tuple[str, IdInput]:
     name = f"{mutation[0].upper()}{mutation[1:]}Input.{field}"
-    return name, Act(mutation, kind, lambda _, gid: {field: gid, **more})
+    return name, IdInput(mutation, kind, lambda _, gid: {field: gid, **more})
 
 
 def _image(cast: Cast, upload: Gid, *tagged: Gid) -> dict[str, Any]:
@@ -34,10 +34,10 @@ def _image(cast: Cast, upload: Gid, *tagged: Gid) -> dict[str, Any]:
     return {"images": [{"uploadId": upload, "taggedUsers": people}]}
 
 
-def _some_post(cast: Cast, comment: Gid) -> Gid:
-    """The post a comment is on, or for one that never was, one that everybody sees."""
-    found = cast.facts.comments.get(comment)
-    return found.post.gid if found else next(gid for gid, one in cast.facts.posts.items() if one.author == "host")
+def _post_of(cast: Cast, comment: Gid) -> Gid:
+    """The post of a comment. For a comment that never existed, a post that everybody sees."""
+    known = cast.scene.comments.get(comment)
+    return known.post.gid if known else next(gid for gid, post in cast.scene.posts.items() if post.author == "host")
 
 
 USER_VERBS = (
@@ -51,7 +51,7 @@ USER_VERBS = (
     "muteUser",
     "unmuteUser",
 )
-ACTS: dict[str, Act] = dict(
+INPUTS: dict[str, IdInput] = dict(
     [
         *(_of(verb, "User", "userId") for verb in USER_VERBS),
         *(_of(verb, "Post", "postId") for verb in ("likePost", "unlikePost", "removeTag", "deletePost")),
@@ -63,21 +63,21 @@ ACTS: dict[str, Act] = dict(
         _of("revokeSession", "Session", "sessionId"),
         (
             "AddCommentInput.parentId",
-            Act(
+            IdInput(
                 "addComment",
                 "Comment",
                 lambda cast, gid: {
-                    "postId": _some_post(cast, gid),
+                    "postId": _post_of(cast, gid),
                     "parentId": gid,
                     "text": "hello",
                 },
             ),
         ),
-        ("PostImageInput.uploadId", Act("createPost", "MediaUpload", _image)),
-        ("TaggedUserInput.userId", Act("createPost", "User", lambda cast, gid: _image(cast, gid, gid))),
+        ("PostImageInput.uploadId", IdInput("createPost", "MediaUpload", _image)),
+        ("TaggedUserInput.userId", IdInput("createPost", "User", lambda cast, gid: _image(cast, gid, gid))),
         (
             "MarkNotificationsReadInput.notificationIds",
-            Act(
+            IdInput(
                 "markNotificationsRead",
                 "Notification",
                 lambda _, gid: {"notificationIds": [gid]},
@@ -85,8 +85,15 @@ ACTS: dict[str, Act] = dict(
         ),
     ]
 )
-KEYS = {f"{one}Input.idempotencyKey" for one in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment")}
-READ = {"Query.node(id)", "Query.nodes(ids)", "Query.post(id)", "Subscription.uploadUpdated(id)"}  # in the other tests
+IDEMPOTENCY_KEYS = {
+    f"{name}Input.idempotencyKey" for name in ("Register", "CreateUpload", "UploadImage", "CreatePost", "AddComment")
+}
+READ_INPUTS = {
+    "Query.node(id)",
+    "Query.nodes(ids)",
+    "Query.post(id)",
+    "Subscription.uploadUpdated(id)",
+}  # tested in test_reads and test_subscriptions
 
-# Mutations that answer with objects but name none: they show the viewer's own things, which they have just made.
-OWN = {"register", "login", "refreshSession", "createUpload", "uploadImage", "markNotificationsSeen"}
+# Mutations that answer with objects but take no id: they show what the viewer has just made.
+WITHOUT_IDS = {"register", "login", "refreshSession", "createUpload", "uploadImage", "markNotificationsSeen"}

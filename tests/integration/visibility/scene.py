@@ -1,16 +1,16 @@
-"""What is so between the people of the cast, written down while it is made to be so."""
+"""What the people of the cast made and how they stand to each other, recorded as plain data while it is made."""
 
 from dataclasses import dataclass, field
 
 Name = str
 Gid = str  # a global id
-NOBODY = ""  # owns what was cleaned away
-Seen = dict[tuple[str, Gid], list[Gid]]  # what fields show, by field and the object it was asked of
+NOBODY = ""  # owns what was cleaned up
+Shown = dict[tuple[str, Gid], list[Gid]]  # the ids that fields showed, by field and the object that it was asked of
 
 
 @dataclass
 class Post:
-    """A post and what hangs on it; `likers` and `tops` in the order in which they came."""
+    """A post and what belongs to it, in the order in which it was made."""
 
     gid: Gid
     author: Name
@@ -18,7 +18,7 @@ class Post:
     deleted: bool = False
     image: Gid | None = None
     likers: list[Name] = field(default_factory=list)
-    people: list[Name] = field(default_factory=list)  # mentioned in the caption
+    mentioned: list[Name] = field(default_factory=list)  # mentioned in the caption
     tagged: list[Name] = field(default_factory=list)  # in the image
     comments: list["Comment"] = field(default_factory=list)
 
@@ -37,8 +37,8 @@ class Comment:
 
 
 @dataclass
-class Notice:
-    """A notification, as it was told when everybody could see everything."""
+class Notification:
+    """A notification as it was when everybody could see everything."""
 
     gid: Gid
     recipient: Name
@@ -50,31 +50,31 @@ class Notice:
 
 
 @dataclass
-class Facts:
-    """Everything; pairs run from who acts to whom it is done to."""
+class Scene:
+    """Everything. Pairs are (who did it, to whom)."""
 
     people: dict[Name, Gid] = field(default_factory=dict)
     private: set[Name] = field(default_factory=set)
-    gone: set[Name] = field(default_factory=set)
+    hidden_accounts: set[Name] = field(default_factory=set)  # suspended or deleted
     follows: set[tuple[Name, Name]] = field(default_factory=set)
-    asks: set[tuple[Name, Name]] = field(default_factory=set)
+    requests: set[tuple[Name, Name]] = field(default_factory=set)
     blocks: set[tuple[Name, Name]] = field(default_factory=set)
     mutes: set[tuple[Name, Name]] = field(default_factory=set)
     posts: dict[Gid, Post] = field(default_factory=dict)
     comments: dict[Gid, Comment] = field(default_factory=dict)
-    notices: dict[Gid, Notice] = field(default_factory=dict)
+    notifications: dict[Gid, Notification] = field(default_factory=dict)
     avatars: dict[Gid, Name] = field(default_factory=dict)
-    uploads: dict[Gid, Name] = field(default_factory=dict)  # and whose they are
+    uploads: dict[Gid, Name] = field(default_factory=dict)  # by id, with their owners
     images: dict[Gid, Name] = field(default_factory=dict)  # of uploads that are ready
     sessions: dict[Gid, Name] = field(default_factory=dict)
-    accounts: dict[Gid, Name] = field(default_factory=dict)  # as their owners look at them
+    accounts: dict[Gid, Name] = field(default_factory=dict)  # as type Viewer
 
     @property
-    def everything(self) -> list[Gid]:
-        """The global id of every object there is, or was."""
-        kinds = (self.posts, self.comments, self.notices, self.uploads, self.images, self.sessions, self.accounts)
+    def all_ids(self) -> list[Gid]:
+        """The global ids of all objects that exist or existed."""
+        kinds = (self.posts, self.comments, self.notifications, self.uploads, self.images, self.sessions, self.accounts)
         return [*self.people.values(), *(gid for kind in kinds for gid in kind)]
 
     def name_of(self, gid: Gid) -> Name:
-        """Whose account this is."""
-        return next(name for name, one in self.people.items() if one == gid)
+        """The name of an account."""
+        return next(name for name, user_id in self.people.items() if user_id == gid)

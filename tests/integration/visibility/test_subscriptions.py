@@ -1,4 +1,4 @@
-"""What comes by itself obeys the rules as well: notifications replayed, the badge, uploads."""
+"""Subscriptions and the badge obey the rules too."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.execution import Hooks, OperationExecutor
 from schema.context import Context
 from tests.integration.visibility.cast import EVERYBODY, Cast
-from tests.integration.visibility.facts import Gid, Name
+from tests.integration.visibility.expected_objects import EXPECTED
 from tests.integration.visibility.rules import Rules
-from tests.integration.visibility.test_reads import ROOT, ask, missing
-from tests.integration.visibility.ways import SHOWS
+from tests.integration.visibility.scene import Gid, Name
+from tests.integration.visibility.test_reads import ROOT, ask, missing_id
 from tests.support.factories import World, session_of
 
 REPLAY = "subscription { notificationAdded(after: 0) { seq notification { id } } }"
@@ -27,14 +27,14 @@ NEW = "subscription { feedUpdated { newPostCount } }"
 BADGE = "{ viewer { unreadNotificationCount } notifications(first: 50) { edges { node { kind } } } }"
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["at once", "when all is settled"])
+@pytest.fixture(scope="module", params=[False, True], ids=["before workers run", "when nothing is pending"])
 async def cast(request: pytest.FixtureRequest, world: World) -> Cast:
     """The cast, before the workers heard of blocks and deletions, and after."""
-    return await Cast.made(world, applied=request.param)
+    return await Cast.create(world, applied=request.param)
 
 
 def events(cast: Cast, viewer: Name | None, document: str, **variables: Any) -> AsyncGenerator[dict[str, Any]]:
-    """The payloads of a subscription, as a socket would send them."""
+    """The payloads of a subscription, as a socket sends them."""
 
     async def nobody(_token: str | None) -> None:
         return None
@@ -63,7 +63,7 @@ async def _payloads(answers: Any) -> AsyncGenerator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("viewer", EVERYBODY)
-async def test_a_replay_brings_what_the_list_would(cast: Cast, viewer: Name) -> None:
+async def test_a_replay_of_notifications_brings_what_the_list_shows(cast: Cast, viewer: Name) -> None:
     there = await cast.world.sources.notifications.range_of(cast.records[viewer].id)
     shown: list[Gid] = []
     seq = 0
@@ -72,8 +72,8 @@ async def test_a_replay_brings_what_the_list_would(cast: Cast, viewer: Name) -> 
             event = (await anext(replay))["data"]["notificationAdded"]
             seq = event["seq"]
             shown += [event["notification"]["id"]] if event["notification"] else []
-    rules = Rules(cast.facts)
-    assert sorted(shown) == sorted(gid for gid in cast.facts.notices if rules.sees(viewer, gid))
+    rules = Rules(cast.scene)
+    assert sorted(shown) == sorted(gid for gid in cast.scene.notifications if rules.sees(viewer, gid))
 
 
 @pytest.mark.parametrize("viewer", EVERYBODY)
@@ -85,21 +85,21 @@ async def test_the_badge_counts_what_the_list_shows(cast: Cast, viewer: Name) ->
 
 @pytest.mark.parametrize("viewer", EVERYBODY)
 async def test_new_posts_are_counted_as_the_feed_shows_them(cast: Cast, viewer: Name) -> None:
-    due = SHOWS["Query.feed"](Rules(cast.facts), viewer, ROOT)
-    others = [gid for gid in due if cast.facts.posts[gid].author != viewer]
+    expected = EXPECTED["Query.feed"](Rules(cast.scene), viewer, ROOT)
+    others = [gid for gid in expected if cast.scene.posts[gid].author != viewer]
     await cast.world.sources.feed_listeners.set_read(cast.records[viewer].id, ObjectId("0" * 24))
     async with contextlib.aclosing(events(cast, viewer, NEW)) as news:
         if others:
             assert (await asyncio.wait_for(anext(news), 30))["data"] == {"feedUpdated": {"newPostCount": len(others)}}
 
 
-async def test_an_upload_is_told_of_to_its_owner_alone(cast: Cast) -> None:
-    ready = next(gid for gid, owner in cast.facts.uploads.items() if owner == "public")
+async def test_only_its_owner_hears_of_an_upload(cast: Cast) -> None:
+    ready = next(gid for gid, owner in cast.scene.uploads.items() if owner == "public")
     async with contextlib.aclosing(events(cast, "public", UPLOAD, id=ready)) as own:
         assert (await anext(own))["data"]["uploadUpdated"]["id"] == ready
     for viewer in ("stranger", "follower", None):
         answers = []
-        for gid in (ready, missing(ready)):
+        for gid in (ready, missing_id(ready)):
             async with contextlib.aclosing(events(cast, viewer, UPLOAD, id=gid)) as denied:
                 answers.append(await _first(denied))
         assert answers[0] == answers[1]

@@ -1,0 +1,188 @@
+"""The table of fields that show objects: which ids each must show.
+
+A field that is missing here fails `test_reads`. Each entry is a function of the rules, the viewer and the id of the
+object that has the field. It returns the ids that the field must show, in any order.
+"""
+
+from collections.abc import Callable, Iterable
+
+from domain.ids import from_global_id, to_global_id
+from domain.limits import PREVIEW_COMMENTS
+from tests.integration.visibility.rules import Rules, Viewer
+from tests.integration.visibility.scene import Comment, Gid, Name
+
+# ruff: noqa: ARG005  every entry takes the same three arguments
+Expected = Callable[[Rules, Viewer, Gid], Iterable[Gid]]
+
+
+def _can_meet(rules: Rules, viewer: Viewer, names: Iterable[Name]) -> list[Gid]:
+    return [rules.scene.people[name] for name in names if rules.can_meet(viewer, name)]
+
+
+def _visible(rules: Rules, viewer: Viewer, gids: Iterable[Gid | None]) -> list[Gid]:
+    return [gid for gid in gids if gid is not None and rules.sees(viewer, gid)]
+
+
+def _comments(rules: Rules, viewer: Viewer, comments: Iterable[Comment]) -> list[Gid]:
+    return _visible(rules, viewer, (comment.gid for comment in comments))
+
+
+def _top_comments(rules: Rules, post: Gid) -> list[Comment]:
+    return [comment for comment in rules.scene.posts[post].comments if comment.parent is None and not comment.deleted]
+
+
+def _followers(rules: Rules, viewer: Viewer, person: Gid) -> list[Gid]:
+    owner = rules.scene.name_of(person)
+    names = [follower for follower, followed in sorted(rules.scene.follows) if followed == owner]
+    return _can_meet(rules, viewer, names) if rules.can_read(viewer, owner) else []
+
+
+def _following(rules: Rules, viewer: Viewer, person: Gid) -> list[Gid]:
+    owner = rules.scene.name_of(person)
+    names = [followed for follower, followed in sorted(rules.scene.follows) if follower == owner]
+    return _can_meet(rules, viewer, names) if rules.can_read(viewer, owner) else []
+
+
+def _feed(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
+    """Ready posts of the viewer and of accounts that they follow and have not muted."""
+    scene = rules.scene
+    followees = {
+        followed for follower, followed in scene.follows if follower == viewer and (viewer, followed) not in scene.mutes
+    }
+    posts = [post for post in scene.posts.values() if post.status == "READY" and post.author in {viewer, *followees}]
+    return _visible(rules, viewer, (post.gid for post in posts))
+
+
+def _actors(rules: Rules, viewer: Viewer, notification: Gid) -> list[Gid]:
+    return _can_meet(rules, viewer, rules.scene.notifications[notification].actors)
+
+
+def _mine(owners: str) -> Expected:
+    def rule(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
+        return [gid for gid, owner in getattr(rules.scene, owners).items() if owner == viewer]
+
+    return rule
+
+
+def _asked(rules: Rules, viewer: Viewer, gid: Gid) -> list[Gid]:
+    """The object that was asked for by id or name, if the viewer sees it."""
+    return [gid] if rules.sees(viewer, gid) else []
+
+
+def _notices(rules: Rules, viewer: Viewer, _: Gid) -> list[Gid]:
+    return _visible(rules, viewer, rules.scene.notifications)
+
+
+def _post_of(rules: Rules, comment: Gid) -> Gid:
+    return rules.scene.comments[comment].post.gid
+
+
+def _image_of(rules: Rules, upload: Gid) -> list[Gid]:
+    """The image of an upload, which has the same id."""
+    image = to_global_id("Image", from_global_id(upload)[1])
+    return [image] if rules.scene.images.get(image) else []
+
+
+def _parent(rules: Rules, comment: Gid) -> list[Gid | None]:
+    parent = rules.scene.comments[comment].parent
+    return [None if parent is None else parent.gid]
+
+
+def _avatar(rules: Rules, person: Gid) -> list[Gid]:
+    return [gid for gid, name in rules.scene.avatars.items() if name == rules.scene.name_of(person)]
+
+
+def _tagged(rules: Rules, viewer: Viewer, image: Gid) -> list[Gid]:
+    """The users tagged in the post of the image."""
+    shown = [post for post in rules.scene.posts.values() if post.image == image and rules.sees_post(viewer, post)]
+    return _can_meet(
+        rules, viewer, [name for post in shown for name in post.tagged if rules.shows_tag(post.author, name)]
+    )
+
+
+_ACTORS = {f"{kind}Notification.actors": _actors for kind in ("Post", "Comment", "Follow")}
+
+EXPECTED: dict[str, Expected] = {
+    "Query.node": _asked,
+    "Query.nodes": _asked,
+    "Query.user": _asked,
+    "Query.post": _asked,
+    "Query.viewer": _mine("accounts"),
+    "Query.feed": _feed,
+    "Query.notifications": _notices,
+    "Viewer.user": lambda rules, viewer, _: [] if viewer is None else [rules.scene.people[viewer]],
+    "Viewer.sessions": _mine("sessions"),
+    "Viewer.followRequests": lambda rules, viewer, _: _can_meet(
+        rules, viewer, [asker for asker, asked in rules.scene.requests if asked == viewer]
+    ),
+    "Viewer.blockedUsers": lambda rules, viewer, _: [
+        rules.scene.people[other]
+        for blocker, other in rules.scene.blocks
+        if blocker == viewer and other not in rules.scene.hidden_accounts
+    ],
+    "Viewer.mutedUsers": lambda rules, viewer, _: [
+        rules.scene.people[other]
+        for muter, other in rules.scene.mutes
+        if muter == viewer and rules.can_find(viewer, other)
+    ],
+    "User.avatar": lambda rules, viewer, person: _avatar(rules, person),
+    "User.posts": lambda rules, viewer, person: _visible(
+        rules,
+        viewer,
+        [post.gid for post in rules.scene.posts.values() if post.author == rules.scene.name_of(person)],
+    ),
+    "User.followers": _followers,
+    "User.following": _following,
+    "Post.author": lambda rules, viewer, post: [rules.scene.people[rules.scene.posts[post].author]],
+    "Post.images": lambda rules, viewer, post: _visible(rules, viewer, [rules.scene.posts[post].image]),
+    "Post.mentions": lambda rules, viewer, post: _can_meet(rules, viewer, rules.scene.posts[post].mentioned),
+    "Post.likes": lambda rules, viewer, post: _can_meet(rules, viewer, rules.scene.posts[post].likers),
+    "Post.comments": lambda rules, viewer, post: _comments(rules, viewer, _top_comments(rules, post)),
+    "Post.previewComments": lambda rules, viewer, post: _comments(
+        rules, viewer, _top_comments(rules, post)[-PREVIEW_COMMENTS:]
+    ),
+    "Comment.post": lambda rules, viewer, comment: [_post_of(rules, comment)],
+    "Comment.author": lambda rules, viewer, comment: [rules.scene.people[rules.scene.comments[comment].author]],
+    "Comment.mentions": lambda rules, viewer, comment: _can_meet(rules, viewer, rules.scene.comments[comment].mentions),
+    "Comment.parent": lambda rules, viewer, comment: _visible(rules, viewer, _parent(rules, comment)),
+    "Comment.replies": lambda rules, viewer, comment: _comments(
+        rules,
+        viewer,
+        [reply for reply in rules.scene.comments.values() if reply.parent and reply.parent.gid == comment],
+    ),
+    "Image.taggedUsers": _tagged,
+    "TaggedUser.user": _tagged,
+    "MediaUpload.image": lambda rules, viewer, upload: _image_of(rules, upload),
+    **_ACTORS,
+    "PostNotification.post": lambda rules, viewer, notification: _visible(
+        rules, viewer, [rules.scene.notifications[notification].post]
+    ),
+    "PostNotification.aboutPost": lambda rules, viewer, notification: _visible(
+        rules, viewer, [rules.scene.notifications[notification].post]
+    ),
+    "PostNotification.comment": lambda rules, viewer, notification: _visible(
+        rules, viewer, [rules.scene.notifications[notification].comment]
+    ),
+    "CommentNotification.comment": lambda rules, viewer, notification: _visible(
+        rules, viewer, [rules.scene.notifications[notification].comment]
+    ),
+    "Subscription.notificationAdded": _notices,
+    "NotificationEvent.notification": _notices,
+    "Subscription.uploadUpdated": _asked,
+}
+
+
+COUNTS: dict[str, str] = {
+    "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_live",
+    "Post.likeCount": "of all who like it: one number for everybody who may see the post",
+    "Post.commentCount": "of all comments, as above",
+    "Comment.likeCount": "as above",
+    "Comment.replyCount": "as above",
+    "User.postCount": "part of the profile, as the next two",
+    "User.followerCount": "of all who follow",
+    "User.followingCount": "of all who are followed",
+    "PostNotification.actorCount": "of all who did it",
+    "CommentNotification.actorCount": "of all who did it",
+    "FollowNotification.actorCount": "of the one who did it",
+    "Viewer.unreadNotificationCount": "of what the list shows: tested in test_live",
+}
