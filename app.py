@@ -13,8 +13,9 @@ from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
 from resolvers.transport.drain import Drain
-from resolvers.transport.execution import Hooks, OperationExecutor, Watch
+from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
+from resolvers.transport.hooks import Hooks, Watch
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.websocket_endpoint import GraphQLSocket
 from schema.context import BadToken, Context
@@ -70,7 +71,7 @@ class _Opened:
             watch=self._watch,
             is_outage=is_outage,
             account=lambda session: session.user_id,
-            stranger=BadToken,
+            bad_token_identity=BadToken,
         )
 
     async def ping_mongo(self) -> None:

@@ -22,7 +22,8 @@ from deploy.local.servers import local_servers
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
-from resolvers.transport.execution import Hooks, OperationExecutor
+from resolvers.transport.execution import OperationExecutor
+from resolvers.transport.hooks import Hooks
 from schema.context import Context
 
 Result = TypeVar("Result")

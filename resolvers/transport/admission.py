@@ -1,10 +1,10 @@
-"""Admission control: how much one process does at once, who waits for how long, and who is told to come back.
+"""Admission control: how much one process does at once, which operations wait, and which are refused.
 
-What is bounded is cost, not the number of operations: cost is what takes memory and processor time. Operations wait
-in the order of fair queueing: each client's own work stands behind what it has asked for already, so a client
-that sends two hundred waits behind itself, and the next client behind one of them. How long an operation would
-wait is reckoned when it comes, from the cost before it and the rate at which the process was last seen to work; if
-that is too long it is refused at once, which costs nobody anything.
+The limit is on cost, not on the number of operations: cost is what takes memory and processor time. Operations wait in
+the order of fair queueing: an operation waits for its own client's earlier ones, so a client that sends two hundred
+waits for itself, and the next client waits for one of them. The waiting time of an operation is estimated when it
+arrives, from the cost before it and the measured rate of the process. If it is too long the operation is refused at
+once, which costs nothing.
 
 Cheap operations have a lane of their own: they pass while costly ones wait.
 """
@@ -21,23 +21,23 @@ from dataclasses import dataclass, field
 
 from domain.errors import RequestError, RequestErrorCode
 
-OVERHEAD = 50  # what an operation costs besides its fields: its request, its session, a read or two
-CHEAP = 1_000  # the most that goes through the cheap lane: a post with its comments, any mutation
-CHEAP_SHARE = 0.5  # of what may run at once, for the cheap lane, on top
+OVERHEAD = 50  # cost of an operation besides its fields: its request, its session, a read or two
+CHEAP_MAX = 1_000  # cost of an operation in the cheap lane: a post with its comments, any mutation
+CHEAP_SHARE = 0.5  # capacity of the cheap lane, as a share of the costly lane's; it is added to that
 WAITING_MAX = 1_000  # operations in one lane, whatever they cost: each holds its request
-PATIENCE = 5.0  # times the longest wait: who was let wait and has not been called by then is refused after all
-MEMORY = 2.0  # seconds of waiting after which what the rate was before counts half
-RATE = 400_000.0  # cost a second, until it is measured: pages hold less than they may
-KNOWN_MAX = 10_000  # sessions whose account is remembered
+PATIENCE = 5.0  # times the longest wait, after which an operation that still waits is refused after all
+MEMORY = 2.0  # seconds of waiting after which an earlier measurement of the rate counts half
+RATE = 400_000.0  # cost a second, until it is measured; high, for pages are seldom full
+KNOWN_MAX = 10_000  # tokens whose account is remembered
 
 Client = Hashable
 
 
 class Busy(RequestError):
-    """Too much is asked of this process at the moment; nothing was done."""
+    """This process is overloaded at the moment; nothing was done."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds` is after how long it is worth trying again."""
+        """`seconds` is when a retry may succeed."""
         message = "Too much is asked of the service at the moment; nothing was done. Try again in a moment."
         super().__init__(RequestErrorCode.BUSY, message, retry_after_ms=round(seconds * 1000))
 
@@ -52,7 +52,7 @@ class _Waiter:
 
 
 class Lane:
-    """Admits operations while what runs costs at most `capacity`, or nothing runs; in fair order beyond."""
+    """Admits operations while the running ones cost at most `capacity`, or nothing runs. Others wait in fair order."""
 
     def __init__(self, capacity: float, longest_wait: float) -> None:
         self._capacity = capacity
@@ -60,15 +60,15 @@ class Lane:
         self._running = 0.0
         self._waiting: list[_Waiter] = []
         self._number = 0
-        self._now = 0.0  # virtual time: the cost that each client with something to do has had
-        self._ends: dict[Client, float] = {}  # by then a client has had what it asked for so far
+        self._now = 0.0  # virtual time: the cost that was admitted for each active client
+        self._ends: dict[Client, float] = {}  # the virtual time when all that a client asked for is admitted
         self._prune_at = WAITING_MAX
-        self._operations: Counter[Client] = Counter()  # that run or wait
+        self._operations: Counter[Client] = Counter()  # running and waiting ones
         self._done, self._seconds, self._since = RATE * MEMORY, MEMORY, 0.0
 
     @asynccontextmanager
     async def admitted(self, client: Client, cost: float, *, patient: bool = False) -> AsyncIterator[None]:
-        """Runs the block when its turn comes. Raises Busy, at once if it can be foreseen, unless `patient`."""
+        """Runs the block when its turn comes. Raises Busy, if possible at once; never if it is `patient`."""
         await self._take(client, cost, patient=patient)
         place = _Place(self, client, cost)
         _PLACE.set(place)
@@ -106,11 +106,11 @@ class Lane:
             raise
 
     def _refuse_if_too_long(self, start: float, cost: float) -> None:
-        ahead = self._running + sum(each.cost for each in self._waiting if each.start <= start)
+        ahead = self._running + sum(waiter.cost for waiter in self._waiting if waiter.start <= start)
         seconds = max(0.0, ahead + cost - self._capacity) * self._seconds / self._done
-        # Who finds nobody waiting may wait: that is how the rate is measured, which may be of a bad moment.
+        # The first one may always wait: the rate, perhaps of a bad moment, is measured only while something waits.
         if self._waiting and (seconds > self._longest_wait or len(self._waiting) >= WAITING_MAX):
-            # Not all at the same time again.
+            # At random, so that not all clients come back at the same time.
             raise Busy(max(seconds, self._longest_wait) * random.uniform(0.5, 1.5))  # noqa: S311
 
     def _fits(self, cost: float) -> bool:
@@ -120,7 +120,7 @@ class Lane:
         self._operations[client] += 1
         self._ends[client] = start + cost
         if len(self._ends) >= self._prune_at:
-            self._ends = {each: end for each, end in self._ends.items() if end > self._now}
+            self._ends = {known: end for known, end in self._ends.items() if end > self._now}
             self._prune_at = max(WAITING_MAX, 2 * len(self._ends))
 
     def _exit(self, client: Client) -> None:
@@ -143,7 +143,7 @@ class Lane:
         self._call()
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        if waiter.turn.done() and not waiter.turn.cancelled():  # it was called at the moment when it gave up
+        if waiter.turn.done() and not waiter.turn.cancelled():  # it was called just when it gave up
             self._leave(waiter.client, waiter.cost)
             return
         self._exit(waiter.client)
@@ -155,7 +155,7 @@ class Lane:
     def _call(self) -> None:
         while self._waiting and self._fits(self._waiting[0].cost):
             waiter = heapq.heappop(self._waiting)
-            if not waiter.turn.done():  # else it has given up
+            if not waiter.turn.done():  # else it gave up
                 self._admit(waiter.start, waiter.cost)
                 waiter.turn.set_result(None)
         if not self._running:
@@ -164,7 +164,7 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """What the running operation has in its lane."""
+    """The place of a running operation in its lane."""
 
     lane: Lane
     client: Client
@@ -177,9 +177,9 @@ _PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
 
 @asynccontextmanager
 async def lend_place() -> AsyncIterator[None]:
-    """Lends the operation's place to others while the block waits for what has a queue of its own.
+    """Gives the operation's place to others while the block waits for something that has a queue of its own.
 
-    Afterwards it waits until there is a place for it again, however long that takes: half of it is done.
+    Afterwards the operation waits until it has a place again, without a time limit, since half of it is done.
     """
     place = _PLACE.get()
     if place is None or not place.is_held:
@@ -187,7 +187,7 @@ async def lend_place() -> AsyncIterator[None]:
         return
     place.is_held = False
     place.lane._leave(place.client, place.cost)  # noqa: SLF001  one module
-    yield  # who fails here has little left to do, and does it without
+    yield  # an operation that fails here has little left to do, and does that without a place
     await place.lane._take(place.client, place.cost, patient=True)  # noqa: SLF001
     place.is_held = True
 
@@ -195,8 +195,8 @@ async def lend_place() -> AsyncIterator[None]:
 class Admission:
     """The two lanes of a process.
 
-    `cost_at_once` is the cost of the operations that run at once; an operation that costs more runs alone. Nobody is
-    let wait who would wait for longer than `longest_wait` seconds.
+    `cost_at_once` is the cost of the operations that run at once; an operation that costs more runs alone. An operation
+    that would wait for longer than `longest_wait` seconds is refused.
     """
 
     def __init__(self, cost_at_once: int = 30_000, longest_wait: float = 2.0) -> None:
@@ -205,15 +205,15 @@ class Admission:
 
     def admitted(self, client: Client, cost: int, *, patient: bool = False) -> AbstractAsyncContextManager[None]:
         """Runs the block of an operation of this cost when its turn comes. Raises Busy; not if it is `patient`."""
-        lane = self._cheap if cost <= CHEAP else self._costly
+        lane = self._cheap if cost <= CHEAP_MAX else self._costly
         return lane.admitted(client, OVERHEAD + cost, patient=patient)
 
 
 class Clients:
-    """Whom a request counts to: an account, or an address where it is nobody's.
+    """The client that a request counts to: an account or, for anonymous ones, an address.
 
-    That is decided before its token is looked up, or an overload would begin there. A token that was found to be an
-    account's lately counts to that; one that nobody has seen, made up or new, to the address.
+    It is decided before the token is looked up, or an overload would begin there. A token whose account is remembered
+    counts to that account; an unknown one, new or made up, to the address.
     """
 
     def __init__(self) -> None:
@@ -223,7 +223,7 @@ class Clients:
         return address if token is None else self._accounts.get(hash(token), address)
 
     def remember(self, token: str, account: Client) -> None:
-        """Notes whose a token was found to be."""
+        """Remembers the account of a token."""
         self._accounts[hash(token)] = account
         self._accounts.move_to_end(hash(token))
         if len(self._accounts) > KNOWN_MAX:

@@ -1,8 +1,8 @@
 """Which operations are answered although their access token has expired or was revoked; all others are refused.
 
-A root field says so in its metadata, by a function of the operation's context. A document is answered if each of its
-root fields says so, whatever its directives leave out. `__typename` counts for nothing there, but alone, like the rest
-of introspection, it is refused: a client that asks for anything with a token means to be somebody.
+A root field declares it in its metadata, by a function of the operation's context. An operation is answered if each of
+its root fields declares it, also those that directives leave out. `__typename` is ignored. An operation of only
+introspection is refused: a client that sends a token expects to be signed in.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +26,7 @@ class BadTokens:
         self._answering = {kind: _answering(schema, kind) for kind in OperationType}
 
     async def are_answered(self, operation: Operation, context: object) -> bool:
-        """Whether an operation with a bad token is to be run, in this context."""
+        """Whether to run an operation with a bad token, in this context."""
         names = {name for name in root_fields(operation.document, operation.node) if not name.startswith("__")}
         answering = self._answering[operation.kind]
         return bool(names) and all([name in answering and await answering[name](context) for name in sorted(names)])

@@ -1,17 +1,17 @@
-"""The network that a request comes from, as what its sender can choose at will must not make them many."""
+"""The network that a request comes from: one client must not look like many by changing its address."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, ip_address, ip_network
 from typing import Any
 
-IPV6_PREFIX = 64  # what one household or one rented machine has
+IPV6_PREFIX = 64  # one household or one rented machine has so much
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
     """The client's IPv4 address, or the /64 of its IPv6 address; "" where the server does not say.
 
-    Behind a proxy it is what the proxy says, if the settings trust it (`trusted_proxies`); that is uvicorn's work.
+    Behind a proxy it is the address that the proxy tells, if the setting `trusted_proxies` has it; uvicorn does that.
     """
     client = scope.get("client")
     return network_of(client[0]) if client else ""
@@ -19,7 +19,7 @@ def address_of(scope: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def network_of(host: str) -> str:
-    """The network of an address; what is none stands for itself."""
+    """The network of an address; other texts are returned as they are."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
@@ -32,7 +32,7 @@ def network_of(host: str) -> str:
 
 
 def with_mapped_ipv4(hosts: Iterable[str]) -> list[str]:
-    """Addresses and networks, each IPv4 one also as it looks on a socket that listens on IPv6 as well."""
+    """Addresses and networks; each IPv4 one also in the form that sockets for IPv4 and IPv6 show."""
     listed = list(hosts)
     for host in tuple(listed):
         try:

@@ -1,7 +1,8 @@
-"""What a connection may take: uvicorn's protocols with bounds on heads, on waiting, and on how many there are.
+"""Limits of a connection: uvicorn's protocols with limits on heads, on waiting, and on the number of connections.
 
-uvicorn reads a head however long it is and waits for its end for ever, keeps any number of connections, and holds for
-an idle socket more than twice what it needs. The server's tick calls `look` of every connection, about once a second.
+By itself uvicorn reads a head of any length, waits for its end without limit, keeps any number of connections, and
+holds for an idle socket twice the memory that it needs. The server's tick calls `check` of every connection, about once
+a second.
 """
 
 import asyncio
@@ -18,21 +19,21 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from datasources.concurrency.signals import Signal
 from domain.limits import HANDSHAKE_LINE_BYTES_MAX, PIPELINED_REQUESTS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
 
-SPARE = 64  # connections over the bound, for probes; others are told there that the process is full
+SPARE = 64  # connections over the limit: they serve probes, and tell other clients that the process is full
 HANDSHAKE = ("extensions", "headers", "query_string", "raw_path", "server", "state", "subprotocols")  # of the scope
 PROBES = (b"/livez", b"/readyz")
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections a process has at once, sockets among them, and how long it waits for a head."""
+    """How many connections, with sockets, a process has at once, and how long it waits for a head."""
 
     connections: int
     head_seconds: float
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's settings, with these protocols and their bounds."""
+    """uvicorn's settings, with these protocols and their limits."""
 
     def __init__(self, app: Any, bounds: ConnectionLimits, **settings: Any) -> None:
         super().__init__(app, http=HttpConnection, ws=SocketConnection, **settings)
@@ -40,7 +41,7 @@ class ServerConfig(uvicorn.Config):
 
 
 class HeadTooLarge(Exception):
-    """The head is too large; it stops the parser."""
+    """The head is too large. It stops the parser."""
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -49,10 +50,10 @@ class HttpConnection(HttpToolsProtocol):
     config: ServerConfig
     _is_surplus = False
     _is_in_message = _is_in_head = False
-    _since: float | None = None  # since when the client owes the end of what it sends
+    _since: float | None = None  # when the client began to send what it has not ended
     _refusal = 400
     _size = _count = 0  # of the head
-    _steps = _stuck = 0  # what the parser has handed over; bytes that made it hand over nothing
+    _steps = _stuck = 0  # the parser's calls; bytes since its last one
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -71,8 +72,8 @@ class HttpConnection(HttpToolsProtocol):
         if self._stuck > REQUEST_HEAD_BYTES_MAX:
             self._refuse(431)
 
-    def look(self, now: float) -> None:
-        """Lets go of a client that does not end what it has begun to send."""
+    def check(self, now: float) -> None:
+        """Refuses a client that does not end in time what it began to send."""
         if self._since is not None and not self._is_answering and now - self._since > self.config.bounds.head_seconds:
             self._refuse(408)
 
@@ -81,19 +82,19 @@ class HttpConnection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """uvicorn's answer to what cannot be parsed, and ours to what is too large."""
+        """uvicorn's answer to a malformed head, and ours to a large one."""
         self._refuse(self._refusal)
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
-        # It refers to this connection, which is not needed any more.
+        # It refers to this connection, which is no longer needed.
         self.parser = None  # type: ignore[assignment]
 
     def _should_upgrade_to_ws(self) -> bool:
         return not self._is_surplus and super()._should_upgrade_to_ws()
 
     def _refuse(self, status: int) -> None:
-        """Closes, and says why if nothing else is being said."""
+        """Closes the connection; sends the status before, unless an answer is being sent."""
         if self.transport.is_closing():
             return
         if self._is_in_head and not self._is_answering:
@@ -102,7 +103,7 @@ class HttpConnection(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + lines + b"\r\n")
         self.transport.close()
 
-    # What the parser calls
+    # Called by the parser
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -153,7 +154,7 @@ class HttpConnection(HttpToolsProtocol):
             self._since = self.loop.time()
 
     def _measure(self, size: int) -> None:
-        """Counts what the head, or a trailer, has of a request."""
+        """Counts the size of the head, or of a trailer."""
         self._steps += 1
         self._size += size
         if self._size > REQUEST_HEAD_BYTES_MAX or self._count > REQUEST_HEADERS_MAX:
@@ -162,7 +163,7 @@ class HttpConnection(HttpToolsProtocol):
 
 
 class _Inbox:
-    """An unbounded queue for one reader, as far as uvicorn uses it; an empty one takes a tenth of `asyncio.Queue`."""
+    """An unbounded queue for one reader, with what uvicorn uses; empty, a tenth of the size of `asyncio.Queue`."""
 
     __slots__ = ("_come", "_events")
 
@@ -188,7 +189,7 @@ class _Inbox:
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
-    """A connection that has become a socket; once it is open it keeps nothing of its handshake."""
+    """A connection that has become a socket. An open one keeps nothing of its handshake."""
 
     config: ServerConfig
 
@@ -199,20 +200,20 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.writable = cast("asyncio.Event", Signal())
         self.writable.set()
 
-    def look(self, now: float) -> None:
-        """Lets go of a socket that was never opened."""
+    def check(self, now: float) -> None:
+        """Closes a socket that was not opened in time."""
         if not self.handshake_complete and now - self._made_at > self.config.bounds.head_seconds:
             self.transport.close()
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True  # refused in our words; uvicorn would log an error
+            self.handshake_complete = True  # we refused it; without this uvicorn would log an error
 
     def start_keepalive(self) -> None:
         """Called once, when the socket is open."""
         super().start_keepalive()
-        self.request.headers.clear()  # websockets' parser keeps the request for ever
+        self.request.headers.clear()  # websockets' parser keeps the request as long as the socket
         del self.response
         for name in HANDSHAKE:
             self.scope.pop(name, None)  # type: ignore[misc]

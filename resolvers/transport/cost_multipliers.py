@@ -1,6 +1,6 @@
-"""How many times the selection of a field is answered, where arguments say it: page sizes, and lists of ids.
+"""How many times a field's selection is answered, by its arguments: page sizes, and lists of ids.
 
-What its multipliers come to is all that a cost takes from the variables, so it can be remembered by them.
+A cost depends on the variables only by its multipliers, so it can be cached by their values.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Arguments = Mapping[str, ValueNode]
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable, and the page size where it is left out; None for null, which is also every argument's default."""
+    """A variable, and its default page size; None for null, which is also every argument's default."""
 
     name: str
     default: int | None
@@ -25,7 +25,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class PageSize:
-    """A page of a connection. Null is as good as absent; `first` with `last` is refused, so either may count."""
+    """A page of a connection. Null counts as absent. `first` with `last` is refused, so either may count."""
 
     first: int | Variable | None
     last: int | Variable | None
@@ -38,7 +38,7 @@ class PageSize:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A list in a variable, one answer for each item; what is no list counts as a full one."""
+    """A list in a variable, with one answer for each item. Other values count as a full list."""
 
     name: str
     max_items: int
@@ -52,13 +52,13 @@ Multiplier = PageSize | Length
 
 
 def page_size(given: Arguments, defaults: Arguments) -> PageSize | int:
-    """The page that the arguments of a connection ask for; `defaults` are those of the operation's variables."""
+    """The page size that a connection's arguments ask for; `defaults` are those of the operation's variables."""
     page = PageSize(_argument(given.get("first"), defaults), _argument(given.get("last"), defaults))
     return page if isinstance(page.first, Variable) or isinstance(page.last, Variable) else page.times({})
 
 
 def length(items: ValueNode | None, max_items: int) -> Length | int:
-    """The length of a list that is given as an argument."""
+    """The length of a list argument."""
     if isinstance(items, VariableNode):
         return Length(items.name.value, max_items)
     return min(len(items.values), max_items) if isinstance(items, ListValueNode) else max_items
@@ -71,7 +71,7 @@ def _argument(value: ValueNode | None, defaults: Arguments) -> int | Variable | 
 
 
 def _literal(value: ValueNode | None) -> int | None:
-    """A number as written; what does not fit, and is refused, as a full page."""
+    """A number as written; other values, which are refused later, count as a full page."""
     match value:
         case None | NullValueNode():
             return None
@@ -82,10 +82,10 @@ def _literal(value: ValueNode | None) -> int | None:
 
 
 def _size(value: int | Variable, variables: Variables) -> int:
-    """A size within what pages have, which others are refused for; 0 for null."""
-    given: object = variables.get(value.name, value.default) if isinstance(value, Variable) else value
-    if given is None:
+    """The page size, 0 for null; sizes out of range, which are refused later, count as the nearest one."""
+    size: object = variables.get(value.name, value.default) if isinstance(value, Variable) else value
+    if size is None:
         return 0
-    if type(given) is not int or given > PAGE_SIZE_MAX:
+    if type(size) is not int or size > PAGE_SIZE_MAX:
         return PAGE_SIZE_MAX
-    return max(1, given)
+    return max(1, size)

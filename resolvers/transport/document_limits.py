@@ -17,11 +17,10 @@ from resolvers.transport.cost_multipliers import Multiplier
 
 @dataclass(frozen=True, slots=True)
 class OperationLimits:
-    """The most that one operation may have, fragments expanded where it matters.
+    """The limits of one operation, fragments expanded where it matters; `domain/limits.py` has the reasons.
 
-    `cost` counts the fields of the answer if every page and every list is full, and what introspection answers; the
-    others count what is written. Of introspection so much may be written as the tools' full query has. `repeats` and
-    `fragments` hold for the whole document: they are what makes validation quadratic.
+    `cost` counts the fields of the answer if every page and every list is full, and of introspection those that it
+    answers. The others count what is written. `repeats` and `fragments` are for the whole document.
     """
 
     tokens: int = limits.OPERATION_TOKENS_MAX
@@ -38,7 +37,7 @@ class OperationLimits:
 
 @dataclass(frozen=True, slots=True)
 class OperationSize:
-    """What a selection set comes to; `multipliers` are those of its cost that hang on variables."""
+    """The size of a selection set; `multipliers` are the factors of its cost that depend on variables."""
 
     depth: int = 0
     fields: int = 0
@@ -80,14 +79,14 @@ def check_cost(cost: int, limits: OperationLimits) -> None:
     _check("cost", cost, limits.cost)
 
 
-def _check(name: str, found: int, allowed: int) -> None:
-    if found > allowed:
-        asked = str(found) if found < 10**9 else "too many"
+def _check(name: str, size: int, allowed: int) -> None:
+    if size > allowed:
+        asked = str(size) if size < 10**9 else "too many"
         raise too_complex(f"The operation's {name} is {asked}; at most {allowed} is allowed.")
 
 
 def check_document(document: DocumentNode, limits: OperationLimits) -> None:
-    """Raises RequestError (OPERATION_TOO_COMPLEX) for a document that would take long to validate."""
+    """Raises RequestError (OPERATION_TOO_COMPLEX) for a document that takes long to validate."""
     repeats = fragments = 0
     pending = [each.selection_set for each in document.definitions if isinstance(each, ExecutableDefinitionNode)]
     while pending:

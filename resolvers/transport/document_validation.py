@@ -1,4 +1,4 @@
-"""Validation by GraphQL's rules, each of which complains once: ten mistakes are not worth ten answers."""
+"""Validates documents by GraphQL's rules; each rule reports one error, so that answers stay short."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from domain.limits import REQUEST_ERRORS_MAX
 
 
 class _Once:
-    """A validation context that takes one error; rules report to it through themselves or directly."""
+    """A validation context that takes one error. Rules report to it directly or by their own method."""
 
     def __init__(self, context: ValidationContext) -> None:
         self._context = context
@@ -38,5 +38,5 @@ _RULES = [_once(rule) for rule in (*specified_rules, MaybeNullValidationRule, On
 
 
 def validation_errors(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
-    """What is wrong with a document: one error of a kind, at most `REQUEST_ERRORS_MAX`; none if it is valid."""
+    """The errors of a document, one from each rule, at most `REQUEST_ERRORS_MAX`; none if it is valid."""
     return validate(schema, document, _RULES, hide_suggestions=True)[:REQUEST_ERRORS_MAX]

@@ -1,4 +1,4 @@
-"""What clients ask for: reads a GraphQL request, and parses, measures and validates its document once."""
+"""Reads GraphQL requests, and parses, measures and validates each document once."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -33,12 +33,12 @@ from resolvers.transport.signed_in_only import is_private
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 CACHED_COSTS = 64
-NO_HASHES = "PersistedQueryNotSupported"  # Apollo's clients for phones compare the message, that for the web the code
+NO_HASHES = "PersistedQueryNotSupported"  # Apollo's mobile clients compare the message, its web client the code
 NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."
 
 
 def asks_by_hash(request: Mapping[str, Any]) -> bool:
-    """Whether a request has only the hash of its document, as automatic persisted queries send it first."""
+    """Whether a request has only its document's hash, as the first request of an automatic persisted query."""
     extensions = request.get("extensions")
     has_hash = isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
     return has_hash and request.get("query") in (None, "")
@@ -56,8 +56,8 @@ class GraphQLRequest:
     def from_json(cls, value: object) -> Self:
         """Reads a decoded JSON value. Raises Rejected unless its members have the types they must have.
 
-        A request with only the hash of a document (automatic persisted queries) is well-formed, and refused in the
-        words by which Apollo's clients know that they are to send the document itself.
+        A request with only a document's hash (automatic persisted queries) is well-formed. It is refused in the words
+        that make Apollo's clients send the document itself.
         """
         if not isinstance(value, dict):
             raise bad_request("The request must be a JSON object; batches are not supported.")
@@ -77,14 +77,14 @@ class GraphQLRequest:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation, chosen from a valid document, within the limits, with the variables it was sent with."""
+    """One operation of a valid document, within the limits, with its variables."""
 
     document: DocumentNode
     node: OperationDefinitionNode
     variables: Mapping[str, Any]
     cost: int
     is_private: bool
-    given: VariableLimits
+    variable_limits: VariableLimits
 
     @property
     def kind(self) -> OperationType:
@@ -95,14 +95,14 @@ class Operation:
         return None if self.node.name is None else self.node.name.value
 
     def check(self, *, signed_in: bool) -> None:
-        """What can be refused before the variables are looked at: Unauthenticated, BadInput for endless lists."""
+        """Raises what can be refused before the variables are read: Unauthenticated, BadInput for too long lists."""
         if self.is_private and not signed_in:
             raise Unauthenticated
-        self.given.check(self.variables)
+        self.variable_limits.check(self.variables)
 
 
 class _Candidate:
-    """An operation of a cached document; remembers what it costs with the page sizes it was last asked with."""
+    """An operation of a cached document; caches its cost by page sizes."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> None:
         self.node = node
@@ -114,19 +114,19 @@ class _Candidate:
         self._introspection = 0
 
     @property
-    def surely(self) -> OperationSize:
-        """The size whatever the variables: a cost that hangs on them is left out."""
+    def fixed_size(self) -> OperationSize:
+        """The size whatever the variables: without a cost that depends on them."""
         return replace(self.written, cost=0) if self._multipliers else self.written
 
     def complete(self) -> None:
-        """Adds what only a valid document tells. Raises RequestError (OPERATION_TOO_COMPLEX)."""
+        """Computes the rest, which needs a valid document. Raises RequestError (OPERATION_TOO_COMPLEX)."""
         self.is_private = is_private(self._schema, self._document, self.node)
-        self.given = VariableLimitsReader(self._schema, self._document).operation(self.node)
+        self.variable_limits = VariableLimitsReader(self._schema, self._document).operation(self.node)
         if self.written.introspection:
             self._introspection = IntrospectionMeter(self._schema, self._document).count(self.node)
 
     def cost(self, variables: Mapping[str, Any]) -> int:
-        """What it costs; the multipliers are all of the variables that a cost hangs on."""
+        """The cost with these variables; it depends on them only by the multipliers."""
         if not self._multipliers:
             return self.written.cost + self._introspection
         key = tuple([each.times(variables) for each in self._multipliers])
@@ -146,7 +146,7 @@ class _Document:
 
 
 class Documents:
-    """Parses, measures and validates documents, and remembers the latest good ones, bounded by their tokens."""
+    """Parses, measures and validates documents, and caches the latest valid ones, limited by their tokens."""
 
     def __init__(self, schema: GraphQLSchema, limits: OperationLimits, *, introspection: bool = True) -> None:
         self._schema = schema
@@ -164,7 +164,9 @@ class Documents:
             check_cost(cost, self._limits)
         except RequestError as error:
             raise to_rejection(error) from None
-        return Operation(document.node, candidate.node, request.variables, cost, candidate.is_private, candidate.given)
+        return Operation(
+            document.node, candidate.node, request.variables, cost, candidate.is_private, candidate.variable_limits
+        )
 
     def _document(self, query: str) -> _Document:
         document = self._cached.get(query)
@@ -190,7 +192,7 @@ class Documents:
             raise to_rejection(error) from None
 
     def _checked(self, node: DocumentNode) -> _Document:
-        """The limits come before validation, which is not linear in what it is given."""
+        """Checks the limits before validation, which is not linear in the document."""
         check_document(node, self._limits)
         candidates: dict[str | None, _Candidate] = {}
         for each in node.definitions:
@@ -205,7 +207,7 @@ class Documents:
 
     def _candidate(self, document: DocumentNode, node: OperationDefinitionNode) -> _Candidate:
         candidate = _Candidate(self._schema, document, node)
-        check(candidate.surely, node, self._limits)
+        check(candidate.fixed_size, node, self._limits)
         if candidate.written.introspection and not self._allows_introspection:
             raise RequestError(RequestErrorCode.INTROSPECTION_DISABLED, NO_INTROSPECTION)
         return candidate

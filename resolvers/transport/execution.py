@@ -1,10 +1,13 @@
-"""Runs operations against the schema for every transport: with their context, within their time, into an answer."""
+"""Runs operations for all transports: with a context of their own, within a time limit, and masks their errors.
+
+It is the only module that drives graphql-core's execution.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
 import strawberry
 from graphql import ExecutionResult, GraphQLSchema, execute
@@ -31,8 +34,7 @@ from resolvers.transport.errors import (
     error_codes,
     to_rejection,
 )
-
-Identity = Any  # whoever `authenticate` recognised; opaque here
+from resolvers.transport.hooks import Hooks, Identity
 
 COERCION_ERRORS_SHOWN = REQUEST_ERRORS_MAX - 1  # the last one says that there are more
 
@@ -41,15 +43,15 @@ is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_a
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client is told about one operation, before it is encoded."""
+    """The answer to one operation, before it is encoded."""
 
     payload: dict[str, Any]
     status: int = 200
-    identity: Identity | None = None  # who the client is from now on, once the operation was run
+    identity: Identity | None = None  # the client's from now on, if the operation was run
 
     @property
     def executed(self) -> bool:
-        """Whether there is data, be it null: else this is a request error."""
+        """Whether there is data, even null; if not, it is a request error."""
         return "data" in self.payload
 
     @property
@@ -61,43 +63,10 @@ class Answer:
         return cls({"errors": rejection.errors}, rejection.status)
 
 
-class Watch(Protocol):
-    """Looks after what lives as long as an identity may be used, such as a socket."""
-
-    def renew(self, identity: Identity) -> None:
-        """Goes on as long as this later state of the identity may be used; another identity changes nothing."""
-
-    def stop(self) -> None:
-        """Watches no more. Safe to repeat."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """What the application lends to the transports.
-
-    `authenticate` turns a bearer token, or its absence, into an identity; None for a bad one. It is called once for an
-    HTTP request and once for a socket. `make_context` is called for each operation, and for each event of a
-    subscription, so nothing that a context caches outlives either; it gets the identity, the request's id and the
-    network that the request comes from. `identity_of` is whom a context stands for once its operation was run. `watch`
-    calls the function, once, when the identity's session was revoked or its token has expired. `is_outage` tells the
-    absence of a dependency from a fault of ours. `account` is whose an identity is. `stranger` turns a bad token into
-    the identity of an operation that is answered all the same.
-    """
-
-    authenticate: Callable[[str | None], Awaitable[Identity | None]]
-    make_context: Callable[[Identity | None, str, str], object]
-    identity_of: Callable[[Any], Identity | None]
-    watch: Callable[[Identity, Callable[[], None]], Watch]
-    is_outage: Callable[[BaseException], bool]
-    account: Callable[[Identity], Client]
-    stranger: Callable[[str], Identity | None] = lambda _token: None
-
-
 class OperationExecutor:
-    """Executes what clients ask for.
+    """Executes operations: parsing, validation, limits, admission, masking of errors, and logging.
 
-    It drives graphql-core itself, so extensions of the Strawberry schema are not run: parsing, validation, limits,
-    masking and logging are done here, once for all transports.
+    It drives graphql-core itself, so extensions of the Strawberry schema are not run.
     """
 
     def __init__(
@@ -127,11 +96,11 @@ class OperationExecutor:
         return self._documents.operation(request)
 
     def sender(self, token: str | None, address: str) -> Client:
-        """Whom a request counts to whose token was not looked up yet."""
+        """The client that a request counts to before its token is looked up."""
         return self._clients.of(token, address)
 
     def caller(self, identity: Identity | None, address: str) -> Client:
-        """Whom an operation counts to."""
+        """The client that an operation counts to."""
         return address if identity is None else self.hooks.account(identity)
 
     @asynccontextmanager
@@ -144,7 +113,7 @@ class OperationExecutor:
             raise to_rejection(error) from None
 
     async def authenticate(self, token: str | None, request_id: str) -> Identity | None:
-        """Who sends this; None for anonymous and for a bad token. Raises Rejected when it cannot be found out."""
+        """The identity of a token; None for no token and for a bad one. Raises Rejected if it cannot be looked up."""
         try:
             async with asyncio.timeout(self.operation_timeout):
                 identity = await self.hooks.authenticate(token)
@@ -155,25 +124,25 @@ class OperationExecutor:
         return identity
 
     async def identify(self, operation: Operation, token: str | None, request_id: str, address: str) -> Identity | None:
-        """Who sends this operation; None for anonymous.
+        """The identity of an operation's sender; None for anonymous.
 
-        Raises Rejected when it cannot be found out, and (401) for a bad token or none where one is needed.
+        Raises Rejected if the token cannot be looked up, and (401) for a bad token, or none where one is needed.
         """
         if token is None and operation.is_private:
             raise to_rejection(Unauthenticated())
         identity = await self.authenticate(token, request_id)
         if token is None or identity is not None:
             return identity
-        stranger = self.hooks.stranger(token)
+        bad_identity = self.hooks.bad_token_identity(token)
         try:
             async with asyncio.timeout(self.operation_timeout):
-                context = self.hooks.make_context(stranger, request_id, address)
+                context = self.hooks.make_context(bad_identity, request_id, address)
                 is_answered = await self._bad_tokens.are_answered(operation, context)
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, operation, request_id) from None
         if not is_answered:
             raise bad_token_rejection()
-        return stranger
+        return bad_identity
 
     async def run(
         self,
@@ -214,7 +183,7 @@ class OperationExecutor:
     ) -> AsyncGenerator[Answer, None]:
         """Runs a subscription: an answer for each event, until its source ends or this is closed.
 
-        An event waits until the process has room for it, however long that takes, for a client counts on each; its
+        An event waits until the process has room for it, without a time limit, since clients rely on each event. Its
         source waits meanwhile. Closing it closes the source. Raises Rejected if it cannot start.
         """
         client = self.caller(identity, address)

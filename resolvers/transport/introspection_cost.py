@@ -1,4 +1,4 @@
-"""Counts what introspection answers: the schema is there to look at, so nothing has to be assumed."""
+"""Counts the fields that introspection answers, exactly, by walking the schema."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ class IntrospectionMeter:
         self._steps = 0
 
     def count(self, node: OperationDefinitionNode) -> int:
-        """The fields of an operation's answer, deprecated ones too; of a type that a variable names, of the largest.
+        """The fields of an operation's answer, deprecated ones too. `__type` by a variable counts as the largest type.
 
         Raises RequestError (OPERATION_TOO_COMPLEX) when it takes too long to count.
         """
@@ -53,14 +53,14 @@ class IntrospectionMeter:
             if field.name.value == "__schema":
                 count += 1 + self._answered(field.selection_set, "__Schema", self._schema)
             elif field.name.value == "__type":
-                inner = [self._answered(field.selection_set, "__Type", one) for one in self._named(field)]
+                inner = [self._answered(field.selection_set, "__Type", each) for each in self._named(field)]
                 count += 1 + max(inner, default=0)
             else:
                 count += self._outside(field.selection_set)
         return count
 
     def _answered(self, selections: SelectionSetNode, type_name: str, source: object) -> int:
-        """The fields of what is answered for one object of the schema."""
+        """The number of fields answered for one object of the schema."""
         shown = cast("GraphQLObjectType", introspection_types[type_name])
         count = 0
         for field in self._fields(selections):
@@ -68,16 +68,16 @@ class IntrospectionMeter:
             if field.selection_set is None:
                 continue
             definition: Any = shown.fields[field.name.value]
-            given = {"includeDeprecated": True} if "includeDeprecated" in definition.args else {}
-            found = definition.resolve(source, self._info, **given)
-            if found is not None:
-                items = found if is_list_type(get_nullable_type(definition.type)) else [found]
+            arguments = {"includeDeprecated": True} if "includeDeprecated" in definition.args else {}
+            value = definition.resolve(source, self._info, **arguments)
+            if value is not None:
+                items = value if is_list_type(get_nullable_type(definition.type)) else [value]
                 inner = get_named_type(definition.type).name
                 count += sum(self._answered(field.selection_set, inner, item) for item in items)
         return count
 
     def _named(self, field: FieldNode) -> list[GraphQLNamedType]:
-        """The types that a `__type` may be about."""
+        """The types that a `__type` can answer."""
         types = self._schema.type_map
         name = next(argument.value for argument in field.arguments or () if argument.name.value == "name")
         if not isinstance(name, StringValueNode):
@@ -85,7 +85,7 @@ class IntrospectionMeter:
         return [types[name.value]] if name.value in types else []
 
     def _fields(self, selections: SelectionSetNode) -> Iterator[FieldNode]:
-        """The fields selected, through fragments; one selected twice comes twice."""
+        """The selected fields, with those of fragments; a field that is selected twice comes twice."""
         for selection in selections.selections:
             self._steps += 1
             if self._steps > STEPS_MAX:

@@ -1,6 +1,6 @@
-"""Lists that clients send in variables: refused where they are far too long, before anything looks at them.
+"""Refuses lists in variables that are far too long, before anything else reads them.
 
-How long a list may be is declared in the schema, beside the argument or the input field.
+The schema declares the limit of a list beside the argument or the input field.
 """
 
 from collections.abc import Sequence
@@ -37,18 +37,18 @@ Place = GraphQLArgument | GraphQLInputField
 
 @dataclass(frozen=True, slots=True)
 class ValueLimits:
-    """What is bounded in a value: its own length if it is a list, and fields of the objects that it is or holds."""
+    """The limits in a value: of its own length if it is a list, and of the fields of its objects."""
 
     max_items: int | None
     fields: "dict[str, ValueLimits]"
 
     @classmethod
     def of(cls, place: Place) -> "ValueLimits":
-        """The shape of what is given to an argument or an input field."""
+        """The limits in the value of an argument or an input field."""
         named = get_named_type(place.type)
         inner = named.fields if isinstance(named, GraphQLInputObjectType) else {}
-        shapes = {name: cls.of(field) for name, field in inner.items()}
-        return cls(max_items_of(place), {name: shape for name, shape in shapes.items() if shape})
+        limits = {name: cls.of(field) for name, field in inner.items()}
+        return cls(max_items_of(place), {name: limit for name, limit in limits.items() if limit})
 
     def __bool__(self) -> bool:
         return self.max_items is not None or bool(self.fields)
@@ -65,21 +65,21 @@ class ValueLimits:
                     self._check_fields(item, name)
 
     def _check_fields(self, value: dict[str, Any], name: str) -> None:
-        for key, shape in self.fields.items():
+        for key, limit in self.fields.items():
             if key in value:
-                shape.check(value[key], f"{name}.{key}")
+                limit.check(value[key], f"{name}.{key}")
 
 
 @dataclass(frozen=True, slots=True)
 class VariableLimits:
-    """What is bounded in the variables of one operation."""
+    """The limits in the variables of one operation."""
 
-    shapes: Sequence[tuple[str, ValueLimits]]
+    limits: Sequence[tuple[str, ValueLimits]]
 
     def check(self, variables: Variables) -> None:
         """Raises BadInput for a list that is far too long."""
-        for name, shape in self.shapes:
-            shape.check(variables.get(name), f"${name}")
+        for name, limit in self.limits:
+            limit.check(variables.get(name), f"${name}")
 
 
 class VariableLimitsReader:
@@ -91,13 +91,13 @@ class VariableLimitsReader:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         self._entered: set[str] = set()
-        self._shapes: list[tuple[str, ValueLimits]] = []
+        self._limits: list[tuple[str, ValueLimits]] = []
 
     def operation(self, node: OperationDefinitionNode) -> VariableLimits:
-        """What is bounded in an operation's variables."""
-        self._entered, self._shapes = set(), []
+        """The limits in an operation's variables."""
+        self._entered, self._limits = set(), []
         self._selections(node.selection_set, self._schema.get_root_type(node.operation))
-        return VariableLimits(tuple(self._shapes))
+        return VariableLimits(tuple(self._limits))
 
     def _selections(self, node: SelectionSetNode, parent: Any) -> None:
         for selection in node.selections:
@@ -122,8 +122,8 @@ class VariableLimitsReader:
     def _value(self, node: ValueNode, place: Place) -> None:
         match node:
             case VariableNode():
-                if shape := ValueLimits.of(place):
-                    self._shapes.append((node.name.value, shape))
+                if limits := ValueLimits.of(place):
+                    self._limits.append((node.name.value, limits))
             case ListValueNode():
                 for item in node.values:
                     self._value(item, place)

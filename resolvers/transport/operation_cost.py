@@ -1,4 +1,4 @@
-"""Measures operations: one pass over a document, linear in its text however its fragments multiply."""
+"""Measures operations in one pass over a document, linear in its text, however often fragments are used."""
 
 from graphql import (
     DocumentNode,
@@ -29,8 +29,8 @@ from schema.field_metadata import max_items_of
 class OperationMeter:
     """Measures operations of one document with one set of variables.
 
-    Each fragment is measured once, so the work is linear in the document. It may run before validation: unknown
-    types, fields and fragments count as plain ones, and a cycle counts as nothing.
+    Each fragment is measured once, so the work is linear in the document. It may run before validation: unknown types,
+    fields and fragments count as plain ones, and a cycle of fragments counts as nothing.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Variables) -> None:
@@ -43,7 +43,7 @@ class OperationMeter:
         self._defaults: dict[str, ValueNode] = {}
 
     def operation(self, node: OperationDefinitionNode) -> OperationSize:
-        """The operation's size. Raises RequestError (OPERATION_TOO_COMPLEX) for hopeless nesting."""
+        """The operation's size. Raises RequestError (OPERATION_TOO_COMPLEX) for too deep nesting."""
         self._defaults = {
             each.variable.name.value: each.default_value
             for each in node.variable_definitions or ()
@@ -90,11 +90,11 @@ class OperationMeter:
         definition = parent.fields.get(name) if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else None
         if definition is None and name.startswith("__"):
             return self._introspection(node, aliases)
-        inner, times, found = NOTHING, 1, frozenset[Multiplier]()
+        inner, times, multipliers = NOTHING, 1, frozenset[Multiplier]()
         if node.selection_set is not None:
             inner = self._selections(node.selection_set, get_named_type(definition.type) if definition else None)
             if definition is not None and parent is not None:
-                times, found = self._times(node, definition, parent)
+                times, multipliers = self._times(node, definition, parent)
         return OperationSize(
             1 + inner.depth,
             1 + inner.fields,
@@ -102,11 +102,11 @@ class OperationMeter:
             inner.directives,
             inner.introspection,
             1 + times * inner.cost,
-            found | inner.multipliers,
+            multipliers | inner.multipliers,
         )
 
     def _introspection(self, node: FieldNode, aliases: int) -> OperationSize:
-        """What is written of it; what it answers is counted apart, once the document is known to be valid."""
+        """The size as written; what introspection answers is counted later, for a valid document."""
         if node.selection_set is None:
             return OperationSize(aliases=aliases, cost=1)  # __typename
         inner = self._selections(node.selection_set, None)
@@ -117,14 +117,14 @@ class OperationMeter:
     def _times(
         self, node: FieldNode, definition: GraphQLField, parent: GraphQLNamedType
     ) -> tuple[int, frozenset[Multiplier]]:
-        """How many times the field's selection may be answered, and what of it hangs on variables."""
-        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        """How many times the field's selection can be answered, and the factors that depend on variables."""
+        arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
         if "first" in definition.args or "last" in definition.args:
-            return self._resolved(page_size(given, self._defaults))
+            return self._resolved(page_size(arguments, self._defaults))
         if not is_list_type(get_nullable_type(definition.type)) or parent.name.endswith("Connection"):
-            return 1, frozenset()  # a connection's edges were counted where the page was asked for
+            return 1, frozenset()  # a connection's edges are counted by the page size
         max_items = max_items_of(definition) or PAGE_SIZE_MAX
-        return self._resolved(length(given["ids"], max_items) if "ids" in given else max_items)
+        return self._resolved(length(arguments["ids"], max_items) if "ids" in arguments else max_items)
 
     def _resolved(self, multiplier: Multiplier | int) -> tuple[int, frozenset[Multiplier]]:
         if isinstance(multiplier, int):

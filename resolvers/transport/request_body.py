@@ -1,4 +1,4 @@
-"""Reads what clients send: a body as it arrives, never more or for longer than it may be, and JSON."""
+"""Reads a request's body as it arrives, within limits of size and time, and decodes JSON."""
 
 import asyncio
 import time
@@ -8,11 +8,11 @@ from starlette.requests import Request
 from resolvers.transport.errors import Rejected, bad_request
 from resolvers.transport.json_parsing import parse_json
 
-CLOSING = {"connection": "close"}  # what is left of a body that was not read makes the connection useless
+CLOSING = {"connection": "close"}  # the unread rest of a body makes the connection useless
 
 
 class Body:
-    """A request's body as it arrives; only the time spent waiting for the client counts against `seconds`."""
+    """A request's body as it arrives. Only the time of waiting for the client counts against `seconds`."""
 
     def __init__(self, request: Request, *, limit: int, seconds: float) -> None:
         """Raises Rejected (413) for a body that is announced to be larger than `limit` bytes."""
@@ -26,7 +26,7 @@ class Body:
             raise self._too_large()
 
     async def read(self) -> bytes:
-        """The next bytes, none at the end. Raises Rejected (413, 408), the same again if it did; ClientDisconnect."""
+        """The next bytes, none at the end. Raises Rejected (413, 408), then at every later call; ClientDisconnect."""
         if self._failure is not None:
             raise self._failure
         began = time.monotonic()
@@ -44,14 +44,14 @@ class Body:
         return chunk
 
     async def whole(self) -> bytes:
-        """All of it. Raises as `read` does."""
+        """The whole body. Raises as `read` does."""
         chunks = []
         while chunk := await self.read():
             chunks.append(chunk)
         return b"".join(chunks)
 
     async def drain(self) -> None:
-        """Reads and forgets the rest: who sends all before they read would else not hear the answer. As `read`."""
+        """Discards the rest, for clients that read no answer before they have sent all. Raises as `read` does."""
         while await self.read():
             pass
 
@@ -60,7 +60,7 @@ class Body:
 
 
 def decode_json(text: bytes | str, what: str = "The request") -> object:
-    """The JSON value of a text. Raises Rejected (400) that names `what` is not JSON."""
+    """The JSON value of a text. Raises Rejected (400), which says that `what` is not JSON."""
     try:
         return parse_json(text)
     except ValueError:

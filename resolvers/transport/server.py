@@ -1,9 +1,9 @@
 """Runs the application under uvicorn as it must be run, and drains it when it is told to stop.
 
-SIGTERM: readiness turns false at once; after `settings.drain_notice`, in which load balancers look elsewhere, the
-listening socket closes, sockets finish their work in hand and are closed with 1012, requests in flight finish, and what
-is open is closed. What takes too long is cancelled, and what does not heed that ends with the process, at the latest
-after `settings.drain_timeout`. SIGINT does the same without the notice.
+SIGTERM: readiness turns false at once. After `settings.drain_notice`, when load balancers have noticed, the listening
+socket closes, sockets finish their running operations and are closed with 1012, requests in flight finish, and the
+stores are closed. What takes too long is cancelled. The process ends after `settings.drain_timeout` at the latest.
+SIGINT does the same without the notice.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from resolvers.transport.connection_limits import ConnectionLimits, HttpConnecti
 from resolvers.transport.drain import Drain
 
 TICKS_A_SECOND = 10
-SOCKET_SHARE = 0.5  # of the drain's time is for the sockets' work in hand
+SOCKET_SHARE = 0.5  # of the drain's time, for the sockets' running operations
 
 
 class Server(uvicorn.Server):
-    """A server that says that it is going before it goes."""
+    """A server that drains before it stops."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain, settings: Settings) -> None:
         super().__init__(config)
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
         self._leave_at = self._work_until = math.inf
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Connections inherit the limit; without it a client that stops reading would keep its own for ever."""
+        """Connections inherit the limit. Without it a client that stops reading would keep its connection."""
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
             for each in sockets or ():
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS_MAX * 1000)
@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
         if counter % TICKS_A_SECOND == 0:
             now = asyncio.get_running_loop().time()
             for connection in tuple(self.server_state.connections):
-                cast("HttpConnection | SocketConnection", connection).look(now)
+                cast("HttpConnection | SocketConnection", connection).check(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,21 +76,21 @@ class Server(uvicorn.Server):
 
 
 def _security_headers(settings: Settings) -> list[tuple[str, str]]:
-    """What goes with every answer, also with those that no application gave: to malformed requests, or of failures."""
+    """The headers of every answer, also of those that the server gives by itself, such as to malformed requests."""
     headers = {
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "x-frame-options": "DENY",
-        "cross-origin-resource-policy": "same-origin",  # no page of others loads it but by CORS
+        "cross-origin-resource-policy": "same-origin",  # other origins load it only by CORS
         "strict-transport-security": settings.transport_security,
     }
     return [(name, value) for name, value in headers.items() if value]
 
 
 def build_server(app: Starlette, settings: Settings, *, head_seconds: float = REQUEST_HEAD_SECONDS_MAX) -> Server:
-    """A server for an application whose `state.drain` is its Drain; run it on listening sockets of one's own.
+    """A server for an application whose `state.drain` is its Drain. Callers run it on their own listening sockets.
 
-    SystemExit comes out of `run` if the application does not start.
+    Its `run` raises SystemExit if the application does not start.
     """
     drain: Drain = app.state.drain
     config = ServerConfig(

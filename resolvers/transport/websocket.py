@@ -16,7 +16,8 @@ from domain.errors import RequestErrorCode
 from domain.limits import SOCKET_OPERATIONS_MAX
 from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code
-from resolvers.transport.execution import Answer, Identity, OperationExecutor, Watch
+from resolvers.transport.execution import Answer, OperationExecutor
+from resolvers.transport.hooks import Identity, Watch
 from resolvers.transport.websocket_messages import (
     Closed,
     decode_message,

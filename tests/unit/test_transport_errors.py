@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 from domain.errors import BadInput, NotFound, Refusal, RequestErrorCode, Unauthenticated, UserErrorCode
 from resolvers.transport.documents import GraphQLRequest
 from resolvers.transport.errors import Culprit, ErrorPresenter
-from resolvers.transport.execution import Hooks, OperationExecutor
+from resolvers.transport.execution import OperationExecutor
+from resolvers.transport.hooks import Hooks
 from tests.support.toy.schema import schema
 from tests.support.toy.world import Context, Outage, World
 

@@ -12,7 +12,8 @@ from datasources.outages import is_outage
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.documents import GraphQLRequest
-from resolvers.transport.execution import Hooks, OperationExecutor
+from resolvers.transport.execution import OperationExecutor
+from resolvers.transport.hooks import Hooks
 from schema.context import Context
 from tests.integration.visibility.cast import EVERYBODY, Cast
 from tests.integration.visibility.expected_objects import EXPECTED

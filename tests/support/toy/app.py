@@ -8,8 +8,9 @@ from starlette.applications import Starlette
 from resolvers.transport.admission import Admission
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.drain import Drain
-from resolvers.transport.execution import Hooks, OperationExecutor
+from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
+from resolvers.transport.hooks import Hooks
 from resolvers.transport.routes import middleware, routes
 from resolvers.transport.websocket_endpoint import GraphQLSocket
 from tests.support.toy.schema import schema

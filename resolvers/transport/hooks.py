@@ -1,0 +1,43 @@
+"""What the application provides to the transports, which know nothing of Photogram's sessions."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from resolvers.transport.admission import Client
+
+Identity = Any  # what `authenticate` returns; opaque here
+
+
+class Watch(Protocol):
+    """Watches an identity for something that may live only as long as it is valid, such as a socket."""
+
+    def renew(self, identity: Identity) -> None:
+        """Goes on with this later state of the same identity. Another identity changes nothing."""
+
+    def stop(self) -> None:
+        """Stops watching. Safe to repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the application provides to the transports.
+
+    - `authenticate` returns the identity of a bearer token, or of none; None for a bad one. It is called once for an
+      HTTP request, and once for a socket.
+    - `make_context` gets the identity, the request's id and the client's network. It is called for each operation, and
+      for each event of a subscription, so nothing that a context caches outlives either.
+    - `identity_of` returns the identity of a context after its operation was run.
+    - `watch` calls the function, once, when the identity's session is revoked or its token expires.
+    - `is_outage` tells the absence of a dependency from a fault of ours.
+    - `account` returns the owner of an identity.
+    - `bad_token_identity` returns the identity with which an operation is run that answers this bad token.
+    """
+
+    authenticate: Callable[[str | None], Awaitable[Identity | None]]
+    make_context: Callable[[Identity | None, str, str], object]
+    identity_of: Callable[[Any], Identity | None]
+    watch: Callable[[Identity, Callable[[], None]], Watch]
+    is_outage: Callable[[BaseException], bool]
+    account: Callable[[Identity], Client]
+    bad_token_identity: Callable[[str], Identity | None] = lambda _token: None
