@@ -24,7 +24,7 @@ from datasources.jobs.queue import stream_key
 from datasources.mongo import clock
 from datasources.sources import Sources
 from deploy.local.environment import child_environment
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import Fact, Task
 from tests.support.api_process import cpu_seconds
 from tests.support.stack import ROOT
 from tests.support.waiting import eventually
@@ -140,7 +140,7 @@ async def _fan_out(
     rows = [post(author) | pending_fields([Task.FAN_OUT], clock.now()) for _ in range(posts)]
     await insert(sources, "posts", rows)
     watch, cpu = Stopwatch(), _cpu(workers)
-    await sources.job_queue.enqueue(job for row in rows for job in jobs_of(Fact.POST, row))
+    await sources.job_queue.enqueue_pending(Fact.POST, rows)
     await eventually(lambda: _is_done(sources, rows), seconds=PATIENCE, every=POLL)
     load = watch.load(posts * followers)
     return Load(load.done, load.seconds, _cpu(workers) - cpu, load.mongo_cpu)

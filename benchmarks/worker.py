@@ -18,7 +18,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.mongo.transactions import in_transaction
 from datasources.sources import Sources, open_queue
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import Fact, Task
 from tests.support.waiting import eventually
 from workers.runtime.handler import Tools
 from workers.runtime.worker import Worker
@@ -95,7 +95,7 @@ async def _count(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts
     rows = [_fact(fact, post_id, ObjectId()) for post_id in itertools.islice(itertools.cycle(post_ids), facts)]
     await insert(sources, f"{fact.value}s", rows)
     for row in rows:
-        await sources.job_queue.enqueue(jobs_of(fact, row))
+        await sources.job_queue.enqueue_pending(fact, [row])
     collection = sources.database[f"{fact.value}s"]
 
     async def are_counted() -> bool:

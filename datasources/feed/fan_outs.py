@@ -17,7 +17,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.transactions import in_transaction
-from domain.jobs import JOBS, Fact, Task, jobs_of
+from domain.jobs import JOBS, Fact, Task
 from domain.records.follows import FollowState
 from domain.records.record import Stored
 
@@ -132,9 +132,7 @@ class FanOutStore:
             return bool(marked.matched_count)
 
         if await in_transaction(self._client, apply):
-            await self._job_queue.enqueue(
-                job for chunk in chunks[:ENQUEUED_AT_ONCE] for job in jobs_of(Fact.FAN_OUT, chunk)
-            )
+            await self._job_queue.enqueue_pending(Fact.FAN_OUT, chunks[:ENQUEUED_AT_ONCE])
         if not chunks:  # nobody follows any more
             await self.finish_post(post["_id"], version)
 

@@ -20,7 +20,7 @@ from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
 from datasources.mongo.upserts import upsert
 from domain.interests import Act, ActKind, Interest, compute_interests, decay
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import Fact, Task
 from domain.records.record import Stored
 
 LIKES, COMMENT_LIKES, COMMENTS, VISITS = 300, 100, 200, 300  # the latest of each are weighed
@@ -118,7 +118,7 @@ class InterestStore:
         changes = {"$set": pending_fields([Task.COMPUTE_INTERESTS], now)}
         pending = await self._interests.find_one_and_update(applied, changes, {"outbox": 1}, return_document=True)
         if pending is not None:
-            await self._job_queue.enqueue(jobs_of(Fact.INTEREST, pending))
+            await self._job_queue.enqueue_pending(Fact.INTEREST, [pending])
 
 
 def interests_from(viewer_id: ObjectId, acts: Sequence[Act], made_at: datetime) -> InterestsRecord:

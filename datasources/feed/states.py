@@ -19,7 +19,7 @@ from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.readable import readable
 from datasources.mongo.upserts import upsert
 from datasources.redis.invalidation import InvalidatingWrites
-from domain.jobs import Fact, Task, jobs_of
+from domain.jobs import Fact, Task
 from domain.records.feeds import FeedRecord
 
 HOLDS_ALL = ObjectId(b"\0" * 12)  # the floor of a feed that holds everything
@@ -68,7 +68,7 @@ class FeedStates:
         values = {"live": True, "seen_at": now, "refresh_at": {"$ifNull": ["$refresh_at", now + REFRESH_EVERY]}}
         pipeline = change(values, [Task.REFRESH_FEED], now, watched="live")
         document = await upsert(self._writes.uncached, {"_id": owner_id}, pipeline)
-        await self._job_queue.enqueue(jobs_of(Fact.FEED, document))
+        await self._job_queue.enqueue_pending(Fact.FEED, [document])
         return FeedRecord.from_document(document)
 
     async def is_still(self, feed: FeedRecord) -> bool:

@@ -18,7 +18,7 @@ from datasources.mongo.readable import readable
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
-from domain.jobs import Fact, Job, Task, jobs_of
+from domain.jobs import Fact, Job, Task
 from domain.records.images import ImageRecord
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.upload_quota import QuotaUse
@@ -222,7 +222,7 @@ class UploadStore:
         values = {"status": status.value, "failure": failure.to_document(), **pending}
         document = await self._finish_once(upload_id, values, {"leased_until": "", **NO_SLOTS})
         if document is not None:
-            await self._job_queue.enqueue(jobs_of(Fact.UPLOAD, document))
+            await self._job_queue.enqueue_pending(Fact.UPLOAD, [document])
 
     async def cancel(self, upload_id: ObjectId) -> None:
         """Ends an upload whose file has not come, as `reject` does; any other stays as it is. Safe to repeat."""
@@ -231,7 +231,7 @@ class UploadStore:
         waiting = [UploadStatus.AWAITING_BYTES.value]
         document = await self._finish_once(upload_id, values, {"leased_until": "", **NO_SLOTS}, of=waiting)
         if document is not None:
-            await self._job_queue.enqueue(jobs_of(Fact.UPLOAD, document))
+            await self._job_queue.enqueue_pending(Fact.UPLOAD, [document])
 
     async def mark_cleaned(self, upload: UploadRecord) -> None:
         """The source's bytes are gone, and what an image left behind that has not been moved since it was read."""

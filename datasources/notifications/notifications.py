@@ -1,8 +1,8 @@
 """Notifications: durable, per recipient, grouped by a stable key, numbered without gaps.
 
-The collection is its own log: every change of a notification gives it the recipient's next `seq`. The transaction also
-writes the recipient's `inboxes` document, so changes are serialized: a reader of `seq` n has seen all before it. A
-withdrawn notification stays as a tombstone for a while, so that a subscriber who was away learns of it too.
+The collection is its own log: every change of a notification gives it the recipient's next `seq` (`inboxes.py`), so a
+reader of `seq` n has seen all before it. A withdrawn notification stays as a tombstone for a while, so that a
+subscriber who was away learns of it too.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.readable import readable
+from datasources.notifications.inboxes import Inboxes
 from datasources.redis.pubsub import News
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
-from domain.notification_floor import floor_at, record_withdrawal
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord, follow_group_keys
@@ -67,13 +67,13 @@ class SeqRange(msgspec.Struct, frozen=True):
 
 
 class NotificationStore:
-    """The collections `notifications` and `inboxes`."""
+    """The collection `notifications`, with the numbers from `inboxes`."""
 
     def __init__(self, database: Database, news: News) -> None:
         self._notifications = database["notifications"]
-        self._inboxes = database["inboxes"]
+        self._inboxes = Inboxes(database)
         self._news = news
-        news.set_check("notifications", self.last_seqs)
+        news.set_check("notifications", self._inboxes.last_seqs)
         self._locks: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
@@ -103,7 +103,9 @@ class NotificationStore:
         """
         before = await self.by_keys((notice.key for notice in notices), session)
         changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
-        seqs = await self._number([(notice.recipient_id, notice.withdrawn) for notice in changed], now, session)
+        seqs = await self._inboxes.take_seqs(
+            [(notice.recipient_id, notice.withdrawn) for notice in changed], now, session
+        )
         writes = [
             _upsert(notice, seq, now, is_new=notice.key not in before)
             for notice, seq in zip(changed, seqs, strict=True)
@@ -140,17 +142,9 @@ class NotificationStore:
 
     async def range_of(self, recipient_id: ObjectId) -> SeqRange:
         """The numbers in a recipient's log; two operations."""
-        inbox = await self._inboxes.find_one({"_id": recipient_id})
+        last, floor = await self._inboxes.last_and_floor(recipient_id, clock.now())
         oldest = await self._notifications.find_one({"recipient_id": recipient_id}, {"seq": 1}, sort=[("seq", 1)])
-        if inbox is None:
-            return SeqRange(0, 0, 0)
-        floor = floor_at(*_withdrawn(inbox), clock.now())
-        return SeqRange(oldest["seq"] if oldest else 0, inbox["last_seq"], floor)
-
-    async def last_seqs(self, recipient_ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
-        """The last numbers of these recipients' logs, 0 for an empty one; one operation."""
-        rows = await self._inboxes.find({"_id": {"$in": recipient_ids}}, {"last_seq": 1}).to_list()
-        return dict.fromkeys(recipient_ids, 0) | {row["_id"]: row["last_seq"] for row in rows}
+        return SeqRange(oldest["seq"] if oldest and last else 0, last, floor)
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[NotificationRecord | None]:
         """Notifications in the order of `ids`, None for one that is missing or cannot be read; one operation."""
@@ -203,7 +197,9 @@ class NotificationStore:
 
     async def withdraw(self, notifications: Sequence[NotificationRecord], now: datetime, session: Session) -> None:
         """Withdraws notifications, none of them withdrawn before, within the caller's transaction."""
-        seqs = await self._number([(notification.recipient_id, True) for notification in notifications], now, session)
+        seqs = await self._inboxes.take_seqs(
+            [(notification.recipient_id, True) for notification in notifications], now, session
+        )
         values = {"withdrawn": True, "expires_at": now + WITHDRAWN_NOTIFICATION_KEPT, "actor_ids": [], "actor_count": 0}
         writes = [
             UpdateOne({"_id": notification.id}, {"$set": {**values, "seq": seq}})
@@ -220,7 +216,7 @@ class NotificationStore:
         query = {"_id": {"$in": [row["_id"] for row in rows]}}
         await self._notifications.delete_many(query, session=session)
         if len(rows) < limit:
-            await self._inboxes.delete_one({"_id": recipient_id}, session=session)
+            await self._inboxes.delete(recipient_id, session)
         return [_shown(row) for row in rows]
 
     async def anonymize_withdrawn(self, actor_id: ObjectId, limit: int) -> bool:
@@ -239,36 +235,6 @@ class NotificationStore:
         query = {"$or": [{**subject, "withdrawn": False} for subject in either]}
         rows = await self._notifications.find(query, session=session).to_list() if either else []
         return [NotificationRecord.from_document(row) for row in rows]
-
-    async def _number(self, changes: Sequence[tuple[ObjectId, bool]], now: datetime, session: Session) -> list[int]:
-        """Takes the next numbers of logs, for changes in this order: the recipient, and whether it is a withdrawal.
-
-        The transaction reads and writes the inboxes, so it conflicts with any other that writes one of them.
-        """
-        if not changes:
-            return []
-        ids = sorted({recipient_id for recipient_id, _ in changes})
-        rows = await self._inboxes.find({"_id": {"$in": ids}}, session=session).to_list()
-        inboxes: dict[ObjectId, Document] = {id_: {"last_seq": 0} for id_ in ids} | {row["_id"]: row for row in rows}
-        seqs = []
-        for recipient_id, is_withdrawal in changes:
-            inbox = inboxes[recipient_id]
-            inbox["last_seq"] += 1
-            seqs.append(inbox["last_seq"])
-            if is_withdrawal:
-                withdrawn = record_withdrawal(*_withdrawn(inbox), inbox["last_seq"], now)
-                inbox["floor"], inbox["withdrawn_by_day"] = withdrawn
-        updates = [
-            UpdateOne({"_id": id_}, {"$set": {name: inbox[name] for name in inbox if name != "_id"}}, upsert=True)
-            for id_, inbox in inboxes.items()
-        ]
-        await self._inboxes.bulk_write(updates, session=session)
-        return seqs
-
-
-def _withdrawn(inbox: Document) -> tuple[int, dict[str, int]]:
-    """An inbox's floor, and the highest number withdrawn on each day."""
-    return inbox.get("floor", 0), inbox.get("withdrawn_by_day", {})
 
 
 def _changes(notice: Notice, before: NotificationRecord | None) -> bool:

@@ -12,7 +12,7 @@ from datasources.jobs.outbox import MAX_PAUSE, mark_enqueued
 from datasources.mongo import clock
 from datasources.outages import is_outage
 from datasources.sources import Sources
-from domain.jobs import Fact, jobs_of
+from domain.jobs import Fact
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ async def _relay(sources: Sources, fact: Fact, now: datetime) -> int:
     collection = sources.database[f"{fact.value}s"]
     due = await collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=MAX_FACTS).to_list()
     if due:
-        await sources.job_queue.enqueue(job for document in due for job in jobs_of(fact, document))
+        await sources.job_queue.enqueue_pending(fact, due)
         query = {"_id": {"$in": [document["_id"] for document in due]}, "due_at": {"$lte": now}}
         await collection.update_many(query, mark_enqueued(now, MAX_PAUSES.get(fact, MAX_PAUSE)))
     return len(due)
