@@ -23,7 +23,7 @@ async def signed_in(client: Api) -> bool:
     return answer.data is not None and answer.data["viewer"] is not None
 
 
-async def test_who_registers_is_signed_in(register: Register) -> None:
+async def test_a_new_account_is_signed_in(register: Register) -> None:
     ana = await register()
     viewer = (await ana.get(VIEWER))["viewer"]
     assert viewer["email"] == f"{ana.username}@example.com"
@@ -173,7 +173,7 @@ async def test_a_bad_token_is_no_hindrance_to_logging_in(register: Register) -> 
     assert await signed_in(Api(ana.http, payload["tokens"]["accessToken"]))
 
 
-async def test_what_needs_a_viewer_says_so(nobody: Api, people: list[Person]) -> None:
+async def test_fields_that_need_a_viewer_say_so(nobody: Api, people: list[Person]) -> None:
     feed = await nobody.ask("{ feed { edges { cursor } } }")
     assert (feed.codes, feed.data) == (["UNAUTHENTICATED"], None)
     follow = await nobody.ask(
@@ -218,7 +218,7 @@ async def test_the_end_of_a_session_ends_its_sockets_within_two_seconds(register
     assert await signed_in(second) is (verb != "everywhere")
 
 
-async def test_nobody_revokes_somebody_elses_session(people: list[Person]) -> None:
+async def test_only_the_owner_revokes_a_session(people: list[Person]) -> None:
     ana, eve, _ = people
     (session,) = [one["id"] for one in (await ana.get(VIEWER))["viewer"]["sessions"] if one["isCurrent"]]
     assert await eve.refused("revokeSession", sessionId=session) == ("NOT_FOUND", ["sessionId"])

@@ -124,7 +124,7 @@ async def test_an_expired_token_is_refreshed_once_by_all_threads_and_kept_first(
     assert kept == [client.tokens]
 
 
-async def test_a_session_that_is_over_is_told(page: Any, client: Any) -> None:
+async def test_an_ended_session_is_reported(page: Any, client: Any) -> None:
     await asyncio.to_thread(page.do, client, "logout", "")
     with pytest.raises(page.SignedOut, match="INVALID_CREDENTIALS"):
         await asyncio.to_thread(client.ask, "{ notifications { edges { cursor } } }")

@@ -30,7 +30,7 @@ async def comment(person: Person, post_id: str, text: str = "nice", **given: obj
     return str(payload["commentEdge"]["node"]["id"])
 
 
-async def test_a_comment_is_there_at_once_for_who_wrote_it(people: list[Person], post_id: str) -> None:
+async def test_a_comment_is_shown_at_once_to_its_author(people: list[Person], post_id: str) -> None:
     ana, bob, _ = people
     payload = await bob.done("addComment", MADE, postId=post_id, text=f" Hello @{ana.username} #Été #été")
     node = payload["commentEdge"]["node"]

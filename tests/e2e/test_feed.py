@@ -90,7 +90,7 @@ async def test_a_new_account_has_an_empty_feed(register: Register) -> None:
     assert (ids, info["hasNextPage"], info["startCursor"], info["endCursor"]) == ([], False, None, None)
 
 
-async def test_new_posts_are_told_of_over_a_socket_until_the_session_ends(register: Register) -> None:
+async def test_a_socket_reports_new_posts_until_the_session_ends(register: Register) -> None:
     ana, bob = await asyncio.gather(register(), register())
     await bob.done("followUser", userId=ana.id)
     await ana.create_post(await ana.upload(small_jpeg()))

@@ -42,13 +42,13 @@ async def test_following_is_a_state_and_its_answer_shows_it_at_once(register: Re
         "unmuteUser",
     ],
 )
-async def test_nobody_and_oneself_are_refused(people: list[Person], verb: str) -> None:
+async def test_following_nobody_or_oneself_is_refused(people: list[Person], verb: str) -> None:
     ana = people[0]
     assert await ana.refused(verb, userId="nonsense") == ("NOT_FOUND", ["userId"])
     assert await ana.refused(verb, userId=ana.id) == ("INVALID_INPUT", ["userId"])
 
 
-async def test_a_private_account_shows_its_posts_to_accepted_followers_alone(register: Register, nobody: Api) -> None:
+async def test_a_private_account_shows_its_posts_only_to_accepted_followers(register: Register, nobody: Api) -> None:
     ana, bob = await register(), await register()
     post_id = await ana.ready_post()
     await ana.done("updateProfile", isPrivate=True)
@@ -76,7 +76,7 @@ async def test_without_a_request_there_is_nothing_to_accept(people: list[Person]
     await ana.done("declineFollowRequest", userId=bob.id)
 
 
-async def test_who_is_blocked_sees_nobody_there(register: Register) -> None:
+async def test_a_blocked_viewer_finds_nobody(register: Register) -> None:
     ana, bob = await register(), await register()
     post_id = await ana.ready_post()
     await bob.done("followUser", userId=ana.id)

@@ -232,7 +232,7 @@ async def test_a_wrong_password_deletes_nothing_and_no_token_is_no_viewer(regist
     assert (await nobody.ask(document)).codes == ["UNAUTHENTICATED"]
 
 
-async def test_saying_it_twice_at_the_same_time_and_again_is_harmless_and_the_rest_is_nobodys(
+async def test_deleting_an_account_twice_concurrently_and_again_is_harmless(
     register: Register, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana = await register()
@@ -285,7 +285,7 @@ async def test_a_deletion_whose_sessions_are_not_ended_yet_is_done_again(
     await finish(world, ana, monkeypatch)
 
 
-async def test_acts_that_are_under_way_when_an_account_is_deleted_leave_nothing(
+async def test_mutations_that_run_while_an_account_is_deleted_leave_nothing(
     register: Register, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = await register()

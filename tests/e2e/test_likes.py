@@ -48,7 +48,7 @@ async def test_a_comment_is_liked_the_same_way(people: list[Person], post_id: st
 
 
 @pytest.mark.parametrize("verb", ["likePost", "unlikePost", "likeComment", "unlikeComment"])
-async def test_what_is_not_there_is_not_liked(people: list[Person], post_id: str, verb: str) -> None:
+async def test_liking_what_does_not_exist_is_refused(people: list[Person], post_id: str, verb: str) -> None:
     field = "postId" if verb.endswith("Post") else "commentId"
     for wrong in ("nonsense", people[0].id, "UG9zdDo2NWYwYzBmZmVlNjVmMGMwZmZlZTAxMjM"):
         assert await people[1].refused(verb, **{field: wrong}) == ("NOT_FOUND", [field])

@@ -38,7 +38,7 @@ async def test_everything_with_an_id_is_found_by_it(people: list[Person]) -> Non
         assert (await bob.get(TYPED, id=ids[own]))["node"] is None
 
 
-async def test_who_is_signed_in_is_refetched_by_id_with_what_changed(people: list[Person], nobody: Api) -> None:
+async def test_the_viewer_is_refetched_by_id_with_changes(people: list[Person], nobody: Api) -> None:
     ana = people[0]
     refetch = "query ($id: ID!) { node(id: $id) { ... on Viewer { id unreadNotificationCount user { id } } } }"
     viewer = (await ana.get("{ viewer { id unreadNotificationCount user { id } } }"))["viewer"]
@@ -49,7 +49,7 @@ async def test_who_is_signed_in_is_refetched_by_id_with_what_changed(people: lis
     assert payload["viewer"] == {"__typename": "Viewer", "id": viewer["id"]}
 
 
-async def test_one_query_asks_how_far_a_post_or_an_upload_is(people: list[Person]) -> None:
+async def test_one_query_asks_for_the_progress_of_a_post_or_an_upload(people: list[Person]) -> None:
     both = "query ($id: ID!) { node(id: $id) { ... on Post { status } ... on MediaUpload { uploadStatus } } }"
     post_id = await people[0].ready_post()
     assert (await people[0].get(both, id=post_id))["node"] == {"status": "READY"}
@@ -60,13 +60,13 @@ async def test_one_query_asks_how_far_a_post_or_an_upload_is(people: list[Person
 @pytest.mark.parametrize(
     "type_name", ["User", "Post", "Comment", "Image", "MediaUpload", "Session", "Viewer", "PostNotification"]
 )
-async def test_what_is_not_there_is_null(people: list[Person], nobody: Api, type_name: str) -> None:
+async def test_a_missing_node_is_null(people: list[Person], nobody: Api, type_name: str) -> None:
     for client in (people[0], nobody):
         assert (await client.get(TYPED, id=global_id(type_name)))["node"] is None
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "VXNlcjox", "ü"])
-async def test_what_is_no_id_is_bad_input(nobody: Api, wrong: str) -> None:
+async def test_an_invalid_id_is_bad_input(nobody: Api, wrong: str) -> None:
     answer = await nobody.ask(TYPED, id=wrong)
     assert (answer.data, answer.codes) == ({"node": None}, ["BAD_USER_INPUT"])
 

@@ -29,7 +29,7 @@ async def notified(person: Person, count: int, **arguments: object) -> list[dict
     return [edge["node"] for edge in (await person.get(LIST, **arguments))["notifications"]["edges"]]
 
 
-async def test_a_follow_is_told_as_what_it_is(register: Register) -> None:
+async def test_a_follow_and_a_request_are_different_notifications(register: Register) -> None:
     ana, bob = await register(), await register()
     await bob.done("followUser", userId=ana.id)
     (notice,) = await notified(ana, 1)
@@ -93,7 +93,7 @@ async def test_a_subscription_drains_the_log_and_goes_live_without_gap_or_repeat
         assert (await socket.next())["notificationAdded"] == {"seq": 5, "notification": None, "gap": None}
 
 
-async def test_a_number_from_the_future_is_told_as_a_gap(register: Register) -> None:
+async def test_a_number_from_the_future_is_reported_as_a_gap(register: Register) -> None:
     ana = await register()
     async with ana.socket() as socket:
         await socket.subscribe(ADDED, after=99)

@@ -131,9 +131,7 @@ async def test_a_page_of_the_feed_takes_sixteen_operations(feed: tuple[World, Us
 
 
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
-async def test_a_page_whose_records_are_cached_takes_three_and_four_looks(
-    feed: tuple[World, UserRecord], size: int
-) -> None:
+async def test_a_page_of_cached_records_takes_three_and_four_lookups(feed: tuple[World, UserRecord], size: int) -> None:
     world = feed[0]
     cold, _ = await operations(*feed, FEED, first=size)
     before = await cache_commands(world)
@@ -164,7 +162,7 @@ async def test_a_page_with_everybody_on_it_takes_twenty_six(feed: tuple[World, U
 
 
 @pytest.mark.parametrize("floor", ["in the middle", "at the top", "none"])
-async def test_what_is_pulled_takes_two_more(feed: tuple[World, UserRecord], floor: str) -> None:
+async def test_pulled_authors_take_two_more_operations(feed: tuple[World, UserRecord], floor: str) -> None:
     world, reader = feed
     ids = [row["_id"] async for row in world.sources.database["posts"].find({}, {"_id": 1}, sort=[("_id", -1)])]
     change = {"$unset": {"floor": ""}} if floor == "none" else {"$set": {"floor": ids[0 if "top" in floor else 10]}}

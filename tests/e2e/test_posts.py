@@ -17,7 +17,7 @@ SHOWN = """query ($id: ID!) {
 }"""
 
 
-async def test_a_post_has_what_its_author_said(people: list[Person], nobody: Api) -> None:
+async def test_a_post_has_what_its_author_gave(people: list[Person], nobody: Api) -> None:
     ana, bob, _ = people
     tags = [{"userId": bob.id, "x": 0.25, "y": 1}]
     image = {"uploadId": await ana.upload(small_jpeg()), "altText": " A hill ", "taggedUsers": tags}

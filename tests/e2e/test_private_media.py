@@ -56,9 +56,7 @@ async def assert_ended(http: httpx2.AsyncClient, viewer: Api, post_id: str, old:
     await eventually(have_expired, seconds=20, every=0.5)
 
 
-async def test_a_followers_addresses_are_signed_and_work_and_nobody_elses_do(
-    register: Register, nobody: Api, stack: Stack
-) -> None:
+async def test_only_followers_get_signed_addresses_that_work(register: Register, nobody: Api, stack: Stack) -> None:
     ana, bob, post_id = await private_post(register)
     eve = await register()
     for viewer in (ana, bob):
@@ -117,7 +115,7 @@ async def test_a_blocked_follower_sees_until_the_address_expires(register: Regis
     await assert_ended(ana.http, bob, post_id, old)
 
 
-async def test_going_private_takes_the_public_files_away_and_going_public_brings_them_back(
+async def test_going_private_removes_the_public_files_and_going_public_restores_them(
     register: Register, nobody: Api
 ) -> None:
     ana = await register()
@@ -141,7 +139,7 @@ async def test_going_private_takes_the_public_files_away_and_going_public_brings
     await eventually(are_public, seconds=20, every=0.2)
 
 
-async def test_what_is_not_posted_yet_is_its_owners_alone(register: Register, nobody: Api) -> None:
+async def test_only_its_owner_sees_an_image_without_a_post(register: Register, nobody: Api) -> None:
     ana = await register()
     upload_id = await ana.upload(small_jpeg())
 

@@ -74,7 +74,7 @@ async def test_a_refused_file_takes_no_quota(
     assert await remaining(people[0]) == 10
 
 
-async def test_the_eleventh_file_of_a_day_is_refused_however_it_comes(register: Register) -> None:
+async def test_the_eleventh_file_of_a_day_is_refused_in_either_way(register: Register) -> None:
     ana = await register()
     for _ in range(5):
         await taken(ana, small_jpeg())
@@ -91,7 +91,7 @@ async def test_a_retry_with_its_key_is_one_upload(register: Register) -> None:
     assert await remaining(ana) == 9
 
 
-async def test_of_more_files_than_a_process_takes_at_once_the_rest_are_told_to_wait(
+async def test_files_beyond_the_limit_of_a_process_are_told_to_wait(
     register: Register, http: httpx2.AsyncClient
 ) -> None:
     """Sixteen people send at once; whoever is not taken hears BUSY, and nobody anything else."""
@@ -105,13 +105,13 @@ async def test_of_more_files_than_a_process_takes_at_once_the_rest_are_told_to_w
         assert await remaining(sender) >= (9 if not each else 10)
 
 
-async def test_nobody_uploads_without_signing_in(http: httpx2.AsyncClient) -> None:
+async def test_uploading_needs_a_session(http: httpx2.AsyncClient) -> None:
     answer = await Person(http, "nobody").upload_image(small_jpeg())
     assert (answer.data, answer.codes) == (None, ["UNAUTHENTICATED"])
 
 
 @pytest.mark.parametrize("value", ["photo.jpg", None, 7, {"name": "photo.jpg"}])
-async def test_a_file_that_is_not_sent_as_one_is_bad_input(people: list[Person], value: object) -> None:
+async def test_an_argument_that_is_no_file_is_bad_input(people: list[Person], value: object) -> None:
     document = "mutation ($input: UploadImageInput!) { uploadImage(input: $input) { upload { id } } }"
     answer = await people[0].ask(document, input={"file": value})
     assert (answer.data, answer.codes) == (None, ["BAD_USER_INPUT"])

@@ -24,7 +24,7 @@ async def remaining(person: Person) -> int:
     return int((await person.get(QUOTA))["viewer"]["uploadQuota"]["remainingToday"])
 
 
-async def test_what_may_be_uploaded_is_known_to_everybody(nobody: Api) -> None:
+async def test_everybody_can_read_what_may_be_uploaded(nobody: Api) -> None:
     limits = (await nobody.get(LIMITS))["uploadLimits"]
     formats = [each.value for each in SourceFormat if each is not SourceFormat.HEIC or find_spec("pillow_heif")]
     assert limits.pop("formats") == formats
@@ -114,7 +114,7 @@ async def test_a_retry_with_its_key_reserves_once(people: list[Person]) -> None:
     assert [error["code"] for error in other["userErrors"]] == ["IDEMPOTENCY_KEY_REUSED"]
 
 
-async def test_storage_refuses_what_was_not_announced(people: list[Person]) -> None:
+async def test_storage_refuses_a_file_that_was_not_announced(people: list[Person]) -> None:
     data = small_jpeg()
     request = (await people[0].announce(data))["request"]
     longer, other = data + b"more", data[:-2] + b"\0\0"

@@ -236,7 +236,7 @@ async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
-async def test_who_moves_files_and_who_adds_some_at_the_same_time_both_succeed(
+async def test_moving_files_and_adding_formats_concurrently_both_succeed(
     world: World, tools: Tools, pool: Halting
 ) -> None:
     ana = await world.user()
@@ -279,7 +279,7 @@ async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: Worl
 
 
 @pytest.mark.parametrize("failure", [Refusal(UserErrorCode.IMAGE_CORRUPT, "no"), OSError("no"), TimeoutError()])
-async def test_what_fails_after_an_image_is_shown_does_not_take_it_back(
+async def test_a_failure_after_an_image_is_shown_does_not_hide_it(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools, failure: Exception
 ) -> None:
     upload = await store_upload(world, await world.user(), small_jpeg())
@@ -330,7 +330,7 @@ async def test_avif_comes_last_by_another_worker_from_the_same_source(world: Wor
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
-async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tools) -> None:
+async def test_a_moving_image_gets_no_avif(world: World, avif: Tools) -> None:
     upload = await store_upload(world, await world.user(), moving((120, 90), 3), SourceFormat.GIF)
     await ingest(avif, str(upload.id))
     image = await image_of(world, upload)
@@ -338,7 +338,7 @@ async def test_a_moving_image_has_no_avif_and_owes_none(world: World, avif: Tool
     assert (await document(world, upload))["outbox"] == ["clean_up"]
 
 
-async def test_an_image_that_lacks_nothing_owes_nothing_more(world: World, adding_formats: Tools) -> None:
+async def test_an_image_with_all_formats_has_nothing_pending(world: World, adding_formats: Tools) -> None:
     """As when a worker dies between the last format and saying so."""
     upload = await store_upload(world, await world.user(), small_jpeg())
     await ingest(adding_formats, str(upload.id))
@@ -357,7 +357,7 @@ async def keeping(world: World) -> AsyncIterator[World]:
         yield other
 
 
-async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
+async def test_a_kept_original_is_not_public_and_is_deleted_with_its_post(
     world: World, keeping: World, adding_formats: Tools
 ) -> None:
     ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
@@ -382,7 +382,7 @@ async def test_an_original_is_kept_for_nobody_to_fetch_and_goes_with_its_post(
     await assert_nothing_else_is_stored(world, upload, set())
 
 
-async def test_what_was_refused_is_not_kept(world: World, keeping: World, adding_formats: Tools) -> None:
+async def test_a_rejected_original_is_not_kept(world: World, keeping: World, adding_formats: Tools) -> None:
     upload = await store_upload(world, await world.user(), b"no picture")
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()

@@ -77,7 +77,7 @@ async def counts(world: World, posts: Sequence[PostRecord]) -> list[int]:
     return [(await world.stored_post(post.id)).like_count for post in posts]
 
 
-async def test_what_waits_is_paid_by_one_call(own: World) -> None:
+async def test_waiting_jobs_are_run_by_one_call(own: World) -> None:
     work = Work()
     async with working(own, handler_of(work.run, batch=len(KEYS) - 3)):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
@@ -99,7 +99,7 @@ async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own:
     assert done == Counter(dict.fromkeys(KEYS, ATTEMPTS)), "each was tried alone, once each time"
 
 
-async def test_a_failure_in_company_is_forgotten_when_it_succeeds_alone(own: World) -> None:
+async def test_a_failure_in_a_batch_is_deleted_when_the_job_succeeds_alone(own: World) -> None:
     job = Job(*LIKES, KEYS[0])
     await own.sources.dead_letters.count_failure(job, "once", now())
     async with working(own, handler_of(Work(LookupError()).run, batch=len(KEYS))):
@@ -108,7 +108,7 @@ async def test_a_failure_in_company_is_forgotten_when_it_succeeds_alone(own: Wor
     assert [one["_id"]["key"] for one in await failures(own)] == [BAD]
 
 
-async def test_an_outage_is_nobodys_attempt_and_is_not_made_worse_by_trying_each_alone(own: World) -> None:
+async def test_an_outage_counts_no_attempt_and_jobs_are_not_tried_alone(own: World) -> None:
     work = Work(AutoReconnect("no primary"))
     async with working(own, handler_of(work.run, batch=len(KEYS))):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
@@ -117,7 +117,7 @@ async def test_an_outage_is_nobodys_attempt_and_is_not_made_worse_by_trying_each
     assert await failures(own) == []
 
 
-async def test_one_that_waits_holds_up_nobody(own: World) -> None:
+async def test_a_job_that_must_wait_does_not_delay_the_others(own: World) -> None:
     work = Work(RetryLater())
     outcome = await invoke(own.tools, handler_of(work.run, batch=len(KEYS)), KEYS)
     assert outcome.outage is None
@@ -125,7 +125,7 @@ async def test_one_that_waits_holds_up_nobody(own: World) -> None:
     assert [type(error) for error in outcome.raised.values()] == [RetryLater]
 
 
-async def test_time_is_a_call_s_and_the_slow_one_alone_is_to_blame(own: World) -> None:
+async def test_the_timeout_is_for_a_call_and_only_the_slow_job_counts_an_attempt(own: World) -> None:
     async def run(_tools: Tools, *keys: str) -> None:
         if BAD in keys:
             await asyncio.Event().wait()
@@ -138,7 +138,7 @@ async def test_time_is_a_call_s_and_the_slow_one_alone_is_to_blame(own: World) -
     assert failure["reason"] == "HandlerTimeout: not done in 0.2 s"
 
 
-async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: World) -> None:
+async def test_keys_with_more_pending_facts_run_again_after_the_others(own: World) -> None:
     calls: list[tuple[str, ...]] = []
 
     async def run(_tools: Tools, *keys: str) -> list[str]:
@@ -152,7 +152,7 @@ async def test_keys_that_owe_more_are_called_for_again_after_the_others(own: Wor
     assert sum(BAD in keys for keys in calls) >= 3
 
 
-async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hot_post_is_counted_last_and_completely(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregate_counters, "MAX_FACTS", 4)
     monkeypatch.setattr(apply_in_chunks, "MAX_FACTS", 4)
     ana, fans = await own.user(), await own.users(10)
@@ -169,7 +169,7 @@ async def test_a_hot_post_is_settled_last_and_whole(own: World, monkeypatch: pyt
     assert await counts(own, [hot]) == [len(fans)]
 
 
-async def test_twins_on_overlapping_posts_count_everything_once(own: World) -> None:
+async def test_concurrent_calls_for_overlapping_posts_count_everything_once(own: World) -> None:
     ana, fans = await own.user(), await own.users(5)
     posts = [await own.post(ana) for _ in range(12)]
     await liked(own, posts, fans)
@@ -183,7 +183,7 @@ async def test_twins_on_overlapping_posts_count_everything_once(own: World) -> N
     assert await counts(own, posts) == [len(fans)] * len(posts)
 
 
-async def test_every_counter_is_settled_for_many_targets_at_once(own: World) -> None:
+async def test_every_counter_is_applied_for_many_targets_at_once(own: World) -> None:
     people = await own.users(6)
     posts = [await own.post(author) for author in people]
     comments = [await own.comment(post, author) for post, author in zip(posts, people, strict=True)]
@@ -203,7 +203,7 @@ async def test_every_counter_is_settled_for_many_targets_at_once(own: World) -> 
         assert (applied.reply_count, applied.like_count) == (number, number)
 
 
-async def test_what_is_owed_is_found_by_the_index_of_debts_alone(own: World) -> None:
+async def test_pending_facts_are_found_by_the_outbox_index_alone(own: World) -> None:
     """While every like owes, other indexes look as good, and the planner would remember them when hardly any does."""
     ana, likes = await own.user(), own.sources.database["post_likes"]
     post = await own.post(ana)

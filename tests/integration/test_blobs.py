@@ -86,7 +86,7 @@ async def test_a_public_rendition_is_for_everybody_and_immutable(
     assert blobs.public_url(key) == f"{shared_settings.media_url}/{key}"
 
 
-async def test_a_private_rendition_is_for_nobody_without_a_signature(
+async def test_a_private_rendition_needs_a_signature(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
     key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.WEBP, 320)
@@ -168,7 +168,7 @@ async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx2.AsyncClient) -> 
     assert await blobs.read_incoming(key, 1) is None
 
 
-async def test_what_nobody_wants_of_uploads_goes_after_a_day(blobs: Blobs, shared_settings: Settings) -> None:
+async def test_abandoned_parts_of_uploads_are_deleted_after_a_day(blobs: Blobs, shared_settings: Settings) -> None:
     answer = await blobs._client.get_bucket_lifecycle_configuration(Bucket=shared_settings.incoming_bucket)
     (rule,) = answer["Rules"]
     assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 1)
@@ -237,7 +237,7 @@ async def test_failing_server_is_an_outage(shared_settings: Settings, reply: byt
     assert is_s3_outage(caught.value), repr(caught.value)
 
 
-async def test_who_finds_every_connection_taken_waits_no_longer_than_for_a_connection(
+async def test_waiting_for_a_free_connection_takes_no_longer_than_connecting(
     shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CONNECTIONS", 1)

@@ -91,7 +91,7 @@ async def test_that_there_is_nothing_is_kept_for_a_shorter_time(one: WordCache) 
     assert 0 < lives[1] <= 5_000
 
 
-async def test_what_is_made_after_it_was_missed_is_seen_once_that_is_forgotten(one: WordCache) -> None:
+async def test_a_value_created_after_a_miss_is_read_once_the_miss_is_invalidated(one: WordCache) -> None:
     truth = Words()
     assert await one.read(truth, "a") == [None]
     truth.words["a"] = "new"
@@ -111,7 +111,7 @@ async def test_every_value_expires(shared_settings: Settings, prefix: str) -> No
         await eventually(is_new)
 
 
-async def test_of_fifty_that_miss_at_once_one_loads(shared_settings: Settings, prefix: str) -> None:
+async def test_of_fifty_concurrent_misses_one_loads(shared_settings: Settings, prefix: str) -> None:
     async with opened(shared_settings, prefix, 5) as processes:
         truth = Words(a="1", b="2")
         readers = [process.read(truth, "a", "b") for process in processes for _ in range(10)]
@@ -119,7 +119,7 @@ async def test_of_fifty_that_miss_at_once_one_loads(shared_settings: Settings, p
         assert sorted(truth.asked) == ["a", "b"]
 
 
-async def test_who_waits_for_a_slow_filler_loads_it_too_and_keeps_nothing(two: list[WordCache]) -> None:
+async def test_a_reader_that_waits_for_a_slow_filler_loads_too_and_stores_nothing(two: list[WordCache]) -> None:
     slow, quick = Words(a="slow"), Words(a="quick")
     slow.may_answer.clear()
     filling = asyncio.create_task(two[0].read(slow, "a"))
@@ -198,7 +198,7 @@ async def test_a_filler_that_fails_raises_and_blocks_nobody(two: list[WordCache]
     assert await two[1].read(Words(a="1"), "a") == ["1"]
 
 
-async def test_redis_emptied_amid_a_filling_costs_a_load(one: WordCache, prefix: str) -> None:
+async def test_redis_emptied_during_a_fill_costs_a_load(one: WordCache, prefix: str) -> None:
     truth = Words(a="1")
     truth.may_answer.clear()
     filling = asyncio.create_task(one.read(truth, "a"))
@@ -211,7 +211,7 @@ async def test_redis_emptied_amid_a_filling_costs_a_load(one: WordCache, prefix:
     assert truth.asked == ["a", "a"]
 
 
-async def test_a_value_of_another_version_is_neither_read_nor_replaced_and_is_forgotten(
+async def test_a_value_of_another_version_is_neither_read_nor_replaced_but_is_invalidated(
     shared_settings: Settings, prefix: str
 ) -> None:
     """While a release is rolled out, processes whose records have other fields share the keys."""
@@ -285,7 +285,7 @@ async def test_redis_that_comes_back_is_used_again(
     assert [one["event"] for one in logs] == ["cache.down", "cache.up"]
 
 
-async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read_here_meanwhile(
+async def test_a_lost_invalidation_is_retried_and_nothing_stale_is_read_here_meanwhile(
     shaky: WordCache, one: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
@@ -307,7 +307,7 @@ async def test_a_forgetting_that_was_lost_is_made_up_for_and_nothing_old_is_read
     assert await shaky.read(truth, "a") == ["new"]
 
 
-async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
+async def test_a_failed_invalidation_is_retried_no_longer_than_the_value_can_live(
     shaky: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.01)
@@ -321,7 +321,7 @@ async def test_what_nobody_could_forget_is_not_owed_for_longer_than_it_can_live(
     await eventually(is_over)
 
 
-async def test_a_cancelled_mutation_forgets_all_the_same(one: WordCache) -> None:
+async def test_a_cancelled_mutation_invalidates_all_the_same(one: WordCache) -> None:
     truth = Words(a="old")
     await one.read(truth, "a")
     truth.words["a"] = "new"
@@ -335,7 +335,7 @@ async def test_a_cancelled_mutation_forgets_all_the_same(one: WordCache) -> None
     await eventually(is_forgotten)
 
 
-async def test_a_process_that_does_not_read_forgets_for_those_that_do(
+async def test_a_process_that_reads_no_cache_invalidates_for_those_that_do(
     one: WordCache, shared_settings: Settings, prefix: str
 ) -> None:
     async with aclosing(WordCache(shared_settings.redis_url, prefix)) as other:

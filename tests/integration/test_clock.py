@@ -48,6 +48,6 @@ async def test_an_eleventh_upload_is_refused_on_the_databases_day(world: World) 
     assert result.data == {"createUpload": {"userErrors": [{"code": UserErrorCode.QUOTA_EXCEEDED.value}]}}
 
 
-async def test_what_is_made_is_dated_by_the_database(world: World) -> None:
+async def test_new_documents_are_dated_by_the_database(world: World) -> None:
     post = await world.post(await world.user())
     assert abs(post.id.generation_time - now()) < timedelta(minutes=1)

@@ -58,7 +58,9 @@ async def relation(world: World, user: UserRecord, post: PostRecord) -> object:
 
 
 @pytest.mark.parametrize("ask", [comment, like, read, read_back, relation])
-async def test_nobody_waits_twice_for_a_database_that_does_not_answer(world: World, proxy: Proxy, ask: Ask) -> None:
+async def test_an_operation_waits_once_for_a_database_that_does_not_answer(
+    world: World, proxy: Proxy, ask: Ask
+) -> None:
     user = await world.user()
     post = await world.post(user)
     await ask(world, user, post)  # connections and caches are warm

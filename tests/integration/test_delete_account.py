@@ -85,7 +85,7 @@ async def act_late(world: World, life: FullAccount) -> None:
     assert await sources.users.update_profile(ana.id, {"biography": "still here"}) is None
 
 
-async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
+async def test_late_writes_are_removed_too_and_until_then_the_deletion_is_pending(
     own: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life = await create_full_account(own)
@@ -103,7 +103,7 @@ async def test_what_comes_late_goes_too_and_until_then_the_account_owes(
 
 
 @pytest.mark.usefixtures("_at_once")
-async def test_what_comes_when_nobody_looks_any_more_verify_finds_and_repair_mends(own: World) -> None:
+async def test_verify_finds_and_repair_removes_what_comes_after_the_final_check(own: World) -> None:
     life = await create_full_account(own)
     await own.sources.users.delete(life.ana.id, now())
     await own.drain()
@@ -140,7 +140,7 @@ async def test_gc_finds_the_objects_of_a_deleted_account_though_no_worker_comes(
     assert [key for key in await stored_objects(own, ready) if "/" in key] == []
 
 
-async def test_handle_and_address_are_free_at_once_and_who_takes_them_inherits_nothing(own: World) -> None:
+async def test_handle_and_address_are_free_at_once_and_their_next_owner_inherits_nothing(own: World) -> None:
     life = await create_full_account(own)
     ana = life.ana
     await own.sources.users.delete(ana.id, now())
@@ -165,12 +165,12 @@ async def test_a_deleted_account_keeps_no_word_or_secret(own: World) -> None:
     assert sorted(words) == sorted(["DELETED", *[f"deleted:{ana.id}"] * 2])
 
 
-async def test_a_late_look_comes_only_when_nothing_can_be_under_way(own: World) -> None:
+async def test_the_final_check_comes_when_no_write_can_be_running(own: World) -> None:
     settings = own.sources.settings.model_copy(update={"upload_ttl": 3600, "operation_timeout": 30.0})
     assert delete_account.final_check_delay(settings) > timedelta(seconds=3600 + 30)
 
 
-async def test_what_is_left_is_found_by_indexes_alone(world: World) -> None:
+async def test_references_to_an_account_are_found_by_indexes_alone(world: World) -> None:
     for name, queries in ACCOUNT_REFERENCES.items():
         for query in queries:
             find = {"find": name, "filter": query([ObjectId(), ObjectId()]), "projection": {"_id": 1}, "limit": 1}

@@ -100,7 +100,7 @@ async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(w
 
 
 @pytest.mark.parametrize("count", [0, 2, CHUNK + 1])
-async def test_a_count_of_followers_that_is_too_high_delays_nothing(world: World, count: int) -> None:
+async def test_a_follower_count_that_is_too_high_delays_nothing(world: World, count: int) -> None:
     author, fans = await create_followed_author(world, count)
     await world.drain()
     counted = {"$set": {"follower_count": 3 * CHUNK}}
@@ -128,7 +128,7 @@ async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(
     await audit(world, seconds=0, has_files=False)
 
 
-async def test_of_entries_inserted_together_one_that_cannot_be_is_told_and_the_others_are_there(world: World) -> None:
+async def test_one_entry_that_cannot_be_inserted_is_reported_and_the_others_are_stored(world: World) -> None:
     entries, ids_of = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
     there, new, more = (RawBSONDocument(bson.encode({"_id": one})) for one in ids_of)
     impossible = RawBSONDocument(bson.encode({"_id": [1]}))

@@ -40,7 +40,7 @@ async def delete(world: World, post: PostRecord) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK])
-async def test_what_fits_into_a_chunk_is_not_split(world: World, count: int) -> None:
+async def test_a_fan_out_of_one_chunk_is_not_split(world: World, count: int) -> None:
     author, fans = await create_followed_author(world, count)
     post = await split(world, author)
     assert await open_chunk_ids(world, post.id) == []
@@ -59,7 +59,7 @@ async def test_chunks_hold_every_follower_once(world: World, count: int) -> None
     assert sorted(itertools.chain(*held)) == sorted(ids_of(fans))
 
 
-async def test_a_post_owes_its_fan_out_until_its_last_chunk_is_done(world: World) -> None:
+async def test_a_fan_out_is_pending_until_its_last_chunk_is_done(world: World) -> None:
     author, fans = await create_followed_author(world, 5)
     post = await split(world, author)
     for chunk in await open_chunk_ids(world, post.id):
@@ -69,7 +69,7 @@ async def test_a_post_owes_its_fan_out_until_its_last_chunk_is_done(world: World
     assert not await is_fan_out_pending(world, post.id)
 
 
-async def test_a_fan_out_rung_for_again_is_not_run_beside_itself(world: World) -> None:
+async def test_a_fan_out_enqueued_again_does_not_run_twice_at_once(world: World) -> None:
     author, _ = await create_followed_author(world, 5)
     post = await split(world, author)
     chunks = await open_chunk_ids(world, post.id)
@@ -80,7 +80,7 @@ async def test_a_fan_out_rung_for_again_is_not_run_beside_itself(world: World) -
     assert await feeds_with(world, post.id) == set()
 
 
-async def test_twins_split_a_post_once(world: World) -> None:
+async def test_concurrent_jobs_split_a_post_once(world: World) -> None:
     author, fans = await create_followed_author(world, 5)
     post = await world.post(author)
     await asyncio.gather(*(fan_out(world.tools, str(post.id)) for _ in range(4)), return_exceptions=True)
@@ -89,7 +89,7 @@ async def test_twins_split_a_post_once(world: World) -> None:
     assert await feeds_with(world, post.id) == ids_of(fans)
 
 
-async def test_a_chunk_in_hand_is_nobody_elses_until_its_lease_ends(world: World) -> None:
+async def test_a_leased_chunk_belongs_to_one_worker_until_the_lease_ends(world: World) -> None:
     author, fans = await create_followed_author(world, 3)
     post = await split(world, author)
     first, second = await open_chunk_ids(world, post.id)
@@ -146,7 +146,7 @@ async def test_a_post_deleted_amid_its_fan_out_is_in_no_feed(world: World, done:
     await audit(world, seconds=0, has_files=False)
 
 
-async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_again(
+async def test_entries_of_a_post_deleted_meanwhile_are_removed_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     author, _ = await create_followed_author(world, 5)
@@ -172,7 +172,7 @@ async def test_who_writes_entries_of_a_post_deleted_meanwhile_takes_them_out_aga
         assert await open_chunk_ids(world, post.id) == []
 
 
-async def test_who_follows_or_unfollows_amid_a_fan_out_has_what_they_should(world: World) -> None:
+async def test_following_or_unfollowing_during_a_fan_out_gives_the_right_feed(world: World) -> None:
     author, fans = await create_followed_author(world, 5)
     post = await split(world, author)
     gone, late = fans[3], await world.user()
@@ -200,9 +200,7 @@ async def test_a_chunk_that_keeps_failing_is_a_dead_letter_and_can_be_redriven(
 
 
 @pytest.mark.parametrize("count", [CHUNK, 2 * CHUNK])
-async def test_only_feeds_that_are_looked_at_are_written_to_and_whoever_comes_back_finds_everything(
-    world: World, count: int
-) -> None:
+async def test_only_live_feeds_are_written_to_and_a_returning_owner_finds_everything(world: World, count: int) -> None:
     author, fans = await create_followed_author(world, count)
     away = fans[0]
     await world.sources.database["feeds"].update_one(

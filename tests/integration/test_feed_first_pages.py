@@ -48,7 +48,7 @@ def ids(posts: Sequence[PostRecord]) -> list[ObjectId]:
     return [post.id for post in posts]
 
 
-async def test_a_post_is_seen_by_every_process_once_its_fan_out_is_paid(world: World, other: World) -> None:
+async def test_every_process_shows_a_post_once_its_fan_out_is_done(world: World, other: World) -> None:
     me, (ana,) = await followed(world, other)
     post = await world.post(ana)
     await world.drain()
@@ -62,7 +62,7 @@ async def test_ones_own_post_is_seen_at_once(world: World, other: World) -> None
     assert await home(other, me) == [post.id]
 
 
-async def test_who_is_followed_is_seen_at_once_and_after_the_filling(world: World, other: World) -> None:
+async def test_a_followed_author_is_shown_at_once_and_after_the_backfill(world: World, other: World) -> None:
     me, (ana,) = await followed(world, other)
     eve = await world.user()
     early = await world.post(eve)
@@ -74,7 +74,7 @@ async def test_who_is_followed_is_seen_at_once_and_after_the_filling(world: Worl
     assert await home(other, me) == [late.id, early.id]
 
 
-async def test_who_is_let_in_sees_the_posts_at_once(world: World, other: World) -> None:
+async def test_an_accepted_follower_sees_the_posts_at_once(world: World, other: World) -> None:
     me, _ = await followed(world, other)
     private = await world.user(is_private=True)
     post = await world.post(private)
@@ -85,7 +85,7 @@ async def test_who_is_let_in_sees_the_posts_at_once(world: World, other: World) 
     assert await home(other, me) == [post.id]
 
 
-async def test_an_author_who_is_pulled_from_now_on_is_not_lost(
+async def test_an_author_who_is_pulled_from_now_on_stays_in_the_feed(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     me, (ana,) = await followed(world, other)
@@ -103,7 +103,7 @@ async def test_an_author_who_is_pulled_from_now_on_is_not_lost(
 
 
 @pytest.mark.parametrize("kept", [2, 3, 7, 50])
-async def test_a_walk_leaves_the_window_without_a_seam(
+async def test_paging_beyond_the_cached_first_pages_misses_nothing(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     for module in (entries, first_pages):
@@ -123,7 +123,7 @@ async def test_a_walk_leaves_the_window_without_a_seam(
         assert found == ids(posts)[::-1], size
 
 
-async def test_a_push_that_could_not_be_told_is_an_outage_and_stays_owed(
+async def test_a_push_that_cannot_invalidate_is_an_outage_and_stays_pending(
     world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "MUST_INVALIDATE_SECONDS", 0.05)

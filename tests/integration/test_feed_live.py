@@ -182,7 +182,7 @@ async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted
 
 
 @pytest.mark.usefixtures("looking_often")
-async def test_what_no_doorbell_told_is_noticed_by_looking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_new_posts_without_a_message_are_found_by_checking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, author = await pair(world)
 
     async def deaf(*_topics: str) -> None:
@@ -233,7 +233,7 @@ async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(
     assert sorted(published) == sorted([feed_topic(one), feed_topic(other)])
 
 
-async def test_those_who_listen_no_more_are_forgotten(world: World) -> None:
+async def test_listeners_that_left_are_removed(world: World) -> None:
     lapsed = ObjectId()
     await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
     await world.sources.feed_listeners.note_listening(ObjectId())

@@ -92,7 +92,7 @@ async def all_walks_agree(world: World, history: History, people: Sequence[UserR
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_every_walk_equals_the_oracle_whatever_happened(world: World, seed: int) -> None:
+async def test_every_read_feed_equals_the_oracle_whatever_happened(world: World, seed: int) -> None:
     people = await world.users(4)
     history = History(world, people, seed)
     await history.go_on(40)

@@ -198,7 +198,7 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-async def test_every_write_is_forgotten_before_it_is_answered_by_mutations_and_by_workers(
+async def test_every_write_is_invalidated_before_mutations_and_workers_answer(
     world: World, other: World, called: set[tuple[type, str]]
 ) -> None:
     await empty(world)
@@ -259,7 +259,7 @@ async def test_a_mutation_decides_by_what_is_stored_whatever_is_cached(world: Wo
     await world.sources.caches.users.invalidate([ana.id])
 
 
-async def test_a_transaction_is_forgotten_once_it_is_over_however_it_ended(world: World) -> None:
+async def test_a_transaction_is_invalidated_once_it_is_over_however_it_ended(world: World) -> None:
     forgotten: list[str] = []
 
     async def forget() -> None:
@@ -275,7 +275,7 @@ async def test_a_transaction_is_forgotten_once_it_is_over_however_it_ended(world
     assert forgotten == ["in", "after"]
 
 
-def test_nobody_writes_to_what_is_cached_but_its_store() -> None:
+def test_only_its_store_writes_to_a_cached_collection() -> None:
     """What others write there is what facts owe, which no reader sees."""
     write = re.compile(
         r"database\[\"(posts|users|follows|blocks|mutes)\"\]\.(update|insert|delete|replace|bulk|find_one_and)"

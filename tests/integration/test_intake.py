@@ -207,7 +207,7 @@ async def test_a_key_with_another_file_is_an_error(world: World, size: int) -> N
     assert await stored(world, first) == data
 
 
-async def test_of_simultaneous_twins_one_is_taken_and_the_others_are_told_to_wait(world: World) -> None:
+async def test_of_concurrent_duplicates_one_is_taken_and_the_others_are_told_to_wait(world: World) -> None:
     owner_id, sender = ObjectId(), Sender()
     first = take(world, owner_id, sender.file(), key())
     await sender.has_begun.wait()

@@ -31,7 +31,7 @@ async def counts(world: World, viewer: UserRecord, author: UserRecord) -> tuple[
     return (0, 0, 0) if found is None else (found.likes, found.comments, found.visits)
 
 
-async def test_likes_comments_and_visits_of_an_author_are_weighed(world: World) -> None:
+async def test_likes_comments_and_visits_of_an_author_count(world: World) -> None:
     me, ana, bob = await world.users(3)
     post, word = await world.post(ana), await world.post(bob)
     await world.sources.post_likes.like(post.id, me.id, now())
@@ -47,7 +47,7 @@ async def test_likes_comments_and_visits_of_an_author_are_weighed(world: World) 
     assert found[bob.id].strength == pytest.approx(WEIGHTS[ActKind.COMMENT_LIKE], rel=1e-3)
 
 
-async def test_what_was_taken_back_counts_no_more(world: World) -> None:
+async def test_undone_activity_does_not_count(world: World) -> None:
     me, ana = await world.users(2)
     post = await world.post(ana)
     await world.sources.post_likes.like(post.id, me.id, now())
@@ -82,7 +82,7 @@ async def test_the_blocked_and_the_muted_are_gone(world: World, way: str) -> Non
     assert await interests(world, me) == {}
 
 
-async def test_interests_are_made_when_they_are_read_and_owed_when_no_longer_fresh(world: World) -> None:
+async def test_interests_are_computed_when_read_and_pending_when_no_longer_fresh(world: World) -> None:
     me, ana = await world.users(2)
     store, then = world.sources.interests, now()
     assert (await store.get_or_compute(me.id, then)).authors == []
@@ -106,7 +106,7 @@ async def test_old_interests_are_not_used(world: World) -> None:
     assert [one.author_id for one in (await world.sources.interests.get_or_compute(me.id, later)).authors] == [ana.id]
 
 
-async def test_weighing_twice_at_once_leaves_one_and_owes_nothing(world: World) -> None:
+async def test_computing_interests_twice_at_once_leaves_one_document_and_nothing_pending(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     await asyncio.gather(*(world.sources.interests.compute(me.id, now()) for _ in range(8)))
@@ -139,7 +139,7 @@ async def test_the_reads_are_over_indexes_and_look_at_no_more_than_they_take(wor
     assert (stats["totalKeysExamined"], stats["totalDocsExamined"]) == (3, 3)
 
 
-async def test_verify_finds_interests_that_are_not_what_the_acts_weigh_and_repair_mends_them(world: World) -> None:
+async def test_verify_finds_wrong_interests_and_repair_computes_them_again(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     await world.drain()
@@ -176,7 +176,7 @@ async def visits(world: World, visitor: UserRecord) -> list[ObjectId]:
     return [act.author_id for act in await world.sources.visits.latest(visitor.id, 100)]
 
 
-async def test_looking_at_a_profile_is_noted_once_a_day(world: World) -> None:
+async def test_a_profile_visit_is_stored_once_a_day(world: World) -> None:
     me, ana, bob = await world.users(3)
     for _ in range(3):
         await world.execute(USER, me, username=ana.username)

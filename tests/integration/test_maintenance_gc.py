@@ -156,7 +156,7 @@ async def test_files_sent_for_uploads_that_are_over_go_and_those_still_awaited_s
     assert left == {*keys[len(over) :], strange}
 
 
-async def test_uploads_that_came_to_nothing_are_forgotten_after_forty_days(own: World) -> None:
+async def test_unused_uploads_are_deleted_after_forty_days(own: World) -> None:
     ana = await own.user()
     old, recent = now() - timedelta(days=41), now() - timedelta(days=39)
     gone = await stored_upload(own, ana.id, old, status="REJECTED")

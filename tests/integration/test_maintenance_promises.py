@@ -196,16 +196,16 @@ BREAKS: dict[str, Break] = {
 }
 
 
-def test_every_promise_is_broken_by_a_test() -> None:
+def test_every_check_has_a_test() -> None:
     assert RULES.keys() < BREAKS.keys()
 
 
-def test_what_only_people_can_mend_is_named() -> None:
+def test_what_only_people_can_repair_is_named() -> None:
     assert {kind for kind, repair_record in RULES.items() if repair_record is None} == LEFT_TO_PEOPLE
 
 
 @pytest.mark.parametrize("kind", BREAKS)
-async def test_a_broken_promise_is_found_and_mended(own: World, kind: str) -> None:
+async def test_a_violated_invariant_is_found_and_repaired(own: World, kind: str) -> None:
     scene = await Scene.applied(own)
     await BREAKS[kind](own, scene)
     assert kind in {finding.kind for finding in await find_faults(own)}

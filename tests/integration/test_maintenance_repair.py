@@ -51,7 +51,7 @@ async def test_what_cannot_be_set_right_is_named(own: World) -> None:
     assert [finding.kind for finding in done.left] == ["post.images"]
 
 
-async def test_what_is_owed_is_paid(own: World) -> None:
+async def test_pending_tasks_are_run(own: World) -> None:
     ana, bob = await own.users(2)
     post = await own.post(ana)
     await own.sources.post_likes.like(post.id, bob.id, now())
@@ -67,7 +67,7 @@ async def test_uploads_that_wait_for_their_bytes_are_left_waiting(own: World) ->
     assert (done.waiting, done.left) == (1, [])
 
 
-async def test_dead_letters_stay_dead_and_other_work_is_paid(own: World) -> None:
+async def test_dead_letters_stay_dead_and_other_jobs_run(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     job = Job(Task.COUNT, Fact.POST_LIKE, str(scene.post.id))

@@ -20,7 +20,7 @@ from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 
 
-async def test_a_settled_system_has_no_findings(own: World) -> None:
+async def test_a_system_with_nothing_pending_has_no_findings(own: World) -> None:
     await Scene.applied(own)
     report = await verify(Walk(sources=own.sources))
     assert report.findings == []
@@ -51,7 +51,7 @@ async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
     )
 
 
-async def test_what_is_owed_is_no_finding(own: World) -> None:
+async def test_pending_tasks_are_no_finding(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.comments.delete(scene.comment_id, now())
@@ -68,7 +68,7 @@ async def test_what_is_owed_is_no_finding(own: World) -> None:
     assert report.pending.oldest_seconds < 60
 
 
-async def test_parked_facts_and_their_dead_letter_are_listed(own: World) -> None:
+async def test_dead_lettered_facts_and_their_dead_letter_are_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
@@ -88,7 +88,7 @@ async def test_parked_facts_and_their_dead_letter_are_listed(own: World) -> None
     }
 
 
-async def test_facts_nobody_rings_for_are_listed(own: World) -> None:
+async def test_facts_that_nobody_enqueues_are_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now() - timedelta(minutes=2))
     report = await verify(Walk(sources=own.sources))
@@ -96,7 +96,7 @@ async def test_facts_nobody_rings_for_are_listed(own: World) -> None:
     assert report.pending.oldest_seconds == pytest.approx(120, abs=10)
 
 
-async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
+async def test_facts_enqueued_in_vain_are_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.database["post_likes"].update_many({}, {"$set": {"enqueues": 9}})
@@ -104,7 +104,7 @@ async def test_facts_rung_for_in_vain_are_listed(own: World) -> None:
     assert [finding.kind for finding in report.findings] == ["post_like.unfinished"]
 
 
-async def test_a_post_whose_fan_out_is_long_is_not_listed_but_a_chunk_nobody_pays_is(own: World) -> None:
+async def test_a_post_with_a_long_fan_out_is_not_listed_but_a_chunk_that_nobody_does_is(own: World) -> None:
     scene = await Scene.applied(own)
     pending = {"outbox": ["fan_out"], "pending_since": now(), "due_at": now(), "enqueues": 9, "split": 1, "version": 1}
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": pending})

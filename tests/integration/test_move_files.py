@@ -283,7 +283,7 @@ async def test_a_deleted_post_leaves_nothing_in_either_area(world: World) -> Non
     assert await world.sources.blobs.media_of(upload_id) == []
 
 
-async def test_verify_sees_files_in_the_wrong_area_and_the_mended_post_moves_them(world: World) -> None:
+async def test_verify_sees_files_in_the_wrong_area_and_the_repaired_post_moves_them(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     await world.sources.database["users"].update_one({"_id": ana.id}, {"$set": {"is_private": True}})

@@ -30,7 +30,7 @@ async def jobs_waiting(world: World) -> int:
     return int(await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}jobs:counters"))
 
 
-async def test_what_was_just_written_is_left_to_its_own_ring(own: World) -> None:
+async def test_a_fact_just_written_is_left_to_its_own_job(own: World) -> None:
     await a_like(own)
     assert await relay_due(own.sources, now()) == 0
     assert await relay_due(own.sources, now() + FIRST_PAUSE) == 1
@@ -49,7 +49,7 @@ async def test_the_pauses_double_up_to_a_limit(own: World) -> None:
     assert FIRST_PAUSE * 20 == MAX_PAUSE
 
 
-async def test_two_sweepers_at_once_ring_and_harm_nothing(own: World) -> None:
+async def test_two_outbox_relays_at_once_harm_nothing(own: World) -> None:
     post_id = await a_like(own)
     found = await asyncio.gather(*(relay_due(own.sources, now() + FIRST_PAUSE) for _ in range(5)))
     assert max(found) == 1
@@ -57,7 +57,7 @@ async def test_two_sweepers_at_once_ring_and_harm_nothing(own: World) -> None:
     assert (await own.stored_post(post_id)).like_count == 1
 
 
-async def test_a_paid_fact_is_never_rung_for(own: World) -> None:
+async def test_a_fact_with_nothing_pending_is_never_enqueued(own: World) -> None:
     await a_like(own)
     await own.drain()
     assert await relay_due(own.sources, now() + timedelta(days=1)) == 0
@@ -76,7 +76,7 @@ async def test_a_dead_letter_is_left_alone_until_it_is_redriven(own: World) -> N
     assert await jobs_waiting(own) == before + 1
 
 
-async def test_a_write_succeeds_at_once_without_redis_and_is_rung_for_later(own: World) -> None:
+async def test_a_write_succeeds_at_once_without_redis_and_is_enqueued_later(own: World) -> None:
     ana, bob = await own.users(2)
     post = await own.post(ana)
     await own.drain()
@@ -92,7 +92,7 @@ async def test_a_write_succeeds_at_once_without_redis_and_is_rung_for_later(own:
     assert await jobs_waiting(own) == before + 1
 
 
-async def test_it_goes_on_until_told_to_stop(own: World) -> None:
+async def test_the_relay_runs_until_it_is_stopped(own: World) -> None:
     await a_like(own)
     before, stopping = await jobs_waiting(own), asyncio.Event()
     await own.sources.database["post_likes"].update_many({}, {"$set": {"due_at": now() - FIRST_PAUSE}})

@@ -154,7 +154,7 @@ async def test_an_author_is_pulled_above_the_limit_and_pushed_again_well_below_i
     await audit(world, seconds=0, has_files=False)
 
 
-async def test_an_author_far_above_the_limit_is_shifted_in_chunks(world: World) -> None:
+async def test_an_author_far_above_the_limit_is_switched_in_chunks(world: World) -> None:
     cast = await pushed(world)
     await cast.follow(7)
     await cast.drain()
@@ -181,7 +181,7 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
 @pytest.mark.parametrize("begin", BEGINNINGS)
 @pytest.mark.parametrize("step", ["follows_to_switch", "switch", "finish"])
 @pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
-async def test_whatever_happens_amid_a_shift_nothing_is_missing(
+async def test_whatever_happens_during_a_switch_nothing_is_missing(
     world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str
 ) -> None:
     cast = await begin(world)
@@ -206,7 +206,7 @@ async def test_whatever_happens_amid_a_shift_nothing_is_missing(
 
 
 @pytest.mark.parametrize("begin", [pushed, switching_to_pull, pulled, switching_to_push])
-async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
+async def test_a_backfill_that_read_the_mode_before_a_switch_reads_it_again(
     world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]]
 ) -> None:
     """The filling of a new follow knows the mode; before it is paid, the author goes the whole way to the other one."""
@@ -232,7 +232,7 @@ async def test_a_filling_that_asked_for_the_mode_before_a_shift_asks_again(
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
-async def test_whatever_write_of_a_shift_a_worker_dies_before_nothing_is_missing(
+async def test_whichever_write_of_a_switch_a_worker_dies_before_nothing_is_missing(
     world: World, begin: Callable[[World], Awaitable[Cast]]
 ) -> None:
     for before in itertools.count():
@@ -248,7 +248,7 @@ async def test_whatever_write_of_a_shift_a_worker_dies_before_nothing_is_missing
     assert before > 3
 
 
-async def test_an_author_who_crosses_again_and_again_while_shifts_run_ends_in_one_mode(world: World) -> None:
+async def test_an_author_who_crosses_again_and_again_during_switches_ends_in_one_mode(world: World) -> None:
     cast = await switching_to_pull(world)
     for _ in range(4):
         await asyncio.gather(cast.shift(), cast.unfollow(2), cast.shift())
@@ -265,7 +265,7 @@ async def test_an_author_who_crosses_again_and_again_while_shifts_run_ends_in_on
     await audit(world, seconds=0, has_files=False)
 
 
-async def test_a_shift_in_hand_is_not_rung_for(world: World) -> None:
+async def test_a_running_switch_is_not_enqueued_again(world: World) -> None:
     cast = await switching_to_pull(world)
     mode = await world.sources.push_pull.pending(cast.author.id)
     assert mode is not None
@@ -275,7 +275,7 @@ async def test_a_shift_in_hand_is_not_rung_for(world: World) -> None:
     assert Job(Task.SWITCH_PUSH_PULL, Fact.USER, str(cast.author.id)) in await pending_jobs(world.tools)
 
 
-async def test_a_shift_that_could_not_forget_cached_windows_forgets_them_the_next_time(
+async def test_a_switch_that_could_not_invalidate_first_pages_does_it_the_next_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cast = await switching_to_pull(world)

@@ -59,7 +59,7 @@ async def is_kept(process: WordCache, truth: Words, word: str) -> bool:
     return len(truth.asked) == before
 
 
-async def test_what_an_earlier_run_kept_is_loaded_anew_and_kept_again(server: Server, process: WordCache) -> None:
+async def test_a_value_of_an_earlier_run_is_loaded_and_stored_again(server: Server, process: WordCache) -> None:
     truth = Words(a="old")
     await process.read(truth, "a")
     server.kill()

@@ -65,7 +65,7 @@ async def stay_away(world: World, owner: UserRecord) -> None:
     await world.drain()
 
 
-async def test_the_first_look_shows_everything_and_has_the_window_kept(own: World) -> None:
+async def test_the_first_read_shows_everything_and_stores_the_retained_entries(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     posts = await written_by(own, ana, 5)
@@ -86,7 +86,7 @@ async def test_a_short_feed_is_kept_whole_and_read_without_a_pull(own: World) ->
     assert await entries(own, bob) == posts == await home(own, bob)
 
 
-async def test_a_feed_of_more_than_two_windows_is_trimmed_to_one(own: World) -> None:
+async def test_a_feed_of_more_than_twice_the_retained_entries_is_trimmed(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     await own.open_feeds(bob)
@@ -102,7 +102,7 @@ async def test_a_feed_of_more_than_two_windows_is_trimmed_to_one(own: World) -> 
     assert await home(own, bob) == posts
 
 
-async def test_a_new_follow_of_a_busy_author_fills_in_a_window_and_raises_the_floor(own: World) -> None:
+async def test_following_a_busy_author_backfills_the_retained_entries_and_raises_the_floor(own: World) -> None:
     ana, bob = await own.users(2)
     posts = await written_by(own, ana, 5)
     await own.open_feeds(bob)
@@ -112,7 +112,7 @@ async def test_a_new_follow_of_a_busy_author_fills_in_a_window_and_raises_the_fl
     assert await home(own, bob) == posts
 
 
-async def test_who_stays_away_has_no_entries_and_on_return_all_posts(own: World) -> None:
+async def test_an_absent_owner_has_no_entries_and_sees_all_posts_on_return(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     await own.open_feeds(bob)
@@ -127,7 +127,7 @@ async def test_who_stays_away_has_no_entries_and_on_return_all_posts(own: World)
     assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
 
 
-async def test_who_looks_while_the_feed_is_given_up_keeps_it(own: World) -> None:
+async def test_an_owner_who_reads_while_the_feed_is_given_up_keeps_it(own: World) -> None:
     (bob,) = await own.users(1)
     await own.open_feeds(bob)
     stale = await state(own, bob)
@@ -159,7 +159,7 @@ async def test_of_two_rebuilds_the_first_cannot_finish_the_second(own: World) ->
     assert (await state(own, bob)).floor is None
 
 
-async def test_any_number_of_twins_make_one_right_feed(own: World) -> None:
+async def test_any_number_of_concurrent_refreshes_make_one_correct_feed(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     posts = await written_by(own, ana, 5)
@@ -171,7 +171,7 @@ async def test_any_number_of_twins_make_one_right_feed(own: World) -> None:
     assert await home(own, bob) == posts
 
 
-async def test_a_fill_waits_while_the_feed_is_rebuilt(own: World) -> None:
+async def test_a_backfill_waits_while_the_feed_is_rebuilt(own: World) -> None:
     ana, bob = await own.users(2)
     await own.open_feeds(bob)
     post = await own.post(ana)

@@ -218,7 +218,7 @@ def test_children_die_with_a_parent_that_was_killed() -> None:
         assert gone == [child]
 
 
-async def test_what_is_expected_to_take_long_is_turned_away_at_once_and_the_child_goes_on() -> None:
+async def test_a_slow_image_is_refused_at_once_and_the_child_goes_on() -> None:
     async with RenderPool(1, 30, 1024, max_seconds=0.01) as pool:
         (child,) = pool._children
         with pytest.raises(NeedsSlowLane):

@@ -204,7 +204,7 @@ async def test_file_that_is_being_worked_on_keeps_its_place(world: World) -> Non
     assert await used(world, owner_id) == 1
 
 
-async def test_cancelled_upload_gives_its_quota_back_once_and_its_file_is_owed_to_go(world: World) -> None:
+async def test_a_cancelled_upload_returns_its_quota_once_and_its_file_will_be_deleted(world: World) -> None:
     owner_id, uploads = ObjectId(), world.sources.uploads
     upload, *_ = await announced(world, owner_id, NOON)
     for _ in range(3):

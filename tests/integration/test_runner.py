@@ -84,7 +84,7 @@ async def failures(world: World) -> list[dict[str, Any]]:
     return await world.sources.database["failures"].find().to_list()
 
 
-async def test_a_ring_is_paid_and_leaves_the_queue(own: World) -> None:
+async def test_a_job_is_done_and_leaves_the_queue(own: World) -> None:
     post_id = await liked_post(own)
     async with working(own, "counters"):
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
@@ -93,7 +93,7 @@ async def test_a_ring_is_paid_and_leaves_the_queue(own: World) -> None:
     assert await likes_of(own, post_id) == 1
 
 
-async def test_a_ring_delivered_three_times_counts_and_tells_once(own: World) -> None:
+async def test_a_job_delivered_three_times_counts_and_notifies_once(own: World) -> None:
     post_id = await liked_post(own)
     author = await own.stored_user((await own.stored_post(post_id)).author_id)
     count, notify = Job(*LIKES, str(post_id)), Job(Task.NOTIFY, Fact.POST_LIKE, str(post_id))
@@ -153,7 +153,7 @@ async def test_malformed_letters_are_bounded_in_size_and_number(own: World, monk
     assert sorted([letter.times async for letter in letters.all_malformed()]) == [1, 1, 2]
 
 
-async def test_a_letter_that_came_back_before_it_was_forgotten_stays(own: World) -> None:
+async def test_a_dead_letter_that_came_back_before_it_was_deleted_stays(own: World) -> None:
     letters, fields = own.sources.dead_letters, {b"task": b"bake"}
     letter = await letters.add_malformed("counters", fields, now())
     assert letter is not None
@@ -265,7 +265,7 @@ async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
     assert failure["reason"].startswith("HandlerTimeout: ")
 
 
-async def test_rings_for_the_same_work_are_paid_together(own: World) -> None:
+async def test_jobs_for_the_same_work_are_done_together(own: World) -> None:
     post_id, calls, entered, go_on = await liked_post(own), 0, asyncio.Event(), asyncio.Event()
 
     async def run(_tools: Tools, _key: str) -> None:
@@ -291,7 +291,7 @@ async def test_rings_for_the_same_work_are_paid_together(own: World) -> None:
     assert calls == 2
 
 
-async def test_after_redis_was_wiped_the_worker_goes_on_and_the_sweeper_brings_everything_back(own: World) -> None:
+async def test_after_redis_was_wiped_the_worker_goes_on_and_the_relay_enqueues_everything_again(own: World) -> None:
     ana, *others = await own.users(6)
     post = await own.post(ana)
     await own.drain()
@@ -310,7 +310,7 @@ async def test_after_redis_was_wiped_the_worker_goes_on_and_the_sweeper_brings_e
     assert await failures(own) == []
 
 
-async def test_what_a_killed_worker_had_in_hand_is_done_by_another(own: World) -> None:
+async def test_jobs_of_a_killed_worker_are_done_by_another(own: World) -> None:
     post_id, entered = await liked_post(own), asyncio.Event()
 
     async def hang(_tools: Tools, _key: str) -> None:
@@ -330,7 +330,7 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_another(own: World) -
     assert await likes_of(own, post_id) == 1
 
 
-async def test_stopping_lets_what_is_in_hand_finish_and_leaves_the_group(own: World) -> None:
+async def test_stopping_lets_running_jobs_finish_and_leaves_the_group(own: World) -> None:
     post_id, entered, finished = await liked_post(own), asyncio.Event(), asyncio.Event()
 
     async def run(tools: Tools, key: str) -> None:

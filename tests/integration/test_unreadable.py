@@ -230,7 +230,7 @@ async def test_upload_of_a_newer_version(scene: Scene) -> None:
     assert await node(format="JXL") is None
 
 
-async def test_interests_that_cannot_be_read_are_weighed_anew(scene: Scene) -> None:
+async def test_unreadable_interests_are_computed_again(scene: Scene) -> None:
     whole = await scene.page()
     await scene.change("interests", scene.bob.id, authors="all")
     assert ids((await scene.page())["ranked"]) == ids(whole["ranked"])
@@ -268,7 +268,7 @@ async def test_worker_does_not_take_what_it_cannot_read_for_gone(scene: Scene) -
     assert not any("outbox" in document for document in await world.sources.comments.documents([late.id]))
 
 
-def test_effects_of_a_newer_version_are_left_to_it() -> None:
+def test_tasks_of_a_newer_version_are_left_to_it() -> None:
     follow = {"_id": ObjectId(), "follower_id": ObjectId(), "followee_id": ObjectId()}
     jobs = jobs_of(Fact.FOLLOW, {**follow, "outbox": ["applaud", "notify"]})
     assert [job.task for job in jobs] == [Task.NOTIFY]

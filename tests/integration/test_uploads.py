@@ -112,7 +112,7 @@ async def test_a_full_month_ends_the_day_early(world: World) -> None:
     assert Counter(outcomes)[UserErrorCode.QUOTA_EXCEEDED] == 6
 
 
-async def test_fifty_twins_with_one_key_are_one_upload_and_one_image_of_the_quota(world: World) -> None:
+async def test_fifty_concurrent_duplicates_with_one_key_are_one_upload_and_one_image_of_the_quota(world: World) -> None:
     owner_id, key = ObjectId(), Idempotency.of("k", "createUpload", {"byteSize": 1000})
     outcomes = await asyncio.gather(*(outcome(world, owner_id, NOON, key) for _ in range(50)))
     assert len(set(outcomes)) == 1
