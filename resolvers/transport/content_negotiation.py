@@ -15,7 +15,7 @@ class _Range:
     quality: float
 
     def precision(self, media: str) -> int:
-        """How closely this range names a media type; 0 for not at all."""
+        """How precisely this range names a media type; 0 for not at all."""
         if self.media == media:
             return 3
         if self.media == media.partition("/")[0] + "/*":
@@ -24,9 +24,9 @@ class _Range:
 
 
 def answer_type(accept: str | None) -> str | None:
-    """The media type a GraphQL answer should have; None if the client takes neither of ours.
+    """The media type of a GraphQL answer; None if the client accepts neither of ours.
 
-    `application/json` where the client does not mind; on a draw between two that it names, GraphQL's own.
+    It is `application/json` if the client has no preference, and GraphQL's own if it names both equally.
     """
     ranges = _ranges(accept)
     if not ranges:
@@ -36,14 +36,14 @@ def answer_type(accept: str | None) -> str | None:
 
 
 def prefers_page(accept: str | None) -> bool:
-    """Whether this is a browser that asks for a page to show, not for an answer."""
+    """Whether a browser asks for a page, not for an answer."""
     ranges = _ranges(accept)
     named = any(each.media == HTML for each in ranges)
     return named and _preference(ranges, HTML)[0] >= max(_preference(ranges, each)[0] for each in (JSON, GRAPHQL_JSON))
 
 
 def _preference(ranges: list[_Range], media: str) -> tuple[float, bool, bool]:
-    """The quality given by the closest range; then being named at all; then being what everybody understands."""
+    """The quality of the most precise range; then whether it is named; then whether it is plain JSON."""
     closest = max(ranges, key=lambda each: each.precision(media))
     precision = closest.precision(media)
     return (closest.quality if precision else 0.0, precision == 3, precision < 3 and media == JSON)

@@ -1,4 +1,4 @@
-"""Turns whatever went wrong into the errors of a GraphQL answer: always a code, never what was not meant to be seen."""
+"""Turns exceptions into the errors of a GraphQL answer: each has a code, and nothing internal is shown."""
 
 import math
 import traceback
@@ -24,7 +24,7 @@ AWAY = "A part of the service is away. Try again in a moment."
 HTTP_STATUS = {
     RequestErrorCode.UNAUTHENTICATED: 401,
     RequestErrorCode.TIMEOUT: 504,
-    RequestErrorCode.BUSY: 503,  # not 429: it is the service that has too much to do, and another process may have less
+    RequestErrorCode.BUSY: 503,  # not 429: the service is overloaded, and another process may have room
     RequestErrorCode.UNAVAILABLE: 503,
     RequestErrorCode.INTERNAL_SERVER_ERROR: 500,
 }
@@ -34,7 +34,7 @@ LOGGED_PER_ANSWER = 3  # one fault often shows in every item of a list
 class Rejected(Exception):
     """A request that was not executed.
 
-    `errors` are ready to be sent; `well_formed` says that it was a GraphQL request, if not one that can be served.
+    `errors` are ready to be sent. `well_formed` tells a GraphQL request that cannot be served from a malformed one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Rejected(Exception):
 
 
 def bad_request(message: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> Rejected:
-    """The rejection of what is not a GraphQL request at all."""
+    """The rejection of a request that is no GraphQL request."""
     return Rejected(
         [error_with_code(RequestErrorCode.BAD_REQUEST, message)], status=status, well_formed=False, headers=headers
     )
@@ -82,7 +82,7 @@ def document_rejection(errors: Iterable[GraphQLError], code: RequestErrorCode) -
 
 
 def error_with_code(code: RequestErrorCode, message: str, **extensions: object) -> FormattedError:
-    """One error; GraphQL's own messages may quote the client's whole input, so they are cut."""
+    """One error. Its message is cut, for GraphQL's own ones may quote the client's whole input."""
     return {"message": message[:ERROR_MESSAGE_MAX], "extensions": {"code": code, **extensions}}
 
 
@@ -98,7 +98,7 @@ def error_codes(errors: Iterable[FormattedError]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """What was being executed when something failed: its log never shows a literal or a variable of it."""
+    """The operation in which something failed. Logs never show its literals and variables."""
 
     request_id: str
     operation_name: str | None
@@ -108,7 +108,7 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class ErrorPresenter:
-    """Shows our own errors as they are, names outages, and masks and logs everything else."""
+    """Shows our own errors as they are, tells outages, and masks and logs all other errors."""
 
     is_outage: Callable[[BaseException], bool]
 
@@ -132,7 +132,7 @@ class ErrorPresenter:
         return Rejected([answer], status=HTTP_STATUS[code])
 
     def unexpected(self, cause: BaseException, request_id: str) -> FormattedError:
-        """An outage by its name; everything else masked."""
+        """The error of an outage, or a masked one."""
         if self.is_outage(cause):
             return error_with_code(RequestErrorCode.UNAVAILABLE, AWAY, requestId=request_id)
         return error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED, requestId=request_id)
@@ -144,8 +144,8 @@ class ErrorPresenter:
             case Refusal():
                 return error_with_code(RequestErrorCode.BAD_USER_INPUT, cause.message)
             case GraphQLError() if error.path is None or cause.nodes:
-                # GraphQL's own complaint about a variable or an argument; one without nodes of its own is about
-                # a value that we were about to send, and that is our fault.
+                # GraphQL's error about a variable or an argument. One without nodes is about a value that we were to
+                # send, which is our fault.
                 return error_with_code(RequestErrorCode.BAD_USER_INPUT, cause.message)
             case TimeoutError() if not self.is_outage(cause):
                 return error_with_code(RequestErrorCode.TIMEOUT, TOO_SLOW)
@@ -161,7 +161,7 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def log_failure(code: RequestErrorCode, cause: BaseException, culprit: Culprit) -> bool:
-    """Logs what is not the client's doing, and says whether it did: an outage by name, a fault with its traceback."""
+    """Logs an outage by name, or a fault with its traceback. Returns whether it was one of these."""
     if code == RequestErrorCode.UNAVAILABLE:
         error = type(cause).__qualname__
         log.warning("dependency away", request_id=culprit.request_id, server=server_of(cause), error=error)
@@ -171,7 +171,7 @@ def log_failure(code: RequestErrorCode, cause: BaseException, culprit: Culprit) 
 
 
 def _log_fault(cause: BaseException, culprit: Culprit) -> None:
-    """Every string of the document and its variables is cut out of the traceback."""
+    """Logs a traceback from which all strings of the document and its variables are removed."""
     text = "".join(traceback.format_exception(cause))
     for literal in sorted(_literals(culprit), key=len, reverse=True):
         text = text.replace(literal, "…")
@@ -187,10 +187,10 @@ def _log_fault(cause: BaseException, culprit: Culprit) -> None:
 class _Strings(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[str] = set()
+        self.values: set[str] = set()
 
     def enter_string_value(self, node: StringValueNode, *_: object) -> None:
-        self.found.add(node.value)
+        self.values.add(node.value)
 
 
 def _literals(culprit: Culprit) -> set[str]:
@@ -201,9 +201,9 @@ def _literals(culprit: Culprit) -> set[str]:
     while pending:
         match pending.pop():
             case str(text):
-                strings.found.add(text)
+                strings.values.add(text)
             case dict(members):
                 pending.extend(members.values())
             case list(items):
                 pending.extend(items)
-    return {text for text in strings.found if len(text) > 2}
+    return {text for text in strings.values if len(text) > 2}

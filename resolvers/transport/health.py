@@ -1,4 +1,4 @@
-"""Probes for whoever runs the process: `/livez` says that it lives, `/readyz` that it should get requests."""
+"""Probes: `/livez` says that the process works, `/readyz` that it should get requests."""
 
 import asyncio
 import time
@@ -16,16 +16,16 @@ log = structlog.stdlib.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
 
 CHECK_TIMEOUT = 2.0
-REMEMBERED = 1.0  # seconds; however many probes there are, the dependencies see one a second
-REMEMBERED_WANTED = 5.0  # and those that can be done without, one in five
-GLANCE = 0.2  # what a probe waits for these: one that hangs must not make the process look ill
+REMEMBERED = 1.0  # seconds; a needed dependency is checked at most once a second, however many probes there are
+REMEMBERED_WANTED = 5.0  # the same for a dependency that is only wanted
+WANTED_TIMEOUT = 0.2  # seconds that a probe waits for these: one that hangs must not make the process look unready
 
 
 class Health:
-    """`needed` names what the process cannot serve without, `wanted` what it is only slower or poorer without.
+    """Checks dependencies: the process cannot serve without `needed` ones, and is only slower without `wanted` ones.
 
-    A check is well if it returns and does not raise, in time. `is_stuck` tells that this process will not get well
-    again by itself.
+    A check succeeds if it returns in time and does not raise. `is_stuck` tells that the process will not recover by
+    itself.
     """
 
     def __init__(
@@ -42,62 +42,63 @@ class Health:
         self._is_stuck = is_stuck
 
     async def livez(self, _request: Request) -> Response:
-        """Asks nothing of the dependencies, for a new process would not bring them back; 503 if it would help."""
+        """503 if a new process would help. Does not check dependencies: a new process would not bring them back."""
         alive = not self._is_stuck()
         return _json({"alive": alive}, 200 if alive else 503)
 
     async def readyz(self, _request: Request) -> Response:
-        """503 while draining or while what is needed is not well; `degraded` says that something wanted is not.
+        """503 while draining or while a needed dependency is away; `degraded` says that a wanted one is.
 
-        The state of what is wanted may be some seconds old, and is null before it is known.
+        The state of a wanted one may be some seconds old, and is null before it is known.
         """
-        looks = [watched.look() for watched in (*self._needed.values(), *self._wanted.values())]
         await asyncio.gather(
-            *(asyncio.wait({look}) for look in looks[: len(self._needed)]),
-            *(asyncio.wait({look}, timeout=GLANCE) for look in looks[len(self._needed) :]),
+            *(asyncio.wait({watched.check()}) for watched in self._needed.values()),
+            *(asyncio.wait({watched.check()}, timeout=WANTED_TIMEOUT) for watched in self._wanted.values()),
         )
-        ready = all(watched.well for watched in self._needed.values()) and not self._drain.begun
+        ready = all(watched.is_well for watched in self._needed.values()) and not self._drain.begun
         checks = [
-            {"name": watched.name, "ok": watched.well, "needed": watched.name in self._needed}
+            {"name": watched.name, "ok": watched.is_well, "needed": watched.name in self._needed}
             for watched in (*self._needed.values(), *self._wanted.values())
         ]
-        degraded = any(watched.well is False for watched in self._wanted.values())
+        degraded = any(watched.is_well is False for watched in self._wanted.values())
         answer = {"ready": ready, "degraded": degraded, "draining": self._drain.begun, "checks": checks}
         return _json(answer, 200 if ready else 503)
 
 
 class _Watched:
-    """One dependency: looked at when somebody asks and the last look is over and `remembered` seconds old."""
+    """One dependency. It is checked when somebody asks and the last check ended `remembered` seconds ago."""
 
     def __init__(self, name: str, check: Check, remembered: float) -> None:
         self.name = name
-        self.well: bool | None = None
-        self._check = check
+        self.is_well: bool | None = None
+        self._run_check = check
         self._remembered = remembered
-        self._looking: asyncio.Task[None] | None = None
-        self._looked_at = float("-inf")
+        self._checking: asyncio.Task[None] | None = None
+        self._checked_at = float("-inf")
 
-    def look(self) -> asyncio.Task[None]:
-        """The look that is under way, a new one, or the last; `well` is what it found once it is done."""
-        if self._looking is None or (self._looking.done() and time.monotonic() - self._looked_at >= self._remembered):
-            self._looking = asyncio.create_task(self._look(), name=f"health {self.name}")
-        return self._looking
+    def check(self) -> asyncio.Task[None]:
+        """The running check, a new one, or the last one. When it is done, `is_well` is its result."""
+        if self._checking is None or (
+            self._checking.done() and time.monotonic() - self._checked_at >= self._remembered
+        ):
+            self._checking = asyncio.create_task(self._check(), name=f"health {self.name}")
+        return self._checking
 
-    async def _look(self) -> None:
-        was_well = self.well
+    async def _check(self) -> None:
+        was_well = self.is_well
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
-                await self._check()
-            self.well = True
+                await self._run_check()
+            self.is_well = True
         except Exception as error:  # noqa: BLE001  whatever it is, the dependency is not well
-            self.well = False
+            self.is_well = False
             if was_well is not False:
                 log.warning("dependency away", check=self.name, error=type(error).__qualname__)
         else:
             if was_well is False:
                 log.info("dependency back", check=self.name)
         finally:
-            self._looked_at = time.monotonic()
+            self._checked_at = time.monotonic()
 
 
 def _json(content: Mapping[str, object], status: int = 200) -> Response:

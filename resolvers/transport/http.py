@@ -31,9 +31,9 @@ ACCEPTED = f"{JSON}, {MULTIPART}"
 
 
 class GraphQLHTTP:
-    """The endpoint as an ASGI application; with `page`, a browser that asks for HTML is sent there.
+    """The endpoint as an ASGI application. With `page`, a browser that asks for HTML is redirected there.
 
-    Who sends a file has `form_timeout` seconds for it, and the operation that takes it as much longer.
+    A client has `form_timeout` seconds to send a file, and the operation that takes it has so much more time.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GraphQLHTTP:
             status = 200 if legacy else rejection.status
             payload: dict[str, Any] = {"errors": rejection.errors}
             if legacy and rejection.status == 401:
-                payload["data"] = None  # a client that does not look at the errors must not take it for an answer
+                payload["data"] = None  # a client that ignores errors must not take this for an answer
             return _encoded(payload, status, media_type or JSON, rejection.headers)
         add_to_log_line(request.scope, codes=answer.codes)
         return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type)
@@ -106,7 +106,7 @@ class GraphQLHTTP:
         request_id = request_id_of(request.scope)
         token, address = bearer_token(request.headers.get("authorization")), address_of(request.scope)
         async with self._executor.admitted(operation, self._executor.sender(token, address)):
-            began = time.monotonic()  # one time limit for all that is done for the request
+            began = time.monotonic()  # the time limit is for authentication and execution together
             identity = await self._executor.identify(operation, token, request_id, address)
             more_seconds -= time.monotonic() - began
             return await self._executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
@@ -144,7 +144,7 @@ def _media_type(headers: Headers) -> list[str]:
 
 
 def _check_content_type(headers: Headers) -> None:
-    """Only JSON, which a page of another origin cannot send without asking first (CORS preflight)."""
+    """Allows only JSON, which a page of another origin cannot send without a CORS preflight."""
     media, *parameters = _media_type(headers)
     charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
     if media != JSON or charset not in ("utf-8", "utf8"):

@@ -1,6 +1,6 @@
 """GraphQL multipart requests (graphql-multipart-request-spec): one operation, then one file, read as it arrives.
 
-Nothing of the file is held here: whoever it is given to takes it piece by piece, and the client waits meanwhile.
+Nothing of the file is kept here: the mutation reads it piece by piece, and the client waits meanwhile.
 """
 
 from collections import deque
@@ -21,8 +21,8 @@ from resolvers.transport.request_body import Body, decode_json
 
 MULTIPART = "multipart/form-data"
 
-# A page of another origin can send a form, but not with a header of its own without asking first (CORS preflight).
-# These are the names that clients send already: of GraphQL servers in general, of Hot Chocolate, of Apollo.
+# A page of another origin can send a form, but no header of its own without a CORS preflight. Clients send these
+# headers already: the names are those of GraphQL servers in general, of Hot Chocolate, and of Apollo.
 PREFLIGHT_HEADERS = (
     "graphql-require-preflight",
     "graphql-preflight",
@@ -35,7 +35,7 @@ Event = bytes | PartName | None  # data of a part; a part begins; the form ends
 
 
 def boundary_of(headers: Headers) -> bytes:
-    """What parts the form. Raises Rejected (400) if there is none, or if the form may be a foreign page's."""
+    """The form's boundary. Raises Rejected (400) if there is none, or if a foreign page may have sent the form."""
     if not any(headers.get(name) for name in PREFLIGHT_HEADERS):
         message = f"A multipart request needs one of these headers, with any value: {', '.join(PREFLIGHT_HEADERS)}."
         raise bad_request(message)
@@ -69,13 +69,13 @@ class Form:
         )
 
     async def begin(self, name: PartName) -> None:
-        """Goes on to the next part. Raises Rejected (400) unless it has this name."""
+        """Moves to the next part. Raises Rejected (400) unless it has this name."""
         if await self._next() != name:
             raise bad_request(f"The form's parts are `operations`, `map` and the file, in this order: no {name!r}.")
         self._events.popleft()
 
     async def data(self) -> bytes:
-        """The next bytes of the part that has begun, none at its end."""
+        """The next bytes of the current part, none at its end."""
         event = await self._next()
         if not isinstance(event, bytes):
             return b""
@@ -98,7 +98,7 @@ class Form:
             raise bad_request("A request carries one file.")
 
     async def _next(self) -> Event:
-        """What comes next; it stays there. Raises Rejected (400, and as `Body.read`), ClientDisconnect."""
+        """The next event, without taking it. Raises Rejected (400, and as `Body.read`), ClientDisconnect."""
         while not self._events:
             chunk = await self._body.read()
             if not chunk:
@@ -131,10 +131,10 @@ class Form:
 
 
 class FormFile(AsyncIterator[bytes]):
-    """The file of a form, as the value of a variable: its bytes, to be read once, as they arrive.
+    """The file of a form, as the value of a variable: its bytes as they arrive, to be read once.
 
-    Reading raises RequestError if the rest does not arrive or is no form that ends with the file; `failure` is then
-    what the client is told in place of an answer. So whoever has read to the end has had the whole file.
+    Reading raises RequestError if the rest does not arrive, or if the form does not end with the file. `failure` is
+    then the client's answer. So a reader that reaches the end has read the whole file.
     """
 
     def __init__(self, form: Form) -> None:
@@ -162,7 +162,7 @@ class FormFile(AsyncIterator[bytes]):
 
 
 async def read_form(form: Form) -> tuple[GraphQLRequest, FormFile]:
-    """The request, with the file in its variables, which has begun to arrive. Raises Rejected, ClientDisconnect."""
+    """The request, with the file in its variables, still to be read. Raises Rejected, ClientDisconnect."""
     request = GraphQLRequest.from_json(await form.value("operations", REQUEST_BYTES_MAX))
     match await form.value("map", FORM_MAP_BYTES_MAX):
         case dict(files) if len(files) == 1:

@@ -1,4 +1,4 @@
-"""Which browser origins may call the API: the one rule for CORS, for sockets, and for what needs no CORS preflight."""
+"""Which browser origins may call the API: one rule for CORS, sockets, and requests that need no CORS preflight."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -19,16 +19,16 @@ def _part(origin: str) -> str:
 
 
 class Origins:
-    """Tells requests of pages that may call the API from those of foreign ones."""
+    """Tells requests of allowed pages from those of foreign ones."""
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = origin_pattern(allowed)
 
     def is_foreign(self, headers: Mapping[str, str]) -> bool:
-        """Whether a page of an origin that is neither ours nor allowed has sent this.
+        """Whether a page of an origin that is neither ours nor allowed sent this.
 
-        Only browsers send `Origin` and `Sec-Fetch-Site`, and no page can change either; a phone sends neither. Without
-        `Origin`, a browser says by the latter that a page elsewhere wants an image, a script, or to leave for here.
+        Only browsers send `Origin` and `Sec-Fetch-Site`, and no page can change them; apps send neither. Without
+        `Origin`, `Sec-Fetch-Site` tells that a page elsewhere loads an image or a script, or links to here.
         """
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if origin is None:
@@ -40,5 +40,5 @@ class Origins:
 
 
 def _host(name: str) -> str:
-    """A host with its port, unless that goes without saying."""
+    """A host with its port, without a default port."""
     return re.sub(r":(80|443)$", "", name.lower())

@@ -1,4 +1,4 @@
-"""Gives every request an id, answers with it, and writes one line about it: never a literal, a variable or a token."""
+"""Gives every request an id, and logs one line about it, without literals, variables and tokens."""
 
 import re
 import time
@@ -19,18 +19,18 @@ _ID, _NOTES = "photogram.request_id", "photogram.notes"
 
 
 def request_id_of(scope: Mapping[str, Any]) -> str:
-    """The request's id: the client's or the load balancer's, if it sent a sane one."""
+    """The request's id: that of the client or the load balancer if it has an allowed form."""
     request_id: str = scope.get(_ID) or uuid.uuid4().hex
     return request_id
 
 
 def add_to_log_line(scope: Mapping[str, Any], **fields: object) -> None:
-    """Adds fields to the line that will be written about this request."""
+    """Adds fields to the line that will be logged about this request."""
     scope.get(_NOTES, {}).update(fields)
 
 
 class RequestLog:
-    """ASGI middleware, the outermost. Sockets get their id here and write their own lines."""
+    """The outermost ASGI middleware. Sockets get their id here and log their own lines."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

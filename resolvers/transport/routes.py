@@ -1,4 +1,4 @@
-"""Puts the transports together: where each is found, and what every answer passes on its way out."""
+"""Puts the transports together: their paths, and the middleware that every answer passes."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -58,7 +58,7 @@ def middleware(socket: ASGIApp, origins: Sequence[str] = (), *, compress: bool =
 
 
 class Sockets:
-    """ASGI middleware: the way to the socket. Every layer further in would cost each open socket half a kilobyte."""
+    """ASGI middleware that leads to the socket. Each layer around it would cost every open socket half a kilobyte."""
 
     def __init__(self, app: ASGIApp, socket: ASGIApp) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class Sockets:
 
 
 class ContentPolicy:
-    """ASGI middleware: an answer that has no content security policy of its own may do nothing in a browser."""
+    """ASGI middleware: an answer without a content security policy of its own gets one that allows nothing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Which operations are for the signed-in alone; they are refused to others before anything of them is looked at."""
+"""Which operations are for signed-in viewers only; for others they are refused before anything else is checked."""
 
 from typing import cast
 
@@ -20,7 +20,7 @@ from schema.field_metadata import needs_session
 def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> bool:
     """Whether every root field of an operation of a valid document needs a session.
 
-    With a public one among them something can be answered, or `login` may open a session for the others.
+    With a public one among them something can be answered, and `login` may open a session for the others.
     """
     root = cast("GraphQLObjectType", schema.get_root_type(node.operation))
     names = root_fields(document, node) - {"__typename"}

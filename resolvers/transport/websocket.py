@@ -34,7 +34,7 @@ CLOSE_TIMEOUT = 1.0  # and the close frame
 
 
 class Socket:
-    """One connection. Its task reads messages; each operation has a task of its own and ends with it."""
+    """One connection. Its task reads messages. Each operation has a task of its own and ends with the connection."""
 
     __slots__ = (
         "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_ending", "_executor", "_identity",
@@ -64,19 +64,19 @@ class Socket:
         self._abandoned = False
         self._reader: asyncio.Task[Any] | None = None
         self._watch: Watch | None = None
-        self._ending: set[asyncio.Task[None]] | None = None  # what ends an operation, or the socket
+        self._ending: set[asyncio.Task[None]] | None = None  # tasks that end an operation, or the socket
         self._identity: Identity | None = None
-        self._operations: dict[str, asyncio.Task[None]] = {}  # those a client may still hear of
-        self._tasks: dict[asyncio.Task[None], bool] = {}  # all that run, and whether they end by themselves
+        self._operations: dict[str, asyncio.Task[None]] = {}  # by id, until the client is told the end
+        self._tasks: dict[asyncio.Task[None], bool] = {}  # all running operations, and whether they end by themselves
         self._count = 0
 
     async def serve(self, init_timeout: float) -> None:
-        """Talks until either side closes; by then every operation has been stopped and its generator closed."""
+        """Serves until either side closes. Then every operation is stopped and its generator closed."""
         started, ended = time.monotonic(), Closed(1011, "Internal error")
         self._reader = asyncio.current_task()
         log.info("socket opened")
         try:
-            await self._talk(init_timeout)
+            await self._read_messages(init_timeout)
         except Closed as closed:
             ended = closed
         except asyncio.CancelledError:
@@ -102,7 +102,7 @@ class Socket:
 
     # Reading
 
-    async def _talk(self, init_timeout: float) -> NoReturn:
+    async def _read_messages(self, init_timeout: float) -> NoReturn:
         try:
             async with asyncio.timeout(init_timeout):
                 while not self._initialised:
@@ -124,7 +124,7 @@ class Socket:
                 await self._initialise(payload_of(message))
             case "ping":
                 payload = payload_of(message)
-                await self._say({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+                await self._send_message({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
             case "pong":
                 payload_of(message)
             case "subscribe":
@@ -146,7 +146,7 @@ class Socket:
         if token is not None and self._identity is None:
             raise Closed(4403, "Forbidden")
         self._acknowledged = True
-        await self._say({"type": "connection_ack"})
+        await self._send_message({"type": "connection_ack"})
         if self._identity is not None:
             self._watch = self._executor.hooks.watch(self._identity, self._forbid)
 
@@ -159,11 +159,11 @@ class Socket:
             if len(self._tasks) >= SOCKET_OPERATIONS_MAX:
                 raise bad_request(f"A socket has at most {SOCKET_OPERATIONS_MAX} operations at once.")
             if self._retiring:
-                return  # it is closed in a moment; the client asks again elsewhere
+                return  # the socket closes in a moment; the client reconnects to another process
             operation = self._executor.operation(GraphQLRequest.from_json(payload))
         except Rejected as rejection:
             log.info("operation", codes=error_codes(rejection.errors))
-            await self._say({"id": id_, "type": "error", "payload": rejection.errors})
+            await self._send_message({"id": id_, "type": "error", "payload": rejection.errors})
             return
         self._count += 1
         task = asyncio.create_task(self._operate(id_, operation, f"{self._request_id}-{self._count}"))
@@ -190,26 +190,26 @@ class Socket:
     # Working
 
     async def _operate(self, id_: str, operation: Operation, request_id: str) -> None:
-        """Runs one operation to its end, and says how it ended."""
-        started, events, seen = time.perf_counter(), 0, set[str]()
+        """Runs one operation to its end, and sends how it ended."""
+        started, events, sent_codes = time.perf_counter(), 0, set[str]()
         try:
             if operation.kind is OperationType.SUBSCRIPTION:
                 subscribing = self._executor.subscribe(operation, self._identity, request_id, address=self._address)
                 async with aclosing(subscribing) as answers:
                     async for answer in answers:
                         events += 1
-                        seen.update(answer.codes)
+                        sent_codes.update(answer.codes)
                         await self._answer(id_, answer)
             else:
                 async with self._executor.admitted(operation, self._executor.caller(self._identity, self._address)):
                     answer = await self._executor.run(operation, self._identity, request_id, address=self._address)
-                seen.update(answer.codes)
+                sent_codes.update(answer.codes)
                 if self._watch is not None and answer.identity is not None:
                     self._watch.renew(answer.identity)
                 await self._answer(id_, answer)
             await self._finish(id_, {"id": id_, "type": "complete"})
         except Rejected as rejection:
-            seen.update(error_codes(rejection.errors))
+            sent_codes.update(error_codes(rejection.errors))
             await self._finish(id_, {"id": id_, "type": "error", "payload": rejection.errors})
         finally:
             if self._operations.get(id_) is asyncio.current_task():
@@ -221,24 +221,24 @@ class Socket:
                 operation_type=operation.kind.value,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
                 **({"events": events} if events else {}),
-                **({"codes": sorted(seen)} if seen else {}),
+                **({"codes": sorted(sent_codes)} if sent_codes else {}),
             )
 
     async def _answer(self, id_: str, answer: Answer) -> None:
         if not answer.executed:
             raise Rejected(answer.payload["errors"])
         if self._operations.get(id_) is asyncio.current_task():
-            await self._say({"id": id_, "type": "next", "payload": answer.payload})
+            await self._send_message({"id": id_, "type": "next", "payload": answer.payload})
 
     async def _finish(self, id_: str, message: dict[str, Any]) -> None:
-        """The last word on an id; the client may use it again as soon as it has heard it."""
+        """Sends the last message of an id. The client may then use the id again."""
         if self._operations.get(id_) is asyncio.current_task():
             del self._operations[id_]
-            await self._say(message)
+            await self._send_message(message)
 
     # Writing
 
-    async def _say(self, message: dict[str, Any]) -> None:
+    async def _send_message(self, message: dict[str, Any]) -> None:
         """Sends one message; a client that does not take it in time loses the socket."""
         try:
             text = orjson.dumps(message).decode()
@@ -247,32 +247,32 @@ class Socket:
             raise Rejected([error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]) from error
         try:
             async with asyncio.timeout(self._send_timeout):
-                await self._transmit({"type": "websocket.send", "text": text})
+                await self._send_event({"type": "websocket.send", "text": text})
         except TimeoutError:
             await self._close(4410, "Messages are not being read")
 
     async def _close(self, code: int, reason: str) -> None:
-        """Closes once; reading then ends by itself."""
+        """Closes the socket, once. Reading then ends by itself."""
         if self._closed:
             return
         self._closed = True
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._transmit({"type": "websocket.close", "code": code, "reason": short(reason)})
+                await self._send_event({"type": "websocket.close", "code": code, "reason": short(reason)})
         except TimeoutError:
             log.info("socket abandoned", code=code)
             self._abandoned = True
             if self._reader is not None and self._reader is not asyncio.current_task():
-                self._reader.cancel()  # it would wait for ever for the client's word
+                self._reader.cancel()  # it would wait for ever for the client
 
-    async def _transmit(self, message: dict[str, Any]) -> None:
+    async def _send_event(self, message: dict[str, Any]) -> None:
         try:
             await self._send(message)
         except (OSError, RuntimeError):
-            return  # closed meanwhile, by either side; the reader hears of it
+            return  # closed meanwhile, by either side; the reader notices
 
     async def _stop(self) -> None:
-        """Ends what runs. A generator that does not finish in some seconds is left behind."""
+        """Stops all operations. A generator that does not finish in some seconds is left behind."""
         if self._watch is not None:
             self._watch.stop()
         await cancel_tasks({*self._tasks, *(self._ending or ())} - {asyncio.current_task()})

@@ -1,4 +1,4 @@
-"""The way to a socket: for our own pages and allowed ones, a bounded number, over graphql-transport-ws."""
+"""The WebSocket endpoint: accepts sockets of apps and allowed pages up to a limit, over graphql-transport-ws."""
 
 from collections.abc import Iterable
 

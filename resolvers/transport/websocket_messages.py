@@ -17,7 +17,7 @@ REASON_MAX = 123  # bytes, by RFC 6455
 
 
 class Closed(Exception):
-    """The socket is to be closed with this code, or was closed by the client."""
+    """The socket must be closed with this code, or the client closed it."""
 
     def __init__(self, code: int, reason: str = "", *, by_client: bool = False) -> None:
         super().__init__(code)
@@ -59,7 +59,7 @@ def id_of(message: Mapping[str, Any]) -> str:
 def request_of(message: Mapping[str, Any]) -> dict[str, Any]:
     """The payload of a `subscribe`, its members of the types that the protocol gives them. Raises Closed (4400).
 
-    One with a document's hash in place of the document is well-formed, and for `GraphQLRequest` to refuse.
+    A hash in place of the document is well-formed; `GraphQLRequest` refuses it.
     """
     payload = payload_of(message)
     if payload is None or not (isinstance(payload.get("query"), str) or asks_by_hash(payload)):
@@ -73,7 +73,7 @@ def request_of(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def token_of(payload: Mapping[str, Any]) -> str | None:
-    """The bearer token in `authorization` (any case) or `accessToken`; a malformed one is handed on, to be refused."""
+    """The bearer token in `authorization` (any case) or `accessToken`. A malformed one is returned, to be refused."""
     members = {name.lower(): value for name, value in payload.items()}
     given = members.get("authorization") or members.get("accesstoken")
     if given is None:
