@@ -52,7 +52,8 @@ class PushPullStore:
         limit: int,
     ) -> None:
         self._users: Readable = database["users"]
-        self._follows = database["follows"]  # only `pulled` and outboxes, which are in no relation, are written here
+        self._follows: Readable = database["follows"]
+        self._uncached_follows = database["follows"]  # to write `pulled` and outboxes, which no relation has
         self._user_writes = InvalidatingWrites(database["users"], user_cache.invalidate)
         self._first_pages = first_pages
         self._job_queue = job_queue
@@ -106,7 +107,7 @@ class PushPullStore:
         newer: Stage = {"$set": {"version": {"$add": [_VERSION, 1]}}}
         said: Stage = {"$set": {"pulled": True}} if mode.pulled else add_pending([Task.BACKFILL], now)
         some = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_unlike(mode)}
-        await self._follows.update_many(some, [newer, said])
+        await self._uncached_follows.update_many(some, [newer, said])
         if mode.pulled:
             rows = self._follows.find({"_id": {"$in": list(follow_ids)}}, {"follower_id": 1})
             await self._first_pages.must_invalidate([row["follower_id"] for row in await rows.to_list()])

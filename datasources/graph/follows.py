@@ -34,7 +34,7 @@ class FollowStore:
         self._client = database.client
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]
-        self._users = database["users"]  # only their outboxes, which are not cached, are written here
+        self._uncached_users = database["users"]  # to write their outboxes, which are not cached
         self._writes = writes
         self._job_queue = job_queue
 
@@ -98,13 +98,13 @@ class FollowStore:
 
         async def apply(session: Session) -> list[ObjectId]:
             pending = {"_id": user_id, "outbox": Task.ACCEPT_REQUESTS.value}
-            account = await self._users.find_one(pending, {"is_private": 1}, session=session)
+            account = await self._uncached_users.find_one(pending, {"is_private": 1}, session=session)
             query = {"followee_id": user_id, "state": FollowState.REQUESTED.value}
             requests = await self._follows.find(query, {"follower_id": 1}, limit=limit, session=session).to_list()
             if account is None or account.get("is_private"):
                 requests = []
             held = {"$set": {"due_at": now + FIRST_PAUSE}}  # a write: the account cannot go private beside it
-            await self._users.update_one(
+            await self._uncached_users.update_one(
                 pending, held if len(requests) == limit else mark_done(Task.ACCEPT_REQUESTS), session=session
             )
             ids, pipeline = [row["_id"] for row in requests], set_state(FollowState.FOLLOWING, now)

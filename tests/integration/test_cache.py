@@ -1,4 +1,4 @@
-"""The cache over a real Redis: one filler for each key, nothing old kept, and no harm when Redis fails."""
+"""The cache over a real Redis: one loader for each key, nothing old is kept, and Redis may fail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,8 +29,8 @@ Load = Callable[[Sequence[str]], Awaitable[Sequence[str | None]]]
 
 async def raw(process: WordCache, key: str) -> bytes:
     """What Redis holds under a word's key."""
-    found = await process.redis.get(f"{process.server.prefix}word:{key}")
-    return found if isinstance(found, bytes) else b""
+    value = await process.redis.get(f"{process.server.prefix}word:{key}")
+    return value if isinstance(value, bytes) else b""
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ async def opened(settings: Settings, prefix: str, count: int = 1) -> AsyncIterat
     try:
         yield processes
     finally:
-        for one in processes:
-            await one.aclose()
+        for process in processes:
+            await process.aclose()
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_a_value_is_loaded_once_and_then_kept(one: WordCache) -> None:
     assert (one.cache.hits, one.cache.misses) == (2, 2)
 
 
-async def test_that_there_is_nothing_is_kept_for_a_shorter_time(one: WordCache) -> None:
+async def test_that_nothing_is_there_is_kept_for_a_shorter_time(one: WordCache) -> None:
     truth = Words(a="1")
     assert await one.read(truth, "a", "gone") == ["1", None]
     assert await one.read(truth, "a", "gone") == ["1", None]
@@ -119,44 +119,44 @@ async def test_of_fifty_concurrent_misses_one_loads(shared_settings: Settings, p
         assert sorted(truth.asked) == ["a", "b"]
 
 
-async def test_a_reader_that_waits_for_a_slow_filler_loads_too_and_stores_nothing(two: list[WordCache]) -> None:
+async def test_a_reader_that_waits_for_a_slow_loader_loads_too_and_stores_nothing(two: list[WordCache]) -> None:
     slow, quick = Words(a="slow"), Words(a="quick")
     slow.may_answer.clear()
-    filling = asyncio.create_task(two[0].read(slow, "a"))
+    loading = asyncio.create_task(two[0].read(slow, "a"))
     await slow.reading.wait()
     assert await two[1].read(quick, "a") == ["quick"]
     assert quick.asked == ["a"]
     slow.may_answer.set()
-    assert await filling == ["slow"]
-    assert await two[1].read(quick, "a") == ["slow"]  # the filler's, not the other's
+    assert await loading == ["slow"]
+    assert await two[1].read(quick, "a") == ["slow"]  # the loader's, not the other's
 
 
-async def test_a_filler_that_read_before_a_write_keeps_nothing_of_it(two: list[WordCache]) -> None:
+async def test_a_loader_that_read_before_a_write_stores_nothing(two: list[WordCache]) -> None:
     truth = Words(a="old", b="same")
     truth.may_answer.clear()
-    filling = asyncio.create_task(two[0].read(truth, "a", "b"))
+    loading = asyncio.create_task(two[0].read(truth, "a", "b"))
     await truth.reading.wait()
     truth.words["a"] = "new"
     assert await two[1].cache.invalidate(["a"])
     truth.may_answer.set()
-    assert await filling == ["old", "same"]  # it began before the write was answered
+    assert await loading == ["old", "same"]  # it began before the write was answered
     assert await two[0].read(truth, "a", "b") == ["new", "same"]
     assert truth.asked == ["a", "b", "a"]  # the other key was kept
 
 
-async def test_a_late_filler_does_not_overwrite_the_one_after_the_write(two: list[WordCache]) -> None:
+async def test_a_late_loader_does_not_overwrite_a_value_loaded_after_the_write(two: list[WordCache]) -> None:
     late, after = Words(a="old"), Words(a="new")
     late.may_answer.clear()
-    filling = asyncio.create_task(two[0].read(late, "a"))
+    loading = asyncio.create_task(two[0].read(late, "a"))
     await late.reading.wait()
     await two[1].cache.invalidate(["a"])
     assert await two[1].read(after, "a") == ["new"]
     late.may_answer.set()
-    await filling
+    await loading
     assert await two[0].read(late, "a") == ["new"]
 
 
-async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_nothing(two: list[WordCache]) -> None:
+async def test_a_loader_whose_key_holds_another_lease_after_a_write_stores_nothing(two: list[WordCache]) -> None:
     late, after = Words(a="old"), Words(a="new")
     for truth in (late, after):
         truth.may_answer.clear()
@@ -172,24 +172,24 @@ async def test_a_filler_whose_lease_was_taken_by_another_after_a_write_keeps_not
     assert await two[0].read(late, "a") == ["new"]
 
 
-async def test_a_filler_whose_lease_ran_out_keeps_nothing(one: WordCache, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loader_whose_lease_ran_out_stores_nothing(one: WordCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_server, "LOAD_LEASE_SECONDS", 0.01)
     truth = Words(a="old")
     truth.may_answer.clear()
-    filling = asyncio.create_task(one.read(truth, "a"))
+    loading = asyncio.create_task(one.read(truth, "a"))
     await truth.reading.wait()
 
-    async def has_run_out() -> bool:
+    async def has_expired() -> bool:
         return await raw(one, "a") == b""
 
-    await eventually(has_run_out)
-    truth.words["a"] = "new"  # and nobody could forget it, for there was nothing to forget
+    await eventually(has_expired)
+    truth.words["a"] = "new"  # there was no lease that an invalidation could remove
     truth.may_answer.set()
-    await filling
+    await loading
     assert await one.read(truth, "a") == ["new"]
 
 
-async def test_a_filler_that_fails_raises_and_blocks_nobody(two: list[WordCache]) -> None:
+async def test_a_loader_that_fails_raises_and_blocks_nobody(two: list[WordCache]) -> None:
     async def broken(_keys: Sequence[str]) -> Sequence[str | None]:
         raise LookupError
 
@@ -198,14 +198,14 @@ async def test_a_filler_that_fails_raises_and_blocks_nobody(two: list[WordCache]
     assert await two[1].read(Words(a="1"), "a") == ["1"]
 
 
-async def test_redis_emptied_during_a_fill_costs_a_load(one: WordCache, prefix: str) -> None:
+async def test_redis_emptied_during_a_load_costs_a_load(one: WordCache, prefix: str) -> None:
     truth = Words(a="1")
     truth.may_answer.clear()
-    filling = asyncio.create_task(one.read(truth, "a"))
+    loading = asyncio.create_task(one.read(truth, "a"))
     await truth.reading.wait()
     await one.redis.delete(*[key async for key in one.redis.scan_iter(match=f"{prefix}*")])
     truth.may_answer.set()
-    assert await filling == ["1"]
+    assert await loading == ["1"]
     assert await one.read(truth, "a") == ["1"]
     assert await one.read(truth, "a") == ["1"]
     assert truth.asked == ["a", "a"]
@@ -261,7 +261,7 @@ async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
             assert await shaky.read(truth, "a") == ["1"]
         assert proxy.met == 0  # nobody asks Redis for a while
     assert truth.asked == ["a"] * 102
-    assert [one["event"] for one in logs] == ["cache.down"]
+    assert [entry["event"] for entry in logs] == ["cache.down"]
 
 
 async def test_redis_that_comes_back_is_used_again(
@@ -282,7 +282,7 @@ async def test_redis_that_comes_back_is_used_again(
             return len(truth.asked) == before
 
         await eventually(is_kept)
-    assert [one["event"] for one in logs] == ["cache.down", "cache.up"]
+    assert [entry["event"] for entry in logs] == ["cache.down", "cache.up"]
 
 
 async def test_a_lost_invalidation_is_retried_and_nothing_stale_is_read_here_meanwhile(
@@ -296,14 +296,14 @@ async def test_a_lost_invalidation_is_retried_and_nothing_stale_is_read_here_mea
     truth.words["a"] = "new"
     assert not await shaky.cache.invalidate(["a"])
     assert await shaky.read(truth, "a") == ["new"]  # its own write
-    assert await one.read(truth, "a") == ["old"]  # as the docs say: until the other is heard
+    assert await one.read(truth, "a") == ["old"]  # as the docs say: until Redis hears of it
     proxy.become(Toxic.NONE)
-    assert await shaky.read(truth, "a") == ["new"]  # Redis answers again, and still has the old one
+    assert await shaky.read(truth, "a") == ["new"]  # Redis answers again, and still has the old value
 
-    async def is_told() -> bool:
+    async def is_invalidated() -> bool:
         return await one.read(truth, "a") == ["new"]
 
-    await eventually(is_told, seconds=cache_server.LOAD_LEASE_SECONDS)  # long before it expires
+    await eventually(is_invalidated, seconds=cache_server.LOAD_LEASE_SECONDS)  # long before it expires
     assert await shaky.read(truth, "a") == ["new"]
 
 
@@ -325,14 +325,14 @@ async def test_a_cancelled_mutation_invalidates_all_the_same(one: WordCache) -> 
     truth = Words(a="old")
     await one.read(truth, "a")
     truth.words["a"] = "new"
-    forgetting = asyncio.create_task(one.cache.invalidate(["a"]))
+    invalidating = asyncio.create_task(one.cache.invalidate(["a"]))
     await asyncio.sleep(0)  # it has begun
-    forgetting.cancel()
+    invalidating.cancel()
 
-    async def is_forgotten() -> bool:
+    async def is_invalidated() -> bool:
         return await one.read(truth, "a") == ["new"]
 
-    await eventually(is_forgotten)
+    await eventually(is_invalidated)
 
 
 async def test_a_process_that_reads_no_cache_invalidates_for_those_that_do(
@@ -348,7 +348,7 @@ async def test_a_process_that_reads_no_cache_invalidates_for_those_that_do(
         assert await one.read(truth, "a") == ["new"]
 
 
-async def test_records_come_out_as_they_went_in(one: WordCache, world: World) -> None:
+async def test_cached_records_equal_the_stored_ones(one: WordCache, world: World) -> None:
     ana, bob = await world.users(2)
     stored = await world.post(ana, caption="#ñandú", mention_ids=[bob.id], tagged=[bob])
     posts: Cache[ObjectId, PostRecord | None] = Cache(one.server, "post", PostRecord | None, 30)

@@ -1,4 +1,4 @@
-"""The cache over a Valkey of its own that is started again, rewound and demoted: nothing of an earlier run is read."""
+"""The cache over a Valkey of its own that is started again, rewound and demoted: no value of an earlier run is read."""
 
 import asyncio
 import shutil
@@ -63,17 +63,17 @@ async def test_a_value_of_an_earlier_run_is_loaded_and_stored_again(server: Serv
     truth = Words(a="old")
     await process.read(truth, "a")
     server.kill()
-    truth.words["a"] = "new"  # and the forgetting of it is among the writes that were lost
+    truth.words["a"] = "new"  # the invalidation is among the writes that were lost
     await server.start()
     await eventually(lambda: is_kept(process, truth, "new"))
 
 
-async def test_a_filler_with_a_lease_of_an_earlier_run_keeps_nothing(
+async def test_a_loader_with_a_lease_of_an_earlier_run_stores_nothing(
     server: Server, process: WordCache, other: WordCache, tmp_path: Path
 ) -> None:
     late, truth = Words(a="old"), Words(a="new")
     late.may_answer.clear()
-    filling = asyncio.create_task(process.read(late, "a"))
+    loading = asyncio.create_task(process.read(late, "a"))
     await late.reading.wait()
     shutil.copytree(server.folder, tmp_path / "copy")
     assert await other.cache.invalidate(["a"])
@@ -83,7 +83,7 @@ async def test_a_filler_with_a_lease_of_an_earlier_run_keeps_nothing(
     await server.start()
     assert await process.redis.get("test:cache:word:a")  # its lease is back
     late.may_answer.set()
-    assert await filling == ["old"]  # it began before the write was answered
+    assert await loading == ["old"]  # it began before the write was answered
     await eventually(lambda: is_kept(other, truth, "new"))
 
 
@@ -110,7 +110,7 @@ async def test_a_replica_that_becomes_a_master_is_read_from(server: Server) -> N
         await eventually(lambda: is_kept(process, truth, "1"))
 
 
-async def test_a_server_whose_run_may_not_be_known_is_not_read_from(server: Server) -> None:
+async def test_a_server_that_does_not_tell_its_run_is_not_read_from(server: Server) -> None:
     async with Redis.from_url(server.url) as redis:
         await redis.acl_setuser("app", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
     async with aclosing(WordCache(server.url.replace("//", "//app@"), "test:")) as process:
@@ -118,4 +118,4 @@ async def test_a_server_whose_run_may_not_be_known_is_not_read_from(server: Serv
         for _ in range(2):
             assert await process.read(truth, "a") == ["1"]
         assert truth.asked == ["a", "a"]
-        assert await process.cache.invalidate(["a"])  # for those who may know
+        assert await process.cache.invalidate(["a"])  # for the processes that may know it

@@ -26,8 +26,8 @@ REFRESH = """mutation ($input: RefreshSessionInput!) {
 
 
 @pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_watch, "LOOK_SECONDS", 0.05)
+def _check_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_watch, "CHECK_SECONDS", 0.05)
 
 
 @asynccontextmanager

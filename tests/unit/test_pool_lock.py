@@ -105,9 +105,9 @@ async def test_a_cancellation_just_after_a_message_was_sent_is_not_lost(turns: i
     wire.taken.set_result(None)
     for _ in range(turns):  # in which the news goes from task to task
         await asyncio.sleep(0)
-    is_told = operating.cancel()
+    is_cancelled = operating.cancel()
     await asyncio.gather(operating, return_exceptions=True)
-    assert operating.cancelled() is is_told
+    assert operating.cancelled() is is_cancelled
 
 
 @pytest.mark.usefixtures("patched")

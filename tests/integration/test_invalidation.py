@@ -1,4 +1,4 @@
-"""Whatever is written is forgotten by the caches before the writer is answered, on every process."""
+"""Every write invalidates the caches of all processes before it is answered."""
 
 import contextlib
 import inspect
@@ -41,12 +41,12 @@ from workers.runtime.handler import RetryLater
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
-ROUNDS = 2  # what is paid may leave something else owed
+ROUNDS = 2  # a finished task may leave another one pending
 ROOT = Path(__file__).parents[2]
 STORES = (PostStore, PublishingStore, UserStore, FollowStore, BlockStore, MuteStore, AccountRelations, ImageStore)
-Deed = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
+Action = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
 
-# The methods of the stores that write to what is cached.
+# The methods of the stores that write to cached collections.
 WRITERS: set[tuple[type, str]] = {
     (store, name)
     for store in STORES
@@ -58,20 +58,20 @@ WRITERS: set[tuple[type, str]] = {
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> set[tuple[type, str]]:
     """Those of the writers that have been called."""
-    seen: set[tuple[type, str]] = set()
+    calls: set[tuple[type, str]] = set()
 
-    def noted(store: type, name: str) -> Callable[..., Awaitable[object]]:
+    def recorded(store: type, name: str) -> Callable[..., Awaitable[object]]:
         method = vars(store)[name]
 
-        async def call(*given: object, **named: object) -> object:
-            seen.add((store, name))
-            return await method(*given, **named)
+        async def call(*args: object, **options: object) -> object:
+            calls.add((store, name))
+            return await method(*args, **options)
 
         return call
 
     for store, name in WRITERS:
-        monkeypatch.setattr(store, name, noted(store, name))
-    return seen
+        monkeypatch.setattr(store, name, recorded(store, name))
+    return calls
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ async def _publish(world: World, ana: UserRecord, bob: UserRecord) -> None:
 
 
 async def _fail(world: World, ana: UserRecord, _bob: UserRecord) -> None:
-    made = await world.sources.publishing.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
+    post = await world.sources.publishing.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
     await warm_caches(world)
-    await world.sources.publishing.fail(made.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
+    await world.sources.publishing.fail(post.id, FailureRecord(code=UserErrorCode.IMAGE_CORRUPT, message="!"), now())
 
 
 async def _edit(world: World, ana: UserRecord, _bob: UserRecord) -> None:
@@ -103,13 +103,13 @@ async def _delete(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     await world.sources.posts.delete(post.id, ana.id, now())
 
 
-async def _forget_keys(world: World, ana: UserRecord, _bob: UserRecord) -> None:
-    """A post that was made with a key leaves a tombstone, which goes with its author."""
+async def _delete_tombstones(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+    """A deleted post that was made with a key leaves a tombstone, which is deleted with its author."""
     draft, key = PostDraft(images=[PostImage(upload_id=ObjectId())]), Idempotency.of("once", "createPost", {})
-    made = await world.sources.publishing.create(ana.id, draft, now(), key)
-    await world.sources.posts.delete(made.id, ana.id, now())
+    post = await world.sources.publishing.create(ana.id, draft, now(), key)
+    await world.sources.posts.delete(post.id, ana.id, now())
     await world.drain()
-    assert (await world.stored_post(made.id)).deleted
+    assert (await world.stored_post(post.id)).deleted
     await warm_caches(world)
     await world.sources.posts.delete_tombstones(ana.id)
 
@@ -133,15 +133,15 @@ async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     shown = image(upload["_id"])
     await world.sources.database["uploads"].insert_one({**upload, "image": shown.to_document()})
     draft = PostDraft(images=[PostImage(upload_id=shown.id)])
-    made = await world.sources.publishing.create(ana.id, draft, now())
-    await world.sources.images.publish(made.id, [Move(shown, shown)], now())
+    post = await world.sources.publishing.create(ana.id, draft, now())
+    await world.sources.images.publish(post.id, [Move(shown, shown)], now())
     await world.sources.users.update_profile(ana.id, {"avatar": shown})
     await warm_caches(world)
     assert await world.sources.images.move(ana.id, Move(shown, moved(shown, Area.PRIVATE)))
-    assert (await world.stored_post(made.id)).images != [shown]
+    assert (await world.stored_post(post.id)).images != [shown]
 
 
-async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+async def _correct(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     post = await world.post(ana)
     await world.drain()
     database = world.sources.database
@@ -154,15 +154,15 @@ async def _set_right(world: World, ana: UserRecord, _bob: UserRecord) -> None:
 
 
 async def _go_public(world: World, ana: UserRecord, bob: UserRecord) -> None:
-    """With a request that waits; settling lets it in."""
+    """With a request that waits; a task accepts it."""
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.sources.follows.follow(bob.id, ana.id, is_private=True, now=now())
     await warm_caches(world)
     await world.sources.users.update_profile(ana.id, {"is_private": False})
 
 
-async def _leave(world: World, ana: UserRecord, bob: UserRecord) -> None:
-    """Somebody whom a post mentions, with ties of every kind, deletes their account."""
+async def _delete_account(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    """Somebody whom a post mentions, with relations of every kind, deletes their account."""
     eve = await world.user()
     await world.follow(eve, bob)
     await world.sources.mutes.mute(bob.id, eve.id)
@@ -173,7 +173,7 @@ async def _leave(world: World, ana: UserRecord, bob: UserRecord) -> None:
     await world.sources.users.delete(eve.id, now())
 
 
-DEEDS: dict[str, Deed] = {
+ACTIONS: dict[str, Action] = {
     "register": lambda world, *_: world.user(),
     "edit a profile": lambda world, ana, _: world.sources.users.update_profile(ana.id, {"biography": "new"}),
     "go private": lambda world, ana, _: world.sources.users.update_profile(ana.id, {"is_private": True}),
@@ -182,10 +182,10 @@ DEEDS: dict[str, Deed] = {
     "fail": _fail,
     "edit a post": _edit,
     "delete a post": _delete,
-    "forget the keys of posts": _forget_keys,
+    "delete tombstones": _delete_tombstones,
     "like and comment": _like_and_comment,
     "move files": _move_files,
-    "set right": _set_right,
+    "correct": _correct,
     "follow": lambda world, ana, bob: world.follow(ana, bob),
     "unfollow": lambda world, ana, bob: world.sources.follows.unfollow(ana.id, bob.id, now=now()),
     "ask": lambda world, ana, bob: world.sources.follows.follow(bob.id, ana.id, is_private=True, now=now()),
@@ -193,35 +193,35 @@ DEEDS: dict[str, Deed] = {
     "mute": lambda world, ana, bob: world.sources.mutes.mute(ana.id, bob.id),
     "unmute": lambda world, ana, bob: world.sources.mutes.unmute(ana.id, bob.id),
     "block": lambda world, ana, bob: world.sources.blocks.block(ana.id, bob.id, now=now()),
-    "delete an account": _leave,
+    "delete an account": _delete_account,
     "unblock": lambda world, ana, bob: world.sources.blocks.unblock(ana.id, bob.id, now=now()),
 }
 
 
-async def test_every_write_is_invalidated_before_mutations_and_workers_answer(
+async def test_every_write_of_mutations_and_workers_invalidates_before_it_is_answered(
     world: World, other: World, called: set[tuple[type, str]]
 ) -> None:
     await empty(world)
     ana, bob = await world.users(2)
-    for name, deed in DEEDS.items():
+    for name, action in ACTIONS.items():
         await warm_caches(other)
-        await deed(world, ana, bob)
+        await action(world, ana, bob)
         assert not await stale_values(other), name
         for _ in range(ROUNDS):
             for job in sorted(await pending_jobs(world.tools)):
                 await warm_caches(other)
-                with contextlib.suppress(RetryLater):  # it waits for another of the rings
+                with contextlib.suppress(RetryLater):  # it waits for another of the jobs
                     await HANDLERS[job.kind].run(world.tools, job.key)
                 assert not await stale_values(other), (name, job)
     assert called == WRITERS
 
 
-async def test_what_one_process_writes_the_other_reads_at_once(world: World, other: World) -> None:
+async def test_another_process_reads_a_write_at_once(world: World, other: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     for step in range(3):
-        mine = Loaders(other.sources, bob.id)
-        assert await mine.visible_post_by_id.load(post.id) is not None
+        loaders = Loaders(other.sources, bob.id)
+        assert await loaders.visible_post_by_id.load(post.id) is not None
         await world.sources.posts.update(post.id, ana.id, {"caption": f"words {step}"}, now())
         seen = await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id)
         assert seen is not None
@@ -233,7 +233,7 @@ async def test_what_one_process_writes_the_other_reads_at_once(world: World, oth
     assert await Loaders(other.sources, bob.id).visible_post_by_id.load(post.id) is None
 
 
-async def test_one_viewers_cache_says_nothing_to_another(world: World) -> None:
+async def test_no_viewer_is_shown_what_is_cached_for_another(world: World) -> None:
     ana, bob, eve = await world.user(is_private=True), await world.user(), await world.user()
     await world.follow(bob, ana)
     await world.sources.follows.accept(bob.id, ana.id, now=now())
@@ -244,12 +244,12 @@ async def test_one_viewers_cache_says_nothing_to_another(world: World) -> None:
         assert await Loaders(world.sources, None).visible_post_by_id.load(secret.id) is None
 
 
-async def test_a_mutation_decides_by_what_is_stored_whatever_is_cached(world: World) -> None:
+async def test_a_mutation_decides_by_stored_records_and_not_by_cached_ones(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await Loaders(world.sources, bob.id).visible_post_by_id.load(post.id)
     private = {"$set": {"is_private": True}}
-    await world.sources.database["users"].update_one({"_id": ana.id}, private)  # and nobody is told
+    await world.sources.database["users"].update_one({"_id": ana.id}, private)  # past the caches
     cached = await Loaders(world.sources, bob.id).visible_post_by_id.load(post.id)
     stored = await Loaders(world.sources, bob.id, stored=True).visible_post_by_id.load(post.id)
     assert (cached, stored) == (post, None)
@@ -259,32 +259,32 @@ async def test_a_mutation_decides_by_what_is_stored_whatever_is_cached(world: Wo
     await world.sources.caches.users.invalidate([ana.id])
 
 
-async def test_a_transaction_is_invalidated_once_it_is_over_however_it_ended(world: World) -> None:
-    forgotten: list[str] = []
+async def test_a_transaction_invalidates_when_it_is_over_also_if_it_failed(world: World) -> None:
+    steps: list[str] = []
 
-    async def forget() -> None:
-        forgotten.append("after")
+    async def invalidate() -> None:
+        steps.append("after")
 
     async def fails(session: Session) -> None:
-        after_transaction(session, forget)
-        forgotten.append("in")
+        after_transaction(session, invalidate)
+        steps.append("in")
         raise LookupError
 
     with pytest.raises(LookupError):
         await in_transaction(world.sources.client, fails)
-    assert forgotten == ["in", "after"]
+    assert steps == ["in", "after"]
 
 
-def test_only_its_store_writes_to_a_cached_collection() -> None:
-    """What others write there is what facts owe, which no reader sees."""
+def test_only_a_cached_collections_store_writes_to_it() -> None:
+    """Others only add pending tasks, which are not cached."""
     write = re.compile(
         r"database\[\"(posts|users|follows|blocks|mutes)\"\]\.(update|insert|delete|replace|bulk|find_one_and)"
     )
-    found = {
+    lines = {
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for folder in ("workers", "deploy", "resolvers", "datasources")
         for path in (ROOT / folder).rglob("*.py")
         for line in path.read_text().splitlines()
         if write.search(line) and "add_pending" not in line
     }
-    assert not found
+    assert not lines
