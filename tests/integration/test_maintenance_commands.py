@@ -97,7 +97,7 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
     assert await maintenance.run_verify(settings, sample=5, as_json=False) == 0
 
 
-async def test_verify_says_to_machines_in_one_document_and_its_exit_code_what_it_found(own: World) -> None:
+async def test_verify_prints_one_document_for_machines(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
     found = await run_command(own, "verify", "--json")
@@ -127,7 +127,7 @@ async def test_dead_letters_are_listed_and_redriven_one_by_one(own: World, capsy
     assert await own.sources.database["post_likes"].count_documents({"due_at": {"$exists": True}}) == 1
 
 
-async def test_dead_letters_are_redriven_all_at_once_but_only_if_that_is_said(own: World) -> None:
+async def test_all_dead_letters_are_redriven_only_with_an_option(own: World) -> None:
     await dead_letter(own, await Scene.applied(own))
     vague = await run_command(own, "dlq", "redrive")
     assert vague == Answer(2, "", "photogram: say which: TASK FACT KEY, or --all\n")
@@ -146,8 +146,8 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     assert line.startswith(f"malformed counters {letter.id}  3 times, the last ")
     assert line.endswith(": fact=\\xff[cake] task=bake\\x0a\n")
     await dead_letters.run_list(settings, as_json=True)
-    said = json.loads(capsys.readouterr().out)
-    assert (said["worker"], said["times"], said["fields"]["task"]) == ("counters", 3, "bake\\x0a")
+    document = json.loads(capsys.readouterr().out)
+    assert (document["worker"], document["times"], document["fields"]["task"]) == ("counters", 3, "bake\\x0a")
     with pytest.raises(StartError, match="there is no dead letter"):
         await dead_letters.run_redrive(settings, ("malformed", "feed", letter.id))
     stream = stream_key(settings.key_prefix, "counters")
@@ -157,10 +157,10 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     found: Any = await own.sources.redis.xrange(stream)
     ((_, message),) = found
     assert message == fields
-    assert [one async for one in own.sources.dead_letters.all_malformed()] == []
+    assert [letter async for letter in own.sources.dead_letters.all_malformed()] == []
 
 
-async def test_gc_says_what_would_go(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_gc_prints_what_would_be_removed(own: World, capsys: pytest.CaptureFixture[str]) -> None:
     await Scene.applied(own)
     await own.sources.database["posts"].delete_many({})
     await maintenance.run_gc(own.sources.settings, min_age=0, dry_run=True, as_json=True)

@@ -1,4 +1,4 @@
-"""`gc`: what nobody needs goes, in both directions, and what is needed or young stays."""
+"""`gc` removes what nothing needs, records and files, and keeps what is needed or young."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ async def own(settings: Settings) -> AsyncIterator[World]:
         yield world
 
 
-async def swept(world: World, *, min_age: timedelta = AT_ONCE, dry_run: bool = False) -> dict[str, int]:
+async def removed(world: World, *, min_age: timedelta = AT_ONCE, dry_run: bool = False) -> dict[str, int]:
     return (await collect(world.sources, min_age=min_age, dry_run=dry_run)).removed
 
 
@@ -65,20 +65,20 @@ async def status(world: World, upload_id: ObjectId) -> UploadStatus | None:
 async def test_an_upload_nobody_used_goes_with_its_files_and_gives_its_quota_back(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
-    assert await swept(own) == {"unused_uploads": 1, "marked_uploads": 1, "media_files": 8}
+    assert await removed(own) == {"unused_uploads": 1, "marked_uploads": 1, "media_files": 8}
     assert await files(own) == 0
     assert await status(own, upload_id) is UploadStatus.EXPIRED
     stored = await own.sources.database["uploads"].find_one({"_id": upload_id})
     assert stored is not None
     assert not stored.keys() & {"image", "day_slot", "month_slot", "unused_since"}
-    assert await swept(own) == {}
+    assert await removed(own) == {}
 
 
 async def test_a_dry_run_says_what_would_go_and_touches_nothing(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
     await own.sources.blobs.put_media(f"public/{ObjectId()}/0/orphan.jpg", b"a picture", "image/jpeg")
-    assert await swept(own, dry_run=True) == {"unused_uploads": 1, "media_files": 1}
+    assert await removed(own, dry_run=True) == {"unused_uploads": 1, "media_files": 1}
     assert await files(own) == 9
     assert await status(own, upload_id) is UploadStatus.READY
 
@@ -90,8 +90,8 @@ async def test_what_is_used_or_young_stays(own: World) -> None:
     young = await stored_upload(own, ana.id, now() - timedelta(hours=23), day_slot=2, month_slot=2)
     await own.sources.database["posts"].insert_one({"author_id": ana.id, "upload_ids": [in_post]})
     await own.sources.users.update_profile(ana.id, {"avatar": image(avatar)})
-    assert await swept(own) == {}
-    assert [await status(own, one) for one in (in_post, avatar, young)] == [UploadStatus.READY] * 3
+    assert await removed(own) == {}
+    assert [await status(own, upload_id) for upload_id in (in_post, avatar, young)] == [UploadStatus.READY] * 3
     assert await files(own) == 24
 
 
@@ -100,18 +100,18 @@ async def test_an_avatar_that_was_replaced_goes(own: World) -> None:
     old = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True)
     new = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True, day_slot=1, month_slot=1)
     await own.sources.users.update_profile(ana.id, {"avatar": image(new)})
-    assert await swept(own) == {"replaced_avatars": 1, "marked_uploads": 1, "media_files": 8}
-    assert [await status(own, one) for one in (old, new)] == [UploadStatus.EXPIRED, UploadStatus.READY]
+    assert await removed(own) == {"replaced_avatars": 1, "marked_uploads": 1, "media_files": 8}
+    assert [await status(own, upload_id) for upload_id in (old, new)] == [UploadStatus.EXPIRED, UploadStatus.READY]
 
 
 async def test_an_upload_used_while_it_was_marked_comes_back(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
     marking = timedelta(hours=1)
-    assert await swept(own, min_age=marking) == {"unused_uploads": 1}
+    assert await removed(own, min_age=marking) == {"unused_uploads": 1}
     assert await status(own, upload_id) is UploadStatus.EXPIRED
     await own.sources.database["posts"].insert_one({"author_id": ana.id, "upload_ids": [upload_id]})
-    assert await swept(own) == {"uploads_used_after_all": 1}
+    assert await removed(own) == {"uploads_used_after_all": 1}
     assert await status(own, upload_id) is UploadStatus.READY
     assert await files(own) == 8
 
@@ -125,8 +125,8 @@ async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World
     orphans.append(f"originals/{ObjectId()}/0/sent.jpg")
     for key in (*orphans, f"originals/{kept}/0/sent.jpg", "readme.txt", f"{kept}/a.jpg"):
         await own.sources.blobs.put_media(key, b"a picture", "image/jpeg")
-    assert await swept(own, min_age=timedelta(hours=1)) == {}, "they are too young"
-    assert await swept(own) == {"media_files": 5}
+    assert await removed(own, min_age=timedelta(hours=1)) == {}, "they are too young"
+    assert await removed(own) == {"media_files": 5}
     assert await files(own) == 19
 
 
@@ -150,19 +150,19 @@ async def test_files_sent_for_uploads_that_are_over_go_and_those_still_awaited_s
         upload_id = await stored_upload(own, ana.id, ended, day_slot=slot, month_slot=slot, **fields)
         keys.append(await sent(own, str(upload_id)))
     strange = await sent(own, "nobody-s")
-    assert "incoming_files" not in await swept(own, min_age=timedelta(minutes=30)), "they are too young"
-    assert (await swept(own))["incoming_files"] == len(over)
+    assert "incoming_files" not in await removed(own, min_age=timedelta(minutes=30)), "they are too young"
+    assert (await removed(own))["incoming_files"] == len(over)
     left = {blob.key async for blob in own.sources.blobs.list_incoming()}
     assert left == {*keys[len(over) :], strange}
 
 
-async def test_unused_uploads_are_deleted_after_forty_days(own: World) -> None:
+async def test_failed_uploads_are_removed_after_forty_days(own: World) -> None:
     ana = await own.user()
     old, recent = now() - timedelta(days=41), now() - timedelta(days=39)
     gone = await stored_upload(own, ana.id, old, status="REJECTED")
     kept = await stored_upload(own, ana.id, recent, status="REJECTED", day_slot=1, month_slot=1)
     await own.sources.database["uploads"].update_many({}, {"$unset": {"image": ""}})
-    assert (await swept(own))["old_uploads"] == 1
+    assert (await removed(own))["old_uploads"] == 1
     assert await status(own, gone) is None
     assert await status(own, kept) is UploadStatus.REJECTED
 
@@ -179,8 +179,8 @@ async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> No
         await own.drain()
         if not is_kept:
             await own.sources.database["posts"].delete_one({"_id": post.id})
-    assert await swept(own, min_age=timedelta(hours=1)) == {}
-    assert await swept(own) == {"post_likes": 1, "comments": 1, "comment_likes": 1, "feed_entries": 1}
+    assert await removed(own, min_age=timedelta(hours=1)) == {}
+    assert await removed(own) == {"post_likes": 1, "comments": 1, "comment_likes": 1, "feed_entries": 1}
     for name in ("post_likes", "comments", "comment_likes", "feed_entries"):
         assert await own.sources.database[name].count_documents({}) == 1
 
@@ -193,13 +193,13 @@ async def test_chunks_of_a_fan_out_that_failed_go_after_their_post(own: World) -
         await own.sources.database["fan_outs"].insert_one(
             {"post_id": post_id, "outbox": ["fan_out_chunk"], "dead_lettered": ["fan_out_chunk"]}
         )
-    assert await swept(own, min_age=timedelta(hours=1)) == {}
-    assert await swept(own) == {"fan_outs": 1}
+    assert await removed(own, min_age=timedelta(hours=1)) == {}
+    assert await removed(own) == {"fan_outs": 1}
     assert await own.sources.database["fan_outs"].count_documents({"post_id": post.id}) == 1
 
 
 async def test_a_database_without_users_is_taken_for_the_wrong_one(own: World) -> None:
     await own.sources.blobs.put_media(f"public/{ObjectId()}/0/somebody-elses.jpg", b"a picture", "image/jpeg")
     with pytest.raises(EmptyDatabaseError):
-        await swept(own)
+        await removed(own)
     assert await files(own) == 1

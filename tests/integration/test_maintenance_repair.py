@@ -1,4 +1,4 @@
-"""`repair`: what `verify` finds is set right, beside a system at work, and what cannot be is named."""
+"""`repair` repairs what `verify` finds, beside a working system, and lists what it cannot repair."""
 
 import asyncio
 from dataclasses import replace
@@ -22,7 +22,7 @@ BY_HAND = {"a file"}
 LIKES = next(counter for counter in COUNTERS if counter.kind == "post.like_count")
 
 
-async def repaired(world: World) -> Repaired:
+async def run_repair(world: World) -> Repaired:
     return await repair(world.tools, Walk(sources=world.sources))
 
 
@@ -31,31 +31,31 @@ async def findings(world: World) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", sorted(BREAKS.keys() - BY_HAND))
-async def test_what_verify_finds_is_set_right(own: World, name: str) -> None:
+async def test_what_verify_finds_is_repaired(own: World, name: str) -> None:
     scene = await Scene.applied(own)
     do_break, kinds = BREAKS[name]
     await do_break(own, scene)
-    done = await repaired(own)
+    done = await run_repair(own)
     assert {finding.kind for finding in done.repaired} <= kinds
     assert done.repaired
     assert done.left == []
     assert await findings(own) == []
-    again = await repaired(own)
+    again = await run_repair(own)
     assert (again.repaired, again.left) == ([], [])
 
 
-async def test_what_cannot_be_set_right_is_named(own: World) -> None:
+async def test_what_cannot_be_repaired_is_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await BREAKS["a file"][0](own, scene)
-    done = await repaired(own)
+    done = await run_repair(own)
     assert [finding.kind for finding in done.left] == ["post.images"]
 
 
-async def test_pending_tasks_are_run(own: World) -> None:
+async def test_what_is_pending_is_done(own: World) -> None:
     ana, bob = await own.users(2)
     post = await own.post(ana)
     await own.sources.post_likes.like(post.id, bob.id, now())
-    await repaired(own)
+    await run_repair(own)
     assert (await own.stored_post(post.id)).like_count == 1
 
 
@@ -67,29 +67,29 @@ async def test_uploads_that_wait_for_their_bytes_are_left_waiting(own: World) ->
     assert (done.waiting, done.left) == (1, [])
 
 
-async def test_dead_letters_stay_dead_and_other_jobs_run(own: World) -> None:
+async def test_dead_letters_stay_dead_and_other_work_is_done(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     job = Job(Task.COUNT, Fact.POST_LIKE, str(scene.post.id))
     for _ in range(ATTEMPTS):
         await own.sources.dead_letters.count_failure(job, "so it is", now())
-    await repaired(own)
+    await run_repair(own)
     assert [letter.job async for letter in own.sources.dead_letters.all_dead()] == [job]
     assert (await own.stored_post(scene.post.id)).like_count == 1
 
 
-async def test_work_that_fails_is_named_and_does_not_stop_the_rest(own: World) -> None:
+async def test_work_that_fails_is_listed_and_does_not_stop_the_rest(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     broken = {"author_id": scene.ana.id, "outbox": ["notify"], "due_at": now(), "enqueues": 0}
     await own.sources.database["posts"].insert_one({**broken, "deleted": False})
-    done = await repaired(own)
+    done = await run_repair(own)
     assert [finding.kind for finding in done.left] == ["post.unreadable", "unfinished"]
     assert done.left[1].id.split()[:2] == ["notify", "post"]
     assert (await own.stored_post(scene.post.id)).like_count == 0
 
 
-async def test_a_counter_can_be_set_right_while_likes_come_and_are_counted(own: World) -> None:
+async def test_a_counter_can_be_corrected_while_likes_come_and_are_counted(own: World) -> None:
     ana, *likers = await own.users(41)
     post = await own.post(ana)
     await own.drain()

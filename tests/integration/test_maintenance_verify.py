@@ -1,4 +1,4 @@
-"""`verify`: it finds whatever is wrong or stuck, and raises no false alarm beside a system at work."""
+"""`verify` finds whatever is wrong or stuck, and gives no false alarm beside a working system."""
 
 import asyncio
 import random
@@ -51,7 +51,7 @@ async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
     )
 
 
-async def test_pending_tasks_are_no_finding(own: World) -> None:
+async def test_what_is_pending_is_no_finding(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.comments.delete(scene.comment_id, now())
@@ -68,7 +68,7 @@ async def test_pending_tasks_are_no_finding(own: World) -> None:
     assert report.pending.oldest_seconds < 60
 
 
-async def test_dead_lettered_facts_and_their_dead_letter_are_listed(own: World) -> None:
+async def test_dead_lettered_facts_and_their_dead_letters_are_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     like = await own.sources.database["post_likes"].find_one({"outbox": "count"})
@@ -88,7 +88,7 @@ async def test_dead_lettered_facts_and_their_dead_letter_are_listed(own: World) 
     }
 
 
-async def test_facts_that_nobody_enqueues_are_listed(own: World) -> None:
+async def test_facts_whose_job_is_overdue_are_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now() - timedelta(minutes=2))
     report = await verify(Walk(sources=own.sources))
@@ -104,7 +104,7 @@ async def test_facts_enqueued_in_vain_are_listed(own: World) -> None:
     assert [finding.kind for finding in report.findings] == ["post_like.unfinished"]
 
 
-async def test_a_post_with_a_long_fan_out_is_not_listed_but_a_chunk_that_nobody_does_is(own: World) -> None:
+async def test_a_post_with_a_long_fan_out_is_not_listed_but_an_unfinished_chunk_is(own: World) -> None:
     scene = await Scene.applied(own)
     pending = {"outbox": ["fan_out"], "pending_since": now(), "due_at": now(), "enqueues": 9, "split": 1, "version": 1}
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$set": pending})
@@ -141,8 +141,8 @@ async def _without_redis(world: World) -> Any:
     return replace(world.sources, redis=Redis(host="127.0.0.1", port=1))
 
 
-async def test_a_system_at_work_gives_no_false_alarm(own: World) -> None:
-    """Likes, comments, follows and posts come and go, and are paid, while everything is counted again and again."""
+async def test_a_working_system_gives_no_false_alarm(own: World) -> None:
+    """Likes, comments, follows and posts come and go, and workers run, while everything is counted again and again."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201  to run a failure again
     chance = random.Random(seed)
@@ -155,7 +155,7 @@ async def test_a_system_at_work_gives_no_false_alarm(own: World) -> None:
 
     async def act() -> None:
         while not stopping.is_set():
-            await _one_act(own, chance, users, posts)
+            await _act_once(own, chance, users, posts)
 
     async def finish() -> None:
         while not stopping.is_set():
@@ -168,10 +168,10 @@ async def test_a_system_at_work_gives_no_false_alarm(own: World) -> None:
     await own.drain()
     reports.append(await verify(Walk(sources=own.sources)))
     assert [finding for report in reports for finding in report.findings] == []
-    assert any(sum(report.pending.facts.values()) for report in reports), "something was owed while it looked"
+    assert any(sum(report.pending.facts.values()) for report in reports), "something was pending while it looked"
 
 
-async def _one_act(world: World, chance: random.Random, users: list[UserRecord], posts: list[PostRecord]) -> None:
+async def _act_once(world: World, chance: random.Random, users: list[UserRecord], posts: list[PostRecord]) -> None:
     who, other = chance.sample(users, 2)
     post, sources = chance.choice(posts), world.sources
     comments = await sources.database["comments"].find({"deleted": False, "parent_id": None}, limit=5).to_list()
@@ -192,7 +192,7 @@ async def _one_act(world: World, chance: random.Random, users: list[UserRecord],
         case 6:
             await sources.follows.unfollow(who.id, other.id, now=now())
         case 7:
-            named = [one.id for one in chance.sample(users, chance.randrange(3))]
+            named = [user.id for user in chance.sample(users, chance.randrange(3))]
             await sources.posts.update(post.id, post.author_id, {"mention_ids": named}, now())
         case _:
             pass

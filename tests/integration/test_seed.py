@@ -86,13 +86,15 @@ async def test_seeding_twice_makes_everything_once_and_counts_it(settings: Setti
 
 async def _check_counters(sources: Sources) -> None:
     liked = Counter([like["target_id"] async for like in sources.database["post_likes"].find({"liked": True})])
-    said = Counter([comment["post_id"] async for comment in sources.database["comments"].find()])
+    commented = Counter([comment["post_id"] async for comment in sources.database["comments"].find()])
     async for post in sources.database["posts"].find():
         assert post["status"] == PostStatus.READY.value
-        assert (post["like_count"], post["comment_count"]) == (liked[post["_id"]], said[post["_id"]])
+        assert (post["like_count"], post["comment_count"]) == (liked[post["_id"]], commented[post["_id"]])
         assert len(post["images"]) == len(post["upload_ids"])
         assert post["created_at"] < datetime.now(UTC)
-    followers = Counter([one["followee_id"] async for one in sources.database["follows"].find({"state": "FOLLOWING"})])
+    followers = Counter(
+        [follow["followee_id"] async for follow in sources.database["follows"].find({"state": "FOLLOWING"})]
+    )
     async for user in sources.database["users"].find():
         assert user["follower_count"] == followers[user["_id"]]
         assert len(user["avatar"]["renditions"]) >= 4
@@ -104,8 +106,8 @@ async def _check_demo_user(sources: Sources) -> None:
     (to_noor,) = await sources.relations.by_pairs([(ana, user_id("noor"))])
     assert to_noor.follow_state is FollowState.REQUESTED
     notified = await sources.notifications.changed_after(ana, 0, 100)
-    unseen = [one for one in notified if not one.is_seen]
-    only_seen = [one for one in notified if one.is_seen and not one.is_read]
+    unseen = [record for record in notified if not record.is_seen]
+    only_seen = [record for record in notified if record.is_seen and not record.is_read]
     assert len(unseen) >= 3
     assert only_seen
     assert len(notified) > len(unseen) + len(only_seen)

@@ -192,20 +192,20 @@ def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> Non
 
 def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     with contextlib.closing(listen("127.0.0.1", 0)) as other:
-        code, said = refusal(tmp_path / "data", "--port", str(other.getsockname()[1]))
+        code, line_printed = refusal(tmp_path / "data", "--port", str(other.getsockname()[1]))
         with data_folder.hold(tmp_path / "held"):
-            _, said_of_both = refusal(tmp_path / "held", "--port", str(other.getsockname()[1]))
+            _, line_for_both = refusal(tmp_path / "held", "--port", str(other.getsockname()[1]))
     assert code == 1
-    assert re.fullmatch(r"photogram: port \d+ on 127\.0\.0\.1 is taken by another program; .*--port\n", said)
+    assert re.fullmatch(r"photogram: port \d+ on 127\.0\.0\.1 is taken by another program; .*--port\n", line_printed)
     assert not (tmp_path / "data").exists()
-    assert said_of_both == f"photogram: the data folder {tmp_path / 'held'} is in use by process {os.getpid()}\n"
+    assert line_for_both == f"photogram: the data folder {tmp_path / 'held'} is in use by process {os.getpid()}\n"
 
 
 def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> None:
     with data_folder.hold(tmp_path):
-        code, said = refusal(tmp_path, "--port", "0")
+        code, line_printed = refusal(tmp_path, "--port", "0")
     assert code == 1
-    assert said == f"photogram: the data folder {tmp_path} is in use by process {os.getpid()}\n"
+    assert line_printed == f"photogram: the data folder {tmp_path} is in use by process {os.getpid()}\n"
 
 
 @pytest.mark.parametrize(
@@ -220,5 +220,5 @@ def test_settings_that_make_no_sense_are_one_line_and_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    code, said = refusal(tmp_path)
-    assert (code, bool(re.fullmatch(line, said))) == (2, True), said
+    code, line_printed = refusal(tmp_path)
+    assert (code, bool(re.fullmatch(line, line_printed))) == (2, True), line_printed

@@ -15,28 +15,28 @@ def every_picture() -> list[DemoPicture]:
     return [picture(index) for index in range(PICTURES)]
 
 
-def opened(one: DemoPicture) -> Image.Image:
-    return Image.open(BytesIO(one.data))
+def opened(image: DemoPicture) -> Image.Image:
+    return Image.open(BytesIO(image.data))
 
 
 def test_there_are_sixty_of_every_kind_within_the_limits() -> None:
     pictures = every_picture()
-    assert len({one.data for one in pictures}) == 60
-    assert len({one.caption for one in pictures}) == 60
-    assert {one.format for one in pictures} == {SourceFormat.JPEG, SourceFormat.PNG, SourceFormat.GIF}
-    for one in pictures:
-        assert opened(one).format == one.format.value
-        assert len(one.data) <= MAX_IMAGE_BYTES
-        assert 0 < len(one.alt_text) <= ALT_TEXT_MAX
-        assert 0 < len(one.caption) <= CAPTION_MAX
-        assert one.caption.count("#") <= HASHTAGS_MAX
-        assert "@" not in one.caption
-    assert sum(getattr(opened(one), "n_frames", 1) > 1 for one in pictures) == 3
-    assert sum(opened(one).mode == "RGBA" for one in pictures) == 5
+    assert len({image.data for image in pictures}) == 60
+    assert len({image.caption for image in pictures}) == 60
+    assert {image.format for image in pictures} == {SourceFormat.JPEG, SourceFormat.PNG, SourceFormat.GIF}
+    for image in pictures:
+        assert opened(image).format == image.format.value
+        assert len(image.data) <= MAX_IMAGE_BYTES
+        assert 0 < len(image.alt_text) <= ALT_TEXT_MAX
+        assert 0 < len(image.caption) <= CAPTION_MAX
+        assert image.caption.count("#") <= HASHTAGS_MAX
+        assert "@" not in image.caption
+    assert sum(getattr(opened(image), "n_frames", 1) > 1 for image in pictures) == 3
+    assert sum(opened(image).mode == "RGBA" for image in pictures) == 5
 
 
 def test_one_is_a_phones_photograph_on_its_side() -> None:
-    (photograph,) = [one for one in map(opened, every_picture()) if one.getexif()]
+    (photograph,) = [image for image in map(opened, every_picture()) if image.getexif()]
     assert photograph.size == (4032, 3024)
     assert photograph.getexif()[0x0112] == 6
     assert photograph.getexif().get_ifd(0x8825)

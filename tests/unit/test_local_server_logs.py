@@ -24,19 +24,19 @@ from deploy.local.server_logs import last_error, rotate
         ("", "it wrote nothing"),
     ],
 )
-def test_last_error_are_the_last_error_else_the_last_line(tmp_path: Path, log: str, words: str) -> None:
+def test_it_is_the_last_error_else_the_last_line(tmp_path: Path, log: str, words: str) -> None:
     file = tmp_path / "server.log"
     file.write_text(log)
     assert words in last_error(file)
 
 
-def test_a_full_disk_wins_over_whatever_is_said_after_it(tmp_path: Path) -> None:
+def test_a_full_disk_wins_over_later_lines(tmp_path: Path) -> None:
     file = tmp_path / "server.log"
     file.write_text("write x: No space left on device\n" + '{"s":"F","msg":"fassert"}\n')
     assert last_error(file).startswith("no space left")
 
 
-def test_last_error_are_one_bounded_line(tmp_path: Path) -> None:
+def test_it_is_one_bounded_line(tmp_path: Path) -> None:
     file = tmp_path / "server.log"
     file.write_text("x" * 200_000)
     assert len(last_error(file)) <= 300

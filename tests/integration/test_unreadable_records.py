@@ -59,16 +59,16 @@ class Scene:
         return result.data
 
     async def change(self, collection: str, record_id: Any, **values: Any) -> None:
-        """Writes into a document what no process of this version would, and forgets what is cached."""
+        """Writes into a document what no process of this version would, and invalidates its caches."""
         query = record_id if isinstance(record_id, dict) else {"_id": record_id}
         changed = await self.world.sources.database[collection].update_many(query, {"$set": values})
         assert changed.matched_count
         caches = self.world.sources.caches
-        people = [one.id for one in (self.ana, self.bob, self.eve)]
+        user_ids = [user.id for user in (self.ana, self.bob, self.eve)]
         await caches.posts.invalidate([post.id for post in self.posts])
-        await caches.users.invalidate(people)
-        await caches.relations.invalidate((one, other) for one in people for other in people)
-        await caches.first_pages.invalidate(people)
+        await caches.users.invalidate(user_ids)
+        await caches.relations.invalidate((first, second) for first in user_ids for second in user_ids)
+        await caches.first_pages.invalidate(user_ids)
 
 
 @pytest.fixture
@@ -77,16 +77,16 @@ async def scene(world: World) -> Scene:
     readable._logged.clear()
     ana, bob, eve = people = await world.users(3)
     await world.open_feeds(bob)
-    for one, other in ((bob, ana), (bob, eve), (ana, bob), (eve, bob)):
-        await world.follow(one, other)
+    for follower, followee in ((bob, ana), (bob, eve), (ana, bob), (eve, bob)):
+        await world.follow(follower, followee)
     await world.drain()
     posts = [await world.post(ana, caption=name) for name in ("first", "second")]
-    comments = [(await world.comment(post, one, f"{one.username} was here")).id for post in posts for one in people]
+    comments = [(await world.comment(post, user, f"{user.username} was here")).id for post in posts for user in people]
     for post in posts:
-        for one in people:
-            await world.sources.post_likes.like(post.id, one.id, now())
-    for one in people:
-        await world.sources.comment_likes.like(comments[0], one.id, now())
+        for user in people:
+            await world.sources.post_likes.like(post.id, user.id, now())
+    for user in people:
+        await world.sources.comment_likes.like(comments[0], user.id, now())
     await world.drain()
     readable.unreadable.clear()
     return Scene(world, ana, bob, eve, posts, comments)
@@ -153,7 +153,9 @@ async def test_what_cannot_be_read_is_left_out_of_every_list_logged_once_and_cou
 async def test_nodes_answer_null_for_what_cannot_be_read(scene: Scene) -> None:
     await scene.change("posts", scene.posts[1].id, caption=5)
     await scene.change("comments", scene.comments[0], text=None)
-    asked = [gid("Post", one.id) for one in scene.posts] + [gid("Comment", one) for one in scene.comments[:2]]
+    asked = [gid("Post", post.id) for post in scene.posts] + [
+        gid("Comment", comment_id) for comment_id in scene.comments[:2]
+    ]
     result = await scene.world.execute("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", scene.bob, ids=asked)
     assert result.errors is None
     assert result.data is not None
@@ -205,8 +207,8 @@ async def test_notification_of_a_kind_that_is_not_known_is_left_out_and_its_numb
     page = await scene.page()
     assert ids(page["notifications"]) == ids(whole["notifications"])[1:]
     assert page["viewer"]["unreadNotificationCount"] == whole["viewer"]["unreadNotificationCount"] - 1
-    assert [one.seq for one in await sources.notifications.changed_after(scene.bob.id, 0, 100)] == [
-        one.seq for one in before
+    assert [record.seq for record in await sources.notifications.changed_after(scene.bob.id, 0, 100)] == [
+        record.seq for record in before
     ]
 
 
@@ -230,7 +232,7 @@ async def test_upload_of_a_newer_version(scene: Scene) -> None:
     assert await node(format="JXL") is None
 
 
-async def test_unreadable_interests_are_computed_again(scene: Scene) -> None:
+async def test_interests_that_cannot_be_read_are_computed_again(scene: Scene) -> None:
     whole = await scene.page()
     await scene.change("interests", scene.bob.id, authors="all")
     assert ids((await scene.page())["ranked"]) == ids(whole["ranked"])
@@ -247,10 +249,10 @@ async def test_session_that_cannot_be_read_is_none(scene: Scene) -> None:
     await scene.change("sessions", broken.id, last_used_at="now")
     assert await sessions.authenticate(tokens.access_token) is None
     assert await sessions.by_id(broken.id) is None
-    assert [one.id for one in await sessions.of_user(scene.bob.id)] == [kept.id]
+    assert [session.id for session in await sessions.of_user(scene.bob.id)] == [kept.id]
 
 
-async def test_worker_does_not_take_what_it_cannot_read_for_gone(scene: Scene) -> None:
+async def test_worker_does_not_treat_what_it_cannot_read_as_gone(scene: Scene) -> None:
     """The screening worker deletes comments whose post is gone; one that it cannot read is not."""
     world = scene.world
     late = await world.comment(scene.posts[1], scene.bob, "late")
@@ -259,7 +261,7 @@ async def test_worker_does_not_take_what_it_cannot_read_for_gone(scene: Scene) -
     failures: dict[Any, Exception] = {}
     await drain(world.tools, failures)
     assert {type(error).__name__ for error in failures.values()} == {"ValidationError"}
-    stored = {one.id: one for one in await world.sources.comments.by_ids([late.id, other.id]) if one is not None}
+    stored = {comment.id: comment for comment in await world.sources.comments.by_ids([late.id, other.id]) if comment}
     assert not stored[late.id].deleted
     documents = await world.sources.comments.documents([late.id, other.id])
     assert ["outbox" in document for document in documents] == [True, False], "the rest is done"

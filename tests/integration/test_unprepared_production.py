@@ -27,7 +27,7 @@ async def test_missing_indexes_are_one_line_that_names_the_command(
         cwd=ROOT,
     )
     async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    assert (process.returncode, said.count(b"\n")) == (2, 1), said.decode()
-    assert b"lacks indexes (users.username_key_1, " in said
-    assert said.endswith(b"run `photogram prepare` first\n")
+        printed, _ = await process.communicate()
+    assert (process.returncode, printed.count(b"\n")) == (2, 1), printed.decode()
+    assert b"lacks indexes (users.username_key_1, " in printed
+    assert printed.endswith(b"run `photogram prepare` first\n")

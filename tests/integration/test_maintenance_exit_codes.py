@@ -1,4 +1,4 @@
-"""How commands end when something is missing, away or refused: one line, the documented code, nothing found is lost."""
+"""How commands end when something is missing, away or refused: one line, the documented code, and what they found."""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def storage(own: World) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def scene(own: World) -> Scene:
-    """Things in order, but for one count."""
+    """Everything is right but one counter."""
     scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
     return scene
@@ -50,7 +50,7 @@ async def test_a_database_without_indexes_is_one_line_that_names_what_makes_them
 
 async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None:
     settings = own.sources.settings
-    bare = own.sources.client[f"{settings.mongo_database}_doubles"]
+    bare = own.sources.client[f"{settings.mongo_database}_duplicates"]
     await bare["users"].insert_many([{"username_key": "ana"}, {"username_key": "ana"}])
     refused = await run_command(own, "prepare", mongo_database=bare.name)
     await own.sources.client.drop_database(bare.name)
@@ -83,37 +83,37 @@ async def test_refused_credentials_are_one_line_that_names_the_server_and_no_sec
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-async def test_what_was_found_is_told_when_s3_hangs(
+async def test_findings_are_printed_when_s3_hangs(
     own: World, scene: Scene, storage: Proxy, capsys: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
     storage.become(Toxic.BLACK_HOLE)
     settings = own.sources.settings.model_copy(update={"s3_endpoint_url": storage.url, "s3_timeout": 0.2})
     assert await maintenance.run_verify(settings, as_json=as_json) == 3
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     reason = f"S3 does not answer ({storage.url.removeprefix('http://')})"
-    assert said.err == f"photogram: {reason}; this is incomplete\n"
+    assert printed.err == f"photogram: {reason}; this is incomplete\n"
     if as_json:
-        report = json.loads(said.out)
+        report = json.loads(printed.out)
         assert report["incomplete"] == reason
-        assert [(one["kind"], one["found"], one["expected"]) for one in report["findings"]] == [
+        assert [(finding["kind"], finding["found"], finding["expected"]) for finding in report["findings"]] == [
             ("post.like_count", 2, 1)
         ]
     else:
-        assert said.out.startswith(f"post.like_count {scene.post.id}: found 2, expected 1: ")
+        assert printed.out.startswith(f"post.like_count {scene.post.id}: found 2, expected 1: ")
 
 
-async def test_what_gc_removed_is_told_when_s3_refuses(
+async def test_what_gc_removed_is_printed_when_s3_refuses(
     own: World, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = own.sources.settings.model_copy(update={"media_bucket": "no-such-bucket"})
     assert await maintenance.run_gc(settings, min_age=0, dry_run=False, as_json=True) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("photogram: a bucket is missing (")
-    assert json.loads(said.out)["incomplete"] in said.err
+    printed = capsys.readouterr()
+    assert printed.err.startswith("photogram: a bucket is missing (")
+    assert json.loads(printed.out)["incomplete"] in printed.err
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "line"),
     [
         (AuthenticationError("secret"), "Redis refuses the credentials of the settings (r:1)"),
         (NoPermissionError("secret"), "Redis refuses the credentials of the settings (r:1)"),
@@ -125,9 +125,9 @@ async def test_what_gc_removed_is_told_when_s3_refuses(
         (ValueError("secret"), None),
     ],
 )
-def test_a_refusal_names_its_server(error: Exception, said: str | None) -> None:
+def test_a_refusal_names_its_server(error: Exception, line: str | None) -> None:
     settings = Settings(environment="test", redis_url="redis://ana:secret@r:1/0", s3_endpoint_url="http://s:2")
-    assert describe_refusal(error, settings) == said
+    assert describe_refusal(error, settings) == line
 
 
 async def test_missing_files_are_what_was_expected_and_not_found(
@@ -136,12 +136,12 @@ async def test_missing_files_are_what_was_expected_and_not_found(
     key = f"public/{scene.post.images[0].id}/7/1080.jpeg"
     await own.sources.database["posts"].update_one({}, {"$set": {"images.0.renditions.0.key": key}})
     assert await maintenance.run_verify(own.sources.settings) == 1
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("post.images ")]
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("post.images ")]
     assert line == f"post.images {scene.post.id}: found nothing, expected {key}: storage lacks files of a ready post"
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "said"),
+    ("found", "expected", "values"),
     [
         (["a", "b"], [], "found a, b, expected nothing: "),
         ([], ["a"] * 12, f"found nothing, expected {', '.join('a' * 10)} and 2 more: "),
@@ -152,6 +152,6 @@ async def test_missing_files_are_what_was_expected_and_not_found(
         (5, None, ""),
     ],
 )
-def test_a_line_says_what_was_found_and_what_was_expected(found: object, expected: object, said: str) -> None:
+def test_a_line_says_what_was_found_and_what_was_expected(found: object, expected: object, values: str) -> None:
     finding = Finding(kind="kind", id="id", found=found, expected=expected, why="why")
-    assert finding_line(finding) == f"kind id: {said}why"
+    assert finding_line(finding) == f"kind id: {values}why"

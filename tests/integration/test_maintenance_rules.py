@@ -1,4 +1,4 @@
-"""What each record promises is broken on purpose: `verify` finds it, `repair` mends it, `verify` finds nothing more."""
+"""Every rule of a record is broken on purpose: `verify` finds it, `repair` repairs it, `verify` finds nothing more."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,13 +21,13 @@ from workers.maintenance.walk import Walk
 
 Break = Callable[[World, Scene], Awaitable[Any]]
 PENDING_FIELDS = {"outbox": "", "pending_since": "", "due_at": "", "enqueues": ""}
-RULES = {kind: mend for check in CHECKS if check.looks_twice for kind, mend in check.repairs.items()}
-LEFT_TO_PEOPLE = {"post.author_id", "post.empty", "upload.owner_id", "upload.image"}
+RULES = {kind: repairs for check in CHECKS if check.looks_twice for kind, repairs in check.repairs.items()}
+ONLY_BY_HAND = {"post.author_id", "post.empty", "upload.owner_id", "upload.image"}
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else is at work here: the second look need not wait."""
+    """Nothing else runs here, so that the second look need not wait."""
     monkeypatch.setattr(verify, "SECOND_LOOK", 0.0)
 
 
@@ -35,8 +35,8 @@ async def insert(world: World, collection: str, **fields: Any) -> None:
     await world.sources.database[collection].insert_one(fields)
 
 
-async def forget_pending(world: World, collection: str, **values: Any) -> None:
-    """What some facts owe is lost, as by a bug."""
+async def lose_pending(world: World, collection: str, **values: Any) -> None:
+    """Removes all pending tasks of a collection, as a bug might."""
     change = {"$unset": PENDING_FIELDS} | ({"$set": values} if values else {})
     changed = await world.sources.database[collection].update_many({"outbox": {"$exists": True}}, change)
     assert changed.modified_count
@@ -101,7 +101,7 @@ async def author_pulled_without_a_switch(world: World, scene: Scene) -> None:
 async def post_that_waits_for_nothing(world: World, scene: Scene) -> None:
     draft = PostDraft(images=[PostImage(upload_id=ObjectId())])
     await world.sources.publishing.create(scene.ana.id, draft, now())
-    await forget_pending(world, "posts")
+    await lose_pending(world, "posts")
 
 
 async def post_without_images(world: World, scene: Scene) -> None:
@@ -110,7 +110,7 @@ async def post_without_images(world: World, scene: Scene) -> None:
 
 async def deleted_post_with_nothing_pending(world: World, scene: Scene) -> None:
     await world.sources.posts.delete(scene.post.id, scene.ana.id, now())
-    await forget_pending(world, "posts")
+    await lose_pending(world, "posts")
 
 
 async def post_of_nobody(world: World, _scene: Scene) -> None:
@@ -131,7 +131,7 @@ async def public_post_of_a_private_account(world: World, scene: Scene) -> None:
 def upload(**values: Any) -> Break:
     async def run(world: World, scene: Scene) -> None:
         await world.sources.uploads.announce(scene.ana.id, SourceFormat.PNG, 9, "x" * 44, now())
-        await forget_pending(world, "uploads", **values)
+        await lose_pending(world, "uploads", **values)
 
     return run
 
@@ -196,22 +196,22 @@ BREAKS: dict[str, Break] = {
 }
 
 
-def test_every_check_has_a_test() -> None:
+def test_every_rule_is_broken_by_a_test() -> None:
     assert RULES.keys() < BREAKS.keys()
 
 
-def test_what_only_people_can_repair_is_named() -> None:
-    assert {kind for kind, repair_record in RULES.items() if repair_record is None} == LEFT_TO_PEOPLE
+def test_what_only_people_can_repair_is_listed() -> None:
+    assert {kind for kind, repairs in RULES.items() if repairs is None} == ONLY_BY_HAND
 
 
 @pytest.mark.parametrize("kind", BREAKS)
-async def test_a_violated_invariant_is_found_and_repaired(own: World, kind: str) -> None:
+async def test_a_broken_rule_is_found_and_repaired(own: World, kind: str) -> None:
     scene = await Scene.applied(own)
     await BREAKS[kind](own, scene)
     assert kind in {finding.kind for finding in await find_faults(own)}
     done = await repair(own.tools, Walk(sources=own.sources))
-    if kind in LEFT_TO_PEOPLE:
-        assert [(one.kind, BY_HAND in one.why) for one in done.left if one.kind == kind] == [(kind, True)]
+    if kind in ONLY_BY_HAND:
+        assert [(left.kind, BY_HAND in left.why) for left in done.left if left.kind == kind] == [(kind, True)]
         return
     assert kind in {finding.kind for finding in done.repaired}
     assert done.left == []
