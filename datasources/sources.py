@@ -19,9 +19,10 @@ from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks
-from datasources.feed.entries import FeedStore
+from datasources.feed.entries import EntryStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
+from datasources.feed.home_feed import HomeFeed
 from datasources.feed.interests import InterestStore
 from datasources.feed.live_listeners import FeedListeners
 from datasources.feed.push_pull import PushPullStore
@@ -105,7 +106,8 @@ class Sources:
     comment_likes: LikeStore
     comments: CommentStore
     feed_states: FeedStates
-    feeds: FeedStore
+    feed_entries: EntryStore
+    home_feed: HomeFeed
     fan_outs: FanOutStore
     push_pull: PushPullStore
     feed_listeners: FeedListeners
@@ -204,6 +206,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
     follows, posts = FollowStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
     active = timedelta(days=settings.feed_active_days)
     feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
+    feed_entries = EntryStore(database, feed_states, caches.first_pages, follows)
     background_writes = BackgroundWrites()
     visits = VisitStore(database, background_writes)
     uploads = UploadStore(database, job_queue, news, ttl=settings.upload_ttl)
@@ -239,7 +242,8 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         comment_likes=LikeStore(database, Fact.COMMENT_LIKE, job_queue),
         comments=CommentStore(database, job_queue),
         feed_states=feed_states,
-        feeds=FeedStore(database, feed_states, caches.first_pages, posts, follows),
+        feed_entries=feed_entries,
+        home_feed=HomeFeed(feed_entries, feed_states, caches.first_pages, posts, follows),
         fan_outs=FanOutStore(database, job_queue),
         push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
         feed_listeners=FeedListeners(redis, settings.key_prefix, news, background_writes),

@@ -46,7 +46,7 @@ async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) ->
 
     async def skeleton(step: PageRequest) -> Page[ObjectId]:
         nonlocal as_of
-        page = await info.context.sources.feeds.home(viewer_id, step)
+        page = await info.context.sources.home_feed.page(viewer_id, step)
         as_of = min(as_of, page.as_of or as_of)
         return page
 

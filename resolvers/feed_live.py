@@ -42,7 +42,7 @@ async def feed_updated(info: Info) -> AsyncIterator[Any]:
 
 async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
     """The newest post of a feed that was not read for long: all its posts count as read."""
-    page = await info.context.sources.feeds.peek(viewer_id, PageRequest(limit=1))
+    page = await info.context.sources.home_feed.peek(viewer_id, PageRequest(limit=1))
     return page.items[0][1] if page.items else BEFORE_ALL
 
 
@@ -51,7 +51,7 @@ async def _count_new(info: Info, viewer_id: ObjectId, last_read: ObjectId) -> in
     info.context.clear_loaders()
 
     async def skeleton(step: PageRequest) -> Any:
-        return await info.context.sources.feeds.peek(viewer_id, step)
+        return await info.context.sources.home_feed.peek(viewer_id, step)
 
     async def others(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, PostRecord]]:
         posts = await shown_in_feed(info, [post_id for _, post_id in items])

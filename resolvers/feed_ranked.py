@@ -59,7 +59,7 @@ async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Ca
     sources = info.context.sources
 
     async def skeleton(step: PageRequest) -> Any:
-        return await sources.feeds.home(viewer_id, step)
+        return await sources.home_feed.page(viewer_id, step)
 
     async def rankable(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, Candidate]]:
         posts = await by_followed(info, await sources.posts.candidates([post_id for _, post_id in items]))

@@ -58,7 +58,7 @@ class FeedNetwork:
 
     async def rebuild_feed(self, viewer: ObjectId) -> None:
         """Reads a viewer's feed, and rebuilds it as the worker does if it has no floor."""
-        await self.sources.feeds.home(viewer, PageRequest(limit=1))
+        await self.sources.home_feed.page(viewer, PageRequest(limit=1))
         state = await self.sources.feed_states.find(viewer)
         if state is not None and state.floor is None:
             await self.sources.feed_states.reset([viewer], clock.now())
@@ -90,7 +90,7 @@ class FeedNetwork:
     async def _add_content(self, viewer: ObjectId, commenters: Sequence[ObjectId], random: Random) -> None:
         """Gives the posts on a viewer's pages images, comments and the viewer's like of some, their authors avatars."""
         database = self.sources.database
-        page = await self.sources.feeds.peek(viewer, PageRequest(limit=PAGE_SIZE_DEFAULT * PAGES_DOWN))
+        page = await self.sources.home_feed.peek(viewer, PageRequest(limit=PAGE_SIZE_DEFAULT * PAGES_DOWN))
         post_ids = [post_id for _, post_id in page.items]
         bare = await database["posts"].find({"_id": {"$in": post_ids}, "images": []}, {"author_id": 1}).to_list()
         comments = {row["_id"]: _comments(row["_id"], commenters, random) for row in bare}

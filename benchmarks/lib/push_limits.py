@@ -42,7 +42,7 @@ async def _reads(sources: Sources) -> dict[int, float]:
         for number, viewer in viewers.items():
             watch = Stopwatch()
             for _ in range(READS):
-                await sources.feeds.peek(viewer, PageRequest(limit=20))
+                await sources.home_feed.peek(viewer, PageRequest(limit=20))
             loads[number].append(watch.load(READS))
     return {number: median([load.cpu for load in of]) for number, of in loads.items()}
 

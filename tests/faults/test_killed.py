@@ -77,7 +77,7 @@ async def assert_published_once(world: World, author: UserRecord, follower: User
     sources = world.sources
     assert [notification.kind for notification in await world.inbox(author)].count(NotificationKind.POST_READY) == 1
     assert (await world.stored_user(author.id)).post_count == 1
-    page = await sources.feeds.home(follower.id, PageRequest(limit=10))
+    page = await sources.home_feed.page(follower.id, PageRequest(limit=10))
     assert [post_id for _, post_id in page.items] == [post.id]
     (image,) = post.images
     stored = set(await sources.blobs.media_of(image.id))

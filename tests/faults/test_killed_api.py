@@ -134,5 +134,5 @@ async def assert_created_once(
     assert sorted(to_global_id("Post", post["_id"]) for post in posts) == sorted(created["createPost"])
     assert sorted(to_global_id("Comment", comment["_id"]) for comment in comments) == sorted(created["addComment"])
     assert {post["status"] for post in posts} == {PostStatus.READY.value}
-    page = await world.sources.feeds.home(follower.id, PageRequest(limit=len(posts) + 1))
+    page = await world.sources.home_feed.page(follower.id, PageRequest(limit=len(posts) + 1))
     assert items_of(page) == sorted((post["_id"] for post in posts), reverse=True)

@@ -33,11 +33,11 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
 ELSEWHERE = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
 # Where a process may die, or something else may come in between: a store, and its method.
 POINTS = (
-    ("feeds", "add_posts"),
-    ("feeds", "push"),
-    ("feeds", "remove_posts"),
-    ("feeds", "clear"),
-    ("feeds", "remove_author"),
+    ("feed_entries", "add_posts"),
+    ("feed_entries", "push"),
+    ("feed_entries", "remove_posts"),
+    ("feed_entries", "clear"),
+    ("feed_entries", "remove_author"),
     ("feed_states", "begin_rebuild"),
     ("feed_states", "raise_floor"),
     ("feed_states", "mark_refreshed"),
@@ -200,7 +200,7 @@ class FeedStage:
             assert feed.live
             assert feed.floor is not None
             most = 2 * self.sources.settings.feed_retained_entries
-            assert await self.sources.feeds.entry_at(owner_id, feed.floor, most) is None, "it is too long"
+            assert await self.sources.feed_entries.entry_at(owner_id, feed.floor, most) is None, "it is too long"
 
     async def drain(self) -> None:
         """Everything that concerns feeds is paid."""

@@ -79,7 +79,7 @@ async def act_late(world: World, life: FullAccount) -> None:
         await sources.blocks.block(one.id, life.others[3].id, now=now())
     await sources.blocks.block(life.others[4].id, ana.id, now=now())
     await sources.sessions.open(ana.id, "another phone", now())
-    await sources.feeds.home(ana.id, PageRequest(limit=1))
+    await sources.home_feed.page(ana.id, PageRequest(limit=1))
     await sources.visits.add(bob.id, ana.id, now())
     await sources.interests.get_or_compute(ana.id, now())
     assert await sources.users.update_profile(ana.id, {"biography": "still here"}) is None

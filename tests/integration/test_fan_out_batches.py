@@ -82,7 +82,7 @@ async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
         await world.sources.database["users"].update_one({"_id": author.id}, {"$set": values})
     wanted = {(await world.post(author)).id: fans for author, fans in people[:-2]}
     gone = await world.post(deleting)
-    await world.sources.feeds.push(Delivery(gone.id, deleting.id, [fan.id for fan in fans]))
+    await world.sources.feed_entries.push(Delivery(gone.id, deleting.id, [fan.id for fan in fans]))
     await world.sources.posts.delete(gone.id, deleting.id, now())
     return wanted | {gone.id: [], (await world.post(pulled)).id: []}
 

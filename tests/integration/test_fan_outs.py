@@ -164,7 +164,9 @@ async def test_entries_of_a_post_deleted_meanwhile_are_removed_again(
             await world.drain()  # others take out all they know of
 
         with monkeypatch.context() as patch:
-            patch.setattr(world.sources.feeds, "push", before_first_call(deleted, world.sources.feeds.push))
+            patch.setattr(
+                world.sources.feed_entries, "push", before_first_call(deleted, world.sources.feed_entries.push)
+            )
             await work(world.tools, key)
         monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
         await world.drain()

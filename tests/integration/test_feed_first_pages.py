@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.feed import entries, first_pages
+from datasources.feed import first_pages, home_feed
 from datasources.feed.entries import Delivery
 from datasources.outages import is_outage
 from datasources.redis import cache_server
@@ -29,7 +29,7 @@ async def other(world: World) -> AsyncIterator[World]:
 
 async def home(world: World, owner: UserRecord) -> list[ObjectId]:
     """What the owner's first page names."""
-    return items_of(await world.sources.feeds.home(owner.id, PageRequest(limit=20)))
+    return items_of(await world.sources.home_feed.page(owner.id, PageRequest(limit=20)))
 
 
 async def followed(world: World, other: World, authors: int = 1) -> tuple[UserRecord, list[UserRecord]]:
@@ -106,7 +106,7 @@ async def test_an_author_who_is_pulled_from_now_on_stays_in_the_feed(
 async def test_paging_beyond_the_cached_first_pages_misses_nothing(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    for module in (entries, first_pages):
+    for module in (home_feed, first_pages):
         monkeypatch.setattr(module, "FIRST_PAGES_ENTRIES", kept)
     me, authors = await followed(world, other, 2)
     posts = [await world.post((*authors, me)[number % 3]) for number in range(8)]
@@ -114,7 +114,7 @@ async def test_paging_beyond_the_cached_first_pages_misses_nothing(
     for size in (1, 2, 3, 7, 8, 20):
         found, after = list[ObjectId](), None
         while True:
-            page = await other.sources.feeds.home(me.id, PageRequest(limit=size, after=after))
+            page = await other.sources.home_feed.page(me.id, PageRequest(limit=size, after=after))
             found += items_of(page)
             if not page.has_next:
                 break
@@ -133,7 +133,7 @@ async def test_a_push_that_cannot_invalidate_is_an_outage_and_stays_pending(
         async with open_sources(shaky) as sources:
             proxy.become(Toxic.REFUSE)
             with pytest.raises(cache_server.CacheDown) as raised:
-                await sources.feeds.push(Delivery(ObjectId(), ana.id, [me.id]))
+                await sources.feed_entries.push(Delivery(ObjectId(), ana.id, [me.id]))
             assert is_outage(raised.value)
 
 
@@ -149,7 +149,7 @@ async def test_a_push_waits_for_redis_that_comes_back_soon(
             proxy.become(Toxic.REFUSE)
             assert not await sources.caches.first_pages.invalidate([me.id])
             proxy.become(Toxic.NONE)
-            await sources.feeds.push(Delivery(ObjectId(), ana.id, [me.id]))
+            await sources.feed_entries.push(Delivery(ObjectId(), ana.id, [me.id]))
             assert await sources.caches.first_pages.invalidate([me.id])
 
 

@@ -15,11 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import datasources.feed.entries
 import datasources.feed.first_pages
+import datasources.feed.home_feed
 import datasources.posts.posts
 import domain.paging
 import workers.handlers.fan_out
 from config import Settings
-from datasources.feed.entries import FeedStore
+from datasources.feed.entries import EntryStore
 from datasources.mongo.client import Document
 from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
 from tests.support.factories import World, opened
@@ -174,9 +175,9 @@ def runner() -> Iterator[asyncio.Runner]:
 def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world in which everything that has a size has a small one, so that every boundary is crossed."""
     for module, name, size in (
-        (datasources.feed.entries, "CHUNK", 2),
-        (datasources.feed.entries, "INSERTED", 2),
-        (datasources.feed.entries, "FIRST_PAGES_ENTRIES", 2),
+        (datasources.feed.entries, "DELETED_AT_ONCE", 2),
+        (datasources.feed.entries, "INSERTED_AT_ONCE", 2),
+        (datasources.feed.home_feed, "FIRST_PAGES_ENTRIES", 2),
         (datasources.feed.first_pages, "FIRST_PAGES_ENTRIES", 2),
         (datasources.posts.posts, "MAX_MERGED_AUTHORS", 2),
         (domain.paging, "PAGE_SIZE_MAX", 3),
@@ -218,11 +219,11 @@ def test_every_walk_equals_the_oracle(play: Callable[..., None], full_size: bool
 
 def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the machine fails when the product does."""
-    whole = FeedStore.add_posts
+    whole = EntryStore.add_posts
 
-    async def but_one(store: FeedStore, owner_id: Any, posts: list[Document]) -> None:
+    async def but_one(store: EntryStore, owner_id: Any, posts: list[Document]) -> None:
         await whole(store, owner_id, posts[1:])
 
-    monkeypatch.setattr(FeedStore, "add_posts", but_one)
+    monkeypatch.setattr(EntryStore, "add_posts", but_one)
     with pytest.raises(AssertionError, match="lacks"):
         play(max_examples=50, stateful_step_count=25, phases=[Phase.generate], database=None)

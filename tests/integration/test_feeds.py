@@ -162,7 +162,9 @@ async def test_a_feed_goes_on_beyond_any_number_of_hidden_posts(world: World) ->
     hidden = MAX_REFILLS * PAGE_SIZE_MAX + 30
     await world.drain()
     await world.open_feeds(bob)
-    await world.sources.feeds.add_posts(bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)])
+    await world.sources.feed_entries.add_posts(
+        bob.id, [{"_id": ObjectId(), "author_id": eve.id} for _ in range(hidden)]
+    )
     assert await walk_feed(world, bob, 1, backward=False) == ["below"]
 
 
@@ -172,6 +174,6 @@ async def test_entries_written_twice_are_there_once(world: World) -> None:
     post = await world.post(ana, caption="once")
     await world.drain()
     for _ in range(2):
-        await world.sources.feeds.push(Delivery(post.id, ana.id, [bob.id, ana.id]))
+        await world.sources.feed_entries.push(Delivery(post.id, ana.id, [bob.id, ana.id]))
     assert await walk_feed(world, bob, 5, backward=False) == ["once"]
     assert await walk_feed(world, ana, 5, backward=False) == ["once"]

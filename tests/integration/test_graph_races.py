@@ -215,7 +215,9 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
         await world.drain()  # a concurrent run does it all, and the follow is removed
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "add_posts", before_first_call(unfollow, world.sources.feeds.add_posts))
+        patch.setattr(
+            world.sources.feed_entries, "add_posts", before_first_call(unfollow, world.sources.feed_entries.add_posts)
+        )
         await backfill(world.tools, str(follow["_id"]))
     assert await entries_of(world, bob) == 1
     await world.drain()
@@ -235,7 +237,7 @@ async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_
         await world.drain()
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feeds, "push", before_first_call(unfollow, world.sources.feeds.push))
+        patch.setattr(world.sources.feed_entries, "push", before_first_call(unfollow, world.sources.feed_entries.push))
         await fan_out(world.tools, str(post.id))
     assert await entries_of(world, bob) == 1
     feed = await world.execute("{ feed { edges { node { id } } } }", bob)

@@ -48,7 +48,7 @@ class Cast:
     async def follow(self, count: int = 1) -> None:
         """So many more, whose feeds are kept, follow the author; the worker has not come to it."""
         for fan in await self.world.users(count):
-            await self.world.sources.feeds.home(fan.id, PageRequest(limit=1))
+            await self.world.sources.home_feed.page(fan.id, PageRequest(limit=1))
             await refresh_feed(self.world.tools, str(fan.id))
             await self.world.follow(fan, self.author)
             self.fans.append(fan)

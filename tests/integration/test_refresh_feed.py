@@ -47,7 +47,7 @@ async def entries(world: World, owner: UserRecord) -> list[ObjectId]:
 
 
 async def home(world: World, owner: UserRecord) -> list[ObjectId]:
-    return items_of(await world.sources.feeds.home(owner.id, PageRequest(limit=50)))
+    return items_of(await world.sources.home_feed.page(owner.id, PageRequest(limit=50)))
 
 
 async def written_by(world: World, author: UserRecord, number: int) -> list[ObjectId]:
@@ -144,7 +144,7 @@ async def test_what_would_clear_an_old_feed_cannot_touch_the_new_one(own: World)
     stale = await own.sources.feed_states.retire(await state(own, bob))
     assert stale is not None
     await own.open_feeds(bob)  # back already, and rebuilt, before the worker that gave it up came to clearing
-    assert not await own.sources.feeds.clear(stale)
+    assert not await own.sources.feed_entries.clear(stale)
     assert await entries(own, bob) == posts
 
 
@@ -207,7 +207,7 @@ async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
     await own.open_feeds(eve)
     post = await own.post(ana)
     for owner in (bob, eve):
-        await own.sources.feeds.push(Delivery(post.id, ana.id, [owner.id]))
+        await own.sources.feed_entries.push(Delivery(post.id, ana.id, [owner.id]))
     collected = await collect(own.sources)
     assert collected.removed["feeds_given_up"] == 1
     await own.drain()

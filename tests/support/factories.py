@@ -88,7 +88,7 @@ class World:
     async def open_feeds(self, *owners: UserRecord) -> None:
         """Reads the home feeds of these users, which makes them live: from then on posts are pushed to them."""
         for owner in owners:
-            await self.sources.feeds.home(owner.id, PageRequest(limit=1))
+            await self.sources.home_feed.page(owner.id, PageRequest(limit=1))
         await self.drain()
 
     async def comment(self, post: PostRecord, author: UserRecord, text: str = "nice", **rest: Any) -> CommentRecord:

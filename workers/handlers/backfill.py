@@ -31,7 +31,7 @@ async def _apply_follow(tools: Tools, follow: FollowRecord) -> bool:
     if await _correct_follow(tools, follow):
         return False
     if follow.state is not FollowState.FOLLOWING:
-        return await sources.feeds.remove_author(follow)
+        return await sources.feed_entries.remove_author(follow)
     is_pulled = await sources.push_pull.is_pulled(follow.followee_id)
     if not is_pulled:
         await _add_posts(tools, follow.follower_id, follow.followee_id)
@@ -70,4 +70,4 @@ async def _add_posts(tools: Tools, owner_id: ObjectId, author_id: ObjectId) -> N
     posts = await sources.posts.shown_by_authors([author_id], PageRequest(limit=retained, before=feed.floor))
     if len(posts) > retained and not await sources.feed_states.raise_floor(feed, posts[retained]["_id"]):
         raise RetryLater("the feed has changed")
-    await sources.feeds.add_posts(owner_id, posts[:retained])
+    await sources.feed_entries.add_posts(owner_id, posts[:retained])

@@ -151,7 +151,7 @@ async def _erase_feed(sources: Sources, user_id: ObjectId) -> bool:
     await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
-    return any([await sources.feeds.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
+    return any([await sources.feed_entries.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
 
 
 async def _erase_keys_and_names(sources: Sources, user_id: ObjectId) -> bool:

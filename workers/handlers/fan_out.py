@@ -95,7 +95,7 @@ async def _write_entries(
     entries of a post that is deleted meanwhile are taken out again, also after the deletion's own fan-out. Feeds that
     are not live are left out: they get cleared, and are rebuilt when their owner comes back.
     """
-    posts, feeds = tools.sources.posts, tools.sources.feeds
+    posts, entries = tools.sources.posts, tools.sources.feed_entries
     live = await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())])
     # A chunk has one author: all live feeds are its followers', and thousands need not be looked up one by one.
     by_author = dict.fromkeys(owner_ids, live) if len(owner_ids) == 1 else _live_by_author(set(live), owner_ids)
@@ -104,8 +104,8 @@ async def _write_entries(
     while deliveries:
         shown = await posts.shown_among([each.post_id for each in deliveries])
         deliveries = [each for each in deliveries if is_written.get(each.post_id) is not (each.post_id in shown)]
-        await feeds.push(*(each for each in deliveries if each.post_id in shown))
-        await feeds.remove_posts(*(each for each in deliveries if each.post_id not in shown))
+        await entries.push(*(each for each in deliveries if each.post_id in shown))
+        await entries.remove_posts(*(each for each in deliveries if each.post_id not in shown))
         is_written.update({each.post_id: each.post_id in shown for each in deliveries})
     await tools.sources.feed_listeners.notify(live)
 

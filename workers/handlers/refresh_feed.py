@@ -28,7 +28,7 @@ async def refresh_feed(tools: Tools, key: str) -> None:
 async def _bring_in_line(tools: Tools, feed: FeedRecord) -> bool:
     """Clears, rebuilds or trims the feed; False if it has changed meanwhile."""
     if not feed.live:
-        return await tools.sources.feeds.clear(feed)
+        return await tools.sources.feed_entries.clear(feed)
     if feed.floor is None:
         return await _rebuild(tools, feed)
     return await _trim(tools, feed, feed.floor)
@@ -37,11 +37,11 @@ async def _bring_in_line(tools: Tools, feed: FeedRecord) -> bool:
 async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
     """Fills the feed with the newest posts of those followed. Who is unfollowed meanwhile gets backfilled again."""
     sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
-    if not await sources.feeds.clear(feed):
+    if not await sources.feed_entries.clear(feed):
         return False
     author_ids = await sources.follows.followees(feed.id, pushed=True)
     posts = await sources.posts.shown_by_authors(author_ids, PageRequest(limit=retained))
-    await sources.feeds.add_posts(feed.id, posts[:retained])
+    await sources.feed_entries.add_posts(feed.id, posts[:retained])
     unfollowed = set(author_ids) - set(await sources.follows.followees(feed.id))
     await sources.follows.restart_backfill(feed.id, list(unfollowed), clock.now())
     return await sources.feed_states.raise_floor(feed, posts[retained]["_id"] if len(posts) > retained else HOLDS_ALL)
@@ -50,8 +50,8 @@ async def _rebuild(tools: Tools, feed: FeedRecord) -> bool:
 async def _trim(tools: Tools, feed: FeedRecord, floor: ObjectId) -> bool:
     """Of over `2 * feed_retained_entries` the newest `feed_retained_entries` stay; the floor is raised first."""
     sources, retained = tools.sources, tools.sources.settings.feed_retained_entries
-    if await sources.feeds.entry_at(feed.id, floor, 2 * retained) is not None:
-        floor = await sources.feeds.entry_at(feed.id, floor, retained) or floor
+    if await sources.feed_entries.entry_at(feed.id, floor, 2 * retained) is not None:
+        floor = await sources.feed_entries.entry_at(feed.id, floor, retained) or floor
         if not await sources.feed_states.raise_floor(feed, floor):
             return False
-    return await sources.feeds.clear(feed, upto=floor)
+    return await sources.feed_entries.clear(feed, upto=floor)

@@ -149,7 +149,7 @@ async def _backfill(sources: Sources, finding: Finding) -> None:
 async def _remove(sources: Sources, finding: Finding) -> None:
     """Removes the entry, and makes the backfill pending: by now the owner may follow the author again."""
     entry, author_id = Entry.of(finding), ObjectId(finding.found)
-    await sources.feeds.remove_posts(Delivery(entry.post_id, author_id, [entry.owner_id]))
+    await sources.feed_entries.remove_posts(Delivery(entry.post_id, author_id, [entry.owner_id]))
     await sources.follows.restart_backfill(entry.owner_id, [author_id], clock.now())
 
 

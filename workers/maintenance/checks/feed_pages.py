@@ -49,7 +49,7 @@ async def _read_pages(sources: Sources, owner_id: ObjectId) -> list[ObjectId]:
     post_ids: list[ObjectId] = []
     for _ in range(PAGES):
         request = PageRequest(limit=PAGE_SIZE_MAX, after=post_ids[-1] if post_ids else None)
-        page = await sources.feeds.peek(owner_id, request)
+        page = await sources.home_feed.peek(owner_id, request)
         post_ids += [post_id for _, post_id in page.items]
         if not page.has_next:
             break

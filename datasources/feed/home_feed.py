@@ -1,0 +1,158 @@
+"""Reading home feeds: entries and pulled posts, merged, above a feed's floor; below the floor all posts are pulled."""
+
+import asyncio
+import contextlib
+import heapq
+from collections.abc import Sequence
+
+import msgspec
+from bson import ObjectId
+
+from datasources.feed.entries import EntryStore
+from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache, first_pages_of
+from datasources.feed.states import HOLDS_ALL, FeedStates
+from datasources.graph.follows import FollowStore
+from datasources.mongo import clock
+from datasources.posts.posts import PostStore
+from datasources.redis.cache_server import CacheDown
+from domain.paging import Page, PageRequest, cut_page
+from domain.records.feeds import FeedRecord
+
+_FeedAndPulled = tuple[FeedRecord, list[ObjectId]]  # the feed's state, and the authors whose posts are pulled
+
+
+class HomeFeed:
+    """Pages of home feeds. They may name posts that the viewer may not see: visibility rules remove those later."""
+
+    def __init__(
+        self,
+        entries: EntryStore,
+        states: FeedStates,
+        first_pages: FirstPagesCache,
+        posts: PostStore,
+        follows: FollowStore,
+    ) -> None:
+        self._entries = entries
+        self._states = states
+        self._first_pages = first_pages
+        self._posts = posts
+        self._follows = follows
+
+    async def page(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """Post ids of a home feed, newest first, down to the first post ever; the owner is noted to be active.
+
+        No post is missing but those whose fan-out is pending. If the feed changes while it is read, the whole page is
+        pulled. `as_of` is when a cached page was read.
+        """
+        request, visits = request.expects(ObjectId), list[_FeedAndPulled]()
+        first_pages = await self._cached_first_pages(owner_id, request, visits)
+        post_ids = None if first_pages is None else await self._from_first_pages(owner_id, first_pages, request)
+        if first_pages is not None and post_ids is not None:
+            page = cut_page(request, [(post_id, post_id) for post_id in post_ids])
+            return msgspec.structs.replace(page, as_of=first_pages.as_of)
+        return await self._page(*(visits[0] if visits else await self._note_visit(owner_id)), request)
+
+    async def peek(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
+        """As `page`, for somebody else than the owner: nothing is noted."""
+        feed, pulled = await asyncio.gather(self._states.find(owner_id), self._follows.to_pull(owner_id))
+        return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
+
+    async def _note_visit(self, owner_id: ObjectId) -> _FeedAndPulled:
+        now = clock.now()
+        return await asyncio.gather(self._states.note_visit(owner_id, now), self._follows.to_pull(owner_id))
+
+    async def _cached_first_pages(
+        self, owner_id: ObjectId, request: PageRequest, visits: list[_FeedAndPulled]
+    ) -> FirstPages | None:
+        """The feed's first pages, if cached. A request from the top fills the cache and `visits`."""
+
+        async def load(_owner_ids: Sequence[ObjectId]) -> list[FirstPages | None]:
+            visits.append(await self._note_visit(owner_id))
+            return [await self._read_first_pages(*visits[-1])]
+
+        if request.after is None and not request.backward:
+            return (await self._first_pages.read([owner_id], load))[0]
+        with contextlib.suppress(CacheDown):
+            return None if request.backward else (await self._first_pages.cached([owner_id])).get(owner_id)
+        return None
+
+    async def _read_first_pages(self, feed: FeedRecord, pulled: Sequence[ObjectId]) -> FirstPages | None:
+        if feed.floor is None:
+            return None
+        as_of = clock.now()
+        newest = await self._entries.post_ids(feed.id, PageRequest(limit=FIRST_PAGES_ENTRIES, before=feed.floor))
+        if not await self._states.is_still(feed):
+            return None
+        return first_pages_of(as_of, feed.floor, newest, pulled)
+
+    async def _from_first_pages(
+        self, owner_id: ObjectId, first_pages: FirstPages, request: PageRequest
+    ) -> list[ObjectId] | None:
+        """As `_walk`, for a forward request; None if the walk goes on to entries below the first pages."""
+        post_ids, bounded = list[ObjectId](), _bounded(request, above=first_pages.above)
+        if not _is_empty(bounded):
+            posts = await self._posts.shown_by_authors([owner_id, *first_pages.pulled], bounded)
+            post_ids = _merge(bounded, first_pages.within(bounded), [post["_id"] for post in posts])
+        if len(post_ids) > request.limit or bounded.before == request.before:
+            return post_ids
+        if not first_pages.is_whole:
+            return None
+        rest = msgspec.structs.replace(request, limit=request.limit - len(post_ids))
+        return post_ids + await self._below_floor(FeedRecord(id=owner_id, floor=first_pages.above), rest)
+
+    async def _page(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> Page[ObjectId]:
+        post_ids = await self._walk(feed, pulled, request)
+        if feed.floor is not None and not await self._states.is_still(feed):
+            post_ids = await self._walk(msgspec.structs.replace(feed, floor=None), [], request)
+        return cut_page(request, [(post_id, post_id) for post_id in post_ids])
+
+    async def _walk(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> list[ObjectId]:
+        """Up to `limit + 1` post ids in walking order: entries and pulled posts above the floor, pulled ones below."""
+        post_ids: list[ObjectId] = []
+        for is_above in (False, True) if request.backward else (True, False):
+            rest = msgspec.structs.replace(request, limit=request.limit - len(post_ids))
+            post_ids += await (self._above_floor(feed, pulled, rest) if is_above else self._below_floor(feed, rest))
+            if len(post_ids) > request.limit:
+                break
+        return post_ids
+
+    async def _above_floor(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> list[ObjectId]:
+        if feed.floor is None:
+            return []
+        request = _bounded(request, above=feed.floor)
+        if _is_empty(request):
+            return []
+        authors = [feed.id, *pulled]
+        entries, posts = await asyncio.gather(
+            self._entries.post_ids(feed.id, request), self._posts.shown_by_authors(authors, request)
+        )
+        return _merge(request, entries, [post["_id"] for post in posts])
+
+    async def _below_floor(self, feed: FeedRecord, request: PageRequest) -> list[ObjectId]:
+        if feed.floor is not None:
+            request = _bounded(request, below=_next(feed.floor))
+        if feed.floor == HOLDS_ALL or _is_empty(request):
+            return []
+        authors = [feed.id, *await self._follows.followees(feed.id)]
+        return [post["_id"] for post in await self._posts.shown_by_authors(authors, request)]
+
+
+def _bounded(request: PageRequest, *, below: ObjectId | None = None, above: ObjectId | None = None) -> PageRequest:
+    """The part of a request that lies strictly below or above a post."""
+    after = min((key for key in (request.after, below) if isinstance(key, ObjectId)), default=None)
+    before = max((key for key in (request.before, above) if isinstance(key, ObjectId)), default=None)
+    return msgspec.structs.replace(request, after=after, before=before)
+
+
+def _merge(request: PageRequest, *walks: Sequence[ObjectId]) -> list[ObjectId]:
+    merged = dict.fromkeys(heapq.merge(*walks, reverse=not request.backward))
+    return list(merged)[: request.limit + 1]
+
+
+def _is_empty(request: PageRequest) -> bool:
+    after, before = request.after, request.before
+    return isinstance(after, ObjectId) and isinstance(before, ObjectId) and after <= before
+
+
+def _next(post_id: ObjectId) -> ObjectId:
+    return ObjectId((int.from_bytes(post_id.binary, "big") + 1).to_bytes(12, "big"))
