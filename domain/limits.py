@@ -75,6 +75,7 @@ ACCESS_OVERLAP_SECONDS = 60  # a replaced access token lives so much longer, for
 IDEMPOTENCY_HOURS = 24
 IDEMPOTENCY_KEY_MAX = 200
 REGISTRATION_KEY_MIN = 16  # nobody may guess it: who has the key gets the new account's first session
+LIKE_ANNOUNCED_ONCE_IN = timedelta(days=7)  # a like taken back and given again in this time is not news
 WITHDRAWN_NOTIFICATION_KEPT = timedelta(days=30)  # a client that resumes later than this is told of a gap
 
 # One GraphQL operation, fragments expanded where it matters

@@ -24,27 +24,27 @@ class Idempotency(msgspec.Struct, frozen=True):
     digest: bytes
 
     @classmethod
-    def of(cls, key: str | None, mutation: str, given: Mapping[str, Any]) -> "Idempotency | None":
+    def of(cls, key: str | None, mutation: str, arguments: Mapping[str, Any]) -> "Idempotency | None":
         """None without a key. Raises Refusal for an empty or overlong one."""
         if key is None:
             return None
         if not 1 <= len(key) <= IDEMPOTENCY_KEY_MAX:
             message = f"An idempotency key has 1 to {IDEMPOTENCY_KEY_MAX} characters."
             raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["idempotencyKey"])
-        encoded = msgspec.json.encode(given, enc_hook=str, order="sorted")
+        encoded = msgspec.json.encode(arguments, enc_hook=str, order="sorted")
         return cls(f"{mutation}:{key}", hashlib.sha256(encoded).digest())
 
     @classmethod
-    def of_registration(cls, key: str | None, given: Mapping[str, Any]) -> "Idempotency | None":
+    def of_registration(cls, key: str | None, arguments: Mapping[str, Any]) -> "Idempotency | None":
         """As `of`, for `register`, which has no viewer: the key alone identifies the client, so it is hard to guess.
 
-        The tokens of the first session are derived from the key, so only its hash is stored. `given` lacks the
+        The tokens of the first session are derived from the key, so only its hash is stored. `arguments` lacks the
         password: a digest would make it quick to guess.
         """
         if key is not None and len(key) < REGISTRATION_KEY_MIN:
             message = f"This idempotency key has at least {REGISTRATION_KEY_MIN} characters; send a random one."
             raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["idempotencyKey"])
-        plain = cls.of(key, "register", given)
+        plain = cls.of(key, "register", arguments)
         return plain and cls(hashlib.sha256(plain.key.encode(errors="replace")).hexdigest(), plain.digest)
 
     def fields(self) -> Document:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from bson import ObjectId
@@ -20,10 +20,10 @@ from datasources.mongo.pages import find_page
 from datasources.mongo.readable import readable
 from datasources.mongo.upserts import upsert
 from domain.jobs import Fact, Job, Task
+from domain.limits import LIKE_ANNOUNCED_ONCE_IN
 from domain.paging import Page, PageRequest, cut_page
 from domain.records.likes import LikeRecord
 
-REMEMBERED = timedelta(days=7)  # a like that is taken back and given again in this time is announced once
 MAX_BATCH = 100  # likes in one write
 MAX_BATCH_SECONDS = 1.0  # how long a like that waits for a lock may delay the others of its batch
 _TASKS = (Task.COUNT, Task.NOTIFY)
@@ -138,12 +138,12 @@ class LikeStore:
             await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
     async def _remove_taken_back(self, ids: Sequence[ObjectId], session: Session) -> None:
-        """Deletes likes that are taken back and have nothing pending, announced ones only after `REMEMBERED`."""
+        """Deletes likes that are taken back and have nothing pending; a TTL index deletes announced ones later."""
         if not ids:
             return
         over = {"_id": {"$in": list(ids)}, "liked": False, "outbox": {"$exists": False}}
         await self._likes.delete_many({**over, "announced": {"$ne": True}}, session=session)
-        expiry = [{"$set": {"expires_at": {"$add": ["$$NOW", REMEMBERED.total_seconds() * 1000]}}}]
+        expiry = [{"$set": {"expires_at": {"$add": ["$$NOW", LIKE_ANNOUNCED_ONCE_IN.total_seconds() * 1000]}}}]
         await self._likes.update_many(over, expiry, session=session)
 
     async def _submit(self, write: _Write) -> None:
