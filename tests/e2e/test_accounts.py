@@ -210,7 +210,7 @@ async def test_the_end_of_a_session_ends_its_sockets_within_two_seconds(register
             await second.done("logout", everywhere=True)
         else:
             sessions = (await second.get(VIEWER))["viewer"]["sessions"]
-            (first,) = [one["id"] for one in sessions if not one["isCurrent"]]
+            (first,) = [session["id"] for session in sessions if not session["isCurrent"]]
             await second.done("revokeSession", sessionId=first)
         assert await socket.closed() == 4403
         assert time.monotonic() - begun < 2
@@ -220,7 +220,7 @@ async def test_the_end_of_a_session_ends_its_sockets_within_two_seconds(register
 
 async def test_only_the_owner_revokes_a_session(people: list[Person]) -> None:
     ana, eve, _ = people
-    (session,) = [one["id"] for one in (await ana.get(VIEWER))["viewer"]["sessions"] if one["isCurrent"]]
+    (session,) = [each["id"] for each in (await ana.get(VIEWER))["viewer"]["sessions"] if each["isCurrent"]]
     assert await eve.refused("revokeSession", sessionId=session) == ("NOT_FOUND", ["sessionId"])
     assert await eve.refused("revokeSession", sessionId="nonsense") == ("NOT_FOUND", ["sessionId"])
     assert await signed_in(ana)

@@ -16,8 +16,8 @@ REQUESTS = "{ viewer { followRequests(first: 5) { edges { node { id } requestedA
 
 async def seen(viewer: Api, other: Person) -> dict[str, object] | None:
     """Another user as the viewer sees them."""
-    found: dict[str, object] | None = (await viewer.get(SEEN, name=other.username))["user"]
-    return found
+    shown: dict[str, object] | None = (await viewer.get(SEEN, name=other.username))["user"]
+    return shown
 
 
 async def test_following_is_a_state_and_its_answer_shows_it_at_once(register: Register) -> None:
@@ -56,9 +56,9 @@ async def test_a_private_account_shows_its_posts_only_to_accepted_followers(regi
     assert (user["viewerFollowState"], user["followerCount"]) == ("REQUESTED", 0)
     post = "query ($id: ID!) { post(id: $id) { id } }"
     for stranger in (bob, nobody):
-        found = await seen(stranger, ana)
-        assert found is not None
-        assert found["posts"] == {"edges": []}
+        shown = await seen(stranger, ana)
+        assert shown is not None
+        assert shown["posts"] == {"edges": []}
         assert (await stranger.get(post, id=post_id))["post"] is None
     (request,) = (await ana.get(REQUESTS))["viewer"]["followRequests"]["edges"]
     assert request["node"]["id"] == bob.id
@@ -90,9 +90,9 @@ async def test_a_blocked_viewer_finds_nobody(register: Register) -> None:
     blocked = await ana.get("{ viewer { blockedUsers { edges { node { id } } } } }")
     assert [edge["node"]["id"] for edge in blocked["viewer"]["blockedUsers"]["edges"]] == [bob.id]
     await ana.done("unblockUser", userId=bob.id)
-    found = await seen(bob, ana)
-    assert found is not None
-    assert found["viewerFollowState"] == "NONE"
+    shown = await seen(bob, ana)
+    assert shown is not None
+    assert shown["viewerFollowState"] == "NONE"
 
 
 async def test_muting_takes_posts_out_of_the_feed_and_nothing_else(register: Register) -> None:
@@ -103,8 +103,8 @@ async def test_muting_takes_posts_out_of_the_feed_and_nothing_else(register: Reg
     assert (await bob.get(feed))["feed"]["edges"] == [{"node": {"id": post_id}}]
     await bob.done("muteUser", userId=ana.id)
     assert (await bob.get(feed))["feed"]["edges"] == []
-    found = await seen(bob, ana)
-    assert found is not None
-    assert found["posts"] == {"edges": [{"node": {"id": post_id}}]}
+    shown = await seen(bob, ana)
+    assert shown is not None
+    assert shown["posts"] == {"edges": [{"node": {"id": post_id}}]}
     await bob.done("unmuteUser", userId=ana.id)
     assert (await bob.get(feed))["feed"]["edges"] == [{"node": {"id": post_id}}]

@@ -111,9 +111,9 @@ async def published(ana: Person, bob: Person) -> str:
     assert (node["id"], node["caption"], node["author"]["username"]) == (post_id, "Four quarters", ana.username)
     (image,) = node["images"]
     assert (image["width"], image["height"]) == (3024, 4032)
-    renditions = {(one["format"], one["width"]): one for one in image["renditions"]}
+    renditions = {(each["format"], each["width"]): each for each in image["renditions"]}
     assert set(renditions) == {(kind, width) for kind in ("JPEG", "WEBP") for width in WIDTHS}
-    assert {one["height"] for one in image["renditions"]} == {150, 427, 853, 1440}
+    assert {each["height"] for each in image["renditions"]} == {150, 427, 853, 1440}
     for key in (("JPEG", 320), ("WEBP", 1080), ("JPEG", 150)):
         await looks_upright(ana.http, renditions[key])
     return post_id

@@ -73,8 +73,8 @@ async def test_an_invalid_id_is_bad_input(nobody: Api, wrong: str) -> None:
 
 async def test_malformed_id_among_others_is_null_in_its_place(people: list[Person], nobody: Api) -> None:
     ids = [people[0].id, "", "nonsense", people[1].id, "VXNlcjox", "ü", global_id("User")]
-    found = (await nobody.get("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids))["nodes"]
-    assert [node and node["id"] for node in found] == [people[0].id, None, None, people[1].id, None, None, None]
+    nodes = (await nobody.get("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids))["nodes"]
+    assert [node and node["id"] for node in nodes] == [people[0].id, None, None, people[1].id, None, None, None]
 
 
 async def test_too_many_ids_at_once_are_bad_input(nobody: Api) -> None:

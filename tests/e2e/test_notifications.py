@@ -55,7 +55,7 @@ async def test_seen_and_read_are_marked_apart(register: Register) -> None:
     assert (await ana.done("markNotificationsSeen", count, upToSeq=2))["viewer"]["unreadNotificationCount"] == 1
     marked = await ana.done("markNotificationsRead", count, notificationIds=[notices[0]["id"]])
     assert marked["viewer"]["unreadNotificationCount"] == 0
-    assert [one["seq"] for one in await notified(ana, 2, unreadOnly=True)] == [2, 1]
+    assert [notification["seq"] for notification in await notified(ana, 2, unreadOnly=True)] == [2, 1]
     await ana.done("markNotificationsRead", upToSeq=3)
     assert await notified(ana, 0, unreadOnly=True) == []
     wrong = await ana.refused("markNotificationsRead", notificationIds=["nonsense"])

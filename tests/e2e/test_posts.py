@@ -62,8 +62,8 @@ async def test_ten_images_keep_their_order_words_and_people(register: Register) 
     await ana.wait_for_status(post_id, "READY", seconds=60)
     fields = "images { width altText taggedUsers { user { id } x y } }"
     shown = (await ana.get(f"query ($id: ID!) {{ post(id: $id) {{ {fields} }} }}", id=post_id))["post"]["images"]
-    assert [one["width"] for one in shown] == [100 + 10 * number for number in range(10)]
-    assert [one["altText"] for one in shown] == [given["altText"] for given in images]
+    assert [image["width"] for image in shown] == [100 + 10 * number for number in range(10)]
+    assert [image["altText"] for image in shown] == [given["altText"] for given in images]
     for one, given in zip(shown, images, strict=True):
         tags = [{"userId": tag["user"]["id"], "x": tag["x"], "y": tag["y"]} for tag in one["taggedUsers"]]
         assert tags == given["taggedUsers"]
@@ -100,7 +100,7 @@ async def test_an_upload_makes_one_post_and_a_retry_with_its_key_the_same(people
     ana, upload_id = people[1], await people[1].upload(small_jpeg())
     given = {"images": [{"uploadId": upload_id}], "idempotencyKey": "post once"}
     made = await asyncio.gather(*(ana.done("createPost", "post { id }", **given) for _ in range(5)))
-    assert len({one["post"]["id"] for one in made}) == 1
+    assert len({answer["post"]["id"] for answer in made}) == 1
     assert await ana.refused("createPost", images=given["images"]) == ("UPLOAD_USED", ["images"])
     other = await ana.refused("createPost", **{**given, "caption": "other"})
     assert other == ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])

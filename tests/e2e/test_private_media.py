@@ -22,15 +22,17 @@ UPLOAD = "query ($id: ID!) { node(id: $id) { ... on MediaUpload { image { rendit
 async def urls(viewer: Api, post_id: str) -> list[str]:
     """Where this viewer is told to fetch a post's files; none if they may not see it."""
     post = (await viewer.get(POST, id=post_id))["post"]
-    return [one["url"] for image in post["images"] for one in image["renditions"]] if post is not None else []
+    return (
+        [rendition["url"] for image in post["images"] for rendition in image["renditions"]] if post is not None else []
+    )
 
 
 async def statuses(http: httpx2.AsyncClient, addresses: list[str]) -> set[int]:
-    return {answer.status_code for answer in await asyncio.gather(*(http.get(one) for one in addresses))}
+    return {answer.status_code for answer in await asyncio.gather(*(http.get(address) for address in addresses))}
 
 
 def unsigned(addresses: list[str]) -> list[str]:
-    return [one.partition("?")[0] for one in addresses]
+    return [address.partition("?")[0] for address in addresses]
 
 
 def key_of(stack: Stack, address: str) -> str:
@@ -60,16 +62,16 @@ async def test_only_followers_get_signed_addresses_that_work(register: Register,
     ana, bob, post_id = await private_post(register)
     eve = await register()
     for viewer in (ana, bob):
-        found = await urls(viewer, post_id)
-        assert len(found) > 1
-        assert not any(is_public(key_of(stack, one)) for one in found)
-        assert await statuses(ana.http, found) == {200}
-        assert await statuses(ana.http, unsigned(found)) == {403}
+        addresses = await urls(viewer, post_id)
+        assert len(addresses) > 1
+        assert not any(is_public(key_of(stack, address)) for address in addresses)
+        assert await statuses(ana.http, addresses) == {200}
+        assert await statuses(ana.http, unsigned(addresses)) == {403}
     image_id = (await bob.get(POST, id=post_id))["post"]["images"][0]["id"]
     for stranger in (eve, nobody):
         assert await urls(stranger, post_id) == []
         assert (await stranger.get(IMAGE, id=image_id))["node"] is None
-    public = [key_of(stack, one).replace("private/", "public/") for one in await urls(bob, post_id)]
+    public = [key_of(stack, address).replace("private/", "public/") for address in await urls(bob, post_id)]
     base = stack.settings.media_bucket_url
     assert await statuses(ana.http, [f"{base}/{key}" for key in public]) <= {403, 404}
 
@@ -78,10 +80,10 @@ async def test_a_public_accounts_addresses_are_plain_and_for_everybody(
     register: Register, nobody: Api, stack: Stack
 ) -> None:
     ana = await register()
-    found = await urls(nobody, await ana.ready_post())
-    assert unsigned(found) == found
-    assert all(is_public(key_of(stack, one)) for one in found)
-    assert await statuses(ana.http, found) == {200}
+    addresses = await urls(nobody, await ana.ready_post())
+    assert unsigned(addresses) == addresses
+    assert all(is_public(key_of(stack, address)) for address in addresses)
+    assert await statuses(ana.http, addresses) == {200}
 
 
 @pytest.mark.parametrize("is_private", [False, True])
@@ -94,7 +96,7 @@ async def test_files_of_a_post_that_waits_for_them_are_never_moved(
     post_id = await ana.create_post(announced["upload"]["id"])
     assert (await ana.send(announced["request"], data)).is_success
     await ana.wait_for_status(post_id, "READY")
-    keys = [MediaKey.parse(key_of(stack, one)) for one in await urls(ana, post_id)]
+    keys = [MediaKey.parse(key_of(stack, address)) for address in await urls(ana, post_id)]
     area = Area.PRIVATE if is_private else Area.PUBLIC
     assert {key and key.area for key in keys} == {area}
     assert {key.version for key in keys if key is not None and key.name.endswith(".jpg")} == {0}
@@ -133,8 +135,8 @@ async def test_going_private_removes_the_public_files_and_going_public_restores_
     await ana.done("updateProfile", isPrivate=False)
 
     async def are_public() -> bool:
-        found = await urls(nobody, post_id)
-        return bool(found) and found == unsigned(found) and await statuses(ana.http, found) == {200}
+        addresses = await urls(nobody, post_id)
+        return bool(addresses) and addresses == unsigned(addresses) and await statuses(ana.http, addresses) == {200}
 
     await eventually(are_public, seconds=20, every=0.2)
 
@@ -146,9 +148,9 @@ async def test_only_its_owner_sees_an_image_without_a_post(register: Register, n
     async def image() -> Any:
         return (await ana.get(UPLOAD, id=upload_id))["node"]["image"]
 
-    found = [one["url"] for one in (await eventually(image, seconds=30))["renditions"]]
-    assert await statuses(ana.http, found) == {200}
-    assert await statuses(ana.http, unsigned(found)) == {403}
+    addresses = [rendition["url"] for rendition in (await eventually(image, seconds=30))["renditions"]]
+    assert await statuses(ana.http, addresses) == {200}
+    assert await statuses(ana.http, unsigned(addresses)) == {403}
     assert (await nobody.get(UPLOAD, id=upload_id))["node"] is None
 
 
@@ -164,7 +166,7 @@ async def test_a_private_accounts_avatar_is_for_everybody(register: Register, no
 
     async def is_plain() -> bool:
         avatar = (await nobody.get(AVATAR, name=ana.username))["user"]["avatar"]
-        found = [one["url"] for one in avatar["renditions"]]
-        return found == unsigned(found) and await statuses(ana.http, found) == {200}
+        addresses = [rendition["url"] for rendition in avatar["renditions"]]
+        return addresses == unsigned(addresses) and await statuses(ana.http, addresses) == {200}
 
     await eventually(is_plain, seconds=20, every=0.2)

@@ -87,9 +87,9 @@ async def test_a_refused_file_says_why_live_on_the_upload_and_on_the_post(
     announced = await ana.announce(data, format=kind)
     upload_id = announced["upload"]["id"]
     post_id = await ana.create_post(upload_id)
-    found = expect_id(upload_id, "MediaUpload")
-    assert found is not None
-    (upload,) = await world.sources.uploads.by_ids([found])
+    object_id = expect_id(upload_id, "MediaUpload")
+    assert object_id is not None
+    (upload,) = await world.sources.uploads.by_ids([object_id])
     assert upload is not None
     async with ana.socket() as socket:
         await socket.subscribe(UPDATED, id=upload_id)

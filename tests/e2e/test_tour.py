@@ -38,9 +38,9 @@ async def test_tour_works_as_it_is_typed(demo: DemoLogin, stack: Stack, tmp_path
         "bash", "-c", "set -e\n" + "\n".join(blocks),
         env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said = (await asyncio.wait_for(shell.communicate(), 60))[0].decode()
-    assert shell.returncode == 0, said
+    output = (await asyncio.wait_for(shell.communicate(), 60))[0].decode()
+    assert shell.returncode == 0, output
     place = 0
     for words in SAYS:
-        place = said.find(words, place) + 1
-        assert place, f"{words} is missing, or comes too soon, in: {said}"
+        place = output.find(words, place) + 1
+        assert place, f"{words} is missing, or comes too soon, in: {output}"

@@ -1,4 +1,4 @@
-"""deleteAccount: who leaves is seen by nobody from the answer on, and in the end nothing of them is left anywhere."""
+"""deleteAccount: nobody sees the account from the answer on, and in the end nothing of it is left anywhere."""
 
 import asyncio
 import secrets
@@ -63,7 +63,7 @@ def oid(global_id: str) -> ObjectId:
 
 
 async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the last look taken now that would be taken when nothing could come any more, as often as need be."""
+    """Runs the final check of a deletion now, as often as needed, and not after everything late could arrive."""
     monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
     async def is_done() -> bool:
@@ -77,45 +77,45 @@ async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def objects(world: World, uploads: list[dict[str, Any]]) -> list[str]:
-    """What lies in both buckets of these uploads."""
+    """The keys of the objects of these uploads in both buckets."""
     blobs = world.sources.blobs
-    areas = [f"{area.value}/{one['_id']}/" for one in uploads for area in Area]
-    there = [blob.key for area in areas async for blob in blobs.list_media(area)]
-    return there + [blob.key for one in uploads async for blob in blobs.list_incoming(one["key"])]
+    prefixes = [f"{area.value}/{upload['_id']}/" for upload in uploads for area in Area]
+    keys = [blob.key for prefix in prefixes async for blob in blobs.list_media(prefix)]
+    return keys + [blob.key for upload in uploads async for blob in blobs.list_incoming(upload["key"])]
 
 
-async def befriended(ana: Person, bob: Person, cat: Person, *, is_private: bool) -> None:
-    """They follow each other, both ways; with a private account cat asks still."""
+async def befriend(ana: Person, bob: Person, cat: Person, *, is_private: bool) -> None:
+    """Ana and bob follow each other, and cat follows ana; if she is private, cat's request stays open."""
     await ana.done("updateProfile", isPrivate=is_private)
-    for one, other in ((bob, ana), (cat, ana), (ana, bob)):
-        await one.done("followUser", userId=other.id)
+    for follower, followee in ((bob, ana), (cat, ana), (ana, bob)):
+        await follower.done("followUser", userId=followee.id)
     if is_private:
         await ana.done("acceptFollowRequest", userId=bob.id)
 
 
-async def posted(author: Person, *people: Person) -> str:
+async def publish(author: Person, *people: Person) -> str:
     """A ready post of two images that mentions and tags people."""
-    tags = [{"userId": one.id, "x": 0.5, "y": 0.5} for one in people]
+    tags = [{"userId": person.id, "x": 0.5, "y": 0.5} for person in people]
     images = [{"uploadId": await author.upload(small_jpeg()), "taggedUsers": tags} for _ in range(2)]
-    caption = " ".join(f"@{one.username}" for one in people)
+    caption = " ".join(f"@{person.username}" for person in people)
     post_id = await author.create_post(images=images, caption=caption, idempotencyKey=author.username)
     await author.wait_for_status(post_id, "READY")
     return post_id
 
 
-async def talked(ana: Person, bob: Person, cat: Person, hers: str, his: str) -> str:
-    """Likes, comments and replies of each other's; returns ana's comment below bob's post."""
-    for one, post in ((ana, his), (bob, hers), (cat, his)):
-        await one.done("likePost", postId=post)
-    said = "commentEdge { node { id } }"
-    mine = await ana.done("addComment", said, postId=his, text="mine", idempotencyKey="once")
+async def like_and_comment(ana: Person, bob: Person, cat: Person, hers: str, his: str) -> str:
+    """They like each other's posts and comments, and comment and reply. Returns ana's comment below bob's post."""
+    for person, post in ((ana, his), (bob, hers), (cat, his)):
+        await person.done("likePost", postId=post)
+    selection = "commentEdge { node { id } }"
+    mine = await ana.done("addComment", selection, postId=his, text="mine", idempotencyKey="once")
     comment = str(mine["commentEdge"]["node"]["id"])
-    await bob.done("addComment", said, postId=his, parentId=comment, text="an answer")
-    theirs = await cat.done("addComment", said, postId=his, text=f"look, @{ana.username}")
-    await ana.done("addComment", said, postId=his, parentId=theirs["commentEdge"]["node"]["id"], text="I do")
-    await bob.done("addComment", said, postId=hers, text="below hers")
-    for one, other in ((bob, comment), (ana, theirs["commentEdge"]["node"]["id"])):
-        await one.done("likeComment", commentId=other)
+    await bob.done("addComment", selection, postId=his, parentId=comment, text="an answer")
+    theirs = await cat.done("addComment", selection, postId=his, text=f"look, @{ana.username}")
+    await ana.done("addComment", selection, postId=his, parentId=theirs["commentEdge"]["node"]["id"], text="I do")
+    await bob.done("addComment", selection, postId=hers, text="below hers")
+    for person, comment_id in ((bob, comment), (ana, theirs["commentEdge"]["node"]["id"])):
+        await person.done("likeComment", commentId=comment_id)
     return comment
 
 
@@ -129,9 +129,9 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
     register: Register, world: World, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, *, is_private: bool
 ) -> None:
     ana, bob, cat, mal = [await register() for _ in range(4)]
-    await befriended(ana, bob, cat, is_private=is_private)
-    hers, his = await posted(ana, bob), await posted(bob, ana, cat)
-    comment = await talked(ana, bob, cat, hers, his)
+    await befriend(ana, bob, cat, is_private=is_private)
+    hers, his = await publish(ana, bob), await publish(bob, ana, cat)
+    comment = await like_and_comment(ana, bob, cat, hers, his)
     face = await ana.upload(small_jpeg())
     await eventually(lambda: _became_avatar(ana, face), seconds=30, every=0.2)
     await ana.done("blockUser", userId=mal.id)
@@ -140,10 +140,10 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
     await cat.done("muteUser", userId=ana.id)
     await ana.done("muteUser", userId=cat.id)
     coming = await ana.announce(late := small_jpeg())
-    for one in (ana, bob, cat):
-        await one.get("{ feed(first: 5, order: RANKED) { edges { cursor } } }")
-        await one.get(USER, name=ana.username)
-    await eventually(lambda: _is_heard(bob, ana), seconds=20, every=0.2)
+    for person in (ana, bob, cat):
+        await person.get("{ feed(first: 5, order: RANKED) { edges { cursor } } }")
+        await person.get(USER, name=ana.username)
+    await eventually(lambda: _is_notified(bob, ana), seconds=20, every=0.2)
     assert ana.id in await seen_by(bob, his)
     uploads = await world.sources.database["uploads"].find({"owner_id": oid(ana.id)}).to_list()
     assert len(await objects(world, uploads)) >= 3 * 4
@@ -154,7 +154,7 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
         closing, begun = asyncio.create_task(_closed(socket)), time.monotonic()
         payload = await ana.done("deleteAccount", "deletedUserId", password=PASSWORD)
         assert payload["deletedUserId"] == ana.id
-        for viewer in (bob, cat, mal):  # at once, whatever the workers have come to
+        for viewer in (bob, cat, mal):  # at once, whatever the workers have done
             for gid in (ana.id, hers, comment, fetched[0]["id"], to_global_id("Image", oid(face))):
                 assert (await viewer.get(NODE, id=gid))["node"] is None
             assert (await viewer.get(USER, name=ana.username))["user"] is None
@@ -169,9 +169,9 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
     new = await Person.register(http, username=ana.username, email=f"{ana.username}@example.com")
     await eventually(lambda: _are_gone(world, uploads), seconds=60, every=0.5)
     if not is_private:
-        answers = await asyncio.gather(*(http.get(one["url"]) for one in fetched[0]["renditions"]))
+        answers = await asyncio.gather(*(http.get(rendition["url"]) for rendition in fetched[0]["renditions"]))
         assert not any(answer.is_success for answer in answers)
-    sent = await ana.send(coming["request"], late)  # the address that was given out is good still
+    sent = await ana.send(coming["request"], late)  # the signed address is still valid
     assert sent.is_success
     await finish(world, ana, monkeypatch)
 
@@ -191,9 +191,9 @@ async def test_an_account_with_everything_is_gone_for_everybody_and_everywhere(
 
 
 async def expect_no_reference(world: World, person: Person) -> None:
-    """Everything is read. Two may name the account: its emptied document, for a hundred days, and others' interests.
+    """Reads everything. Only the account's emptied document and others' interests may still name it.
 
-    Those are made anew when they are read, and looked through by `gc`; nobody is shown them.
+    The document is kept for a hundred days. Nobody is shown interests; they are computed again, and `gc` checks them.
     """
     left = await account_references(world, oid(person.id))
     assert set(left) <= {"users", "interests"}, left
@@ -210,13 +210,13 @@ async def _became_avatar(person: Person, upload_id: str) -> bool:
     return not (await person.do("updateProfile", avatarUploadId=upload_id))["userErrors"]
 
 
-async def _is_heard(bob: Person, ana: Person) -> bool:
-    """Whether the workers have told him of all that she did: four notices, the likes of two things among them."""
-    found = await bob.get(
+async def _is_notified(bob: Person, ana: Person) -> bool:
+    """Whether bob has the notifications of all that ana did: four, two of them about likes."""
+    answer = await bob.get(
         "{ notifications(first: 50) { edges { node { __typename ... on PostNotification { actors { id } } "
         "... on CommentNotification { actors { id } } ... on FollowNotification { actors { id } } } } } }"
     )
-    return str(found).count(ana.id) >= 4
+    return str(answer).count(ana.id) >= 4
 
 
 async def _are_gone(world: World, uploads: list[dict[str, Any]]) -> bool:
@@ -241,7 +241,7 @@ async def test_deleting_an_account_twice_concurrently_and_again_is_harmless(
     }"""
     mixed = alone.rstrip("} \n") + '} } updateProfile(input: {biography: "still here"}) { userErrors { code } } }'
     other = Api(ana.http, (await ana.done("login", IN, login=ana.username, password=PASSWORD))["tokens"]["accessToken"])
-    answers = await asyncio.gather(*(ana.ask(one, password=PASSWORD) for one in (alone, mixed, alone, alone)))
+    answers = await asyncio.gather(*(ana.ask(document, password=PASSWORD) for document in (alone, mixed, alone, alone)))
     done = {"deleteAccount": {"deletedUserId": ana.id, "userErrors": []}}
     assert [answer.data for answer in answers if answer.data and "updateProfile" not in answer.data] == [done] * 3
     assert (await ana.ask(alone, password=PASSWORD)).data == done
@@ -295,7 +295,7 @@ async def test_mutations_that_run_while_an_account_is_deleted_leave_nothing(
         ready = await ana.upload(small_jpeg())
 
         async def deletes(person: Person = ana) -> Any:
-            await asyncio.sleep(0.03)  # argon2 takes as long again: the acts begin before, amid and after
+            await asyncio.sleep(0.03)  # hashing takes as long again: the mutations begin before, during and after
             return await person.ask(
                 "mutation ($p: String!) { deleteAccount(input: {password: $p}) { deletedUserId } }", p=PASSWORD
             )
@@ -303,7 +303,7 @@ async def test_mutations_that_run_while_an_account_is_deleted_leave_nothing(
         acts = [
             *(_act(ana, "addComment", postId=post_id, text=f"number {number}") for number in range(10)),
             *(_act(ana, "likePost", postId=post_id) for _ in range(5)),
-            *(_act(one, "followUser", userId=other.id) for one, other in ((ana, bob), (bob, ana)) for _ in range(5)),
+            *(_act(me, "followUser", userId=other.id) for me, other in ((ana, bob), (bob, ana)) for _ in range(5)),
             *(_act(bob, "muteUser", userId=ana.id) for _ in range(3)),
             *(_act(ana, "createPost", images=[{"uploadId": ready}]) for _ in range(3)),
             _act(ana, "updateProfile", biography="still here"),
