@@ -1,4 +1,4 @@
-"""File descriptors: each connection takes one, and a process may usually have 1,024, which is fewer than it serves."""
+"""The limit of file descriptors: usually 1,024, and each connection takes one."""
 
 import resource
 
@@ -12,7 +12,7 @@ OTHERS = 300  # connections to MongoDB, Redis and S3, files, logs
 
 
 def make_room(connections: int) -> int:
-    """Raises this process's limit for so many connections as far as it may; returns for how many there is room."""
+    """Raises this process's limit for so many connections, as far as allowed; returns how many there is room for."""
     wanted = connections + SPARE + OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""What the garbage collector of a long-lived process looks at, and how often."""
+"""The garbage collector of a long-lived process."""
 
 import gc
 
@@ -6,11 +6,10 @@ NEW_OBJECTS = 50_000  # between two collections; a page of the feed or a chunk o
 
 
 def calm_collector() -> None:
-    """Has the collector pass over all that is loaded by now, and look seldom at what is new.
+    """Makes the collector skip what is loaded by now, and run seldom. To be called before the first work.
 
-    To be called before the first work. What is loaded (modules, the schema) lives as long as the process; looking at it
-    again and again took a third of a feed worker's processor time. Most of what is new goes without the collector, when
-    nobody refers to it any more: looking after every 700 objects took a tenth of a page of the feed.
+    Modules and the schema live as long as the process; collecting among them took a third of a feed worker's processor
+    time. Most new objects are freed by their reference count: a run after every 700 took a tenth of a page of the feed.
     """
     gc.collect()
     gc.freeze()

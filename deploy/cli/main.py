@@ -91,7 +91,7 @@ def serve(
     port: Port = None,
     listener: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
 ) -> None:
-    """Run one API process. SIGTERM drains it: no new requests, those in hand finish, sockets are closed with 1012."""
+    """Run one API process. SIGTERM drains it: open requests finish, new ones are refused, sockets close with 1012."""
     from deploy.cli.serve import serve_api  # noqa: PLC0415
 
     settings = context.obj.settings(host=host, port=port)
@@ -103,7 +103,7 @@ def worker(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Which workers; all of them when none is named.")] = None,
 ) -> None:
-    """Run workers in one process. SIGTERM lets them finish what they have in hand."""
+    """Run workers in one process. SIGTERM lets them finish what they have begun."""
     import uvloop  # noqa: PLC0415
 
     from deploy.cli.garbage_collector import calm_collector  # noqa: PLC0415

@@ -7,6 +7,7 @@ from contextlib import closing
 from config import Settings
 from datasources.sources import check_prepared
 from datasources.telemetry.logs import configure_logging
+from deploy.cli.exit_codes import UNREACHED
 from deploy.cli.file_descriptors import make_room
 from deploy.cli.garbage_collector import calm_collector
 from deploy.cli.privileges import refuse_root
@@ -24,7 +25,7 @@ def serve_api(settings: Settings, listener: socket.socket | None = None) -> None
 
     configure_logging(settings.log_format, settings.log_level)
     refuse_root(settings)
-    asyncio.run(check_prepared(settings))  # in front of uvicorn, which would show a traceback
+    asyncio.run(check_prepared(settings))  # before uvicorn, which would print a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
         settings = settings.model_copy(update={"max_connections": make_room(settings.max_connections)})
         server = build_server(create_app(settings), settings)
@@ -32,4 +33,4 @@ def serve_api(settings: Settings, listener: socket.socket | None = None) -> None
         try:
             server.run(sockets=[sock])
         except SystemExit as error:  # uvicorn's answer to a start-up that failed
-            raise StartError("the API could not start; the log above says why", exit_code=3) from error
+            raise StartError("the API could not start; the log above says why", exit_code=UNREACHED) from error

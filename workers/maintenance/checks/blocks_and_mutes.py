@@ -1,18 +1,18 @@
-"""The rules of blocks and mutes."""
+"""The rule of blocks and mutes: nobody blocks or mutes oneself."""
 
+from workers.maintenance.checks.check import Check
 from workers.maintenance.checks.rules import Rule, delete_from, rules_check
 
-_BLOCK_OF_ONESELF = Rule(
-    name="self",
-    why="nobody blocks oneself",
-    is_broken=lambda block, _: block.get("blocker_id") == block.get("blocked_id"),
-    repair=delete_from("blocks"),
-)
-_MUTE_OF_ONESELF = Rule(
-    name="self",
-    why="nobody mutes oneself",
-    is_broken=lambda mute, _: mute.get("muter_id") == mute.get("muted_id"),
-    repair=delete_from("mutes"),
-)
-BLOCKS = rules_check("blocks", [_BLOCK_OF_ONESELF])
-MUTES = rules_check("mutes", [_MUTE_OF_ONESELF])
+
+def _check(collection: str, verb: str, actor: str, target: str) -> Check:
+    rule = Rule(
+        name="self",
+        why=f"nobody {verb} oneself",
+        is_broken=lambda document, _: document.get(actor) == document.get(target),
+        repair=delete_from(collection),
+    )
+    return rules_check(collection, [rule])
+
+
+BLOCKS = _check("blocks", "blocks", "blocker_id", "blocked_id")
+MUTES = _check("mutes", "mutes", "muter_id", "muted_id")

@@ -125,17 +125,28 @@ async def _find_posts(sources: Sources, owner_id: ObjectId, floor: ObjectId, ses
         "pulled": {"$ne": True},
     }
     follows = await sources.database["follows"].find(pushed, {"followee_id": 1}, session=session).to_list()
-    authors, posts = [follow["followee_id"] for follow in follows], list[Document]()
-    for start in range(0, len(authors), MAX_MERGED_AUTHORS):
+    authors = [follow["followee_id"] for follow in follows]
+    return await find_latest_posts(sources, authors, RECENT, session, {"_id": {"$gt": floor}})
+
+
+async def find_latest_posts(
+    sources: Sources, author_ids: Sequence[ObjectId], limit: int, session: Session, query: Document
+) -> list[Document]:
+    """The ids and authors of at least the `limit` latest of these authors' posts, without those with a fan-out pending.
+
+    The order is unspecified.
+    """
+    posts: list[Document] = []
+    for start in range(0, len(author_ids), MAX_MERGED_AUTHORS):
         shown: Document = {
-            "author_id": {"$in": authors[start : start + MAX_MERGED_AUTHORS]},
+            "author_id": {"$in": author_ids[start : start + MAX_MERGED_AUTHORS]},
             "status": PostStatus.READY.value,
             "deleted": False,
-            "_id": {"$gt": floor},
             "outbox": {"$ne": Task.FAN_OUT.value},
+            **query,
         }
         latest = sources.database["posts"].find(
-            shown, {"author_id": 1}, sort=[("_id", -1)], limit=RECENT, session=session, hint=SHOWN_POSTS
+            shown, {"author_id": 1}, sort=[("_id", -1)], limit=limit, session=session, hint=SHOWN_POSTS
         )
         posts += await latest.to_list()
     return posts

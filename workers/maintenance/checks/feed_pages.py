@@ -7,16 +7,13 @@ from itertools import pairwise
 from bson import ObjectId
 
 from datasources.mongo import clock
-from datasources.mongo.client import Document, Session
-from datasources.mongo.indexes import SHOWN_POSTS
-from datasources.posts.posts import MAX_MERGED_AUTHORS
+from datasources.mongo.client import Session
 from datasources.sources import Sources
-from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import PageRequest
 from domain.records.follows import FollowState
-from domain.records.posts import PostStatus
 from workers.maintenance.checks.check import Check, Finding, by_id
+from workers.maintenance.checks.feed_entries import find_latest_posts
 from workers.maintenance.walk import in_snapshot
 
 WRONG = "feed.pages"
@@ -60,20 +57,9 @@ async def _find_posts(sources: Sources, owner_id: ObjectId, session: Session) ->
     """The newest posts of the owner and of those followed, but for those whose fan-out is pending."""
     query = {"follower_id": owner_id, "state": FollowState.FOLLOWING.value}
     follows = await sources.database["follows"].find(query, {"followee_id": 1}, session=session).to_list()
-    authors, post_ids = [owner_id, *(follow["followee_id"] for follow in follows)], set[ObjectId]()
-    for start in range(0, len(authors), MAX_MERGED_AUTHORS):
-        shown: Document = {
-            "author_id": {"$in": authors[start : start + MAX_MERGED_AUTHORS]},
-            "status": PostStatus.READY.value,
-            "deleted": False,
-            "outbox": {"$ne": Task.FAN_OUT.value},
-        }
-        order, limit = [("_id", -1)], PAGES * PAGE_SIZE_MAX
-        posts = sources.database["posts"].find(
-            shown, {"_id": 1}, sort=order, limit=limit, session=session, hint=SHOWN_POSTS
-        )
-        post_ids |= {post["_id"] async for post in posts}
-    return post_ids
+    authors = [owner_id, *(follow["followee_id"] for follow in follows)]
+    posts = await find_latest_posts(sources, authors, PAGES * PAGE_SIZE_MAX, session, {})
+    return {post["_id"] for post in posts}
 
 
 async def _rebuild(sources: Sources, owner_id: ObjectId) -> None:
