@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and later than the others.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
     comment_screen: str | None = Field(
-        None, description="module:function that may hide comments; see domain/screening.py."
+        None, description="module:function that may hide comments; see domain/comment_screening.py."
     )
     screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
     blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")

@@ -7,7 +7,6 @@ from typing import Any, cast
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLNamedType,
     GraphQLObjectType,
@@ -23,6 +22,7 @@ from graphql import (
 )
 
 from resolvers.transport.document_limits import too_complex
+from resolvers.transport.fragments import fragments_of
 
 STEPS_MAX = 100_000  # a tenth of a second; the tools' full query takes some ten thousand
 
@@ -33,9 +33,7 @@ class IntrospectionMeter:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
         self._info: Any = SimpleNamespace(schema=schema)
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._steps = 0
 
     def count(self, node: OperationDefinitionNode) -> int:

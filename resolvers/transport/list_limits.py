@@ -10,7 +10,6 @@ from typing import Any, cast
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLArgument,
     GraphQLField,
@@ -30,6 +29,7 @@ from graphql import (
 from domain.errors import BadInput
 from domain.limits import LIST_TOLERANCE
 from resolvers.transport.cost_multipliers import Variables
+from resolvers.transport.fragments import fragments_of
 from schema.field_metadata import max_items_of
 
 Place = GraphQLArgument | GraphQLInputField
@@ -87,9 +87,7 @@ class VariableLimitsReader:
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._entered: set[str] = set()
         self._limits: list[tuple[str, ValueLimits]] = []
 

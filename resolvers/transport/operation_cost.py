@@ -3,7 +3,6 @@
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLField,
     GraphQLInterfaceType,
@@ -23,6 +22,7 @@ from graphql import (
 from domain.limits import PAGE_SIZE_MAX
 from resolvers.transport.cost_multipliers import Multiplier, Variables, length, page_size
 from resolvers.transport.document_limits import NOTHING, OperationSize, too_complex
+from resolvers.transport.fragments import fragments_of
 from schema.field_metadata import max_items_of
 
 
@@ -36,9 +36,7 @@ class OperationMeter:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Variables) -> None:
         self._schema = schema
         self._variables = variables
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        self._fragments = fragments_of(document)
         self._measured: dict[str, OperationSize] = {}
         self._defaults: dict[str, ValueNode] = {}
 

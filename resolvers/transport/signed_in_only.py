@@ -5,7 +5,6 @@ from typing import cast
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLField,
     GraphQLObjectType,
@@ -14,6 +13,7 @@ from graphql import (
     OperationDefinitionNode,
 )
 
+from resolvers.transport.fragments import fragments_of
 from schema.field_metadata import needs_session
 
 
@@ -29,7 +29,7 @@ def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDef
 
 def root_fields(document: DocumentNode, node: OperationDefinitionNode) -> set[str]:
     """The names of the root fields of an operation of a valid document, with those of its fragments."""
-    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    fragments = fragments_of(document)
     names: set[str] = set()
     spread: set[str] = set()
     pending = [node.selection_set]
