@@ -1,5 +1,6 @@
 """What all tests share: real servers, started once when a test needs them, and a namespace in them for each test."""
 
+import asyncio
 import os
 import secrets
 import tempfile
@@ -75,3 +76,10 @@ def settings(shared_settings: Settings) -> Iterator[Settings]:
         keys = list(redis.scan_iter(match=f"{name}:*", count=1000))
         if keys:
             redis.delete(*keys)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    """An event loop for state machines, because Hypothesis calls plain functions."""
+    with asyncio.Runner() as runner:
+        yield runner

@@ -32,7 +32,7 @@ def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The API and the workers, running; after the last test nothing is pending, and `verify` finds nothing."""
+    """The running API and workers. After the last test nothing may stay pending, and `verify` must find nothing."""
     await prepare(e2e_settings)
     logs: Path = tmp_path_factory.mktemp("logs")
     with stack_on(e2e_settings, logs) as running:

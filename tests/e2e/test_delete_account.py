@@ -63,7 +63,7 @@ def oid(global_id: str) -> ObjectId:
 
 
 async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs the final check of a deletion now, as often as needed, and not after everything late could arrive."""
+    """Runs the final check of an account's deletion now, until it is done."""
     monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
     async def is_done() -> bool:

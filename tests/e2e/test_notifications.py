@@ -29,7 +29,7 @@ async def notified(person: Person, count: int, **arguments: object) -> list[dict
     return [edge["node"] for edge in (await person.get(LIST, **arguments))["notifications"]["edges"]]
 
 
-async def test_a_follow_and_a_request_are_different_notifications(register: Register) -> None:
+async def test_a_follow_is_a_follow_notification(register: Register) -> None:
     ana, bob = await register(), await register()
     await bob.done("followUser", userId=ana.id)
     (notice,) = await notified(ana, 1)

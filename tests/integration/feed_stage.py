@@ -1,4 +1,4 @@
-"""People whose feeds are walked while anything happens, and an oracle over MongoDB that says what is right."""
+"""People whose feeds are read while anything happens, and an oracle over MongoDB that says what they must show."""
 
 import contextlib
 from collections import Counter
@@ -30,8 +30,8 @@ FEED = """query ($first: Int, $after: String, $last: Int, $before: String) {
     edges { node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
 }"""
-ELSEWHERE = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
-# Where a process may die, or something else may come in between: a store, and its method.
+OTHER_TASKS = {Task.NOTIFY, Task.COMPLETE_POST, Task.MOVE_FILES, Task.CLEAN_UP, Task.COUNT_FOLLOWING}
+# Where a process may die or another action may come in between: a store and its method.
 POINTS = (
     ("feed_entries", "add_posts"),
     ("feed_entries", "push"),
@@ -46,16 +46,16 @@ POINTS = (
     ("follows", "mark_done"),
     ("posts", "shown_by_authors"),
 )
-Deed = Callable[[], Awaitable[object]]
+Action = Callable[[], Awaitable[object]]
 Point = tuple[str, str]
 
 
 class Died(Exception):
-    """A process was killed."""
+    """The process was killed."""
 
 
 class Truth:
-    """What somebody's feed must show, and what it may: a post comes into it once its fan-out is paid."""
+    """The posts that a feed must show, and those that it may show because their fan-out is pending."""
 
     def __init__(self, posts: Sequence[dict[str, Any]], owner_id: ObjectId) -> None:
         self.may = {post["_id"] for post in posts}
@@ -67,7 +67,7 @@ class Truth:
 
 
 class FeedStage:
-    """Everything is done at the stores; feeds are read through GraphQL, as a client does."""
+    """Writes go to the stores. Feeds are read through GraphQL, as clients do."""
 
     def __init__(self, world: World, figures: Counter[str]) -> None:
         self.world = world
@@ -78,41 +78,39 @@ class FeedStage:
         self.drafts: list[PostRecord] = []
 
     async def begin(self) -> None:
-        """Everything is new."""
+        """Empties the world and creates the people."""
         self.figures["examples"] += 1
         await empty(self.world)
         self.users = await self.world.users(PEOPLE)
 
-    async def follow(self, one: int, other: int, *, follows: bool) -> None:
-        """Somebody follows, or asks to, or follows no more."""
-        follower, followee = self.users[one].id, await self.world.stored_user(self.users[other].id)
-        if follows and await self._is_blocked(follower, followee.id):
-            return
-        if follows:
-            await self.sources.follows.follow(follower, followee.id, is_private=followee.is_private, now=now())
-        else:
-            await self.sources.follows.unfollow(follower, followee.id, now=now())
+    async def follow(self, follower: int, followee: int, *, follows: bool) -> None:
+        """Follows, asks to follow, or unfollows."""
+        follower_id, user = self.users[follower].id, await self.world.stored_user(self.users[followee].id)
+        if not follows:
+            await self.sources.follows.unfollow(follower_id, user.id, now=now())
+        elif not await self._is_blocked(follower_id, user.id):
+            await self.sources.follows.follow(follower_id, user.id, is_private=user.is_private, now=now())
 
     async def accept(self, one: int, other: int) -> None:
-        """A request is granted if there is one."""
+        """Accepts a request, if there is one."""
         await self.sources.follows.accept(self.users[one].id, self.users[other].id, now=now())
 
     async def block(self, one: int, other: int, *, blocks: bool) -> None:
-        """Somebody blocks another, or does no more."""
+        """Blocks or unblocks."""
         verb = self.sources.blocks.block if blocks else self.sources.blocks.unblock
         await verb(self.users[one].id, self.users[other].id, now=now())
 
     async def mute(self, one: int, other: int, *, mutes: bool) -> None:
-        """Somebody mutes another, or does no more."""
+        """Mutes or unmutes."""
         verb = self.sources.mutes.mute if mutes else self.sources.mutes.unmute
         await verb(self.users[one].id, self.users[other].id)
 
     async def change_privacy(self, one: int, *, private: bool) -> None:
-        """An account goes private or public."""
+        """Makes an account private or public."""
         await self.sources.users.update_profile(self.users[one].id, {"is_private": private})
 
     async def post(self, author: int, *, late: bool) -> None:
-        """A post, which is READY at once, or only after others that come later."""
+        """Creates a post, which is READY at once, or `late`: after posts that are newer."""
         draft = await self.world.draft(self.users[author])
         if late:
             self.drafts.append(draft)
@@ -120,100 +118,105 @@ class FeedStage:
             self.posts.append(await self.world.publish(draft))
 
     async def publish(self, pick: int) -> None:
-        """A post that was waiting becomes READY."""
+        """Makes a late post READY."""
         self.posts.append(await self.world.publish(self.drafts.pop(pick % len(self.drafts))))
 
     async def delete(self, pick: int) -> None:
-        """A post is deleted."""
+        """Deletes a post."""
         post = self.posts.pop(pick % len(self.posts))
         await self.sources.posts.delete(post.id, post.author_id, now())
 
     async def stay_away(self, owner: int) -> None:
-        """Two weeks and a day go by in which somebody does not look, and the day's tending is due."""
-        then = {"seen_at": now() - timedelta(days=15), "refresh_at": now()}
-        await self.sources.database["feeds"].update_one({"_id": self.users[owner].id, "live": True}, {"$set": then})
+        """Lets fifteen days pass in which an owner does not read the feed. Its daily refresh is due."""
+        absence = {"seen_at": now() - timedelta(days=15), "refresh_at": now()}
+        await self.sources.database["feeds"].update_one({"_id": self.users[owner].id, "live": True}, {"$set": absence})
 
-    async def call(self, *, renewed: Sequence[int] = ()) -> None:
-        """Every feed's tending is due; some are to be made anew."""
+    async def make_refreshes_due(self, *, renewed: Sequence[int] = ()) -> None:
+        """Makes the refresh of every feed due, and has some feeds rebuilt."""
         await self.sources.feed_states.enqueue_due(now() + timedelta(days=2), 100)
-        await self.sources.feed_states.reset([self.users[one].id for one in renewed], now())
+        await self.sources.feed_states.reset([self.users[owner].id for owner in renewed], now())
 
     async def flush(self) -> None:
-        """Redis loses everything."""
+        """Empties Redis."""
         await wipe_redis(self.world)
 
     async def work(self, pick: int) -> None:
-        """Some worker pays one thing that is owed."""
-        jobs = await self._owed()
+        """Runs one pending job."""
+        jobs = await self._pending()
         if jobs:
-            await self._pay(jobs[pick % len(jobs)])
+            await self._run(jobs[pick % len(jobs)])
 
     async def die(self, pick: int, point: Point, *, after: bool) -> None:
-        """A worker is killed where it calls a method for the first time: before or after that is done."""
+        """Runs one pending job and kills the worker at its first call of a method, before or after that."""
 
         async def dies() -> None:
             raise Died
 
-        with contextlib.suppress(Died), self._amid(point, dies, after=after):
+        with contextlib.suppress(Died), self._interruption(point, dies, after=after):
             await self.work(pick)
 
-    async def amid_work(self, pick: int, point: Point, deed: Deed) -> None:
-        """Something happens where a worker calls a method for the first time."""
-        with self._amid(point, deed, after=False):
+    async def work_interrupted(self, pick: int, point: Point, action: Action) -> None:
+        """Runs one pending job. The action comes just before the first call of a method."""
+        with self._interruption(point, action, after=False):
             await self.work(pick)
 
-    async def amid_look(self, owner: int, size: int, point: Point, deed: Deed) -> None:
-        """Something happens while a page is read: it has what is right before and after, and no more than is ever."""
+    async def read_interrupted(self, owner: int, size: int, point: Point, action: Action) -> None:
+        """Reads a page. The action comes just after the first call of a method.
+
+        The page must show what is right before and after the action, and nothing that is wrong at both times.
+        """
         before = await self.truth(owner)
-        with self._amid(point, deed, after=True):
+        with self._interruption(point, action, after=True):
             ids, _ = await self._page(owner, first=size)
         after = await self.truth(owner)
-        assert set(ids) <= before.may | after.may, "it shows what it never should"
+        assert set(ids) <= before.may | after.may, "it shows what is wrong before and after"
         surely = sorted(before.must & after.must, reverse=True)[:size]
         least = min(ids) if len(ids) == size else ObjectId(b"\0" * 12)
-        assert {one for one in surely if one >= least} <= set(ids), "it lacks what is there before and after"
+        assert {post_id for post_id in surely if post_id >= least} <= set(ids), (
+            "it lacks what is right before and after"
+        )
 
-    async def look(self, owner: int, size: int) -> None:
-        """A walk by pages in both directions equals the oracle."""
-        self.figures["walks"] += 2
+    async def read(self, owner: int, size: int) -> None:
+        """Reads a whole feed by pages in both directions and compares it with the oracle."""
+        self.figures["reads"] += 2
         for backward in (False, True):
             before = await self.truth(owner)
-            ids = await self._walk(owner, size, backward=backward)
-            assert all(one > other for one, other in pairwise(ids)), "out of order, or twice"
+            ids = await self._read_all(owner, size, backward=backward)
+            assert all(newer > older for newer, older in pairwise(ids)), "out of order, or twice"
             assert before.must <= set(ids), f"lacks {before.must - set(ids)}"
             assert set(ids) <= before.may, f"shows {set(ids) - before.may}"
 
     async def finish(self) -> None:
-        """Once everything is paid, every feed is exact, and none is too long."""
+        """Runs everything that is pending. Then every feed must be exact, and none too long."""
         await self.drain()
-        await self.call()
+        await self.make_refreshes_due()
         await self.drain()
         for owner in range(PEOPLE):
-            await self.look(owner, SIZES[owner % len(SIZES)])
+            await self.read(owner, SIZES[owner % len(SIZES)])
         await self.drain()
         owner_ids = [user.id for user in self.users]
         missing = await in_snapshot(self.sources, partial(find_missing, self.sources, owner_ids))
-        assert not missing, f"a kept feed lacks {missing}"
+        assert not missing, f"a stored feed lacks {missing}"
         for owner_id in owner_ids:
             feed = await self.sources.feed_states.find(owner_id)
             assert feed is not None
             assert feed.live
             assert feed.floor is not None
-            most = 2 * self.sources.settings.feed_retained_entries
-            assert await self.sources.feed_entries.entry_at(owner_id, feed.floor, most) is None, "it is too long"
+            limit = 2 * self.sources.settings.feed_retained_entries
+            assert await self.sources.feed_entries.entry_at(owner_id, feed.floor, limit) is None, "it is too long"
 
     async def drain(self) -> None:
-        """Everything that concerns feeds is paid."""
+        """Runs all pending jobs that concern feeds."""
         for _ in range(ROUNDS):
-            jobs = await self._owed()
+            jobs = await self._pending()
             if not jobs:
                 return
             for job in jobs:
-                await self._pay(job)
-        raise AssertionError(f"it is never paid: {jobs}")
+                await self._run(job)
+        raise AssertionError(f"still pending: {jobs}")
 
     async def truth(self, owner: int) -> Truth:
-        """By definition: the ready posts of oneself and of whom one follows and has not muted."""
+        """By definition: the ready posts of the owner and of those they follow and have not muted."""
         owner_id, database = self.users[owner].id, self.sources.database
         follows = await database["follows"].find({"follower_id": owner_id, "state": "FOLLOWING"}).to_list()
         muted = {row["muted_id"] async for row in database["mutes"].find({"muter_id": owner_id})}
@@ -221,7 +224,7 @@ class FeedStage:
         shown = {"author_id": {"$in": authors}, "status": "READY", "deleted": False}
         return Truth(await database["posts"].find(shown).to_list(), owner_id)
 
-    async def _walk(self, owner: int, size: int, *, backward: bool) -> list[ObjectId]:
+    async def _read_all(self, owner: int, size: int, *, backward: bool) -> list[ObjectId]:
         seen: list[ObjectId] = []
         cursor: str | None = None
         for number in range(100):
@@ -234,7 +237,7 @@ class FeedStage:
             if not info["hasPreviousPage" if backward else "hasNextPage"]:
                 return seen
             cursor = info["startCursor" if backward else "endCursor"]
-        raise AssertionError("the walk does not end")
+        raise AssertionError("the pages do not end")
 
     async def _page(self, owner: int, **arguments: Any) -> tuple[list[ObjectId], dict[str, Any]]:
         result = await self.world.execute(FEED, self.users[owner], **arguments)
@@ -243,36 +246,36 @@ class FeedStage:
         feed = result.data["feed"]
         return [from_global_id(edge["node"]["id"])[1] for edge in feed["edges"]], feed["pageInfo"]
 
-    async def _owed(self) -> list[Job]:
-        return sorted(job for job in await pending_jobs(self.world.tools) if job.task not in ELSEWHERE)
+    async def _pending(self) -> list[Job]:
+        return sorted(job for job in await pending_jobs(self.world.tools) if job.task not in OTHER_TASKS)
 
-    async def _pay(self, job: Job) -> None:
+    async def _run(self, job: Job) -> None:
         self.figures["calls"] += 1
         with contextlib.suppress(RetryLater):
             await HANDLERS[job.kind].run(self.world.tools, job.key)
 
     @contextlib.contextmanager
-    def _amid(self, point: Point, deed: Deed, *, after: bool) -> Iterator[None]:
-        """Has something done once, before or after the first call of a store's method."""
+    def _interruption(self, point: Point, action: Action, *, after: bool) -> Iterator[None]:
+        """Runs an action once, before or after the first call of a store's method."""
         store = getattr(self.sources, point[0])
         method, is_due = getattr(store, point[1]), True
 
-        async def call(*args: Any, **named: Any) -> Any:
+        async def intercept(*args: Any, **named: Any) -> Any:
             nonlocal is_due
             is_first, is_due = is_due, False
             if is_first and not after:
-                await deed()
+                await action()
             result = await method(*args, **named)
             if is_first and after:
-                await deed()
+                await action()
             return result
 
-        setattr(store, point[1], call)
+        setattr(store, point[1], intercept)
         try:
             yield
         finally:
             delattr(store, point[1])
 
-    async def _is_blocked(self, one: ObjectId, other: ObjectId) -> bool:
-        either = [{"blocker_id": one, "blocked_id": other}, {"blocker_id": other, "blocked_id": one}]
+    async def _is_blocked(self, first: ObjectId, second: ObjectId) -> bool:
+        either = [{"blocker_id": first, "blocked_id": second}, {"blocker_id": second, "blocked_id": first}]
         return await self.sources.database["blocks"].find_one({"$or": either}) is not None

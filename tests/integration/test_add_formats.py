@@ -74,7 +74,7 @@ def tools(world: World, pool: Halting) -> Tools:
 
 @pytest.fixture(scope="module")
 async def adding_formats(world: World) -> AsyncIterator[Tools]:
-    """The refining worker's."""
+    """The tools of the worker that adds formats."""
     async with RenderPool(1, 60, 1024) as pool:
         yield Tools(sources=world.sources, pool=pool)
 
@@ -125,7 +125,7 @@ async def source(world: World, upload: UploadRecord) -> bytes | None:
 
 
 async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expected: set[str]) -> None:
-    """In the end exactly these files are there, the source is not, and nothing is owed."""
+    """Asserts that in the end exactly these files are stored, without the source, and that nothing is pending."""
 
     async def is_so() -> bool:
         await world.drain()
@@ -146,13 +146,13 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
     assert (shown.status, formats(shown.images[0])) == (PostStatus.READY, {JPEG})
     pool.goes_on.set()
     await ingesting
-    refined = (await world.stored_post(post.id)).images[0]
-    assert (formats(refined), refined.alt_text) == ({JPEG, WEBP}, "a sea")
-    assert keys(refined) > keys(shown.images[0]), "addresses that were given out stay good"
-    assert [one.width for one in refined.renditions] == sorted(one.width for one in refined.renditions)
-    assert keys(await image_of(world, upload)) == keys(refined)
+    complete = (await world.stored_post(post.id)).images[0]
+    assert (formats(complete), complete.alt_text) == ({JPEG, WEBP}, "a sea")
+    assert keys(complete) > keys(shown.images[0]), "addresses that clients have stay valid"
+    assert [each.width for each in complete.renditions] == sorted(each.width for each in complete.renditions)
+    assert keys(await image_of(world, upload)) == keys(complete)
     assert (await document(world, upload))["outbox"] == ["clean_up"]
-    await assert_nothing_else_is_stored(world, upload, keys(refined))
+    await assert_nothing_else_is_stored(world, upload, keys(complete))
 
 
 async def test_an_avatar_taken_before_its_webp_has_it_after(world: World, tools: Tools, pool: Halting) -> None:

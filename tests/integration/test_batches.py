@@ -1,4 +1,4 @@
-"""Many keys in one call: who is to blame when it fails, who waits for whom, and what twins do to each other."""
+"""Many keys in one call: which one counts a failure, which ones wait, and what concurrent calls do to each other."""
 
 import asyncio
 import contextlib
@@ -204,7 +204,7 @@ async def test_every_counter_is_applied_for_many_targets_at_once(own: World) -> 
 
 
 async def test_pending_facts_are_found_by_the_outbox_index_alone(own: World) -> None:
-    """While every like owes, other indexes look as good, and the planner would remember them when hardly any does."""
+    """While every like is pending, other indexes look as good, and the planner would keep using them later."""
     ana, likes = await own.user(), own.sources.database["post_likes"]
     post = await own.post(ana)
     rows = 2 * apply_in_chunks.MAX_FACTS

@@ -168,7 +168,7 @@ async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx2.AsyncClient) -> 
     assert await blobs.read_incoming(key, 1) is None
 
 
-async def test_abandoned_parts_of_uploads_are_deleted_after_a_day(blobs: Blobs, shared_settings: Settings) -> None:
+async def test_incoming_files_are_deleted_after_a_day(blobs: Blobs, shared_settings: Settings) -> None:
     answer = await blobs._client.get_bucket_lifecycle_configuration(Bucket=shared_settings.incoming_bucket)
     (rule,) = answer["Rules"]
     assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 1)

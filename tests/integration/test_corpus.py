@@ -30,7 +30,7 @@ async def pool() -> AsyncIterator[RenderPool]:
 
 @pytest.fixture
 async def process(pool: RenderPool) -> psutil.Process:
-    """The pool's child, ready to work, its peak of memory forgotten."""
+    """The pool's child, ready to work, with its peak of memory reset."""
     await pool.render(GOOD.data())
     (one,) = (one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline())
     Path(f"/proc/{one.pid}/clear_refs").write_text("5")

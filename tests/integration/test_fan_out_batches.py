@@ -45,7 +45,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keys(posts: list[PostRecord]) -> list[str]:
-    """As rings name them."""
+    """The keys of the jobs of these posts."""
     return [str(post.id) for post in posts]
 
 
@@ -60,7 +60,7 @@ async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
     operations.counts.clear()
     await fan_out(world.tools, *keys(posts))
     assert operations.counts == {
-        "find posts": 3,  # what owes; what is to be shown, before and after
+        "find posts": 3,  # the pending ones; those to be shown, before and after
         "find users": 1,
         "find follows": 1,
         "find feeds": 1,

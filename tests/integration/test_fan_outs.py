@@ -1,4 +1,4 @@
-"""Long fan-outs: split once, shared by workers, owed until the last chunk is done, whatever happens meanwhile."""
+"""Long fan-outs: split once, shared by workers, and pending until the last chunk is done, whatever happens."""
 
 import asyncio
 import itertools
@@ -104,7 +104,7 @@ async def test_a_leased_chunk_belongs_to_one_worker_until_the_lease_ends(world: 
     ended = {"$set": {"leased_until": now() - CHUNK_LEASE}}
     await world.sources.database["fan_outs"].update_one({"_id": ObjectId(first)}, ended)
     await fan_out_chunk(world.tools, first)
-    await fan_out_chunk(world.tools, second)  # a ring that comes late finds nothing
+    await fan_out_chunk(world.tools, second)  # a late job finds nothing
     assert await feeds_with(world, post.id) == ids_of(fans)
     assert not await is_fan_out_pending(world, post.id)
 

@@ -1,4 +1,4 @@
-"""feedUpdated: how many new posts, told when that changes, by a doorbell or a look, whatever becomes of Redis."""
+"""feedUpdated: the number of new posts when it changes, by a message or by checking, whatever happens to Redis."""
 
 import asyncio
 import contextlib

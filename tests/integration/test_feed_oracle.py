@@ -1,17 +1,16 @@
-"""Whatever is done, owed, half paid or killed, every walk through a home feed equals a brute-force oracle."""
+"""Whatever happens, is pending or is interrupted, every reading of a home feed equals a brute-force oracle."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from itertools import permutations
-from typing import Any, TypeVar
+from typing import Any
 
-import hypothesis
 import pytest
-from hypothesis import HealthCheck, Phase
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule
 
 import datasources.feed.entries
 import datasources.feed.first_pages
@@ -24,47 +23,37 @@ from datasources.feed.entries import EntryStore
 from datasources.mongo.client import Document
 from tests.integration.feed_stage import PEOPLE, POINTS, SIZES, FeedStage
 from tests.support.factories import World, opened
+from tests.support.state_machines import AsyncMachine, player
 
-Done = TypeVar("Done")
 Pair = tuple[int, int]
-MOST_POSTS = 14
+MAX_POSTS = 14
 
 people = st.integers(0, PEOPLE - 1)
 pairs = st.sampled_from(list(permutations(range(PEOPLE), 2)))
-picks = st.integers(0, 60)  # one of however many there are
+picks = st.integers(0, 60)  # an index into a list of any length
 sizes = st.sampled_from(SIZES)
 points = st.sampled_from(POINTS)
-CHANGES = ("unfollow", "follow", "follow again", "work", "look", "away", "renew", "call")
+CHANGES = ("unfollow", "follow", "follow again", "work", "read", "away", "renew", "refreshes due")
 
 
-class Feeds(RuleBasedStateMachine):
-    """What people do, and what becomes of what is owed; some feed is walked after every step."""
+class Feeds(AsyncMachine):
+    """What people do, and how the pending jobs of it are run. A feed is read after every step."""
 
     def __init__(self, runner: asyncio.Runner, world: World, figures: Counter[str]) -> None:
-        super().__init__()
-        self._runner = runner
-        self._failed = False
+        super().__init__(runner)
         self.stage = FeedStage(world, figures)
         self.run(self.stage.begin())
         self._steps = 0
 
-    def run(self, work: Coroutine[Any, Any, Done]) -> Done:
-        """Runs something to its end."""
-        try:
-            return self._runner.run(work)
-        except BaseException:
-            self._failed = True
-            raise
-
     def step(self, work: Coroutine[Any, Any, object]) -> None:
-        """One step, and a walk by somebody, in turns."""
+        """Does one step and then reads one feed, each in turn."""
         self.run(work)
         self._steps += 1
-        self.run(self.stage.look(self._steps % PEOPLE, SIZES[self._steps // PEOPLE % len(SIZES)]))
+        self.run(self.stage.read(self._steps % PEOPLE, SIZES[self._steps // PEOPLE % len(SIZES)]))
 
     def teardown(self) -> None:
-        """The end of an example that went well so far."""
-        if not self._failed:
+        """Ends an example that did not fail."""
+        if not self.has_failed:
             self.run(self.stage.finish())
 
     @initialize(follows=st.sets(pairs, min_size=2), authors=st.lists(people, min_size=4, max_size=8))
@@ -95,7 +84,7 @@ class Feeds(RuleBasedStateMachine):
     def change_privacy(self, one: int, private: bool) -> None:
         self.step(self.stage.change_privacy(one, private=private))
 
-    @precondition(lambda self: len(self.stage.posts) + len(self.stage.drafts) < MOST_POSTS)
+    @precondition(lambda self: len(self.stage.posts) + len(self.stage.drafts) < MAX_POSTS)
     @rule(author=people, late=st.booleans())
     def post(self, author: int, late: bool) -> None:
         self.step(self.stage.post(author, late=late))
@@ -115,16 +104,16 @@ class Feeds(RuleBasedStateMachine):
         self.step(self.stage.stay_away(owner))
 
     @rule(renewed=st.lists(people, max_size=2))
-    def call(self, renewed: list[int]) -> None:
-        self.step(self.stage.call(renewed=renewed))
+    def make_refreshes_due(self, renewed: list[int]) -> None:
+        self.step(self.stage.make_refreshes_due(renewed=renewed))
 
     @rule()
     def flush(self) -> None:
         self.step(self.stage.flush())
 
-    @rule(some=st.lists(picks, min_size=1, max_size=5))
-    def work(self, some: list[int]) -> None:
-        for pick in some:
+    @rule(chosen=st.lists(picks, min_size=1, max_size=5))
+    def work(self, chosen: list[int]) -> None:
+        for pick in chosen:
             self.step(self.stage.work(pick))
 
     @rule()
@@ -136,44 +125,39 @@ class Feeds(RuleBasedStateMachine):
         self.step(self.stage.die(pick, point, after=after))
 
     @rule(pick=picks, point=points, change=st.sampled_from(CHANGES), pair=pairs, other=picks)
-    def amid_work(self, pick: int, point: tuple[str, str], change: str, pair: Pair, other: int) -> None:
-        self.step(self.stage.amid_work(pick, point, partial(self.change, change, pair, other)))
+    def work_interrupted(self, pick: int, point: tuple[str, str], change: str, pair: Pair, other: int) -> None:
+        self.step(self.stage.work_interrupted(pick, point, partial(self.change, change, pair, other)))
 
     @rule(owner=people, size=sizes, point=points, change=st.sampled_from(CHANGES), pair=pairs, other=picks)
-    def amid_look(self, owner: int, size: int, point: tuple[str, str], change: str, pair: Pair, other: int) -> None:
-        self.step(self.stage.amid_look(owner, size, point, partial(self.change, change, pair, other)))
+    def read_interrupted(
+        self, owner: int, size: int, point: tuple[str, str], change: str, pair: Pair, other: int
+    ) -> None:
+        self.step(self.stage.read_interrupted(owner, size, point, partial(self.change, change, pair, other)))
 
     async def change(self, name: str, pair: Pair, pick: int) -> None:
-        """What happens in the middle of something else."""
-        stage, (one, other) = self.stage, pair
+        """An action that comes in the middle of something else."""
+        stage, (first, second) = self.stage, pair
         if name in ("unfollow", "follow again"):
-            await stage.follow(one, other, follows=False)
+            await stage.follow(first, second, follows=False)
         if name == "follow again":
             await stage.drain()
         if name in ("follow", "follow again"):
-            await stage.follow(one, other, follows=True)
+            await stage.follow(first, second, follows=True)
         changes: dict[str, Callable[[], Awaitable[object]]] = {
             "follow again": stage.drain,
             "work": partial(stage.work, pick),
-            "look": partial(stage.look, one, 2),
-            "away": partial(stage.stay_away, one),
-            "renew": partial(stage.call, renewed=[one]),
-            "call": stage.call,
+            "read": partial(stage.read, first, 2),
+            "away": partial(stage.stay_away, first),
+            "renew": partial(stage.make_refreshes_due, renewed=[first]),
+            "refreshes due": stage.make_refreshes_due,
         }
         if name in changes:
             await changes[name]()
 
 
-@pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    """A loop of the machine's own: Hypothesis calls plain functions."""
-    with asyncio.Runner() as runner:
-        yield runner
-
-
 @pytest.fixture
 def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world in which everything that has a size has a small one, so that every boundary is crossed."""
+    """A world in which all sizes are small, so that every boundary is crossed."""
     for module, name, size in (
         (datasources.feed.entries, "DELETED_AT_ONCE", 2),
         (datasources.feed.entries, "INSERTED_AT_ONCE", 2),
@@ -193,37 +177,24 @@ def world(runner: asyncio.Runner, settings: Settings, monkeypatch: pytest.Monkey
 def play(
     runner: asyncio.Runner, world: World, seed: int, record_property: Callable[[str, object], None]
 ) -> Callable[..., None]:
-    """Lets Hypothesis play with the machine; what it prints of a failure is a program that repeats it."""
-    figures: Counter[str] = Counter()
-    calm = hypothesis.settings(
-        deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
-    )
-
-    def run(**options: Any) -> None:
-        machine: Any = hypothesis.seed(seed)(lambda: Feeds(runner, world, figures))
-        try:
-            run_state_machine_as_test(machine, settings=hypothesis.settings(calm, **options))
-        finally:
-            for name, value in figures.items():
-                record_property(name, value)
-
-    return run
+    """Runs the machine with options of Hypothesis."""
+    return player(lambda figures: Feeds(runner, world, figures), seed, record_property)
 
 
-def test_every_walk_equals_the_oracle(play: Callable[..., None], full_size: bool) -> None:
+def test_every_reading_equals_the_oracle(play: Callable[..., None], full_size: bool) -> None:
     if full_size:
         play(max_examples=40, stateful_step_count=40)
-    else:  # what it finds is made small at full size: that takes minutes
+    else:  # failures are shrunk at full size only, because that takes minutes
         play(max_examples=4, stateful_step_count=20, phases=[Phase.reuse, Phase.generate])
 
 
 def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the machine fails when the product does."""
-    whole = EntryStore.add_posts
+    add_all = EntryStore.add_posts
 
-    async def but_one(store: EntryStore, owner_id: Any, posts: list[Document]) -> None:
-        await whole(store, owner_id, posts[1:])
+    async def add_all_but_one(store: EntryStore, owner_id: Any, posts: list[Document]) -> None:
+        await add_all(store, owner_id, posts[1:])
 
-    monkeypatch.setattr(EntryStore, "add_posts", but_one)
+    monkeypatch.setattr(EntryStore, "add_posts", add_all_but_one)
     with pytest.raises(AssertionError, match="lacks"):
         play(max_examples=50, stateful_step_count=25, phases=[Phase.generate], database=None)

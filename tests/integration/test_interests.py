@@ -1,4 +1,4 @@
-"""Interests, weighed from a viewer's own facts: what counts, what counts no more, when they are made anew; visits."""
+"""Interests, computed from a viewer's own activity: what counts, and when they are computed again; visits."""
 
 import asyncio
 from datetime import timedelta
@@ -22,7 +22,7 @@ from workers.runtime.drain import pending_jobs
 
 
 async def interests(world: World, viewer: UserRecord) -> dict[ObjectId, Interest]:
-    """A viewer's interests, weighed now, by author."""
+    """A viewer's interests as of now, by author."""
     return {one.author_id: one for one in (await world.sources.interests.compute(viewer.id, now())).authors}
 
 

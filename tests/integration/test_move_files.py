@@ -58,7 +58,7 @@ async def created(world: World, author: UserRecord, *upload_ids: ObjectId) -> Po
 
 
 async def ready_post(world: World, author: UserRecord) -> PostRecord:
-    """A post that was published and owes nothing but what has to wait."""
+    """A published post with nothing pending but what has to wait."""
     post = await created(world, author, await ready_upload(world, author))
     await world.drain()
     return await world.stored_post(post.id)

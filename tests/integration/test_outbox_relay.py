@@ -1,4 +1,4 @@
-"""The sweeper: it rings for what is due, less and less often, and needs nobody's help after an outage."""
+"""The outbox relay: it enqueues what is due, less and less often, and recovers from outages by itself."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from workers.runtime.outbox_relay import keep_relaying, relay_due
 
 
 async def a_like(world: World) -> ObjectId:
-    """The post of a like that owes; nothing else does."""
+    """The post of a pending like. Nothing else is pending."""
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
@@ -69,7 +69,7 @@ async def test_a_dead_letter_is_left_alone_until_it_is_redriven(own: World) -> N
     for job, left in zip(jobs, (1, 0), strict=True):
         for _ in range(ATTEMPTS):
             await own.sources.dead_letters.count_failure(job, "no reason", now())
-        assert await relay_due(own.sources, now() + timedelta(days=1)) == left, "what else it owes is still rung for"
+        assert await relay_due(own.sources, now() + timedelta(days=1)) == left, "its other tasks are still enqueued"
     before = await jobs_waiting(own)
     await own.sources.dead_letters.redrive(jobs[0], now())
     assert await relay_due(own.sources, now()) == 1
@@ -85,7 +85,7 @@ async def test_a_write_succeeds_at_once_without_redis_and_is_enqueued_later(own:
         began = time.monotonic()
         await sources.post_likes.like(post.id, bob.id, now())
         assert time.monotonic() - began < 2
-        with pytest.raises(RedisError):  # and puts nothing off
+        with pytest.raises(RedisError):  # and reschedules nothing
             await relay_due(sources, now() + FIRST_PAUSE)
     before = await jobs_waiting(own)
     assert await relay_due(own.sources, now() + FIRST_PAUSE) == 1
@@ -97,11 +97,11 @@ async def test_the_relay_runs_until_it_is_stopped(own: World) -> None:
     before, stopping = await jobs_waiting(own), asyncio.Event()
     await own.sources.database["post_likes"].update_many({}, {"$set": {"due_at": now() - FIRST_PAUSE}})
 
-    async def rang() -> bool:
+    async def has_enqueued() -> bool:
         return await jobs_waiting(own) > before
 
     relaying = asyncio.create_task(keep_relaying(own.sources, stopping, 60))
-    await eventually(rang)
+    await eventually(has_enqueued)
     stopping.set()
     async with asyncio.timeout(5):
         await relaying

@@ -59,7 +59,7 @@ class Cast:
         del self.fans[-count:]
 
     async def post(self) -> PostRecord:
-        """A post that is fanned out, as far as it is now; nothing else is paid."""
+        """A post that is fanned out as far as it is now. No other job runs."""
         post = await self.world.post(self.author, caption=f"{len(self.captions)}")
         await fan_out(self.world.tools, str(post.id))
         for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
@@ -103,7 +103,7 @@ async def pushed(world: World) -> Cast:
 
 
 async def switching_to_pull(world: World) -> Cast:
-    """An author who has crossed the limit by a post, and owes the shift."""
+    """An author who has crossed the limit by a post. The switch is pending."""
     cast = await pushed(world)
     await cast.follow()
     await cast.drain()
@@ -123,7 +123,7 @@ async def pulled(world: World) -> Cast:
 
 
 async def switching_to_push(world: World) -> Cast:
-    """An author who has lost followers, has posted, and owes the shift back."""
+    """An author who has lost followers and has posted. The switch back is pending."""
     cast = await pulled(world)
     await cast.unfollow(2)
     await cast.drain()
@@ -209,7 +209,7 @@ async def test_whatever_happens_during_a_switch_nothing_is_missing(
 async def test_a_backfill_that_read_the_mode_before_a_switch_reads_it_again(
     world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]]
 ) -> None:
-    """The filling of a new follow knows the mode; before it is paid, the author goes the whole way to the other one."""
+    """A backfill reads the mode. Before it is done, the author switches completely to the other mode."""
     cast = await begin(world)
     await cast.follow()
     (follow,) = await world.sources.database["follows"].find({"follower_id": cast.fans[-1].id}).to_list()

@@ -66,7 +66,7 @@ async def posts_of(world: World, author: UserRecord, count: int) -> list[PostRec
 
 
 async def home(world: World, authors: int = 3, each: int = 4) -> tuple[UserRecord, list[UserRecord], list[PostRecord]]:
-    """A reader, whom they follow, and the posts of those, oldest first; settled."""
+    """A reader, the authors whom they follow, and the authors' posts, oldest first. Nothing is pending."""
     reader, *followed = await world.users(authors + 1)
     for author in followed:
         await world.follow(reader, author)

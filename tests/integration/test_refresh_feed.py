@@ -58,7 +58,7 @@ async def written_by(world: World, author: UserRecord, number: int) -> list[Obje
 
 
 async def stay_away(world: World, owner: UserRecord) -> None:
-    """Two weeks and a day pass, at whose end the sweeper comes."""
+    """Fifteen days pass, and then the outbox relay runs."""
     then = {"$set": {"seen_at": now() - timedelta(days=15)}}
     await world.sources.database["feeds"].update_one({"_id": owner.id}, then)
     await relay_due(world.sources, now() + timedelta(days=2))

@@ -1,4 +1,4 @@
-"""The runner against real servers: what pays, what fails, what waits, and what stops."""
+"""The runner against real servers: jobs that are done, that fail, that wait, and that stop."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ LIKES = (Task.COUNT, Fact.POST_LIKE)
 
 @pytest.fixture
 async def own(world: World) -> World:
-    """A world in which nothing is owed but what the test does."""
+    """A world in which nothing is pending but what the test does."""
     short = world.sources.settings.model_copy(update={"drain_timeout": 0.5})
     return await empty(World(replace(world.sources, settings=short)))
 
@@ -59,7 +59,7 @@ async def working(world: World, name: str, run: Run | None = None, *, seconds: f
 
 
 async def liked_post(world: World) -> ObjectId:
-    """A post with one like that is owed to be counted; the rings it took are forgotten."""
+    """A post with one like that is pending to be counted; no job for it is enqueued."""
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
@@ -114,7 +114,7 @@ async def test_malformed_messages_become_dead_letters_and_the_others_are_done(ow
     malformed: list[dict[Any, Any]] = [
         {"hello": "world"},
         {"task": "count", "fact": "post_like"},
-        {"task": "no such effect", "fact": "post_like", "key": str(post_id)},
+        {"task": "no such task", "fact": "post_like", "key": str(post_id)},
         {"task": "count", "fact": "block", "key": str(post_id)},
         {"task": "count", "fact": "post_like", "key": "no id"},
         {"task": b"\xff\xfe", "fact": "post_like", "key": str(post_id)},
@@ -184,9 +184,11 @@ async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_c
     assert letter.reason == "LookupError: the counter has no bottom"
     like = await own.sources.database["post_likes"].find_one({"target_id": post_id})
     assert like is not None
-    assert jobs_of(Fact.POST_LIKE, like) == [Job(Task.NOTIFY, Fact.POST_LIKE, str(post_id))], "it is parked alone"
+    assert jobs_of(Fact.POST_LIKE, like) == [Job(Task.NOTIFY, Fact.POST_LIKE, str(post_id))], (
+        "only this task is dead-lettered"
+    )
     await HANDLERS[Task.NOTIFY, Fact.POST_LIKE].run(own.tools, str(post_id))
-    assert await relay_due(own.sources, now() + LATER * 100) == 0, "nobody rings for what is parked"
+    assert await relay_due(own.sources, now() + LATER * 100) == 0, "nobody enqueues what is dead-lettered"
 
     await own.sources.dead_letters.redrive(job, now())
     async with working(own, "counters"):
@@ -275,7 +277,7 @@ async def test_jobs_for_the_same_work_are_done_together(own: World) -> None:
         await go_on.wait()
 
     async def are_two() -> bool:
-        """One that is being paid, and one of the fifty that came since."""
+        """One that is running, and one of the fifty that came since."""
         stream = stream_key(own.sources.settings.key_prefix, "counters")
         pending: Any = await own.sources.redis.xpending(stream, GROUP)
         return bool(pending["pending"] == await own.sources.redis.xlen(stream) == 2)

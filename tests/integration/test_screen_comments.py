@@ -86,7 +86,7 @@ async def kinds(world: World, user: UserRecord) -> list[NotificationKind]:
 
 
 async def pending(world: World, comment: CommentRecord) -> set[str]:
-    """What a comment owes."""
+    """The pending tasks of a comment."""
     (document,) = await world.sources.comments.documents([comment.id])
     return set(document.get("outbox", ()))
 

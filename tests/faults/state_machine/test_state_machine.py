@@ -2,24 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import permutations
-from typing import Any, TypeVar
 
-import hypothesis
 import pytest
 from bson import ObjectId
-from hypothesis import HealthCheck, Phase
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     MultipleResults,
-    RuleBasedStateMachine,
     initialize,
     multiple,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from config import Settings
@@ -29,9 +25,9 @@ from domain.jobs import WORKERS
 from tests.faults.state_machine.model import REQUESTED, Thing
 from tests.faults.state_machine.stage import PEOPLE, Stage
 from tests.support.factories import World, opened
+from tests.support.state_machines import AsyncMachine, player
 
 Pair = tuple[str, str]
-Result = TypeVar("Result")
 
 people = st.sampled_from(PEOPLE)
 pairs = st.sampled_from(list(permutations(PEOPLE, 2)))
@@ -40,31 +36,21 @@ picks = st.integers(0, 60)  # an index into a list of any length
 MAX_POSTS, MAX_COMMENTS = 10, 40  # an author's uploads of a day; what one page holds
 
 
-class Activity(RuleBasedStateMachine):
+class Activity(AsyncMachine):
     """What people do, and how the pending jobs of it are run."""
 
     posts: Bundle[Thing] = Bundle("posts")
     comments: Bundle[Thing] = Bundle("comments")
 
     def __init__(self, runner: asyncio.Runner, world: World, figures: Counter[str]) -> None:
-        super().__init__()
-        self._runner = runner
-        self._failed = False
+        super().__init__(runner)
         self.stage = Stage(world, figures)
         self.model = self.stage.model
         self.run(self.stage.begin())
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Runs a coroutine to its end."""
-        try:
-            return self._runner.run(work)
-        except BaseException:
-            self._failed = True
-            raise
-
     def teardown(self) -> None:
         """Ends an example that did not fail: runs everything that is pending and compares everything."""
-        if not self._failed:
+        if not self.has_failed:
             self.run(self.stage.finish())
 
     @initialize(private=st.sets(people), authors=st.sets(people, min_size=1), target=posts)
@@ -199,13 +185,6 @@ class Activity(RuleBasedStateMachine):
         self.run(self.stage.check_notifications(viewer))
 
 
-@pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    """An event loop of the machine's own, because Hypothesis calls plain functions."""
-    with asyncio.Runner() as runner:
-        yield runner
-
-
 @pytest.fixture
 def world(runner: asyncio.Runner, settings: Settings) -> Iterator[World]:
     """A world that is emptied before each example."""
@@ -218,21 +197,8 @@ def world(runner: asyncio.Runner, settings: Settings) -> Iterator[World]:
 def play(
     runner: asyncio.Runner, world: World, seed: int, record_property: Callable[[str, object], None]
 ) -> Callable[..., None]:
-    """Runs the machine with Hypothesis, which prints a failure as a program that repeats it."""
-    figures: Counter[str] = Counter()
-    calm = hypothesis.settings(
-        deadline=None, print_blob=True, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
-    )
-
-    def run(**options: Any) -> None:
-        machine: Any = hypothesis.seed(seed)(lambda: Activity(runner, world, figures))
-        try:
-            run_state_machine_as_test(machine, settings=hypothesis.settings(calm, **options))
-        finally:
-            for name, value in figures.items():
-                record_property(name, value)
-
-    return run
+    """Runs the machine with options of Hypothesis."""
+    return player(lambda figures: Activity(runner, world, figures), seed, record_property)
 
 
 def test_everything_shown_equals_the_model(play: Callable[..., None], full_size: bool) -> None:
