@@ -8,7 +8,7 @@ people in lists, where viewers do not meet those whom they have blocked; `blocke
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bson import ObjectId
 from strawberry.dataloader import DataLoader
@@ -39,6 +39,7 @@ from domain.visibility import (
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
+LoadMethod = Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]]
 
 
 class _Loader(DataLoader[Key, Value]):
@@ -57,11 +58,11 @@ async def _all(futures: Sequence[Awaitable[Value]]) -> list[Value]:
         raise
 
 
-def _loader(load: Load[Key, Value]) -> DataLoader[Key, Value]:
-    async def load_list(keys: list[Key]) -> Sequence[Value]:
-        return await load(keys)
-
-    return _Loader(load_list)
+def _loader(
+    load: Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]],
+) -> cached_property[DataLoader[Key, Value]]:
+    """Makes a dataloader of a method that finds values in the order of its keys."""
+    return cached_property(lambda loaders: _Loader(partial(load, loaders)))
 
 
 class Loaders:
@@ -76,111 +77,66 @@ class Loaders:
         self._viewer_id = viewer_id
         self._stored = stored
 
-    @cached_property
-    def user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(self._users)
-
-    @cached_property
-    def post_by_id(self) -> DataLoader[ObjectId, PostRecord | None]:
-        return _loader(self._posts)
-
-    @cached_property
-    def comment_by_id(self) -> DataLoader[ObjectId, CommentRecord | None]:
-        return _loader(self._sources.comments.readable_by_ids)
-
-    @cached_property
-    def upload_by_id(self) -> DataLoader[ObjectId, UploadRecord | None]:
-        return _loader(self._sources.uploads.readable_by_ids)
-
-    @cached_property
-    def notification_by_id(self) -> DataLoader[ObjectId, NotificationRecord | None]:
-        return _loader(self._sources.notifications.by_ids)
-
-    @cached_property
-    def signed_url_by_key(self) -> DataLoader[str, str]:
-        return _loader(self._sources.blobs.signed_urls)
-
-    @cached_property
-    def relation_by_user(self) -> DataLoader[ObjectId, Relation]:
-        return _loader(self._relations)
-
-    @cached_property
-    def viewer_like_by_post(self) -> DataLoader[ObjectId, LikeRecord | None]:
-        return _loader(partial(self._likes, self._sources.post_likes))
-
-    @cached_property
-    def viewer_like_by_comment(self) -> DataLoader[ObjectId, LikeRecord | None]:
-        return _loader(partial(self._likes, self._sources.comment_likes))
-
-    @cached_property
-    def interest_by_author(self) -> DataLoader[ObjectId, Interest | None]:
-        return _loader(self._interests)
-
-    @cached_property
-    def visible_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(partial(self._users_if, can_view_profile))
-
-    @cached_property
-    def blocked_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(partial(self._users_if, can_view_blocked))
-
-    @cached_property
-    def tagged_user_by_pair(self) -> DataLoader[Pair, UserRecord | None]:
-        return _loader(self._tagged_users)
-
-    @cached_property
-    def met_user_by_id(self) -> DataLoader[ObjectId, UserRecord | None]:
-        return _loader(partial(self._users_if, can_meet))
-
-    @cached_property
-    def visible_post_by_id(self) -> DataLoader[ObjectId, PostRecord | None]:
-        return _loader(self._visible_posts)
-
-    @cached_property
-    def visible_comment_by_id(self) -> DataLoader[ObjectId, CommentRecord | None]:
-        return _loader(self._visible_comments)
-
-    async def visible_notifications(
-        self, notifications: Sequence[NotificationRecord]
-    ) -> Sequence[NotificationRecord | None]:
-        """These notifications in their order, None for one that the viewer may not see."""
-        posts, comments, people = await asyncio.gather(
-            self.visible_post_by_id.load_many({each.post_id for each in notifications if each.post_id is not None}),
-            self.visible_comment_by_id.load_many(
-                {each.comment_id for each in notifications if each.comment_id is not None}
-            ),
-            self.met_user_by_id.load_many({actor_id for each in notifications for actor_id in each.actor_ids}),
-        )
-        visible_ids = {record.id for record in (*posts, *comments, *people) if record is not None}
-        return [each if can_view_notification(each, self._viewer_id, visible_ids) else None for each in notifications]
-
-    async def _users(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+    @_loader
+    async def user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
         return await self._read(self._sources.caches.users, user_ids, self._sources.users.readable_by_ids)
 
-    async def _posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
+    @_loader
+    async def post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         return await self._read(self._sources.caches.posts, post_ids, self._sources.posts.readable_by_ids)
 
-    async def _relations(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
+    @_loader
+    async def comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
+        return await self._sources.comments.readable_by_ids(comment_ids)
+
+    @_loader
+    async def upload_by_id(self, upload_ids: Sequence[ObjectId]) -> Sequence[UploadRecord | None]:
+        return await self._sources.uploads.readable_by_ids(upload_ids)
+
+    @_loader
+    async def notification_by_id(self, notification_ids: Sequence[ObjectId]) -> Sequence[NotificationRecord | None]:
+        return await self._sources.notifications.by_ids(notification_ids)
+
+    @_loader
+    async def signed_url_by_key(self, keys: Sequence[str]) -> Sequence[str]:
+        return await self._sources.blobs.signed_urls(keys)
+
+    @_loader
+    async def relation_by_user(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:
         if self._viewer_id is None:
             return [STRANGERS] * len(user_ids)
         pairs = [(self._viewer_id, user_id) for user_id in user_ids]
         return await self._read(self._sources.caches.relations, pairs, self._sources.relations.by_pairs)
 
-    async def _read(self, cache: Cache[Key, Value], keys: Sequence[Key], load: Load[Key, Value]) -> Sequence[Value]:
-        return await (load(keys) if self._stored else cache.read(keys, load))
+    @_loader
+    async def viewer_like_by_post(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+        return await self._likes(self._sources.post_likes, post_ids)
 
-    async def _likes(self, likes: LikeStore, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        if self._viewer_id is None:
-            return [None] * len(target_ids)
-        return await likes.by_targets(self._viewer_id, target_ids)
+    @_loader
+    async def viewer_like_by_comment(self, comment_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+        return await self._likes(self._sources.comment_likes, comment_ids)
 
-    async def _interests(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
+    @_loader
+    async def interest_by_author(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
         interests = None if self._viewer_id is None else await self._sources.interests.find(self._viewer_id)
         by_author = {} if interests is None else {interest.author_id: interest for interest in interests.authors}
         return [by_author.get(author_id) for author_id in author_ids]
 
-    async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
-        """For each pair of author and tagged person: the tagged person, None if the tag is not shown."""
+    @_loader
+    async def visible_user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        return await self._users_if(can_view_profile, user_ids)
+
+    @_loader
+    async def blocked_user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        return await self._users_if(can_view_blocked, user_ids)
+
+    @_loader
+    async def met_user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        return await self._users_if(can_meet, user_ids)
+
+    @_loader
+    async def tagged_user_by_pair(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
+        """The tagged person of each pair of author and tagged person; None if the tag is not shown."""
         people, apart = await asyncio.gather(
             self._people({user_id for _, user_id in pairs}), self._sources.relations.blocked_pairs(set(pairs))
         )
@@ -191,13 +147,8 @@ class Loaders:
             for author_id, user_id in pairs
         ]
 
-    async def _users_if(
-        self, rule: Callable[[UserRecord, Relation], bool], user_ids: Sequence[ObjectId]
-    ) -> Sequence[UserRecord | None]:
-        people = await self._people(set(user_ids))
-        return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]
-
-    async def _visible_posts(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
+    @_loader
+    async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
         people = await self._people({post.author_id for post in posts if post is not None})
         return [
@@ -207,7 +158,8 @@ class Loaders:
             for post in posts
         ]
 
-    async def _visible_comments(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
+    @_loader
+    async def visible_comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
         comments = await self.comment_by_id.load_many(comment_ids)
         existing = [comment for comment in comments if comment is not None]
         parent_ids = {comment.parent_id for comment in existing if comment.parent_id is not None}
@@ -226,6 +178,32 @@ class Loaders:
             comment if comment is not None and {comment.id, comment.parent_id or comment.id} <= visible_ids else None
             for comment in comments
         ]
+
+    async def visible_notifications(
+        self, notifications: Sequence[NotificationRecord]
+    ) -> Sequence[NotificationRecord | None]:
+        """These notifications in their order, None for one that the viewer may not see."""
+        posts, comments, people = await asyncio.gather(
+            self.visible_post_by_id.load_many({each.post_id for each in notifications if each.post_id}),
+            self.visible_comment_by_id.load_many({each.comment_id for each in notifications if each.comment_id}),
+            self.met_user_by_id.load_many({actor_id for each in notifications for actor_id in each.actor_ids}),
+        )
+        visible_ids = {record.id for record in (*posts, *comments, *people) if record is not None}
+        return [each if can_view_notification(each, self._viewer_id, visible_ids) else None for each in notifications]
+
+    async def _read(self, cache: Cache[Key, Value], keys: Sequence[Key], load: Load[Key, Value]) -> Sequence[Value]:
+        return await (load(keys) if self._stored else cache.read(keys, load))
+
+    async def _likes(self, likes: LikeStore, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+        if self._viewer_id is None:
+            return [None] * len(target_ids)
+        return await likes.by_targets(self._viewer_id, target_ids)
+
+    async def _users_if(
+        self, rule: Callable[[UserRecord, Relation], bool], user_ids: Sequence[ObjectId]
+    ) -> Sequence[UserRecord | None]:
+        people = await self._people(set(user_ids))
+        return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]
 
     async def _people(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
         ids = list(user_ids)
