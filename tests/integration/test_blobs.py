@@ -180,17 +180,17 @@ async def test_ensuring_buckets_side_by_side_is_safe(blobs: Blobs) -> None:
 
 
 def test_same_bytes_have_the_same_key_and_others_another() -> None:
-    one, other, public = ObjectId(), ObjectId(), Area.PUBLIC
-    key = media_key(public, one, b"a", RenditionFormat.JPEG, 150)
-    assert key == media_key(public, one, b"a", RenditionFormat.JPEG, 150)
-    assert key.startswith(f"public/{one}/")
+    upload_id, other_id, public = ObjectId(), ObjectId(), Area.PUBLIC
+    key = media_key(public, upload_id, b"a", RenditionFormat.JPEG, 150)
+    assert key == media_key(public, upload_id, b"a", RenditionFormat.JPEG, 150)
+    assert key.startswith(f"public/{upload_id}/")
     assert key.endswith("-150.jpg")
     others = {
-        media_key(Area.PRIVATE, one, b"a", RenditionFormat.JPEG, 150),
-        media_key(public, other, b"a", RenditionFormat.JPEG, 150),
-        media_key(public, one, b"b", RenditionFormat.JPEG, 150),
-        media_key(public, one, b"a", RenditionFormat.WEBP, 150),
-        media_key(public, one, b"a", RenditionFormat.JPEG, 320),
+        media_key(Area.PRIVATE, upload_id, b"a", RenditionFormat.JPEG, 150),
+        media_key(public, other_id, b"a", RenditionFormat.JPEG, 150),
+        media_key(public, upload_id, b"b", RenditionFormat.JPEG, 150),
+        media_key(public, upload_id, b"a", RenditionFormat.WEBP, 150),
+        media_key(public, upload_id, b"a", RenditionFormat.JPEG, 320),
     }
     assert len(others | {key}) == 6
 

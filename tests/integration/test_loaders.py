@@ -16,8 +16,8 @@ def loaders(world: World, viewer: UserRecord | None) -> Loaders:
 
 async def test_answers_come_in_the_order_of_the_keys_with_gaps(world: World) -> None:
     ana, bob = await world.users(2)
-    found = await loaders(world, ana).user_by_id.load_many([bob.id, ObjectId(), ana.id])
-    assert found == [bob, None, ana]
+    users = await loaders(world, ana).user_by_id.load_many([bob.id, ObjectId(), ana.id])
+    assert users == [bob, None, ana]
 
 
 async def test_an_operation_sees_one_state_and_the_next_one_the_new(world: World) -> None:

@@ -69,10 +69,10 @@ def digest(data: bytes) -> str:
 
 
 def signed(put: Put, name: str, value: str) -> Put:
-    """With one parameter of the signature exchanged."""
-    found = re.subn(rf"({name}=)[^&]+", rf"\g<1>{value}", put.url)
-    assert found[1] == 1, put.url
-    return replace(put, url=found[0])
+    """With another value of one parameter of the signature."""
+    url, count = re.subn(rf"({name}=)[^&]+", rf"\g<1>{value}", put.url)
+    assert count == 1, put.url
+    return replace(put, url=url)
 
 
 def at_key(put: Put, change: Callable[[str], str]) -> Put:
@@ -213,7 +213,7 @@ async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over
     document = await uploads.find_one({"_id": upload.id})
     assert document is not None
     assert (document["outbox"], document["due_at"], document["enqueues"]) == (["clean_up"], over, 0)
-    assert [one for one in await find_stuck(world.sources, over) if one.id == str(upload.id)] == []
+    assert [stuck for stuck in await find_stuck(world.sources, over) if stuck.id == str(upload.id)] == []
     past = {"expires_at": datetime.now(UTC) - UPLOAD_LATENESS}
     await uploads.update_one({"_id": upload.id}, {"$set": past})
     await clean_up.clean_upload(world.tools, str(upload.id))

@@ -62,18 +62,18 @@ async def test_s3_takes_a_signed_address_and_none_that_was_altered(
     shared_settings: Settings, web: httpx2.AsyncClient
 ) -> None:
     async with open_blobs(shared_settings.model_copy(update={"signed_url_ttl": 300})) as blobs:
-        one, other = await stored(blobs), await stored(blobs)
-        (url,) = await blobs.signed_urls([one])
+        key, other_key = await stored(blobs), await stored(blobs)
+        (url,) = await blobs.signed_urls([key])
         answer = await web.get(url)
         assert (answer.status_code, answer.content) == (200, DATA)
         altered = [
             url.partition("?")[0],
-            url.replace(one, other),
+            url.replace(key, other_key),
             url.replace("X-Amz-Expires=300", "X-Amz-Expires=3000"),
             url[:-1] + ("0" if url[-1] != "0" else "1"),
             url.replace("&X-Amz-Signature=", "&x="),
         ]
-        assert {(await web.get(one)).status_code for one in altered} <= {400, 403}
+        assert {(await web.get(address)).status_code for address in altered} <= {400, 403}
         assert (await web.delete(url)).status_code == 403
         assert (await web.put(url, content=b"x")).status_code == 403
 
