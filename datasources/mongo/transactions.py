@@ -24,7 +24,7 @@ async def in_transaction(
     """Runs `work` in one transaction, commits it and returns what `work` returned.
 
     `work` may run several times: on a write conflict, on a new primary, when a concurrent duplicate inserts a key
-    first. So it must do nothing but write in the session; the rest is for `after_transaction`. Raises what `work` raises,
+    first. So it must only write in the session; the rest is for `after_transaction`. Raises what `work` raises,
     and an outage after `seconds`.
     """
     async with client.start_session() as session:
