@@ -80,8 +80,8 @@ async def test_a_hash_of_either_form_takes_both() -> None:
 
 
 def test_the_commonest_are_kept_and_the_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make_common_passwords, "COMMONEST", 3)
-    assert make_common_passwords.chosen(["b", "B", "A", "short", "long enough: e\u0301", ""]) == [
+    monkeypatch.setattr(make_common_passwords, "MOST_COMMON", 3)
+    assert make_common_passwords.select(["b", "B", "A", "short", "long enough: e\u0301", ""]) == [
         "a",
         "b",
         "long enough: é",
