@@ -27,7 +27,7 @@ def last_error(log: Path) -> str:
 
 
 def names_taken_port(log: Path) -> bool:
-    """Whether a server says in `log` that somebody else has its port."""
+    """Whether a server says in `log` that another program has its port."""
     return any("address already in use" in line.lower() for line in _tail(log))
 
 

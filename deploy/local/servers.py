@@ -80,7 +80,7 @@ def running_servers(
 
 
 def _retry(start: Callable[[], LocalServers]) -> LocalServers:
-    """Starts again, with other ports, when somebody took one between its choice and its use."""
+    """Starts again, with other ports, when another program took one between its choice and its use."""
     for _ in range(START_ATTEMPTS - 1):
         with suppress(PortTakenError):
             return start()

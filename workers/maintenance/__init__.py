@@ -1,1 +1,1 @@
-"""Maintenance: counting everything again, setting right what is wrong, and clearing away what nobody needs."""
+"""Maintenance: `verify` and `repair` check and repair every record, `gc` removes what nothing needs."""

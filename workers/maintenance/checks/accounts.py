@@ -1,4 +1,4 @@
-"""Deleted accounts of which something is left, as by a process that slept for an hour, and sessions of nobody."""
+"""Deleted accounts of which something is left, as after a process that slept an hour, and sessions without a user."""
 
 from collections.abc import Sequence
 

@@ -20,7 +20,7 @@ from workers.maintenance.checks.check import Check, Finding, from_snapshot
 
 WRONG = "feed_entry"
 MISSING = "feed_entry.missing"
-FEEDS = 1_000  # random feeds; each has to be computed anew to be checked
+FEEDS = 1_000  # random feeds: a check computes the whole feed
 RECENT = 500  # posts of a feed that are looked for
 _TOP = ObjectId("f" * 24)
 Pair = tuple[ObjectId, ObjectId]

@@ -1,4 +1,4 @@
-"""Notifications that are missing: facts say that somebody was notified, and no notification tells of it."""
+"""Notifications that are missing: facts say that people were notified, and no notification tells of it."""
 
 from collections import Counter
 from collections.abc import Sequence
