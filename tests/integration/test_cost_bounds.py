@@ -34,7 +34,7 @@ from tests.support.factories import World, image, now
 
 PAGE = 20  # what a page holds by default
 WIDEST = 4_000  # cost of a generated query: its answer takes a tenth of a second
-DOCUMENTS = Documents(schema._schema, OperationLimits(**{one.name: 10**9 for one in fields(OperationLimits)}))
+DOCUMENTS = Documents(schema._schema, OperationLimits(**{limit.name: 10**9 for limit in fields(OperationLimits)}))
 
 
 def cost(query: str, variables: dict[str, Any] | None = None) -> int:
@@ -70,18 +70,18 @@ async def full(world: World) -> Full:
     await empty(world)
     database, people = world.sources.database, await world.users(PAGE + 5)
     ana, *others = people
-    ids = [one.id for one in others]
-    for one in others:
-        await world.follow(ana, one)
-        await world.follow(one, ana)
+    ids = [person.id for person in others]
+    for person in others:
+        await world.follow(ana, person)
+        await world.follow(person, ana)
     posts = [await world.post(ana) for _ in range(PAGE + 2)]
     await world.drain()
-    for one in others:
-        await world.sources.post_likes.like(posts[-1].id, one.id, now())
-        comment = await world.comment(posts[-1], one, "nice")
-    for one in others:
-        await world.comment(posts[-1], one, "so it is", parent_id=comment.id)
-        await world.comment(posts[0], one, "nice too")
+    for person in others:
+        await world.sources.post_likes.like(posts[-1].id, person.id, now())
+        comment = await world.comment(posts[-1], person, "nice")
+    for person in others:
+        await world.comment(posts[-1], person, "so it is", parent_id=comment.id)
+        await world.comment(posts[0], person, "nice too")
     for _ in range(SESSIONS_SHOWN + 2):
         await world.sources.sessions.open(ana.id, "phone", now())
     await world.drain()
@@ -93,9 +93,13 @@ async def full(world: World) -> Full:
     await database["users"].update_many({}, {"$set": {"avatar": images[0]}})
     await database["notifications"].update_many({}, {"$set": {"actor_ids": ids[:ACTORS_SHOWN]}})
     await world.sources.caches.posts.invalidate([post.id for post in posts])
-    await world.sources.caches.users.invalidate([one.id for one in people])
-    found = [to_global_id("Post", post.id) for post in posts] + [to_global_id("User", one.id) for one in people]
-    return Full(world, ana, found[PAGE + 1], to_global_id("Comment", comment.id), [*found, *found][:NODES_MAX])
+    await world.sources.caches.users.invalidate([person.id for person in people])
+    global_ids = [to_global_id("Post", post.id) for post in posts] + [
+        to_global_id("User", person.id) for person in people
+    ]
+    return Full(
+        world, ana, global_ids[PAGE + 1], to_global_id("Comment", comment.id), [*global_ids, *global_ids][:NODES_MAX]
+    )
 
 
 def full_image(upload_id: ObjectId, people: Sequence[ObjectId]) -> ImageRecord:
@@ -106,7 +110,7 @@ def full_image(upload_id: ObjectId, people: Sequence[ObjectId]) -> ImageRecord:
         for width in RENDITION_WIDTHS
     ]
     assert len(renditions) == RENDITIONS_MAX
-    tags = [TagRecord(user_id=one, x=0.5, y=0.5) for one in people[:TAGS_PER_IMAGE]]
+    tags = [TagRecord(user_id=person_id, x=0.5, y=0.5) for person_id in people[:TAGS_PER_IMAGE]]
     return msgspec.structs.replace(image(upload_id), renditions=renditions, tagged_users=tags)
 
 
@@ -158,14 +162,14 @@ class Generator:
         root = schema._schema.query_type
         assert root is not None
         self.declared, self.variables = [], {}
-        body = " ".join(self.call(name, root.fields[name], 5) for name in self.some(root.fields, 2))
+        body = " ".join(self.call(name, root.fields[name], 5) for name in self.sample(root.fields, 2))
         return f"query {self.heading()} {{ {body} }}", self.variables
 
     def heading(self) -> str:
         return f"({', '.join(self.declared)})" if self.declared else ""
 
-    def some(self, names: Any, most: int) -> list[str]:
-        return self.random.sample(sorted(names), min(len(names), self.random.randint(1, most)))
+    def sample(self, names: Any, limit: int) -> list[str]:
+        return self.random.sample(sorted(names), min(len(names), self.random.randint(1, limit)))
 
     def call(self, name: str, definition: GraphQLField, depth: int) -> str:
         """A field with an alias of its own; nothing where what it leads to is too deep."""
@@ -178,13 +182,13 @@ class Generator:
     def selection(self, of: GraphQLNamedType, depth: int) -> str:
         if isinstance(of, GraphQLInterfaceType):
             types = self.random.sample(schema._schema.get_possible_types(of), 2)
-            inner = " ".join(f"... on {one.name} {{ {self.selection(one, depth)} }}" for one in types)
+            inner = " ".join(f"... on {kind.name} {{ {self.selection(kind, depth)} }}" for kind in types)
             return f"__typename id {inner}"
         assert isinstance(of, GraphQLObjectType)
         inside = of.name.endswith(("Connection", "Edge"))  # which cost no depth
-        leaves = {name for name, one in of.fields.items() if not isinstance(get_named_type(one.type), COMPOSITE)}
+        leaves = {name for name, field in of.fields.items() if not isinstance(get_named_type(field.type), COMPOSITE)}
         names = set(of.fields) if depth > 0 or inside else leaves
-        chosen = {"edges", "node"} & names if inside else set(self.some(names, 4)) if names else set()
+        chosen = {"edges", "node"} & names if inside else set(self.sample(names, 4)) if names else set()
         body = [self.call(name, of.fields[name], depth + inside) for name in sorted(chosen)]
         return " ".join(["__typename", *body] if self.random.random() < 0.5 or not body else body)
 
@@ -233,11 +237,11 @@ async def test_generated_query_costs_no_less_than_it_answers(full: Full, seed: i
     asked = answers = 0
     while asked < (400 if full_size else 60):
         query, variables = generator.query()
-        said = cost(query, variables)
-        if said > WIDEST:
+        declared = cost(query, variables)
+        if declared > WIDEST:
             continue
         asked += 1
         answer = await full.answer(query, variables)
-        assert answer <= said, (query, variables)
+        assert answer <= declared, (query, variables)
         answers += answer
     assert answers > 20 * asked, "they ask for something"

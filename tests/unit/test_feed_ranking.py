@@ -27,13 +27,13 @@ def candidates(draw: st.DrawFn) -> list[Candidate]:
     authors = AUTHORS[: draw(st.integers(1, len(AUTHORS)))]
     return [
         Candidate(
-            id=ObjectId(f"{one:024x}"),
+            id=ObjectId(f"{number:024x}"),
             author_id=draw(st.sampled_from(authors)),
             created_at=draw(moments),
             like_count=draw(counts),
             comment_count=draw(counts),
         )
-        for one in ids
+        for number in ids
     ]
 
 
@@ -46,7 +46,7 @@ def post(**given: Any) -> Candidate:
 
 @given(candidates(), strengths)
 def test_a_score_is_a_finite_number_and_not_negative(posts: list[Candidate], strength: float) -> None:
-    assert all(math.isfinite(score(one, strength, NOW)) and score(one, strength, NOW) >= 0 for one in posts)
+    assert all(math.isfinite(score(each, strength, NOW)) and score(each, strength, NOW) >= 0 for each in posts)
 
 
 @given(moments, counts, counts, strengths, strengths)
@@ -97,7 +97,7 @@ def test_the_order_has_every_post_once_whatever_order_they_came_in(
     shuffled = list(posts)
     dice.shuffle(shuffled)
     assert rank_posts(shuffled, taste, NOW) == order
-    assert sorted(one.id for one in order) == sorted(one.id for one in posts)
+    assert sorted(each.id for each in order) == sorted(each.id for each in posts)
 
 
 @given(candidates(), tastes)
@@ -105,10 +105,10 @@ def test_no_author_has_more_than_a_few_in_a_row_while_others_have_any_left(
     posts: list[Candidate], taste: dict[ObjectId, float]
 ) -> None:
     order = rank_posts(posts, taste, NOW)
-    for place, one in enumerate(order):
+    for place, each in enumerate(order):
         before = Counter(other.author_id for other in order[max(0, place - SPAN + 1) : place])
         left = {other.author_id for other in order[place:]}
-        if before[one.author_id] >= MAX_PER_AUTHOR:
+        if before[each.author_id] >= MAX_PER_AUTHOR:
             assert all(before[author_id] >= MAX_PER_AUTHOR for author_id in left)
 
 
@@ -118,7 +118,7 @@ def test_an_authors_own_posts_are_in_the_order_of_their_scores(
 ) -> None:
     order = rank_posts(posts, taste, NOW)
     for author_id in AUTHORS:
-        own = [score(one, taste.get(author_id, 0.0), NOW) for one in order if one.author_id == author_id]
+        own = [score(each, taste.get(author_id, 0.0), NOW) for each in order if each.author_id == author_id]
         assert own == sorted(own, reverse=True)
 
 

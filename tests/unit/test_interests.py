@@ -54,7 +54,7 @@ def test_an_action_counts_half_after_a_half_life() -> None:
 def test_recent_activity_outweighs_old_activity() -> None:
     old_love = acts(ActKind.LIKE, 10, author=ANA, age=timedelta(days=180))
     new_love = acts(ActKind.LIKE, 2, author=BOB)
-    assert [one.author_id for one in compute_interests([*old_love, *new_love], NOW)] == [BOB, ANA]
+    assert [interest.author_id for interest in compute_interests([*old_love, *new_love], NOW)] == [BOB, ANA]
 
 
 def test_the_order_of_actions_does_not_matter_to_the_last_bit() -> None:
@@ -78,15 +78,15 @@ def test_only_the_strongest_interests_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "sentence"),
     [
         (ActKind.LIKE, "You often like ana's photos."),
         (ActKind.COMMENT, "You often comment on ana's photos."),
         (ActKind.VISIT, "You often look at ana's profile."),
     ],
 )
-def test_a_reason_is_given_only_for_frequent_recent_activity(kind: ActKind, said: str) -> None:
-    assert reason_for(compute_interests(acts(kind, OFTEN), NOW)[0], "ana") == said
+def test_a_reason_is_given_only_for_frequent_recent_activity(kind: ActKind, sentence: str) -> None:
+    assert reason_for(compute_interests(acts(kind, OFTEN), NOW)[0], "ana") == sentence
     assert reason_for(compute_interests(acts(kind, OFTEN - 1), NOW)[0], "ana") == "You follow ana."
     long_ago = acts(kind, OFTEN, age=LATELY + timedelta(seconds=1))
     assert reason_for(compute_interests(long_ago, NOW)[0], "ana") == "You follow ana."

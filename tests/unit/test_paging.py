@@ -35,8 +35,8 @@ class Listed:
 
     async def fetch(self, request: PageRequest) -> Page[str]:
         self.asked += 1
-        found = [key for key in self._keys if self._between(request, key)]
-        walked = found[::-1] if request.backward else found
+        keys = [key for key in self._keys if self._between(request, key)]
+        walked = keys[::-1] if request.backward else keys
         self.scanned += len(walked[: request.limit + 1])
         return cut_page(request, [(key, f"item {key}") for key in walked[: request.limit + 1]])
 

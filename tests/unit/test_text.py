@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from datasources.accounts.common_passwords import is_common
 from domain.email_addresses import checked_email
 from domain.errors import Refusal
-from domain.limits import COMMENT_MAX, HASHTAG_MAX, HASHTAGS_MAX, LOCATION_NAME_MAX
+from domain.limits import CAPTION_MAX, COMMENT_MAX, HASHTAG_MAX, HASHTAGS_MAX, LOCATION_NAME_MAX
 from domain.passwords import checked_password
 from domain.text import (
     checked_biography,
@@ -29,7 +29,7 @@ LINE_BREAKS = ["\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("@ana", ["ana"]),
         ("hello @ana, and @bob!", ["ana", "bob"]),
@@ -71,12 +71,12 @@ LINE_BREAKS = ["\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
         ("@\u212aate", []),  # the Kelvin sign is no K
     ],
 )
-def test_mentions(text: str, found: list[str]) -> None:
-    assert mentions(text) == found
+def test_mentions(text: str, expected: list[str]) -> None:
+    assert mentions(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("#sun", ["sun"]),
         ("#Sun and #SUN", ["sun"]),
@@ -113,8 +113,8 @@ def test_mentions(text: str, found: list[str]) -> None:
         ("https://example.com/#top example.com/a#b www.example.com/?q=#c", []),
     ],
 )
-def test_hashtags(text: str, found: list[str]) -> None:
-    assert hashtags(text) == found
+def test_hashtags(text: str, expected: list[str]) -> None:
+    assert hashtags(text) == expected
 
 
 # Letters, signs and marks that tokenizers fall over, more often than chance would have them.
@@ -128,18 +128,18 @@ texts = st.one_of(
 
 @given(texts)
 def test_whatever_people_write_has_well_formed_mentions(text: str) -> None:
-    found = mentions(text)
-    assert len(found) == len(set(found))
-    for handle in found:
+    handles = mentions(text)
+    assert len(handles) == len(set(handles))
+    for handle in handles:
         assert mentions(f"@{handle}") == [handle]
         assert handle.isascii()
 
 
 @given(texts)
 def test_whatever_people_write_has_well_formed_hashtags(text: str) -> None:
-    found = hashtags(text)
-    assert len(found) == len(set(found))
-    for tag in found:
+    tags = hashtags(text)
+    assert len(tags) == len(set(tags))
+    for tag in tags:
         assert hashtags(f"#{tag}") == [tag]
         assert 1 <= len(tag) <= HASHTAG_MAX
         assert not any(character.isspace() for character in tag)
@@ -256,10 +256,10 @@ def test_length_is_counted_in_composed_code_points() -> None:
 
 
 def test_a_caption_has_so_many_hashtags_and_no_more() -> None:
-    most = " ".join(f"#tag{number}" for number in range(HASHTAGS_MAX))
-    assert checked_words(most, "caption", max_length=2_200) == most
+    tags = " ".join(f"#tag{number}" for number in range(HASHTAGS_MAX))
+    assert checked_words(tags, "caption", max_length=CAPTION_MAX) == tags
     with pytest.raises(Refusal):
-        checked_words(most + " #onemore", "caption", max_length=2_200)
+        checked_words(tags + " #onemore", "caption", max_length=CAPTION_MAX)
 
 
 @pytest.mark.parametrize("address", ["https://example.com", "http://example.com/a?b=c#d", "https://пример.рф/путь"])

@@ -17,8 +17,8 @@ from tests.support.toy.sockets import connected
 async def toy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     """It runs one cheap operation at a time, lets one more wait, and refuses the next."""
     monkeypatch.setattr(admission, "RATE", 1.0)
-    one = (OVERHEAD + 1) / admission.CHEAP_SHARE
-    async with served(admission=Admission(round(one), longest_wait=5.0)) as running:
+    capacity = (OVERHEAD + 1) / admission.CHEAP_SHARE
+    async with served(admission=Admission(round(capacity), longest_wait=5.0)) as running:
         yield running
 
 
@@ -83,6 +83,8 @@ async def test_an_event_of_a_subscription_waits_its_turn_and_is_not_lost(toy: Se
 
 
 async def test_the_address_is_the_one_a_trusted_proxy_names(toy: Served, client: httpx2.AsyncClient) -> None:
-    for said in ("203.0.113.7", "2001:db8::7"):
-        await client.post("/graphql", json={"query": "{hello}"}, headers={"x-forwarded-for": said, "accept": GRAPHQL})
+    for address in ("203.0.113.7", "2001:db8::7"):
+        await client.post(
+            "/graphql", json={"query": "{hello}"}, headers={"x-forwarded-for": address, "accept": GRAPHQL}
+        )
     assert [context.address for context in toy.world.contexts] == ["203.0.113.7", "2001:db8::/64"]
