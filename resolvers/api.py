@@ -74,7 +74,7 @@ Mutation = create_type(
         notifications.mark_notifications_seen,
         notifications.mark_notifications_read,
     ],
-    description="Writes. Each says what should be the case afterwards; saying it twice changes nothing.",
+    description="Writes. Each says what should be true afterwards; repeating it changes nothing.",
 )
 
 Subscription = create_type(

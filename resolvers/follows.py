@@ -47,7 +47,7 @@ async def _user_now(info: Info, user_id: ObjectId) -> UserRecord | None:
     return await info.context.sources.read_your_writes.user(user_id, info.context.require_viewer())
 
 
-@mutation("Sees to it that the viewer follows the user, or has asked to.")
+@mutation("Ensures that the viewer follows the user, or has asked to.")
 async def follow_user(info: Info, given: Input[FollowUserInput]) -> FollowUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     relation = await info.context.loaders.relation_by_user.load(user.id)
@@ -58,7 +58,7 @@ async def follow_user(info: Info, given: Input[FollowUserInput]) -> FollowUserPa
     return FollowUserPayload(user=await _user_now(info, user.id))
 
 
-@mutation("Sees to it that the viewer neither follows the user nor asks to.")
+@mutation("Ensures that the viewer neither follows the user nor asks to.")
 async def unfollow_user(info: Info, given: Input[UnfollowUserInput]) -> UnfollowUserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.follows.unfollow(viewer_id, user.id, now=clock.now())

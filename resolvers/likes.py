@@ -9,7 +9,7 @@ from schema.inputs import LikeCommentInput, LikePostInput, UnlikeCommentInput, U
 from schema.payloads import LikeCommentPayload, LikePostPayload, UnlikeCommentPayload, UnlikePostPayload
 
 
-@mutation("Sees to it that the viewer likes the post.")
+@mutation("Ensures that the viewer likes the post.")
 async def like_post(info: Info, given: Input[LikePostInput]) -> LikePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
@@ -17,7 +17,7 @@ async def like_post(info: Info, given: Input[LikePostInput]) -> LikePostPayload:
     return LikePostPayload(post=await sources.read_your_writes.post(post.id, viewer_id))
 
 
-@mutation("Sees to it that the viewer does not like the post.")
+@mutation("Ensures that the viewer does not like the post.")
 async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> UnlikePostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post = await visible_post(info, given.post_id)
@@ -25,7 +25,7 @@ async def unlike_post(info: Info, given: Input[UnlikePostInput]) -> UnlikePostPa
     return UnlikePostPayload(post=await sources.read_your_writes.post(post.id, viewer_id))
 
 
-@mutation("Sees to it that the viewer likes the comment.")
+@mutation("Ensures that the viewer likes the comment.")
 async def like_comment(info: Info, given: Input[LikeCommentInput]) -> LikeCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)
@@ -33,7 +33,7 @@ async def like_comment(info: Info, given: Input[LikeCommentInput]) -> LikeCommen
     return LikeCommentPayload(comment=await sources.read_your_writes.comment(comment.id, viewer_id))
 
 
-@mutation("Sees to it that the viewer does not like the comment.")
+@mutation("Ensures that the viewer does not like the comment.")
 async def unlike_comment(info: Info, given: Input[UnlikeCommentInput]) -> UnlikeCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await visible_comment(info, given.comment_id)

@@ -48,13 +48,13 @@ async def notifications(
     return await visible_page(request, fetch, info.context.loaders.visible_notifications)
 
 
-@mutation("Says that the list was shown.")
+@mutation("Marks the notifications up to a number as seen: the list was shown.")
 async def mark_notifications_seen(info: Info, given: Input[MarkNotificationsSeenInput]) -> MarkNotificationsSeenPayload:
     await info.context.sources.notifications.mark_seen(info.context.require_viewer(), given.up_to_seq)
     return MarkNotificationsSeenPayload(viewer=signed_in(info.context.session))
 
 
-@mutation("Says that notifications were opened.")
+@mutation("Marks notifications as read: they were opened.")
 async def mark_notifications_read(info: Info, given: Input[MarkNotificationsReadInput]) -> MarkNotificationsReadPayload:
     viewer_id = info.context.require_viewer()
     if len(given.notification_ids or ()) > NODES_MAX:

@@ -24,7 +24,7 @@ def query(
 ) -> Callable[[Callable[..., Any]], Any]:
     """Decorates a function into a field of Query; one that is not `public` needs a session.
 
-    A list says how long it can be.
+    A list declares `max_items`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
