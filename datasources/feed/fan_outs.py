@@ -1,7 +1,7 @@
-"""Long fan-outs: the chunks of an author's followers, each a fact of its own, so that any number of workers share them.
+"""Long fan-outs are split into chunks of the author's followers. Each chunk is a fact, so any number of workers share.
 
-A chunk is a span of the author's follows by their ids. It is there until it is done; a worker that takes it has it for
-`LEASE`. The post marks the version it was split for, and owes its fan-out until none of that version's chunks is left.
+A chunk is a span of the author's follows by their ids. It exists until it is done; a worker leases it for
+`CHUNK_LEASE`. The post records the version it was split for; its fan-out is pending until no chunk of that is left.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from domain.jobs import JOBS, Fact, Task
 from domain.records.follows import FollowState
 from domain.records.record import Stored
 
-READ_AT_ONCE = 5_000  # more than a chunk, which comes in one batch
-CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # a handler is stopped before it ends
-ENQUEUED_AT_ONCE = 1_000  # chunks rung for at once; the sweeper rings for the others
+READ_AT_ONCE = 5_000  # more than a chunk, so that a chunk is one read
+CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds)  # its handler times out before it ends
+ENQUEUED_AT_ONCE = 1_000  # chunks; the outbox relay enqueues the others
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Some of an author's follows: ids after the one and up to the other, without bounds where None."""
+    """A range of an author's follows: ids after `after` and up to `upto`; None is no bound."""
 
     after: ObjectId | None = None
     upto: ObjectId | None = None
@@ -45,12 +45,12 @@ class Chunk(Stored, frozen=True, kw_only=True):
 
     @property
     def span(self) -> Span:
-        """The follows it is about."""
+        """The author's follows that this chunk is about."""
         return Span(self.after, self.upto)
 
 
 class FanOutStore:
-    """The collection `fan_outs`, and the followers it divides."""
+    """The collection `fan_outs`, and the followers that its chunks are about."""
 
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
         self._client = database.client
@@ -60,56 +60,56 @@ class FanOutStore:
         self._job_queue = job_queue
 
     async def followers(self, author_id: ObjectId, span: Span) -> list[ObjectId]:
-        """Who follows an author by the follows of a span.
+        """The followers of an author in a span, in the order of their follows.
 
-        Who begins to follow meanwhile may be missed; their follow owes its filling.
+        Who begins to follow meanwhile may be missing: BACKFILL is pending for that follow.
         """
         query, fields = _of(author_id, span), {"_id": 0, "follower_id": 1}  # of the index alone
         rows = self._follows.find(query, fields, sort=[("_id", 1)], batch_size=READ_AT_ONCE)
         return [row["follower_id"] for row in await rows.to_list()]
 
-    async def followers_by_author(self, author_ids: Collection[ObjectId], most: int) -> dict[ObjectId, list[ObjectId]]:
-        """As `followers`, for each of some authors, `most` of them altogether; one operation."""
+    async def followers_by_author(self, author_ids: Collection[ObjectId], limit: int) -> dict[ObjectId, list[ObjectId]]:
+        """The followers of each author, at most `limit` of them together; one operation."""
         query = {"followee_id": {"$in": list(author_ids)}, "state": FollowState.FOLLOWING.value}
         fields = {"_id": 0, "followee_id": 1, "follower_id": 1}  # of the index alone
-        rows = self._follows.find(query, fields, limit=most, batch_size=most + 1)
-        found: dict[ObjectId, list[ObjectId]] = {author_id: [] for author_id in author_ids}
+        rows = self._follows.find(query, fields, limit=limit, batch_size=limit + 1)
+        followers: dict[ObjectId, list[ObjectId]] = {author_id: [] for author_id in author_ids}
         for row in await rows.to_list():
-            found[row["followee_id"]].append(row["follower_id"])
-        return found
+            followers[row["followee_id"]].append(row["follower_id"])
+        return followers
 
-    async def split(self, posts: Sequence[Document], most: int, now: datetime) -> None:
-        """Splits the fan-outs of posts by one author into chunks of `most` followers and rings for them.
+    async def split(self, posts: Sequence[Document], chunk_size: int, now: datetime) -> None:
+        """Splits the fan-outs of posts by one author into chunks of `chunk_size` followers, and enqueues them.
 
-        A post's mark and chunks are written in one transaction; a post that has changed since, or is split already, is
-        left alone. So it is safe to repeat, to stop half way and beside a twin.
+        A post's mark and chunks are written in one transaction. A post that has changed since, or is split already, is
+        left alone. So it is safe to repeat, to stop half way, and beside a duplicate.
         """
-        ends = await self._ends(posts[0]["author_id"], most)
+        ends = await self._ends(posts[0]["author_id"], chunk_size)
         await asyncio.gather(*(self._split(post, ends, now) for post in posts))
 
     async def lease_chunk(self, chunk_id: ObjectId, now: datetime) -> Chunk | None:
-        """Takes a chunk for `LEASE`, in one write; None if it is done.
+        """Leases a chunk for `CHUNK_LEASE`, in one write; None if it is done.
 
-        It is returned as it was before: somebody else has it while its `leased_until` is to come. The sweeper does not
-        ring for one that is taken.
+        Returns the chunk as it was before: while its `leased_until` is in the future, another worker has it. The relay
+        does not enqueue a chunk that is leased.
         """
         until = now + CHUNK_LEASE
         is_free = {"$lte": [{"$ifNull": ["$leased_until", now]}, now]}
         fields = ("leased_until", "due_at")
         pipeline = [{"$set": {field: {"$cond": [is_free, until, f"${field}"]} for field in fields}}]
-        found = await self._chunks.find_one_and_update({"_id": chunk_id}, pipeline)
-        return None if found is None else Chunk.from_document(found)
+        document = await self._chunks.find_one_and_update({"_id": chunk_id}, pipeline)
+        return None if document is None else Chunk.from_document(document)
 
     async def finish_chunk(self, chunk: Chunk) -> None:
-        """Takes a chunk away that is done; the last one pays the post's fan-out. Safe to repeat.
+        """Deletes a chunk that is done; after the last one, marks the post's fan-out done. Safe to repeat.
 
-        If this stops half way, the post owes still, and `finish` pays.
+        If this stops half way, the fan-out stays pending, and `finish_post` marks it.
         """
         await self._chunks.delete_one({"_id": chunk.id})
         await self.finish_post(chunk.post_id, chunk.version)
 
     async def finish_post(self, post_id: ObjectId, version: int) -> bool:
-        """Pays the fan-out of a post that was split at this version and is still the same; False if a chunk is left."""
+        """Marks the fan-out of a post done that was split at this version; False if a chunk of it is left."""
         if await self._chunks.find_one({"post_id": post_id, "version": version}, {"_id": 1}) is not None:
             return False
         split = {"_id": post_id, "version": version, "split": version}
@@ -123,10 +123,10 @@ class FanOutStore:
             {"_id": clock.new_id(), **about, "after": after, "upto": upto, **pending_fields([Task.FAN_OUT_CHUNK], now)}
             for after, upto in pairwise([None, *ends])
         ]
-        unsplit = {"_id": post["_id"], "version": version, "outbox": Task.FAN_OUT.value, "split": {"$ne": version}}
+        query = {"_id": post["_id"], "version": version, "outbox": Task.FAN_OUT.value, "split": {"$ne": version}}
 
         async def apply(session: Session) -> bool:
-            marked = await self._posts.update_one(unsplit, {"$set": {"split": version}}, session=session)
+            marked = await self._posts.update_one(query, {"$set": {"split": version}}, session=session)
             if marked.matched_count and chunks:
                 await self._chunks.insert_many(chunks, ordered=False, session=session)
             return bool(marked.matched_count)
@@ -136,15 +136,15 @@ class FanOutStore:
         if not chunks:  # nobody follows any more
             await self.finish_post(post["_id"], version)
 
-    async def _ends(self, author_id: ObjectId, most: int) -> list[ObjectId]:
+    async def _ends(self, author_id: ObjectId, chunk_size: int) -> list[ObjectId]:
         """The last follow of each chunk: one walk over index keys, and one operation a chunk."""
         ends: list[ObjectId] = []
         while True:
             rest = _of(author_id, Span(after=ends[-1] if ends else None))
-            found = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", 1)], skip=most - 1)
-            if found is None:
+            follow = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", 1)], skip=chunk_size - 1)
+            if follow is None:
                 break
-            ends.append(found["_id"])
+            ends.append(follow["_id"])
         last = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", -1)])
         return ends if last is None else [*ends, last["_id"]]
 

@@ -1,9 +1,9 @@
-"""The newest part of a home feed as it is cached: what its first pages need of it, but for what is always pulled.
+"""The first pages of a home feed, cached: its newest entries, and the authors whose posts are pulled in addition.
 
-Why a window never lacks a post that owes no fan-out: whom to pull is read before the entries, so an author who is
-filled in meanwhile is in one of the two; a post's fan-out is owed until the windows of those it was pushed to are
-forgotten, and so is an author's shift from push to pull; following, and what becomes of a feed as a whole, forget the
-owner's. What a window has too much is taken out by the rules that follow.
+Why cached first pages miss only posts whose fan-out is pending: the authors to pull are read before the entries, so an
+author who is backfilled meanwhile is in one of the two. A post's fan-out, and an author's switch from push to pull, are
+pending until the first pages concerned are invalidated. A follow, and a change of the feed's state, invalidate the
+owner's. Extra posts are harmless: visibility rules remove them.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ FIRST_PAGES_SECONDS = 60.0
 
 
 class FirstPages(msgspec.Struct, frozen=True):
-    """The posts of all entries above a post, newest first, and the authors whose posts are to be pulled.
+    """The posts of all entries above the post `above`, newest first, and the authors whose posts are to be pulled.
 
-    It is whole if there are no entries below. `as_of` is when it was read.
+    `is_whole` if the feed has no other entries. `as_of` is when this was read.
     """
 
     as_of: datetime
@@ -34,10 +34,10 @@ class FirstPages(msgspec.Struct, frozen=True):
     pulled: list[ObjectId]
 
     def within(self, request: PageRequest) -> list[ObjectId]:
-        """Up to `limit + 1` posts of a forward request, of those that it holds."""
+        """Up to `limit + 1` of these posts, for a forward request."""
         after, before = request.after, request.before
-        older = [one for one in self.post_ids if after is None or (isinstance(after, ObjectId) and one < after)]
-        newer = takewhile(lambda one: before is None or (isinstance(before, ObjectId) and one > before), older)
+        older = [each for each in self.post_ids if after is None or (isinstance(after, ObjectId) and each < after)]
+        newer = takewhile(lambda each: before is None or (isinstance(before, ObjectId) and each > before), older)
         return list(newer)[: request.limit + 1]
 
 
@@ -52,7 +52,7 @@ def first_pages_cache(server: CacheServer) -> FirstPagesCache:
 def first_pages_of(
     as_of: datetime, floor: ObjectId, newest: Sequence[ObjectId], pulled: Sequence[ObjectId]
 ) -> FirstPages:
-    """The window of a feed with this floor, of the newest entries above it: all, or `WINDOW + 1` of them."""
+    """The first pages of a feed with this floor, given the newest entries above it, up to one too many."""
     is_whole = len(newest) <= FIRST_PAGES_ENTRIES
     return FirstPages(
         as_of,

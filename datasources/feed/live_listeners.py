@@ -1,7 +1,7 @@
-"""Who is told at once that there may be new posts in their feed, and how far each has read it.
+"""Who is notified at once that there may be new posts in their feed, and up to which post each has read it.
 
-All of it is in Redis, best effort, and may be lost: whoever listens says so again at each look, looks by themselves
-every `LOOK_EVERY` seconds, and remembers how far they had read.
+All of it is in Redis, best effort, and may be lost: a subscription records that it listens at each poll, polls every
+`POLL_SECONDS` seconds without being notified, and remembers what was read.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from datasources.redis.pubsub import PUBLISH_SECONDS, News
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 30.0  # seconds; posts of authors who are not pushed are noticed by looking alone
-LISTENING_SECONDS = 3 * POLL_SECONDS  # how long who has looked counts as listening
+POLL_SECONDS = 30.0  # posts of authors who are pulled are noticed by polling alone
+LISTENING_SECONDS = 3 * POLL_SECONDS  # after a poll
 SILENCE_SECONDS = 1.0
 REMEMBERED_SECONDS = 14 * 86400  # seconds
 
@@ -32,7 +32,7 @@ def feed_topic(owner_id: ObjectId) -> str:
 
 
 class FeedListeners:
-    """A sorted set of those who listen, by when that lapses, and for each owner the newest post they have read."""
+    """A sorted set of the listeners by when they lapse, and for each owner the newest post read."""
 
     def __init__(self, redis: Redis, prefix: str, news: News, background_writes: BackgroundWrites) -> None:
         self._redis = redis
@@ -44,21 +44,22 @@ class FeedListeners:
         self._is_down = False
 
     async def notify(self, owner_ids: Collection[ObjectId]) -> None:
-        """Tells those of these owners who listen that their feed has changed; for up to a few thousand at once.
+        """Notifies those of these owners who listen that their feed has changed; for up to a few thousand at once.
 
-        One look in Redis, and a message for each who listens: nothing for the others. Never raises.
+        One read in Redis, and a message for each who listens. Never raises.
         """
-        members = [str(one) for one in owner_ids]
+        members = [str(owner_id) for owner_id in owner_ids]
         lapses = await self._answer(lambda: self._redis.zmscore(self._listening, members)) if members else None
         if lapses is None:
             return
         now = clock.now().timestamp()
-        listen = [one for one, lapse in zip(owner_ids, lapses, strict=True) if lapse is not None and lapse > now]
-        if listen:
-            await self._news.publish(*map(feed_topic, listen))
+        pairs = zip(owner_ids, lapses, strict=True)
+        listeners = [owner_id for owner_id, lapse in pairs if lapse is not None and lapse > now]
+        if listeners:
+            await self._news.publish(*map(feed_topic, listeners))
 
     async def note_listening(self, owner_id: ObjectId) -> ObjectId | None:
-        """Says that an owner listens, `LISTENING` long; the newest post they have read, if known. Never raises."""
+        """Notes that an owner listens for `LISTENING_SECONDS`; the newest post they read, if known. Never raises."""
         now = clock.now().timestamp()
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zadd(self._listening, {str(owner_id): now + LISTENING_SECONDS})
@@ -68,7 +69,7 @@ class FeedListeners:
         return None if answers is None or answers[-1] is None else ObjectId(answers[-1])
 
     def note_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
-        """Notes, in the background, that an owner was shown their feed from a post down, and tells who listens."""
+        """Notes, in the background, the newest post that an owner was shown, and notifies their listeners."""
         self._background_writes.offer(lambda: self.set_read(owner_id, newest))
 
     async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
@@ -78,7 +79,7 @@ class FeedListeners:
             await self.notify([owner_id])
 
     async def erase(self, owner_id: ObjectId) -> None:
-        """Forgets what is remembered of an owner, who is gone. Never raises; without Redis it lapses by itself."""
+        """Deletes what is kept of a deleted owner. Never raises; without Redis it lapses by itself."""
         await self._answer(lambda: self._redis.delete(self._read + str(owner_id)))
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:

@@ -24,7 +24,7 @@ class Ranking(msgspec.Struct, frozen=True):
     post_ids: Sequence[ObjectId]
 
     def page(self, request: PageRequest) -> Page[ObjectId]:
-        """A page of it; the request's bounds are places in it."""
+        """A page of this order; the request's bounds are places in it."""
         after, before = request.after, request.before
         start = after.number + 1 if isinstance(after, Place) else 0
         stop = before.number if isinstance(before, Place) else len(self.post_ids)
@@ -43,7 +43,7 @@ class RankingStore:
         self._rankings = database["rankings"]
 
     async def keep(self, owner_id: ObjectId, post_ids: Sequence[ObjectId], now: datetime) -> Ranking:
-        """Keeps an order for its reader. Atomic; another of theirs may make room for it."""
+        """Stores an order for its reader. Atomic; it may replace an older one of theirs."""
         ranking = Ranking(owner_id, clock.new_id(), post_ids)
         values = {
             "snapshot_id": ranking.snapshot_id,
@@ -56,14 +56,14 @@ class RankingStore:
     async def find(self, owner_id: ObjectId, snapshot_id: ObjectId) -> Ranking | None:
         """An order that was kept for this reader; None once it has expired."""
         query = {**_slot(owner_id, snapshot_id), "snapshot_id": snapshot_id}
-        found = await self._rankings.find_one(query, {"post_ids": 1})
-        return None if found is None else Ranking(owner_id, snapshot_id, found["post_ids"])
+        document = await self._rankings.find_one(query, {"post_ids": 1})
+        return None if document is None else Ranking(owner_id, snapshot_id, document["post_ids"])
 
     async def erase(self, owner_id: ObjectId) -> None:
-        """Forgets every order made for a reader. Safe to repeat."""
+        """Deletes every order made for a reader. Safe to repeat."""
         await self._rankings.delete_many({"_id": within(owner_id, "o", "n")})
 
 
 def _slot(owner_id: ObjectId, snapshot_id: ObjectId) -> Document:
-    """By the last byte of an id, which a process counts up."""
+    """One of `SNAPSHOTS` slots, by the last byte of the id, which each process counts up."""
     return {"_id": {"o": owner_id, "n": snapshot_id.binary[-1] % RANKINGS_KEPT}}

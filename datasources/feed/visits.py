@@ -1,6 +1,6 @@
 """Profile visits: who looked at whose profile, one fact a day for each pair, written in the background.
 
-They serve the visitor's own ranking alone: no field of the API shows them, to anybody, and they go after `VISITS_KEPT`.
+They serve the visitor's own ranking alone: no field of the API shows them to anybody. They expire after `VISITS_KEPT`.
 """
 
 from collections.abc import Sequence
@@ -23,27 +23,27 @@ class VisitStore:
         self._background_writes = background_writes
 
     def note(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
-        """Writes a visit down some time soon, once a day. Best effort: never waits, never raises, may be dropped."""
+        """Records a visit in the background, once a day. Best effort: never waits, never raises, may be dropped."""
         if visitor_id != owner_id:
             self._background_writes.offer(lambda: self.add(visitor_id, owner_id, now))
 
     async def add(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
-        """Writes a visit down. Safe to repeat: the first of a day stays."""
+        """Records a visit. Safe to repeat: the first of a day stays."""
         day = now.replace(hour=0, minute=0, second=0, microsecond=0)
         try:
             await self._visits.insert_one({"_id": {"v": visitor_id, "d": day, "o": owner_id}, "at": now})
         except DuplicateKeyError:
             return
 
-    async def erase(self, user_id: ObjectId, most: int) -> bool:
-        """Forgets up to `most` visits of a user and to their profile; whether there were any. Safe to repeat."""
+    async def erase(self, user_id: ObjectId, limit: int) -> bool:
+        """Deletes up to `limit` visits of a user and to their profile; whether there were any. Safe to repeat."""
         either: list[Document] = [{"_id": within(user_id, "v", "d", "o")}, {"_id.o": user_id}]
-        rows = await self._visits.find({"$or": either}, {"_id": 1}, limit=most).to_list()
+        rows = await self._visits.find({"$or": either}, {"_id": 1}, limit=limit).to_list()
         await self._visits.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
         return bool(rows)
 
-    async def latest(self, visitor_id: ObjectId, most: int) -> Sequence[Act]:
-        """A visitor's last days' visits, the latest days first; one operation over the primary key."""
+    async def latest(self, visitor_id: ObjectId, limit: int) -> Sequence[Act]:
+        """A visitor's visits, the latest days first; one read of the primary key."""
         mine = within(visitor_id, "v", "d", "o")
-        rows = await self._visits.find({"_id": mine}, sort=[("_id", -1)], limit=most).to_list()
+        rows = await self._visits.find({"_id": mine}, sort=[("_id", -1)], limit=limit).to_list()
         return [Act(row["_id"]["o"], ActKind.VISIT, row["at"]) for row in rows]
