@@ -234,7 +234,7 @@ def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sou
         relations=Relations(database),
         account_relations=AccountRelations(database, job_queue, graph_writes),
         uploads=uploads,
-        intake=Intake(uploads, blobs, at_once=settings.files_at_once, longest=settings.longest_file_request),
+        intake=Intake(uploads, blobs, max_concurrent=settings.files_at_once, max_time=settings.longest_file_request),
         posts=posts,
         publishing=publishing,
         images=ImageStore(database, job_queue, publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl),

@@ -1,6 +1,6 @@
 """Ranked feeds as they were ordered for one reader, kept for an hour so that paging through one is stable.
 
-A reader has at most `RANKINGS_KEPT` of them, however often they begin anew; the oldest, about, makes room.
+A reader has at most `RANKINGS_KEPT` of them; a new one replaces about the oldest.
 """
 
 from collections.abc import Sequence
@@ -65,5 +65,5 @@ class RankingStore:
 
 
 def _slot(owner_id: ObjectId, snapshot_id: ObjectId) -> Document:
-    """One of `SNAPSHOTS` slots, by the last byte of the id, which each process counts up."""
+    """One of `RANKINGS_KEPT` slots, by the last byte of the id, which each process counts up."""
     return {"_id": {"o": owner_id, "n": snapshot_id.binary[-1] % RANKINGS_KEPT}}

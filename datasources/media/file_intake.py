@@ -31,20 +31,20 @@ log = structlog.get_logger(__name__)
 
 
 class Intake:
-    """Takes `at_once` files at a time, each held by an upload for at most `longest`."""
+    """Takes `max_concurrent` files at a time; each may take `max_time`."""
 
-    def __init__(self, uploads: UploadStore, blobs: Blobs, *, at_once: int, longest: timedelta) -> None:
+    def __init__(self, uploads: UploadStore, blobs: Blobs, *, max_concurrent: int, max_time: timedelta) -> None:
         self._uploads = uploads
         self._blobs = blobs
-        self._free = at_once
-        self._longest = longest
+        self._free = max_concurrent
+        self._max_time = max_time
 
     async def take(
         self, owner_id: ObjectId, file: AsyncIterable[bytes], idempotency: Idempotency | None = None
     ) -> UploadRecord:
-        """Reserves quota, stores the file as it comes, and rings for the worker; a replayed key gives the first upload.
+        """Reserves quota, stores the file, and enqueues its ingestion; a replayed key gives the first upload.
 
-        If anything fails on the way, the file, the sender or S3, nothing is kept and the quota is given back. Raises
+        If the file, the sender or S3 fails, nothing is kept and the quota is given back. Raises
         Refusal (BUSY, UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IN_PROGRESS, UPLOAD_EXPIRED, and as `announce`), what
         reading the file raises, and errors of botocore.
         """
@@ -53,7 +53,7 @@ class Intake:
             head = await counted.head(SIGNATURE_BYTES)
             image_format = format_taken(head, field=["file"])
             now = clock.now()
-            upload = await self._uploads.begin_intake(owner_id, image_format, now, self._longest, idempotency)
+            upload = await self._uploads.begin_intake(owner_id, image_format, now, self._max_time, idempotency)
             if upload.sha256:  # an earlier call's
                 return await _replayed(upload, counted)
             return await self._store(upload, head, counted)
@@ -69,12 +69,12 @@ class Intake:
             received = await self._uploads.finish_intake(upload, rest.size, rest.sha256)
             await self._blobs.put_incoming(upload.key, file, upload.format.media_type)
         except BaseException:
-            await self._give_back(upload)
+            await self._undo(upload)
             raise
         await self._uploads.check_now([upload.id])
         return received
 
-    async def _give_back(self, upload: UploadRecord) -> None:
+    async def _undo(self, upload: UploadRecord) -> None:
         """Gives back key and quota, and deletes the file, which S3 may have taken though its answer was not heard.
 
         Best effort: what cannot be given back now expires.

@@ -1,7 +1,7 @@
-"""Images in all the places that show them: their upload, the post made of them, their owner's profile.
+"""Images in all documents that show them: their upload, the post made of them, their owner's profile.
 
-Where an image's files lie is written in each of these documents, so that showing one reads nothing else. Whoever moves
-the files changes all of them in one transaction, and only if nobody moved the files before.
+Each of these documents holds the keys of the image's files, so that showing the image reads nothing else. A move of the
+files changes all of them in one transaction, and only if nobody else has moved the files.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ from domain.visibility import Area
 
 
 class Move(NamedTuple):
-    """An image as it was read and as it is to be shown; the same twice if its files stay where they are."""
+    """An image before and after a move; both are the same object if its files stay where they are."""
 
     before: ImageRecord
     after: ImageRecord
 
 
 class _MovedMeanwhile(Exception):
-    """Somebody else has moved the files: nothing of the transaction may stay."""
+    """Somebody else has moved the files: the transaction must be aborted."""
 
 
 class ImageStore:
@@ -61,19 +61,19 @@ class ImageStore:
         self._publishing = publishing
         self._url_ttl = timedelta(seconds=url_ttl)
 
-    async def ids_of_owner(self, owner_id: ObjectId, after: ObjectId | None, most: int) -> list[ObjectId]:
-        """Uploads of an account that have an image, in the order of their ids, beginning after one."""
+    async def ids_of_owner(self, owner_id: ObjectId, after: ObjectId | None, limit: int) -> list[ObjectId]:
+        """Up to `limit` uploads of an account that have an image, in the order of their ids, after `after`."""
         query: Document = {"owner_id": owner_id, "image": {"$exists": True}}
         if after is not None:
             query["_id"] = {"$gt": after}
-        rows = await self._uploads.find(query, {"_id": 1}, sort=[("_id", 1)], limit=most).to_list()
+        rows = await self._uploads.find(query, {"_id": 1}, sort=[("_id", 1)], limit=limit).to_list()
         return [row["_id"] for row in rows]
 
     async def publish(self, post_id: ObjectId, moves: Sequence[Move], now: datetime) -> bool:
         """Makes a processing post READY with these images, whose files are there, in one transaction with its uploads.
 
-        The post then owes its count, its notifications, its fan-out and another look at where the files belong. False
-        if files were moved since they were read: then nothing has happened. Safe to repeat.
+        Its count, notifications, fan-out and MOVE_FILES, which checks the area again, are pending then. False, and
+        nothing changes, if files were moved since they were read. Safe to repeat.
         """
 
         async def work(session: Session) -> Document | None:
@@ -91,28 +91,30 @@ class ImageStore:
         return True
 
     async def mark_moving(self, image: ImageRecord) -> None:
-        """Says that files are about to be copied for the image's next version, in case that is never recorded."""
+        """Records that files are being copied for the image's next version, in case the move is never recorded."""
         query = {"_id": image.id, "image.version": image.version}
         await self._uploads.update_one(query, {"$set": {"is_moving": True}})
 
     async def add_formats(
         self, owner_id: ObjectId, image: ImageRecord, more: Sequence[RenditionRecord], *, is_all: bool
     ) -> bool:
-        """Says everywhere that an image has more renditions, whose files are there, as `move` does.
+        """Records further renditions, whose files are stored, wherever the image is shown; as `move`.
 
-        If that is all, the upload does not owe it any more, and nobody holds it.
+        With `is_all`, ADD_FORMATS is marked done and the upload's lease ends.
         """
         order = list(RenditionFormat)
-        renditions = sorted([*image.renditions, *more], key=lambda one: (one.width, order.index(one.format)))
+        renditions = sorted(
+            [*image.renditions, *more], key=lambda rendition: (rendition.width, order.index(rendition.format))
+        )
         after = msgspec.structs.replace(image, version=image.version + 1, renditions=renditions)
         done: list[Stage] = [*mark_done(Task.ADD_FORMATS), {"$unset": "leased_until"}] if is_all else []
         return await self.move(owner_id, Move(image, after), done)
 
     async def move(self, owner_id: ObjectId, move: Move, then: Sequence[Stage] = ()) -> bool:
-        """Says everywhere that an image's files, which are there, lie elsewhere now; what they left is owed to go.
+        """Records the new keys of an image's files, which are stored, wherever the image is shown; atomic.
 
-        `then` changes the upload further. False, and nothing is changed, if somebody else has moved them since they
-        were read, or the upload is gone.
+        CLEAN_UP of the old files is pending then. `then` changes the upload further. False, and nothing changes, if
+        somebody else has moved the files since they were read, or the upload is gone.
         """
         image_id, fields, now = move.after.id, _files(move.after), clock.now()
 
@@ -132,13 +134,13 @@ class ImageStore:
         try:
             await in_transaction(self._client, work)
         except _MovedMeanwhile:
-            await self.schedule_clean_up(image_id)  # what was copied may be of no use to anybody
+            await self.schedule_clean_up(image_id)  # the copies may be of no use
             return False
         await self._enqueue(image_id)
         return True
 
     async def schedule_clean_up(self, upload_id: ObjectId) -> None:
-        """Lets an upload owe that whatever its image has left behind goes."""
+        """Makes CLEAN_UP of an upload pending, which deletes the files that its image does not use."""
         await self._uploads.update_one({"_id": upload_id}, [add_pending([Task.CLEAN_UP], clock.now())])
         await self._enqueue(upload_id)
 
@@ -148,29 +150,29 @@ class ImageStore:
     async def _write(self, moves: Sequence[Move], now: datetime, session: Session, then: Sequence[Stage]) -> int:
         """Writes these images into their uploads, and how many there were. Raises _Moved if any has moved before.
 
-        The uploads are written and not only read, so that of two who do this at the same time one has to give way.
+        The uploads are written, not only read, so that of two concurrent transactions one is aborted.
         """
         changes = [
             UpdateOne({"_id": before.id, "image.version": before.version}, [*self._changes(before, after, now), *then])
             for before, after in moves
         ]
-        written = await self._uploads.bulk_write(changes, session=session)
-        there = {"_id": {"$in": [move.after.id for move in moves]}}
-        if written.matched_count < await self._uploads.count_documents(there, session=session):
+        result = await self._uploads.bulk_write(changes, session=session)
+        query = {"_id": {"$in": [move.after.id for move in moves]}}
+        if result.matched_count < await self._uploads.count_documents(query, session=session):
             raise _MovedMeanwhile
-        return written.matched_count
+        return result.matched_count
 
     def _changes(self, before: ImageRecord, after: ImageRecord, now: datetime) -> list[Stage]:
         files = {f"image.{name}": {"$literal": value} for name, value in _files(after).items()}
         if after.version == before.version:
             return [{"$set": files}]
-        if {one.key for one in before.renditions} <= {one.key for one in after.renditions}:  # none has moved
+        if {each.key for each in before.renditions} <= {each.key for each in after.renditions}:  # none has moved
             return [{"$set": files}, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], now)]
-        # Who was given an address of the private files may use it until it expires; to the public ones there is an end.
+        # Signed addresses of private files stay good until they expire; public addresses end at once.
         clean_up_at = now + self._url_ttl if is_in_area(after, Area.PUBLIC) else now
         moved = {"$set": {**files, "clean_up_at": clean_up_at}}
         return [moved, {"$unset": "is_moving"}, add_pending([Task.CLEAN_UP], clean_up_at)]
 
 
 def _files(image: ImageRecord) -> dict[str, Any]:
-    return {"version": image.version, "renditions": [one.to_document() for one in image.renditions]}
+    return {"version": image.version, "renditions": [rendition.to_document() for rendition in image.renditions]}

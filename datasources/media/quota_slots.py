@@ -1,11 +1,11 @@
-"""The places that uploads take in their owner's quota.
+"""The slots that uploads take in their owner's daily and monthly quota.
 
 The quota is the set of uploads itself: each takes one numbered slot of its day and one of its month, and unique indexes
 let no slot be taken twice. So a reservation is one insert, a refund is part of the write that refuses the file, and no
 counter can drift.
 
-A reservation whose file has not come for `RESERVATION_HOLD` lapses: its slots are free for others. A file that comes
-later takes slots of the moment it comes, or is refused, so there are never more images than slots.
+A reservation lapses if its file has not come for `RESERVATION_HOLD`: its slots are free for other uploads. A file that
+comes later takes slots of the day it comes, or is refused, so there are never more images than slots.
 """
 
 import secrets
@@ -23,13 +23,13 @@ from domain.upload_quota import QuotaUse, quota_period, quota_use
 
 OPEN = [UploadStatus.AWAITING_BYTES.value, UploadStatus.PROCESSING.value]
 NO_SLOTS = {"quota_day": "", "quota_month": "", "day_slot": "", "month_slot": ""}  # for `$unset`
-MAX_TRIES = IMAGES_PER_DAY * 10  # at a slot that others want too
+MAX_TRIES = IMAGES_PER_DAY * 10  # to take a slot while others take slots too
 _HOUR = timedelta(hours=1)
-_SLACK_MS = 2_000  # a worker's, that looks whether a file has come
+_SLACK_MS = 2_000  # until a worker has noticed that a reservation lapsed
 
 
 class Reservations:
-    """What the collection `uploads` says of quotas."""
+    """The slot fields of the collection `uploads`."""
 
     def __init__(self, uploads: Collection) -> None:
         self._uploads = uploads
@@ -57,9 +57,9 @@ class Reservations:
                 raise Refusal(UserErrorCode.QUOTA_EXCEEDED, message, retry_after_ms=wait)
 
     async def choose_slots(self, owner_id: ObjectId, now: datetime) -> Document:
-        """The fields of an upload that takes a free slot of the day and of the month, chosen by chance.
+        """The slot fields for a new upload: a free slot of the day and one of the month, chosen at random.
 
-        Another may take them first: then writing them raises DuplicateKeyError, and one asks again. Raises Refusal
+        If another upload takes one first, writing them raises DuplicateKeyError: then choose again. Raises Refusal
         (QUOTA_EXCEEDED), retryable while a reservation may lapse.
         """
         use = await self.use(owner_id, now)
@@ -74,10 +74,10 @@ class Reservations:
         }
 
     async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
-        """Says that an upload's file is here; it has slots from then on, anew if its reservation had lapsed.
+        """Records that an upload's file has arrived. Takes slots again if its reservation had lapsed.
 
-        One write; False if the upload has its result already, or slots are too hotly contended for: then it is looked
-        at again. Safe to repeat. Raises Refusal (QUOTA_EXCEEDED).
+        One write. False if the upload has its result already, or if others took each slot it tried: then try later.
+        Safe to repeat. Raises Refusal (QUOTA_EXCEEDED).
         """
         is_open: Document = {"_id": upload.id, "status": {"$in": OPEN}}
         working = {"status": UploadStatus.PROCESSING.value}
@@ -93,20 +93,20 @@ class Reservations:
         return False
 
     async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
-        """Frees the slots of an upload that waits for its file, unless that is coming through us. Safe to repeat."""
+        """Frees the slots of an upload that waits for its file, unless it is coming through the API. Safe to repeat."""
         waiting = {"_id": upload.id, "status": UploadStatus.AWAITING_BYTES.value}
         await self._uploads.update_one({**waiting, "coming_until": {"$not": {"$gt": now}}}, {"$unset": NO_SLOTS})
 
     async def _exceeded(self, owner_id: ObjectId, use: QuotaUse, now: datetime) -> Refusal:
         is_month = not use.free_month_slots
-        period, most = ("this month", IMAGES_PER_MONTH) if is_month else ("today", IMAGES_PER_DAY)
-        message = f"All {most} images of {period} are used up."
+        period, limit = ("this month", IMAGES_PER_MONTH) if is_month else ("today", IMAGES_PER_DAY)
+        message = f"All {limit} images of {period} are used up."
         counted = {"quota_month": use.month} if is_month else {"quota_month": use.month, "quota_day": use.day}
         query = {"owner_id": owner_id, **counted, "status": UploadStatus.AWAITING_BYTES.value}
         unused = await self._uploads.find(query, {"created_at": 1}, sort=[("created_at", 1)], limit=1).to_list()
         wait = None
         if unused:
-            message = f"All {most} images of {period} are used up or reserved for files that have not come."
+            message = f"All {limit} images of {period} are used up or reserved for files that have not come."
             left = unused[0]["created_at"] + RESERVATION_HOLD - now
             wait = max(0, int(left.total_seconds() * 1000)) + _SLACK_MS
         return Refusal(UserErrorCode.QUOTA_EXCEEDED, message, retry_after_ms=wait, resets_at=use.resets_at)

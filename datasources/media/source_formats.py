@@ -18,11 +18,11 @@ def formats_taken() -> tuple[SourceFormat, ...]:
 
 def format_taken(head: bytes, *, field: Sequence[str] = ()) -> SourceFormat:
     """The format of a file by its first `SIGNATURE_BYTES` bytes. Raises Refusal (UNSUPPORTED_FORMAT)."""
-    found = SourceFormat.of(head)
-    if found is None:
+    image_format = SourceFormat.of(head)
+    if image_format is None:
         raise unsupported(field)
-    check_taken(found, field=field)
-    return found
+    check_taken(image_format, field=field)
+    return image_format
 
 
 def check_taken(image_format: SourceFormat, *, field: Sequence[str] = ()) -> None:

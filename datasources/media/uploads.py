@@ -1,4 +1,4 @@
-"""Uploads: files announced, awaited, rendered or refused; the quota they take is `datasources/media/quota_slots.py`."""
+"""Uploads: files announced, awaited, rendered or refused; for the quota they take see `quota_slots.py`."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from domain.records.images import ImageRecord
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.upload_quota import QuotaUse
 
-UPLOAD_LEASE = timedelta(seconds=10)  # a worker that dies holds an upload back for no longer
+UPLOAD_LEASE = timedelta(seconds=10)  # a worker that dies delays an upload for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]
 NOT_ARRIVED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="The file did not arrive in time.")
 _CANCELLED = FailureRecord(code=UserErrorCode.UPLOAD_EXPIRED, message="This upload was cancelled.")
@@ -60,8 +60,8 @@ class UploadStore:
     ) -> UploadRecord:
         """Reserves quota for a file that will come, in one insert; a replayed key gives the first upload.
 
-        It takes the quota of the day it is announced, or of the day of `counts_at`: the demo's have long been there.
-        Of simultaneous calls as many pass as there is quota. Raises Refusal (QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED).
+        It takes quota of today, or of the day of `counts_at` (for the demo's older uploads). Of simultaneous calls as
+        many pass as there is quota. Raises Refusal (QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED).
         """
         document = {**self._awaited(owner_id, image_format, now), "byte_size": byte_size, "sha256": sha256}
         return UploadRecord.from_document(await self._reserved(document, counts_at or now, idempotency))
@@ -71,16 +71,16 @@ class UploadStore:
         owner_id: ObjectId,
         image_format: SourceFormat,
         now: datetime,
-        longest: timedelta,
+        max_time: timedelta,
         idempotency: Idempotency | None = None,
     ) -> UploadRecord:
-        """Reserves quota for a file that begins to come through us, within `longest`; as `announce` does.
+        """Reserves quota for a file that is coming through the API, within `max_time`; as `announce`.
 
-        `sha256` is empty in it, unless the key is that of an earlier file. If that one's sender or process died on the
-        way, this takes its place. Raises Refusal also for one that is still coming (IN_PROGRESS) or never came
+        `sha256` is empty, unless the idempotency key is that of an earlier file. If the earlier call died on the way,
+        this one takes its place. Raises Refusal also if the earlier file is still coming (IN_PROGRESS) or never came
         (UPLOAD_EXPIRED).
         """
-        coming = {"sha256": "", "coming_until": now + longest, "due_at": now + longest}
+        coming = {"sha256": "", "coming_until": now + max_time, "due_at": now + max_time}
         document = {**self._awaited(owner_id, image_format, now), "byte_size": 0, **coming}
         found = await self._reserved(document, now, idempotency)
         if found is not document and not found["sha256"]:
@@ -88,7 +88,7 @@ class UploadStore:
         return UploadRecord.from_document(found)
 
     async def finish_intake(self, upload: UploadRecord, byte_size: int, sha256: str) -> UploadRecord:
-        """Records what has come through us, before it is made visible. Raises Refusal (IN_PROGRESS) if taken over."""
+        """Records the file that came, before storage shows it. Raises Refusal (IN_PROGRESS) if taken over."""
         document = await self._uploads.find_one_and_update(
             {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value},
             {"$set": {"byte_size": byte_size, "sha256": sha256}, "$unset": {"coming_until": ""}},
@@ -99,7 +99,7 @@ class UploadStore:
         return UploadRecord.from_document(document)
 
     async def undo_intake(self, upload: UploadRecord) -> None:
-        """Undoes `begin`, key and quota and all, unless another call took over or a worker has the bytes already."""
+        """Undoes `begin_intake`, unless another call took over or a worker has the bytes already."""
         query = {"_id": upload.id, "key": upload.key, "status": UploadStatus.AWAITING_BYTES.value}
         await self._uploads.delete_one(query)
 
@@ -127,7 +127,7 @@ class UploadStore:
             try:
                 await self._uploads.insert_one(document)
             except DuplicateKeyError:
-                continue  # a twin took the slot or used the key: look again
+                continue  # a concurrent duplicate took the slot or used the key
             return document
         raise Refusal(UserErrorCode.BUSY, "Too many uploads at once; try again.", retry_after_ms=1_000)
 
@@ -146,62 +146,64 @@ class UploadStore:
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
         """Uploads in the order of `ids`, None for a missing one; one operation."""
-        found = await find_by_ids(self._uploads, ids)
-        return [UploadRecord.from_document(found[upload_id]) if upload_id in found else None for upload_id in ids]
+        documents = await find_by_ids(self._uploads, ids)
+        return [
+            UploadRecord.from_document(documents[upload_id]) if upload_id in documents else None for upload_id in ids
+        ]
 
     async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
         """As `by_ids`, for showing: None also for one that cannot be read."""
-        found = await find_by_ids(self._uploads, ids)
-        return [readable(UploadRecord, found.get(upload_id)) for upload_id in ids]
+        documents = await find_by_ids(self._uploads, ids)
+        return [readable(UploadRecord, documents.get(upload_id)) for upload_id in ids]
 
     async def owners(self, upload_ids: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
         """Whose each of these uploads is, without those that are gone; one operation."""
-        found = await find_by_ids(self._uploads, upload_ids, projection={"owner_id": 1})
-        return {upload_id: document["owner_id"] for upload_id, document in found.items()}
+        documents = await find_by_ids(self._uploads, upload_ids, projection={"owner_id": 1})
+        return {upload_id: document["owner_id"] for upload_id, document in documents.items()}
 
     async def check_now(self, upload_ids: Sequence[ObjectId]) -> None:
-        """Rings for uploads whose bytes have probably come."""
+        """Enqueues the ingestion of uploads whose bytes have probably come."""
         await self._job_queue.enqueue(Job(Task.INGEST, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
     async def claim(self, upload_id: ObjectId, now: datetime, task: Task = Task.INGEST) -> UploadRecord | None:
-        """Takes an upload for one worker for the time of `LEASE`; None if another has it or `effect` is paid."""
-        found = await self._uploads.find_one_and_update(
+        """Leases an upload for `UPLOAD_LEASE`; None if another worker has it or `task` is not pending."""
+        document = await self._uploads.find_one_and_update(
             {"_id": upload_id, "outbox": task.value, "leased_until": {"$not": {"$gt": now}}},
             {"$set": {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}},
             return_document=True,
         )
-        return None if found is None else UploadRecord.from_document(found)
+        return None if document is None else UploadRecord.from_document(document)
 
     async def renew(self, upload_id: ObjectId, now: datetime) -> None:
-        """Keeps a claim for another `LEASE`."""
-        held = {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}
-        await self._uploads.update_one({"_id": upload_id, "outbox": {"$in": _WORKED_ON}}, {"$set": held})
+        """Renews a lease for another `UPLOAD_LEASE`."""
+        lease = {"leased_until": now + UPLOAD_LEASE, "due_at": now + UPLOAD_LEASE}
+        await self._uploads.update_one({"_id": upload_id, "outbox": {"$in": _WORKED_ON}}, {"$set": lease})
 
     async def release(self, upload_id: ObjectId, due_at: datetime) -> None:
-        """Gives a claim back; if the upload owes anything still, the sweeper rings again at `ring_at`."""
-        pending = {"$ne": [{"$type": "$due_at"}, "missing"]}
-        again: Stage = {"$set": {"due_at": {"$cond": [pending, due_at, "$$REMOVE"]}}}
-        await self._uploads.update_one({"_id": upload_id}, [again, {"$unset": "leased_until"}])
+        """Gives a lease back; what is still pending for the upload is due at `due_at`."""
+        is_pending = {"$ne": [{"$type": "$due_at"}, "missing"]}
+        next_due: Stage = {"$set": {"due_at": {"$cond": [is_pending, due_at, "$$REMOVE"]}}}
+        await self._uploads.update_one({"_id": upload_id}, [next_due, {"$unset": "leased_until"}])
 
     async def is_worked_on(self, upload_id: ObjectId, now: datetime) -> bool:
-        """Whether somebody renders it or owes to, and so may still read its source and store files of it."""
-        works = [{"outbox": {"$in": _WORKED_ON}}, {"leased_until": {"$gt": now}}]
-        return bool(await self._uploads.count_documents({"_id": upload_id, "$or": works}, limit=1))
+        """Whether it is being rendered or that is pending: then its source may be read and files of it stored."""
+        either = [{"outbox": {"$in": _WORKED_ON}}, {"leased_until": {"$gt": now}}]
+        return bool(await self._uploads.count_documents({"_id": upload_id, "$or": either}, limit=1))
 
     async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
-        """Says that the bytes are here and are being worked on; as `Reservations.confirm`."""
+        """Records that the bytes have arrived; as `Reservations.confirm_arrival`."""
         is_open = await self._reservations.confirm_arrival(upload, now)
         await self._news.publish(upload_topic(upload.id))
         return is_open
 
     async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
-        """Frees the quota that an upload has reserved for so long in vain; as `Reservations.lapse`."""
+        """Frees the quota of an upload whose reservation lapses; as `Reservations.free_slots`."""
         await self._reservations.free_slots(upload, now)
 
     async def record_image(self, upload_id: ObjectId, image: ImageRecord) -> None:
-        """Records the image, which then owes its refining; a claim stays. The first result stays.
+        """Records the image, with ADD_FORMATS pending; the lease stays. The first result stays.
 
-        Nobody is rung for that: who has the claim goes on with it, and if they die the sweeper rings.
+        ADD_FORMATS is not enqueued: the worker with the lease goes on with it, and if it dies the relay enqueues it.
         """
         now = clock.now()
         pending = {**pending_fields([Task.ADD_FORMATS], now), "due_at": now + UPLOAD_LEASE}
@@ -210,7 +212,7 @@ class UploadStore:
         )
 
     async def mark_formats_added(self, upload_id: ObjectId) -> None:
-        """Says that an image has the formats it is to have; the source's bytes are then owed to be cleaned away."""
+        """Marks ADD_FORMATS done; CLEAN_UP, which deletes the source, is pending then."""
         now = clock.now()
         query = {"_id": upload_id, "outbox": Task.ADD_FORMATS.value}
         await self._uploads.update_one(query, [add_pending([Task.CLEAN_UP], now), *mark_done(Task.ADD_FORMATS)])
@@ -234,67 +236,67 @@ class UploadStore:
             await self._job_queue.enqueue_pending(Fact.UPLOAD, [document])
 
     async def mark_cleaned(self, upload: UploadRecord) -> None:
-        """The source's bytes are gone, and what an image left behind that has not been moved since it was read."""
+        """Marks CLEAN_UP done, unless the image has been moved since it was read."""
         version = None if upload.image is None else upload.image.version
         await self._uploads.update_one({"_id": upload.id, "image.version": version}, mark_done(Task.CLEAN_UP))
 
     async def postpone_clean_up(self, upload_id: ObjectId, due_at: datetime) -> None:
-        """Lets an upload that owes its cleaning alone be rung for at `ring_at`; that is no ring in vain."""
-        waits = {"_id": upload_id, "outbox": [Task.CLEAN_UP.value], "due_at": {"$exists": True}}
-        await self._uploads.update_one(waits, {"$set": {"due_at": due_at, "enqueues": 0}})
+        """Postpones CLEAN_UP to `due_at` if it alone is pending; that does not count as an enqueue in vain."""
+        query = {"_id": upload_id, "outbox": [Task.CLEAN_UP.value], "due_at": {"$exists": True}}
+        await self._uploads.update_one(query, {"$set": {"due_at": due_at, "enqueues": 0}})
 
     async def take_as_avatar(self, upload_id: ObjectId, owner_id: ObjectId) -> UploadRecord | None:
         """A ready upload of this user's that no post was made of, now kept for an avatar; else None. Safe to repeat."""
-        found = await self._uploads.find_one_and_update(
+        document = await self._uploads.find_one_and_update(
             {"_id": upload_id, "owner_id": owner_id, "status": UploadStatus.READY.value},
             {"$set": {"used_as_avatar": True}},
             return_document=True,
         )
-        return None if found is None else UploadRecord.from_document(found)
+        return None if document is None else UploadRecord.from_document(document)
 
     async def expire(self, upload_ids: Sequence[ObjectId]) -> None:
-        """Takes away uploads whose objects are gone; what they took of the quota stays taken. Safe to repeat.
+        """Expires uploads whose files are deleted; their slots stay taken. Safe to repeat.
 
-        They owe another cleaning, of what a worker that was rendering one has stored meanwhile. Nobody waits for the
-        end of addresses that were given out.
+        CLEAN_UP is pending again, for files that a worker has stored meanwhile. It does not wait until addresses that
+        were given out expire.
         """
         now = clock.now()
-        gone: list[Document] = [
+        changes: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
             {"$unset": ["image", "clean_up_at"]},
             add_pending([Task.CLEAN_UP], now),
             *mark_done(Task.INGEST),
             *mark_done(Task.ADD_FORMATS),
         ]
-        await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, gone)
+        await self._uploads.update_many({"_id": {"$in": list(upload_ids)}}, changes)
         await self._job_queue.enqueue(Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
-    async def expire_of_owner(self, owner_id: ObjectId, most: int) -> bool:
-        """Takes up to `most` uploads of one account away, as `forget` does: their objects are then owed to go.
+    async def expire_of_owner(self, owner_id: ObjectId, limit: int) -> bool:
+        """Expires up to `limit` uploads of one account; as `expire`. Returns whether there were any. Safe to repeat.
 
-        Whether there were any. Safe to repeat.
+        The files are deleted by CLEAN_UP, which is pending then.
         """
-        there = [{"status": {"$ne": UploadStatus.EXPIRED.value}}, {"image": {"$exists": True}}]
-        rows = await self._uploads.find({"owner_id": owner_id, "$or": there}, {"_id": 1}, limit=most).to_list()
+        either = [{"status": {"$ne": UploadStatus.EXPIRED.value}}, {"image": {"$exists": True}}]
+        rows = await self._uploads.find({"owner_id": owner_id, "$or": either}, {"_id": 1}, limit=limit).to_list()
         if rows:
             await self.expire([row["_id"] for row in rows])
         return bool(rows)
 
-    async def expired_of_owner(self, owner_id: ObjectId, most: int) -> list[UploadRecord]:
-        """Up to `most` uploads of one account that came to nothing and owe nothing."""
+    async def expired_of_owner(self, owner_id: ObjectId, limit: int) -> list[UploadRecord]:
+        """Up to `limit` expired uploads of one account for which nothing is pending."""
         over = {"status": UploadStatus.EXPIRED.value, "image": {"$exists": False}, "outbox": {"$exists": False}}
-        rows = await self._uploads.find({"owner_id": owner_id, **over}, limit=most).to_list()
+        rows = await self._uploads.find({"owner_id": owner_id, **over}, limit=limit).to_list()
         return [UploadRecord.from_document(row) for row in rows]
 
     async def erase(self, upload_ids: Sequence[ObjectId]) -> None:
-        """Takes the documents of uploads away of which no object is left. Safe to repeat."""
+        """Deletes the documents of uploads that have no files any more. Safe to repeat."""
         query = {"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}}
         await self._uploads.delete_many(query)
 
     async def _finish_once(
         self, upload_id: ObjectId, values: Document, unset: Mapping[str, str], of: Sequence[str] = OPEN
     ) -> Document | None:
-        """The upload, if this is its first result, and it was in one of these states."""
+        """Writes the first result of an upload that is in one of these states; returns it, or None if it is not."""
         document = await self._uploads.find_one_and_update(
             {"_id": upload_id, "status": {"$in": of}}, {"$set": values, "$unset": unset}, return_document=True
         )

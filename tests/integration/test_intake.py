@@ -177,7 +177,7 @@ async def test_quota_is_reserved_before_the_file_is_read(world: World) -> None:
 
 async def test_no_more_files_than_allowed_are_taken_at_once(world: World) -> None:
     sources, senders = world.sources, [Sender() for _ in range(2)]
-    intake = Intake(sources.uploads, sources.blobs, at_once=2, longest=LONGEST)
+    intake = Intake(sources.uploads, sources.blobs, max_concurrent=2, max_time=LONGEST)
     taking = [asyncio.create_task(intake.take(ObjectId(), sender.file())) for sender in senders]
     await asyncio.gather(*(sender.has_begun.wait() for sender in senders))
     refused = await refusal(asyncio.create_task(intake.take(ObjectId(), sent(picture()))))
