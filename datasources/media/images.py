@@ -125,8 +125,8 @@ class ImageStore:
             post = await self._shown_in_posts.find_one(query, {"_id": 1}, session=session)
             if post is not None:
                 async with self._post_writes.invalidating([post["_id"]], session) as posts:
-                    changes = {"$set": {f"images.$[one].{name}": value for name, value in fields.items()}}
-                    await posts.update_one(query, changes, array_filters=[{"one.id": image_id}], session=session)
+                    changes = {"$set": {f"images.$[image].{name}": value for name, value in fields.items()}}
+                    await posts.update_one(query, changes, array_filters=[{"image.id": image_id}], session=session)
             async with self._user_writes.invalidating([owner_id], session) as users:
                 changes = {"$set": {f"avatar.{name}": value for name, value in fields.items()}}
                 await users.update_one({"_id": owner_id, "avatar.id": image_id}, changes, session=session)
@@ -148,7 +148,7 @@ class ImageStore:
         await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))])
 
     async def _write(self, moves: Sequence[Move], now: datetime, session: Session, then: Sequence[Stage]) -> int:
-        """Writes these images into their uploads, and how many there were. Raises _Moved if any has moved before.
+        """Writes these images into their uploads; returns how many there were. Raises _MovedMeanwhile.
 
         The uploads are written, not only read, so that of two concurrent transactions one is aborted.
         """

@@ -64,7 +64,7 @@ class UploadStore:
         many pass as there is quota. Raises Refusal (QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED).
         """
         document = {**self._awaited(owner_id, image_format, now), "byte_size": byte_size, "sha256": sha256}
-        return UploadRecord.from_document(await self._reserved(document, counts_at or now, idempotency))
+        return UploadRecord.from_document(await self._reserve(document, counts_at or now, idempotency))
 
     async def begin_intake(
         self,
@@ -82,10 +82,10 @@ class UploadStore:
         """
         coming = {"sha256": "", "coming_until": now + max_time, "due_at": now + max_time}
         document = {**self._awaited(owner_id, image_format, now), "byte_size": 0, **coming}
-        found = await self._reserved(document, now, idempotency)
-        if found is not document and not found["sha256"]:
-            found = await self._taken_over(found, coming, now)
-        return UploadRecord.from_document(found)
+        upload = await self._reserve(document, now, idempotency)
+        if upload is not document and not upload["sha256"]:
+            upload = await self._take_over(upload, coming, now)
+        return UploadRecord.from_document(upload)
 
     async def finish_intake(self, upload: UploadRecord, byte_size: int, sha256: str) -> UploadRecord:
         """Records the file that came, before storage shows it. Raises Refusal (IN_PROGRESS) if taken over."""
@@ -113,8 +113,8 @@ class UploadStore:
             **pending_fields([Task.INGEST], now),
         }
 
-    async def _reserved(self, document: Document, counts_at: datetime, idempotency: Idempotency | None) -> Document:
-        """Inserts it with slots of the quota and a key in storage; instead, what an earlier call with the key made."""
+    async def _reserve(self, document: Document, counts_at: datetime, idempotency: Idempotency | None) -> Document:
+        """Inserts an upload with slots of the quota; returns it, or what an earlier call with the same key inserted."""
         document |= idempotency.fields() if idempotency else {}
         for _ in range(MAX_TRIES):
             first = await find_earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
@@ -131,18 +131,19 @@ class UploadStore:
             return document
         raise Refusal(UserErrorCode.BUSY, "Too many uploads at once; try again.", retry_after_ms=1_000)
 
-    async def _taken_over(self, found: Document, coming: Document, now: datetime) -> Document:
-        if found["status"] not in OPEN:
+    async def _take_over(self, earlier: Document, coming: Document, now: datetime) -> Document:
+        """Makes an earlier call's upload this call's, if that died. Raises Refusal (IN_PROGRESS, UPLOAD_EXPIRED)."""
+        if earlier["status"] not in OPEN:
             message = "The file that was sent with this key did not arrive; use another one."
             raise Refusal(UserErrorCode.UPLOAD_EXPIRED, message, field=["idempotencyKey"])
-        mine = await self._uploads.find_one_and_update(
-            {"_id": found["_id"], "key": found["key"], "coming_until": {"$lte": now}},
+        upload = await self._uploads.find_one_and_update(
+            {"_id": earlier["_id"], "key": earlier["key"], "coming_until": {"$lte": now}},
             {"$set": {**coming, "key": secrets.token_urlsafe(16), "expires_at": now + self._ttl}},
             return_document=True,
         )
-        if mine is None:
+        if upload is None:
             raise _in_progress()
-        return mine
+        return upload
 
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
         """Uploads in the order of `ids`, None for a missing one; one operation."""
@@ -157,7 +158,7 @@ class UploadStore:
         return [readable(UploadRecord, documents.get(upload_id)) for upload_id in ids]
 
     async def owners(self, upload_ids: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
-        """Whose each of these uploads is, without those that are gone; one operation."""
+        """The owner of each of these uploads that exist; one read."""
         documents = await find_by_ids(self._uploads, upload_ids, projection={"owner_id": 1})
         return {upload_id: document["owner_id"] for upload_id, document in documents.items()}
 
