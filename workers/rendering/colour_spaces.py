@@ -170,7 +170,7 @@ def _to_d50(primaries: Primaries) -> Matrix | None:
     if any(share <= 0 for share in shares):
         return None
     scale = [wanted / given for wanted, given in cones]
-    scaled: Matrix = tuple(tuple(value * one for value in row) for row, one in zip(_BRADFORD, scale, strict=True))  # type: ignore[assignment]
+    scaled: Matrix = tuple(tuple(value * factor for value in row) for row, factor in zip(_BRADFORD, scale, strict=True))  # type: ignore[assignment]
     from_cones = _inverse(_BRADFORD)
     assert from_cones is not None  # noqa: S101  it is a constant
     adapted = [_times(from_cones, _times(scaled, column)) for column in zip(*to_xyz, strict=True)]

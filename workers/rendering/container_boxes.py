@@ -65,12 +65,12 @@ def _properties_of(data: bytes, start: int, item: int) -> list[int]:
     (count,) = struct.unpack_from(">I", data, start + _FULL_BOX)
     at = start + _FULL_BOX + 4
     for _ in range(count):
-        found, many = struct.unpack_from(f">{owner}B", data, at)
+        item_id, associations = struct.unpack_from(f">{owner}B", data, at)
         at += struct.calcsize(f">{owner}B")
-        numbers = struct.unpack_from(f">{many}{number}", data, at)
-        at += struct.calcsize(f">{many}{number}")
-        if found == item:
-            return [one & (0x7FFF if number == "H" else 0x7F) for one in numbers]
+        numbers = struct.unpack_from(f">{associations}{number}", data, at)
+        at += struct.calcsize(f">{associations}{number}")
+        if item_id == item:
+            return [index & (0x7FFF if number == "H" else 0x7F) for index in numbers]
     return []
 
 
@@ -84,12 +84,12 @@ def _check_whole(data: bytes, start: int) -> None:
     (count,) = struct.unpack_from(item, data, start + _FULL_BOX + 2)
     at = start + _FULL_BOX + 2 + struct.calcsize(item)
     for _ in range(count):
-        found = struct.unpack_from(head, data, at)
+        fields = struct.unpack_from(head, data, at)
         at += struct.calcsize(head)
-        is_in_file = not (version and found[1] & 15)
-        for _ in range(found[-1]):
+        is_in_file = not (version and fields[1] & 15)
+        for _ in range(fields[-1]):
             extent = struct.unpack_from(f">{index}{offset}{length}", data, at)
             at += struct.calcsize(f">{index}{offset}{length}")
-            end = (found[-2] if base else 0) + (extent[-2] if offset and length else 0) + (extent[-1] if length else 0)
+            end = (fields[-2] if base else 0) + (extent[-2] if offset and length else 0) + (extent[-1] if length else 0)
             if is_in_file and end > len(data):
                 raise ValueError("the picture's bytes are not all there")

@@ -119,8 +119,8 @@ class Gif:
                 control = _control(data[start:at]) if kind == _CONTROL else control
                 self._note_loop(data[start:at] if kind == _APPLICATION else b"")
             else:  # some encoders leave bytes between blocks
-                found = _BLOCK.search(data, at)
-                at = found.start() if found else len(data)
+                block = _BLOCK.search(data, at)
+                at = block.start() if block else len(data)
 
     def _note_loop(self, blocks: bytes) -> None:
         if blocks[1:12] in _LOOPING and len(blocks) > 16 and blocks[12] >= 3 and blocks[13] == 1:

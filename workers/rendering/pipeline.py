@@ -47,9 +47,9 @@ def _still(image: Image.Image, passes: Iterable[Formats]) -> Iterator[Rendered]:
     described = _described(size, levels[-1], is_animated=False)
     possible = (still_format(levels[0]), RenditionFormat.WEBP, RenditionFormat.AVIF)
     for formats in passes:
-        wanted = [one for one in possible if one in formats]
+        wanted = [each for each in possible if each in formats]
         yield _with_files(
-            described, [encode(picture, one) for picture in [square, *reversed(levels)] for one in wanted]
+            described, [encode(picture, each) for picture in [square, *reversed(levels)] for each in wanted]
         )
 
 
@@ -60,11 +60,11 @@ def _moving(source: Source, motion: Motion, passes: Iterable[Formats]) -> Iterat
     described = _described(size, widest.frames[0], is_animated=True)
     for formats in passes:
         files = _posters(widest.frames[0], formats)
-        wanted = [one for one in (RenditionFormat.GIF, RenditionFormat.WEBP) if one in formats]
+        wanted = [each for each in (RenditionFormat.GIF, RenditionFormat.WEBP) if each in formats]
         animation = widest
         for size in sizes if wanted else ():
             animation = scaled(animation, size)
-            files += [encode_moving(animation, one) for one in wanted]
+            files += [encode_moving(animation, each) for each in wanted]
         yield _with_files(described, files)
 
 

@@ -128,19 +128,19 @@ def _on_canvas(image: Image.Image, header: bytes, frame: _Frame) -> Image.Image:
 
 def _colours(chunks: dict[bytes, bytes]) -> dict[str | tuple[int, int], Any]:
     """What the chunks say of colours, each as far as it makes sense."""
-    found: dict[str | tuple[int, int], Any] = {}
+    colour_chunks: dict[str | tuple[int, int], Any] = {}
     cicp = chunks.get(b"cICP", b"")
     if len(cicp) == 4 and cicp[2] == 0 and cicp[3] < 2:  # RGB, of full range or not
-        found["cicp"] = tuple(cicp)
+        colour_chunks["cicp"] = tuple(cicp)
     if profile := _profile(chunks.get(b"iCCP", b"")):
-        found["icc_profile"] = profile
+        colour_chunks["icc_profile"] = profile
     if srgb := chunks.get(b"sRGB"):
-        found["srgb"] = srgb[0]
+        colour_chunks["srgb"] = srgb[0]
     if len(gamma := chunks.get(b"gAMA", b"")) == 4:
-        found["gamma"] = int.from_bytes(gamma) / 100_000
+        colour_chunks["gamma"] = int.from_bytes(gamma) / 100_000
     if len(points := chunks.get(b"cHRM", b"")) == 32:
-        found["chromaticity"] = tuple(value / 100_000 for value in struct.unpack(">8I", points))
-    return found
+        colour_chunks["chromaticity"] = tuple(value / 100_000 for value in struct.unpack(">8I", points))
+    return colour_chunks
 
 
 def _profile(body: bytes) -> bytes | None:

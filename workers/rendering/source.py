@@ -62,10 +62,10 @@ def damage_refused() -> Iterator[None]:
 
 def too_many_pixels(source: SourceFormat | None = None) -> Refusal:
     """The refusal of an image that is too large once decoded."""
-    most = MAX_IMAGE_PIXELS if source is None else source.max_pixels
+    limit = MAX_IMAGE_PIXELS if source is None else source.max_pixels
     return Refusal(
         UserErrorCode.TOO_MANY_PIXELS,
-        f"This image has too many pixels. The most we take is {most // 1_000_000} megapixels.",
+        f"This image has too many pixels. The most we take is {limit // 1_000_000} megapixels.",
     )
 
 

@@ -39,10 +39,10 @@ def square_window(picture: Image.Image) -> Window:
     room = len(interest) - short
     if room < 1:
         return MIDDLE
-    found = _weighted(interest, short)
-    middle = (found[room // 2] + found[(room + 1) // 2]) / 2
-    best = max(range(room + 1), key=lambda start: (found[start], -abs(2 * start - room)))
-    return Window(best / room) if found[best] > middle * _WORTH_LEAVING_THE_MIDDLE else MIDDLE
+    weighted = _weighted(interest, short)
+    middle = (weighted[room // 2] + weighted[(room + 1) // 2]) / 2
+    best = max(range(room + 1), key=lambda start: (weighted[start], -abs(2 * start - room)))
+    return Window(best / room) if weighted[best] > middle * _WORTH_LEAVING_THE_MIDDLE else MIDDLE
 
 
 def _sample_size(picture: Image.Image) -> tuple[int, int]:
