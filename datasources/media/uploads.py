@@ -148,9 +148,7 @@ class UploadStore:
     async def by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
         """Uploads in the order of `ids`, None for a missing one; one operation."""
         documents = await find_by_ids(self._uploads, ids)
-        return [
-            UploadRecord.from_document(documents[upload_id]) if upload_id in documents else None for upload_id in ids
-        ]
+        return [UploadRecord.from_document(documents[each]) if each in documents else None for each in ids]
 
     async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
         """As `by_ids`, for showing: None also for one that cannot be read."""
@@ -206,35 +204,30 @@ class UploadStore:
 
         ADD_FORMATS is not enqueued: the worker with the lease goes on with it, and if it dies the relay enqueues it.
         """
-        now = clock.now()
+        now, values = clock.now(), {"status": UploadStatus.READY.value, "image": image.to_document()}
         pending = {**pending_fields([Task.ADD_FORMATS], now), "due_at": now + UPLOAD_LEASE}
-        await self._finish_once(
-            upload_id, {"status": UploadStatus.READY.value, "image": image.to_document(), **pending}, {}
-        )
+        await self._finish_once(upload_id, values | pending, {}, OPEN)
 
     async def mark_formats_added(self, upload_id: ObjectId) -> None:
         """Marks ADD_FORMATS done; CLEAN_UP, which deletes the source, is pending then."""
-        now = clock.now()
         query = {"_id": upload_id, "outbox": Task.ADD_FORMATS.value}
-        await self._uploads.update_one(query, [add_pending([Task.CLEAN_UP], now), *mark_done(Task.ADD_FORMATS)])
+        changes = [add_pending([Task.CLEAN_UP], clock.now()), *mark_done(Task.ADD_FORMATS)]
+        await self._uploads.update_one(query, changes)
         await self._job_queue.enqueue([Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))])
 
-    async def reject(self, upload_id: ObjectId, status: UploadStatus, failure: FailureRecord) -> None:
+    async def reject(
+        self, upload_id: ObjectId, status: UploadStatus, failure: FailureRecord, *, of: Sequence[str] = OPEN
+    ) -> None:
         """Records why there will be no image and gives the quota back, in one write. The first result stays."""
+        values = {"status": status.value, "failure": failure.to_document()}
         pending = pending_fields([Task.CLEAN_UP], clock.now())
-        values = {"status": status.value, "failure": failure.to_document(), **pending}
-        document = await self._finish_once(upload_id, values, {"leased_until": "", **NO_SLOTS})
+        document = await self._finish_once(upload_id, values | pending, {"leased_until": "", **NO_SLOTS}, of)
         if document is not None:
             await self._job_queue.enqueue_pending(Fact.UPLOAD, [document])
 
     async def cancel(self, upload_id: ObjectId) -> None:
         """Ends an upload whose file has not come, as `reject` does; any other stays as it is. Safe to repeat."""
-        pending = pending_fields([Task.CLEAN_UP], clock.now())
-        values = {"status": UploadStatus.EXPIRED.value, "failure": _CANCELLED.to_document(), **pending}
-        waiting = [UploadStatus.AWAITING_BYTES.value]
-        document = await self._finish_once(upload_id, values, {"leased_until": "", **NO_SLOTS}, of=waiting)
-        if document is not None:
-            await self._job_queue.enqueue_pending(Fact.UPLOAD, [document])
+        await self.reject(upload_id, UploadStatus.EXPIRED, _CANCELLED, of=[UploadStatus.AWAITING_BYTES.value])
 
     async def mark_cleaned(self, upload: UploadRecord) -> None:
         """Marks CLEAN_UP done, unless the image has been moved since it was read."""
@@ -261,11 +254,10 @@ class UploadStore:
         CLEAN_UP is pending again, for files that a worker has stored meanwhile. It does not wait until addresses that
         were given out expire.
         """
-        now = clock.now()
         changes: list[Document] = [
             {"$set": {"status": UploadStatus.EXPIRED.value}},
             {"$unset": ["image", "clean_up_at"]},
-            add_pending([Task.CLEAN_UP], now),
+            add_pending([Task.CLEAN_UP], clock.now()),
             *mark_done(Task.INGEST),
             *mark_done(Task.ADD_FORMATS),
         ]
@@ -291,11 +283,10 @@ class UploadStore:
 
     async def erase(self, upload_ids: Sequence[ObjectId]) -> None:
         """Deletes the documents of uploads that have no files any more. Safe to repeat."""
-        query = {"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}}
-        await self._uploads.delete_many(query)
+        await self._uploads.delete_many({"_id": {"$in": list(upload_ids)}, "outbox": {"$exists": False}})
 
     async def _finish_once(
-        self, upload_id: ObjectId, values: Document, unset: Mapping[str, str], of: Sequence[str] = OPEN
+        self, upload_id: ObjectId, values: Document, unset: Mapping[str, str], of: Sequence[str]
     ) -> Document | None:
         """Writes the first result of an upload that is in one of these states; returns it, or None if it is not."""
         document = await self._uploads.find_one_and_update(
