@@ -100,7 +100,7 @@ class SessionStore:
         return await self.open(user_id, client_name, now)
 
     async def authenticate(self, access_token: str) -> SessionRecord | None:
-        """The session an access token is good for, or None. Notes the use, at most once a minute.
+        """The session of an access token, or None. Records the use, at most once a minute.
 
         `access_expires_at` is when this very token ends: for one that was replaced, the end of its overlap.
         """
