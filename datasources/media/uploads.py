@@ -265,10 +265,7 @@ class UploadStore:
         await self._job_queue.enqueue(Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id)) for upload_id in upload_ids)
 
     async def expire_of_owner(self, owner_id: ObjectId, limit: int) -> bool:
-        """Expires up to `limit` uploads of one account; as `expire`. Returns whether there were any. Safe to repeat.
-
-        The files are deleted by CLEAN_UP, which is pending then.
-        """
+        """Expires up to `limit` uploads of one account; as `expire`. Returns whether there were any. Safe to repeat."""
         either = [{"status": {"$ne": UploadStatus.EXPIRED.value}}, {"image": {"$exists": True}}]
         rows = await self._uploads.find({"owner_id": owner_id, "$or": either}, {"_id": 1}, limit=limit).to_list()
         if rows:
