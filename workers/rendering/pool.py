@@ -115,7 +115,7 @@ class RenderPool:
 
         Safe to repeat. Leaving the block early, or being cancelled in it, kills the child. Iterating raises Refusal if
         the image is at fault: also if it crashes or hangs a child, or takes too much time or memory. A child that was
-        killed from outside is replaced and the image tried once more before it is blamed. Raises NeedsSlowLane, and
+        killed from outside is replaced and the image tried once more before it is refused. Raises NeedsSlowLane, and
         RenderingUnavailable if no child can be had, or if it was late because this process stood still.
         """
         made: asyncio.Queue[Rendered | Exception] = asyncio.Queue()
@@ -144,11 +144,11 @@ class RenderPool:
                         given += 1
                         yield answer
             except _ChildLost as lost:
-                self._blame(lost, data, is_last=is_last)
+                self._refuse_or_retry(lost, data, is_last=is_last)
             else:
                 return
 
-    def _blame(self, lost: _ChildLost, data: bytes, *, is_last: bool) -> None:
+    def _refuse_or_retry(self, lost: _ChildLost, data: bytes, *, is_last: bool) -> None:
         """Raises Refusal unless the child was lost by no fault of the image, for all one knows."""
         if lost.code in _OWN_FAULT:
             log.warning("image_crashed_child", exit_code=lost.code, byte_size=len(data))
@@ -178,15 +178,15 @@ class RenderPool:
             finally:
                 self._idle.put_nowait(child if healthy else None)
 
-    async def _with_child(self, child: Process, until: tuple[float, int], talk: Awaitable[Result]) -> Result:
-        """Talks to a child until a time, given that there have been so many freezes at the beginning.
+    async def _with_child(self, child: Process, until: tuple[float, int], exchange: Awaitable[Result]) -> Result:
+        """Exchanges frames with a child. `until` is the time limit, and the number of freezes when it was set.
 
-        Raises _ChildLost if it dies, hangs or babbles.
+        Raises _ChildLost if it dies, hangs or answers too much.
         """
         moment, freezes = until
         try:
             async with asyncio.timeout_at(moment):
-                return await talk
+                return await exchange
         except TimeoutError:
             if freezes != self._freezes.count:
                 raise RenderingUnavailable("this process stood still while an image was rendered") from None
