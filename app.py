@@ -17,7 +17,7 @@ from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks, Watch
 from resolvers.transport.routes import middleware, routes
-from resolvers.transport.websocket_endpoint import GraphQLSocket
+from resolvers.transport.websocket_route import GraphQLSocket
 from schema.context import BadToken, Context
 
 

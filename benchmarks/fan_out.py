@@ -18,7 +18,7 @@ from benchmarks.lib.push_limits import measure_push_limits
 from benchmarks.lib.report import Table, median, rounds, show
 from benchmarks.lib.servers import finish, servers, stores, widen_cache
 from config import Settings
-from datasources.feed.states import HOLDS_ALL
+from datasources.feed.feed_states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import stream_key
 from datasources.mongo import clock

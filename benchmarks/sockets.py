@@ -16,7 +16,7 @@ from benchmarks.lib.servers import finish, servers, stores
 from config import Settings
 from datasources.mongo import clock
 from datasources.mongo.transactions import in_transaction
-from datasources.notifications.notifications import Notice
+from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
 from deploy.local.ports import LOOPBACK
 from domain.limits import COMMENT_MAX

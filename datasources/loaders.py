@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from strawberry.dataloader import DataLoader
 
-from datasources.graph.relations import Pair
+from datasources.graph.viewer_relations import Pair
 from datasources.posts.likes import LikeStore
 from datasources.redis.read_through import Cache
 from datasources.sources import Sources

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from config import Settings
 from datasources.accounts.cached_users import UserCache, user_cache
-from datasources.accounts.passwords import Passwords
+from datasources.accounts.password_hashing import Passwords
 from datasources.accounts.session_watch import SessionWatch
 from datasources.accounts.sessions import SessionStore
 from datasources.accounts.users import UserStore
@@ -21,20 +21,20 @@ from datasources.concurrency.process_exit import close_in_time
 from datasources.concurrency.tasks import cancel_tasks
 from datasources.feed.entries import EntryStore
 from datasources.feed.fan_outs import FanOutStore
+from datasources.feed.feed_states import FeedStates
 from datasources.feed.first_pages import FirstPagesCache, first_pages_cache
 from datasources.feed.home_feed import HomeFeed
 from datasources.feed.interests import InterestStore
 from datasources.feed.live_listeners import FeedListeners
+from datasources.feed.profile_visits import VisitStore
 from datasources.feed.push_pull import PushPullStore
 from datasources.feed.rankings import RankingStore
-from datasources.feed.states import FeedStates
-from datasources.feed.visits import VisitStore
-from datasources.graph.account_relations import AccountRelations
 from datasources.graph.blocks import BlockStore
 from datasources.graph.cached_relations import GraphWrites, RelationCache, relation_cache
+from datasources.graph.deleted_account_relations import AccountRelations
 from datasources.graph.follows import FollowStore
 from datasources.graph.mutes import MuteStore
-from datasources.graph.relations import Relations
+from datasources.graph.viewer_relations import Relations
 from datasources.jobs.dead_letters import DeadLetterStore
 from datasources.jobs.queue import JobQueue, QueueConsumer
 from datasources.media.file_intake import Intake
@@ -44,7 +44,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.mongo.watchdog import Watchdog
-from datasources.notifications.notifications import NotificationStore
+from datasources.notifications.notification_log import NotificationStore
 from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore

@@ -12,11 +12,11 @@ from domain.email_addresses import checked_email, typed_login
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id, to_global_id
 from domain.limits import ACCESS_OVERLAP_SECONDS, CLIENT_NAME_MAX, REFRESH_GRACE_SECONDS
-from domain.passwords import checked_password
+from domain.password_rules import checked_password
 from domain.records.users import SessionRecord
 from domain.text import checked_display_name, checked_line
 from domain.usernames import checked_username, is_reserved
-from resolvers.password_checks import hash_password, is_password_right
+from resolvers.fair_password_checks import hash_password, is_password_right
 from resolvers.root_fields import Input, mutation
 from schema.context import Context, Info
 from schema.inputs import (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from datasources.notifications.notifications import notifications_topic
+from datasources.notifications.notification_log import notifications_topic
 from domain.errors import BadInput, NotFound
 from domain.ids import expect_id
 from domain.limits import NODES_MAX

@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 
 from benchmarks.lib.documents import follow, post
-from datasources.feed.states import HOLDS_ALL, REFRESH_EVERY
+from datasources.feed.feed_states import HOLDS_ALL, REFRESH_EVERY
 from datasources.mongo import clock
 from datasources.mongo.indexes import INDEXES, ensure_indexes
 from datasources.sources import Sources

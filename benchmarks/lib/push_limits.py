@@ -8,7 +8,7 @@ from bson import ObjectId
 from benchmarks.lib.documents import insert, post, users
 from benchmarks.lib.loads import Load, Stopwatch
 from benchmarks.lib.report import Table, median, rounds
-from datasources.feed.states import HOLDS_ALL
+from datasources.feed.feed_states import HOLDS_ALL
 from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.paging import PageRequest

@@ -23,7 +23,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
-from datasources.mongo.readable import readable
+from datasources.mongo.lenient_reads import readable
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN

@@ -13,10 +13,10 @@ from datasources.jobs.idempotency import Idempotency, key_reused, result_deleted
 from datasources.jobs.outbox import add_pending, change, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.batched import BatchedReads
+from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment
-from datasources.mongo.readable import readable
+from datasources.mongo.lenient_reads import readable
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Task

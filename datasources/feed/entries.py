@@ -14,8 +14,8 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
+from datasources.feed.feed_states import FeedStates
 from datasources.feed.first_pages import FirstPagesCache
-from datasources.feed.states import FeedStates
 from datasources.graph.follows import FollowStore
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.transactions import in_transaction

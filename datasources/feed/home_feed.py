@@ -9,8 +9,8 @@ import msgspec
 from bson import ObjectId
 
 from datasources.feed.entries import EntryStore
+from datasources.feed.feed_states import HOLDS_ALL, FeedStates
 from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache, first_pages_of
-from datasources.feed.states import HOLDS_ALL, FeedStates
 from datasources.graph.follows import FollowStore
 from datasources.mongo import clock
 from datasources.posts.posts import PostStore

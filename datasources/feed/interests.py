@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from datasources.feed.visits import VisitStore
-from datasources.graph.relations import find_relations
+from datasources.feed.profile_visits import VisitStore
+from datasources.graph.viewer_relations import find_relations
 from datasources.jobs.outbox import mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Collection, Database, Document
 from datasources.mongo.indexes import BY_COMMENTER, BY_LIKER
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
-from datasources.mongo.readable import readable
 from datasources.mongo.upserts import upsert
 from domain.interests import Act, ActKind, Interest, compute_interests, decay
 from domain.jobs import Fact, Task

@@ -5,8 +5,8 @@ from datetime import datetime
 from bson import ObjectId
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_states import set_state
-from datasources.graph.relations import both_ways
+from datasources.graph.follow_writes import set_state
+from datasources.graph.viewer_relations import both_ways
 from datasources.jobs.outbox import change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session

@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from datasources.graph.relations import Pair
+from datasources.graph.viewer_relations import Pair
 from datasources.mongo.client import Database
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.invalidation import InvalidatingWrites

@@ -8,8 +8,8 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_states import STANDING, set_state, upsert_follow
-from datasources.graph.relations import both_ways
+from datasources.graph.follow_writes import STANDING, set_state, upsert_follow
+from datasources.graph.viewer_relations import both_ways
 from datasources.jobs.outbox import FIRST_PAUSE, add_pending, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session

@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.jobs.outbox import mark_dead_lettered, mark_redriven
-from datasources.mongo.batched import MongoBatcher
+from datasources.mongo.batched_operations import MongoBatcher
 from datasources.mongo.client import Collection, Database, Document, time_limit
 from domain.jobs import JOBS, Fact, Job, Task
 

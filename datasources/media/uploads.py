@@ -13,8 +13,8 @@ from datasources.jobs.queue import JobQueue
 from datasources.media.quota_slots import MAX_TRIES, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
-from datasources.mongo.readable import readable
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.mongo.client import Database, Document, Session
-from domain.notification_floor import floor_at, record_withdrawal
+from domain.notification_gaps import floor_at, record_withdrawal
 
 
 class Inboxes:

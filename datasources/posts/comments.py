@@ -12,7 +12,7 @@ from datasources.jobs.idempotency import Idempotency, delete_keeping_keys, find_
 from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
-from datasources.mongo.batched import BatchedInserts, BatchedReads
+from datasources.mongo.batched_operations import BatchedInserts, BatchedReads
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS

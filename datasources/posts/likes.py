@@ -13,11 +13,11 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.jobs.outbox import change, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
-from datasources.mongo.batched import MongoBatcher
+from datasources.mongo.batched_operations import MongoBatcher
 from datasources.mongo.client import Database, Document, Session, time_limit
 from datasources.mongo.indexes import BY_LIKER
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
-from datasources.mongo.readable import readable
 from datasources.mongo.upserts import upsert
 from domain.jobs import Fact, Job, Task
 from domain.limits import LIKE_ANNOUNCED_ONCE_IN

@@ -15,15 +15,15 @@ from pymongo import UpdateOne
 from datasources.jobs.idempotency import delete_keeping_keys
 from datasources.jobs.outbox import Stage, find_pending, mark_done, pending_fields
 from datasources.jobs.queue import JobQueue
-from datasources.mongo.batched import BatchedReads
+from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import SHOWN_POSTS
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_by_ids
-from datasources.mongo.readable import readable
 from datasources.posts.cached_posts import PostCache
-from datasources.posts.edits import edit, tagging, untag
+from datasources.posts.edit_pipelines import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound
 from domain.feed_ranking import Candidate

@@ -15,7 +15,7 @@ from datasources.jobs.outbox import pending_fields
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
-from datasources.mongo.readable import readable
+from datasources.mongo.lenient_reads import readable
 from datasources.posts.cached_posts import PostCache
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import Refusal, UserErrorCode

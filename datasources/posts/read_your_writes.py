@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from bson import ObjectId
 
-from datasources.mongo.batched import MongoBatcher
+from datasources.mongo.batched_operations import MongoBatcher
 from datasources.mongo.client import Client, Database, Document, Session, time_limit
-from datasources.mongo.readable import readable
+from datasources.mongo.lenient_reads import readable
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.records.comments import CommentRecord

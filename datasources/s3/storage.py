@@ -20,7 +20,7 @@ from datasources.s3.buckets import ensure_bucket, expire_daily, open_to_browsers
 from datasources.s3.connections import PatientSession
 from datasources.s3.errors import ABSENT, BlobsNotDeleted, error_code
 from datasources.s3.keys import is_public, original_key, prefix
-from datasources.s3.signing import Signer, signer_of
+from datasources.s3.signed_downloads import Signer, signer_of
 from domain.records.uploads import UploadRecord
 from domain.visibility import Area
 

@@ -1,5 +1,5 @@
 """`python -m deploy.cli` is `photogram`."""
 
-from deploy.cli.main import main
+from deploy.cli.commands import main
 
 main()

@@ -12,7 +12,7 @@ from deploy.cli.exit_codes import WRONG_USAGE
 from deploy.local.errors import StartError
 from domain.email_addresses import checked_email
 from domain.errors import Refusal
-from domain.passwords import checked_password
+from domain.password_rules import checked_password
 from domain.text import checked_display_name
 from domain.usernames import checked_username
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 from datasources.mongo.watchdog import Watchdog
-from deploy.cli.main import main
+from deploy.cli.commands import main
 from domain.comment_screening import Screened, Verdict
 
 

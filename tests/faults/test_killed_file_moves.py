@@ -24,7 +24,7 @@ from tests.support.auditing import audit
 from tests.support.factories import World, image, now, with_own_buckets
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
-from workers.maintenance.gc.collect import collect
+from workers.maintenance.gc.steps import collect
 
 WORKERS = ("files", "janitor", "relay")
 IMAGES_PER_POST = 3

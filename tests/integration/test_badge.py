@@ -3,7 +3,7 @@
 import pytest
 from bson import ObjectId
 
-from datasources.notifications.notifications import MAX_UNSEEN_READ
+from datasources.notifications.notification_log import MAX_UNSEEN_READ
 from domain.records.notifications import NotificationKind
 from domain.records.users import UserRecord
 from tests.support.factories import World, now

@@ -22,9 +22,9 @@ from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from workers.handlers import aggregate_counters, apply_in_chunks
 from workers.registry import HANDLERS
+from workers.runtime.call_handler import invoke
 from workers.runtime.drain import drain
 from workers.runtime.handler import Handler, RetryLater, Tools
-from workers.runtime.invoke import invoke
 from workers.runtime.worker import Worker
 
 LIKES = (Task.COUNT, Fact.POST_LIKE)

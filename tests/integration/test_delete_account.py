@@ -18,7 +18,7 @@ from tests.support.factories import World, now, opened, with_own_buckets
 from tests.support.full_account import FullAccount, create_full_account
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
-from workers.maintenance.gc.collect import collect
+from workers.maintenance.gc.steps import collect
 from workers.maintenance.repair import repair
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bson import ObjectId
 
-from datasources.graph import follow_states
+from datasources.graph import follow_writes
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.limits import FOLLOWING_MAX
 from domain.paging import PageRequest
@@ -15,7 +15,7 @@ from domain.visibility import STRANGERS
 from tests.support.factories import World, items_of, now
 from tests.support.graph import follow_counts, relation
 from tests.support.interruptions import before_first_call
-from workers.handlers.backfill import backfill
+from workers.handlers.backfill_feed import backfill
 from workers.handlers.fan_out import fan_out
 from workers.maintenance.repair import repair
 from workers.maintenance.walk import Walk
@@ -172,7 +172,7 @@ async def test_requests_are_accepted_in_chunks_and_counted(world: World) -> None
 async def test_of_concurrent_follows_as_many_pass_as_there_is_room_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_states, "FOLLOWING_MAX", 5)
+    monkeypatch.setattr(follow_writes, "FOLLOWING_MAX", 5)
     ana, others = await world.user(), await world.users(20)
     private = await world.user(is_private=True)
     done = await asyncio.gather(*(world.follow(ana, user) for user in (*others, private)), return_exceptions=True)

@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 
 from datasources.accounts.users import UserStore
-from datasources.graph.account_relations import AccountRelations
 from datasources.graph.blocks import BlockStore
+from datasources.graph.deleted_account_relations import AccountRelations
 from datasources.graph.follows import FollowStore
 from datasources.graph.mutes import MuteStore
 from datasources.jobs.idempotency import Idempotency

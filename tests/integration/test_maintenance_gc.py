@@ -10,7 +10,7 @@ from bson import ObjectId
 from config import Settings
 from domain.records.uploads import UploadStatus
 from tests.support.factories import World, image, now, opened, with_own_buckets
-from workers.maintenance.gc.collect import EmptyDatabaseError, collect
+from workers.maintenance.gc.steps import EmptyDatabaseError, collect
 
 LONG_AGO = timedelta(days=3)
 AT_ONCE = timedelta(0)

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.notifications.notifications import notifications_topic
+from datasources.notifications.notification_log import notifications_topic
 from datasources.redis import pubsub
 from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
 from datasources.sources import Sources, open_sources

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.mongo.transactions import in_transaction
-from datasources.notifications.notifications import Notice
+from datasources.notifications.notification_log import Notice
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
 from domain.records.notifications import NotificationKind
 from domain.records.users import UserRecord

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from datasources.accounts import passwords
-from datasources.accounts.passwords import Passwords
+from datasources.accounts import password_hashing
+from datasources.accounts.password_hashing import Passwords
 from datasources.sources import Sources
 from domain.errors import Refusal
 from resolvers.api import schema
@@ -36,7 +36,7 @@ async def test_an_owner_logs_in_while_others_guess_from_other_addresses(
 ) -> None:
     guessers, logins = (160, 15) if full_size else (20, 4)
     if not full_size:
-        monkeypatch.setattr(passwords, "MAX_WAITING", FEW)
+        monkeypatch.setattr(password_hashing, "MAX_WAITING", FEW)
     sources = dataclasses.replace(world.sources, passwords=Passwords())
     name = f"owner_{now():%H%M%S%f}"
     await sources.users.register(name, f"{name}@example.com", await sources.passwords.hash(PASSWORD), name, now())
@@ -76,11 +76,11 @@ async def test_no_more_passwords_are_hashed_at_once_when_callers_give_up(monkeyp
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(checker.hash(PASSWORD, number), 0.005)
     await checker.hash(PASSWORD, "last")
-    assert max_running <= passwords.CONCURRENT_HASHES
+    assert max_running <= password_hashing.CONCURRENT_HASHES
 
 
 async def test_one_address_cannot_fill_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "MAX_WAITING", FEW)
+    monkeypatch.setattr(password_hashing, "MAX_WAITING", FEW)
     checker = Passwords()
     crowd = [asyncio.create_task(checker.verify(None, "x", f"name {n}", "192.0.2.1")) for n in range(30)]
     await asyncio.sleep(0)

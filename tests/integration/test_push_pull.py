@@ -19,7 +19,7 @@ from tests.support.feeds import walk_feed
 from tests.support.interruptions import before_first_call
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers import switch_push_pull as switch_module
-from workers.handlers.backfill import backfill
+from workers.handlers.backfill_feed import backfill
 from workers.handlers.fan_out import fan_out
 from workers.handlers.refresh_feed import refresh_feed
 from workers.handlers.switch_push_pull import switch_push_pull

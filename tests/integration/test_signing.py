@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 
 from config import Settings
 from datasources.s3.keys import media_key
-from datasources.s3.signing import BadSigningKeyError, CloudFrontUrls
+from datasources.s3.signed_downloads import BadSigningKeyError, CloudFrontUrls
 from datasources.s3.storage import Blobs, open_blobs
 from domain.image_formats import RenditionFormat
 from domain.visibility import Area

@@ -9,7 +9,7 @@ from pymongo import _csot
 from pymongo.errors import ConnectionFailure
 
 from datasources.concurrency.batcher import Batcher, BatchTimeout
-from datasources.mongo.batched import MongoBatcher
+from datasources.mongo.batched_operations import MongoBatcher
 
 
 class Work:

@@ -4,7 +4,7 @@ from importlib.metadata import version
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli.main import app
+from deploy.cli.commands import app
 
 COMMANDS = [
     "run",

@@ -6,7 +6,7 @@ from datasources.accounts.common_passwords import is_common
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at, user_id
 from deploy.demo.story import EXAMPLE, POSTS, planned_posts
 from domain.limits import IMAGES_PER_DAY, IMAGES_PER_POST
-from domain.passwords import checked_password
+from domain.password_rules import checked_password
 from domain.text import checked_biography, checked_website
 from domain.usernames import checked_username, is_reserved
 

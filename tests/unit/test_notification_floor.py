@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
-from domain.notification_floor import CLOCKS_DIFFER, floor_at, record_withdrawal
+from domain.notification_gaps import CLOCKS_DIFFER, floor_at, record_withdrawal
 
 START = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
 

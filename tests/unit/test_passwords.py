@@ -7,10 +7,10 @@ from importlib import resources
 import pytest
 
 from datasources.accounts.common_passwords import FILE, is_common
-from datasources.accounts.passwords import Passwords
+from datasources.accounts.password_hashing import Passwords
 from deploy import make_common_passwords
 from domain.errors import Refusal, UserErrorCode
-from domain.passwords import checked_password, prepared_password
+from domain.password_rules import checked_password, prepared_password
 
 NAMES = ("ana.maria", "anamaria@example.com", "anamaria")
 

@@ -11,7 +11,7 @@ from datasources.accounts.common_passwords import is_common
 from domain.email_addresses import checked_email
 from domain.errors import Refusal
 from domain.limits import CAPTION_MAX, COMMENT_MAX, HASHTAG_MAX, HASHTAGS_MAX, LOCATION_NAME_MAX
-from domain.passwords import checked_password
+from domain.password_rules import checked_password
 from domain.text import (
     checked_biography,
     checked_display_name,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bson import ObjectId
 
-from datasources.notifications.notifications import Notice
+from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
 from domain.records.posts import PostRecord
 from domain.visibility import can_view_post

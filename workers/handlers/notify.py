@@ -15,7 +15,7 @@ from bson import ObjectId
 from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.mongo.transactions import in_transaction
-from datasources.notifications.notifications import Notice
+from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.comments import CommentRecord

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
-from datasources.notifications.notifications import Notice
+from datasources.notifications.notification_log import Notice
 from datasources.posts.likes import LikeStore
 from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN

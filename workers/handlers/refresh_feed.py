@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.feed.states import HOLDS_ALL
+from datasources.feed.feed_states import HOLDS_ALL
 from datasources.mongo import clock
 from domain.paging import PageRequest
 from domain.records.feeds import FeedRecord

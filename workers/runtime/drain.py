@@ -5,8 +5,8 @@ from itertools import groupby
 
 from domain.jobs import JOBS, Fact, Job, JobKind, jobs_of
 from workers.registry import HANDLERS
+from workers.runtime.call_handler import invoke
 from workers.runtime.handler import RetryLater, Tools
-from workers.runtime.invoke import invoke
 
 MAX_ROUNDS = 20  # a task may make others pending, as COMPLETE_POST does FAN_OUT
 MAX_FACTS = 10_000

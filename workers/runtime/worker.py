@@ -16,9 +16,9 @@ from datasources.outages import is_outage, server_of
 from domain.jobs import JOBS, Fact, Job, JobKind, Task
 from workers.registry import HANDLERS
 from workers.runtime.backlog import Backlog, Lane
+from workers.runtime.call_handler import Outcome, invoke
 from workers.runtime.freeze_detector import FreezeDetector
 from workers.runtime.handler import Handler, Tools
-from workers.runtime.invoke import Outcome, invoke
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks
 from resolvers.transport.routes import middleware, routes
-from resolvers.transport.websocket_endpoint import GraphQLSocket
+from resolvers.transport.websocket_route import GraphQLSocket
 from tests.support.toy.schema import schema
 from tests.support.toy.world import Context, Outage, World
 

@@ -11,7 +11,7 @@ from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.users import UserState
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
-from workers.maintenance.checks.rules import delete_from, must_exist, rules_check
+from workers.maintenance.checks.record_rules import delete_from, must_exist, rules_check
 
 LEFT = "user.left"
 

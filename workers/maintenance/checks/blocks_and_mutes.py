@@ -1,7 +1,7 @@
 """The rule of blocks and mutes: nobody blocks or mutes oneself."""
 
 from workers.maintenance.checks.check import Check
-from workers.maintenance.checks.rules import Rule, delete_from, rules_check
+from workers.maintenance.checks.record_rules import Rule, delete_from, rules_check
 
 
 def _check(collection: str, verb: str, actor: str, target: str) -> Check:

@@ -6,7 +6,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.jobs import Task
-from workers.maintenance.checks.rules import (
+from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
     add_tasks,

@@ -11,7 +11,7 @@ from datasources.mongo.queries import find_by_ids
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.follows import FollowRecord, FollowState
-from workers.maintenance.checks.rules import (
+from workers.maintenance.checks.record_rules import (
     Pair,
     Related,
     Rule,

@@ -3,7 +3,7 @@
 from datasources.mongo.client import Document
 from domain.jobs import Task
 from workers.maintenance.checks.check import Check
-from workers.maintenance.checks.rules import (
+from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
     add_tasks,

@@ -16,7 +16,7 @@ from domain.records.follows import FollowState
 from domain.records.notifications import NotificationKind
 from workers.maintenance.checks.check import Check, Finding, by_id, from_snapshot
 from workers.maintenance.checks.notifications import LIKES_OF
-from workers.maintenance.checks.rules import add_tasks
+from workers.maintenance.checks.record_rules import add_tasks
 
 MISSING = "notification.missing"
 

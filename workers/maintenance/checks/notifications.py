@@ -10,7 +10,7 @@ from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
 from datasources.mongo.queries import find_by_ids
 from datasources.mongo.transactions import in_transaction
-from datasources.notifications.notifications import Notice
+from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.limits import ACTORS_SHOWN

@@ -5,7 +5,7 @@ from datasources.s3.keys import is_public
 from domain.jobs import Task
 from domain.records.posts import PostStatus
 from domain.records.users import UserState
-from workers.maintenance.checks.rules import (
+from workers.maintenance.checks.record_rules import (
     Related,
     Rule,
     add_tasks,

@@ -5,7 +5,7 @@ from bson import ObjectId
 from datasources.sources import Sources
 from domain.jobs import Task
 from domain.records.uploads import UploadStatus
-from workers.maintenance.checks.rules import Rule, add_tasks, must_exist, must_have_pending, rules_check
+from workers.maintenance.checks.record_rules import Rule, add_tasks, must_exist, must_have_pending, rules_check
 
 
 async def _give_slots_back(sources: Sources, upload_id: ObjectId) -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 from bson import ObjectId
 
-from datasources.mongo.batched import MAX_BATCH, MongoBatcher
+from datasources.mongo.batched_operations import MAX_BATCH, MongoBatcher
 from datasources.mongo.client import Database, Document, Readable, time_limit
 from domain.lenient_reading import known_value
 from domain.records.follows import FollowState

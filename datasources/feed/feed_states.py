@@ -16,7 +16,7 @@ from datasources.jobs.outbox import add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.indexes import LIVE_FEEDS
-from datasources.mongo.readable import readable
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.upserts import upsert
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task

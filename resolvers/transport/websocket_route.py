@@ -12,7 +12,7 @@ from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.origins import Origins
 from resolvers.transport.request_log import request_id_of
-from resolvers.transport.websocket import Socket
+from resolvers.transport.websocket_protocol import Socket
 
 log = structlog.stdlib.get_logger(__name__)
 

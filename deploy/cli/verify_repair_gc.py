@@ -17,7 +17,7 @@ from deploy.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE, explain_serv
 from deploy.cli.output import FINDINGS, finding_line, print_findings, print_json, print_line, progress_bars
 from deploy.local.errors import StartError
 from domain.ids import expect_id
-from workers.maintenance.gc.collect import Collected, EmptyDatabaseError, collect
+from workers.maintenance.gc.steps import Collected, EmptyDatabaseError, collect
 from workers.maintenance.rebuild_feeds import Rebuilt, rebuild_feeds
 from workers.maintenance.repair import Repaired, repair
 from workers.maintenance.verify import Report, verify

@@ -18,9 +18,9 @@ from pymongo import UpdateOne
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.indexes import UNSEEN
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_by_ids
-from datasources.mongo.readable import readable
 from datasources.notifications.inboxes import Inboxes
 from datasources.redis.pubsub import News
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT

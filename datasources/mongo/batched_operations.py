@@ -11,8 +11,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from datasources.concurrency.batcher import Batcher, Item, Result
 from datasources.mongo.client import DUPLICATE_KEY, Collection, Document, Readable, is_mongo_outage, time_limit
+from datasources.mongo.lenient_reads import readable
 from datasources.mongo.queries import find_by_ids
-from datasources.mongo.readable import readable
 from domain.records.record import Record
 
 Found = TypeVar("Found", bound=Record)

@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from datasources.concurrency.fair_turns import FairTurns, NoTurnError, Turn
 from domain.errors import Refusal, UserErrorCode
-from domain.passwords import prepared_password
+from domain.password_rules import prepared_password
 
 Result = TypeVar("Result")
 
@@ -25,7 +25,7 @@ class Passwords:
     """Hashes and checks passwords; one per process.
 
     `asked_by` names to whom a request counts: its account, its address. Whoever has asked least lately goes first
-    (`fair_turns`); a right password does not count. The prepared password (`domain/passwords.py`) is hashed.
+    (`fair_turns`); a right password does not count. The prepared password (`domain/password_rules.py`) is hashed.
     """
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.graph.cached_relations import GraphWrites
-from datasources.graph.follow_states import STANDING, set_state
-from datasources.graph.relations import both_ways
+from datasources.graph.follow_writes import STANDING, set_state
+from datasources.graph.viewer_relations import both_ways
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
 from domain.jobs import Fact
