@@ -17,7 +17,7 @@ from datasources.mongo.indexes import ensure_indexes
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
-from deploy.cli.python_gc import calm_collector
+from deploy.cli.interpreter_memory import calm_collector
 from deploy.local.servers import local_servers
 from domain.records.users import SessionRecord
 from resolvers.api import schema

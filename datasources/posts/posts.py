@@ -23,7 +23,7 @@ from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_by_ids
 from datasources.posts.cached_posts import PostCache
-from datasources.posts.edit_pipelines import edit, tagging, untag
+from datasources.posts.post_edits import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.errors import NotFound
 from domain.feed_ranking import Candidate

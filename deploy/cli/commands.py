@@ -106,8 +106,8 @@ def worker(
     """Run workers in one process. SIGTERM lets them finish what they have begun."""
     import uvloop  # noqa: PLC0415
 
+    from deploy.cli.interpreter_memory import calm_collector  # noqa: PLC0415
     from deploy.cli.privileges import refuse_root  # noqa: PLC0415
-    from deploy.cli.python_gc import calm_collector  # noqa: PLC0415
     from workers.handlers.screen_comments import UnknownScreenError  # noqa: PLC0415
     from workers.runtime.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
 
@@ -148,10 +148,10 @@ def seed(context: typer.Context) -> None:
 
 def _run(context: typer.Context, command: Callable[[Settings], Coroutine[Any, Any, int]]) -> NoReturn:
     """Runs a maintenance command with the settings, and exits with its code."""
-    from deploy.cli import verify_repair_gc  # noqa: PLC0415
+    from deploy.cli import maintenance_reports  # noqa: PLC0415
 
     settings = context.obj.settings()
-    raise typer.Exit(verify_repair_gc.run(settings, command(settings)))
+    raise typer.Exit(maintenance_reports.run(settings, command(settings)))
 
 
 @app.command(
@@ -164,7 +164,7 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     It reads one small batch after the other: at most one core here and one at MongoDB, and the memory of one batch and
     10,000 findings, however much there is. With --sample 1000 it takes seconds. docs/operations.md tells the rest.
     """
-    from deploy.cli.verify_repair_gc import run_verify  # noqa: PLC0415
+    from deploy.cli.maintenance_reports import run_verify  # noqa: PLC0415
 
     _run(context, lambda settings: run_verify(settings, sample=sample, pause=pause, as_json=as_json))
 
@@ -186,7 +186,7 @@ def repair(
 
     Safe to repeat and to stop half way. Dead letters stay dead: see `dlq redrive`.
     """
-    from deploy.cli.verify_repair_gc import run_rebuild, run_repair  # noqa: PLC0415
+    from deploy.cli.maintenance_reports import run_rebuild, run_repair  # noqa: PLC0415
 
     if feeds is None:
         _run(context, lambda settings: run_repair(settings, sample=sample, pause=pause, as_json=as_json))
@@ -205,7 +205,7 @@ def gc(
 
     Safe to repeat, to stop half way, and beside a live system.
     """
-    from deploy.cli.verify_repair_gc import run_gc  # noqa: PLC0415
+    from deploy.cli.maintenance_reports import run_gc  # noqa: PLC0415
 
     _run(context, lambda settings: run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
 

@@ -10,8 +10,8 @@ from datasources.jobs.dead_letters import DeadLetter, MalformedLetter
 from datasources.mongo import clock
 from datasources.sources import Sources
 from deploy.cli.exit_codes import WRONG_USAGE
+from deploy.cli.maintenance_reports import open_prepared
 from deploy.cli.output import print_json, print_line
-from deploy.cli.verify_repair_gc import open_prepared
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 

@@ -9,8 +9,8 @@ from datasources.sources import check_prepared
 from datasources.telemetry.logs import configure_logging
 from deploy.cli.exit_codes import UNREACHED
 from deploy.cli.file_descriptors import make_room
+from deploy.cli.interpreter_memory import calm_collector
 from deploy.cli.privileges import refuse_root
-from deploy.cli.python_gc import calm_collector
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from resolvers.transport.server import build_server

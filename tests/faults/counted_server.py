@@ -13,7 +13,7 @@ import uvloop
 
 from app import create_app
 from config import read_settings
-from deploy.cli.python_gc import calm_collector
+from deploy.cli.interpreter_memory import calm_collector
 from resolvers.transport.server import build_server
 
 

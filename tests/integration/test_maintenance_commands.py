@@ -15,7 +15,7 @@ import pytest
 from bson import ObjectId
 
 from datasources.jobs.queue import stream_key
-from deploy.cli import dead_letters, verify_repair_gc
+from deploy.cli import dead_letters, maintenance_reports
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 from domain.records.users import UserState
@@ -87,14 +87,14 @@ async def dead_letter(world: World, scene: Scene) -> Job:
 
 async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture[str]) -> None:
     scene, settings = await Scene.applied(own), own.sources.settings
-    assert await verify_repair_gc.run_verify(settings, sample=None, as_json=False) == 0
+    assert await maintenance_reports.run_verify(settings, sample=None, as_json=False) == 0
     assert capsys.readouterr().out.endswith("findings: 0\n")
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
-    assert await verify_repair_gc.run_verify(settings, sample=None, as_json=False) == 1
+    assert await maintenance_reports.run_verify(settings, sample=None, as_json=False) == 1
     assert f"post.like_count {scene.post.id}: found 2, expected 1: " in capsys.readouterr().out
-    assert await verify_repair_gc.run_repair(settings, sample=None, as_json=False) == 0
+    assert await maintenance_reports.run_repair(settings, sample=None, as_json=False) == 0
     assert "repaired: 1; left: 0" in capsys.readouterr().out
-    assert await verify_repair_gc.run_verify(settings, sample=5, as_json=False) == 0
+    assert await maintenance_reports.run_verify(settings, sample=5, as_json=False) == 0
 
 
 async def test_verify_prints_one_document_for_machines(own: World) -> None:
@@ -163,7 +163,7 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
 async def test_gc_prints_what_would_be_removed(own: World, capsys: pytest.CaptureFixture[str]) -> None:
     await Scene.applied(own)
     await own.sources.database["posts"].delete_many({})
-    await verify_repair_gc.run_gc(own.sources.settings, min_age=0, dry_run=True, as_json=True)
+    await maintenance_reports.run_gc(own.sources.settings, min_age=0, dry_run=True, as_json=True)
     gone = json.loads(capsys.readouterr().out)
     assert gone["dry_run"] is True
     assert gone["removed"]["post_likes"] == 1

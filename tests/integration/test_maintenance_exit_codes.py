@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from config import Settings
 from datasources.outages import describe_refusal
-from deploy.cli import verify_repair_gc
+from deploy.cli import maintenance_reports
 from deploy.cli.output import finding_line
 from tests.support.command_line import run_command
 from tests.support.factories import World
@@ -88,7 +88,7 @@ async def test_findings_are_printed_when_s3_hangs(
 ) -> None:
     storage.become(Toxic.BLACK_HOLE)
     settings = own.sources.settings.model_copy(update={"s3_endpoint_url": storage.url, "s3_timeout": 0.2})
-    assert await verify_repair_gc.run_verify(settings, as_json=as_json) == 3
+    assert await maintenance_reports.run_verify(settings, as_json=as_json) == 3
     printed = capsys.readouterr()
     reason = f"S3 does not answer ({storage.url.removeprefix('http://')})"
     assert printed.err == f"photogram: {reason}; this is incomplete\n"
@@ -106,7 +106,7 @@ async def test_what_gc_removed_is_printed_when_s3_refuses(
     own: World, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = own.sources.settings.model_copy(update={"media_bucket": "no-such-bucket"})
-    assert await verify_repair_gc.run_gc(settings, min_age=0, dry_run=False, as_json=True) == 2
+    assert await maintenance_reports.run_gc(settings, min_age=0, dry_run=False, as_json=True) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("photogram: a bucket is missing (")
     assert json.loads(printed.out)["incomplete"] in printed.err
@@ -135,7 +135,7 @@ async def test_missing_files_are_what_was_expected_and_not_found(
 ) -> None:
     key = f"public/{scene.post.images[0].id}/7/1080.jpeg"
     await own.sources.database["posts"].update_one({}, {"$set": {"images.0.renditions.0.key": key}})
-    assert await verify_repair_gc.run_verify(own.sources.settings) == 1
+    assert await maintenance_reports.run_verify(own.sources.settings) == 1
     (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("post.images ")]
     assert line == f"post.images {scene.post.id}: found nothing, expected {key}: storage lacks files of a ready post"
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 from config import Settings
 from datasources.feed.entries import Delivery
 from datasources.feed.feed_states import HOLDS_ALL
-from deploy.cli import verify_repair_gc
+from deploy.cli import maintenance_reports
 from deploy.local.errors import StartError
 from domain.ids import to_global_id
 from domain.paging import PageRequest
@@ -194,7 +194,7 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
     kinds = {finding.kind for finding in (await verify(Walk(sources=own.sources))).findings}
     assert {"feed_entry.missing", "feed.pages"} <= kinds
     for whose in (str(bob.id), to_global_id("User", bob.id)):
-        assert await verify_repair_gc.run_rebuild(own.sources.settings, whose) == 0
+        assert await maintenance_reports.run_rebuild(own.sources.settings, whose) == 0
         assert "feeds rebuilt: 1; left to the workers: 0;" in capsys.readouterr().out
     assert (await home(own, bob), await entries(own, eve)) == (posts, [])
     done = await rebuild_feeds(own.tools, Walk(sources=own.sources))
@@ -217,4 +217,4 @@ async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
 async def test_what_is_no_users_id_is_refused(own: World) -> None:
     for whose in ("bob", to_global_id("Post", ObjectId())):
         with pytest.raises(StartError, match="no user's id"):
-            await verify_repair_gc.run_rebuild(own.sources.settings, whose)
+            await maintenance_reports.run_rebuild(own.sources.settings, whose)
