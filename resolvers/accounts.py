@@ -17,7 +17,7 @@ from domain.records.users import SessionRecord
 from domain.text import checked_display_name, checked_line
 from domain.usernames import checked_username, is_reserved
 from resolvers.fair_password_checks import hash_password, is_password_right
-from resolvers.root_fields import Input, mutation
+from resolvers.root_fields import mutation
 from schema.context import Context, Info
 from schema.inputs import (
     DeleteAccountInput,
@@ -27,14 +27,7 @@ from schema.inputs import (
     RegisterInput,
     RevokeSessionInput,
 )
-from schema.payloads import (
-    DeleteAccountPayload,
-    LoginPayload,
-    LogoutPayload,
-    RefreshSessionPayload,
-    RegisterPayload,
-    RevokeSessionPayload,
-)
+from schema.payloads import DeleteAccountPayload, Payload, SessionPayload, ViewerPayload
 from schema.viewer import SignedIn, signed_in
 
 
@@ -47,7 +40,7 @@ async def _always(_context: Context) -> bool:
     "tokens as long as they are valid.",
     answers_bad_token=_always,
 )
-async def register(info: Info, given: Input[RegisterInput]) -> RegisterPayload:
+async def register(info: Info, given: RegisterInput) -> SessionPayload:
     sources, key, client_name = info.context.sources, given.idempotency_key, _client_name(given.client_name)
     idempotency = Idempotency.of_registration(key, {**strawberry.asdict(given), "password": None})
     earlier = await _registered(info, given, idempotency)
@@ -59,7 +52,7 @@ async def register(info: Info, given: Input[RegisterInput]) -> RegisterPayload:
         session, tokens = await sources.sessions.open_first(user_id, client_name, now, secret=key)
     if earlier is not None and await _has_gone(info, user_id):
         raise result_deleted()
-    return RegisterPayload(tokens=tokens, viewer=_sign_in(info, session))
+    return SessionPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
@@ -105,7 +98,7 @@ async def _has_gone(info: Info, user_id: ObjectId) -> bool:
     "Opens a session. Spaces around the login, one `@` before a handle and its case make no difference.",
     answers_bad_token=_always,
 )
-async def login(info: Info, given: Input[LoginInput]) -> LoginPayload:
+async def login(info: Info, given: LoginInput) -> SessionPayload:
     sources, name, client_name = info.context.sources, typed_login(given.login), _client_name(given.client_name)
     credentials = await sources.users.credentials(name)
     known = None if credentials is None else credentials.password_hash
@@ -115,7 +108,7 @@ async def login(info: Info, given: Input[LoginInput]) -> LoginPayload:
     session, tokens = await sources.sessions.open(credentials.user_id, client_name, clock.now())
     if await _has_gone(info, credentials.user_id):
         raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The name or the password is wrong.")
-    return LoginPayload(tokens=tokens, viewer=_sign_in(info, session))
+    return SessionPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 @mutation(
@@ -126,9 +119,9 @@ async def login(info: Info, given: Input[LoginInput]) -> LoginPayload:
     f"{ACCESS_OVERLAP_SECONDS} seconds more at most, so that requests on their way do not fail.",
     answers_bad_token=_always,
 )
-async def refresh_session(info: Info, given: Input[RefreshSessionInput]) -> RefreshSessionPayload:
+async def refresh_session(info: Info, given: RefreshSessionInput) -> SessionPayload:
     session, tokens = await info.context.sources.sessions.refresh(given.refresh_token, clock.now())
-    return RefreshSessionPayload(tokens=tokens, viewer=_sign_in(info, session))
+    return SessionPayload(tokens=tokens, viewer=_sign_in(info, session))
 
 
 async def _is_logged_out(context: Context) -> bool:
@@ -139,24 +132,24 @@ async def _is_logged_out(context: Context) -> bool:
     "Ends this session. Sent again with the token of a session that has ended, it answers as done.",
     answers_bad_token=_is_logged_out,
 )
-async def logout(info: Info, given: Input[LogoutInput]) -> LogoutPayload:
+async def logout(info: Info, given: LogoutInput) -> Payload:
     if await _is_logged_out(info.context):
-        return LogoutPayload()
+        return Payload()
     session = info.context.require_session()
     if given.everywhere:
         await info.context.sources.sessions.end_all(session.user_id, last=session.id)
     else:
         await info.context.sources.sessions.end(session.user_id, session.id)
-    return LogoutPayload()
+    return Payload()
 
 
 @mutation("Ends one of the viewer's sessions.")
-async def revoke_session(info: Info, given: Input[RevokeSessionInput]) -> RevokeSessionPayload:
+async def revoke_session(info: Info, given: RevokeSessionInput) -> ViewerPayload:
     session = info.context.require_session()
     session_id = expect_id(given.session_id, "Session")
     if session_id is None or not await info.context.sources.sessions.end(session.user_id, session_id):
         raise NotFound("session", field=["sessionId"])
-    return RevokeSessionPayload(viewer=signed_in(session))
+    return ViewerPayload(viewer=signed_in(session))
 
 
 async def _deleted_before(context: Context) -> ObjectId | None:
@@ -176,7 +169,7 @@ async def _is_deleted(context: Context) -> bool:
     "same token it answers as done. A suspended account can be deleted too.",
     answers_bad_token=_is_deleted,
 )
-async def delete_account(info: Info, given: Input[DeleteAccountInput]) -> DeleteAccountPayload:
+async def delete_account(info: Info, given: DeleteAccountInput) -> DeleteAccountPayload:
     deleted_id = await _deleted_before(info.context)
     if deleted_id is not None:
         return DeleteAccountPayload(deleted_user_id=strawberry.ID(to_global_id("User", deleted_id)))

@@ -12,10 +12,10 @@ from domain.records.comments import CommentRecord
 from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post
-from resolvers.root_fields import Input, mutation
+from resolvers.root_fields import mutation
 from schema.connection import EdgeData
 from schema.context import Info
-from schema.inputs import AddCommentInput, DeleteCommentInput
+from schema.inputs import AddCommentInput, CommentIdInput
 from schema.payloads import AddCommentPayload, DeleteCommentPayload
 
 
@@ -29,7 +29,7 @@ async def visible_comment(info: Info, global_id: str, field: str = "commentId") 
 
 
 @mutation("Comments on a post or replies to a comment.")
-async def add_comment(info: Info, given: Input[AddCommentInput]) -> AddCommentPayload:
+async def add_comment(info: Info, given: AddCommentInput) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
     earlier = await sources.comments.added_earlier(viewer_id, idempotency)
@@ -69,7 +69,7 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
     "Deletes a comment of the viewer's own, or any comment on the viewer's own post. A block between the viewer and "
     "the other author does not prevent it.",
 )
-async def delete_comment(info: Info, given: Input[DeleteCommentInput]) -> DeleteCommentPayload:
+async def delete_comment(info: Info, given: CommentIdInput) -> DeleteCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     comment = await _deletable_comment(info, given.comment_id)
     await sources.comments.delete(comment.id, clock.now(), by=viewer_id)

@@ -6,30 +6,10 @@ from datasources.mongo import clock
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records.users import UserRecord
-from resolvers.root_fields import Input, mutation
+from resolvers.root_fields import mutation
 from schema.context import Info
-from schema.inputs import (
-    AcceptFollowRequestInput,
-    BlockUserInput,
-    DeclineFollowRequestInput,
-    FollowUserInput,
-    MuteUserInput,
-    RemoveFollowerInput,
-    UnblockUserInput,
-    UnfollowUserInput,
-    UnmuteUserInput,
-)
-from schema.payloads import (
-    AcceptFollowRequestPayload,
-    BlockUserPayload,
-    DeclineFollowRequestPayload,
-    FollowUserPayload,
-    MuteUserPayload,
-    RemoveFollowerPayload,
-    UnblockUserPayload,
-    UnfollowUserPayload,
-    UnmuteUserPayload,
-)
+from schema.inputs import UserIdInput
+from schema.payloads import UnblockUserPayload, UserPayload
 
 
 async def _other(info: Info, global_id: str) -> UserRecord:
@@ -48,56 +28,56 @@ async def _user_now(info: Info, user_id: ObjectId) -> UserRecord | None:
 
 
 @mutation("Ensures that the viewer follows the user, or has asked to.")
-async def follow_user(info: Info, given: Input[FollowUserInput]) -> FollowUserPayload:
+async def follow_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     relation = await info.context.loaders.relation_by_user.load(user.id)
     if relation.has_blocked:
         message = "Unblock them first."
         raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["userId"])
     await info.context.sources.follows.follow(viewer_id, user.id, is_private=user.is_private, now=clock.now())
-    return FollowUserPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Ensures that the viewer neither follows the user nor asks to.")
-async def unfollow_user(info: Info, given: Input[UnfollowUserInput]) -> UnfollowUserPayload:
+async def unfollow_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.follows.unfollow(viewer_id, user.id, now=clock.now())
-    return UnfollowUserPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Lets a user follow the viewer.")
-async def accept_follow_request(info: Info, given: Input[AcceptFollowRequestInput]) -> AcceptFollowRequestPayload:
+async def accept_follow_request(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     if not await info.context.sources.follows.accept(user.id, viewer_id, now=clock.now()):
         raise NotFound("request", field=["userId"])
-    return AcceptFollowRequestPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Refuses a user's request.")
-async def decline_follow_request(info: Info, given: Input[DeclineFollowRequestInput]) -> DeclineFollowRequestPayload:
+async def decline_follow_request(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.follows.decline(user.id, viewer_id, now=clock.now())
-    return DeclineFollowRequestPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Ends a user's following of the viewer.")
-async def remove_follower(info: Info, given: Input[RemoveFollowerInput]) -> RemoveFollowerPayload:
+async def remove_follower(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.follows.unfollow(user.id, viewer_id, now=clock.now())
-    return RemoveFollowerPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Hides the viewer and the user from each other.")
-async def block_user(info: Info, given: Input[BlockUserInput]) -> BlockUserPayload:
+async def block_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.blocks.block(viewer_id, user.id, now=clock.now())
-    return BlockUserPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation(
     "Ends a block. If the user has blocked the viewer too, that block stands, and the answer shows no user.",
 )
-async def unblock_user(info: Info, given: Input[UnblockUserInput]) -> UnblockUserPayload:
+async def unblock_user(info: Info, given: UserIdInput) -> UnblockUserPayload:
     viewer_id, user_id = info.context.require_viewer(), expect_id(given.user_id, "User")
     if user_id is None or await info.context.loaders.blocked_user_by_id.load(user_id) is None:
         user_id = (await _other(info, given.user_id)).id
@@ -108,14 +88,14 @@ async def unblock_user(info: Info, given: Input[UnblockUserInput]) -> UnblockUse
 
 
 @mutation("Keeps the user's posts and acts out of the viewer's feed and notifications.")
-async def mute_user(info: Info, given: Input[MuteUserInput]) -> MuteUserPayload:
+async def mute_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.mutes.mute(viewer_id, user.id)
-    return MuteUserPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))
 
 
 @mutation("Ends a mute.")
-async def unmute_user(info: Info, given: Input[UnmuteUserInput]) -> UnmuteUserPayload:
+async def unmute_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     await info.context.sources.mutes.unmute(viewer_id, user.id)
-    return UnmuteUserPayload(user=await _user_now(info, user.id))
+    return UserPayload(user=await _user_now(info, user.id))

@@ -11,7 +11,7 @@ from domain.ids import expect_id
 from domain.limits import NODES_MAX
 from domain.paging import PageRequest
 from domain.records.notifications import NotificationRecord
-from resolvers.root_fields import Input, mutation, query, subscription
+from resolvers.root_fields import mutation, query, subscription
 from schema.connection import ConnectionData, visible_page
 from schema.context import Info
 from schema.enums import NotificationKind
@@ -19,7 +19,7 @@ from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
 from schema.notification import Event, Gap, NotificationConnection, NotificationEvent
-from schema.payloads import MarkNotificationsReadPayload, MarkNotificationsSeenPayload
+from schema.payloads import ViewerPayload
 from schema.viewer import signed_in
 
 BATCH = 100
@@ -49,13 +49,13 @@ async def notifications(
 
 
 @mutation("Marks the notifications up to a number as seen: the list was shown.")
-async def mark_notifications_seen(info: Info, given: Input[MarkNotificationsSeenInput]) -> MarkNotificationsSeenPayload:
+async def mark_notifications_seen(info: Info, given: MarkNotificationsSeenInput) -> ViewerPayload:
     await info.context.sources.notifications.mark_seen(info.context.require_viewer(), given.up_to_seq)
-    return MarkNotificationsSeenPayload(viewer=signed_in(info.context.session))
+    return ViewerPayload(viewer=signed_in(info.context.session))
 
 
 @mutation("Marks notifications as read: they were opened.")
-async def mark_notifications_read(info: Info, given: Input[MarkNotificationsReadInput]) -> MarkNotificationsReadPayload:
+async def mark_notifications_read(info: Info, given: MarkNotificationsReadInput) -> ViewerPayload:
     viewer_id = info.context.require_viewer()
     if len(given.notification_ids or ()) > NODES_MAX:
         raise BadInput(f"At most {NODES_MAX} notificationIds at once; upToSeq takes any number.")
@@ -66,7 +66,7 @@ async def mark_notifications_read(info: Info, given: Input[MarkNotificationsRead
             raise NotFound("notification", field=["notificationIds"])
         ids.append(notification_id)
     await info.context.sources.notifications.mark_read(viewer_id, ids, given.up_to_seq)
-    return MarkNotificationsReadPayload(viewer=signed_in(info.context.session))
+    return ViewerPayload(viewer=signed_in(info.context.session))
 
 
 @subscription(

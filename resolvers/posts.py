@@ -23,17 +23,10 @@ from domain.records.images import TagRecord
 from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord
 from domain.records.uploads import UploadStatus
 from domain.text import checked_line, checked_text, checked_words, hashtags, mentions
-from resolvers.root_fields import Input, mutation, not_cleared, query
+from resolvers.root_fields import mutation, not_cleared, query
 from schema.context import Info
-from schema.inputs import (
-    CreatePostInput,
-    DeletePostInput,
-    LocationInput,
-    PostImageInput,
-    RemoveTagInput,
-    UpdatePostInput,
-)
-from schema.payloads import CreatePostPayload, DeletePostPayload, RemoveTagPayload, UpdatePostPayload
+from schema.inputs import CreatePostInput, LocationInput, PostIdInput, PostImageInput, UpdatePostInput
+from schema.payloads import DeletePostPayload, PostPayload, RemoveTagPayload
 from schema.post import Post
 
 
@@ -62,7 +55,7 @@ async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
 
 
 @mutation("Makes a post from uploads; it becomes visible when its images are ready.")
-async def create_post(info: Info, given: Input[CreatePostInput]) -> CreatePostPayload:
+async def create_post(info: Info, given: CreatePostInput) -> PostPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "createPost", strawberry.asdict(given))
     earlier = await sources.publishing.created_earlier(viewer_id, idempotency)
@@ -87,7 +80,7 @@ async def create_post(info: Info, given: Input[CreatePostInput]) -> CreatePostPa
     "Changes a post. A member that is left out stays as it is; null clears it. People whom the caption newly mentions "
     "are notified; the notifications of people whom it no longer mentions are withdrawn.",
 )
-async def update_post(info: Info, given: Input[UpdatePostInput]) -> UpdatePostPayload:
+async def update_post(info: Info, given: UpdatePostInput) -> PostPayload:
     viewer_id = info.context.require_viewer()
     post = _own(await visible_post(info, given.post_id), viewer_id)
     changes: dict[str, Any] = {}
@@ -99,14 +92,14 @@ async def update_post(info: Info, given: Input[UpdatePostInput]) -> UpdatePostPa
         changes["location"] = _checked_location(given.location)
     if given.comments_enabled is not UNSET:
         changes["comments_enabled"] = not_cleared(given.comments_enabled, "commentsEnabled")
-    return UpdatePostPayload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, clock.now()))
+    return PostPayload(post=await info.context.sources.posts.update(post.id, viewer_id, changes, clock.now()))
 
 
 @mutation(
     "Removes the viewer's tags from all images of a post and withdraws the notification about them. It works even if "
     "the viewer may not see the post. Repeating it changes nothing.",
 )
-async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> RemoveTagPayload:
+async def remove_tag(info: Info, given: PostIdInput) -> RemoveTagPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
@@ -117,7 +110,7 @@ async def remove_tag(info: Info, given: Input[RemoveTagInput]) -> RemoveTagPaylo
 
 
 @mutation("Deletes a post and everything about it. Authors also use it to dismiss a post that FAILED.")
-async def delete_post(info: Info, given: Input[DeletePostInput]) -> DeletePostPayload:
+async def delete_post(info: Info, given: PostIdInput) -> DeletePostPayload:
     viewer_id = info.context.require_viewer()
     post_id = expect_id(given.post_id, "Post")
     if post_id is None:
@@ -129,11 +122,11 @@ async def delete_post(info: Info, given: Input[DeletePostInput]) -> DeletePostPa
     return DeletePostPayload(deleted_post_id=given.post_id)
 
 
-def _created(post: PostRecord) -> CreatePostPayload:
+def _created(post: PostRecord) -> PostPayload:
     """The answer with a new post. Raises NotFound if a repeated request made it and it was deleted since."""
     if post.deleted:
         raise NotFound("post", field=["idempotencyKey"])
-    return CreatePostPayload(post=post)
+    return PostPayload(post=post)
 
 
 def _own(post: PostRecord, viewer_id: ObjectId) -> PostRecord:

@@ -8,16 +8,16 @@ from domain.errors import NotFound
 from domain.ids import expect_id
 from domain.records.images import ImageRecord
 from domain.text import checked_biography, checked_display_name, checked_website
-from resolvers.root_fields import Input, mutation, not_cleared
+from resolvers.root_fields import mutation, not_cleared
 from schema.context import Info
 from schema.inputs import UpdateProfileInput
-from schema.payloads import UpdateProfilePayload
+from schema.payloads import UserPayload
 
 
 @mutation(
     "Changes what others see of the viewer. A member that is left out stays as it is; null clears it.",
 )
-async def update_profile(info: Info, given: Input[UpdateProfileInput]) -> UpdateProfilePayload:
+async def update_profile(info: Info, given: UpdateProfileInput) -> UserPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     changes: dict[str, Any] = {}
     if given.display_name is not UNSET:
@@ -31,8 +31,8 @@ async def update_profile(info: Info, given: Input[UpdateProfileInput]) -> Update
     if given.avatar_upload_id is not UNSET:
         changes["avatar"] = await _avatar(info, given.avatar_upload_id)
     if not changes:
-        return UpdateProfilePayload(user=await info.context.loaders.user_by_id.load(viewer_id))
-    return UpdateProfilePayload(user=await sources.users.update_profile(viewer_id, changes))
+        return UserPayload(user=await info.context.loaders.user_by_id.load(viewer_id))
+    return UserPayload(user=await sources.users.update_profile(viewer_id, changes))
 
 
 async def _display_name(info: Info, name: str | None) -> str:

@@ -1,22 +1,22 @@
 """Decorators that make root fields of functions; those of mutations turn refusals into payloads."""
 
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from domain.errors import Refusal, UserErrorCode
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.context import Context, Info
 from schema.field_metadata import SIGNED_IN, bounded
-from schema.payloads import AnyPayload
+from schema.inputs import input_type
+from schema.payloads import AnyPayload, payload_type
 from schema.text_fields import check_lengths
 
 AnswersBadToken = Callable[[Context], Awaitable[bool]]
 
-Given = TypeVar("Given")
-Input = Annotated[Given, strawberry.argument(name="input", description="What to do.")]
+Value = TypeVar("Value")
 
 
 def query(
@@ -39,7 +39,10 @@ def query(
 def mutation(
     description: str, *, answers_bad_token: AnswersBadToken | None = None
 ) -> Callable[[Callable[[Info, Any], Awaitable[AnyPayload]]], Any]:
-    """Decorates a function into a field of Mutation whose type is the payload that the function is annotated with.
+    """Decorates a function `like_post` into the field `likePost` of Mutation.
+
+    Its types `LikePostInput` and `LikePostPayload` are made with the members of those that the function is annotated
+    with.
 
     A field needs a session, unless it has `answers_bad_token`. Then a request with a bad access token is served if
     `answers_bad_token` of each of its root fields, given the operation's context, returns true. Nothing else declares
@@ -50,28 +53,31 @@ def mutation(
     """
 
     def decorate(function: Callable[[Info, Any], Awaitable[AnyPayload]]) -> Any:
-        payload_type: type[AnyPayload] = function.__annotations__["return"]
+        name, annotations = to_camel_case(function.__name__), function.__annotations__
+        argument = strawberry.argument(name="input", description="What to do.")
+        payload: type[AnyPayload] = payload_type(name, annotations["return"])
 
-        @functools.wraps(function)
         async def resolve(info: Info, given: Any) -> AnyPayload:
             info.context.start_writing()
             try:
                 check_lengths(given)
                 return await function(info, given)
             except Refusal as refusal:
-                return payload_type.refused(refusal)
+                return payload.refused(refusal)
             finally:
                 info.context.clear_loaders()
 
+        resolve.__name__ = function.__name__
+        resolve.__annotations__["given"] = Annotated[input_type(name, annotations["given"]), argument]
         metadata = {ANSWERS_BAD_TOKEN: answers_bad_token} if answers_bad_token else SIGNED_IN
         return strawberry.mutation(
-            resolver=resolve, graphql_type=payload_type | None, description=description, metadata=metadata
+            resolver=resolve, graphql_type=payload | None, description=description, metadata=metadata
         )
 
     return decorate
 
 
-def not_cleared(value: Given | None, field: str) -> Given:
+def not_cleared(value: Value | None, field: str) -> Value:
     """The value of an update's member that cannot be cleared. Raises Refusal (INVALID_INPUT) for null."""
     if value is None:
         message = f"{field} cannot be cleared: leave it out to keep what it is."

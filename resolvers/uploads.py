@@ -13,12 +13,13 @@ from domain import limits
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.records.uploads import UploadRecord, UploadStatus
-from resolvers.root_fields import Input, mutation, query
+from resolvers.root_fields import mutation, query
 from resolvers.transport.admission import lend_place
 from schema.context import Info
 from schema.inputs import CancelUploadInput, CreateUploadInput, UploadImageInput
 from schema.payloads import CancelUploadPayload, CreateUploadPayload, UploadImagePayload
-from schema.upload import HttpHeader, Presigned, UploadLimits
+from schema.scalars import Url
+from schema.upload import HttpHeader, UploadLimits, UploadRequest
 
 
 @query(UploadLimits | None, "What may be uploaded.")
@@ -39,7 +40,7 @@ def upload_limits() -> UploadLimits:
     f"{limits.UPLOADS_PER_HOUR} uploads an hour, cancelled and failed ones too; then it is QUOTA_EXCEEDED with "
     "`retryAfterMs`.",
 )
-async def create_upload(info: Info, given: Input[CreateUploadInput]) -> CreateUploadPayload:
+async def create_upload(info: Info, given: CreateUploadInput) -> CreateUploadPayload:
     viewer_id = info.context.require_viewer()
     check_taken(given.format, field=["format"])
     if given.byte_size < 1:
@@ -56,7 +57,7 @@ async def create_upload(info: Info, given: Input[CreateUploadInput]) -> CreateUp
 
 
 @mutation("Sends a file in this request, for clients that cannot PUT; reserves quota.")
-async def upload_image(info: Info, given: Input[UploadImageInput]) -> UploadImagePayload:
+async def upload_image(info: Info, given: UploadImageInput) -> UploadImagePayload:
     viewer_id = info.context.require_viewer()
     idempotency = Idempotency.of(given.idempotency_key, "uploadImage", {})  # the file is compared after it arrived
     async with lend_place():  # a file may take a minute to come; how many come at once is bounded elsewhere
@@ -67,7 +68,7 @@ async def upload_image(info: Info, given: Input[UploadImageInput]) -> UploadImag
 @mutation(
     "Ends an upload whose file has not come and gives its place in the quota back; one that has ended stays as it is.",
 )
-async def cancel_upload(info: Info, given: Input[CancelUploadInput]) -> CancelUploadPayload:
+async def cancel_upload(info: Info, given: CancelUploadInput) -> CancelUploadPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     upload_id = expect_id(given.upload_id, "MediaUpload")
     upload = await _own(info, viewer_id, upload_id)
@@ -93,7 +94,7 @@ async def _own(info: Info, viewer_id: ObjectId, upload_id: ObjectId | None) -> U
     return upload
 
 
-async def _request(info: Info, upload: UploadRecord) -> Presigned | None:
+async def _request(info: Info, upload: UploadRecord) -> UploadRequest | None:
     """How to send the file; None if it is too late, or done."""
     seconds = int((upload.expires_at - clock.now()).total_seconds())
     if upload.status is not UploadStatus.AWAITING_BYTES or seconds <= 0:
@@ -105,8 +106,12 @@ async def _request(info: Info, upload: UploadRecord) -> Presigned | None:
         sha256_base64=upload.sha256,
         expires_in=seconds,
     )
-    named = [HttpHeader(name=name, value=value) for name, value in headers.items()]
-    return Presigned(method="PUT", url=url, headers=named, expires_at=upload.expires_at)
+    return UploadRequest(
+        method="PUT",
+        url=Url(url),
+        headers=[HttpHeader(name=name, value=value) for name, value in headers.items()],
+        expires_at=upload.expires_at,
+    )
 
 
 def _check_sha256(text: str) -> None:

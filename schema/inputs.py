@@ -1,6 +1,9 @@
-"""The inputs of mutations."""
+"""The inputs of mutations. Several mutations may share the members of their inputs; each has a type of its own."""
+
+from typing import Any
 
 import strawberry
+from strawberry.utils.str_converters import capitalize_first
 
 from domain import limits
 from schema.enums import SourceFormat
@@ -10,6 +13,12 @@ from schema.text_fields import text_field
 
 _KEY = f"Send the same key to retry safely; kept {limits.IDEMPOTENCY_HOURS} hours."
 _CLIENT = "What the client calls itself."
+
+
+def input_type(mutation: str, members: type) -> Any:
+    """The type `LikePostInput` for the mutation `likePost`, with the members of a class below."""
+    made = type(f"{capitalize_first(mutation)}Input", (members,), {})
+    return strawberry.input(made, description=f"Input of {mutation}.")
 
 
 @strawberry.input(description="A person tagged in an image.")
@@ -35,7 +44,7 @@ class LocationInput:
     longitude: float | None = plain("Degrees east.", default=None)
 
 
-@strawberry.input(description="Input of register.")
+@strawberry.input
 class RegisterInput:
     username: str = text_field(
         f"At least {limits.USERNAME_MIN} letters, digits, dots and underscores.", max_length=limits.USERNAME_MAX
@@ -57,14 +66,14 @@ class RegisterInput:
     )
 
 
-@strawberry.input(description="Input of login.")
+@strawberry.input
 class LoginInput:
     login: str = text_field("Handle or address.", max_length=limits.EMAIL_MAX)
     password: str = text_field("Password.", max_length=limits.PASSWORD_MAX)
     client_name: str | None = text_field(_CLIENT, max_length=limits.CLIENT_NAME_MAX, default=None)
 
 
-@strawberry.input(description="Input of refreshSession.")
+@strawberry.input
 class RefreshSessionInput:
     refresh_token: str = text_field(
         "The current refresh token. This spends it; for "
@@ -73,22 +82,22 @@ class RefreshSessionInput:
     )
 
 
-@strawberry.input(description="Input of logout.")
+@strawberry.input
 class LogoutInput:
     everywhere: bool | None = plain("End all the viewer's sessions.", default=False)
 
 
-@strawberry.input(description="Input of revokeSession.")
+@strawberry.input
 class RevokeSessionInput:
     session_id: strawberry.ID = plain("The session.")
 
 
-@strawberry.input(description="Input of deleteAccount.")
+@strawberry.input
 class DeleteAccountInput:
     password: str = text_field("The viewer's password.", max_length=limits.PASSWORD_MAX)
 
 
-@strawberry.input(description="Input of updateProfile.")
+@strawberry.input
 class UpdateProfileInput:
     display_name: str | None = text_field(
         "New name, on one line; null shows the handle in its place.",
@@ -109,7 +118,7 @@ class UpdateProfileInput:
     )
 
 
-@strawberry.input(description="Input of createUpload.")
+@strawberry.input
 class CreateUploadInput:
     format: SourceFormat = plain("Its format.")
     byte_size: int = plain("Its exact size.")
@@ -117,18 +126,18 @@ class CreateUploadInput:
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
-@strawberry.input(description="Input of cancelUpload.")
+@strawberry.input
 class CancelUploadInput:
     upload_id: strawberry.ID = plain("An upload of the viewer's.")
 
 
-@strawberry.input(description="Input of uploadImage.")
+@strawberry.input
 class UploadImageInput:
     file: Upload = plain("The file.")
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
-@strawberry.input(description="Input of createPost.")
+@strawberry.input
 class CreatePostInput:
     images: list[PostImageInput] = plain("Its images, in order; at least 1.", max_items=limits.IMAGES_PER_POST)
     caption: str | None = text_field(
@@ -139,7 +148,7 @@ class CreatePostInput:
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
-@strawberry.input(description="Input of updatePost.")
+@strawberry.input
 class UpdatePostInput:
     post_id: strawberry.ID = plain("The post.")
     caption: str | None = text_field(
@@ -151,27 +160,12 @@ class UpdatePostInput:
     )
 
 
-@strawberry.input(description="Input of removeTag.")
-class RemoveTagInput:
+@strawberry.input
+class PostIdInput:
     post_id: strawberry.ID = plain("The post.")
 
 
-@strawberry.input(description="Input of deletePost.")
-class DeletePostInput:
-    post_id: strawberry.ID = plain("The post.")
-
-
-@strawberry.input(description="Input of likePost.")
-class LikePostInput:
-    post_id: strawberry.ID = plain("The post.")
-
-
-@strawberry.input(description="Input of unlikePost.")
-class UnlikePostInput:
-    post_id: strawberry.ID = plain("The post.")
-
-
-@strawberry.input(description="Input of addComment.")
+@strawberry.input
 class AddCommentInput:
     post_id: strawberry.ID = plain("The post.")
     parent_id: strawberry.ID | None = plain("The comment to reply to.", default=None)
@@ -179,72 +173,22 @@ class AddCommentInput:
     idempotency_key: strawberry.ID | None = plain(_KEY, default=None)
 
 
-@strawberry.input(description="Input of deleteComment.")
-class DeleteCommentInput:
+@strawberry.input
+class CommentIdInput:
     comment_id: strawberry.ID = plain("The comment.")
 
 
-@strawberry.input(description="Input of likeComment.")
-class LikeCommentInput:
-    comment_id: strawberry.ID = plain("The comment.")
-
-
-@strawberry.input(description="Input of unlikeComment.")
-class UnlikeCommentInput:
-    comment_id: strawberry.ID = plain("The comment.")
-
-
-@strawberry.input(description="Input of followUser.")
-class FollowUserInput:
+@strawberry.input
+class UserIdInput:
     user_id: strawberry.ID = plain("The user.")
 
 
-@strawberry.input(description="Input of unfollowUser.")
-class UnfollowUserInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of acceptFollowRequest.")
-class AcceptFollowRequestInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of declineFollowRequest.")
-class DeclineFollowRequestInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of removeFollower.")
-class RemoveFollowerInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of blockUser.")
-class BlockUserInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of unblockUser.")
-class UnblockUserInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of muteUser.")
-class MuteUserInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of unmuteUser.")
-class UnmuteUserInput:
-    user_id: strawberry.ID = plain("The user.")
-
-
-@strawberry.input(description="Input of markNotificationsSeen.")
+@strawberry.input
 class MarkNotificationsSeenInput:
     up_to_seq: int = plain("The highest seq shown.")
 
 
-@strawberry.input(description="Input of markNotificationsRead.")
+@strawberry.input
 class MarkNotificationsReadInput:
     notification_ids: list[strawberry.ID] | None = plain("These ones.", default=None, max_items=limits.NODES_MAX)
     up_to_seq: int | None = plain("All up to this seq.", default=None)

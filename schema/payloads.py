@@ -1,11 +1,13 @@
 """What mutations answer: what is so now, or why it could not be done.
 
-A payload holds records, and says beside each as which type of the API it is shown. `user_errors` comes last.
+A payload holds records, and says beside each as which type of the API it is shown. Several mutations may share the
+members of their payloads; each has a type of its own, in which `user_errors` comes last.
 """
 
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar
 
 import strawberry
+from strawberry.utils.str_converters import capitalize_first
 
 from datasources.accounts.sessions import Tokens
 from domain.errors import Refusal
@@ -18,7 +20,7 @@ from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
 from schema.fields import plain
 from schema.post import Post
-from schema.upload import MediaUpload, Presigned, UploadRequest
+from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
 from schema.user_error import UserError, to_user_error
 from schema.viewer import AuthTokens, SignedIn, Viewer
@@ -40,11 +42,10 @@ class Payload:
         return cls(user_errors=[to_user_error(refusal)])
 
 
-@dataclass_transform(kw_only_default=True)
-def payload(cls: type[AnyPayload]) -> type[AnyPayload]:
-    """Makes a type of the API of a class `XPayload`: the answer of the mutation `x`."""
-    name = cls.__name__.removesuffix("Payload")
-    made = strawberry.type(cls, description=f"Answer of {name[0].lower()}{name[1:]}.")
+def payload_type(mutation: str, members: type[AnyPayload]) -> type[AnyPayload]:
+    """The type `LikePostPayload` for the mutation `likePost`, with the members of a class below."""
+    made = type(f"{capitalize_first(mutation)}Payload", (members,), {})
+    strawberry.type(made, description=f"Answer of {mutation}.")
     made.__strawberry_definition__.fields.sort(key=lambda field: field.python_name == "user_errors")  # type: ignore[attr-defined]
     return made
 
@@ -55,162 +56,74 @@ def shown(graphql_type: Any, description: str) -> Any:
 
 
 @strawberry.type
-class _SessionPayload(Payload):
+class SessionPayload(Payload):
     tokens: Tokens | None = shown(AuthTokens, "Tokens of the new session.")
     viewer: SignedIn | None = shown(Viewer, "The signed-in person.")
 
 
 @strawberry.type
-class _ViewerPayload(Payload):
+class ViewerPayload(Payload):
     viewer: SignedIn | None = shown(Viewer, "The viewer, as it is now.")
 
 
 @strawberry.type
-class _UserPayload(Payload):
+class UserPayload(Payload):
     user: UserRecord | None = shown(User, "The user, as it is now.")
 
 
 @strawberry.type
-class _PostPayload(Payload):
+class PostPayload(Payload):
     post: PostRecord | None = shown(Post, "The post, as it is now.")
 
 
 @strawberry.type
-class _CommentPayload(Payload):
+class CommentPayload(Payload):
     comment: CommentRecord | None = shown(Comment, "The comment, as it is now.")
 
 
-@payload
-class RegisterPayload(_SessionPayload): ...
-
-
-@payload
-class LoginPayload(_SessionPayload): ...
-
-
-@payload
-class RefreshSessionPayload(_SessionPayload): ...
-
-
-@payload
-class LogoutPayload(Payload): ...
-
-
-@payload
-class RevokeSessionPayload(_ViewerPayload): ...
-
-
-@payload
+@strawberry.type
 class DeleteAccountPayload(Payload):
     deleted_user_id: strawberry.ID | None = plain("The id that the account had.", default=None)
 
 
-@payload
-class UpdateProfilePayload(_UserPayload): ...
-
-
-@payload
+@strawberry.type
 class CreateUploadPayload(Payload):
     upload: UploadRecord | None = shown(MediaUpload, "The upload.")
-    request: Presigned | None = shown(UploadRequest, "How to send the file.")
+    request: UploadRequest | None = plain("How to send the file.", default=None)
 
 
-@payload
+@strawberry.type
 class CancelUploadPayload(Payload):
     upload: UploadRecord | None = shown(MediaUpload, "The upload, as it is now.")
 
 
-@payload
+@strawberry.type
 class UploadImagePayload(Payload):
     upload: UploadRecord | None = shown(MediaUpload, "The upload.")
 
 
-@payload
-class CreatePostPayload(_PostPayload): ...
-
-
-@payload
-class UpdatePostPayload(_PostPayload): ...
-
-
-@payload
+@strawberry.type
 class RemoveTagPayload(Payload):
     post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
 
 
-@payload
+@strawberry.type
 class DeletePostPayload(Payload):
     deleted_post_id: strawberry.ID | None = plain("Its id.", default=None)
 
 
-@payload
-class LikePostPayload(_PostPayload): ...
-
-
-@payload
-class UnlikePostPayload(_PostPayload): ...
-
-
-@payload
+@strawberry.type
 class AddCommentPayload(Payload):
     comment_edge: EdgeData | None = shown(CommentEdge, "The new comment.")
     post: PostRecord | None = shown(Post, "The post, as it is now.")
 
 
-@payload
+@strawberry.type
 class DeleteCommentPayload(Payload):
     deleted_comment_id: strawberry.ID | None = plain("Its id.", default=None)
     post: PostRecord | None = shown(Post, "The post, as it is now; null if the viewer may not see it.")
 
 
-@payload
-class LikeCommentPayload(_CommentPayload): ...
-
-
-@payload
-class UnlikeCommentPayload(_CommentPayload): ...
-
-
-@payload
-class FollowUserPayload(_UserPayload): ...
-
-
-@payload
-class UnfollowUserPayload(_UserPayload): ...
-
-
-@payload
-class AcceptFollowRequestPayload(_UserPayload): ...
-
-
-@payload
-class DeclineFollowRequestPayload(_UserPayload): ...
-
-
-@payload
-class RemoveFollowerPayload(_UserPayload): ...
-
-
-@payload
-class BlockUserPayload(_UserPayload): ...
-
-
-@payload
+@strawberry.type
 class UnblockUserPayload(Payload):
     user: UserRecord | None = shown(User, "The user, as it is now; null if they have blocked the viewer.")
-
-
-@payload
-class MuteUserPayload(_UserPayload): ...
-
-
-@payload
-class UnmuteUserPayload(_UserPayload): ...
-
-
-@payload
-class MarkNotificationsSeenPayload(_ViewerPayload): ...
-
-
-@payload
-class MarkNotificationsReadPayload(_ViewerPayload): ...

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
 import strawberry
 
 from domain import limits
@@ -62,26 +61,13 @@ class MediaUpload(Node):
 
 @strawberry.type(description="A header to send.")
 class HttpHeader:
-    """One header of an `UploadRequest`."""
-
     name: str = plain("Its name.")
     value: str = plain("Its value.")
 
 
 @strawberry.type(description="How to send the file: one HTTP request, straight to storage.")
 class UploadRequest:
-    """Presents a presigned request."""
-
     method: str = plain("HTTP method.")
     url: Url = plain("Where to.")
     headers: list[HttpHeader] = plain("Headers that must be sent as they are.", max_items=limits.UPLOAD_HEADERS_MAX)
     expires_at: datetime = plain("Until when it is good.")
-
-
-class Presigned(msgspec.Struct, frozen=True, kw_only=True):
-    """What `UploadRequest` presents."""
-
-    method: str
-    url: str
-    headers: list[HttpHeader]
-    expires_at: datetime
