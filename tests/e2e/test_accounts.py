@@ -130,7 +130,7 @@ async def test_without_a_token_there_is_no_viewer(nobody: Api) -> None:
 
 
 @pytest.mark.parametrize("token", ["nonsense", "A" * 59])
-async def test_a_token_that_is_none_is_refused_before_anything_is_done(people: list[Person], token: str) -> None:
+async def test_an_invalid_token_is_refused_before_anything_is_done(people: list[Person], token: str) -> None:
     stranger = Api(people[0].http, token)
     for document in (
         "{ viewer { email } }",

@@ -112,7 +112,7 @@ async def test_a_refused_file_says_why_live_on_the_upload_and_on_the_post(
     assert (await ana.get(LEFT))["viewer"]["uploadQuota"]["remainingToday"] == 10
 
 
-async def test_what_is_wrong_before_the_file_arrives_is_refused_before_it(register: Register) -> None:
+async def test_mistakes_known_before_the_file_arrives_are_refused_before_it(register: Register) -> None:
     ana = await register()
     too_big = (await ana.announce(b"", byteSize=10 * 1024 * 1024 + 1))["userErrors"]
     for _ in range(10):

@@ -136,7 +136,9 @@ async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expe
     assert await source(world, upload) is None
 
 
-async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
+async def test_a_post_is_shown_before_its_webp_exists_and_gets_it_later(
+    world: World, tools: Tools, pool: Halting
+) -> None:
     ana = await world.user(is_private=True)
     upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
@@ -155,7 +157,7 @@ async def test_a_post_is_shown_before_its_webp_and_has_it_after(world: World, to
     await assert_nothing_else_is_stored(world, upload, keys(complete))
 
 
-async def test_an_avatar_taken_before_its_webp_has_it_after(world: World, tools: Tools, pool: Halting) -> None:
+async def test_an_avatar_taken_before_its_webp_exists_gets_it_later(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user(is_private=True)
     upload = await store_upload(world, ana, small_jpeg())
     ingesting = await begun(world, tools, pool, upload)
@@ -185,7 +187,7 @@ async def test_the_source_stays_until_a_worker_that_died_is_replaced(
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
-async def test_a_worker_that_lives_is_left_alone(
+async def test_formats_are_left_to_a_worker_that_is_still_alive(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
     upload = await store_upload(world, await world.user(), small_jpeg())
@@ -213,7 +215,7 @@ async def test_a_worker_that_was_taken_for_dead_adds_nothing_twice(
 
 
 @pytest.mark.parametrize("is_private", [True, False])
-async def test_files_that_are_moved_meanwhile_get_company_where_they_lie(
+async def test_formats_are_added_in_the_area_to_which_the_files_were_moved(
     world: World, tools: Tools, pool: Halting, is_private: bool
 ) -> None:
     ana = await world.user(is_private=not is_private)
@@ -253,7 +255,7 @@ async def test_moving_files_and_adding_formats_concurrently_both_succeed(
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
-async def test_a_post_deleted_meanwhile_leaves_nothing(world: World, tools: Tools, pool: Halting) -> None:
+async def test_a_post_deleted_between_its_formats_leaves_no_files(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user()
     upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
@@ -265,7 +267,7 @@ async def test_a_post_deleted_meanwhile_leaves_nothing(world: World, tools: Tool
     await assert_nothing_else_is_stored(world, upload, set())
 
 
-async def test_a_post_deleted_while_its_image_is_made_leaves_nothing(world: World, adding_formats: Tools) -> None:
+async def test_a_post_deleted_while_its_image_is_made_leaves_no_files(world: World, adding_formats: Tools) -> None:
     ana = await world.user()
     upload = await store_upload(world, ana, small_jpeg())
     post = await posted(world, ana, upload)
@@ -292,7 +294,7 @@ async def test_a_failure_after_an_image_is_shown_does_not_hide_it(
 
 
 @pytest.mark.parametrize("found", [None, small_jpeg((200, 0, 0))], ids=["nothing", "another picture"])
-async def test_without_its_source_an_image_stays_as_it_is(
+async def test_an_image_whose_source_is_gone_or_replaced_stays_as_it_is(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools, found: bytes | None
 ) -> None:
     upload = await store_upload(world, await world.user(), small_jpeg())
@@ -314,7 +316,7 @@ async def avif(shared_settings: Settings, world: World) -> AsyncIterator[Tools]:
         yield replace(other.tools, pool=pool)
 
 
-async def test_avif_comes_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
+async def test_avif_is_added_last_by_another_worker_from_the_same_source(world: World, avif: Tools) -> None:
     data = small_jpeg()
     upload = await store_upload(world, await world.user(), data)
     await ingest(avif, str(upload.id))

@@ -57,7 +57,7 @@ async def test_the_badge_is_exact_to_ninety_nine(world: World, count: int) -> No
     assert await badge(world, ana) == min(count, 100)
 
 
-async def test_post_ready_is_not_counted(world: World) -> None:
+async def test_the_badge_does_not_count_post_ready(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
@@ -67,7 +67,7 @@ async def test_post_ready_is_not_counted(world: World) -> None:
     assert await badge(world, ana) == 1
 
 
-async def test_the_badge_reads_a_bounded_number(world: World) -> None:
+async def test_the_badge_reads_a_bounded_number_of_notifications(world: World) -> None:
     ana, eve = await world.users(2)
     await notify(world, ana, eve, 3 * MAX_UNSEEN_READ, first_seq=1)
     await world.sources.blocks.block(ana.id, eve.id, now=now())

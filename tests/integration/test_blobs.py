@@ -48,7 +48,7 @@ async def _presigned(blobs: Blobs) -> tuple[str, str, dict[str, str]]:
     return key, url, headers
 
 
-async def test_upload_with_the_given_headers_is_read_back(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_a_file_sent_with_the_given_headers_can_be_read(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key, url, headers = await _presigned(blobs)
     answer = await web.put(url, content=DATA, headers=headers)
     assert answer.status_code == 200
@@ -67,7 +67,7 @@ async def test_reading_stops_one_byte_over_the_limit(blobs: Blobs, web: httpx2.A
     assert await blobs.read_incoming(key, 100) == DATA[:101]
 
 
-async def test_upload_that_is_not_there_reads_as_none(blobs: Blobs) -> None:
+async def test_a_missing_upload_reads_as_none(blobs: Blobs) -> None:
     assert await blobs.read_incoming(f"incoming/{uuid4().hex}", 100) is None
 
 
@@ -100,7 +100,7 @@ async def test_a_private_rendition_needs_a_signature(
     assert answer.headers["cache-control"] == FOR_ONE_VIEWER
 
 
-async def test_a_copy_lies_in_the_other_area_as_if_it_had_been_put_there(
+async def test_a_copy_in_the_other_area_is_served_like_a_file_put_there(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings
 ) -> None:
     private = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
@@ -125,7 +125,7 @@ async def test_renditions_cannot_be_listed_by_everybody(
 
 
 @pytest.mark.parametrize("detour", ["public/../", "public/%2e%2e/", "public%2f..%2f", "public//../", "./"])
-async def test_no_detour_leads_into_the_private_area(
+async def test_no_path_through_the_public_area_reaches_a_private_file(
     blobs: Blobs, web: httpx2.AsyncClient, shared_settings: Settings, detour: str
 ) -> None:
     key = media_key(Area.PRIVATE, ObjectId(), DATA, RenditionFormat.PNG, 320)
@@ -160,7 +160,7 @@ async def test_listing_and_deleting_go_past_the_first_page(blobs: Blobs, monkeyp
     assert [blob.key async for blob in blobs.list_media(prefix)] == []
 
 
-async def test_deleted_upload_is_gone(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_a_deleted_upload_is_gone(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key, url, headers = await _presigned(blobs)
     await web.put(url, content=DATA, headers=headers)
     assert [blob.key async for blob in blobs.list_incoming(key)] == [key]
@@ -174,12 +174,12 @@ async def test_incoming_files_are_deleted_after_a_day(blobs: Blobs, shared_setti
     assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 1)
 
 
-async def test_ensuring_buckets_side_by_side_is_safe(blobs: Blobs) -> None:
+async def test_ensuring_buckets_concurrently_is_safe(blobs: Blobs) -> None:
     await asyncio.gather(*(blobs.ensure_buckets() for _ in range(5)))
     await blobs.ping()
 
 
-def test_same_bytes_have_the_same_key_and_others_another() -> None:
+def test_the_same_rendition_has_the_same_key_and_any_other_has_another() -> None:
     upload_id, other_id, public = ObjectId(), ObjectId(), Area.PUBLIC
     key = media_key(public, upload_id, b"a", RenditionFormat.JPEG, 150)
     assert key == media_key(public, upload_id, b"a", RenditionFormat.JPEG, 150)
@@ -195,14 +195,14 @@ def test_same_bytes_have_the_same_key_and_others_another() -> None:
     assert len(others | {key}) == 6
 
 
-def test_only_keys_of_ours_are_understood() -> None:
+def test_only_keys_that_the_product_makes_are_parsed() -> None:
     key = media_key(Area.PUBLIC, ObjectId(), b"a", RenditionFormat.JPEG, 150)
     assert str(MediaKey.parse(key)) == key
     for strange in ("", "a", key + "/x", key.replace("/0/", "/00/"), key.replace("public", "secret"), key[1:]):
         assert MediaKey.parse(strange) is None, strange
 
 
-async def test_absent_server_is_an_outage(shared_settings: Settings) -> None:
+async def test_an_absent_server_is_an_outage(shared_settings: Settings) -> None:
     nowhere = shared_settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:9", "s3_timeout": 1.0})
     async with open_blobs(nowhere) as blobs:
         with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
@@ -219,7 +219,7 @@ async def test_absent_server_is_an_outage(shared_settings: Settings) -> None:
         pytest.param(None, id="no answer"),
     ],
 )
-async def test_failing_server_is_an_outage(shared_settings: Settings, reply: bytes | None) -> None:
+async def test_a_failing_server_is_an_outage(shared_settings: Settings, reply: bytes | None) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         if reply is None:
@@ -290,7 +290,7 @@ async def of_a_web_client(shared_settings: Settings) -> AsyncIterator[Blobs]:
 
 
 @pytest.mark.parametrize("area", [Area.PUBLIC, Area.PRIVATE])
-async def test_page_of_an_allowed_origin_may_draw_an_image_on_a_canvas(
+async def test_a_page_of_an_allowed_origin_may_draw_an_image_on_a_canvas(
     of_a_web_client: Blobs, web: httpx2.AsyncClient, area: Area
 ) -> None:
     blobs, key = of_a_web_client, media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320, 0)

@@ -81,7 +81,7 @@ async def test_a_value_is_loaded_once_and_then_kept(one: WordCache) -> None:
     assert (one.cache.hits, one.cache.misses) == (2, 2)
 
 
-async def test_that_nothing_is_there_is_kept_for_a_shorter_time(one: WordCache) -> None:
+async def test_a_missing_value_is_cached_for_a_shorter_time(one: WordCache) -> None:
     truth = Words(a="1")
     assert await one.read(truth, "a", "gone") == ["1", None]
     assert await one.read(truth, "a", "gone") == ["1", None]
@@ -198,7 +198,7 @@ async def test_a_loader_that_fails_raises_and_blocks_nobody(two: list[WordCache]
     assert await two[1].read(Words(a="1"), "a") == ["1"]
 
 
-async def test_redis_emptied_during_a_load_costs_a_load(one: WordCache, prefix: str) -> None:
+async def test_emptying_redis_during_a_load_costs_one_more_load(one: WordCache, prefix: str) -> None:
     truth = Words(a="1")
     truth.may_answer.clear()
     loading = asyncio.create_task(one.read(truth, "a"))
@@ -236,7 +236,7 @@ async def test_a_value_of_another_version_is_neither_read_nor_replaced_but_is_in
 
 
 @pytest.mark.parametrize("damage", [b"", b"V", b"V1234", b"nonsense"])
-async def test_a_damaged_value_is_read_through(one: WordCache, damage: bytes) -> None:
+async def test_a_damaged_value_is_loaded_again(one: WordCache, damage: bytes) -> None:
     truth = Words(a="1")
     await one.read(truth, "a")
     stored = await raw(one, "a")
@@ -246,7 +246,7 @@ async def test_a_damaged_value_is_read_through(one: WordCache, damage: bytes) ->
 
 
 @pytest.mark.parametrize("toxic", [Toxic.REFUSE, Toxic.BLACK_HOLE])
-async def test_without_redis_everything_is_read_through_and_it_is_logged_once(
+async def test_without_redis_everything_is_loaded_and_the_outage_is_logged_once(
     shaky: WordCache, proxy: Proxy, toxic: Toxic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     truth = Words(a="1")
@@ -285,7 +285,7 @@ async def test_redis_that_comes_back_is_used_again(
     assert [entry["event"] for entry in logs] == ["cache.down", "cache.up"]
 
 
-async def test_a_lost_invalidation_is_retried_and_nothing_stale_is_read_here_meanwhile(
+async def test_a_lost_invalidation_is_retried_and_its_process_reads_nothing_stale_meanwhile(
     shaky: WordCache, one: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
@@ -321,7 +321,7 @@ async def test_a_failed_invalidation_is_retried_no_longer_than_the_value_can_liv
     await eventually(is_over)
 
 
-async def test_a_cancelled_mutation_invalidates_all_the_same(one: WordCache) -> None:
+async def test_a_cancelled_invalidation_is_still_carried_out(one: WordCache) -> None:
     truth = Words(a="old")
     await one.read(truth, "a")
     truth.words["a"] = "new"

@@ -39,7 +39,7 @@ async def test_a_token_lives_as_long_as_the_database_says(world: World) -> None:
     assert await world.sources.sessions.authenticate(alive.access_token) is not None
 
 
-async def test_an_eleventh_upload_is_refused_on_the_databases_day(world: World) -> None:
+async def test_the_eleventh_upload_of_the_databases_day_is_refused(world: World) -> None:
     user = await world.user()
     for number in range(IMAGES_PER_DAY):
         await world.sources.uploads.announce(user.id, SourceFormat.JPEG, 1000, f"file {number}", now())

@@ -120,7 +120,7 @@ async def test_comments_are_listed_newest_first_and_replies_oldest_first(world: 
     assert items_of(await comments.replies(first.id, PageRequest(limit=9))) == [reply.id for reply in replies]
 
 
-async def test_a_list_in_the_order_of_age_pages_both_ways(world: World) -> None:
+async def test_replies_are_paged_in_both_directions(world: World) -> None:
     ana = await world.user()
     post = await world.post(ana)
     parent = await world.comment(post, ana)
@@ -170,7 +170,7 @@ async def test_a_posts_author_deletes_a_comment_across_a_block(world: World, blo
     assert (await world.stored_post(post.id)).comment_count == 0
 
 
-async def test_an_own_comment_is_deleted_on_a_post_that_a_block_hides(world: World) -> None:
+async def test_users_delete_their_own_comment_on_a_post_that_a_block_hides(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     comment = await world.comment(post, bob)

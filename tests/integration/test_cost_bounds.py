@@ -126,7 +126,7 @@ AIMED = {
 
 
 @pytest.mark.parametrize("query", AIMED.values(), ids=AIMED.keys())
-async def test_full_list_costs_exactly_what_it_answers(full: Full, query: str) -> None:
+async def test_a_full_list_costs_exactly_the_fields_of_its_answer(full: Full, query: str) -> None:
     given = {"post": full.post, "ids": full.ids}
     variables = {name: value for name, value in given.items() if f"${name}" in query}
     assert cost(query, variables) == await full.answer(query, variables)
@@ -141,7 +141,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("selection", PAGES.values(), ids=PAGES.keys())
-async def test_full_page_costs_no_less_than_it_answers(full: Full, selection: str) -> None:
+async def test_a_full_page_costs_no_less_than_the_fields_of_its_answer(full: Full, selection: str) -> None:
     query = f"query ($post: ID!) {{ post(id: $post) {{ {selection} }} }}"
     answer = await full.answer(query, {"post": full.post})
     assert answer > PAGE
@@ -232,7 +232,9 @@ class Generator:
 COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType)
 
 
-async def test_generated_query_costs_no_less_than_it_answers(full: Full, seed: int, full_size: bool) -> None:
+async def test_a_generated_query_costs_no_less_than_the_fields_of_its_answer(
+    full: Full, seed: int, full_size: bool
+) -> None:
     generator = Generator(random.Random(seed), full)
     asked = answers = 0
     while asked < (400 if full_size else 60):

@@ -58,7 +58,7 @@ async def test_viewers_see_their_own_like_before_it_is_counted(world: World) -> 
     assert seen.like_count == 0
 
 
-async def test_who_deletes_a_comment_of_another_user_sees_the_lower_count_at_once(world: World) -> None:
+async def test_a_comment_deleted_by_the_posts_author_leaves_the_count_at_once_for_both(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     comments = [await world.comment(post, bob) for _ in range(2)]
@@ -70,7 +70,7 @@ async def test_who_deletes_a_comment_of_another_user_sees_the_lower_count_at_onc
         assert (seen.comment_count, seen.preview_comment_ids) == (1, [comments[1].id])
 
 
-async def test_own_likes_and_comments_are_never_counted_twice_while_the_jobs_run(world: World) -> None:
+async def test_a_viewers_own_likes_and_comments_are_never_counted_twice_while_jobs_run(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
@@ -86,7 +86,7 @@ async def test_own_likes_and_comments_are_never_counted_twice_while_the_jobs_run
     await asyncio.gather(read(), world.drain(), read())
 
 
-async def test_own_comments_are_counted_and_shown_at_once(world: World) -> None:
+async def test_a_viewers_own_comments_are_counted_and_shown_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     old = await world.comment(post, ana)
@@ -104,7 +104,7 @@ async def test_own_comments_are_counted_and_shown_at_once(world: World) -> None:
     assert added[-1].id not in seen.preview_comment_ids
 
 
-async def test_an_own_like_of_a_comment_is_counted_at_once(world: World) -> None:
+async def test_a_viewers_own_like_of_a_comment_is_counted_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     comment = await world.comment(await world.post(ana), ana)
     await world.sources.comment_likes.like(comment.id, bob.id, now())
@@ -113,7 +113,7 @@ async def test_an_own_like_of_a_comment_is_counted_at_once(world: World) -> None
     assert seen.like_count == 1
 
 
-async def test_an_own_follow_is_counted_at_once(world: World) -> None:
+async def test_a_viewers_own_follow_is_counted_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     seen = await world.sources.read_your_writes.user(ana.id, bob.id)
@@ -140,7 +140,7 @@ async def test_a_follow_request_is_not_counted(world: World) -> None:
     assert relation.follow_state is FollowState.REQUESTED
 
 
-async def test_missing_records_are_none(world: World) -> None:
+async def test_missing_records_read_as_none(world: World) -> None:
     nobody = ObjectId()
     reads = world.sources.read_your_writes
     assert await reads.post(nobody, nobody) is None

@@ -129,7 +129,7 @@ async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: Wo
     assert set(await account_references(own, life.ana.id)) == {"users"}
 
 
-async def test_gc_finds_the_objects_of_a_deleted_account_though_no_worker_comes(own: World) -> None:
+async def test_gc_removes_the_objects_of_a_deleted_account_even_if_no_worker_runs(own: World) -> None:
     life = await create_full_account(own)
     ready = [one.upload_id for one in life.post.image_inputs]
     await own.sources.users.delete(life.ana.id, now())
@@ -155,7 +155,7 @@ async def test_handle_and_address_are_free_at_once_and_their_next_owner_inherits
     await own.sources.users.delete(another.id, now())  # two who are deleted do not collide
 
 
-async def test_a_deleted_account_keeps_no_word_or_secret(own: World) -> None:
+async def test_a_deleted_account_keeps_no_text_or_secret(own: World) -> None:
     ana = await own.user()
     await own.sources.users.update_profile(ana.id, {"biography": "about me", "website": "https://example.com"})
     await own.sources.users.delete(ana.id, now())

@@ -143,7 +143,9 @@ def test_each_server_has_a_process_group_of_its_own(own_servers: LocalServers) -
     assert all(os.getpgid(process.pid) == process.pid for process in own_servers.processes)
 
 
-def test_a_server_that_is_given_is_not_started(tmp_path: Path, plain: Settings, own_servers: LocalServers) -> None:
+def test_a_server_that_the_settings_name_is_not_started(
+    tmp_path: Path, plain: Settings, own_servers: LocalServers
+) -> None:
     running = own_servers.settings
     given = Settings(environment="test", mongo_url=running.mongo_url, s3_endpoint_url=running.s3_endpoint_url)
     with data_folder.hold(tmp_path) as lock, running_servers(tmp_path, lock, given) as servers:
@@ -165,7 +167,7 @@ def test_a_server_that_cannot_start_is_named_with_its_reason_and_the_others_stop
     assert not [child for child in psutil.Process().children(recursive=True) if str(tmp_path) in child.cmdline()]
 
 
-async def test_a_presigned_put_holds_to_its_signature(own_servers: LocalServers) -> None:
+async def test_a_presigned_put_is_held_to_its_signature(own_servers: LocalServers) -> None:
     async with s3_client(own_servers.settings) as s3:
         await s3.create_bucket(Bucket="signed")
         url = await s3.generate_presigned_url(

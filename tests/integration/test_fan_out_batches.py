@@ -50,7 +50,7 @@ def keys(posts: list[PostRecord]) -> list[str]:
 
 
 @pytest.mark.parametrize("authors", [2, 8])
-async def test_a_call_takes_the_same_operations_for_any_number_of_authors(
+async def test_a_call_takes_as_many_operations_for_many_authors_as_for_few(
     world: World, operations: OperationCounter, monkeypatch: pytest.MonkeyPatch, authors: int
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 100)
@@ -87,7 +87,7 @@ async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
     return wanted | {gone.id: [], (await world.post(pulled)).id: []}
 
 
-async def test_a_call_for_posts_of_all_kinds_makes_each_what_it_would_be_alone(world: World) -> None:
+async def test_a_call_for_posts_of_all_kinds_treats_each_as_if_it_were_alone(world: World) -> None:
     wanted = await mixed(world)
     await fan_out(world.tools, *map(str, wanted))
     left = [post_id for post_id in wanted if await is_fan_out_pending(world, post_id)]

@@ -134,7 +134,7 @@ async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_en
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])
-async def test_a_post_deleted_amid_its_fan_out_is_in_no_feed(world: World, done: int) -> None:
+async def test_a_post_deleted_during_its_fan_out_is_in_no_feed(world: World, done: int) -> None:
     author, _ = await create_followed_author(world, 5)
     post = await split(world, author)
     for chunk in (await open_chunk_ids(world, post.id))[:done]:

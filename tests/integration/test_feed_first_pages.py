@@ -85,7 +85,7 @@ async def test_an_accepted_follower_sees_the_posts_at_once(world: World, other: 
     assert await home(other, me) == [post.id]
 
 
-async def test_an_author_who_is_pulled_from_now_on_stays_in_the_feed(
+async def test_an_author_who_becomes_pulled_stays_in_the_feed(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     me, (ana,) = await followed(world, other)
@@ -123,7 +123,7 @@ async def test_paging_beyond_the_cached_first_pages_misses_nothing(
         assert found == ids(posts)[::-1], size
 
 
-async def test_a_push_that_cannot_invalidate_is_an_outage_and_stays_pending(
+async def test_a_push_that_cannot_invalidate_raises_an_outage(
     world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "MUST_INVALIDATE_SECONDS", 0.05)
@@ -153,7 +153,7 @@ async def test_a_push_waits_for_redis_that_comes_back_soon(
             assert await sources.caches.first_pages.invalidate([me.id])
 
 
-async def test_a_page_says_as_of_when_it_is(world: World, other: World) -> None:
+async def test_a_page_tells_as_of_when_it_was_read(world: World, other: World) -> None:
     me, (ana,) = await followed(world, other)
 
     async def as_of(order: str, reader: World) -> str:

@@ -100,7 +100,7 @@ async def read(world: World, reader: UserRecord, document: str = LATEST) -> None
         await eventually(is_noted)
 
 
-async def test_posts_that_come_are_told_at_once_and_reading_them_too(world: World) -> None:
+async def test_new_posts_and_reading_them_change_the_count_at_once(world: World) -> None:
     reader, author = await pair(world)
     async with listening(world, reader) as notified:
         await world.post(author)
@@ -123,7 +123,7 @@ async def test_reading_the_ranked_feed_counts_as_reading(world: World) -> None:
         assert await notified() == 0
 
 
-async def test_who_comes_back_is_told_what_came_meanwhile_and_nobody_what_they_read(world: World) -> None:
+async def test_a_returning_reader_gets_the_count_of_posts_since_the_last_read(world: World) -> None:
     reader, author = await pair(world)
     await world.post(author)
     await world.drain()
@@ -135,7 +135,7 @@ async def test_who_comes_back_is_told_what_came_meanwhile_and_nobody_what_they_r
         assert await notified() == 3
 
 
-async def test_a_burst_costs_one_look_for_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_burst_of_posts_is_counted_once_in_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, author = await pair(world)
     monkeypatch.setattr(feed_live, "FEED_EVENT_SECONDS", 3600.0)
     look, looks = world.sources.feed_listeners.note_listening, list[ObjectId]()
@@ -165,7 +165,7 @@ async def test_counting_stops_at_fifty(world: World) -> None:
         assert await notified() == NEW_POSTS_COUNTED_MAX
 
 
-async def test_ones_own_posts_hidden_ones_and_those_of_the_muted_are_not_counted(world: World) -> None:
+async def test_own_deleted_and_muted_posts_are_not_counted(world: World) -> None:
     reader, author = await pair(world)
     muted = await world.user()
     await world.follow(reader, muted)
@@ -196,7 +196,7 @@ async def test_new_posts_without_a_message_are_found_by_checking(world: World, m
 
 
 @pytest.mark.usefixtures("looking_often")
-async def test_an_emptied_redis_makes_nobody_deaf_and_old_posts_not_new(world: World) -> None:
+async def test_after_redis_was_emptied_listeners_get_news_and_old_posts_are_not_new(world: World) -> None:
     reader, author = await pair(world)
     await world.post(author)
     await world.drain()
@@ -213,7 +213,7 @@ async def test_an_emptied_redis_makes_nobody_deaf_and_old_posts_not_new(world: W
         assert await notified() == 1
 
 
-async def test_ten_thousand_followers_of_whom_two_listen_are_two_messages(
+async def test_notifying_ten_thousand_followers_publishes_only_to_the_two_who_listen(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = ObjectId(), ObjectId()
@@ -240,7 +240,7 @@ async def test_listeners_that_left_are_removed(world: World) -> None:
     assert await world.sources.redis.zscore(_key(world), str(lapsed)) is None
 
 
-async def test_without_redis_nobody_fails_and_it_is_left_alone_for_a_while(
+async def test_without_redis_nothing_fails_and_redis_is_not_asked_again_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -188,7 +188,7 @@ def test_every_reading_equals_the_oracle(play: Callable[..., None], full_size: b
         play(max_examples=4, stateful_step_count=20, phases=[Phase.reuse, Phase.generate])
 
 
-def test_the_machine_sees_a_post_that_is_lost(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machine_finds_a_lost_post(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the machine fails when the product does."""
     add_all = EntryStore.add_posts
 

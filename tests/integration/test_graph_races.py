@@ -169,9 +169,7 @@ async def test_requests_are_accepted_in_chunks_and_counted(world: World) -> None
     assert await follow_counts(world, ana) == (5, 0)
 
 
-async def test_of_concurrent_follows_as_many_pass_as_there_is_room_for(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_concurrent_follows_succeed_only_up_to_the_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow_writes, "FOLLOWING_MAX", 5)
     ana, others = await world.user(), await world.users(20)
     private = await world.user(is_private=True)
@@ -224,7 +222,7 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
     assert await entries_of(world, bob) == 0
 
 
-async def test_an_entry_pushed_to_one_who_unfollowed_meanwhile_is_not_shown_and_repaired(
+async def test_an_entry_pushed_after_an_unfollow_is_not_shown_and_is_removed_by_repair(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bob = await world.users(2)

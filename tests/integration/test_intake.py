@@ -86,7 +86,7 @@ async def stored(world: World, upload: UploadRecord) -> bytes | None:
 
 
 @pytest.mark.parametrize("size", [3, 1000, MAX_IMAGE_BYTES // 2 + 1, MAX_IMAGE_BYTES])
-async def test_file_of_any_size_is_kept_byte_by_byte(world: World, size: int) -> None:
+async def test_a_file_of_any_size_is_stored_unchanged(world: World, size: int) -> None:
     owner_id, data = ObjectId(), picture(size)
     upload = await take(world, owner_id, data)
     assert await stored(world, upload) == data
@@ -99,7 +99,7 @@ async def test_file_of_any_size_is_kept_byte_by_byte(world: World, size: int) ->
     assert (document["outbox"], "coming_until" in document) == (["ingest"], False)
 
 
-async def test_file_may_come_byte_by_byte(world: World) -> None:
+async def test_a_file_may_arrive_byte_by_byte(world: World) -> None:
     data = picture(50)
     assert await stored(world, await take(world, ObjectId(), sent(data, piece=1))) == data
 
@@ -108,21 +108,21 @@ async def test_file_may_come_byte_by_byte(world: World) -> None:
     ("head", "expected"),
     [(b"\x89PNG\r\n\x1a\n", SourceFormat.PNG), (b"GIF87a", SourceFormat.GIF), (b"GIF89a", SourceFormat.GIF)],
 )
-async def test_format_is_what_the_bytes_say(world: World, head: bytes, expected: SourceFormat) -> None:
+async def test_the_format_is_read_from_the_bytes(world: World, head: bytes, expected: SourceFormat) -> None:
     assert (await take(world, ObjectId(), head + bytes(100))).format is expected
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\xff", b"\xff\xd8", b"GIF", b"<svg/>", b"%PDF-1.7", b"MZ" * 500, b" \xff\xd8\xff"]
 )
-async def test_what_cannot_be_an_image_is_refused_before_anything_is_kept(world: World, data: bytes) -> None:
+async def test_a_file_that_cannot_be_an_image_is_refused_and_leaves_nothing(world: World, data: bytes) -> None:
     owner_id = ObjectId()
     refused = await refusal(take(world, owner_id, data))
     assert (refused.code, refused.field) == (UserErrorCode.UNSUPPORTED_FORMAT, ["file"])
     assert await left(world, owner_id) == 0
 
 
-async def test_file_is_too_large_from_the_first_byte_over_the_limit(world: World) -> None:
+async def test_a_file_is_refused_at_the_first_byte_over_the_limit(world: World) -> None:
     owner_id, unread = ObjectId(), 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -138,7 +138,7 @@ async def test_file_is_too_large_from_the_first_byte_over_the_limit(world: World
 
 
 @pytest.mark.parametrize("size", [100, MAX_IMAGE_BYTES])
-async def test_sender_who_leaves_half_way_leaves_nothing_behind(world: World, size: int) -> None:
+async def test_a_sender_who_leaves_half_way_leaves_nothing_behind(world: World, size: int) -> None:
     owner_id = ObjectId()
     with pytest.raises(Dropped):
         await take(world, owner_id, sent(picture(size), then=Dropped()), key())
@@ -147,7 +147,7 @@ async def test_sender_who_leaves_half_way_leaves_nothing_behind(world: World, si
     assert await stored(world, await take(world, owner_id, data, key())) == data, "the key is free again"
 
 
-async def test_request_cut_short_by_the_clock_leaves_nothing_behind(world: World) -> None:
+async def test_a_cancelled_upload_request_leaves_nothing_behind(world: World) -> None:
     owner_id, sender = ObjectId(), Sender()
     taking = take(world, owner_id, sender.file())
     await sender.has_begun.wait()
@@ -158,7 +158,7 @@ async def test_request_cut_short_by_the_clock_leaves_nothing_behind(world: World
     assert await left(world, owner_id) == 0
 
 
-async def test_quota_is_reserved_before_the_file_is_read(world: World) -> None:
+async def test_quota_is_reserved_before_a_file_is_read(world: World) -> None:
     owner_id, senders = ObjectId(), [Sender() for _ in range(3)]
     for _ in range(IMAGES_PER_DAY - 2):
         await world.sources.uploads.announce(owner_id, SourceFormat.PNG, 1, "c2hh", now())
@@ -243,7 +243,7 @@ async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(wor
     assert (await refusal(take(world, owner_id, picture(), key()))).code is UserErrorCode.UPLOAD_EXPIRED
 
 
-async def test_what_stops_the_sender_is_what_the_client_is_told(world: World) -> None:
+async def test_an_error_while_the_file_arrives_is_passed_on(world: World) -> None:
     notified = RequestError(RequestErrorCode.BAD_REQUEST, "The form is cut off.")
     with pytest.raises(RequestError, match="cut off"):
         await take(world, ObjectId(), sent(picture(), then=notified))

@@ -59,7 +59,7 @@ async def test_undone_activity_does_not_count(world: World) -> None:
     assert await counts(world, me, ana) == (0, 0, 0)
 
 
-async def test_ones_own_posts_are_no_interest_and_others_acts_neither(world: World) -> None:
+async def test_likes_of_own_posts_and_acts_of_others_are_no_interests(world: World) -> None:
     me, ana = await world.users(2)
     mine, hers = await world.post(me), await world.post(ana)
     await world.sources.post_likes.like(mine.id, me.id, now())
@@ -69,7 +69,7 @@ async def test_ones_own_posts_are_no_interest_and_others_acts_neither(world: Wor
 
 
 @pytest.mark.parametrize("way", ["block", "blocked", "mute"])
-async def test_the_blocked_and_the_muted_are_gone(world: World, way: str) -> None:
+async def test_blocked_and_muted_authors_are_no_interests(world: World, way: str) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     await world.sources.visits.add(me.id, ana.id, now())
@@ -82,7 +82,7 @@ async def test_the_blocked_and_the_muted_are_gone(world: World, way: str) -> Non
     assert await interests(world, me) == {}
 
 
-async def test_interests_are_computed_when_read_and_pending_when_no_longer_fresh(world: World) -> None:
+async def test_interests_are_computed_at_the_first_read_and_again_once_they_are_not_fresh(world: World) -> None:
     me, ana = await world.users(2)
     store, then = world.sources.interests, now()
     assert (await store.get_or_compute(me.id, then)).authors == []
@@ -115,7 +115,7 @@ async def test_computing_interests_twice_at_once_leaves_one_document_and_nothing
     assert "outbox" not in documents[0]
 
 
-async def test_interests_fade_alike_as_time_passes(world: World) -> None:
+async def test_a_stored_interest_halves_in_thirty_days(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     computed = await world.sources.interests.compute(me.id, now())
@@ -123,7 +123,7 @@ async def test_interests_fade_alike_as_time_passes(world: World) -> None:
     assert computed.strengths(then + timedelta(days=30))[ana.id] == pytest.approx(computed.strengths(then)[ana.id] / 2)
 
 
-async def test_the_reads_are_over_indexes_and_look_at_no_more_than_they_take(world: World) -> None:
+async def test_reading_likes_uses_an_index_and_examines_no_more_than_it_returns(world: World) -> None:
     me, ana = await world.users(2)
     for _ in range(5):
         await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
@@ -155,7 +155,7 @@ async def test_verify_finds_wrong_interests_and_repair_computes_them_again(world
     )
 
 
-async def test_verify_does_not_mind_acts_done_since(world: World) -> None:
+async def test_verify_accepts_interests_older_than_the_latest_activity(world: World) -> None:
     me, ana = await world.users(2)
     await world.sources.interests.compute(me.id, now())
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
@@ -192,7 +192,7 @@ async def test_a_profile_visit_is_stored_once_a_day(world: World) -> None:
     assert (await visits(world, me)).count(ana.id) == 2
 
 
-async def test_ones_own_profile_hidden_ones_and_batches_are_no_visits(world: World) -> None:
+async def test_own_and_hidden_profiles_and_batches_are_no_visits(world: World) -> None:
     me, ana, wall = await world.users(3)
     await world.sources.blocks.block(wall.id, me.id, now=now())
     await world.execute(USER, me, username=me.username)
@@ -207,12 +207,12 @@ async def test_ones_own_profile_hidden_ones_and_batches_are_no_visits(world: Wor
     assert await eventually(seen) == [ana.id]
 
 
-async def test_visits_go_after_ninety_days(world: World) -> None:
+async def test_visits_expire_after_ninety_days(world: World) -> None:
     indexes = await world.sources.database["profile_visits"].index_information()
     assert indexes["at_1"]["expireAfterSeconds"] == 90 * 86400
 
 
-async def test_what_cannot_be_written_in_the_background_is_dropped_and_the_next_is_not(
+async def test_a_background_write_that_fails_or_hangs_does_not_stop_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("datasources.concurrency.background_writes.SECONDS", 0.05)
@@ -244,7 +244,9 @@ async def test_what_cannot_be_written_in_the_background_is_dropped_and_the_next_
     assert isinstance(ended, asyncio.CancelledError)
 
 
-async def test_a_profile_is_shown_however_full_the_background_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_profile_is_shown_even_if_the_visit_cannot_be_queued(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     me, ana = await world.users(2)
     refused: list[Any] = []
 

@@ -259,7 +259,7 @@ async def test_a_mutation_decides_by_stored_records_and_not_by_cached_ones(world
     await world.sources.caches.users.invalidate([ana.id])
 
 
-async def test_a_transaction_invalidates_when_it_is_over_also_if_it_failed(world: World) -> None:
+async def test_a_transaction_invalidates_once_it_is_over_even_if_it_failed(world: World) -> None:
     steps: list[str] = []
 
     async def invalidate() -> None:

@@ -14,13 +14,13 @@ def loaders(world: World, viewer: UserRecord | None) -> Loaders:
     return Loaders(world.sources, None if viewer is None else viewer.id)
 
 
-async def test_answers_come_in_the_order_of_the_keys_with_gaps(world: World) -> None:
+async def test_answers_come_in_the_order_of_the_keys_with_none_for_missing_ones(world: World) -> None:
     ana, bob = await world.users(2)
     users = await loaders(world, ana).user_by_id.load_many([bob.id, ObjectId(), ana.id])
     assert users == [bob, None, ana]
 
 
-async def test_an_operation_sees_one_state_and_the_next_one_the_new(world: World) -> None:
+async def test_an_operation_keeps_seeing_one_state_and_the_next_sees_the_new_one(world: World) -> None:
     ana = await world.user()
     before = loaders(world, ana)
     await before.user_by_id.load(ana.id)
@@ -29,7 +29,7 @@ async def test_an_operation_sees_one_state_and_the_next_one_the_new(world: World
     assert await loaders(world, ana).user_by_id.load(ana.id) == changed
 
 
-async def test_somebody_unknown_has_no_relations_and_no_likes(world: World) -> None:
+async def test_an_anonymous_viewer_has_no_relations_and_no_likes(world: World) -> None:
     ana = await world.user()
     post = await world.post(ana)
     comment = await world.comment(post, ana)

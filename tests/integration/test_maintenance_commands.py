@@ -34,14 +34,14 @@ from workers.maintenance.verify import UNCHECKED, Report
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
-async def test_a_server_that_is_away_is_one_line_and_an_exit_code_of_its_own(own: World) -> None:
+async def test_an_absent_server_gives_one_line_and_its_own_exit_code(own: World) -> None:
     secret = "mongodb://ana:secret@127.0.0.1:1,127.0.0.1:2/?replicaSet=photogram"
     away = await run_command(own, "verify", mongo_url=secret, mongo_timeout="0.5")
     assert (away.code, away.out) == (3, "")
     assert away.err == "photogram: MongoDB does not answer (127.0.0.1:1,127.0.0.1:2)\n"
 
 
-async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_line(own: World) -> None:
+async def test_verify_shows_its_progress_on_a_terminal_and_ctrl_c_ends_it_with_one_line(own: World) -> None:
     await Scene.applied(own)
     master, terminal = pty.openpty()
     process = await start_command(own, ["verify", "--pause", "60"], {}, terminal)
@@ -61,7 +61,7 @@ async def test_on_a_terminal_it_shows_how_far_it_is_and_ctrl_c_ends_it_in_one_li
 
 
 @pytest.mark.parametrize("struct", [Report, Repaired, Collected, Finding, PendingReport])
-def test_every_field_of_the_documents_for_machines_is_documented(struct: type[msgspec.Struct]) -> None:
+def test_every_field_of_the_json_reports_is_documented(struct: type[msgspec.Struct]) -> None:
     page = PAGE.read_text()
     assert [name for name in struct.__struct_fields__ if f"`{name}`" not in page] == []
 
@@ -97,7 +97,7 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
     assert await maintenance_reports.run_verify(settings, sample=5, as_json=False) == 0
 
 
-async def test_verify_prints_one_document_for_machines(own: World) -> None:
+async def test_verify_prints_one_json_document(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
     found = await run_command(own, "verify", "--json")
@@ -177,7 +177,7 @@ async def test_gc_refuses_a_database_without_users_in_one_line(own: World) -> No
     assert refused.err.count("\n") == 1
 
 
-async def test_an_operator_deletes_an_account_by_its_handle_and_only_when_sure(own: World) -> None:
+async def test_an_operator_deletes_an_account_by_its_handle_and_only_with_yes(own: World) -> None:
     ana = await own.user()
     await own.sources.sessions.open(ana.id, "phone", now())
     unsure = await run_command(own, "delete-account", ana.username)

@@ -36,7 +36,7 @@ async def scene(own: World) -> Scene:
 
 
 @pytest.mark.parametrize(("name", "environment"), [("verify", "test"), ("repair", "production"), ("gc", "production")])
-async def test_a_database_without_indexes_is_one_line_that_names_what_makes_them(
+async def test_a_database_without_indexes_gives_one_line_that_names_the_command(
     own: World, name: str, environment: str
 ) -> None:
     bare = f"{own.sources.settings.mongo_database}_bare"
@@ -48,7 +48,7 @@ async def test_a_database_without_indexes_is_one_line_that_names_what_makes_them
     assert line.endswith(" more): run `photogram prepare` first")
 
 
-async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None:
+async def test_documents_in_the_way_of_an_index_give_one_line(own: World) -> None:
     settings = own.sources.settings
     bare = own.sources.client[f"{settings.mongo_database}_duplicates"]
     await bare["users"].insert_many([{"username_key": "ana"}, {"username_key": "ana"}])
@@ -60,7 +60,9 @@ async def test_documents_in_the_way_of_an_index_are_one_line(own: World) -> None
 
 
 @pytest.mark.parametrize("words", [["prepare"], ["verify"], ["worker"]])
-async def test_a_database_of_an_older_form_is_one_line_that_says_to_use_a_new_one(own: World, words: list[str]) -> None:
+async def test_a_database_of_an_older_version_gives_one_line_that_asks_for_a_new_one(
+    own: World, words: list[str]
+) -> None:
     old = own.sources.client[f"{own.sources.settings.mongo_database}_old"]
     for name in ("users", "posts"):
         await old[name].create_index("outbox", sparse=True)
@@ -74,7 +76,7 @@ async def test_a_database_of_an_older_form_is_one_line_that_says_to_use_a_new_on
     assert "use a new database (PHOTOGRAM_MONGO_DATABASE" in line
 
 
-async def test_refused_credentials_are_one_line_that_names_the_server_and_no_secret(own: World) -> None:
+async def test_refused_credentials_give_one_line_that_names_the_server_and_no_secret(own: World) -> None:
     url = own.sources.settings.mongo_url.replace("//", "//ana:secret@")
     refused = await run_command(own, "verify", mongo_url=url)
     assert (refused.code, refused.out) == (2, "")
@@ -130,7 +132,7 @@ def test_a_refusal_names_its_server(error: Exception, line: str | None) -> None:
     assert describe_refusal(error, settings) == line
 
 
-async def test_missing_files_are_what_was_expected_and_not_found(
+async def test_missing_files_are_printed_as_expected_and_not_found(
     own: World, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = f"public/{scene.post.images[0].id}/7/1080.jpeg"

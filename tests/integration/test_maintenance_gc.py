@@ -62,7 +62,7 @@ async def status(world: World, upload_id: ObjectId) -> UploadStatus | None:
     return None if upload is None else upload.status
 
 
-async def test_an_upload_nobody_used_goes_with_its_files_and_gives_its_quota_back(own: World) -> None:
+async def test_an_unused_upload_is_removed_with_its_files_and_its_quota_is_given_back(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
     assert await removed(own) == {"unused_uploads": 1, "marked_uploads": 1, "media_files": 8}
@@ -74,7 +74,7 @@ async def test_an_upload_nobody_used_goes_with_its_files_and_gives_its_quota_bac
     assert await removed(own) == {}
 
 
-async def test_a_dry_run_says_what_would_go_and_touches_nothing(own: World) -> None:
+async def test_a_dry_run_reports_what_it_would_remove_and_changes_nothing(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
     await own.sources.blobs.put_media(f"public/{ObjectId()}/0/orphan.jpg", b"a picture", "image/jpeg")
@@ -83,7 +83,7 @@ async def test_a_dry_run_says_what_would_go_and_touches_nothing(own: World) -> N
     assert await status(own, upload_id) is UploadStatus.READY
 
 
-async def test_what_is_used_or_young_stays(own: World) -> None:
+async def test_used_and_recent_uploads_stay(own: World) -> None:
     ana = await own.user()
     in_post = await stored_upload(own, ana.id, now() - LONG_AGO)
     avatar = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True, day_slot=1, month_slot=1)
@@ -95,7 +95,7 @@ async def test_what_is_used_or_young_stays(own: World) -> None:
     assert await files(own) == 24
 
 
-async def test_an_avatar_that_was_replaced_goes(own: World) -> None:
+async def test_a_replaced_avatar_is_removed(own: World) -> None:
     ana = await own.user()
     old = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True)
     new = await stored_upload(own, ana.id, now() - LONG_AGO, used_as_avatar=True, day_slot=1, month_slot=1)
@@ -104,7 +104,7 @@ async def test_an_avatar_that_was_replaced_goes(own: World) -> None:
     assert [await status(own, upload_id) for upload_id in (old, new)] == [UploadStatus.EXPIRED, UploadStatus.READY]
 
 
-async def test_an_upload_used_while_it_was_marked_comes_back(own: World) -> None:
+async def test_an_upload_used_while_it_was_marked_is_restored(own: World) -> None:
     ana = await own.user()
     upload_id = await stored_upload(own, ana.id, now() - LONG_AGO)
     marking = timedelta(hours=1)
@@ -116,7 +116,7 @@ async def test_an_upload_used_while_it_was_marked_comes_back(own: World) -> None
     assert await files(own) == 8
 
 
-async def test_files_without_an_upload_go_and_those_of_strangers_stay(own: World) -> None:
+async def test_files_without_an_upload_are_removed_and_files_under_unknown_keys_stay(own: World) -> None:
     ana = await own.user()
     kept = await stored_upload(own, ana.id, now())
     open_upload = await stored_upload(own, ana.id, now(), status="PROCESSING", day_slot=1, month_slot=1)
@@ -136,7 +136,7 @@ async def sent(world: World, key: str) -> str:
     return key
 
 
-async def test_files_sent_for_uploads_that_are_over_go_and_those_still_awaited_stay(own: World) -> None:
+async def test_incoming_files_of_ended_uploads_are_removed_and_those_still_needed_stay(own: World) -> None:
     ana, ended = await own.user(), now() - timedelta(hours=1)
     over: list[dict[str, Any]] = [{"status": "EXPIRED"}, {"status": "REJECTED"}, {"status": "READY"}]
     needed: list[dict[str, Any]] = [
@@ -167,7 +167,7 @@ async def test_failed_uploads_are_removed_after_forty_days(own: World) -> None:
     assert await status(own, kept) is UploadStatus.REJECTED
 
 
-async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> None:
+async def test_facts_about_a_removed_post_are_removed_and_the_others_stay(own: World) -> None:
     ana, bob = await own.users(2)
     await own.open_feeds(bob)
     await own.follow(bob, ana)
@@ -185,7 +185,7 @@ async def test_facts_about_what_is_gone_go_and_the_others_stay(own: World) -> No
         assert await own.sources.database[name].count_documents({}) == 1
 
 
-async def test_chunks_of_a_fan_out_that_failed_go_after_their_post(own: World) -> None:
+async def test_dead_lettered_chunks_of_a_fan_out_are_removed_after_their_post(own: World) -> None:
     (ana,) = await own.users(1)
     post = await own.post(ana)
     await own.drain()
@@ -198,7 +198,7 @@ async def test_chunks_of_a_fan_out_that_failed_go_after_their_post(own: World) -
     assert await own.sources.database["fan_outs"].count_documents({"post_id": post.id}) == 1
 
 
-async def test_a_database_without_users_is_taken_for_the_wrong_one(own: World) -> None:
+async def test_gc_refuses_a_database_without_users(own: World) -> None:
     await own.sources.blobs.put_media(f"public/{ObjectId()}/0/somebody-elses.jpg", b"a picture", "image/jpeg")
     with pytest.raises(EmptyDatabaseError):
         await removed(own)

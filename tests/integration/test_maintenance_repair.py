@@ -31,7 +31,7 @@ async def findings(world: World) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", sorted(BREAKS.keys() - BY_HAND))
-async def test_what_verify_finds_is_repaired(own: World, name: str) -> None:
+async def test_repair_repairs_every_finding_of_verify(own: World, name: str) -> None:
     scene = await Scene.applied(own)
     do_break, kinds = BREAKS[name]
     await do_break(own, scene)
@@ -44,14 +44,14 @@ async def test_what_verify_finds_is_repaired(own: World, name: str) -> None:
     assert (again.repaired, again.left) == ([], [])
 
 
-async def test_what_cannot_be_repaired_is_listed(own: World) -> None:
+async def test_a_finding_that_cannot_be_repaired_is_listed(own: World) -> None:
     scene = await Scene.applied(own)
     await BREAKS["a file"][0](own, scene)
     done = await run_repair(own)
     assert [finding.kind for finding in done.left] == ["post.images"]
 
 
-async def test_what_is_pending_is_done(own: World) -> None:
+async def test_repair_runs_pending_jobs(own: World) -> None:
     ana, bob = await own.users(2)
     post = await own.post(ana)
     await own.sources.post_likes.like(post.id, bob.id, now())

@@ -200,7 +200,7 @@ def test_every_rule_is_broken_by_a_test() -> None:
     assert RULES.keys() < BREAKS.keys()
 
 
-def test_what_only_people_can_repair_is_listed() -> None:
+def test_the_rules_that_only_people_can_repair_are_listed() -> None:
     assert {kind for kind, repairs in RULES.items() if repairs is None} == ONLY_BY_HAND
 
 

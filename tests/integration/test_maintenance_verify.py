@@ -32,7 +32,7 @@ async def test_a_system_with_nothing_pending_has_no_findings(own: World) -> None
 
 
 @pytest.mark.parametrize("name", BREAKS)
-async def test_what_is_wrong_is_found(own: World, name: str) -> None:
+async def test_every_fault_is_found(own: World, name: str) -> None:
     scene = await Scene.applied(own)
     do_break, kinds = BREAKS[name]
     await do_break(own, scene)
@@ -51,7 +51,7 @@ async def test_a_finding_says_what_was_expected_and_found(own: World) -> None:
     )
 
 
-async def test_what_is_pending_is_no_finding(own: World) -> None:
+async def test_pending_work_is_no_finding(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.post_likes.unlike(scene.post.id, scene.bob.id, now())
     await own.sources.comments.delete(scene.comment_id, now())

@@ -98,7 +98,9 @@ async def set_private(world: World, user: UserRecord, is_private: bool) -> None:
 
 
 @pytest.mark.parametrize(("is_private", "area"), [(False, Area.PUBLIC), (True, Area.PRIVATE)])
-async def test_a_published_post_lies_where_its_account_says(world: World, is_private: bool, area: Area) -> None:
+async def test_the_files_of_a_published_post_lie_in_the_area_of_its_account(
+    world: World, is_private: bool, area: Area
+) -> None:
     ana = await world.user(is_private=is_private)
     post = await ready_post(world, ana)
     (shown,) = post.images
@@ -107,14 +109,14 @@ async def test_a_published_post_lies_where_its_account_says(world: World, is_pri
     assert keys(shown) == keys(stored)
 
 
-async def test_what_no_post_shows_is_private(world: World) -> None:
+async def test_an_image_that_no_post_shows_is_private(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
     await world.drain()
     assert is_in_area(await stored_image(world, upload_id), Area.PRIVATE)
 
 
-async def test_addresses_of_private_files_made_public_are_good_until_they_expire(world: World) -> None:
+async def test_private_files_of_a_published_image_stay_until_their_addresses_expire(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
     private = keys(await stored_image(world, upload_id))
@@ -144,7 +146,7 @@ async def test_going_private_ends_the_public_addresses_at_once_and_going_public_
         addresses.append(keys(shown[0]))
 
 
-async def test_saying_again_what_is_so_moves_nothing(world: World) -> None:
+async def test_setting_the_same_privacy_again_moves_no_files(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     for _ in range(2):
@@ -176,7 +178,7 @@ async def test_a_suspended_account_has_nothing_public(world: World) -> None:
     await assert_stored(world, post.images[0].id, Area.PRIVATE)
 
 
-async def test_a_post_published_from_what_was_read_before_a_move_is_not_published(world: World) -> None:
+async def test_a_post_is_not_published_from_an_image_read_before_a_move(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
     post = await created(world, ana, upload_id)
@@ -207,7 +209,7 @@ async def test_a_post_published_while_its_account_turned_private_ends_private(wo
 
 # What is cancelled while it opens a connection leaves the closing of it to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_whatever_is_stopped_and_toggled_the_files_end_where_they_belong(world: World, seed: int) -> None:
+async def test_files_end_where_they_belong_whatever_is_stopped_and_toggled(world: World, seed: int) -> None:
     chance = random.Random(seed)
     ana = await world.user()
     uploads = [await ready_upload(world, ana) for _ in range(4)]
@@ -236,7 +238,7 @@ async def test_whatever_is_stopped_and_toggled_the_files_end_where_they_belong(w
             assert is_in_area(shown, area)
 
 
-async def test_two_who_move_the_same_files_leave_one_set_of_them(world: World) -> None:
+async def test_concurrent_moves_of_the_same_files_leave_one_set_of_them(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     await set_private(world, ana, True)
@@ -283,7 +285,7 @@ async def test_a_deleted_post_leaves_nothing_in_either_area(world: World) -> Non
     assert await world.sources.blobs.media_of(upload_id) == []
 
 
-async def test_verify_sees_files_in_the_wrong_area_and_the_repaired_post_moves_them(world: World) -> None:
+async def test_verify_finds_files_in_the_wrong_area(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     await world.sources.database["users"].update_one({"_id": ana.id}, {"$set": {"is_private": True}})

@@ -55,7 +55,7 @@ async def test_an_edit_that_keeps_the_mentions_makes_nothing_pending(world: Worl
     assert await pending_jobs(world.tools) == set()
 
 
-async def test_notifications_of_who_muted_the_author_stay_after_edits(world: World) -> None:
+async def test_a_notification_stays_after_an_edit_if_its_recipient_has_muted_the_author(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, mention_ids=[bob.id])
     await world.drain()
@@ -65,7 +65,7 @@ async def test_notifications_of_who_muted_the_author_stay_after_edits(world: Wor
     assert [notice.kind for notice in await notified(world, bob)] == [Kind.MENTIONED]
 
 
-async def test_a_removed_tag_is_withdrawn_and_a_mention_that_stays_is_not_news(world: World) -> None:
+async def test_the_notification_of_a_removed_tag_is_withdrawn_and_a_remaining_mention_is_not_news(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana, tagged=[bob, eve], mention_ids=[eve.id])
     await world.drain()

@@ -49,7 +49,7 @@ async def test_the_pauses_double_up_to_a_limit(own: World) -> None:
     assert FIRST_PAUSE * 20 == MAX_PAUSE
 
 
-async def test_two_outbox_relays_at_once_harm_nothing(own: World) -> None:
+async def test_concurrent_relays_do_no_harm(own: World) -> None:
     post_id = await a_like(own)
     found = await asyncio.gather(*(relay_due(own.sources, now() + FIRST_PAUSE) for _ in range(5)))
     assert max(found) == 1

@@ -198,7 +198,7 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
 
 
 @pytest.mark.parametrize("is_rejected", [False, True], ids=["cancelled", "rejected"])
-async def test_what_is_sent_after_an_upload_failed_goes_once_its_address_is_over(
+async def test_a_file_sent_after_its_upload_ended_is_deleted_once_its_address_has_expired(
     world: World, web: httpx2.AsyncClient, *, is_rejected: bool
 ) -> None:
     upload, put = await given(world, await world.user())

@@ -94,7 +94,7 @@ async def test_walking_either_way_gives_every_post_once_in_one_order(world: Worl
     assert await walk(world, reader, size, backward=True, before=end) == order
 
 
-async def test_whom_the_reader_likes_comes_first_and_it_says_so(world: World) -> None:
+async def test_an_author_whom_the_reader_likes_comes_first_with_a_reason(world: World) -> None:
     reader, (dear, *others), posts = await home(world)
     assert captions(await page(world, reader, first=1)) == [posts[-1].caption]
     await likes(world, reader, [post for post in posts if post.author_id == dear.id][:3])
@@ -110,7 +110,7 @@ async def test_whom_the_reader_likes_comes_first_and_it_says_so(world: World) ->
     }
 
 
-async def test_no_author_floods_a_page_however_dear(world: World) -> None:
+async def test_no_author_floods_a_page_however_much_the_reader_likes_them(world: World) -> None:
     reader, (dear, *_), posts = await home(world, authors=4, each=3)
     many = await posts_of(world, dear, 20)
     await world.drain()
@@ -120,14 +120,14 @@ async def test_no_author_floods_a_page_however_dear(world: World) -> None:
     assert sum(caption in hers for caption in top) == MAX_PER_AUTHOR
 
 
-async def test_latest_says_no_reasons_and_reads_no_interests(world: World) -> None:
+async def test_the_latest_feed_has_no_reasons(world: World) -> None:
     reader, _, posts = await home(world)
     feed = await page(world, reader, first=50, order="LATEST")
     assert captions(feed) == [post.caption for post in posts[::-1]]
     assert {edge["reason"] for edge in feed["edges"]} == {None}
 
 
-async def test_ones_own_posts_are_there_and_say_so(world: World) -> None:
+async def test_own_posts_are_in_the_feed_with_a_reason_of_their_own(world: World) -> None:
     reader, _, _ = await home(world)
     (mine,) = await posts_of(world, reader, 1)
     feed = await page(world, reader, first=50)
@@ -146,7 +146,7 @@ async def test_a_snapshot_stays_as_it_is_while_posts_come_and_tastes_change(worl
 
 
 @pytest.mark.parametrize("way", ["deleted", "unfollowed", "muted", "blocked", "blocks", "private"])
-async def test_what_may_be_shown_no_more_is_left_out_of_a_snapshot_and_pages_stay_full(world: World, way: str) -> None:
+async def test_posts_hidden_later_are_left_out_of_a_snapshot_and_pages_stay_full(world: World, way: str) -> None:
     reader, (gone, *_), posts = await home(world, each=6)
     first = await page(world, reader, first=1)
     hers = {post.caption for post in posts if post.author_id == gone.id} - set(captions(first))
@@ -174,7 +174,7 @@ async def test_what_may_be_shown_no_more_is_left_out_of_a_snapshot_and_pages_sta
     assert len(rest) == len(posts) - len(hers) - 1
 
 
-async def test_an_expired_cursor_says_so_by_a_code_of_its_own(world: World) -> None:
+async def test_an_expired_cursor_has_a_code_of_its_own(world: World) -> None:
     reader, _, _ = await home(world)
     cursor = (await page(world, reader, first=1))["pageInfo"]["endCursor"]
     await world.sources.database["rankings"].delete_many({"_id.o": reader.id})

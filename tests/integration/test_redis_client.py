@@ -27,7 +27,7 @@ async def test_more_commands_than_connections_wait_in_line(redis: Redis) -> None
     assert await asyncio.gather(*(redis.ping() for _ in range(300))) == [True] * 300
 
 
-async def test_who_gets_no_connection_in_time_is_told_so(redis: Redis) -> None:
+async def test_a_command_that_gets_no_connection_in_time_fails(redis: Redis) -> None:
     async with redis.client(), redis.client():
         with pytest.raises(RedisConnectionError, match="No connection available"):
             await redis.ping()

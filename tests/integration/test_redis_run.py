@@ -110,7 +110,7 @@ async def test_a_replica_that_becomes_a_master_is_read_from(server: Server) -> N
         await eventually(lambda: is_kept(process, truth, "1"))
 
 
-async def test_a_server_that_does_not_tell_its_run_is_not_read_from(server: Server) -> None:
+async def test_a_server_that_hides_its_run_id_is_not_read_from(server: Server) -> None:
     async with Redis.from_url(server.url) as redis:
         await redis.acl_setuser("app", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
     async with aclosing(WordCache(server.url.replace("//", "//app@"), "test:")) as process:

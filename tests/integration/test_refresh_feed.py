@@ -136,7 +136,7 @@ async def test_an_owner_who_reads_while_the_feed_is_given_up_keeps_it(own: World
     assert (await state(own, bob)).live
 
 
-async def test_what_would_clear_an_old_feed_cannot_touch_the_new_one(own: World) -> None:
+async def test_clearing_an_old_feed_cannot_touch_the_new_one(own: World) -> None:
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     await own.open_feeds(bob)
@@ -184,7 +184,7 @@ async def test_a_backfill_waits_while_the_feed_is_rebuilt(own: World) -> None:
     assert await entries(own, bob) == [post.id] == await home(own, bob)
 
 
-async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_lost_entries_are_found_by_verify_and_rebuilt(own: World, capsys: pytest.CaptureFixture[str]) -> None:
     ana, bob, eve = await own.users(3)
     for reader in (bob, eve):
         await own.follow(reader, ana)
@@ -202,7 +202,7 @@ async def test_entries_lost_are_found_by_verify_and_made_anew(own: World, capsys
     assert await home(own, eve) == posts == await entries(own, eve)
 
 
-async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
+async def test_gc_clears_entries_of_owners_without_a_feed(own: World) -> None:
     ana, bob, eve = await own.users(3)
     await own.open_feeds(eve)
     post = await own.post(ana)
@@ -214,7 +214,7 @@ async def test_gc_has_entries_cleared_that_nobody_keeps(own: World) -> None:
     assert (await entries(own, bob), await entries(own, eve)) == ([], [post.id])
 
 
-async def test_what_is_no_users_id_is_refused(own: World) -> None:
+async def test_rebuilding_refuses_anything_but_a_users_id(own: World) -> None:
     for whose in ("bob", to_global_id("Post", ObjectId())):
         with pytest.raises(StartError, match="no user's id"):
             await maintenance_reports.run_rebuild(own.sources.settings, whose)

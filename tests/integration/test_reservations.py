@@ -71,7 +71,7 @@ async def arrive(world: World, upload: UploadRecord) -> None:
 
 
 @pytest.mark.parametrize(("age", "held"), [(RESERVATION_HOLD - 5 * SECOND, 1), (RESERVATION_HOLD, 0)])
-async def test_quota_of_a_file_that_does_not_come_is_free_after_a_while(
+async def test_the_quota_of_a_file_that_does_not_arrive_is_free_after_the_hold(
     world: World, age: timedelta, held: int
 ) -> None:
     owner_id, at = ObjectId(), now() - age
@@ -84,7 +84,7 @@ async def test_quota_of_a_file_that_does_not_come_is_free_after_a_while(
     assert (await stored(world, upload)).status is UploadStatus.AWAITING_BYTES
 
 
-async def test_file_is_looked_for_at_the_moment_its_reservation_lapses(world: World) -> None:
+async def test_a_file_is_looked_for_at_the_moment_its_reservation_lapses(world: World) -> None:
     left = 4 * SECOND
     upload = await announce(world, ObjectId(), now() - RESERVATION_HOLD + left)
     with pytest.raises(RetryLater):
@@ -94,7 +94,7 @@ async def test_file_is_looked_for_at_the_moment_its_reservation_lapses(world: Wo
     assert document["due_at"] <= upload.created_at + RESERVATION_HOLD
 
 
-async def test_ten_abandoned_uploads_hold_ten_others_up_for_as_long_only(world: World) -> None:
+async def test_ten_abandoned_uploads_delay_ten_others_no_longer_than_the_hold(world: World) -> None:
     owner_id = ObjectId()
     await announced(world, owner_id, NOON)
     refused = await refusal(world, owner_id, NOON + 30 * SECOND)
@@ -108,7 +108,7 @@ async def test_ten_abandoned_uploads_hold_ten_others_up_for_as_long_only(world: 
     await refusal(world, other, NOON)
 
 
-async def test_announcing_and_cancelling_goes_on_for_sixty_an_hour(world: World) -> None:
+async def test_uploads_can_be_announced_and_cancelled_sixty_times_an_hour(world: World) -> None:
     owner_id, uploads = ObjectId(), world.sources.uploads
     for _ in range(UPLOADS_PER_HOUR):
         await uploads.cancel((await announce(world, owner_id, NOON)).id)
@@ -126,7 +126,7 @@ async def test_announcing_and_cancelling_goes_on_for_sixty_an_hour(world: World)
     await refusal(world, owner_id, NOON)
 
 
-async def test_waiting_does_not_help_where_every_image_is_used(world: World) -> None:
+async def test_a_refusal_is_not_retryable_if_every_image_of_the_day_is_used(world: World) -> None:
     owner_id = ObjectId()
     for upload in await announced(world, owner_id, NOON):
         await world.sources.uploads.record_image(upload.id, image(upload.id))
@@ -134,7 +134,7 @@ async def test_waiting_does_not_help_where_every_image_is_used(world: World) -> 
     assert (refused.retryable, refused.resets_at) == (False, datetime(2026, 6, 16, tzinfo=UTC))
 
 
-async def test_the_month_says_when_it_starts_again_where_it_is_what_binds(world: World) -> None:
+async def test_a_refusal_by_the_monthly_quota_says_when_the_next_month_starts(world: World) -> None:
     owner_id, december = ObjectId(), datetime(2026, 12, 15, 12, tzinfo=UTC)
     rows = [
         {
@@ -151,7 +151,7 @@ async def test_the_month_says_when_it_starts_again_where_it_is_what_binds(world:
     assert (await world.sources.uploads.quota(owner_id, december)).resets_at == datetime(2027, 1, 1, tzinfo=UTC)
 
 
-async def test_file_that_comes_late_takes_its_place_again(world: World) -> None:
+async def test_a_late_file_takes_its_quota_again(world: World) -> None:
     owner_id = ObjectId()
     (late,) = await lapsed(world, owner_id, NOON, 1)
     assert await used(world, owner_id) == 0
@@ -161,7 +161,7 @@ async def test_file_that_comes_late_takes_its_place_again(world: World) -> None:
     assert (await stored(world, late)).status is UploadStatus.PROCESSING
 
 
-async def test_file_that_comes_late_and_finds_no_place_is_refused(world: World) -> None:
+async def test_a_late_file_is_refused_if_no_quota_is_left(world: World) -> None:
     owner_id, at = ObjectId(), now()
     (late,) = await lapsed(world, owner_id, at, 1)
     for moment in (at, at + timedelta(days=1)):  # whatever day it is by then
@@ -174,7 +174,7 @@ async def test_file_that_comes_late_and_finds_no_place_is_refused(world: World) 
     assert found.failure.code is EXCEEDED
 
 
-async def test_of_late_files_and_new_ones_at_once_ten_have_a_place(world: World) -> None:
+async def test_of_concurrent_late_and_new_files_ten_get_quota(world: World) -> None:
     owner_id = ObjectId()
     late = await lapsed(world, owner_id, NOON, 8) + await lapsed(world, owner_id, NOON, 8)
     uploads = world.sources.uploads
@@ -187,7 +187,7 @@ async def test_of_late_files_and_new_ones_at_once_ten_have_a_place(world: World)
     assert await used(world, owner_id) == IMAGES_PER_DAY
 
 
-async def test_file_that_comes_through_us_keeps_its_place(world: World) -> None:
+async def test_a_file_sent_through_the_api_keeps_its_quota_until_its_time_limit(world: World) -> None:
     owner_id, minute = ObjectId(), timedelta(minutes=5)
     upload = await world.sources.uploads.begin_intake(owner_id, SourceFormat.JPEG, NOON, minute)
     await world.sources.uploads.free_slots(upload, NOON + RESERVATION_HOLD)
@@ -196,7 +196,7 @@ async def test_file_that_comes_through_us_keeps_its_place(world: World) -> None:
     assert await used(world, owner_id) == 0
 
 
-async def test_file_that_is_being_worked_on_keeps_its_place(world: World) -> None:
+async def test_a_file_that_is_being_processed_keeps_its_quota(world: World) -> None:
     owner_id = ObjectId()
     upload = await announce(world, owner_id, NOON)
     await world.sources.uploads.confirm_arrival(upload, NOON)
@@ -222,7 +222,7 @@ async def test_a_cancelled_upload_returns_its_quota_once_and_its_file_will_be_de
     assert not await uploads.confirm_arrival(upload, NOON)
 
 
-async def test_upload_that_has_its_file_or_its_result_is_not_cancelled(world: World) -> None:
+async def test_an_upload_that_has_its_file_or_its_result_is_not_cancelled(world: World) -> None:
     uploads = world.sources.uploads
     working, ready, refused = await announced(world, ObjectId(), NOON, 3)
     await uploads.confirm_arrival(working, NOON)
@@ -236,7 +236,7 @@ async def test_upload_that_has_its_file_or_its_result_is_not_cancelled(world: Wo
         assert before.status == status
 
 
-async def test_of_cancelling_and_starting_at_once_one_happens(world: World) -> None:
+async def test_of_concurrent_cancelling_and_starting_one_succeeds(world: World) -> None:
     owner_id, uploads = ObjectId(), world.sources.uploads
     for upload in await announced(world, owner_id, NOON):
         is_started, _ = await asyncio.gather(uploads.confirm_arrival(upload, NOON), uploads.cancel(upload.id))
@@ -247,7 +247,7 @@ async def test_of_cancelling_and_starting_at_once_one_happens(world: World) -> N
         assert ("day_slot" in document) is is_started
 
 
-async def test_of_cancelling_and_expiring_at_once_one_happens_and_quota_comes_back_once(world: World) -> None:
+async def test_concurrent_cancelling_and_expiring_gives_the_quota_back(world: World) -> None:
     owner_id, uploads = ObjectId(), world.sources.uploads
     for upload in await announced(world, owner_id, NOON, 5):
         await asyncio.gather(

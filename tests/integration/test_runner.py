@@ -140,7 +140,9 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-async def test_malformed_letters_are_bounded_in_size_and_number(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kept_malformed_messages_are_bounded_in_size_and_number(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     letters = own.sources.dead_letters
     monkeypatch.setattr(dead_letters, "MAX_MALFORMED", 3)
     huge = {f"{number}".encode() * 400: b"x" * 1_000_000 for number in range(10, 100)}
@@ -153,7 +155,7 @@ async def test_malformed_letters_are_bounded_in_size_and_number(own: World, monk
     assert sorted([letter.times async for letter in letters.all_malformed()]) == [1, 1, 2]
 
 
-async def test_a_dead_letter_that_came_back_before_it_was_deleted_stays(own: World) -> None:
+async def test_a_malformed_message_that_comes_again_before_it_is_deleted_stays(own: World) -> None:
     letters, fields = own.sources.dead_letters, {b"task": b"bake"}
     letter = await letters.add_malformed("counters", fields, now())
     assert letter is not None
@@ -165,7 +167,7 @@ async def test_a_dead_letter_that_came_back_before_it_was_deleted_stays(own: Wor
     assert [letter async for letter in letters.all_malformed()] == []
 
 
-async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_can_be_redriven(own: World) -> None:
+async def test_a_job_that_always_fails_is_a_dead_letter_after_five_attempts_and_can_be_redriven(own: World) -> None:
     post_id = await liked_post(own)
     job = Job(*LIKES, str(post_id))
 
@@ -197,7 +199,7 @@ async def test_work_that_always_fails_is_a_dead_letter_after_five_attempts_and_c
     assert await failures(own) == []
 
 
-async def test_four_failures_and_a_success_leave_no_trace(own: World) -> None:
+async def test_four_failures_and_a_success_leave_no_failure_behind(own: World) -> None:
     post_id, calls = await liked_post(own), 0
 
     async def run(tools: Tools, key: str) -> None:
@@ -218,7 +220,7 @@ async def test_four_failures_and_a_success_leave_no_trace(own: World) -> None:
     assert await failures(own) == []
 
 
-async def test_an_outage_is_no_attempt(own: World) -> None:
+async def test_an_outage_counts_no_attempt(own: World) -> None:
     post_id, calls = await liked_post(own), 0
 
     async def run(tools: Tools, key: str) -> None:
@@ -239,7 +241,7 @@ async def test_an_outage_is_no_attempt(own: World) -> None:
     assert await likes_of(own, post_id) == 1
 
 
-async def test_work_that_waits_is_no_attempt(own: World) -> None:
+async def test_a_job_to_be_retried_later_counts_no_attempt(own: World) -> None:
     post_id, waited = await liked_post(own), asyncio.Event()
 
     async def run(_tools: Tools, _key: str) -> None:
@@ -254,7 +256,7 @@ async def test_work_that_waits_is_no_attempt(own: World) -> None:
     assert await own.sources.database["post_likes"].count_documents({"outbox": "count", "due_at": {"$ne": None}}) == 1
 
 
-async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
+async def test_a_job_over_its_timeout_is_a_failed_attempt(own: World) -> None:
     post_id = await liked_post(own)
 
     async def run(_tools: Tools, _key: str) -> None:
@@ -267,7 +269,7 @@ async def test_work_over_its_time_is_a_failed_attempt(own: World) -> None:
     assert failure["reason"].startswith("HandlerTimeout: ")
 
 
-async def test_jobs_for_the_same_work_are_done_together(own: World) -> None:
+async def test_jobs_of_one_key_are_run_together(own: World) -> None:
     post_id, calls, entered, go_on = await liked_post(own), 0, asyncio.Event(), asyncio.Event()
 
     async def run(_tools: Tools, _key: str) -> None:

@@ -91,7 +91,7 @@ async def pending(world: World, comment: CommentRecord) -> set[str]:
     return set(document.get("outbox", ()))
 
 
-async def test_a_hidden_comment_is_taken_back_from_all_but_its_author_and_can_be_shown_again(world: World) -> None:
+async def test_a_hidden_comment_is_hidden_from_all_but_its_author_and_can_be_shown_again(world: World) -> None:
     ana, bob, eve = await world.users(3)
     post = await world.post(ana)
     comment = await world.comment(post, bob, "BUY NOW", mention_ids=[eve.id])
@@ -124,7 +124,7 @@ async def test_a_hidden_comment_is_taken_back_from_all_but_its_author_and_can_be
     await audit(world, has_files=False)
 
 
-async def test_the_screen_of_the_settings_hides(world: World) -> None:
+async def test_the_screen_named_in_the_settings_hides_comments(world: World) -> None:
     ana, bob = await world.users(2)
     post, tools = await world.post(ana), tools_with(world, comment_screen=this("no_shouting"))
     loud, calm = await world.comment(post, bob, "LOUD"), await world.comment(post, bob, "calm")
@@ -138,7 +138,7 @@ async def test_the_screen_of_the_settings_hides(world: World) -> None:
     await audit(world, has_files=False)
 
 
-async def test_hidden_replies_are_taken_off_their_comments_count(world: World) -> None:
+async def test_hidden_replies_are_taken_off_the_count_of_their_comment(world: World) -> None:
     ana = await world.user()
     post = await world.post(ana)
     parent = await world.comment(post, ana)
@@ -171,7 +171,7 @@ async def test_blocked_words_hide_as_whole_words_of_any_case_and_width(world: Wo
 
 
 @pytest.mark.parametrize("screen", ["broken", "endless", "talkative"])
-async def test_a_screen_that_fails_is_an_attempt_and_the_comment_stays(world: World, screen: str) -> None:
+async def test_a_screen_that_fails_is_retried_and_the_comment_stays_visible(world: World, screen: str) -> None:
     ana = await world.user()
     post = await world.post(ana)
     comment = await world.comment(post, ana)
@@ -203,7 +203,7 @@ async def test_a_verdict_on_a_comment_that_was_shown_meanwhile_is_dropped(world:
     assert not stored.hidden
 
 
-async def test_a_reply_that_comes_after_its_parent_was_cleaned_away_goes(world: World) -> None:
+async def test_a_reply_added_after_its_parent_was_cleaned_up_is_removed(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     parent = await world.comment(post, ana)
@@ -217,7 +217,7 @@ async def test_a_reply_that_comes_after_its_parent_was_cleaned_away_goes(world: 
     await audit(world, has_files=False)
 
 
-async def test_a_comment_that_comes_after_its_post_was_cleaned_away_goes(world: World) -> None:
+async def test_a_comment_added_after_its_post_was_cleaned_up_is_removed(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     await world.drain()
@@ -245,7 +245,7 @@ async def test_replies_and_deletions_at_once_leave_no_orphan(world: World) -> No
     await audit(world, has_files=False)
 
 
-async def test_cleaning_a_post_twice_ends(world: World) -> None:
+async def test_cleaning_up_a_post_twice_is_harmless(world: World) -> None:
     ana = await world.user()
     post = await world.post(ana)
     await world.drain()

@@ -126,7 +126,7 @@ async def test_seeding_killed_half_way_is_completed_by_the_next(settings: Settin
         await _check_counters(sources)
 
 
-async def test_account_of_somebody_else_is_not_taken_over(settings: Settings) -> None:
+async def test_an_account_of_somebody_else_is_not_taken_over(settings: Settings) -> None:
     async with opened(settings) as world:
         now = datetime.now(UTC)
         await world.sources.users.register("Ana", "ana@example.com", "no hash", "Another Ana", now)

@@ -122,7 +122,7 @@ async def test_cloudfronts_signature_verifies_and_an_altered_address_does_not(ke
             verify(resource, until)
 
 
-async def test_with_a_cdn_public_files_are_its_own_and_private_ones_signed_for_it(
+async def test_a_cdn_serves_public_files_at_plain_and_private_files_at_signed_addresses(
     shared_settings: Settings, key: rsa.RSAPrivateKey
 ) -> None:
     signed = cloudfront(pem(key))
@@ -132,7 +132,7 @@ async def test_with_a_cdn_public_files_are_its_own_and_private_ones_signed_for_i
         assert (await blobs.signed_urls(["private/a"]))[0].startswith(f"{CDN}/private/a?Expires=")
 
 
-async def test_a_cdn_without_a_key_serves_what_is_public_and_s3_the_rest(shared_settings: Settings) -> None:
+async def test_a_cdn_without_a_key_serves_public_files_and_s3_private_ones(shared_settings: Settings) -> None:
     async with open_blobs(shared_settings.model_copy(update={"media_base_url": CDN})) as blobs:
         assert blobs.public_url("public/a") == f"{CDN}/public/a"
         (url,) = await blobs.signed_urls(["private/a"])
@@ -149,7 +149,7 @@ async def test_the_key_may_be_in_a_file(tmp_path: Path, key: rsa.RSAPrivateKey) 
 
 
 @pytest.mark.parametrize("secret", ["", "not a key", pem(ec.generate_private_key(ec.SECP256R1()))])
-def test_what_is_no_rsa_key_is_refused_at_the_start(secret: str) -> None:
+def test_anything_but_an_rsa_key_is_refused_at_the_start(secret: str) -> None:
     with pytest.raises(BadSigningKeyError):
         CloudFrontUrls(cloudfront("x").model_copy(update={"cloudfront_private_key": SecretStr(secret)}))
 
@@ -162,7 +162,7 @@ def test_what_is_no_rsa_key_is_refused_at_the_start(secret: str) -> None:
         {"cloudfront_key_pair_id": "K1", "cloudfront_private_key": "pem"},
     ],
 )
-def test_half_of_a_signing_key_is_refused(half: dict[str, str]) -> None:
+def test_incomplete_settings_of_a_signing_key_are_refused(half: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="PHOTOGRAM_"):
         Settings(**half)  # type: ignore[arg-type]
 

@@ -46,7 +46,7 @@ class Renderer:
         return {key: self._owners[key] for key in keys}
 
 
-async def test_others_are_served_while_one_s_slow_images_wait(own: World) -> None:
+async def test_other_owners_are_served_while_slow_images_of_one_owner_wait(own: World) -> None:
     slow, quick = [str(ObjectId()) for _ in range(8)], [str(ObjectId()) for _ in range(20)]
     renderer = Renderer(slow, {**dict.fromkeys(slow, ANA), **dict.fromkeys(quick, BEN)})
     long_pool = RenderPool(1, 30, 512)  # it is not opened: the handler only looks whose it is

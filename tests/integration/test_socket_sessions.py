@@ -93,7 +93,7 @@ async def test_nobody_ends_the_socket_of_a_session_by_naming_it(world: World) ->
     watching.stop()
 
 
-async def test_sessions_that_end_unheard_are_found_by_one_look_for_all(
+async def test_sessions_that_end_without_news_are_found_by_one_check_of_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With Redis away, so that no news comes: as when whoever ended the session died before saying so."""

@@ -91,7 +91,7 @@ async def stored(blobs: Blobs, area: Area) -> str:
     return key
 
 
-async def test_public_image_is_kept_and_says_that_it_is_one(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_a_public_image_is_cached_with_its_headers(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = await stored(blobs, Area.PUBLIC)
     url = blobs.public_url(key)
     assert url is not None
@@ -105,7 +105,7 @@ async def test_public_image_is_kept_and_says_that_it_is_one(blobs: Blobs, web: h
     assert (await web.get(f"{url}?other")).status_code == 404
 
 
-async def test_private_image_is_never_kept(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_a_private_image_is_never_cached(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = await stored(blobs, Area.PRIVATE)
     (url,) = await blobs.signed_urls([key])
     answer = await web.get(url)
@@ -118,7 +118,7 @@ async def test_private_image_is_never_kept(blobs: Blobs, web: httpx2.AsyncClient
     assert (await web.get(again)).status_code == 404
 
 
-async def test_refusals_are_not_kept_and_bear_the_header(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_refusals_are_not_cached_and_have_the_header(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     key = media_key(Area.PUBLIC, ObjectId(), DATA, RenditionFormat.JPEG, 320)
     url = blobs.public_url(key)
     assert url is not None

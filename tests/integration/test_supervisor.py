@@ -147,7 +147,7 @@ def test_a_killed_api_and_worker_come_back_and_a_signal_stops_everything(tmp_pat
         assert not (tmp_path / "connection.env").exists()
 
 
-def test_a_command_finds_the_stack_that_runs_unless_it_is_told_of_another(tmp_path: Path) -> None:
+def test_a_command_finds_the_running_stack_unless_the_settings_name_another(tmp_path: Path) -> None:
     away = {"PHOTOGRAM_MONGO_TIMEOUT": "0.2"}
     with running(tmp_path) as run:
         run.await_line("GraphQL endpoint")
@@ -190,7 +190,7 @@ def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> Non
         await_gone(family)
 
 
-def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
+def test_a_taken_port_gives_one_line_and_starts_nothing(tmp_path: Path) -> None:
     with contextlib.closing(listen("127.0.0.1", 0)) as other:
         code, line_printed = refusal(tmp_path / "data", "--port", str(other.getsockname()[1]))
         with data_folder.hold(tmp_path / "held"):
@@ -201,7 +201,7 @@ def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     assert line_for_both == f"photogram: the data folder {tmp_path / 'held'} is in use by process {os.getpid()}\n"
 
 
-def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> None:
+def test_a_folder_in_use_gives_one_line_that_names_the_process(tmp_path: Path) -> None:
     with data_folder.hold(tmp_path):
         code, line_printed = refusal(tmp_path, "--port", "0")
     assert code == 1
@@ -216,7 +216,7 @@ def test_a_folder_in_use_is_one_line_that_names_the_process(tmp_path: Path) -> N
         ("PHOTOGRAM_ENVIRONMENT", "production", r"photogram: PHOTOGRAM_S3_SECRET_KEY has its default value.*\n"),
     ],
 )
-def test_settings_that_make_no_sense_are_one_line_and_exit_code_2(
+def test_invalid_settings_give_one_line_and_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
 ) -> None:
     monkeypatch.setenv(name, value)

@@ -12,7 +12,7 @@ from tests.support.stack import ROOT
 
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["verify"], ["gc"]])
-async def test_missing_indexes_are_one_line_that_names_the_command(
+async def test_missing_indexes_give_one_line_that_names_the_command(
     shared_settings: Settings, command: list[str]
 ) -> None:
     unprepared = shared_settings.model_copy(

@@ -115,9 +115,7 @@ BROKEN: dict[str, tuple[str, Change]] = {
 
 
 @pytest.mark.parametrize(("collection", "break_it"), BROKEN.values(), ids=BROKEN.keys())
-async def test_record_that_cannot_be_read_takes_nothing_else_away(
-    scene: Scene, collection: str, break_it: Change
-) -> None:
+async def test_an_unreadable_record_hides_nothing_else(scene: Scene, collection: str, break_it: Change) -> None:
     whole = await scene.page()
     await break_it(scene)
     with capture_logs() as logs:
@@ -133,7 +131,7 @@ async def test_record_that_cannot_be_read_takes_nothing_else_away(
     assert kind in {finding.kind for finding in report.findings}
 
 
-async def test_what_cannot_be_read_is_left_out_of_every_list_logged_once_and_counted(scene: Scene) -> None:
+async def test_unreadable_records_are_left_out_of_every_list_logged_once_and_counted(scene: Scene) -> None:
     await scene.change("posts", scene.posts[1].id, caption=5)
     await scene.change("users", scene.eve.id, post_count="none")
     with capture_logs() as logs:
@@ -150,7 +148,7 @@ async def test_what_cannot_be_read_is_left_out_of_every_list_logged_once_and_cou
     assert lenient_reads.unreadable["UserRecord"] > 1, "every time is counted"
 
 
-async def test_nodes_answer_null_for_what_cannot_be_read(scene: Scene) -> None:
+async def test_nodes_answer_null_for_unreadable_records(scene: Scene) -> None:
     await scene.change("posts", scene.posts[1].id, caption=5)
     await scene.change("comments", scene.comments[0], text=None)
     asked = [gid("Post", post.id) for post in scene.posts] + [
@@ -169,7 +167,9 @@ STATES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize(("what", "make"), STATES.items(), ids=STATES.keys())
-async def test_state_that_is_not_known_hides(scene: Scene, what: str, make: Change) -> None:
+async def test_an_unknown_state_hides_a_record_without_making_it_unreadable(
+    scene: Scene, what: str, make: Change
+) -> None:
     await make(scene)
     with capture_logs() as logs:
         page = await scene.page()
@@ -184,21 +184,21 @@ async def test_state_that_is_not_known_hides(scene: Scene, what: str, make: Chan
     assert result.data == {"post": {"status": "READY" if what == "account" else "PROCESSING"}}
 
 
-async def test_following_of_a_kind_that_is_not_known_is_none(scene: Scene) -> None:
+async def test_an_unknown_follow_state_counts_as_none(scene: Scene) -> None:
     await scene.change("follows", {"follower_id": scene.bob.id, "followee_id": scene.eve.id}, state="CLOSE")
     page = await scene.page()
     assert page["eve"]["viewerFollowState"] == "NONE"
     assert page["user"]["viewerFollowState"] == "FOLLOWING"
 
 
-async def test_rendition_of_a_format_that_is_not_known_is_not_there(scene: Scene) -> None:
+async def test_a_rendition_of_an_unknown_format_is_left_out(scene: Scene) -> None:
     before = (await scene.page())["feed"]["edges"][0]["node"]["images"][0]["renditions"]
     await scene.change("posts", scene.posts[1].id, **{"images.0.renditions.0.format": "JXL"})
     image = (await scene.page())["feed"]["edges"][0]["node"]["images"][0]
     assert image["renditions"] == before[1:]
 
 
-async def test_notification_of_a_kind_that_is_not_known_is_left_out_and_its_number_is_not_missing(scene: Scene) -> None:
+async def test_a_notification_of_an_unknown_kind_is_left_out_and_its_number_is_kept(scene: Scene) -> None:
     sources, of_bob = scene.world.sources, {"recipient_id": scene.bob.id}
     whole = await scene.page()
     before = await sources.notifications.changed_after(scene.bob.id, 0, 100)
@@ -212,7 +212,7 @@ async def test_notification_of_a_kind_that_is_not_known_is_left_out_and_its_numb
     ]
 
 
-async def test_upload_of_a_newer_version(scene: Scene) -> None:
+async def test_an_upload_of_a_newer_version_is_shown_as_far_as_it_is_known(scene: Scene) -> None:
     sources, bob = scene.world.sources, scene.bob
     upload = await sources.uploads.announce(bob.id, SourceFormat.JPEG, 9, "A" * 43 + "=", now())
     asked = "query ($id: ID!) { node(id: $id) { ... on MediaUpload { status: uploadStatus failure { code } } } }"
@@ -232,7 +232,7 @@ async def test_upload_of_a_newer_version(scene: Scene) -> None:
     assert await node(format="JXL") is None
 
 
-async def test_interests_that_cannot_be_read_are_computed_again(scene: Scene) -> None:
+async def test_unreadable_interests_are_computed_again(scene: Scene) -> None:
     whole = await scene.page()
     await scene.change("interests", scene.bob.id, authors="all")
     assert ids((await scene.page())["ranked"]) == ids(whole["ranked"])
@@ -241,7 +241,7 @@ async def test_interests_that_cannot_be_read_are_computed_again(scene: Scene) ->
     assert stored.authors
 
 
-async def test_session_that_cannot_be_read_is_none(scene: Scene) -> None:
+async def test_an_unreadable_session_is_no_session(scene: Scene) -> None:
     sessions = scene.world.sources.sessions
     kept, _ = await sessions.open(scene.bob.id, None, now())
     broken, tokens = await sessions.open(scene.bob.id, None, now())
@@ -252,7 +252,7 @@ async def test_session_that_cannot_be_read_is_none(scene: Scene) -> None:
     assert [session.id for session in await sessions.of_user(scene.bob.id)] == [kept.id]
 
 
-async def test_worker_does_not_treat_what_it_cannot_read_as_gone(scene: Scene) -> None:
+async def test_a_worker_does_not_treat_an_unreadable_post_as_deleted(scene: Scene) -> None:
     """The screening worker deletes comments whose post is gone; one that it cannot read is not."""
     world = scene.world
     late = await world.comment(scene.posts[1], scene.bob, "late")
@@ -277,7 +277,7 @@ def test_tasks_of_a_newer_version_are_left_to_it() -> None:
     assert jobs_of(Fact.FOLLOW, {"_id": ObjectId(), "outbox": ["count"]}) == []
 
 
-def test_versions_with_other_enums_do_not_read_what_the_other_cached() -> None:
+def test_versions_with_different_enums_do_not_read_each_others_cached_values() -> None:
     def mark(*values: str) -> bytes:
         status = StrEnum("Status", [(value, value) for value in values])  # type: ignore[misc]
         shape = msgspec.defstruct("Thing", [("status", status | None), ("all", list[status])])

@@ -84,7 +84,7 @@ async def test_quota_given_back_is_that_of_the_day_it_was_taken(world: World) ->
     assert (await uploads.quota(owner_id, NOON)).used_today == 0
 
 
-async def test_hundreds_at_once_over_the_end_of_a_month_have_ten_a_day(world: World) -> None:
+async def test_a_hundred_uploads_around_the_end_of_a_month_get_ten_a_day(world: World) -> None:
     owner_id, end = ObjectId(), datetime(2028, 2, 29, 23, 59, 59, 999_000, tzinfo=UTC)
     moments = [end + timedelta(milliseconds=n % 2) for n in range(100)]
     outcomes = await asyncio.gather(*(outcome(world, owner_id, moment) for moment in moments))

@@ -26,7 +26,7 @@ async def watched(settings: Settings) -> AsyncIterator[tuple[Client, Watchdog]]:
         await client.close()
 
 
-async def test_pool_that_lets_nobody_through_is_stuck_until_it_does(settings: Settings) -> None:
+async def test_a_pool_whose_lock_is_lost_is_stuck_until_it_is_released(settings: Settings) -> None:
     async with watched(settings) as (client, watchdog):
         await client.admin.command("ping", maxTimeMS=5000)
         (server,) = client._topology._servers.values()
@@ -41,7 +41,7 @@ async def test_pool_that_lets_nobody_through_is_stuck_until_it_does(settings: Se
         assert await eventually(is_well)
 
 
-async def test_absent_server_leaves_the_process_alone(settings: Settings) -> None:
+async def test_an_absent_server_is_not_taken_for_a_stuck_pool(settings: Settings) -> None:
     async with proxied(settings.mongo_url) as proxy:
         direct = f"{proxy.url}&directConnection=true".replace("replicaSet=photogram&", "")
         async with watched(settings.model_copy(update={"mongo_url": direct})) as (client, watchdog):

@@ -153,19 +153,19 @@ def test_a_sentence_has_the_number_of_the_source(sentence: str) -> None:
     assert sentence in PROSE
 
 
-def test_every_top_level_code_is_there_with_its_status() -> None:
+def test_the_page_has_every_top_level_code_with_its_status() -> None:
     rows = {quoted(row[0])[0]: int(row[1]) for row in table("code | status | means | do")}
     assert rows == {code: HTTP_STATUS.get(code, 400) for code in RequestErrorCode} | {
         RequestErrorCode.PERSISTED_QUERY_NOT_SUPPORTED: 200
     }
 
 
-def test_every_user_error_code_is_there() -> None:
+def test_the_page_has_every_user_error_code() -> None:
     section = TEXT[TEXT.index("### User error codes") : TEXT.index("### HTTP statuses")]
     assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == list(UserErrorCode)
 
 
-def test_every_http_status_is_there() -> None:
+def test_the_page_has_every_http_status() -> None:
     in_source = re.findall(r"\b(?:status|status_code)=(\d{3})\b|_refuse\((\d{3})|_refusal = (\d{3})", SOURCE)
     statuses = {int(status) for groups in in_source for status in groups if status} | set(HTTP_STATUS.values())
     section = TEXT[TEXT.index("### HTTP statuses") : TEXT.index("### Socket close codes")]
@@ -174,14 +174,14 @@ def test_every_http_status_is_there() -> None:
     )
 
 
-def test_every_close_code_is_there() -> None:
+def test_the_page_has_every_close_code() -> None:
     in_source = re.findall(r"Closed\((\d{4})|_close\((\d{4})|\"code\": (\d{4})", SOURCE)
     codes = {int(code) for groups in in_source for code in groups if code} - NO_CODE_OF_OURS | BY_THE_LIBRARY
     section = TEXT[TEXT.index("### Socket close codes") :]
     assert [int(code) for code in re.findall(r"^\| (\d{4})", section, re.MULTILINE)] == sorted(codes)
 
 
-def test_connection_init_takes_the_keys_that_are_there() -> None:
+def test_connection_init_takes_the_keys_on_the_page() -> None:
     keys = [quoted(cell)[0] for cell in first_column("key in the payload of `connection_init`")]
     assert keys == ["accessToken", "authorization"]
     assert websocket_messages.token_of({"accessToken": "a"}) == "a"
@@ -189,13 +189,13 @@ def test_connection_init_takes_the_keys_that_are_there() -> None:
     assert websocket_messages.token_of({"authorization": "c"}) == "c"
 
 
-def test_what_mentions_is_as_the_page_says() -> None:
+def test_the_page_says_which_texts_mention_somebody() -> None:
     mentioning, others = table("text | mentions")
     assert all(mentions(text) == ["ben"] for text in quoted(mentioning[0]))
     assert not any("ben" in mentions(text) for text in quoted(others[0]))
 
 
-def test_every_connection_is_there_with_the_arguments_that_make_another_list() -> None:
+def test_the_page_has_every_connection_with_the_arguments_that_make_another_list() -> None:
     expected = {
         f"{name}.{field_name}": sorted(field.args.keys() - PAGING)
         for name, kind in TYPES.items()
@@ -207,7 +207,7 @@ def test_every_connection_is_there_with_the_arguments_that_make_another_list() -
     assert {quoted(row[0])[0]: sorted(quoted(row[1])) for row in rows} == expected
 
 
-def test_every_mutation_is_there_with_a_selection_that_is_valid() -> None:
+def test_the_page_has_every_mutation_with_a_valid_selection() -> None:
     rows = table("after | ask in the payload | change in the cache, or fetch again")
     mutations = cast(GraphQLObjectType, TYPES["Mutation"]).fields
     assert sorted(name for row in rows for name in quoted(row[0])) == sorted(mutations)

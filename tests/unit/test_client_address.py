@@ -22,11 +22,11 @@ def test_an_ipv6_client_is_its_network_and_a_mapped_one_its_ipv4_address(host: s
     assert address_of({"client": (host, 1234)}) == network
 
 
-def test_a_server_need_not_say() -> None:
+def test_a_request_without_a_client_has_an_empty_address() -> None:
     assert address_of({"client": None}) == address_of({}) == ""
 
 
-def test_a_trusted_ipv4_proxy_is_trusted_on_a_socket_for_both_as_well() -> None:
+def test_a_trusted_ipv4_proxy_is_also_trusted_by_its_mapped_address() -> None:
     listed = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32", "*", "a-name"]
     trusted = _TrustedHosts(with_mapped_ipv4(listed))
     assert with_mapped_ipv4(listed)[: len(listed)] == listed

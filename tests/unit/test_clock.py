@@ -65,7 +65,7 @@ async def test_a_clock_that_is_set_later_moves_nothing(machine: Machine) -> None
     assert clock.now() == before + timedelta(seconds=1)
 
 
-async def test_before_the_first_measurement_it_is_this_machines(machine: Machine) -> None:
+async def test_before_the_first_measurement_the_machines_own_clock_counts(machine: Machine) -> None:
     assert clock.now() == NOON
 
 

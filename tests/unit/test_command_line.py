@@ -28,7 +28,7 @@ def output_of(*words: str) -> str:
     return answer.output
 
 
-def test_version_is_the_packages() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     assert output_of("--version") == f"photogram {version('photogram')}\n"
 
 
@@ -45,5 +45,5 @@ def test_help_names_values_in_words_and_none_for_flags(words: list[str]) -> None
     assert re.search(r"<(?!=)", options) is None, options
 
 
-def test_shells_can_complete() -> None:
+def test_a_completion_script_can_be_printed() -> None:
     assert "_PHOTOGRAM_COMPLETE" in output_of("--show-completion", "bash")

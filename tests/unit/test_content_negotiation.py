@@ -33,7 +33,7 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image
         (",;,;q=1", JSON),
     ],
 )
-def test_answer_type(accept: str | None, chosen: str | None) -> None:
+def test_the_accept_header_chooses_the_media_type(accept: str | None, chosen: str | None) -> None:
     assert answer_type(accept) == chosen
 
 
@@ -57,5 +57,5 @@ def test_only_a_browser_prefers_the_page(accept: str | None, page: bool) -> None
         (7, None),
     ],
 )
-def test_bearer_token(header: object, token: str | None) -> None:
+def test_a_bearer_token_is_read_from_its_header(header: object, token: str | None) -> None:
     assert bearer_token(header) == token

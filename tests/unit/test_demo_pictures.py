@@ -19,7 +19,7 @@ def opened(image: DemoPicture) -> Image.Image:
     return Image.open(BytesIO(image.data))
 
 
-def test_there_are_sixty_of_every_kind_within_the_limits() -> None:
+def test_sixty_pictures_of_all_kinds_are_within_the_limits() -> None:
     pictures = every_picture()
     assert len({image.data for image in pictures}) == 60
     assert len({image.caption for image in pictures}) == 60
@@ -35,7 +35,7 @@ def test_there_are_sixty_of_every_kind_within_the_limits() -> None:
     assert sum(opened(image).mode == "RGBA" for image in pictures) == 5
 
 
-def test_one_is_a_phones_photograph_on_its_side() -> None:
+def test_one_picture_is_a_phones_photograph_on_its_side() -> None:
     (photograph,) = [image for image in map(opened, every_picture()) if image.getexif()]
     assert photograph.size == (4032, 3024)
     assert photograph.getexif()[0x0112] == 6

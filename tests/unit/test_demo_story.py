@@ -34,7 +34,7 @@ def test_private_posts_are_touched_by_friends_only() -> None:
             assert crowd <= friends_of(post.author) | {post.author}
 
 
-def test_answers_follow_what_they_answer_and_nothing_is_said_in_the_future() -> None:
+def test_answers_follow_their_comments_and_nothing_is_in_the_future() -> None:
     for post in planned_posts():
         assert post.made_at(NOW) < NOW
         for place, comment in enumerate(post.comments):

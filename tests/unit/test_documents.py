@@ -50,7 +50,7 @@ def test_null_members_count_as_absent() -> None:
         ("query A{hello} query A{hello}", "GRAPHQL_VALIDATION_FAILED"),
     ],
 )
-def test_what_is_wrong_with_a_document_has_a_code(query: str, code: str) -> None:
+def test_every_mistake_in_a_document_has_a_code(query: str, code: str) -> None:
     with pytest.raises(Rejected) as caught:
         fresh_documents().operation(GraphQLRequest(query))
     assert {error["extensions"]["code"] for error in caught.value.errors} == {code}

@@ -16,7 +16,7 @@ async def spend(turns: FairTurns, *keys: str, gate: asyncio.Event | None = None,
         turns.end(turn, uncount=right)
 
 
-async def test_only_so_many_at_a_time() -> None:
+async def test_no_more_than_the_limit_run_at_once() -> None:
     turns, running, highest = FairTurns(2, 100), 0, 0
 
     async def work(number: int) -> None:
@@ -32,7 +32,7 @@ async def test_only_so_many_at_a_time() -> None:
     assert highest == 2
 
 
-async def test_who_asked_for_less_goes_first_then_who_waited_longer() -> None:
+async def test_callers_that_asked_for_less_go_first_and_then_those_that_waited_longer() -> None:
     turns, gate, order = FairTurns(1, 100), asyncio.Event(), []
 
     async def ask(name: str, *keys: str) -> None:
@@ -99,5 +99,5 @@ async def test_a_cancelled_request_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("keys", [(), ("one",)])
-async def test_keys_may_be_none(keys: tuple[str, ...]) -> None:
+async def test_a_turn_needs_no_keys(keys: tuple[str, ...]) -> None:
     await spend(FairTurns(1, 0), *keys)

@@ -19,7 +19,7 @@ from resolvers.transport.connection_limits import SPARE
         (128, 128, 10_000, 1, 128),
     ],
 )
-def test_room_is_made(
+def test_the_limit_is_raised_as_far_as_needed_or_allowed(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, asked: int, room: int, raised: int | None
 ) -> None:
     limits: list[tuple[int, int]] = []

@@ -33,7 +33,7 @@ def test_a_global_id_needs_no_escaping_in_a_url(type_name: str) -> None:
         ),
     )
 )
-def test_anything_else_is_bad_input(text: str) -> None:
+def test_any_text_but_a_global_id_is_bad_input(text: str) -> None:
     try:
         type_name, object_id = from_global_id(text)
     except BadInput:

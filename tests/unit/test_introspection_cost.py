@@ -92,7 +92,7 @@ def test_introspection_that_is_off_is_refused_with_a_code() -> None:
         ("production", True, True), ("development", False, False),
     ],
 )  # fmt: skip
-def test_production_does_not_tell_its_schema_unless_it_is_set(
+def test_introspection_is_off_in_production_unless_it_is_set(
     environment: Any, setting: bool | None, allowed: bool
 ) -> None:
     settings = Settings(environment=environment, introspection=setting, s3_access_key=None)

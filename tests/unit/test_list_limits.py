@@ -62,7 +62,7 @@ def test_refusing_a_very_long_list_costs_next_to_nothing() -> None:
     assert time.process_time() - started < 0.5, "reading them takes seconds"
 
 
-def test_stranger_is_refused_before_anything_is_looked_at() -> None:
+def test_an_anonymous_request_is_refused_before_its_lists_are_checked() -> None:
     kept = operation(KEPT, {"pile": {"notes": [{}] * 45_000}})
     with pytest.raises(Unauthenticated):
         kept.check(signed_in=False)

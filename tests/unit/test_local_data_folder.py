@@ -23,7 +23,7 @@ def test_a_folder_is_free_again_after_its_owner(tmp_path: Path) -> None:
             pass
 
 
-def test_who_inherits_the_lock_keeps_the_folder_taken(tmp_path: Path) -> None:
+def test_a_process_that_inherits_the_lock_keeps_the_folder_taken(tmp_path: Path) -> None:
     with data_folder.hold(tmp_path) as descriptor:
         inherited = os.dup(descriptor)
     try:

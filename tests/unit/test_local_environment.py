@@ -20,7 +20,7 @@ def test_settings_read_back_from_the_environment_are_equal(monkeypatch: pytest.M
     assert Settings() == settings
 
 
-def test_a_key_that_is_not_there_stays_away_in_the_child() -> None:
+def test_a_missing_key_is_an_empty_variable_of_the_child() -> None:
     assert environment(Settings(s3_access_key=None))["PHOTOGRAM_S3_ACCESS_KEY"] == ""
 
 

@@ -24,7 +24,7 @@ from deploy.local.server_logs import last_error, rotate
         ("", "it wrote nothing"),
     ],
 )
-def test_it_is_the_last_error_else_the_last_line(tmp_path: Path, log: str, words: str) -> None:
+def test_the_last_error_is_shown_or_else_the_last_line(tmp_path: Path, log: str, words: str) -> None:
     file = tmp_path / "server.log"
     file.write_text(log)
     assert words in last_error(file)
@@ -36,7 +36,7 @@ def test_a_full_disk_wins_over_later_lines(tmp_path: Path) -> None:
     assert last_error(file).startswith("no space left")
 
 
-def test_it_is_one_bounded_line(tmp_path: Path) -> None:
+def test_the_error_is_one_bounded_line(tmp_path: Path) -> None:
     file = tmp_path / "server.log"
     file.write_text("x" * 200_000)
     assert len(last_error(file)) <= 300

@@ -4,7 +4,7 @@ from deploy.local import terminal
 from deploy.local.terminal import Terminal
 
 
-def test_in_a_pipe_a_long_stage_says_now_and_then_how_far_it_is(
+def test_a_long_stage_in_a_pipe_reports_its_progress_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = Terminal()

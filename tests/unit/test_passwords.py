@@ -27,7 +27,7 @@ NAMES = ("ana.maria", "anamaria@example.com", "anamaria")
         "Zażółć gęślą jaźń",
     ],
 )
-def test_passwords_that_are_taken(password: str) -> None:
+def test_good_passwords_are_accepted(password: str) -> None:
     assert checked_password(password, NAMES, is_common) == password
 
 
@@ -54,7 +54,7 @@ def test_passwords_that_are_taken(password: str) -> None:
         "anamaria1990",
     ],
 )
-def test_passwords_that_are_refused(password: str) -> None:
+def test_weak_passwords_are_refused(password: str) -> None:
     with pytest.raises(Refusal) as refused:
         checked_password(password, NAMES, is_common)
     assert (refused.value.code, refused.value.field) == (UserErrorCode.WEAK_PASSWORD, ["password"])
@@ -79,7 +79,7 @@ async def test_a_hash_of_either_form_takes_both() -> None:
     assert not await passwords.verify(hashed, "x" * 1_000_000)
 
 
-def test_the_commonest_are_kept_and_the_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commonest_and_the_long_passwords_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make_common_passwords, "MOST_COMMON", 3)
     assert make_common_passwords.select(["b", "B", "A", "short", "long enough: e\u0301", ""]) == [
         "a",

@@ -22,7 +22,7 @@ def test_ranked_shows_nearly_twice_as_much_of_what_viewers_like(world: Sequence[
     assert gain(world, "RANKED", over="LATEST", bored=True) >= 1.8
 
 
-def test_affinity_is_what_does_it(world: Sequence[Viewer]) -> None:
+def test_most_of_the_gain_comes_from_affinity(world: Sequence[Viewer]) -> None:
     assert gain(world, "RANKED", over="RANKED without affinity") >= 1.6
 
 

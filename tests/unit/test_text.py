@@ -71,7 +71,7 @@ LINE_BREAKS = ["\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
         ("@\u212aate", []),  # the Kelvin sign is no K
     ],
 )
-def test_mentions(text: str, expected: list[str]) -> None:
+def test_mentions_are_found_in_a_text(text: str, expected: list[str]) -> None:
     assert mentions(text) == expected
 
 
@@ -113,7 +113,7 @@ def test_mentions(text: str, expected: list[str]) -> None:
         ("https://example.com/#top example.com/a#b www.example.com/?q=#c", []),
     ],
 )
-def test_hashtags(text: str, expected: list[str]) -> None:
+def test_hashtags_are_found_in_a_text(text: str, expected: list[str]) -> None:
     assert hashtags(text) == expected
 
 
@@ -155,7 +155,7 @@ def test_normalizing_changes_neither_mentions_nor_hashtags(text: str) -> None:
 @pytest.mark.parametrize(
     "unit", ["#", "@", "#a", "@a", "a.", "a-", "a.a/", "_", "www.", "http://", "#\u0301", "\u200d", "\u0301\u0323", "ﷺ"]
 )
-def test_two_hundred_thousand_characters_are_read_in_one_pass(unit: str) -> None:
+def test_a_text_of_two_hundred_thousand_characters_is_read_in_one_pass(unit: str) -> None:
     text = unit * (200_000 // len(unit))  # in quadratic time this would take hours
     clean = normalize("a" + text)
     assert len(mentions(clean)) <= 1
@@ -182,7 +182,7 @@ def test_normalizing_twice_is_normalizing_once(text: str) -> None:
         ("👩\u200d🚀", "👩\u200d🚀"),  # the joiner makes one picture of two
     ],
 )
-def test_normalize(text: str, clean: str) -> None:
+def test_texts_are_normalized(text: str, clean: str) -> None:
     assert normalize(text) == clean
 
 
@@ -263,7 +263,7 @@ def test_a_caption_has_so_many_hashtags_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("address", ["https://example.com", "http://example.com/a?b=c#d", "https://пример.рф/путь"])
-def test_websites_that_are_taken(address: str) -> None:
+def test_valid_websites_are_accepted(address: str) -> None:
     assert checked_website(address) == address
 
 
@@ -271,7 +271,7 @@ def test_websites_that_are_taken(address: str) -> None:
     "address",
     ["javascript:alert(1)", "example.com", "ftp://example.com", "https://", "http://[", "https://a b.c", "https:///x"],
 )
-def test_websites_that_are_refused(address: str) -> None:
+def test_invalid_websites_are_refused(address: str) -> None:
     with pytest.raises(Refusal) as refused:
         checked_website(address)
     assert refused.value.field == ["website"]

@@ -82,12 +82,12 @@ def test_a_day_lasts_until_it_starts_again(moment: datetime) -> None:
 
 
 @given(ANYWHERE, st.timezones())
-def test_where_somebody_is_changes_nothing(moment: datetime, zone: tzinfo) -> None:
+def test_the_time_zone_changes_nothing(moment: datetime, zone: tzinfo) -> None:
     assert quota_use(moment, []) == quota_use(moment.astimezone(zone), [])
 
 
 @given(st.sampled_from(ENDS), HOURS)
-def test_what_is_left_is_what_counting_by_hand_leaves(start: datetime, hours: list[int]) -> None:
+def test_the_remaining_quota_equals_a_count_by_hand(start: datetime, hours: list[int]) -> None:
     """Images come as hours pass, each while there is quota; none is ever refused or taken that should not be."""
     moment, taken, rows = start, list[datetime](), list[tuple[str, str, int, int]]()
     for passed in hours:

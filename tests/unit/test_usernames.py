@@ -8,14 +8,14 @@ from domain.usernames import checked_username, is_reserved
 
 
 @pytest.mark.parametrize("name", ["ana", "a_b", "a.b", "a" * 30, "___", "1.2", "Ana.Maria_7"])
-def test_usernames_that_are_taken_as_given(name: str) -> None:
+def test_valid_usernames_are_accepted_as_given(name: str) -> None:
     assert checked_username(name) == name
 
 
 @pytest.mark.parametrize(
     "typed", [" ana", "ana ", "@ana", " @ana\n", "\uff20ana", "\u2068@ana\u2069", "ana\u200b", "@ ana"]
 )
-def test_a_handle_is_what_was_meant(typed: str) -> None:
+def test_signs_around_a_typed_handle_are_removed(typed: str) -> None:
     assert checked_username(typed) == "ana"
     assert typed_login(typed) == "ana"
 
@@ -38,7 +38,7 @@ def test_a_handle_is_what_was_meant(typed: str) -> None:
         "\u0131an",
     ],
 )
-def test_usernames_that_are_refused(name: str) -> None:
+def test_invalid_usernames_are_refused(name: str) -> None:
     with pytest.raises(Refusal) as refused:
         checked_username(name)
     assert (refused.value.code, refused.value.field) == (UserErrorCode.INVALID_INPUT, ["username"])
@@ -58,7 +58,7 @@ def test_an_address_is_the_same_at_login_as_at_registration(typed: str, address:
 
 
 @pytest.mark.parametrize("address", ["", "nowhere", "@example.com", "ana@", "a@b@c", "ana@example.com, x@example.com"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(Refusal) as refused:
         checked_email(address)
     assert refused.value.field == ["email"]
@@ -91,7 +91,7 @@ def test_staff_handles_are_reserved_however_they_are_written(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["ana", "admiral", "photogrammer", "roots", "supporter", "mod99", "user1_123456", "1.2"]
 )
-def test_other_handles_are_not(name: str) -> None:
+def test_other_handles_are_not_reserved(name: str) -> None:
     assert not is_reserved(name)
 
 

@@ -42,17 +42,17 @@ GONE = [msgspec.structs.replace(PUBLIC, state=state) for state in (UserState.SUS
 
 @pytest.mark.parametrize("relation", [STRANGERS, ONESELF, FOLLOWER, ASKER, FOLLOWED, BLOCKER, MUTER])
 @pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
-def test_a_profile_is_everybodys(owner: UserRecord, relation: Relation) -> None:
+def test_everybody_sees_a_profile(owner: UserRecord, relation: Relation) -> None:
     assert can_view_profile(owner, relation)
 
 
 @pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
-def test_a_profile_is_hidden_from_whom_its_owner_has_blocked(owner: UserRecord) -> None:
+def test_a_profile_is_hidden_from_users_whom_its_owner_has_blocked(owner: UserRecord) -> None:
     assert not can_view_profile(owner, BLOCKED)
 
 
 @pytest.mark.parametrize("owner", [PUBLIC, PRIVATE], ids=["public", "private"])
-def test_whom_one_has_blocked_one_finds_but_does_not_meet(owner: UserRecord) -> None:
+def test_blockers_find_whom_they_blocked_but_do_not_meet_them(owner: UserRecord) -> None:
     assert can_view_profile(owner, BLOCKER)
     assert not can_meet(owner, BLOCKER)
     assert not can_meet(owner, BLOCKED)
@@ -87,19 +87,19 @@ def test_an_account_that_is_gone_shows_nothing(owner: UserRecord, relation: Rela
         (PRIVATE, Relation(follow_state=FollowState.FOLLOWING, has_blocked=True), False),
     ],
 )
-def test_content_is_seen_by(owner: UserRecord, relation: Relation, visible: bool) -> None:
+def test_content_is_visible_as_the_relation_says(owner: UserRecord, relation: Relation, visible: bool) -> None:
     assert can_view_content(owner, relation) is visible
     assert can_view_post(POST, owner, relation) is visible
 
 
 @pytest.mark.parametrize("status", [PostStatus.PROCESSING, PostStatus.FAILED])
-def test_a_post_that_is_not_ready_is_its_authors_alone(status: PostStatus) -> None:
+def test_only_its_author_sees_a_post_that_is_not_ready(status: PostStatus) -> None:
     post = msgspec.structs.replace(POST, status=status)
     assert can_view_post(post, PUBLIC, ONESELF)
     assert not can_view_post(post, PUBLIC, FOLLOWER)
 
 
-def test_a_deleted_post_is_nobodys() -> None:
+def test_nobody_sees_a_deleted_post() -> None:
     post = msgspec.structs.replace(POST, deleted=True)
     assert not can_view_post(post, PUBLIC, ONESELF)
 
@@ -108,24 +108,24 @@ def test_a_deleted_post_is_nobodys() -> None:
 @pytest.mark.parametrize(
     ("relation", "visible"), [(STRANGERS, True), (ONESELF, True), (MUTER, True), (BLOCKER, False), (BLOCKED, False)]
 )
-def test_a_comment_is_the_posts_unless_a_block_stands_between(
+def test_a_comment_is_visible_unless_a_block_stands_between(
     owner: UserRecord, relation: Relation, visible: bool
 ) -> None:
     assert can_view_comment(COMMENT, owner, relation) is visible
 
 
-def test_a_deleted_comment_is_nobodys() -> None:
+def test_nobody_sees_a_deleted_comment() -> None:
     assert not can_view_comment(msgspec.structs.replace(COMMENT, deleted=True), PUBLIC, ONESELF)
 
 
 @pytest.mark.parametrize("relation", [STRANGERS, FOLLOWER, FOLLOWED, MUTER])
-def test_a_hidden_comment_is_its_authors_alone(relation: Relation) -> None:
+def test_only_its_author_sees_a_hidden_comment(relation: Relation) -> None:
     hidden = msgspec.structs.replace(COMMENT, hidden=True)
     assert can_view_comment(hidden, PUBLIC, ONESELF)
     assert not can_view_comment(hidden, PUBLIC, relation)
 
 
-def test_a_comment_is_deleted_by_its_author_and_by_the_posts() -> None:
+def test_a_comment_can_be_deleted_by_its_author_and_the_posts_author() -> None:
     comment = msgspec.structs.replace(COMMENT, author_id=ObjectId())
     assert can_delete_comment(comment, POST, comment.author_id)
     assert can_delete_comment(comment, POST, POST.author_id)
@@ -133,7 +133,7 @@ def test_a_comment_is_deleted_by_its_author_and_by_the_posts() -> None:
 
 
 @pytest.mark.parametrize("owner", [PUBLIC, PRIVATE, *GONE])
-def test_no_post_is_seen_by_who_may_not_see_its_authors_profile(owner: UserRecord) -> None:
+def test_a_viewer_of_a_post_may_see_its_authors_profile(owner: UserRecord) -> None:
     flags = [
         dict(zip(("has_blocked", "is_blocked", "has_muted"), row, strict=True)) for row in product((0, 1), repeat=3)
     ]

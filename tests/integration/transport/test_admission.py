@@ -28,7 +28,9 @@ async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
         yield each
 
 
-async def test_what_is_too_much_is_refused_at_once_and_the_rest_served(toy: Served, client: httpx2.AsyncClient) -> None:
+async def test_a_request_too_many_is_refused_at_once_and_the_others_are_served(
+    toy: Served, client: httpx2.AsyncClient
+) -> None:
     served = [asyncio.create_task(ask(client, "{wait(seconds:0.4)}"))]
     await until(lambda: toy.world.running == 1)
     served += [asyncio.create_task(ask(client, "{hello}"))]

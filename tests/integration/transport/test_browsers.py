@@ -14,7 +14,7 @@ from tests.support.toy.http import GRAPHQL, only_code
 from tests.support.toy.server import Served, served
 
 
-async def test_browser_is_sent_to_graphiql(client: httpx2.AsyncClient) -> None:
+async def test_a_browser_is_sent_to_graphiql(client: httpx2.AsyncClient) -> None:
     response = await client.get("/graphql", headers={"accept": "text/html,*/*;q=0.8"})
     assert (response.status_code, response.headers["location"]) == (303, "/graphiql")
     start = await client.get("/")
@@ -87,7 +87,7 @@ SIMPLE = [  # what a page may send elsewhere without asking first (no CORS prefl
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize(("method", "path", "content_type"), SIMPLE)
-async def test_a_foreign_page_has_nothing_executed(
+async def test_a_foreign_page_cannot_execute_anything(
     toy: Served,
     client: httpx2.AsyncClient,
     method: str,

@@ -59,7 +59,7 @@ async def test_a_large_answer_comes_in_the_best_coding_the_client_takes(
 
 
 @pytest.mark.parametrize("asked", ["identity", "gzip;q=0", "deflate", "compress;q=0.5"])
-async def test_who_takes_no_coding_of_ours_gets_none_and_caches_are_told(
+async def test_a_client_that_takes_no_coding_of_ours_gets_none_and_vary_says_so(
     client: httpx2.AsyncClient, asked: str
 ) -> None:
     headers, body = await raw(client, asked, LARGE)
@@ -68,7 +68,7 @@ async def test_who_takes_no_coding_of_ours_gets_none_and_caches_are_told(
     assert json.loads(body)["data"]
 
 
-async def test_what_is_one_packet_anyway_stays_as_it_is(client: httpx2.AsyncClient) -> None:
+async def test_an_answer_of_one_packet_is_not_compressed(client: httpx2.AsyncClient) -> None:
     headers, body = await raw(client, "gzip, br, zstd", SMALL)
     assert "content-encoding" not in headers
     assert json.loads(body)["data"] == {"hello": "hello world"}
@@ -88,7 +88,7 @@ async def test_a_static_file_is_compressed_once_and_revalidated(client: httpx2.A
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_a_balancer_may_do_it_instead() -> None:
+async def test_compression_can_be_left_to_a_load_balancer() -> None:
     async with (
         served(compress=False, origins=(ORIGIN,)) as toy,
         httpx2.AsyncClient(base_url=toy.url, timeout=10) as client,

@@ -81,7 +81,7 @@ async def test_a_large_head_within_the_bound_is_answered(toy: Served) -> None:
     ],
     ids=["header", "line ends", "trailer", "chunk extension"],
 )
-async def test_nothing_is_read_for_ever(toy: Served, begun: bytes, endless: bytes) -> None:
+async def test_endless_heads_and_trailers_are_not_read_for_ever(toy: Served, begun: bytes, endless: bytes) -> None:
     async with connected(toy) as (reader, writer):
         writer.write(begun)
         sent = 0
@@ -108,7 +108,7 @@ async def test_nothing_is_read_for_ever(toy: Served, begun: bytes, endless: byte
     ],
     ids=["nothing", "half a line", "half a head", "half a body, refused", "half a body, ignored"],
 )
-async def test_what_is_not_finished_in_time_is_closed(hasty: Served, sent: bytes, statuses: list[int]) -> None:
+async def test_a_request_not_finished_in_time_is_closed(hasty: Served, sent: bytes, statuses: list[int]) -> None:
     async with connected(hasty) as (reader, writer):
         writer.write(sent)
         assert await answers(reader) == statuses

@@ -134,7 +134,7 @@ async def test_ctrl_c_waits_for_no_load_balancer() -> None:
 
 
 @pytest.mark.parametrize("query", ["{hold}", "{block}"])
-async def test_what_hangs_for_good_ends_with_the_process_within_the_drain(query: str) -> None:
+async def test_an_operation_that_hangs_ends_with_the_process_within_the_drain(query: str) -> None:
     async with process(drain=2) as running, running.client() as client:
         asked = asyncio.create_task(client.post("/graphql", json={"query": query}))
         await asyncio.sleep(0.2)

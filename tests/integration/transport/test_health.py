@@ -25,7 +25,9 @@ async def test_readiness_follows_the_checks_and_is_remembered(client: httpx2.Asy
     assert (await client.get("/livez")).status_code == 200
 
 
-async def test_process_without_what_it_only_wants_is_ready_and_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_without_an_optional_server_is_ready_and_says_so_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(health, "CHECK_TIMEOUT", 0.1)
     async with served() as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as client:
         toy.world.storage_hangs = True
@@ -39,14 +41,16 @@ async def test_process_without_what_it_only_wants_is_ready_and_says_so_at_once(m
         assert (answer["ready"], answer["checks"][1]) == (True, {"name": "s3", "ok": False, "needed": False})
 
 
-async def test_draining_process_is_alive_and_not_ready_and_serves_on(client: httpx2.AsyncClient, toy: Served) -> None:
+async def test_a_draining_process_is_alive_and_not_ready_and_still_serves(
+    client: httpx2.AsyncClient, toy: Served
+) -> None:
     toy.app.state.drain.begin()
     assert (await client.get("/readyz")).status_code == 503
     assert (await client.get("/livez")).status_code == 200
     assert (await ask(client, "{hello}")).status_code == 200
 
 
-async def test_process_that_only_a_new_one_can_replace_is_not_alive(client: httpx2.AsyncClient, toy: Served) -> None:
+async def test_a_stuck_process_is_not_alive(client: httpx2.AsyncClient, toy: Served) -> None:
     toy.world.stuck = True
     answer = await client.get("/livez")
     assert (answer.status_code, answer.json()) == (503, {"alive": False})

@@ -56,12 +56,12 @@ async def test_body_a_foreign_page_could_send_is_refused(shared_client: httpx2.A
     assert (response.status_code, only_code(response)) == (415, "BAD_REQUEST")
 
 
-async def test_client_that_takes_neither_of_our_types_is_told_so(client: httpx2.AsyncClient) -> None:
+async def test_a_client_that_takes_neither_of_our_types_is_refused(client: httpx2.AsyncClient) -> None:
     response = await ask(client, "{hello}", accept="text/event-stream")
     assert (response.status_code, only_code(response)) == (406, "BAD_REQUEST")
 
 
-async def test_large_body_is_refused_announced_or_not(client: httpx2.AsyncClient) -> None:
+async def test_a_large_body_is_refused_with_and_without_its_length(client: httpx2.AsyncClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 65_536
@@ -93,7 +93,7 @@ async def test_request_error_is_400_or_200_by_media_type(
     assert (legacy.status_code, only_code(legacy)) == (200, code)
 
 
-async def test_subscription_is_sent_to_the_socket(client: httpx2.AsyncClient, toy: Served) -> None:
+async def test_a_subscription_over_http_is_refused(client: httpx2.AsyncClient, toy: Served) -> None:
     response = await ask(client, "subscription{count}")
     assert (response.status_code, only_code(response)) == (400, "BAD_REQUEST")
     assert toy.world.contexts == []
@@ -120,7 +120,7 @@ async def test_slow_operation_is_given_up_and_stopped(client: httpx2.AsyncClient
     assert toy.world.running == 0
 
 
-async def test_stranger_is_refused_before_the_variables_are_looked_at(client: httpx2.AsyncClient) -> None:
+async def test_an_anonymous_request_is_refused_before_its_variables_are_checked(client: httpx2.AsyncClient) -> None:
     query = "mutation($pile:Pile!){keepNotes(pile:$pile)}"
     sent: tuple[Any, ...] = ({}, {"pile": {"notes": [{}] * 45_000}}, {"pile": {"notes": [{"text": 1}]}})
     for variables in sent:
@@ -130,7 +130,9 @@ async def test_stranger_is_refused_before_the_variables_are_looked_at(client: ht
         assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
 
 
-async def test_endless_list_is_refused_and_a_long_one_left_to_who_takes_it(client: httpx2.AsyncClient) -> None:
+async def test_a_far_too_long_list_is_refused_and_a_shorter_one_is_left_to_the_mutation(
+    client: httpx2.AsyncClient,
+) -> None:
     query = "mutation($pile:Pile!){postNotes(pile:$pile)}"
     refused = await ask(client, query, variables={"pile": {"notes": [{}] * 21}})
     assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")

@@ -73,14 +73,14 @@ async def test_a_request_with_only_a_hash_is_told_to_send_the_document(client: h
 
 
 @pytest.mark.parametrize("extensions", [{}, {"persistedQuery": None}, {"persistedQuery": "x"}, {"other": {}}])
-async def test_a_request_with_neither_is_still_a_bad_one(
+async def test_a_request_without_a_document_or_a_hash_is_a_bad_request(
     client: httpx2.AsyncClient, extensions: dict[str, object]
 ) -> None:
     response = await client.post("/graphql", json={"extensions": extensions})
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
 
 
-async def test_a_socket_says_so_for_the_operation_and_stays_open(toy: Served) -> None:
+async def test_a_socket_refuses_an_operation_with_only_a_hash_and_stays_open(toy: Served) -> None:
     async with connected(toy) as socket:
         await socket.start()
         await socket.say({"id": "1", "type": "subscribe", "payload": ONLY_HASH})

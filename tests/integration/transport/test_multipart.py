@@ -53,7 +53,7 @@ def code(response: httpx2.Response) -> str:
     return str(error["extensions"]["code"])
 
 
-async def test_file_reaches_the_resolver_byte_by_byte(client: httpx2.AsyncClient) -> None:
+async def test_a_file_reaches_the_resolver(client: httpx2.AsyncClient) -> None:
     response = await send(client, form(parts()))
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{GRAPHQL}; charset=utf-8"
@@ -79,7 +79,7 @@ async def test_empty_file_is_a_file(client: httpx2.AsyncClient) -> None:
     assert (await send(client, form(parts(file=b"")))).json()["data"] == {"measure": "0 bytes"}
 
 
-async def test_what_a_client_library_writes_is_understood(client: httpx2.AsyncClient) -> None:
+async def test_a_form_as_a_client_library_writes_it_is_accepted(client: httpx2.AsyncClient) -> None:
     fields = {name: value.decode() for name, value in parts()[:2]}
     response = await client.post(
         "/graphql", data=fields, files={"0": ("a.gif", FILE, "image/gif")}, headers={"apollo-require-preflight": "true"}
@@ -243,7 +243,9 @@ async def test_one_file_is_read_once(client: httpx2.AsyncClient) -> None:
     assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
 
 
-async def test_who_sends_much_hears_a_refusal_that_needed_none_of_it(client: httpx2.AsyncClient) -> None:
+async def test_a_client_that_sends_a_large_file_gets_a_refusal_made_without_reading_it(
+    client: httpx2.AsyncClient,
+) -> None:
     refuse = "mutation ($file: Upload!) { refuse(file: $file) }"
     for _ in range(2):  # over the same connection
         response = await send(client, form(parts(query=refuse, file=b"x" * 5_000_000)))

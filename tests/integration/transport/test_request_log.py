@@ -19,7 +19,7 @@ async def test_context_is_made_for_each_operation_with_the_request_id(client: ht
 
 
 @pytest.mark.parametrize("insane", ["short", "x" * 65, "has space in it", "new\tline-here"])
-async def test_insane_request_id_is_replaced(shared_client: httpx2.AsyncClient, insane: str) -> None:
+async def test_an_invalid_request_id_is_replaced(shared_client: httpx2.AsyncClient, insane: str) -> None:
     response = await shared_client.get("/livez", headers={"x-request-id": insane})
     assert response.headers["x-request-id"] != insane
 

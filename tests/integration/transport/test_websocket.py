@@ -67,7 +67,7 @@ async def test_revoked_session_loses_its_socket_and_its_generators(socket_toy: S
 
 
 @pytest.mark.parametrize("rest", [{}, {"variables": None, "operationName": None, "extensions": None}])
-async def test_nulls_are_as_good_as_nothing(shared: Served, rest: dict[str, Any]) -> None:
+async def test_null_members_count_as_absent(shared: Served, rest: dict[str, Any]) -> None:
     async with connected(shared) as client:
         await client.start()
         await client.subscribe("{hello}", **rest)

@@ -40,7 +40,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-async def test_garbage_closes_4400_and_never_without_aframe(shared: Served, garbage: str | bytes) -> None:
+async def test_garbage_closes_4400_with_a_reason(shared: Served, garbage: str | bytes) -> None:
     async with connected(shared) as client:
         await client.say(garbage)
         code, reason = await client.closed()

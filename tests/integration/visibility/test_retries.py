@@ -30,7 +30,7 @@ async def test_a_retried_comment_that_was_deleted_is_not_shown(world: World, app
     assert again.data["addComment"]["userErrors"] == [{"code": "NOT_FOUND"}]
 
 
-async def test_a_retried_comment_on_a_post_now_hidden_is_refused_as_on_none(world: World) -> None:
+async def test_a_retried_comment_on_a_post_now_hidden_is_refused_as_if_there_were_no_post(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
     given = {"postId": to_global_id("Post", post.id), "text": "hello", "idempotencyKey": "one"}
