@@ -163,9 +163,9 @@ def cut_page(request: PageRequest, items: Sequence[tuple[Key, Item]]) -> Page[It
 async def fill_page(
     request: PageRequest,
     fetch: Callable[[PageRequest], Awaitable[Page[Item]]],
-    present: Callable[[Sequence[tuple[Key, Item]]], Awaitable[Sequence[tuple[Key, Other]]]],
+    load: Callable[[Sequence[Item]], Awaitable[Sequence[Other | None]]],
 ) -> Page[Other]:
-    """A full page of the items that `present` keeps. Where it drops items, more are fetched.
+    """A full page of what `load` returns for the items. Where it returns None, more are fetched.
 
     It looks for one item more than is wanted, so that no list goes on to an empty page. After `MAX_REFILLS` the page
     may be short or empty, but it still says that the list goes on, and from where.
@@ -174,7 +174,8 @@ async def fill_page(
     step, page = msgspec.structs.replace(request, limit=request.limit + 1), Page[Item]([])
     for _ in range(MAX_REFILLS):
         page = await fetch(step)
-        shown = list(await present(page.items))
+        records = await load([item for _, item in page.items])
+        shown = [(key, record) for (key, _), record in zip(page.items, records, strict=True) if record is not None]
         kept = shown + kept if request.backward else kept + shown
         more = page.has_previous if request.backward else page.has_next
         if not more or len(kept) > request.limit:

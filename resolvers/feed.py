@@ -44,13 +44,13 @@ async def feed(
 async def _latest_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> FeedData:
     as_of = clock.now()
 
-    async def skeleton(step: PageRequest) -> Page[ObjectId]:
+    async def fetch(step: PageRequest) -> Page[ObjectId]:
         nonlocal as_of
         page = await info.context.sources.home_feed.page(viewer_id, step)
         as_of = min(as_of, page.as_of or as_of)
         return page
 
-    page = await visible_page(request, skeleton, partial(shown_in_feed, info))
+    page = await visible_page(request, fetch, partial(shown_in_feed, info))
     if page.edges and request.is_beginning:
         info.context.sources.feed_listeners.note_read(viewer_id, page.edges[0].node.id)
     return FeedData(page.edges, page.page_info, as_of)

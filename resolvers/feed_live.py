@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
 
 from datasources.feed.live_listeners import POLL_SECONDS, feed_topic
 from domain.limits import FEED_EVENT_SECONDS, NEW_POSTS_COUNTED_MAX
-from domain.paging import Key, PageRequest, fill_page
+from domain.paging import PageRequest, fill_page
 from domain.records.posts import PostRecord
 from resolvers.feed_visibility import shown_in_feed
 from resolvers.root_fields import subscription
@@ -49,12 +50,10 @@ async def _newest(info: Info, viewer_id: ObjectId) -> ObjectId:
 async def _count_new(info: Info, viewer_id: ObjectId, last_read: ObjectId) -> int:
     """The number of others' posts in the feed that are newer than `last_read`; at most `NEW_POSTS_COUNTED_MAX`."""
     info.context.clear_loaders()
+    fetch = partial(info.context.sources.home_feed.peek, viewer_id)
 
-    async def skeleton(step: PageRequest) -> Any:
-        return await info.context.sources.home_feed.peek(viewer_id, step)
+    async def others(post_ids: Sequence[ObjectId]) -> list[PostRecord | None]:
+        posts = await shown_in_feed(info, post_ids)
+        return [None if post is None or post.author_id == viewer_id else post for post in posts]
 
-    async def others(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, PostRecord]]:
-        posts = await shown_in_feed(info, [post_id for _, post_id in items])
-        return [(post.id, post) for post in posts if post is not None and post.author_id != viewer_id]
-
-    return len((await fill_page(PageRequest(limit=NEW_POSTS_COUNTED_MAX, before=last_read), skeleton, others)).items)
+    return len((await fill_page(PageRequest(limit=NEW_POSTS_COUNTED_MAX, before=last_read), fetch, others)).items)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from bson import ObjectId
 
@@ -12,7 +11,7 @@ from datasources.mongo import clock
 from domain.errors import BadInput, CursorExpired
 from domain.feed_ranking import Candidate, rank_posts
 from domain.limits import RANKED_FEED_AGE, RANKED_FEED_MAX, RANKED_FEED_MIN
-from domain.paging import Key, PageRequest, Place, fill_page
+from domain.paging import Page, PageRequest, Place, fill_page
 from resolvers.feed_visibility import by_followed, shown_in_feed
 from schema.connection import visible_page
 from schema.context import Info
@@ -23,10 +22,10 @@ async def ranked_page(info: Info, viewer_id: ObjectId, request: PageRequest) -> 
     """A page of a new ranking or, with cursors, of the ranking that they are from. Raises BadInput, CursorExpired."""
     ranking = await _ranking(info, viewer_id, request)
 
-    async def skeleton(step: PageRequest) -> Any:
+    async def fetch(step: PageRequest) -> Page[ObjectId]:
         return ranking.page(step)
 
-    page = await visible_page(request, skeleton, partial(shown_in_feed, info))
+    page = await visible_page(request, fetch, partial(shown_in_feed, info))
     return FeedData(page.edges, page.page_info, ranking.snapshot_id.generation_time)
 
 
@@ -58,14 +57,11 @@ async def _candidates(info: Info, viewer_id: ObjectId, now: datetime) -> list[Ca
     """The latest posts of the feed, newest first, with what their scores depend on."""
     sources = info.context.sources
 
-    async def skeleton(step: PageRequest) -> Any:
-        return await sources.home_feed.page(viewer_id, step)
+    async def rankable(post_ids: Sequence[ObjectId]) -> list[Candidate | None]:
+        return await by_followed(info, await sources.posts.candidates(post_ids))
 
-    async def rankable(items: Sequence[tuple[Key, ObjectId]]) -> list[tuple[Key, Candidate]]:
-        posts = await by_followed(info, await sources.posts.candidates([post_id for _, post_id in items]))
-        return [(post.id, post) for post in posts if post is not None]
-
-    page = await fill_page(PageRequest(limit=RANKED_FEED_MAX), skeleton, rankable)
+    fetch = partial(sources.home_feed.page, viewer_id)
+    page = await fill_page(PageRequest(limit=RANKED_FEED_MAX), fetch, rankable)
     latest = [post for _, post in page.items]
     return [
         post

@@ -1,6 +1,7 @@
 """Notifications: the list, marking it as seen or read, and the subscription."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
@@ -18,7 +19,7 @@ from schema.enums import NotificationKind
 from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
-from schema.notification import Event, Gap, NotificationConnection, NotificationEvent
+from schema.notification import NotificationConnection, NotificationEvent, NotificationGap
 from schema.payloads import ViewerPayload
 from schema.viewer import signed_in
 
@@ -40,11 +41,8 @@ async def notifications(
     ] = None,
 ) -> ConnectionData:
     viewer_id, log = info.context.require_viewer(), info.context.sources.notifications
-
-    async def fetch(step: PageRequest) -> Any:
-        return await log.of_recipient(viewer_id, step, unread_only=bool(unread_only), kinds=kinds)
-
     request = PageRequest.of(first, after, last, before)
+    fetch = partial(log.of_recipient, viewer_id, unread_only=bool(unread_only), kinds=kinds)
     return await visible_page(request, fetch, info.context.loaders.visible_notifications)
 
 
@@ -81,19 +79,24 @@ async def notification_added(
 ) -> AsyncIterator[Any]:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     async with sources.news.listen(notifications_topic(viewer_id)) as listener:
-        there = await sources.notifications.range_of(viewer_id)
-        seen = there.newest if after is None else after
-        if not there.floor <= seen <= there.newest:  # withdrawn notifications at or below the floor may be gone
-            seen = there.newest
-            yield Event(seen, gap=Gap(there.oldest, there.newest))
+        replayable = await sources.notifications.range_of(viewer_id)
+        seen = replayable.newest if after is None else after
+        if (
+            not replayable.floor <= seen <= replayable.newest
+        ):  # withdrawn notifications at or below the floor may be gone
+            seen = replayable.newest
+            gap = NotificationGap(oldest_seq=replayable.oldest, newest_seq=replayable.newest)
+            yield NotificationEvent(seq=seen, gap=gap)
         while True:
             listener.clear()
             changed = await sources.notifications.changed_after(viewer_id, seen, BATCH)
             for notification, shown in zip(changed, await _visible(info, changed), strict=True):
                 seen = notification.seq
-                yield Event(seen, shown)
+                yield NotificationEvent(seq=seen, notification=shown)
             if len(changed) < BATCH:
-                listener.seen = seen = max(seen, there.newest)  # no notification may have the last numbers any more
+                listener.seen = seen = max(
+                    seen, replayable.newest
+                )  # no notification may have the last numbers any more
                 await listener.wait()
 
 

@@ -19,8 +19,6 @@ from schema.user import User
 
 @strawberry.type(description="Words below a post.")
 class Comment(Node):
-    """Presents a `CommentRecord`."""
-
     is_type_of = presents(CommentRecord)
 
     post: Post = loaded("post_by_id", key="post_id", description="The post it belongs to.")

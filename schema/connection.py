@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import strawberry
 
-from domain.paging import Key, Page, PageRequest, encode_cursor, fill_page
+from domain.paging import Page, PageRequest, encode_cursor, fill_page
 from schema.context import Context, Info
 from schema.fields import After, Before, First, Last, plain
 from schema.lazy_types import LazyComment, LazyPost, LazyUser
@@ -87,12 +87,7 @@ async def visible_page(
     load: Callable[[Sequence[Item]], Awaitable[Sequence[Shown | None]]],
 ) -> ConnectionData:
     """A full page of what the viewer may see: ids from `fetch`, records from `load`, None for what is hidden."""
-
-    async def present(items: Sequence[tuple[Key, Item]]) -> list[tuple[Key, Shown]]:
-        records = await load([item for _, item in items])
-        return [(key, record) for (key, _), record in zip(items, records, strict=True) if record is not None]
-
-    return to_connection(await fill_page(request, fetch, present))
+    return to_connection(await fill_page(request, fetch, load))
 
 
 FetchPage = Callable[[Context, Any, PageRequest], Awaitable[Page[Any]]]

@@ -28,6 +28,11 @@ def plain(description: str, *, max_items: int | None = None, **options: Any) -> 
     return strawberry.field(**bounded(description, max_items), **options)
 
 
+def shown(graphql_type: Any, description: str) -> Any:
+    """A field that holds a record, or None, and is shown as this type."""
+    return plain(description, graphql_type=graphql_type | None, default=None)
+
+
 def computed(graphql_type: Any, description: str, *, max_items: int | None = None) -> Callable[[Decorated], Any]:
     """Decorates a function of the record (and `info`) into a field of this type."""
 

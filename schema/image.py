@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import strawberry
 
-from domain.image_formats import RenditionFormat as Format
 from domain.limits import ALT_TEXT_MAX, RENDITION_WIDTHS, RENDITIONS_MAX, TAGS_PER_IMAGE
 from domain.records.images import ImageRecord, PostedImage, RenditionRecord, TagRecord
 from schema.context import Info
@@ -16,7 +15,7 @@ from schema.scalars import Url
 from schema.text_fields import text_field
 
 # AVIF only by name: a client that does not ask for it may not know it.
-BEST_FIRST = (Format.WEBP, Format.PNG, Format.GIF, Format.JPEG)
+BEST_FIRST = (RenditionFormat.WEBP, RenditionFormat.PNG, RenditionFormat.GIF, RenditionFormat.JPEG)
 
 
 @strawberry.type(description="One size and format of an image, immutable.")
@@ -45,8 +44,6 @@ class TaggedUser:
 
 @strawberry.type(description="An image as it can be shown.")
 class Image(Node):
-    """Presents an `ImageRecord`."""
-
     is_type_of = presents(ImageRecord)
 
     alt_text: str | None = text_field("Description for people who cannot see it.", max_length=ALT_TEXT_MAX)
@@ -87,7 +84,7 @@ class Image(Node):
         return [tag for tag, person in zip(root.tagged_users, people, strict=True) if person is not None]
 
 
-def _wanted_format(image: ImageRecord, wanted: Format | None) -> Format | None:
+def _wanted_format(image: ImageRecord, wanted: RenditionFormat | None) -> RenditionFormat | None:
     """The format asked for, or the best one there is. A moving image's still poster is not the best."""
     if wanted is not None:
         return wanted

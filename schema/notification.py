@@ -3,30 +3,28 @@
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import strawberry
 
 from domain.limits import ACTORS_SHOWN
-from domain.records.notifications import NotificationKind as Kind
 from domain.records.notifications import NotificationRecord
 from schema.comment import Comment
 from schema.connection import Connection
 from schema.context import Info
 from schema.enums import FollowState, NotificationKind
-from schema.fields import computed, loaded, loaded_list, plain
+from schema.fields import computed, loaded, loaded_list, plain, shown
 from schema.node import Node, presents
 from schema.post import Post
 from schema.user import User
 
-_FOLLOWS = {Kind.FOLLOWED, Kind.FOLLOW_REQUESTED, Kind.FOLLOW_ACCEPTED}
-_COMMENTS = {Kind.COMMENT_LIKED, Kind.REPLIED}
+_FOLLOWS = {NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED}
+_COMMENTS = {NotificationKind.COMMENT_LIKED, NotificationKind.REPLIED}
 
 
 def type_name_of(notification: NotificationRecord) -> str:
     """The GraphQL type that presents a notification."""
     if notification.kind in _FOLLOWS:
         return "FollowNotification"
-    mentioned_in_comment = notification.kind is Kind.MENTIONED and notification.comment_id is not None
+    mentioned_in_comment = notification.kind is NotificationKind.MENTIONED and notification.comment_id is not None
     return "CommentNotification" if notification.kind in _COMMENTS or mentioned_in_comment else "PostNotification"
 
 
@@ -57,8 +55,6 @@ NotificationConnection = Connection[Notification]
 
 @strawberry.type(description="Likes and comments on a post, mentions and tags in it, its being ready or failed.")
 class PostNotification(Notification):
-    """About a post."""
-
     is_type_of = _named("PostNotification")
 
     post: Post | None = loaded("visible_post_by_id", key="post_id", description="The post.")
@@ -74,8 +70,6 @@ class PostNotification(Notification):
 
 @strawberry.type(description="Likes of a comment, replies to it, mentions in it.")
 class CommentNotification(Notification):
-    """About a comment."""
-
     is_type_of = _named("CommentNotification")
 
     comment: Comment | None = loaded("visible_comment_by_id", key="comment_id", description="The comment.")
@@ -83,8 +77,6 @@ class CommentNotification(Notification):
 
 @strawberry.type(description="Follows, requests to follow, and requests accepted.")
 class FollowNotification(Notification):
-    """About following."""
-
     is_type_of = _named("FollowNotification")
 
     @computed(FollowState, "How the viewer follows the latest actor.")
@@ -94,35 +86,18 @@ class FollowNotification(Notification):
         return (await info.context.loaders.relation_by_user.load(root.actor_ids[0])).follow_state
 
 
-class Gap(msgspec.Struct, frozen=True):
-    """The part of the log that can be replayed."""
-
-    oldest_seq: int
-    newest_seq: int
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One message of the subscription."""
-
-    seq: int
-    notification: NotificationRecord | None = None
-    gap: Gap | None = None
-
-
 @strawberry.type(description="What can be replayed.")
 class NotificationGap:
-    """Presents a `Gap`."""
-
     oldest_seq: int = plain("The oldest number kept.")
     newest_seq: int = plain("The newest number there is.")
 
 
 @strawberry.type(description="A new or changed notification, or the news that some cannot be replayed.")
 class NotificationEvent:
-    """Presents an `Event`."""
-
     seq: int = plain("Its number; resume with the last one received.")
-    notification: Notification | None = plain("The notification; null when it was taken back, or in a gap.")
+    notification: NotificationRecord | None = shown(
+        Notification, "The notification; null when it was taken back, or in a gap."
+    )
     gap: NotificationGap | None = plain(
-        "Set when `after` is older than what is kept, or ahead of the log: start again from here."
+        "Set when `after` is older than what is kept, or ahead of the log: start again from here.", default=None
     )

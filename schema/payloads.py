@@ -4,7 +4,7 @@ A payload holds records, and says beside each as which type of the API it is sho
 members of their payloads; each has a type of its own, in which `user_errors` comes last.
 """
 
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import strawberry
 from strawberry.utils.str_converters import capitalize_first
@@ -18,7 +18,7 @@ from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from schema.comment import Comment
 from schema.connection import CommentEdge, EdgeData
-from schema.fields import plain
+from schema.fields import plain, shown
 from schema.post import Post
 from schema.upload import MediaUpload, UploadRequest
 from schema.user import User
@@ -48,11 +48,6 @@ def payload_type(mutation: str, members: type[AnyPayload]) -> type[AnyPayload]:
     strawberry.type(made, description=f"Answer of {mutation}.")
     made.__strawberry_definition__.fields.sort(key=lambda field: field.python_name == "user_errors")  # type: ignore[attr-defined]
     return made
-
-
-def shown(graphql_type: Any, description: str) -> Any:
-    """A field that holds a record, or None, and is shown as this type."""
-    return plain(description, graphql_type=graphql_type | None, default=None)
 
 
 @strawberry.type

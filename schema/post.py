@@ -1,7 +1,8 @@
 """Posts."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import strawberry
 
@@ -39,8 +40,6 @@ class Location:
 
 @strawberry.type(description="One or more photographs with a caption.")
 class Post(Node):
-    """Presents a `PostRecord`."""
-
     is_type_of = presents(PostRecord)
 
     author: User = loaded("user_by_id", key="author_id", description="Who posted it.")
@@ -84,10 +83,8 @@ class Post(Node):
         before: Before = None,
         order: Order = CommentOrder.NEWEST,
     ) -> ConnectionData:
-        async def fetch(step: PageRequest) -> Any:
-            return await info.context.sources.comments.of_post(root.id, step, order or CommentOrder.NEWEST)
-
         request = PageRequest.of(first, after, last, before)
+        fetch = partial(info.context.sources.comments.of_post, root.id, order=order or CommentOrder.NEWEST)
         return await visible_page(request, fetch, info.context.loaders.visible_comment_by_id.load_many)
 
     preview_comments: list[LazyComment] = loaded_list(

@@ -44,8 +44,6 @@ class UploadLimits:
 
 @strawberry.type(description="A file on its way to becoming an image.")
 class MediaUpload(Node):
-    """Presents an `UploadRecord`."""
-
     is_type_of = presents(UploadRecord)
 
     status: UploadStatus = plain("Where it is in its life.")

@@ -25,8 +25,6 @@ async def _may_view_content(user: UserRecord, info: Info) -> bool:
 
 @strawberry.type(description="A person's account as the viewer may see it.")
 class User(Node):
-    """Presents a `UserRecord`."""
-
     is_type_of = presents(UserRecord)
 
     username: str = plain("Unique handle, without the @.")

@@ -22,8 +22,6 @@ from schema.user import User
 
 @strawberry.type(description="A login on one device.")
 class Session(Node):
-    """Presents a `SessionRecord`."""
-
     is_type_of = presents(SessionRecord)
 
     client_name: str | None = plain("What the client called itself.")
@@ -58,8 +56,6 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 @strawberry.type(description="The signed-in person's own things; by `node` there for themselves alone.")
 class Viewer(Node):
-    """Presents a `SignedIn`."""
-
     is_type_of = presents(SignedIn)
 
     user: User = loaded("user_by_id", key="user_id", description="Their account as others see it.")

@@ -29,7 +29,7 @@ class Listed:
 
     def __init__(self, keys: Sequence[int], hidden: Sequence[int] = ()) -> None:
         self._keys = sorted(keys, reverse=True)
-        self._hidden = set(hidden)
+        self._hidden = {f"item {key}" for key in hidden}
         self.asked = 0
         self.scanned = 0
 
@@ -40,11 +40,11 @@ class Listed:
         self.scanned += len(walked[: request.limit + 1])
         return cut_page(request, [(key, f"item {key}") for key in walked[: request.limit + 1]])
 
-    async def present(self, items: Sequence[tuple[Key, str]]) -> list[tuple[Key, str]]:
-        return [(key, item) for key, item in items if key not in self._hidden]
+    async def load(self, items: Sequence[str]) -> list[str | None]:
+        return [None if item in self._hidden else item for item in items]
 
     async def page(self, **arguments: object) -> Page[str]:
-        return await fill_page(PageRequest.of(**arguments), self.fetch, self.present)  # type: ignore[arg-type]
+        return await fill_page(PageRequest.of(**arguments), self.fetch, self.load)  # type: ignore[arg-type]
 
     @staticmethod
     def _between(request: PageRequest, key: int) -> bool:
