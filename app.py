@@ -75,10 +75,10 @@ class _Opened:
         )
 
     async def ping_mongo(self) -> None:
-        await self.sources.ping_mongo()
+        await self.sources.client.admin.command("ping")
 
     async def ping_redis(self) -> None:
-        await self.sources.ping_redis()
+        await self.sources.redis.ping()
 
     async def ping_s3(self) -> None:
         await self.sources.blobs.ping()

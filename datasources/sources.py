@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from pymongo.errors import PyMongoError
@@ -41,7 +40,7 @@ from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
 from datasources.media.uploads import UploadStore
 from datasources.mongo import clock
-from datasources.mongo.client import Client, Database, is_mongo_outage, open_mongo
+from datasources.mongo.client import Client, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notification_log import NotificationStore
@@ -74,57 +73,61 @@ class Caches:
         self.first_pages: FirstPagesCache = first_pages_cache(server)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """The stores, and the connections that they use."""
 
-    settings: Settings
-    client: Client
-    database: Database
-    redis: Redis
-    blobs: Blobs
-    job_queue: JobQueue
-    caches: Caches
-    news: News
-    background_writes: BackgroundWrites
-    watchdog: Watchdog
-    passwords: Passwords
-    users: UserStore
-    sessions: SessionStore
-    session_watch: SessionWatch
-    follows: FollowStore
-    blocks: BlockStore
-    mutes: MuteStore
-    relations: Relations
-    account_relations: AccountRelations
-    uploads: UploadStore
-    intake: Intake
-    posts: PostStore
-    publishing: PublishingStore
-    images: ImageStore
-    post_likes: LikeStore
-    comment_likes: LikeStore
-    comments: CommentStore
-    feed_states: FeedStates
-    feed_entries: EntryStore
-    home_feed: HomeFeed
-    fan_outs: FanOutStore
-    push_pull: PushPullStore
-    feed_listeners: FeedListeners
-    interests: InterestStore
-    visits: VisitStore
-    rankings: RankingStore
-    notifications: NotificationStore
-    dead_letters: DeadLetterStore
-    read_your_writes: ReadYourWrites
+    def __init__(self, settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> None:
+        self.settings, self.client, self.redis, self.blobs = settings, client, redis, blobs
+        self.database = database = client[settings.mongo_database]
+        self.job_queue = job_queue = JobQueue(redis, settings.key_prefix)
+        self.news = news = News(redis, settings.key_prefix)
+        self.caches = caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
+        self.background_writes = BackgroundWrites()
+        self.watchdog = Watchdog(settings, client)
 
-    async def ping_mongo(self) -> None:
-        """Raises unless MongoDB answers and takes writes."""
-        await self.client.admin.command("ping")
+        self.passwords = Passwords()
+        self.users = UserStore(database, job_queue, caches.users)
+        self.sessions = SessionStore(
+            database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
+        )
+        self.session_watch = SessionWatch(self.sessions, news)
 
-    async def ping_redis(self) -> None:
-        """Raises unless Redis answers."""
-        await self.redis.ping()
+        graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
+        self.follows = FollowStore(database, job_queue, graph_writes)
+        self.blocks = BlockStore(database, job_queue, graph_writes)
+        self.mutes = MuteStore(database, graph_writes)
+        self.relations = Relations(database)
+        self.account_relations = AccountRelations(database, job_queue, graph_writes)
+
+        self.uploads = UploadStore(database, job_queue, news, ttl=settings.upload_ttl)
+        self.intake = Intake(
+            self.uploads, blobs, max_concurrent=settings.files_at_once, max_time=settings.longest_file_request
+        )
+        self.posts = PostStore(database, job_queue, caches.posts)
+        self.publishing = PublishingStore(database, job_queue, caches.posts)
+        self.images = ImageStore(
+            database, job_queue, self.publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl
+        )
+        self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue)
+        self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue)
+        self.comments = CommentStore(database, job_queue)
+        self.read_your_writes = ReadYourWrites(client, database)
+
+        active = timedelta(days=settings.feed_active_days)
+        self.feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
+        self.feed_entries = EntryStore(database, self.feed_states, caches.first_pages, self.follows)
+        self.home_feed = HomeFeed(self.feed_entries, self.feed_states, caches.first_pages, self.posts, self.follows)
+        self.fan_outs = FanOutStore(database, job_queue)
+        self.push_pull = PushPullStore(
+            database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit
+        )
+        self.feed_listeners = FeedListeners(redis, settings.key_prefix, news, self.background_writes)
+        self.visits = VisitStore(database, self.background_writes)
+        self.interests = InterestStore(database, job_queue, self.visits)
+        self.rankings = RankingStore(database)
+
+        self.notifications = NotificationStore(database, news)
+        self.dead_letters = DeadLetterStore(database)
 
 
 @contextlib.asynccontextmanager
@@ -143,7 +146,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         redis = open_redis(settings, settings.redis_timeout)
         stack.push_async_callback(close_in_time, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
-        sources = _wire(settings, client, redis, blobs)
+        sources = Sources(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
         await _measure_time(client)
         loops = (
@@ -178,11 +181,8 @@ async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIte
 
 async def prepare(settings: Settings) -> None:
     """Makes the indexes and buckets that are missing. Safe to repeat and to run side by side."""
-    client = open_mongo(settings)
-    try:
+    async with open_mongo(settings) as client:
         await ensure_indexes(client[settings.mongo_database])
-    finally:
-        await client.close()
     async with open_blobs(settings) as blobs:
         await blobs.ensure_buckets()
 
@@ -190,67 +190,5 @@ async def prepare(settings: Settings) -> None:
 async def check_prepared(settings: Settings) -> None:
     """Raises UnusableDatabaseError in production, on a database that was not prepared, as `open_sources` does."""
     if settings.environment == "production":
-        client = open_mongo(settings)
-        try:
+        async with open_mongo(settings) as client:
             await expect_indexes(client[settings.mongo_database])
-        finally:
-            await client.close()
-
-
-def _wire(settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> Sources:
-    database = client[settings.mongo_database]
-    job_queue, news = JobQueue(redis, settings.key_prefix), News(redis, settings.key_prefix)
-    caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
-    publishing = PublishingStore(database, job_queue, caches.posts)
-    graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
-    follows, posts = FollowStore(database, job_queue, graph_writes), PostStore(database, job_queue, caches.posts)
-    active = timedelta(days=settings.feed_active_days)
-    feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
-    feed_entries = EntryStore(database, feed_states, caches.first_pages, follows)
-    background_writes = BackgroundWrites()
-    visits = VisitStore(database, background_writes)
-    uploads = UploadStore(database, job_queue, news, ttl=settings.upload_ttl)
-    sessions = SessionStore(
-        database, news, access_ttl=settings.access_token_ttl, refresh_ttl=settings.refresh_token_ttl
-    )
-    return Sources(
-        settings=settings,
-        client=client,
-        database=database,
-        redis=redis,
-        blobs=blobs,
-        job_queue=job_queue,
-        caches=caches,
-        news=news,
-        background_writes=background_writes,
-        watchdog=Watchdog(settings, client),
-        passwords=Passwords(),
-        users=UserStore(database, job_queue, caches.users),
-        sessions=sessions,
-        session_watch=SessionWatch(sessions, news),
-        follows=follows,
-        blocks=BlockStore(database, job_queue, graph_writes),
-        mutes=MuteStore(database, graph_writes),
-        relations=Relations(database),
-        account_relations=AccountRelations(database, job_queue, graph_writes),
-        uploads=uploads,
-        intake=Intake(uploads, blobs, max_concurrent=settings.files_at_once, max_time=settings.longest_file_request),
-        posts=posts,
-        publishing=publishing,
-        images=ImageStore(database, job_queue, publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl),
-        post_likes=LikeStore(database, Fact.POST_LIKE, job_queue),
-        comment_likes=LikeStore(database, Fact.COMMENT_LIKE, job_queue),
-        comments=CommentStore(database, job_queue),
-        feed_states=feed_states,
-        feed_entries=feed_entries,
-        home_feed=HomeFeed(feed_entries, feed_states, caches.first_pages, posts, follows),
-        fan_outs=FanOutStore(database, job_queue),
-        push_pull=PushPullStore(database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit),
-        feed_listeners=FeedListeners(redis, settings.key_prefix, news, background_writes),
-        interests=InterestStore(database, job_queue, visits),
-        visits=visits,
-        rankings=RankingStore(database),
-        notifications=NotificationStore(database, news),
-        dead_letters=DeadLetterStore(database),
-        read_your_writes=ReadYourWrites(client, database),
-    )

@@ -16,8 +16,8 @@ Write = Callable[[], Awaitable[object]]
 class BackgroundWrites:
     """A bounded queue of writes, done by `run`. Writes that wait when `run` is cancelled are lost."""
 
-    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
-        self._writes = asyncio.Queue[Write](max_waiting)
+    def __init__(self) -> None:
+        self._writes = asyncio.Queue[Write](MAX_WAITING)
         self._is_full = False
 
     def offer(self, write: Write) -> bool:

@@ -13,24 +13,23 @@ from datasources.mongo.client import Client, Session
 
 Result = TypeVar("Result")
 
+SECONDS = 30.0
 TRIES = 5  # a concurrent duplicate may insert the same key first; the next try finds its document
 
 _afterwards: WeakKeyDictionary[Session, list[Callable[[], Awaitable[object]]]] = WeakKeyDictionary()
 
 
-async def in_transaction(
-    client: Client, work: Callable[[Session], Awaitable[Result]], *, seconds: float = 30.0
-) -> Result:
+async def in_transaction(client: Client, work: Callable[[Session], Awaitable[Result]]) -> Result:
     """Runs `work` in one transaction, commits it and returns what `work` returned.
 
     `work` may run several times: on a write conflict, on a new primary, when a concurrent duplicate inserts a key
     first. So it must only write in the session; the rest is for `after_transaction`. Raises what `work` raises,
-    and an outage after `seconds`.
+    and an outage after `SECONDS`.
     """
     async with client.start_session() as session:
         _afterwards[session] = []
         try:
-            with timeout(seconds):
+            with timeout(SECONDS):
                 for _ in range(TRIES - 1):
                     with contextlib.suppress(DuplicateKeyError):
                         return await session.with_transaction(work)

@@ -21,38 +21,29 @@ STUCK_SECONDS = 30.0
 class Watchdog:
     """Compares the process's pool of connections with a fresh connection, while `run` is running.
 
-    `stuck` is set when no ping got through the pool for `stuck_seconds` while each time a fresh connection answered. It
+    `stuck` is set when no ping got through the pool for `STUCK_SECONDS` while each time a fresh connection answered. It
     is cleared when a ping gets through. A ping may wait for twice `mongo_timeout`: the pool serves in turn, each
     operation for `mongo_timeout` at most, so a ping through a merely busy pool does not fail.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: Client,
-        *,
-        check_seconds: float = CHECK_SECONDS,
-        stuck_seconds: float = STUCK_SECONDS,
-    ) -> None:
+    def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings
         self._client = client
         self._answer_seconds = 2 * settings.mongo_timeout
-        self._check_seconds = check_seconds
-        self._stuck_seconds = stuck_seconds
         self.stuck = asyncio.Event()
 
     async def run(self) -> None:
         """Checks until cancelled."""
         since: float | None = None
         while True:
-            await asyncio.sleep(self._check_seconds)
+            await asyncio.sleep(CHECK_SECONDS)
             began = time.monotonic()
-            if await self._answers(self._ping_pooled):
+            if await self._answers(lambda: self._client.admin.command("ping")):
                 since = None
                 self.stuck.clear()
             elif await self._answers(self._ping_fresh):
                 since = began if since is None else since
-                if time.monotonic() - since >= self._stuck_seconds and not self.stuck.is_set():
+                if time.monotonic() - since >= STUCK_SECONDS and not self.stuck.is_set():
                     log.error("process stuck", seconds=round(time.monotonic() - since))
                     self.stuck.set()
             else:
@@ -65,9 +56,6 @@ class Watchdog:
             return pinging.done() and pinging.exception() is None
         finally:
             pinging.cancel()  # not awaited: a stuck task may not end
-
-    async def _ping_pooled(self) -> None:
-        await self._client.admin.command("ping")
 
     async def _ping_fresh(self) -> None:
         client = open_mongo(self._settings)

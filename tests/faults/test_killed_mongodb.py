@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from random import Random
 
 from pymongo import WriteConcern
@@ -14,7 +13,7 @@ from domain.jobs import Fact
 from domain.records.posts import PostRecord
 from tests.support.actions import Action, Comment, Like, Progress, carry_out, writers
 from tests.support.auditing import audit
-from tests.support.factories import World
+from tests.support.factories import World, changed_sources
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.own_servers import Server, Servers
 from tests.support.stack import Stack
@@ -41,7 +40,7 @@ def weak(world: World) -> World:
     database = world.sources.database.with_options(write_concern=WriteConcern(w=1, j=False))
     likes = LikeStore(database, Fact.POST_LIKE, world.sources.job_queue)
     comments = CommentStore(database, world.sources.job_queue)
-    return World(replace(world.sources, post_likes=likes, comments=comments))
+    return World(changed_sources(world.sources, post_likes=likes, comments=comments))
 
 
 async def write_and_kill(

@@ -216,7 +216,8 @@ async def test_a_background_write_that_fails_or_hangs_does_not_stop_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("datasources.concurrency.background_writes.SECONDS", 0.05)
-    background, done = BackgroundWrites(2), asyncio.Event()
+    monkeypatch.setattr("datasources.concurrency.background_writes.MAX_WAITING", 2)
+    background, done = BackgroundWrites(), asyncio.Event()
 
     async def fails() -> None:
         raise ValueError("no")

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import store_files
 from tests.support.breaks import BREAKS, counter
-from tests.support.factories import World, now
+from tests.support.factories import World, changed_sources, now
 from tests.support.handlers import ATTEMPTS
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance.verify import verify
@@ -138,7 +137,7 @@ async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
 async def _without_redis(world: World) -> Any:
     from redis.asyncio import Redis  # noqa: PLC0415
 
-    return replace(world.sources, redis=Redis(host="127.0.0.1", port=1))
+    return changed_sources(world.sources, redis=Redis(host="127.0.0.1", port=1))
 
 
 async def test_a_working_system_gives_no_false_alarm(own: World) -> None:

@@ -1,7 +1,6 @@
 """Password guessing: owners still log in, and the work is bounded."""
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from domain.errors import Refusal
 from resolvers.api import schema
 from schema.context import Context
 from tests.support.client import PASSWORD
-from tests.support.factories import World, now
+from tests.support.factories import World, changed_sources, now
 from tests.support.waiting import eventually
 
 LOGIN = "mutation ($input: LoginInput!) { login(input: $input) { userErrors { code } tokens { accessToken } } }"
@@ -37,7 +36,7 @@ async def test_an_owner_logs_in_while_others_guess_from_other_addresses(
     guessers, logins = (160, 15) if full_size else (20, 4)
     if not full_size:
         monkeypatch.setattr(password_hashing, "MAX_WAITING", FEW)
-    sources = dataclasses.replace(world.sources, passwords=Passwords())
+    sources = changed_sources(world.sources, passwords=Passwords())
     name = f"owner_{now():%H%M%S%f}"
     await sources.users.register(name, f"{name}@example.com", await sources.passwords.hash(PASSWORD), name, now())
     codes: list[str | None] = []

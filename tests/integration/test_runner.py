@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from datasources.jobs.queue import GROUP, stream_key
 from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task, jobs_of
 from tests.support.emptying import empty, wipe_redis
-from tests.support.factories import World, now
+from tests.support.factories import World, changed_sources, now
 from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
 from workers.registry import HANDLERS
@@ -40,7 +39,7 @@ LIKES = (Task.COUNT, Fact.POST_LIKE)
 async def own(world: World) -> World:
     """A world in which nothing is pending but what the test does."""
     short = world.sources.settings.model_copy(update={"drain_timeout": 0.5})
-    return await empty(World(replace(world.sources, settings=short)))
+    return await empty(World(changed_sources(world.sources, settings=short)))
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,6 @@
 """Screening of comments: hiding and showing, screens that fail, and comments that came too late."""
 
 import asyncio
-import dataclasses
 from collections.abc import Iterable
 
 import pytest
@@ -15,7 +14,7 @@ from domain.records.notifications import NotificationKind
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
-from tests.support.factories import World, now
+from tests.support.factories import World, changed_sources, now
 from workers.handlers.clean_up import clean_comment, clean_post
 from workers.handlers.screen_comments import ScreenFailed, UnknownScreenError, screen_comments, screen_of
 from workers.runtime.handler import Tools
@@ -58,7 +57,7 @@ def not_async(_screened: Screened) -> Verdict:
 def tools_with(world: World, **given: object) -> Tools:
     """The tools of a worker with other settings."""
     settings = world.sources.settings.model_copy(update=given)
-    return Tools(sources=dataclasses.replace(world.sources, settings=settings))
+    return Tools(sources=changed_sources(world.sources, settings=settings))
 
 
 def this(function: str) -> str:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from config import Settings
 from datasources.mongo.client import Client, open_mongo
 from datasources.mongo.watchdog import Watchdog
@@ -16,14 +18,17 @@ async def watched(settings: Settings) -> AsyncIterator[tuple[Client, Watchdog]]:
     """A client with a watchdog that looks often and takes half a second of failing for being stuck."""
     quick = settings.model_copy(update={"mongo_timeout": 0.1})
     client = open_mongo(quick)
-    watchdog = Watchdog(quick, client, check_seconds=0.02, stuck_seconds=0.5)
-    watching = asyncio.create_task(watchdog.run())
-    try:
-        yield client, watchdog
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        await client.close()
+    watchdog = Watchdog(quick, client)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datasources.mongo.watchdog.CHECK_SECONDS", 0.02)
+        patch.setattr("datasources.mongo.watchdog.STUCK_SECONDS", 0.5)
+        watching = asyncio.create_task(watchdog.run())
+        try:
+            yield client, watchdog
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await client.close()
 
 
 async def test_a_pool_whose_lock_is_lost_is_stuck_until_it_is_released(settings: Settings) -> None:

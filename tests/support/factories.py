@@ -1,6 +1,7 @@
 """A world of users and posts in real stores, and the running of their pending jobs."""
 
 import contextlib
+import copy
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -38,6 +39,13 @@ def now() -> datetime:
     """The time to the millisecond, as MongoDB stores it."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def changed_sources(sources: Sources, **changes: object) -> Sources:
+    """A copy of the sources in which some are replaced."""
+    changed = copy.copy(sources)
+    vars(changed).update(changes)
+    return changed
 
 
 @dataclass(frozen=True)
