@@ -57,8 +57,7 @@ async def register(info: Info, given: RegisterInput) -> SessionPayload:
 
 async def _registered(info: Info, given: RegisterInput, idempotency: Idempotency | None) -> Credentials | None:
     """The account that an earlier try of this request made. Raises Refusal if the key came with other input."""
-    sources = info.context.sources
-    account = await sources.users.find_registered(idempotency)
+    account = await info.context.sources.users.find_registered(idempotency)
     if account is None:
         return None
     if not await is_password_right(info, account.password_hash, given.password, account.user_id):
@@ -70,8 +69,7 @@ async def _make_account(info: Info, given: RegisterInput, idempotency: Idempoten
     sources = info.context.sources
     username = checked_username(given.username)
     if is_reserved(username, sources.settings.reserved_handles):
-        message = "This user name is not available."
-        raise Refusal(UserErrorCode.USERNAME_TAKEN, message, field=["username"])
+        raise Refusal(UserErrorCode.USERNAME_TAKEN, "This user name is not available.", field=["username"])
     email = checked_email(given.email)
     password = checked_password(given.password, (username, email, email.partition("@")[0]), is_common)
     name = checked_display_name(given.display_name or username)
@@ -177,8 +175,7 @@ async def delete_account(info: Info, given: DeleteAccountInput) -> DeleteAccount
     viewer_id, password_hash = session.user_id, await sources.users.password_hash(session.user_id)
     if password_hash is not None:  # else it is deleted already, and its sessions are about to end
         if not await is_password_right(info, password_hash, given.password, viewer_id):
-            message = "The password is wrong."
-            raise Refusal(UserErrorCode.INVALID_CREDENTIALS, message, field=["password"])
+            raise Refusal(UserErrorCode.INVALID_CREDENTIALS, "The password is wrong.", field=["password"])
         await sources.users.delete(viewer_id, clock.now(), session_id=session.id)
     await sources.sessions.end_all(viewer_id)
     info.context.session = None  # the rest of the operation is anonymous

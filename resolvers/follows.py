@@ -32,8 +32,7 @@ async def follow_user(info: Info, given: UserIdInput) -> UserPayload:
     user, viewer_id = await _other(info, given.user_id), info.context.require_viewer()
     relation = await info.context.loaders.relation_by_user.load(user.id)
     if relation.has_blocked:
-        message = "Unblock them first."
-        raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["userId"])
+        raise Refusal(UserErrorCode.NOT_ALLOWED, "Unblock them first.", field=["userId"])
     await info.context.sources.follows.follow(viewer_id, user.id, is_private=user.is_private, now=clock.now())
     return UserPayload(user=await _user_now(info, user.id))
 

@@ -138,8 +138,7 @@ def _own(post: PostRecord, viewer_id: ObjectId) -> PostRecord:
 
 def _checked_images(images: Sequence[PostImageInput]) -> Sequence[PostImageInput]:
     if not 1 <= len(images) <= IMAGES_PER_POST:
-        message = f"A post has 1 to {IMAGES_PER_POST} images."
-        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["images"])
+        raise Refusal(UserErrorCode.INVALID_INPUT, f"A post has 1 to {IMAGES_PER_POST} images.", field=["images"])
     if len({image.upload_id for image in images}) < len(images):
         raise Refusal(UserErrorCode.UPLOAD_USED, "Each image is an upload of its own.", field=["images"])
     return images

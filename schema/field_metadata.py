@@ -24,15 +24,16 @@ def bounded(description: str, max_items: int | None) -> dict[str, Any]:
 
 def max_items_of(definition: Definition) -> int | None:
     """The declared limit of a list; None where none is declared."""
-    max_items: int | None = _declared(definition).get(_MAX_ITEMS)
+    max_items: int | None = metadata_of(definition).get(_MAX_ITEMS)
     return max_items
 
 
 def needs_session(definition: GraphQLField) -> bool:
     """Whether a root field is for signed-in viewers only."""
-    return bool(_declared(definition).get("needs_session"))
+    return bool(metadata_of(definition).get("needs_session"))
 
 
-def _declared(definition: Definition) -> Any:
+def metadata_of(definition: Definition) -> Any:
+    """All that a field, an argument or an input field declares."""
     declared = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
     return {} if declared is None else declared.metadata

@@ -65,13 +65,11 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
     return strawberry.field(resolve, **bounded(description, max_items))
 
 
-def viewer_state(
-    graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str, key: str = "id"
-) -> Any:
+def viewer_state(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str) -> Any:
     """A field about the viewer and the record: `read` of what `loader` loads for the record."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
-        value = _result_or_future(getattr(info.context.loaders, loader).load(getattr(root, key)))
+        value = _result_or_future(getattr(info.context.loaders, loader).load(root.id))
         return _read_later(value, read) if isinstance(value, Future) else read(value)
 
     return strawberry.field(resolve, graphql_type=graphql_type, description=description)

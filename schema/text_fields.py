@@ -17,12 +17,6 @@ def text_field(description: str, *, max_length: int, **options: Any) -> Any:
     return plain(f"{description} At most {max_length:,} characters.", metadata={_MAX_LENGTH: max_length}, **options)
 
 
-def max_length_of(field: "dataclasses.Field[Any]") -> int | None:
-    """The declared limit of a text; None for other fields."""
-    limit: int | None = field.metadata.get(_MAX_LENGTH)
-    return limit
-
-
 def check_lengths(given: Any, *path: str) -> None:
     """Raises Refusal (INVALID_INPUT) for the first text that is too long however it is normalized.
 
@@ -43,4 +37,6 @@ def _members(kind: Any) -> list[tuple[str, str, int | None]]:
     """Attribute name, GraphQL name and limit of each member of an input; empty for any other type."""
     if not dataclasses.is_dataclass(kind):
         return []
-    return [(field.name, to_camel_case(field.name), max_length_of(field)) for field in dataclasses.fields(kind)]
+    return [
+        (field.name, to_camel_case(field.name), field.metadata.get(_MAX_LENGTH)) for field in dataclasses.fields(kind)
+    ]

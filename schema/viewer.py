@@ -46,27 +46,22 @@ class AuthTokens:
 class SignedIn(msgspec.Struct, frozen=True):
     """Somebody who looks at their own account, whichever their session."""
 
-    user_id: ObjectId
-
-    @property
-    def id(self) -> ObjectId:
-        """The account's id, so that what a client caches of `Viewer` outlives the session."""
-        return self.user_id
+    id: ObjectId  # the account's, so that what a client caches of `Viewer` outlives the session
 
 
 @strawberry.type(description="The signed-in person's own things; by `node` there for themselves alone.")
 class Viewer(Node):
     is_type_of = presents(SignedIn)
 
-    user: User = loaded("user_by_id", key="user_id", description="Their account as others see it.")
+    user: User = loaded("user_by_id", key="id", description="Their account as others see it.")
 
     @computed(str, "Their address.")
     async def email(root: strawberry.Parent[SignedIn], info: Info) -> str:
-        return await info.context.sources.users.email_of(root.user_id)
+        return await info.context.sources.users.email_of(root.id)
 
     @computed(UploadQuota, "How many images they may still upload.")
     async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:
-        return await info.context.sources.uploads.quota(root.user_id, clock.now())
+        return await info.context.sources.uploads.quota(root.id, clock.now())
 
     @computed(
         int,
@@ -75,7 +70,7 @@ class Viewer(Node):
     )
     async def unread_notification_count(root: strawberry.Parent[SignedIn], info: Info) -> int:
         count = 0
-        async with contextlib.aclosing(info.context.sources.notifications.unseen(root.user_id)) as batches:
+        async with contextlib.aclosing(info.context.sources.notifications.unseen(root.id)) as batches:
             async for batch in batches:
                 visible = await info.context.loaders.visible_notifications(batch)
                 count += sum(notification is not None for notification in visible)
@@ -85,23 +80,23 @@ class Viewer(Node):
 
     @computed(list[Session], "Where they are logged in, latest first.", max_items=SESSIONS_SHOWN)
     async def sessions(root: strawberry.Parent[SignedIn], info: Info) -> list[SessionRecord]:
-        return await info.context.sources.sessions.of_user(root.user_id)
+        return await info.context.sources.sessions.of_user(root.id)
 
     follow_requests: FollowRequestConnection | None = connected(
         FollowRequestConnection,
-        lambda context, viewer, page: context.sources.follows.requests(viewer.user_id, page),
+        lambda context, viewer, page: context.sources.follows.requests(viewer.id, page),
         loader="met_user_by_id",
         description="Who asks to follow them, latest first.",
     )
     blocked_users: UserConnection | None = connected(
         UserConnection,
-        lambda context, viewer, page: context.sources.blocks.blocked(viewer.user_id, page),
+        lambda context, viewer, page: context.sources.blocks.blocked(viewer.id, page),
         loader="blocked_user_by_id",
         description="Whom they have blocked, latest first; also those who have blocked them.",
     )
     muted_users: UserConnection | None = connected(
         UserConnection,
-        lambda context, viewer, page: context.sources.mutes.muted(viewer.user_id, page),
+        lambda context, viewer, page: context.sources.mutes.muted(viewer.id, page),
         loader="visible_user_by_id",
         description="Whom they have muted, latest first.",
     )

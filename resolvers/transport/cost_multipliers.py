@@ -31,9 +31,7 @@ class PageSize:
     last: int | Variable | None
 
     def times(self, variables: Variables) -> int:
-        first = 0 if self.first is None else _size(self.first, variables)
-        last = 0 if self.last is None else _size(self.last, variables)
-        return (max(last, first)) or PAGE_SIZE_DEFAULT
+        return max(_size(self.first, variables), _size(self.last, variables)) or PAGE_SIZE_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def _literal(value: ValueNode | None) -> int | None:
             return PAGE_SIZE_MAX
 
 
-def _size(value: int | Variable, variables: Variables) -> int:
+def _size(value: int | Variable | None, variables: Variables) -> int:
     """The page size, 0 for null; sizes out of range, which are refused later, count as the nearest one."""
     size: object = variables.get(value.name, value.default) if isinstance(value, Variable) else value
     if size is None:

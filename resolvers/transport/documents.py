@@ -1,7 +1,7 @@
 """Reads GraphQL requests, and parses, measures and validates each document once."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from resolvers.transport.document_limits import (
 from resolvers.transport.document_validation import validation_errors
 from resolvers.transport.errors import Rejected, bad_request, document_rejection, error_with_code, to_rejection
 from resolvers.transport.introspection_cost import IntrospectionMeter
-from resolvers.transport.list_limits import VariableLimits, VariableLimitsReader
+from resolvers.transport.list_limits import ValueLimits, VariableLimitsReader
 from resolvers.transport.operation_cost import OperationMeter
 from resolvers.transport.signed_in_only import is_private
 
@@ -84,7 +84,7 @@ class Operation:
     variables: Mapping[str, Any]
     cost: int
     is_private: bool
-    variable_limits: VariableLimits
+    variable_limits: Sequence[tuple[str, ValueLimits]]
 
     @property
     def kind(self) -> OperationType:
@@ -98,7 +98,8 @@ class Operation:
         """Raises what can be refused before the variables are read: Unauthenticated, BadInput for too long lists."""
         if self.is_private and not signed_in:
             raise Unauthenticated
-        self.variable_limits.check(self.variables)
+        for name, limits in self.variable_limits:
+            limits.check(self.variables.get(name), f"${name}")
 
 
 class _Candidate:
@@ -123,7 +124,7 @@ class _Candidate:
         self.is_private = is_private(self._schema, self._document, self.node)
         self.variable_limits = VariableLimitsReader(self._schema, self._document).operation(self.node)
         if self.written.introspection:
-            self._introspection = IntrospectionMeter(self._schema, self._document).count(self.node)
+            self._introspection = IntrospectionMeter(self._schema, self._document).count(self.node.selection_set)
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """The cost with these variables; it depends on them only by the multipliers."""
@@ -141,7 +142,6 @@ class _Candidate:
 @dataclass(frozen=True, slots=True)
 class _Document:
     node: DocumentNode
-    tokens: int
     candidates: dict[str | None, _Candidate]
 
 
@@ -157,9 +157,9 @@ class Documents:
 
     def operation(self, request: GraphQLRequest) -> Operation:
         """The operation the request asks for. Raises Rejected if it does not parse, is invalid or too large."""
-        document = self._document(request.query)
-        candidate = _choose(document, request.operation_name)
         try:
+            document = self._document(request.query)
+            candidate = _choose(document.candidates, request.operation_name)
             cost = candidate.cost(request.variables)
             check_cost(cost, self._limits)
         except RequestError as error:
@@ -171,27 +171,16 @@ class Documents:
     def _document(self, query: str) -> _Document:
         document = self._cached.get(query)
         if document is None:
-            document = self._check(query)
-            self._remember(query, document)
+            document = self._cached[query] = self._check(self._parse(query))
+            self._cached_tokens += document.node.token_count
+            while self._cached_tokens > CACHED_TOKENS:
+                _, oldest = self._cached.popitem(last=False)
+                self._cached_tokens -= oldest.node.token_count
         else:
             self._cached.move_to_end(query)
         return document
 
-    def _remember(self, query: str, document: _Document) -> None:
-        self._cached[query] = document
-        self._cached_tokens += document.tokens
-        while self._cached_tokens > CACHED_TOKENS:
-            _, oldest = self._cached.popitem(last=False)
-            self._cached_tokens -= oldest.tokens
-
-    def _check(self, query: str) -> _Document:
-        node = self._parse(query)
-        try:
-            return self._checked(node)
-        except RequestError as error:
-            raise to_rejection(error) from None
-
-    def _checked(self, node: DocumentNode) -> _Document:
+    def _check(self, node: DocumentNode) -> _Document:
         """Checks the limits before validation, which is not linear in the document."""
         check_document(node, self._limits)
         candidates: dict[str | None, _Candidate] = {}
@@ -203,7 +192,7 @@ class Documents:
             raise document_rejection(errors, RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
         for candidate in candidates.values():
             candidate.complete()
-        return _Document(node, node.token_count, candidates)
+        return _Document(node, candidates)
 
     def _candidate(self, document: DocumentNode, node: OperationDefinitionNode) -> _Candidate:
         candidate = _Candidate(self._schema, document, node)
@@ -217,24 +206,19 @@ class Documents:
             return parse(query, max_tokens=self._limits.tokens)
         except GraphQLSyntaxError as error:
             if "Parsing aborted" in error.message:  # too many tokens, or nested too deeply
-                raise to_rejection(too_complex(error.message)) from None
+                raise too_complex(error.message) from None
             raise document_rejection([error], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
         except (GraphQLError, UnicodeError) as error:
             shown = error if isinstance(error, GraphQLError) else GraphQLError("The query is not valid Unicode.")
             raise document_rejection([shown], RequestErrorCode.GRAPHQL_PARSE_FAILED) from None
 
 
-def _choose(document: _Document, name: str | None) -> _Candidate:
-    candidates = document.candidates
+def _choose(candidates: Mapping[str | None, _Candidate], name: str | None) -> _Candidate:
     if name is None and len(candidates) == 1:
         return next(iter(candidates.values()))
     if name is not None and name in candidates:
         return candidates[name]
-    raise _no_such_operation(name)
-
-
-def _no_such_operation(name: str | None) -> Rejected:
     message = "There is no operation of that name."
     if name is None:
         message = "Say in `operationName` which operation to run."
-    return document_rejection([GraphQLError(message)], RequestErrorCode.GRAPHQL_VALIDATION_FAILED)
+    raise document_rejection([GraphQLError(message)], RequestErrorCode.GRAPHQL_VALIDATION_FAILED)

@@ -22,7 +22,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from domain.limits import REQUEST_ERRORS_MAX
 from resolvers.transport.admission import Admission, Busy, Client, Clients
-from resolvers.transport.bad_tokens import BadTokens
+from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.errors import (
@@ -58,10 +58,6 @@ class Answer:
     def codes(self) -> list[str]:
         return error_codes(self.payload.get("errors", ()))
 
-    @classmethod
-    def of(cls, rejection: Rejected) -> "Answer":
-        return cls({"errors": rejection.errors}, rejection.status)
-
 
 class OperationExecutor:
     """Executes operations: parsing, validation, limits, admission, masking of errors, and logging.
@@ -89,7 +85,6 @@ class OperationExecutor:
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
         self._documents = Documents(self._schema, self.limits, introspection=introspection)
-        self._bad_tokens = BadTokens(self._schema)
 
     def operation(self, request: GraphQLRequest) -> Operation:
         """The operation asked for. Raises Rejected if it does not parse, is invalid or too large."""
@@ -137,10 +132,10 @@ class OperationExecutor:
         try:
             async with asyncio.timeout(self.operation_timeout):
                 context = self.hooks.make_context(bad_identity, request_id, address)
-                is_answered = await self._bad_tokens.are_answered(operation, context)
+                is_served = await is_answered(self._schema, operation, context)
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, operation, request_id) from None
-        if not is_answered:
+        if not is_served:
             raise bad_token_rejection()
         return bad_identity
 
@@ -168,11 +163,11 @@ class OperationExecutor:
                     executor_class=self._executor_class,
                     is_awaitable=is_awaitable,
                     hide_suggestions=True,
-                    operation_extensions=None,
                 )
                 result = executing if isinstance(executing, ExecutionResult) else await executing
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
-            return Answer.of(self._rejection(error, operation, request_id))
+            rejection = self._rejection(error, operation, request_id)
+            return Answer({"errors": rejection.errors}, rejection.status)
         answer = self._answer(result, operation, request_id)
         if answer.executed:
             answer.payload["extensions"] = {"cost": {"requested": operation.cost, "limit": self.limits.cost}}
@@ -199,14 +194,14 @@ class OperationExecutor:
         if isinstance(source, ExecutionResult):
             raise Rejected(self._answer(source, operation, request_id).payload["errors"])
 
-        async def one_event(event: Executor[Any]) -> ExecutionResult:
+        async def answer_event(event: Executor[Any]) -> ExecutionResult:
             async with self._admission.admitted(client, operation.cost, patient=True):
                 event.context_value = self.hooks.make_context(identity, request_id, address)
                 async with asyncio.timeout(self.operation_timeout):
                     result = execute_subscription_event(event)
                     return result if isinstance(result, ExecutionResult) else await result
 
-        events = map_source_to_response_event(graphql_executor, cast("AsyncIterable[Any]", source), one_event)
+        events = map_source_to_response_event(graphql_executor, cast("AsyncIterable[Any]", source), answer_event)
         async with aclosing(events):
             try:
                 async for result in events:
@@ -224,7 +219,6 @@ class OperationExecutor:
             max_coercion_errors=COERCION_ERRORS_SHOWN,
             is_awaitable=is_awaitable,
             hide_suggestions=True,
-            operation_extensions=None,
         )
         if isinstance(built, list):
             raise Rejected(self.errors.present(built, _culprit(operation, request_id)))

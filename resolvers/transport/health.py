@@ -4,10 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-import orjson
 import structlog
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from resolvers.transport.drain import Drain
 
@@ -15,6 +14,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 Check = Callable[[], Awaitable[object]]
 
+UNCACHED = {"cache-control": "no-store"}
 CHECK_TIMEOUT = 2.0
 REMEMBERED = 1.0  # seconds; a needed dependency is checked at most once a second, however many probes there are
 REMEMBERED_WANTED = 5.0  # the same for a dependency that is only wanted
@@ -44,7 +44,7 @@ class Health:
     async def livez(self, _request: Request) -> Response:
         """503 if a new process would help. Does not check dependencies: a new process would not bring them back."""
         alive = not self._is_stuck()
-        return _json({"alive": alive}, 200 if alive else 503)
+        return JSONResponse({"alive": alive}, 200 if alive else 503, UNCACHED)
 
     async def readyz(self, _request: Request) -> Response:
         """503 while draining or while a needed dependency is away; `degraded` says that a wanted one is.
@@ -62,7 +62,7 @@ class Health:
         ]
         degraded = any(watched.is_well is False for watched in self._wanted.values())
         answer = {"ready": ready, "degraded": degraded, "draining": self._drain.begun, "checks": checks}
-        return _json(answer, 200 if ready else 503)
+        return JSONResponse(answer, 200 if ready else 503, UNCACHED)
 
 
 class _Watched:
@@ -99,7 +99,3 @@ class _Watched:
                 log.info("dependency back", check=self.name)
         finally:
             self._checked_at = time.monotonic()
-
-
-def _json(content: Mapping[str, object], status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, {"cache-control": "no-store"}, "application/json")

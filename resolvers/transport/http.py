@@ -17,7 +17,7 @@ from domain.limits import FORM_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 from resolvers.transport.client_address import address_of
 from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.documents import GraphQLRequest, Operation
-from resolvers.transport.errors import MASKED, Rejected, bad_request, error_with_code
+from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code
 from resolvers.transport.execution import Answer, OperationExecutor
 from resolvers.transport.multipart import MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.origins import Origins
@@ -70,7 +70,7 @@ class GraphQLHTTP:
             answer = await self._serve(request)
         except Rejected as rejection:
             legacy = media_type == JSON and rejection.well_formed
-            add_to_log_line(request.scope, codes=Answer.of(rejection).codes)
+            add_to_log_line(request.scope, codes=error_codes(rejection.errors))
             status = 200 if legacy else rejection.status
             payload: dict[str, Any] = {"errors": rejection.errors}
             if legacy and rejection.status == 401:

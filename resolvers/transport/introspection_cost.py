@@ -12,7 +12,6 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
-    OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
     get_named_type,
@@ -36,14 +35,12 @@ class IntrospectionMeter:
         self._fragments = fragments_of(document)
         self._steps = 0
 
-    def count(self, node: OperationDefinitionNode) -> int:
-        """The fields of an operation's answer, deprecated ones too. `__type` by a variable counts as the largest type.
+    def count(self, selections: SelectionSetNode) -> int:
+        """The fields of introspection, deprecated ones too, in the answer to selections outside of it.
 
-        Raises RequestError (OPERATION_TOO_COMPLEX) when it takes too long to count.
+        `__type` by a variable counts as the largest type. Raises RequestError (OPERATION_TOO_COMPLEX) when it takes too
+        long to count.
         """
-        return self._outside(node.selection_set)
-
-    def _outside(self, selections: SelectionSetNode) -> int:
         count = 0
         for field in self._fields(selections):
             if field.selection_set is None:
@@ -54,7 +51,7 @@ class IntrospectionMeter:
                 inner = [self._answered(field.selection_set, "__Type", each) for each in self._named(field)]
                 count += 1 + max(inner, default=0)
             else:
-                count += self._outside(field.selection_set)
+                count += self.count(field.selection_set)
         return count
 
     def _answered(self, selections: SelectionSetNode, type_name: str, source: object) -> int:

@@ -28,7 +28,6 @@ from graphql import (
 
 from domain.errors import BadInput
 from domain.limits import LIST_TOLERANCE
-from resolvers.transport.cost_multipliers import Variables
 from resolvers.transport.fragments import fragments_of
 from schema.field_metadata import max_items_of
 
@@ -55,35 +54,18 @@ class ValueLimits:
 
     def check(self, value: object, name: str) -> None:
         """Raises BadInput for a list that is far too long."""
-        if isinstance(value, dict):
-            self._check_fields(value, name)
-        elif isinstance(value, list):
-            if self.max_items is not None and len(value) > LIST_TOLERANCE * self.max_items:
-                raise BadInput(f"{name} has {len(value):,} items; at most {self.max_items:,} are allowed.")
-            for item in value:
-                if isinstance(item, dict):
-                    self._check_fields(item, name)
-
-    def _check_fields(self, value: dict[str, Any], name: str) -> None:
-        for key, limit in self.fields.items():
-            if key in value:
-                limit.check(value[key], f"{name}.{key}")
-
-
-@dataclass(frozen=True, slots=True)
-class VariableLimits:
-    """The limits in the variables of one operation."""
-
-    limits: Sequence[tuple[str, ValueLimits]]
-
-    def check(self, variables: Variables) -> None:
-        """Raises BadInput for a list that is far too long."""
-        for name, limit in self.limits:
-            limit.check(variables.get(name), f"${name}")
+        items = value if isinstance(value, list) else [value]
+        if value is items and self.max_items is not None and len(items) > LIST_TOLERANCE * self.max_items:
+            raise BadInput(f"{name} has {len(items):,} items; at most {self.max_items:,} are allowed.")
+        for item in items:
+            if isinstance(item, dict):
+                for key, limits in self.fields.items():
+                    if key in item:
+                        limits.check(item[key], f"{name}.{key}")
 
 
 class VariableLimitsReader:
-    """Finds out where the operations of a valid document use their variables."""
+    """Finds out where an operation of a valid document uses its variables. Each operation needs a new reader."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -91,11 +73,10 @@ class VariableLimitsReader:
         self._entered: set[str] = set()
         self._limits: list[tuple[str, ValueLimits]] = []
 
-    def operation(self, node: OperationDefinitionNode) -> VariableLimits:
-        """The limits in an operation's variables."""
-        self._entered, self._limits = set(), []
+    def operation(self, node: OperationDefinitionNode) -> Sequence[tuple[str, ValueLimits]]:
+        """The limits in an operation's variables, with the variables' names."""
         self._selections(node.selection_set, self._schema.get_root_type(node.operation))
-        return VariableLimits(tuple(self._limits))
+        return self._limits
 
     def _selections(self, node: SelectionSetNode, parent: Any) -> None:
         for selection in node.selections:

@@ -6,7 +6,6 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentSpreadNode,
-    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -24,7 +23,7 @@ def is_private(schema: GraphQLSchema, document: DocumentNode, node: OperationDef
     """
     root = cast("GraphQLObjectType", schema.get_root_type(node.operation))
     names = root_fields(document, node) - {"__typename"}
-    return bool(names) and all(_needs_session(schema.get_field(root, name)) for name in names)
+    return bool(names) and all(name in root.fields and needs_session(root.fields[name]) for name in names)
 
 
 def root_fields(document: DocumentNode, node: OperationDefinitionNode) -> set[str]:
@@ -44,7 +43,3 @@ def root_fields(document: DocumentNode, node: OperationDefinitionNode) -> set[st
                     spread.add(selection.name.value)
                     pending.append(fragments[selection.name.value].selection_set)
     return names
-
-
-def _needs_session(field: GraphQLField | None) -> bool:
-    return field is not None and needs_session(field)

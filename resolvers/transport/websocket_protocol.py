@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import orjson
@@ -33,42 +34,29 @@ log = structlog.stdlib.get_logger(__name__)
 CLOSE_TIMEOUT = 1.0  # and the close frame
 
 
+@dataclass(slots=True, eq=False)
 class Socket:
     """One connection. Its task reads messages. Each operation has a task of its own and ends with the connection."""
 
-    __slots__ = (
-        "_abandoned", "_acknowledged", "_address", "_closed", "_count", "_ending", "_executor", "_identity",
-        "_initialised", "_operations", "_reader", "_receive", "_request_id", "_retiring", "_send", "_send_timeout",
-        "_tasks", "_watch",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        executor: OperationExecutor,
-        receive: Receive,
-        send: Send,
-        request_id: str,
-        address: str,
-        send_timeout: float,
-    ) -> None:
-        self._executor = executor
-        self._receive = receive
-        self._send = send
-        self._request_id = request_id
-        self._address = address
-        self._send_timeout = send_timeout
-        self._initialised = False
-        self._acknowledged = False
-        self._retiring = False
-        self._closed = False
-        self._abandoned = False
-        self._reader: asyncio.Task[Any] | None = None
-        self._watch: Watch | None = None
-        self._ending: set[asyncio.Task[None]] | None = None  # tasks that end an operation, or the socket
-        self._identity: Identity | None = None
-        self._operations: dict[str, asyncio.Task[None]] = {}  # by id, until the client is told the end
-        self._tasks: dict[asyncio.Task[None], bool] = {}  # all running operations, and whether they end by themselves
-        self._count = 0
+    _executor: OperationExecutor
+    _receive: Receive
+    _send: Send
+    _request_id: str
+    _address: str
+    _send_timeout: float
+    _initialised: bool = False
+    _acknowledged: bool = False
+    _retiring: bool = False
+    _closed: bool = False
+    _abandoned: bool = False
+    _reader: asyncio.Task[Any] | None = None
+    _watch: Watch | None = None
+    _ending: set[asyncio.Task[None]] | None = None  # tasks that end an operation, or the socket
+    _identity: Identity | None = None
+    _operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by id, until the client is told the end
+    # All running operations, and whether they end by themselves.
+    _tasks: dict[asyncio.Task[None], bool] = field(default_factory=dict)
+    _count: int = 0
 
     async def serve(self, init_timeout: float) -> None:
         """Serves until either side closes. Then every operation is stopped and its generator closed."""

@@ -4,14 +4,15 @@ import pytest
 from graphql import OperationType
 
 from resolvers.api import schema
-from resolvers.transport.bad_tokens import BadTokens
+from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN, is_answered
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.signed_in_only import root_fields
+from schema.field_metadata import metadata_of
 from tests.support.toy.schema import schema as toy_schema
 from tests.support.toy.world import Context, World
 
-DECLARED = {"register", "login", "refreshSession", "logout", "deleteAccount"}
+DECLARED = {f"Mutation.{name}" for name in ("register", "login", "refreshSession", "logout", "deleteAccount")}
 
 
 def operation(query: str) -> Operation:
@@ -19,13 +20,9 @@ def operation(query: str) -> Operation:
 
 
 def test_only_what_needs_no_session_or_ends_it_answers_a_bad_token() -> None:
-    declared = {kind: set(fields) for kind, fields in BadTokens(schema._schema)._answering.items()}
-    nothing: set[str] = set()
-    assert declared == {
-        OperationType.MUTATION: DECLARED,
-        OperationType.QUERY: nothing,
-        OperationType.SUBSCRIPTION: nothing,
-    }
+    roots = [root for kind in OperationType if (root := schema._schema.get_root_type(kind))]
+    fields = {f"{root.name}.{name}": field for root in roots for name, field in root.fields.items()}
+    assert {name for name, field in fields.items() if ANSWERS_BAD_TOKEN in metadata_of(field)} == DECLARED
 
 
 def test_root_fields_are_found_through_fragments_whatever_directives_say() -> None:
@@ -37,7 +34,7 @@ def test_root_fields_are_found_through_fragments_whatever_directives_say() -> No
 
 
 @pytest.mark.parametrize(
-    ("query", "is_answered"),
+    ("query", "answered"),
     [
         ("mutation { enter }", True),
         ("mutation { a: enter b: enter __typename }", True),
@@ -52,9 +49,9 @@ def test_root_fields_are_found_through_fragments_whatever_directives_say() -> No
         ("subscription { count }", False),
     ],
 )
-async def test_an_operation_is_answered_if_each_of_its_fields_is(query: str, *, is_answered: bool) -> None:
+async def test_an_operation_is_answered_if_each_of_its_fields_is(query: str, *, answered: bool) -> None:
     world = World()
     context = Context(world, None, "test")
-    assert await BadTokens(toy_schema._schema).are_answered(operation(query), context) is is_answered
+    assert await is_answered(toy_schema._schema, operation(query), context) is answered
     world.may_leave = True
-    assert await BadTokens(toy_schema._schema).are_answered(operation("mutation { enter leave }"), context)
+    assert await is_answered(toy_schema._schema, operation("mutation { enter leave }"), context)

@@ -53,7 +53,7 @@ async def test_every_answer_has_the_security_headers(monkeypatch: pytest.MonkeyP
             if answer.status_code != 431:
                 assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert [answer.status_code for answer in answers] == [307, 400, 200, 404, 200, 200, 405, 431]
-        monkeypatch.setattr(health, "_json", fails)
+        monkeypatch.setattr(health, "JSONResponse", fails)
         monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", True)
         failed = await client.get("/readyz")
         assert failed.status_code == 500
