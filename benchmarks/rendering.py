@@ -17,7 +17,7 @@ from benchmarks.lib.photograph import phone_jpeg
 from benchmarks.lib.rendering_children import measure_children, peak_mib
 from benchmarks.lib.report import Table, median, rounds, show, times
 from domain.image_formats import RenditionFormat
-from workers.rendering.allocator import arrange_memory
+from workers.rendering.allocator import tune_allocator
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import RenderedFile
 from workers.rendering.sizes import Size, ladder, square_side
@@ -96,7 +96,7 @@ def _measure(data: bytes, repeat: int) -> tuple[dict[Way, list[float]], dict[Way
     """
     costs: dict[Way, list[float]] = {way: [] for way, _ in WAYS.values()}
     spawn = multiprocessing.get_context("spawn")
-    keeping = partial(ProcessPoolExecutor, 1, mp_context=spawn, initializer=arrange_memory, initargs=(0,))
+    keeping = partial(ProcessPoolExecutor, 1, mp_context=spawn, initializer=tune_allocator, initargs=(0,))
     with ExitStack() as stack:
         measure_children = {way: stack.enter_context(keeping()) for way in costs}
         for child in measure_children.values():

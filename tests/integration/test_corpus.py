@@ -1,4 +1,4 @@
-"""Every file of the corpus gets the verdict it deserves from a real child, in bounded memory and time."""
+"""A real child gives every file of the corpus its verdict, within bounds of memory and time."""
 
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -13,13 +13,14 @@ from domain.image_formats import RenditionFormat
 from domain.limits import MAX_IMAGE_BYTES
 from tests.support.corpus import corpus
 from tests.support.corpus.case import Case, Shown
+from tests.support.pictures import are_near, pixel_at
 from workers.rendering.pool import RenderPool
 from workers.rendering.rendered import Rendered
 
 CASES = corpus()
 CPU_SECONDS = 10
 BOMB_CPU_SECONDS = 1.0
-GOOD = next(one for one in CASES if one.name == "jpeg baseline")  # before each: the child still renders
+GOOD = next(case for case in CASES if case.name == "jpeg baseline")
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +31,11 @@ async def pool() -> AsyncIterator[RenderPool]:
 
 @pytest.fixture
 async def process(pool: RenderPool) -> psutil.Process:
-    """The pool's child, ready to work, with its peak of memory reset."""
+    """The pool's child, which still renders; its peak of memory is reset."""
     await pool.render(GOOD.data())
-    (one,) = (one for one in psutil.Process().children() if "workers.rendering.child" in one.cmdline())
-    Path(f"/proc/{one.pid}/clear_refs").write_text("5")
-    return one
+    (child,) = (child for child in psutil.Process().children() if "workers.rendering.child" in child.cmdline())
+    Path(f"/proc/{child.pid}/clear_refs").write_text("5")
+    return child
 
 
 def peak_mib(process: psutil.Process) -> float:
@@ -55,23 +56,23 @@ async def verdict(pool: RenderPool, data: bytes) -> Rendered | UserErrorCode:
 
 
 def test_corpus_is_large_and_its_names_are_different() -> None:
-    assert len({one.name for one in CASES}) == len(CASES) >= 200
+    assert len({case.name for case in CASES}) == len(CASES) >= 200
 
 
-@pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
-async def test_file_gets_its_verdict(one: Case, pool: RenderPool, process: psutil.Process) -> None:
-    data = one.data()
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_file_gets_its_verdict(case: Case, pool: RenderPool, process: psutil.Process) -> None:
+    data = case.data()
     assert len(data) <= MAX_IMAGE_BYTES
     before = cpu_seconds(process)
-    found = await verdict(pool, data)
-    if isinstance(found, UserErrorCode):
-        assert found in one.verdicts
+    result = await verdict(pool, data)
+    if isinstance(result, UserErrorCode):
+        assert result in case.verdicts
     else:
-        (shown,) = (each for each in one.verdicts if isinstance(each, Shown))
-        assert_shows(found, shown)
+        (shown,) = (verdict for verdict in case.verdicts if isinstance(verdict, Shown))
+        assert_shows(result, shown)
     assert process.is_running(), "the child must not have been replaced"
-    assert peak_mib(process) < one.peak_mib
-    if one.bomb:
+    assert peak_mib(process) < case.peak_mib
+    if case.bomb:
         assert cpu_seconds(process) - before < BOMB_CPU_SECONDS
 
 
@@ -93,6 +94,5 @@ def assert_quarters(picture: Image.Image, quarters: tuple[tuple[int, ...], ...])
     rgb = picture.convert("RGB")
     for number, colour in enumerate(quarters):
         at = (rgb.width // 4 + rgb.width // 2 * (number % 2), rgb.height // 4 + rgb.height // 2 * (number // 2))
-        pixel = rgb.getpixel(at)
-        assert isinstance(pixel, tuple)
-        assert all(abs(a - b) <= 6 for a, b in zip(pixel, colour, strict=True)), (picture.format, number, pixel, colour)
+        pixel = pixel_at(rgb, at)
+        assert are_near(pixel, colour), (picture.format, number, pixel, colour)

@@ -1,4 +1,4 @@
-"""Rendering in child processes: whatever an image does to a child, the pool goes on."""
+"""Rendering in child processes: the pool survives whatever an image does to a child."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,15 @@ def children() -> list[psutil.Process]:
 
 
 def is_renderer(child: psutil.Process) -> bool:
-    """Whether this is a rendering child, and still there."""
+    """Whether this is a rendering child that still exists."""
     try:
         return "workers.rendering.child" in child.cmdline()
     except psutil.NoSuchProcess:
         return False
 
 
-async def a_child_at_work() -> psutil.Process:
-    """Waits until a child computes, and answers it."""
+async def busy_child() -> psutil.Process:
+    """Waits until a child is rendering, and returns it."""
     while True:
         for child in children():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -56,7 +56,7 @@ async def test_child_renders_what_the_pipeline_does(pool: RenderPool) -> None:
     assert await pool.render(PICTURE) == EXPECTED
 
 
-async def test_refusal_comes_through_with_its_code_and_sentence(pool: RenderPool) -> None:
+async def test_refusal_has_its_code_and_message(pool: RenderPool) -> None:
     with pytest.raises(Refusal, match="too many pixels") as caught:
         await pool.render(png_that_claims(20_000, 20_000))
     assert caught.value.code is UserErrorCode.TOO_MANY_PIXELS
@@ -67,7 +67,7 @@ async def test_more_images_than_children_are_all_rendered(pool: RenderPool) -> N
     assert len(children()) == 2
 
 
-async def test_bad_images_among_good_ones_cost_only_themselves(pool: RenderPool) -> None:
+async def test_bad_images_do_not_harm_good_ones(pool: RenderPool) -> None:
     images = [PICTURE, b"not one", PICTURE, PICTURE[:3000], gif_of_many_frames(300), PICTURE]
     results = await asyncio.gather(*(pool.render(image) for image in images), return_exceptions=True)
     assert [isinstance(result, Refusal) for result in results] == [False, True, False, True, True, False]
@@ -75,7 +75,7 @@ async def test_bad_images_among_good_ones_cost_only_themselves(pool: RenderPool)
 
 async def test_killed_child_is_replaced_and_its_image_rendered(pool: RenderPool) -> None:
     task = asyncio.create_task(pool.render(SLOW))
-    (await a_child_at_work()).kill()
+    (await busy_child()).kill()
     assert (await task).is_animated
 
 
@@ -86,11 +86,11 @@ async def test_idle_child_that_was_killed_is_replaced(pool: RenderPool) -> None:
     assert (await pool.render(PICTURE)).width == 800
 
 
-async def test_image_is_blamed_when_a_second_child_is_killed(pool: RenderPool) -> None:
+async def test_image_is_refused_when_a_second_child_is_killed(pool: RenderPool) -> None:
     task = asyncio.create_task(pool.render(SLOW))
-    first = await a_child_at_work()
+    first = await busy_child()
     first.kill()
-    while (second := await a_child_at_work()).pid == first.pid:
+    while (second := await busy_child()).pid == first.pid:
         await asyncio.sleep(0.02)
     second.kill()
     with pytest.raises(Refusal):
@@ -98,9 +98,9 @@ async def test_image_is_blamed_when_a_second_child_is_killed(pool: RenderPool) -
     assert (await pool.render(PICTURE)).width == 800
 
 
-async def test_crash_is_the_images_fault_at_once(pool: RenderPool) -> None:
+async def test_image_that_crashes_a_child_is_refused_at_once(pool: RenderPool) -> None:
     task = asyncio.create_task(pool.render(SLOW))
-    child = await a_child_at_work()
+    child = await busy_child()
     child.send_signal(signal.SIGSEGV)
     with pytest.raises(Refusal) as caught:
         await task
@@ -135,9 +135,9 @@ async def test_image_that_needs_too_much_memory_is_refused() -> None:
         assert (await pool.render(large)).width == 6000
 
 
-async def test_interruptions_are_the_parents_affair(pool: RenderPool) -> None:
+async def test_child_ignores_interruptions(pool: RenderPool) -> None:
     task = asyncio.create_task(pool.render(SLOW))
-    child = await a_child_at_work()
+    child = await busy_child()
     for interruption in (signal.SIGINT, signal.SIGTERM):
         child.send_signal(interruption)
     assert (await task).is_animated
@@ -147,7 +147,7 @@ async def test_interruptions_are_the_parents_affair(pool: RenderPool) -> None:
 async def test_cancelling_ends_the_child_and_frees_its_place() -> None:
     async with RenderPool(processes=1, timeout=30, memory_mb=512) as pool:
         task = asyncio.create_task(pool.render(SLOW))
-        child = await a_child_at_work()
+        child = await busy_child()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -155,10 +155,10 @@ async def test_cancelling_ends_the_child_and_frees_its_place() -> None:
         assert (await pool.render(PICTURE)).width == 800
 
 
-async def test_closing_ends_work_in_hand_and_further_work() -> None:
+async def test_closing_the_pool_ends_rendering() -> None:
     async with RenderPool(processes=1, timeout=30, memory_mb=512) as pool:
         tasks = [asyncio.create_task(pool.render(SLOW)) for _ in range(3)]
-        await a_child_at_work()
+        await busy_child()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert isinstance(result, RenderingUnavailable)
     with pytest.raises(RenderingUnavailable):
@@ -167,7 +167,7 @@ async def test_closing_ends_work_in_hand_and_further_work() -> None:
 
 
 @pytest.mark.parametrize("executable", ["/nowhere/python", "/bin/false"])
-async def test_child_that_cannot_start_is_no_images_fault(monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
+async def test_child_that_cannot_start_refuses_no_image(monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
     async with RenderPool(processes=1, timeout=30, memory_mb=512) as pool:
         (child,) = children()
         child.kill()
@@ -190,7 +190,7 @@ async def test_child_sees_none_of_the_settings(pool: RenderPool, monkeypatch: py
 
 @pytest.mark.skipif(
     sys.platform != "linux",
-    reason="only Linux ends a child with its parent (PR_SET_PDEATHSIG); elsewhere it first finishes the image in hand",
+    reason="only Linux ends a child with its parent (PR_SET_PDEATHSIG); elsewhere it first finishes its image",
 )
 def test_children_die_with_a_parent_that_was_killed() -> None:
     script = (

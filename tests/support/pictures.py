@@ -1,4 +1,4 @@
-"""Source images for the tests of rendering, each made on the spot."""
+"""Source images for the tests of rendering, each made on the spot, and how their pixels are compared."""
 
 import struct
 import zlib
@@ -22,6 +22,18 @@ def quarters(size: tuple[int, int] = (800, 600)) -> Image.Image:
     return picture
 
 
+def pixel_at(picture: Image.Image, at: tuple[int, int]) -> tuple[int, ...]:
+    """The pixel of a picture that has several bands."""
+    pixel = picture.getpixel(at)
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+def are_near(pixel: tuple[int, ...], wanted: tuple[int, ...], tolerance: int = 6) -> bool:
+    """Whether no band differs by more than `tolerance`."""
+    return all(abs(a - b) <= tolerance for a, b in zip(pixel, wanted, strict=True))
+
+
 def saved(picture: Image.Image, name: str, **options: Any) -> bytes:
     """The picture as a file."""
     buffer = BytesIO()
@@ -38,7 +50,7 @@ def heic(picture: Image.Image, **options: Any) -> bytes:
 
 
 def moving(size: tuple[int, int] = (400, 300), count: int = 6, **options: Any) -> bytes:
-    """A GIF in which a white square goes from left to right over a blue ground, each frame 20 ms longer."""
+    """A GIF of a white square that moves from left to right over blue; each frame lasts 20 ms longer."""
     frames = []
     for number in range(count):
         frame = Image.new("RGB", size, (20, 40, 160))

@@ -1,4 +1,4 @@
-"""Animations keep moving, at their own pace, within a budget; frames of a GIF lie over each other as in browsers."""
+"""Animations keep their frames, durations and loops within a budget; GIF frames are combined as in browsers."""
 
 from io import BytesIO
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from domain.image_formats import RenditionFormat
 from tests.support.corpus.writing import gif, gif_frame
-from tests.support.pictures import gif_of_many_frames, moving, quarters, saved
+from tests.support.pictures import gif_of_many_frames, moving, pixel_at, quarters, saved
 from workers.rendering.animation import FRAME_PIXELS, moving_sizes
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import RenderedFile
@@ -52,12 +52,10 @@ def test_frames_times_and_loop_are_kept() -> None:
         assert shown[0].info["loop"] == 0
         for number, frame in enumerate(shown):
             at = (int((400 * number / 6 + 20) * file.width / 400), int(70 * file.height / 300))
-            pixel = frame.getpixel(at)
-            assert isinstance(pixel, tuple)
-            assert min(pixel) > 220, (file.format, number)
+            assert min(pixel_at(frame, at)) > 220, (file.format, number)
 
 
-def test_animation_that_plays_once_still_does() -> None:
+def test_rendition_of_an_animation_that_plays_once_plays_once() -> None:
     once = moving(count=3)
     start = once.index(b"\x21\xff\x0bNETSCAPE2.0")
     rendered = render(once[:start] + once[start + 19 :])
@@ -68,7 +66,7 @@ def test_animation_that_plays_once_still_does() -> None:
             assert frames(file)[0].info["loop"] == 1
 
 
-def test_transparent_animation_stays_transparent_where_nothing_is() -> None:
+def test_transparent_areas_of_an_animation_stay_transparent() -> None:
     source = []
     for number in range(4):
         frame = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
@@ -82,8 +80,7 @@ def test_transparent_animation_stays_transparent_where_nothing_is() -> None:
             continue
         for number, frame in enumerate(frames(file)):
             for cell in range(4):
-                pixel = frame.getpixel(((cell * 100 + 50) * file.width // 400, file.height // 2))
-                assert isinstance(pixel, tuple)
+                pixel = pixel_at(frame, ((cell * 100 + 50) * file.width // 400, file.height // 2))
                 assert pixel[3] == (255 if cell == number else 0), (file.format, number, cell)
 
 
@@ -112,7 +109,7 @@ def test_smallest_animation_is_rendered() -> None:
     assert [(file.format, file.width) for file in rendered.renditions] == [(JPEG, 1), (JPEG, 1), (GIF, 1), (WEBP, 1)]
 
 
-def test_screen_that_no_frame_covers_is_clear() -> None:
+def test_uncovered_screen_is_transparent() -> None:
     small = gif_frame((50, 40, 100, 80), bytes(8000))
     for count in (1, 3):
         rendered = render(gif((200, 160), [small] * count, bytes([230, 30, 30, 0, 0, 0])))
@@ -120,9 +117,7 @@ def test_screen_that_no_frame_covers_is_clear() -> None:
         for file in rendered.renditions:
             if file.width == 200:
                 for frame in frames(file):
-                    corner, middle = frame.getpixel((5, 5)), frame.getpixel((100, 80))
-                    assert isinstance(corner, tuple)
-                    assert isinstance(middle, tuple)
+                    corner, middle = pixel_at(frame, (5, 5)), pixel_at(frame, (100, 80))
                     assert corner[3] == 0
                     assert middle[0] > 200
                     assert middle[3] == 255
@@ -142,53 +137,49 @@ def whole(index: int, **options: int | None) -> bytes:
     return filled((0, 0, *SCREEN), index, **options)
 
 
-def looks(*stored: bytes, palette: bytes = COLOURS) -> list[list[tuple[int, ...] | None]]:
-    """Of each frame, the colours in the corner and in the middle; None for nothing."""
-    found = []
-    (file,) = (
-        one for one in render(gif(SCREEN, stored, palette)).renditions if one.format is WEBP and one.width == 200
-    )
-    for frame in frames(file):
-        pixels = [frame.getpixel(at) for at in ((30, 30), (100, 80))]
-        found.append([_named(pixel) for pixel in pixels if isinstance(pixel, tuple)])
-    return found
+def colours_of(*stored: bytes, palette: bytes = COLOURS) -> list[list[tuple[int, ...] | None]]:
+    """The colours in the corner and in the middle of each rendered frame; None where it is transparent."""
+    files = render(gif(SCREEN, stored, palette)).renditions
+    (webp,) = (file for file in files if file.format is WEBP and file.width == 200)
+    return [[nearest_colour(frame, at) for at in ((30, 30), (100, 80))] for frame in frames(webp)]
 
 
-def _named(pixel: tuple[int, ...]) -> tuple[int, ...] | None:
+def nearest_colour(frame: Image.Image, at: tuple[int, int]) -> tuple[int, ...] | None:
+    pixel = pixel_at(frame, at)
     if pixel[3] == 0:
         return None
-    return min((RED, GREEN, BLUE), key=lambda one: sum(abs(a - b) for a, b in zip(one, pixel, strict=False)))
+    return min((RED, GREEN, BLUE), key=lambda colour: sum(abs(a - b) for a, b in zip(colour, pixel, strict=False)))
 
 
-def test_frame_that_is_cleared_leaves_nothing_whether_or_not_a_colour_is_clear() -> None:
+def test_cleared_frame_becomes_transparent() -> None:
     for clear in (None, 3):
-        found = looks(whole(0), filled(CORNER, 1, disposal=2, clear=clear), filled((150, 100, 9, 9), 2))
-        assert found == [[RED, RED], [GREEN, RED], [None, RED]]
-    assert looks(whole(0, disposal=2), filled(CORNER, 1), whole(2)) == [[RED, RED], [GREEN, None], [BLUE, BLUE]]
+        colours = colours_of(whole(0), filled(CORNER, 1, disposal=2, clear=clear), filled((150, 100, 9, 9), 2))
+        assert colours == [[RED, RED], [GREEN, RED], [None, RED]]
+    assert colours_of(whole(0, disposal=2), filled(CORNER, 1), whole(2)) == [[RED, RED], [GREEN, None], [BLUE, BLUE]]
 
 
-def test_frame_that_is_taken_back_leaves_what_was_before() -> None:
+def test_disposal_restores_the_screen_before_the_frame() -> None:
     for disposal in (3, 4):
-        found = looks(whole(0), filled(CORNER, 1, disposal=disposal), filled((150, 100, 9, 9), 2))
-        assert found == [[RED, RED], [GREEN, RED], [RED, RED]]
-    assert looks(filled(CORNER, 1, disposal=3), filled((90, 70, 30, 30), 2)) == [[GREEN, None], [None, BLUE]]
+        colours = colours_of(whole(0), filled(CORNER, 1, disposal=disposal), filled((150, 100, 9, 9), 2))
+        assert colours == [[RED, RED], [GREEN, RED], [RED, RED]]
+    assert colours_of(filled(CORNER, 1, disposal=3), filled((90, 70, 30, 30), 2)) == [[GREEN, None], [None, BLUE]]
 
 
-def test_disposal_is_that_of_its_own_frame() -> None:
-    """An encoder that says nothing of the next frame means that it stays."""
-    found = looks(whole(0), filled(CORNER, 1, disposal=2), filled(CORNER, 2, disposal=0), filled((150, 100, 9, 9), 1))
-    assert found == [[RED, RED], [GREEN, RED], [BLUE, RED], [BLUE, RED]]
+def test_each_frame_has_its_own_disposal() -> None:
+    """A frame without a disposal stays."""
+    patches = filled(CORNER, 1, disposal=2), filled(CORNER, 2, disposal=0), filled((150, 100, 9, 9), 1)
+    assert colours_of(whole(0), *patches) == [[RED, RED], [GREEN, RED], [BLUE, RED], [BLUE, RED]]
 
 
-def test_what_a_first_frame_of_256_colours_leaves_of_the_screen_is_nothing() -> None:
+def test_area_outside_a_first_frame_of_256_colours_is_transparent() -> None:
     palette = COLOURS + bytes(3 * 252)
-    assert looks(filled(CORNER, 1), filled(CORNER, 2), palette=palette) == [[GREEN, None], [BLUE, None]]
+    assert colours_of(filled(CORNER, 1), filled(CORNER, 2), palette=palette) == [[GREEN, None], [BLUE, None]]
     still = render(gif(SCREEN, [filled(CORNER, 1)], palette)).renditions
     assert {file.format for file in still} == {PNG, WEBP}
 
 
 @pytest.mark.parametrize(("delay", "shown"), [(0, 100), (1, 100), (2, 20), (3, 30), (100, 1000)])
-def test_delay_that_browsers_take_for_a_mistake_is_the_usual_one(delay: int, shown: int) -> None:
+def test_too_short_delay_becomes_the_usual_one(delay: int, shown: int) -> None:
     rendered = render(gif(SCREEN, [whole(index, delay=delay) for index in range(3)], COLOURS))
     for file in rendered.renditions:
         if file.format in (GIF, WEBP):
@@ -196,15 +187,15 @@ def test_delay_that_browsers_take_for_a_mistake_is_the_usual_one(delay: int, sho
 
 
 def test_frame_may_reach_beyond_the_screen() -> None:
-    assert looks(whole(0), filled((150, 100, 100, 100), 1)) == [[RED, RED], [RED, RED]]
+    assert colours_of(whole(0), filled((150, 100, 100, 100), 1)) == [[RED, RED], [RED, RED]]
     assert render(gif((10, 10), [whole(0)], COLOURS)).width == SCREEN[0]
 
 
-def test_frame_of_no_size_is_of_the_screens() -> None:
+def test_frame_without_a_size_has_that_of_the_screen() -> None:
     frame = bytearray(whole(1))
     at = frame.index(b"\x2c")
     frame[at + 5 : at + 9] = bytes(4)
-    assert looks(whole(0), bytes(frame)) == [[RED, RED], [GREEN, GREEN]]
+    assert colours_of(whole(0), bytes(frame)) == [[RED, RED], [GREEN, GREEN]]
 
 
 def moving_as(kind: str, **options: object) -> bytes:
@@ -226,11 +217,11 @@ def test_animated_picture_of_another_format_moves_like_a_gif(kind: str) -> None:
         if file.format in (GIF, WEBP):
             shown = frames(file)
             assert [frame.info["duration"] for frame in shown] == [40, 100, 200]
-            assert [_named(frame.getpixel((160, 120))) for frame in shown] == [RED, GREEN, BLUE]  # type: ignore[arg-type]
+            assert [nearest_colour(frame, (160, 120)) for frame in shown] == [RED, GREEN, BLUE]
 
 
 @pytest.mark.parametrize(("plays", "repeats"), [(0, 0), (1, None), (3, 2)])
-def test_animated_webp_plays_as_often_as_it_did(plays: int, repeats: int | None) -> None:
+def test_animated_webp_keeps_its_number_of_plays(plays: int, repeats: int | None) -> None:
     for file in render(moving_as("WEBP", loop=plays)).renditions:
         if file.format is GIF:
             assert frames(file)[0].info["loop"] == repeats
@@ -246,8 +237,8 @@ def test_turned_animation_is_upright() -> None:
     assert all(file.height >= file.width for file in rendered.renditions)
 
 
-def test_what_opaque_frames_of_a_webp_leave_uncovered_is_transparent() -> None:
-    """The header of an animation whose frames are all opaque says that there is no transparency."""
+def test_area_outside_opaque_webp_frames_is_transparent() -> None:
+    """The header of such an animation declares no transparency."""
 
     def frame(colour: str) -> bytes:
         still = saved(Image.new("RGB", (100, 100), colour), "WEBP", lossless=True)[12:]
@@ -261,7 +252,5 @@ def test_what_opaque_frames_of_a_webp_leave_uncovered_is_transparent() -> None:
     assert {file.format for file in files} == {PNG, GIF, WEBP}
     for file in files:
         if file.width > 150:
-            covered, uncovered = (frames(file)[0].getpixel((int(file.width * part),) * 2) for part in (0.2, 0.8))
-            assert isinstance(covered, tuple)
-            assert isinstance(uncovered, tuple)
+            covered, uncovered = (pixel_at(frames(file)[0], (int(file.width * part),) * 2) for part in (0.2, 0.8))
             assert (covered[3], uncovered[3]) == (255, 0), file.format

@@ -1,4 +1,4 @@
-"""Colours come out as a reference conversion has them, and turned pictures as the upright one."""
+"""Colours equal those of a reference conversion, and turned pictures equal the upright one."""
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms
 
 from domain.image_formats import RenditionFormat
-from tests.support.corpus.jpegs import APP14, LYING, as_photoshop_writes_it
+from tests.support.corpus.jpegs import APP14, STORED_TURNS, as_photoshop_writes_it
 from tests.support.corpus.profiles import (
     ADOBE_RGB,
     DISPLAY_P3,
@@ -21,7 +21,7 @@ from tests.support.corpus.profiles import (
     profile,
 )
 from tests.support.corpus.writing import GREY, PALETTE, RGB, Pixel, chunk, jpeg_without, png
-from tests.support.pictures import saved
+from tests.support.pictures import pixel_at, saved
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source
 from workers.rendering.still import pyramid
@@ -30,7 +30,9 @@ SPACES = {"Display P3": DISPLAY_P3, "Adobe RGB": ADOBE_RGB}
 TOLERANCE = 3  # of 255
 PATCH, STEPS = 60, (0, 51, 102, 153, 204, 255)
 COLOURS = list(product(STEPS, STEPS[::2], STEPS[::2]))
-INKS = [(c, m, y, k) for (c, m, y), k in zip(COLOURS, STEPS * 9, strict=True) if c + m + y + k < 600]  # as paper bears
+INKS = [
+    (c, m, y, k) for (c, m, y), k in zip(COLOURS, STEPS * 9, strict=True) if c + m + y + k < 600
+]  # as much ink as paper can hold
 UNFIT_FOR_CMYK = {
     "none": None,
     "for RGB": profile(DISPLAY_P3),
@@ -42,7 +44,7 @@ UNFIT_FOR_CMYK = {
 
 
 def patches() -> Image.Image:
-    """Fields of one colour each, in a row of six."""
+    """Fields of one colour each, six in a row."""
     return painted(Image.new("RGB", (6 * PATCH, len(COLOURS) // 6 * PATCH)), COLOURS)
 
 
@@ -59,23 +61,21 @@ def painted(picture: Image.Image, colours: Sequence[tuple[int, ...]]) -> Image.I
 
 
 def middles(picture: Image.Image) -> list[tuple[int, ...]]:
+    """The colour in the middle of each patch, in a picture of any size."""
     rgb = picture.convert("RGB")
-    found = []
+    pixels = []
     for number in range(len(COLOURS)):
         x, y = number % 6 * PATCH + PATCH // 2, number // 6 * PATCH + PATCH // 2
-        pixel = rgb.getpixel((x * rgb.width // (6 * PATCH), y * rgb.height // (len(COLOURS) // 6 * PATCH)))
-        assert isinstance(pixel, tuple)
-        found.append(pixel)
-    return found
+        pixels.append(pixel_at(rgb, (x * rgb.width // (6 * PATCH), y * rgb.height // (len(COLOURS) // 6 * PATCH))))
+    return pixels
 
 
-def furthest(found: Sequence[tuple[int, ...]], wanted: Sequence[tuple[int, ...]]) -> int:
-    pairs = zip(found, wanted, strict=True)
-    return max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
+def max_difference(colours: Sequence[tuple[int, ...]], wanted: Sequence[tuple[int, ...]]) -> int:
+    return max(abs(a - b) for pair in zip(colours, wanted, strict=True) for a, b in zip(*pair, strict=True))
 
 
 def halves(left: tuple[int, ...], right: tuple[int, ...]) -> Pixel:
-    """Of a picture that is 40 pixels wide."""
+    """The left and the right half of a picture that is 40 pixels wide."""
     return lambda x, _: left if x < 20 else right
 
 
@@ -85,17 +85,17 @@ def widest(data: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_colours_are_those_of_the_formula(name: str, kind: str) -> None:
+def test_colours_match_the_formula(name: str, kind: str) -> None:
     options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
     data = saved(patches(), kind, icc_profile=profile(SPACES[name]), **options)
-    stored = middles(Image.open(BytesIO(data)))  # a JPEG's own rounding is not ours
+    stored = middles(Image.open(BytesIO(data)))  # the rounding of a JPEG is not that of the conversion
     wanted = [in_srgb(SPACES[name], (r, g, b)) for r, g, b in stored]
-    assert furthest(middles(widest(data)), wanted) <= TOLERANCE
+    assert max_difference(middles(widest(data)), wanted) <= TOLERANCE
 
 
 def test_profiles_do_change_colours() -> None:
     for space in SPACES.values():
-        assert furthest([in_srgb(space, (r, g, b)) for r, g, b in COLOURS], COLOURS) > 20
+        assert max_difference([in_srgb(space, (r, g, b)) for r, g, b in COLOURS], COLOURS) > 20
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
@@ -105,26 +105,26 @@ def test_shrinking_before_converting_is_as_good_as_converting_the_whole(space: S
     icc = profile(space)
     srgb = ImageCms.profileToProfile(soft, ImageCms.ImageCmsProfile(BytesIO(icc)), ImageCms.createProfile("sRGB"))
     assert srgb is not None
-    found = widest(saved(soft, "PNG", icc_profile=icc))
-    wanted = srgb.resize(found.size, Image.Resampling.LANCZOS)
-    assert furthest(middles(found), middles(wanted)) <= TOLERANCE
-    off = ImageChops.difference(found, wanted).convert("L").histogram()
+    rendered = widest(saved(soft, "PNG", icc_profile=icc))
+    wanted = srgb.resize(rendered.size, Image.Resampling.LANCZOS)
+    assert max_difference(middles(rendered), middles(wanted)) <= TOLERANCE
+    off = ImageChops.difference(rendered, wanted).convert("L").histogram()
     assert sum(off[: TOLERANCE + 1]) > 0.99 * sum(off)
 
 
 def test_renditions_keep_the_colours() -> None:
-    """What compression adds stays small where colours are even."""
+    """Compression changes even areas only a little."""
     rendered = render(saved(patches(), "PNG"))
     for file in rendered.renditions:
         if file.width >= 320 and file.format is RenditionFormat.JPEG:
-            assert furthest(middles(Image.open(BytesIO(file.data))), COLOURS) <= TOLERANCE
+            assert max_difference(middles(Image.open(BytesIO(file.data))), COLOURS) <= TOLERANCE
 
 
 def test_grey_profile_is_converted() -> None:
     grey = patches().convert("L")
-    found = middles(widest(saved(grey, "PNG", icc_profile=grey_profile(1.0))))
+    rendered = middles(widest(saved(grey, "PNG", icc_profile=grey_profile(1.0))))
     wanted = [(encoded(value / 255),) * 3 for value, *_ in middles(grey)]
-    assert furthest(found, wanted) <= TOLERANCE
+    assert max_difference(rendered, wanted) <= TOLERANCE
 
 
 CMYK_FILES = {
@@ -135,11 +135,11 @@ CMYK_FILES = {
 
 
 @pytest.mark.parametrize("make", CMYK_FILES.values(), ids=list(CMYK_FILES))
-def test_profile_of_inks_is_converted_and_never_passed_on(make: Callable[..., bytes]) -> None:
+def test_cmyk_profile_is_converted_and_removed(make: Callable[..., bytes]) -> None:
     data = make(icc_profile=cmyk_profile())
     assert Image.open(BytesIO(data)).mode == "CMYK"
     wanted = [cmyk_in_srgb(inks) for inks in INKS]
-    assert furthest(middles(widest(data))[: len(INKS)], wanted) <= TOLERANCE
+    assert max_difference(middles(widest(data))[: len(INKS)], wanted) <= TOLERANCE
     for file in render(data).renditions:
         picture = Image.open(BytesIO(file.data))
         assert picture.mode == "RGB"
@@ -149,30 +149,30 @@ def test_profile_of_inks_is_converted_and_never_passed_on(make: Callable[..., by
 
 @pytest.mark.parametrize("make", CMYK_FILES.values(), ids=list(CMYK_FILES))
 @pytest.mark.parametrize("icc", UNFIT_FOR_CMYK.values(), ids=list(UNFIT_FOR_CMYK))
-def test_inks_without_a_profile_that_fits_are_as_dark_as_their_numbers(
+def test_cmyk_without_a_suitable_profile_is_converted_by_its_numbers(
     make: Callable[..., bytes], icc: bytes | None
 ) -> None:
     data = make(icc_profile=icc) if icc else make()
     wanted = [tuple(round((255 - ink) * (255 - k) / 255) for ink in (c, m, y)) for c, m, y, k in INKS]
-    assert furthest(middles(widest(data))[: len(INKS)], wanted) <= TOLERANCE
-    assert furthest(wanted, [cmyk_in_srgb(inks) for inks in INKS]) > 20
+    assert max_difference(middles(widest(data))[: len(INKS)], wanted) <= TOLERANCE
+    assert max_difference(wanted, [cmyk_in_srgb(inks) for inks in INKS]) > 20
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_profile_of_inks_on_a_picture_of_lights_is_left_out(kind: str) -> None:
+def test_cmyk_profile_of_an_rgb_picture_is_ignored(kind: str) -> None:
     options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
     data = saved(patches(), kind, icc_profile=cmyk_profile(), **options)
-    assert furthest(middles(widest(data)), COLOURS) <= TOLERANCE
+    assert max_difference(middles(widest(data)), COLOURS) <= TOLERANCE
 
 
-def test_linear_gamma_of_a_png_is_converted_and_that_of_srgb_left_alone() -> None:
+def test_linear_gamma_of_a_png_is_converted_and_that_of_srgb_is_not() -> None:
     for gamma, wanted in ((100_000, encoded(100 / 255)), (45_455, 100)):
         data = png((40, 40), 8, RGB, halves((100, 100, 100), (100, 100, 100)), chunk(b"gAMA", gamma.to_bytes(4)))
         assert widest(data).getpixel((5, 5)) == (wanted,) * 3
 
 
-def test_transparent_colour_is_that_one_and_no_other() -> None:
-    """Of greys of few bits and of 16, which Pillow scales and the file's transparent colour not."""
+def test_only_the_transparent_colour_is_transparent() -> None:
+    """Pillow scales greys of few bits and of 16 to 8 bits, but not the transparent colour."""
     for depth, values in ((2, (1, 2)), (4, (5, 6)), (16, (0x1234, 0x12FF))):
         clear = chunk(b"tRNS", values[0].to_bytes(2))
         alpha = widest(png((40, 40), depth, GREY, halves(values[:1], values[1:]), clear)).getchannel("A")
@@ -183,16 +183,16 @@ def test_transparent_colour_is_that_one_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_all_orientations_give_the_picture_of_the_first(kind: str) -> None:
-    """A picture that is nowhere like its mirror image: each rendition is the upright one's, but for rounding."""
+def test_all_orientations_give_the_same_picture(kind: str) -> None:
+    """The picture has no symmetry; each rendition equals that of the upright picture, except for rounding."""
     upright = patches().resize((960, 480), Image.Resampling.BICUBIC)
     shown = {}
-    for orientation, turn in LYING.items():
+    for orientation, turn in STORED_TURNS.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-        lying = upright if turn is None else upright.transpose(turn)
-        levels, square = pyramid(open_source(saved(lying, kind, exif=exif, **options)).image)
+        stored = upright if turn is None else upright.transpose(turn)
+        levels, square = pyramid(open_source(saved(stored, kind, exif=exif, **options)).image)
         shown[orientation] = [*levels, square]
     for orientation, pictures in shown.items():
         for picture, first in zip(pictures, shown[1], strict=True):

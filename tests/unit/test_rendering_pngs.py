@@ -1,4 +1,4 @@
-"""What a PNG's chunks say of colours, in the order that the specification ranks them; and which may be broken."""
+"""The chunks of a PNG that define colours, in the specification's order of precedence, and which may be damaged."""
 
 import struct
 import zlib
@@ -9,7 +9,7 @@ from PIL import Image
 from domain.errors import Refusal, UserErrorCode
 from tests.support.corpus.profiles import ADOBE_RGB, encoded, in_srgb, profile
 from tests.support.corpus.writing import GREY, PALETTE, RGB, RGB_ALPHA, chunk, png
-from tests.support.pictures import quarters, saved
+from tests.support.pictures import are_near, pixel_at, quarters, saved
 from workers.rendering.pipeline import render
 from workers.rendering.source import open_source
 from workers.rendering.still import pyramid
@@ -37,19 +37,16 @@ def with_profile(icc: bytes) -> bytes:
 
 
 def shown(*chunks: bytes, colour: tuple[int, ...] = GREEN, kind: int = RGB) -> tuple[int, ...]:
-    """What a picture of one colour with these chunks comes out as."""
+    """The rendered colour of a picture of one colour with these chunks."""
     return middle(png(SIZE, 8, kind, lambda *_: colour, *chunks))
 
 
 def middle(data: bytes) -> tuple[int, ...]:
-    pixel = pyramid(open_source(data).image)[0][0].getpixel((20, 20))
-    assert isinstance(pixel, tuple)
-    return pixel
+    return pixel_at(pyramid(open_source(data).image)[0][0], (20, 20))
 
 
-def assert_near(found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    assert len(found) == len(wanted)
-    assert all(abs(a - b) <= 2 for a, b in zip(found, wanted, strict=True)), (found, wanted)
+def assert_near(pixel: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    assert are_near(pixel, wanted, 2), (pixel, wanted)
 
 
 ADOBE = with_profile(profile(ADOBE_RGB))
@@ -86,7 +83,7 @@ def test_colours_are_those_of_the_first_chunk_that_makes_sense(chunks: list[byte
     assert_near(shown(*chunks), wanted)
 
 
-def test_chunks_of_colour_spaces_bend_only_the_curve_of_greys() -> None:
+def test_colour_space_of_a_grey_picture_changes_only_its_curve() -> None:
     wanted = (encoded(100 / 255),) * 3
     assert_near(shown(code_points(12, 8), colour=(100,), kind=GREY), wanted)
     assert_near(shown(chromaticities(), gamma(100_000), colour=(100,), kind=GREY), wanted)
@@ -98,8 +95,8 @@ def test_narrow_range_is_widened() -> None:
 
 
 @pytest.mark.parametrize(("transfer", "white", "peak"), [(16, 148, 192), (18, 191, 255)])
-def test_what_is_brighter_than_white_is_brought_down_to_it(transfer: int, white: int, peak: int) -> None:
-    """Of PQ and HLG: black stays, white is light but not all, 1,000 nits are all, and brighter is brighter."""
+def test_light_brighter_than_white_is_compressed(transfer: int, white: int, peak: int) -> None:
+    """In PQ and HLG black stays black, SDR white becomes light grey, 1,000 nits become white, and the order stays."""
     light = [shown(code_points(1, transfer), colour=(value,) * 3)[0] for value in (0, 60, 100, white, peak)]
     assert light == sorted(light)
     assert light[0] == 0
@@ -111,14 +108,14 @@ def test_what_is_brighter_than_white_is_brought_down_to_it(transfer: int, white:
 @pytest.mark.parametrize(
     "body", [b"", b"\0", b"Comment\0\1\0\0\0anything", b"\xff" * 40], ids=["empty", "zero", "text", "ones"]
 )
-def test_broken_chunk_that_is_not_needed_is_left_out(kind: bytes, body: bytes) -> None:
+def test_damaged_optional_chunk_is_ignored(kind: bytes, body: bytes) -> None:
     whole = chunk(kind, body)
     for broken in (whole, whole[:-4] + b"sums", whole[:-1] + bytes([whole[-1] ^ 1])):
         assert_near(shown(broken), GREEN)
 
 
 @pytest.mark.parametrize("colour_type", [PALETTE, GREY, RGB_ALPHA])
-def test_transparency_of_a_wrong_length_is_left_out(colour_type: int) -> None:
+def test_transparency_of_a_wrong_length_is_ignored(colour_type: int) -> None:
     palette = chunk(b"PLTE", bytes(GREEN))
     sample = {PALETTE: (0,), GREY: (100,), RGB_ALPHA: (*GREEN, 255)}[colour_type]
     wanted = (100,) * 3 if colour_type == GREY else GREEN
@@ -136,7 +133,7 @@ def test_picture_without_its_end_is_taken() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"IDAT"])
-def test_broken_chunk_that_is_needed_is_refused(kind: bytes) -> None:
+def test_damaged_required_chunk_is_refused(kind: bytes) -> None:
     data = bytearray(png(SIZE, 8, PALETTE, lambda *_: (0,), chunk(b"PLTE", bytes(GREEN))))
     length = int.from_bytes(data[data.index(kind) - 4 : data.index(kind)])
     data[data.index(kind) + 4 + length] ^= 1  # in its checksum
@@ -148,7 +145,7 @@ def test_broken_chunk_that_is_needed_is_refused(kind: bytes) -> None:
 def animated(
     *before: bytes, frame: tuple[int, int, int, int] = (0, 0, *SIZE), canvas: tuple[int, int] = SIZE, damage: int = 0
 ) -> bytes:
-    """A red picture, hidden, and a green frame, at left, top, of width and height."""
+    """A hidden red picture, and a green frame with its left edge, top edge, width and height."""
     left, top, width, height = frame
     still = png(SIZE, 8, RGB, lambda *_: (220, 20, 20), chunk(b"acTL", struct.pack(">II", 1, 0)), *before)
     still = still[:8] + chunk(b"IHDR", struct.pack(">II", *canvas) + still[24:29]) + still[33:]
@@ -165,7 +162,7 @@ def test_first_frame_is_shown_in_place_of_a_hidden_picture() -> None:
     assert_near(middle(animated(code_points(12, 13))), OF_P3)
 
 
-def test_first_frame_lies_where_it_belongs_on_nothing() -> None:
+def test_first_frame_is_at_its_place_on_a_transparent_canvas() -> None:
     picture = pyramid(open_source(animated(frame=(10, 10, 20, 20))).image)[0][0]
     assert picture.size == SIZE
     assert (picture.getpixel((20, 20)), picture.getpixel((5, 5))) == ((*GREEN, 255), (0, 0, 0, 0))
@@ -182,14 +179,14 @@ def test_picture_is_shown_where_it_is_the_first_frame_or_there_is_no_other() -> 
         assert_near(middle(data), (220, 20, 20))
 
 
-def test_canvas_of_an_animation_is_not_taken_at_its_word() -> None:
+def test_too_large_canvas_of_an_animation_is_refused() -> None:
     for canvas in ((60_000, 60_000), (2**31 - 1, 2**31 - 1)):
         with pytest.raises(Refusal) as refused:
             render(animated(canvas=canvas))
         assert refused.value.code is UserErrorCode.TOO_MANY_PIXELS
 
 
-def test_turned_picture_is_turned_wherever_its_exif_stands() -> None:
+def test_exif_orientation_is_applied_wherever_the_chunk_is() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(quarters((300, 200)), "PNG")

@@ -1,4 +1,4 @@
-"""What is not an honest image is refused, each with its code, and at once."""
+"""Files that are no valid images are refused at once, each with its code."""
 
 import random
 import time
@@ -50,7 +50,7 @@ def test_empty_file_is_corrupt() -> None:
 
 
 @pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"GIF87a"])
-def test_right_start_and_garbage_is_corrupt(start: bytes) -> None:
+def test_garbage_after_a_signature_is_corrupt(start: bytes) -> None:
     garbage = random.Random(1).randbytes(5000)
     assert code_of(start + b"\0\x10\0\x10" + garbage) is Code.IMAGE_CORRUPT
     assert code_of(start) is Code.IMAGE_CORRUPT
@@ -107,7 +107,7 @@ def test_frames_with_too_many_pixels_together_are_refused() -> None:
     assert time.perf_counter() - started < 1
 
 
-def test_text_that_inflates_without_end_is_left_packed() -> None:
+def test_text_that_decompresses_to_megabytes_is_ignored() -> None:
     text = PngImagePlugin.PngInfo()
     for number in range(8):
         text.add_text(f"Comment{number}", "A" * 5_000_000, zip=True)
@@ -117,7 +117,7 @@ def test_text_that_inflates_without_end_is_left_packed() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0}])
-def test_jpeg_without_its_end_is_taken_if_every_pixel_is_there(options: dict[str, object]) -> None:
+def test_jpeg_without_its_end_is_accepted_if_all_pixels_are_there(options: dict[str, object]) -> None:
     noisy = Image.frombytes("RGB", (300, 200), random.Random(2).randbytes(300 * 200 * 3))
     for picture in (noisy, quarters((300, 200)), noisy.convert("L"), noisy.convert("CMYK")):
         data = saved(picture, "JPEG", quality=90, **options)
@@ -131,7 +131,7 @@ def test_jpeg_without_its_end_is_taken_if_every_pixel_is_there(options: dict[str
 @pytest.mark.parametrize(
     "options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0", "xmp": b"x" * 101}]
 )
-def test_webp_is_taken_whatever_it_says_of_its_length_if_every_pixel_is_there(options: dict[str, object]) -> None:
+def test_webp_with_a_wrong_length_is_accepted_if_all_pixels_are_there(options: dict[str, object]) -> None:
     for size in ((301, 203), (302, 204), (40, 30)):
         data = saved(quarters(size), "WEBP", **options)
         whole = render(data).renditions

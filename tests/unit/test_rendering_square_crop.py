@@ -35,7 +35,7 @@ def seen(window: Window) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("middle", [80, 200, 350, 480, 640, 800, 880])
-def test_subject_is_in_the_square_and_away_from_its_edge_where_it_can_be(middle: int) -> None:
+def test_square_shows_the_subject_away_from_its_edge_if_possible(middle: int) -> None:
     left, right = seen(square_window(with_disc(meadow(), middle, (210, 40, 40))))
     assert left <= middle - 60 + 4
     assert right >= middle + 60 - 4

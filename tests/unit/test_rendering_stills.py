@@ -1,4 +1,4 @@
-"""Still pictures come out upright, in sRGB, in the right sizes and with nothing but pixels in them."""
+"""Still pictures are rendered upright, in sRGB, in the right sizes and without metadata."""
 
 from io import BytesIO
 from itertools import pairwise
@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
 from domain.image_formats import RenditionFormat
-from tests.support.pictures import CANARY, QUARTERS, quarters, saved
+from tests.support.corpus.jpegs import STORED_TURNS
+from tests.support.pictures import CANARY, QUARTERS, are_near, pixel_at, quarters, saved
 from workers.rendering.pipeline import render
 from workers.rendering.rendered import Rendered, RenderedFile
 
@@ -25,20 +26,11 @@ def sizes(rendered: Rendered, file_format: RenditionFormat) -> list[Size]:
     return [(file.width, file.height) for file in rendered.renditions if file.format is file_format]
 
 
-def near(one: tuple[int, ...], other: tuple[int, ...], tolerance: int = 6) -> bool:
-    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
-
-
 def corners(picture: Image.Image) -> list[str]:
     """The names of the colours above left, above right, below left, below right."""
     rgb = picture.convert("RGB")
-    places = [(x, y) for y in (0.25, 0.75) for x in (0.25, 0.75)]
-    found = []
-    for x, y in places:
-        pixel = rgb.getpixel((int(rgb.width * x), int(rgb.height * y)))
-        assert isinstance(pixel, tuple)
-        found.append(next(name for name, color in QUARTERS.items() if near(pixel, color, 20)))
-    return found
+    pixels = [pixel_at(rgb, (int(rgb.width * x), int(rgb.height * y))) for y in (0.25, 0.75) for x in (0.25, 0.75)]
+    return [next(name for name, color in QUARTERS.items() if are_near(pixel, color, 20)) for pixel in pixels]
 
 
 def test_wide_source_is_rendered_in_every_width_and_both_formats() -> None:
@@ -70,22 +62,13 @@ def test_nothing_is_enlarged(source: Size, expected: list[Size]) -> None:
     assert sizes(rendered, WEBP) == expected
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", STORED_TURNS)
 def test_every_exif_orientation_comes_out_upright(orientation: int) -> None:
-    lying = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
+    turn = STORED_TURNS[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture = quarters((900, 700))
-    rendered = render(saved(picture.transpose(lying) if lying is not None else picture, "JPEG", exif=exif))
+    rendered = render(saved(picture.transpose(turn) if turn is not None else picture, "JPEG", exif=exif))
     assert (rendered.width, rendered.height) == (900, 700)
     for file in rendered.renditions:
         assert corners(opened(file)) == ["red", "green", "blue", "yellow"]
@@ -115,9 +98,7 @@ def test_every_mode_keeps_its_tone(mode: str, grey: int) -> None:
         assert file.format in (JPEG, WEBP)
         picture = opened(file)
         assert picture.mode == "RGB"
-        pixel = picture.getpixel((picture.width // 2, picture.height // 2))
-        assert isinstance(pixel, tuple)
-        assert near(pixel, (grey, grey, grey), 3)
+        assert are_near(pixel_at(picture, (picture.width // 2, picture.height // 2)), (grey, grey, grey), 3)
 
 
 def test_embedded_profile_is_converted_to_srgb() -> None:
@@ -125,18 +106,14 @@ def test_embedded_profile_is_converted_to_srgb() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     swapped = _swap_red_and_blue(srgb.tobytes())
     rendered = render(saved(Image.new("RGB", (400, 300), (200, 40, 90)), "PNG", icc_profile=swapped))
-    pixel = opened(rendered.renditions[-1]).convert("RGB").getpixel((5, 5))
-    assert isinstance(pixel, tuple)
-    assert near(pixel, (90, 40, 200), 5)
+    assert are_near(pixel_at(opened(rendered.renditions[-1]).convert("RGB"), (5, 5)), (90, 40, 200), 5)
     for unfit in (lab.tobytes(), b"not a profile", swapped[:200]):
         kept = render(saved(Image.new("RGB", (400, 300), (200, 40, 90)), "JPEG", icc_profile=unfit, quality=95))
-        pixel = opened(kept.renditions[-1]).convert("RGB").getpixel((5, 5))
-        assert isinstance(pixel, tuple)
-        assert near(pixel, (200, 40, 90), 5)
+        assert are_near(pixel_at(opened(kept.renditions[-1]).convert("RGB"), (5, 5)), (200, 40, 90), 5)
 
 
 def _swap_red_and_blue(profile: bytes) -> bytes:
-    """The sRGB profile with its red and blue primaries exchanged: what looks red in it is blue."""
+    """The sRGB profile with its red and blue primaries exchanged."""
     return profile.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
 
 
@@ -147,11 +124,8 @@ def test_transparent_picture_stays_transparent() -> None:
     assert {file.format for file in rendered.renditions} == {PNG, WEBP}
     for file in rendered.renditions:
         picture = opened(file).convert("RGBA")
-        middle, corner = picture.getpixel((picture.width // 2, picture.height // 2)), picture.getpixel((0, 0))
-        assert isinstance(middle, tuple)
-        assert isinstance(corner, tuple)
-        assert near(middle, (250, 120, 30, 255), 8)
-        assert corner[3] == 0
+        assert are_near(pixel_at(picture, (picture.width // 2, picture.height // 2)), (250, 120, 30, 255), 8)
+        assert pixel_at(picture, (0, 0))[3] == 0
 
 
 @pytest.mark.parametrize("mode", ["P", "RGB", "L"])
@@ -165,21 +139,21 @@ def test_transparent_colour_is_transparent(mode: str) -> None:
     assert {file.format for file in rendered.renditions} == {PNG, WEBP}
 
 
-def test_every_way_to_write_a_picture_is_read() -> None:
+def test_every_encoding_of_a_picture_is_read() -> None:
     picture, other = quarters(), Image.new("RGB", (800, 600), "black")
-    ways = {
+    encodings = {
         "progressive": saved(picture, "JPEG", progressive=True),
         "full colour": saved(picture, "JPEG", subsampling=0),
         "pictures behind the first, as some phones have": saved(picture, "MPO", save_all=True, append_images=[other]),
         "animated PNG": saved(picture, "PNG", save_all=True, append_images=[other]),
         "grey and alpha": saved(picture.convert("LA"), "PNG"),
     }
-    for way, data in ways.items():
+    for name, data in encodings.items():
         rendered = render(data)
         assert not rendered.is_animated
-        assert sizes(rendered, JPEG) == [(150, 150), (320, 240), (640, 480), (800, 600)], way
-        if way != "grey and alpha":
-            assert corners(opened(rendered.renditions[-1])) == ["red", "green", "blue", "yellow"], way
+        assert sizes(rendered, JPEG) == [(150, 150), (320, 240), (640, 480), (800, 600)], name
+        if name != "grey and alpha":
+            assert corners(opened(rendered.renditions[-1])) == ["red", "green", "blue", "yellow"], name
 
 
 def test_alpha_channel_without_transparency_gives_jpeg() -> None:
@@ -187,7 +161,7 @@ def test_alpha_channel_without_transparency_gives_jpeg() -> None:
     assert {file.format for file in rendered.renditions} == {JPEG, WEBP}
 
 
-def test_no_rendition_carries_anything_but_pixels() -> None:
+def test_renditions_have_only_pixels() -> None:
     exif = Image.Exif()
     exif[0x010E] = CANARY
     exif.get_ifd(0x8825).update({1: "N", 2: (46.0, 33.0, 26.4), 29: CANARY})
@@ -222,7 +196,7 @@ def test_same_bytes_give_the_same_files() -> None:
     assert render(data) == render(data)
 
 
-def test_fast_way_is_as_good_as_the_direct_one() -> None:
+def test_step_by_step_scaling_is_as_good_as_direct_scaling() -> None:
     source = Image.radial_gradient("L").resize((4000, 3000))
     photograph = Image.merge("RGB", (source, source.rotate(180), Image.linear_gradient("L").resize((4000, 3000))))
     data = saved(photograph, "JPEG", quality=92)

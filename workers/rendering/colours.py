@@ -1,4 +1,4 @@
-"""Brings any Pillow image to 8-bit sRGB, with transparency only where there is some."""
+"""Converts any Pillow image to 8-bit sRGB; only an image that is transparent somewhere keeps an alpha channel."""
 
 from io import BytesIO
 from typing import Any, NamedTuple, Self
@@ -9,22 +9,22 @@ from workers.rendering.colour_spaces import SRGB, Primaries, Space, icc_of, of_c
 
 _SRGB = ImageCms.createProfile("sRGB")
 _SRGB_GAMMA = 1 / 2.2
-_UNSEEN = 0.05  # a gamma that near to sRGB's makes no difference that can be seen: libpng's threshold
+_GAMMA_TOLERANCE = 0.05  # libpng's threshold: the difference from sRGB's gamma is invisible
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 _STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
 
 
 class ColourSpace(NamedTuple):
-    """What a file says its numbers mean: an ICC profile and, where there is none that fits, a space."""
+    """The colours of a file: its ICC profile, and a space that is used if there is no suitable profile."""
 
     icc: bytes | None
     space: Space | None
 
     @classmethod
     def of(cls, image: Image.Image) -> Self:
-        """Reads it from the `info` of an opened file: of what PNG may say, the first in its order of precedence.
+        """Reads the `info` of an opened file, in PNG's order of precedence.
 
-        That is `cicp`, `icc_profile`, `srgb`, and `gamma` with `chromaticity`.
+        The order is `cicp`, `icc_profile`, `srgb`, then `gamma` with `chromaticity`.
         """
         if "cicp" in image.info:
             primaries, transfer, _, full = image.info["cicp"]
@@ -40,17 +40,17 @@ def _of_gamma(info: dict[str | tuple[int, int], Any]) -> Space | None:
         return None
     primaries = Primaries(*zip(points[::2], points[1::2], strict=True)) if points else SRGB
     if primaries.is_like(SRGB):
-        return of_gamma(gamma) if abs(gamma / _SRGB_GAMMA - 1) > _UNSEEN else None
+        return of_gamma(gamma) if abs(gamma / _SRGB_GAMMA - 1) > _GAMMA_TOLERANCE else None
     return of_gamma(gamma, primaries)
 
 
 def is_averageable(image: Image.Image) -> bool:
-    """Whether `averageable` would answer this image as it is."""
+    """Whether `averageable` returns this image unchanged."""
     return image.mode in ("L", "RGB", "CMYK") and "transparency" not in image.info
 
 
 def averageable(image: Image.Image) -> Image.Image:
-    """Brings an image to a mode whose pixels can be averaged (L, La, RGB, RGBa, CMYK), still in its own colours."""
+    """Converts to a mode whose pixels can be averaged (L, La, RGB, RGBa, CMYK); the colour space stays the same."""
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     elif image.mode == "P" or "transparency" in image.info:
@@ -63,7 +63,7 @@ def averageable(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits rounded to 8; Pillow's own conversion would make all but the darkest white."""
+    """Rounds grey of 16 bits to 8 bits; Pillow's own conversion makes nearly all values white."""
     grey = image.point(lambda value: value * (1 / 257) + 0.5).convert("L")
     clear = image.info.get("transparency")
     if clear is None:
@@ -73,9 +73,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, space: ColourSpace) -> Image.Image:
-    """Converts what `averageable` answered from `space` to sRGB; the answer is RGB or RGBA with empty info.
+    """Converts a result of `averageable` from `space` to sRGB; returns RGB or RGBA with empty `info`.
 
-    A profile that is damaged or made for another kind of pixels is left out, as browsers do.
+    As in browsers, a profile that is damaged or made for another kind of pixels is ignored.
     """
     if image.mode in _STRAIGHT:
         image = image.convert(_STRAIGHT[image.mode])
@@ -91,7 +91,7 @@ def to_srgb(image: Image.Image, space: ColourSpace) -> Image.Image:
 def _from_space(image: Image.Image, space: Space | None) -> Image.Image:
     if space is None or image.mode not in ("L", "RGB"):
         return image
-    if image.mode == "L" or space.has_primaries_of_srgb:  # each channel alone
+    if image.mode == "L" or space.has_primaries_of_srgb:  # the channels are independent
         return image.point([srgb_value(light) for light in space.curve] * len(image.getbands()))
     return _through_profile(image, icc_of(space)) or image
 
@@ -106,7 +106,7 @@ def _through_profile(image: Image.Image, icc: bytes) -> Image.Image | None:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Shows a transparent image as it looks on a white page; an opaque one is answered as it is."""
+    """Lays a transparent image on white; returns an opaque image unchanged."""
     if image.mode != "RGBA":
         return image
     page = Image.new("RGB", image.size, "white")

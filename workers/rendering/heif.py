@@ -1,4 +1,4 @@
-"""Opens AVIF, by Pillow itself, and HEIC, by pillow-heif where that is installed."""
+"""Opens AVIF with Pillow, and HEIC with pillow-heif where it is installed."""
 
 from functools import cache
 from io import BytesIO
@@ -8,30 +8,30 @@ from PIL import AvifImagePlugin, Image, ImageFile
 from domain.limits import MAX_IMAGE_PIXELS
 from workers.rendering.container_boxes import read_container
 
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the pool decides how much is done at once
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the pool decides how much runs in parallel
 
 
 def open_avif(data: bytes) -> ImageFile.ImageFile:
-    """The picture, or the first of a sequence, not yet decoded. Raises what Pillow and odd bytes raise."""
+    """The picture, or the first of a sequence, not yet decoded. Damaged bytes raise many kinds of exception."""
     return _opened(data, "AVIF")
 
 
 def open_heic(data: bytes) -> ImageFile.ImageFile:
-    """The primary picture of a HEIC, not yet decoded. Raises what pillow-heif and odd bytes raise."""
+    """The primary picture of a HEIC, not yet decoded. Damaged bytes raise many kinds of exception."""
     _register()
     return _opened(data, "HEIF")
 
 
 @cache
 def _register() -> None:
-    """Only the picture itself is read: a thumbnail or a depth map may show something else."""
-    from pillow_heif import register_heif_opener  # noqa: PLC0415  it is optional, and large
+    """Lets pillow-heif read only the picture itself: a thumbnail or a depth map may show something else."""
+    from pillow_heif import register_heif_opener  # noqa: PLC0415  optional and large
 
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
 def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
-    """Decoders turn the picture, or tell Pillow how to, by what the container says, whatever metadata say."""
+    """Ignores the orientation in XMP: decoders rotate the picture as the container says, or tell Pillow to."""
     container = read_container(data)
     if container.size and container.size[0] * container.size[1] > MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombError

@@ -1,4 +1,4 @@
-"""Opens a JPEG after a look at its structure."""
+"""Opens a JPEG after a check of its structure."""
 
 import re
 from io import BytesIO
@@ -8,27 +8,27 @@ from PIL import Image, ImageChops
 from domain.errors import Refusal, UserErrorCode
 
 MAX_SCANS = 100  # encoders write at most 16
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that begin a segment, and the end
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # the start of a segment, or the end of the image
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _END = b"\xff\xd9"
-_NOISE = b"\x55\x2a" * 512  # bits that any code table makes coefficients of
+_NOISE = b"\x55\x2a" * 512  # any code table decodes these bits to coefficients
 _COMPARED_PIXELS = 1 << 23
 
 
 def open_jpeg(data: bytes) -> Image.Image:
-    """The picture, not yet decoded. Raises Refusal if it has too many scans, and what Pillow raises.
+    """The picture, not yet decoded. Raises Refusal if it has too many scans; Pillow raises other errors.
 
-    One that lacks its end is taken if every pixel is there, as a camera leaves it whose card was pulled.
+    A file without its end marker is accepted if all pixels are there: a camera leaves it so when its card is pulled.
     """
-    if not _has_end(data) and _is_whole(data):
+    if not _has_end(data) and _has_all_pixels(data):
         data += _END
     return Image.open(BytesIO(data), formats=("JPEG",))
 
 
 def _has_end(data: bytes) -> bool:
-    """Whether the picture's end is marked.
+    """Whether there is an end marker. Raises Refusal if there are too many scans.
 
-    Each scan may go over all pixels for a few bytes: thousands would keep a child busy for hours, and are refused.
+    A scan of a few bytes can go over all pixels: thousands of scans would keep a child busy for hours.
     """
     at, scans = 2, 0
     while marker := _MARKER.search(data, at):
@@ -42,11 +42,11 @@ def _has_end(data: bytes) -> bool:
     return False
 
 
-def _is_whole(data: bytes) -> bool:
-    """Whether what comes behind makes no difference: a decoder that still misses pixels takes them from there."""
+def _has_all_pixels(data: bytes) -> bool:
+    """Whether bytes appended to the file change nothing: a decoder would read missing pixels from them."""
     pictures = []
-    for behind in (b"", _NOISE):
-        image = Image.open(BytesIO(data + behind + _END), formats=("JPEG",))
+    for appended in (b"", _NOISE):
+        image = Image.open(BytesIO(data + appended + _END), formats=("JPEG",))
         while image.width * image.height > _COMPARED_PIXELS:
             before = image.width
             image.draft(None, (image.width // 2, image.height // 2))

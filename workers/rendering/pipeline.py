@@ -1,4 +1,4 @@
-"""From the bytes somebody uploaded to the files everybody may see."""
+"""Makes the renditions of an uploaded image."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ import msgspec
 from PIL import Image
 
 from domain.image_formats import RenditionFormat
-from workers.rendering.allocator import arrange_memory
+from workers.rendering.allocator import tune_allocator
 from workers.rendering.animation import encode_moving, moving_sizes, read_animation, scaled
 from workers.rendering.expected_time import refuse_slow
 from workers.rendering.placeholder import blur_hash, dominant_color
@@ -20,24 +20,25 @@ POSTER_WIDTH = 640
 
 
 def render(data: bytes, formats: Formats = USUAL) -> Rendered:
-    """All renditions in these formats at once; as `renderings`."""
+    """Makes all renditions in these formats in one pass of `renderings`."""
     return next(renderings(data, formats))
 
 
 def renderings(data: bytes, *passes: Formats, max_seconds: float | None = None) -> Iterator[Rendered]:
-    """Makes the renditions of an image of any `SourceFormat` in the formats of each pass, one pass after the other.
+    """Yields for each pass the renditions in its formats; decodes the image once.
 
-    What the image is, its content decides; it is decoded once. JPEG or PNG is what a still picture needs, GIF is for
-    moving ones, and a moving one has no AVIF. The same bytes always give the same files. Raises Refusal with
-    UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IMAGE_CORRUPT, TOO_MANY_PIXELS or TOO_MANY_FRAMES, and MemoryError if there is
-    not enough. Raises NeedsSlowLane, before it decodes anything, if that is expected to take more than `max_seconds`.
+    The content alone decides the format of the source. A still image gets JPEG, or PNG if it is transparent, an
+    animation also GIF and never AVIF. The same bytes always give the same files.
+
+    Raises Refusal with UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IMAGE_CORRUPT, TOO_MANY_PIXELS or TOO_MANY_FRAMES, and
+    MemoryError. If rendering is expected to take more than `max_seconds`, raises NeedsSlowLane before it decodes.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about odd metadata, which is thrown away
+        warnings.simplefilter("ignore")  # about damaged metadata, which is dropped
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         source = open_source(data)
         refuse_slow(max_seconds, source.format, source.pixels, source.motion.count if source.motion else 1)
-        arrange_memory(source.pixels)
+        tune_allocator(source.pixels)
         yield from _moving(source, source.motion, passes) if source.motion else _still(source.image, passes)
 
 
@@ -47,10 +48,9 @@ def _still(image: Image.Image, passes: Iterable[Formats]) -> Iterator[Rendered]:
     described = _described(size, levels[-1], is_animated=False)
     possible = (still_format(levels[0]), RenditionFormat.WEBP, RenditionFormat.AVIF)
     for formats in passes:
-        wanted = [each for each in possible if each in formats]
-        yield _with_files(
-            described, [encode(picture, each) for picture in [square, *reversed(levels)] for each in wanted]
-        )
+        wanted = [file_format for file_format in possible if file_format in formats]
+        pictures = [square, *reversed(levels)]
+        yield _with_files(described, [encode(picture, file_format) for picture in pictures for file_format in wanted])
 
 
 def _moving(source: Source, motion: Motion, passes: Iterable[Formats]) -> Iterator[Rendered]:
@@ -60,27 +60,27 @@ def _moving(source: Source, motion: Motion, passes: Iterable[Formats]) -> Iterat
     described = _described(size, widest.frames[0], is_animated=True)
     for formats in passes:
         files = _posters(widest.frames[0], formats)
-        wanted = [each for each in (RenditionFormat.GIF, RenditionFormat.WEBP) if each in formats]
+        wanted = [file_format for file_format in (RenditionFormat.GIF, RenditionFormat.WEBP) if file_format in formats]
         animation = widest
         for size in sizes if wanted else ():
             animation = scaled(animation, size)
-            files += [encode_moving(animation, each) for each in wanted]
+            files += [encode_moving(animation, file_format) for file_format in wanted]
         yield _with_files(described, files)
 
 
 def _posters(first: Image.Image, formats: Formats) -> list[RenderedFile]:
-    """The square, and the first frame at the poster's width or as near below as the animation allows."""
-    plain, size = still_format(first), Size(*first.size)
-    if plain not in formats:
+    """The still renditions of an animation: the square, and its first frame, at most POSTER_WIDTH wide."""
+    file_format, size = still_format(first), Size(*first.size)
+    if file_format not in formats:
         return []
     levels = scaled_down(first, ladder(size))
-    poster = next((level for level in levels if level.width <= POSTER_WIDTH), levels[-1])
-    squares = [square for square in [square_of(levels, square_side(size))] if square]
-    return [encode(picture, plain) for picture in [*squares, poster]]
+    poster = next(level for level in levels if level.width <= POSTER_WIDTH)
+    square = square_of(levels, square_side(size))
+    return [encode(picture, file_format) for picture in (square, poster) if picture]
 
 
 def _described(source: Size, sample: Image.Image, *, is_animated: bool) -> Rendered:
-    """What every pass says of the image, found out once."""
+    """The answer of every pass, without its renditions."""
     return Rendered(
         width=source.width,
         height=source.height,

@@ -1,19 +1,17 @@
-"""What a client shows while an image loads: a BlurHash and one colour."""
+"""The BlurHash and the colour that a client shows while an image loads."""
 
 import blurhash
 from PIL import Image
 
 from workers.rendering.colours import on_white
 
-_SAMPLE_SIDE = 24  # the hash holds at most 4 x 4 waves: more pixels would only take longer
+_SAMPLE_SIDE = 24  # enough for 4 x 3 components; more pixels only take longer
 
 
 def blur_hash(picture: Image.Image) -> str:
-    """The BlurHash of the picture on white: 4 x 3 components, or 3 x 4 if it stands."""
+    """The BlurHash of the picture on white: 4 x 3 components, or 3 x 4 for a portrait."""
     sample = on_white(picture).resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
-    pixels = sample.tobytes()
-    row = 3 * _SAMPLE_SIDE
-    rows = [[pixels[at : at + 3] for at in range(start, start + row, 3)] for start in range(0, _SAMPLE_SIDE * row, row)]
+    rows = [[sample.getpixel((x, y)) for x in range(_SAMPLE_SIDE)] for y in range(_SAMPLE_SIDE)]
     across, down = (4, 3) if picture.width >= picture.height else (3, 4)
     return str(blurhash.encode(rows, across, down))
 

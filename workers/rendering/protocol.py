@@ -1,6 +1,6 @@
-"""The messages between a rendering child and its parent: frames of bytes, each after its length.
+"""The messages between a rendering child and its parent: frames of bytes, each preceded by its length.
 
-The parent asks with two frames, what to do and the image; the child answers with one for each pass.
+The parent sends two frames, the request and the image. The child answers with one frame for each pass.
 """
 
 import struct
@@ -24,7 +24,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The child met an error that the pipeline does not know, or used up its memory; `detail` is for the log."""
+    """The child had an unexpected error or used up its memory; `detail` is for the log."""
 
     reason: Literal["memory", "error"]
     detail: str
@@ -37,15 +37,13 @@ class Slow(msgspec.Struct, frozen=True, tag=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """The formats of each pass. An image that is expected to take more than `max_seconds` is not rendered."""
+    """The formats of each pass; an image that is expected to take more than `max_seconds` is not rendered."""
 
     passes: list[list[RenditionFormat]]
     max_seconds: float | None
 
 
-encode_request = msgspec.msgpack.Encoder().encode
-decode_request = msgspec.msgpack.Decoder(Request).decode
-
 Answer = Rendered | Refused | Failed | Slow
-encode_answer = msgspec.msgpack.Encoder().encode
+encode = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode

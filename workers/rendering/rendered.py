@@ -1,4 +1,4 @@
-"""What rendering one image yields."""
+"""The result of rendering one image."""
 
 from collections.abc import Collection
 
@@ -13,7 +13,7 @@ USUAL: Formats = (*SHOWN_EVERYWHERE, *SMALLER)
 
 
 class RenderedFile(msgspec.Struct, frozen=True):
-    """One finished file: `data` holds pixels and nothing else, no metadata of any kind. Sizes are in pixels."""
+    """A finished file; `data` has no metadata of any kind."""
 
     format: RenditionFormat
     width: int
@@ -22,11 +22,11 @@ class RenderedFile(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, tag=True):
-    """An image ready to be stored, in the formats of one pass.
+    """A rendered image in the formats of one pass.
 
-    `width` and `height` are those of the source, upright. `renditions` are ordered by width, then by the order of
-    `RenditionFormat`. A moving image also has still renditions (JPEG, or PNG where it is
-    transparent); its GIF and WEBP ones move.
+    `width` and `height` are those of the upright source. `renditions` are ordered by width, then by the order of
+    `RenditionFormat`. The GIF and WEBP of an animation move; it also has still renditions in JPEG, or PNG if it is
+    transparent.
     """
 
     width: int

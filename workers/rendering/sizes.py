@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from domain.limits import RENDITION_WIDTHS
 
-MAX_SIDE = 16_383  # WebP's limit; an image taller than this in a rendition is fitted into it
+MAX_SIDE = 16_383  # WebP's limit; a taller rendition is scaled down to it
 SQUARE, *_WIDTHS = RENDITION_WIDTHS
 
 
@@ -16,7 +16,7 @@ class Size(NamedTuple):
 
     @property
     def turned(self) -> "Size":
-        """The same size lying on its side."""
+        """The size with its sides exchanged."""
         return Size(self.height, self.width)
 
     def times(self, factor: float) -> "Size":
@@ -25,9 +25,9 @@ class Size(NamedTuple):
 
 
 def ladder(source: Size) -> list[Size]:
-    """Sizes with the source's proportions, widest first, never larger than the source, always at least one.
+    """At least one size with the source's proportions, widest first, none larger than the source.
 
-    A source narrower than the widest rendition is also kept at its own width.
+    A source narrower than the widest rendition also gets its own width.
     """
     widest = min(source.width, max(_WIDTHS))
     widths = {widest, *(width for width in _WIDTHS if width < widest)}
@@ -36,5 +36,5 @@ def ladder(source: Size) -> list[Size]:
 
 
 def square_side(source: Size) -> int:
-    """The side of the square rendition: not more than the source's short side."""
+    """The side of the square rendition, at most the source's short side."""
     return min(SQUARE, source.width, source.height)

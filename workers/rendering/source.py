@@ -1,4 +1,4 @@
-"""Decides by its content whether a file is an image we take, before any pixel of it is decoded."""
+"""Opens an uploaded file and checks its format and size before any pixel is decoded."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from workers.rendering.jpeg import open_jpeg
 from workers.rendering.png import open_png
 from workers.rendering.webp import frames_of, open_webp
 
-# Pillow's own guards, set to our limits: whatever decodes here without these checks is stopped by them.
+# Pillow's own limits are a second guard behind the checks below.
 Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 PngImagePlugin.MAX_TEXT_CHUNK = 1024 * 1024
@@ -24,9 +24,10 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 
 
 class Motion(msgspec.Struct, frozen=True):
-    """What moves: how many frames, and what decodes them, each whole, in order, with its milliseconds.
+    """The frames of an animation: their number, and a function that decodes them.
 
-    `loop` counts repetitions as GIF does: 0 is for ever, None is to play once. A frame is good until the next one.
+    It yields each complete frame, in order, with its milliseconds; a frame is valid until the next one. `loop` counts
+    repetitions as GIF does: 0 is for ever, None is to play once.
     """
 
     count: int
@@ -35,7 +36,7 @@ class Motion(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """An opened file: its picture, not yet decoded as a rule, which is the first frame if it moves."""
+    """An opened file: its picture, or the first frame of an animation, which is usually not decoded yet."""
 
     format: SourceFormat
     image: Image.Image
@@ -48,57 +49,38 @@ class Source(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def damage_refused() -> Iterator[None]:
-    """Turns whatever a decoder raises into Refusal: bad bytes raise many kinds of exception in Pillow."""
+def refuse_damage(max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[None]:
+    """Turns any exception of a decoder into a Refusal: damaged bytes raise many kinds in Pillow."""
     try:
         yield
     except (Refusal, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise too_many_pixels() from None
+        message = f"This image has too many pixels. The most we take is {max_pixels // 1_000_000} megapixels."
+        raise Refusal(UserErrorCode.TOO_MANY_PIXELS, message) from None
     except Exception as error:
         raise Refusal(UserErrorCode.IMAGE_CORRUPT, "This image is damaged or cut off. Try saving it again.") from error
 
 
-def too_many_pixels(source: SourceFormat | None = None) -> Refusal:
-    """The refusal of an image that is too large once decoded."""
-    limit = MAX_IMAGE_PIXELS if source is None else source.max_pixels
-    return Refusal(
-        UserErrorCode.TOO_MANY_PIXELS,
-        f"This image has too many pixels. The most we take is {limit // 1_000_000} megapixels.",
-    )
-
-
-def source_format(data: bytes) -> SourceFormat:
-    """Tells the format from the first bytes. Raises Refusal: IMAGE_TOO_LARGE, IMAGE_CORRUPT, UNSUPPORTED_FORMAT."""
+def open_source(data: bytes) -> Source:
+    """Opens an image without decoding it. Raises Refusal if it is no supported image, damaged or too large."""
     if len(data) > MAX_IMAGE_BYTES:
         megabytes = MAX_IMAGE_BYTES // (1024 * 1024)
         raise Refusal(UserErrorCode.IMAGE_TOO_LARGE, f"This file is larger than {megabytes} MB.")
     if not data:
         raise Refusal(UserErrorCode.IMAGE_CORRUPT, "This file is empty.")
-    return format_taken(data[:SIGNATURE_BYTES])
-
-
-def open_source(data: bytes) -> Source:
-    """Opens the image without decoding it.
-
-    Raises Refusal if it is not one, is damaged, or has too many pixels or frames.
-    """
-    source = source_format(data)
-    with damage_refused():
-        try:
-            opened = _OPENERS[source](data)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise too_many_pixels(source) from None
+    source = format_taken(data[:SIGNATURE_BYTES])
+    with refuse_damage(source.max_pixels):
+        opened = _OPENERS[source](data)
         if opened.pixels > source.max_pixels:
-            raise too_many_pixels(source)
+            raise Image.DecompressionBombError
     return opened
 
 
 def _open_gif(data: bytes) -> Source:
     gif = Gif(data)
     if gif.size[0] * gif.size[1] > MAX_IMAGE_PIXELS:
-        raise too_many_pixels()
+        raise Image.DecompressionBombError
     areas = gif.areas()
     if len(areas) == 1:
         return Source(SourceFormat.GIF, gif.first())
@@ -125,14 +107,12 @@ _OPENERS: dict[SourceFormat, Callable[[bytes], Source]] = {
 }
 
 
-def _check_motion(count: int, largest: int, together: int) -> None:
-    """Raises Refusal if the frames, or their pixels, are too many."""
+def _check_motion(count: int, largest: int, total: int) -> None:
+    """Raises Refusal if there are too many frames, or pixels in the largest one or in all together."""
     if count > MAX_IMAGE_FRAMES:
-        raise Refusal(
-            UserErrorCode.TOO_MANY_FRAMES,
-            f"This animation has too many frames. The most we take is {MAX_IMAGE_FRAMES}.",
-        )
-    if largest > MAX_FRAME_PIXELS or together > MAX_MOVING_PIXELS:
+        message = f"This animation has too many frames. The most we take is {MAX_IMAGE_FRAMES}."
+        raise Refusal(UserErrorCode.TOO_MANY_FRAMES, message)
+    if largest > MAX_FRAME_PIXELS or total > MAX_MOVING_PIXELS:
         raise Refusal(
             UserErrorCode.TOO_MANY_PIXELS,
             f"This animation has too many pixels. The most we take is {MAX_FRAME_PIXELS // 1_000_000} megapixels"
@@ -141,15 +121,15 @@ def _check_motion(count: int, largest: int, together: int) -> None:
 
 
 def orientation(image: Image.Image) -> Image.Transpose | None:
-    """Reads how EXIF says the image must be turned; None if it stands upright or its EXIF cannot be read."""
+    """The transposition that makes the image upright; None if it is upright or its EXIF is unreadable."""
     try:
         tag = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001  broken metadata raises anything; the picture is still good
+    except Exception:  # noqa: BLE001  damaged metadata raises anything; the picture is still good
         return None
     return _TURNS.get(tag) if isinstance(tag, int) else None
 
 
-_TURNS = {
+_TURNS = {  # by the value of EXIF's Orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -158,11 +138,4 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-TURNS_THAT_SWAP_SIDES = frozenset(
-    {
-        Image.Transpose.TRANSPOSE,
-        Image.Transpose.ROTATE_270,
-        Image.Transpose.TRANSVERSE,
-        Image.Transpose.ROTATE_90,
-    },
-)
+TURNS_THAT_SWAP_SIDES = frozenset(_TURNS[tag] for tag in (5, 6, 7, 8))

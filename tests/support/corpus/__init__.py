@@ -1,4 +1,4 @@
-"""Hundreds of files, good, odd, damaged and hostile, each made on the spot and each with the verdict it deserves."""
+"""Hundreds of files, valid, unusual, damaged and hostile, each made on the spot and each with its verdict."""
 
 from tests.support.corpus.bombs import bombs
 from tests.support.corpus.case import Case
@@ -13,5 +13,5 @@ from tests.support.corpus.webps import webps
 
 
 def corpus() -> list[Case]:
-    """All of it, in a fixed order, the same each time."""
+    """All files, always the same, in a fixed order."""
     return [*jpegs(), *pngs(), *gifs(), *webps(), *heifs(), *damaged(), *masquerades(), *bombs(), *large()]

@@ -1,4 +1,4 @@
-"""Small files that would take all memory or hours if they were taken at their word."""
+"""Small files that would need all memory or hours if their headers were believed."""
 
 import struct
 import zlib
@@ -20,7 +20,7 @@ Bomb = tuple[str, Callable[[], bytes], UserErrorCode]
 
 
 def bombs() -> list[Case]:
-    """Each has to be refused before its pixels are decoded."""
+    """Each must be refused before its pixels are decoded."""
     return [case(name, make, code, bomb=True) for name, make, code in (*_of_pixels(), *_of_frames())]
 
 
@@ -36,7 +36,7 @@ def _of_pixels() -> Iterator[Bomb]:
 
 
 def _real_png() -> bytes:
-    """With all the pixels it claims, in 400 kB."""
+    """A PNG that really has 20,000 x 20,000 pixels, in 400 kB."""
     packer = zlib.compressobj(9)
     rows = b"".join(packer.compress(bytes(20_001)) for _ in range(20_000)) + packer.flush()
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, GREY, 0, 0, 0))
@@ -51,11 +51,11 @@ def _jpeg_that_claims(size: tuple[int, int]) -> bytes:
 
 
 def _many_scans(count: int) -> bytes:
-    """A progressive JPEG whose last scan, of few bytes for all the pixels, comes again and again."""
+    """A progressive JPEG that repeats a scan of a few bytes, which covers all pixels."""
     data = saved(quarters((4000, 3000)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
-    again = b"\xff\xda\x00\x08\x01\x01\x00\x01\x05\x00" + b"\x00" * 12
-    return data[:last] + again * count + data[last:]
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x01\x05\x00" + b"\x00" * 12
+    return data[:last] + scan * count + data[last:]
 
 
 def _of_frames() -> Iterator[Bomb]:
@@ -72,7 +72,7 @@ def _of_frames() -> Iterator[Bomb]:
 
 
 def heavy_but_honest() -> dict[str, bytes]:
-    """Small pictures with megabytes of metadata, packed or not: they are rendered, and it is left packed."""
+    """Small pictures with megabytes of metadata, compressed or not: they are rendered without reading it."""
     jpeg = saved(quarters((200, 160)), "JPEG")
     bomb = zlib.compress(bytes(50_000_000))
     texts = [chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"A" * 5_000_000)) for _ in range(8)]

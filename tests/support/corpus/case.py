@@ -1,4 +1,4 @@
-"""One file of the corpus and what has to become of it."""
+"""A file of the corpus and its verdict."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ IN_GREY = tuple((GREYS[name],) * 3 for name in UPRIGHT)
 
 
 class Shown(NamedTuple):
-    """It is rendered: its upright size, and the colours of its quarters in every rendition, where they are known."""
+    """The file is rendered: its upright size, and the colours of the quarters in every rendition, if known."""
 
     size: Size
     quarters: tuple[tuple[int, ...], ...] | None = IN_COLOUR
@@ -22,13 +22,13 @@ class Shown(NamedTuple):
     transparent: bool = False
 
 
-PEAK_MIB = 286  # 300 MB; it is 190 of pixels and, from machine to machine, some 45 to 55 of everything else
+PEAK_MIB = 286  # 300 MB: 190 MiB of pixels and, depending on the machine, 45 to 55 MiB of everything else
 
 
 class Case(NamedTuple):
-    """A file, made when asked for, and its verdicts: damage may leave a picture readable or not, all else has one.
+    """A file, made when it is needed, and its verdicts.
 
-    `peak_mib` is what a child may take for it.
+    Only some damaged files have two verdicts: they may be readable or not. A child may use `peak_mib` of memory for it.
     """
 
     name: str

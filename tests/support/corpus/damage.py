@@ -1,4 +1,4 @@
-"""Files that were cut off or hit by a few flipped bits on their way."""
+"""Files that are cut off or have a few flipped bits."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -69,7 +69,7 @@ def _start(data: bytes, length: int) -> bytes:
 
 
 def _flipped() -> Iterator[Case]:
-    """A PNG has checksums; in the others a flip may hit a pixel, and then nobody can know."""
+    """Only a PNG has checksums: in other formats a flipped bit may change a pixel unnoticed."""
     for name, data in _whole().items():
         for number in range(FLIPPED_FILES):
             png = name.startswith("png")
@@ -80,7 +80,7 @@ def _flipped() -> Iterator[Case]:
 
 
 def _with_flips(data: bytes, random: Random) -> bytes:
-    """Bits past the header: flipped there, they make another picture of it, and a good one."""
+    """Flips bits behind the header: in the header they could make another valid picture."""
     body = bytearray(data)
     for _ in range(FLIPS):
         body[random.randrange(len(data) // 4, len(data) - 20)] ^= 1 << random.randrange(8)

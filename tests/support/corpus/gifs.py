@@ -1,4 +1,4 @@
-"""Honest GIFs, still and moving, written frame by frame."""
+"""Valid GIFs, still and moving, written frame by frame."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -67,9 +67,9 @@ def _disposals() -> Iterator[Case]:
     for disposal in (2, 3):
         frames = [_first(disposal=1), *(_patch(disposal=disposal, clear=3) for _ in range(5))]
         yield case(f"gif moving, clear patches, disposal {disposal}", partial(gif, SIZE, frames, TABLE), MOVING)
-    nothing = gif_frame(WHOLE, bytes(len(INDEXES)), clear=0, disposal=2)
+    empty = gif_frame(WHOLE, bytes(len(INDEXES)), clear=0, disposal=2)
     shown = Shown(SIZE, None, moving=True, transparent=True)
-    frames = [nothing, _patch(disposal=2, clear=1), nothing]
+    frames = [empty, _patch(disposal=2, clear=1), empty]
     yield case("gif moving over nothing", partial(gif, SIZE, frames, TABLE), shown)
 
 

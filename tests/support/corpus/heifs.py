@@ -1,4 +1,4 @@
-"""AVIFs and HEICs, honest and not."""
+"""AVIFs and HEICs, valid and hostile."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -17,15 +17,15 @@ from tests.support.pictures import heic, quarters, saved
 
 SIZE = (200, 160)
 CORRUPT, PIXELS, FRAMES = UserErrorCode.IMAGE_CORRUPT, UserErrorCode.TOO_MANY_PIXELS, UserErrorCode.TOO_MANY_FRAMES
-PEAK_MIB = 450  # the codec's planes, what is made of them, and Pillow's picture of that
+PEAK_MIB = 450  # the codec's planes, their conversion, and Pillow's copy
 Saved = Callable[..., bytes]
 
 
 def heifs() -> list[Case]:
-    found = [*_of_kind("avif", _avif), *_moving()]
+    cases = [*_of_kind("avif", _avif), *_moving()]
     if SourceFormat.HEIC in formats_taken():
-        found += [*_of_kind("heic", _heic), *_tiled()]
-    return found
+        cases += [*_of_kind("heic", _heic), *_tiled()]
+    return cases
 
 
 def _avif(picture: Image.Image, **options: Any) -> bytes:
@@ -78,7 +78,7 @@ def _animated(count: int) -> bytes:
 
 
 def _tiled() -> Iterator[Case]:
-    """As phones write them: a grid of tiles, which says how many there are."""
+    """HEICs as phones write them: a grid of tiles, which declares their number."""
     size = (300, 200)
     yield case("heic in tiles", partial(_heic, quarters(size), tile_size=128), Shown(size))
     for name, columns in {"a column too many": 5, "256 columns": 255}.items():
@@ -90,7 +90,7 @@ def _tiled() -> Iterator[Case]:
 
 
 def _grid(data: bytearray) -> int:
-    """Where the description of the grid is: version, flags, rows and columns less one, width and height."""
+    """The offset of the grid's description: version, flags, rows and columns less one, width and height."""
     return data.index(b"\0\0\x01\x02\x01\x2c\0\xc8")
 
 

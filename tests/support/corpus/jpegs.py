@@ -1,4 +1,4 @@
-"""Honest JPEGs."""
+"""Valid JPEGs."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +22,7 @@ from tests.support.pictures import quarters, saved
 
 SIZE = (480, 360)
 APP1, APP2, APP14, COMMENT = 0xE1, 0xE2, 0xEE, 0xFE
-LYING: dict[int, Image.Transpose | None] = {  # how a camera holds an upright picture that it writes with this EXIF
+STORED_TURNS: dict[int, Image.Transpose | None] = {  # how a picture with this EXIF orientation is stored
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,10 +39,10 @@ def jpegs() -> list[Case]:
 
 
 def turned(name: str, orientation: int) -> bytes:
-    """A picture that lies as EXIF says, in a file of this format."""
+    """A picture with this EXIF orientation, in a file of this format."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turn = LYING[orientation]
+    turn = STORED_TURNS[orientation]
     picture = quarters(SIZE)
     return saved(picture if turn is None else picture.transpose(turn), name, exif=exif)
 
@@ -76,7 +76,7 @@ def _encodings() -> Iterator[Case]:
 
 def _orientations() -> Iterator[Case]:
     for name in ("JPEG", "PNG"):
-        for orientation in LYING:
+        for orientation in STORED_TURNS:
             yield case(f"{name} orientation {orientation}", partial(turned, name, orientation), Shown(SIZE))
     for wrong in (0, 9, 65535):
         exif = Image.Exif()
@@ -85,7 +85,7 @@ def _orientations() -> Iterator[Case]:
 
 
 def in_space(space: Space) -> tuple[tuple[int, ...], ...]:
-    """What the quarters are if their numbers were written in `space`."""
+    """The colours of the quarters in sRGB if their values belong to `space`."""
     return tuple(in_srgb(space, (r, g, b)) for r, g, b in IN_COLOUR)
 
 
@@ -112,9 +112,9 @@ def _profiles() -> Iterator[Case]:
 
 
 def as_photoshop_writes_it(inks: Image.Image, **options: object) -> bytes:
-    """A picture in CMYK as a JPEG in YCCK: three inks are written as if they were red, green and blue."""
+    """A CMYK picture as a JPEG in YCCK: three inks are converted as if they were red, green and blue."""
     *three, black = inks.split()
-    written = [ImageChops.invert(one) for one in Image.merge("RGB", three).convert("YCbCr").split()]
+    written = [ImageChops.invert(band) for band in Image.merge("RGB", three).convert("YCbCr").split()]
     data = bytearray(saved(Image.merge("CMYK", [*written, black]), "JPEG", quality=100, **options))
     data[data.index(b"Adobe") + 11] = 2
     return bytes(data)

@@ -1,4 +1,4 @@
-"""The largest pictures that are taken: fifty megapixels, and animations at their limits."""
+"""The largest accepted pictures: fifty megapixels, and animations at their limits."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -60,7 +60,7 @@ def _pngs() -> Iterator[Case]:
 
 
 def _png(depth: int, kind: int, *, interlaced: bool = False) -> bytes:
-    """Quarters, the first of them half clear if there is alpha; the rows of a half are all alike."""
+    """Quarters, the first half transparent if there is alpha; all rows of a half are equal."""
     passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
     rows = b""
     for left, top, across, down in passes:
@@ -98,7 +98,7 @@ def _gifs() -> Iterator[Case]:
 
 
 def _gif(size: tuple[int, int], count: int, *, clear: bool = False) -> bytes:
-    """A disc of patches that moves over a ground."""
+    """An animation of patches over a background."""
     first = saved(Image.new("P", size), "GIF")
     frame = first[first.index(b"\x2c\0\0\0\0") : -1]
     patch = gif_frame(

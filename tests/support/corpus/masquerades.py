@@ -1,4 +1,4 @@
-"""Files that are not what they are called, and files that are two things at once."""
+"""Files of other formats, files with only the first bytes of an image, and files of two formats at once."""
 
 import zipfile
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def _others() -> Iterator[Case]:
 def _zip() -> bytes:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("index.html"), SCRIPT)  # of 1980, whatever day it is
+        archive.writestr(zipfile.ZipInfo("index.html"), SCRIPT)  # always dated 1980
     return buffer.getvalue()
 
 
@@ -74,7 +74,7 @@ def _headers_only() -> Iterator[Case]:
 
 
 def _polyglots() -> Iterator[Case]:
-    """They are pictures, and come out as pictures: nothing of the rest is left."""
+    """These are pictures: they are rendered, without their other content."""
     jpeg, png, gif, webp, avif = (saved(quarters(SIZE), kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "AVIF"))
     script = PngInfo()
     script.add_text("Comment", SCRIPT.decode())

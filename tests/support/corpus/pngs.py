@@ -1,4 +1,4 @@
-"""Honest PNGs."""
+"""Valid PNGs."""
 
 import struct
 import zlib
@@ -59,7 +59,7 @@ def _widened(wide: int, last: tuple[int, ...], x: int, y: int) -> tuple[int, ...
 
 
 def _transparent() -> Iterator[Case]:
-    """The first quarter is clear, by each way that PNG has to say so."""
+    """The first quarter is transparent, in each way that PNG has."""
     red = IN_COLOUR[0]
     for depth in (1, 2, 4, 8, 16):
         pixel, _ = _grey_steps(depth)

@@ -1,4 +1,4 @@
-"""ICC profiles by their primaries and curve, and what colours in them are in sRGB, by formula."""
+"""ICC profiles from primaries and curve, and the conversion of their colours to sRGB by formula."""
 
 import struct
 from itertools import product
@@ -8,7 +8,7 @@ Row = tuple[float, float, float]
 
 
 class Space(NamedTuple):
-    """Red, green and blue as XYZ under D50, and the exponent that makes values linear."""
+    """Red, green and blue as XYZ under D50, and the exponent that makes the values linear."""
 
     red: Row
     green: Row
@@ -18,8 +18,8 @@ class Space(NamedTuple):
 
 DISPLAY_P3 = Space((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407), 563 / 256)
 ADOBE_RGB = Space((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457), 563 / 256)
-# What full cyan, magenta, yellow and black add to Lab. All four together are black: where they are not, black point
-# compensation, which belongs to a conversion for pictures, would shift every colour.
+# What full cyan, magenta, yellow and black add to Lab. All four together must be black: otherwise black point
+# compensation, which is part of a conversion for pictures, would shift every colour.
 _INKS = ((-25, -25, -30), (-30, 30, -15), (-5, -5, 45), (-40, 0, 0))
 _WHITE = (0.9642, 1.0, 0.8249)
 _FROM_XYZ = (  # D50 to linear sRGB
@@ -30,29 +30,29 @@ _FROM_XYZ = (  # D50 to linear sRGB
 
 
 def profile(space: Space) -> bytes:
-    """An ICC profile of pixels in RGB."""
+    """An ICC profile for RGB pixels."""
     curve = _curve(space.gamma)
     tags = [(b"rXYZ", _xyz(space.red)), (b"gXYZ", _xyz(space.green)), (b"bXYZ", _xyz(space.blue))]
     return _icc(b"RGB ", [*tags, *((name, curve) for name in (b"rTRC", b"gTRC", b"bTRC"))])
 
 
 def grey_profile(gamma: float) -> bytes:
-    """An ICC profile of grey pixels."""
+    """An ICC profile for grey pixels."""
     return _icc(b"GRAY", [(b"kTRC", _curve(gamma))])
 
 
 def cmyk_profile() -> bytes:
-    """An ICC profile of pixels in CMYK: a table of the Lab of all 16 ways to print, between which it is linear."""
-    as_it_is = bytes(range(256))
+    """An ICC profile for CMYK pixels: a table of the Lab of all 16 combinations of full inks, linear in between."""
+    identity = bytes(range(256))
     matrix = b"".join(_fixed(value) for value in (1, 0, 0, 0, 1, 0, 0, 0, 1))
     printed = [_printed_in_lab(inks) for inks in product((0.0, 1.0), repeat=4)]
     colours = bytes(round(value) for light, a, b in printed for value in (light * 2.55, a + 128, b + 128))
-    table = b"mft1" + bytes((0, 0, 0, 0, 4, 3, 2, 0)) + matrix + 4 * as_it_is + colours + 3 * as_it_is
+    table = b"mft1" + bytes((0, 0, 0, 0, 4, 3, 2, 0)) + matrix + 4 * identity + colours + 3 * identity
     return _icc(b"CMYK", [(b"A2B0", table)], b"prtr", b"Lab ")
 
 
 def cmyk_in_srgb(colour: tuple[int, ...]) -> tuple[int, ...]:
-    """The colour, given in the space of `cmyk_profile`, in sRGB; what sRGB does not have is cut off."""
+    """Converts a colour of `cmyk_profile` to sRGB; colours outside sRGB are clipped."""
     light, a, b = _printed_in_lab(tuple(value / 255 for value in colour))
     middle = (light + 16) / 116
     axes = (middle + a / 500, middle, middle - b / 200)
@@ -69,7 +69,7 @@ def _from_lab(x: float) -> float:
 
 
 def in_srgb(space: Space, colour: tuple[int, int, int]) -> tuple[int, ...]:
-    """The colour, given in `space`, in sRGB; what sRGB does not have is cut off."""
+    """Converts a colour of `space` to sRGB; colours outside sRGB are clipped."""
     linear = [(value / 255) ** space.gamma for value in colour]
     xyz = [sum(part * row[axis] for part, row in zip(linear, space[:3], strict=True)) for axis in range(3)]
     return _xyz_in_srgb(xyz)
@@ -80,7 +80,7 @@ def _xyz_in_srgb(xyz: list[float]) -> tuple[int, ...]:
 
 
 def encoded(linear: float) -> int:
-    """Light of 0 to 1 as sRGB writes it."""
+    """The 8-bit sRGB value of light from 0 to 1."""
     x = min(max(linear, 0.0), 1.0)
     return round(255 * (12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055))
 

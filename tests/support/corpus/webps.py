@@ -1,4 +1,4 @@
-"""WebPs, honest and not, still and moving."""
+"""WebPs, valid and hostile, still and moving."""
 
 import struct
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SIZE = (200, 160)
 LOSSES: dict[str, dict[str, Any]] = {"": {}, ", without loss": {"lossless": True, "quality": 0}}
 PIXELS, FRAMES = UserErrorCode.TOO_MANY_PIXELS, UserErrorCode.TOO_MANY_FRAMES
 LARGEST = (6000, 4000)
-PEAK_MIB = 450  # two canvases of the decoder's, its answer and Pillow's picture: four bytes a pixel each
+PEAK_MIB = 450  # two canvases of the decoder, its result and Pillow's picture: four bytes a pixel each
 
 
 def webps() -> list[Case]:
@@ -47,7 +47,7 @@ def _still() -> Iterator[Case]:
 
 def _animated(count: int, size: tuple[int, int] = SIZE, **options: Any) -> bytes:
     first = quarters(size)
-    other = first.transpose(Image.Transpose.ROTATE_180)  # no two alike in turn: they would be one
+    other = first.transpose(Image.Transpose.ROTATE_180)  # neighbours differ: equal ones would be merged
     many = [first if number % 2 else other for number in range(count - 1)]
     return saved(first, "WEBP", save_all=True, append_images=many, duration=40, method=0, **options)
 

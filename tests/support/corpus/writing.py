@@ -1,4 +1,4 @@
-"""Writes what Pillow cannot: PNGs of any depth, interlaced or not, GIFs frame by frame, JPEG segments."""
+"""Writes what Pillow cannot: PNGs of any depth and interlacing, GIFs frame by frame, JPEG segments."""
 
 import struct
 import zlib
@@ -20,21 +20,21 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png_of(
     size: tuple[int, int], depth: int, kind: int, rows: bytes, *before: bytes, interlaced: bool = False
 ) -> bytes:
-    """A PNG around ready rows, each after its filter's number; `before` are chunks that precede the pixels."""
+    """A PNG of these rows, each with its filter byte; `before` are chunks that precede the pixels."""
     header = struct.pack(">IIBBBBB", *size, depth, kind, 0, 0, int(interlaced))
     pixels = chunk(b"IDAT", zlib.compress(rows, 1))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(before) + pixels + chunk(b"IEND", b"")
 
 
 def png(size: tuple[int, int], depth: int, kind: int, pixel: Pixel, *before: bytes, interlaced: bool = False) -> bytes:
-    """A PNG of `pixel`'s samples, unfiltered."""
+    """A PNG of the samples that `pixel` returns, unfiltered."""
     passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
-    rows = b"".join(row for one in passes for row in _rows(size, depth, pixel, one))
+    rows = b"".join(row for grid in passes for row in _rows(size, depth, pixel, grid))
     return png_of(size, depth, kind, rows, *before, interlaced=interlaced)
 
 
-def _rows(size: tuple[int, int], depth: int, pixel: Pixel, one: tuple[int, int, int, int]) -> Iterator[bytes]:
-    left, top, across, down = one
+def _rows(size: tuple[int, int], depth: int, pixel: Pixel, grid: tuple[int, int, int, int]) -> Iterator[bytes]:
+    left, top, across, down = grid
     for y in range(top, size[1], down):
         samples = [sample for x in range(left, size[0], across) for sample in pixel(x, y)]
         if samples:
@@ -52,13 +52,13 @@ def _packed(samples: list[int], depth: int) -> bytes:
 
 
 def quarter_at(size: tuple[int, int]) -> Pixel:
-    """The colours of `tests.support.pictures.quarters`, pixel by pixel, 8 bits a sample."""
+    """The pixels of `tests.support.pictures.quarters`, 8 bits a sample."""
     colours = list(QUARTERS.values())
     return lambda x, y: colours[(x >= size[0] // 2) + 2 * (y >= size[1] // 2)]
 
 
 def gif(screen: tuple[int, int], frames: Iterable[bytes], palette: bytes = b"", loop: int | None = 0) -> bytes:
-    """A GIF of ready frames; `palette` is three bytes a colour, of 2, 4, 8 ... 256 colours, or none."""
+    """A GIF of these frames; `palette` has three bytes for each of 2, 4, 8 ... 256 colours, or is empty."""
     head = b"GIF89a" + struct.pack("<HHBBB", *screen, _table_flags(palette), 0, 0) + palette
     looping = b"" if loop is None else b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", loop) + b"\0"
     return head + looping + b"".join(frames) + b"\x3b"
@@ -74,7 +74,7 @@ def gif_frame(
     palette: bytes = b"",
     interlaced: bool = False,
 ) -> bytes:
-    """A frame at left, top, of width and height, a byte a pixel below 128; `delay` is in hundredths of a second."""
+    """A frame; `box` is left, top, width, height, each index is below 128, `delay` is in hundredths of a second."""
     width = box[2]
     if interlaced:
         lines = [indexes[at : at + width] for at in range(0, len(indexes), width)]
@@ -89,7 +89,7 @@ def _table_flags(palette: bytes) -> int:
 
 
 def _lzw(indexes: bytes) -> bytes:
-    """Codes of eight bits that are never combined: a clear code before the table would need a ninth bit."""
+    """Uses only single codes of eight bits: clear codes keep the table from growing to nine bits."""
     codes = b"".join(b"\x80" + indexes[at : at + 120] for at in range(0, len(indexes), 120)) + b"\x81"
     return (
         b"\x07"
@@ -99,13 +99,13 @@ def _lzw(indexes: bytes) -> bytes:
 
 
 def jpeg_with(data: bytes, *segments: tuple[int, bytes]) -> bytes:
-    """The JPEG with more segments (marker and body) before its own."""
+    """The JPEG with more segments (marker and body) before its own ones."""
     added = b"".join(b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body for marker, body in segments)
     return data[:2] + added + data[2:]
 
 
 def jpeg_without(data: bytes, marker: int) -> bytes:
-    """The JPEG without its segments of that marker, as far as they stand before the pixels."""
+    """The JPEG without the segments of that marker before the pixels."""
     kept, at = data[:2], 2
     while data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
