@@ -19,7 +19,7 @@ from resolvers.root_fields import query
 from schema.context import Context, Info
 from schema.field_metadata import bounded
 from schema.node import Node
-from schema.notification import type_name_of
+from schema.notification import NOTIFICATION_TYPES, type_name_of
 from schema.user import User
 from schema.viewer import SignedIn, Viewer, signed_in
 
@@ -135,5 +135,5 @@ _FINDERS: dict[str, Callable[[Context, ObjectId], Awaitable[Any]]] = {
     "MediaUpload": _upload,
     "Session": _session,
     "Viewer": _viewer,
-    **{name: _notification(name) for name in ("PostNotification", "CommentNotification", "FollowNotification")},
+    **{name: _notification(name) for name in NOTIFICATION_TYPES},
 }

@@ -19,12 +19,11 @@ from schema.enums import NotificationKind
 from schema.field_metadata import bounded
 from schema.fields import After, Before, First, Last
 from schema.inputs import MarkNotificationsReadInput, MarkNotificationsSeenInput
-from schema.notification import NotificationConnection, NotificationEvent, NotificationGap
+from schema.notification import NOTIFICATION_TYPES, NotificationConnection, NotificationEvent, NotificationGap
 from schema.payloads import ViewerPayload
 from schema.viewer import signed_in
 
 BATCH = 100
-_TYPES = ("PostNotification", "CommentNotification", "FollowNotification")
 
 
 @query(NotificationConnection | None, "The viewer's notifications, latest first.", public=False)
@@ -59,7 +58,7 @@ async def mark_notifications_read(info: Info, given: MarkNotificationsReadInput)
         raise BadInput(f"At most {NODES_MAX} notificationIds at once; upToSeq takes any number.")
     ids = []
     for global_id in given.notification_ids or ():
-        notification_id = next(filter(None, (expect_id(global_id, name) for name in _TYPES)), None)
+        notification_id = next(filter(None, (expect_id(global_id, name) for name in NOTIFICATION_TYPES)), None)
         if notification_id is None:
             raise NotFound("notification", field=["notificationIds"])
         ids.append(notification_id)

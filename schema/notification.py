@@ -16,6 +16,7 @@ from schema.node import Node, presents
 from schema.post import Post
 from schema.user import User
 
+NOTIFICATION_TYPES = ("PostNotification", "CommentNotification", "FollowNotification")
 _FOLLOWS = {NotificationKind.FOLLOWED, NotificationKind.FOLLOW_REQUESTED, NotificationKind.FOLLOW_ACCEPTED}
 _COMMENTS = {NotificationKind.COMMENT_LIKED, NotificationKind.REPLIED}
 

@@ -7,7 +7,6 @@ a second.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
@@ -24,20 +23,13 @@ HANDSHAKE = ("extensions", "headers", "query_string", "raw_path", "server", "sta
 PROBES = (b"/livez", b"/readyz")
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """How many connections, with sockets, a process has at once, and how long it waits for a head."""
-
-    connections: int
-    head_seconds: float
-
-
 class ServerConfig(uvicorn.Config):
-    """uvicorn's settings, with these protocols and their limits."""
+    """uvicorn's settings, with these protocols and their limits: of connections, with sockets, and of a head's time."""
 
-    def __init__(self, app: Any, bounds: ConnectionLimits, **settings: Any) -> None:
+    def __init__(self, app: Any, *, max_connections: int, head_seconds: float, **settings: Any) -> None:
         super().__init__(app, http=HttpConnection, ws=SocketConnection, **settings)
-        self.bounds = bounds
+        self.max_connections = max_connections
+        self.head_seconds = head_seconds
 
 
 class HeadTooLarge(Exception):
@@ -58,7 +50,7 @@ class HttpConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        over = len(self.connections) - self.config.bounds.connections
+        over = len(self.connections) - self.config.max_connections
         self._is_surplus = over > 0
         if over > SPARE:
             transport.abort()
@@ -74,7 +66,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Refuses a client that does not end in time what it began to send."""
-        if self._since is not None and not self._is_answering and now - self._since > self.config.bounds.head_seconds:
+        if self._since is not None and not self._is_answering and now - self._since > self.config.head_seconds:
             self._refuse(408)
 
     @property
@@ -202,7 +194,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def check(self, now: float) -> None:
         """Closes a socket that was not opened in time."""
-        if not self.handshake_complete and now - self._made_at > self.config.bounds.head_seconds:
+        if not self.handshake_complete and now - self._made_at > self.config.head_seconds:
             self.transport.close()
 
     async def send(self, message: ASGISendEvent) -> None:

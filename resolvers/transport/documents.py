@@ -18,7 +18,6 @@ from graphql import (
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.document_limits import (
     OperationLimits,
-    OperationSize,
     check,
     check_cost,
     check_document,
@@ -114,11 +113,6 @@ class _Candidate:
         self._costs: dict[tuple[int, ...], int] = {}
         self._introspection = 0
 
-    @property
-    def fixed_size(self) -> OperationSize:
-        """The size whatever the variables: without a cost that depends on them."""
-        return replace(self.written, cost=0) if self._multipliers else self.written
-
     def complete(self) -> None:
         """Computes the rest, which needs a valid document. Raises RequestError (OPERATION_TOO_COMPLEX)."""
         self.is_private = is_private(self._schema, self._document, self.node)
@@ -196,8 +190,9 @@ class Documents:
 
     def _candidate(self, document: DocumentNode, node: OperationDefinitionNode) -> _Candidate:
         candidate = _Candidate(self._schema, document, node)
-        check(candidate.fixed_size, node, self._limits)
-        if candidate.written.introspection and not self._allows_introspection:
+        size = candidate.written
+        check(replace(size, cost=0) if size.multipliers else size, node, self._limits)  # by variables: checked later
+        if size.introspection and not self._allows_introspection:
             raise RequestError(RequestErrorCode.INTROSPECTION_DISABLED, NO_INTROSPECTION)
         return candidate
 

@@ -27,7 +27,6 @@ from resolvers.transport.request_log import add_to_log_line, request_id_of
 log = structlog.stdlib.get_logger(__name__)
 
 METHODS = "GET, POST"
-ACCEPTED = f"{JSON}, {MULTIPART}"
 
 
 class GraphQLHTTP:
@@ -148,7 +147,7 @@ def _check_content_type(headers: Headers) -> None:
     media, *parameters = _media_type(headers)
     charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
     if media != JSON or charset not in ("utf-8", "utf8"):
-        accepted = {"accept-post": ACCEPTED, **CLOSING}
+        accepted = {"accept-post": f"{JSON}, {MULTIPART}", **CLOSING}
         raise bad_request(f"Send the request as {JSON} in UTF-8.", status=415, headers=accepted)
     _check_uncompressed(headers)
 

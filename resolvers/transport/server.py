@@ -21,7 +21,7 @@ from config import Settings
 from datasources.concurrency.process_exit import exit_within
 from domain.limits import REQUEST_HEAD_SECONDS_MAX, SOCKET_MESSAGE_BYTES_MAX, UNREAD_SECONDS_MAX
 from resolvers.transport.client_address import with_mapped_ipv4
-from resolvers.transport.connection_limits import ConnectionLimits, HttpConnection, ServerConfig, SocketConnection
+from resolvers.transport.connection_limits import HttpConnection, ServerConfig, SocketConnection
 from resolvers.transport.drain import Drain
 
 TICKS_A_SECOND = 10
@@ -95,7 +95,8 @@ def build_server(app: Starlette, settings: Settings, *, head_seconds: float = RE
     drain: Drain = app.state.drain
     config = ServerConfig(
         app,
-        ConnectionLimits(settings.max_connections, head_seconds),
+        max_connections=settings.max_connections,
+        head_seconds=head_seconds,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
