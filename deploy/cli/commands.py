@@ -73,7 +73,7 @@ def run(
     """
     from datasources.telemetry.logs import configure_logging  # noqa: PLC0415
     from deploy.local import stop_signals  # noqa: PLC0415
-    from deploy.local.supervisor import STOP_MARGIN, RunOptions, Supervisor  # noqa: PLC0415
+    from deploy.local.supervisor import STOP_MARGIN, Supervisor  # noqa: PLC0415
 
     parent = os.getppid()
     configure_logging("console", "WARNING")  # the API and the workers have logs of their own
@@ -81,7 +81,7 @@ def run(
         stop_signals.stop_with_parent(parent)
     settings = context.obj.own_settings(host=host, port=port)
     stop_signals.stop_on_signals(within=settings.drain_timeout + STOP_MARGIN)
-    Supervisor(settings, RunOptions(data_dir, api_processes, seed)).run()
+    Supervisor(settings, data_dir, api_processes, seed).run()
 
 
 @app.command(short_help="Run one API process.")
@@ -137,12 +137,9 @@ def seed(context: typer.Context) -> None:
 
     Safe to repeat: what is there already is left alone. The API must be able to reach the same servers.
     """
-    from deploy import demo  # noqa: PLC0415
+    from deploy.demo import prepare_demo  # noqa: PLC0415
 
-    demo.require_extra()
-    from deploy.demo.seed import seed as seed_demo  # noqa: PLC0415
-
-    login = asyncio.run(seed_demo(context.obj.settings(), print))
+    login = prepare_demo(context.obj.settings(), print)
     print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
 
 

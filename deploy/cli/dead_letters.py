@@ -14,6 +14,7 @@ from deploy.cli.maintenance_reports import open_prepared
 from deploy.cli.output import print_json, print_line
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
+from workers.maintenance.pending import name_of
 
 MALFORMED = "malformed"  # stands in place of a task's name
 Name = tuple[str, str, str]  # of a letter: task, fact and key; or `malformed`, worker and id
@@ -65,11 +66,8 @@ async def _find(sources: Sources, name: Name | None) -> AsyncIterator[DeadLetter
 
 
 def _letter_line(letter: DeadLetter) -> str:
-    job = letter.job
-    return (
-        f"{job.task.value} {job.fact.value} {job.key}"
-        f"  {letter.attempts} attempts, the last {letter.last_at.isoformat(timespec='seconds')}: {letter.reason}"
-    )
+    last = letter.last_at.isoformat(timespec="seconds")
+    return f"{name_of(letter.job)}  {letter.attempts} attempts, the last {last}: {letter.reason}"
 
 
 def _malformed_line(letter: MalformedLetter) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -49,56 +50,54 @@ async def open_prepared(settings: Settings) -> AsyncIterator[Sources]:
         yield sources
 
 
-class _Incomplete(Protocol):
+class _Report(Protocol):
+    seconds: float
     incomplete: str | None
 
 
-class _Outcome:
-    """The work of a command, which still prints what it has done when a server stops answering."""
-
-    def __init__(self, settings: Settings, report: _Incomplete, *, as_json: bool) -> None:
-        self._settings = settings
-        self._report = report
-        self._as_json = as_json
-        self._code: int | None = None
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[Watch]:
-        """Shows the progress. Notes in the report why the work ended early; raises what is no server's fault."""
+async def _run(
+    settings: Settings,
+    report: _Report,
+    work: Callable[[Sources, Watch], Awaitable[object]],
+    print_report: Callable[[], None],
+    *,
+    as_json: bool,
+) -> int:
+    """Does the work, and prints what it has done, also when a server stops answering; returns the exit code."""
+    began, code = time.monotonic(), 0
+    async with open_prepared(settings) as sources:
         try:
-            with progress_bars(as_json=self._as_json) as watch:
-                yield watch
+            with progress_bars(as_json=as_json) as watch:
+                await work(sources, watch)
         except Exception as error:
-            explained = explain_server_error(error, self._settings)
+            explained = explain_server_error(error, settings)
             if explained is None:
                 raise
-            self._report.incomplete, self._code = explained
-
-    def exit_code(self, usual: int = 0) -> int:
-        """The exit code; prints to standard error why the work is incomplete."""
-        if self._code is None:
-            return usual
-        print(f"photogram: {self._report.incomplete}; this is incomplete", file=sys.stderr)
-        return self._code
+            report.incomplete, code = explained
+    report.seconds = round(time.monotonic() - began, 3)
+    print_json(report) if as_json else print_report()
+    if report.incomplete is not None:
+        print(f"photogram: {report.incomplete}; this is incomplete", file=sys.stderr)
+    return code
 
 
 async def run_verify(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Prints what `verify` finds; returns 1 if there is anything, else 0."""
     report = Report()
-    outcome = _Outcome(settings, report, as_json=as_json)
-    async with open_prepared(settings) as sources:
-        with outcome.watched() as watch:
-            await verify(Walk(sources=sources, sample=sample, pause=pause, watch=watch), report)
-    if as_json:
-        print_json(report)
-    else:
+
+    async def work(sources: Sources, watch: Watch) -> None:
+        await verify(Walk(sources=sources, sample=sample, pause=pause, watch=watch), report)
+
+    def print_report() -> None:
         print_findings(report.findings, report.found)
         pending = _numbers(report.pending.facts)
         print_line(f"looked at: {_numbers(report.checked) or 'nothing'} in {report.seconds} s")
         print_line(f"pending: {pending or 'nothing'}" + (f", for {report.pending.oldest_seconds} s" if pending else ""))
         print_line(f"queued: {_numbers(report.queues) or 'nothing'}")
         print_line(f"findings: {report.found}")
-    return outcome.exit_code(FAILED if report.found else 0)
+
+    code = await _run(settings, report, work, print_report, as_json=as_json)
+    return code or (FAILED if report.found else 0)
 
 
 def _numbers(counts: dict[str, int]) -> str:
@@ -107,37 +106,35 @@ def _numbers(counts: dict[str, int]) -> str:
 
 async def run_repair(settings: Settings, *, sample: int | None = None, pause: float = 0, as_json: bool = False) -> int:
     """Prints what `repair` does; returns 1 if it leaves something, else 0."""
-    pool = RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb)
     done = Repaired()
-    outcome = _Outcome(settings, done, as_json=as_json)
-    async with open_prepared(settings) as sources, pool:
-        with outcome.watched() as watch:
-            walk = Walk(sources=sources, sample=sample, pause=pause, watch=watch)
+
+    async def work(sources: Sources, watch: Watch) -> None:
+        walk = Walk(sources=sources, sample=sample, pause=pause, watch=watch)
+        async with RenderPool(settings.render_processes, settings.render_timeout, settings.render_memory_mb) as pool:
             await repair(Tools(sources=sources, pool=pool), walk, done)
-    if as_json:
-        print_json(done)
-    else:
+
+    def print_report() -> None:
         for finding in done.repaired[:FINDINGS]:
             print_line(f"repaired  {finding_line(finding)}")
         print_findings(done.left, done.left_found)
         print_line(f"repaired: {done.repaired_found}; left: {done.left_found}; waiting for files: {done.waiting}")
-    return outcome.exit_code(FAILED if done.left_found else 0)
+
+    code = await _run(settings, done, work, print_report, as_json=as_json)
+    return code or (FAILED if done.left_found else 0)
 
 
 async def run_rebuild(settings: Settings, whose: str, *, pause: float = 0, as_json: bool = False) -> int:
     """Rebuilds the feed of the user with this id, or with `all` every feed. Raises StartError for what is no id."""
     owner_id = None if whose == ALL else _user_id(whose)
     done = Rebuilt()
-    outcome = _Outcome(settings, done, as_json=as_json)
-    async with open_prepared(settings) as sources:
-        with outcome.watched() as watch:
-            walk = Walk(sources=sources, pause=pause, watch=watch)
-            await rebuild_feeds(Tools(sources=sources), walk, owner_id, done)
-    if as_json:
-        print_json(done)
-    else:
+
+    async def work(sources: Sources, watch: Watch) -> None:
+        await rebuild_feeds(Tools(sources=sources), Walk(sources=sources, pause=pause, watch=watch), owner_id, done)
+
+    def print_report() -> None:
         print_line(f"feeds rebuilt: {done.feeds}; left to the workers: {done.waiting}; {done.seconds} s")
-    return outcome.exit_code()
+
+    return await _run(settings, done, work, print_report, as_json=as_json)
 
 
 def _user_id(text: str) -> ObjectId:
@@ -149,18 +146,18 @@ def _user_id(text: str) -> ObjectId:
 
 async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: bool) -> int:
     """Prints what `gc` removes. Raises StartError for a database without users."""
-    gone, age = Collected(dry_run=dry_run), timedelta(seconds=min_age)
-    outcome = _Outcome(settings, gone, as_json=as_json)
-    async with open_prepared(settings) as sources:
-        try:
-            with outcome.watched() as watch:
-                await collect(sources, min_age=age, dry_run=dry_run, watch=watch, gone=gone)
-        except EmptyDatabaseError as error:
-            raise StartError(str(error), exit_code=WRONG_USAGE) from error
-    if as_json:
-        print_json(gone)
-    else:
-        for kind, number in gone.removed.items():
+    collected = Collected(dry_run=dry_run)
+
+    async def work(sources: Sources, watch: Watch) -> None:
+        age = timedelta(seconds=min_age)
+        await collect(sources, min_age=age, dry_run=dry_run, watch=watch, collected=collected)
+
+    def print_report() -> None:
+        for kind, number in collected.removed.items():
             print_line(f"{'would remove' if dry_run else 'removed'} {kind}: {number}")
-        print_line(f"{'nothing to remove, ' if not gone.removed else ''}{gone.seconds} s")
-    return outcome.exit_code()
+        print_line(f"{'' if collected.removed else 'nothing to remove, '}{collected.seconds} s")
+
+    try:
+        return await _run(settings, collected, work, print_report, as_json=as_json)
+    except EmptyDatabaseError as error:
+        raise StartError(str(error), exit_code=WRONG_USAGE) from error

@@ -27,7 +27,8 @@ class SettingsSource:
         from deploy.local.servers import running_stack  # noqa: PLC0415
 
         settings = self.own_settings(**options)
-        file = None if self.file else running_stack(_data_dir(), settings)
+        data_dir = Path(os.environ.get(DATA_DIR_VARIABLE, DEFAULT_DATA_DIR))
+        file = None if self.file else running_stack(data_dir, settings)
         if file is None:
             return settings
         print(f"photogram: using what runs in {file.parent}", file=sys.stderr)
@@ -38,8 +39,3 @@ class SettingsSource:
         chosen = {name: value for name, value in options.items() if value is not None}
         SettingsSource.in_force = settings = read_settings(self.file).model_copy(update=chosen)
         return settings
-
-
-def _data_dir() -> Path:
-    """The folder of `photogram run`, where no option says otherwise."""
-    return Path(os.environ.get(DATA_DIR_VARIABLE, DEFAULT_DATA_DIR))

@@ -26,12 +26,7 @@ def bokeh(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
             x, y = rng.random() * width, height * rng.betavariate(3, 2.2)
             radius = min(size) * rng.uniform(0.025, 0.11) * (1.4 - 0.35 * layer)
             color = mix(rng.choice(lights), WHITE, rng.random() * 0.35)
-            draw.ellipse(
-                (x - radius, y - radius, x + radius, y + radius),
-                fill=mix(color, bottom, 0.15),
-                outline=color,
-                width=max(2, round(radius * 0.06)),
-            )
+            draw.circle((x, y), radius, mix(color, bottom, 0.15), color, max(2, round(radius * 0.06)))
         blurred = sheet.filter(ImageFilter.BoxBlur(min(size) * (0.014 - 0.0055 * layer)))
         picture = Image.blend(picture, blurred, 0.42)
     return picture
@@ -82,47 +77,39 @@ def sunflower(rng: Random, size: Size, palette: list[Color], drift: float = 0.0)
     ground, *seeds = palette
     picture = Image.new("RGB", size, ground)
     glow(picture, (size[0] / 2, size[1] / 2), max(size) * 0.7, mix(ground, WHITE, 0.25), 0.8)
-    _spiral(picture, rng.uniform(0, math.tau) + drift * math.tau, seeds)
+    draw = ImageDraw.Draw(picture)
+    start = rng.uniform(0, math.tau) + drift * math.tau
+    for number in range(620):
+        share = number / 620
+        seed = _around_center(size, start + number * GOLDEN_ANGLE, min(size) * 0.47 * math.sqrt(share))
+        draw.circle(seed, min(size) * (0.006 + 0.0105 * share), fill=along(seeds, share))
     return picture
 
 
-def _spiral(picture: Image.Image, start: float, seeds: list[Color]) -> None:
-    draw = ImageDraw.Draw(picture)
-    width, height = picture.size
-    count = 620
-    for number in range(count):
-        share = number / count
-        reach = min(picture.size) * 0.47 * math.sqrt(share)
-        angle = start + number * GOLDEN_ANGLE
-        x, y = width / 2 + reach * math.cos(angle), height / 2 + reach * math.sin(angle)
-        radius = min(picture.size) * (0.006 + 0.0105 * share)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=along(seeds, share))
-
-
-def flower(rng: Random, size: Size, palette: list[Color], background: Color | None = None) -> Image.Image:
-    """One large blossom; on nothing at all (RGBA) unless a background is given. Palette: outer petals, inner, heart."""
+def flower(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
+    """One large blossom on nothing at all (RGBA). Palette: outer petals, inner, heart."""
     outer, inner, heart = palette
     side = min(size)
-    picture = Image.new("RGBA", size, (*background, 255) if background else (0, 0, 0, 0))
+    picture = Image.new("RGBA", size, (0, 0, 0, 0))
     start = rng.uniform(0, math.tau)
-    for job, (count, reach) in enumerate(((13, 0.47), (11, 0.37), (8, 0.26), (6, 0.17))):
+    for circle, (count, reach) in enumerate(((13, 0.47), (11, 0.37), (8, 0.26), (6, 0.17))):
         for number in range(count):
-            tone = mix(mix(outer, inner, job / 3), WHITE, rng.uniform(0, 0.16))
+            tone = mix(mix(outer, inner, circle / 3), WHITE, rng.uniform(0, 0.16))
             petal = _petal(round(side * reach), tone)
-            angle = start + math.tau * (number + job * 0.5) / count
+            angle = start + math.tau * (number + circle * 0.5) / count
             turned = petal.rotate(-math.degrees(angle), Image.Resampling.BICUBIC, expand=True)
-            middle = (
-                size[0] / 2 + math.cos(angle) * side * reach / 2,
-                size[1] / 2 + math.sin(angle) * side * reach / 2,
-            )
-            picture.alpha_composite(turned, (round(middle[0] - turned.width / 2), round(middle[1] - turned.height / 2)))
+            x, y = _around_center(size, angle, side * reach / 2)
+            picture.alpha_composite(turned, (round(x - turned.width / 2), round(y - turned.height / 2)))
     draw = ImageDraw.Draw(picture)
     for number in range(160):
         share = number / 160
-        reach, angle = side * 0.085 * math.sqrt(share), number * GOLDEN_ANGLE
-        x, y, radius = size[0] / 2 + reach * math.cos(angle), size[1] / 2 + reach * math.sin(angle), side * 0.0065
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(*mix(heart, WHITE, share * 0.35), 255))
+        seed = _around_center(size, number * GOLDEN_ANGLE, side * 0.085 * math.sqrt(share))
+        draw.circle(seed, side * 0.0065, fill=(*mix(heart, WHITE, share * 0.35), 255))
     return picture
+
+
+def _around_center(size: Size, angle: float, distance: float) -> Point:
+    return size[0] / 2 + distance * math.cos(angle), size[1] / 2 + distance * math.sin(angle)
 
 
 def _petal(length: int, tone: Color) -> Image.Image:
@@ -171,9 +158,8 @@ def balloon(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
         fill=(150, 96, 54, 255),
     )
     stripes = rng.sample(palette, len(palette))
-    gores = 5
-    for number in range(gores):
-        narrow = 1 - number / gores
+    for number in range(5):
+        narrow = 1 - number / 5
         half = side * 0.39 * narrow
         color = stripes[number % len(stripes)]
         draw.pieslice((width / 2 - half, top, width / 2 + half, top + side * 0.72), 180, 360, fill=(*color, 255))

@@ -4,7 +4,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from deploy.demo.pictures import DemoPicture
+from deploy.demo.pictures import DemoPicture, encode
 
 _NAMES = {1: ("A detail",), 2: ("The left half", "The right half"), 3: ("The left", "The middle", "The right")}
 
@@ -18,7 +18,5 @@ def _slice(panorama: DemoPicture, number: int, slices: int) -> DemoPicture:
     with Image.open(BytesIO(panorama.data), formats=("JPEG",)) as whole:
         width = whole.width // max(2, slices)
         left = number * width if slices > 1 else (whole.width - width) // 2
-        buffer = BytesIO()
-        whole.crop((left, 0, left + width, whole.height)).save(buffer, "JPEG", quality=88)
-    alt_text = f"{_NAMES[slices][number]} of: {panorama.alt_text}"
-    return DemoPicture(buffer.getvalue(), panorama.format, alt_text, "")
+        data = encode(whole.crop((left, 0, left + width, whole.height)), "JPEG", quality=88)
+    return DemoPicture(data, panorama.format, f"{_NAMES[slices][number]} of: {panorama.alt_text}", "")

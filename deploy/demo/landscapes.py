@@ -5,20 +5,7 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from deploy.demo.painting import (
-    Color,
-    along,
-    below,
-    cloud,
-    disc,
-    glow,
-    gradient,
-    mix,
-    noise,
-    ridge,
-    shape_mask,
-    swell,
-)
+from deploy.demo.painting import Color, along, below, cloud, disc, glow, gradient, mix, noise, ridge, shape_mask, swell
 
 Size = tuple[int, int]
 WHITE: Color = (255, 255, 255)
@@ -32,9 +19,7 @@ def mountains(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     place = (width * rng.uniform(0.25, 0.75), height * rng.uniform(0.3, 0.42))
     glow(picture, place, height * 0.6, sun, 0.8)
     disc(picture, place, min(size) * 0.05, mix(sun, WHITE, 0.6))
-    layers = 7
-    for number in range(layers):
-        depth = number / (layers - 1)
+    for depth in (number / 6 for number in range(7)):
         heights = ridge(rng, 256, 0.52)
         outline = below(size, heights, height * (0.42 + 0.5 * depth), height * (0.07 + 0.06 * depth))
         color = mix(far, near, depth**0.8)
@@ -49,9 +34,7 @@ def dunes(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     width, height = size
     picture = gradient(size, [*sky, mix(sky[-1], light, 0.3)])
     disc(picture, (width * rng.uniform(0.2, 0.8), height * 0.2), min(size) * 0.045, mix(sky[-1], WHITE, 0.8))
-    layers = 5
-    for number in range(layers):
-        depth = number / (layers - 1)
+    for depth in (number / 4 for number in range(5)):
         level, peak = height * (0.5 + 0.42 * depth), rng.uniform(0.15, 0.85)
         rise = [math.exp(-abs(at / 200 - peak) * rng.uniform(2.4, 2.6)) for at in range(201)]
         sand = shape_mask(size, below(size, rise, level, height * (0.13 + 0.06 * depth)))
@@ -72,7 +55,7 @@ def sea(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     *sky, sun, shallow, deep = palette
     width, height = size
     horizon = round(height * rng.uniform(0.48, 0.58))
-    picture = gradient(size, [deep]) if False else Image.new("RGB", size)
+    picture = Image.new("RGB", size)
     picture.paste(gradient((width, horizon), sky), (0, 0))
     clouds = cloud(rng, (width // 4, horizon // 4), 3).point(lambda value: max(0, value - 150))
     streaks = clouds.resize((width, horizon // 4)).resize((width, horizon), Image.Resampling.BICUBIC)
@@ -112,7 +95,7 @@ def night(rng: Random, size: Size, palette: list[Color], drift: float = 0.0) -> 
         x, y, bright = rng.random() * width, rng.random() * height, rng.random() ** 5
         radius = min(size) * (0.0007 + 0.0017 * bright)
         color = mix(mix(sky[0], WHITE, 0.4 + 0.6 * bright), (255, 226, 190), rng.random() * 0.4)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+        draw.circle((x, y), radius, fill=color)
     for _ in range(14):
         twinkle = 0.55 + 0.45 * math.cos(math.tau * (drift + rng.random()))
         glow(picture, (rng.random() * width, rng.random() * height * 0.7), min(size) * 0.022, WHITE, twinkle)
@@ -154,9 +137,7 @@ def forest(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     width, height = size
     picture = gradient(size, [*sky, mist])
     glow(picture, (width * rng.uniform(0.3, 0.7), height * 0.25), height * 0.5, WHITE, 0.55)
-    layers = 6
-    for number in range(layers):
-        depth = number / (layers - 1)
+    for depth in (number / 5 for number in range(6)):
         color = mix(mist, trees, 0.12 + 0.88 * depth**1.3)
         level = height * (0.5 + 0.5 * depth)
         slope = swell(rng, 100, 1)
@@ -166,11 +147,11 @@ def forest(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
             at = rng.random()
             foot = level - height * 0.04 * slope[round(at * 100)] + height * 0.03
             _fir(draw, at * width, foot, height * (0.09 + 0.24 * depth) * rng.uniform(0.7, 1.2), color)
-        veil = gradient(size, [mist] * 2).copy() if False else Image.new("RGB", size, mist)
-        fog = Image.linear_gradient("L").resize((width, round(height * 0.25))).point(lambda v: round(v * 0.45))
-        if number < layers - 1:
-            picture.paste(veil.crop((0, 0, width, fog.height)), (0, round(level - height * 0.05)), fog)
-            picture.paste(mix(mist, color, 0.55), (0, round(level - height * 0.05) + fog.height, width, height))
+        if depth < 1:
+            fog = Image.linear_gradient("L").resize((width, round(height * 0.25))).point(lambda v: round(v * 0.45))
+            top = round(level - height * 0.05)
+            picture.paste(mist, (0, top), fog)
+            picture.paste(mix(mist, color, 0.55), (0, top + fog.height, width, height))
     return picture
 
 
@@ -181,8 +162,7 @@ def skyline(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     shore = round(height * 0.78)
     city = gradient((width, shore), sky)
     disc(city, (width * rng.uniform(0.15, 0.85), shore * 0.2), min(size) * 0.04, mix(sky[-1], WHITE, 0.75))
-    for number in range(3):
-        depth = number / 2
+    for depth in (0, 0.5, 1):
         _row_of_houses(rng, city, mix(far, near, depth), light, depth)
     picture = Image.new("RGB", size)
     picture.paste(city, (0, 0))
@@ -221,9 +201,7 @@ def _stars(rng: Random, picture: Image.Image, count: int) -> None:
     draw = ImageDraw.Draw(picture)
     for _ in range(count):
         x, y, radius = rng.random() * picture.width, rng.random() * picture.height, rng.random() * picture.width / 900
-        draw.ellipse(
-            (x - radius, y - radius, x + radius, y + radius), fill=along([(150, 170, 200), WHITE], rng.random())
-        )
+        draw.circle((x, y), radius, fill=along([(150, 170, 200), WHITE], rng.random()))
 
 
 def _fir(draw: ImageDraw.ImageDraw, x: float, foot: float, tall: float, color: Color) -> None:

@@ -46,8 +46,7 @@ def glow(picture: Image.Image, center: Point, radius: float, color: Color, stren
 
 def disc(picture: Image.Image, center: Point, radius: float, color: Color) -> None:
     """Draws a filled circle."""
-    x, y = center
-    ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+    ImageDraw.Draw(picture).circle(center, radius, fill=color)
 
 
 def noise(rng: Random, size: tuple[int, int]) -> Image.Image:

@@ -1,9 +1,8 @@
 """The demo's pictures: sixty posts' worth and ten avatars, painted on the spot and always the same."""
 
-from collections.abc import Callable
 from io import BytesIO
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
@@ -37,20 +36,29 @@ def picture(index: int) -> DemoPicture:
     """
     number = index * _STRIDE % PICTURES
     entry = ENTRIES[number]
-    encode: Callable[[int, Entry], bytes] = {
-        SourceFormat.JPEG: _phone if entry.size == PHONE else _jpeg,
-        SourceFormat.PNG: _png,
-        SourceFormat.GIF: _gif,
-    }[entry.format]
-    return DemoPicture(encode(number, entry), entry.format, entry.alt_text, entry.caption)
+    if entry.size == PHONE:
+        data = _phone(number, entry)
+    elif entry.format is SourceFormat.GIF:
+        data = _gif(number, entry)
+    elif entry.format is SourceFormat.PNG:
+        data = encode(_painted(number, entry, _PAINTED), "PNG", compress_level=3)
+    else:
+        data = encode(grain(_painted(number, entry, _PAINTED), _random(number)), "JPEG", quality=88)
+    return DemoPicture(data, entry.format, entry.alt_text, entry.caption)
 
 
 def avatar(index: int) -> DemoPicture:
     """Paints one of ten faces (0 to 9, then again from the start); the same index gives the same bytes."""
     number = index % AVATARS
+    data = encode(portrait(_random(number), number), "JPEG", quality=88)
+    return DemoPicture(data, SourceFormat.JPEG, "A drawn portrait.", "")
+
+
+def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    """The image as a file."""
     buffer = BytesIO()
-    portrait(_random(number), number).save(buffer, "JPEG", quality=88)
-    return DemoPicture(buffer.getvalue(), SourceFormat.JPEG, "A drawn portrait.", "")
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
 
 
 def _random(seed: int) -> Random:
@@ -65,18 +73,6 @@ def _painted(number: int, entry: Entry, scale: float, drift: float | None = None
     return painted if scale == 1 else painted.resize(entry.size, Image.Resampling.BICUBIC)
 
 
-def _jpeg(number: int, entry: Entry) -> bytes:
-    buffer = BytesIO()
-    grain(_painted(number, entry, _PAINTED), _random(number)).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-def _png(number: int, entry: Entry) -> bytes:
-    buffer = BytesIO()
-    _painted(number, entry, _PAINTED).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
-
-
 def _phone(number: int, entry: Entry) -> bytes:
     """Writes what a phone writes: the sensor's landscape pixels, and EXIF that says how it was held, when and where."""
     upright = grain(_painted(number, entry, _PHONE_PAINTED), _random(number), 7)
@@ -85,23 +81,14 @@ def _phone(number: int, entry: Entry) -> bytes:
     exif[ExifTags.Base.Model] = "Demo Phone 12"
     exif[ExifTags.Base.Orientation] = 6  # to be shown turned a quarter clockwise
     exif[ExifTags.Base.DateTime] = "2026:09:12 19:41:07"
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
-        {
-            ExifTags.GPS.GPSLatitudeRef: "N",
-            ExifTags.GPS.GPSLatitude: (46.0, 33.0, 26.4),
-            ExifTags.GPS.GPSLongitudeRef: "E",
-            ExifTags.GPS.GPSLongitude: (8.0, 33.0, 41.2),
-        }
-    )
-    buffer = BytesIO()
-    upright.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", quality=88, exif=exif)
-    return buffer.getvalue()
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (46.0, 33.0, 26.4)
+    gps[ExifTags.GPS.GPSLongitudeRef], gps[ExifTags.GPS.GPSLongitude] = "E", (8.0, 33.0, 41.2)
+    return encode(upright.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=88, exif=exif)
 
 
 def _gif(number: int, entry: Entry) -> bytes:
     frames = [_painted(number, entry, 1, at / _CLIP_FRAMES) for at in range(_CLIP_FRAMES)]
     palette = frames[0].quantize(128, Image.Quantize.FASTOCTREE)
     reduced = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    buffer = BytesIO()
-    reduced[0].save(buffer, "GIF", save_all=True, append_images=reduced[1:], duration=80, loop=0)
-    return buffer.getvalue()
+    return encode(reduced[0], "GIF", save_all=True, append_images=reduced[1:], duration=80, loop=0)

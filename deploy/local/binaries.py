@@ -5,12 +5,9 @@ import platform
 import shutil
 import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.errors import StartError
-
-Finder = Callable[[], Path]
 
 
 def mongod() -> Path:

@@ -16,7 +16,6 @@ from deploy.local.process import Process
 NAME = "MongoDB"
 REPLICA_SET = "photogram"
 NOT_YET_INITIALIZED = 94
-ALREADY_INITIALIZED = 23
 
 
 def start(folder: Path, log: Path, port: int, lock: int) -> Process:
@@ -45,7 +44,6 @@ def await_ready(process: Process, port: int, until: float) -> None:
 
     `until` is in monotonic seconds. Raises StartError if it ends or is not ready by then.
     """
-    member = f"{LOOPBACK}:{port}"
     problem = "it does not answer"
     while time.monotonic() < until:
         process.check()
@@ -54,7 +52,7 @@ def await_ready(process: Process, port: int, until: float) -> None:
             try:
                 if client.admin.command("hello").get("isWritablePrimary"):
                     return
-                _configure(client, member)
+                _configure(client, f"{LOOPBACK}:{port}")
             except PyMongoError as error:
                 problem = str(error)
         time.sleep(0.05)

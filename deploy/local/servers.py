@@ -29,8 +29,8 @@ class LocalServers:
     processes: list[Process] = field(default_factory=list)
 
 
-def own_servers(settings: Settings) -> set[str]:
-    """Names of the server settings that were given, by environment, file or argument: those are not started here."""
+def given_servers(settings: Settings) -> set[str]:
+    """Names of the settings that name a server, by environment, file or argument: those are not started here."""
     return settings.model_fields_set & {"mongo_url", "redis_url", "s3_endpoint_url"}
 
 
@@ -46,7 +46,7 @@ def running_stack(data_dir: Path, settings: Settings) -> Path | None:
     worse than none.
     """
     file = connection_file(data_dir)
-    if own_servers(settings) or settings.environment == "production" or not file.is_file():
+    if given_servers(settings) or settings.environment == "production" or not file.is_file():
         return None
     return file if data_folder.is_held(data_dir) else None
 
@@ -104,7 +104,7 @@ def _start_and_wait(
 
 def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -> list[Waiting]:
     """Starts all at once, in the caller's thread; returns what has to be waited for, the quickest first."""
-    given = own_servers(servers.settings)
+    given = given_servers(servers.settings)
     ports = keep_ports(data_dir / "ports.json", ("mongo", "valkey", *seaweedfs.PORTS))
     logs = data_dir / "logs"
     waiting: list[Waiting] = []

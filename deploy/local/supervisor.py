@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import Settings
+from deploy.demo import prepare_demo
 from deploy.local import data_folder
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
-from deploy.local.servers import STOP_SECONDS, own_servers, running_servers
+from deploy.local.servers import STOP_SECONDS, given_servers, running_servers
 from deploy.local.services import Service, api_process, await_ready, reachable, worker_process
 from deploy.local.stop_signals import StopRequestedError
 from deploy.local.terminal import Terminal
@@ -34,28 +35,20 @@ DRAIN_WITHOUT_SERVER = 2.0
 """Seconds to drain without a database: open requests cannot be finished anyway."""
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """`seed`: None means into the embedded database only, never in production."""
-
-    data_dir: Path
-    api_processes: int = 1
-    seed: bool | None = None
-
-
 @dataclass
 class Supervisor:
-    """Owns the children of one `photogram run`. Used once, in the main thread."""
+    """Owns the children of one `photogram run`. Used once, in the main thread.
+
+    `seed` says whether to prepare the demo; None: in the embedded database only, never in production.
+    """
 
     settings: Settings
-    options: RunOptions
+    data_dir: Path
+    api_processes: int
+    seed: bool | None
     terminal: Terminal = field(default_factory=Terminal)
     services: list[Service] = field(default_factory=list)
-    patience: float = 0.0
-    """Seconds that the API and the workers get to drain."""
-
-    def __post_init__(self) -> None:
-        self.patience = self.settings.drain_timeout + DRAIN_MARGIN
+    lost_server: bool = False
 
     def run(self) -> None:
         """Starts everything, prints where it is, and watches it until a signal. Raises StartError.
@@ -74,13 +67,16 @@ class Supervisor:
 
     def _start_and_watch(self, stack: ExitStack) -> None:
         listener = stack.enter_context(closing(self._listen()))
-        lock = stack.enter_context(data_folder.hold(self.options.data_dir))
-        _import_meanwhile("datasources.sources")
+        lock = stack.enter_context(data_folder.hold(self.data_dir))
+        # Needed next, and its import takes as long as the servers' start.
+        threading.Thread(target=import_module, args=["datasources.sources"], name="import", daemon=True).start()
         announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
-        servers = stack.enter_context(running_servers(self.options.data_dir, lock, self.settings, announce))
+        servers = stack.enter_context(running_servers(self.data_dir, lock, self.settings, announce))
         settings = servers.settings.model_copy(update={"port": listener.getsockname()[1]})
+        from datasources.sources import prepare  # noqa: PLC0415  imported meanwhile
+
         self.terminal.doing("Preparing indexes and buckets")
-        asyncio.run(_prepare(settings))
+        asyncio.run(prepare(settings))
         self.terminal.doing("Starting the API and the workers")
         stack.push(self._stop_services)
         stack.callback(listener.close)  # first: no new connections while the API drains
@@ -88,7 +84,7 @@ class Supervisor:
         await_ready([*servers.processes, *self._children()], settings.host, settings.port, READY_SECONDS)
         login = self._seed(settings)
         self.terminal.done()
-        self.terminal.print_line(_where(settings, login, self.options.data_dir))
+        self.terminal.print_line(_where(settings, login, self.data_dir))
         self._watch(servers.processes)
 
     def _listen(self) -> socket.socket:
@@ -96,14 +92,14 @@ class Supervisor:
         try:
             return listen(self.settings.host, self.settings.port)
         except StartError:
-            if data_folder.is_held(self.options.data_dir):  # it runs already: say so, and not that the port is taken
-                with data_folder.hold(self.options.data_dir):
+            if data_folder.is_held(self.data_dir):  # it runs already: say so, and not that the port is taken
+                with data_folder.hold(self.data_dir):
                     pass
             raise
 
     def _start_services(self, settings: Settings, listener: int) -> None:
-        logs = self.options.data_dir.absolute() / "logs"
-        for number in range(self.options.api_processes):
+        logs = self.data_dir.absolute() / "logs"
+        for number in range(self.api_processes):
             self.services.append(Service.start(partial(api_process, number, settings, listener, logs)))
         self.services.append(Service.start(partial(worker_process, settings, logs)))
 
@@ -111,23 +107,22 @@ class Supervisor:
         return [service.process for service in self.services]
 
     def _seed(self, settings: Settings) -> "DemoLogin | None":
-        wanted = self.options.seed
-        if wanted is None:
-            wanted = settings.environment != "production" and "mongo_url" not in own_servers(self.settings)
-        if not wanted:
+        is_wanted = self.seed
+        if is_wanted is None:
+            is_wanted = settings.environment != "production" and "mongo_url" not in given_servers(self.settings)
+        if not is_wanted:
             return None
         self.terminal.doing("Preparing the demo")
-        return asyncio.run(_demo(settings, self.terminal.detail))
+        return prepare_demo(settings, self.terminal.detail)
 
     def _watch(self, servers: list[Process]) -> None:
         while True:
             for server in servers:
                 if server.exit_code is not None:
-                    self.patience = DRAIN_WITHOUT_SERVER
+                    self.lost_server = True
                     raise StartError(server.why_it_ended())
             for service in self.services:
-                line = service.restart_if_dead()
-                if line:
+                if line := service.restart_if_dead():
                     self.terminal.print_line(line)
             time.sleep(0.2)
 
@@ -135,28 +130,9 @@ class Supervisor:
         """Passes SIGTERM on, for a load balancer's sake; Ctrl-C spares the time that one would need."""
         self.terminal.abandon()
         self.terminal.print_line("Stopping ...")
+        patience = DRAIN_WITHOUT_SERVER if self.lost_server else self.settings.drain_timeout + DRAIN_MARGIN
         is_term = isinstance(error, StopRequestedError) and error.number is signal.SIGTERM
-        stop_all(self._children(), self.patience, signal.SIGTERM if is_term else signal.SIGINT)
-
-
-def _import_meanwhile(module: str) -> None:
-    """Imports in a thread what is needed next, which takes as long as the servers' start."""
-    threading.Thread(target=import_module, args=[module], name="import", daemon=True).start()
-
-
-async def _prepare(settings: Settings) -> None:
-    from datasources.sources import prepare  # noqa: PLC0415
-
-    await prepare(settings)
-
-
-async def _demo(settings: Settings, progress: Callable[[str], None]) -> "DemoLogin":
-    from deploy import demo  # noqa: PLC0415
-
-    demo.require_extra()
-    from deploy.demo.seed import seed  # noqa: PLC0415
-
-    return await seed(settings, progress)
+        stop_all(self._children(), patience, signal.SIGTERM if is_term else signal.SIGINT)
 
 
 def _where(settings: Settings, login: "DemoLogin | None", data_dir: Path) -> str:

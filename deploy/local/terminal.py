@@ -48,12 +48,10 @@ class Terminal:
 
     def done(self) -> None:
         """Ends the stage, if there is one."""
-        if self._status:
-            self._status.stop()
-            self._status = None
-        if self._stage:
-            self.print_line(f"{self._stage}: {time.monotonic() - self._since:.1f} s")
-            self._stage = ""
+        stage = self._stage
+        self.abandon()
+        if stage:
+            self.print_line(f"{stage}: {time.monotonic() - self._since:.1f} s")
 
     def abandon(self) -> None:
         """Removes the spinner without a line: the stage has failed, and the caller says why."""

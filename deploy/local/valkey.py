@@ -18,10 +18,7 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
     command: list[str | Path] = [
         *(binaries.valkey_server(), "--port", str(port), "--bind", LOOPBACK, "--dir", folder, "--daemonize", "no"),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-        *(
-            "--maxmemory-policy",
-            "volatile-lru",
-        ),  # evicts cached values, which expire, and no queues
+        *("--maxmemory-policy", "volatile-lru"),  # evicts cached values, which expire, and no queues
     ]
     return Process.start(NAME, command, log=log, pass_fds=[lock])
 

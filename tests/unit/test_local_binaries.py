@@ -2,6 +2,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from deploy.local.errors import StartError
 
 
 @pytest.mark.parametrize("find", [binaries.mongod, binaries.valkey_server, binaries.weed])
-def test_installed_programs_are_found_and_runnable(find: binaries.Finder) -> None:
+def test_installed_programs_are_found_and_runnable(find: Callable[[], Path]) -> None:
     assert os.access(find(), os.X_OK)
 
 
@@ -24,7 +25,7 @@ def test_installed_programs_are_found_and_runnable(find: binaries.Finder) -> Non
     ],
 )
 def test_a_missing_program_names_the_setting_and_compose(
-    find: binaries.Finder, setting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    find: Callable[[], Path], setting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(shutil, "which", lambda _name: None)

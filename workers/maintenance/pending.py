@@ -9,7 +9,7 @@ from datasources.jobs.outbox import MAX_PAUSE
 from datasources.jobs.queue import MAX_STREAM_LENGTH, stream_key
 from datasources.mongo.client import Document
 from datasources.sources import Sources
-from domain.jobs import WORKERS, Fact, Task
+from domain.jobs import WORKERS, Fact, Job, Task
 from domain.limits import UPLOAD_LATENESS
 from workers.maintenance.checks.check import Finding
 
@@ -52,8 +52,7 @@ async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]
     depths: dict[str, int] = {}
     try:
         for worker in WORKERS:
-            stream = stream_key(sources.settings.key_prefix, worker)
-            depths[worker] = int(await sources.redis.xlen(stream))
+            depths[worker] = int(await sources.redis.xlen(stream_key(sources.settings.key_prefix, worker)))
     except (RedisError, OSError) as error:
         name = type(error).__name__
         return depths, [Finding(kind=QUEUE, id="redis", found=name, why=f"Redis does not answer ({name})")]
@@ -72,10 +71,13 @@ async def find_stuck(sources: Sources, now: datetime) -> list[Finding]:
             *await _find(sources, fact, UNFINISHED, _unfinished(sources, now)),
         ]
     async for letter in sources.dead_letters.all_dead():
-        job = letter.job
-        about = f"{job.task.value} {job.fact.value} {job.key}"
-        findings.append(Finding(kind=DEAD_LETTER, id=about, found=letter.attempts, why=letter.reason))
+        findings.append(Finding(kind=DEAD_LETTER, id=name_of(letter.job), found=letter.attempts, why=letter.reason))
     return findings
+
+
+def name_of(job: Job) -> str:
+    """A job as `dlq redrive` takes it."""
+    return f"{job.task.value} {job.fact.value} {job.key}"
 
 
 def _unfinished(sources: Sources, now: datetime) -> Document:

@@ -1,7 +1,5 @@
 """`repair`: finishes what is pending and repairs what the checks find, beside a live system."""
 
-import time
-
 import msgspec
 
 from datasources.outages import is_outage
@@ -9,7 +7,7 @@ from datasources.sources import Sources
 from domain.jobs import Job
 from workers.maintenance.checks.check import Finding
 from workers.maintenance.checks.registry import REPAIRS
-from workers.maintenance.pending import UNFINISHED
+from workers.maintenance.pending import UNFINISHED, name_of
 from workers.maintenance.verify import LISTED, find_differences
 from workers.maintenance.walk import Walk
 from workers.runtime.drain import drain
@@ -21,7 +19,7 @@ BY_HAND = "only people can repair this"
 class Repaired(msgspec.Struct, kw_only=True):
     """What `repair` repaired, what it left and why, and how many jobs wait for something.
 
-    Of findings the first 10,000 are listed, and all counted. `incomplete` says why it ended early.
+    Of findings the first 10,000 are listed, and all counted. The command line adds `seconds` and `incomplete`.
     """
 
     repaired: list[Finding] = []
@@ -39,7 +37,7 @@ async def repair(tools: Tools, walk: Walk, done: Repaired | None = None) -> Repa
     Notes in `done` what it does. Safe to repeat, to stop half way, and beside workers and clients. Dead letters stay
     dead: see `dlq redrive`. Only an outage of a server ends it early.
     """
-    began, done = time.monotonic(), Repaired() if done is None else done
+    done = Repaired() if done is None else done
     failures: dict[Job, Exception] = {}
     try:
         await drain(tools, failures)
@@ -48,9 +46,7 @@ async def repair(tools: Tools, walk: Walk, done: Repaired | None = None) -> Repa
         done.waiting = len(await drain(tools, failures))
     finally:
         for job, error in failures.items():
-            about = f"{job.task.value} {job.fact.value} {job.key}"
-            _leave(done, Finding(kind=UNFINISHED, id=about, why=f"{type(error).__name__}: {error}"))
-        done.seconds = round(time.monotonic() - began, 3)
+            _leave(done, Finding(kind=UNFINISHED, id=name_of(job), why=f"{type(error).__name__}: {error}"))
     return done
 
 

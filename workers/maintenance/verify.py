@@ -1,7 +1,6 @@
 """`verify`: runs every check and lists what is wrong or stuck, beside a live system and changing nothing."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ _SENSELESS = (LookupError, TypeError, ValueError, AttributeError, msgspec.Valida
 class Report(msgspec.Struct, kw_only=True):
     """What `verify` found (`findings`, of which `found` counts all), looked at, and what is pending or queued.
 
-    `incomplete` says why it ended early.
+    The command line adds how long it took, and in `incomplete` why it ended early.
     """
 
     findings: list[Finding] = []
@@ -41,17 +40,14 @@ async def verify(walk: Walk, report: Report | None = None) -> Report:
 
     An outage of a server ends it; the report has what was found until then.
     """
-    began, sources, now = time.monotonic(), walk.sources, clock.now()
+    sources, now = walk.sources, clock.now()
     report = Report() if report is None else report
-    try:
-        report.queues, findings = await queue_depths(sources)
-        report.pending = await report_pending(sources, now)
-        for finding in (*findings, *await find_stuck(sources, now)):
-            _add(report, finding)
-        async for finding in find_differences(walk, report.checked):
-            _add(report, finding)
-    finally:
-        report.seconds = round(time.monotonic() - began, 3)
+    report.queues, findings = await queue_depths(sources)
+    report.pending = await report_pending(sources, now)
+    for finding in (*findings, *await find_stuck(sources, now)):
+        _add(report, finding)
+    async for finding in find_differences(walk, report.checked):
+        _add(report, finding)
     return report
 
 

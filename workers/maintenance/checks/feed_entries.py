@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from bson import ObjectId
 
 from datasources.feed.entries import Delivery
@@ -26,22 +25,6 @@ _TOP = ObjectId("f" * 24)
 Pair = tuple[ObjectId, ObjectId]
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One post in one feed."""
-
-    owner_id: ObjectId
-    post_id: ObjectId
-
-    def __str__(self) -> str:
-        return f"{self.owner_id}/{self.post_id}"
-
-    @classmethod
-    def of(cls, finding: Finding) -> "Entry":
-        """The entry that a finding is about."""
-        owner_id, post_id = finding.id.split("/")
-        return cls(ObjectId(owner_id), ObjectId(post_id))
-
-
 async def _find_wrong(sources: Sources, ids: Sequence[Any], session: Session) -> list[Finding]:
     """The entries whose post is gone, or whose author the owner does not follow, with no task pending for that.
 
@@ -62,8 +45,7 @@ async def _find_wrong(sources: Sources, ids: Sequence[Any], session: Session) ->
         key = entry["_id"]
         why = _why_wrong(posts.get(key["p"]), follows.get((key["o"], entry["a"])))
         if why is not None:
-            entry_id = str(Entry(key["o"], key["p"]))
-            findings.append(Finding(kind=WRONG, id=entry_id, found=str(entry["a"]), why=why))
+            findings.append(Finding(kind=WRONG, id=f"{key['o']}/{key['p']}", found=str(entry["a"]), why=why))
     return findings
 
 
@@ -112,7 +94,7 @@ async def find_missing(sources: Sources, owner_ids: Sequence[ObjectId], session:
         present = {entry["_id"]["p"] for entry in await entries.to_list()}
         for post in posts:
             if post["_id"] not in present:
-                entry_id = str(Entry(owner_id, post["_id"]))
+                entry_id = f"{owner_id}/{post['_id']}"
                 findings.append(Finding(kind=MISSING, id=entry_id, expected=str(post["author_id"]), why=why))
     return findings
 
@@ -154,14 +136,20 @@ async def find_latest_posts(
 
 async def _backfill(sources: Sources, finding: Finding) -> None:
     """Makes the backfill of the author's posts into the feed pending again."""
-    await sources.follows.restart_backfill(Entry.of(finding).owner_id, [ObjectId(finding.expected)], clock.now())
+    owner_id, _ = _owner_and_post(finding)
+    await sources.follows.restart_backfill(owner_id, [ObjectId(finding.expected)], clock.now())
 
 
 async def _remove(sources: Sources, finding: Finding) -> None:
     """Removes the entry, and makes the backfill pending: by now the owner may follow the author again."""
-    entry, author_id = Entry.of(finding), ObjectId(finding.found)
-    await sources.feed_entries.remove_posts(Delivery(entry.post_id, author_id, [entry.owner_id]))
-    await sources.follows.restart_backfill(entry.owner_id, [author_id], clock.now())
+    (owner_id, post_id), author_id = _owner_and_post(finding), ObjectId(finding.found)
+    await sources.feed_entries.remove_posts(Delivery(post_id, author_id, [owner_id]))
+    await sources.follows.restart_backfill(owner_id, [author_id], clock.now())
+
+
+def _owner_and_post(finding: Finding) -> Pair:
+    owner_id, post_id = finding.id.split("/")
+    return ObjectId(owner_id), ObjectId(post_id)
 
 
 WRONG_ENTRIES = Check(collection="feed_entries", find=from_snapshot(_find_wrong), repairs={WRONG: _remove})

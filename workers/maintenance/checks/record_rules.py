@@ -5,7 +5,6 @@ two writes; so these checks look twice.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -67,8 +66,7 @@ def rules_check(
         rows = await find_by_ids(sources.database[collection], ids, projection=projection, session=session)
         documents = list(rows.values())
         referred = await _find_referred(sources, refers_to or {}, documents, session)
-        blocks = await find_blocks(sources, documents, session) if find_blocks else frozenset()
-        related = Related(referred, blocks)
+        related = Related(referred, await find_blocks(sources, documents, session) if find_blocks else frozenset())
         return [
             Finding(kind=f"{record}.{rule.name}", id=str(document["_id"]), why=rule.why)
             for rule in rules
@@ -145,8 +143,8 @@ def add_tasks(collection: str, *tasks: Task) -> RepairById:
 
 def delete_from(collection: str) -> RepairById:
     """A repair: deletes the document unless something is pending for it by now."""
-    return partial(_delete, collection)
 
+    async def repair(sources: Sources, record_id: ObjectId) -> None:
+        await sources.database[collection].delete_one({"_id": record_id, "outbox": {"$exists": False}})
 
-async def _delete(collection: str, sources: Sources, record_id: ObjectId) -> None:
-    await sources.database[collection].delete_one({"_id": record_id, "outbox": {"$exists": False}})
+    return repair

@@ -44,9 +44,11 @@ async def _find_unreadable(
     """The documents that are no records of the collection's kind, or a newer version's, with the reason."""
     findings = []
     async for document in sources.database[collection].find({"_id": {"$in": list(ids)}}, session=session):
-        why = None if _is_remnant(collection, document) else _why_not(RECORDS[collection], document)
-        if why is not None:
-            findings.append(Finding(kind=_kind(collection), id=str(document["_id"]), why=why))
+        try:
+            RECORDS[collection].from_document(document)
+        except msgspec.ValidationError as error:
+            if not _is_remnant(collection, document):
+                findings.append(Finding(kind=_kind(collection), id=str(document["_id"]), why=str(error)))
     return findings
 
 
@@ -54,23 +56,11 @@ def _kind(collection: str) -> str:
     return f"{collection.removesuffix('s')}.unreadable"
 
 
-def _why_not(kind: type[Record], document: Mapping[str, Any]) -> str | None:
-    try:
-        kind.from_document(document)
-    except msgspec.ValidationError as error:
-        return str(error)
-    return None
-
-
 def _is_remnant(collection: str, document: Mapping[str, Any]) -> bool:
     """Whether it is no record and nothing reads it as one: of a deleted account, or interests never computed."""
-    match collection:
-        case "users":
-            return bool(document.get("state") == UserState.DELETED.value)
-        case "interests":
-            return "made_at" not in document
-        case _:
-            return False
+    if collection == "users":
+        return bool(document.get("state") == UserState.DELETED.value)
+    return collection == "interests" and "made_at" not in document
 
 
 _SAMPLED = {"feeds", "interests"}  # whose other checks look at a few of them

@@ -15,7 +15,7 @@ async def remove_orphaned_facts(run: GcRun) -> None:
     """Removes likes, comments, fan-outs and feed entries of posts and comments that are gone, and deleted authors."""
     await _remove_facts(run, "fan_outs", "post_id", "posts")  # chunks that failed; others go when they are done
     await _remove_facts(run, "post_likes", "target_id", "posts")
-    await _remove_comments(run)
+    await _remove_facts(run, "comments", "post_id", "posts")
     await _remove_facts(run, "comment_likes", "target_id", "comments")
     await _remove_entries(run)
     await _remove_from_interests(run)
@@ -23,23 +23,11 @@ async def remove_orphaned_facts(run: GcRun) -> None:
 
 async def _remove_facts(run: GcRun, collection: str, field: str, targets: str) -> None:
     async for ids in run.walk.ids(collection, collection):
-        orphans = await _orphans(run, collection, ids, field, targets)
+        rows = await find_by_ids(run.sources.database[collection], run.old(ids), projection={field: 1})
+        missing = await _missing(run.sources, targets, [row[field] for row in rows.values()])
+        orphans = [row_id for row_id, row in rows.items() if row[field] in missing]
         if run.count_removal(collection, len(orphans)):
             await run.sources.database[collection].delete_many({"_id": {"$in": orphans}})
-
-
-async def _remove_comments(run: GcRun) -> None:
-    async for ids in run.walk.ids("comments", "comments"):
-        orphans = await _orphans(run, "comments", ids, "post_id", "posts")
-        if run.count_removal("comments", len(orphans)):
-            await run.sources.comments.delete_documents(orphans)
-
-
-async def _orphans(run: GcRun, collection: str, ids: Sequence[ObjectId], field: str, targets: str) -> list[ObjectId]:
-    """The old documents whose field names what is not there."""
-    rows = await find_by_ids(run.sources.database[collection], run.old(ids), projection={field: 1})
-    missing = await _missing(run.sources, targets, [row[field] for row in rows.values()])
-    return [row_id for row_id, row in rows.items() if row[field] in missing]
 
 
 async def _remove_entries(run: GcRun) -> None:

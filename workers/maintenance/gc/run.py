@@ -1,6 +1,7 @@
 """One run of `gc`: what is old enough, whether things are really removed, and how many."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -11,18 +12,19 @@ from domain.records.users import UserState
 from workers.maintenance.walk import Walk
 
 
+@dataclass(frozen=True)
 class GcRun:
     """The state of one run; `removed` counts by kind."""
 
-    def __init__(
-        self, walk: Walk, now: datetime, min_age: timedelta, removed: dict[str, int], *, dry_run: bool
-    ) -> None:
-        self.walk = walk
-        self.sources = walk.sources
-        self.now = now
-        self.min_age = min_age
-        self.removed = removed
-        self._dry_run = dry_run
+    walk: Walk
+    now: datetime
+    min_age: timedelta
+    removed: dict[str, int]
+    dry_run: bool
+
+    @property
+    def sources(self) -> Sources:
+        return self.walk.sources
 
     @property
     def before(self) -> datetime:
@@ -41,7 +43,7 @@ class GcRun:
         """Counts what is to be removed; returns whether to remove it: not in a dry run."""
         if number:
             self.removed[kind] = self.removed.get(kind, 0) + number
-        return number > 0 and not self._dry_run
+        return number > 0 and not self.dry_run
 
 
 async def deleted_among(sources: Sources, user_ids: Sequence[ObjectId]) -> list[ObjectId]:

@@ -1,6 +1,5 @@
 """The entry of `gc`: every step, in order. Each is safe to repeat, to stop half way, and beside workers and clients."""
 
-import time
 from datetime import timedelta
 
 import msgspec
@@ -19,7 +18,7 @@ class EmptyDatabaseError(RuntimeError):
 
 
 class Collected(msgspec.Struct, kw_only=True):
-    """How many things of each kind were removed, or would be; `incomplete` says why it ended early."""
+    """How many things of each kind were removed, or would be; the command line adds `seconds` and `incomplete`."""
 
     dry_run: bool
     removed: dict[str, int] = {}
@@ -33,27 +32,23 @@ async def collect(
     min_age: timedelta = MIN_AGE,
     dry_run: bool = False,
     watch: Watch = unwatched,
-    gone: Collected | None = None,
+    collected: Collected | None = None,
 ) -> Collected:
-    """Removes what is older than `min_age` and needed by nothing; notes it in `gone`. Raises EmptyDatabaseError.
+    """Removes what is older than `min_age` and needed by nothing; notes it in `collected`. Raises EmptyDatabaseError.
 
     Uploads that nothing uses go in two steps. The first marks them, so that nothing new can be made of them. A later
     run, at least a minute after, removes their files, unless something was made of them in between.
     """
-    began, now = time.monotonic(), clock.now()
     if await sources.database["users"].estimated_document_count() == 0:
         raise EmptyDatabaseError(
             f"there are no users in {sources.settings.mongo_database}: is this the right database?"
         )
-    gone = Collected(dry_run=dry_run) if gone is None else gone
-    run = GcRun(Walk(sources=sources, watch=watch), now, min_age, gone.removed, dry_run=dry_run)
-    try:
-        await uploads.mark_unused(run)
-        await uploads.remove_marked(run)
-        await files.remove_orphaned_media(run)
-        await files.remove_late_incoming(run)
-        await uploads.remove_old(run)
-        await facts.remove_orphaned_facts(run)
-    finally:
-        gone.seconds = round(time.monotonic() - began, 3)
-    return gone
+    collected = Collected(dry_run=dry_run) if collected is None else collected
+    run = GcRun(Walk(sources=sources, watch=watch), clock.now(), min_age, collected.removed, dry_run)
+    await uploads.mark_unused(run)
+    await uploads.remove_marked(run)
+    await files.remove_orphaned_media(run)
+    await files.remove_late_incoming(run)
+    await uploads.remove_old(run)
+    await facts.remove_orphaned_facts(run)
+    return collected
