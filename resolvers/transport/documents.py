@@ -191,7 +191,8 @@ class Documents:
     def _candidate(self, document: DocumentNode, node: OperationDefinitionNode) -> _Candidate:
         candidate = _Candidate(self._schema, document, node)
         size = candidate.written
-        check(replace(size, cost=0) if size.multipliers else size, node, self._limits)  # by variables: checked later
+        # A cost that depends on variables is checked when they are known.
+        check(replace(size, cost=0) if size.multipliers else size, node, self._limits)
         if size.introspection and not self._allows_introspection:
             raise RequestError(RequestErrorCode.INTROSPECTION_DISABLED, NO_INTROSPECTION)
         return candidate
