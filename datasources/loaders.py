@@ -15,7 +15,7 @@ from strawberry.dataloader import DataLoader
 
 from datasources.graph.viewer_relations import Pair
 from datasources.posts.likes import LikeStore
-from datasources.redis.read_through import Cache
+from datasources.redis.read_through import Cache, Load
 from datasources.sources import Sources
 from domain.interests import Interest
 from domain.records.comments import CommentRecord
@@ -38,8 +38,6 @@ from domain.visibility import (
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
-LoadMethod = Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]]
 
 
 class _Loader(DataLoader[Key, Value]):
@@ -61,7 +59,7 @@ async def _all(futures: Sequence[Awaitable[Value]]) -> list[Value]:
 def _loader(
     load: Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]],
 ) -> cached_property[DataLoader[Key, Value]]:
-    """Makes a dataloader of a method that finds values in the order of its keys."""
+    """A dataloader made of a method that finds values in the order of its keys."""
     return cached_property(lambda loaders: _Loader(partial(load, loaders)))
 
 

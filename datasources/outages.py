@@ -63,17 +63,12 @@ def _refusing_server(error: BaseException) -> str | None:
         return "MongoDB"
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return "Redis"
-    is_s3 = isinstance(error, NoCredentialsError) or (
-        isinstance(error, ClientError) and error_code(error) in _S3_REFUSES
-    )
-    return "S3" if is_s3 else None
+    if isinstance(error, NoCredentialsError) or (isinstance(error, ClientError) and error_code(error) in _S3_REFUSES):
+        return "S3"
+    return None
 
 
 def _where(server: str, settings: Settings) -> str:
     endpoint = settings.s3_endpoint_url or f"https://s3.{settings.s3_region}.amazonaws.com"
-    return _hosts({"MongoDB": settings.mongo_url, "Redis": settings.redis_url, "S3": endpoint}.get(server, ""))
-
-
-def _hosts(url: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit({"MongoDB": settings.mongo_url, "Redis": settings.redis_url, "S3": endpoint}.get(server, ""))
     return parts.netloc.rpartition("@")[2] or parts.path

@@ -112,8 +112,8 @@ class RequestError(PhotogramError):
 class Unauthenticated(RequestError):
     """The request needs a signed-in viewer, or has a bad token."""
 
-    def __init__(self, message: str = "Sign in first: this needs a valid access token.") -> None:
-        super().__init__(RequestErrorCode.UNAUTHENTICATED, message)
+    def __init__(self) -> None:
+        super().__init__(RequestErrorCode.UNAUTHENTICATED, "Sign in first: this needs a valid access token.")
 
 
 class BadInput(RequestError):

@@ -2,16 +2,8 @@
 
     score = (STRANGER + affinity) * freshness * popularity * SAME_AGAIN ** (better posts of the same author)
 
-- *affinity*, from 0 to 1: the strength of the viewer's interest in the author, saturating as BM25 does with repeated
-  words, strength / (strength + K), so that a hundred likes are not ten times ten.
-- *freshness*, from 1 to 0: halves every `HALF_LIFE`. A product and not a sum, as with Hacker News' gravity:
-  likes do not keep a post at the top for days.
-- *popularity*, from 1 upward: logarithmic in the likes and comments, as Reddit's "hot": the first ten likes say as much
-  as the next hundred.
-- *diversity*: each further post of an author is damped (as Twitter's author diversity; a maximal marginal relevance
-  whose likeness is "by the same author"), and of any `SPAN` posts in a row at most `MAX_PER_AUTHOR` are by
-  one author while
-  others have posts left.
+Of any `SPAN` posts in a row at most `MAX_PER_AUTHOR` are by one author while others have posts left
+(docs/design/ranking.md).
 """
 
 import heapq
@@ -43,7 +35,7 @@ class Candidate(Stored, frozen=True, kw_only=True):
 
 
 def affinity(strength: float) -> float:
-    """From 0, for no interest, towards 1."""
+    """From 0, for no interest, towards 1: a hundred likes are not ten times ten."""
     return max(strength, 0.0) / (max(strength, 0.0) + K)
 
 
@@ -53,7 +45,7 @@ def freshness(age: timedelta) -> float:
 
 
 def popularity(like_count: int, comment_count: int) -> float:
-    """1 for a post without likes and comments, and growing."""
+    """1 for a post without likes and comments; the first ten likes add as much as the next hundred."""
     return 1.0 + POPULAR * math.log10(1.0 + max(like_count, 0) + COMMENT * max(comment_count, 0))
 
 

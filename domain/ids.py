@@ -1,10 +1,8 @@
 """Global ids: opaque to clients, the type's name and the object's id within (Relay's object identification)."""
 
 import base64
-import binascii
 
 from bson import ObjectId
-from bson.errors import InvalidId
 
 from domain.errors import BadInput
 from domain.limits import GLOBAL_ID_MAX
@@ -24,7 +22,7 @@ def from_global_id(global_id: str) -> tuple[str, ObjectId]:
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
         type_name, _, hexadecimal = text.partition(":")
         object_id = ObjectId(hexadecimal)
-    except (UnicodeError, binascii.Error, InvalidId) as error:
+    except ValueError as error:
         raise BadInput("That is not a global id.") from error
     if to_global_id(type_name, object_id) != global_id:  # one id for an object: clients cache by it
         raise BadInput("That is not a global id.")
@@ -34,7 +32,7 @@ def from_global_id(global_id: str) -> tuple[str, ObjectId]:
 def expect_id(global_id: str, type_name: str) -> ObjectId | None:
     """The object's id; None for an id of another type or of none, so that callers answer as for a missing object."""
     try:
-        found_type, object_id = from_global_id(global_id)
+        actual_type, object_id = from_global_id(global_id)
     except BadInput:
         return None
-    return object_id if found_type == type_name else None
+    return object_id if actual_type == type_name else None

@@ -49,9 +49,7 @@ def read_leniently(kind: type[Kind], document: Mapping[str, Any]) -> Kind:
     return kind.from_document(_degraded(_shape(kind), document))
 
 
-@cache
-def _shape(kind: type[Record]) -> msgspec.inspect.Type:
-    return msgspec.inspect.type_info(kind)
+_shape = cache(msgspec.inspect.type_info)
 
 
 def _degraded(shape: msgspec.inspect.Type, value: Any) -> Any:

@@ -6,7 +6,6 @@ kept, the key is the `Place` in it.
 """
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
@@ -62,7 +61,7 @@ def decode_cursor(cursor: str) -> Key:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         raw = base64.b64decode(padded, altchars=b"-_", validate=True)
-    except (UnicodeError, binascii.Error):
+    except ValueError:
         raw = b""
     key: Key | None = None
     if len(raw) == 13 and raw[:1] == b"o":
@@ -149,15 +148,15 @@ class Page(msgspec.Struct, Generic[Item], frozen=True):
         return self.items[index][0] if self.items else None
 
 
-def cut_page(request: PageRequest, items: Sequence[tuple[Key, Item]]) -> Page[Item]:
-    """Makes a page of up to `limit + 1` items in reading order; the extra one says that the list goes on.
+def cut_page(request: PageRequest, items: Sequence[tuple[Key, Item]], *, stopped_at: Key | None = None) -> Page[Item]:
+    """Makes a page of items in reading order. The list goes on if there are more than `limit`, or it `stopped_at`.
 
     A list that was read from a cursor is taken to go on in the other direction, with the cursor's item.
     """
-    more, kept = len(items) > request.limit, items[: request.limit]
+    more, kept = stopped_at is not None or len(items) > request.limit, items[: request.limit]
     if request.backward:
-        return Page(kept[::-1], has_next=request.before is not None, has_previous=more)
-    return Page(kept, has_next=more, has_previous=request.after is not None)
+        return Page(kept[::-1], request.before is not None, more, stopped_at, backward=True)
+    return Page(kept, more, request.after is not None, stopped_at)
 
 
 async def fill_page(
@@ -176,23 +175,14 @@ async def fill_page(
         page = await fetch(step)
         records = await load([item for _, item in page.items])
         shown = [(key, record) for (key, _), record in zip(page.items, records, strict=True) if record is not None]
-        kept = shown + kept if request.backward else kept + shown
+        kept += shown[::-1] if request.backward else shown
         more = page.has_previous if request.backward else page.has_next
         if not more or len(kept) > request.limit:
-            return _trim(request, kept, more=False)
+            return cut_page(request, kept)
         bound = {"before" if request.backward else "after": _last_key(request, page)}
         step = msgspec.structs.replace(step, limit=PAGE_SIZE_MAX, **bound)
-    return _trim(request, kept, more=True, stopped_at=_last_key(request, page))
+    return cut_page(request, kept, stopped_at=_last_key(request, page))
 
 
 def _last_key(request: PageRequest, page: Page[Item]) -> Key:
     return page.items[0][0] if request.backward else page.items[-1][0]
-
-
-def _trim(
-    request: PageRequest, kept: list[tuple[Key, Other]], *, more: bool, stopped_at: Key | None = None
-) -> Page[Other]:
-    more = more or len(kept) > request.limit
-    if request.backward:
-        return Page(kept[-request.limit :], request.before is not None, more, stopped_at, backward=True)
-    return Page(kept[: request.limit], more, request.after is not None, stopped_at)

@@ -1,16 +1,11 @@
 """Sessions: opaque tokens of 256 random bits, of which only hashes are stored.
 
 A token starts with its session's id, so it is found by primary key. A refresh token is good once; the use of a spent
-one ends the session, because somebody else may have it (RFC 9700, section 4.14).
-
-An answer may get lost, or a client may refresh from several tasks at once. So a refresh derives its tokens
-(HMAC-SHA256) from the token presented and a salt, which is made for this refresh and stored until the next one. For
-`REFRESH_GRACE_SECONDS` the token before the current one gets the same tokens again: whichever answer a client keeps, it
-holds the session's one current pair (docs/adr/0011-refreshing-again.md). The salt alone yields nothing.
+one ends the session, because somebody else may have it (RFC 9700, section 4.14). A refresh derives its tokens from the
+token presented and a stored salt, so it can be repeated for a minute (docs/adr/0011-refreshing-again.md).
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -24,6 +19,7 @@ from pymongo.errors import DuplicateKeyError
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.queries import find_by_ids
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
@@ -173,8 +169,7 @@ class SessionStore:
 
     async def existing(self, session_ids: Sequence[ObjectId]) -> dict[ObjectId, bool]:
         """Those of these sessions that have not ended; one operation."""
-        rows = await self._sessions.find({"_id": {"$in": session_ids}}, {"_id": 1}).to_list()
-        return {row["_id"]: True for row in rows}
+        return dict.fromkeys(await find_by_ids(self._sessions, session_ids, projection={"_id": 1}), True)
 
     async def _refresh_again(
         self, session_id: ObjectId, refresh_token: str, now: datetime
@@ -224,7 +219,7 @@ def session_id_of(token: str) -> ObjectId | None:
     """The id of the session that a token claims; None for what is no token."""
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (UnicodeError, binascii.Error):
+    except ValueError:
         return None
     return ObjectId(raw[:12]) if len(raw) == 44 else None
 

@@ -1,6 +1,6 @@
 """Accounts: profiles, which others see, and the secrets of logging in, which nobody does."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,14 +46,14 @@ class DeletedAccount(Stored, frozen=True, kw_only=True):
     version: int
 
 
-class UserStore:
+class UserStore(BatchedReads[UserRecord]):
     """The collection `users`. Its counters are written by the counting worker alone."""
 
     def __init__(self, database: Database, job_queue: JobQueue, cache: UserCache) -> None:
+        super().__init__(database["users"], UserRecord, projection=_PUBLIC)
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._job_queue = job_queue
-        self._reads = BatchedReads(self._users, UserRecord, projection=_PUBLIC)
 
     async def register(
         self,
@@ -126,14 +126,6 @@ class UserStore:
         query = {"_id": user_id, **_NOT_DELETED}
         user = await self._users.find_one(query, projection={"password_hash": 1})
         return None if user is None else str(user["password_hash"])
-
-    async def by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
-        """Accounts in the order of `ids`, None for a missing one; one operation."""
-        return await self._reads.by_ids(ids)
-
-    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[UserRecord | None]:
-        """As `by_ids`, for showing: None also for one that cannot be read."""
-        return await self._reads.readable_by_ids(ids)
 
     async def by_username(self, username: str) -> UserRecord | None:
         """The account with this handle, in any case, also with an `@` or spaces around it."""

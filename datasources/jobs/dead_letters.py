@@ -11,6 +11,7 @@ from datasources.jobs.outbox import mark_dead_lettered, mark_redriven
 from datasources.mongo.batched_operations import MongoBatcher
 from datasources.mongo.client import Collection, Database, Document, time_limit
 from domain.jobs import JOBS, Fact, Job, Task
+from domain.records.record import Record
 
 MAX_BATCH = 100  # calls whose failures are cleared in one operation
 MAX_REASON_LENGTH = 2_000
@@ -26,7 +27,7 @@ _BY_USER = [
 ]
 
 
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetter(Record, frozen=True, kw_only=True, rename={"job": "_id"}):
     """A job that failed, or whose worker was lost with it; it is dead after the `attempts` of its kind."""
 
     job: Job
@@ -36,7 +37,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     last_at: datetime
 
 
-class MalformedLetter(msgspec.Struct, frozen=True, kw_only=True):
+class MalformedLetter(Record, frozen=True, kw_only=True, rename={"id": "_id"}):
     """A message that is no job, how often it came, and on which worker's queue. Long fields are cut."""
 
     id: str
@@ -79,7 +80,7 @@ class DeadLetterStore:
         """
         query: Document = {"lost_by": consumer} | ({} if job is None else {"_id": msgspec.to_builtins(job)})
         for document in await self._failures.find(query).to_list():
-            letter = _letter(document)
+            letter = DeadLetter.from_document(document)
             if letter.dead and letter.attempts == JOBS[letter.job.kind].attempts:
                 await self._facts(letter.job).update_many(_pending(letter.job), mark_redriven(letter.job.task, now))
             lost_by = {"$setDifference": ["$lost_by", [consumer]]}
@@ -97,7 +98,7 @@ class DeadLetterStore:
         ]
         key = {"_id": msgspec.to_builtins(job)}
         document = await self._failures.find_one_and_update(key, pipeline, upsert=True, return_document=True)
-        letter = _letter(document or {})
+        letter = DeadLetter.from_document(document or {})
         if letter.dead:
             await self._facts(job).update_many(_pending(job), mark_dead_lettered(job.task))
         return letter
@@ -120,7 +121,7 @@ class DeadLetterStore:
         """Every dead letter, latest first, without those of tasks that only a newer version knows."""
         query = {"dead": True, "_id.task": {"$in": [task.value for task in Task]}}
         async for document in self._failures.find(query, sort=[("last_at", -1)]):
-            yield _letter(document)
+            yield DeadLetter.from_document(document)
 
     async def redrive(self, job: Job, now: datetime) -> None:
         """Has a job tried again, from the first attempt on. Safe to repeat."""
@@ -161,22 +162,5 @@ def _pending(job: Job) -> Document:
     return {JOBS[job.kind].key_field: ObjectId(job.key), "outbox": job.task.value}
 
 
-def _letter(document: Document) -> DeadLetter:
-    key = document["_id"]
-    return DeadLetter(
-        job=Job(Task(key["task"]), Fact(key["fact"]), key["key"]),
-        attempts=document["attempts"],
-        reason=document["reason"],
-        dead=document["dead"],
-        last_at=document["last_at"],
-    )
-
-
 def _malformed_letter(document: Document) -> MalformedLetter:
-    return MalformedLetter(
-        id=document["_id"],
-        worker=document["worker"],
-        fields=dict(document["fields"]),
-        times=document["times"],
-        last_at=document["last_at"],
-    )
+    return MalformedLetter.from_document({**document, "fields": dict(document["fields"])})

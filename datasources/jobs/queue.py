@@ -8,13 +8,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
 from bson import ObjectId
-from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -68,7 +66,7 @@ class JobQueue:
         """
         sendable = {job for job in jobs if time.monotonic() >= self._silent_until.get(JOBS[job.kind].worker, 0)}
         if sendable:
-            with suppress(BatchTimeout):  # the jobs are sent with those of other callers all the same
+            with contextlib.suppress(BatchTimeout):  # the jobs are sent with those of other callers all the same
                 await self._sends.submit(sendable, ENQUEUE_SECONDS)
 
     async def enqueue_pending(self, fact: Fact, documents: Iterable[Mapping[str, Any]]) -> None:
@@ -98,8 +96,7 @@ class JobQueue:
         return [None] * len(batch)
 
     def _silence(self, workers: Iterable[str]) -> None:
-        until = time.monotonic() + SILENCE_SECONDS
-        self._silent_until.update(dict.fromkeys(workers, until))
+        self._silent_until.update(dict.fromkeys(workers, time.monotonic() + SILENCE_SECONDS))
 
     async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:
         """Puts a message back on a worker's queue. Raises RedisError on an outage."""
@@ -235,5 +232,5 @@ def _parse(fields: dict[bytes, bytes]) -> Job | None:
     try:
         task, fact, key = (fields[name].decode() for name in (b"task", b"fact", b"key"))
         return Job(Task(task), Fact(fact), str(ObjectId(key)))
-    except (KeyError, ValueError, InvalidId):
+    except (KeyError, ValueError):  # InvalidId is a ValueError
         return None

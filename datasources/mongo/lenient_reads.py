@@ -38,9 +38,8 @@ def readable(kind: type[Kind], document: Mapping[str, Any] | None) -> Kind | Non
     try:
         return read_leniently(kind, document)
     except msgspec.ValidationError as error:
-        reason = str(error)
-    _note(kind.__name__, document.get("_id"), reason)
-    return None
+        _note(kind.__name__, document.get("_id"), str(error))
+        return None
 
 
 def _note(kind: str, record_id: Any, reason: str) -> None:

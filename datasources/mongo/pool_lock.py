@@ -1,16 +1,8 @@
 """Keeps PyMongo's connection pool alive when operations are cancelled (docs/adr/0009-cancelled-operations.md).
 
-PyMongo waits for a free connection by `asyncio.wait_for` on a condition. On Python 3.11 that waits in a second task. An
-operation that is interrupted twice there (a deadline and a cancellation, or two cancellations) goes on before the
-second task has ended. It releases a lock that it does not hold, and the second task holds the lock for ever: every
-later operation of the process waits for it, without a deadline. Later Pythons have no second task, but with a deadline
-that has passed the loop runs while the lock is held, and three cancellations lose a slot of the pool.
-
-`asyncio.timeout` around the wait has neither fault: the wait ends before the operation goes on, and nothing is awaited
-while the lock is held.
-
-PyMongo also sends every message by `asyncio.wait_for`. On Python 3.11 a cancellation or a deadline that comes when the
-second task has just ended is lost there. So messages are sent in the operation's own task too.
+PyMongo waits for a free connection, and sends, by `asyncio.wait_for`, which on Python 3.11 waits in a second task. Two
+interruptions leave the pool's lock held for ever; on later Pythons three lose a slot of the pool. `asyncio.timeout`
+around the wait has no such fault.
 
 PyMongo 4.20 and 4.20.1 have the fault. pyproject.toml pins the minor version, because private names are replaced here.
 """

@@ -156,7 +156,10 @@ class News:
             altered, self._altered = self._altered, set()
             added = {topic for topic in altered - subscribed if topic in self._listeners or not topic}
             removed = {topic for topic in altered & subscribed if topic not in self._listeners and topic}
-            await self._subscribe(pubsub, added, removed)
+            if added:
+                await pubsub.subscribe(*(self._prefix + topic for topic in added))
+            if removed:
+                await pubsub.unsubscribe(*(self._prefix + topic for topic in removed))
             subscribed = (subscribed | added) - removed
             async with _running(self._read(pubsub)) as reading, _running(self._has_altered.wait()) as changing:
                 await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
@@ -174,12 +177,6 @@ class News:
                     self._wake(topic)
                 else:  # news to check, or the confirmation of a subscription, also of one made again
                     self._add_due((topic,))
-
-    async def _subscribe(self, pubsub: PubSub, added: set[str], removed: set[str]) -> None:
-        if added:
-            await pubsub.subscribe(*(self._prefix + topic for topic in added))
-        if removed:
-            await pubsub.unsubscribe(*(self._prefix + topic for topic in removed))
 
     def _wake(self, topic: str) -> None:
         for listener in tuple(self._listeners.get(topic, ())):

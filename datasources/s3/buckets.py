@@ -1,7 +1,8 @@
 """Making S3 buckets and setting their rules, as far as the server has such rules."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -43,10 +44,8 @@ async def expire_daily(client: "S3Client", name: str) -> None:
         "Filter": {"Prefix": ""},
         "Expiration": {"Days": 1},
     }
-    try:
+    with _tolerating_refusal(name, "lifecycle"):
         await client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
-    except ClientError as error:
-        _tolerate(error, name, "lifecycle")
 
 
 async def open_to_readers(client: "S3Client", name: str, prefix: str) -> None:
@@ -54,10 +53,8 @@ async def open_to_readers(client: "S3Client", name: str, prefix: str) -> None:
     resource = f"arn:aws:s3:::{name}/{prefix}*"
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    try:
+    with _tolerating_refusal(name, "policy"):
         await client.put_bucket_policy(Bucket=name, Policy=policy)
-    except ClientError as error:
-        _tolerate(error, name, "policy")
 
 
 async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str], methods: Sequence[str]) -> None:
@@ -68,14 +65,16 @@ async def open_to_browsers(client: "S3Client", name: str, origins: Iterable[str]
         "AllowedHeaders": ["*"],
         "MaxAgeSeconds": 3600,
     }
-    try:
+    with _tolerating_refusal(name, "cors"):
         await client.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": [rule]})
+
+
+@contextmanager
+def _tolerating_refusal(bucket: str, rule: str) -> Iterator[None]:
+    """Only logs it where only the bucket's owner may set rules, or the server has none."""
+    try:
+        yield
     except ClientError as error:
-        _tolerate(error, name, "cors")
-
-
-def _tolerate(error: ClientError, bucket: str, rule: str) -> None:
-    """Logs an error where only the bucket's owner may set rules or the server has none; raises any other."""
-    if error_code(error) not in _NOT_ALLOWED:
-        raise error
-    log.warning("bucket_rule_not_set", bucket=bucket, rule=rule, code=error_code(error))
+        if error_code(error) not in _NOT_ALLOWED:
+            raise
+        log.warning("bucket_rule_not_set", bucket=bucket, rule=rule, code=error_code(error))

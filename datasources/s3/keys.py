@@ -11,18 +11,10 @@ from typing import NamedTuple, Self
 import msgspec
 from bson import ObjectId
 
-from domain.image_formats import RenditionFormat
+from domain.image_formats import RenditionFormat, SourceFormat
 from domain.records.images import ImageRecord
 from domain.records.uploads import UploadRecord
 from domain.visibility import Area
-
-_EXTENSIONS = {
-    RenditionFormat.JPEG: "jpg",
-    RenditionFormat.PNG: "png",
-    RenditionFormat.GIF: "gif",
-    RenditionFormat.WEBP: "webp",
-    RenditionFormat.AVIF: "avif",
-}
 
 
 class MediaKey(NamedTuple):
@@ -55,13 +47,17 @@ def media_key(
     The upload is in it, so that deleting one post's files never deletes equal bytes of another post.
     """
     digest = hashlib.sha256(data).hexdigest()[:32]
-    return str(MediaKey(area, upload_id, version, f"{digest}-{width}.{_EXTENSIONS[file_format]}"))
+    return str(MediaKey(area, upload_id, version, f"{digest}-{width}.{_extension(file_format)}"))
 
 
 def original_key(upload: UploadRecord) -> str:
     """The key of the file that a client sent, if it is kept."""
     digest = base64.b64decode(upload.sha256).hex()[:32]
-    return str(MediaKey(Area.ORIGINALS, upload.id, 0, f"{digest}.{_EXTENSIONS[RenditionFormat(upload.format)]}"))
+    return str(MediaKey(Area.ORIGINALS, upload.id, 0, f"{digest}.{_extension(upload.format)}"))
+
+
+def _extension(file_format: RenditionFormat | SourceFormat) -> str:
+    return "jpg" if file_format.value == "JPEG" else file_format.value.lower()
 
 
 def prefix(area: Area, upload_id: ObjectId) -> str:

@@ -51,7 +51,9 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 redact,
-                _renderer(format),
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+                if format == "console"
+                else structlog.processors.JSONRenderer(),
             ],
         )
     )
@@ -62,12 +64,6 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ONLY_ERRORS:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _renderer(format: str) -> Processor:  # noqa: A002
-    if format == "console":
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    return structlog.processors.JSONRenderer()
 
 
 def _redacted(name: str, value: Any) -> Any:
