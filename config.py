@@ -55,31 +55,23 @@ class Settings(BaseSettings):
     cloudfront_private_key: SecretStr | None = Field(None, description="The private key: RSA, PEM.")
     cloudfront_private_key_file: Path | None = Field(None, description="The file of the private key.")
 
-    host: str = Field(
-        "127.0.0.1", description="`0.0.0.0` listens on all IPv4 addresses, `::` on those and all IPv6 ones."
-    )
+    host: str = Field("127.0.0.1", description="`0.0.0.0` is every IPv4 address, `::` also every IPv6 address.")
     port: int = Field(8000, ge=0, le=65535)
     allowed_origins: CommaList = Field(
         (),
         description="Browser origins that may call the API, with commas: https://app.example,https://*.app.example. "
         "In development those of this machine may call it too.",
     )
-    max_connections: int = Field(
-        10_000, ge=1, description="Connections that one API process has at once; probes get a few more."
-    )
+    max_connections: int = Field(10_000, ge=1, description="Connections of an API process; probes get a few more.")
     max_sockets: int = Field(8_000, ge=1, description="WebSockets among them; a subscription takes some 25 KiB.")
     graphiql: bool | None = Field(None, description="Whether /graphiql is served; by default not in production.")
-    introspection: bool | None = Field(
-        None, description="Whether clients may ask for the schema; by default not in production."
-    )
+    introspection: bool | None = Field(None, description="Whether the schema is shown; by default not in production.")
     hsts: str | None = Field(
         None,
         description="Strict-Transport-Security of every answer: for how long browsers use only https, which the load "
         "balancer must offer. By default max-age=31536000 in production, else nothing; empty turns it off.",
     )
-    allow_root: bool = Field(
-        False, description="Lets API and workers run as root in production, for containers whose root has no rights."
-    )
+    allow_root: bool = Field(False, description="Lets production run as root, for containers whose root has no rights.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
 
@@ -87,28 +79,17 @@ class Settings(BaseSettings):
     redis_timeout: float = Field(1.0, gt=0, description="Longest time for one Redis command.")
     s3_timeout: float = Field(10.0, gt=0, description="Longest wait for a connection to S3 or for its next bytes.")
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
-    compression: bool = Field(
-        True,
-        description="Whether answers over 1 kB are compressed (zstd, Brotli, gzip); false leaves it to a balancer.",
-    )
+    compression: bool = Field(True, description="Whether to compress answers over 1 kB; false leaves it to a balancer.")
     trusted_proxies: CommaList = Field(
         ("127.0.0.1",),
         description="Addresses or networks of proxies, with commas, whose X-Forwarded-For names the client: limits are "
         "fair between clients' addresses. Behind a load balancer that is not named here all clients have one address.",
     )
-    cost_at_once: int = Field(
-        30_000, ge=1, description="Cost of all operations that one API process runs at once, in fields of answers."
-    )
-    admission_timeout: float = Field(
-        2.0, gt=0, description="An operation that would have to wait longer for others is refused at once: BUSY."
-    )
+    cost_at_once: int = Field(30_000, ge=1, description="Cost, in fields, of what an API process runs at once.")
+    admission_timeout: float = Field(2.0, gt=0, description="What would wait longer for its turn is refused: BUSY.")
     file_timeout: float = Field(60.0, gt=0, description="Longest time for a client to send a file through the API.")
-    files_at_once: int = Field(
-        8, ge=1, description="Files that one API process takes at once; each takes up to 10 MiB."
-    )
-    drain_timeout: float = Field(
-        20.0, gt=0, description="SIGTERM ends a process within this time, running work and `drain_notice` included."
-    )
+    files_at_once: int = Field(8, ge=1, description="Files, of up to 10 MiB each, that one API process takes at once.")
+    drain_timeout: float = Field(20.0, gt=0, description="SIGTERM ends a process in this time, notice included.")
     drain_notice: float = Field(
         5.0,
         ge=0,
@@ -116,30 +97,21 @@ class Settings(BaseSettings):
         "to choose another process. SIGINT (Ctrl-C) skips it.",
     )
 
-    reserved_handles: CommaList = Field(
-        (), description="Handles that nobody may register, besides those that the product reserves."
-    )
+    reserved_handles: CommaList = Field((), description="Handles that nobody may register, besides the product's own.")
     access_token_ttl: int = Field(3600, gt=0, description="Life of an access token.")
     refresh_token_ttl: int = Field(60 * 86400, gt=0, description="Life of an unused session.")
     upload_ttl: int = Field(15 * 60, gt=0, description="How long a presigned upload is good for.")
 
     render_processes: int = Field(1, ge=1, description="Child processes of a media worker, and one more for slow work.")
     render_timeout: float = Field(60.0, gt=0, description="Longest time for one image; half of it may be CPU time.")
-    keep_originals: bool = Field(
-        False,
-        description="Keeps the files that clients sent, where nobody can fetch them, after rendering.",
-    )
+    keep_originals: bool = Field(False, description="Keeps the files that clients sent, where nobody can fetch them.")
     avif: bool = Field(False, description="Makes AVIF renditions too: smaller, and later than the others.")
     render_memory_mb: int = Field(1024, ge=256, description="Address space of one rendering child, in MiB.")
-    comment_screen: str | None = Field(
-        None, description="module:function that may hide comments; see domain/comment_screening.py."
-    )
+    comment_screen: str | None = Field(None, description="module:function; see domain/comment_screening.py.")
     screen_timeout: float = Field(5.0, gt=0, lt=60, description="Longest time for screening one comment.")
     blocked_words: CommaList = Field((), description="Comments with one of these words are hidden.")
     feed_push_limit: int = Field(10_000, ge=0, description="Posts are pushed to so many followers; with more, pulled.")
-    feed_retained_entries: int = Field(
-        500, ge=1, description="Newest entries that are kept of a home feed; older posts are pulled."
-    )
+    feed_retained_entries: int = Field(500, ge=1, description="Newest entries kept of a feed; older posts are pulled.")
     feed_active_days: float = Field(14, gt=0, description="Feeds that nobody has looked at for so long get no posts.")
     caching: bool = Field(True, description="Whether records are read through Redis; writes invalidate in any case.")
     relay_interval: float = Field(1.0, gt=0, description="Pause between two searches for pending tasks.")
@@ -166,7 +138,6 @@ class Settings(BaseSettings):
 
     @property
     def serves_graphiql(self) -> bool:
-        """Whether GraphiQL is served."""
         return self.environment != "production" if self.graphiql is None else self.graphiql
 
     @property
@@ -178,7 +149,6 @@ class Settings(BaseSettings):
 
     @property
     def allows_introspection(self) -> bool:
-        """Whether clients may ask for the schema."""
         return self.environment != "production" if self.introspection is None else self.introspection
 
     @property

@@ -63,6 +63,16 @@ def _loader(
     return cached_property(lambda loaders: _Loader(partial(load, loaders)))
 
 
+def _users_by_rule(
+    rule: Callable[[UserRecord, Relation], bool],
+) -> cached_property[DataLoader[ObjectId, UserRecord | None]]:
+    async def load(loaders: "Loaders", user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
+        people = await loaders.people_by_id(set(user_ids))
+        return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]
+
+    return _loader(load)
+
+
 class Loaders:
     """All loaders, for one viewer (None for a stranger).
 
@@ -120,23 +130,15 @@ class Loaders:
         by_author = {} if interests is None else {interest.author_id: interest for interest in interests.authors}
         return [by_author.get(author_id) for author_id in author_ids]
 
-    @_loader
-    async def visible_user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        return await self._users_if(can_view_profile, user_ids)
-
-    @_loader
-    async def blocked_user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        return await self._users_if(can_view_blocked, user_ids)
-
-    @_loader
-    async def met_user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        return await self._users_if(can_meet, user_ids)
+    visible_user_by_id = _users_by_rule(can_view_profile)
+    blocked_user_by_id = _users_by_rule(can_view_blocked)
+    met_user_by_id = _users_by_rule(can_meet)
 
     @_loader
     async def tagged_user_by_pair(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
         """The tagged person of each pair of author and tagged person; None if the tag is not shown."""
         people, apart = await asyncio.gather(
-            self._people({user_id for _, user_id in pairs}), self._sources.relations.blocked_pairs(set(pairs))
+            self.people_by_id({user_id for _, user_id in pairs}), self._sources.relations.blocked_pairs(set(pairs))
         )
         return [
             people[user_id][0]
@@ -148,7 +150,7 @@ class Loaders:
     @_loader
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
-        people = await self._people({post.author_id for post in posts if post is not None})
+        people = await self.people_by_id({post.author_id for post in posts if post is not None})
         return [
             post
             if post is not None and post.author_id in people and can_view_post(post, *people[post.author_id])
@@ -164,7 +166,7 @@ class Loaders:
         existing += [parent for parent in await self.comment_by_id.load_many(parent_ids) if parent is not None]
         posts = await self.visible_post_by_id.load_many({comment.post_id for comment in existing})
         post_ids = {post.id for post in posts if post is not None}
-        people = await self._people({comment.author_id for comment in existing})
+        people = await self.people_by_id({comment.author_id for comment in existing})
         visible_ids = {
             comment.id
             for comment in existing
@@ -197,13 +199,7 @@ class Loaders:
             return [None] * len(target_ids)
         return await likes.by_targets(self._viewer_id, target_ids)
 
-    async def _users_if(
-        self, rule: Callable[[UserRecord, Relation], bool], user_ids: Sequence[ObjectId]
-    ) -> Sequence[UserRecord | None]:
-        people = await self._people(set(user_ids))
-        return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]
-
-    async def _people(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
+    async def people_by_id(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
         ids = list(user_ids)
         users, relations = await asyncio.gather(self.user_by_id.load_many(ids), self.relation_by_user.load_many(ids))
         return {user.id: (user, relation) for user, relation in zip(users, relations, strict=True) if user is not None}

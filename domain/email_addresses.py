@@ -13,8 +13,7 @@ def checked_email(email: str) -> str:
     """The normalized address. Raises Refusal (INVALID_INPUT) unless it is one."""
     normalized = None if len(email) > RAW_PER_CHARACTER * EMAIL_MAX else _normalized(email.strip())
     if normalized is None:
-        message = "This is not an e-mail address."
-        raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["email"])
+        raise Refusal(UserErrorCode.INVALID_INPUT, "This is not an e-mail address.", field=["email"])
     return normalized
 
 

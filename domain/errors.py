@@ -9,7 +9,6 @@ PhotogramError
     └── CursorExpired   a place in a list that is no longer kept
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -70,7 +69,7 @@ class Refusal(PhotogramError):
         code: UserErrorCode,
         message: str,
         *,
-        field: Sequence[str] | None = None,
+        field: list[str] | None = None,
         retry_after_ms: int | None = None,
         resets_at: datetime | None = None,
     ) -> None:
@@ -81,20 +80,17 @@ class Refusal(PhotogramError):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.field = None if field is None else list(field)
+        self.field = field
         self.retry_after_ms = retry_after_ms
         self.resets_at = resets_at
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed later."""
         return self.retry_after_ms is not None
 
 
 class NotFound(Refusal):
-    """There is no such object, or the viewer may not see it."""
-
-    def __init__(self, what: str, *, field: Sequence[str] | None = None) -> None:
+    def __init__(self, what: str, *, field: list[str] | None = None) -> None:
         super().__init__(UserErrorCode.NOT_FOUND, f"There is no such {what}.", field=field)
 
 
@@ -110,22 +106,15 @@ class RequestError(PhotogramError):
 
 
 class Unauthenticated(RequestError):
-    """The request needs a signed-in viewer, or has a bad token."""
-
     def __init__(self) -> None:
         super().__init__(RequestErrorCode.UNAUTHENTICATED, "Sign in first: this needs a valid access token.")
 
 
 class BadInput(RequestError):
-    """An argument is malformed: a cursor, an id, a page size."""
-
     def __init__(self, message: str) -> None:
         super().__init__(RequestErrorCode.BAD_USER_INPUT, message)
 
 
 class CursorExpired(RequestError):
-    """The cursor's list is no longer kept. A client starts again from its first page."""
-
     def __init__(self) -> None:
-        message = "This list is no longer kept: ask for its first page again."
-        super().__init__(RequestErrorCode.CURSOR_EXPIRED, message)
+        super().__init__(RequestErrorCode.CURSOR_EXPIRED, "This list is no longer kept: ask for its first page again.")

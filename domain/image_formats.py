@@ -17,7 +17,6 @@ class SourceFormat(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """The MIME type sent with the file."""
         return f"image/{self.value.lower()}"
 
     @property
@@ -27,7 +26,6 @@ class SourceFormat(StrEnum):
 
     @property
     def label(self) -> str:
-        """What people call it."""
         return "WebP" if self is SourceFormat.WEBP else self.value
 
     @classmethod
@@ -61,8 +59,6 @@ SIGNATURE_BYTES = 64  # a container's brands, a dozen of them
 
 
 class RenditionFormat(StrEnum):
-    """Image formats that are served."""
-
     JPEG = "JPEG"
     PNG = "PNG"
     GIF = "GIF"
@@ -71,5 +67,4 @@ class RenditionFormat(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """The MIME type it is served with."""
         return f"image/{self.value.lower()}"

@@ -16,8 +16,6 @@ from domain.records.record import Record
 
 
 class ActKind(StrEnum):
-    """What a viewer does towards an author."""
-
     LIKE = "like"
     COMMENT_LIKE = "comment_like"
     COMMENT = "comment"

@@ -61,7 +61,6 @@ class Job(msgspec.Struct, frozen=True, order=True):
 
     @property
     def kind(self) -> JobKind:
-        """Its row in `JOBS`."""
         return self.task, self.fact
 
 

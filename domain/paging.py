@@ -108,7 +108,6 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_beginning(self) -> bool:
-        """Whether it asks for a list from its very start."""
         return self.after is None and self.before is None and not self.backward
 
     def expects(self, kind: type[Key]) -> "PageRequest":

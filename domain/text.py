@@ -146,7 +146,6 @@ def checked_website(website: str) -> str | None:
 
 
 def checked_display_name(name: str) -> str:
-    """A name to show, on one line and not empty."""
     return checked_line(name, "displayName", min_length=1, max_length=DISPLAY_NAME_MAX)
 
 

@@ -22,7 +22,6 @@ class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def used_today(self) -> int:
-        """Images reserved or used today."""
         return len(self.day_slots)
 
     @property
@@ -32,22 +31,18 @@ class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def used_this_month(self) -> int:
-        """Images reserved or used this month."""
         return len(self.month_slots)
 
     @property
     def remaining_this_month(self) -> int:
-        """Images left this month."""
         return max(0, IMAGES_PER_MONTH - self.used_this_month)
 
     @property
     def free_day_slots(self) -> list[int]:
-        """Numbers of the day that are not taken."""
         return [slot for slot in range(IMAGES_PER_DAY) if slot not in self.day_slots]
 
     @property
     def free_month_slots(self) -> list[int]:
-        """Numbers of the month that are not taken."""
         return [slot for slot in range(IMAGES_PER_MONTH) if slot not in self.month_slots]
 
 

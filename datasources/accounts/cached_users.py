@@ -12,5 +12,4 @@ UserCache = Cache[ObjectId, UserRecord | None]
 
 
 def user_cache(server: CacheServer) -> UserCache:
-    """Users by id."""
     return Cache(server, "user", UserRecord | None, USER_SECONDS)

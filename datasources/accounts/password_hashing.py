@@ -40,9 +40,8 @@ class Passwords:
 
     async def verify(self, password_hash: str | None, password: str, *asked_by: Hashable) -> bool:
         """Whether the password is right; takes as long without an account (None) as with one. Raises Refusal (BUSY)."""
-        known = password_hash or self._nobody
-        right = await self._run(asked_by, self._check, known, prepared_password(password))
-        return right and password_hash is not None
+        is_right = await self._run(asked_by, self._check, password_hash or self._nobody, prepared_password(password))
+        return is_right and password_hash is not None
 
     def _check(self, password_hash: str, password: str) -> bool:
         try:

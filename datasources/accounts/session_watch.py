@@ -34,12 +34,10 @@ class Watch(Listener):
             self.expires_at = max(self.expires_at, _monotonic(session.access_expires_at))
 
     def start(self) -> None:
-        """Starts the watch."""
         self._watches.add(self)
         super().start()
 
     def stop(self) -> None:
-        """Stops the watch. Safe to repeat."""
         self._watches.discard(self)
         super().stop()
 

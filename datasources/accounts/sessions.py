@@ -33,13 +33,10 @@ _BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", 
 
 
 def session_topic(session_id: ObjectId) -> str:
-    """The topic of a session's end."""
     return f"session:{session_id}"
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """What a client holds of a session."""
-
     access_token: str
     access_token_expires_at: datetime
     refresh_token: str

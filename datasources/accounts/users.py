@@ -199,7 +199,6 @@ class UserStore(BatchedReads[UserRecord]):
         return document is not None
 
     async def find_deleted_in_session(self, session_id: ObjectId) -> ObjectId | None:
-        """The id of the account that was deleted in this session."""
         user = await self._users.find_one({"deletion_session_id": session_id}, projection={"_id": 1})
         return None if user is None else ObjectId(user["_id"])
 

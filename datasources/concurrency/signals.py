@@ -16,7 +16,6 @@ class Signal:
         return self._is_set
 
     def set(self) -> None:
-        """Sets it and wakes all waiters."""
         self._is_set = True
         for waiter in self._waiters:
             if not waiter.done():

@@ -19,7 +19,6 @@ RelationCache = Cache[Pair, Relation]
 
 
 def relation_cache(server: CacheServer) -> RelationCache:
-    """Relations by viewer and user."""
     # The hash tag of a key is the viewer, so that all of a viewer's keys lie in one slot of a Redis cluster.
     return Cache(server, "relation", Relation, RELATION_SECONDS, lambda pair: f"{{{pair[0]}}}:{pair[1]}")
 

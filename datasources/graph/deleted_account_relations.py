@@ -49,7 +49,6 @@ class AccountRelations:
         return bool(rows)
 
     async def delete_mutes(self, user_id: ObjectId, limit: int) -> bool:
-        """Deletes mutes."""
         rows = await _of_user(self._mutes, "muter_id", "muted_id", user_id, limit)
         pairs = [(row["muter_id"], row["muted_id"]) for row in rows]
         async with self._writes.mutes.invalidating(pairs) as mutes:
@@ -60,6 +59,5 @@ class AccountRelations:
 async def _of_user(
     edges: Readable, source: str, target: str, user_id: ObjectId, limit: int, **where: Mapping[str, Any]
 ) -> list[Document]:
-    """Edges from and to a user."""
     either = [{**where, name: user_id} for name in (source, target)]
     return await edges.find({"$or": either}, {source: 1, target: 1}, limit=limit).to_list()

@@ -10,8 +10,6 @@ from domain.paging import Page, PageRequest, cut_page
 
 
 class MuteStore:
-    """The collection `mutes`."""
-
     def __init__(self, database: Database, writes: GraphWrites) -> None:
         self._mutes: Readable = database["mutes"]
         self._writes = writes

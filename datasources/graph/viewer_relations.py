@@ -21,8 +21,6 @@ def both_ways(user_id: ObjectId, other_id: ObjectId) -> tuple[Pair, Pair]:
 
 
 class Relations:
-    """Reads the collections `follows`, `blocks` and `mutes`."""
-
     def __init__(self, database: Database) -> None:
         self._follows: Readable = database["follows"]
         self._blocks: Readable = database["blocks"]

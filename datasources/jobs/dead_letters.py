@@ -135,11 +135,7 @@ class DeadLetterStore:
         ]
         letter_id = hashlib.sha256(msgspec.msgpack.encode([worker, kept])).hexdigest()[:24]
         is_full = await self._malformed.estimated_document_count() >= MAX_MALFORMED
-        changes = {
-            "$setOnInsert": {"worker": worker, "fields": kept},
-            "$inc": {"times": 1},
-            "$set": {"last_at": now},
-        }
+        changes = {"$setOnInsert": {"worker": worker, "fields": kept}, "$inc": {"times": 1}, "$set": {"last_at": now}}
         document = await self._malformed.find_one_and_update(
             {"_id": letter_id}, changes, upsert=not is_full, return_document=True
         )

@@ -48,7 +48,6 @@ class Idempotency(msgspec.Struct, frozen=True):
         return plain and cls(hashlib.sha256(plain.key.encode(errors="replace")).hexdigest(), plain.digest)
 
     def fields(self) -> Document:
-        """The fields of a new fact."""
         return {"idempotency_key": self.key, "idempotency_digest": self.digest}
 
 
@@ -70,13 +69,11 @@ async def find_earlier(
 
 
 def result_deleted() -> Refusal:
-    """The refusal of a key whose result is deleted."""
     message = "What was made with this idempotency key has been deleted."
     return Refusal(UserErrorCode.NOT_FOUND, message, field=["idempotencyKey"])
 
 
 def key_reused() -> Refusal:
-    """The refusal of a key that came earlier with other input."""
     message = "This idempotency key was used with other input."
     return Refusal(UserErrorCode.IDEMPOTENCY_KEY_REUSED, message, field=["idempotencyKey"])
 

@@ -24,9 +24,7 @@ _MAX_ENQUEUES = 20  # counted; the pause reaches its maximum long before
 NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered"]}
 _UNSET_DUE_AT: Stage = {
     "$set": {
-        "due_at": {
-            "$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$dead_lettered", []]}]}, "$$REMOVE", "$due_at"],
-        }
+        "due_at": {"$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$dead_lettered", []]}]}, "$$REMOVE", "$due_at"]}
     }
 }
 
@@ -52,24 +50,14 @@ def change(
 
     `version` grows then too. Setting the values that a fact already has changes nothing, so it is safe to repeat.
     """
-    names = [task.value for task in tasks]
     fields = [watched] if isinstance(watched, str) else watched
     changed = {"$or": [{"$ne": [{"$ifNull": [f"${field}", None]}, values[field]]} for field in fields]}
+    version = {"$add": [{"$ifNull": ["$version", 0]}, {"$cond": ["$changed", 1, 0]}]}
+    pending = {**add_pending(tasks, now)["$set"], "due_at": now + FIRST_PAUSE}
+    pending_if_changed = {field: {"$cond": ["$changed", value, f"${field}"]} for field, value in pending.items()}
     return [
         {"$set": {"changed": changed}},
-        {
-            "$set": {
-                **values,
-                "version": {"$add": [{"$ifNull": ["$version", 0]}, {"$cond": ["$changed", 1, 0]}]},
-                "outbox": {
-                    "$cond": ["$changed", {"$setUnion": [{"$ifNull": ["$outbox", []]}, names]}, "$outbox"],
-                },
-                "pending_since": {"$cond": ["$changed", {"$ifNull": ["$pending_since", now]}, "$pending_since"]},
-                "due_at": {"$cond": ["$changed", now + FIRST_PAUSE, "$due_at"]},
-                "enqueues": {"$cond": ["$changed", 0, "$enqueues"]},
-                "dead_lettered": {"$cond": ["$changed", "$$REMOVE", "$dead_lettered"]},
-            }
-        },
+        {"$set": {**values, "version": version, **pending_if_changed}},
         {"$unset": "changed"},
     ]
 

@@ -50,8 +50,6 @@ end
 
 
 class JobQueue:
-    """Enqueues jobs for the workers."""
-
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
@@ -214,7 +212,6 @@ class QueueConsumer:
 
 
 def stream_key(prefix: str, worker: str) -> str:
-    """The Redis key of a worker's stream."""
     return f"{prefix}jobs:{worker}"
 
 
@@ -224,7 +221,6 @@ def _message(entry: tuple[bytes, dict[bytes, bytes]], lost_by: str | None = None
 
 
 def _is_no_group(error: ResponseError) -> bool:
-    """Whether the group, or the whole stream, is missing."""
     return str(error).startswith("NOGROUP")
 
 

@@ -28,7 +28,6 @@ def _ticks() -> float:
 
 
 def _wall() -> datetime:
-    """The time of this machine's clock."""
     return datetime.now(UTC)  # noqa: TID251  the only place
 
 

@@ -20,8 +20,8 @@ def _unique(*fields: str) -> IndexModel:
     return IndexModel([(field, UP) for field in fields], unique=True)
 
 
-def _unique_where(present: str, *fields: str) -> IndexModel:
-    where = {present: {"$exists": True}}
+def _unique_where_present(*fields: str) -> IndexModel:
+    where = {fields[-1]: {"$exists": True}}
     return IndexModel([(field, UP) for field in fields], unique=True, partialFilterExpression=where)
 
 
@@ -63,14 +63,14 @@ INDEXES: dict[str, list[IndexModel]] = {
     "users": [
         _unique("username_key"),
         _unique("email_key"),
-        _unique_where("idempotency_key", "idempotency_key"),
+        _unique_where_present("idempotency_key"),
         IndexModel([("deletion_session_id", UP)], sparse=True),
         _EXPIRES,
     ],
     "sessions": [_listed_by("user_id"), _EXPIRES],
     "follows": [
         _unique("follower_id", "followee_id"),
-        _unique_where("slot", "follower_id", "slot"),
+        _unique_where_present("follower_id", "slot"),
         IndexModel([("followee_id", UP), ("state", UP), ("_id", DOWN), ("follower_id", UP)]),  # fan-out reads it alone
         IndexModel([("follower_id", UP), ("state", UP), ("_id", DOWN), ("followee_id", UP)]),  # a pull reads it alone
         IndexModel([("follower_id", UP), ("pulled", UP)], partialFilterExpression={"pulled": True}),
@@ -81,15 +81,15 @@ INDEXES: dict[str, list[IndexModel]] = {
     "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id"), _listed_by("muted_id")],
     "uploads": [
         _listed_by("owner_id"),
-        _unique_where("month_slot", "owner_id", "quota_month", "month_slot"),
-        _unique_where("day_slot", "owner_id", "quota_day", "day_slot"),
-        _unique_where("idempotency_key", "owner_id", "idempotency_key"),
+        _unique_where_present("owner_id", "quota_month", "month_slot"),
+        _unique_where_present("owner_id", "quota_day", "day_slot"),
+        _unique_where_present("owner_id", "idempotency_key"),
     ],
     "posts": [
         _listed_by("author_id"),
         IndexModel(SHOWN_POSTS, partialFilterExpression=_SHOWN),
-        _unique_where("upload_ids", "author_id", "upload_ids"),
-        _unique_where("idempotency_key", "author_id", "idempotency_key"),
+        _unique_where_present("author_id", "upload_ids"),
+        _unique_where_present("author_id", "idempotency_key"),
         _EXPIRES,
         _pending_by("author_id"),
         _naming("mention_ids"),
@@ -102,7 +102,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed_by("post_id", "parent_id", "deleted"),
         IndexModel(TOP_COMMENTS),
         _listed_by("parent_id", "deleted"),
-        _unique_where("idempotency_key", "author_id", "idempotency_key"),
+        _unique_where_present("author_id", "idempotency_key"),
         _EXPIRES,
         _pending_by("post_id"),
         _pending_by("author_id"),

@@ -29,8 +29,6 @@ def open_redis(settings: Settings, seconds: float) -> Redis:
 
     Beyond `CONNECTIONS` commands at once, others wait in line for `redis_timeout`, then raise ConnectionError.
     """
-    # A pooled connection does not notice a restart of Redis; one retry replaces it.
-    again = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=CONNECTIONS,
@@ -38,7 +36,8 @@ def open_redis(settings: Settings, seconds: float) -> Redis:
         socket_timeout=seconds,
         socket_connect_timeout=settings.redis_timeout,
         health_check_interval=30,
-        retry=again,
+        # A pooled connection does not notice a restart of Redis; one retry replaces it.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
     pool.connection_class = type("PackingConnection", (_PacksInC, pool.connection_class), {})
     return Redis.from_pool(pool)

@@ -1,10 +1,8 @@
 """News across processes by Redis pub/sub: it wakes listeners, over one connection for each process.
 
-The news of a topic has no content. A listener reads the durable store again, so a lost message never loses an event:
-it costs the wait for the next check. A topic is `kind:id`. For a kind with a `Check` this process asks the store in
-batches which topics have changed, so that no listener asks for itself. It checks a topic when Redis confirms its
-subscription, all topics every `POLL_SECONDS` while pub/sub is away, and all every `CONNECTED_POLL_SECONDS` while it
-works, because a process that writes can die between its commit and its message.
+The news of a topic (`kind:id`) has no content: a listener reads the durable store again, so a lost message costs only
+the wait for the next check. For a kind with a `Check` this process asks the store in batches which topics have changed:
+a topic when Redis confirms its subscription, and all of them at intervals (docs/adr/0014-sockets-without-polling.md).
 """
 
 import asyncio
@@ -50,7 +48,6 @@ class Listener(Signal):
         self.seen = seen  # nothing is equal to the default
 
     def start(self) -> None:
-        """Starts to listen."""
         self._news.add(self)
 
     def stop(self) -> None:
@@ -108,13 +105,11 @@ class News:
         return Listener(self, topic)
 
     def add(self, listener: Listener) -> None:
-        """As `listener.start`."""
         if listener.topic not in self._listeners:
             self._alter(listener.topic)
         self._listeners.setdefault(listener.topic, []).append(listener)
 
     def discard(self, listener: Listener) -> None:
-        """As `listener.stop`."""
         listeners = self._listeners.get(listener.topic, [])
         if listener in listeners:
             listeners.remove(listener)
@@ -236,7 +231,6 @@ def _kind_of(topic: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _running(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
-    """A task that is cancelled at the end of the block."""
     task = asyncio.create_task(work)
     try:
         yield task

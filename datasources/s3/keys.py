@@ -66,7 +66,6 @@ def prefix(area: Area, upload_id: ObjectId) -> str:
 
 
 def is_public(key: str) -> bool:
-    """Whether anybody may fetch the file."""
     return key.startswith(f"{Area.PUBLIC.value}/")
 
 

@@ -7,7 +7,6 @@ object has one address: so clients can cache it, and nothing is signed twice.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
 
 from aiobotocore.credentials import AioCredentials
 from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
@@ -25,23 +24,8 @@ from config import Settings
 MAX_CACHED = 20_000  # addresses, of about a kilobyte each
 
 
-class Signer(Protocol):
-    """Signs addresses."""
-
-    async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
-        """One address for each key of the media bucket, in their order."""
-        ...
-
-
 class BadSigningKeyError(ValueError):
     """The private key of the settings is not RSA in PEM."""
-
-
-def signer_of(settings: Settings, credentials: AioCredentials | None) -> Signer:
-    """CloudFront's signer if the settings have a key for it, else S3's. Raises BadSigningKeyError, OSError."""
-    if settings.cloudfront_key_pair_id:
-        return CloudFrontUrls(settings)
-    return PresignedGets(settings, credentials)
 
 
 class CloudFrontUrls:
@@ -62,7 +46,7 @@ class CloudFrontUrls:
         self._signed = lru_cache(MAX_CACHED)(self._sign)
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
-        """See `Signer`; it sends nothing."""
+        """One address for each key of the media bucket, in their order; nothing is sent."""
         expires = signing_interval(now, self._ttl) + timedelta(seconds=self._ttl)
         return [self._signed(key, expires) for key in keys]
 
@@ -71,8 +55,6 @@ class CloudFrontUrls:
 
 
 class PresignedGets:
-    """S3's presigned GETs."""
-
     def __init__(self, settings: Settings, credentials: AioCredentials | None) -> None:
         self._credentials = credentials
         self._region = settings.s3_region
@@ -81,7 +63,7 @@ class PresignedGets:
         self._signed = lru_cache(MAX_CACHED)(self._sign)
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
-        """See `Signer`; it sends nothing but to renew a role's credentials. Raises NoCredentialsError."""
+        """As `CloudFrontUrls.sign`, but a role's credentials may be renewed. Raises NoCredentialsError."""
         if self._credentials is None:
             raise NoCredentialsError
         frozen = await self._credentials.get_frozen_credentials()
@@ -106,6 +88,16 @@ class _QueryAuthSince(S3SigV4QueryAuth):
     def _modify_request_before_signing(self, request: AWSRequest) -> None:  # the first step after the clock is read
         request.context["timestamp"] = self._begins.strftime(SIGV4_TIMESTAMP)
         super()._modify_request_before_signing(request)  # type: ignore[misc]
+
+
+Signer = CloudFrontUrls | PresignedGets
+
+
+def signer_of(settings: Settings, credentials: AioCredentials | None) -> Signer:
+    """CloudFront's signer if the settings have a key for it, else S3's. Raises BadSigningKeyError, OSError."""
+    if settings.cloudfront_key_pair_id:
+        return CloudFrontUrls(settings)
+    return PresignedGets(settings, credentials)
 
 
 def signing_interval(now: datetime, ttl: int) -> datetime:

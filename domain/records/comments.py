@@ -9,8 +9,6 @@ from domain.records.record import Stored
 
 
 class CommentOrder(StrEnum):
-    """How comments are ordered."""
-
     NEWEST = "NEWEST"
     TOP = "TOP"
 

@@ -9,8 +9,6 @@ from domain.records.record import Stored
 
 
 class FeedOrder(StrEnum):
-    """How the home feed is ordered."""
-
     LATEST = "LATEST"
     RANKED = "RANKED"
 
@@ -30,5 +28,4 @@ class FeedRecord(Stored, frozen=True, kw_only=True):
     version: int = 0
 
     def is_unseen_since(self, moment: datetime) -> bool:
-        """Whether its owner has not looked at it since then."""
         return self.seen_at is None or self.seen_at < moment

@@ -8,8 +8,6 @@ from domain.records.record import Stored
 
 
 class FollowState(StrEnum):
-    """How one user follows another."""
-
     NONE = "NONE"
     REQUESTED = "REQUESTED"
     FOLLOWING = "FOLLOWING"

@@ -47,5 +47,4 @@ class PostedImage(ImageRecord, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, image: ImageRecord, author_id: ObjectId) -> "PostedImage":
-        """The image as part of a post by this author."""
         return cls(author_id=author_id, **msgspec.structs.asdict(image))

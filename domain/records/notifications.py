@@ -9,8 +9,6 @@ from domain.records.record import Stored
 
 
 class NotificationKind(StrEnum):
-    """What a notification tells."""
-
     POST_LIKED = "POST_LIKED"
     COMMENT_LIKED = "COMMENT_LIKED"
     COMMENTED = "COMMENTED"

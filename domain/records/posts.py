@@ -11,16 +11,12 @@ from domain.records.uploads import FailureRecord
 
 
 class PostStatus(StrEnum):
-    """Where a post is in its life."""
-
     PROCESSING = "PROCESSING"
     READY = "READY"
     FAILED = "FAILED"
 
 
 class LocationRecord(Record, frozen=True, kw_only=True):
-    """A place, as the author gave it."""
-
     name: str
     latitude: float | None = None
     longitude: float | None = None

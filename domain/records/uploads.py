@@ -15,8 +15,6 @@ from domain.records.record import Record, Stored
 
 
 class UploadStatus(StrEnum):
-    """Where an upload is in its life."""
-
     AWAITING_BYTES = "AWAITING_BYTES"
     PROCESSING = "PROCESSING"
     READY = "READY"
@@ -25,8 +23,6 @@ class UploadStatus(StrEnum):
 
 
 class FailureRecord(Record, frozen=True, kw_only=True):
-    """Why an upload or a post failed."""
-
     code: UserErrorCode
     message: str
 

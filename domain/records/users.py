@@ -10,8 +10,6 @@ from domain.records.record import Stored
 
 
 class UserState(StrEnum):
-    """Whether an account takes part."""
-
     ACTIVE = "ACTIVE"
     SUSPENDED = "SUSPENDED"
     DELETED = "DELETED"

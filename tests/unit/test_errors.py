@@ -17,7 +17,7 @@ from domain.errors import (
 
 def test_a_refusal_may_be_tried_again_only_if_it_says_when() -> None:
     later = Refusal(UserErrorCode.BUSY, "Later.", retry_after_ms=500)
-    never = Refusal(UserErrorCode.INVALID_INPUT, "No.", field=("a", "b"))
+    never = Refusal(UserErrorCode.INVALID_INPUT, "No.", field=["a", "b"])
     assert (later.retryable, later.field) == (True, None)
     assert (never.retryable, never.field) == (False, ["a", "b"])
 
