@@ -93,10 +93,10 @@ async def _count(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts
     """What it takes a worker to count facts whose jobs wait in its queue. Raises RuntimeError for a wrong count."""
     post_ids = await posts(sources, list(itertools.islice(itertools.cycle(people), targets)))
     rows = [_fact(fact, post_id, ObjectId()) for post_id in itertools.islice(itertools.cycle(post_ids), facts)]
-    await insert(sources, f"{fact.value}s", rows)
+    await insert(sources, fact.collection, rows)
     for row in rows:
         await sources.job_queue.enqueue_pending(fact, [row])
-    collection = sources.database[f"{fact.value}s"]
+    collection = sources.database[fact.collection]
 
     async def are_counted() -> bool:
         return not await collection.count_documents({"outbox": Task.COUNT.value}, limit=1)

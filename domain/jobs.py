@@ -12,7 +12,7 @@ import msgspec
 
 
 class Fact(StrEnum):
-    """Kinds of documents that can have pending tasks; each is in the collection of its name's plural."""
+    """Kinds of documents that can have pending tasks."""
 
     POST_LIKE = "post_like"
     COMMENT_LIKE = "comment_like"
@@ -25,6 +25,10 @@ class Fact(StrEnum):
     INTEREST = "interest"
     FEED = "feed"
     FAN_OUT = "fan_out"  # a chunk of a long one
+
+    @property
+    def collection(self) -> str:
+        return f"{self.value}s"
 
 
 class Task(StrEnum):

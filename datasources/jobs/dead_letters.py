@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 from bson import ObjectId
 
-from datasources.jobs.outbox import mark_dead_lettered, mark_redriven
+from datasources.jobs.outbox import Stage, mark_dead_lettered, mark_redriven
 from datasources.mongo.batched_operations import MongoBatcher
-from datasources.mongo.client import Collection, Database, Document, time_limit
+from datasources.mongo.client import Database, Document, time_limit
 from domain.jobs import JOBS, Fact, Job, Task
 from domain.records.record import Record
 
@@ -82,7 +82,7 @@ class DeadLetterStore:
         for document in await self._failures.find(query).to_list():
             letter = DeadLetter.from_document(document)
             if letter.dead and letter.attempts == JOBS[letter.job.kind].attempts:
-                await self._facts(letter.job).update_many(_pending(letter.job), mark_redriven(letter.job.task, now))
+                await self._update_facts(letter.job, mark_redriven(letter.job.task, now))
             lost_by = {"$setDifference": ["$lost_by", [consumer]]}
             pipeline: list[Document] = [
                 {"$set": {"attempts": {"$subtract": ["$attempts", 1]}, "lost_by": lost_by}},
@@ -100,7 +100,7 @@ class DeadLetterStore:
         document = await self._failures.find_one_and_update(key, pipeline, upsert=True, return_document=True)
         letter = DeadLetter.from_document(document or {})
         if letter.dead:
-            await self._facts(job).update_many(_pending(job), mark_dead_lettered(job.task))
+            await self._update_facts(job, mark_dead_lettered(job.task))
         return letter
 
     async def clear_failures(self, *jobs: Job) -> None:
@@ -126,7 +126,7 @@ class DeadLetterStore:
     async def redrive(self, job: Job, now: datetime) -> None:
         """Has a job tried again, from the first attempt on. Safe to repeat."""
         await self.clear_failures(job)
-        await self._facts(job).update_many(_pending(job), mark_redriven(job.task, now))
+        await self._update_facts(job, mark_redriven(job.task, now))
 
     async def add_malformed(self, worker: str, fields: Mapping[bytes, bytes], now: datetime) -> MalformedLetter | None:
         """Keeps a malformed message; an equal one is the same letter. None if there are too many."""
@@ -150,12 +150,9 @@ class DeadLetterStore:
         """Deletes a letter whose message is on its queue again, unless it has already come back as a letter."""
         await self._malformed.delete_one({"_id": letter.id, "times": letter.times})
 
-    def _facts(self, job: Job) -> Collection:
-        return self._database[f"{job.fact.value}s"]
-
-
-def _pending(job: Job) -> Document:
-    return {JOBS[job.kind].key_field: ObjectId(job.key), "outbox": job.task.value}
+    async def _update_facts(self, job: Job, pipeline: list[Stage]) -> None:
+        pending = {JOBS[job.kind].key_field: ObjectId(job.key), "outbox": job.task.value}
+        await self._database[job.fact.collection].update_many(pending, pipeline)
 
 
 def _malformed_letter(document: Document) -> MalformedLetter:

@@ -134,7 +134,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
 }
 for _fact in Fact:
-    INDEXES[f"{_fact.value}s"] = [*INDEXES[f"{_fact.value}s"], _DUE, _PENDING]
+    INDEXES[_fact.collection] = [*INDEXES[_fact.collection], _DUE, _PENDING]
 
 
 async def ensure_indexes(database: Database) -> None:
@@ -199,7 +199,7 @@ async def _refuse_old_form(database: Database) -> None:
     pending, due = _PENDING.document["name"], _DUE.document["name"]
     is_old = False
     for fact in Fact:
-        names = await database[f"{fact.value}s"].index_information()
+        names = await database[fact.collection].index_information()
         if due in names:
             return
         is_old = is_old or pending in names

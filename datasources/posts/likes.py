@@ -59,7 +59,7 @@ class LikeStore:
     """
 
     def __init__(self, database: Database, fact: Fact, job_queue: JobQueue) -> None:
-        self._likes = database[f"{fact.value}s"]
+        self._likes = database[fact.collection]
         self._fact = fact
         self._job_queue = job_queue
         self._writes = MongoBatcher(self._write_batch, MAX_BATCH)

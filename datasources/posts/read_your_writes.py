@@ -96,7 +96,7 @@ class ReadYourWrites:
 
     async def _uncounted_like(self, fact: Fact, target_id: ObjectId, viewer_id: ObjectId, session: Session) -> int:
         query = {"target_id": target_id, "user_id": viewer_id}
-        like = await self._database[f"{fact.value}s"].find_one(query, session=session)
+        like = await self._database[fact.collection].find_one(query, session=session)
         return 0 if like is None else _delta(like["liked"], like)
 
 

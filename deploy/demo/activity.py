@@ -136,7 +136,7 @@ class Activity:
         people = {"$in": [user_id(person.username) for person in PEOPLE]}
         jobs: set[Job] = set()
         for fact, field in _DONE_BY.items():
-            pending = self._sources.database[f"{fact.value}s"].find({"outbox": {"$exists": True}, field: people})
+            pending = self._sources.database[fact.collection].find({"outbox": {"$exists": True}, field: people})
             async for document in pending:
                 jobs.update(jobs_of(fact, document))
         return jobs

@@ -37,7 +37,7 @@ async def test_a_fact_with_nothing_pending_has_no_outbox_fields(world: World) ->
     await world.sources.post_likes.like(post.id, bob.id, now())
     assert await world.drain() == set()
     for fact in Fact:
-        collection = world.sources.database[f"{fact.value}s"]
+        collection = world.sources.database[fact.collection]
         for field in ("outbox", "pending_since", "due_at", "enqueues"):
             assert await collection.count_documents({field: {"$exists": True}}) == 0, (fact, field)
 

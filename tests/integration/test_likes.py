@@ -77,7 +77,7 @@ async def test_a_storm_of_likes_and_unlikes_is_counted_exactly(world: World, fac
 
     await asyncio.gather(*(storm(number) for number in range(12)), *(world.drain() for _ in range(4)))
     await world.drain()
-    collection = world.sources.database[f"{fact.value}s"]
+    collection = world.sources.database[fact.collection]
     assert await collection.count_documents({"target_id": target, "liked": True}) == 8
     if fact is Fact.POST_LIKE:
         assert (await world.stored_post(post.id)).like_count == 8

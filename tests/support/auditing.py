@@ -51,7 +51,7 @@ async def count_pending(world: World, *, limit: int, are_files_awaited: bool = F
     """
     later = {"outbox": [Task.CLEAN_UP.value], "failure": {"$exists": True}, "due_at": {"$gt": now() + MAX_PAUSE}}
     query = {"outbox": {"$exists": True, "$nin": WAITING if are_files_awaited else []}, "$nor": [later]}
-    counts = {fact.value: world.sources.database[f"{fact.value}s"].count_documents(query, limit=limit) for fact in Fact}
+    counts = {fact.value: world.sources.database[fact.collection].count_documents(query, limit=limit) for fact in Fact}
     return +Counter(dict(zip(counts, await asyncio.gather(*counts.values()), strict=True)))
 
 

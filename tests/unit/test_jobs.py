@@ -23,14 +23,14 @@ def test_every_task_has_a_kind_of_job() -> None:
 
 @pytest.mark.parametrize("fact", Fact)
 def test_facts_that_are_pending_or_due_are_found_by_indexes(fact: Fact) -> None:
-    fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
+    fields = [list(index.document["key"]) for index in INDEXES[fact.collection]]
     assert ["outbox"] in fields
     assert ["due_at"] in fields
 
 
 @pytest.mark.parametrize(("task", "fact"), [kind for kind, spec in JOBS.items() if spec.key_field != "_id"])
 def test_facts_handled_together_are_found_by_an_index(task: Task, fact: Fact) -> None:
-    fields = [list(index.document["key"]) for index in INDEXES[f"{fact.value}s"]]
+    fields = [list(index.document["key"]) for index in INDEXES[fact.collection]]
     assert [JOBS[task, fact].key_field, "outbox"] in fields
 
 

@@ -41,7 +41,7 @@ async def report_pending(sources: Sources, now: datetime) -> PendingReport:
     summed = {"$group": {"_id": None, "facts": {"$sum": 1}, "since": {"$min": "$pending_since"}}}
     for fact in Fact:
         stages: list[Document] = [{"$match": {"outbox": {"$exists": True}}}, {"$limit": COUNTED}, summed]
-        rows = await (await sources.database[f"{fact.value}s"].aggregate(stages)).to_list()
+        rows = await (await sources.database[fact.collection].aggregate(stages)).to_list()
         facts[fact.value] = sum(row["facts"] for row in rows)
         oldest = min([oldest, *(row["since"] for row in rows if row["since"])])
     return PendingReport(facts=facts, oldest_seconds=round((now - oldest).total_seconds(), 1))
@@ -100,7 +100,7 @@ _WHY = {
 
 
 async def _find(sources: Sources, fact: Fact, kind: str, query: Document) -> list[Finding]:
-    rows = await sources.database[f"{fact.value}s"].find(query, {"outbox": 1}, limit=LISTED).to_list()
+    rows = await sources.database[fact.collection].find(query, {"outbox": 1}, limit=LISTED).to_list()
     return [
         Finding(
             kind=f"{fact.value}.{kind}", id=str(row["_id"]), expected=[], found=row.get("outbox", []), why=_WHY[kind]

@@ -38,7 +38,7 @@ async def relay_due(sources: Sources, now: datetime) -> int:
 
 async def _relay(sources: Sources, fact: Fact, now: datetime) -> int:
     """Enqueues before it writes: a transaction that a killed worker left open may hold up the write for a minute."""
-    collection = sources.database[f"{fact.value}s"]
+    collection = sources.database[fact.collection]
     due = await collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=MAX_FACTS).to_list()
     if due:
         await sources.job_queue.enqueue_pending(fact, due)

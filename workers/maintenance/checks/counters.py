@@ -52,7 +52,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def facts(self) -> str:
         """The collection of what is counted."""
-        return f"{self.fact.value}s"
+        return self.fact.collection
 
     @property
     def differs(self) -> Document:
