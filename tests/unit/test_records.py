@@ -6,11 +6,12 @@ import msgspec
 import pytest
 from bson import ObjectId
 
+from datasources.s3.keys import original_key
 from domain.errors import UserErrorCode
-from domain.image_formats import RenditionFormat
+from domain.image_formats import RenditionFormat, SourceFormat
 from domain.records.images import ImageRecord, RenditionRecord, TagRecord
 from domain.records.posts import LocationRecord, PostRecord, PostStatus
-from domain.records.uploads import FailureRecord
+from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
 from domain.records.users import UserRecord, UserState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -74,3 +75,19 @@ def test_a_document_with_a_wrong_type_is_refused() -> None:
 def test_records_do_not_change() -> None:
     with pytest.raises(AttributeError):
         POST.caption = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("source", SourceFormat)
+def test_an_original_of_every_format_can_be_kept(source: SourceFormat) -> None:
+    upload = UploadRecord(
+        id=ObjectId(),
+        owner_id=ObjectId(),
+        status=UploadStatus.READY,
+        format=source,
+        byte_size=1,
+        sha256="AAAA",
+        key="k",
+        created_at=NOW,
+        expires_at=NOW,
+    )
+    assert original_key(upload).rpartition(".")[2] in {"jpg", "png", "gif", "webp", "avif", "heic"}
