@@ -24,7 +24,7 @@ async def run_list(settings: Settings, *, as_json: bool) -> int:
     """Prints the dead letters, the latest first; one JSON document a line with `as_json`."""
     async with open_prepared(settings) as sources:
         async for letter in sources.dead_letters.all_dead():
-            print_json(letter) if as_json else print_line(_letter_line(letter))
+            print_json(msgspec.structs.asdict(letter)) if as_json else print_line(_letter_line(letter))
         async for malformed in sources.dead_letters.all_malformed():
             print_json(_as_text(malformed)) if as_json else print_line(_malformed_line(malformed))
     return 0
