@@ -8,10 +8,10 @@ from functools import partial
 
 from bson import ObjectId
 
+from datasources.concurrency.tasks import run_all
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
 from datasources.posts.likes import LikeStore
-from deploy.demo.concurrency import run_all
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, NOT_YET_ACCEPTED, PEOPLE, user_id
 from deploy.demo.publishing import finish
 from deploy.demo.story import PlannedComment, PlannedPost

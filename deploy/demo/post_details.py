@@ -1,29 +1,31 @@
 """What some of the demo's posts have besides a picture: a place, more words, people in the picture."""
 
+from domain.records.posts import LocationRecord
+
 # Where some of the pictures were taken, by the number of the post.
-PLACES: dict[int, tuple[str, float | None, float | None]] = {
-    0: ("Niesen, Bernese Alps", 46.6453, 7.6512),
-    3: ("Erg Chebbi", 31.1500, -3.9833),
-    4: ("Puente Nuevo", None, None),
-    7: ("Studio, second floor", None, None),
-    8: ("Val Bregaglia", 46.3478, 9.5672),
-    11: ("Étretat", 49.7071, 0.2056),
-    12: ("Praça do Comércio, Lisbon", 38.7075, -9.1364),
-    14: ("Inari, Finland", 68.9060, 27.0280),
-    18: ("Mill Lane", None, None),
-    27: ("Lake Inari", 69.0483, 27.8760),
-    32: ("Pallas-Yllästunturi", 67.9667, 24.1333),
-    34: ("Gornergrat", 45.9833, 7.7847),
-    35: ("Black Forest", 48.2775, 8.1860),
-    37: ("Plage du Prado, Marseille", 43.2580, 5.3730),
-    42: ("Merzouga", 31.0994, -4.0117),
-    43: ("Bavarian Forest", 48.9333, 13.4167),
-    46: ("Coliseu dos Recreios", 38.7169, -9.1400),
-    48: ("Utsjoki", 69.9078, 27.0269),
-    50: ("Pointe du Raz", 48.0400, -4.7400),
-    53: ("Ounasjärvi", 68.3833, 23.6333),
-    55: ("Furka Pass", 46.5573, 8.5614),
-    58: ("Cap Fréhel", 48.6842, -2.3190),
+PLACES = {
+    0: LocationRecord(name="Niesen, Bernese Alps", latitude=46.6453, longitude=7.6512),
+    3: LocationRecord(name="Erg Chebbi", latitude=31.1500, longitude=-3.9833),
+    4: LocationRecord(name="Puente Nuevo"),
+    7: LocationRecord(name="Studio, second floor"),
+    8: LocationRecord(name="Val Bregaglia", latitude=46.3478, longitude=9.5672),
+    11: LocationRecord(name="Étretat", latitude=49.7071, longitude=0.2056),
+    12: LocationRecord(name="Praça do Comércio, Lisbon", latitude=38.7075, longitude=-9.1364),
+    14: LocationRecord(name="Inari, Finland", latitude=68.9060, longitude=27.0280),
+    18: LocationRecord(name="Mill Lane"),
+    27: LocationRecord(name="Lake Inari", latitude=69.0483, longitude=27.8760),
+    32: LocationRecord(name="Pallas-Yllästunturi", latitude=67.9667, longitude=24.1333),
+    34: LocationRecord(name="Gornergrat", latitude=45.9833, longitude=7.7847),
+    35: LocationRecord(name="Black Forest", latitude=48.2775, longitude=8.1860),
+    37: LocationRecord(name="Plage du Prado, Marseille", latitude=43.2580, longitude=5.3730),
+    42: LocationRecord(name="Merzouga", latitude=31.0994, longitude=-4.0117),
+    43: LocationRecord(name="Bavarian Forest", latitude=48.9333, longitude=13.4167),
+    46: LocationRecord(name="Coliseu dos Recreios", latitude=38.7169, longitude=-9.1400),
+    48: LocationRecord(name="Utsjoki", latitude=69.9078, longitude=27.0269),
+    50: LocationRecord(name="Pointe du Raz", latitude=48.0400, longitude=-4.7400),
+    53: LocationRecord(name="Ounasjärvi", latitude=68.3833, longitude=23.6333),
+    55: LocationRecord(name="Furka Pass", latitude=46.5573, longitude=8.5614),
+    58: LocationRecord(name="Cap Fréhel", latitude=48.6842, longitude=-2.3190),
 }
 # Words added to some captions, by the number of the post; handles in them are mentions.
 ADDED = {

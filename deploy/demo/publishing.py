@@ -21,7 +21,7 @@ from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task
 from domain.limits import MENTIONS_MAX
 from domain.records.images import TagRecord
-from domain.records.posts import LocationRecord, PostDraft, PostImage, PostRecord, PostStatus
+from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
 from domain.records.uploads import UploadRecord, UploadStatus
 from domain.text import hashtags, mentions
 from workers.registry import HANDLERS
@@ -104,9 +104,6 @@ class Publisher:
         words, tags_begin, hashes = pictures[0].caption.partition(" #")
         caption = " ".join(filter(None, (words, planned.added))) + tags_begin + hashes
         mentioned = await self._sources.users.ids_by_username(mentions(caption)[:MENTIONS_MAX])
-        place = planned.place and LocationRecord(
-            name=planned.place[0], latitude=planned.place[1], longitude=planned.place[2]
-        )
         tags = [TagRecord(user_id=user_id(name), x=x, y=y) for name, x, y in planned.tags]
         return PostDraft(
             images=[
@@ -116,7 +113,7 @@ class Publisher:
             caption=caption,
             hashtags=hashtags(caption),
             mention_ids=list(mentioned.values()),
-            location=place or None,
+            location=planned.place,
         )
 
     async def _upload(self, owner_id: ObjectId, name: str, picture: DemoPicture, counts_at: datetime) -> UploadRecord:

@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from config import Settings
+from datasources.concurrency.tasks import Input, Output, run_all
 from datasources.mongo import clock
 from datasources.sources import Sources, open_sources, prepare
 from datasources.telemetry.logs import configure_logging
 from deploy.demo.activity import Activity
-from deploy.demo.concurrency import Input, Output, run_all
 from deploy.demo.people import DEMO_USERNAME, PASSWORD, PEOPLE, Person, joined_at, user_id
 from deploy.demo.publishing import Publisher
 from deploy.demo.story import POSTS, PlannedPost, planned_posts
@@ -27,8 +27,6 @@ MARK = "demo"  # the collection, and its one document, that say how much of the 
 CONCURRENCY = 6
 RENDERERS = 2
 
-Progress = Callable[[str], None]
-
 
 class DemoLogin(NamedTuple):
     """The login of the demo's user; the token is valid for an hour."""
@@ -38,7 +36,7 @@ class DemoLogin(NamedTuple):
     access_token: str
 
 
-async def seed(settings: Settings, progress: Progress, posts: int = POSTS) -> DemoLogin:
+async def seed(settings: Settings, progress: Callable[[str], None], posts: int = POSTS) -> DemoLogin:
     """Makes what is missing of the demo, with its first `posts` posts, and opens a session for its user.
 
     Safe to repeat, to run side by side and to stop half way: it makes nothing twice. Once the demo was complete, a call
@@ -51,14 +49,16 @@ async def seed(settings: Settings, progress: Progress, posts: int = POSTS) -> De
     configure_logging(settings.log_format, "ERROR")
     # Pictures are PUT from here: by the servers' way to S3, not by the clients'.
     async with open_sources(settings.model_copy(update={"s3_public_endpoint_url": None})) as sources:
-        if not await _is_complete(sources, posts):
+        marks = sources.database[MARK]
+        mark = await marks.find_one({"_id": MARK})
+        if mark is None or mark["posts"] < posts:
             await prepare(settings)
             await _fill(sources, progress, planned_posts(posts))
-            await _mark_complete(sources, posts)
+            await marks.update_one({"_id": MARK}, {"$max": {"posts": posts}}, upsert=True)
         return await _login(sources)
 
 
-async def _fill(sources: Sources, progress: Progress, planned: list[PlannedPost]) -> None:
+async def _fill(sources: Sources, progress: Callable[[str], None], planned: list[PlannedPost]) -> None:
     settings = sources.settings
     async with AsyncExitStack() as stack:
         pool = RenderPool(RENDERERS, settings.render_timeout, settings.render_memory_mb)
@@ -108,7 +108,7 @@ async def _register_person(sources: Sources, person: Person, password_hash: str)
 
 
 async def _run_with_progress(
-    work: Callable[[Input], Awaitable[Output]], items: Sequence[Input], progress: Progress, name: str
+    work: Callable[[Input], Awaitable[Output]], items: Sequence[Input], progress: Callable[[str], None], name: str
 ) -> list[Output]:
     done = 0
 
@@ -120,16 +120,6 @@ async def _run_with_progress(
         return output
 
     return await run_all(CONCURRENCY, run, items)
-
-
-async def _is_complete(sources: Sources, posts: int) -> bool:
-    mark = await sources.database[MARK].find_one({"_id": MARK})
-    return mark is not None and mark["posts"] >= posts
-
-
-async def _mark_complete(sources: Sources, posts: int) -> None:
-    done = {"$max": {"posts": posts}}
-    await sources.database[MARK].update_one({"_id": MARK}, done, upsert=True)
 
 
 async def _login(sources: Sources) -> DemoLogin:

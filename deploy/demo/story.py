@@ -12,6 +12,7 @@ from bson import ObjectId
 from deploy.demo.dialogue import ABOUT, ANYTHING, EXPLANATIONS, POINTING, THANKS
 from deploy.demo.people import BY_NAME, DEMO_USERNAME, PEOPLE, fixed_id, friends_of, id_at
 from deploy.demo.post_details import ADDED, IN_THE_PICTURE, PLACES
+from domain.records.posts import LocationRecord
 
 POSTS = 60
 EXAMPLE = 0  # the post that examples name: its id and its date are the same in every demo
@@ -53,7 +54,7 @@ class PlannedPost(NamedTuple):
     age: timedelta
     slices: int
     added: str
-    place: tuple[str, float | None, float | None] | None
+    place: LocationRecord | None
     tags: tuple[tuple[str, float, float], ...]
     likers: tuple[str, ...]
     comments: tuple[PlannedComment, ...]

@@ -70,7 +70,7 @@ def _configure(client: MongoClient[dict[str, Any]], member: str) -> None:
         with contextlib.suppress(ConfigurationError):
             client.admin.command("replSetInitiate", first)
         return
-    if [each["host"] for each in config["members"]] != [member]:
+    if [other["host"] for other in config["members"]] != [member]:
         moved = {**config, "version": config["version"] + 1, "members": [{**config["members"][0], "host": member}]}
         client.admin.command("replSetReconfig", moved, force=True)
 

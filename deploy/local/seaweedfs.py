@@ -60,15 +60,15 @@ def await_ready(process: Process, ports: Mapping[str, int], until: float) -> Non
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
     """Removes the Unix sockets that it leaves in the temporary folder."""
-    for name in ("master", "volume", "filer", "s3"):
+    grpc = [name for name in PORTS if name.endswith("_grpc")]
+    for name in ("s3", "filer", *grpc):
         with contextlib.suppress(OSError):
-            Path(f"/tmp/seaweedfs-{name}-grpc-{ports[name + '_grpc']}.sock").unlink()  # noqa: S108  its choice
-    with contextlib.suppress(OSError):
-        Path(_socket("s3", ports)).unlink()
+            Path(_socket(name, ports)).unlink()
 
 
 def _socket(name: str, ports: Mapping[str, int]) -> str:
-    return f"/tmp/seaweedfs-{name}-{ports[name]}.sock"  # noqa: S108  socket paths must be short
+    """The name that it gives to its own sockets; they must be short."""
+    return f"/tmp/seaweedfs-{name.replace('_', '-')}-{ports[name]}.sock"  # noqa: S108
 
 
 def _identities(settings: Settings) -> dict[str, object]:

@@ -90,7 +90,7 @@ def _retry(start: Callable[[], LocalServers]) -> LocalServers:
 def _start_and_wait(
     data_dir: Path, lock: int, settings: Settings, announce: Callable[[str], None], stack: ExitStack
 ) -> LocalServers:
-    """Starts them and waits for them; leaves on the stack what stops them."""
+    """Leaves on the stack what stops the servers."""
     with ExitStack() as attempt:
         servers = LocalServers(settings)
         attempt.callback(_stop, servers)

@@ -1,11 +1,12 @@
 """`repair --feeds`: rebuilds one home feed, or all of them."""
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from bson import ObjectId
 
+from datasources.concurrency.tasks import run_all
 from datasources.mongo import clock
 from domain.jobs import Task
 from workers.handlers.refresh_feed import refresh_feed
@@ -45,13 +46,7 @@ async def rebuild_feeds(
 
 
 async def _rebuild(tools: Tools, owner_ids: Sequence[ObjectId], done: Rebuilt) -> None:
-    slots = asyncio.Semaphore(CONCURRENCY)
-
-    async def refresh(owner_id: ObjectId) -> None:
-        async with slots:
-            await refresh_feed(tools, str(owner_id))
-
     done.feeds += await tools.sources.feed_states.reset(owner_ids, clock.now())
-    await asyncio.gather(*map(refresh, owner_ids))
+    await run_all(CONCURRENCY, partial(refresh_feed, tools), map(str, owner_ids))
     pending = {"_id": {"$in": list(owner_ids)}, "outbox": Task.REFRESH_FEED.value}
     done.waiting += await tools.sources.database["feeds"].count_documents(pending)

@@ -13,8 +13,6 @@ from workers.maintenance.walk import Walk
 from workers.runtime.drain import drain
 from workers.runtime.handler import Tools
 
-BY_HAND = "only people can repair this"
-
 
 class Repaired(msgspec.Struct, kw_only=True):
     """What `repair` repaired, what it left and why, and how many jobs wait for something.
@@ -53,7 +51,7 @@ async def repair(tools: Tools, walk: Walk, done: Repaired | None = None) -> Repa
 async def _repair(sources: Sources, finding: Finding, done: Repaired) -> None:
     repair_finding = REPAIRS.get(finding.kind)
     if repair_finding is None:
-        _leave(done, finding, BY_HAND)
+        _leave(done, finding, "only people can repair this")
         return
     try:
         await repair_finding(sources, finding)

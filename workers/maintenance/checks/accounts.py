@@ -1,4 +1,4 @@
-"""Deleted accounts of which something is left, as after a process that slept an hour, and sessions without a user."""
+"""Deleted accounts of which something is left (a process may have slept for an hour), and sessions without a user."""
 
 from collections.abc import Sequence
 

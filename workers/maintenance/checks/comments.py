@@ -29,7 +29,6 @@ def _has_no_parent(reply: Document, related: Related) -> object:
 
 
 async def _delete(sources: Sources, comment_id: ObjectId) -> None:
-    """Deletes a comment as `deleteComment` does."""
     await sources.comments.delete(comment_id, clock.now())
 
 

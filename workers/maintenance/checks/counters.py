@@ -41,17 +41,14 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """Its name in findings."""
         return f"{self.target}.{self.field}"
 
     @property
     def targets(self) -> str:
-        """The collection of what has the counter."""
         return f"{self.target}s"
 
     @property
     def facts(self) -> str:
-        """The collection of what is counted."""
         return self.fact.collection
 
     @property

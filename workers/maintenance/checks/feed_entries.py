@@ -28,7 +28,7 @@ Pair = tuple[ObjectId, ObjectId]
 async def _find_wrong(sources: Sources, ids: Sequence[Any], session: Session) -> list[Finding]:
     """The entries whose post is gone, or whose author the owner does not follow, with no task pending for that.
 
-    Entries below a feed's floor, and those of a feed without one, are not read; the feed's refreshing removes them.
+    Nobody reads entries below a feed's floor, or of a feed without a floor; refreshing the feed removes them.
     """
     entries = await sources.database["feed_entries"].find({"_id": {"$in": list(ids)}}, session=session).to_list()
     floors = await _find_floors(sources, [entry["_id"]["o"] for entry in entries], session)
@@ -50,7 +50,7 @@ async def _find_wrong(sources: Sources, ids: Sequence[Any], session: Session) ->
 
 
 async def _find_floors(sources: Sources, owner_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, ObjectId]:
-    """Above which post each of these feeds is read from its entries; feeds that are not are left out."""
+    """The post above which each of these feeds is read from its entries; without the feeds that are not live."""
     query = {"_id": {"$in": list(set(owner_ids))}, "live": True, "floor": {"$exists": True}}
     rows = await sources.database["feeds"].find(query, {"floor": 1}, session=session).to_list()
     return {row["_id"]: row["floor"] for row in rows}
@@ -135,7 +135,6 @@ async def find_latest_posts(
 
 
 async def _backfill(sources: Sources, finding: Finding) -> None:
-    """Makes the backfill of the author's posts into the feed pending again."""
     owner_id, _ = _owner_and_post(finding)
     await sources.follows.restart_backfill(owner_id, [ObjectId(finding.expected)], clock.now())
 

@@ -63,7 +63,6 @@ async def _find_posts(sources: Sources, owner_id: ObjectId, session: Session) ->
 
 
 async def _rebuild(sources: Sources, owner_id: ObjectId) -> None:
-    """Makes the rebuilding of the feed pending."""
     await sources.feed_states.reset([owner_id], clock.now())
 
 

@@ -1,10 +1,10 @@
 """Posts against the files in storage."""
 
-import asyncio
 from collections.abc import Sequence
 
 from bson import ObjectId
 
+from datasources.concurrency.tasks import run_all
 from datasources.mongo.client import Document
 from datasources.sources import Sources
 from domain.records.posts import PostStatus
@@ -19,17 +19,15 @@ async def _find_missing(sources: Sources, ids: Sequence[ObjectId]) -> list[Findi
 
     A post that is deleted meanwhile, or whose files are moved, is passed over.
     """
-    slots = asyncio.Semaphore(CONCURRENCY)
 
     async def missing_keys(post: Document) -> list[str]:
         missing = _keys_of(post)
         for prefix in {key.rpartition("/")[0] for key in missing}:
-            async with slots:
-                missing -= {blob.key async for blob in sources.blobs.list_media(f"{prefix}/")}
+            missing -= {blob.key async for blob in sources.blobs.list_media(f"{prefix}/")}
         return sorted(missing)
 
     posts = await _find_ready(sources, ids)
-    missing = dict(zip(posts, await asyncio.gather(*map(missing_keys, posts.values())), strict=True))
+    missing = dict(zip(posts, await run_all(CONCURRENCY, missing_keys, posts.values()), strict=True))
     missing = {post_id: keys for post_id, keys in missing.items() if keys}
     still = await _find_ready(sources, list(missing)) if missing else {}
     return [

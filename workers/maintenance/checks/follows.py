@@ -73,7 +73,6 @@ async def _accept(sources: Sources, follow_id: ObjectId) -> None:
 
 
 async def _remove_by_block(sources: Sources, follow_id: ObjectId) -> None:
-    """Has the blocks between the two end their follows again."""
     for follow in await _find_follows(sources, follow_id):
         either = _either_way([(follow.follower_id, follow.followee_id)])
         await sources.database["blocks"].update_many(either, [add_pending([Task.REMOVE_FOLLOWS], clock.now())])

@@ -16,7 +16,7 @@ async def _find_missing(sources: Sources, _ids: Sequence[Any]) -> list[Finding]:
 
 
 async def _make(sources: Sources, _finding: Finding) -> None:
-    """Makes what is missing. Raises IndexesMissingError where documents are in the way."""
+    """Raises IndexesMissingError where documents are in the way."""
     await ensure_indexes(sources.database)
 
 

@@ -15,20 +15,20 @@ VIEWERS = 1_000  # random ones
 
 
 async def _find_wrong(sources: Sources, viewer_ids: Sequence[Any]) -> list[Finding]:
-    """The interests that differ from what the very acts say that they were computed from; some ten reads each.
+    """The interests that differ from the acts that they were computed from; about ten reads for each viewer.
 
-    Those of a viewer who has acted since are old and not wrong: their next reading computes them again.
+    If the viewer has acted since, they are old and not wrong: the next reading computes them again.
     """
     findings = []
     for viewer_id in viewer_ids:
-        found = await sources.interests.find(viewer_id)
-        if found is None:
+        stored = await sources.interests.find(viewer_id)
+        if stored is None:
             continue
-        expected = interests_from(viewer_id, await sources.interests.acts_of(viewer_id), found.made_at)
-        if expected.acts == found.acts and expected.authors != found.authors:
-            values = {"expected": _as_texts(expected), "found": _as_texts(found)}
+        computed = interests_from(viewer_id, await sources.interests.acts_of(viewer_id), stored.made_at)
+        if computed.acts == stored.acts and computed.authors != stored.authors:
+            expected, found = _as_texts(computed), _as_texts(stored)
             why = "they are not what the viewer's acts say"
-            findings.append(Finding(kind=WRONG, id=str(viewer_id), why=why, **values))
+            findings.append(Finding(kind=WRONG, id=str(viewer_id), expected=expected, found=found, why=why))
     return findings
 
 
@@ -40,9 +40,4 @@ def _as_texts(interests: InterestsRecord) -> list[str]:
     return [f"{author.author_id} {author.strength:.6f}" for author in interests.authors]
 
 
-INTERESTS = Check(
-    collection="interests",
-    find=_find_wrong,
-    repairs={WRONG: by_id(_recompute)},
-    limit=VIEWERS,
-)
+INTERESTS = Check(collection="interests", find=_find_wrong, repairs={WRONG: by_id(_recompute)}, limit=VIEWERS)

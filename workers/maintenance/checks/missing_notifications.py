@@ -51,7 +51,6 @@ async def _find_missing_of_likes(
 
 
 async def _notify_of_likes(kind: NotificationKind, sources: Sources, target_id: ObjectId) -> None:
-    """Makes the notifying of a target's author pending again for its likes, which is not news."""
     likes, _ = LIKES_OF[kind.value]
     notified = {"target_id": target_id, "liked": True, "notified": True}
     pending = add_pending([Task.NOTIFY], clock.now())

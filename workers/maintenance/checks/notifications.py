@@ -37,7 +37,6 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 async def _find_wrong(sources: Sources, ids: Sequence[ObjectId], session: Session) -> list[Finding]:
-    """The notifications that count other people than the likes, or should be withdrawn."""
     notices = list((await find_by_ids(sources.database["notifications"], ids, session=session)).values())
     facts = await _find_facts(sources, notices, session)
     findings = await _find_wrong_actors(sources, notices, facts, session)

@@ -47,10 +47,7 @@ async def remove_late_incoming(run: GcRun) -> None:
 
 
 async def _of_ended_uploads(run: GcRun, keys: Sequence[str], since: datetime) -> list[str]:
-    """Those of uploads that have their result, nothing pending, and an address that has expired.
-
-    All files were sent after `since`.
-    """
+    """The keys whose upload has its result, nothing pending, and an expired address; all were sent after `since`."""
     if not keys:
         return []
     longest = timedelta(seconds=run.sources.settings.upload_ttl) + LONGEST_PUT
@@ -68,8 +65,8 @@ async def _orphans(sources: Sources, keys: Sequence[str]) -> list[str]:
     ours = [parts for key in keys if (parts := MediaKey.parse(key)) is not None]
     ids = list({parts.upload_id for parts in ours})
     uploads = await find_by_ids(sources.database["uploads"], ids, projection=FIELDS)
-    over = [upload for upload in uploads.values() if upload["status"] in TERMINAL and "image" not in upload]
-    ended = {upload["_id"] for upload in over} - await used_among(sources, over)
+    failed = [upload for upload in uploads.values() if upload["status"] in TERMINAL and "image" not in upload]
+    ended = {upload["_id"] for upload in failed} - await used_among(sources, failed)
     return [str(parts) for parts in ours if _is_orphan(parts, uploads.get(parts.upload_id), ended)]
 
 

@@ -1,11 +1,11 @@
 """Uploads that nothing uses, in two steps, and documents of uploads that failed long ago."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from bson import ObjectId
 
+from datasources.concurrency.tasks import run_all
 from datasources.media.quota_slots import NO_SLOTS
 from datasources.mongo import clock
 from datasources.mongo.client import Document
@@ -69,9 +69,9 @@ async def remove_old(run: GcRun) -> None:
     """Removes the documents of failed uploads, once neither quota nor a client can ask for them."""
     uploads = run.sources.database["uploads"]
     before = run.older_than(TERMINAL_KEPT)
-    over: Document = {"status": {"$in": TERMINAL}, "image": {"$exists": False}, "outbox": {"$exists": False}}
+    ended: Document = {"status": {"$in": TERMINAL}, "image": {"$exists": False}, "outbox": {"$exists": False}}
     async for ids in run.walk.ids("old uploads", "uploads"):
-        query = {"_id": {"$in": ids}, "created_at": {"$lt": before}, **over}
+        query = {"_id": {"$in": ids}, "created_at": {"$lt": before}, **ended}
         number = await uploads.count_documents(query)
         if run.count_removal("old_uploads", number):
             await uploads.delete_many(query)
@@ -92,12 +92,11 @@ async def used_among(sources: Sources, uploads: Sequence[Document]) -> set[Objec
 
 
 async def _remove_files(run: GcRun, upload_ids: Iterable[ObjectId]) -> None:
-    blobs, slots = run.sources.blobs, asyncio.Semaphore(CONCURRENCY)
+    blobs = run.sources.blobs
 
     async def remove(upload_id: ObjectId) -> None:
-        async with slots:
-            keys = await blobs.media_of(upload_id)
-            if run.count_removal("media_files", len(keys)):
-                await blobs.delete_media(keys)
+        keys = await blobs.media_of(upload_id)
+        if run.count_removal("media_files", len(keys)):
+            await blobs.delete_media(keys)
 
-    await asyncio.gather(*map(remove, upload_ids))
+    await run_all(CONCURRENCY, remove, upload_ids)
