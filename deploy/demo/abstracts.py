@@ -145,36 +145,25 @@ def balloon(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     """A hot-air balloon on nothing at all (RGBA). Palette: the stripes."""
     width, height = size
     side = min(size) * 0.8
-    left, top = (width - side * 0.78) / 2, height * 0.06
+    middle, left, top = width / 2, (width - side * 0.78) / 2, height * 0.06
     picture = Image.new("RGBA", size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(picture)
     basket_y = top + side * 1.02
     for shift in (-0.07, -0.025, 0.025, 0.07):
-        rope = (width / 2 + side * shift * 2.2, top + side * 0.76, width / 2 + side * shift, basket_y)
+        rope = (middle + side * shift * 2.2, top + side * 0.76, middle + side * shift, basket_y)
         draw.line(rope, fill=(96, 70, 50, 255), width=max(2, round(side * 0.005)))
-    draw.rounded_rectangle(
-        (width / 2 - side * 0.08, basket_y, width / 2 + side * 0.08, basket_y + side * 0.11),
-        side * 0.02,
-        fill=(150, 96, 54, 255),
-    )
+    basket = (middle - side * 0.08, basket_y, middle + side * 0.08, basket_y + side * 0.11)
+    draw.rounded_rectangle(basket, side * 0.02, fill=(150, 96, 54, 255))
     stripes = rng.sample(palette, len(palette))
     for number in range(5):
         narrow = 1 - number / 5
-        half = side * 0.39 * narrow
-        color = stripes[number % len(stripes)]
-        draw.pieslice((width / 2 - half, top, width / 2 + half, top + side * 0.72), 180, 360, fill=(*color, 255))
-        lower = [(width / 2 - half, top + side * 0.355), (width / 2 + half, top + side * 0.355)]
-        draw.polygon(
-            [
-                *lower,
-                (width / 2 + side * 0.13 * narrow, top + side * 0.78),
-                (width / 2 - side * 0.13 * narrow, top + side * 0.78),
-            ],
-            fill=(*color, 255),
-        )
+        broad, waist, seam, hem = side * 0.39 * narrow, side * 0.13 * narrow, top + side * 0.355, top + side * 0.78
+        color = (*stripes[number % len(stripes)], 255)
+        draw.pieslice((middle - broad, top, middle + broad, top + side * 0.72), 180, 360, fill=color)
+        corners = [(middle - broad, seam), (middle + broad, seam), (middle + waist, hem), (middle - waist, hem)]
+        draw.polygon(corners, fill=color)
     light = Image.new("RGBA", size, (0, 0, 0, 0))
-    ImageDraw.Draw(light).ellipse(
-        (left + side * 0.08, top + side * 0.05, left + side * 0.3, top + side * 0.45), fill=(255, 255, 255, 70)
-    )
+    gleam = (left + side * 0.08, top + side * 0.05, left + side * 0.3, top + side * 0.45)
+    ImageDraw.Draw(light).ellipse(gleam, fill=(255, 255, 255, 70))
     picture.alpha_composite(light.filter(ImageFilter.GaussianBlur(side * 0.03)))
     return picture

@@ -121,9 +121,8 @@ def aurora(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
         tall = Image.new("L", size, 0)
         tall.paste(rise, (0, 0))
         curtain = ImageChops.multiply(ImageChops.multiply(across, fade), tall)
-        picture = ImageChops.screen(
-            picture, Image.composite(Image.new("RGB", size, lights[number % 2]), Image.new("RGB", size), curtain)
-        )
+        light = Image.composite(Image.new("RGB", size, lights[number % 2]), Image.new("RGB", size), curtain)
+        picture = ImageChops.screen(picture, light)
     hills = below(size, ridge(rng, 128, 0.5), height * 0.78, height * 0.06)
     picture.paste(mix(high, snow, 0.25), (0, 0), shape_mask(size, hills))
     plain = below(size, swell(rng, 120, 1), height * 0.86, height * 0.015)
@@ -167,9 +166,8 @@ def skyline(rng: Random, size: Size, palette: list[Color]) -> Image.Image:
     picture = Image.new("RGB", size)
     picture.paste(city, (0, 0))
     mirrored = city.transpose(Image.Transpose.FLIP_TOP_BOTTOM).crop((0, 0, width, height - shore))
-    water = Image.blend(
-        mirrored.filter(ImageFilter.BoxBlur(height * 0.004)), Image.new("RGB", mirrored.size, near), 0.35
-    )
+    blurred = mirrored.filter(ImageFilter.BoxBlur(height * 0.004))
+    water = Image.blend(blurred, Image.new("RGB", mirrored.size, near), 0.35)
     for y in range(0, water.height, 3):  # small waves move each row a little
         row = water.crop((0, y, width, y + 3))
         water.paste(ImageChops.offset(row, round(rng.gauss(0, width * 0.004)), 0), (0, y))

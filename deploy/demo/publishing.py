@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Self, TypeVar
 
 import httpx2
@@ -80,19 +81,14 @@ class Publisher:
                 return earlier
         pictures = await self._paint(lambda: cut(picture(planned.number), planned.slices))
         made_at = planned.made_at(self._now)
-        uploads = await asyncio.gather(
-            *(
-                self._upload(author_id, f"post:{planned.number}:{place}", image, made_at)
-                for place, image in enumerate(pictures)
-            )
-        )
+        names = [f"post:{planned.number}:{place}" for place in range(len(pictures))]
+        uploads = await asyncio.gather(*map(partial(self._upload, author_id, counts_at=made_at), names, pictures))
         draft = await self._draft(planned, pictures, [upload.id for upload in uploads])
         created = await self._sources.publishing.create(
             author_id, draft, made_at, idempotency, post_id=planned.new_id(self._now)
         )
-        await asyncio.gather(
-            *(finish(self._tools, Job(Task.INGEST, Fact.UPLOAD, str(upload.id))) for upload in uploads)
-        )
+        ingests = [Job(Task.INGEST, Fact.UPLOAD, str(upload.id)) for upload in uploads]
+        await asyncio.gather(*map(partial(finish, self._tools), ingests))
         await finish(self._tools, Job(Task.COMPLETE_POST, Fact.POST, str(created.id)))
         return created
 
