@@ -72,15 +72,15 @@ async def test_file_gets_its_verdict(case: Case, pool: RenderPool, process: psut
         assert_shows(result, shown)
     assert process.is_running(), "the child must not have been replaced"
     assert peak_mib(process) < case.peak_mib
-    if case.bomb:
+    if case.is_bomb:
         assert cpu_seconds(process) - before < BOMB_CPU_SECONDS
 
 
 def assert_shows(rendered: Rendered, shown: Shown) -> None:
-    assert (rendered.width, rendered.height, rendered.is_animated) == (*shown.size, shown.moving)
+    assert (rendered.width, rendered.height, rendered.is_animated) == (*shown.size, shown.is_moving)
     formats = {file.format for file in rendered.renditions}
-    still = RenditionFormat.PNG if shown.transparent else RenditionFormat.JPEG
-    assert formats == {still, RenditionFormat.WEBP, *([RenditionFormat.GIF] if shown.moving else [])}
+    still = RenditionFormat.PNG if shown.is_transparent else RenditionFormat.JPEG
+    assert formats == {still, RenditionFormat.WEBP, *([RenditionFormat.GIF] if shown.is_moving else [])}
     for file in rendered.renditions:
         assert b"CANARY" not in file.data
         picture = Image.open(BytesIO(file.data))

@@ -21,7 +21,7 @@ Bomb = tuple[str, Callable[[], bytes], UserErrorCode]
 
 def bombs() -> list[Case]:
     """Each must be refused before its pixels are decoded."""
-    return [case(name, make, code, bomb=True) for name, make, code in (*_of_pixels(), *_of_frames())]
+    return [case(name, make, code, is_bomb=True) for name, make, code in (*_of_pixels(), *_of_frames())]
 
 
 def _of_pixels() -> Iterator[Bomb]:

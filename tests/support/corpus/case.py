@@ -18,8 +18,8 @@ class Shown(NamedTuple):
 
     size: Size
     quarters: tuple[tuple[int, ...], ...] | None = IN_COLOUR
-    moving: bool = False
-    transparent: bool = False
+    is_moving: bool = False
+    is_transparent: bool = False
 
 
 PEAK_MIB = 286  # 300 MB: 190 MiB of pixels and, depending on the machine, 45 to 55 MiB of everything else
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     name: str
     data: Callable[[], bytes]
     verdicts: tuple[Shown | UserErrorCode, ...]
-    bomb: bool = False
+    is_bomb: bool = False
     peak_mib: int = PEAK_MIB
 
 
@@ -42,7 +42,7 @@ def case(
     name: str,
     data: Callable[[], bytes],
     *verdicts: Shown | UserErrorCode,
-    bomb: bool = False,
+    is_bomb: bool = False,
     peak_mib: int = PEAK_MIB,
 ) -> Case:
-    return Case(name, data, verdicts, bomb, peak_mib)
+    return Case(name, data, verdicts, is_bomb, peak_mib)

@@ -73,7 +73,7 @@ def _flipped() -> Iterator[Case]:
     for name, data in _whole().items():
         for number in range(FLIPPED_FILES):
             png = name.startswith("png")
-            size = Shown(SIZE, None, moving=name.startswith("moving"), transparent=name == "webp with alpha")
+            size = Shown(SIZE, None, is_moving=name.startswith("moving"), is_transparent=name == "webp with alpha")
             verdicts = (CORRUPT,) if png else (CORRUPT, size)
             make = partial(_with_flips, data, Random(f"{name} {number}"))
             yield case(f"{name} with flipped bits, {number}", make, *verdicts)

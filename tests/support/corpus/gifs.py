@@ -18,7 +18,7 @@ BLACK = b"\0\0\0\xff\xff\xff"
 INDEXES = b"".join(bytes((x >= SIZE[0] // 2) + 2 * (y >= SIZE[1] // 2) for x in range(SIZE[0])) for y in range(SIZE[1]))
 EXCHANGED = INDEXES.translate(bytes([1, 0, 2, 3, *range(4, 256)]))
 PATCH = bytes(40 * 40)
-STILL, MOVING = Shown(SIZE), Shown(SIZE, moving=True)
+STILL, MOVING = Shown(SIZE), Shown(SIZE, is_moving=True)
 
 
 def gifs() -> list[Case]:
@@ -48,12 +48,12 @@ def _still() -> Iterator[Case]:
     for name, make in ways.items():
         yield case(f"gif {name}", make, STILL)
     cleared = gif_frame(WHOLE, INDEXES, clear=0)
-    yield case("gif with a clear colour", partial(gif, SIZE, [cleared], TABLE), Shown(SIZE, None, transparent=True))
+    yield case("gif with a clear colour", partial(gif, SIZE, [cleared], TABLE), Shown(SIZE, None, is_transparent=True))
     small = gif_frame((50, 40, 100, 80), bytes(8000))
-    clear = Shown(SIZE, None, transparent=True)
+    clear = Shown(SIZE, None, is_transparent=True)
     yield case("gif smaller than its screen", partial(gif, SIZE, [small], TABLE), clear)
     yield case(
-        "gif smaller than its screen, moving", partial(gif, SIZE, [small] * 3, TABLE), clear._replace(moving=True)
+        "gif smaller than its screen, moving", partial(gif, SIZE, [small] * 3, TABLE), clear._replace(is_moving=True)
     )
     grey = partial(saved, quarters(SIZE).convert("L"), "GIF")
     yield case("gif grey", grey, Shown(SIZE, None))
@@ -68,7 +68,7 @@ def _disposals() -> Iterator[Case]:
         frames = [_first(disposal=1), *(_patch(disposal=disposal, clear=3) for _ in range(5))]
         yield case(f"gif moving, clear patches, disposal {disposal}", partial(gif, SIZE, frames, TABLE), MOVING)
     empty = gif_frame(WHOLE, bytes(len(INDEXES)), clear=0, disposal=2)
-    shown = Shown(SIZE, None, moving=True, transparent=True)
+    shown = Shown(SIZE, None, is_moving=True, is_transparent=True)
     frames = [empty, _patch(disposal=2, clear=1), empty]
     yield case("gif moving over nothing", partial(gif, SIZE, frames, TABLE), shown)
 
@@ -85,13 +85,13 @@ def _odd() -> Iterator[Case]:
         yield case(f"gif moving, {name}", partial(gif, SIZE, frames, TABLE), MOVING)
     for loop in (None, 1, 65535):
         yield case(f"gif moving, loop {loop}", partial(gif, SIZE, [_first()] * 3, TABLE, loop=loop), MOVING)
-    yield case("gif moving by Pillow", partial(moving, SIZE), Shown(SIZE, None, moving=True))
-    tall = Shown((10, 900), None, moving=True)
+    yield case("gif moving by Pillow", partial(moving, SIZE), Shown(SIZE, None, is_moving=True))
+    tall = Shown((10, 900), None, is_moving=True)
     yield case("gif moving, thin", partial(moving, (10, 900)), tall)
     comment = b"\x21\xfe" + b"\x05whatt" * 100 + b"\0"
     yield case("gif with comments", partial(gif, SIZE, [comment, _first(), comment], TABLE), STILL)
     frames = [_first(), _first()]
-    yield case("gif moving by Pillow, clear", _clear, Shown((320, 240), None, moving=True, transparent=True))
+    yield case("gif moving by Pillow, clear", _clear, Shown((320, 240), None, is_moving=True, is_transparent=True))
     yield case("gif moving, two frames", partial(gif, SIZE, frames, TABLE), MOVING)
 
 

@@ -41,7 +41,7 @@ def _of_kind(kind: str, save: Saved) -> Iterator[Case]:
     yield case(f"{kind}, grey", partial(save, quarters(SIZE).convert("L")), Shown(SIZE, IN_GREY))
     clear = quarters(SIZE)
     clear.putalpha(Image.linear_gradient("L").resize(SIZE))
-    yield case(f"{kind} with alpha", partial(save, clear), Shown(SIZE, None, transparent=True))
+    yield case(f"{kind} with alpha", partial(save, clear), Shown(SIZE, None, is_transparent=True))
     secret = {
         "exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x07\0\0\0\x1a\0\0\0\0\0\0\0CANARY\0",
         "xmp": b"CANARY",
@@ -51,7 +51,7 @@ def _of_kind(kind: str, save: Saved) -> Iterator[Case]:
     yield case(f"{kind} of 64 x 700", partial(save, quarters((64, 700))), Shown((64, 700), None))
     for size in ((20_000, 20_000), (10_000, 5_001), (2**31 - 1, 2**31 - 1)):
         name = f"{kind} that claims {size[0]} x {size[1]}"
-        yield case(name, partial(_that_claims, save, size), PIXELS, bomb=True)
+        yield case(name, partial(_that_claims, save, size), PIXELS, is_bomb=True)
     largest = PHONE if kind == "heic" else (6000, 4000)
     name = f"{kind} of {largest[0]} x {largest[1]}"
     yield case(name, partial(save, quarters(largest), quality=50), Shown(largest), peak_mib=PEAK_MIB)
@@ -66,9 +66,9 @@ def _that_claims(save: Saved, size: tuple[int, int], picture: Image.Image | None
 
 
 def _moving() -> Iterator[Case]:
-    for count, verdict in ((3, Shown(SIZE, None, moving=True)), (MAX_IMAGE_FRAMES + 1, FRAMES)):
+    for count, verdict in ((3, Shown(SIZE, None, is_moving=True)), (MAX_IMAGE_FRAMES + 1, FRAMES)):
         name = f"avif moving, of {count} frames"
-        yield case(name, partial(_animated, count), verdict, bomb=verdict is FRAMES)
+        yield case(name, partial(_animated, count), verdict, is_bomb=verdict is FRAMES)
 
 
 def _animated(count: int) -> bytes:
@@ -82,10 +82,10 @@ def _tiled() -> Iterator[Case]:
     size = (300, 200)
     yield case("heic in tiles", partial(_heic, quarters(size), tile_size=128), Shown(size))
     for name, columns in {"a column too many": 5, "256 columns": 255}.items():
-        yield case(f"heic in tiles, with {name}", partial(_with_columns, columns), CORRUPT, bomb=True)
+        yield case(f"heic in tiles, with {name}", partial(_with_columns, columns), CORRUPT, is_bomb=True)
     for claimed in ((30_000, 30_000), (60_000, 60_000)):
         yield case(
-            f"heic in tiles that claims {claimed[0]}", partial(_with_canvas, claimed), PIXELS, CORRUPT, bomb=True
+            f"heic in tiles that claims {claimed[0]}", partial(_with_canvas, claimed), PIXELS, CORRUPT, is_bomb=True
         )
 
 

@@ -52,10 +52,12 @@ def _pngs() -> Iterator[Case]:
         "grey and alpha": (8, GREY_ALPHA),
     }
     for name, (depth, kind) in kinds.items():
-        shown = Shown(SIZE, IN_COLOUR if kind in (RGB, PALETTE) else None, transparent=kind in (RGB_ALPHA, GREY_ALPHA))
+        shown = Shown(
+            SIZE, IN_COLOUR if kind in (RGB, PALETTE) else None, is_transparent=kind in (RGB_ALPHA, GREY_ALPHA)
+        )
         yield case(f"png of 50 megapixels, {name}", partial(_png, depth, kind), shown)
     for kind, name in ((RGB, "RGB"), (RGB_ALPHA, "RGBA")):
-        shown = Shown(SIZE, IN_COLOUR if kind == RGB else None, transparent=kind == RGB_ALPHA)
+        shown = Shown(SIZE, IN_COLOUR if kind == RGB else None, is_transparent=kind == RGB_ALPHA)
         yield case(f"png of 50 megapixels, {name}, interlaced", partial(_png, 8, kind, interlaced=True), shown)
 
 
@@ -91,9 +93,11 @@ def _gifs() -> Iterator[Case]:
     yield case("gif of 50 megapixels", lambda: saved(quarters(SIZE).quantize(4), "GIF"), Shown(SIZE))
     for size, count in (((3840, 2160), 24), ((1080, 1080), 170), ((300, 300), 250)):
         name = f"gif of {count} frames of {size[0]} x {size[1]}"
-        yield case(name, partial(_gif, size, count), Shown(size, None, moving=True))
+        yield case(name, partial(_gif, size, count), Shown(size, None, is_moving=True))
         yield case(
-            f"{name}, clear", partial(_gif, size, count, clear=True), Shown(size, None, moving=True, transparent=True)
+            f"{name}, clear",
+            partial(_gif, size, count, clear=True),
+            Shown(size, None, is_moving=True, is_transparent=True),
         )
 
 

@@ -17,7 +17,7 @@ SIZE = (200, 160)
 _COLOURS = b"".join(bytes(colour) for colour in IN_COLOUR)
 _PLTE = chunk(b"PLTE", _COLOURS)
 _AT = quarter_at(SIZE)
-CLEAR_QUARTERS = Shown(SIZE, None, transparent=True)
+CLEAR_QUARTERS = Shown(SIZE, None, is_transparent=True)
 
 
 def pngs() -> list[Case]:

@@ -39,7 +39,7 @@ def _still() -> Iterator[Case]:
         clear = quarters(SIZE)
         clear.putalpha(Image.linear_gradient("L").resize(SIZE))
         yield case(
-            f"webp with alpha{name}", partial(saved, clear, "WEBP", **options), Shown(SIZE, None, transparent=True)
+            f"webp with alpha{name}", partial(saved, clear, "WEBP", **options), Shown(SIZE, None, is_transparent=True)
         )
     for size in ((1, 1), (1, 700), (700, 1)):
         yield case(f"webp of {size[0]} x {size[1]}", partial(saved, quarters(size), "WEBP"), Shown(size, None))
@@ -54,18 +54,18 @@ def _animated(count: int, size: tuple[int, int] = SIZE, **options: Any) -> bytes
 
 def _moving() -> Iterator[Case]:
     for name, options in (*LOSSES.items(), (", once", {"loop": 1})):
-        yield case(f"webp moving{name}", partial(_animated, 4, **options), Shown(SIZE, moving=True))
-    yield case("webp moving, of 250 frames", partial(_animated, 250, (32, 32)), Shown((32, 32), None, moving=True))
+        yield case(f"webp moving{name}", partial(_animated, 4, **options), Shown(SIZE, is_moving=True))
+    yield case("webp moving, of 250 frames", partial(_animated, 250, (32, 32)), Shown((32, 32), None, is_moving=True))
 
 
 def _bombs() -> Iterator[Case]:
-    yield case("webp of 251 frames", partial(_animated, MAX_IMAGE_FRAMES + 1, (8, 8)), FRAMES, bomb=True)
+    yield case("webp of 251 frames", partial(_animated, MAX_IMAGE_FRAMES + 1, (8, 8)), FRAMES, is_bomb=True)
     for size in ((16_383, 16_383), (6000, 4001)):
         for kind in ("VP8 ", "VP8L", "VP8X"):
             name = f"webp that claims {size[0]} x {size[1]} by {kind.strip()}"
-            yield case(name, partial(_that_claims, kind, size), PIXELS, bomb=True)
+            yield case(name, partial(_that_claims, kind, size), PIXELS, is_bomb=True)
     many = partial(_animated, 3, (3000, 2800))
-    yield case("webp moving, of large frames", many, PIXELS, bomb=True)
+    yield case("webp moving, of large frames", many, PIXELS, is_bomb=True)
 
 
 def _that_claims(kind: str, size: tuple[int, int]) -> bytes:
