@@ -91,23 +91,23 @@ class FeedStage:
         elif not await self._is_blocked(follower_id, user.id):
             await self.sources.follows.follow(follower_id, user.id, is_private=user.is_private, now=now())
 
-    async def accept(self, one: int, other: int) -> None:
+    async def accept(self, follower: int, followee: int) -> None:
         """Accepts a request, if there is one."""
-        await self.sources.follows.accept(self.users[one].id, self.users[other].id, now=now())
+        await self.sources.follows.accept(self.users[follower].id, self.users[followee].id, now=now())
 
-    async def block(self, one: int, other: int, *, blocks: bool) -> None:
+    async def block(self, blocker: int, blocked: int, *, blocks: bool) -> None:
         """Blocks or unblocks."""
         verb = self.sources.blocks.block if blocks else self.sources.blocks.unblock
-        await verb(self.users[one].id, self.users[other].id, now=now())
+        await verb(self.users[blocker].id, self.users[blocked].id, now=now())
 
-    async def mute(self, one: int, other: int, *, mutes: bool) -> None:
+    async def mute(self, muter: int, muted: int, *, mutes: bool) -> None:
         """Mutes or unmutes."""
         verb = self.sources.mutes.mute if mutes else self.sources.mutes.unmute
-        await verb(self.users[one].id, self.users[other].id)
+        await verb(self.users[muter].id, self.users[muted].id)
 
-    async def change_privacy(self, one: int, *, private: bool) -> None:
+    async def change_privacy(self, owner: int, *, private: bool) -> None:
         """Makes an account private or public."""
-        await self.sources.users.update_profile(self.users[one].id, {"is_private": private})
+        await self.sources.users.update_profile(self.users[owner].id, {"is_private": private})
 
     async def post(self, author: int, *, late: bool) -> None:
         """Creates a post, which is READY at once, or `late`: after posts that are newer."""

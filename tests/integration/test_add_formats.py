@@ -38,7 +38,7 @@ JPEG, GIF, WEBP, AVIF = (RenditionFormat(name) for name in ("JPEG", "GIF", "WEBP
 
 
 class Halting(RenderPool):
-    """A pool that gives the first answer and keeps the second one back until it is told to go on, or to fail."""
+    """A pool that gives the first answer and holds the second back until the test lets it go on or fail."""
 
     def __init__(self) -> None:
         super().__init__(1, 60, 1024)
@@ -68,7 +68,7 @@ async def pool() -> AsyncIterator[Halting]:
 
 @pytest.fixture
 def tools(world: World, pool: Halting) -> Tools:
-    """A media worker's, halting."""
+    """The tools of a media worker, with that pool."""
     return Tools(sources=world.sources, pool=pool)
 
 
@@ -79,37 +79,37 @@ async def adding_formats(world: World) -> AsyncIterator[Tools]:
         yield Tools(sources=world.sources, pool=pool)
 
 
-async def posted(world: World, owner: UserRecord, upload: UploadRecord) -> PostRecord:
+async def create_post(world: World, owner: UserRecord, upload: UploadRecord) -> PostRecord:
     draft = PostDraft(images=[PostImage(upload_id=upload.id, alt_text="a sea")])
     return await world.sources.publishing.create(owner.id, draft, now())
 
 
-async def begun(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":
-    """The media worker's call, halted when it has shown the image."""
+async def begin_ingest(world: World, tools: Tools, pool: Halting, upload: UploadRecord) -> "asyncio.Task[None]":
+    """The media worker's call, halted once it has shown the image."""
     ingesting = asyncio.create_task(ingest(tools, str(upload.id)))
     await asyncio.wait([ingesting, asyncio.create_task(pool.has_shown.wait())], return_when=asyncio.FIRST_COMPLETED)
     assert not ingesting.done(), ingesting
     return ingesting
 
 
-async def killed(world: World, ingesting: "asyncio.Task[None]", upload: UploadRecord) -> None:
-    """Ends a worker's call where it stands, and lets its lease be over."""
+async def kill_worker(world: World, ingesting: "asyncio.Task[None]", upload: UploadRecord) -> None:
+    """Ends a worker's call where it stands, and waits until it has ended."""
     ingesting.cancel()
     await asyncio.wait([ingesting])
     assert Task.ADD_FORMATS.value in (await document(world, upload))["outbox"]
 
 
 async def document(world: World, upload: UploadRecord) -> dict[str, Any]:
-    found = await world.sources.database["uploads"].find_one({"_id": upload.id})
-    assert found is not None
-    return dict(found)
+    row = await world.sources.database["uploads"].find_one({"_id": upload.id})
+    assert row is not None
+    return dict(row)
 
 
 async def image_of(world: World, upload: UploadRecord) -> ImageRecord:
-    (found,) = await world.sources.uploads.by_ids([upload.id])
-    assert found is not None
-    assert found.image is not None
-    return found.image
+    (upload_record,) = await world.sources.uploads.by_ids([upload.id])
+    assert upload_record is not None
+    assert upload_record.image is not None
+    return upload_record.image
 
 
 def formats(image: ImageRecord) -> set[RenditionFormat]:
@@ -120,7 +120,7 @@ def keys(image: ImageRecord) -> set[str]:
     return {rendition.key for rendition in image.renditions}
 
 
-async def source(world: World, upload: UploadRecord) -> bytes | None:
+async def stored_source(world: World, upload: UploadRecord) -> bytes | None:
     return await world.sources.blobs.read_incoming(upload.key, 1_000_000)
 
 
@@ -133,7 +133,7 @@ async def assert_nothing_else_is_stored(world: World, upload: UploadRecord, expe
 
     await eventually(is_so)
     assert set(await world.sources.blobs.media_of(upload.id)) == expected
-    assert await source(world, upload) is None
+    assert await stored_source(world, upload) is None
 
 
 async def test_a_post_is_shown_before_its_webp_exists_and_gets_it_later(
@@ -141,8 +141,8 @@ async def test_a_post_is_shown_before_its_webp_exists_and_gets_it_later(
 ) -> None:
     ana = await world.user(is_private=True)
     upload = await store_upload(world, ana, small_jpeg())
-    post = await posted(world, ana, upload)
-    ingesting = await begun(world, tools, pool, upload)
+    post = await create_post(world, ana, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     await complete_post(tools, str(post.id))
     shown = await world.stored_post(post.id)
     assert (shown.status, formats(shown.images[0])) == (PostStatus.READY, {JPEG})
@@ -151,7 +151,8 @@ async def test_a_post_is_shown_before_its_webp_exists_and_gets_it_later(
     complete = (await world.stored_post(post.id)).images[0]
     assert (formats(complete), complete.alt_text) == ({JPEG, WEBP}, "a sea")
     assert keys(complete) > keys(shown.images[0]), "addresses that clients have stay valid"
-    assert [each.width for each in complete.renditions] == sorted(each.width for each in complete.renditions)
+    widths = [rendition.width for rendition in complete.renditions]
+    assert widths == sorted(widths)
     assert keys(await image_of(world, upload)) == keys(complete)
     assert (await document(world, upload))["outbox"] == ["clean_up"]
     await assert_nothing_else_is_stored(world, upload, keys(complete))
@@ -160,7 +161,7 @@ async def test_a_post_is_shown_before_its_webp_exists_and_gets_it_later(
 async def test_an_avatar_taken_before_its_webp_exists_gets_it_later(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user(is_private=True)
     upload = await store_upload(world, ana, small_jpeg())
-    ingesting = await begun(world, tools, pool, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     taken = await world.sources.uploads.take_as_avatar(upload.id, ana.id)
     assert taken is not None
     await world.sources.users.update_profile(ana.id, {"avatar": taken.image})
@@ -176,11 +177,11 @@ async def test_the_source_stays_until_a_worker_that_died_is_replaced(
 ) -> None:
     ana, data = await world.user(), small_jpeg()
     upload = await store_upload(world, ana, data)
-    await killed(world, await begun(world, tools, pool, upload), upload)
+    await kill_worker(world, await begin_ingest(world, tools, pool, upload), upload)
     await world.sources.images.schedule_clean_up(upload.id)
     with pytest.raises(RetryLater):
         await clean_upload(world.tools, str(upload.id))
-    assert await source(world, upload) == data
+    assert await stored_source(world, upload) == data
     await asyncio.gather(*(add_formats(adding_formats, str(upload.id)) for _ in range(3)))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, WEBP}
@@ -191,7 +192,7 @@ async def test_formats_are_left_to_a_worker_that_is_still_alive(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
     upload = await store_upload(world, await world.user(), small_jpeg())
-    ingesting = await begun(world, tools, pool, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     await add_formats(adding_formats, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG}
     pool.goes_on.set()
@@ -203,7 +204,7 @@ async def test_a_worker_that_was_taken_for_dead_adds_nothing_twice(
     world: World, tools: Tools, pool: Halting, adding_formats: Tools
 ) -> None:
     upload = await store_upload(world, await world.user(), small_jpeg())
-    ingesting = await begun(world, tools, pool, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     await world.sources.uploads.release(upload.id, now())
     await add_formats(adding_formats, str(upload.id))
     before = await image_of(world, upload)
@@ -220,8 +221,8 @@ async def test_formats_are_added_in_the_area_to_which_the_files_were_moved(
 ) -> None:
     ana = await world.user(is_private=not is_private)
     upload = await store_upload(world, ana, small_jpeg())
-    post = await posted(world, ana, upload)
-    ingesting = await begun(world, tools, pool, upload)
+    post = await create_post(world, ana, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     await complete_post(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": is_private})
     await world.drain()
@@ -243,8 +244,8 @@ async def test_moving_files_and_adding_formats_concurrently_both_succeed(
 ) -> None:
     ana = await world.user()
     upload = await store_upload(world, ana, small_jpeg())
-    post = await posted(world, ana, upload)
-    ingesting = await begun(world, tools, pool, upload)
+    post = await create_post(world, ana, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     await complete_post(tools, str(post.id))
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     pool.goes_on.set()
@@ -258,8 +259,8 @@ async def test_moving_files_and_adding_formats_concurrently_both_succeed(
 async def test_a_post_deleted_between_its_formats_leaves_no_files(world: World, tools: Tools, pool: Halting) -> None:
     ana = await world.user()
     upload = await store_upload(world, ana, small_jpeg())
-    post = await posted(world, ana, upload)
-    ingesting = await begun(world, tools, pool, upload)
+    post = await create_post(world, ana, upload)
+    ingesting = await begin_ingest(world, tools, pool, upload)
     await world.sources.posts.delete(post.id, ana.id, now())
     await world.drain()
     pool.goes_on.set()
@@ -270,7 +271,7 @@ async def test_a_post_deleted_between_its_formats_leaves_no_files(world: World, 
 async def test_a_post_deleted_while_its_image_is_made_leaves_no_files(world: World, adding_formats: Tools) -> None:
     ana = await world.user()
     upload = await store_upload(world, ana, small_jpeg())
-    post = await posted(world, ana, upload)
+    post = await create_post(world, ana, upload)
     assert await world.sources.uploads.claim(upload.id, now()) is not None
     await world.sources.posts.delete(post.id, ana.id, now())
     await world.drain()
@@ -293,15 +294,15 @@ async def test_a_failure_after_an_image_is_shown_does_not_hide_it(
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
 
 
-@pytest.mark.parametrize("found", [None, small_jpeg((200, 0, 0))], ids=["nothing", "another picture"])
+@pytest.mark.parametrize("replacement", [None, small_jpeg((200, 0, 0))], ids=["nothing", "another picture"])
 async def test_an_image_whose_source_is_gone_or_replaced_stays_as_it_is(
-    world: World, tools: Tools, pool: Halting, adding_formats: Tools, found: bytes | None
+    world: World, tools: Tools, pool: Halting, adding_formats: Tools, replacement: bytes | None
 ) -> None:
     upload = await store_upload(world, await world.user(), small_jpeg())
-    await killed(world, await begun(world, tools, pool, upload), upload)
+    await kill_worker(world, await begin_ingest(world, tools, pool, upload), upload)
     await world.sources.blobs.delete_incoming([upload.key])
-    if found is not None:
-        await replace_file(world, upload, found)
+    if replacement is not None:
+        await replace_file(world, upload, replacement)
     await add_formats(adding_formats, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG}
@@ -322,13 +323,12 @@ async def test_avif_is_added_last_by_another_worker_from_the_same_source(world: 
     await ingest(avif, str(upload.id))
     assert formats(await image_of(world, upload)) == {JPEG, WEBP}
     assert (await document(world, upload))["outbox"] == ["add_formats", "clean_up"]
-    assert await source(world, upload) == data
+    assert await stored_source(world, upload) == data
     await add_formats(avif, str(upload.id))
     image = await image_of(world, upload)
     assert formats(image) == {JPEG, WEBP, AVIF}
-    for one in (each for each in image.renditions if each.format is AVIF):
-        (url,) = await world.sources.blobs.signed_urls([one.key])
-        assert one.key.endswith(".avif"), url
+    for rendition in image.renditions:
+        assert rendition.format is not AVIF or rendition.key.endswith(".avif"), rendition.key
     await assert_nothing_else_is_stored(world, upload, keys(image))
 
 
@@ -341,7 +341,7 @@ async def test_a_moving_image_gets_no_avif(world: World, avif: Tools) -> None:
 
 
 async def test_an_image_with_all_formats_has_nothing_pending(world: World, adding_formats: Tools) -> None:
-    """As when a worker dies between the last format and saying so."""
+    """As when a worker dies after it added the last format and before it recorded that."""
     upload = await store_upload(world, await world.user(), small_jpeg())
     await ingest(adding_formats, str(upload.id))
     before = await image_of(world, upload)
@@ -364,7 +364,7 @@ async def test_a_kept_original_is_not_public_and_is_deleted_with_its_post(
 ) -> None:
     ana, data, blobs = await world.user(), small_jpeg(), world.sources.blobs
     upload = await store_upload(world, ana, data)
-    post = await posted(world, ana, upload)
+    post = await create_post(world, ana, upload)
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()
     kept = f"originals/{upload.id}/0/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
@@ -389,4 +389,4 @@ async def test_a_rejected_original_is_not_kept(world: World, keeping: World, add
     await ingest(adding_formats, str(upload.id))
     await keeping.drain()
     assert await world.sources.blobs.media_of(upload.id) == []
-    assert await source(world, upload) is None
+    assert await stored_source(world, upload) is None

@@ -69,7 +69,7 @@ async def failures(world: World) -> list[dict[str, Any]]:
     return await world.sources.database["failures"].find().to_list()
 
 
-async def liked(world: World, posts: Sequence[PostRecord], fans: Sequence[UserRecord]) -> None:
+async def like_posts(world: World, posts: Sequence[PostRecord], fans: Sequence[UserRecord]) -> None:
     await asyncio.gather(*(world.sources.post_likes.like(post.id, fan.id, now()) for post in posts for fan in fans))
 
 
@@ -92,7 +92,7 @@ async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own:
         for attempt in range(1, ATTEMPTS + 1):
             await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
             await eventually(partial(is_empty, own))
-            assert [one["attempts"] for one in await failures(own)] == [attempt]
+            assert [failure["attempts"] for failure in await failures(own)] == [attempt]
     (letter,) = [letter async for letter in own.sources.dead_letters.all_dead()]
     assert (letter.job, letter.reason) == (Job(*LIKES, BAD), "LookupError: no such counter")
     done = Counter(keys[0] for keys in work.calls if len(keys) == 1)
@@ -105,7 +105,7 @@ async def test_a_failure_in_a_batch_is_deleted_when_the_job_succeeds_alone(own: 
     async with working(own, handler_of(Work(LookupError()).run, batch=len(KEYS))):
         await own.sources.job_queue.enqueue(Job(*LIKES, key) for key in KEYS)
         await eventually(partial(is_empty, own))
-    assert [one["_id"]["key"] for one in await failures(own)] == [BAD]
+    assert [failure["_id"]["key"] for failure in await failures(own)] == [BAD]
 
 
 async def test_an_outage_counts_no_attempt_and_jobs_are_not_tried_alone(own: World) -> None:
@@ -158,8 +158,8 @@ async def test_a_hot_post_is_counted_last_and_completely(own: World, monkeypatch
     ana, fans = await own.user(), await own.users(10)
     posts = [await own.post(ana) for _ in range(6)]
     hot, cold = posts[2], [*posts[:2], *posts[3:]]
-    await liked(own, [hot], fans)
-    await liked(own, cold, fans[:1])
+    await like_posts(own, [hot], fans)
+    await like_posts(own, cold, fans[:1])
     keys = [str(post.id) for post in posts]
     monkeypatch.setattr(apply_in_chunks, "MAX_TRANSACTIONS", 3)
     assert await aggregate_counters.count_post_likes(own.tools, *keys) == {str(hot.id)}
@@ -172,13 +172,13 @@ async def test_a_hot_post_is_counted_last_and_completely(own: World, monkeypatch
 async def test_concurrent_calls_for_overlapping_posts_count_everything_once(own: World) -> None:
     ana, fans = await own.user(), await own.users(5)
     posts = [await own.post(ana) for _ in range(12)]
-    await liked(own, posts, fans)
+    await like_posts(own, posts, fans)
     keys = [str(post.id) for post in posts]
     apply = aggregate_counters.count_post_likes
     await asyncio.gather(*(apply(own.tools, *keys[start:], *keys[:start]) for start in range(0, 12, 3)))
     assert await counts(own, posts) == [len(fans)] * len(posts)
     await asyncio.gather(*(own.sources.post_likes.unlike(post.id, fans[0].id, now()) for post in posts))
-    await asyncio.gather(apply(own.tools, *keys[:8]), apply(own.tools, *keys[4:]), liked(own, posts, fans[:1]))
+    await asyncio.gather(apply(own.tools, *keys[:8]), apply(own.tools, *keys[4:]), like_posts(own, posts, fans[:1]))
     await apply(own.tools, *keys)
     assert await counts(own, posts) == [len(fans)] * len(posts)
 
@@ -215,13 +215,13 @@ async def test_pending_facts_are_found_by_the_outbox_index_alone(own: World) -> 
     await own.sources.database.command("profile", 2)
     try:
         await aggregate_counters.count_post_likes(own.tools, str(post.id))
-        await liked(own, [post], [ana])
+        await like_posts(own, [post], [ana])
         await aggregate_counters.count_post_likes(own.tools, str(post.id))
     finally:
         await own.sources.database.command("profile", 0)
     profile = own.sources.database["system.profile"]
-    found = profile.find({"op": "query", "ns": likes.full_name, "command.filter.outbox": Task.COUNT.value})
-    seen = [(row["planSummary"], row["docsExamined"]) async for row in found]
+    finds = profile.find({"op": "query", "ns": likes.full_name, "command.filter.outbox": Task.COUNT.value})
+    plans = [(row["planSummary"], row["docsExamined"]) async for row in finds]
     index = "IXSCAN { target_id: 1, outbox: 1 }"
-    assert seen == [(index, apply_in_chunks.MAX_FACTS), (index, apply_in_chunks.MAX_FACTS), (index, 0), (index, 1)]
+    assert plans == [(index, apply_in_chunks.MAX_FACTS), (index, apply_in_chunks.MAX_FACTS), (index, 0), (index, 1)]
     assert await counts(own, [post]) == [rows + 1]

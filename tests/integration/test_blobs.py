@@ -1,4 +1,4 @@
-"""The blob store against a real S3 server: what it keeps, what it lets in, and what the world may read."""
+"""The blob store against a real S3 server: what it stores, what it accepts, and what everybody may read."""
 
 import asyncio
 import base64
@@ -36,34 +36,37 @@ async def web() -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-def _sum(data: bytes) -> str:
+def _digest(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 async def _presigned(blobs: Blobs) -> tuple[str, str, dict[str, str]]:
     key = f"incoming/{uuid4().hex}"
     url, headers = await blobs.presign_put(
-        key, byte_size=len(DATA), media_type="image/jpeg", sha256_base64=_sum(DATA), expires_in=60
+        key, byte_size=len(DATA), media_type="image/jpeg", sha256_base64=_digest(DATA), expires_in=60
     )
     return key, url, headers
 
 
-async def test_a_file_sent_with_the_given_headers_can_be_read(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def _upload(blobs: Blobs, web: httpx2.AsyncClient) -> tuple[str, str]:
+    """Sends the file with the given headers. Returns its key and the signed address."""
     key, url, headers = await _presigned(blobs)
-    answer = await web.put(url, content=DATA, headers=headers)
-    assert answer.status_code == 200
+    assert (await web.put(url, content=DATA, headers=headers)).status_code == 200
+    return key, url
+
+
+async def test_a_file_sent_with_the_given_headers_can_be_read(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+    key, _ = await _upload(blobs, web)
     assert await blobs.read_incoming(key, len(DATA)) == DATA
 
 
 async def test_uploads_are_not_public(blobs: Blobs, web: httpx2.AsyncClient) -> None:
-    _, url, headers = await _presigned(blobs)
-    await web.put(url, content=DATA, headers=headers)
+    _, url = await _upload(blobs, web)
     assert (await web.get(url.partition("?")[0])).status_code == 403
 
 
 async def test_reading_stops_one_byte_over_the_limit(blobs: Blobs, web: httpx2.AsyncClient) -> None:
-    key, url, headers = await _presigned(blobs)
-    await web.put(url, content=DATA, headers=headers)
+    key, _ = await _upload(blobs, web)
     assert await blobs.read_incoming(key, 100) == DATA[:101]
 
 
@@ -161,8 +164,7 @@ async def test_listing_and_deleting_go_past_the_first_page(blobs: Blobs, monkeyp
 
 
 async def test_a_deleted_upload_is_gone(blobs: Blobs, web: httpx2.AsyncClient) -> None:
-    key, url, headers = await _presigned(blobs)
-    await web.put(url, content=DATA, headers=headers)
+    key, _ = await _upload(blobs, web)
     assert [blob.key async for blob in blobs.list_incoming(key)] == [key]
     await blobs.delete_incoming([key])
     assert await blobs.read_incoming(key, 1) is None
@@ -245,7 +247,7 @@ async def test_waiting_for_a_free_connection_takes_no_longer_than_connecting(
     connected = asyncio.Event()
 
     async def trickle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """An answer whose head does not end, so that the connection stays taken."""
+        """Sends an answer whose head does not end, so that the connection stays in use."""
         connected.set()
         writer.write(b"HTTP/1.1 200 OK\r\n")
         with suppress(ConnectionError):
@@ -280,7 +282,7 @@ ORIGINS = ("https://app.example", "https://*.photos.example")
 
 
 @pytest.fixture(scope="module")
-async def of_a_web_client(shared_settings: Settings) -> AsyncIterator[Blobs]:
+async def browser_blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
     """Blobs in buckets of their own, which pages of `ORIGINS` may use."""
     names = {name: f"{name.partition('_')[0]}-{uuid4().hex[:8]}" for name in ("incoming_bucket", "media_bucket")}
     settings = shared_settings.model_copy(update={**names, "environment": "test", "allowed_origins": ORIGINS})
@@ -291,9 +293,9 @@ async def of_a_web_client(shared_settings: Settings) -> AsyncIterator[Blobs]:
 
 @pytest.mark.parametrize("area", [Area.PUBLIC, Area.PRIVATE])
 async def test_a_page_of_an_allowed_origin_may_draw_an_image_on_a_canvas(
-    of_a_web_client: Blobs, web: httpx2.AsyncClient, area: Area
+    browser_blobs: Blobs, web: httpx2.AsyncClient, area: Area
 ) -> None:
-    blobs, key = of_a_web_client, media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320, 0)
+    blobs, key = browser_blobs, media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320, 0)
     await blobs.put_media(key, DATA, "image/jpeg")
     (signed,) = await blobs.signed_urls([key])
     url = blobs.public_url(key) or signed
@@ -306,8 +308,8 @@ async def test_a_page_of_an_allowed_origin_may_draw_an_image_on_a_canvas(
     assert "origin" in foreign.headers["vary"].lower(), "a cache must keep one answer for each origin"
 
 
-async def test_only_pages_of_allowed_origins_may_put(of_a_web_client: Blobs, web: httpx2.AsyncClient) -> None:
-    _, url, headers = await _presigned(of_a_web_client)
+async def test_only_pages_of_allowed_origins_may_put(browser_blobs: Blobs, web: httpx2.AsyncClient) -> None:
+    _, url, headers = await _presigned(browser_blobs)
     for origin in ("https://elsewhere.example", ORIGINS[0]):
         asking = {"origin": origin, "access-control-request-method": "PUT"}
         answer = await web.options(url, headers={**asking, "access-control-request-headers": ",".join(headers)})

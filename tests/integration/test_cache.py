@@ -1,4 +1,4 @@
-"""The cache over a real Redis: one loader for each key, nothing old is kept, and Redis may fail."""
+"""The cache over a real Redis: one loader for each key, no stale values, and outages of Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -49,13 +49,13 @@ async def opened(settings: Settings, prefix: str, count: int = 1) -> AsyncIterat
 
 
 @pytest.fixture
-async def one(shared_settings: Settings, prefix: str) -> AsyncIterator[WordCache]:
+async def process(shared_settings: Settings, prefix: str) -> AsyncIterator[WordCache]:
     async with opened(shared_settings, prefix) as (process,):
         yield process
 
 
 @pytest.fixture
-async def two(shared_settings: Settings, prefix: str) -> AsyncIterator[list[WordCache]]:
+async def processes(shared_settings: Settings, prefix: str) -> AsyncIterator[list[WordCache]]:
     async with opened(shared_settings, prefix, 2) as processes:
         yield processes
 
@@ -68,35 +68,35 @@ async def proxy(shared_settings: Settings) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def shaky(proxy: Proxy, prefix: str) -> AsyncIterator[WordCache]:
-    """A process whose way to Redis can be made to fail."""
+    """A process whose connection to Redis can be made to fail."""
     async with aclosing(WordCache(proxy.url, prefix)) as process:
         yield process
 
 
-async def test_a_value_is_loaded_once_and_then_kept(one: WordCache) -> None:
+async def test_a_value_is_loaded_once_and_then_kept(process: WordCache) -> None:
     truth = Words(a="1", b="2")
-    assert await one.read(truth, "a", "b") == ["1", "2"]
-    assert await one.read(truth, "b", "a", "b") == ["2", "1", "2"]
+    assert await process.read(truth, "a", "b") == ["1", "2"]
+    assert await process.read(truth, "b", "a", "b") == ["2", "1", "2"]
     assert truth.asked == ["a", "b"]
-    assert (one.cache.hits, one.cache.misses) == (2, 2)
+    assert (process.cache.hits, process.cache.misses) == (2, 2)
 
 
-async def test_a_missing_value_is_cached_for_a_shorter_time(one: WordCache) -> None:
+async def test_a_missing_value_is_cached_for_a_shorter_time(process: WordCache) -> None:
     truth = Words(a="1")
-    assert await one.read(truth, "a", "gone") == ["1", None]
-    assert await one.read(truth, "a", "gone") == ["1", None]
+    assert await process.read(truth, "a", "gone") == ["1", None]
+    assert await process.read(truth, "a", "gone") == ["1", None]
     assert truth.asked == ["a", "gone"]
-    lives = [await one.redis.pttl(f"{one.server.prefix}word:{key}") for key in ("a", "gone")]
+    lives = [await process.redis.pttl(f"{process.server.prefix}word:{key}") for key in ("a", "gone")]
     assert 5_000 < lives[0] <= 30_000
     assert 0 < lives[1] <= 5_000
 
 
-async def test_a_value_created_after_a_miss_is_read_once_the_miss_is_invalidated(one: WordCache) -> None:
+async def test_a_value_created_after_a_miss_is_read_once_the_miss_is_invalidated(process: WordCache) -> None:
     truth = Words()
-    assert await one.read(truth, "a") == [None]
+    assert await process.read(truth, "a") == [None]
     truth.words["a"] = "new"
-    await one.cache.invalidate(["a"])
-    assert await one.read(truth, "a") == ["new"]
+    await process.cache.invalidate(["a"])
+    assert await process.read(truth, "a") == ["new"]
 
 
 async def test_every_value_expires(shared_settings: Settings, prefix: str) -> None:
@@ -119,95 +119,95 @@ async def test_of_fifty_concurrent_misses_one_loads(shared_settings: Settings, p
         assert sorted(truth.asked) == ["a", "b"]
 
 
-async def test_a_reader_that_waits_for_a_slow_loader_loads_too_and_stores_nothing(two: list[WordCache]) -> None:
+async def test_a_reader_that_waits_for_a_slow_loader_loads_too_and_stores_nothing(processes: list[WordCache]) -> None:
     slow, quick = Words(a="slow"), Words(a="quick")
     slow.may_answer.clear()
-    loading = asyncio.create_task(two[0].read(slow, "a"))
+    loading = asyncio.create_task(processes[0].read(slow, "a"))
     await slow.reading.wait()
-    assert await two[1].read(quick, "a") == ["quick"]
+    assert await processes[1].read(quick, "a") == ["quick"]
     assert quick.asked == ["a"]
     slow.may_answer.set()
     assert await loading == ["slow"]
-    assert await two[1].read(quick, "a") == ["slow"]  # the loader's, not the other's
+    assert await processes[1].read(quick, "a") == ["slow"]  # the loader's, not the other's
 
 
-async def test_a_loader_that_read_before_a_write_stores_nothing(two: list[WordCache]) -> None:
+async def test_a_loader_that_read_before_a_write_stores_nothing(processes: list[WordCache]) -> None:
     truth = Words(a="old", b="same")
     truth.may_answer.clear()
-    loading = asyncio.create_task(two[0].read(truth, "a", "b"))
+    loading = asyncio.create_task(processes[0].read(truth, "a", "b"))
     await truth.reading.wait()
     truth.words["a"] = "new"
-    assert await two[1].cache.invalidate(["a"])
+    assert await processes[1].cache.invalidate(["a"])
     truth.may_answer.set()
     assert await loading == ["old", "same"]  # it began before the write was answered
-    assert await two[0].read(truth, "a", "b") == ["new", "same"]
+    assert await processes[0].read(truth, "a", "b") == ["new", "same"]
     assert truth.asked == ["a", "b", "a"]  # the other key was kept
 
 
-async def test_a_late_loader_does_not_overwrite_a_value_loaded_after_the_write(two: list[WordCache]) -> None:
+async def test_a_late_loader_does_not_overwrite_a_value_loaded_after_the_write(processes: list[WordCache]) -> None:
     late, after = Words(a="old"), Words(a="new")
     late.may_answer.clear()
-    loading = asyncio.create_task(two[0].read(late, "a"))
+    loading = asyncio.create_task(processes[0].read(late, "a"))
     await late.reading.wait()
-    await two[1].cache.invalidate(["a"])
-    assert await two[1].read(after, "a") == ["new"]
+    await processes[1].cache.invalidate(["a"])
+    assert await processes[1].read(after, "a") == ["new"]
     late.may_answer.set()
     await loading
-    assert await two[0].read(late, "a") == ["new"]
+    assert await processes[0].read(late, "a") == ["new"]
 
 
-async def test_a_loader_whose_key_holds_another_lease_after_a_write_stores_nothing(two: list[WordCache]) -> None:
+async def test_a_loader_whose_key_holds_another_lease_after_a_write_stores_nothing(processes: list[WordCache]) -> None:
     late, after = Words(a="old"), Words(a="new")
     for truth in (late, after):
         truth.may_answer.clear()
-    first = asyncio.create_task(two[0].read(late, "a"))
+    first = asyncio.create_task(processes[0].read(late, "a"))
     await late.reading.wait()
-    await two[1].cache.invalidate(["a"])
-    second = asyncio.create_task(two[1].read(after, "a"))
+    await processes[1].cache.invalidate(["a"])
+    second = asyncio.create_task(processes[1].read(after, "a"))
     await after.reading.wait()
     late.may_answer.set()
     await first  # while the second one's lease stands
     after.may_answer.set()
     await second
-    assert await two[0].read(late, "a") == ["new"]
+    assert await processes[0].read(late, "a") == ["new"]
 
 
-async def test_a_loader_whose_lease_ran_out_stores_nothing(one: WordCache, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loader_whose_lease_ran_out_stores_nothing(process: WordCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_server, "LOAD_LEASE_SECONDS", 0.01)
     truth = Words(a="old")
     truth.may_answer.clear()
-    loading = asyncio.create_task(one.read(truth, "a"))
+    loading = asyncio.create_task(process.read(truth, "a"))
     await truth.reading.wait()
 
     async def has_expired() -> bool:
-        return await raw(one, "a") == b""
+        return await raw(process, "a") == b""
 
     await eventually(has_expired)
     truth.words["a"] = "new"  # there was no lease that an invalidation could remove
     truth.may_answer.set()
     await loading
-    assert await one.read(truth, "a") == ["new"]
+    assert await process.read(truth, "a") == ["new"]
 
 
-async def test_a_loader_that_fails_raises_and_blocks_nobody(two: list[WordCache]) -> None:
+async def test_a_loader_that_fails_raises_and_blocks_nobody(processes: list[WordCache]) -> None:
     async def broken(_keys: Sequence[str]) -> Sequence[str | None]:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await two[0].cache.read(["a"], broken)
-    assert await two[1].read(Words(a="1"), "a") == ["1"]
+        await processes[0].cache.read(["a"], broken)
+    assert await processes[1].read(Words(a="1"), "a") == ["1"]
 
 
-async def test_emptying_redis_during_a_load_costs_one_more_load(one: WordCache, prefix: str) -> None:
+async def test_emptying_redis_during_a_load_costs_one_more_load(process: WordCache, prefix: str) -> None:
     truth = Words(a="1")
     truth.may_answer.clear()
-    loading = asyncio.create_task(one.read(truth, "a"))
+    loading = asyncio.create_task(process.read(truth, "a"))
     await truth.reading.wait()
-    await one.redis.delete(*[key async for key in one.redis.scan_iter(match=f"{prefix}*")])
+    await process.redis.delete(*[key async for key in process.redis.scan_iter(match=f"{prefix}*")])
     truth.may_answer.set()
     assert await loading == ["1"]
-    assert await one.read(truth, "a") == ["1"]
-    assert await one.read(truth, "a") == ["1"]
+    assert await process.read(truth, "a") == ["1"]
+    assert await process.read(truth, "a") == ["1"]
     assert truth.asked == ["a", "a"]
 
 
@@ -236,13 +236,13 @@ async def test_a_value_of_another_version_is_neither_read_nor_replaced_but_is_in
 
 
 @pytest.mark.parametrize("damage", [b"", b"V", b"V1234", b"nonsense"])
-async def test_a_damaged_value_is_loaded_again(one: WordCache, damage: bytes) -> None:
+async def test_a_damaged_value_is_loaded_again(process: WordCache, damage: bytes) -> None:
     truth = Words(a="1")
-    await one.read(truth, "a")
-    stored = await raw(one, "a")
+    await process.read(truth, "a")
+    stored = await raw(process, "a")
     cut = stored[: MARK_BYTES + 5] + b"\xc1"
-    await one.redis.set(f"{one.server.prefix}word:a", damage if damage != b"V1234" else cut)
-    assert await one.read(truth, "a") == ["1"]
+    await process.redis.set(f"{process.server.prefix}word:a", damage if damage != b"V1234" else cut)
+    assert await process.read(truth, "a") == ["1"]
 
 
 @pytest.mark.parametrize("toxic", [Toxic.REFUSE, Toxic.BLACK_HOLE])
@@ -286,22 +286,22 @@ async def test_redis_that_comes_back_is_used_again(
 
 
 async def test_a_lost_invalidation_is_retried_and_its_process_reads_nothing_stale_meanwhile(
-    shaky: WordCache, one: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    shaky: WordCache, process: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
     truth = Words(a="old")
-    await one.read(truth, "a")
+    await process.read(truth, "a")
     assert await shaky.read(truth, "a") == ["old"]
     proxy.become(Toxic.REFUSE)
     truth.words["a"] = "new"
     assert not await shaky.cache.invalidate(["a"])
     assert await shaky.read(truth, "a") == ["new"]  # its own write
-    assert await one.read(truth, "a") == ["old"]  # as the docs say: until Redis hears of it
+    assert await process.read(truth, "a") == ["old"]  # as the docs say: until Redis hears of it
     proxy.become(Toxic.NONE)
     assert await shaky.read(truth, "a") == ["new"]  # Redis answers again, and still has the old value
 
     async def is_invalidated() -> bool:
-        return await one.read(truth, "a") == ["new"]
+        return await process.read(truth, "a") == ["new"]
 
     await eventually(is_invalidated, seconds=cache_server.LOAD_LEASE_SECONDS)  # long before it expires
     assert await shaky.read(truth, "a") == ["new"]
@@ -321,37 +321,37 @@ async def test_a_failed_invalidation_is_retried_no_longer_than_the_value_can_liv
     await eventually(is_over)
 
 
-async def test_a_cancelled_invalidation_is_still_carried_out(one: WordCache) -> None:
+async def test_a_cancelled_invalidation_is_still_carried_out(process: WordCache) -> None:
     truth = Words(a="old")
-    await one.read(truth, "a")
+    await process.read(truth, "a")
     truth.words["a"] = "new"
-    invalidating = asyncio.create_task(one.cache.invalidate(["a"]))
+    invalidating = asyncio.create_task(process.cache.invalidate(["a"]))
     await asyncio.sleep(0)  # it has begun
     invalidating.cancel()
 
     async def is_invalidated() -> bool:
-        return await one.read(truth, "a") == ["new"]
+        return await process.read(truth, "a") == ["new"]
 
     await eventually(is_invalidated)
 
 
 async def test_a_process_that_reads_no_cache_invalidates_for_those_that_do(
-    one: WordCache, shared_settings: Settings, prefix: str
+    process: WordCache, shared_settings: Settings, prefix: str
 ) -> None:
     async with aclosing(WordCache(shared_settings.redis_url, prefix)) as other:
         writer: Cache[str, str | None] = Cache(CacheServer(other.redis, prefix, reads=False), "word", str | None, 30)
         truth = Words(a="old")
-        await one.read(truth, "a")
+        await process.read(truth, "a")
         truth.words["a"] = "new"
         assert await writer.read(["a"], truth) == ["new"]
         assert await writer.invalidate(["a"])
-        assert await one.read(truth, "a") == ["new"]
+        assert await process.read(truth, "a") == ["new"]
 
 
-async def test_cached_records_equal_the_stored_ones(one: WordCache, world: World) -> None:
+async def test_cached_records_equal_the_stored_ones(process: WordCache, world: World) -> None:
     ana, bob = await world.users(2)
     stored = await world.post(ana, caption="#ñandú", mention_ids=[bob.id], tagged=[bob])
-    posts: Cache[ObjectId, PostRecord | None] = Cache(one.server, "post", PostRecord | None, 30)
+    posts: Cache[ObjectId, PostRecord | None] = Cache(process.server, "post", PostRecord | None, 30)
     asked: list[ObjectId] = []
 
     async def load(ids: Sequence[ObjectId]) -> list[PostRecord | None]:

@@ -1,4 +1,4 @@
-"""A process whose own clock is days off decides as the others do."""
+"""A process whose own clock is days off makes the same decisions as the others."""
 
 import base64
 from collections.abc import AsyncIterator

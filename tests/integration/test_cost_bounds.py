@@ -1,4 +1,4 @@
-"""What an operation is said to cost is never below the fields of its answer, however full the lists are."""
+"""The computed cost of an operation is never below the fields of its answer, however full the lists are."""
 
 import random
 from collections.abc import Sequence
@@ -41,11 +41,11 @@ def cost(query: str, variables: dict[str, Any] | None = None) -> int:
     return DOCUMENTS.operation(GraphQLRequest(query, None, variables or {})).cost
 
 
-def answered(value: Any) -> int:
+def count_fields(value: Any) -> int:
     """How many fields an answer has."""
     if isinstance(value, dict):
-        return len(value) + sum(answered(inner) for inner in value.values())
-    return sum(answered(item) for item in value) if isinstance(value, list) else 0
+        return len(value) + sum(count_fields(inner) for inner in value.values())
+    return sum(count_fields(item) for item in value) if isinstance(value, list) else 0
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Full:
         """How many fields the answer has, of which none fails."""
         result = await self.world.execute(query, self.ana, **(variables or {}))
         assert result.errors is None, (query, variables, result.errors)
-        return answered(result.data)
+        return count_fields(result.data)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ async def full(world: World) -> Full:
 def full_image(upload_id: ObjectId, people: Sequence[ObjectId]) -> ImageRecord:
     formats = (RenditionFormat.JPEG, RenditionFormat.WEBP, RenditionFormat.AVIF)
     renditions = [
-        RenditionRecord(key=f"p/{upload_id}/{width}", format=each, width=width, height=width, byte_size=9)
-        for each in formats
+        RenditionRecord(key=f"p/{upload_id}/{width}", format=format_, width=width, height=width, byte_size=9)
+        for format_ in formats
         for width in RENDITION_WIDTHS
     ]
     assert len(renditions) == RENDITIONS_MAX
@@ -115,7 +115,7 @@ def full_image(upload_id: ObjectId, people: Sequence[ObjectId]) -> ImageRecord:
 
 
 IMAGES = "images { renditions { url width } taggedUsers { x user { username } } }"
-AIMED = {
+FULL_LISTS = {
     "renditions and tags": f"query ($post: ID!) {{ post(id: $post) {{ {IMAGES} }} }}",
     "mentions": "query ($post: ID!) { post(id: $post) { hashtags mentions { id } } }",
     "previews": "query ($post: ID!) { post(id: $post) { previewComments { id mentions { id } } } }",
@@ -125,7 +125,7 @@ AIMED = {
 }
 
 
-@pytest.mark.parametrize("query", AIMED.values(), ids=AIMED.keys())
+@pytest.mark.parametrize("query", FULL_LISTS.values(), ids=FULL_LISTS.keys())
 async def test_a_full_list_costs_exactly_the_fields_of_its_answer(full: Full, query: str) -> None:
     given = {"post": full.post, "ids": full.ids}
     variables = {name: value for name, value in given.items() if f"${name}" in query}

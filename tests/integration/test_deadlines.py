@@ -1,4 +1,4 @@
-"""One time limit for who waits in line: an outage of MongoDB is waited for once."""
+"""An operation that waits for others has one time limit: it waits once for a MongoDB that does not answer."""
 
 import asyncio
 import time

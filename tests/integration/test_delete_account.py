@@ -34,13 +34,13 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is waited for: the next look at what an account left is the last."""
+def _final_check_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The final check comes at once."""
     monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
 
 
 async def expect_gone(world: World, life: FullAccount) -> None:
-    """Nothing names the account but its own emptied document and the interests of others; nobody's count is wrong."""
+    """Asserts that only the emptied account and the interests of others name the account, and all counts are right."""
     left = await account_references(world, life.ana.id)
     assert {"users"} <= set(left) <= {"users", "interests"}, left
     assert left["users"] == [life.ana.id]
@@ -50,7 +50,7 @@ async def expect_gone(world: World, life: FullAccount) -> None:
     await audit(world, has_files=False, seconds=5)
 
 
-@pytest.mark.usefixtures("_at_once")
+@pytest.mark.usefixtures("_final_check_at_once")
 @pytest.mark.parametrize("is_private", [False, True])
 async def test_nothing_is_left_of_a_deleted_account(own: World, *, is_private: bool) -> None:
     life = await create_full_account(own, is_private=is_private)
@@ -73,10 +73,10 @@ async def act_late(world: World, life: FullAccount) -> None:
     await world.comment(life.post, bob, "below what is gone")
     await sources.publishing.create(ana.id, PostDraft(images=[PostImage(upload_id=ObjectId())]), now())
     await sources.uploads.announce(ana.id, SourceFormat.JPEG, 9, "", now())
-    for one, other in ((ana, cat), (cat, ana)):
-        await world.follow(one, other)
-        await sources.mutes.mute(one.id, other.id)
-        await sources.blocks.block(one.id, life.others[3].id, now=now())
+    for user, other in ((ana, cat), (cat, ana)):
+        await world.follow(user, other)
+        await sources.mutes.mute(user.id, other.id)
+        await sources.blocks.block(user.id, life.others[3].id, now=now())
     await sources.blocks.block(life.others[4].id, ana.id, now=now())
     await sources.sessions.open(ana.id, "another phone", now())
     await sources.home_feed.page(ana.id, PageRequest(limit=1))
@@ -102,7 +102,7 @@ async def test_late_writes_are_removed_too_and_until_then_the_deletion_is_pendin
     await expect_gone(own, life)
 
 
-@pytest.mark.usefixtures("_at_once")
+@pytest.mark.usefixtures("_final_check_at_once")
 async def test_verify_finds_and_repair_removes_what_comes_after_the_final_check(own: World) -> None:
     life = await create_full_account(own)
     await own.sources.users.delete(life.ana.id, now())
@@ -111,15 +111,15 @@ async def test_verify_finds_and_repair_removes_what_comes_after_the_final_check(
     await own.sources.post_likes.like(life.bobs_post.id, life.ana.id, now())
     await own.drain()
     findings = (await verify(Walk(sources=own.sources))).findings
-    (left,) = [found for found in findings if found.kind == LEFT]
+    (left,) = [finding for finding in findings if finding.kind == LEFT]
     assert (left.id, left.found) == (str(life.ana.id), ["post_likes", "mutes"])
     done = await repair(own.tools, Walk(sources=own.sources))
-    assert LEFT in [found.kind for found in done.repaired]
+    assert LEFT in [finding.kind for finding in done.repaired]
     await own.drain()
     await expect_gone(own, life)
 
 
-@pytest.mark.usefixtures("_at_once")
+@pytest.mark.usefixtures("_final_check_at_once")
 async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: World) -> None:
     life = await create_full_account(own)
     assert life.bob.id in (await account_references(own, life.ana.id))["interests"]
@@ -131,7 +131,7 @@ async def test_gc_takes_a_deleted_account_out_of_the_interests_of_others(own: Wo
 
 async def test_gc_removes_the_objects_of_a_deleted_account_even_if_no_worker_runs(own: World) -> None:
     life = await create_full_account(own)
-    ready = [one.upload_id for one in life.post.image_inputs]
+    ready = [image.upload_id for image in life.post.image_inputs]
     await own.sources.users.delete(life.ana.id, now())
     made = {"$set": {"created_at": now() - timedelta(days=2)}}
     await own.sources.database["uploads"].update_many({"owner_id": life.ana.id}, made)
@@ -148,9 +148,9 @@ async def test_handle_and_address_are_free_at_once_and_their_next_owner_inherits
     assert await own.sources.users.credentials(ana.username) is None
     new = await own.sources.users.register(ana.username, f"{ana.username}@example.com", "no hash", "Ana", now())
     assert (new.post_count, new.follower_count, new.biography, new.avatar) == (0, 0, None, None)
-    found = await own.sources.users.by_username(ana.username)
-    assert found is not None
-    assert found.id == new.id
+    user = await own.sources.users.by_username(ana.username)
+    assert user is not None
+    assert user.id == new.id
     another = await own.user()
     await own.sources.users.delete(another.id, now())  # two who are deleted do not collide
 

@@ -28,7 +28,7 @@ CHUNK = 4
 
 @pytest.fixture
 def operations() -> OperationCounter:
-    """What is asked of MongoDB in this world."""
+    """Counts what this world asks of MongoDB."""
     return OperationCounter()
 
 
@@ -72,13 +72,13 @@ async def test_a_call_takes_as_many_operations_for_many_authors_as_for_few(
         assert not await is_fan_out_pending(world, post.id)
 
 
-async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
-    """Who must have which post: of authors with few, many, no and miscounted followers; a deleted one; a pulled one."""
+async def mixed_posts(world: World) -> dict[ObjectId, list[UserRecord]]:
+    """Posts and who must have them: few, many, no or miscounted followers, a deleted post, a pulled author."""
     people = [await create_followed_author(world, count) for count in (1, 2, CHUNK + 1, 0, CHUNK, CHUNK + 3, 2, 2)]
     await world.drain()
     (miscounted, _), (deleting, fans), (pulled, _) = people[-3:]
-    monstrous = {"pulled": True, "follower_count": world.sources.push_pull.limit}
-    for author, values in ((miscounted, {"follower_count": 1}), (pulled, monstrous)):
+    popular = {"pulled": True, "follower_count": world.sources.push_pull.limit}
+    for author, values in ((miscounted, {"follower_count": 1}), (pulled, popular)):
         await world.sources.database["users"].update_one({"_id": author.id}, {"$set": values})
     wanted = {(await world.post(author)).id: fans for author, fans in people[:-2]}
     gone = await world.post(deleting)
@@ -88,7 +88,7 @@ async def mixed(world: World) -> dict[ObjectId, list[UserRecord]]:
 
 
 async def test_a_call_for_posts_of_all_kinds_treats_each_as_if_it_were_alone(world: World) -> None:
-    wanted = await mixed(world)
+    wanted = await mixed_posts(world)
     await fan_out(world.tools, *map(str, wanted))
     left = [post_id for post_id in wanted if await is_fan_out_pending(world, post_id)]
     assert len(left) == 2  # those that are split
@@ -129,12 +129,12 @@ async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(
 
 
 async def test_one_entry_that_cannot_be_inserted_is_reported_and_the_others_are_stored(world: World) -> None:
-    entries, ids_of = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
-    there, new, more = (RawBSONDocument(bson.encode({"_id": one})) for one in ids_of)
+    entries, entry_ids = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
+    there, new, more = (RawBSONDocument(bson.encode({"_id": entry_id})) for entry_id in entry_ids)
     impossible = RawBSONDocument(bson.encode({"_id": [1]}))
     await insert_absent(entries, [there])
     await insert_absent(entries, [there, new])
     with pytest.raises(BulkWriteError) as raised:
         await insert_absent(entries, [there, impossible, more])
-    assert [one["index"] for one in raised.value.details["writeErrors"]] == [1]
-    assert [one["_id"] async for one in entries.find({"_id": {"$in": ids_of}}, sort=[("_id", 1)])] == ids_of
+    assert [error["index"] for error in raised.value.details["writeErrors"]] == [1]
+    assert [row["_id"] async for row in entries.find({"_id": {"$in": entry_ids}}, sort=[("_id", 1)])] == entry_ids

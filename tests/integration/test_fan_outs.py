@@ -161,7 +161,7 @@ async def test_entries_of_a_post_deleted_meanwhile_are_removed_again(
 
         async def deleted(post: PostRecord = post) -> None:
             await delete(world, post)
-            await world.drain()  # others take out all they know of
+            await world.drain()  # others remove the entries that they know of
 
         with monkeypatch.context() as patch:
             patch.setattr(

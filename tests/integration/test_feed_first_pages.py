@@ -1,4 +1,4 @@
-"""Home feeds read from cached windows lack nothing: not a new post, a new followee, nor what lies below."""
+"""Home feeds read from cached first pages lack nothing: no new post, no new followee, no older post."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -28,12 +28,12 @@ async def other(world: World) -> AsyncIterator[World]:
 
 
 async def home(world: World, owner: UserRecord) -> list[ObjectId]:
-    """What the owner's first page names."""
+    """The posts on the owner's first page."""
     return items_of(await world.sources.home_feed.page(owner.id, PageRequest(limit=20)))
 
 
-async def followed(world: World, other: World, authors: int = 1) -> tuple[UserRecord, list[UserRecord]]:
-    """Somebody who follows these authors, and whose window is cached as another process made it."""
+async def reader_with_cached_pages(world: World, other: World, authors: int = 1) -> tuple[UserRecord, list[UserRecord]]:
+    """A user who follows these authors, and whose first pages another process has cached."""
     me, people = await world.user(), await world.users(authors)
     for author in people:
         await world.follow(me, author)
@@ -49,7 +49,7 @@ def ids(posts: Sequence[PostRecord]) -> list[ObjectId]:
 
 
 async def test_every_process_shows_a_post_once_its_fan_out_is_done(world: World, other: World) -> None:
-    me, (ana,) = await followed(world, other)
+    me, (ana,) = await reader_with_cached_pages(world, other)
     post = await world.post(ana)
     await world.drain()
     assert await home(other, me) == [post.id]
@@ -57,13 +57,13 @@ async def test_every_process_shows_a_post_once_its_fan_out_is_done(world: World,
 
 
 async def test_ones_own_post_is_seen_at_once(world: World, other: World) -> None:
-    me, _ = await followed(world, other)
+    me, _ = await reader_with_cached_pages(world, other)
     post = await world.post(me)
     assert await home(other, me) == [post.id]
 
 
 async def test_a_followed_author_is_shown_at_once_and_after_the_backfill(world: World, other: World) -> None:
-    me, (ana,) = await followed(world, other)
+    me, (ana,) = await reader_with_cached_pages(world, other)
     eve = await world.user()
     early = await world.post(eve)
     await world.drain()
@@ -75,7 +75,7 @@ async def test_a_followed_author_is_shown_at_once_and_after_the_backfill(world: 
 
 
 async def test_an_accepted_follower_sees_the_posts_at_once(world: World, other: World) -> None:
-    me, _ = await followed(world, other)
+    me, _ = await reader_with_cached_pages(world, other)
     private = await world.user(is_private=True)
     post = await world.post(private)
     await world.follow(me, private)
@@ -88,7 +88,7 @@ async def test_an_accepted_follower_sees_the_posts_at_once(world: World, other: 
 async def test_an_author_who_becomes_pulled_stays_in_the_feed(
     world: World, other: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    me, (ana,) = await followed(world, other)
+    me, (ana,) = await reader_with_cached_pages(world, other)
     pushed = await world.post(ana)
     await world.drain()
     assert await home(other, me) == [pushed.id]
@@ -108,19 +108,19 @@ async def test_paging_beyond_the_cached_first_pages_misses_nothing(
 ) -> None:
     for module in (home_feed, first_pages):
         monkeypatch.setattr(module, "FIRST_PAGES_ENTRIES", kept)
-    me, authors = await followed(world, other, 2)
+    me, authors = await reader_with_cached_pages(world, other, 2)
     posts = [await world.post((*authors, me)[number % 3]) for number in range(8)]
     await world.drain()
     for size in (1, 2, 3, 7, 8, 20):
-        found, after = list[ObjectId](), None
+        seen, after = list[ObjectId](), None
         while True:
             page = await other.sources.home_feed.page(me.id, PageRequest(limit=size, after=after))
-            found += items_of(page)
+            seen += items_of(page)
             if not page.has_next:
                 break
             last: Key = page.items[-1][0]
             after = last
-        assert found == ids(posts)[::-1], size
+        assert seen == ids(posts)[::-1], size
 
 
 async def test_a_push_that_cannot_invalidate_raises_an_outage(
@@ -154,7 +154,7 @@ async def test_a_push_waits_for_redis_that_comes_back_soon(
 
 
 async def test_a_page_tells_as_of_when_it_was_read(world: World, other: World) -> None:
-    me, (ana,) = await followed(world, other)
+    me, (ana,) = await reader_with_cached_pages(world, other)
 
     async def as_of(order: str, reader: World) -> str:
         result = await reader.execute("query ($order: FeedOrder) { feed(order: $order) { asOf } }", me, order=order)
@@ -163,7 +163,7 @@ async def test_a_page_tells_as_of_when_it_was_read(world: World, other: World) -
         return str(result.data["feed"]["asOf"])
 
     before = await as_of("LATEST", other)
-    assert await as_of("LATEST", world) == before  # from the same window
+    assert await as_of("LATEST", world) == before  # from the same cached pages
     await world.post(ana)
     await world.drain()
     assert await as_of("LATEST", other) > before

@@ -29,12 +29,12 @@ Counts = AsyncGenerator[int]
 
 
 @pytest.fixture(autouse=True)
-def check_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_live, "FEED_EVENT_SECONDS", 0.05)
 
 
 @pytest.fixture
-def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def _polling_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_live, "POLL_SECONDS", 0.2)
 
 
@@ -48,13 +48,13 @@ async def _counts(world: World, viewer: UserRecord) -> Counts:
 
 @contextlib.asynccontextmanager
 async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable[[], Any]]:
-    """Counts as they are told; the block begins once the viewer is known to listen and has looked."""
+    """A function that waits for the next count. The block begins once the viewer is known to listen."""
     counts = _counts(world, viewer)
-    notified = asyncio.Queue[int]()
+    received = asyncio.Queue[int]()
 
     async def pump() -> None:
         async for count in counts:
-            await notified.put(count)
+            await received.put(count)
 
     task = asyncio.create_task(pump())
     channel = f"{world.sources.settings.key_prefix}news:{feed_topic(viewer.id)}"
@@ -66,7 +66,7 @@ async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable
 
     try:
         await eventually(is_heard)
-        yield lambda: asyncio.wait_for(notified.get(), 20)
+        yield lambda: asyncio.wait_for(received.get(), 20)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -77,7 +77,7 @@ def _key(world: World) -> str:
     return f"{world.sources.settings.key_prefix}feeds:listening"
 
 
-async def pair(world: World) -> tuple[UserRecord, UserRecord]:
+async def reader_and_author(world: World) -> tuple[UserRecord, UserRecord]:
     """A reader, and somebody they follow."""
     reader, author = await world.users(2)
     await world.follow(reader, author)
@@ -87,7 +87,7 @@ async def pair(world: World) -> tuple[UserRecord, UserRecord]:
 
 
 async def read(world: World, reader: UserRecord, document: str = LATEST) -> None:
-    """Reads the feed, and waits until that is noted."""
+    """Reads the feed, and waits until that is recorded."""
     before = await world.sources.feed_listeners.note_listening(reader.id)
     result = await world.execute(document, reader)
     assert result.errors is None
@@ -101,48 +101,48 @@ async def read(world: World, reader: UserRecord, document: str = LATEST) -> None
 
 
 async def test_new_posts_and_reading_them_change_the_count_at_once(world: World) -> None:
-    reader, author = await pair(world)
-    async with listening(world, reader) as notified:
+    reader, author = await reader_and_author(world)
+    async with listening(world, reader) as next_count:
         await world.post(author)
         await world.drain()
-        assert await notified() == 1
+        assert await next_count() == 1
         await world.post(author)
         await world.drain()
-        assert await notified() == 2
+        assert await next_count() == 2
         await read(world, reader)
-        assert await notified() == 0
+        assert await next_count() == 0
 
 
 async def test_reading_the_ranked_feed_counts_as_reading(world: World) -> None:
-    reader, author = await pair(world)
-    async with listening(world, reader) as notified:
+    reader, author = await reader_and_author(world)
+    async with listening(world, reader) as next_count:
         await world.post(author)
         await world.drain()
-        assert await notified() == 1
+        assert await next_count() == 1
         await read(world, reader, RANKED)
-        assert await notified() == 0
+        assert await next_count() == 0
 
 
 async def test_a_returning_reader_gets_the_count_of_posts_since_the_last_read(world: World) -> None:
-    reader, author = await pair(world)
+    reader, author = await reader_and_author(world)
     await world.post(author)
     await world.drain()
     await read(world, reader)
     for _ in range(3):
         await world.post(author)
     await world.drain()
-    async with listening(world, reader) as notified:
-        assert await notified() == 3
+    async with listening(world, reader) as next_count:
+        assert await next_count() == 3
 
 
 async def test_a_burst_of_posts_is_counted_once_in_each_pause(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, author = await pair(world)
+    reader, author = await reader_and_author(world)
     monkeypatch.setattr(feed_live, "FEED_EVENT_SECONDS", 3600.0)
-    look, looks = world.sources.feed_listeners.note_listening, list[ObjectId]()
+    note_listening, calls = world.sources.feed_listeners.note_listening, list[ObjectId]()
 
     async def counted(_self: Any, owner_id: ObjectId) -> ObjectId | None:
-        looks.append(owner_id)
-        return await look(owner_id)
+        calls.append(owner_id)
+        return await note_listening(owner_id)
 
     monkeypatch.setattr("datasources.feed.live_listeners.FeedListeners.note_listening", counted)
     channel = feed_topic(reader.id)
@@ -152,25 +152,25 @@ async def test_a_burst_of_posts_is_counted_once_in_each_pause(world: World, monk
             await world.post(author)
             await world.drain()
             await asyncio.wait_for(news.wait(), 20)
-        assert looks == [reader.id]
+        assert calls == [reader.id]
 
 
 async def test_counting_stops_at_fifty(world: World) -> None:
-    reader, author = await pair(world)
+    reader, author = await reader_and_author(world)
     for _ in range(NEW_POSTS_COUNTED_MAX + 3):
         await world.post(author)
     await world.drain()
     await world.sources.feed_listeners.set_read(reader.id, ObjectId("0" * 24))
-    async with listening(world, reader) as notified:
-        assert await notified() == NEW_POSTS_COUNTED_MAX
+    async with listening(world, reader) as next_count:
+        assert await next_count() == NEW_POSTS_COUNTED_MAX
 
 
 async def test_own_deleted_and_muted_posts_are_not_counted(world: World) -> None:
-    reader, author = await pair(world)
+    reader, author = await reader_and_author(world)
     muted = await world.user()
     await world.follow(reader, muted)
     await world.sources.mutes.mute(reader.id, muted.id)
-    async with listening(world, reader) as notified:
+    async with listening(world, reader) as next_count:
         await world.post(reader)
         await world.post(muted)
         gone = await world.post(author)
@@ -178,30 +178,30 @@ async def test_own_deleted_and_muted_posts_are_not_counted(world: World) -> None
         await world.drain()
         await world.post(author)
         await world.drain()
-        assert await notified() == 1
+        assert await next_count() == 1
 
 
-@pytest.mark.usefixtures("looking_often")
+@pytest.mark.usefixtures("_polling_often")
 async def test_new_posts_without_a_message_are_found_by_checking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, author = await pair(world)
+    reader, author = await reader_and_author(world)
 
     async def deaf(*_topics: str) -> None:
         return
 
     monkeypatch.setattr(world.sources.news, "publish", deaf)
-    async with listening(world, reader) as notified:
+    async with listening(world, reader) as next_count:
         await world.post(author)
         await world.drain()
-        assert await notified() == 1
+        assert await next_count() == 1
 
 
-@pytest.mark.usefixtures("looking_often")
+@pytest.mark.usefixtures("_polling_often")
 async def test_after_redis_was_emptied_listeners_get_news_and_old_posts_are_not_new(world: World) -> None:
-    reader, author = await pair(world)
+    reader, author = await reader_and_author(world)
     await world.post(author)
     await world.drain()
     await read(world, reader)
-    async with listening(world, reader) as notified:
+    async with listening(world, reader) as next_count:
         await wipe_redis(world)
 
         async def listens_again() -> bool:
@@ -210,14 +210,14 @@ async def test_after_redis_was_emptied_listeners_get_news_and_old_posts_are_not_
         await eventually(listens_again)
         await world.post(author)
         await world.drain()
-        assert await notified() == 1
+        assert await next_count() == 1
 
 
 async def test_notifying_ten_thousand_followers_publishes_only_to_the_two_who_listen(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = ObjectId(), ObjectId()
-    for owner_id in (one, other):
+    first, second = ObjectId(), ObjectId()
+    for owner_id in (first, second):
         await world.sources.feed_listeners.note_listening(owner_id)
     lapsed = ObjectId()
     await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
@@ -227,10 +227,10 @@ async def test_notifying_ten_thousand_followers_publishes_only_to_the_two_who_li
         published.extend(topics)
 
     monkeypatch.setattr(world.sources.news, "publish", publish)
-    followers = [*(ObjectId() for _ in range(9_997)), one, lapsed, other]
+    followers = [*(ObjectId() for _ in range(9_997)), first, lapsed, second]
     for start in range(0, len(followers), 1_000):
         await world.sources.feed_listeners.notify(followers[start : start + 1_000])
-    assert sorted(published) == sorted([feed_topic(one), feed_topic(other)])
+    assert sorted(published) == sorted([feed_topic(first), feed_topic(second)])
 
 
 async def test_listeners_that_left_are_removed(world: World) -> None:
@@ -253,5 +253,5 @@ async def test_without_redis_nothing_fails_and_redis_is_not_asked_again_at_once(
     monkeypatch.setattr(world.sources.redis, "zmscore", refuse)
     for _ in range(50):
         await live.notify([ObjectId()])
-    assert await live.note_listening(ObjectId()) is None, "it is not asked again at once"
+    assert await live.note_listening(ObjectId()) is None, "Redis is not asked again at once"
     assert len(asked) == 1

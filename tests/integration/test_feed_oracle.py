@@ -80,9 +80,9 @@ class Feeds(AsyncMachine):
     def mute(self, pair: Pair, mutes: bool) -> None:
         self.step(self.stage.mute(*pair, mutes=mutes))
 
-    @rule(one=people, private=st.booleans())
-    def change_privacy(self, one: int, private: bool) -> None:
-        self.step(self.stage.change_privacy(one, private=private))
+    @rule(owner=people, private=st.booleans())
+    def change_privacy(self, owner: int, private: bool) -> None:
+        self.step(self.stage.change_privacy(owner, private=private))
 
     @precondition(lambda self: len(self.stage.posts) + len(self.stage.drafts) < MAX_POSTS)
     @rule(author=people, late=st.booleans())

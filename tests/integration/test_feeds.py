@@ -16,7 +16,7 @@ from tests.support.feeds import walk_feed
 
 
 class History:
-    """Random doings of a few people, and what their feeds should show by definition."""
+    """Random actions of a few people, and what their feeds should show by definition."""
 
     def __init__(self, world: World, people: Sequence[UserRecord], seed: int) -> None:
         self._world = world
@@ -26,9 +26,9 @@ class History:
         self._muted: set[tuple[ObjectId, ObjectId]] = set()
         self._posts: list[PostRecord] = []
 
-    async def go_on(self, steps: int) -> None:
-        """Some more doings; posts are fanned out, for a post comes into feeds by the worker."""
-        doings = [
+    async def act(self, steps: int) -> None:
+        """Does so many random actions. Posts are fanned out at once."""
+        actions = [
             self._follow,
             self._follow,
             self._follow,
@@ -39,36 +39,36 @@ class History:
             self._mute,
         ]
         for _ in range(steps):
-            await self._dice.choice(doings)()
+            await self._dice.choice(actions)()
 
     def feed_of(self, owner: UserRecord) -> list[str]:
-        """The visible posts of oneself and of whom one follows and has not muted, newest first."""
+        """The posts of the owner and of those they follow and have not muted, newest first."""
         authors = {followee for follower, followee in self._follows if follower == owner.id} | {owner.id}
         authors -= {muted for muter, muted in self._muted if muter == owner.id}
         return [post.caption for post in self._posts[::-1] if post.author_id in authors]
 
     def _pair(self) -> tuple[UserRecord, UserRecord]:
-        one, other = self._dice.sample(self._people, 2)
-        return one, other
+        first, second = self._dice.sample(self._people, 2)
+        return first, second
 
     async def _follow(self) -> None:
-        one, other = self._pair()
-        await self._world.follow(one, other)
-        self._follows.add((one.id, other.id))
+        follower, followee = self._pair()
+        await self._world.follow(follower, followee)
+        self._follows.add((follower.id, followee.id))
 
     async def _unfollow(self) -> None:
-        one, other = self._pair()
-        await self._world.sources.follows.unfollow(one.id, other.id, now=now())
-        self._follows.discard((one.id, other.id))
+        follower, followee = self._pair()
+        await self._world.sources.follows.unfollow(follower.id, followee.id, now=now())
+        self._follows.discard((follower.id, followee.id))
 
     async def _mute(self) -> None:
-        one, other = self._pair()
-        if (one.id, other.id) in self._muted:
-            await self._world.sources.mutes.unmute(one.id, other.id)
-            self._muted.discard((one.id, other.id))
+        muter, muted = self._pair()
+        if (muter.id, muted.id) in self._muted:
+            await self._world.sources.mutes.unmute(muter.id, muted.id)
+            self._muted.discard((muter.id, muted.id))
         else:
-            await self._world.sources.mutes.mute(one.id, other.id)
-            self._muted.add((one.id, other.id))
+            await self._world.sources.mutes.mute(muter.id, muted.id)
+            self._muted.add((muter.id, muted.id))
 
     async def _post(self) -> None:
         author = self._dice.choice(self._people)
@@ -82,8 +82,10 @@ class History:
             self._posts.remove(post)
 
 
-async def all_walks_agree(world: World, history: History, people: Sequence[UserRecord], sizes: Sequence[int]) -> None:
-    """Every way of paging through every feed shows exactly what it should."""
+async def assert_walks_agree(
+    world: World, history: History, people: Sequence[UserRecord], sizes: Sequence[int]
+) -> None:
+    """Asserts that paging through every feed in both directions shows exactly what it should."""
     for owner in people:
         expected = history.feed_of(owner)
         for size in sizes:
@@ -95,13 +97,13 @@ async def all_walks_agree(world: World, history: History, people: Sequence[UserR
 async def test_every_read_feed_equals_the_oracle_whatever_happened(world: World, seed: int) -> None:
     people = await world.users(4)
     history = History(world, people, seed)
-    await history.go_on(40)
-    await all_walks_agree(world, history, people[:2], sizes=[3])  # follows and deletions hold before any worker ran
+    await history.act(40)
+    await assert_walks_agree(world, history, people[:2], sizes=[3])  # follows and deletions hold before any worker ran
     await world.drain()
-    await all_walks_agree(world, history, people, sizes=[1, 2, 3, 4, 5] if seed == 1 else [5])
-    await history.go_on(15)
+    await assert_walks_agree(world, history, people, sizes=[1, 2, 3, 4, 5] if seed == 1 else [5])
+    await history.act(15)
     await world.drain()
-    await all_walks_agree(world, history, people, sizes=[4])
+    await assert_walks_agree(world, history, people, sizes=[4])
 
 
 async def test_a_follow_fills_the_feed_at_once_and_an_unfollow_empties_it(world: World) -> None:
