@@ -57,31 +57,31 @@ class Creation:
         return await world.sources.database[self.collection].count_documents({self.owner: viewer.id})
 
 
-async def an_upload(_world: World, _viewer: UserRecord) -> Input:
+async def upload_input(_world: World, _viewer: UserRecord) -> Input:
     return {"format": "JPEG", "byteSize": 1000, "sha256": base64.b64encode(secrets.token_bytes(32)).decode()}
 
 
-async def a_post(world: World, viewer: UserRecord) -> Input:
+async def post_input(world: World, viewer: UserRecord) -> Input:
     upload = await world.sources.uploads.announce(viewer.id, SourceFormat.JPEG, 1000, "sum", now())
     return {"images": [{"uploadId": to_global_id("MediaUpload", upload.id)}], "caption": "once"}
 
 
-async def a_comment(world: World, viewer: UserRecord) -> Input:
+async def comment_input(world: World, viewer: UserRecord) -> Input:
     post = await world.post(await world.user())
     return {"postId": to_global_id("Post", post.id), "text": "once"}
 
 
 UPLOAD = Creation(
-    "createUpload", "upload { id }", ("upload", "id"), "uploads", "owner_id", an_upload, {"byteSize": 2000}
+    "createUpload", "upload { id }", ("upload", "id"), "uploads", "owner_id", upload_input, {"byteSize": 2000}
 )
-POST = Creation("createPost", "post { id }", ("post", "id"), "posts", "author_id", a_post, {"caption": "other"})
+POST = Creation("createPost", "post { id }", ("post", "id"), "posts", "author_id", post_input, {"caption": "other"})
 COMMENT = Creation(
     "addComment",
     "commentEdge { node { id text } }",
     ("commentEdge", "node", "id"),
     "comments",
     "author_id",
-    a_comment,
+    comment_input,
     {"text": "other"},
 )
 CREATIONS = pytest.mark.parametrize("creation", [UPLOAD, POST, COMMENT], ids=lambda creation: creation.name)
@@ -119,7 +119,7 @@ async def test_every_user_has_their_own_keys(world: World, creation: Creation) -
 
 async def test_a_retry_after_a_lost_answer_gets_the_comment_whatever_has_changed(world: World) -> None:
     ana = await world.user()
-    input_ = {**await a_comment(world, ana), "idempotencyKey": "lost"}
+    input_ = {**await comment_input(world, ana), "idempotencyKey": "lost"}
     created, _ = await COMMENT.call(world, ana, input_)
     _, post_id = from_global_id(input_["postId"])
     post = await world.stored_post(post_id)
@@ -131,7 +131,7 @@ async def test_a_retry_after_a_lost_answer_gets_the_comment_whatever_has_changed
 
 async def test_a_retry_after_the_comment_was_deleted_adds_no_other(world: World) -> None:
     ana = await world.user()
-    input_ = {**await a_comment(world, ana), "idempotencyKey": "gone"}
+    input_ = {**await comment_input(world, ana), "idempotencyKey": "gone"}
     created, _ = await COMMENT.call(world, ana, input_)
     comment_id = from_global_id(str(created))[1]
     await world.sources.comments.delete(comment_id, now())
@@ -148,7 +148,7 @@ async def test_a_retry_after_the_comment_was_deleted_adds_no_other(world: World)
 
 async def test_a_comment_without_a_key_leaves_no_tombstone(world: World) -> None:
     ana = await world.user()
-    created, _ = await COMMENT.call(world, ana, await a_comment(world, ana))
+    created, _ = await COMMENT.call(world, ana, await comment_input(world, ana))
     await world.sources.comments.delete(from_global_id(str(created))[1], now())
     await world.drain()
     assert await COMMENT.count(world, ana) == 0
@@ -156,7 +156,7 @@ async def test_a_comment_without_a_key_leaves_no_tombstone(world: World) -> None
 
 async def test_a_retry_after_the_post_was_deleted_creates_no_other(world: World) -> None:
     ana, bob = await world.users(2)
-    input_ = {**await a_post(world, ana), "idempotencyKey": "gone"}
+    input_ = {**await post_input(world, ana), "idempotencyKey": "gone"}
     created, _ = await POST.call(world, ana, input_)
     post_id = from_global_id(str(created))[1]
     comment = await world.comment(
@@ -176,7 +176,7 @@ async def test_a_retry_after_the_post_was_deleted_creates_no_other(world: World)
 
 async def test_a_retry_of_a_failed_upload_gets_that_upload(world: World) -> None:
     ana = await world.user()
-    input_ = {**await an_upload(world, ana), "idempotencyKey": "refused"}
+    input_ = {**await upload_input(world, ana), "idempotencyKey": "refused"}
     created, _ = await UPLOAD.call(world, ana, input_)
     await world.sources.uploads.expire([from_global_id(str(created))[1]])
     assert await UPLOAD.call(world, ana, input_) == (created, [])
@@ -189,7 +189,7 @@ async def test_a_ttl_index_removes_tombstones(world: World, collection: str) -> 
 
 
 async def test_an_insert_that_meets_a_tombstone_adds_nothing(world: World) -> None:
-    """As of a concurrent duplicate that looked for its key before the first insert, and writes after the deletion."""
+    """As when a concurrent duplicate looks for its key before the first insert and writes after the deletion."""
     ana = await world.user()
     post, key = await world.post(ana), Idempotency.of("late", "addComment", {})
     created = await world.comment(post, ana, idempotency=key)

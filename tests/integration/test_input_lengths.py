@@ -25,7 +25,7 @@ from tests.support.factories import World
 MEGABYTE = "\u0301" * 1_000_000
 TYPES = schema._schema.type_map
 MUTATIONS = cast(GraphQLObjectType, TYPES["Mutation"])
-SOME: dict[str, Any] = {"ID": "x", "String": "x", "Int": 1, "Float": 0.5, "Boolean": True, "Upload": None}
+EXAMPLES: dict[str, Any] = {"ID": "x", "String": "x", "Int": 1, "Float": 0.5, "Boolean": True, "Upload": None}
 
 
 def texts_of(kind: GraphQLInputType, *path: str) -> Iterator[tuple[str, ...]]:
@@ -53,7 +53,7 @@ def filled(kind: GraphQLInputType, path: tuple[str, ...], value: str) -> Any:
         }
     if isinstance(kind, GraphQLEnumType):
         return next(iter(kind.values))
-    return value if not path and kind.name == "String" and value else SOME[kind.name]
+    return value if not path and kind.name == "String" and value else EXAMPLES[kind.name]
 
 
 CASES = [
@@ -99,8 +99,8 @@ def test_no_other_argument_takes_a_text() -> None:
         f"{name}.{field}({argument})"
         for name, kind in TYPES.items()
         if isinstance(kind, GraphQLObjectType) and not name.startswith("__")
-        for field, of in kind.fields.items()
-        for argument, each in of.args.items()
-        if get_named_type(each.type).name == "String" and argument not in ("after", "before")
+        for field, definition in kind.fields.items()
+        for argument, given in definition.args.items()
+        if get_named_type(given.type).name == "String" and argument not in ("after", "before")
     }
     assert taken == {"Query.user(username)"}

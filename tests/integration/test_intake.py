@@ -1,4 +1,4 @@
-"""Files through the API itself: kept whole or not at all, with their quota, at most a few at once."""
+"""Files sent through the API: stored whole or not at all, with their quota, at most a few at once."""
 
 import asyncio
 import base64
@@ -28,12 +28,12 @@ class Dropped(Exception):
 
 
 def picture(size: int = 1000) -> bytes:
-    """What begins as a JPEG does; no two are the same."""
+    """Bytes that begin as a JPEG does. No two are the same."""
     return (JPEG + secrets.token_bytes(32) + bytes(size))[:size]
 
 
 async def sent(data: bytes, *, piece: int = 64 * 1024, then: BaseException | None = None) -> AsyncIterator[bytes]:
-    """A file as it comes, whole or up to a failure."""
+    """A file as it arrives, whole or up to a failure."""
     for start in range(0, len(data), piece):
         yield data[start : start + piece]
     if then is not None:
@@ -41,7 +41,7 @@ async def sent(data: bytes, *, piece: int = 64 * 1024, then: BaseException | Non
 
 
 class Sender:
-    """Somebody who sends the beginning of a file and waits to be told to go on."""
+    """A sender who sends the beginning of a file and waits for `goes_on`."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data or picture()
@@ -164,14 +164,12 @@ async def test_quota_is_reserved_before_a_file_is_read(world: World) -> None:
         await world.sources.uploads.announce(owner_id, SourceFormat.PNG, 1, "c2hh", now())
     taking = [take(world, owner_id, sender.file()) for sender in senders]
     await asyncio.wait(taking, return_when=asyncio.FIRST_COMPLETED)
-    (refused,) = [each for each in taking if each.done()]
+    (refused,) = [task for task in taking if task.done()]
     assert (await refusal(refused)).code is UserErrorCode.QUOTA_EXCEEDED
     for sender in senders:
         sender.goes_on.set()
-    assert (
-        len([each for each in await asyncio.gather(*taking, return_exceptions=True) if isinstance(each, UploadRecord)])
-        == 2
-    )
+    results = await asyncio.gather(*taking, return_exceptions=True)
+    assert len([result for result in results if isinstance(result, UploadRecord)]) == 2
     assert await used(world, owner_id) == IMAGES_PER_DAY
 
 
@@ -236,14 +234,14 @@ async def test_an_upload_whose_process_died_expires_and_gives_its_quota_back(wor
     long_ago = now() - timedelta(hours=1)
     dead = await uploads.begin_intake(owner_id, SourceFormat.JPEG, long_ago, LONGEST, key())
     await ingest(world.tools, str(dead.id))
-    (found,) = await uploads.by_ids([dead.id])
-    assert found is not None
-    assert found.status is UploadStatus.EXPIRED
+    (upload,) = await uploads.by_ids([dead.id])
+    assert upload is not None
+    assert upload.status is UploadStatus.EXPIRED
     assert await used(world, owner_id) == 0
     assert (await refusal(take(world, owner_id, picture(), key()))).code is UserErrorCode.UPLOAD_EXPIRED
 
 
 async def test_an_error_while_the_file_arrives_is_passed_on(world: World) -> None:
-    notified = RequestError(RequestErrorCode.BAD_REQUEST, "The form is cut off.")
+    error = RequestError(RequestErrorCode.BAD_REQUEST, "The form is cut off.")
     with pytest.raises(RequestError, match="cut off"):
-        await take(world, ObjectId(), sent(picture(), then=notified))
+        await take(world, ObjectId(), sent(picture(), then=error))

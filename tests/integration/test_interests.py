@@ -23,27 +23,29 @@ from workers.runtime.drain import pending_jobs
 
 async def interests(world: World, viewer: UserRecord) -> dict[ObjectId, Interest]:
     """A viewer's interests as of now, by author."""
-    return {one.author_id: one for one in (await world.sources.interests.compute(viewer.id, now())).authors}
+    return {
+        interest.author_id: interest for interest in (await world.sources.interests.compute(viewer.id, now())).authors
+    }
 
 
 async def counts(world: World, viewer: UserRecord, author: UserRecord) -> tuple[int, int, int]:
-    found = (await interests(world, viewer)).get(author.id)
-    return (0, 0, 0) if found is None else (found.likes, found.comments, found.visits)
+    interest = (await interests(world, viewer)).get(author.id)
+    return (0, 0, 0) if interest is None else (interest.likes, interest.comments, interest.visits)
 
 
 async def test_likes_comments_and_visits_of_an_author_count(world: World) -> None:
     me, ana, bob = await world.users(3)
-    post, word = await world.post(ana), await world.post(bob)
+    post, bobs_post = await world.post(ana), await world.post(bob)
     await world.sources.post_likes.like(post.id, me.id, now())
     await world.comment(post, me)
     await world.sources.visits.add(me.id, ana.id, now())
-    said = await world.comment(word, bob)
-    await world.sources.comment_likes.like(said.id, me.id, now())
+    bobs_comment = await world.comment(bobs_post, bob)
+    await world.sources.comment_likes.like(bobs_comment.id, me.id, now())
     found = await interests(world, me)
     assert set(found) == {ana.id, bob.id}
     assert (found[ana.id].likes, found[ana.id].comments, found[ana.id].visits) == (1, 1, 1)
-    due = WEIGHTS[ActKind.LIKE] + WEIGHTS[ActKind.COMMENT] + WEIGHTS[ActKind.VISIT]
-    assert found[ana.id].strength == pytest.approx(due, rel=1e-3)
+    expected = WEIGHTS[ActKind.LIKE] + WEIGHTS[ActKind.COMMENT] + WEIGHTS[ActKind.VISIT]
+    assert found[ana.id].strength == pytest.approx(expected, rel=1e-3)
     assert found[bob.id].strength == pytest.approx(WEIGHTS[ActKind.COMMENT_LIKE], rel=1e-3)
 
 
@@ -77,8 +79,8 @@ async def test_blocked_and_muted_authors_are_no_interests(world: World, way: str
     if way == "mute":
         await sources.mutes.mute(me.id, ana.id)
     else:
-        one, other = (me, ana) if way == "block" else (ana, me)
-        await sources.blocks.block(one.id, other.id, now=now())
+        blocker, blocked = (me, ana) if way == "block" else (ana, me)
+        await sources.blocks.block(blocker.id, blocked.id, now=now())
     assert await interests(world, me) == {}
 
 
@@ -103,7 +105,9 @@ async def test_old_interests_are_not_used(world: World) -> None:
     await world.sources.interests.compute(me.id, now())
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     later = now() + USABLE + timedelta(minutes=1)
-    assert [one.author_id for one in (await world.sources.interests.get_or_compute(me.id, later)).authors] == [ana.id]
+    assert [
+        interest.author_id for interest in (await world.sources.interests.get_or_compute(me.id, later)).authors
+    ] == [ana.id]
 
 
 async def test_computing_interests_twice_at_once_leaves_one_document_and_nothing_pending(world: World) -> None:
@@ -111,7 +115,7 @@ async def test_computing_interests_twice_at_once_leaves_one_document_and_nothing
     await world.sources.post_likes.like((await world.post(ana)).id, me.id, now())
     await asyncio.gather(*(world.sources.interests.compute(me.id, now()) for _ in range(8)))
     documents = await world.sources.database["interests"].find({"_id": me.id}).to_list()
-    assert [one["author_id"] for one in documents[0]["authors"]] == [ana.id]
+    assert [author["author_id"] for author in documents[0]["authors"]] == [ana.id]
     assert "outbox" not in documents[0]
 
 
@@ -199,7 +203,7 @@ async def test_own_and_hidden_profiles_and_batches_are_no_visits(world: World) -
     await world.execute(USER, me, username=wall.username)
     await world.execute(USER, None, username=ana.username)
     await world.execute(NODES, me, id=to_global_id("User", ana.id))
-    await world.execute(USER, me, username=ana.username)  # what is noted is noted in order, so nothing comes after it
+    await world.execute(USER, me, username=ana.username)  # visits are written in order, so no other one comes after it
 
     async def seen() -> list[ObjectId]:
         return await visits(world, me)

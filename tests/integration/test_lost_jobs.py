@@ -1,4 +1,4 @@
-"""Jobs whose worker was lost while it worked on them: counted, and uncounted when the worker turns out to live."""
+"""Jobs whose worker was lost during its work: the loss is counted, and uncounted if the worker is still alive."""
 
 import asyncio
 import time

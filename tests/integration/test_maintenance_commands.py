@@ -100,9 +100,9 @@ async def test_verify_and_repair_agree(own: World, capsys: pytest.CaptureFixture
 async def test_verify_prints_one_json_document(own: World) -> None:
     scene = await Scene.applied(own)
     await own.sources.database["posts"].update_one({"_id": scene.post.id}, {"$inc": {"like_count": 1}})
-    found = await run_command(own, "verify", "--json")
-    report: dict[str, Any] = json.loads(found.out)
-    assert (found.code, found.err, report["found"]) == (1, "", 1)
+    answer = await run_command(own, "verify", "--json")
+    report: dict[str, Any] = json.loads(answer.out)
+    assert (answer.code, answer.err, report["found"]) == (1, "", 1)
     assert report["findings"][0] | {"why": ""} == {
         "kind": "post.like_count", "id": str(scene.post.id), "expected": 1, "found": 2, "why": ""
     }  # fmt: skip
@@ -154,8 +154,8 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     await own.sources.redis.delete(stream)
     await dead_letters.run_redrive(settings, ("malformed", "counters", letter.id))
     assert capsys.readouterr().out == "redriven: 1\n"
-    found: Any = await own.sources.redis.xrange(stream)
-    ((_, message),) = found
+    messages: Any = await own.sources.redis.xrange(stream)
+    ((_, message),) = messages
     assert message == fields
     assert [letter async for letter in own.sources.dead_letters.all_malformed()] == []
 
@@ -164,9 +164,9 @@ async def test_gc_prints_what_would_be_removed(own: World, capsys: pytest.Captur
     await Scene.applied(own)
     await own.sources.database["posts"].delete_many({})
     await maintenance_reports.run_gc(own.sources.settings, min_age=0, dry_run=True, as_json=True)
-    gone = json.loads(capsys.readouterr().out)
-    assert gone["dry_run"] is True
-    assert gone["removed"]["post_likes"] == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["dry_run"] is True
+    assert report["removed"]["post_likes"] == 1
     assert await own.sources.database["post_likes"].count_documents({}) == 1
 
 
@@ -202,8 +202,8 @@ async def test_an_operator_makes_an_account_that_nobody_can_register(own: World)
     assert (weak.code, weak.out, weak.err.count("\n")) == (1, "", 1)
     made = await make("support", "support@example.com", "--name", "Support", password=PASSWORD)
     assert (made.code, made.out, made.err) == (0, "made support (Support)\n", "")
-    found = await own.sources.users.credentials("support")
-    assert found is not None
-    assert await own.sources.passwords.verify(found.password_hash, PASSWORD)
+    credentials = await own.sources.users.credentials("support")
+    assert credentials is not None
+    assert await own.sources.passwords.verify(credentials.password_hash, PASSWORD)
     taken = await make("Support", "other@example.com", password=PASSWORD)
     assert (taken.code, taken.err) == (1, "photogram: Another account has this user name.\n")

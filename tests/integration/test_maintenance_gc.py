@@ -130,7 +130,7 @@ async def test_files_without_an_upload_are_removed_and_files_under_unknown_keys_
     assert await files(own) == 19
 
 
-async def sent(world: World, key: str) -> str:
+async def put_incoming(world: World, key: str) -> str:
     """A file in the incoming bucket, as its PUT leaves it."""
     await world.sources.blobs.put_incoming(key, b"a picture", "image/jpeg")
     return key
@@ -148,8 +148,8 @@ async def test_incoming_files_of_ended_uploads_are_removed_and_those_still_neede
     keys = []
     for slot, fields in enumerate([*over, *needed]):
         upload_id = await stored_upload(own, ana.id, ended, day_slot=slot, month_slot=slot, **fields)
-        keys.append(await sent(own, str(upload_id)))
-    strange = await sent(own, "nobody-s")
+        keys.append(await put_incoming(own, str(upload_id)))
+    strange = await put_incoming(own, "nobody-s")
     assert "incoming_files" not in await removed(own, min_age=timedelta(minutes=30)), "they are too young"
     assert (await removed(own))["incoming_files"] == len(over)
     left = {blob.key async for blob in own.sources.blobs.list_incoming()}

@@ -83,9 +83,9 @@ def follow(follower: str | None, followee: str | None, state: str = "FOLLOWING")
     return run
 
 
-def pair(collection: str, one: str, other: str) -> Break:
+def pair(collection: str, actor_field: str, target_field: str) -> Break:
     async def run(world: World, scene: Scene) -> None:
-        await insert(world, collection, **{one: scene.ana.id, other: scene.ana.id, "active": True})
+        await insert(world, collection, **{actor_field: scene.ana.id, target_field: scene.ana.id, "active": True})
 
     return run
 

@@ -171,25 +171,25 @@ async def test_a_working_system_gives_no_false_alarm(own: World) -> None:
 
 
 async def _act_once(world: World, chance: random.Random, users: list[UserRecord], posts: list[PostRecord]) -> None:
-    who, other = chance.sample(users, 2)
+    actor, other = chance.sample(users, 2)
     post, sources = chance.choice(posts), world.sources
     comments = await sources.database["comments"].find({"deleted": False, "parent_id": None}, limit=5).to_list()
     match chance.randrange(8):
         case 0:
-            await sources.post_likes.like(post.id, who.id, now())
+            await sources.post_likes.like(post.id, actor.id, now())
         case 1:
-            await sources.post_likes.unlike(post.id, who.id, now())
+            await sources.post_likes.unlike(post.id, actor.id, now())
         case 2:
             parents = [comment["_id"] for comment in comments if comment["post_id"] == post.id]
-            await world.comment(post, who, parent_id=chance.choice([None, *parents]))
+            await world.comment(post, actor, parent_id=chance.choice([None, *parents]))
         case 3 if comments:
-            await sources.comment_likes.like(chance.choice(comments)["_id"], who.id, now())
+            await sources.comment_likes.like(chance.choice(comments)["_id"], actor.id, now())
         case 4 if len(comments) > 3:
             await sources.comments.delete(chance.choice(comments)["_id"], now())
         case 5:
-            await world.follow(who, other)
+            await world.follow(actor, other)
         case 6:
-            await sources.follows.unfollow(who.id, other.id, now=now())
+            await sources.follows.unfollow(actor.id, other.id, now=now())
         case 7:
             named = [user.id for user in chance.sample(users, chance.randrange(3))]
             await sources.posts.update(post.id, post.author_id, {"mention_ids": named}, now())

@@ -30,7 +30,7 @@ from workers.maintenance.walk import Walk
 
 @pytest.fixture(scope="module")
 async def world(shared_settings: Settings) -> AsyncIterator[World]:
-    """Sources whose signed addresses live for two seconds, so that what is left behind goes soon."""
+    """Sources whose signed addresses live for two seconds, so that old files are soon deleted."""
     name = f"test_{uuid4().hex[:12]}"
     mine = {"mongo_database": name, "key_prefix": f"{name}:", "signed_url_ttl": 2}
     settings = shared_settings.model_copy(update=mine)
@@ -45,52 +45,52 @@ async def ready_upload(world: World, owner: UserRecord) -> ObjectId:
     sources = world.sources
     upload = await sources.uploads.announce(owner.id, SourceFormat.JPEG, 1000, "c2hh", now())
     made = image(upload.id, Area.PRIVATE)
-    for one in made.renditions:
-        await sources.blobs.put_media(one.key, one.key.encode(), one.format.media_type)
+    for rendition in made.renditions:
+        await sources.blobs.put_media(rendition.key, rendition.key.encode(), rendition.format.media_type)
     await sources.uploads.record_image(upload.id, made)
     return upload.id
 
 
-async def created(world: World, author: UserRecord, *upload_ids: ObjectId) -> PostRecord:
-    """A post that waits for its assembling."""
-    draft = PostDraft(images=[PostImage(upload_id=one, alt_text="a sea") for one in upload_ids])
+async def create_post(world: World, author: UserRecord, *upload_ids: ObjectId) -> PostRecord:
+    """A post that is not complete yet."""
+    draft = PostDraft(images=[PostImage(upload_id=upload_id, alt_text="a sea") for upload_id in upload_ids])
     return await world.sources.publishing.create(author.id, draft, now())
 
 
 async def ready_post(world: World, author: UserRecord) -> PostRecord:
-    """A published post with nothing pending but what has to wait."""
-    post = await created(world, author, await ready_upload(world, author))
+    """A published post. Nothing is pending but the clean-up, which has to wait."""
+    post = await create_post(world, author, await ready_upload(world, author))
     await world.drain()
     return await world.stored_post(post.id)
 
 
 async def stored_upload(world: World, upload_id: ObjectId) -> UploadRecord:
-    (found,) = await world.sources.uploads.by_ids([upload_id])
-    assert found is not None
-    return found
+    (upload,) = await world.sources.uploads.by_ids([upload_id])
+    assert upload is not None
+    return upload
 
 
 async def stored_image(world: World, upload_id: ObjectId) -> ImageRecord:
-    found = (await stored_upload(world, upload_id)).image
-    assert found is not None
-    return found
+    record = (await stored_upload(world, upload_id)).image
+    assert record is not None
+    return record
 
 
-def keys(one: ImageRecord) -> set[str]:
-    return {rendition.key for rendition in one.renditions}
+def keys(record: ImageRecord) -> set[str]:
+    return {rendition.key for rendition in record.renditions}
 
 
 async def assert_stored(world: World, upload_id: ObjectId, area: Area) -> ImageRecord:
-    """The image lies in this area, all who show it say so, and in the end nothing else is stored."""
-    found = await stored_image(world, upload_id)
-    assert is_in_area(found, area)
+    """Asserts that the image lies in this area, and that in the end no other file of the upload is stored."""
+    record = await stored_image(world, upload_id)
+    assert is_in_area(record, area)
 
     async def nothing_else() -> bool:
         await world.drain()
-        return set(await world.sources.blobs.media_of(upload_id)) == keys(found)
+        return set(await world.sources.blobs.media_of(upload_id)) == keys(record)
 
     await eventually(nothing_else)
-    return found
+    return record
 
 
 async def set_private(world: World, user: UserRecord, is_private: bool) -> None:
@@ -120,7 +120,7 @@ async def test_private_files_of_a_published_image_stay_until_their_addresses_exp
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
     private = keys(await stored_image(world, upload_id))
-    await created(world, ana, upload_id)
+    await create_post(world, ana, upload_id)
     assert await world.drain() == {Job(Task.CLEAN_UP, Fact.UPLOAD, str(upload_id))}
     assert private < set(await world.sources.blobs.media_of(upload_id))
     await assert_stored(world, upload_id, Area.PUBLIC)
@@ -134,14 +134,14 @@ async def test_going_private_ends_the_public_addresses_at_once_and_going_public_
         await set_private(world, ana, is_private)
         await world.drain()
         shown = [(await world.stored_post(post.id)).images[0] for post in posts]
-        for one in shown:
-            assert is_in_area(one, area)
-            assert keys(one) <= set(await world.sources.blobs.media_of(one.id))
-            assert keys(one) == keys(await stored_image(world, one.id))
-            assert one.alt_text == "a sea"
+        for record in shown:
+            assert is_in_area(record, area)
+            assert keys(record) <= set(await world.sources.blobs.media_of(record.id))
+            assert keys(record) == keys(await stored_image(world, record.id))
+            assert record.alt_text == "a sea"
         if is_private:
-            for one in shown:
-                assert not [key for key in await world.sources.blobs.media_of(one.id) if key.startswith("public/")]
+            for record in shown:
+                assert not [key for key in await world.sources.blobs.media_of(record.id) if key.startswith("public/")]
         assert not keys(shown[0]) & set().union(*addresses)
         addresses.append(keys(shown[0]))
 
@@ -181,7 +181,7 @@ async def test_a_suspended_account_has_nothing_public(world: World) -> None:
 async def test_a_post_is_not_published_from_an_image_read_before_a_move(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
-    post = await created(world, ana, upload_id)
+    post = await create_post(world, ana, upload_id)
     read = await stored_image(world, upload_id)
     move = Move(read, moved(read, Area.PUBLIC))
     assert await copy_files(world.sources, move)
@@ -195,7 +195,7 @@ async def test_a_post_is_not_published_from_an_image_read_before_a_move(world: W
 async def test_a_post_published_while_its_account_turned_private_ends_private(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
-    post = await created(world, ana, upload_id)
+    post = await create_post(world, ana, upload_id)
     read = await stored_image(world, upload_id)
     move = Move(read, moved(read, Area.PUBLIC))
     await set_private(world, ana, True)
@@ -213,13 +213,13 @@ async def test_files_end_where_they_belong_whatever_is_stopped_and_toggled(world
     chance = random.Random(seed)
     ana = await world.user()
     uploads = [await ready_upload(world, ana) for _ in range(4)]
-    posts = [await created(world, ana, uploads[0]), await created(world, ana, *uploads[1:3])]
+    posts = [await create_post(world, ana, uploads[0]), await create_post(world, ana, *uploads[1:3])]
     is_private = False
     for number in range(12):
         is_private = not is_private
         await set_private(world, ana, is_private)
         if number == 6:
-            posts.append(await created(world, ana, uploads[3]))
+            posts.append(await create_post(world, ana, uploads[3]))
         working = [asyncio.create_task(world.drain()) for _ in range(3)]
         await asyncio.sleep(chance.uniform(0, 0.25))  # stopped anywhere
         for task in working:
@@ -249,7 +249,7 @@ async def test_concurrent_moves_of_the_same_files_leave_one_set_of_them(world: W
 
 @pytest.mark.parametrize("is_private", [False, True])
 async def test_copies_that_were_never_recorded_go_when_their_account_turns_back(world: World, is_private: bool) -> None:
-    """As when a worker dies amid a move: the public copies of a private image would have an address to be guessed."""
+    """As when a worker dies during a move. Public copies of a private image would otherwise stay readable."""
     ana = await world.user(is_private=is_private)
     post = await ready_post(world, ana)
     read = post.images[0]
@@ -266,7 +266,7 @@ async def test_copies_that_were_never_recorded_go_when_their_account_turns_back(
 async def test_copies_of_a_post_that_was_never_published_go_when_its_account_turned_private(world: World) -> None:
     ana = await world.user()
     upload_id = await ready_upload(world, ana)
-    post = await created(world, ana, upload_id)
+    post = await create_post(world, ana, upload_id)
     read = await stored_image(world, upload_id)
     assert await copy_files(world.sources, Move(read, moved(read, Area.PUBLIC)))
     await set_private(world, ana, True)
@@ -289,5 +289,5 @@ async def test_verify_finds_files_in_the_wrong_area(world: World) -> None:
     ana = await world.user()
     post = await ready_post(world, ana)
     await world.sources.database["users"].update_one({"_id": ana.id}, {"$set": {"is_private": True}})
-    found = [one for one in (await verify(Walk(sources=world.sources))).findings if one.kind == "post.area"]
-    assert [one.id for one in found] == [str(post.id)]
+    findings = (await verify(Walk(sources=world.sources))).findings
+    assert [finding.id for finding in findings if finding.kind == "post.area"] == [str(post.id)]

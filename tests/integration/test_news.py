@@ -1,4 +1,4 @@
-"""News wakes every listener of its topic, also after Redis came back."""
+"""News wakes every listener of its topic, even after an outage of Redis."""
 
 import asyncio
 import contextlib

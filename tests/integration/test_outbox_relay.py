@@ -1,4 +1,4 @@
-"""The outbox relay: it enqueues what is due, less and less often, and recovers from outages by itself."""
+"""The outbox relay: it enqueues jobs that are due, less and less often, and recovers from outages by itself."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from workers.runtime.outbox_relay import keep_relaying, relay_due
 
 
-async def a_like(world: World) -> ObjectId:
+async def pending_like(world: World) -> ObjectId:
     """The post of a pending like. Nothing else is pending."""
     ana, bob = await world.users(2)
     post = await world.post(ana)
@@ -31,13 +31,13 @@ async def jobs_waiting(world: World) -> int:
 
 
 async def test_a_fact_just_written_is_left_to_its_own_job(own: World) -> None:
-    await a_like(own)
+    await pending_like(own)
     assert await relay_due(own.sources, now()) == 0
     assert await relay_due(own.sources, now() + FIRST_PAUSE) == 1
 
 
 async def test_the_pauses_double_up_to_a_limit(own: World) -> None:
-    await a_like(own)
+    await pending_like(own)
     moment, pauses = now() + FIRST_PAUSE, []
     for _ in range(8):
         assert await relay_due(own.sources, moment) == 1
@@ -50,21 +50,21 @@ async def test_the_pauses_double_up_to_a_limit(own: World) -> None:
 
 
 async def test_concurrent_relays_do_no_harm(own: World) -> None:
-    post_id = await a_like(own)
-    found = await asyncio.gather(*(relay_due(own.sources, now() + FIRST_PAUSE) for _ in range(5)))
-    assert max(found) == 1
+    post_id = await pending_like(own)
+    counts = await asyncio.gather(*(relay_due(own.sources, now() + FIRST_PAUSE) for _ in range(5)))
+    assert max(counts) == 1
     await own.drain()
     assert (await own.stored_post(post_id)).like_count == 1
 
 
 async def test_a_fact_with_nothing_pending_is_never_enqueued(own: World) -> None:
-    await a_like(own)
+    await pending_like(own)
     await own.drain()
     assert await relay_due(own.sources, now() + timedelta(days=1)) == 0
 
 
 async def test_a_dead_letter_is_left_alone_until_it_is_redriven(own: World) -> None:
-    post_id = str(await a_like(own))
+    post_id = str(await pending_like(own))
     jobs = [Job(task, Fact.POST_LIKE, post_id) for task in (Task.COUNT, Task.NOTIFY)]
     for job, left in zip(jobs, (1, 0), strict=True):
         for _ in range(ATTEMPTS):
@@ -93,7 +93,7 @@ async def test_a_write_succeeds_at_once_without_redis_and_is_enqueued_later(own:
 
 
 async def test_the_relay_runs_until_it_is_stopped(own: World) -> None:
-    await a_like(own)
+    await pending_like(own)
     before, stopping = await jobs_waiting(own), asyncio.Event()
     await own.sources.database["post_likes"].update_many({}, {"$set": {"due_at": now() - FIRST_PAUSE}})
 

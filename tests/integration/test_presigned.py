@@ -48,7 +48,7 @@ class Put:
         return replace(self, headers={key: value for key, value in self.headers.items() if key != name})
 
     def of(self, data: bytes) -> "Put":
-        """With other bytes, of which the length is told."""
+        """With other bytes and their length."""
         return replace(self, data=data).with_header("content-length", str(len(data)))
 
     async def send(self, web: httpx2.AsyncClient) -> int:
@@ -69,14 +69,14 @@ def digest(data: bytes) -> str:
 
 
 def signed(put: Put, name: str, value: str) -> Put:
-    """With another value of one parameter of the signature."""
+    """The request with another value of one parameter of the signature."""
     url, count = re.subn(rf"({name}=)[^&]+", rf"\g<1>{value}", put.url)
     assert count == 1, put.url
     return replace(put, url=url)
 
 
 def at_key(put: Put, change: Callable[[str], str]) -> Put:
-    """To another place in the same bucket, or outside it."""
+    """The request to another key in the same bucket, or outside it."""
     before, query = put.url.split("?")
     base, key = before.rsplit("/", 1)
     return replace(put, url=f"{base}/{change(key)}?{query}")
@@ -120,12 +120,12 @@ async def web() -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture(scope="module")
 async def tools(world: World, shared_settings: Settings) -> AsyncIterator[Tools]:
-    """A media worker's."""
+    """The tools of a media worker."""
     async with RenderPool(1, shared_settings.render_timeout, shared_settings.render_memory_mb) as pool:
         yield Tools(sources=world.sources, pool=pool)
 
 
-async def given(world: World, owner: UserRecord, data: bytes = JPEG) -> tuple[UploadRecord, Put]:
+async def announced(world: World, owner: UserRecord, data: bytes = JPEG) -> tuple[UploadRecord, Put]:
     """What createUpload answers for a file."""
     described = {"format": "JPEG", "byteSize": len(data), "sha256": digest(data)}
     result = await world.execute(CREATE_UPLOAD, owner, input=described)
@@ -151,7 +151,7 @@ async def bytes_of(world: World, upload: UploadRecord) -> bytes | None:
 async def test_an_abused_request_is_refused_and_spoils_nothing(
     world: World, web: httpx2.AsyncClient, abuse: Callable[[Put], Put]
 ) -> None:
-    upload, put = await given(world, await world.user())
+    upload, put = await announced(world, await world.user())
     assert await abuse(put).send(web) in REFUSED
     assert await bytes_of(world, upload) is None
     assert [blob async for blob in world.sources.blobs.list_incoming(upload.key)] == []
@@ -160,7 +160,7 @@ async def test_an_abused_request_is_refused_and_spoils_nothing(
 
 
 async def test_a_second_put_is_refused_even_of_the_same_bytes(world: World, web: httpx2.AsyncClient) -> None:
-    upload, put = await given(world, await world.user())
+    upload, put = await announced(world, await world.user())
     assert await put.send(web) == 200
     assert await put.send(web) == 412
     assert await put.of(OTHER).send(web) in REFUSED
@@ -168,7 +168,7 @@ async def test_a_second_put_is_refused_even_of_the_same_bytes(world: World, web:
 
 
 async def test_of_simultaneous_puts_one_is_taken(world: World, web: httpx2.AsyncClient) -> None:
-    upload, put = await given(world, await world.user())
+    upload, put = await announced(world, await world.user())
     statuses = await asyncio.gather(*(put.send(web) for _ in range(8)))
     assert min(statuses) == 200
     assert set(statuses) <= {200, 409, 412}
@@ -177,7 +177,7 @@ async def test_of_simultaneous_puts_one_is_taken(world: World, web: httpx2.Async
 
 async def test_a_request_replayed_for_another_upload_is_refused(world: World, web: httpx2.AsyncClient) -> None:
     owner = await world.user()
-    (_, put), (other, _) = await given(world, owner), await given(world, owner)
+    (_, put), (other, _) = await announced(world, owner), await announced(world, owner)
     assert await at_key(put, lambda _: other.key).send(web) == 403
     assert await bytes_of(world, other) is None
 
@@ -186,7 +186,7 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
     world: World, web: httpx2.AsyncClient, tools: Tools
 ) -> None:
     """By then the source is deleted, so storage cannot know; it takes the same bytes, which nobody reads any more."""
-    upload, put = await given(world, await world.user())
+    upload, put = await announced(world, await world.user())
     assert await put.send(web) == 200
     await ingest(tools, str(upload.id))
     await clean_up.clean_upload(tools, str(upload.id))
@@ -201,7 +201,7 @@ async def test_a_request_replayed_when_all_is_done_changes_nothing(
 async def test_a_file_sent_after_its_upload_ended_is_deleted_once_its_address_has_expired(
     world: World, web: httpx2.AsyncClient, *, is_rejected: bool
 ) -> None:
-    upload, put = await given(world, await world.user())
+    upload, put = await announced(world, await world.user())
     if is_rejected:
         await world.sources.uploads.reject(upload.id, UploadStatus.REJECTED, NOT_ARRIVED)
     else:
@@ -226,7 +226,7 @@ async def test_an_expired_request_is_refused_and_its_quota_given_back(
 ) -> None:
     async with opened(settings.model_copy(update={"upload_ttl": 2})) as world:
         owner = await world.user()
-        upload, put = await given(world, owner)
+        upload, put = await announced(world, owner)
 
         async def is_late() -> bool:
             return datetime.now(UTC) > upload.expires_at + timedelta(seconds=1)  # the signature's clock has whole ones
@@ -245,6 +245,6 @@ async def test_an_expired_request_is_refused_and_its_quota_given_back(
 async def test_a_request_lives_no_longer_than_its_upload(world: World) -> None:
     """A replay of createUpload gets a new address that is good until the same moment, and none once it is over."""
     owner = await world.user()
-    upload, put = await given(world, owner)
+    upload, put = await announced(world, owner)
     seconds = int(re.findall(r"X-Amz-Expires=(\d+)", put.url)[0])
     assert 0 <= (upload.expires_at - datetime.now(UTC)).total_seconds() - seconds + 2 < 4

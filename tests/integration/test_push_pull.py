@@ -1,4 +1,4 @@
-"""Authors who cross the limit of pushing, either way, while others read, follow, unfollow, and posts appear."""
+"""Authors who cross the limit of pushing in either direction while others read, follow, unfollow and post."""
 
 import asyncio
 import itertools
@@ -26,7 +26,7 @@ from workers.handlers.switch_push_pull import switch_push_pull
 from workers.runtime.drain import pending_jobs
 
 LIMIT = 3
-Doing = Callable[[], Awaitable[object]]
+Action = Callable[[], Awaitable[object]]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ class Cast:
         self.captions: list[str] = []
 
     async def follow(self, count: int = 1) -> None:
-        """So many more, whose feeds are kept, follow the author; the worker has not come to it."""
+        """So many new users with live feeds follow the author. No job of these follows has run."""
         for fan in await self.world.users(count):
             await self.world.sources.home_feed.page(fan.id, PageRequest(limit=1))
             await refresh_feed(self.world.tools, str(fan.id))
@@ -59,7 +59,7 @@ class Cast:
         del self.fans[-count:]
 
     async def post(self) -> PostRecord:
-        """A post that is fanned out as far as it is now. No other job runs."""
+        """Creates a post and fans it out. No other job runs."""
         post = await self.world.post(self.author, caption=f"{len(self.captions)}")
         await fan_out(self.world.tools, str(post.id))
         for chunk in await self.world.sources.database["fan_outs"].find({"post_id": post.id}).to_list():
@@ -67,8 +67,8 @@ class Cast:
         self.captions.insert(0, post.caption)
         return post
 
-    async def all_is_there(self) -> None:
-        """Every follower sees every post, once."""
+    async def assert_nothing_is_missing(self) -> None:
+        """Asserts that every follower sees every post once."""
         for fan in self.fans:
             kept = await self.world.sources.feed_states.find(fan.id)
             assert kept is not None
@@ -77,7 +77,7 @@ class Cast:
 
     async def drain(self) -> None:
         assert await self.world.drain() == set()
-        await self.all_is_there()
+        await self.assert_nothing_is_missing()
 
     async def mode(self) -> tuple[bool, bool]:
         """Whether the author is pulled, and whether every follow says the same."""
@@ -88,7 +88,7 @@ class Cast:
         return pulled, all(follow.get("pulled", False) is pulled for follow in follows)
 
     @property
-    def shift(self) -> Doing:
+    def switch(self) -> Action:
         return lambda: switch_push_pull(self.world.tools, str(self.author.id))
 
 
@@ -113,7 +113,7 @@ async def switching_to_pull(world: World) -> Cast:
 
 
 async def pulled(world: World) -> Cast:
-    """An author whose last post is in no feed's entries, for it is pulled."""
+    """An author whose last post is in no feed's entries, because it is pulled."""
     cast = await switching_to_pull(world)
     await cast.drain()
     post = await cast.post()
@@ -166,7 +166,7 @@ async def test_an_author_far_above_the_limit_is_switched_in_chunks(world: World)
 async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(world: World) -> None:
     cast = await pulled(world)
     await cast.follow()
-    await cast.all_is_there()
+    await cast.assert_nothing_is_missing()
     await cast.drain()
     assert await cast.mode() == (True, True)
     (fan,) = cast.fans[-1:]
@@ -193,14 +193,14 @@ async def test_whatever_happens_during_a_switch_nothing_is_missing(
             await world.follow(fan, cast.author)
         else:
             await getattr(cast, deed)()
-        await cast.all_is_there()
+        await cast.assert_nothing_is_missing()
 
     with monkeypatch.context() as patch:
         patch.setattr(world.sources.push_pull, step, before_first_call(happens, getattr(world.sources.push_pull, step)))
-        await cast.shift()
-    await cast.all_is_there()
+        await cast.switch()
+    await cast.assert_nothing_is_missing()
     await cast.post()
-    await cast.all_is_there()
+    await cast.assert_nothing_is_missing()
     await cast.drain()
     assert (await cast.mode())[1]
 
@@ -216,17 +216,17 @@ async def test_a_backfill_that_read_the_mode_before_a_switch_reads_it_again(
     pulled_before = (await cast.mode())[0]
 
     async def turns() -> None:
-        await cast.shift()
+        await cast.switch()
         assert await world.sources.push_pull.pushed_authors([cast.author.id], now())  # and turns
-        await cast.shift()
+        await cast.switch()
         await cast.post()
-        await cast.all_is_there()
+        await cast.assert_nothing_is_missing()
 
     with monkeypatch.context() as patch:
         patch.setattr(world.sources.follows, "mark_done", before_first_call(turns, world.sources.follows.mark_done))
         patch.setattr(world.sources.push_pull, "limit", 1_000 if pulled_before else 0)
         await backfill(world.tools, str(follow["_id"]))
-        await cast.all_is_there()
+        await cast.assert_nothing_is_missing()
         await cast.drain()
         assert await cast.mode() == (not pulled_before, True)
 
@@ -237,10 +237,10 @@ async def test_whichever_write_of_a_switch_a_worker_dies_before_nothing_is_missi
 ) -> None:
     for before in itertools.count():
         cast = await begin(world)
-        died = await dies_before_write(cast.shift, before)
-        await cast.all_is_there()
+        died = await dies_before_write(cast.switch, before)
+        await cast.assert_nothing_is_missing()
         await cast.post()
-        await cast.all_is_there()
+        await cast.assert_nothing_is_missing()
         await cast.drain()
         assert (await cast.mode())[1]
         if not died:
@@ -251,15 +251,15 @@ async def test_whichever_write_of_a_switch_a_worker_dies_before_nothing_is_missi
 async def test_an_author_who_crosses_again_and_again_during_switches_ends_in_one_mode(world: World) -> None:
     cast = await switching_to_pull(world)
     for _ in range(4):
-        await asyncio.gather(cast.shift(), cast.unfollow(2), cast.shift())
-        await cast.all_is_there()
+        await asyncio.gather(cast.switch(), cast.unfollow(2), cast.switch())
+        await cast.assert_nothing_is_missing()
         await cast.world.drain()
-        await asyncio.gather(cast.post(), cast.shift())
-        await asyncio.gather(cast.shift(), cast.follow(2), cast.shift())
-        await cast.all_is_there()
+        await asyncio.gather(cast.post(), cast.switch())
+        await asyncio.gather(cast.switch(), cast.follow(2), cast.switch())
+        await cast.assert_nothing_is_missing()
         await cast.world.drain()
-        await asyncio.gather(cast.post(), cast.shift())
-        await cast.all_is_there()
+        await asyncio.gather(cast.post(), cast.switch())
+        await cast.assert_nothing_is_missing()
     await cast.drain()
     assert (await cast.mode())[1]
     await audit(world, seconds=0, has_files=False)
@@ -279,7 +279,7 @@ async def test_a_switch_that_could_not_invalidate_first_pages_does_it_the_next_t
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cast = await switching_to_pull(world)
-    await cast.all_is_there()  # from now on by windows that do not say whom to pull
+    await cast.assert_nothing_is_missing()  # reads from cached first pages that name no author to pull
 
     async def unreachable(_owner_ids: object) -> None:
         raise RedisError
@@ -287,9 +287,9 @@ async def test_a_switch_that_could_not_invalidate_first_pages_does_it_the_next_t
     with monkeypatch.context() as patch:
         patch.setattr(world.sources.push_pull._first_pages, "must_invalidate", unreachable)
         with pytest.raises(RedisError):
-            await cast.shift()
-    await cast.shift()
+            await cast.switch()
+    await cast.switch()
     assert await world.sources.push_pull.pending(cast.author.id) is None
     post = await cast.post()
     assert await world.sources.database["feed_entries"].count_documents({"_id.p": post.id}) == 0
-    await cast.all_is_there()
+    await cast.assert_nothing_is_missing()

@@ -33,7 +33,7 @@ async def page(world: World, reader: UserRecord, **given: Any) -> dict[str, Any]
 
 
 async def code(world: World, reader: UserRecord, **given: Any) -> str:
-    """The code that a refused page is answered with."""
+    """The code with which a page is refused."""
     result = await world.execute(FEED, reader, **given)
     assert result.data == {"feed": None}
     (error,) = result.errors or []
@@ -47,7 +47,7 @@ def captions(feed: dict[str, Any]) -> list[str]:
 
 
 async def walk(world: World, reader: UserRecord, size: int, *, backward: bool = False, **start: Any) -> list[str]:
-    """A whole ranking, page by page; of one begun where `start` says."""
+    """A whole ranking page by page, from `start` on."""
     seen: list[str] = []
     given = {"last" if backward else "first": size, **start}
     for _ in range(200):
@@ -65,7 +65,9 @@ async def posts_of(world: World, author: UserRecord, count: int) -> list[PostRec
     return [await world.post(author, caption=f"post {next(_captions)}") for _ in range(count)]
 
 
-async def home(world: World, authors: int = 3, each: int = 4) -> tuple[UserRecord, list[UserRecord], list[PostRecord]]:
+async def reader_with_feed(
+    world: World, authors: int = 3, each: int = 4
+) -> tuple[UserRecord, list[UserRecord], list[PostRecord]]:
     """A reader, the authors whom they follow, and the authors' posts, oldest first. Nothing is pending."""
     reader, *followed = await world.users(authors + 1)
     for author in followed:
@@ -75,7 +77,7 @@ async def home(world: World, authors: int = 3, each: int = 4) -> tuple[UserRecor
     return reader, followed, posts
 
 
-async def likes(world: World, reader: UserRecord, posts: Sequence[PostRecord]) -> None:
+async def like_all(world: World, reader: UserRecord, posts: Sequence[PostRecord]) -> None:
     for post in posts:
         await world.sources.post_likes.like(post.id, reader.id, now())
     await world.sources.interests.compute(reader.id, now())
@@ -83,7 +85,7 @@ async def likes(world: World, reader: UserRecord, posts: Sequence[PostRecord]) -
 
 @pytest.mark.parametrize("size", [1, 5, 50])
 async def test_walking_either_way_gives_every_post_once_in_one_order(world: World, size: int) -> None:
-    reader, _, posts = await home(world)
+    reader, _, posts = await reader_with_feed(world)
     first = await page(world, reader, first=1)
     start = first["edges"][0]["cursor"]
     order = captions(first) + await walk(world, reader, size, after=start)
@@ -95,59 +97,59 @@ async def test_walking_either_way_gives_every_post_once_in_one_order(world: Worl
 
 
 async def test_an_author_whom_the_reader_likes_comes_first_with_a_reason(world: World) -> None:
-    reader, (dear, *others), posts = await home(world)
+    reader, (dear, *others), posts = await reader_with_feed(world)
     assert captions(await page(world, reader, first=1)) == [posts[-1].caption]
-    await likes(world, reader, [post for post in posts if post.author_id == dear.id][:3])
+    await like_all(world, reader, [post for post in posts if post.author_id == dear.id][:3])
     feed = await page(world, reader, first=50)
     hers = {post.caption for post in posts if post.author_id == dear.id}
     assert captions(feed)[0] in hers
-    said = {edge["node"]["caption"]: edge["reason"] for edge in feed["edges"]}
-    names = {post.caption: next(one.username for one in others if one.id == post.author_id)
+    reasons = {edge["node"]["caption"]: edge["reason"] for edge in feed["edges"]}
+    names = {post.caption: next(author.username for author in others if author.id == post.author_id)
              for post in posts if post.caption not in hers}  # fmt: skip
-    assert {said[caption] for caption in hers} == {f"You often like {dear.username}'s photos."}
-    assert {caption: said[caption] for caption in names} == {
+    assert {reasons[caption] for caption in hers} == {f"You often like {dear.username}'s photos."}
+    assert {caption: reasons[caption] for caption in names} == {
         caption: f"You follow {name}." for caption, name in names.items()
     }
 
 
 async def test_no_author_floods_a_page_however_much_the_reader_likes_them(world: World) -> None:
-    reader, (dear, *_), posts = await home(world, authors=4, each=3)
+    reader, (dear, *_), posts = await reader_with_feed(world, authors=4, each=3)
     many = await posts_of(world, dear, 20)
     await world.drain()
-    await likes(world, reader, many)
+    await like_all(world, reader, many)
     top = captions(await page(world, reader, first=SPAN))
     hers = {post.caption for post in [*many, *posts] if post.author_id == dear.id}
     assert sum(caption in hers for caption in top) == MAX_PER_AUTHOR
 
 
 async def test_the_latest_feed_has_no_reasons(world: World) -> None:
-    reader, _, posts = await home(world)
+    reader, _, posts = await reader_with_feed(world)
     feed = await page(world, reader, first=50, order="LATEST")
     assert captions(feed) == [post.caption for post in posts[::-1]]
     assert {edge["reason"] for edge in feed["edges"]} == {None}
 
 
 async def test_own_posts_are_in_the_feed_with_a_reason_of_their_own(world: World) -> None:
-    reader, _, _ = await home(world)
+    reader, _, _ = await reader_with_feed(world)
     (mine,) = await posts_of(world, reader, 1)
     feed = await page(world, reader, first=50)
     assert {edge["node"]["caption"]: edge["reason"] for edge in feed["edges"]}[mine.caption] == "You posted this."
 
 
 async def test_a_snapshot_stays_as_it_is_while_posts_come_and_tastes_change(world: World) -> None:
-    reader, (ana, *_), posts = await home(world)
+    reader, (ana, *_), posts = await reader_with_feed(world)
     whole = captions(await page(world, reader, first=50))
     first = await page(world, reader, first=4)
     await posts_of(world, ana, 2)
     await world.drain()
-    await likes(world, reader, posts[:3])
+    await like_all(world, reader, posts[:3])
     rest = await walk(world, reader, 3, after=first["pageInfo"]["endCursor"])
     assert captions(first) + rest == whole
 
 
 @pytest.mark.parametrize("way", ["deleted", "unfollowed", "muted", "blocked", "blocks", "private"])
 async def test_posts_hidden_later_are_left_out_of_a_snapshot_and_pages_stay_full(world: World, way: str) -> None:
-    reader, (gone, *_), posts = await home(world, each=6)
+    reader, (gone, *_), posts = await reader_with_feed(world, each=6)
     first = await page(world, reader, first=1)
     hers = {post.caption for post in posts if post.author_id == gone.id} - set(captions(first))
     sources = world.sources
@@ -175,7 +177,7 @@ async def test_posts_hidden_later_are_left_out_of_a_snapshot_and_pages_stay_full
 
 
 async def test_an_expired_cursor_has_a_code_of_its_own(world: World) -> None:
-    reader, _, _ = await home(world)
+    reader, _, _ = await reader_with_feed(world)
     cursor = (await page(world, reader, first=1))["pageInfo"]["endCursor"]
     await world.sources.database["rankings"].delete_many({"_id.o": reader.id})
     assert await code(world, reader, first=1, after=cursor) == "CURSOR_EXPIRED"
@@ -183,14 +185,14 @@ async def test_an_expired_cursor_has_a_code_of_its_own(world: World) -> None:
 
 
 async def test_a_reader_keeps_few_snapshots_and_the_latest_is_among_them(world: World) -> None:
-    reader, _, _ = await home(world, authors=1, each=2)
+    reader, _, _ = await reader_with_feed(world, authors=1, each=2)
     cursors = [(await page(world, reader, first=1))["pageInfo"]["endCursor"] for _ in range(RANKINGS_KEPT * 3)]
     assert await world.sources.database["rankings"].count_documents({"_id.o": reader.id}) <= RANKINGS_KEPT
     assert len((await page(world, reader, first=1, after=cursors[-1]))["edges"]) == 1
 
 
 async def test_cursors_of_others_of_the_other_order_and_of_two_snapshots_are_bad_input(world: World) -> None:
-    reader, (other, *_), _ = await home(world)
+    reader, (other, *_), _ = await reader_with_feed(world)
     mine, again = [(await page(world, reader, first=1))["pageInfo"]["endCursor"] for _ in range(2)]
     latest = (await page(world, reader, first=1, order="LATEST"))["pageInfo"]["endCursor"]
     assert await code(world, other, first=1, after=mine) == "BAD_USER_INPUT"
@@ -207,7 +209,7 @@ async def test_cursors_of_others_of_the_other_order_and_of_two_snapshots_are_bad
 
 
 async def test_rankings_and_their_owners_interests_expire_by_themselves(world: World) -> None:
-    reader, _, _ = await home(world, authors=1, each=1)
+    reader, _, _ = await reader_with_feed(world, authors=1, each=1)
     await page(world, reader, first=1)
     for name, key in (("rankings", {"_id.o": reader.id}), ("interests", {"_id": reader.id})):
         document = await world.sources.database[name].find_one(key)
@@ -224,5 +226,5 @@ async def test_a_new_account_has_an_empty_ranking_and_one_without_interests_read
         "edges": [],
         "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None},
     }
-    reader, _, posts = await home(world, authors=3, each=1)
+    reader, _, posts = await reader_with_feed(world, authors=3, each=1)
     assert captions(await page(world, reader, first=5)) == [post.caption for post in posts[::-1]]

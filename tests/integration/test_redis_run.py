@@ -1,4 +1,4 @@
-"""The cache over a Valkey of its own that is started again, rewound and demoted: no value of an earlier run is read."""
+"""The cache over a Valkey that is restarted, rewound and demoted: no value of an earlier run is read."""
 
 import asyncio
 import shutil
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.05)
 
 
@@ -53,7 +53,7 @@ async def other(server: Server) -> AsyncIterator[WordCache]:
 
 
 async def is_kept(process: WordCache, truth: Words, word: str) -> bool:
-    """Whether `a` is read from the cache, and is this word whether or not it is."""
+    """Whether `a` is read from the cache. Asserts that it is this word in any case."""
     before = len(truth.asked)
     assert await process.read(truth, "a") == [word]
     return len(truth.asked) == before

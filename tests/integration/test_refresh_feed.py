@@ -1,4 +1,4 @@
-"""Home feeds are rebuilt for who comes, trimmed, given up for who stays away, and made anew by `repair --feeds`."""
+"""Home feeds are rebuilt for readers who return, trimmed, given up for absent ones, and rebuilt on demand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,20 +24,20 @@ from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 from workers.runtime.outbox_relay import relay_due
 
-FIRST_PAGES_ENTRIES = 3
+RETAINED = 3
 
 
 @pytest.fixture
 async def own(settings: Settings) -> AsyncIterator[World]:
-    """A world whose feeds are kept three posts long."""
-    async with opened(settings.model_copy(update={"feed_retained_entries": FIRST_PAGES_ENTRIES})) as world:
+    """A world whose feeds retain three entries."""
+    async with opened(settings.model_copy(update={"feed_retained_entries": RETAINED})) as world:
         yield world
 
 
 async def state(world: World, owner: UserRecord) -> FeedRecord:
-    found = await world.sources.feed_states.find(owner.id)
-    assert found is not None
-    return found
+    feed = await world.sources.feed_states.find(owner.id)
+    assert feed is not None
+    return feed
 
 
 async def entries(world: World, owner: UserRecord) -> list[ObjectId]:
@@ -72,8 +72,8 @@ async def test_the_first_read_shows_everything_and_stores_the_retained_entries(o
     assert await home(own, bob) == posts, "before anything is kept"
     assert not (await state(own, bob)).floor
     await own.drain()
-    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
-    assert (await state(own, bob)).floor == posts[FIRST_PAGES_ENTRIES]
+    assert await entries(own, bob) == posts[:RETAINED]
+    assert (await state(own, bob)).floor == posts[RETAINED]
     assert await home(own, bob) == posts
 
 
@@ -90,15 +90,15 @@ async def test_a_feed_of_more_than_twice_the_retained_entries_is_trimmed(own: Wo
     ana, bob = await own.users(2)
     await own.follow(bob, ana)
     await own.open_feeds(bob)
-    posts = await written_by(own, ana, 2 * FIRST_PAGES_ENTRIES)
+    posts = await written_by(own, ana, 2 * RETAINED)
     await relay_due(own.sources, now() + timedelta(days=2))
     await own.drain()
-    assert await entries(own, bob) == posts, "two windows are not too much"
+    assert await entries(own, bob) == posts, "twice the retained entries are not too many"
     posts = await written_by(own, ana, 1) + posts
     await relay_due(own.sources, now() + timedelta(days=2))
     await own.drain()
-    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
-    assert (await state(own, bob)).floor == posts[FIRST_PAGES_ENTRIES]
+    assert await entries(own, bob) == posts[:RETAINED]
+    assert (await state(own, bob)).floor == posts[RETAINED]
     assert await home(own, bob) == posts
 
 
@@ -108,7 +108,7 @@ async def test_following_a_busy_author_backfills_the_retained_entries_and_raises
     await own.open_feeds(bob)
     await own.follow(bob, ana)
     await own.drain()
-    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
+    assert await entries(own, bob) == posts[:RETAINED]
     assert await home(own, bob) == posts
 
 
@@ -124,7 +124,7 @@ async def test_an_absent_owner_has_no_entries_and_sees_all_posts_on_return(own: 
     assert await own.sources.feed_states.live_among([ana.id, bob.id]) == []
     assert await home(own, bob) == posts
     await own.drain()
-    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
+    assert await entries(own, bob) == posts[:RETAINED]
 
 
 async def test_an_owner_who_reads_while_the_feed_is_given_up_keeps_it(own: World) -> None:
@@ -167,7 +167,7 @@ async def test_any_number_of_concurrent_refreshes_make_one_correct_feed(own: Wor
     await asyncio.gather(*(refresh_feed(own.tools, str(bob.id)) for _ in range(8)))
     assert await home(own, bob) == posts
     await own.drain()
-    assert await entries(own, bob) == posts[:FIRST_PAGES_ENTRIES]
+    assert await entries(own, bob) == posts[:RETAINED]
     assert await home(own, bob) == posts
 
 

@@ -56,9 +56,9 @@ async def outcome(taking: object) -> object:
 
 
 async def stored(world: World, upload: UploadRecord) -> UploadRecord:
-    (found,) = await world.sources.uploads.by_ids([upload.id])
-    assert found is not None
-    return found
+    (record,) = await world.sources.uploads.by_ids([upload.id])
+    assert record is not None
+    return record
 
 
 async def used(world: World, owner_id: ObjectId, at: datetime = NOON) -> int:
@@ -168,10 +168,10 @@ async def test_a_late_file_is_refused_if_no_quota_is_left(world: World) -> None:
         await announced(world, owner_id, moment)
     await arrive(world, late)
     await ingest(world.tools, str(late.id))
-    found = await stored(world, late)
-    assert found.status is UploadStatus.REJECTED
-    assert found.failure is not None
-    assert found.failure.code is EXCEEDED
+    rejected = await stored(world, late)
+    assert rejected.status is UploadStatus.REJECTED
+    assert rejected.failure is not None
+    assert rejected.failure.code is EXCEEDED
 
 
 async def test_of_concurrent_late_and_new_files_ten_get_quota(world: World) -> None:
@@ -210,9 +210,9 @@ async def test_a_cancelled_upload_returns_its_quota_once_and_its_file_will_be_de
     for _ in range(3):
         await uploads.cancel(upload.id)
         assert await used(world, owner_id) == IMAGES_PER_DAY - 1
-    found = await stored(world, upload)
-    assert found.status is UploadStatus.EXPIRED
-    assert found.failure is not None
+    cancelled = await stored(world, upload)
+    assert cancelled.status is UploadStatus.EXPIRED
+    assert cancelled.failure is not None
     document = await world.sources.database["uploads"].find_one({"_id": upload.id})
     assert document is not None
     assert document["outbox"] == ["clean_up"]
@@ -240,8 +240,8 @@ async def test_of_concurrent_cancelling_and_starting_one_succeeds(world: World) 
     owner_id, uploads = ObjectId(), world.sources.uploads
     for upload in await announced(world, owner_id, NOON):
         is_started, _ = await asyncio.gather(uploads.confirm_arrival(upload, NOON), uploads.cancel(upload.id))
-        found = await stored(world, upload)
-        assert found.status is (UploadStatus.PROCESSING if is_started else UploadStatus.EXPIRED)
+        status = (await stored(world, upload)).status
+        assert status is (UploadStatus.PROCESSING if is_started else UploadStatus.EXPIRED)
         document = await world.sources.database["uploads"].find_one({"_id": upload.id})
         assert document is not None
         assert ("day_slot" in document) is is_started

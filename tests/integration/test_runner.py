@@ -37,14 +37,14 @@ LIKES = (Task.COUNT, Fact.POST_LIKE)
 
 @pytest.fixture
 async def own(world: World) -> World:
-    """A world in which nothing is pending but what the test does."""
+    """A world in which nothing is pending but the work of the test."""
     short = world.sources.settings.model_copy(update={"drain_timeout": 0.5})
     return await empty(World(changed_sources(world.sources, settings=short)))
 
 
 @contextlib.asynccontextmanager
 async def working(world: World, name: str, run: Run | None = None, *, seconds: float = 10.0) -> AsyncIterator[Worker]:
-    """A worker at work in this process; `run` takes the place of what counts a post's likes."""
+    """Runs a worker in this process. `run` replaces the handler that counts the likes of a post."""
     handlers = HANDLERS if run is None else {**HANDLERS, LIKES: handler_of(run, seconds=seconds)}
     stopping = asyncio.Event()
     async with open_queue(world.sources.settings, name, "tested") as queue:
@@ -102,9 +102,9 @@ async def test_a_job_delivered_three_times_counts_and_notifies_once(own: World) 
             await eventually(partial(is_empty, own, "counters"))
             await eventually(partial(is_empty, own, "notifications"))
     assert await likes_of(own, post_id) == 1
-    notified = [one for one in await own.inbox(author) if one.kind == "POST_LIKED"]
-    assert [one.actor_count for one in notified] == [1]
-    assert (await own.sources.notifications.range_of(author.id)).newest == notified[0].seq
+    likes = [notice for notice in await own.inbox(author) if notice.kind == "POST_LIKED"]
+    assert [notice.actor_count for notice in likes] == [1]
+    assert (await own.sources.notifications.range_of(author.id)).newest == likes[0].seq
 
 
 async def test_malformed_messages_become_dead_letters_and_the_others_are_done(own: World) -> None:
@@ -174,7 +174,7 @@ async def test_a_job_that_always_fails_is_a_dead_letter_after_five_attempts_and_
         raise LookupError("the counter has no bottom")
 
     async def attempts(least: int) -> bool:
-        return any(one["attempts"] >= least for one in await failures(own))
+        return any(failure["attempts"] >= least for failure in await failures(own))
 
     async with working(own, "counters", run):
         for attempt in range(1, ATTEMPTS + 1):

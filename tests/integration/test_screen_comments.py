@@ -71,13 +71,13 @@ async def seen(world: World, post: PostRecord, comment: CommentRecord, viewer: U
     result = await world.execute(BELOW, viewer, **ids)
     assert result.errors is None, result.errors
     assert result.data is not None
-    found = result.data["post"]
+    shown = result.data["post"]
 
     def has(nodes: Iterable[dict[str, str]]) -> bool:
         return any(node["text"] == comment.text for node in nodes)
 
-    lists = [has(edge["node"] for edge in found[order]["edges"]) for order in ("newest", "top")]
-    return result.data["node"] is not None, *lists, has(found["previewComments"]), found["commentCount"]
+    lists = [has(edge["node"] for edge in shown[order]["edges"]) for order in ("newest", "top")]
+    return result.data["node"] is not None, *lists, has(shown["previewComments"]), shown["commentCount"]
 
 
 async def kinds(world: World, user: UserRecord) -> list[NotificationKind]:
@@ -99,9 +99,9 @@ async def test_a_hidden_comment_is_hidden_from_all_but_its_author_and_can_be_sho
     shown = (True, True, True, True, 1)
     for viewer in (ana, bob, eve, None):
         assert await seen(world, post, comment, viewer) == shown
-    notified = await kinds(world, ana), await kinds(world, eve)
-    assert NotificationKind.COMMENTED in notified[0]
-    assert NotificationKind.MENTIONED in notified[1]
+    kinds_before = await kinds(world, ana), await kinds(world, eve)
+    assert NotificationKind.COMMENTED in kinds_before[0]
+    assert NotificationKind.MENTIONED in kinds_before[1]
 
     for _ in range(2):
         assert await world.sources.comments.hide(comment.id, "spam", now())
@@ -119,7 +119,7 @@ async def test_a_hidden_comment_is_hidden_from_all_but_its_author_and_can_be_sho
         await world.drain()
     for viewer in (ana, bob, eve, None):
         assert await seen(world, post, comment, viewer) == shown
-    assert (await kinds(world, ana), await kinds(world, eve)) == notified
+    assert (await kinds(world, ana), await kinds(world, eve)) == kinds_before
     await audit(world, has_files=False)
 
 
@@ -130,8 +130,8 @@ async def test_the_screen_named_in_the_settings_hides_comments(world: World) -> 
     for comment in (loud, calm, loud):
         await screen_comments(tools, str(comment.id))
     await world.drain()
-    found = await world.stored_post(post.id)
-    assert (found.comment_count, found.preview_comment_ids) == (1, [calm.id])
+    stored_post = await world.stored_post(post.id)
+    assert (stored_post.comment_count, stored_post.preview_comment_ids) == (1, [calm.id])
     (document,) = await world.sources.comments.documents([loud.id])
     assert (document["hidden"], document["hidden_because"]) == (True, "shouting")
     await audit(world, has_files=False)

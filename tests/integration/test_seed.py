@@ -1,4 +1,4 @@
-"""The demo's seed: it goes the real way, and neither repeating it nor killing it leaves too much or too little."""
+"""The demo's seed: repeated or killed half way, it leaves neither too much nor too little."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ async def census(sources: Sources) -> dict[str, int]:
 
 
 def expected() -> dict[str, int]:
-    """What the plan and the latest news come to."""
+    """The counts that the plan and the latest news add up to."""
     planned = planned_posts(POSTS)
     return {
         "users": len(PEOPLE),
@@ -105,12 +105,12 @@ async def _check_demo_user(sources: Sources) -> None:
     assert (await sources.uploads.quota(ana, datetime.now(UTC))).used_today == 0
     (to_noor,) = await sources.relations.by_pairs([(ana, user_id("noor"))])
     assert to_noor.follow_state is FollowState.REQUESTED
-    notified = await sources.notifications.changed_after(ana, 0, 100)
-    unseen = [record for record in notified if not record.is_seen]
-    only_seen = [record for record in notified if record.is_seen and not record.is_read]
+    notifications = await sources.notifications.changed_after(ana, 0, 100)
+    unseen = [record for record in notifications if not record.is_seen]
+    only_seen = [record for record in notifications if record.is_seen and not record.is_read]
     assert len(unseen) >= 3
     assert only_seen
-    assert len(notified) > len(unseen) + len(only_seen)
+    assert len(notifications) > len(unseen) + len(only_seen)
 
 
 async def test_seeding_killed_half_way_is_completed_by_the_next(settings: Settings) -> None:

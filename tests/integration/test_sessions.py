@@ -16,7 +16,7 @@ from domain.errors import Refusal, UserErrorCode
 from tests.support.factories import World, now
 
 
-async def refused(sessions: SessionStore, token: str, **when: timedelta) -> bool:
+async def is_refused(sessions: SessionStore, token: str, **when: timedelta) -> bool:
     """Whether a refresh token is refused as not valid."""
     try:
         await sessions.refresh(token, now() + when.get("later", timedelta()))
@@ -49,7 +49,7 @@ async def test_an_access_token_ends_after_its_time(world: World) -> None:
     long_ago = now() - timedelta(seconds=world.sources.settings.access_token_ttl + 1)
     _, tokens = await world.sources.sessions.open(ObjectId(), None, long_ago)
     assert await world.sources.sessions.authenticate(tokens.access_token) is None
-    assert not await refused(world.sources.sessions, tokens.refresh_token)
+    assert not await is_refused(world.sources.sessions, tokens.refresh_token)
 
 
 async def test_refreshing_replaces_both_tokens(world: World) -> None:
@@ -108,7 +108,7 @@ async def test_of_thief_and_owner_the_second_to_refresh_ends_the_session(world: 
     sessions, stolen_at = world.sources.sessions, now() - GRACE
     session, stolen = await sessions.open(ObjectId(), None, stolen_at)
     _, thiefs = await sessions.refresh(stolen.refresh_token, stolen_at)
-    assert await refused(sessions, stolen.refresh_token)
+    assert await is_refused(sessions, stolen.refresh_token)
     assert await sessions.by_id(session.id) is None
     assert await sessions.authenticate(thiefs.access_token) is None
 
@@ -120,7 +120,7 @@ async def test_a_thief_within_the_grace_is_found_at_the_next_refresh(world: Worl
     _, owners = await sessions.refresh(stolen.refresh_token, start)
     assert owners == thiefs
     await sessions.refresh(owners.refresh_token, start + GRACE)
-    assert await refused(sessions, thiefs.refresh_token)
+    assert await is_refused(sessions, thiefs.refresh_token)
     assert await sessions.by_id(session.id) is None
 
 
@@ -138,10 +138,10 @@ async def test_a_spent_token_used_again_late_ends_the_session(world: World) -> N
     sessions = world.sources.sessions
     session, old = await sessions.open(ObjectId(), None, now())
     _, new = await sessions.refresh(old.refresh_token, now())
-    assert await refused(sessions, old.refresh_token, later=GRACE)
+    assert await is_refused(sessions, old.refresh_token, later=GRACE)
     assert await sessions.by_id(session.id) is None
     assert await sessions.authenticate(new.access_token) is None
-    assert await refused(sessions, new.refresh_token)
+    assert await is_refused(sessions, new.refresh_token)
 
 
 async def test_the_token_before_the_last_ends_the_session_at_once(world: World) -> None:
@@ -149,22 +149,22 @@ async def test_the_token_before_the_last_ends_the_session_at_once(world: World) 
     session, first = await sessions.open(ObjectId(), None, now())
     _, second = await sessions.refresh(first.refresh_token, now())
     await sessions.refresh(second.refresh_token, now())
-    assert await refused(sessions, first.refresh_token)
+    assert await is_refused(sessions, first.refresh_token)
     assert await sessions.by_id(session.id) is None
 
 
 async def test_an_invented_token_ends_no_session(world: World) -> None:
     sessions = world.sources.sessions
     session, tokens = await sessions.open(ObjectId(), None, now())
-    assert await refused(sessions, tokens.access_token)
-    assert await refused(sessions, "nonsense")
+    assert await is_refused(sessions, tokens.access_token)
+    assert await is_refused(sessions, "nonsense")
     assert await sessions.by_id(session.id) is not None
 
 
 async def test_a_session_unused_for_long_cannot_be_refreshed(world: World) -> None:
     _, tokens = await world.sources.sessions.open(ObjectId(), None, now())
     unused = timedelta(seconds=world.sources.settings.refresh_token_ttl + 1)
-    assert await refused(world.sources.sessions, tokens.refresh_token, later=unused)
+    assert await is_refused(world.sources.sessions, tokens.refresh_token, later=unused)
 
 
 async def test_the_stored_hashes_of_spent_tokens_are_bounded(world: World) -> None:
@@ -256,4 +256,4 @@ async def test_use_is_recorded_at_most_once_a_minute(world: World) -> None:
 @pytest.mark.parametrize("token", ["", "A", "=" * 59, "\u0000", "A" * 58])
 async def test_malformed_tokens_are_refused(world: World, token: str) -> None:
     assert await world.sources.sessions.authenticate(token) is None
-    assert await refused(world.sources.sessions, token)
+    assert await is_refused(world.sources.sessions, token)

@@ -1,4 +1,4 @@
-"""What takes long waits in a lane of its own, and nobody waits behind another's pile."""
+"""Slow images wait in a lane of their own, and nobody waits behind the backlog of another owner."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ ANA, BEN = ObjectId(), ObjectId()
 
 
 class Renderer:
-    """Receives uploads; those that take long stand still until they may end."""
+    """A handler of uploads. The slow ones wait until they may end."""
 
     def __init__(self, long: Sequence[str], owners: Mapping[str, ObjectId]) -> None:
         self.ended: list[str] = []

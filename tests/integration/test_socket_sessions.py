@@ -32,7 +32,7 @@ def _check_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def somebody(world: World, *, access_token_ttl: int) -> AsyncIterator[Person]:
-    """Who has just registered at an API whose access tokens live so long."""
+    """A newly registered person at an API whose access tokens live so long."""
     settings = world.sources.settings.model_copy(update={"access_token_ttl": access_token_ttl})
     async with (
         running(create_app(settings), settings) as (_, port),
@@ -81,7 +81,7 @@ async def test_a_session_of_another_login_renews_nothing(world: World) -> None:
 
 
 async def test_nobody_ends_the_socket_of_a_session_by_naming_it(world: World) -> None:
-    """`end` tells of any id it is given; only what is over by the store ends."""
+    """`end` publishes news of any id. Only sessions that have ended in the store lose their socket."""
     sessions, ended = world.sources.sessions, asyncio.Event()
     session, _ = await sessions.open(ObjectId(), None, now())
     watching = world.sources.session_watch.watch(session, ended.set)
@@ -96,21 +96,21 @@ async def test_nobody_ends_the_socket_of_a_session_by_naming_it(world: World) ->
 async def test_sessions_that_end_without_news_are_found_by_one_check_of_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With Redis away, so that no news comes: as when whoever ended the session died before saying so."""
+    """Without Redis no news comes, as when the process that ended a session died before it published that."""
     monkeypatch.setattr(pubsub, "POLL_SECONDS", 0.2)
     operations = OperationCounter()
     ended: list[ObjectId] = []
-    deaf = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    async with open_sources(deaf, listeners=[operations]) as sources:
+    without_redis = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    async with open_sources(without_redis, listeners=[operations]) as sources:
         opened = [(await sources.sessions.open(ObjectId(), None, now()))[0] for _ in range(50)]
         for session in opened:
             sources.session_watch.watch(session, partial(ended.append, session.id))
-        await world.sources.database["sessions"].delete_many({"_id": {"$in": [one.id for one in opened[:20]]}})
+        await world.sources.database["sessions"].delete_many({"_id": {"$in": [session.id for session in opened[:20]]}})
 
-        async def all_have() -> bool:
+        async def have_all_ended() -> bool:
             return len(ended) == 20
 
         operations.counts.clear()
-        await eventually(all_have)
-        assert set(ended) == {one.id for one in opened[:20]}
+        await eventually(have_all_ended)
+        assert set(ended) == {session.id for session in opened[:20]}
         assert operations.counts["find sessions"] <= 3

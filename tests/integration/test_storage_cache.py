@@ -1,4 +1,4 @@
-"""deploy/nginx/storage.conf before a real S3 server: what it keeps, what it passes on, and the header it adds."""
+"""deploy/nginx/storage.conf before a real S3 server: what it caches, what it passes on, and the header it adds."""
 
 import asyncio
 import contextlib
@@ -29,13 +29,13 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def configured(folder: Path, port: int, storage: str) -> Path:
-    """The shipped configuration with this test's ports and folder, and what has to be around it."""
+    """Writes the shipped configuration with the ports and folder of this test, and the lines that must surround it."""
     changes = {
         "server 127.0.0.1:8333;": f"server {storage};",
         "listen 8300;": f"listen 127.0.0.1:{port};",

@@ -23,7 +23,7 @@ from deploy.local.ports import listen
 RUN = [sys.executable, "-m", "deploy.cli", "run", "--no-seed"]
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
-# Somebody who starts it, and not under nohup, however these tests were started: then it would live on.
+# A parent process that is not under nohup, however these tests were started: under nohup the command would live on.
 STARTER = "import signal, subprocess, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); subprocess.run(sys.argv[1:])"
 
 
@@ -42,16 +42,16 @@ class Running:
         with contextlib.suppress(Empty):
             while True:
                 seen.append(self._lines.get(timeout=max(0.0, until - time.monotonic())))
-                if found := re.search(pattern, seen[-1]):
-                    return found
+                if match := re.search(pattern, seen[-1]):
+                    return match
         raise AssertionError(f"no line matches {pattern!r}: {seen}")
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.popen.pid).children(recursive=True)
 
     def child(self, *words: str) -> psutil.Process:
-        (found,) = [each for each in self.family() if all(word in " ".join(each.cmdline()) for word in words)]
-        return found
+        (process,) = [child for child in self.family() if all(word in " ".join(child.cmdline()) for word in words)]
+        return process
 
     def end(self) -> None:
         if self.popen.poll() is None:
@@ -86,7 +86,7 @@ def running(data_dir: Path, *, command: Sequence[str] = RUN) -> Iterator[Running
 
 
 def refusal(data_dir: Path, *options: str) -> tuple[int, str]:
-    """What a `run` that cannot start ends with and says."""
+    """The exit code and the output of a `run` that cannot start."""
     done = subprocess.run(  # noqa: S603
         [*RUN, "--data-dir", str(data_dir), *options],
         check=False,
@@ -99,7 +99,7 @@ def refusal(data_dir: Path, *options: str) -> tuple[int, str]:
 
 
 def command(data_dir: Path, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
-    """What a command of a second terminal says, which knows the folder alone."""
+    """The result of a command from a second terminal that knows only the folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHOTOGRAM_")}
     return subprocess.run(  # noqa: S603
         [sys.executable, "-m", "deploy.cli", *words],
@@ -151,15 +151,15 @@ def test_a_command_finds_the_running_stack_unless_the_settings_name_another(tmp_
     away = {"PHOTOGRAM_MONGO_TIMEOUT": "0.2"}
     with running(tmp_path) as run:
         run.await_line("GraphQL endpoint")
-        found = command(tmp_path, "verify")
-        assert (found.returncode, found.stderr) == (0, f"photogram: using what runs in {tmp_path}\n")
-        notified = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
-        assert (notified.returncode, "using" in notified.stderr) == (3, False)
+        verified = command(tmp_path, "verify")
+        assert (verified.returncode, verified.stderr) == (0, f"photogram: using what runs in {tmp_path}\n")
+        listed = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
+        assert (listed.returncode, "using" in listed.stderr) == (3, False)
         run.popen.kill()  # what it had written stays
         await_true(lambda: not data_folder.is_held(tmp_path))
     assert (tmp_path / "connection.env").exists()
-    gone = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
-    assert (gone.returncode, "using" in gone.stderr) == (3, False)
+    listed_later = command(tmp_path, "dlq", "list", PHOTOGRAM_MONGO_URL="mongodb://127.0.0.1:1/", **away)
+    assert (listed_later.returncode, "using" in listed_later.stderr) == (3, False)
 
 
 def test_a_supervisor_killed_while_it_starts_takes_every_child_along(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records that cannot be read, and those of a newer version: the rest of every page is shown as ever."""
+"""Records that cannot be read, and those of a newer version: the rest of every page is still shown."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Scene:
         return result.data
 
     async def change(self, collection: str, record_id: Any, **values: Any) -> None:
-        """Writes into a document what no process of this version would, and invalidates its caches."""
+        """Writes values that no process of this version would write, and invalidates the caches."""
         query = record_id if isinstance(record_id, dict) else {"_id": record_id}
         changed = await self.world.sources.database[collection].update_many(query, {"$set": values})
         assert changed.matched_count
@@ -124,8 +124,8 @@ async def test_an_unreadable_record_hides_nothing_else(scene: Scene, collection:
     assert gid("Post", scene.posts[0].id) in ids(shown["feed"])
     assert gid("Post", scene.posts[0].id) in ids(shown["ranked"])
     assert set(ids(shown["user"]["followers"])) <= set(ids(whole["user"]["followers"]))
-    notified = [(entry["kind"], entry["id"]) for entry in logs if entry["event"] == "record cannot be read"]
-    assert len(notified) == len(set(notified)), "each is logged once"
+    logged = [(entry["kind"], entry["id"]) for entry in logs if entry["event"] == "record cannot be read"]
+    assert len(logged) == len(set(logged)), "each is logged once"
     report = await verify(Walk(sources=scene.world.sources))
     kind = f"{collection.removesuffix('s')}.unreadable"
     assert kind in {finding.kind for finding in report.findings}
@@ -141,9 +141,9 @@ async def test_unreadable_records_are_left_out_of_every_list_logged_once_and_cou
     assert ids(page["feed"]) == ids(page["user"]["posts"]) == ids(page["ranked"]) == [first]
     assert page["eve"] is None
     assert gid("User", scene.eve.id) not in str(page)
-    notified = {entry["id"]: entry for entry in logs if entry["event"] == "record cannot be read"}
-    assert set(notified) == {str(scene.posts[1].id), str(scene.eve.id)}
-    assert notified[str(scene.posts[1].id)]["reason"] == "Expected `str`, got `int` - at `$.caption`"
+    logged = {entry["id"]: entry for entry in logs if entry["event"] == "record cannot be read"}
+    assert set(logged) == {str(scene.posts[1].id), str(scene.eve.id)}
+    assert logged[str(scene.posts[1].id)]["reason"] == "Expected `str`, got `int` - at `$.caption`"
     assert set(lenient_reads.unreadable) == {"PostRecord", "UserRecord"}
     assert lenient_reads.unreadable["UserRecord"] > 1, "every time is counted"
 

@@ -91,7 +91,7 @@ async def new_subject(world: World, member: str) -> Subject:
     return Subject(world, ana, await world.post(ana), member)
 
 
-async def an_upload(world: World, owner: UserRecord) -> tuple[str, ImageRecord]:
+async def ready_upload(world: World, owner: UserRecord) -> tuple[str, ImageRecord]:
     """A ready upload, whose bytes are not stored."""
     shown = image(ObjectId())
     document = {
@@ -116,7 +116,7 @@ async def test_absent_members_change_nothing_and_null_clears(world: World, membe
     value, stored_as, cleared = UPDATES[member]
     kept = value
     if member == "UpdateProfileInput.avatarUploadId":
-        value, kept = await an_upload(world, subject.ana)
+        value, kept = await ready_upload(world, subject.ana)
     if member == "UpdatePostInput.location":
         kept = PLACE
     assert await subject.update(**{subject.field: value}) == []
@@ -135,7 +135,7 @@ async def test_absent_members_change_nothing_and_null_clears(world: World, membe
         )
 
 
-async def edited(subject: Subject, **arguments: Any) -> datetime | None:
+async def update_and_read_edited_at(subject: Subject, **arguments: Any) -> datetime | None:
     """Updates; when the post's words were last changed."""
     assert await subject.update(**arguments) == []
     return (await subject.world.stored_post(subject.post.id)).edited_at
@@ -143,17 +143,17 @@ async def edited(subject: Subject, **arguments: Any) -> datetime | None:
 
 async def test_only_a_change_of_words_is_an_edit(world: World) -> None:
     subject = await new_subject(world, "UpdatePostInput.caption")
-    assert await edited(subject) is None
-    assert await edited(subject, commentsEnabled=False) is None
-    assert await edited(subject, caption="", location=None) is None
-    first = await edited(subject, caption="words")
+    assert await update_and_read_edited_at(subject) is None
+    assert await update_and_read_edited_at(subject, commentsEnabled=False) is None
+    assert await update_and_read_edited_at(subject, caption="", location=None) is None
+    first = await update_and_read_edited_at(subject, caption="words")
     assert first is not None
     assert datetime.now(UTC) >= first
-    assert await edited(subject, caption=" words ", commentsEnabled=True) == first
-    second = await edited(subject, caption="words", location=PLACE.to_document())
+    assert await update_and_read_edited_at(subject, caption=" words ", commentsEnabled=True) == first
+    second = await update_and_read_edited_at(subject, caption="words", location=PLACE.to_document())
     assert second is not None
     assert second > first
-    assert await edited(subject, location=PLACE.to_document()) == second
+    assert await update_and_read_edited_at(subject, location=PLACE.to_document()) == second
 
 
 @pytest.mark.parametrize(

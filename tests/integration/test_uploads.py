@@ -1,4 +1,4 @@
-"""Uploads: quota, claims, and how each ends once."""
+"""Uploads: quota, claims, and that each ends once."""
 
 import asyncio
 from collections import Counter
@@ -36,15 +36,15 @@ async def outcome(world: World, owner_id: ObjectId, at: datetime, key: Idempoten
 
 async def stored(world: World, upload: UploadRecord) -> UploadRecord:
     """The upload as it is stored."""
-    (found,) = await world.sources.uploads.by_ids([upload.id])
-    assert found is not None
-    return found
+    (record,) = await world.sources.uploads.by_ids([upload.id])
+    assert record is not None
+    return record
 
 
 async def test_of_a_hundred_simultaneous_uploads_ten_pass(world: World) -> None:
     owner_id = ObjectId()
     outcomes = await asyncio.gather(*(outcome(world, owner_id, NOON) for _ in range(100)))
-    passed = [one for one in outcomes if isinstance(one, ObjectId)]
+    passed = [result for result in outcomes if isinstance(result, ObjectId)]
     assert len(set(passed)) == len(passed) == IMAGES_PER_DAY
     assert Counter(outcomes)[UserErrorCode.QUOTA_EXCEEDED] == 100 - IMAGES_PER_DAY
     assert (await world.sources.uploads.quota(owner_id, NOON)).remaining_today == 0
@@ -88,7 +88,7 @@ async def test_a_hundred_uploads_around_the_end_of_a_month_get_ten_a_day(world: 
     owner_id, end = ObjectId(), datetime(2028, 2, 29, 23, 59, 59, 999_000, tzinfo=UTC)
     moments = [end + timedelta(milliseconds=n % 2) for n in range(100)]
     outcomes = await asyncio.gather(*(outcome(world, owner_id, moment) for moment in moments))
-    assert len([one for one in outcomes if isinstance(one, ObjectId)]) == 2 * IMAGES_PER_DAY
+    assert len([result for result in outcomes if isinstance(result, ObjectId)]) == 2 * IMAGES_PER_DAY
     for moment in moments[:2]:
         use = await world.sources.uploads.quota(owner_id, moment)
         assert (use.used_today, use.used_this_month, use.remaining_today) == (IMAGES_PER_DAY, IMAGES_PER_DAY, 0)
@@ -108,7 +108,7 @@ async def test_a_full_month_ends_the_day_early(world: World) -> None:
     ]
     await world.sources.database["uploads"].insert_many([{**row, "day_slot": n} for n, row in enumerate(rows)])
     outcomes = await asyncio.gather(*(outcome(world, owner_id, NOON) for _ in range(8)))
-    assert len([one for one in outcomes if isinstance(one, ObjectId)]) == 2
+    assert len([result for result in outcomes if isinstance(result, ObjectId)]) == 2
     assert Counter(outcomes)[UserErrorCode.QUOTA_EXCEEDED] == 6
 
 
@@ -169,9 +169,9 @@ async def test_the_first_result_stays(world: World) -> None:
     assert (await stored(world, upload)).status is UploadStatus.PROCESSING
     await uploads.record_image(upload.id, image(upload.id))
     await uploads.reject(upload.id, UploadStatus.REJECTED, FAILURE)
-    found = await stored(world, upload)
-    assert (found.status, found.failure) == (UploadStatus.READY, None)
-    assert found.image == image(upload.id)
+    record = await stored(world, upload)
+    assert (record.status, record.failure) == (UploadStatus.READY, None)
+    assert record.image == image(upload.id)
     assert await uploads.claim(upload.id, now() + 10 * UPLOAD_LEASE) is None
 
 
@@ -182,8 +182,8 @@ async def test_a_refused_upload_gives_its_quota_back_once(world: World) -> None:
         await uploads.reject(refused[0].id, UploadStatus.REJECTED, FAILURE)
     use = await uploads.quota(owner_id, NOON)
     assert (use.used_today, use.used_this_month) == (IMAGES_PER_DAY - 1, IMAGES_PER_DAY - 1)
-    found = await stored(world, refused[0])
-    assert (found.status, found.failure) == (UploadStatus.REJECTED, FAILURE)
+    record = await stored(world, refused[0])
+    assert (record.status, record.failure) == (UploadStatus.REJECTED, FAILURE)
     assert isinstance(await outcome(world, owner_id, NOON), ObjectId)
 
 

@@ -1,4 +1,4 @@
-"""The watchdog: a pool that nobody gets a connection from is told from a server that is away, and from a busy pool."""
+"""The watchdog tells a pool that is stuck from a server that is absent."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -17,8 +17,8 @@ async def shared() -> AsyncIterator[Served]:
 
 @pytest.fixture(scope="module")
 async def shared_client(shared: Served) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=shared.url, timeout=10) as each:
-        yield each
+    async with httpx2.AsyncClient(base_url=shared.url, timeout=10) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ async def toy() -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as each:
-        yield each
+    async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as opened:
+        yield opened
 
 
 @pytest.fixture

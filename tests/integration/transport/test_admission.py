@@ -64,7 +64,7 @@ async def test_operations_of_a_socket_count_too(toy: Served, client: httpx2.Asyn
         assert refused["payload"][0]["extensions"]["retryAfterMs"] > 0
         assert (await ask(client, "{hello}")).status_code == 503
         heard = [await socket.hear() for _ in range(4)]
-        assert [(each["id"], each["type"]) for each in heard] == [
+        assert [(message["id"], message["type"]) for message in heard] == [
             ("a", "next"), ("a", "complete"), ("b", "next"), ("b", "complete"),
         ]  # fmt: skip
 
@@ -77,11 +77,11 @@ async def test_an_event_of_a_subscription_waits_its_turn_and_is_not_lost(toy: Se
         await socket.subscribe("subscription{count(to:3)}", "first")
         await socket.subscribe("subscription{count(to:3)}", "second")
         heard = [await socket.hear() for _ in range(10)]
-    assert [each["type"] for each in heard[:2]] == ["next", "complete"]
-    assert {each["id"] for each in heard[:2]} == {"query"}
+    assert [message["type"] for message in heard[:2]] == ["next", "complete"]
+    assert {message["id"] for message in heard[:2]} == {"query"}
     for name in ("first", "second"):
-        events = [each["payload"]["data"]["count"] for each in heard[2:] if each["id"] == name and "payload" in each]
-        assert events == [1, 2, 3]
+        answers = [message for message in heard[2:] if message["id"] == name and "payload" in message]
+        assert [answer["payload"]["data"]["count"] for answer in answers] == [1, 2, 3]
 
 
 async def test_the_address_is_the_one_a_trusted_proxy_names(toy: Served, client: httpx2.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""Answers as they travel: compressed for who takes it, once, where it is worth it."""
+"""Compression of answers: for clients that take it, and only where it saves something."""
 
 import gzip
 import json
@@ -24,8 +24,8 @@ DECODE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.fixture(scope="module")
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with served(origins=(ORIGIN,)) as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as each:
-        yield each
+    async with served(origins=(ORIGIN,)) as toy, httpx2.AsyncClient(base_url=toy.url, timeout=10) as opened:
+        yield opened
 
 
 async def raw(
@@ -51,7 +51,7 @@ async def test_a_large_answer_comes_in_the_best_coding_the_client_takes(
     headers, body = await raw(client, asked, LARGE, accept)
     assert headers["content-encoding"] == coding
     assert int(headers["content-length"]) == len(body)
-    assert {each.strip().lower() for each in headers["vary"].split(",")} >= {"accept-encoding", "origin"}
+    assert {name.strip().lower() for name in headers["vary"].split(",")} >= {"accept-encoding", "origin"}
     _, plain = await raw(client, "identity", LARGE, accept)
     assert len(body) < len(plain) / 3
     assert DECODE[coding](body) == plain

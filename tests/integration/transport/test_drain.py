@@ -1,4 +1,4 @@
-"""SIGTERM to a real process: it says that it goes, finishes what it has, and is gone in time."""
+"""SIGTERM to a real process: it stops being ready, finishes its work, and ends in time."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ class Process:
         return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
     async def ends(self, *codes: int) -> float:
-        """Waits for the end, with code 0 or one of these, and tells how long that took."""
+        """Waits for the end with code 0 or one of these. Returns how long that took."""
         started = time.monotonic()
         async with asyncio.timeout(15):
             assert await self.child.wait() in (codes or (0,))
@@ -105,18 +105,18 @@ async def test_readiness_is_false_for_the_notice_while_new_connections_are_still
     async with process(notice=1.5) as running, running.client() as client:
         assert (await client.get("/readyz")).status_code == 200
         running.child.send_signal(signal.SIGTERM)
-        notified = time.monotonic()
+        signalled_at = time.monotonic()
         async with asyncio.timeout(1):
             while (await client.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.02)
         assert (await wait(client, 0.01)).json()["data"] == {"wait": "done"}
         assert (await client.get("/livez")).status_code == 200
-        assert await refuses(running) - notified > 1.4
+        assert await refused_at(running) - signalled_at > 1.4
         assert await running.ends() < 4
 
 
-async def refuses(running: Process) -> float:
-    """When a new connection is refused."""
+async def refused_at(running: Process) -> float:
+    """The moment at which a new connection is refused."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What clients of all kinds send that is not quite as one would write it: over HTTP, in a form, over a socket."""
+"""JSON that is not quite well formed, as some clients send it: over HTTP, in a form, over a socket."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,8 +24,8 @@ async def toy() -> AsyncIterator[Served]:
 
 @pytest.fixture(scope="module")
 async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=toy.url, timeout=10, headers={"accept": GRAPHQL}) as each:
-        yield each
+    async with httpx2.AsyncClient(base_url=toy.url, timeout=10, headers={"accept": GRAPHQL}) as opened:
+        yield opened
 
 
 async def test_half_an_emoji_is_dropped(client: httpx2.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""Files over the GraphQL multipart request: what is taken, and how everything else is refused."""
+"""Files over the GraphQL multipart request: what is accepted, and how everything else is refused."""
 
 import asyncio
 import json
@@ -27,8 +27,8 @@ async def toy() -> AsyncIterator[Served]:
 
 @pytest.fixture(scope="module")
 async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=toy.url, timeout=20) as each:
-        yield each
+    async with httpx2.AsyncClient(base_url=toy.url, timeout=20) as opened:
+        yield opened
 
 
 def parts(

@@ -173,7 +173,7 @@ EXPECTED: dict[str, Expected] = {
 
 
 COUNTS: dict[str, str] = {
-    "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_live",
+    "FeedEvent.newPostCount": "of what the feed shows of others: tested in test_subscriptions",
     "Post.likeCount": "of all who like it: one number for everybody who may see the post",
     "Post.commentCount": "of all comments, as above",
     "Comment.likeCount": "as above",
@@ -184,5 +184,5 @@ COUNTS: dict[str, str] = {
     "PostNotification.actorCount": "of all who did it",
     "CommentNotification.actorCount": "of all who did it",
     "FollowNotification.actorCount": "of the one who did it",
-    "Viewer.unreadNotificationCount": "of what the list shows: tested in test_live",
+    "Viewer.unreadNotificationCount": "of what the list shows: tested in test_subscriptions",
 }
