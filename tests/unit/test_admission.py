@@ -1,4 +1,4 @@
-"""How much runs at once, which requests wait, and which are refused."""
+"""Admission: how much runs at once, which requests wait, and which are refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from resolvers.transport.admission import OVERHEAD, RATE, WAITING_MAX, Admission
 
 
 class Stage:
-    """Operations in one lane, which end when they are told to."""
+    """Operations in one lane, which run until `finish` ends them."""
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane

@@ -1,4 +1,4 @@
-"""How the database's time is taken over: by as little as is certain, and kept by the stopwatch."""
+"""How a process takes over the database's time: by no more than is certain, and kept by the monotonic clock."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -14,20 +14,20 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 class Machine:
-    """This machine's clock and stopwatch, and a database that answers after so many seconds with its own time."""
+    """A wall clock, a monotonic clock, and a database that answers with its own time after so many seconds."""
 
     def __init__(self) -> None:
         self.wall, self.ticks, self.answers_after = NOON, 1000.0, 0.2
         self.theirs = NOON + timedelta(seconds=0.1)
 
-    def goes_on(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
         self.ticks += seconds
 
     @property
     def client(self) -> Client:
         async def command(_name: str) -> dict[str, Any]:
-            self.goes_on(self.answers_after)
+            self.advance(self.answers_after)
             return {"localTime": self.theirs.replace(tzinfo=None)}
 
         return cast("Client", SimpleNamespace(admin=SimpleNamespace(command=command)))
@@ -53,7 +53,7 @@ async def test_a_clock_that_is_off_is_put_right_to_the_round_trip(machine: Machi
     await clock.measure(machine.client)
     true = machine.wall + timedelta(hours=hours)
     assert abs(clock.now() - true) <= timedelta(seconds=machine.answers_after)
-    machine.goes_on(10)
+    machine.advance(10)
     assert abs(clock.now() - true - timedelta(seconds=10)) <= timedelta(seconds=machine.answers_after)
 
 

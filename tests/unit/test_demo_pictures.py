@@ -1,4 +1,4 @@
-"""The demo's pictures are what the seed relies on: sixty, always the same, fit to be uploaded."""
+"""The demo's pictures: sixty, always the same, and all within the limits of an upload."""
 
 from functools import cache
 from io import BytesIO

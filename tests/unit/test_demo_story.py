@@ -1,4 +1,4 @@
-"""The demo's plan: the same every time, and nobody in it does what the product would not let them."""
+"""The demo's plan: always the same, and nobody in it does what the product forbids."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Turns at something scarce: who asked least for it lately goes first."""
+"""Turns at a scarce resource: the caller that asked for it least goes first."""
 
 import asyncio
 

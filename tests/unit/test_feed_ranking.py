@@ -50,16 +50,18 @@ def test_a_score_is_a_finite_number_and_not_negative(posts: list[Candidate], str
 
 
 @given(moments, counts, counts, strengths, strengths)
-def test_more_affinity_never_lowers_a_score(at: datetime, likes: int, comments: int, one: float, other: float) -> None:
-    this = post(created_at=at, like_count=likes, comment_count=comments)
-    assert score(this, max(one, other), NOW) >= score(this, min(one, other), NOW)
+def test_more_affinity_never_lowers_a_score(
+    at: datetime, likes: int, comments: int, first: float, second: float
+) -> None:
+    candidate = post(created_at=at, like_count=likes, comment_count=comments)
+    assert score(candidate, max(first, second), NOW) >= score(candidate, min(first, second), NOW)
 
 
 @given(moments, moments, counts, counts, strengths)
 def test_being_newer_never_lowers_a_score(
-    one: datetime, other: datetime, likes: int, comments: int, strength: float
+    first: datetime, second: datetime, likes: int, comments: int, strength: float
 ) -> None:
-    older, newer = (post(created_at=at, like_count=likes, comment_count=comments) for at in sorted((one, other)))
+    older, newer = (post(created_at=at, like_count=likes, comment_count=comments) for at in sorted((first, second)))
     assert score(newer, strength, NOW) >= score(older, strength, NOW)
 
 
@@ -67,13 +69,13 @@ def test_being_newer_never_lowers_a_score(
 @given(given=st.data())
 def test_more_engagement_never_lowers_a_score(name: str, given: st.DataObject) -> None:
     few, many = sorted(given.draw(st.tuples(counts, counts)))
-    this, strength = post(created_at=given.draw(moments)), given.draw(strengths)
-    less, more = (msgspec.structs.replace(this, **{name: count}) for count in (few, many))
+    candidate, strength = post(created_at=given.draw(moments)), given.draw(strengths)
+    less, more = (msgspec.structs.replace(candidate, **{name: count}) for count in (few, many))
     assert score(more, strength, NOW) >= score(less, strength, NOW)
 
 
 def test_each_input_changes_the_score_by_itself() -> None:
-    """Or a constant would pass for monotone."""
+    """Otherwise a constant score would pass the tests above."""
     plain = score(post(), 0.0, NOW)
     assert score(post(), 1.0, NOW) > plain
     assert score(post(created_at=NOW - timedelta(hours=1)), 0.0, NOW) < plain

@@ -1,4 +1,4 @@
-"""The limit of descriptors is raised as far as it may be, and connections are held to what it allows."""
+"""The limit of file descriptors is raised as far as allowed, and connections are limited to what fits."""
 
 import resource
 

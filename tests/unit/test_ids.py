@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from domain.errors import BadInput
 from domain.ids import expect_id, from_global_id, to_global_id
 
-SOME = ObjectId("65f0c0ffee65f0c0ffee0123")
+OBJECT_ID = ObjectId("65f0c0ffee65f0c0ffee0123")
 TYPES = ["User", "Post", "Comment", "Image", "MediaUpload", "Session", "PostNotification"]
 
 
 @pytest.mark.parametrize("type_name", TYPES)
 def test_a_global_id_comes_back_as_type_and_id(type_name: str) -> None:
-    assert from_global_id(to_global_id(type_name, SOME)) == (type_name, SOME)
+    assert from_global_id(to_global_id(type_name, OBJECT_ID)) == (type_name, OBJECT_ID)
 
 
 @pytest.mark.parametrize("type_name", TYPES)
 def test_a_global_id_needs_no_escaping_in_a_url(type_name: str) -> None:
-    assert set(to_global_id(type_name, SOME)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert set(to_global_id(type_name, OBJECT_ID)) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    )
 
 
 @given(
@@ -49,8 +51,8 @@ def test_any_text_but_a_global_id_is_bad_input(text: str) -> None:
         "VXNlcjo",
         "VXNlcjoxMjM",
         "ünicode",
-        to_global_id("User", SOME) + "=",
-        to_global_id("User", SOME) + "\n",
+        to_global_id("User", OBJECT_ID) + "=",
+        to_global_id("User", OBJECT_ID) + "\n",
     ],
 )
 def test_near_misses_are_bad_input(text: str) -> None:
@@ -60,5 +62,5 @@ def test_near_misses_are_bad_input(text: str) -> None:
 
 
 def test_an_id_of_another_type_is_no_id_of_this_one() -> None:
-    assert expect_id(to_global_id("User", SOME), "User") == SOME
-    assert expect_id(to_global_id("User", SOME), "Post") is None
+    assert expect_id(to_global_id("User", OBJECT_ID), "User") == OBJECT_ID
+    assert expect_id(to_global_id("User", OBJECT_ID), "Post") is None

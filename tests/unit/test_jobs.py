@@ -1,4 +1,4 @@
-"""Facts, tasks and jobs fit together: whatever can be pending has a handler."""
+"""Facts, tasks and jobs fit together: every task that can be pending has a handler."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Lists in variables: far too long ones are refused before they are looked at, and strangers before that."""
+"""Lists in variables: far too long ones are refused unread, and requests without a session even before that."""
 
 import time
 from typing import Any

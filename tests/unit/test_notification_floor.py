@@ -1,4 +1,4 @@
-"""The floor of a log: below it something taken back may be missing, above it never."""
+"""The floor of a log of notifications: withdrawals may be missing below it, never above it."""
 
 import random
 from datetime import UTC, datetime, timedelta

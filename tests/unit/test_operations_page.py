@@ -1,4 +1,4 @@
-"""What `docs/operations.md` tells operators to watch for exists."""
+"""Every event and setting that `docs/operations.md` names exists."""
 
 import re
 from pathlib import Path

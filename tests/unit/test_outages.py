@@ -1,4 +1,4 @@
-"""Outages in words: the server and where it is looked for, and nothing that is secret."""
+"""Descriptions of outages: the server and its address, and no secret."""
 
 import pytest
 from aiohttp import ServerDisconnectedError

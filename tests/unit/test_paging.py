@@ -59,7 +59,7 @@ def keys_of(page: Page[str]) -> list[Key]:
 
 
 async def walk(listed: Listed, size: int, *, backward: bool) -> list[Key]:
-    """All keys as a Relay client sees them: page by page, by the cursors that a page tells."""
+    """All keys as a Relay client reads them: page by page, by the cursors of each page."""
     seen: list[Key] = []
     cursor: str | None = None
     for _ in range(10_000):
@@ -69,7 +69,7 @@ async def walk(listed: Listed, size: int, *, backward: bool) -> list[Key]:
         if not (page.has_previous if backward else page.has_next):
             return seen
         edge = page.start if backward else page.end
-        assert edge is not None, "a page that goes on tells from where"
+        assert edge is not None, "a page that goes on has a cursor to go on from"
         cursor = encode_cursor(edge)
     raise AssertionError("the walk does not end")
 

@@ -1,4 +1,4 @@
-"""Passwords: prepared alike on every keyboard, and refused when a guesser would begin with them."""
+"""Passwords: the same from every keyboard, and refused if a guesser would try them first."""
 
 import gzip
 import unicodedata

@@ -78,7 +78,7 @@ def test_a_driver_that_waits_in_another_way_is_refused(monkeypatch: pytest.Monke
 
 
 class Wire:
-    """A connection that takes a message when it is told to."""
+    """A connection that takes a message once `taken` is set."""
 
     gettimeout = 5.0
 

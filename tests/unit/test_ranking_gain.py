@@ -1,4 +1,4 @@
-"""What ranking gains in a small simulated world whose tastes are known: seeded, so the same each time."""
+"""What ranking gains in a small simulated world whose tastes are known. The simulation is seeded."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The schema as a manual, and as something that one query can ask everything of."""
+"""Everything in the schema is described, and one query can select every field of a node."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -17,24 +17,24 @@ from graphql import (
 from resolvers.api import schema
 
 SCHEMA = schema._schema
-OWN = [one for name, one in SCHEMA.type_map.items() if not name.startswith("__")]
+OWN = [type_ for name, type_ in SCHEMA.type_map.items() if not name.startswith("__")]
 
-# Fields that cannot stand beside a field of the same name, which is of another type: by what name they can.
+# Fields that conflict with a field of the same name and another type, each with the name to select instead.
 ASKED_BESIDE = {"MediaUpload.status": "uploadStatus", "PostNotification.post": "aboutPost"}
 
 
 def undescribed() -> Iterator[str]:
     """The coordinates of everything without a description, arguments and directives too."""
-    for one in OWN:
-        yield from [] if one.description else [one.name]
-        match one:
+    for type_ in OWN:
+        yield from [] if type_.description else [type_.name]
+        match type_:
             case GraphQLObjectType() | GraphQLInterfaceType() | GraphQLInputObjectType():
-                for name, field in one.fields.items():
-                    yield from [] if field.description else [f"{one.name}.{name}"]
+                for name, field in type_.fields.items():
+                    yield from [] if field.description else [f"{type_.name}.{name}"]
                     for argument, given in getattr(field, "args", {}).items():
-                        yield from [] if given.description else [f"{one.name}.{name}({argument}:)"]
+                        yield from [] if given.description else [f"{type_.name}.{name}({argument}:)"]
             case GraphQLEnumType():
-                yield from (f"{one.name}.{name}" for name, value in one.values.items() if not value.description)
+                yield from (f"{type_.name}.{name}" for name, value in type_.values.items() if not value.description)
     for directive in SCHEMA.directives:
         yield from [] if directive.description else [f"@{directive.name}"]
         yield from (f"@{directive.name}({name}:)" for name, given in directive.args.items() if not given.description)
@@ -56,22 +56,25 @@ def conflicts(nodes: list[GraphQLObjectType]) -> set[str]:
 
     That is GraphQL's rule on fields in set selection merging: same shape, whatever types they are of, all the way down.
     """
-    pending, looked_at, found = list(combinations(nodes, 2)), set[tuple[str, str]](), set[str]()
+    pending, compared, conflicting = list(combinations(nodes, 2)), set[tuple[str, str]](), set[str]()
     while pending:
-        one, other = sorted(pending.pop(), key=lambda each: each.name)
-        if one is other or (one.name, other.name) in looked_at:
+        first, second = sorted(pending.pop(), key=lambda each: each.name)
+        if first is second or (first.name, second.name) in compared:
             continue
-        looked_at.add((one.name, other.name))
-        for name in one.fields.keys() & other.fields.keys():
-            mine, theirs = one.fields[name].type, other.fields[name].type
-            inner, others = get_named_type(mine), get_named_type(theirs)
-            is_same = str(mine) == str(theirs)
-            both = not is_leaf_type(inner) and not is_leaf_type(others)
-            if not is_same and (not both or str(mine).replace(inner.name, "") != str(theirs).replace(others.name, "")):
-                found.add(f"{one.name}.{name}, {other.name}.{name}")
+        compared.add((first.name, second.name))
+        for name in first.fields.keys() & second.fields.keys():
+            first_type, second_type = first.fields[name].type, second.fields[name].type
+            first_named, second_named = get_named_type(first_type), get_named_type(second_type)
+            is_same = str(first_type) == str(second_type)
+            both = not is_leaf_type(first_named) and not is_leaf_type(second_named)
+            if not is_same and (
+                not both
+                or str(first_type).replace(first_named.name, "") != str(second_type).replace(second_named.name, "")
+            ):
+                conflicting.add(f"{first.name}.{name}, {second.name}.{name}")
             elif both:
-                pending += [(a, b) for a in objects(inner) for b in objects(others)]
-    return found
+                pending += [(a, b) for a in objects(first_named) for b in objects(second_named)]
+    return conflicting
 
 
 def test_one_query_can_ask_everything_of_a_node_whatever_it_is() -> None:
@@ -83,10 +86,10 @@ def test_one_query_can_ask_everything_of_a_node_whatever_it_is() -> None:
         assert isinstance(named, GraphQLObjectType)
         alias = ASKED_BESIDE[renamed]
         assert str(named.fields[alias].type) == str(named.fields[field].type)
-        assert not any(alias in one.fields for one in nodes if one is not named)
+        assert not any(alias in node.fields for node in nodes if node is not named)
 
 
 def test_the_viewer_is_a_node() -> None:
     viewer = SCHEMA.type_map["Viewer"]
     assert isinstance(viewer, GraphQLObjectType)
-    assert [one.name for one in viewer.interfaces] == ["Node"]
+    assert [interface.name for interface in viewer.interfaces] == ["Node"]

@@ -1,4 +1,4 @@
-"""An event that wakes all waiters, and keeps nothing of those that gave up."""
+"""An event that wakes all waiters and keeps nothing of cancelled ones."""
 
 import asyncio
 

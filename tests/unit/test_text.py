@@ -117,7 +117,7 @@ def test_hashtags_are_found_in_a_text(text: str, expected: list[str]) -> None:
     assert hashtags(text) == expected
 
 
-# Letters, signs and marks that tokenizers fall over, more often than chance would have them.
+# Letters, signs and marks that tokenizers get wrong, more often than by chance.
 texts = st.one_of(
     st.text(max_size=200),
     st.text(

@@ -13,8 +13,8 @@ from tests.support.stack import ROOT
 SOURCES = sorted([*(ROOT / "schema").glob("*.py"), *(ROOT / "resolvers").glob("*.py")])
 VALUES = {
     value
-    for each in vars(limits).values()
-    for value in (each if isinstance(each, tuple) else (each,))
+    for limit in vars(limits).values()
+    for value in (limit if isinstance(limit, tuple) else (limit,))
     if isinstance(value, int) and value >= 10  # smaller ones are too common to tell
 }
 
@@ -34,7 +34,7 @@ def typed_limits(text: str) -> set[int]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_limit_is_typed_by_hand(source: Path) -> None:
-    assert not {text: found for text in texts(source) if (found := typed_limits(text))}
+    assert not {text: numbers for text in texts(source) if (numbers := typed_limits(text))}
 
 
 def test_a_typed_limit_is_noticed() -> None:

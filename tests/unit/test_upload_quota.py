@@ -93,8 +93,8 @@ def test_the_remaining_quota_equals_a_count_by_hand(start: datetime, hours: list
     for passed in hours:
         moment += timedelta(hours=passed)
         use = quota_use(moment, [row[1:] for row in rows if row[0] == quota_period(moment)[1]])
-        today = [one for one in taken if one.date() == moment.date()]
-        this_month = [one for one in taken if (one.year, one.month) == (moment.year, moment.month)]
+        today = [earlier for earlier in taken if earlier.date() == moment.date()]
+        this_month = [earlier for earlier in taken if (earlier.year, earlier.month) == (moment.year, moment.month)]
         assert (use.used_today, use.used_this_month) == (len(today), len(this_month))
         assert use.remaining_today == IMAGES_PER_DAY - len(today)
         if use.free_day_slots:

@@ -1,4 +1,4 @@
-"""Handles and logins as people type them, and handles that are kept for the staff."""
+"""Handles and logins as people type them, and handles reserved for the staff."""
 
 import pytest
 
