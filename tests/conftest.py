@@ -6,15 +6,14 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from pymongo import MongoClient
 from redis import Redis
 
 from config import Settings
 from datasources.redis import cache_server
 from deploy.local.servers import local_servers
+from tests.support.factories import own_database
 
 SEED = "PHOTOGRAM_TEST_SEED"
 
@@ -67,13 +66,10 @@ def shared_settings() -> Iterator[Settings]:
 @pytest.fixture
 def settings(shared_settings: Settings) -> Iterator[Settings]:
     """Settings with a database and a Redis key prefix of the test's own, emptied afterwards. Buckets are shared."""
-    name = f"test_{uuid4().hex[:12]}"
-    own_settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
-    yield own_settings
-    with MongoClient[dict[str, object]](own_settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
-        client.drop_database(name)
-    with Redis.from_url(own_settings.redis_url, socket_timeout=5) as redis:
-        keys = list(redis.scan_iter(match=f"{name}:*", count=1000))
+    with own_database(shared_settings) as own:
+        yield own
+    with Redis.from_url(own.redis_url, socket_timeout=5) as redis:
+        keys = list(redis.scan_iter(match=f"{own.key_prefix}*", count=1000))
         if keys:
             redis.delete(*keys)
 

@@ -154,7 +154,7 @@ def _thumbnail_exif(hidden: bytes) -> bytes:
     """A TIFF whose second directory holds a JPEG, with a comment in it."""
     small = saved(Image.new("RGB", (16, 16), "red"), "JPEG", comment=hidden)
     entries = [(0x0201, 4, 1, 44), (0x0202, 4, 1, len(small))]
-    second = struct.pack("<H", 2) + b"".join(struct.pack("<HHII", *one) for one in entries) + struct.pack("<I", 0)
+    second = struct.pack("<H", 2) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + struct.pack("<I", 0)
     return b"II*\0" + struct.pack("<IHI", 8, 0, 14) + second + small
 
 

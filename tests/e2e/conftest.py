@@ -3,18 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx2
 import pytest
-from pymongo import MongoClient
 
 from config import Settings
 from datasources.sources import prepare
 from deploy.demo.seed import DemoLogin, seed
 from tests.support.auditing import audit
 from tests.support.client import Api, Person
-from tests.support.factories import opened
+from tests.support.factories import opened, own_database
 from tests.support.stack import Stack, stack_on, start_all
 
 DEMO_POSTS = 3
@@ -24,10 +22,8 @@ Register = Callable[..., Awaitable[Person]]
 @pytest.fixture(scope="session")
 def e2e_settings(shared_settings: Settings) -> Iterator[Settings]:
     """Settings of the shared processes: a database and a key prefix of their own."""
-    name = f"test_{uuid4().hex[:12]}"
-    yield shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
-    with MongoClient[dict[str, object]](shared_settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
-        client.drop_database(name)
+    with own_database(shared_settings) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

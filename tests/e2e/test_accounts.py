@@ -18,7 +18,7 @@ VIEWER = "{ viewer { email user { username } sessions { id clientName isCurrent 
 
 
 async def signed_in(client: Api) -> bool:
-    """Whether the client has a token that is good."""
+    """Whether the client's token is valid."""
     answer = await client.ask("{ viewer { email } }")
     return answer.data is not None and answer.data["viewer"] is not None
 
@@ -238,7 +238,7 @@ async def test_a_profile_is_changed_as_a_whole_or_not_at_all(register: Register)
 
 
 def minimal(kind: str, name: str, field: GraphQLField) -> str:
-    """A valid document of one root field, without the values of its variables: it does not get so far."""
+    """A valid document of one root field, without values for its variables: it is refused before they matter."""
     needed = {each: argument.type for each, argument in field.args.items() if is_required_argument(argument)}
     variables = ", ".join(f"${each}: {type_}" for each, type_ in needed.items())
     arguments = ", ".join(f"{each}: ${each}" for each in needed)

@@ -1,4 +1,4 @@
-"""Whatever a client's file says beside its pixels stays out of everything that is kept or shown."""
+"""Nothing that a client's file holds beside its pixels is stored or shown."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -53,10 +53,10 @@ async def test_no_hidden_word_gets_into_any_file_database_or_log(
         _, upload_id = from_global_id(image["id"])
         stored = await blobs.media_of(ObjectId(upload_id))
         assert {key.partition("/")[0] for key in stored} >= {area.value}
-        for one in image["renditions"]:
-            answer = await ana.http.get(one["url"])
+        for rendition in image["renditions"]:
+            answer = await ana.http.get(rendition["url"])
             assert answer.status_code == 200
-            assert not canaries.found(answer.content), one
+            assert not canaries.found(answer.content), rendition
             assert not canaries.found(repr(answer.headers.multi_items()).encode())
         for key in stored:
             for url in await blobs.signed_urls([key]):
@@ -65,7 +65,7 @@ async def test_no_hidden_word_gets_into_any_file_database_or_log(
 
 
 async def test_no_name_of_a_file_gets_anywhere(register: Register, stack: Stack, blobs: Blobs) -> None:
-    """What a client calls a file, or its type, is not even refused: nobody reads it, and nothing repeats it."""
+    """The name and the type that a client gives a file are ignored and never repeated."""
     ana, canaries = await register(), Canaries()
     word = canaries.word("name or type")
     names = [
@@ -90,8 +90,8 @@ async def test_no_name_of_a_file_gets_anywhere(register: Register, stack: Stack,
     await ana.wait_for_status(post_id, "READY")
     post = await ana.get(POST, id=post_id)
     assert not canaries.found(repr(post).encode())
-    for one in (each for image in post["post"]["images"] for each in image["renditions"]):
-        served = await ana.http.get(one["url"])
+    for rendition in (each for image in post["post"]["images"] for each in image["renditions"]):
+        served = await ana.http.get(rendition["url"])
         assert not canaries.found(served.content + repr(served.headers.multi_items()).encode())
     keys = [blob.key async for blob in blobs.list_media()]
     assert not canaries.found("\n".join([*sources, *keys]).encode())

@@ -1,4 +1,4 @@
-"""feed: newest first, one's own too, paged both ways; and what paging arguments are refused."""
+"""feed: newest first, own posts included, paged in both directions, and which paging arguments are refused."""
 
 import asyncio
 

@@ -38,7 +38,7 @@ NOTIFICATIONS = "{ notifications { edges { node { seq kind } } } viewer { unread
 
 
 def photograph() -> bytes:
-    """Twelve megapixels as a phone held upright takes them: lying, with a tag that says so, and with the place."""
+    """A photograph of twelve megapixels as a phone held upright takes it: lying, with its orientation and place."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "Phone"
@@ -66,7 +66,7 @@ async def next_notice(socket: Socket) -> Any:
 
 
 async def looks_upright(http: httpx2.AsyncClient, rendition: dict[str, Any]) -> None:
-    """The file as it is served: of its size, turned as the phone was held, without anything but the picture."""
+    """Asserts that the served file has its size and orientation, and nothing but the picture in it."""
     response = await http.get(rendition["url"])
     assert response.status_code == 200
     assert response.headers["content-type"] == f"image/{rendition['format'].lower()}"
@@ -79,7 +79,7 @@ async def looks_upright(http: httpx2.AsyncClient, rendition: dict[str, Any]) -> 
     for colour, (x, y) in corners.items():
         pixel = picture.convert("RGB").getpixel((width * x // 4, height * y // 4))
         assert isinstance(pixel, tuple)
-        assert all(abs(found - wanted) < 24 for found, wanted in zip(pixel, QUARTERS[colour], strict=True)), colour
+        assert all(abs(value - expected) < 24 for value, expected in zip(pixel, QUARTERS[colour], strict=True)), colour
 
 
 async def the_feed_shows_it(reader: Person) -> Any:
@@ -96,14 +96,14 @@ WIDTHS = (150, 320, 640, 1080)
 
 
 async def published(ana: Person, bob: Person) -> str:
-    """A photograph posted by one and found by the other, in four widths and two formats."""
+    """Posts a photograph, which the other person sees in four widths and two formats."""
     data = photograph()
     assert len(data) < 10 * 1024 * 1024
     post_id = await ana.create_post(await ana.upload(data), caption="Four quarters")
     await ana.wait_for_status(post_id, "READY", seconds=60)
 
     async def with_every_format() -> Any:
-        """The post once its WEBPs have joined the JPEGs, with which it became READY."""
+        """The post, once it has its WEBPs beside the JPEGs with which it became READY."""
         node = await the_feed_shows_it(bob)
         return node if len(node["images"][0]["renditions"]) > len(WIDTHS) else None
 
@@ -120,7 +120,7 @@ async def published(ana: Person, bob: Person) -> str:
 
 
 async def the_live_part(ana: Person, bob: Person, eve: Person) -> tuple[str, int]:
-    """All that happens, with what the author hears of it as it happens; returns the post and the last number."""
+    """The actions of both people, and the events that the author receives. Returns the post and the last number."""
     async with ana.socket() as socket:
         await socket.subscribe(NOTIFIED, after=0)
         await bob.done("followUser", userId=ana.id)
@@ -142,10 +142,10 @@ async def everything_is_still_there(ana: Person, bob: Person, post_id: str) -> N
     assert (node["id"], node["likeCount"], node["commentCount"], node["viewerHasLiked"]) == (post_id, 1, 1, True)
     assert node["previewComments"] == [{"text": "Lovely colours", "author": {"username": bob.username}}]
     await looks_upright(bob.http, node["images"][0]["renditions"][0])
-    notified = await ana.get(NOTIFICATIONS)
-    kinds = [edge["node"]["kind"] for edge in notified["notifications"]["edges"]]
+    answer = await ana.get(NOTIFICATIONS)
+    kinds = [edge["node"]["kind"] for edge in answer["notifications"]["edges"]]
     assert kinds == ["FOLLOWED", "COMMENTED", "POST_LIKED", "POST_READY", "FOLLOWED"]
-    assert notified["viewer"]["unreadNotificationCount"] == 4  # that one's own post is ready is not counted
+    assert answer["viewer"]["unreadNotificationCount"] == 4  # POST_READY is not counted
     counts = "viewer { user { postCount followerCount } }"
     payload = await ana.done("login", counts, login=ana.username, password=PASSWORD)
     assert payload["viewer"]["user"] == {"postCount": 1, "followerCount": 2}

@@ -19,7 +19,7 @@ ADDED = """subscription ($after: Int) {
 }"""
 
 
-async def notified(person: Person, count: int, **arguments: object) -> list[dict[str, object]]:
+async def notifications_of(person: Person, count: int, **arguments: object) -> list[dict[str, object]]:
     """Somebody's notifications, once there are so many."""
 
     async def are_there() -> bool:
@@ -32,7 +32,7 @@ async def notified(person: Person, count: int, **arguments: object) -> list[dict
 async def test_a_follow_is_a_follow_notification(register: Register) -> None:
     ana, bob = await register(), await register()
     await bob.done("followUser", userId=ana.id)
-    (notice,) = await notified(ana, 1)
+    (notice,) = await notifications_of(ana, 1)
     assert notice == {
         "__typename": "FollowNotification",
         "id": notice["id"],
@@ -50,14 +50,14 @@ async def test_seen_and_read_are_marked_apart(register: Register) -> None:
     ana = await register()
     for _ in range(3):
         await (await register()).done("followUser", userId=ana.id)
-    notices = await notified(ana, 3)
+    notices = await notifications_of(ana, 3)
     count = "viewer { unreadNotificationCount }"
     assert (await ana.done("markNotificationsSeen", count, upToSeq=2))["viewer"]["unreadNotificationCount"] == 1
     marked = await ana.done("markNotificationsRead", count, notificationIds=[notices[0]["id"]])
     assert marked["viewer"]["unreadNotificationCount"] == 0
-    assert [notification["seq"] for notification in await notified(ana, 2, unreadOnly=True)] == [2, 1]
+    assert [notification["seq"] for notification in await notifications_of(ana, 2, unreadOnly=True)] == [2, 1]
     await ana.done("markNotificationsRead", upToSeq=3)
-    assert await notified(ana, 0, unreadOnly=True) == []
+    assert await notifications_of(ana, 0, unreadOnly=True) == []
     wrong = await ana.refused("markNotificationsRead", notificationIds=["nonsense"])
     assert wrong == ("NOT_FOUND", ["notificationIds"])
 
@@ -66,19 +66,19 @@ async def test_the_list_pages_and_filters(register: Register) -> None:
     ana = await register()
     for _ in range(2):
         await (await register()).done("followUser", userId=ana.id)
-    await notified(ana, 2)
+    await notifications_of(ana, 2)
     first = (await ana.get(LIST, first=1))["notifications"]
     assert ([edge["node"]["seq"] for edge in first["edges"]], first["pageInfo"]["hasNextPage"]) == ([2], True)
     rest = (await ana.get(LIST, first=1, after=first["pageInfo"]["endCursor"]))["notifications"]
     assert ([edge["node"]["seq"] for edge in rest["edges"]], rest["pageInfo"]["hasNextPage"]) == ([1], False)
-    assert await notified(ana, 0, kinds=["POST_LIKED"]) == []
+    assert await notifications_of(ana, 0, kinds=["POST_LIKED"]) == []
 
 
 async def test_a_subscription_drains_the_log_and_goes_live_without_gap_or_repeat(register: Register) -> None:
     ana, fans = await register(), [await register() for _ in range(4)]
     for fan in fans[:2]:
         await fan.done("followUser", userId=ana.id)
-    await notified(ana, 2)
+    await notifications_of(ana, 2)
     async with ana.socket() as socket:
         await socket.subscribe(ADDED, after=1)
         assert (await socket.next())["notificationAdded"]["seq"] == 2

@@ -1,19 +1,17 @@
-"""How many operations a page of the feed takes, of MongoDB and Redis: a number, whatever the size of the page."""
+"""How many operations of MongoDB and Redis a page of the feed takes, whatever its size."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from pymongo import MongoClient
 
 from config import Settings
 from domain.jobs import Task
 from domain.limits import PAGE_SIZE_MAX, PREVIEW_COMMENTS
 from domain.records.users import UserRecord
 from tests.support.emptying import wipe_redis
-from tests.support.factories import World, now, opened
+from tests.support.factories import World, now, opened, own_database
 from tests.support.operation_counter import OperationCounter
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
@@ -56,7 +54,7 @@ COMMENTS_AND_AUTHORS = Counter({"find comments": 1}) + PEOPLE
 FEED_PAGE = SKELETON + POSTS_AND_AUTHORS + Counter({"find post_likes": 1}) + COMMENTS_AND_AUTHORS
 # The reader's own posts, and what no cache has.
 WARM_PAGE = Counter({"find posts": 1, "find post_likes": 1, "find comments": 1})
-# At the window, at posts, at their authors and the reader's relations to them together, and at the same of comments.
+# The first pages; posts; their authors with the reader's relations to them; the same of comments.
 LOOKS = Counter({"mget": 4})
 # Further away: those in the posts, those in the comments, blocks between authors and tagged people, and the reader's
 # likes of the comments.
@@ -69,12 +67,9 @@ LISTENER = OperationCounter()
 @pytest.fixture(scope="module")
 async def feed(shared_settings: Settings) -> AsyncIterator[tuple[World, UserRecord]]:
     """Somebody with a full feed of posts by ten people, with comments, likes, mentions and tags of others."""
-    name = f"test_{uuid4().hex[:12]}"
-    settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
-    async with opened(settings, [LISTENER]) as world:
-        yield world, await full_feed(world)
-    with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
-        client.drop_database(name)
+    with own_database(shared_settings) as settings:
+        async with opened(settings, [LISTENER]) as world:
+            yield world, await full_feed(world)
 
 
 async def full_feed(world: World) -> UserRecord:

@@ -64,8 +64,8 @@ async def test_ten_images_keep_their_order_words_and_people(register: Register) 
     shown = (await ana.get(f"query ($id: ID!) {{ post(id: $id) {{ {fields} }} }}", id=post_id))["post"]["images"]
     assert [image["width"] for image in shown] == [100 + 10 * number for number in range(10)]
     assert [image["altText"] for image in shown] == [given["altText"] for given in images]
-    for one, given in zip(shown, images, strict=True):
-        tags = [{"userId": tag["user"]["id"], "x": tag["x"], "y": tag["y"]} for tag in one["taggedUsers"]]
+    for image, given in zip(shown, images, strict=True):
+        tags = [{"userId": tag["user"]["id"], "x": tag["x"], "y": tag["y"]} for tag in image["taggedUsers"]]
         assert tags == given["taggedUsers"]
 
 

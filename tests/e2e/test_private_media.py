@@ -1,4 +1,4 @@
-"""Who may fetch a file: as long as one may see the image, and from real storage by no other address."""
+"""Who may fetch a file from real storage: those who may see its image, and only by the addresses they get."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ UPLOAD = "query ($id: ID!) { node(id: $id) { ... on MediaUpload { image { rendit
 
 
 async def urls(viewer: Api, post_id: str) -> list[str]:
-    """Where this viewer is told to fetch a post's files; none if they may not see it."""
+    """The addresses of a post's files for this viewer; none if they may not see it."""
     post = (await viewer.get(POST, id=post_id))["post"]
     return (
         [rendition["url"] for image in post["images"] for rendition in image["renditions"]] if post is not None else []
@@ -49,7 +49,7 @@ async def private_post(register: Register) -> tuple[Person, Person, str]:
 
 
 async def assert_ended(http: httpx2.AsyncClient, viewer: Api, post_id: str, old: list[str]) -> None:
-    """The viewer gets no new address, and the old ones come to an end."""
+    """Asserts that the viewer gets no new address and that the old ones expire."""
     assert await urls(viewer, post_id) == []
 
     async def have_expired() -> bool:

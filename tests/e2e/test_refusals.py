@@ -1,4 +1,4 @@
-"""A file that is refused: why, the upload says, and the post that waited for it, and the subscription as it happens."""
+"""Refused files: the upload, its subscription and the post that waits for it all say why."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -74,7 +74,7 @@ CASES: dict[str, tuple[str, str, tuple[bytes, Deliver]]] = {  # format announced
 
 @pytest.fixture(scope="module")
 async def world(stack: Stack) -> AsyncIterator[World]:
-    """The same database and storage, past the API."""
+    """The same database and storage, without the API."""
     async with opened(stack.settings) as world:
         yield world
 

@@ -94,7 +94,7 @@ async def test_a_retry_with_its_key_is_one_upload(register: Register) -> None:
 async def test_files_beyond_the_limit_of_a_process_are_told_to_wait(
     register: Register, http: httpx2.AsyncClient
 ) -> None:
-    """Sixteen people send at once; whoever is not taken hears BUSY, and nobody anything else."""
+    """Sixteen people send at once. Each file is accepted or refused with BUSY."""
     senders = await asyncio.gather(*(register() for _ in range(16)))
     data = b"\xff\xd8\xff" + bytes(4 * 1024 * 1024)
     answers = await asyncio.gather(*(sender.upload_image(data) for sender in senders))
@@ -128,7 +128,7 @@ async def test_content_decides_what_a_file_is_and_not_its_name_or_type(register:
 
 @pytest.fixture(scope="module")
 async def impatient(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """Another API process on the same data, that waits for a file no longer than a moment."""
+    """Another API process on the same data with a short time limit for files."""
     settings = stack.settings.model_copy(update={"file_timeout": 2.0})
     with stack_on(settings, tmp_path_factory.mktemp("impatient")) as running:
         await running.api()
@@ -167,7 +167,7 @@ async def test_a_sender_who_does_not_finish_leaves_nothing_behind(
 
 
 def begun_form(person: Person, data: bytes) -> bytes:
-    """A request whose file has begun to come and is announced to be longer."""
+    """A request that has sent less of its file than it announced."""
     operations = json.dumps({"query": UPLOAD_IMAGE, "variables": {"input": {"file": None}}})
     fields = {"operations": operations, "map": '{"0": ["variables.input.file"]}', "0": ""}
     body = "\r\n".join(

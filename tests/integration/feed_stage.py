@@ -1,8 +1,8 @@
 """People whose feeds are read while anything happens, and an oracle over MongoDB that says what they must show."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -16,6 +16,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.emptying import empty, wipe_redis
 from tests.support.factories import World, now
+from tests.support.interruptions import interruption
 from workers.maintenance.checks.feed_entries import find_missing
 from workers.maintenance.walk import in_snapshot
 from workers.registry import HANDLERS
@@ -152,7 +153,7 @@ class FeedStage:
         async def dies() -> None:
             raise Died
 
-        with contextlib.suppress(Died), self._interruption(point, dies, after=after):
+        with suppress(Died), self._interruption(point, dies, after=after):
             await self.work(pick)
 
     async def work_interrupted(self, pick: int, point: Point, action: Action) -> None:
@@ -251,30 +252,11 @@ class FeedStage:
 
     async def _run(self, job: Job) -> None:
         self.figures["calls"] += 1
-        with contextlib.suppress(RetryLater):
+        with suppress(RetryLater):
             await HANDLERS[job.kind].run(self.world.tools, job.key)
 
-    @contextlib.contextmanager
-    def _interruption(self, point: Point, action: Action, *, after: bool) -> Iterator[None]:
-        """Runs an action once, before or after the first call of a store's method."""
-        store = getattr(self.sources, point[0])
-        method, is_due = getattr(store, point[1]), True
-
-        async def intercept(*args: Any, **named: Any) -> Any:
-            nonlocal is_due
-            is_first, is_due = is_due, False
-            if is_first and not after:
-                await action()
-            result = await method(*args, **named)
-            if is_first and after:
-                await action()
-            return result
-
-        setattr(store, point[1], intercept)
-        try:
-            yield
-        finally:
-            delattr(store, point[1])
+    def _interruption(self, point: Point, action: Action, *, after: bool) -> AbstractContextManager[None]:
+        return interruption(getattr(self.sources, point[0]), point[1], action, after=after)
 
     async def _is_blocked(self, first: ObjectId, second: ObjectId) -> bool:
         either = [{"blocker_id": first, "blocked_id": second}, {"blocker_id": second, "blocked_id": first}]

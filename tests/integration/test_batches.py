@@ -198,8 +198,7 @@ async def test_every_counter_is_applied_for_many_targets_at_once(own: World) -> 
         assert (user.follower_count, user.following_count) == (number, len(people) - 1 - number)
         assert (user.post_count, post.comment_count) == (1, 1 + number)
         assert post.preview_comment_ids == [comments[number].id]
-        (applied,) = await own.sources.comments.by_ids([comments[number].id])
-        assert applied is not None
+        applied = await own.stored_comment(comments[number].id)
         assert (applied.reply_count, applied.like_count) == (number, number)
 
 

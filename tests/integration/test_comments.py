@@ -15,13 +15,6 @@ from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
 
 
-async def stored(world: World, comment: CommentRecord) -> CommentRecord:
-    """A comment as it is stored."""
-    (record,) = await world.sources.comments.by_ids([comment.id])
-    assert record is not None
-    return record
-
-
 async def test_comments_are_counted_and_the_latest_shown_below_the_post(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
@@ -41,7 +34,7 @@ async def test_replies_count_for_the_post_and_for_their_comment_and_are_no_previ
     await world.drain()
     stored_post = await world.stored_post(post.id)
     assert (stored_post.comment_count, stored_post.preview_comment_ids) == (4, [parent.id])
-    assert (await stored(world, parent)).reply_count == 3
+    assert (await world.stored_comment(parent.id)).reply_count == 3
 
 
 async def test_fifty_concurrent_duplicates_with_one_key_add_one_comment(world: World) -> None:
@@ -88,7 +81,7 @@ async def test_a_deleted_reply_lowers_both_counts(world: World) -> None:
     await world.sources.comments.delete(reply.id, now())
     await world.drain()
     assert (await world.stored_post(post.id)).comment_count == 1
-    assert (await stored(world, parent)).reply_count == 0
+    assert (await world.stored_comment(parent.id)).reply_count == 0
 
 
 async def test_a_storm_of_comments_and_deletions_is_counted_exactly(world: World) -> None:
@@ -107,7 +100,7 @@ async def test_a_storm_of_comments_and_deletions_is_counted_exactly(world: World
     stored_post = await world.stored_post(post.id)
     recount = await world.sources.database["comments"].count_documents({"post_id": post.id, "deleted": False})
     assert stored_post.comment_count == recount == 13
-    assert (await stored(world, parent)).reply_count == 6
+    assert (await world.stored_comment(parent.id)).reply_count == 6
 
 
 async def test_comments_are_listed_newest_first_and_replies_oldest_first(world: World) -> None:

@@ -7,8 +7,24 @@ from bson import ObjectId
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.records.follows import FollowState
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from workers.registry import HANDLERS
+
+
+async def seen_post(world: World, post: PostRecord, viewer: UserRecord) -> PostRecord:
+    """A post with the viewer's own facts."""
+    seen = await world.sources.read_your_writes.post(post.id, viewer.id)
+    assert seen is not None
+    return seen
+
+
+async def seen_user(world: World, user: UserRecord, viewer: UserRecord) -> UserRecord:
+    """An account with the viewer's own follow."""
+    seen = await world.sources.read_your_writes.user(user.id, viewer.id)
+    assert seen is not None
+    return seen
 
 
 async def test_concurrent_runs_of_a_job_count_once(world: World) -> None:
@@ -45,17 +61,12 @@ async def test_a_fact_with_nothing_pending_has_no_outbox_fields(world: World) ->
 async def test_viewers_see_their_own_like_before_it_is_counted(world: World) -> None:
     ana, bob = await world.users(2)
     post = await world.post(ana)
-    reads = world.sources.read_your_writes
     await world.sources.post_likes.like(post.id, bob.id, now())
     for viewer, expected in ((bob, 1), (ana, 0)):
-        seen = await reads.post(post.id, viewer.id)
-        assert seen is not None
-        assert seen.like_count == expected
+        assert (await seen_post(world, post, viewer)).like_count == expected
     await world.drain()
     await world.sources.post_likes.unlike(post.id, bob.id, now())
-    seen = await reads.post(post.id, bob.id)
-    assert seen is not None
-    assert seen.like_count == 0
+    assert (await seen_post(world, post, bob)).like_count == 0
 
 
 async def test_a_comment_deleted_by_the_posts_author_leaves_the_count_at_once_for_both(world: World) -> None:
@@ -65,8 +76,7 @@ async def test_a_comment_deleted_by_the_posts_author_leaves_the_count_at_once_fo
     await world.drain()
     await world.sources.comments.delete(comments[0].id, now(), by=ana.id)
     for viewer in (ana, bob):
-        seen = await world.sources.read_your_writes.post(post.id, viewer.id)
-        assert seen is not None
+        seen = await seen_post(world, post, viewer)
         assert (seen.comment_count, seen.preview_comment_ids) == (1, [comments[1].id])
 
 
@@ -77,8 +87,7 @@ async def test_a_viewers_own_likes_and_comments_are_never_counted_twice_while_jo
 
     async def read() -> None:
         for _ in range(10):
-            seen = await world.sources.read_your_writes.post(post.id, bob.id)
-            assert seen is not None
+            seen = await seen_post(world, post, bob)
             assert (seen.like_count, seen.comment_count) == (1, 1)
 
     await world.sources.post_likes.like(post.id, bob.id, now())
@@ -93,13 +102,11 @@ async def test_a_viewers_own_comments_are_counted_and_shown_at_once(world: World
     await world.drain()
     added = [await world.comment(post, bob) for _ in range(PREVIEW_COMMENTS)]
     await world.comment(post, bob, parent_id=old.id)
-    seen = await world.sources.read_your_writes.post(post.id, bob.id)
-    assert seen is not None
+    seen = await seen_post(world, post, bob)
     assert seen.comment_count == PREVIEW_COMMENTS + 2
     assert seen.preview_comment_ids == [comment.id for comment in added[::-1]]
     await world.sources.comments.delete(added[-1].id, now())
-    seen = await world.sources.read_your_writes.post(post.id, bob.id)
-    assert seen is not None
+    seen = await seen_post(world, post, bob)
     assert seen.comment_count == PREVIEW_COMMENTS + 1
     assert added[-1].id not in seen.preview_comment_ids
 
@@ -116,26 +123,19 @@ async def test_a_viewers_own_like_of_a_comment_is_counted_at_once(world: World) 
 async def test_a_viewers_own_follow_is_counted_at_once(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
-    seen = await world.sources.read_your_writes.user(ana.id, bob.id)
-    assert seen is not None
+    seen = await seen_user(world, ana, bob)
     assert (seen.follower_count, seen.following_count) == (1, 0)
     stranger = await world.user()
-    unseen = await world.sources.read_your_writes.user(ana.id, stranger.id)
-    assert unseen is not None
-    assert unseen.follower_count == 0
+    assert (await seen_user(world, ana, stranger)).follower_count == 0
     await world.drain()
     await world.sources.follows.unfollow(bob.id, ana.id, now=now())
-    seen = await world.sources.read_your_writes.user(ana.id, bob.id)
-    assert seen is not None
-    assert seen.follower_count == 0
+    assert (await seen_user(world, ana, bob)).follower_count == 0
 
 
 async def test_a_follow_request_is_not_counted(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
-    seen = await world.sources.read_your_writes.user(ana.id, bob.id)
-    assert seen is not None
-    assert seen.follower_count == 0
+    assert (await seen_user(world, ana, bob)).follower_count == 0
     (relation,) = await world.sources.relations.by_pairs([(bob.id, ana.id)])
     assert relation.follow_state is FollowState.REQUESTED
 

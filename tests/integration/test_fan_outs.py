@@ -15,7 +15,7 @@ from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
 from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
 from tests.support.feeds import walk_feed
-from tests.support.interruptions import before_first_call
+from tests.support.interruptions import interruption
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers.fan_out import fan_out, fan_out_chunk
 from workers.runtime.handler import RetryLater
@@ -159,14 +159,11 @@ async def test_entries_of_a_post_deleted_meanwhile_are_removed_again(
         else:
             monkeypatch.setattr(fan_out_module, "CHUNK", 9)
 
-        async def deleted(post: PostRecord = post) -> None:
+        async def delete_completely(post: PostRecord = post) -> None:
             await delete(world, post)
             await world.drain()  # others remove the entries that they know of
 
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                world.sources.feed_entries, "push", before_first_call(deleted, world.sources.feed_entries.push)
-            )
+        with interruption(world.sources.feed_entries, "push", delete_completely):
             await work(world.tools, key)
         monkeypatch.setattr(fan_out_module, "CHUNK", CHUNK)
         await world.drain()

@@ -2,18 +2,17 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from bson import ObjectId
-from pymongo import MongoClient, monitoring
+from pymongo import monitoring
 
 from config import Settings
 from domain.ids import to_global_id
 from domain.limits import PAGE_SIZE_MAX
 from domain.paging import MAX_REFILLS, PageRequest, encode_cursor
 from domain.records.users import UserRecord
-from tests.support.factories import World, items_of, opened
+from tests.support.factories import World, items_of, opened, own_database
 
 MANY = 2_000
 SIZE = 20
@@ -50,27 +49,24 @@ FINDS = Finds()
 @pytest.fixture(scope="module")
 async def popular(shared_settings: Settings) -> AsyncIterator[tuple[World, UserRecord, list[ObjectId]]]:
     """A user whose lists are all long, of ids without an account, and the ids of their followers' follows."""
-    name = f"test_{uuid4().hex[:12]}"
-    settings = shared_settings.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:"})
-    async with opened(settings, [FINDS]) as world:
-        ana = await world.user()
-        lists: dict[str, list[dict[str, Any]]] = {
-            "follows": [
-                *({"followee_id": ana.id, "follower_id": ObjectId(), "state": "FOLLOWING"} for _ in range(MANY)),
-                *({"followee_id": ana.id, "follower_id": ObjectId(), "state": "REQUESTED"} for _ in range(MANY)),
-                *({"follower_id": ana.id, "followee_id": ObjectId(), "state": "FOLLOWING"} for _ in range(MANY)),
-            ],
-            "blocks": [
-                *({"blocker_id": ana.id, "blocked_id": ObjectId()} for _ in range(MANY)),
-                *({"blocked_id": ana.id, "blocker_id": ObjectId()} for _ in range(MANY)),
-            ],
-            "mutes": [{"muter_id": ana.id, "muted_id": ObjectId()} for _ in range(MANY)],
-        }
-        for collection, rows in lists.items():
-            await world.sources.database[collection].insert_many(rows)
-        yield world, ana, [row["_id"] for row in lists["follows"][:MANY]]
-    with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
-        client.drop_database(name)
+    with own_database(shared_settings) as settings:
+        async with opened(settings, [FINDS]) as world:
+            ana = await world.user()
+            lists: dict[str, list[dict[str, Any]]] = {
+                "follows": [
+                    *({"followee_id": ana.id, "follower_id": ObjectId(), "state": "FOLLOWING"} for _ in range(MANY)),
+                    *({"followee_id": ana.id, "follower_id": ObjectId(), "state": "REQUESTED"} for _ in range(MANY)),
+                    *({"follower_id": ana.id, "followee_id": ObjectId(), "state": "FOLLOWING"} for _ in range(MANY)),
+                ],
+                "blocks": [
+                    *({"blocker_id": ana.id, "blocked_id": ObjectId()} for _ in range(MANY)),
+                    *({"blocked_id": ana.id, "blocker_id": ObjectId()} for _ in range(MANY)),
+                ],
+                "mutes": [{"muter_id": ana.id, "muted_id": ObjectId()} for _ in range(MANY)],
+            }
+            for collection, rows in lists.items():
+                await world.sources.database[collection].insert_many(rows)
+            yield world, ana, [row["_id"] for row in lists["follows"][:MANY]]
 
 
 async def explain(world: World, find: dict[str, Any]) -> dict[str, Any]:

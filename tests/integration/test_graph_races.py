@@ -14,7 +14,7 @@ from domain.records.users import UserRecord
 from domain.visibility import STRANGERS
 from tests.support.factories import World, items_of, now
 from tests.support.graph import follow_counts, relation
-from tests.support.interruptions import before_first_call
+from tests.support.interruptions import interruption
 from workers.handlers.backfill_feed import backfill
 from workers.handlers.fan_out import fan_out
 from workers.maintenance.repair import repair
@@ -199,9 +199,7 @@ async def test_the_last_slot_is_given_once(world: World) -> None:
     assert await world.sources.database["follows"].count_documents({"follower_id": ana.id}) == FOLLOWING_MAX
 
 
-async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(world: World) -> None:
     ana, bob = await world.users(2)
     await world.post(ana)
     await world.open_feeds(bob)
@@ -212,19 +210,14 @@ async def test_a_feed_filled_while_the_follow_ended_is_emptied_again(
         await world.sources.follows.unfollow(bob.id, ana.id, now=now())
         await world.drain()  # a concurrent run does it all, and the follow is removed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            world.sources.feed_entries, "add_posts", before_first_call(unfollow, world.sources.feed_entries.add_posts)
-        )
+    with interruption(world.sources.feed_entries, "add_posts", unfollow):
         await backfill(world.tools, str(follow["_id"]))
     assert await entries_of(world, bob) == 1
     await world.drain()
     assert await entries_of(world, bob) == 0
 
 
-async def test_an_entry_pushed_after_an_unfollow_is_not_shown_and_is_removed_by_repair(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_entry_pushed_after_an_unfollow_is_not_shown_and_is_removed_by_repair(world: World) -> None:
     ana, bob = await world.users(2)
     await world.follow(bob, ana)
     await world.open_feeds(bob)
@@ -234,8 +227,7 @@ async def test_an_entry_pushed_after_an_unfollow_is_not_shown_and_is_removed_by_
         await world.sources.follows.unfollow(bob.id, ana.id, now=now())
         await world.drain()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(world.sources.feed_entries, "push", before_first_call(unfollow, world.sources.feed_entries.push))
+    with interruption(world.sources.feed_entries, "push", unfollow):
         await fan_out(world.tools, str(post.id))
     assert await entries_of(world, bob) == 1
     feed = await world.execute("{ feed { edges { node { id } } } }", bob)

@@ -82,9 +82,7 @@ async def test_a_storm_of_likes_and_unlikes_is_counted_exactly(world: World, fac
     if fact is Fact.POST_LIKE:
         assert (await world.stored_post(post.id)).like_count == 8
     else:
-        (stored,) = await world.sources.comments.by_ids([comment.id])
-        assert stored is not None
-        assert stored.like_count == 8
+        assert (await world.stored_comment(comment.id)).like_count == 8
 
 
 async def test_after_a_storm_the_notification_names_exactly_those_who_like(world: World) -> None:

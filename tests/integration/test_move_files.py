@@ -4,11 +4,9 @@ import asyncio
 import gc
 import random
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
 from bson import ObjectId
-from pymongo import MongoClient
 
 from config import Settings
 from datasources.media.images import Move
@@ -20,7 +18,7 @@ from domain.records.posts import PostDraft, PostImage, PostRecord, PostStatus
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from domain.visibility import Area
-from tests.support.factories import World, image, now, opened
+from tests.support.factories import World, image, now, opened, own_database
 from tests.support.waiting import eventually
 from workers.handlers.image_files import copy_files
 from workers.handlers.move_files import move_files_of_post, move_files_of_user
@@ -31,13 +29,9 @@ from workers.maintenance.walk import Walk
 @pytest.fixture(scope="module")
 async def world(shared_settings: Settings) -> AsyncIterator[World]:
     """Sources whose signed addresses live for two seconds, so that old files are soon deleted."""
-    name = f"test_{uuid4().hex[:12]}"
-    mine = {"mongo_database": name, "key_prefix": f"{name}:", "signed_url_ttl": 2}
-    settings = shared_settings.model_copy(update=mine)
-    async with opened(settings) as world:
-        yield world
-    with MongoClient[dict[str, object]](settings.mongo_url, serverSelectionTimeoutMS=5000) as client:
-        client.drop_database(name)
+    with own_database(shared_settings, signed_url_ttl=2) as settings:
+        async with opened(settings) as world:
+            yield world
 
 
 async def ready_upload(world: World, owner: UserRecord) -> ObjectId:

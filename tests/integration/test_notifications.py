@@ -10,7 +10,7 @@ from domain.records.notifications import NotificationKind as Kind
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
-from tests.support.notifications import log_of, notified
+from tests.support.notifications import log_of, notifications_of
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 
@@ -41,7 +41,7 @@ async def test_likes_of_one_post_are_one_notification_with_the_latest_first(worl
     ana, post = await quiet_post(world)
     fans = await world.users(5)
     await like(world, post, *fans)
-    (notice,) = await notified(world, ana, Kind.POST_LIKED)
+    (notice,) = await notifications_of(world, ana, Kind.POST_LIKED)
     assert notice.actor_count == 5
     assert notice.actor_ids == [fan.id for fan in fans[:1:-1]]
     assert notice.seq == 6
@@ -54,10 +54,10 @@ async def test_a_further_like_makes_the_notification_unseen_and_a_like_taken_bac
     await world.sources.notifications.mark_seen(ana.id, 100)
     await world.sources.post_likes.unlike(post.id, eve.id, now())
     await world.drain()
-    (notice,) = await notified(world, ana, Kind.POST_LIKED)
+    (notice,) = await notifications_of(world, ana, Kind.POST_LIKED)
     assert (notice.actor_count, notice.actor_ids, notice.is_seen) == (1, [bob.id], True)
     await like(world, post, await world.user())
-    (notice,) = await notified(world, ana, Kind.POST_LIKED)
+    (notice,) = await notifications_of(world, ana, Kind.POST_LIKED)
     assert (notice.actor_count, notice.is_seen) == (2, False)
 
 
@@ -65,13 +65,13 @@ async def test_a_like_given_taken_back_and_given_again_is_announced_once(world: 
     ana, post = await quiet_post(world)
     bob = await world.user()
     await like(world, post, bob)
-    (first,) = await notified(world, ana, Kind.POST_LIKED)
+    (first,) = await notifications_of(world, ana, Kind.POST_LIKED)
     await world.sources.notifications.mark_read(ana.id, [first.id])
     await world.sources.post_likes.unlike(post.id, bob.id, now())
     await world.drain()
-    assert await notified(world, ana, Kind.POST_LIKED) == []
+    assert await notifications_of(world, ana, Kind.POST_LIKED) == []
     await like(world, post, bob)
-    (again,) = await notified(world, ana, Kind.POST_LIKED)
+    (again,) = await notifications_of(world, ana, Kind.POST_LIKED)
     assert (again.id, again.actor_count, again.is_seen, again.is_read) == (first.id, 1, True, True)
     assert again.updated_at == first.updated_at
 
@@ -122,7 +122,7 @@ async def test_a_notification_of_likes_does_not_count_muted_users(world: World) 
     await world.sources.post_likes.like(post.id, bob.id, now())
     await world.sources.post_likes.like(post.id, eve.id, now())
     await world.drain()
-    (notice,) = await notified(world, ana, Kind.POST_LIKED)
+    (notice,) = await notifications_of(world, ana, Kind.POST_LIKED)
     assert (notice.actor_count, notice.actor_ids) == (1, [eve.id])
     assert (await world.stored_post(post.id)).like_count == 2
 
@@ -134,9 +134,9 @@ async def test_a_comment_notifies_everybody_once_of_what_concerns_them_most(worl
     reply = await world.comment(post, eve, parent_id=parent.id, mention_ids=[ana.id, bob.id, dan.id])
     await world.drain()
     for user, kind in ((ana, Kind.COMMENTED), (bob, Kind.REPLIED), (dan, Kind.MENTIONED)):
-        (notice,) = [notice for notice in await notified(world, user) if notice.comment_id == reply.id]
+        (notice,) = [notice for notice in await notifications_of(world, user) if notice.comment_id == reply.id]
         assert (notice.kind, notice.actor_ids, notice.actor_count) == (kind, [eve.id], 1)
-    assert await notified(world, eve) == []
+    assert await notifications_of(world, eve) == []
 
 
 async def test_the_notification_of_a_deleted_comment_is_withdrawn(world: World) -> None:
@@ -144,10 +144,10 @@ async def test_the_notification_of_a_deleted_comment_is_withdrawn(world: World) 
     bob = await world.user()
     comment = await world.comment(post, bob)
     await world.drain()
-    assert len(await notified(world, ana, Kind.COMMENTED)) == 1
+    assert len(await notifications_of(world, ana, Kind.COMMENTED)) == 1
     await world.sources.comments.delete(comment.id, now())
     await world.drain()
-    assert await notified(world, ana, Kind.COMMENTED) == []
+    assert await notifications_of(world, ana, Kind.COMMENTED) == []
     tombstone = (await log_of(world, ana))[-1]
     assert (tombstone.withdrawn, tombstone.kind, tombstone.seq) == (True, Kind.COMMENTED, 3)
 
@@ -158,8 +158,8 @@ async def test_a_mention_notifies_only_those_who_may_see_the_post(world: World) 
     await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.post(ana, mention_ids=[bob.id, eve.id])
     await world.drain()
-    assert [notice.kind for notice in await notified(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
-    assert await notified(world, eve) == []
+    assert [notice.kind for notice in await notifications_of(world, bob)] == [Kind.MENTIONED, Kind.FOLLOW_ACCEPTED]
+    assert await notifications_of(world, eve) == []
 
 
 async def test_a_follow_is_notified_and_withdrawn_with_its_end(world: World) -> None:
@@ -167,22 +167,22 @@ async def test_a_follow_is_notified_and_withdrawn_with_its_end(world: World) -> 
     await world.follow(bob, ana)
     await world.follow(bob, ana)
     await world.drain()
-    (notice,) = await notified(world, ana)
+    (notice,) = await notifications_of(world, ana)
     assert (notice.kind, notice.actor_ids) == (Kind.FOLLOWED, [bob.id])
     await world.sources.follows.unfollow(bob.id, ana.id, now=now())
     await world.drain()
-    assert await notified(world, ana) == []
+    assert await notifications_of(world, ana) == []
 
 
 async def test_a_request_is_notified_and_then_its_acceptance(world: World) -> None:
     ana, bob = await world.user(is_private=True), await world.user()
     await world.follow(bob, ana)
     await world.drain()
-    assert [notice.kind for notice in await notified(world, ana)] == [Kind.FOLLOW_REQUESTED]
+    assert [notice.kind for notice in await notifications_of(world, ana)] == [Kind.FOLLOW_REQUESTED]
     await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.drain()
-    assert await notified(world, ana) == []
-    assert [(notice.kind, notice.actor_ids) for notice in await notified(world, bob)] == [
+    assert await notifications_of(world, ana) == []
+    assert [(notice.kind, notice.actor_ids) for notice in await notifications_of(world, bob)] == [
         (Kind.FOLLOW_ACCEPTED, [ana.id])
     ]
 
@@ -193,11 +193,11 @@ async def test_all_notifications_about_a_deleted_post_are_withdrawn(world: World
     comment = await world.comment(post, bob)
     await world.sources.comment_likes.like(comment.id, ana.id, now())
     await like(world, post, bob)
-    assert len(await notified(world, bob, Kind.COMMENT_LIKED)) == 1
+    assert len(await notifications_of(world, bob, Kind.COMMENT_LIKED)) == 1
     await world.sources.posts.delete(post.id, ana.id, now())
     await world.drain()
-    assert await notified(world, ana) == []
-    assert await notified(world, bob) == []
+    assert await notifications_of(world, ana) == []
+    assert await notifications_of(world, bob) == []
 
 
 async def test_numbers_have_no_gaps_whatever_happens_concurrently(world: World) -> None:
@@ -247,7 +247,7 @@ async def test_seen_and_read_are_separate(world: World) -> None:
     assert await count_unseen(world, ana) == 2
     await notifications.mark_seen(ana.id, 2)
     assert await count_unseen(world, ana) == 1
-    latest = (await notified(world, ana))[0]
+    latest = (await notifications_of(world, ana))[0]
     await notifications.mark_read(ana.id, [latest.id])
     assert await count_unseen(world, ana) == 0
     unread = await notifications.of_recipient(ana.id, PageRequest(limit=9), unread_only=True)
@@ -259,10 +259,10 @@ async def test_seen_and_read_are_separate(world: World) -> None:
 async def test_nobody_marks_notifications_of_another_user(world: World) -> None:
     ana, _post = await quiet_post(world)
     eve = await world.user()
-    (notice,) = await notified(world, ana)
+    (notice,) = await notifications_of(world, ana)
     await world.sources.notifications.mark_read(eve.id, [notice.id], up_to_seq=99)
     await world.sources.notifications.mark_seen(eve.id, 99)
-    assert await notified(world, ana) == [notice]
+    assert await notifications_of(world, ana) == [notice]
 
 
 async def test_the_list_pages_by_number_both_ways_and_filters_by_kind(world: World) -> None:
@@ -283,7 +283,9 @@ async def test_a_tagged_user_is_notified_once_as_tagged(world: World) -> None:
     ana, bob = await world.users(2)
     await world.post(ana, tagged=[bob], mention_ids=[bob.id])
     await world.drain()
-    assert [(notice.kind, notice.actor_ids) for notice in await notified(world, bob)] == [(Kind.TAGGED, [ana.id])]
+    assert [(notice.kind, notice.actor_ids) for notice in await notifications_of(world, bob)] == [
+        (Kind.TAGGED, [ana.id])
+    ]
 
 
 async def test_an_acceptance_by_a_muted_user_is_not_notified(world: World) -> None:
@@ -292,7 +294,7 @@ async def test_an_acceptance_by_a_muted_user_is_not_notified(world: World) -> No
     await world.sources.mutes.mute(bob.id, ana.id)
     await world.sources.follows.accept(bob.id, ana.id, now=now())
     await world.drain()
-    assert await notified(world, bob) == []
+    assert await notifications_of(world, bob) == []
 
 
 async def test_a_job_that_runs_again_changes_nothing_after_the_actor_was_muted(world: World) -> None:
@@ -328,4 +330,4 @@ async def test_a_like_of_a_comment_on_a_deleted_or_hidden_post_is_not_notified(w
     await HANDLERS[Task.NOTIFY, Fact.POST].run(world.tools, str(post.id))  # before the job of the like
     await world.sources.users.update_profile(ana.id, {"is_private": True})
     await world.drain()
-    assert await notified(world, bob, Kind.COMMENT_LIKED) == []
+    assert await notifications_of(world, bob, Kind.COMMENT_LIKED) == []

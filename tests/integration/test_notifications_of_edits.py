@@ -9,7 +9,7 @@ from domain.records.notifications import NotificationKind as Kind
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
-from tests.support.notifications import log_of, notified
+from tests.support.notifications import log_of, notifications_of
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 
@@ -27,8 +27,8 @@ async def test_an_edit_notifies_new_mentions_and_withdraws_removed_ones(world: W
     await edit(world, post, eve, dan)
     await world.drain()
     await world.drain()
-    assert await notified(world, bob) == []
-    ((eves,), (dans,)) = await notified(world, eve), await notified(world, dan)
+    assert await notifications_of(world, bob) == []
+    ((eves,), (dans,)) = await notifications_of(world, eve), await notifications_of(world, dan)
     assert (eves.kind, eves.post_id, eves.actor_ids) == (Kind.MENTIONED, post.id, [ana.id])
     assert dans.seq == 1  # no news for a user who was mentioned before
     assert [notice.kind for notice in await log_of(world, ana)] == [Kind.POST_READY]
@@ -43,7 +43,7 @@ async def test_a_mention_that_returns_is_notified_again(world: World) -> None:
     for mentioned in ([], [bob]):
         await edit(world, post, *mentioned)
         await world.drain()
-    (notice,) = await notified(world, bob)
+    (notice,) = await notifications_of(world, bob)
     assert (notice.is_seen, notice.seq) == (False, 3)
 
 
@@ -62,7 +62,7 @@ async def test_a_notification_stays_after_an_edit_if_its_recipient_has_muted_the
     await world.sources.mutes.mute(bob.id, ana.id)
     await edit(world, post, bob, eve)
     await world.drain()
-    assert [notice.kind for notice in await notified(world, bob)] == [Kind.MENTIONED]
+    assert [notice.kind for notice in await notifications_of(world, bob)] == [Kind.MENTIONED]
 
 
 async def test_the_notification_of_a_removed_tag_is_withdrawn_and_a_remaining_mention_is_not_news(world: World) -> None:
@@ -74,8 +74,8 @@ async def test_the_notification_of_a_removed_tag_is_withdrawn_and_a_remaining_me
         await world.sources.posts.untag(post.id, user.id, now())
         await world.sources.posts.untag(post.id, user.id, now())
     await world.drain()
-    assert await notified(world, bob) == []
-    (notice,) = await notified(world, eve)
+    assert await notifications_of(world, bob) == []
+    (notice,) = await notifications_of(world, eve)
     assert (notice.kind, notice.is_seen) == (Kind.MENTIONED, True)
     assert (await world.stored_post(post.id)).tagged_ids == []
 
@@ -100,4 +100,4 @@ async def test_a_worker_with_an_outdated_post_notifies_of_nothing(
     monkeypatch.setattr(posts, "document", read_before_the_edit)
     await run(world.tools, str(post.id))
     await world.drain()
-    assert await notified(world, bob) == []
+    assert await notifications_of(world, bob) == []

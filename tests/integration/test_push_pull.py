@@ -16,7 +16,7 @@ from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now
 from tests.support.feeds import walk_feed
-from tests.support.interruptions import before_first_call
+from tests.support.interruptions import interruption
 from workers.handlers import fan_out as fan_out_module
 from workers.handlers import switch_push_pull as switch_module
 from workers.handlers.backfill_feed import backfill
@@ -182,11 +182,11 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
 @pytest.mark.parametrize("step", ["follows_to_switch", "switch", "finish"])
 @pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
 async def test_whatever_happens_during_a_switch_nothing_is_missing(
-    world: World, monkeypatch: pytest.MonkeyPatch, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str
+    world: World, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str
 ) -> None:
     cast = await begin(world)
 
-    async def happens() -> None:
+    async def act() -> None:
         if deed == "refollow":
             fan = cast.fans[0]
             await world.sources.follows.unfollow(fan.id, cast.author.id, now=now())
@@ -195,8 +195,7 @@ async def test_whatever_happens_during_a_switch_nothing_is_missing(
             await getattr(cast, deed)()
         await cast.assert_nothing_is_missing()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(world.sources.push_pull, step, before_first_call(happens, getattr(world.sources.push_pull, step)))
+    with interruption(world.sources.push_pull, step, act):
         await cast.switch()
     await cast.assert_nothing_is_missing()
     await cast.post()
@@ -215,15 +214,14 @@ async def test_a_backfill_that_read_the_mode_before_a_switch_reads_it_again(
     (follow,) = await world.sources.database["follows"].find({"follower_id": cast.fans[-1].id}).to_list()
     pulled_before = (await cast.mode())[0]
 
-    async def turns() -> None:
+    async def switch_completely() -> None:
         await cast.switch()
-        assert await world.sources.push_pull.pushed_authors([cast.author.id], now())  # and turns
+        assert await world.sources.push_pull.pushed_authors([cast.author.id], now())  # and begins the switch
         await cast.switch()
         await cast.post()
         await cast.assert_nothing_is_missing()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(world.sources.follows, "mark_done", before_first_call(turns, world.sources.follows.mark_done))
+    with interruption(world.sources.follows, "mark_done", switch_completely), monkeypatch.context() as patch:
         patch.setattr(world.sources.push_pull, "limit", 1_000 if pulled_before else 0)
         await backfill(world.tools, str(follow["_id"]))
         await cast.assert_nothing_is_missing()

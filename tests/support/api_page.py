@@ -18,8 +18,8 @@ class Block(NamedTuple):
 
 def blocks(language: str) -> list[Block]:
     """The blocks in one language, in the order of the page."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```(?:\n```json\n(.*?)^```)?", TEXT, re.DOTALL | re.MULTILINE)
-    return [Block(kind, text, answer or None) for kind, text, answer in found if kind == language]
+    matches = re.findall(r"^```(\w+)\n(.*?)^```(?:\n```json\n(.*?)^```)?", TEXT, re.DOTALL | re.MULTILINE)
+    return [Block(kind, text, answer or None) for kind, text, answer in matches if kind == language]
 
 
 def table(heading: str) -> list[list[str]]:

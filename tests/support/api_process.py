@@ -1,4 +1,4 @@
-"""An API process on a port of its own: what it holds, and what it takes."""
+"""An API process on a port of its own, and its memory, processor time and connections."""
 
 import asyncio
 import contextlib

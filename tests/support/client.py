@@ -1,4 +1,4 @@
-"""A client of the API, as an app is one: HTTP, graphql-transport-ws, and presigned requests to S3."""
+"""A client of the API as an app uses it: HTTP, graphql-transport-ws, and presigned requests to S3."""
 
 import asyncio
 import base64

@@ -4,13 +4,15 @@ import contextlib
 import copy
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from bson import ObjectId
+from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 from strawberry.types import ExecutionResult
 
@@ -119,6 +121,12 @@ class World:
         assert user is not None
         return user
 
+    async def stored_comment(self, comment_id: ObjectId) -> CommentRecord:
+        """A comment as it is stored; fails if there is none."""
+        (comment,) = await self.sources.comments.by_ids([comment_id])
+        assert comment is not None
+        return comment
+
     async def inbox(self, user: UserRecord) -> list[NotificationRecord]:
         """A user's notifications, latest first."""
         page = await self.sources.notifications.of_recipient(user.id, PageRequest(limit=50))
@@ -172,6 +180,16 @@ def with_own_buckets(settings: Settings) -> Settings:
     """These settings with buckets of their own, for tests of what deletes files that no document names."""
     name = settings.mongo_database.replace("_", "-")
     return settings.model_copy(update={"media_bucket": f"{name}-media", "incoming_bucket": f"{name}-incoming"})
+
+
+@contextlib.contextmanager
+def own_database(shared: Settings, **changes: object) -> Iterator[Settings]:
+    """These settings with a database and a Redis key prefix of their own. The database is dropped at the end."""
+    name = f"test_{uuid4().hex[:12]}"
+    own = shared.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:", **changes})
+    yield own
+    with MongoClient[dict[str, object]](own.mongo_url, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from domain.records.users import UserRecord
 from tests.support.factories import World
 
 
-async def notified(world: World, user: UserRecord, *kinds: NotificationKind) -> list[NotificationRecord]:
+async def notifications_of(world: World, user: UserRecord, *kinds: NotificationKind) -> list[NotificationRecord]:
     """A user's notifications of these kinds, or of all, latest first."""
     return [notice for notice in await world.inbox(user) if not kinds or notice.kind in kinds]
 
