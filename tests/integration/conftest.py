@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 
+import httpx2
 import pytest
 
 from config import Settings
+from datasources.sources import open_sources
 from tests.support.emptying import empty
 from tests.support.factories import World, opened, own_database
 
@@ -21,3 +23,17 @@ async def world(shared_settings: Settings) -> AsyncIterator[World]:
 async def own(world: World) -> World:
     """The module's world, emptied: it holds nothing but what the test makes."""
     return await empty(world)
+
+
+@pytest.fixture
+async def other(world: World) -> AsyncIterator[World]:
+    """Another process over the same database and Redis."""
+    async with open_sources(world.sources.settings) as sources:
+        yield World(sources)
+
+
+@pytest.fixture(scope="module")
+async def web() -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of storage, without credentials."""
+    async with httpx2.AsyncClient(timeout=20) as client:
+        yield client

@@ -3,29 +3,26 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from datasources.jobs.outbox import pending_fields
-from datasources.jobs.queue import stream_key
-from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
+from tests.support.workers import failures, is_empty, running_worker
 from workers.handlers import aggregate_counters, apply_in_chunks
 from workers.registry import HANDLERS
 from workers.runtime.call_handler import invoke
 from workers.runtime.drain import drain
 from workers.runtime.handler import Handler, RetryLater, Tools
-from workers.runtime.worker import Worker
 
 LIKES = (Task.COUNT, Fact.POST_LIKE)
 KEYS = sorted(str(ObjectId()) for _ in range(10))
@@ -48,25 +45,8 @@ class Work:
         return len(self.calls) >= times
 
 
-@contextlib.asynccontextmanager
-async def working(world: World, handler: Handler) -> AsyncIterator[None]:
-    stopping = asyncio.Event()
-    async with open_queue(world.sources.settings, "counters", "tested") as queue:
-        worker = Worker(world.tools, queue, handlers={**HANDLERS, LIKES: handler}, outage_pause=0.01, read_wait=0.05)
-        running = asyncio.create_task(worker.run(stopping))
-        try:
-            yield
-        finally:
-            stopping.set()
-            await running
-
-
-async def is_empty(world: World) -> bool:
-    return not await world.sources.redis.xlen(stream_key(world.sources.settings.key_prefix, "counters"))
-
-
-async def failures(world: World) -> list[dict[str, Any]]:
-    return await world.sources.database["failures"].find().to_list()
+def working(world: World, handler: Handler) -> contextlib.AbstractAsyncContextManager[object]:
+    return running_worker(world, "counters", {**HANDLERS, LIKES: handler})
 
 
 async def like_posts(world: World, posts: Sequence[PostRecord], fans: Sequence[UserRecord]) -> None:

@@ -30,12 +30,6 @@ async def blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(timeout=10) as client:
-        yield client
-
-
 def _digest(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 

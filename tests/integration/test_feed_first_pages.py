@@ -1,6 +1,6 @@
 """Home feeds read from cached first pages lack nothing: no new post, no new followee, no older post."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from bson import ObjectId
@@ -18,13 +18,6 @@ from tests.support.factories import World, items_of, now
 from tests.support.toxic_proxy import Proxy, Toxic
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
-
-
-@pytest.fixture
-async def other(world: World) -> AsyncIterator[World]:
-    """Another process over the same database and Redis."""
-    async with open_sources(world.sources.settings) as sources:
-        yield World(sources)
 
 
 async def home(world: World, owner: UserRecord) -> list[ObjectId]:

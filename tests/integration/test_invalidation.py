@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from datasources.mongo.transactions import after_transaction, in_transaction
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.s3.keys import moved
-from datasources.sources import open_sources
 from domain.errors import UserErrorCode
 from domain.ids import to_global_id
 from domain.records.posts import PostDraft, PostImage
@@ -72,13 +71,6 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[tuple[type, str]]:
     for store, name in WRITERS:
         monkeypatch.setattr(store, name, recorded(store, name))
     return calls
-
-
-@pytest.fixture
-async def other(world: World) -> AsyncIterator[World]:
-    """Another process over the same database and Redis."""
-    async with open_sources(world.sources.settings) as sources:
-        yield World(sources)
 
 
 async def _publish(world: World, ana: UserRecord, bob: UserRecord) -> None:

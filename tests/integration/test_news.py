@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
@@ -12,17 +11,10 @@ from config import Settings
 from datasources.notifications.notification_log import notifications_topic
 from datasources.redis import pubsub
 from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
-from datasources.sources import Sources, open_sources
+from datasources.sources import open_sources
 from tests.support.factories import World
 from tests.support.operation_counter import OperationCounter
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def other(world: World) -> AsyncIterator[Sources]:
-    """The sources of a second process."""
-    async with open_sources(world.sources.settings) as sources:
-        yield sources
 
 
 async def wait_and_clear(listener: Listener) -> None:
@@ -42,24 +34,24 @@ async def wait_for_subscriptions(world: World, topic: str, processes: int) -> No
     await eventually(are_there, seconds=5)
 
 
-async def test_news_from_another_process_wakes_every_listener_of_the_topic(world: World, other: Sources) -> None:
+async def test_news_from_another_process_wakes_every_listener_of_the_topic(world: World, other: World) -> None:
     topic = uuid4().hex
     async with world.sources.news.listen(topic) as first, world.sources.news.listen(topic) as second:
         await wait_for_subscriptions(world, topic, 1)
         first.clear()
         second.clear()
-        await other.news.publish(topic)
+        await other.sources.news.publish(topic)
         await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), 2)
 
 
-async def test_news_of_one_topic_wakes_nobody_else(world: World, other: Sources) -> None:
+async def test_news_of_one_topic_wakes_nobody_else(world: World, other: World) -> None:
     mine, others = uuid4().hex, uuid4().hex
     async with world.sources.news.listen(mine) as listener, world.sources.news.listen(others) as other_listener:
         await wait_for_subscriptions(world, mine, 1)
         await wait_for_subscriptions(world, others, 1)
         listener.clear()
         other_listener.clear()
-        await other.news.publish(mine)
+        await other.sources.news.publish(mine)
         await asyncio.wait_for(listener.wait(), 2)
         assert not other_listener.is_set()
 
@@ -73,7 +65,7 @@ async def test_the_last_listener_ends_the_subscription(world: World) -> None:
     await wait_for_subscriptions(world, topic, 0)
 
 
-async def test_listeners_are_woken_and_get_news_again_after_a_lost_connection(world: World, other: Sources) -> None:
+async def test_listeners_are_woken_and_get_news_again_after_a_lost_connection(world: World, other: World) -> None:
     topic = uuid4().hex
     async with world.sources.news.listen(topic) as listener:
         await wait_for_subscriptions(world, topic, 1)
@@ -82,11 +74,11 @@ async def test_listeners_are_woken_and_get_news_again_after_a_lost_connection(wo
         await asyncio.wait_for(listener.wait(), 5)  # something may have been missed
         await wait_for_subscriptions(world, topic, 1)
         listener.clear()
-        await other.news.publish(topic)
+        await other.sources.news.publish(topic)
         await asyncio.wait_for(listener.wait(), 2)
 
 
-async def test_a_topic_added_during_the_outage_gets_news_after_it(world: World, other: Sources) -> None:
+async def test_a_topic_added_during_the_outage_gets_news_after_it(world: World, other: World) -> None:
     before, during = uuid4().hex, uuid4().hex
     async with world.sources.news.listen(before):
         await wait_for_subscriptions(world, before, 1)
@@ -94,11 +86,11 @@ async def test_a_topic_added_during_the_outage_gets_news_after_it(world: World, 
         async with world.sources.news.listen(during) as listener:
             await wait_for_subscriptions(world, during, 1)
             listener.clear()
-            await other.news.publish(during)
+            await other.sources.news.publish(during)
             await asyncio.wait_for(listener.wait(), 2)
 
 
-async def test_many_topics_are_added_and_removed_at_once(world: World, other: Sources) -> None:
+async def test_many_topics_are_added_and_removed_at_once(world: World, other: World) -> None:
     topics = [notifications_topic(ObjectId()) for _ in range(50)]
     async with contextlib.AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(world.sources.news.listen(topic)) for topic in topics[:25]]
@@ -106,9 +98,9 @@ async def test_many_topics_are_added_and_removed_at_once(world: World, other: So
         async with contextlib.AsyncExitStack() as passing:
             more = [await passing.enter_async_context(world.sources.news.listen(topic)) for topic in topics[25:]]
             await asyncio.gather(*(wait_and_clear(listener) for listener in more))
-            await other.news.publish(*topics)
+            await other.sources.news.publish(*topics)
             await asyncio.gather(*(wait_and_clear(listener) for listener in listeners + more))
-        await other.news.publish(*topics)
+        await other.sources.news.publish(*topics)
         await asyncio.gather(*(wait_and_clear(listener) for listener in listeners))
 
 

@@ -14,6 +14,7 @@ from domain.jobs import Fact, Job, Task
 from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS
 from tests.support.waiting import eventually
+from tests.support.workers import stream_of
 from workers.runtime.outbox_relay import keep_relaying, relay_due
 
 
@@ -27,7 +28,7 @@ async def pending_like(world: World) -> ObjectId:
 
 
 async def jobs_waiting(world: World) -> int:
-    return int(await world.sources.redis.xlen(f"{world.sources.settings.key_prefix}jobs:counters"))
+    return int(await world.sources.redis.xlen(stream_of(world)))
 
 
 async def test_a_fact_just_written_is_left_to_its_own_job(own: World) -> None:

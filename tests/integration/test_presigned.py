@@ -113,12 +113,6 @@ ABUSES: dict[str, Callable[[Put], Put]] = {
 
 
 @pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(timeout=20) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 async def tools(world: World, shared_settings: Settings) -> AsyncIterator[Tools]:
     """The tools of a media worker."""
     async with RenderPool(1, shared_settings.render_timeout, shared_settings.render_memory_mb) as pool:

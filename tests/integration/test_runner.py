@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,16 +14,17 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from config import Settings
-from datasources.concurrency.tasks import cancel_tasks as ended
+from datasources.concurrency.tasks import cancel_tasks
 from datasources.jobs import dead_letters
 from datasources.jobs.dead_letters import MAX_FIELD_BYTES, MAX_FIELDS
-from datasources.jobs.queue import GROUP, stream_key
+from datasources.jobs.queue import GROUP
 from datasources.sources import open_queue
 from domain.jobs import Fact, Job, Task, jobs_of
 from tests.support.emptying import empty, wipe_redis
 from tests.support.factories import World, changed_sources, now
 from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
+from tests.support.workers import failures, is_empty, running_worker, stream_of
 from workers.registry import HANDLERS
 from workers.runtime.handler import RetryLater, Tools
 from workers.runtime.outbox_relay import relay_due
@@ -42,19 +43,12 @@ async def own(world: World) -> World:
     return await empty(World(changed_sources(world.sources, settings=short)))
 
 
-@contextlib.asynccontextmanager
-async def working(world: World, name: str, run: Run | None = None, *, seconds: float = 10.0) -> AsyncIterator[Worker]:
-    """Runs a worker in this process. `run` replaces the handler that counts the likes of a post."""
+def working(
+    world: World, name: str, run: Run | None = None, *, seconds: float = 10.0
+) -> contextlib.AbstractAsyncContextManager[object]:
+    """Runs a worker. `run` replaces the handler that counts the likes of a post."""
     handlers = HANDLERS if run is None else {**HANDLERS, LIKES: handler_of(run, seconds=seconds)}
-    stopping = asyncio.Event()
-    async with open_queue(world.sources.settings, name, "tested") as queue:
-        worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05)
-        running = asyncio.create_task(worker.run(stopping))
-        try:
-            yield worker
-        finally:
-            stopping.set()
-            await running
+    return running_worker(world, name, handlers)
 
 
 async def liked_post(world: World) -> ObjectId:
@@ -71,24 +65,12 @@ async def likes_of(world: World, post_id: ObjectId) -> int:
     return (await world.stored_post(post_id)).like_count
 
 
-async def depth(world: World, name: str) -> int:
-    return int(await world.sources.redis.xlen(stream_key(world.sources.settings.key_prefix, name)))
-
-
-async def is_empty(world: World, name: str) -> bool:
-    return await depth(world, name) == 0
-
-
-async def failures(world: World) -> list[dict[str, Any]]:
-    return await world.sources.database["failures"].find().to_list()
-
-
 async def test_a_job_is_done_and_leaves_the_queue(own: World) -> None:
     post_id = await liked_post(own)
     async with working(own, "counters"):
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await eventually(partial(likes_of, own, post_id))
-        await eventually(partial(is_empty, own, "counters"))
+        await eventually(partial(is_empty, own))
     assert await likes_of(own, post_id) == 1
 
 
@@ -99,7 +81,7 @@ async def test_a_job_delivered_three_times_counts_and_notifies_once(own: World) 
     async with working(own, "counters"), working(own, "notifications"):
         for _ in range(3):
             await own.sources.job_queue.enqueue([count, notify])
-            await eventually(partial(is_empty, own, "counters"))
+            await eventually(partial(is_empty, own))
             await eventually(partial(is_empty, own, "notifications"))
     assert await likes_of(own, post_id) == 1
     likes = [notice for notice in await own.inbox(author) if notice.kind == "POST_LIKED"]
@@ -109,7 +91,7 @@ async def test_a_job_delivered_three_times_counts_and_notifies_once(own: World) 
 
 async def test_malformed_messages_become_dead_letters_and_the_others_are_done(own: World) -> None:
     post_id = await liked_post(own)
-    stream = stream_key(own.sources.settings.key_prefix, "counters")
+    stream = stream_of(own)
     malformed: list[dict[Any, Any]] = [
         {"hello": "world"},
         {"task": "count", "fact": "post_like"},
@@ -124,7 +106,7 @@ async def test_malformed_messages_become_dead_letters_and_the_others_are_done(ow
                 await own.sources.redis.xadd(stream, message)
             await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
             await eventually(partial(likes_of, own, post_id))
-            await eventually(partial(is_empty, own, "counters"))
+            await eventually(partial(is_empty, own))
     assert [entry["event"] for entry in logs].count("worker.malformed") == len(malformed) * 3
     letters = [letter async for letter in own.sources.dead_letters.all_malformed()]
     assert {(letter.worker, letter.times) for letter in letters} == {("counters", 3)}
@@ -250,7 +232,7 @@ async def test_a_job_to_be_retried_later_counts_no_attempt(own: World) -> None:
     async with working(own, "counters", run):
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await waited.wait()
-        await eventually(partial(is_empty, own, "counters"))
+        await eventually(partial(is_empty, own))
     assert await failures(own) == []
     assert await own.sources.database["post_likes"].count_documents({"outbox": "count", "due_at": {"$ne": None}}) == 1
 
@@ -279,7 +261,7 @@ async def test_jobs_of_one_key_are_run_together(own: World) -> None:
 
     async def are_two() -> bool:
         """One that is running, and one of the fifty that came since."""
-        stream = stream_key(own.sources.settings.key_prefix, "counters")
+        stream = stream_of(own)
         pending: Any = await own.sources.redis.xpending(stream, GROUP)
         return bool(pending["pending"] == await own.sources.redis.xlen(stream) == 2)
 
@@ -290,7 +272,7 @@ async def test_jobs_of_one_key_are_run_together(own: World) -> None:
             await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await eventually(are_two)
         go_on.set()
-        await eventually(partial(is_empty, own, "counters"))
+        await eventually(partial(is_empty, own))
     assert calls == 2
 
 
@@ -300,7 +282,7 @@ async def test_after_redis_was_wiped_the_worker_goes_on_and_the_relay_enqueues_e
     await own.drain()
     async with working(own, "counters"):
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post.id))])
-        await eventually(partial(is_empty, own, "counters"))
+        await eventually(partial(is_empty, own))
         for other in others:
             await own.sources.post_likes.like(post.id, other.id, now())
             await wipe_redis(own)
@@ -326,7 +308,7 @@ async def test_jobs_of_a_killed_worker_are_done_by_another(own: World) -> None:
         running = asyncio.create_task(killed.run(asyncio.Event()))
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
         await entered.wait()
-        await ended([running, *killed._calls])
+        await cancel_tasks([running, *killed._calls])
     async with working(own, "counters"):
         await relay_due(own.sources, now() + LATER)
         await eventually(partial(likes_of, own, post_id))
@@ -347,10 +329,8 @@ async def test_stopping_lets_running_jobs_finish_and_leaves_the_group(own: World
         await entered.wait()
     assert finished.is_set()
     assert await likes_of(own, post_id) == 1
-    assert await depth(own, "counters") == 0
-    groups: Any = await own.sources.redis.xinfo_consumers(
-        stream_key(own.sources.settings.key_prefix, "counters"), GROUP
-    )
+    assert await is_empty(own)
+    groups: Any = await own.sources.redis.xinfo_consumers(stream_of(own), GROUP)
     assert groups == []
 
 

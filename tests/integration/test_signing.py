@@ -38,12 +38,6 @@ async def blobs(shared_settings: Settings) -> AsyncIterator[Blobs]:
 
 
 @pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(timeout=10) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 

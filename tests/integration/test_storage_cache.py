@@ -79,12 +79,6 @@ async def blobs(shared_settings: Settings, tmp_path_factory: pytest.TempPathFact
         await process.wait()
 
 
-@pytest.fixture(scope="module")
-async def web() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(timeout=10) as client:
-        yield client
-
-
 async def stored(blobs: Blobs, area: Area) -> str:
     key = media_key(area, ObjectId(), DATA, RenditionFormat.JPEG, 320)
     await blobs.put_media(key, DATA, "image/jpeg")

@@ -22,12 +22,6 @@ async def toy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
         yield running
 
 
-@pytest.fixture
-async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=toy.url, timeout=10) as each:
-        yield each
-
-
 async def test_a_request_too_many_is_refused_at_once_and_the_others_are_served(
     toy: Served, client: httpx2.AsyncClient
 ) -> None:

@@ -17,12 +17,6 @@ END = b"\r\n"
 
 
 @pytest.fixture(scope="module")
-async def toy() -> AsyncIterator[Served]:
-    async with served() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 async def hasty() -> AsyncIterator[Served]:
     """A server that waits half a second for heads."""
     async with served(head_seconds=0.5) as running:
@@ -59,14 +53,14 @@ async def answers(reader: asyncio.StreamReader, within: float = 5.0) -> list[int
     ],
     ids=["one long header", "many headers", "too many headers", "a long line", "a handshake with a long line"],
 )
-async def test_a_head_that_is_too_large_is_431(toy: Served, head: bytes) -> None:
-    async with connected(toy) as (reader, writer):
+async def test_a_head_that_is_too_large_is_431(shared: Served, head: bytes) -> None:
+    async with connected(shared) as (reader, writer):
         writer.write(head)
         assert await answers(reader) == [431]
 
 
-async def test_a_large_head_within_the_bound_is_answered(toy: Served) -> None:
-    async with connected(toy) as (reader, writer):
+async def test_a_large_head_within_the_bound_is_answered(shared: Served) -> None:
+    async with connected(shared) as (reader, writer):
         writer.write(GET + b"connection: close\r\nx: " + b"y" * (REQUEST_HEAD_BYTES_MAX - 100) + END + END)
         assert await answers(reader) == [200]
 
@@ -81,8 +75,8 @@ async def test_a_large_head_within_the_bound_is_answered(toy: Served) -> None:
     ],
     ids=["header", "line ends", "trailer", "chunk extension"],
 )
-async def test_endless_heads_and_trailers_are_not_read_for_ever(toy: Served, begun: bytes, endless: bytes) -> None:
-    async with connected(toy) as (reader, writer):
+async def test_endless_heads_and_trailers_are_not_read_for_ever(shared: Served, begun: bytes, endless: bytes) -> None:
+    async with connected(shared) as (reader, writer):
         writer.write(begun)
         sent = 0
         try:
@@ -135,17 +129,17 @@ async def test_a_slow_answer_is_not_the_clients_fault(hasty: Served) -> None:
             assert answer.json()["data"] == {"wait": "done"}
 
 
-async def test_requests_in_line_are_bounded(toy: Served) -> None:
+async def test_requests_in_line_are_bounded(shared: Served) -> None:
     body = b'{"query":"{wait(seconds:0.2)}"}'
     ask = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
         body
     )
-    async with connected(toy) as (reader, writer):
+    async with connected(shared) as (reader, writer):
         writer.write((ask + body) * 3)
         async with asyncio.timeout(10):
             for _ in range(3):
                 assert (await reader.readuntil(b'"done"')).startswith((b"HTTP/1.1 200", b"}"))
-    async with connected(toy) as (reader, writer):
+    async with connected(shared) as (reader, writer):
         writer.write((ask + body) * (PIPELINED_REQUESTS_MAX + 3))
         assert 200 not in await answers(reader)
 

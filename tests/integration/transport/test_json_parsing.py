@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.support.toy.http import FORM_HEADERS, GRAPHQL, MEASURE, form, send
-from tests.support.toy.server import Served, served
+from tests.support.toy.server import Served
 from tests.support.toy.sockets import connected
 
 HELLO = "query($n:String!){hello(name:$n)}"
@@ -17,14 +17,8 @@ ONLY_HASH = {"variables": {"n": "ana"}, "extensions": {"persistedQuery": {"versi
 
 
 @pytest.fixture(scope="module")
-async def toy() -> AsyncIterator[Served]:
-    async with served() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-async def client(toy: Served) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=toy.url, timeout=10, headers={"accept": GRAPHQL}) as opened:
+async def client(shared: Served) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=shared.url, timeout=10, headers={"accept": GRAPHQL}) as opened:
         yield opened
 
 
@@ -42,8 +36,8 @@ async def test_a_form_may_have_half_an_emoji_and_a_mark(client: httpx2.AsyncClie
     assert response.json()["data"] == {"measure": "6 bytes"}
 
 
-async def test_a_socket_takes_half_an_emoji_and_a_mark(toy: Served) -> None:
-    async with connected(toy) as socket:
+async def test_a_socket_takes_half_an_emoji_and_a_mark(shared: Served) -> None:
+    async with connected(shared) as socket:
         await socket.start()
         await socket.say(f'\ufeff{{"id":"1","type":"subscribe","payload":{REQUEST}}}')
         assert (await socket.hear())["payload"]["data"] == {"hello": "hello hi "}
@@ -80,8 +74,8 @@ async def test_a_request_without_a_document_or_a_hash_is_a_bad_request(
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
 
 
-async def test_a_socket_refuses_an_operation_with_only_a_hash_and_stays_open(toy: Served) -> None:
-    async with connected(toy) as socket:
+async def test_a_socket_refuses_an_operation_with_only_a_hash_and_stays_open(shared: Served) -> None:
+    async with connected(shared) as socket:
         await socket.start()
         await socket.say({"id": "1", "type": "subscribe", "payload": ONLY_HASH})
         refused = await socket.hear()

@@ -1,0 +1,47 @@
+"""A worker in the process of the test, and what its queue and the dead letters hold."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from datasources.concurrency.tasks import cancel_tasks
+from datasources.jobs.queue import stream_key
+from datasources.sources import open_queue
+from domain.jobs import JobKind
+from tests.support.factories import World
+from workers.runtime.handler import Handler
+from workers.runtime.worker import Worker
+
+
+@contextlib.asynccontextmanager
+async def running_worker(
+    world: World, name: str, handlers: Mapping[JobKind, Handler], *, consumer: str = "tested", **options: Any
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs a worker on a queue. At the end it stops, which finishes its running jobs."""
+    stopping = asyncio.Event()
+    async with open_queue(world.sources.settings, name, consumer) as queue:
+        worker = Worker(world.tools, queue, handlers=handlers, outage_pause=0.01, read_wait=0.05, **options)
+        running = asyncio.create_task(worker.run(stopping))
+        try:
+            yield running
+        finally:
+            stopping.set()
+            await asyncio.wait([running])
+            await cancel_tasks(worker._calls)
+        assert running.cancelled() or running.result() is None
+
+
+def stream_of(world: World, name: str = "counters") -> str:
+    """The Redis key of a queue."""
+    return stream_key(world.sources.settings.key_prefix, name)
+
+
+async def is_empty(world: World, name: str = "counters") -> bool:
+    """Whether a queue holds no message."""
+    return not await world.sources.redis.xlen(stream_of(world, name))
+
+
+async def failures(world: World) -> list[dict[str, Any]]:
+    """The stored failures of jobs, dead letters included."""
+    return await world.sources.database["failures"].find().to_list()
