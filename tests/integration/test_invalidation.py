@@ -4,7 +4,6 @@ import contextlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from datasources.graph.mutes import MuteStore
 from datasources.jobs.idempotency import Idempotency
 from datasources.loaders import Loaders
 from datasources.media.images import ImageStore, Move
-from datasources.mongo.client import Document, Session
+from datasources.mongo.client import Session
 from datasources.mongo.transactions import after_transaction, in_transaction
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
@@ -32,6 +31,7 @@ from domain.visibility import Area
 from tests.support.cache_contents import stale_values, warm_caches
 from tests.support.emptying import empty
 from tests.support.factories import World, image, now
+from tests.support.uploads import insert_upload
 from workers.maintenance.checks.counters import COUNTERS, correct_counter
 from workers.maintenance.checks.preview_comments import correct_previews
 from workers.registry import HANDLERS
@@ -113,17 +113,8 @@ async def _like_and_comment(world: World, ana: UserRecord, bob: UserRecord) -> N
 
 
 async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
-    upload: Document = {
-        "_id": ObjectId(),
-        "owner_id": ana.id,
-        "status": "READY",
-        "format": "JPEG",
-        "byte_size": 9,
-        "sha256": "",
-    }
-    upload |= {"key": "key", "created_at": now(), "expires_at": now() + timedelta(days=1)}
-    shown = image(upload["_id"])
-    await world.sources.database["uploads"].insert_one({**upload, "image": shown.to_document()})
+    shown = image(ObjectId())
+    await insert_upload(world, shown, ana.id)
     draft = PostDraft(images=[PostImage(upload_id=shown.id)])
     post = await world.sources.publishing.create(ana.id, draft, now())
     await world.sources.images.publish(post.id, [Move(shown, shown)], now())

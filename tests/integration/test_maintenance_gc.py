@@ -10,6 +10,7 @@ from bson import ObjectId
 from config import Settings
 from domain.records.uploads import UploadStatus
 from tests.support.factories import World, image, now, opened, with_own_buckets
+from tests.support.uploads import insert_upload
 from workers.maintenance.gc.steps import EmptyDatabaseError, collect
 
 LONG_AGO = timedelta(days=3)
@@ -28,29 +29,13 @@ async def removed(world: World, *, min_age: timedelta = AT_ONCE, dry_run: bool =
 
 
 async def stored_upload(world: World, owner_id: ObjectId, made: datetime, **fields: Any) -> ObjectId:
-    """A ready upload with one file and its slots of the quota."""
-    upload_id = ObjectId()
-    record = image(upload_id)
+    """A ready upload with its files and its slots of the quota."""
+    record = image(ObjectId())
     for rendition in record.renditions:
         await world.sources.blobs.put_media(rendition.key, b"a picture", "image/jpeg")
-    document = {
-        "_id": upload_id,
-        "owner_id": owner_id,
-        "status": UploadStatus.READY.value,
-        "format": "PNG",
-        "byte_size": 9,
-        "sha256": "",
-        "key": str(upload_id),
-        "image": record.to_document(),
-        "quota_day": f"{made:%Y-%m-%d}",
-        "quota_month": f"{made:%Y-%m}",
-        "day_slot": 0,
-        "month_slot": 0,
-        "created_at": made,
-        "expires_at": made,
-    }
-    await world.sources.database["uploads"].insert_one(document | fields)
-    return upload_id
+    quota = {"quota_day": f"{made:%Y-%m-%d}", "quota_month": f"{made:%Y-%m}", "day_slot": 0, "month_slot": 0}
+    await insert_upload(world, record, owner_id, **quota | {"created_at": made, "expires_at": made} | fields)
+    return record.id
 
 
 async def files(world: World) -> int:

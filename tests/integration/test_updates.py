@@ -15,7 +15,8 @@ from domain.records.posts import LocationRecord, PostRecord
 from domain.records.users import UserRecord
 from resolvers.api import schema
 from schema import inputs as schema_inputs
-from tests.support.factories import World, image, now
+from tests.support.factories import World, image
+from tests.support.uploads import insert_upload
 
 INPUTS = {name: type_ for name, type_ in schema._schema.type_map.items() if isinstance(type_, GraphQLInputObjectType)}
 OPTIONAL = {
@@ -94,19 +95,7 @@ async def new_subject(world: World, member: str) -> Subject:
 async def ready_upload(world: World, owner: UserRecord) -> tuple[str, ImageRecord]:
     """A ready upload, whose bytes are not stored."""
     shown = image(ObjectId())
-    document = {
-        "_id": shown.id,
-        "owner_id": owner.id,
-        "status": "READY",
-        "format": "JPEG",
-        "byte_size": 9,
-        "sha256": "",
-        "key": str(shown.id),
-        "created_at": now(),
-        "expires_at": now(),
-        "image": shown.to_document(),
-    }
-    await world.sources.database["uploads"].insert_one(document)
+    await insert_upload(world, shown, owner.id)
     return to_global_id("MediaUpload", shown.id), shown
 
 

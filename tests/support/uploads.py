@@ -1,11 +1,14 @@
-"""Uploads whose files are in storage."""
+"""Uploads without a client: stored as documents, or with their files in storage."""
 
 import base64
 import hashlib
+from typing import Any
 
 import httpx2
+from bson import ObjectId
 
 from domain.image_formats import SourceFormat
+from domain.records.images import ImageRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now
@@ -14,6 +17,15 @@ from tests.support.factories import World, now
 def sha256_base64(data: bytes) -> str:
     """The checksum of a file as `createUpload` takes it."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+async def insert_upload(world: World, image: ImageRecord, owner_id: ObjectId, **fields: Any) -> None:
+    """Stores the document of a READY upload of this image, without files. `fields` replace fields or add some."""
+    document = {
+        "_id": image.id, "owner_id": owner_id, "status": "READY", "format": "PNG", "byte_size": 9, "sha256": "",
+        "key": str(image.id), "created_at": now(), "expires_at": now(), "image": image.to_document(),
+    }  # fmt: skip
+    await world.sources.database["uploads"].insert_one(document | fields)
 
 
 async def store_upload(

@@ -13,6 +13,7 @@ from domain.records.users import UserRecord, UserState
 from schema.notification import type_name_of
 from tests.integration.visibility.scene import NOBODY, Comment, Name, Notification, Post, Scene, Shown
 from tests.support.factories import World, image, now
+from tests.support.uploads import insert_upload
 
 HOST = "host"  # blocks nobody and is blocked by nobody
 TARGETS = ("suspended", "deleted", "private", "public")
@@ -74,22 +75,9 @@ class Cast:
     async def _upload(self, owner: Name, upload_id: ObjectId | None = None, **more: Any) -> ObjectId:
         """An upload that became an image, without files; with `image=None` it is not ready."""
         upload_id = upload_id or ObjectId()
-        document = {
-            "_id": upload_id,
-            "owner_id": self.records[owner].id,
-            "status": "READY",
-            "format": "JPEG",
-            "byte_size": 9,
-            "sha256": "",
-            "key": str(upload_id),
-            "created_at": now(),
-            "expires_at": now(),
-            "image": image(upload_id).to_document(),
-            **more,
-        }
-        await self.world.sources.database["uploads"].insert_one(document)
+        await insert_upload(self.world, image(upload_id), self.records[owner].id, **more)
         self.scene.uploads[to_global_id("MediaUpload", upload_id)] = owner
-        if document["image"]:
+        if more.get("image", True):
             self.scene.images[to_global_id("Image", upload_id)] = owner
         return upload_id
 
