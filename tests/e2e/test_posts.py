@@ -106,7 +106,7 @@ async def test_an_upload_makes_one_post_and_a_retry_with_its_key_the_same(people
     assert other == ("IDEMPOTENCY_KEY_REUSED", ["idempotencyKey"])
 
 
-async def test_until_it_is_ready_a_post_is_its_authors_alone(people: list[Person], nobody: Api) -> None:
+async def test_only_its_author_sees_a_post_until_it_is_ready(people: list[Person], nobody: Api) -> None:
     ana, bob, _ = people
     waiting = (await ana.announce(small_jpeg()))["upload"]["id"]  # its file never comes
     post_id = await ana.create_post(waiting)

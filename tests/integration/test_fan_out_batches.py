@@ -113,7 +113,7 @@ async def test_a_follower_count_that_is_too_high_delays_nothing(world: World, co
     assert not await is_fan_out_pending(world, post.id)
 
 
-async def test_whatever_write_a_call_dies_before_every_feed_is_right_in_the_end(world: World) -> None:
+async def test_every_feed_is_right_in_the_end_whatever_write_a_call_dies_before(world: World) -> None:
     for before in itertools.count():
         people = [await create_followed_author(world, count) for count in (1, 2, CHUNK + 1)]
         await world.drain()

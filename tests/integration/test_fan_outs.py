@@ -110,7 +110,7 @@ async def test_a_leased_chunk_belongs_to_one_worker_until_the_lease_ends(world: 
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-async def test_whatever_write_a_worker_dies_before_every_feed_is_right_in_the_end(
+async def test_every_feed_is_right_in_the_end_whatever_write_a_worker_dies_before(
     world: World, *, deleted: bool
 ) -> None:
     author, fans = await create_followed_author(world, 5)

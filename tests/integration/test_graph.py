@@ -114,7 +114,7 @@ async def test_declining_ends_a_request_but_no_follow(world: World) -> None:
     assert (await relation(world, eve, ana)).follow_state is FollowState.FOLLOWING
 
 
-async def test_a_request_taken_back_while_it_is_accepted_ends_as_one_of_the_two(world: World) -> None:
+async def test_a_request_taken_back_while_it_is_accepted_ends_in_one_of_both_states(world: World) -> None:
     sources = world.sources
     for _ in range(10):
         ana, bob = await world.user(is_private=True), await world.user()

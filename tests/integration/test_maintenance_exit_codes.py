@@ -104,7 +104,7 @@ async def test_findings_are_printed_when_s3_hangs(
         assert printed.out.startswith(f"post.like_count {scene.post.id}: found 2, expected 1: ")
 
 
-async def test_what_gc_removed_is_printed_when_s3_refuses(
+async def test_gc_prints_what_it_removed_when_s3_refuses(
     own: World, scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = own.sources.settings.model_copy(update={"media_bucket": "no-such-bucket"})

@@ -116,7 +116,7 @@ async def test_a_post_with_a_long_fan_out_is_not_listed_but_an_unfinished_chunk_
     assert (await verify(Walk(sources=own.sources))).findings == []
 
 
-async def test_a_sample_looks_at_no_more_than_it_says(own: World) -> None:
+async def test_a_sample_checks_no_more_than_its_size(own: World) -> None:
     ana, *_ = await own.users(20)
     for _ in range(3):
         await own.post(ana)

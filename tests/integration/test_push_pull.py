@@ -163,7 +163,7 @@ async def test_an_author_far_above_the_limit_is_switched_in_chunks(world: World)
     assert await cast.mode() == (True, True)
 
 
-async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(world: World) -> None:
+async def test_following_a_pulled_author_shows_their_posts_at_once_and_from_then_on(world: World) -> None:
     cast = await pulled(world)
     await cast.follow()
     await cast.assert_nothing_is_missing()
@@ -181,7 +181,7 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_for_ever(
 @pytest.mark.parametrize("begin", BEGINNINGS)
 @pytest.mark.parametrize("step", ["follows_to_switch", "switch", "finish"])
 @pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
-async def test_whatever_happens_during_a_switch_nothing_is_missing(
+async def test_no_post_is_missing_whatever_happens_during_a_switch(
     world: World, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str
 ) -> None:
     cast = await begin(world)
@@ -230,7 +230,7 @@ async def test_a_backfill_that_read_the_mode_before_a_switch_reads_it_again(
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
-async def test_whichever_write_of_a_switch_a_worker_dies_before_nothing_is_missing(
+async def test_no_post_is_missing_whichever_write_of_a_switch_a_worker_dies_before(
     world: World, begin: Callable[[World], Awaitable[Cast]]
 ) -> None:
     for before in itertools.count():

@@ -52,7 +52,7 @@ async def stored(blobs: Blobs) -> str:
     return name
 
 
-async def test_s3_takes_a_signed_address_and_none_that_was_altered(
+async def test_s3_accepts_a_signed_address_and_no_altered_one(
     shared_settings: Settings, web: httpx2.AsyncClient
 ) -> None:
     async with open_blobs(shared_settings.model_copy(update={"signed_url_ttl": 300})) as blobs:
@@ -72,7 +72,7 @@ async def test_s3_takes_a_signed_address_and_none_that_was_altered(
         assert (await web.put(url, content=b"x")).status_code == 403
 
 
-async def test_s3_takes_a_signed_address_no_longer_once_it_has_expired(blobs: Blobs, web: httpx2.AsyncClient) -> None:
+async def test_s3_refuses_a_signed_address_once_it_has_expired(blobs: Blobs, web: httpx2.AsyncClient) -> None:
     (url,) = await blobs.signed_urls([await stored(blobs)])
     await asyncio.sleep(3.1)  # the signature's clock has whole seconds
     assert (await web.get(url)).status_code == 403

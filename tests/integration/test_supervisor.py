@@ -162,7 +162,7 @@ def test_a_command_finds_the_running_stack_unless_the_settings_name_another(tmp_
     assert (listed_later.returncode, "using" in listed_later.stderr) == (3, False)
 
 
-def test_a_supervisor_killed_while_it_starts_takes_every_child_along(tmp_path: Path) -> None:
+def test_a_supervisor_killed_while_it_starts_leaves_no_child(tmp_path: Path) -> None:
     with running(tmp_path) as run:
         run.await_line("Preparing indexes and buckets")
         await_true(lambda: len(run.family()) >= 5)
@@ -181,7 +181,7 @@ def test_a_dead_database_stops_everything_with_one_line(tmp_path: Path) -> None:
         await_gone(family)
 
 
-def test_the_death_of_whoever_started_it_stops_everything(tmp_path: Path) -> None:
+def test_the_death_of_the_parent_process_stops_everything(tmp_path: Path) -> None:
     with running(tmp_path, command=[sys.executable, "-c", STARTER, *RUN]) as run:
         run.await_line("GraphQL endpoint")
         family = run.family()

@@ -58,7 +58,7 @@ async def test_one_users_quota_is_nobody_elses(world: World) -> None:
     assert (await announce(world, other, NOON)).owner_id == other
 
 
-async def test_the_next_day_has_ten_again_and_the_month_goes_on(world: World) -> None:
+async def test_the_next_day_has_ten_again_and_counts_for_the_same_month(world: World) -> None:
     owner_id = ObjectId()
     for _ in range(IMAGES_PER_DAY):
         await announce(world, owner_id, NOON)
@@ -207,7 +207,9 @@ async def test_only_a_ready_upload_of_ones_own_becomes_an_avatar(world: World, s
 
 
 @pytest.mark.parametrize(("age", "pause"), [(0, 2), (8, 2), (20, 5), (60, 15), (600, 15)])
-async def test_a_file_that_does_not_come_is_looked_for_less_and_less_often(world: World, age: int, pause: int) -> None:
+async def test_a_file_that_does_not_arrive_is_looked_for_less_and_less_often(
+    world: World, age: int, pause: int
+) -> None:
     upload = await announce(world, ObjectId(), now() - timedelta(seconds=age))
     before = now()
     with pytest.raises(RetryLater):

@@ -19,7 +19,7 @@ def operation(query: str) -> Operation:
     return Documents(toy_schema._schema, OperationLimits()).operation(GraphQLRequest(query))
 
 
-def test_only_what_needs_no_session_or_ends_it_answers_a_bad_token() -> None:
+def test_only_mutations_that_need_no_session_or_end_it_answer_a_bad_token() -> None:
     roots = [root for kind in OperationType if (root := schema._schema.get_root_type(kind))]
     fields = {f"{root.name}.{name}": field for root in roots for name, field in root.fields.items()}
     assert {name for name, field in fields.items() if ANSWERS_BAD_TOKEN in metadata_of(field)} == DECLARED

@@ -25,7 +25,7 @@ class Work:
         return [ValueError(f"{item}") if item < 0 else item * 2 for item in items]
 
 
-async def test_a_lone_call_runs_at_once() -> None:
+async def test_a_single_call_runs_at_once() -> None:
     works = Work()
     works.go.set()
     assert await Batcher(works.double, 10).submit(4) == 8

@@ -83,7 +83,7 @@ def test_each_input_changes_the_score_by_itself() -> None:
     assert score(post(comment_count=1), 0.0, NOW) > score(post(like_count=1), 0.0, NOW)
 
 
-def test_the_parts_are_what_the_weights_say() -> None:
+def test_the_parts_of_a_score_follow_the_weights() -> None:
     assert (affinity(0), affinity(3.0), affinity(-1)) == (0, 0.5, 0)
     assert freshness(timedelta(hours=24)) == 0.5
     assert freshness(timedelta(hours=-5)) == 1
@@ -92,7 +92,7 @@ def test_the_parts_are_what_the_weights_say() -> None:
 
 
 @given(candidates(), tastes, st.randoms())
-def test_the_order_has_every_post_once_whatever_order_they_came_in(
+def test_the_ranking_has_every_post_once_and_ignores_the_order_of_its_input(
     posts: list[Candidate], taste: dict[ObjectId, float], dice: Any
 ) -> None:
     order = rank_posts(posts, taste, NOW)

@@ -15,7 +15,7 @@ TYPES = ["User", "Post", "Comment", "Image", "MediaUpload", "Session", "PostNoti
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-def test_a_global_id_comes_back_as_type_and_id(type_name: str) -> None:
+def test_a_global_id_is_decoded_to_its_type_and_id(type_name: str) -> None:
     assert from_global_id(to_global_id(type_name, OBJECT_ID)) == (type_name, OBJECT_ID)
 
 

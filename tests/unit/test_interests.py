@@ -92,7 +92,7 @@ def test_a_reason_is_given_only_for_frequent_recent_activity(kind: ActKind, sent
     assert reason_for(compute_interests(long_ago, NOW)[0], "ana") == "You follow ana."
 
 
-def test_the_reason_for_an_unknown_author_or_one_whose_comments_alone_are_liked() -> None:
+def test_without_frequent_activity_the_reason_is_following_popularity_or_authorship() -> None:
     assert reason_for(None, "ana") == "You follow ana."
     assert reason_for(compute_interests(acts(ActKind.COMMENT_LIKE, 9), NOW)[0], "ana") == "You follow ana."
     assert reason_for(None, "ana", like_count=10) == "Many people like this."

@@ -25,7 +25,7 @@ def test_a_kept_port_that_was_taken_meanwhile_is_replaced_alone(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"a": "x"}', '{"a": null}'])
-def test_a_damaged_note_of_ports_is_written_anew(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_of_ports_is_written_again(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "ports.json"
     file.write_text(damage)
     assert keep_ports(file, ("a",)) == keep_ports(file, ("a",))

@@ -20,7 +20,7 @@ def test_once_a_tombstone_may_be_gone_the_floor_is_its_number() -> None:
     assert floor_at(floor, days, START + WITHDRAWN_NOTIFICATION_KEPT) == 7
 
 
-def test_the_floor_covers_all_that_is_gone_and_the_days_stay_few() -> None:
+def test_the_floor_covers_every_expired_tombstone_and_the_days_stay_few() -> None:
     draw = random.Random(7)
     now, floor, days = START, 0, dict[str, int]()
     gone_at = []

@@ -92,7 +92,7 @@ def test_left_out_and_null_do_not_share_a_cost() -> None:
     assert cost(query, {"n": None}, cache) > 16_000
 
 
-def test_ids_count_as_many_as_there_are() -> None:
+def test_a_field_of_ids_costs_as_much_as_there_are_ids() -> None:
     query = "query($ids:[ID!]!){posts(ids:$ids){id}}"
     cache = documents()
     assert cost(query, {"ids": ["1"] * 3}, cache) == 1 + 3

@@ -65,7 +65,7 @@ def test_a_job_whose_owner_is_unknown_is_taken_in_its_turn() -> None:
     assert rotation.first([unknown, known], []) == known
 
 
-def test_nothing_is_kept_of_owners_without_waiting_jobs() -> None:
+def test_owners_without_waiting_jobs_leave_nothing_behind() -> None:
     rotation, gone = OwnerRotation(), jobs(100)
     rotation.set_owners(dict.fromkeys(gone, ANA))
     for job in gone:

@@ -88,7 +88,7 @@ async def walk(listed: Listed, size: int, *, backward: bool) -> list[Key]:
         Place(ObjectId(), ObjectId(), 2**16 - 1),
     ],
 )
-def test_a_cursor_comes_back_as_its_key(key: Key) -> None:
+def test_a_cursor_is_decoded_to_its_key(key: Key) -> None:
     assert decode_cursor(encode_cursor(key)) == key
 
 
@@ -209,7 +209,7 @@ async def test_refilling_is_bounded_and_the_page_says_where_to_go_on() -> None:
     assert await walk(listed, 2, backward=False) == [0]
 
 
-async def test_one_item_at_a_time_passes_any_number_of_hidden_ones() -> None:
+async def test_pages_of_one_item_pass_any_number_of_hidden_ones() -> None:
     listed = Listed(range(600), hidden=range(1, 599))
     assert await walk(listed, 1, backward=False) == [599, 0]
     assert await walk(listed, 1, backward=True) == [599, 0]

@@ -38,7 +38,7 @@ POST = PostRecord(
 )
 
 
-def test_a_record_comes_back_from_its_document() -> None:
+def test_a_record_is_read_back_from_its_document() -> None:
     assert PostRecord.from_document(POST.to_document()) == POST
 
 

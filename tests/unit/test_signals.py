@@ -15,7 +15,7 @@ async def test_set_wakes_all_waiters_even_if_it_is_cleared_at_once() -> None:
     assert not signal.is_set()
 
 
-async def test_nothing_is_kept_of_a_cancelled_waiter() -> None:
+async def test_a_cancelled_waiter_leaves_nothing_behind() -> None:
     signal = Signal()
     waiting = asyncio.create_task(signal.wait())
     await asyncio.sleep(0)

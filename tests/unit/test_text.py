@@ -127,7 +127,7 @@ texts = st.one_of(
 
 
 @given(texts)
-def test_whatever_people_write_has_well_formed_mentions(text: str) -> None:
+def test_the_mentions_of_any_text_are_well_formed(text: str) -> None:
     handles = mentions(text)
     assert len(handles) == len(set(handles))
     for handle in handles:
@@ -136,7 +136,7 @@ def test_whatever_people_write_has_well_formed_mentions(text: str) -> None:
 
 
 @given(texts)
-def test_whatever_people_write_has_well_formed_hashtags(text: str) -> None:
+def test_the_hashtags_of_any_text_are_well_formed(text: str) -> None:
     tags = hashtags(text)
     assert len(tags) == len(set(tags))
     for tag in tags:

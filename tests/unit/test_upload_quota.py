@@ -41,7 +41,7 @@ def test_the_day_starts_again_at_midnight_utc(moment: datetime, resets_at: datet
     assert quota_use(moment, []).resets_at == resets_at
 
 
-def test_nothing_taken_leaves_everything() -> None:
+def test_without_uploads_the_whole_quota_is_left() -> None:
     use = quota_use(NOON, [])
     assert (use.used_today, use.remaining_today) == (0, IMAGES_PER_DAY)
     assert (use.used_this_month, use.remaining_this_month) == (0, IMAGES_PER_MONTH)
@@ -55,7 +55,7 @@ def test_other_days_count_for_the_month_alone() -> None:
     assert use.free_month_slots == list(range(3, IMAGES_PER_MONTH))
 
 
-def test_a_full_day_leaves_nothing() -> None:
+def test_a_full_day_leaves_no_quota() -> None:
     use = quota_use(NOON, [("2026-05-17", slot, slot) for slot in range(IMAGES_PER_DAY)])
     assert (use.remaining_today, use.free_day_slots) == (0, [])
 

@@ -56,7 +56,7 @@ async def test_body_a_foreign_page_could_send_is_refused(shared_client: httpx2.A
     assert (response.status_code, only_code(response)) == (415, "BAD_REQUEST")
 
 
-async def test_a_client_that_takes_neither_of_our_types_is_refused(client: httpx2.AsyncClient) -> None:
+async def test_a_client_that_accepts_no_media_type_of_ours_is_refused(client: httpx2.AsyncClient) -> None:
     response = await ask(client, "{hello}", accept="text/event-stream")
     assert (response.status_code, only_code(response)) == (406, "BAD_REQUEST")
 

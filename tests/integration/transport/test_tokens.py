@@ -29,7 +29,7 @@ async def test_a_bad_token_is_unauthenticated_and_nothing_is_run(
         assert (response.status_code, only_code(response)) == (401, "UNAUTHENTICATED")
 
 
-async def test_a_bad_token_does_not_hinder_what_needs_no_session(client: httpx2.AsyncClient) -> None:
+async def test_a_bad_token_does_not_hinder_operations_that_need_no_session(client: httpx2.AsyncClient) -> None:
     headers = {"authorization": "Bearer bad", "accept": GRAPHQL}
     response = await client.post("/graphql", json={"query": "mutation{enter}"}, headers=headers)
     assert (response.status_code, response.json()["data"]) == (200, {"enter": None})

@@ -183,7 +183,7 @@ async def test_operations_on_one_socket_are_bounded(socket_toy: Served) -> None:
         assert (await client.hear())["type"] == "next"
 
 
-async def test_log_tells_of_sockets_and_operations_without_secrets(socket_toy: Served) -> None:
+async def test_the_log_has_sockets_and_operations_without_secrets(socket_toy: Served) -> None:
     with capture_logs() as logs:
         async with connected(socket_toy, additional_headers={"x-request-id": "socket-0001"}) as client:
             await client.start({"accessToken": "hunter2-token"})

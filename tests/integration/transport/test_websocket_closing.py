@@ -22,7 +22,7 @@ async def test_bad_token_closes_the_socket(shared: Served, payload: dict[str, An
         assert await client.closed() == (4403, "Forbidden")
 
 
-async def test_outage_while_authenticating_asks_to_come_back(socket_toy: Served) -> None:
+async def test_an_outage_while_authenticating_closes_1013(socket_toy: Served) -> None:
     socket_toy.world.authentication_down = True
     async with connected(socket_toy) as client:
         await client.say({"type": "connection_init"})
