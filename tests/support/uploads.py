@@ -19,11 +19,11 @@ def sha256_base64(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-async def insert_upload(world: World, image: ImageRecord, owner_id: ObjectId, **fields: Any) -> None:
+async def insert_upload(world: World, shown: ImageRecord, owner_id: ObjectId, **fields: Any) -> None:
     """Stores the document of a READY upload of this image, without files. `fields` replace fields or add some."""
     document = {
-        "_id": image.id, "owner_id": owner_id, "status": "READY", "format": "PNG", "byte_size": 9, "sha256": "",
-        "key": str(image.id), "created_at": now(), "expires_at": now(), "image": image.to_document(),
+        "_id": shown.id, "owner_id": owner_id, "status": "READY", "format": "PNG", "byte_size": 9, "sha256": "",
+        "key": str(shown.id), "created_at": now(), "expires_at": now(), "image": shown.to_document(),
     }  # fmt: skip
     await world.sources.database["uploads"].insert_one(document | fields)
 
