@@ -3,6 +3,7 @@
 import base64
 
 from bson import ObjectId
+from bson.errors import InvalidId
 
 from domain.errors import BadInput
 from domain.limits import GLOBAL_ID_MAX
@@ -22,7 +23,7 @@ def from_global_id(global_id: str) -> tuple[str, ObjectId]:
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
         type_name, _, hexadecimal = text.partition(":")
         object_id = ObjectId(hexadecimal)
-    except ValueError as error:
+    except (ValueError, InvalidId) as error:
         raise BadInput("That is not a global id.") from error
     if to_global_id(type_name, object_id) != global_id:  # one id for an object: clients cache by it
         raise BadInput("That is not a global id.")

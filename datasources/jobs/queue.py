@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 from bson import ObjectId
+from bson.errors import InvalidId
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -228,5 +229,5 @@ def _parse(fields: dict[bytes, bytes]) -> Job | None:
     try:
         task, fact, key = (fields[name].decode() for name in (b"task", b"fact", b"key"))
         return Job(Task(task), Fact(fact), str(ObjectId(key)))
-    except (KeyError, ValueError):  # InvalidId is a ValueError
+    except (KeyError, ValueError, InvalidId):
         return None

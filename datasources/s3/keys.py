@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 from bson import ObjectId
+from bson.errors import InvalidId
 
 from domain.image_formats import RenditionFormat, SourceFormat
 from domain.records.images import ImageRecord
@@ -34,7 +35,7 @@ class MediaKey(NamedTuple):
         try:
             area, upload_id, version, name = key.split("/")
             parsed = cls(Area(area), ObjectId(upload_id), int(version), name)
-        except (ValueError, TypeError):  # InvalidId is a ValueError
+        except (ValueError, InvalidId):
             return None
         return parsed if str(parsed) == key else None
 
