@@ -61,7 +61,7 @@ class Viewer(Node):
 
     @computed(UploadQuota, "How many images they may still upload.")
     async def upload_quota(root: strawberry.Parent[SignedIn], info: Info) -> QuotaUse:
-        return await info.context.sources.uploads.quota(root.id, clock.now())
+        return await info.context.sources.uploads.reservations.use(root.id, clock.now())
 
     @computed(
         int,

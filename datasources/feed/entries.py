@@ -6,6 +6,7 @@ writing an entry twice writes it once.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import bson
@@ -18,6 +19,7 @@ from datasources.feed.feed_states import FeedStates
 from datasources.feed.first_pages import FirstPagesCache
 from datasources.graph.follows import FollowStore
 from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.queries import find_ids
 from datasources.mongo.transactions import in_transaction
 from datasources.mongo.upserts import insert_absent
 from domain.jobs import Task
@@ -86,39 +88,37 @@ class EntryStore:
         """Up to `limit + 1` posts of a feed's entries, in walking order."""
         query = _owned_by(owner_id, below=request.after, above=request.before)
         order, limit = [("_id", 1 if request.backward else -1)], request.limit + 1
-        rows = self._entries.find(query, {"_id": 1}, sort=order, limit=limit, batch_size=limit + 1)
-        return [row["_id"]["p"] for row in await rows.to_list()]
+        ids = await find_ids(self._entries, query, sort=order, limit=limit, batch_size=limit + 1)
+        return [id_["p"] for id_ in ids]
 
     async def entry_at(self, owner_id: ObjectId, above: ObjectId, skipped: int) -> ObjectId | None:
         """The post of the feed's newest entry after the first `skipped` ones, if it is newer than `above`."""
         query, order = _owned_by(owner_id, above=above), [("_id", -1)]
-        rows = await self._entries.find(query, {"_id": 1}, sort=order, skip=skipped, limit=1).to_list()
-        return rows[0]["_id"]["p"] if rows else None
+        entry = await self._entries.find_one(query, {"_id": 1}, sort=order, skip=skipped)
+        return None if entry is None else entry["_id"]["p"]
 
     async def clear(self, feed: FeedRecord, *, upto: ObjectId | None = None) -> bool:
         """Deletes a feed's entries, or those up to a post; False once the feed has changed since it was read.
 
         In steps, each a transaction that holds the feed. Safe to repeat.
         """
-        query = _owned_by(feed.id) if upto is None else _owned_by(feed.id, upto=upto)
-        while rows := await self._entries.find(query, {"_id": 1}, limit=DELETED_AT_ONCE).to_list():
-            batch: Document = {"_id": {"$in": [row["_id"] for row in rows]}}
-
-            async def apply(session: Session, batch: Document = batch) -> bool:
-                is_same = await self._states.hold(feed, session)
-                if is_same:
-                    await self._entries.delete_many(batch, session=session)
-                return is_same
-
-            if not await in_transaction(self._client, apply):
+        query = _owned_by(feed.id, upto=upto)
+        while ids := await find_ids(self._entries, query, limit=DELETED_AT_ONCE):
+            if not await in_transaction(self._client, partial(self._delete_of, feed, ids)):
                 return False
         return True
 
     async def erase(self, owner_id: ObjectId, limit: int) -> bool:
         """Deletes up to `limit` entries of a deleted account's feed; whether there were any. Safe to repeat."""
-        rows = await self._entries.find(_owned_by(owner_id), {"_id": 1}, limit=limit).to_list()
-        await self._entries.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
-        return bool(rows)
+        ids = await find_ids(self._entries, _owned_by(owner_id), limit=limit)
+        await self._entries.delete_many({"_id": {"$in": ids}})
+        return bool(ids)
+
+    async def _delete_of(self, feed: FeedRecord, ids: Sequence[object], session: Session) -> bool:
+        is_same = await self._states.hold(feed, session)
+        if is_same:
+            await self._entries.delete_many({"_id": {"$in": ids}}, session=session)
+        return is_same
 
     async def _insert(self, entries: Sequence[RawBSONDocument]) -> None:
         """Inserts the entries that are not there yet, in batches side by side."""

@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-import msgspec
 from bson import ObjectId
 
 from datasources.jobs.outbox import mark_done, pending_fields
@@ -26,15 +25,11 @@ CHUNK_LEASE = timedelta(seconds=JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].seconds) 
 ENQUEUED_AT_ONCE = 1_000  # chunks; the outbox relay enqueues the others
 
 
-class Span(msgspec.Struct, frozen=True):
-    """A range of an author's follows: ids after `after` and up to `upto`; None is no bound."""
-
-    after: ObjectId | None = None
-    upto: ObjectId | None = None
-
-
 class Chunk(Stored, frozen=True, kw_only=True):
-    """One part of a post's fan-out, split at this `version` of the post."""
+    """One part of a post's fan-out, split at this `version` of the post: the author's follows after one, up to another.
+
+    None is no bound.
+    """
 
     post_id: ObjectId
     author_id: ObjectId
@@ -42,11 +37,6 @@ class Chunk(Stored, frozen=True, kw_only=True):
     after: ObjectId | None
     upto: ObjectId | None
     leased_until: datetime | None = None
-
-    @property
-    def span(self) -> Span:
-        """The author's follows that this chunk is about."""
-        return Span(self.after, self.upto)
 
 
 class FanOutStore:
@@ -59,12 +49,12 @@ class FanOutStore:
         self._follows = database["follows"]
         self._job_queue = job_queue
 
-    async def followers(self, author_id: ObjectId, span: Span) -> list[ObjectId]:
-        """The followers of an author in a span, in the order of their follows.
+    async def followers(self, author_id: ObjectId, after: ObjectId | None, upto: ObjectId | None) -> list[ObjectId]:
+        """The followers of an author whose follows have ids after `after` and up to `upto`, in the order of these ids.
 
         Who begins to follow meanwhile may be missing: BACKFILL is pending for that follow.
         """
-        query, fields = _of(author_id, span), {"_id": 0, "follower_id": 1}  # of the index alone
+        query, fields = _of(author_id, after, upto), {"_id": 0, "follower_id": 1}  # of the index alone
         rows = self._follows.find(query, fields, sort=[("_id", 1)], batch_size=READ_AT_ONCE)
         return [row["follower_id"] for row in await rows.to_list()]
 
@@ -140,7 +130,7 @@ class FanOutStore:
         """The last follow of each chunk: one walk over index keys, and one operation a chunk."""
         ends: list[ObjectId] = []
         while True:
-            rest = _of(author_id, Span(after=ends[-1] if ends else None))
+            rest = _of(author_id, after=ends[-1] if ends else None)
             follow = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", 1)], skip=chunk_size - 1)
             if follow is None:
                 break
@@ -149,7 +139,7 @@ class FanOutStore:
         return ends if last is None else [*ends, last["_id"]]
 
 
-def _of(author_id: ObjectId, span: Span) -> Document:
-    bounds = {sign: end for sign, end in (("$gt", span.after), ("$lte", span.upto)) if end is not None}
+def _of(author_id: ObjectId, after: ObjectId | None = None, upto: ObjectId | None = None) -> Document:
+    bounds = {sign: end for sign, end in (("$gt", after), ("$lte", upto)) if end is not None}
     query: Document = {"followee_id": author_id, "state": FollowState.FOLLOWING.value}
     return {**query, "_id": bounds} if bounds else query

@@ -17,6 +17,7 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.indexes import LIVE_FEEDS
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.queries import find_ids
 from datasources.mongo.upserts import upsert
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task
@@ -54,8 +55,7 @@ class FeedStates:
         Read this after the post became READY: a feed that becomes live later gets the post by its rebuild.
         """
         live = {"_id": {"$in": list(owner_ids)}, "live": True}
-        rows = self._feeds.find(live, {"_id": 1}, batch_size=len(owner_ids) + 1, hint=LIVE_FEEDS)
-        return [row["_id"] for row in await rows.to_list()]
+        return await find_ids(self._feeds, live, batch_size=len(owner_ids) + 1, hint=LIVE_FEEDS)
 
     async def note_visit(self, owner_id: ObjectId, now: datetime) -> FeedRecord:
         """Makes a feed that its owner looks at live, with REFRESH_FEED pending if it was not. Safe to repeat."""
@@ -109,13 +109,11 @@ class FeedStates:
     async def enqueue_due(self, now: datetime, limit: int) -> int:
         """Makes the daily REFRESH_FEED of up to `limit` feeds pending; returns how many. Safe to repeat."""
         due = {"refresh_at": {"$lte": now}}
-        rows = await self._feeds.find(due, {"_id": 1}, sort=[("refresh_at", 1)], limit=limit).to_list()
-        if rows:
-            query = {"_id": {"$in": [row["_id"] for row in rows]}, **due}
-            await self._writes.uncached.update_many(
-                query, [add_pending([Task.REFRESH_FEED], now), {"$unset": "refresh_at"}]
-            )
-        return len(rows)
+        ids = await find_ids(self._feeds, due, sort=[("refresh_at", 1)], limit=limit)
+        if ids:
+            pipeline = [add_pending([Task.REFRESH_FEED], now), {"$unset": "refresh_at"}]
+            await self._writes.uncached.update_many({"_id": {"$in": ids}, **due}, pipeline)
+        return len(ids)
 
     async def reset(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
         """Has these feeds rebuilt; until then their posts are pulled. Returns how many there are. Safe to repeat."""

@@ -6,7 +6,6 @@ pending until the first pages concerned are invalidated. A follow, and a change 
 owner's. Extra posts are harmless: visibility rules remove them.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from itertools import takewhile
 
@@ -47,17 +46,3 @@ FirstPagesCache = Cache[ObjectId, FirstPages | None]
 def first_pages_cache(server: CacheServer) -> FirstPagesCache:
     """First pages by the feed's owner."""
     return Cache(server, "first_pages", FirstPages | None, FIRST_PAGES_SECONDS)
-
-
-def first_pages_of(
-    as_of: datetime, floor: ObjectId, newest: Sequence[ObjectId], pulled: Sequence[ObjectId]
-) -> FirstPages:
-    """The first pages of a feed with this floor, given the newest entries above it, up to one too many."""
-    is_whole = len(newest) <= FIRST_PAGES_ENTRIES
-    return FirstPages(
-        as_of,
-        floor if is_whole else newest[FIRST_PAGES_ENTRIES],
-        is_whole,
-        list(newest[:FIRST_PAGES_ENTRIES]),
-        list(pulled),
-    )

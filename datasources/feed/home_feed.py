@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from datasources.feed.entries import EntryStore
 from datasources.feed.feed_states import HOLDS_ALL, FeedStates
-from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache, first_pages_of
+from datasources.feed.first_pages import FIRST_PAGES_ENTRIES, FirstPages, FirstPagesCache
 from datasources.graph.follows import FollowStore
 from datasources.mongo import clock
 from datasources.posts.posts import PostStore
@@ -83,7 +83,9 @@ class HomeFeed:
         newest = await self._entries.post_ids(feed.id, PageRequest(limit=FIRST_PAGES_ENTRIES, before=feed.floor))
         if not await self._states.is_still(feed):
             return None
-        return first_pages_of(as_of, feed.floor, newest, pulled)
+        is_whole = len(newest) <= FIRST_PAGES_ENTRIES
+        above = feed.floor if is_whole else newest[FIRST_PAGES_ENTRIES]
+        return FirstPages(as_of, above, is_whole, newest[:FIRST_PAGES_ENTRIES], list(pulled))
 
     async def _from_first_pages(
         self, owner_id: ObjectId, first_pages: FirstPages, request: PageRequest

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
+from pymongo import IndexModel
 
 from datasources.feed.profile_visits import VisitStore
 from datasources.graph.viewer_relations import find_relations
@@ -84,10 +85,11 @@ class InterestStore:
     async def acts_of(self, viewer_id: ObjectId) -> Sequence[Act]:
         """The latest acts of a viewer towards others, but for those taken back or towards the blocked or muted."""
         posts, comments = self._database["posts"], self._database["comments"]
+        liked_by_viewer = {"user_id": viewer_id, "liked": True}
         liked, liked_comments, comments_written, visits = await asyncio.gather(
-            _latest_liked(self._database["post_likes"], viewer_id, LIKES),
-            _latest_liked(self._database["comment_likes"], viewer_id, COMMENT_LIKES),
-            _latest_comments(comments, viewer_id),
+            _latest(self._database["post_likes"], liked_by_viewer, "target_id", LIKES, BY_LIKER),
+            _latest(self._database["comment_likes"], liked_by_viewer, "target_id", COMMENT_LIKES, BY_LIKER),
+            _latest(comments, {"author_id": viewer_id, "deleted": False}, "post_id", COMMENTS, BY_COMMENTER),
             self._visits.latest(viewer_id, VISITS),
         )
         post_ids = list({row["target_id"] for row in liked} | {row["post_id"] for row in comments_written})
@@ -130,14 +132,9 @@ def interests_from(viewer_id: ObjectId, acts: Sequence[Act], made_at: datetime) 
     return InterestsRecord(id=viewer_id, authors=compute_interests(acts, made_at), made_at=made_at, acts=fingerprint)
 
 
-async def _latest_liked(likes: Collection, viewer_id: ObjectId, limit: int) -> list[Document]:
-    query, hint = {"user_id": viewer_id, "liked": True}, BY_LIKER.document["name"]
-    return await likes.find(query, {"target_id": 1}, sort=[("_id", -1)], limit=limit, hint=hint).to_list()
-
-
-async def _latest_comments(comments: Collection, viewer_id: ObjectId) -> list[Document]:
-    query, hint = {"author_id": viewer_id, "deleted": False}, BY_COMMENTER.document["name"]
-    return await comments.find(query, {"post_id": 1}, sort=[("_id", -1)], limit=COMMENTS, hint=hint).to_list()
+async def _latest(facts: Collection, query: Document, field: str, limit: int, index: IndexModel) -> list[Document]:
+    options = {"sort": [("_id", -1)], "limit": limit, "hint": index.document["name"]}
+    return await facts.find(query, {field: 1}, **options).to_list()
 
 
 async def _authors(things: Collection, ids: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:

@@ -4,6 +4,7 @@ They serve the visitor's own ranking alone: no field of the API shows them to an
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from bson import ObjectId
@@ -11,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.mongo.client import Database, Document
-from datasources.mongo.queries import within
+from datasources.mongo.queries import find_ids, within
 from domain.interests import Act, ActKind
 
 
@@ -30,20 +31,18 @@ class VisitStore:
     async def add(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
         """Records a visit. Safe to repeat: the first of a day stays."""
         day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        try:
+        with suppress(DuplicateKeyError):
             await self._visits.insert_one({"_id": {"v": visitor_id, "d": day, "o": owner_id}, "at": now})
-        except DuplicateKeyError:
-            return
 
     async def erase(self, user_id: ObjectId, limit: int) -> bool:
         """Deletes up to `limit` visits of a user and to their profile; whether there were any. Safe to repeat."""
         either: list[Document] = [{"_id": within(user_id, "v", "d", "o")}, {"_id.o": user_id}]
-        rows = await self._visits.find({"$or": either}, {"_id": 1}, limit=limit).to_list()
-        await self._visits.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
-        return bool(rows)
+        ids = await find_ids(self._visits, {"$or": either}, limit=limit)
+        await self._visits.delete_many({"_id": {"$in": ids}})
+        return bool(ids)
 
     async def latest(self, visitor_id: ObjectId, limit: int) -> Sequence[Act]:
         """A visitor's visits, the latest days first; one read of the primary key."""
-        mine = within(visitor_id, "v", "d", "o")
-        rows = await self._visits.find({"_id": mine}, sort=[("_id", -1)], limit=limit).to_list()
+        query = {"_id": within(visitor_id, "v", "d", "o")}
+        rows = await self._visits.find(query, sort=[("_id", -1)], limit=limit).to_list()
         return [Act(row["_id"]["o"], ActKind.VISIT, row["at"]) for row in rows]

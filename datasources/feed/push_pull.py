@@ -15,6 +15,7 @@ from datasources.feed.first_pages import FirstPagesCache
 from datasources.jobs.outbox import Stage, add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
+from datasources.mongo.queries import find_ids
 from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Job, Task
 from domain.records.follows import FollowState
@@ -95,8 +96,7 @@ class PushPullStore:
             query |= _of_other_mode(mode)
         if after is not None:
             query["_id"] = {"$gt": after}
-        rows = self._follows.find(query, {"_id": 1}, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
-        return [row["_id"] for row in await rows.to_list()]
+        return await find_ids(self._follows, query, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
 
     async def switch(self, mode: Mode, follow_ids: Sequence[ObjectId], now: datetime) -> None:
         """Marks follows as pulled, or makes the BACKFILL pending that ends the pulling. Safe to repeat.
@@ -121,9 +121,8 @@ class PushPullStore:
 
     async def finish(self, mode: Mode) -> bool:
         """Marks an author's switch done; False if the author has changed since `mode` was read."""
-        return (
-            await self._user_writes.uncached.update_one(_same(mode), mark_done(Task.SWITCH_PUSH_PULL))
-        ).matched_count == 1
+        done = mark_done(Task.SWITCH_PUSH_PULL)
+        return (await self._user_writes.uncached.update_one(_same(mode), done)).matched_count == 1
 
     async def _switch_mode(self, mode: Mode, now: datetime) -> None:
         """Gives an author the other mode, unless they have changed since `mode` was read."""

@@ -30,10 +30,8 @@ class Ranking(msgspec.Struct, frozen=True):
         stop = before.number if isinstance(before, Place) else len(self.post_ids)
         numbers = range(start, min(stop, len(self.post_ids)))
         walked = (numbers[::-1] if request.backward else numbers)[: request.limit + 1]
-        return cut_page(request, [(self._place(number), self.post_ids[number]) for number in walked])
-
-    def _place(self, number: int) -> Place:
-        return Place(self.owner_id, self.snapshot_id, number)
+        places = (Place(self.owner_id, self.snapshot_id, number) for number in walked)
+        return cut_page(request, [(place, self.post_ids[place.number]) for place in places])
 
 
 class RankingStore:
@@ -45,11 +43,7 @@ class RankingStore:
     async def keep(self, owner_id: ObjectId, post_ids: Sequence[ObjectId], now: datetime) -> Ranking:
         """Stores an order for its reader. Atomic; it may replace an older one of theirs."""
         ranking = Ranking(owner_id, clock.new_id(), post_ids)
-        values = {
-            "snapshot_id": ranking.snapshot_id,
-            "post_ids": list(post_ids),
-            "expires_at": now + RANKING_KEPT,
-        }
+        values = {"snapshot_id": ranking.snapshot_id, "post_ids": list(post_ids), "expires_at": now + RANKING_KEPT}
         await self._rankings.replace_one(_slot(owner_id, ranking.snapshot_id), values, upsert=True)
         return ranking
 

@@ -203,9 +203,9 @@ class FollowStore:
         fields = {field: 1, "state": 1, _COUNTED[task]: 1}
         return await find_pending(self._follows, field, user_ids, task, fields, session, limit)
 
-    async def set_counted(self, task: Task, ids: Sequence[ObjectId], session: Session) -> None:
+    async def set_counted(self, task: Task, documents: Sequence[Document], session: Session) -> None:
         """Marks these follows as reflected in a counter; deletes those that ended and have nothing pending."""
-        query = {"_id": {"$in": list(ids)}}
+        query = {"_id": {"$in": [document["_id"] for document in documents]}}
         follows = {"$eq": ["$state", FollowState.FOLLOWING.value]}
         pipeline = [{"$set": {_COUNTED[task]: follows}}, *mark_done(task)]
         collection = self._writes.follows.uncached

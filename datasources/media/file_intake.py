@@ -7,8 +7,7 @@ import asyncio
 import base64
 import hashlib
 import io
-from collections.abc import AsyncIterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterable
 from datetime import timedelta
 
 import structlog
@@ -36,7 +35,7 @@ class Intake:
     def __init__(self, uploads: UploadStore, blobs: Blobs, *, max_concurrent: int, max_time: timedelta) -> None:
         self._uploads = uploads
         self._blobs = blobs
-        self._free = max_concurrent
+        self._slots = asyncio.Semaphore(max_concurrent)
         self._max_time = max_time
 
     async def take(
@@ -48,7 +47,10 @@ class Intake:
         Refusal (BUSY, UNSUPPORTED_FORMAT, IMAGE_TOO_LARGE, IN_PROGRESS, UPLOAD_EXPIRED, and as `announce`), what
         reading the file raises, and errors of botocore.
         """
-        with self._slot():
+        if self._slots.locked():
+            message = "Too many files are being sent at once; try again, or use createUpload."
+            raise Refusal(UserErrorCode.BUSY, message, retry_after_ms=TRY_AGAIN_MS)
+        async with self._slots:
             counted = _Counted(file)
             head = await counted.head(SIGNATURE_BYTES)
             image_format = format_taken(head, field=["file"])
@@ -87,17 +89,6 @@ class Intake:
     async def _delete(self, upload: UploadRecord) -> None:
         async with asyncio.timeout(DELETE_SECONDS):
             await self._blobs.delete_incoming([upload.key])
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._free:
-            message = "Too many files are being sent at once; try again, or use createUpload."
-            raise Refusal(UserErrorCode.BUSY, message, retry_after_ms=TRY_AGAIN_MS)
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 class _Counted:

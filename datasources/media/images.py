@@ -17,6 +17,7 @@ from datasources.jobs.outbox import Stage, add_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
+from datasources.mongo.queries import find_ids
 from datasources.mongo.transactions import in_transaction
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.publishing import PublishingStore
@@ -66,8 +67,7 @@ class ImageStore:
         query: Document = {"owner_id": owner_id, "image": {"$exists": True}}
         if after is not None:
             query["_id"] = {"$gt": after}
-        rows = await self._uploads.find(query, {"_id": 1}, sort=[("_id", 1)], limit=limit).to_list()
-        return [row["_id"] for row in rows]
+        return await find_ids(self._uploads, query, sort=[("_id", 1)], limit=limit)
 
     async def publish(self, post_id: ObjectId, moves: Sequence[Move], now: datetime) -> bool:
         """Makes a processing post READY with these images, whose files are there, in one transaction with its uploads.

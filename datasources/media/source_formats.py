@@ -18,21 +18,13 @@ def formats_taken() -> tuple[SourceFormat, ...]:
 
 def format_taken(head: bytes, *, field: Sequence[str] = ()) -> SourceFormat:
     """The format of a file by its first `SIGNATURE_BYTES` bytes. Raises Refusal (UNSUPPORTED_FORMAT)."""
-    image_format = SourceFormat.of(head)
-    if image_format is None:
-        raise unsupported(field)
-    check_taken(image_format, field=field)
+    return check_taken(SourceFormat.of(head), field=field)
+
+
+def check_taken(image_format: SourceFormat | None, *, field: Sequence[str] = ()) -> SourceFormat:
+    """The format, which this installation takes. Raises Refusal (UNSUPPORTED_FORMAT) if it does not."""
+    if image_format is None or image_format not in formats_taken():
+        *others, last = (each.label for each in formats_taken())
+        message = f"This is not an image that we take: {', '.join(others)} or {last}."
+        raise Refusal(UserErrorCode.UNSUPPORTED_FORMAT, message, field=list(field) or None)
     return image_format
-
-
-def check_taken(image_format: SourceFormat, *, field: Sequence[str] = ()) -> None:
-    """Raises Refusal (UNSUPPORTED_FORMAT) unless this installation takes the format."""
-    if image_format not in formats_taken():
-        raise unsupported(field)
-
-
-def unsupported(field: Sequence[str] = ()) -> Refusal:
-    """The refusal of a file that is not of a format taken."""
-    *others, last = (each.label for each in formats_taken())
-    message = f"This is not an image that we take: {', '.join(others)} or {last}."
-    return Refusal(UserErrorCode.UNSUPPORTED_FORMAT, message, field=list(field) or None)

@@ -12,16 +12,15 @@ from datasources.jobs.outbox import Stage, add_pending, mark_done, pending_field
 from datasources.jobs.queue import JobQueue
 from datasources.media.quota_slots import MAX_TRIES, NO_SLOTS, OPEN, Reservations
 from datasources.mongo import clock
+from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document
-from datasources.mongo.lenient_reads import readable
-from datasources.mongo.queries import find_by_ids
+from datasources.mongo.queries import find_by_ids, find_ids
 from datasources.redis.pubsub import News
 from domain.errors import Refusal, UserErrorCode
 from domain.image_formats import SourceFormat
 from domain.jobs import Fact, Job, Task
 from domain.records.images import ImageRecord
 from domain.records.uploads import FailureRecord, UploadRecord, UploadStatus
-from domain.upload_quota import QuotaUse
 
 UPLOAD_LEASE = timedelta(seconds=10)  # a worker that dies delays an upload for no longer
 _WORKED_ON = [Task.INGEST.value, Task.ADD_FORMATS.value]
@@ -34,19 +33,16 @@ def upload_topic(upload_id: ObjectId) -> str:
     return f"upload:{upload_id}"
 
 
-class UploadStore:
+class UploadStore(BatchedReads[UploadRecord]):
     """The collection `uploads`."""
 
     def __init__(self, database: Database, job_queue: JobQueue, news: News, *, ttl: int) -> None:
+        super().__init__(database["uploads"], UploadRecord)
         self._uploads = database["uploads"]
-        self._reservations = Reservations(self._uploads)
+        self.reservations = Reservations(self._uploads)
         self._job_queue = job_queue
         self._news = news
         self._ttl = timedelta(seconds=ttl)
-
-    async def quota(self, owner_id: ObjectId, now: datetime) -> QuotaUse:
-        """What an account has used of its images; one read of an index."""
-        return await self._reservations.use(owner_id, now)
 
     async def announce(
         self,
@@ -120,9 +116,9 @@ class UploadStore:
             first = await find_earlier(self._uploads, "owner_id", document["owner_id"], idempotency)
             if first is not None:
                 return first
-            slots = await self._reservations.choose_slots(document["owner_id"], counts_at)
+            slots = await self.reservations.choose_slots(document["owner_id"], counts_at)
             if counts_at == document["created_at"]:  # the demo's are of other days
-                await self._reservations.check_pace(document["owner_id"])
+                await self.reservations.check_pace(document["owner_id"])
             document |= {"_id": clock.new_id(), "key": secrets.token_urlsafe(16), **slots}
             try:
                 await self._uploads.insert_one(document)
@@ -144,16 +140,6 @@ class UploadStore:
         if upload is None:
             raise _in_progress()
         return upload
-
-    async def by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
-        """Uploads in the order of `ids`, None for a missing one; one operation."""
-        documents = await find_by_ids(self._uploads, ids)
-        return [UploadRecord.from_document(documents[each]) if each in documents else None for each in ids]
-
-    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[UploadRecord | None]:
-        """As `by_ids`, for showing: None also for one that cannot be read."""
-        documents = await find_by_ids(self._uploads, ids)
-        return [readable(UploadRecord, documents.get(upload_id)) for upload_id in ids]
 
     async def owners(self, upload_ids: Sequence[ObjectId]) -> dict[ObjectId, ObjectId]:
         """The owner of each of these uploads that exist; one read."""
@@ -191,13 +177,9 @@ class UploadStore:
 
     async def confirm_arrival(self, upload: UploadRecord, now: datetime) -> bool:
         """Records that the bytes have arrived; as `Reservations.confirm_arrival`."""
-        is_open = await self._reservations.confirm_arrival(upload, now)
+        is_open = await self.reservations.confirm_arrival(upload, now)
         await self._news.publish(upload_topic(upload.id))
         return is_open
-
-    async def free_slots(self, upload: UploadRecord, now: datetime) -> None:
-        """Frees the quota of an upload whose reservation lapses; as `Reservations.free_slots`."""
-        await self._reservations.free_slots(upload, now)
 
     async def record_image(self, upload_id: ObjectId, image: ImageRecord) -> None:
         """Records the image, with ADD_FORMATS pending; the lease stays. The first result stays.
@@ -267,10 +249,10 @@ class UploadStore:
     async def expire_of_owner(self, owner_id: ObjectId, limit: int) -> bool:
         """Expires up to `limit` uploads of one account; as `expire`. Returns whether there were any. Safe to repeat."""
         either = [{"status": {"$ne": UploadStatus.EXPIRED.value}}, {"image": {"$exists": True}}]
-        rows = await self._uploads.find({"owner_id": owner_id, "$or": either}, {"_id": 1}, limit=limit).to_list()
-        if rows:
-            await self.expire([row["_id"] for row in rows])
-        return bool(rows)
+        ids = await find_ids(self._uploads, {"owner_id": owner_id, "$or": either}, limit=limit)
+        if ids:
+            await self.expire(ids)
+        return bool(ids)
 
     async def expired_of_owner(self, owner_id: ObjectId, limit: int) -> list[UploadRecord]:
         """Up to `limit` expired uploads of one account for which nothing is pending."""

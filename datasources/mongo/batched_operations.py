@@ -31,10 +31,10 @@ class MongoBatcher(Batcher[Item, Result]):
 
 
 class BatchedReads(Generic[Found]):
-    """Reads by id: simultaneous callers' ids are found by one operation."""
+    """A store's reads by id: simultaneous callers' ids are found by one operation."""
 
     def __init__(self, collection: Readable, kind: type[Found], **options: Any) -> None:
-        self._collection = collection
+        self._readable = collection
         self._kind = kind  # records are made for each caller, so an unreadable document fails only those who ask for it
         self._options = options
         self._limit = time_limit(collection)
@@ -55,7 +55,7 @@ class BatchedReads(Generic[Found]):
 
     async def _read(self, batch: Sequence[Sequence[ObjectId]]) -> list[Mapping[ObjectId, Document]]:
         ids = {id_ for ids in batch for id_ in ids}
-        return [await find_by_ids(self._collection, list(ids), **self._options)] * len(batch)
+        return [await find_by_ids(self._readable, list(ids), **self._options)] * len(batch)
 
 
 class BatchedInserts:

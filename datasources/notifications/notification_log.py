@@ -7,7 +7,7 @@ subscriber who was away learns of it too.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from weakref import WeakValueDictionary
 
@@ -20,7 +20,7 @@ from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
-from datasources.mongo.queries import find_by_ids
+from datasources.mongo.queries import find_by_ids, find_ids
 from datasources.notifications.inboxes import Inboxes
 from datasources.redis.pubsub import News
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
@@ -77,15 +77,17 @@ class NotificationStore:
         self._locks: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
-    async def lock_recipients(self, *recipient_ids: ObjectId) -> AsyncIterator[None]:
-        """Holds these recipients' locks, so that nobody else in this process writes to them.
+    async def changing(self, recipient_ids: Collection[ObjectId]) -> AsyncIterator[None]:
+        """Holds these recipients' locks during the block, and wakes their subscriptions after it (best effort).
 
-        Concurrent transactions that change one `inboxes` document conflict: all but one would run again.
+        Without the locks, concurrent transactions of this process that change one `inboxes` document would conflict:
+        all but one would run again. Recipients that are added to `recipient_ids` during the block are woken too.
         """
         async with contextlib.AsyncExitStack() as stack:
             for recipient_id in sorted(set(recipient_ids)):
                 await stack.enter_async_context(self._locks.setdefault(recipient_id, asyncio.Lock()))
             yield
+        await self._news.publish(*map(notifications_topic, recipient_ids))
 
     async def by_keys(
         self, keys: Iterable[tuple[ObjectId, str]], session: Session
@@ -98,8 +100,8 @@ class NotificationStore:
     async def write(self, notices: Sequence[Notice], now: datetime, session: Session) -> None:
         """Creates or changes notifications within the caller's transaction, numbered in this order; keys are unique.
 
-        Four operations, however many there are; call `wake_subscribers` after the commit. Safe to repeat: what does not
-        change gets no new number. Withdrawing a notification that does not exist does nothing.
+        Four operations, however many there are. Safe to repeat: what does not change gets no new number. Withdrawing a
+        notification that does not exist does nothing.
         """
         before = await self.by_keys((notice.key for notice in notices), session)
         changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
@@ -112,10 +114,6 @@ class NotificationStore:
         ]
         if writes:
             await self._notifications.bulk_write(writes, session=session)
-
-    async def wake_subscribers(self, *recipient_ids: ObjectId) -> None:
-        """Wakes the recipients' subscriptions. Best effort."""
-        await self._news.publish(*(notifications_topic(recipient_id) for recipient_id in recipient_ids))
 
     async def of_recipient(
         self,
@@ -225,11 +223,11 @@ class NotificationStore:
         The notifications keep their numbers.
         """
         query = {"group_key": {"$in": follow_group_keys(actor_id)}, "withdrawn": True}
-        rows = await self._notifications.find(query, {"_id": 1}, limit=limit).to_list()
-        nameless: Document = {"group_key": {"$concat": ["GONE:", {"$toString": "$_id"}]}, "actor_ids": []}
-        unnamed = {"_id": {"$in": [row["_id"] for row in rows]}, "withdrawn": True}
-        await self._notifications.update_many(unnamed, [{"$set": {**nameless, "actor_count": 0}}])
-        return bool(rows)
+        ids = await find_ids(self._notifications, query, limit=limit)
+        group_key = {"$concat": ["GONE:", {"$toString": "$_id"}]}
+        anonymized = {"$set": {"group_key": group_key, "actor_ids": [], "actor_count": 0}}
+        await self._notifications.update_many({"_id": {"$in": ids}, "withdrawn": True}, [anonymized])
+        return bool(ids)
 
     async def _about(self, either: Sequence[Document], session: Session) -> list[NotificationRecord]:
         query = {"$or": [{**subject, "withdrawn": False} for subject in either]}

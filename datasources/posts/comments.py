@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -17,7 +16,7 @@ from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
 from datasources.mongo.pages import find_page, find_ranked_page
-from datasources.mongo.queries import find_by_ids
+from datasources.mongo.queries import find_ids
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
@@ -30,12 +29,15 @@ _OVER = {"deleted": True, "outbox": {"$exists": False}}
 _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 
 
-class CommentStore:
-    """The collection `comments`; `counted` says whether the counts of the post and the parent reflect a comment."""
+class CommentStore(BatchedReads[CommentRecord]):
+    """The collection `comments`. Deleted comments are read too, and marked.
+
+    `counted` says whether the counts of the post and the parent reflect a comment.
+    """
 
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
+        super().__init__(database["comments"], CommentRecord)
         self._comments = database["comments"]
-        self._reads = BatchedReads(self._comments, CommentRecord)
         self._inserts = BatchedInserts(self._comments)
         self._posts = database["posts"]
         self._job_queue = job_queue
@@ -87,14 +89,6 @@ class CommentStore:
         """The comment that an earlier call with this key added. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
         first = await find_earlier(self._comments, "author_id", author_id, idempotency)
         return None if first is None else CommentRecord.from_document(first)
-
-    async def by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
-        """Comments in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
-        return await self._reads.by_ids(ids)
-
-    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[CommentRecord | None]:
-        """As `by_ids`, for showing: None also for one that cannot be read."""
-        return await self._reads.readable_by_ids(ids)
 
     async def of_post(
         self, post_id: ObjectId, request: PageRequest, order: CommentOrder = CommentOrder.NEWEST
@@ -150,16 +144,15 @@ class CommentStore:
     async def delete_by_author(self, author_id: ObjectId, now: datetime, limit: int) -> bool:
         """Deletes up to `limit` comments of one author, as `delete` does; whether there were any. Safe to repeat."""
         query, hint = {"author_id": author_id, "deleted": False}, BY_COMMENTER.document["name"]
-        rows = await self._comments.find(query, {"_id": 1}, limit=limit, hint=hint).to_list()
-        await asyncio.gather(*(self.delete(row["_id"], now) for row in rows))
-        return bool(rows)
+        ids = await find_ids(self._comments, query, limit=limit, hint=hint)
+        await asyncio.gather(*(self.delete(comment_id, now) for comment_id in ids))
+        return bool(ids)
 
     async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
         """Removes one user from the mentions of up to `limit` comments; whether there were any. Safe to repeat."""
-        rows = await self._comments.find({"mention_ids": user_id}, {"_id": 1}, limit=limit).to_list()
-        query = {"_id": {"$in": [row["_id"] for row in rows]}}
-        await self._comments.update_many(query, {"$pull": {"mention_ids": user_id}})
-        return bool(rows)
+        ids = await find_ids(self._comments, {"mention_ids": user_id}, limit=limit)
+        await self._comments.update_many({"_id": {"$in": ids}}, {"$pull": {"mention_ids": user_id}})
+        return bool(ids)
 
     async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Stores that one notification less tells of each of these comments."""
@@ -167,17 +160,16 @@ class CommentStore:
 
     async def delete_tombstones(self, author_id: ObjectId) -> None:
         """Deletes the tombstones that keep the keys of a deleted author. Safe to repeat."""
-        keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
-        await self._comments.delete_many({**keyed, **_OVER})
+        await self._comments.delete_many({"author_id": author_id, "idempotency_key": {"$exists": True}, **_OVER})
 
     async def pending_counts(self, post_ids: Sequence[ObjectId], session: Session, limit: int) -> list[Document]:
         """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""
         fields = {"post_id": 1, "parent_id": 1, "deleted": 1, "hidden": 1, "counted": 1}
         return await find_pending(self._comments, "post_id", post_ids, Task.COUNT, fields, session, limit)
 
-    async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def set_counted(self, comments: Sequence[Document], session: Session) -> None:
         """Marks these comments as reflected in the counts; removes the deleted ones with nothing pending."""
-        query = {"_id": {"$in": list(ids)}}
+        query = {"_id": {"$in": [comment["_id"] for comment in comments]}}
         pipeline = [{"$set": {"counted": _COUNTS}}, *mark_done(Task.COUNT)]
         await self._comments.update_many(query, pipeline, session=session)
         await delete_keeping_keys(self._comments, {**query, **_OVER}, _EMPTIED, session)
@@ -212,9 +204,10 @@ class CommentStore:
         rows = await (await self._posts.aggregate(stages, session=session)).to_list()
         return {row["_id"]: [comment["_id"] for comment in row["shown"]] for row in rows}
 
-    async def documents(self, ids: Sequence[ObjectId]) -> list[Document]:
-        """Comments with their outboxes, oldest first, for the workers; a missing one is left out."""
-        return sorted((await find_by_ids(self._comments, ids)).values(), key=itemgetter("_id"))
+    async def pending(self, task: Task, ids: Sequence[ObjectId]) -> list[Document]:
+        """Those of these comments for which a task is pending, with their outboxes, oldest first, for the workers."""
+        query = {"_id": {"$in": list(ids)}, "outbox": task.value}
+        return await self._comments.find(query, sort=[("_id", 1)]).to_list()
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Stores how many notifications tell of each of these comments, for `verify`."""
@@ -230,8 +223,7 @@ class CommentStore:
 
     async def ids_of_post(self, post_id: ObjectId, limit: int) -> list[ObjectId]:
         """Up to `limit` comments of a post, deleted ones and replies too, in no order."""
-        rows = await self._comments.find({"post_id": post_id}, {"_id": 1}, limit=limit).to_list()
-        return [row["_id"] for row in rows]
+        return await find_ids(self._comments, {"post_id": post_id}, limit=limit)
 
     async def delete_documents(self, ids: Sequence[ObjectId]) -> None:
         """Deletes comments of a deleted post, also tombstones and those with pending tasks. Safe to repeat."""
@@ -251,3 +243,8 @@ class CommentStore:
 
 def _hidden(because: str, now: datetime) -> list[Stage]:
     return change({"hidden": True, "hidden_because": {"$literal": because}}, _TASKS, now, watched="hidden")
+
+
+def is_comment_shown(comment: Document) -> bool:
+    """Whether a comment, as it was read, counts: it is neither deleted nor hidden."""
+    return not comment["deleted"] and not comment.get("hidden")

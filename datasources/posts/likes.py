@@ -18,6 +18,7 @@ from datasources.mongo.client import Database, Document, Session, time_limit
 from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
+from datasources.mongo.queries import find_ids
 from datasources.mongo.upserts import upsert
 from domain.jobs import Fact, Job, Task
 from domain.limits import LIKE_ANNOUNCED_ONCE_IN
@@ -82,9 +83,9 @@ class LikeStore:
     async def delete_taken_back(self, user_id: ObjectId, limit: int) -> bool:
         """Deletes up to `limit` likes that a user took back and that have nothing pending; whether there were any."""
         over: Document = {"liked": False, "outbox": {"$exists": False}}
-        rows = await self._likes.find({"user_id": user_id, **over}, {"_id": 1}, limit=limit).to_list()
-        await self._likes.delete_many({"_id": {"$in": [row["_id"] for row in rows]}, **over})
-        return bool(rows)
+        ids = await find_ids(self._likes, {"user_id": user_id, **over}, limit=limit)
+        await self._likes.delete_many({"_id": {"$in": ids}, **over})
+        return bool(ids)
 
     async def by_targets(self, user_id: ObjectId, target_ids: Sequence[ObjectId]) -> list[LikeRecord | None]:
         """One user's likes of these targets, in their order; one operation."""

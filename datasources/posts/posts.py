@@ -21,7 +21,7 @@ from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import SHOWN_POSTS
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
-from datasources.mongo.queries import find_by_ids
+from datasources.mongo.queries import find_by_ids, find_ids
 from datasources.posts.cached_posts import PostCache
 from datasources.posts.post_edits import edit, tagging, untag
 from datasources.redis.invalidation import InvalidatingWrites
@@ -33,6 +33,7 @@ from domain.records.posts import PostRecord, PostStatus
 
 MAX_MERGED_AUTHORS = 200  # MongoDB merges the posts of so many from one index; of more it would sort all posts
 _SHOWN = {"deleted": False, "status": PostStatus.READY.value}
+_OVER = {"deleted": True, "outbox": {"$exists": False}}
 _EMPTIED: Document = {
     "caption": "",
     "location": None,
@@ -40,26 +41,17 @@ _EMPTIED: Document = {
     "upload_ids": "$$REMOVE",
     **{field: [] for field in ("hashtags", "mention_ids", "images", "preview_comment_ids")},
 }
-
 _SCORED = ("author_id", "created_at", "like_count", "comment_count", "status", "deleted")
 
 
-class PostStore:
-    """The collection `posts`; `publishing.py` creates posts in it."""
+class PostStore(BatchedReads[PostRecord]):
+    """The collection `posts`, in which `publishing.py` creates posts. Deleted posts are read too, and marked."""
 
     def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
+        super().__init__(database["posts"], PostRecord)
         self._posts: Readable = database["posts"]
         self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
-        self._reads = BatchedReads(self._posts, PostRecord)
         self._job_queue = job_queue
-
-    async def by_ids(self, ids: Sequence[ObjectId]) -> list[PostRecord | None]:
-        """Posts in the order of `ids`, None for a missing one; one operation. Deleted ones are marked."""
-        return await self._reads.by_ids(ids)
-
-    async def readable_by_ids(self, ids: Sequence[ObjectId]) -> list[PostRecord | None]:
-        """As `by_ids`, for showing: None also for one that cannot be read."""
-        return await self._reads.readable_by_ids(ids)
 
     async def by_author(self, author_id: ObjectId, request: PageRequest, *, every_status: bool) -> Page[ObjectId]:
         """The ids of an author's posts, newest first; those not ready only with `every_status`."""
@@ -132,9 +124,9 @@ class PostStore:
 
     async def delete_by_author(self, author_id: ObjectId, now: datetime, limit: int) -> bool:
         """Deletes up to `limit` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
-        rows = await self._posts.find({"author_id": author_id, "deleted": False}, {"_id": 1}, limit=limit).to_list()
-        await asyncio.gather(*(self.delete(row["_id"], author_id, now) for row in rows))
-        return bool(rows)
+        ids = await find_ids(self._posts, {"author_id": author_id, "deleted": False}, limit=limit)
+        await asyncio.gather(*(self.delete(post_id, author_id, now) for post_id in ids))
+        return bool(ids)
 
     async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
         """Removes mentions and tags of a user from up to `limit` posts of each; whether there were any. Repeatable."""
@@ -149,9 +141,8 @@ class PostStore:
 
     async def delete_tombstones(self, author_id: ObjectId) -> None:
         """Deletes the tombstones that keep the keys of a deleted author. Safe to repeat."""
-        keyed = {"author_id": author_id, "idempotency_key": {"$exists": True}}
-        tombstones = {**keyed, "deleted": True, "outbox": {"$exists": False}}
-        ids = [row["_id"] for row in await self._posts.find(tombstones, {"_id": 1}).to_list()]
+        tombstones = {"author_id": author_id, "idempotency_key": {"$exists": True}, **_OVER}
+        ids = await find_ids(self._posts, tombstones)
         async with self._writes.invalidating(ids) as posts:
             await posts.delete_many({"_id": {"$in": ids}, **tombstones})
 
@@ -160,11 +151,12 @@ class PostStore:
         fields = {"author_id": 1, "deleted": 1, "status": 1, "counted": 1}
         return await find_pending(self._posts, "author_id", author_ids, Task.COUNT, fields, session, limit)
 
-    async def set_counted(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def set_counted(self, posts: Sequence[Document], session: Session) -> None:
         """Marks these posts as reflected in the counts."""
         shown = {"$and": [{"$eq": ["$status", PostStatus.READY.value]}, {"$not": "$deleted"}]}
         pipeline = [{"$set": {"counted": shown}}, *mark_done(Task.COUNT)]
-        await self._writes.uncached.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
+        query = {"_id": {"$in": [post["_id"] for post in posts]}}
+        await self._writes.uncached.update_many(query, pipeline, session=session)
 
     async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to posts' like counts, within the caller's transaction."""
@@ -204,18 +196,13 @@ class PostStore:
         if updates:
             await self._writes.uncached.bulk_write(updates, ordered=False)
 
-    async def document(self, post_id: ObjectId) -> Document | None:
-        """A post with its outbox, for the workers."""
-        return await self._posts.find_one({"_id": post_id})
-
     async def pending(self, task: Task, ids: Sequence[ObjectId]) -> list[Document]:
         """Those of these posts for which a task is pending, with their outboxes, for the workers; one operation."""
         return await self._posts.find({"_id": {"$in": list(ids)}, "outbox": task.value}).to_list()
 
     async def shown_among(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
         """Those of these posts that are ready and not deleted; one operation."""
-        rows = await self._posts.find({"_id": {"$in": list(ids)}, **_SHOWN}, {"_id": 1}).to_list()
-        return {row["_id"] for row in rows}
+        return set(await find_ids(self._posts, {"_id": {"$in": list(ids)}, **_SHOWN}))
 
     async def delete_document(self, post_id: ObjectId) -> bool:
         """Deletes a deleted post's document if nothing but CLEAN_UP is pending; whether it did."""
@@ -235,8 +222,7 @@ class PostStore:
         return document
 
     async def _pull(self, query: Document, values: Document, limit: int) -> bool:
-        rows = await self._posts.find(query, {"_id": 1}, limit=limit).to_list()
-        ids = [row["_id"] for row in rows]
+        ids = await find_ids(self._posts, query, limit=limit)
         async with self._writes.invalidating(ids) as posts:
             await posts.update_many({"_id": {"$in": ids}, **query}, {"$pull": values})
         return bool(ids)

@@ -10,9 +10,10 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo.batched_operations import MongoBatcher
-from datasources.mongo.client import Client, Database, Document, Session, time_limit
+from datasources.mongo.client import Client, Database, Document, time_limit
 from datasources.mongo.lenient_reads import readable
-from domain.jobs import Fact, Task
+from datasources.posts.comments import is_comment_shown
+from domain.jobs import Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.records.comments import CommentRecord
 from domain.records.follows import FollowState
@@ -47,9 +48,10 @@ class ReadYourWrites:
             document = await self._database["comments"].find_one({"_id": comment_id}, session=session)
             if document is None:
                 return None
-            likes = await self._uncounted_like(Fact.COMMENT_LIKE, comment_id, viewer_id, session)
+            query = {"target_id": comment_id, "user_id": viewer_id}
+            like = await self._database["comment_likes"].find_one(query, session=session)
         record = readable(CommentRecord, document)
-        return record and msgspec.structs.replace(record, like_count=record.like_count + likes)
+        return record and msgspec.structs.replace(record, like_count=record.like_count + _like_delta(like))
 
     async def user(self, user_id: ObjectId, viewer_id: ObjectId) -> UserRecord | None:
         """A user whose counts include the follows between the user and the viewer."""
@@ -94,14 +96,13 @@ class ReadYourWrites:
             for read in reads
         ]
 
-    async def _uncounted_like(self, fact: Fact, target_id: ObjectId, viewer_id: ObjectId, session: Session) -> int:
-        query = {"target_id": target_id, "user_id": viewer_id}
-        like = await self._database[fact.collection].find_one(query, session=session)
-        return 0 if like is None else _delta(like["liked"], like)
-
 
 def _delta(counts: Any, fact: Document, flag: str = "counted") -> int:
     return int(bool(counts)) - int(bool(fact.get(flag)))
+
+
+def _like_delta(like: Document | None) -> int:
+    return 0 if like is None else _delta(like["liked"], like)
 
 
 def _follow_delta(follow: Document | None, flag: str) -> int:
@@ -111,9 +112,8 @@ def _follow_delta(follow: Document | None, flag: str) -> int:
 def _with_own(post: PostRecord, like: Document | None, comments: list[Document]) -> PostRecord:
     return msgspec.structs.replace(
         post,
-        like_count=post.like_count + (_delta(like["liked"], like) if like else 0),
-        comment_count=post.comment_count
-        + sum(_delta(not comment["deleted"] and not comment.get("hidden"), comment) for comment in comments),
+        like_count=post.like_count + _like_delta(like),
+        comment_count=post.comment_count + sum(_delta(is_comment_shown(comment), comment) for comment in comments),
         preview_comment_ids=_preview(post, comments),
     )
 

@@ -111,7 +111,7 @@ async def test_uploads_end_once_however_often_the_media_worker_is_killed(
     await assert_each_has_exactly_its_files(world, sent)
     assert await world.sources.database["failures"].find().to_list() == [], "a kill counts as no failed attempt"
     for owner_id in owners:
-        used = (await world.sources.uploads.quota(owner_id, now())).used_today
+        used = (await world.sources.uploads.reservations.use(owner_id, now())).used_today
         theirs = [due for (owner, _, due) in files if owner == owner_id]
         assert used == theirs.count(good)
 

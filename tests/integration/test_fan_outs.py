@@ -6,7 +6,7 @@ import itertools
 import pytest
 from bson import ObjectId
 
-from datasources.feed.fan_outs import CHUNK_LEASE, Span
+from datasources.feed.fan_outs import CHUNK_LEASE
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -53,8 +53,7 @@ async def test_chunks_hold_every_follower_once(world: World, count: int) -> None
     author, fans = await create_followed_author(world, count)
     post = await split(world, author)
     chunks = await world.sources.database["fan_outs"].find({"post_id": post.id}).to_list()
-    spans = [Span(chunk["after"], chunk["upto"]) for chunk in chunks]
-    held = [await world.sources.fan_outs.followers(author.id, span) for span in spans]
+    held = [await world.sources.fan_outs.followers(author.id, chunk["after"], chunk["upto"]) for chunk in chunks]
     assert max(map(len, held)) == CHUNK
     assert sorted(itertools.chain(*held)) == sorted(ids_of(fans))
 
@@ -142,7 +141,7 @@ async def test_a_post_deleted_during_its_fan_out_is_in_no_feed(world: World, don
     await delete(world, post)
     assert await world.drain() == set()
     assert await feeds_with(world, post.id) == set()
-    assert await world.sources.posts.document(post.id) is None
+    assert await world.sources.posts.by_ids([post.id]) == [None]
     await audit(world, seconds=0, has_files=False)
 
 

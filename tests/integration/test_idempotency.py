@@ -171,7 +171,7 @@ async def test_a_retry_after_the_post_was_deleted_creates_no_other(world: World)
     assert (tombstone["caption"], tombstone["image_inputs"]) == ("", [])
     assert not {"outbox", "upload_ids"} & tombstone.keys()
     assert tombstone["expires_at"] == post_id.generation_time + timedelta(hours=IDEMPOTENCY_HOURS)
-    assert await world.sources.comments.documents([comment.id]) == []
+    assert await world.sources.comments.by_ids([comment.id]) == [None]
 
 
 async def test_a_retry_of_a_failed_upload_gets_that_upload(world: World) -> None:

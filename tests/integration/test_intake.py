@@ -73,7 +73,7 @@ async def refusal(taking: "asyncio.Task[UploadRecord]") -> Refusal:
 
 
 async def used(world: World, owner_id: ObjectId) -> int:
-    return (await world.sources.uploads.quota(owner_id, now())).used_today
+    return (await world.sources.uploads.reservations.use(owner_id, now())).used_today
 
 
 async def left(world: World, owner_id: ObjectId) -> int:

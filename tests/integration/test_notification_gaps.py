@@ -71,7 +71,8 @@ async def test_an_expired_last_entry_is_no_gap_for_a_reader_who_has_seen_it(worl
     assert await first_events(world, reader, 1, 1) == [{"seq": 2, "gap": {"oldestSeq": 0, "newestSeq": 2}}]
     events = asyncio.create_task(first_events(world, reader, 2, 1))
     await write(world, reader, "b", now())  # 3
-    await world.sources.notifications.wake_subscribers(reader.id)
+    async with world.sources.notifications.changing([reader.id]):
+        pass
     assert await events == [{"seq": 3, "gap": None}]
 
 

@@ -90,14 +90,14 @@ async def test_a_worker_with_an_outdated_post_notifies_of_nothing(
     await edit(world, post, bob)
     run, posts = HANDLERS[Task.NOTIFY, Fact.POST].run, world.sources.posts
 
-    async def read_before_the_edit(post_id: ObjectId) -> Document | None:
-        document = await world.sources.database["posts"].find_one({"_id": post_id})
+    async def read_before_the_edit(_task: Task, post_ids: list[ObjectId]) -> list[Document]:
+        documents = await world.sources.database["posts"].find({"_id": {"$in": post_ids}}).to_list()
         monkeypatch.undo()
         await edit(world, post)
-        await run(world.tools, str(post_id))
-        return document
+        await run(world.tools, str(post.id))
+        return documents
 
-    monkeypatch.setattr(posts, "document", read_before_the_edit)
+    monkeypatch.setattr(posts, "pending", read_before_the_edit)
     await run(world.tools, str(post.id))
     await world.drain()
     assert await notifications_of(world, bob) == []

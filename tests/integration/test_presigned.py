@@ -233,7 +233,7 @@ async def test_an_expired_request_is_refused_and_its_quota_given_back(
         )
         await ingest(world.tools, str(upload.id))
         assert (await stored(world, upload.id)).status is UploadStatus.EXPIRED
-        assert (await world.sources.uploads.quota(owner.id, datetime.now(UTC))).used_today == 0
+        assert (await world.sources.uploads.reservations.use(owner.id, datetime.now(UTC))).used_today == 0
 
 
 async def test_a_request_lives_no_longer_than_its_upload(world: World) -> None:

@@ -37,7 +37,7 @@ async def lapsed(world: World, owner_id: ObjectId, at: datetime, count: int = IM
     """Uploads whose files did not come in time."""
     uploads = await announced(world, owner_id, at, count)
     for upload in uploads:
-        await world.sources.uploads.free_slots(upload, at + RESERVATION_HOLD)
+        await world.sources.uploads.reservations.free_slots(upload, at + RESERVATION_HOLD)
     return uploads
 
 
@@ -62,7 +62,7 @@ async def stored(world: World, upload: UploadRecord) -> UploadRecord:
 
 
 async def used(world: World, owner_id: ObjectId, at: datetime = NOON) -> int:
-    return (await world.sources.uploads.quota(owner_id, at)).used_today
+    return (await world.sources.uploads.reservations.use(owner_id, at)).used_today
 
 
 async def arrive(world: World, upload: UploadRecord) -> None:
@@ -148,7 +148,9 @@ async def test_a_refusal_by_the_monthly_quota_says_when_the_next_month_starts(wo
     await world.sources.database["uploads"].insert_many([{**row, "day_slot": n} for n, row in enumerate(rows)])
     refused = await refusal(world, owner_id, december)
     assert (refused.retryable, refused.resets_at) == (False, datetime(2027, 1, 1, tzinfo=UTC))
-    assert (await world.sources.uploads.quota(owner_id, december)).resets_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert (await world.sources.uploads.reservations.use(owner_id, december)).resets_at == datetime(
+        2027, 1, 1, tzinfo=UTC
+    )
 
 
 async def test_a_late_file_takes_its_quota_again(world: World) -> None:
@@ -190,9 +192,9 @@ async def test_of_concurrent_late_and_new_files_ten_get_quota(world: World) -> N
 async def test_a_file_sent_through_the_api_keeps_its_quota_until_its_time_limit(world: World) -> None:
     owner_id, minute = ObjectId(), timedelta(minutes=5)
     upload = await world.sources.uploads.begin_intake(owner_id, SourceFormat.JPEG, NOON, minute)
-    await world.sources.uploads.free_slots(upload, NOON + RESERVATION_HOLD)
+    await world.sources.uploads.reservations.free_slots(upload, NOON + RESERVATION_HOLD)
     assert await used(world, owner_id) == 1
-    await world.sources.uploads.free_slots(upload, NOON + minute)
+    await world.sources.uploads.reservations.free_slots(upload, NOON + minute)
     assert await used(world, owner_id) == 0
 
 
@@ -200,7 +202,7 @@ async def test_a_file_that_is_being_processed_keeps_its_quota(world: World) -> N
     owner_id = ObjectId()
     upload = await announce(world, owner_id, NOON)
     await world.sources.uploads.confirm_arrival(upload, NOON)
-    await world.sources.uploads.free_slots(upload, NOON + RESERVATION_HOLD)
+    await world.sources.uploads.reservations.free_slots(upload, NOON + RESERVATION_HOLD)
     assert await used(world, owner_id) == 1
 
 
@@ -252,7 +254,7 @@ async def test_concurrent_cancelling_and_expiring_gives_the_quota_back(world: Wo
     for upload in await announced(world, owner_id, NOON, 5):
         await asyncio.gather(
             uploads.cancel(upload.id),
-            uploads.free_slots(upload, NOON),
+            uploads.reservations.free_slots(upload, NOON),
             uploads.reject(upload.id, UploadStatus.EXPIRED, NOT_ARRIVED),
         )
         assert (await stored(world, upload)).status is UploadStatus.EXPIRED

@@ -86,7 +86,8 @@ async def kinds(world: World, user: UserRecord) -> list[NotificationKind]:
 
 async def pending(world: World, comment: CommentRecord) -> set[str]:
     """The pending tasks of a comment."""
-    (document,) = await world.sources.comments.documents([comment.id])
+    document = await world.sources.database["comments"].find_one({"_id": comment.id})
+    assert document is not None
     return set(document.get("outbox", ()))
 
 
@@ -132,7 +133,8 @@ async def test_the_screen_named_in_the_settings_hides_comments(world: World) -> 
     await world.drain()
     stored_post = await world.stored_post(post.id)
     assert (stored_post.comment_count, stored_post.preview_comment_ids) == (1, [calm.id])
-    (document,) = await world.sources.comments.documents([loud.id])
+    document = await world.sources.database["comments"].find_one({"_id": loud.id})
+    assert document is not None
     assert (document["hidden"], document["hidden_because"]) == (True, "shouting")
     await audit(world, has_files=False)
 
@@ -194,7 +196,8 @@ async def test_a_comment_shown_by_hand_is_not_screened_again(world: World) -> No
 async def test_a_verdict_on_a_comment_that_was_shown_meanwhile_is_dropped(world: World) -> None:
     ana = await world.user()
     comment = await world.comment(await world.post(ana), ana)
-    (read,) = await world.sources.comments.documents([comment.id])
+    read = await world.sources.database["comments"].find_one({"_id": comment.id})
+    assert read is not None
     await world.sources.comments.hide(comment.id, "first", now())
     await world.sources.comments.show(comment.id, now())
     await world.sources.comments.hide_screened(read, "late", now())

@@ -102,7 +102,7 @@ async def _check_counters(sources: Sources) -> None:
 
 async def _check_demo_user(sources: Sources) -> None:
     ana = user_id(DEMO_USERNAME)
-    assert (await sources.uploads.quota(ana, datetime.now(UTC))).used_today == 0
+    assert (await sources.uploads.reservations.use(ana, datetime.now(UTC))).used_today == 0
     (to_noor,) = await sources.relations.by_pairs([(ana, user_id("noor"))])
     assert to_noor.follow_state is FollowState.REQUESTED
     notifications = await sources.notifications.changed_after(ana, 0, 100)

@@ -47,7 +47,7 @@ async def test_of_a_hundred_simultaneous_uploads_ten_pass(world: World) -> None:
     passed = [result for result in outcomes if isinstance(result, ObjectId)]
     assert len(set(passed)) == len(passed) == IMAGES_PER_DAY
     assert Counter(outcomes)[UserErrorCode.QUOTA_EXCEEDED] == 100 - IMAGES_PER_DAY
-    assert (await world.sources.uploads.quota(owner_id, NOON)).remaining_today == 0
+    assert (await world.sources.uploads.reservations.use(owner_id, NOON)).remaining_today == 0
 
 
 async def test_one_users_quota_is_nobody_elses(world: World) -> None:
@@ -63,7 +63,7 @@ async def test_the_next_day_has_ten_again_and_counts_for_the_same_month(world: W
     for _ in range(IMAGES_PER_DAY):
         await announce(world, owner_id, NOON)
     await announce(world, owner_id, NOON + timedelta(days=1))
-    use = await world.sources.uploads.quota(owner_id, NOON + timedelta(days=1))
+    use = await world.sources.uploads.reservations.use(owner_id, NOON + timedelta(days=1))
     assert (use.used_today, use.used_this_month) == (1, IMAGES_PER_DAY + 1)
 
 
@@ -71,7 +71,7 @@ async def test_a_new_month_starts_from_nothing(world: World) -> None:
     owner_id, end = ObjectId(), datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
     for _ in range(IMAGES_PER_DAY):
         await announce(world, owner_id, end)
-    use = await world.sources.uploads.quota(owner_id, end + timedelta(seconds=2))
+    use = await world.sources.uploads.reservations.use(owner_id, end + timedelta(seconds=2))
     assert (use.used_today, use.used_this_month) == (0, 0)
 
 
@@ -79,9 +79,9 @@ async def test_quota_given_back_is_that_of_the_day_it_was_taken(world: World) ->
     owner_id, uploads, tomorrow = ObjectId(), world.sources.uploads, NOON + timedelta(days=1)
     refused, _ = await announce(world, owner_id, NOON), await announce(world, owner_id, tomorrow)
     await uploads.reject(refused.id, UploadStatus.EXPIRED, FAILURE)
-    use = await uploads.quota(owner_id, tomorrow)
+    use = await uploads.reservations.use(owner_id, tomorrow)
     assert (use.used_today, use.used_this_month) == (1, 1)
-    assert (await uploads.quota(owner_id, NOON)).used_today == 0
+    assert (await uploads.reservations.use(owner_id, NOON)).used_today == 0
 
 
 async def test_a_hundred_uploads_around_the_end_of_a_month_get_ten_a_day(world: World) -> None:
@@ -90,7 +90,7 @@ async def test_a_hundred_uploads_around_the_end_of_a_month_get_ten_a_day(world: 
     outcomes = await asyncio.gather(*(outcome(world, owner_id, moment) for moment in moments))
     assert len([result for result in outcomes if isinstance(result, ObjectId)]) == 2 * IMAGES_PER_DAY
     for moment in moments[:2]:
-        use = await world.sources.uploads.quota(owner_id, moment)
+        use = await world.sources.uploads.reservations.use(owner_id, moment)
         assert (use.used_today, use.used_this_month, use.remaining_today) == (IMAGES_PER_DAY, IMAGES_PER_DAY, 0)
 
 
@@ -117,7 +117,7 @@ async def test_fifty_concurrent_duplicates_with_one_key_are_one_upload_and_one_i
     outcomes = await asyncio.gather(*(outcome(world, owner_id, NOON, key) for _ in range(50)))
     assert len(set(outcomes)) == 1
     assert isinstance(outcomes[0], ObjectId)
-    assert (await world.sources.uploads.quota(owner_id, NOON)).used_today == 1
+    assert (await world.sources.uploads.reservations.use(owner_id, NOON)).used_today == 1
 
 
 async def test_a_replay_is_answered_when_the_quota_is_used_up(world: World) -> None:
@@ -180,7 +180,7 @@ async def test_a_refused_upload_gives_its_quota_back_once(world: World) -> None:
     refused = [await announce(world, owner_id, NOON) for _ in range(IMAGES_PER_DAY)]
     for _ in range(3):
         await uploads.reject(refused[0].id, UploadStatus.REJECTED, FAILURE)
-    use = await uploads.quota(owner_id, NOON)
+    use = await uploads.reservations.use(owner_id, NOON)
     assert (use.used_today, use.used_this_month) == (IMAGES_PER_DAY - 1, IMAGES_PER_DAY - 1)
     record = await stored(world, refused[0])
     assert (record.status, record.failure) == (UploadStatus.REJECTED, FAILURE)

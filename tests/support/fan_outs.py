@@ -32,8 +32,7 @@ async def open_chunk_ids(world: World, post_id: ObjectId) -> list[str]:
 
 async def is_fan_out_pending(world: World, post_id: ObjectId) -> bool:
     """Whether a post's fan-out is pending."""
-    document = await world.sources.posts.document(post_id)
-    return document is not None and Task.FAN_OUT.value in document.get("outbox", ())
+    return bool(await world.sources.posts.pending(Task.FAN_OUT, [post_id]))
 
 
 def ids_of(users: Sequence[UserRecord]) -> set[ObjectId]:

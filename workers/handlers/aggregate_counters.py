@@ -7,38 +7,30 @@ left. A handler returns the keys for which more may be pending.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 
 from bson import ObjectId
 
 from datasources.mongo.client import Document, Session
-from datasources.posts.likes import LikeStore
+from datasources.posts.comments import is_comment_shown
+from datasources.posts.posts import is_shown
 from domain.jobs import Task
 from domain.records.follows import FollowState
-from domain.records.posts import PostStatus
 from workers.handlers.apply_in_chunks import MAX_FACTS, apply_in_chunks
 from workers.runtime.handler import Tools
-
-AddToCounts = Callable[[Mapping[ObjectId, int], Session], Awaitable[None]]
 
 
 async def count_post_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Brings posts' like counts up to their likes."""
-    return await _count_likes(tools, tools.sources.post_likes, tools.sources.posts.add_likes, keys)
+    likes, add = tools.sources.post_likes, tools.sources.posts.add_likes
+    return await _count(tools, keys, "target_id", likes.pending_counts, likes.set_counted, add, itemgetter("liked"))
 
 
 async def count_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Brings comments' like counts up to their likes."""
-    return await _count_likes(tools, tools.sources.comment_likes, tools.sources.comments.add_likes, keys)
-
-
-async def _count_likes(tools: Tools, likes: LikeStore, add: AddToCounts, keys: Iterable[str]) -> Collection[str]:
-    async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await likes.pending_counts(target_ids, session, MAX_FACTS)
-        await likes.set_counted(pending, session)
-        await add(_sums(pending, "target_id", lambda like: like["liked"]), session)
-        return pending
-
-    return await apply_in_chunks(tools, keys, "target_id", apply)
+    likes, add = tools.sources.comment_likes, tools.sources.comments.add_likes
+    return await _count(tools, keys, "target_id", likes.pending_counts, likes.set_counted, add, itemgetter("liked"))
 
 
 async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
@@ -47,10 +39,10 @@ async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
 
     async def apply(post_ids: Sequence[ObjectId], session: Session) -> list[Document]:
         pending = await comments.pending_counts(post_ids, session, MAX_FACTS)
-        await comments.set_counted([comment["_id"] for comment in pending], session)
-        of_posts = _sums(pending, "post_id", _is_shown)
+        await comments.set_counted(pending, session)
+        of_posts = _sums(pending, "post_id", is_comment_shown)
         replies = [comment for comment in pending if comment["parent_id"] is not None]
-        await comments.add_replies(_sums(replies, "parent_id", _is_shown), session)
+        await comments.add_replies(_sums(replies, "parent_id", is_comment_shown), session)
         await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
         return pending
 
@@ -59,50 +51,53 @@ async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
 
 async def count_posts(tools: Tools, *keys: str) -> Collection[str]:
     """Brings authors' post counts up to their posts."""
-    posts, users = tools.sources.posts, tools.sources.users
-
-    def is_shown(post: Document) -> bool:
-        return post["status"] == PostStatus.READY.value and not post["deleted"]
-
-    async def apply(author_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await posts.pending_counts(author_ids, session, MAX_FACTS)
-        await posts.set_counted([post["_id"] for post in pending], session)
-        await users.add_to_counts("post_count", _sums(pending, "author_id", is_shown), session)
-        return pending
-
-    return await apply_in_chunks(tools, keys, "author_id", apply)
+    posts, add = tools.sources.posts, partial(tools.sources.users.add_to_counts, "post_count")
+    return await _count(tools, keys, "author_id", posts.pending_counts, posts.set_counted, add, is_shown)
 
 
 async def count_followers(tools: Tools, *keys: str) -> Collection[str]:
     """Brings users' follower counts up to who follows them."""
-    return await _count_follows(tools, Task.COUNT, "followee_id", keys)
+    return await _count_follows(tools, keys, Task.COUNT, "followee_id", "follower_count", "counted")
 
 
 async def count_following(tools: Tools, *keys: str) -> Collection[str]:
     """Brings users' following counts up to whom they follow."""
-    return await _count_follows(tools, Task.COUNT_FOLLOWING, "follower_id", keys)
+    return await _count_follows(
+        tools, keys, Task.COUNT_FOLLOWING, "follower_id", "following_count", "counted_following"
+    )
 
 
-async def _count_follows(tools: Tools, task: Task, side: str, keys: Iterable[str]) -> Collection[str]:
-    follows, users = tools.sources.follows, tools.sources.users
-    counter, counted = _OF_FOLLOWS[task]
+async def _count_follows(
+    tools: Tools, keys: Iterable[str], task: Task, side: str, counter: str, counted: str
+) -> Collection[str]:
+    follows, add = tools.sources.follows, partial(tools.sources.users.add_to_counts, counter)
+    read, mark = partial(follows.pending_counts, task), partial(follows.set_counted, task)
+    return await _count(tools, keys, side, read, mark, add, _is_following, counted)
 
-    def is_following(follow: Document) -> bool:
-        return bool(follow["state"] == FollowState.FOLLOWING.value)
 
-    async def apply(user_ids: Sequence[ObjectId], session: Session) -> list[Document]:
-        pending = await follows.pending_counts(task, user_ids, session, MAX_FACTS)
-        await follows.set_counted(task, [follow["_id"] for follow in pending], session)
-        await users.add_to_counts(counter, _sums(pending, side, is_following, counted), session)
+def _is_following(follow: Document) -> bool:
+    return bool(follow["state"] == FollowState.FOLLOWING.value)
+
+
+async def _count(
+    tools: Tools,
+    keys: Iterable[str],
+    key_field: str,
+    read: Callable[[Sequence[ObjectId], Session, int], Awaitable[list[Document]]],
+    mark: Callable[[Sequence[Document], Session], Awaitable[None]],
+    add: Callable[[Mapping[ObjectId, int], Session], Awaitable[None]],
+    counts: Callable[[Document], bool],
+    counted: str = "counted",
+) -> Collection[str]:
+    """Brings one counter of the targets up to the facts that `read` finds and that `counts` says count now."""
+
+    async def apply(target_ids: Sequence[ObjectId], session: Session) -> list[Document]:
+        pending = await read(target_ids, session, MAX_FACTS)
+        await mark(pending, session)
+        await add(_sums(pending, key_field, counts, counted), session)
         return pending
 
-    return await apply_in_chunks(tools, keys, side, apply)
-
-
-_OF_FOLLOWS = {
-    Task.COUNT: ("follower_count", "counted"),
-    Task.COUNT_FOLLOWING: ("following_count", "counted_following"),
-}
+    return await apply_in_chunks(tools, keys, key_field, apply)
 
 
 def _sums(
@@ -113,7 +108,3 @@ def _sums(
     for fact in facts:
         sums[fact[key_field]] += int(counts(fact)) - int(bool(fact.get(counted)))
     return sums
-
-
-def _is_shown(comment: Document) -> bool:
-    return not comment["deleted"] and not comment.get("hidden")

@@ -45,7 +45,7 @@ async def clean_upload(tools: Tools, key: str) -> None:
 async def clean_comment(tools: Tools, key: str) -> None:
     """Deletes a deleted comment's likes and its replies, for which their own tasks are pending then."""
     comment_id = ObjectId(key)
-    documents = await tools.sources.comments.documents([comment_id])
+    documents = await tools.sources.comments.pending(Task.CLEAN_UP, [comment_id])
     if documents:
         await tools.sources.comments.delete_replies(comment_id, clock.now())
         await tools.sources.comment_likes.delete_by_target(comment_id)
@@ -58,15 +58,15 @@ async def clean_post(tools: Tools, key: str) -> None:
     A comment that is added during or after this is deleted by `screen_comments`.
     """
     sources, post_id = tools.sources, ObjectId(key)
-    document = await sources.posts.document(post_id)
-    if document is None or Task.CLEAN_UP.value not in document.get("outbox", ()):
+    documents = await sources.posts.pending(Task.CLEAN_UP, [post_id])
+    if not documents:
         return
     await sources.post_likes.delete_by_target(post_id)
     while comment_ids := await sources.comments.ids_of_post(post_id, CHUNK):
         for comment_id in comment_ids:
             await sources.comment_likes.delete_by_target(comment_id)
         await sources.comments.delete_documents(comment_ids)
-    await _delete_files_of_post(tools, document.get("upload_ids", []))
+    await _delete_files_of_post(tools, documents[0].get("upload_ids", []))
     if not await sources.posts.delete_document(post_id):
         raise RetryLater
 

@@ -45,6 +45,7 @@ async def delete_account(tools: Tools, key: str) -> Collection[str]:
     if account is None:
         return ()
     await sources.users.reschedule_deletion(account, clock.now() + MIN_PAUSE)
+    await sources.sessions.end_all(account.id)
     if await _has_more(sources, account.id, DELETE_ACTS):
         return [key]
     now, final_check = clock.now(), account.deleted_at + final_check_delay(sources.settings)
@@ -87,48 +88,6 @@ async def _finish(sources: Sources, account: DeletedAccount, now: datetime) -> N
     await sources.users.finish_deletion(account, now)
 
 
-async def _end_sessions(sources: Sources, user_id: ObjectId) -> bool:
-    await sources.sessions.end_all(user_id)
-    return False
-
-
-async def _unlike(sources: Sources, user_id: ObjectId) -> bool:
-    now = clock.now()
-    likes = sources.post_likes, sources.comment_likes
-    return any([await store.unlike_by_user(user_id, now, CHUNK) for store in likes])
-
-
-async def _delete_comments(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.comments.delete_by_author(user_id, clock.now(), CHUNK)
-
-
-async def _delete_posts(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.posts.delete_by_author(user_id, clock.now(), CHUNK)
-
-
-async def _expire_uploads(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.uploads.expire_of_owner(user_id, CHUNK)
-
-
-async def _end_follows(sources: Sources, user_id: ObjectId) -> bool:
-    return await sources.account_relations.end_follows(user_id, clock.now(), CHUNK)
-
-
-async def _delete_blocks_and_mutes(sources: Sources, user_id: ObjectId) -> bool:
-    return any(
-        [
-            await sources.account_relations.delete_blocks(user_id, CHUNK),
-            await sources.account_relations.delete_mutes(user_id, CHUNK),
-        ]
-    )
-
-
-async def _remove_mentions(sources: Sources, user_id: ObjectId) -> bool:
-    return any(
-        [await sources.posts.remove_mentions(user_id, CHUNK), await sources.comments.remove_mentions(user_id, CHUNK)]
-    )
-
-
 async def _erase_notifications(sources: Sources, user_id: ObjectId) -> bool:
     """Erases the account's notifications; the facts they are about count one notification less each."""
 
@@ -141,28 +100,23 @@ async def _erase_notifications(sources: Sources, user_id: ObjectId) -> bool:
         await sources.posts.decrement_notified(post_ids, session)
         return bool(erased)
 
-    async with sources.notifications.lock_recipients(user_id):
+    async with sources.notifications.changing([user_id]):
         return await in_transaction(sources.client, apply)
 
 
-async def _erase_feed(sources: Sources, user_id: ObjectId) -> bool:
-    """Erases what serves only the account's own reading."""
+async def _erase_readings(sources: Sources, user_id: ObjectId) -> bool:
+    """Erases what serves only the account's own reading, but for feed entries and visits."""
     await sources.feed_states.erase(user_id)
     await sources.feed_listeners.erase(user_id)
     await sources.interests.erase(user_id)
     await sources.rankings.erase(user_id)
-    return any([await sources.feed_entries.erase(user_id, CHUNK), await sources.visits.erase(user_id, CHUNK)])
+    return False
 
 
-async def _erase_keys_and_names(sources: Sources, user_id: ObjectId) -> bool:
-    """Erases what is kept of acts that are over: likes taken back, idempotency keys, names in others' notifications."""
+async def _erase_tombstones(sources: Sources, user_id: ObjectId) -> bool:
     await sources.comments.delete_tombstones(user_id)
     await sources.posts.delete_tombstones(user_id)
-    likes = sources.post_likes, sources.comment_likes
-    return any([
-        *[await store.delete_taken_back(user_id, CHUNK) for store in likes],
-        await sources.notifications.anonymize_withdrawn(user_id, CHUNK),
-    ])  # fmt: skip
+    return False
 
 
 async def _erase_uploads(sources: Sources, user_id: ObjectId) -> bool:
@@ -177,15 +131,26 @@ async def _erase_uploads(sources: Sources, user_id: ObjectId) -> bool:
 
 # First what others could use or fetch. Notifications come after what they are about, so that none is left.
 DELETE_ACTS: Sequence[Step] = (
-    _end_sessions,
-    _delete_posts,
-    _expire_uploads,
-    _delete_comments,
-    _end_follows,
-    _delete_blocks_and_mutes,
-    _unlike,
-    _remove_mentions,
+    lambda sources, user_id: sources.posts.delete_by_author(user_id, clock.now(), CHUNK),
+    lambda sources, user_id: sources.uploads.expire_of_owner(user_id, CHUNK),
+    lambda sources, user_id: sources.comments.delete_by_author(user_id, clock.now(), CHUNK),
+    lambda sources, user_id: sources.account_relations.end_follows(user_id, clock.now(), CHUNK),
+    lambda sources, user_id: sources.account_relations.delete_blocks(user_id, CHUNK),
+    lambda sources, user_id: sources.account_relations.delete_mutes(user_id, CHUNK),
+    lambda sources, user_id: sources.post_likes.unlike_by_user(user_id, clock.now(), CHUNK),
+    lambda sources, user_id: sources.comment_likes.unlike_by_user(user_id, clock.now(), CHUNK),
+    lambda sources, user_id: sources.posts.remove_mentions(user_id, CHUNK),
+    lambda sources, user_id: sources.comments.remove_mentions(user_id, CHUNK),
     _erase_notifications,
-    _erase_feed,
+    _erase_readings,
+    lambda sources, user_id: sources.feed_entries.erase(user_id, CHUNK),
+    lambda sources, user_id: sources.visits.erase(user_id, CHUNK),
 )
-DELETE_REST: Sequence[Step] = (_erase_keys_and_names, _erase_uploads)
+# What is kept of acts that are over: idempotency keys, likes taken back, names in others' notifications, uploads.
+DELETE_REST: Sequence[Step] = (
+    _erase_tombstones,
+    lambda sources, user_id: sources.post_likes.delete_taken_back(user_id, CHUNK),
+    lambda sources, user_id: sources.comment_likes.delete_taken_back(user_id, CHUNK),
+    lambda sources, user_id: sources.notifications.anonymize_withdrawn(user_id, CHUNK),
+    _erase_uploads,
+)

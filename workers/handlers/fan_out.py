@@ -1,7 +1,7 @@
 """Posts go into the feeds of their authors' followers, and deleted ones out of them."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
 from bson import ObjectId
@@ -81,7 +81,7 @@ async def fan_out_chunk(tools: Tools, key: str) -> None:
         return
     if chunk.leased_until is not None and chunk.leased_until > now:
         raise RetryLater  # another worker has it; if that worker is dead, the outbox relay enqueues it again
-    owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.span)
+    owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.after, chunk.upto)
     await _write_entries(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
     await sources.fan_outs.finish_chunk(chunk)
 
@@ -97,8 +97,10 @@ async def _write_entries(
     """
     posts, entries = tools.sources.posts, tools.sources.feed_entries
     live = await tools.sources.feed_states.live_among([*chain.from_iterable(owner_ids.values())])
-    # A chunk has one author: all live feeds are its followers', and thousands need not be looked up one by one.
-    by_author = dict.fromkeys(owner_ids, live) if len(owner_ids) == 1 else _live_by_author(set(live), owner_ids)
+    by_author = dict.fromkeys(owner_ids, live)
+    if len(owner_ids) > 1:  # else all live feeds are one author's followers': thousands need not be looked up
+        are_live = set(live)
+        by_author = {author_id: [each for each in ids if each in are_live] for author_id, ids in owner_ids.items()}
     deliveries = [Delivery(post_id, author_id, by_author[author_id]) for post_id, author_id in author_ids.items()]
     is_written: dict[ObjectId, bool] = {}
     while deliveries:
@@ -108,9 +110,3 @@ async def _write_entries(
         await entries.remove_posts(*(each for each in deliveries if each.post_id not in shown))
         is_written.update({each.post_id: each.post_id in shown for each in deliveries})
     await tools.sources.feed_listeners.notify(live)
-
-
-def _live_by_author(
-    live: Collection[ObjectId], owner_ids: Mapping[ObjectId, Sequence[ObjectId]]
-) -> dict[ObjectId, list[ObjectId]]:
-    return {author_id: [owner_id for owner_id in ids if owner_id in live] for author_id, ids in owner_ids.items()}

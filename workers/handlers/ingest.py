@@ -49,7 +49,7 @@ async def _ingest(tools: Tools, upload: UploadRecord) -> None:
         now = clock.now()
         if now < upload.last_arrival:
             if now >= upload.created_at + RESERVATION_HOLD:
-                await sources.uploads.free_slots(upload, now)
+                await sources.uploads.reservations.free_slots(upload, now)
             raise RetryLater
         await _reject(sources, upload, UploadStatus.EXPIRED, NOT_ARRIVED)
         return

@@ -47,8 +47,7 @@ async def move_files_of_post(tools: Tools, key: str) -> None:
     Safe to run twice: files that are in the right area stay.
     """
     sources, post_id = tools.sources, ObjectId(key)
-    document = await sources.posts.document(post_id)
-    if document is not None and Task.MOVE_FILES.value in document.get("outbox", ()):
+    for document in await sources.posts.pending(Task.MOVE_FILES, [post_id]):
         await move_files(sources, document["author_id"], document.get("upload_ids", []))
         await sources.posts.mark_done(post_id, Task.MOVE_FILES, version=document["version"])
 

@@ -33,8 +33,7 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
     author's.
     """
     sources = tools.sources
-    all_documents = await sources.comments.documents([ObjectId(key) for key in keys])
-    documents = [document for document in all_documents if Task.NOTIFY.value in document.get("outbox", ())]
+    documents = await sources.comments.pending(Task.NOTIFY, [ObjectId(key) for key in keys])
     comments = [CommentRecord.from_document(document) for document in documents]
     notices = await _about_comments(sources, [comment for comment in comments if comment.is_shown])
     notified = {notice.recipient_id for notice in notices}
@@ -52,9 +51,8 @@ async def notify_comments(tools: Tools, *keys: str) -> None:
         await sources.comments.set_notified({comment.id: notified_about[comment.id] for comment in comments}, session)
         await sources.comments.mark_done(documents, Task.NOTIFY, session)
 
-    async with sources.notifications.lock_recipients(*notified):
+    async with sources.notifications.changing(notified):
         await in_transaction(sources.client, apply)
-    await sources.notifications.wake_subscribers(*notified)
 
 
 async def _about_comments(sources: Sources, comments: Sequence[CommentRecord]) -> list[Notice]:
@@ -103,9 +101,8 @@ async def notify_follows(tools: Tools, *keys: str) -> None:
         await sources.follows.mark_done(follows, Task.NOTIFY, session)
 
     notified = {notice.recipient_id for notice in notices}
-    async with sources.notifications.lock_recipients(*notified):
+    async with sources.notifications.changing(notified):
         await in_transaction(sources.client, apply)
-    await sources.notifications.wake_subscribers(*notified)
 
 
 def _about_follow(follow: FollowRecord, allowed: Collection[tuple[ObjectId, ObjectId]]) -> list[Notice]:
@@ -135,17 +132,17 @@ async def notify_post(tools: Tools, key: str) -> None:
     outbox is updated first in the transaction: if the post has changed since it was read, nothing is written.
     """
     sources, post_id = tools.sources, ObjectId(key)
-    document = await sources.posts.document(post_id)
-    if document is None or Task.NOTIFY.value not in document.get("outbox", ()):
+    documents = await sources.posts.pending(Task.NOTIFY, [post_id])
+    if not documents:
         return
-    post = PostRecord.from_document(document)
+    post, version = PostRecord.from_document(documents[0]), documents[0]["version"]
     about = sources.notifications
     notices = [] if post.deleted else await _about_post(sources, post)
     notified = {notice.recipient_id for notice in notices}
 
     async def apply(session: Session) -> None:
         now = clock.now()
-        if not await sources.posts.mark_done(post_id, Task.NOTIFY, version=document["version"], session=session):
+        if not await sources.posts.mark_done(post_id, Task.NOTIFY, version=version, session=session):
             return  # the post has changed since it was read, and NOTIFY is still pending
         before = await (about.about_post if post.deleted else about.mentions_and_tags)(post_id, session)
         named = {*post.mention_ids, *post.tagged_ids}
@@ -157,9 +154,8 @@ async def notify_post(tools: Tools, key: str) -> None:
         await about.withdraw(outdated, now, session)
         await sources.posts.set_notified({post_id: len(notices)}, session)
 
-    async with sources.notifications.lock_recipients(*notified):
+    async with sources.notifications.changing(notified):
         await in_transaction(sources.client, apply)
-    await sources.notifications.wake_subscribers(*notified)
 
 
 async def _about_post(sources: Sources, post: PostRecord) -> list[Notice]:

@@ -78,10 +78,8 @@ async def _notify_likes(
         return pending
 
     recipients = {group.recipient_id for group in groups.values()}
-    async with sources.notifications.lock_recipients(*recipients):
-        more = await apply_in_chunks(tools, keys, "target_id", apply)
-    await sources.notifications.wake_subscribers(*recipients)
-    return more
+    async with sources.notifications.changing(recipients):
+        return await apply_in_chunks(tools, keys, "target_id", apply)
 
 
 async def _updated_notices(

@@ -42,8 +42,7 @@ async def screen_comments(tools: Tools, *keys: str) -> None:
     comment whose screening fails does not keep the others from theirs.
     """
     sources, now = tools.sources, clock.now()
-    documents = await sources.comments.documents([ObjectId(key) for key in keys])
-    pending = [document for document in documents if Task.SCREEN.value in document.get("outbox", ())]
+    pending = await sources.comments.pending(Task.SCREEN, [ObjectId(key) for key in keys])
     comments = [CommentRecord.from_document(document) for document in pending]
     posts = await _posts_of(sources, comments)
     for comment in comments:

@@ -29,21 +29,18 @@ class FreezeDetector:
 
     def start(self) -> None:
         """Begins to check; needs a running loop."""
-        self._schedule()
+        self._checked_at, self._cpu_seconds = time.monotonic(), time.process_time()
+        # A bare timer, not a task: after a freeze it runs before any task sees a timeout that expired meanwhile.
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._check)
 
     def stop(self) -> None:
         """Ends the checks."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _schedule(self) -> None:
-        self._checked_at, self._cpu_seconds = time.monotonic(), time.process_time()
-        # A bare timer, not a task: after a freeze it runs before any task sees a timeout that expired meanwhile.
-        self._timer = asyncio.get_running_loop().call_later(self._pause, self._check)
-
     def _check(self) -> None:
         idle = time.monotonic() - self._checked_at - (time.process_time() - self._cpu_seconds)
         if idle - self._pause >= self._at_least:
             self.count += 1
             log.warning("process.frozen", seconds=round(idle, 1))
-        self._schedule()
+        self.start()

@@ -4,6 +4,7 @@ It makes lost messages harmless. Any number of relays may run: a job that is enq
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -58,8 +59,6 @@ async def keep_relaying(sources: Sources, stopping: asyncio.Event, interval: flo
             if not is_outage(error):
                 raise
             log.warning("relay.outage", error=type(error).__name__)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(interval):
                 await stopping.wait()
-        except TimeoutError:
-            continue

@@ -1,5 +1,6 @@
 """Owners of waiting jobs take turns, so that nobody waits behind the many jobs of somebody else."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from bson import ObjectId
@@ -21,13 +22,11 @@ class OwnerRotation:
 
     def first(self, waiting: Iterable[Job], in_hand: Collection[Job]) -> Job | None:
         """The job whose owner has the fewest in hand, then was served the longest ago; of one owner, the first."""
-        busy: dict[ObjectId | Job, int] = {}
-        for job in in_hand:
-            busy[self._owner(job)] = busy.get(self._owner(job), 0) + 1
+        busy = Counter(map(self._owner, in_hand))
 
         def rank(job: Job) -> tuple[int, int]:
             owner = self._owner(job)
-            return busy.get(owner, 0), self._served.get(owner, 0)
+            return busy[owner], self._served.get(owner, 0)
 
         return min(waiting, key=rank, default=None)
 

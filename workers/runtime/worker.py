@@ -1,10 +1,11 @@
 """A worker: takes jobs from its queue, calls their handlers, and records what became of them."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 from redis.exceptions import RedisError
@@ -180,14 +181,10 @@ class Worker:
             cause = {"server": server_of(outcome.outage), "error": type(outcome.outage).__name__}
             log.warning("worker.outage", task=kind[0].value, **cause)
             await asyncio.sleep(self._outage_pause)
-        try:
+        with _unrecorded_logged(failures=len(outcome.raised)):
             await self._tools.sources.dead_letters.clear_failures(*(Job(*kind, key) for key in outcome.done))
             for key, error in outcome.failed.items():
                 await self._count_failure(Job(*kind, key), error)
-        except Exception as unrecorded:
-            if not is_outage(unrecorded):
-                raise
-            log.warning("worker.unrecorded", failures=len(outcome.raised), error=type(unrecorded).__name__)
 
     async def _count_failure(self, job: Job, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
@@ -196,23 +193,15 @@ class Worker:
 
     async def _count_loss(self, job: Job, lost_by: str) -> bool:
         """Counts an attempt because a consumer was lost with this job in hand; whether that was the last attempt."""
-        try:
+        with _unrecorded_logged(failures=1):
             letter = await self._tools.sources.dead_letters.count_loss(job, lost_by, clock.now())
-        except Exception as unrecorded:
-            if not is_outage(unrecorded):
-                raise
-            log.warning("worker.unrecorded", failures=1, error=type(unrecorded).__name__)
-            return False
-        log.warning("worker.lost", job=str(job), lost_by=lost_by, attempts=letter.attempts, dead=letter.dead)
-        return letter.dead
+            log.warning("worker.lost", job=str(job), lost_by=lost_by, attempts=letter.attempts, dead=letter.dead)
+            return letter.dead
+        return False
 
     async def _uncount_loss(self, consumer: str, job: Job | None = None) -> None:
-        try:
+        with _unrecorded_logged():
             await self._tools.sources.dead_letters.uncount_loss(consumer, clock.now(), job)
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            log.warning("worker.unrecorded", error=type(error).__name__)
 
     async def _record_malformed(self, message: Message) -> bool:
         """Makes a message of no known job a dead letter; False if that fails, then it comes again after a lease."""
@@ -234,7 +223,7 @@ class Worker:
         renewed_at, lapsed_at = time.monotonic(), -math.inf
         while True:
             await asyncio.sleep(self._lease / 3)
-            try:
+            with _queue_outages_logged():
                 await self._queue.renew_leases(self._backlog.messages)
                 before, renewed_at = renewed_at, time.monotonic()
                 lapsed_at = renewed_at if renewed_at - before >= self._lease else lapsed_at
@@ -243,31 +232,39 @@ class Worker:
                 if not self._is_stopping and len(self._backlog.waiting) < self._max_waiting:
                     await self._take(await self._queue.claim_expired(self._max_read, self._lease))
                 await self._queue.remove_gone_consumers(self._lease * GONE_LEASES)
-            except (RedisError, OSError) as error:
-                self._log_unreachable(error)
 
     async def _read(self) -> list[Message]:
-        try:
+        with _queue_outages_logged():
             return await self._queue.read(self._max_read, self._read_wait)
-        except (RedisError, OSError) as error:
-            self._log_unreachable(error)
-            await asyncio.sleep(self._outage_pause)
-            return []
+        await asyncio.sleep(self._outage_pause)
+        return []
 
     async def _acknowledge(self, message_ids: Sequence[bytes]) -> None:
-        try:
+        with _queue_outages_logged():
             await self._queue.acknowledge(message_ids)
-        except (RedisError, OSError) as error:
-            self._log_unreachable(error)
 
     async def _give_back(self) -> None:
         unfinished = self._backlog.messages
         await cancel_tasks(self._calls)
-        try:
+        with _queue_outages_logged():
             await self._queue.leave(unfinished)
-        except (RedisError, OSError) as error:
-            self._log_unreachable(error)
 
-    def _log_unreachable(self, error: Exception) -> None:
-        """Logs that the queue cannot be reached. That harms nothing: the outbox relay knows what is pending."""
+
+@contextlib.contextmanager
+def _queue_outages_logged() -> Iterator[None]:
+    """Goes on after an outage of the queue, which harms nothing: the outbox relay knows what is pending."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
         log.warning("worker.queue_unreachable", error=type(error).__name__)
+
+
+@contextlib.contextmanager
+def _unrecorded_logged(**details: int) -> Iterator[None]:
+    """Goes on after an outage of the server that records what became of jobs."""
+    try:
+        yield
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning("worker.unrecorded", **details, error=type(error).__name__)
