@@ -103,7 +103,7 @@ class Loaders:
 
     @_loader
     async def notification_by_id(self, notification_ids: Sequence[ObjectId]) -> Sequence[NotificationRecord | None]:
-        return await self._sources.notifications.by_ids(notification_ids)
+        return await self._sources.notifications.readable_by_ids(notification_ids)
 
     @_loader
     async def signed_url_by_key(self, keys: Sequence[str]) -> Sequence[str]:

@@ -102,8 +102,7 @@ class EntryStore:
 
         In steps, each a transaction that holds the feed. Safe to repeat.
         """
-        query = _owned_by(feed.id, upto=upto)
-        while ids := await find_ids(self._entries, query, limit=DELETED_AT_ONCE):
+        while ids := await find_ids(self._entries, _owned_by(feed.id, upto=upto), limit=DELETED_AT_ONCE):
             if not await in_transaction(self._client, partial(self._delete_of, feed, ids)):
                 return False
         return True

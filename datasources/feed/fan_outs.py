@@ -102,8 +102,7 @@ class FanOutStore:
         """Marks the fan-out of a post done that was split at this version; False if a chunk of it is left."""
         if await self._chunks.find_one({"post_id": post_id, "version": version}, {"_id": 1}) is not None:
             return False
-        split = {"_id": post_id, "version": version, "split": version}
-        await self._posts.update_one(split, mark_done(Task.FAN_OUT))
+        await self._posts.update_one({"_id": post_id, "version": version, "split": version}, mark_done(Task.FAN_OUT))
         return True
 
     async def _split(self, post: Document, ends: Sequence[ObjectId], now: datetime) -> None:
@@ -128,13 +127,10 @@ class FanOutStore:
 
     async def _ends(self, author_id: ObjectId, chunk_size: int) -> list[ObjectId]:
         """The last follow of each chunk: one walk over index keys, and one operation a chunk."""
-        ends: list[ObjectId] = []
-        while True:
-            rest = _of(author_id, after=ends[-1] if ends else None)
-            follow = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", 1)], skip=chunk_size - 1)
-            if follow is None:
-                break
+        ends, rest = list[ObjectId](), _of(author_id)
+        while follow := await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", 1)], skip=chunk_size - 1):
             ends.append(follow["_id"])
+            rest = _of(author_id, after=follow["_id"])
         last = await self._follows.find_one(rest, {"_id": 1}, sort=[("_id", -1)])
         return ends if last is None else [*ends, last["_id"]]
 

@@ -1,8 +1,6 @@
 """The state of each home feed: whether it is live, and above which post its entries are complete (the floor).
 
-Why no post is lost: a post that is not pushed because a feed is not live was READY before the feed became live, so the
-rebuild, which reads posts later, finds it. Entries are deleted only in transactions that write the feed's document as
-it was read, so a deletion cannot hit entries of a later rebuild.
+`docs/design/feed.md` says why no post is lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -41,8 +39,7 @@ class FeedStates:
 
     async def find(self, owner_id: ObjectId) -> FeedRecord | None:
         """The state of a feed; None if its owner has never looked at it."""
-        document = await self._feeds.find_one({"_id": owner_id})
-        return readable(FeedRecord, document)
+        return readable(FeedRecord, await self._feeds.find_one({"_id": owner_id}))
 
     async def pending(self, owner_id: ObjectId) -> FeedRecord | None:
         """A feed whose REFRESH_FEED is pending, else None."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 from bson import ObjectId
@@ -21,22 +22,15 @@ from domain.records.feeds import FeedRecord
 _FeedAndPulled = tuple[FeedRecord, list[ObjectId]]  # the feed's state, and the authors whose posts are pulled
 
 
+@dataclass
 class HomeFeed:
     """Pages of home feeds. They may name posts that the viewer may not see: visibility rules remove those later."""
 
-    def __init__(
-        self,
-        entries: EntryStore,
-        states: FeedStates,
-        first_pages: FirstPagesCache,
-        posts: PostStore,
-        follows: FollowStore,
-    ) -> None:
-        self._entries = entries
-        self._states = states
-        self._first_pages = first_pages
-        self._posts = posts
-        self._follows = follows
+    _entries: EntryStore
+    _states: FeedStates
+    _first_pages: FirstPagesCache
+    _posts: PostStore
+    _follows: FollowStore
 
     async def page(self, owner_id: ObjectId, request: PageRequest) -> Page[ObjectId]:
         """Post ids of a home feed, newest first, down to the first post ever; the owner is noted to be active.
@@ -58,8 +52,7 @@ class HomeFeed:
         return await self._page(feed or FeedRecord(id=owner_id), pulled, request)
 
     async def _note_visit(self, owner_id: ObjectId) -> _FeedAndPulled:
-        now = clock.now()
-        return await asyncio.gather(self._states.note_visit(owner_id, now), self._follows.to_pull(owner_id))
+        return await asyncio.gather(self._states.note_visit(owner_id, clock.now()), self._follows.to_pull(owner_id))
 
     async def _cached_first_pages(
         self, owner_id: ObjectId, request: PageRequest, visits: list[_FeedAndPulled]
@@ -119,14 +112,11 @@ class HomeFeed:
         return post_ids
 
     async def _above_floor(self, feed: FeedRecord, pulled: Sequence[ObjectId], request: PageRequest) -> list[ObjectId]:
-        if feed.floor is None:
-            return []
         request = _bounded(request, above=feed.floor)
-        if _is_empty(request):
+        if feed.floor is None or _is_empty(request):
             return []
-        authors = [feed.id, *pulled]
         entries, posts = await asyncio.gather(
-            self._entries.post_ids(feed.id, request), self._posts.shown_by_authors(authors, request)
+            self._entries.post_ids(feed.id, request), self._posts.shown_by_authors([feed.id, *pulled], request)
         )
         return _merge(request, entries, [post["_id"] for post in posts])
 

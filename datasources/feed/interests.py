@@ -1,7 +1,6 @@
 """Viewers' interests, for the ranked feed: computed from what a viewer did and did not take back, and nothing else.
 
-One derived document a viewer, which may be lost at any time: whoever reads it computes it anew. It serves its viewer
-alone.
+One derived document for each viewer and for nobody else. It may be lost: whoever reads it computes it anew.
 """
 
 import asyncio

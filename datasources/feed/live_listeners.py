@@ -1,7 +1,6 @@
 """Who is notified at once that there may be new posts in their feed, and up to which post each has read it.
 
-All of it is in Redis, best effort, and may be lost: a subscription records that it listens at each poll, polls every
-`POLL_SECONDS` seconds without being notified, and remembers what was read.
+All of it is in Redis, best effort, and may be lost: subscriptions also poll every `POLL_SECONDS`.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
-"""Authors with very many followers are pulled when a feed is read; authors switch from push to pull and back.
+"""Authors with very many followers are pulled when a feed is read; they switch modes as `docs/design/feed.md` says.
 
-An author's mode is `pulled` in `users`; a follow's `pulled` says that the feed does not hold the author's posts, so
-reading it pulls them. When an author's mode changes, SWITCH_PUSH_PULL is pending until every follow has the mode, and
-posts are pushed meanwhile: a post that is both in a feed and pulled is shown once; one in neither would be missing.
+An author's mode is `pulled` in `users`; a follow's `pulled` says that the feed does not hold the author's posts. When
+an author's mode changes, SWITCH_PUSH_PULL is pending until every follow has the mode; posts are pushed meanwhile.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -23,7 +22,6 @@ from domain.records.record import Stored
 
 PUSHED_AGAIN = 0.8  # of the limit; between the two an author keeps the mode
 STEP_TIME = timedelta(seconds=30)  # for one step of a switch; then the outbox relay enqueues it again
-_VERSION: Document = {"$ifNull": ["$version", 0]}
 
 
 class Mode(Stored, frozen=True, kw_only=True):
@@ -104,7 +102,7 @@ class PushPullStore:
         Their versions grow, so that a backfill that read the mode before is not marked done. Raises outages of Redis
         too: first pages without the author must be invalidated before the author's posts are not pushed any more.
         """
-        next_version: Stage = {"$set": {"version": {"$add": [_VERSION, 1]}}}
+        next_version: Stage = {"$set": {"version": {"$add": [{"$ifNull": ["$version", 0]}, 1]}}}
         new_mode: Stage = {"$set": {"pulled": True}} if mode.pulled else add_pending([Task.BACKFILL], now)
         query = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_of_other_mode(mode)}
         await self._uncached_follows.update_many(query, [next_version, new_mode])

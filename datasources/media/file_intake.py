@@ -1,7 +1,4 @@
-"""Files that clients send through the API itself: put into storage, and then uploads like any other.
-
-A file is held in memory until it has come as a whole: S3 takes a PUT only with its length, which no form tells before.
-"""
+"""Files that clients send through the API itself become uploads like any other (`docs/design/media.md`)."""
 
 import asyncio
 import base64
@@ -54,8 +51,7 @@ class Intake:
             counted = _Counted(file)
             head = await counted.head(SIGNATURE_BYTES)
             image_format = format_taken(head, field=["file"])
-            now = clock.now()
-            upload = await self._uploads.begin_intake(owner_id, image_format, now, self._max_time, idempotency)
+            upload = await self._uploads.begin_intake(owner_id, image_format, clock.now(), self._max_time, idempotency)
             if upload.sha256:  # an earlier call's
                 return await _replayed(upload, counted)
             return await self._store(upload, head, counted)

@@ -1,11 +1,7 @@
-"""The slots that uploads take in their owner's daily and monthly quota.
+"""The slots that uploads take in their owner's daily and monthly quota (`docs/design/media.md`).
 
-The quota is the set of uploads itself: each takes one numbered slot of its day and one of its month, and unique indexes
-let no slot be taken twice. So a reservation is one insert, a refund is part of the write that refuses the file, and no
-counter can drift.
-
-A reservation lapses if its file has not come for `RESERVATION_HOLD`: its slots are free for other uploads. A file that
-comes later takes slots of the day it comes, or is refused, so there are never more images than slots.
+The quota is the set of uploads itself, under unique indexes. So a reservation is one insert, a refund is part of the
+write that refuses the file, and no counter can drift.
 """
 
 import secrets
@@ -103,10 +99,10 @@ class Reservations:
         message = f"All {limit} images of {period} are used up."
         counted = {"quota_month": use.month} if is_month else {"quota_month": use.month, "quota_day": use.day}
         query = {"owner_id": owner_id, **counted, "status": UploadStatus.AWAITING_BYTES.value}
-        unused = await self._uploads.find(query, {"created_at": 1}, sort=[("created_at", 1)], limit=1).to_list()
+        unused = await self._uploads.find_one(query, {"created_at": 1}, sort=[("created_at", 1)])
         wait = None
-        if unused:
+        if unused is not None:
             message = f"All {limit} images of {period} are used up or reserved for files that have not come."
-            left = unused[0]["created_at"] + RESERVATION_HOLD - now
+            left = unused["created_at"] + RESERVATION_HOLD - now
             wait = max(0, int(left.total_seconds() * 1000)) + _SLACK_MS
         return Refusal(UserErrorCode.QUOTA_EXCEEDED, message, retry_after_ms=wait, resets_at=use.resets_at)

@@ -1,8 +1,7 @@
 """Notifications: durable, per recipient, grouped by a stable key, numbered without gaps.
 
-The collection is its own log: every change of a notification gives it the recipient's next `seq` (`inboxes.py`), so a
-reader of `seq` n has seen all before it. A withdrawn notification stays as a tombstone for a while, so that a
-subscriber who was away learns of it too.
+Every change of a notification gives it the recipient's next `seq` (`inboxes.py`). A withdrawn notification stays as a
+tombstone for a while (`docs/design/notifications.md`).
 """
 
 import asyncio
@@ -16,11 +15,12 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.mongo import clock
+from datasources.mongo.batched_operations import BatchedReads
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
-from datasources.mongo.queries import find_by_ids, find_ids
+from datasources.mongo.queries import find_ids
 from datasources.notifications.inboxes import Inboxes
 from datasources.redis.pubsub import News
 from domain.limits import WITHDRAWN_NOTIFICATION_KEPT
@@ -66,10 +66,11 @@ class SeqRange(msgspec.Struct, frozen=True):
     floor: int
 
 
-class NotificationStore:
+class NotificationStore(BatchedReads[NotificationRecord]):
     """The collection `notifications`, with the numbers from `inboxes`."""
 
     def __init__(self, database: Database, news: News) -> None:
+        super().__init__(database["notifications"], NotificationRecord)
         self._notifications = database["notifications"]
         self._inboxes = Inboxes(database)
         self._news = news
@@ -144,11 +145,6 @@ class NotificationStore:
         oldest = await self._notifications.find_one({"recipient_id": recipient_id}, {"seq": 1}, sort=[("seq", 1)])
         return SeqRange(oldest["seq"] if oldest and last else 0, last, floor)
 
-    async def by_ids(self, ids: Sequence[ObjectId]) -> list[NotificationRecord | None]:
-        """Notifications in the order of `ids`, None for one that is missing or cannot be read; one operation."""
-        documents = await find_by_ids(self._notifications, ids)
-        return [readable(NotificationRecord, documents.get(id_)) for id_ in ids]
-
     async def unseen(self, recipient_id: ObjectId) -> AsyncGenerator[list[NotificationRecord]]:
         """Notifications not seen yet, without POST_READY, latest change first, in batches of one operation each.
 
@@ -157,8 +153,7 @@ class NotificationStore:
         query: Document = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
         query["kind"] = {"$ne": NotificationKind.POST_READY.value}
         for _ in range(MAX_UNSEEN_READ // UNSEEN_BATCH):
-            cursor = self._notifications.find(query, sort=[("seq", -1)], limit=UNSEEN_BATCH, hint=UNSEEN)
-            rows = await cursor.to_list()
+            rows = await self._notifications.find(query, sort=[("seq", -1)], limit=UNSEEN_BATCH, hint=UNSEEN).to_list()
             yield [_shown(row) for row in rows]
             if len(rows) < UNSEEN_BATCH:
                 return
@@ -211,8 +206,7 @@ class NotificationStore:
     ) -> list[NotificationRecord]:
         """Deletes up to `limit` of a recipient's notifications, and the inbox with the last; returns them."""
         rows = await self._notifications.find({"recipient_id": recipient_id}, limit=limit, session=session).to_list()
-        query = {"_id": {"$in": [row["_id"] for row in rows]}}
-        await self._notifications.delete_many(query, session=session)
+        await self._notifications.delete_many({"_id": {"$in": [row["_id"] for row in rows]}}, session=session)
         if len(rows) < limit:
             await self._inboxes.delete(recipient_id, session)
         return [_shown(row) for row in rows]

@@ -174,13 +174,9 @@ class CommentStore(BatchedReads[CommentRecord]):
         await self._comments.update_many(query, pipeline, session=session)
         await delete_keeping_keys(self._comments, {**query, **_OVER}, _EMPTIED, session)
 
-    async def add_replies(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
-        """Adds to comments' reply counts, within the caller's transaction."""
-        await increment(self._comments, "reply_count", deltas, session)
-
-    async def add_likes(self, deltas: Mapping[ObjectId, int], session: Session) -> None:
-        """Adds to comments' like counts, within the caller's transaction."""
-        await increment(self._comments, "like_count", deltas, session)
+    async def add_to_counts(self, counter: str, deltas: Mapping[ObjectId, int], session: Session) -> None:
+        """Adds to a counter of comments, within the caller's transaction."""
+        await increment(self._comments, counter, deltas, session)
 
     async def correct_counts(self, comment_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets recounted counters, within the caller's transaction; not of a deleted comment."""

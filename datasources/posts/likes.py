@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 
@@ -117,12 +117,12 @@ class LikeStore:
         await self._update([like["_id"] for like in likes], pipeline, session)
         await self._remove_taken_back([like["_id"] for like in likes if not like["liked"]], session)
 
-    async def set_notified(self, notified: Sequence[ObjectId], others: Sequence[ObjectId], session: Session) -> None:
+    async def set_notified(self, notified: Collection[ObjectId], rest: Collection[ObjectId], session: Session) -> None:
         """Marks which likes the notifications now reflect, and which not; NOTIFY is then done for all of them."""
         announced = {"$set": {"notified": True, "announced": True}}
         await self._update(notified, [announced, *mark_done(Task.NOTIFY)], session)
-        await self._update(others, [{"$set": {"notified": False}}, *mark_done(Task.NOTIFY)], session)
-        await self._remove_taken_back(others, session)
+        await self._update(rest, [{"$set": {"notified": False}}, *mark_done(Task.NOTIFY)], session)
+        await self._remove_taken_back(rest, session)
 
     async def latest_notified(self, target_id: ObjectId, limit: int, session: Session) -> list[ObjectId]:
         """The users of the latest likes that a target's notification reflects, latest first."""
@@ -134,11 +134,11 @@ class LikeStore:
         """Deletes every like of something deleted. Safe to repeat."""
         await self._likes.delete_many({"target_id": target_id})
 
-    async def _update(self, ids: Sequence[ObjectId], pipeline: list[Document], session: Session) -> None:
+    async def _update(self, ids: Collection[ObjectId], pipeline: list[Document], session: Session) -> None:
         if ids:
             await self._likes.update_many({"_id": {"$in": list(ids)}}, pipeline, session=session)
 
-    async def _remove_taken_back(self, ids: Sequence[ObjectId], session: Session) -> None:
+    async def _remove_taken_back(self, ids: Collection[ObjectId], session: Session) -> None:
         """Deletes likes that are taken back and have nothing pending; a TTL index deletes announced ones later."""
         if not ids:
             return

@@ -64,7 +64,8 @@ class PostStore(BatchedReads[PostRecord]):
     async def candidates(self, ids: Sequence[ObjectId]) -> list[Candidate | None]:
         """What the scores of these posts depend on, in their order, None for one that is not shown; one operation."""
         posts = await find_by_ids(self._posts, ids, projection=_SCORED)
-        return [_candidate(posts.get(post_id)) for post_id in ids]
+        shown = {post_id: post for post_id, post in posts.items() if is_shown(post)}
+        return [readable(Candidate, shown.get(post_id)) for post_id in ids]
 
     async def shown_by_authors(self, author_ids: Sequence[ObjectId], request: PageRequest) -> list[Document]:
         """`_id` and `author_id` of ready posts of any number of authors, up to `limit + 1`, in the order of the page.
@@ -116,11 +117,10 @@ class PostStore(BatchedReads[PostRecord]):
         query = {"_id": post_id, "author_id": author_id, "deleted": False}
         async with self._writes.invalidating([post_id]) as posts:
             document = await posts.find_one_and_update(query, changes, return_document=True)
-        if document is None:
-            if not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
-                raise NotFound("post", field=["postId"])
-            return
-        await self._job_queue.enqueue_pending(Fact.POST, [document])
+        if document is not None:
+            await self._job_queue.enqueue_pending(Fact.POST, [document])
+        elif not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
+            raise NotFound("post", field=["postId"])
 
     async def delete_by_author(self, author_id: ObjectId, now: datetime, limit: int) -> bool:
         """Deletes up to `limit` posts of one author, as `delete` does; whether there were any. Safe to repeat."""
@@ -231,7 +231,3 @@ class PostStore(BatchedReads[PostRecord]):
 def is_shown(post: Document) -> bool:
     """Whether a post, as it was read, is ready and not deleted."""
     return all(post.get(field) == value for field, value in _SHOWN.items())
-
-
-def _candidate(post: Document | None) -> Candidate | None:
-    return None if post is None or not is_shown(post) else readable(Candidate, post)

@@ -45,16 +45,13 @@ class PublishingStore:
 
         Raises Refusal (UPLOAD_USED, IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
         """
+        content = draft.to_document()
         document: Document = {
             "_id": post_id or clock.new_id(),
             "author_id": author_id,
-            "caption": draft.caption,
-            "hashtags": draft.hashtags,
-            "mention_ids": draft.mention_ids,
-            "location": None if draft.location is None else draft.location.to_document(),
-            "comments_enabled": draft.comments_enabled,
+            "image_inputs": content.pop("images"),
+            **content,
             "status": PostStatus.PROCESSING.value,
-            "image_inputs": [image.to_document() for image in draft.images],
             "upload_ids": [image.upload_id for image in draft.images],
             "created_at": now,
             "deleted": False,
@@ -82,8 +79,7 @@ class PublishingStore:
 
     async def of_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> PostRecord | None:
         """The post that an upload belongs to."""
-        document = await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id})
-        return readable(PostRecord, document)
+        return readable(PostRecord, await self._posts.find_one({"author_id": owner_id, "upload_ids": upload_id}))
 
     async def enqueue_for_upload(self, owner_id: ObjectId, upload_id: ObjectId) -> None:
         """Enqueues the completion of the post that waits for this upload, if there is one."""

@@ -1,8 +1,4 @@
-"""Images get the formats that save bytes, after they are READY in the formats that every client can show.
-
-As a rule the media worker adds the smaller formats right after it rendered the image (`ingest.py`). This task makes
-AVIF, and what the media worker could not finish, from the source file, which is kept until then.
-"""
+"""READY images get the formats that save bytes: AVIF, and what `ingest.py` did not finish (`docs/design/images.md`)."""
 
 import structlog
 from bson import ObjectId
@@ -61,18 +57,15 @@ async def _add_missing_formats(tools: Tools, upload: UploadRecord) -> None:
     sources = tools.sources
     missing = set() if upload.image is None else _missing_formats(upload.image, sources.settings)
     data = await sources.blobs.read_incoming(upload.key, MAX_IMAGE_BYTES) if missing else None
-    if data is None or not upload.is_of(data):
-        await sources.uploads.mark_formats_added(upload.id)
-        return
-    if tools.pool is None:
-        raise RuntimeError("rendering needs a pool")
-    try:
-        rendered = await tools.pool.render(data, missing)
-    except Refusal as refusal:
-        log.warning("formats.given_up", upload=str(upload.id), code=refusal.code.value)
-        await sources.uploads.mark_formats_added(upload.id)
-        return
-    await add_to_image(sources, upload.id, rendered)
+    if data is not None and upload.is_of(data):
+        try:
+            rendered = await tools.renderer.render(data, missing)
+        except Refusal as refusal:
+            log.warning("formats.given_up", upload=str(upload.id), code=refusal.code.value)
+        else:
+            await add_to_image(sources, upload.id, rendered)
+            return
+    await sources.uploads.mark_formats_added(upload.id)
 
 
 def _missing_formats(image: ImageRecord, settings: Settings) -> set[RenditionFormat]:

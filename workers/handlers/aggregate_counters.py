@@ -29,7 +29,7 @@ async def count_post_likes(tools: Tools, *keys: str) -> Collection[str]:
 
 async def count_comment_likes(tools: Tools, *keys: str) -> Collection[str]:
     """Brings comments' like counts up to their likes."""
-    likes, add = tools.sources.comment_likes, tools.sources.comments.add_likes
+    likes, add = tools.sources.comment_likes, partial(tools.sources.comments.add_to_counts, "like_count")
     return await _count(tools, keys, "target_id", likes.pending_counts, likes.set_counted, add, itemgetter("liked"))
 
 
@@ -42,7 +42,7 @@ async def count_comments(tools: Tools, *keys: str) -> Collection[str]:
         await comments.set_counted(pending, session)
         of_posts = _sums(pending, "post_id", is_comment_shown)
         replies = [comment for comment in pending if comment["parent_id"] is not None]
-        await comments.add_replies(_sums(replies, "parent_id", is_comment_shown), session)
+        await comments.add_to_counts("reply_count", _sums(replies, "parent_id", is_comment_shown), session)
         await posts.add_comments(of_posts, await comments.preview_ids(list(of_posts), session), session)
         return pending
 

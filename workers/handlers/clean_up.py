@@ -3,8 +3,9 @@
 from bson import ObjectId
 
 from datasources.mongo import clock
+from datasources.s3.keys import leftovers
 from domain.jobs import Task
-from workers.handlers.image_files import delete_files, delete_leftovers
+from workers.handlers.image_files import delete_files
 from workers.runtime.handler import RetryLater, Tools
 
 CHUNK = 500  # comments erased in one step
@@ -13,13 +14,11 @@ CHUNK = 500  # comments erased in one step
 async def clean_upload(tools: Tools, key: str) -> None:
     """Deletes the source file of an upload that is rendered or refused, and files that its image does not use.
 
-    Signed addresses of private files stay good until they expire, also after the files were made public: those files
-    are deleted at `clean_up_at`. While the upload is being rendered, or that is pending, the source stays, and the task
-    is tried again. With the setting `keep_originals`, the source of an image is copied to an area nobody may fetch.
+    Private files that were made public are deleted at `clean_up_at`, when their signed addresses have expired. While
+    the upload is being rendered, or that is pending, the source stays, and the task is tried again.
 
-    The address for sending the file cannot be revoked: until it expires, it can store a file again. A failed upload
-    gave its quota back, so quota does not bound how often that happens: its task is done only after the address has
-    expired. Late files of other uploads, which keep their quota, are left to `gc`.
+    The address for sending the file cannot be revoked, and a failed upload gave its quota back: its task is done only
+    after the address has expired. Late files of other uploads are left to `gc`.
     """
     sources, now = tools.sources, clock.now()
     is_worked_on = await sources.uploads.is_worked_on(ObjectId(key), now)
@@ -33,7 +32,7 @@ async def clean_upload(tools: Tools, key: str) -> None:
     if upload.clean_up_at is not None and now < upload.clean_up_at:
         await sources.uploads.postpone_clean_up(upload.id, upload.clean_up_at)
         raise RetryLater
-    await delete_leftovers(sources, upload)
+    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
     if is_worked_on:
         raise RetryLater
     if upload.failure is not None and now < upload.last_arrival:

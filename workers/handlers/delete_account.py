@@ -1,8 +1,6 @@
 """Everything of a deleted account is deleted, by the operations that would undo each act alone.
 
-The account's acts are hidden from the moment it is deleted. This task removes them, with their counts, notifications
-and feed entries. Requests that were running at that moment may write afterwards, so the task is scheduled again and
-again. It is done only after a final check, at a time when nothing can be running any more, has found nothing.
+The task is scheduled again until a final check, when nothing can be running any more (`docs/design/deletion.md`).
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -36,9 +34,7 @@ async def delete_account(tools: Tools, key: str) -> Collection[str]:
     """Deletes what a deleted account has left, in bounded steps, until nothing more can come.
 
     Safe to run twice, beside itself, and to stop after any write: each step undoes what is there, an act is undone
-    once, and the tasks that follow are pending for the facts themselves. A request that was authenticated before the
-    deletion ends within its time limit, and so does the handler that it started; the address that it gave out for a
-    file expires. The final check comes after all that.
+    once, and the tasks that follow are pending for the facts themselves.
     """
     sources = tools.sources
     account = await sources.users.deleted_account(ObjectId(key))

@@ -7,7 +7,7 @@ from itertools import chain
 from bson import ObjectId
 
 from datasources.media.images import Move
-from datasources.s3.keys import is_in_area, leftovers, media_key, moved, renewed
+from datasources.s3.keys import is_in_area, media_key, moved, renewed
 from datasources.sources import Sources
 from domain.records.images import ImageRecord, RenditionRecord
 from domain.records.uploads import UploadRecord
@@ -56,11 +56,6 @@ async def copy_files(sources: Sources, move: Move) -> bool:
         await sources.images.mark_moving(move.before)
     copies = [sources.blobs.copy_media(old.key, new.key, new.format.media_type) for old, new in pairs]
     return all(await asyncio.gather(*copies))
-
-
-async def delete_leftovers(sources: Sources, upload: UploadRecord) -> None:
-    """Deletes the files that an upload's image does not use any more; without an image, all. Safe to repeat."""
-    await sources.blobs.delete_media(leftovers(upload.image, await sources.blobs.media_of(upload.id)))
 
 
 async def delete_files(sources: Sources, upload_ids: Iterable[ObjectId]) -> None:

@@ -78,10 +78,8 @@ def _check_announced(upload: UploadRecord, data: bytes) -> None:
 
 async def _render(tools: Tools, upload: UploadRecord, data: bytes) -> None:
     """Records the image as soon as it has the formats that every client can show, then adds the smaller ones."""
-    if tools.pool is None:
-        raise RuntimeError("rendering needs a pool")
     sources = tools.sources
-    async with tools.pool.renderings(data, SHOWN_EVERYWHERE, SMALLER) as answers:
+    async with tools.renderer.renderings(data, SHOWN_EVERYWHERE, SMALLER) as answers:
         await sources.uploads.record_image(upload.id, await _image(sources, upload, await anext(answers)))
         await sources.publishing.enqueue_for_upload(upload.owner_id, upload.id)
         try:
@@ -111,8 +109,7 @@ async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
     post = await sources.publishing.of_upload(upload.owner_id, upload.id)
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
         return Area.PRIVATE
-    others = await sources.uploads.by_ids(
-        [image.upload_id for image in post.image_inputs if image.upload_id != upload.id]
-    )
+    other_ids = [image.upload_id for image in post.image_inputs if image.upload_id != upload.id]
+    others = await sources.uploads.by_ids(other_ids)
     is_last = all(other is not None and other.image is not None for other in others)
     return await area_of_author(sources, upload.owner_id) if is_last else Area.PRIVATE

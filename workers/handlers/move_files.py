@@ -85,9 +85,10 @@ async def _needed_moves(sources: Sources, owner_id: ObjectId, upload_ids: Sequen
         if upload.image is not None:
             post = posts.get(upload.post_id) if upload.post_id is not None else None
             area = area_of(upload, owner, post)
-            is_outdated = _is_outdated(upload.image, owner, post)
-            to_new_keys = Move(upload.image, moved(upload.image, area))
-            moves.append(to_new_keys if is_outdated else move_to(area, upload, upload.image))
+            if _is_outdated(upload.image, owner, post):
+                moves.append(Move(upload.image, moved(upload.image, area)))
+            else:
+                moves.append(move_to(area, upload, upload.image))
     return [move for move in moves if move.after is not move.before]
 
 

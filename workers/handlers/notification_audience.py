@@ -12,10 +12,9 @@ from domain.visibility import can_view_post
 
 async def allowed_pairs(sources: Sources, pairs: Sequence[tuple[ObjectId, ObjectId]]) -> set[tuple[ObjectId, ObjectId]]:
     """The pairs of recipient and actor whose recipient may be notified of what the actor does."""
-    relations = await sources.relations.by_pairs(pairs)
     return {
         pair
-        for pair, relation in zip(pairs, relations, strict=True)
+        for pair, relation in zip(pairs, await sources.relations.by_pairs(pairs), strict=True)
         if not (relation.is_self or relation.has_muted or relation.has_blocked or relation.is_blocked)
     }
 

@@ -70,9 +70,7 @@ async def _notify_likes(
         pairs = [(groups[like["target_id"]].recipient_id, like["user_id"]) for like in standing]
         allowed = await allowed_pairs(sources, pairs)
         notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in allowed}
-        await likes.set_notified(
-            list(notified), [like["_id"] for like in pending if like["_id"] not in notified], session
-        )
+        await likes.set_notified(notified, {like["_id"] for like in pending} - notified, session)
         notices = await _updated_notices(sources, likes, groups, pending, notified, session)
         await sources.notifications.write(notices, clock.now(), session)
         return pending

@@ -1,12 +1,8 @@
-"""New comments are screened: those that came too late are deleted, and those that the screen objects to are hidden.
-
-A comment is visible until it is screened, and stays visible if that fails: a screen that raises or takes too long is
-tried again, and the job ends among the dead letters.
-"""
+"""New comments are screened, while they are visible already (`docs/design/comments.md`)."""
 
 import asyncio
-import importlib
 import inspect
+import pkgutil
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -112,9 +108,8 @@ def screen_of(settings: Settings) -> Screen | None:
 
 @cache
 def _imported(name: str) -> Screen:
-    module, _, function = name.partition(":")
     try:
-        screen: Screen = getattr(importlib.import_module(module), function)
+        screen: Screen = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UnknownScreenError(f"comment_screen {name!r} cannot be imported: {error}") from error
     if not inspect.iscoroutinefunction(screen):

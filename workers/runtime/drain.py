@@ -17,8 +17,7 @@ async def pending_jobs(tools: Tools) -> set[Job]:
     jobs: set[Job] = set()
     for fact in Fact:
         query = {"outbox": {"$exists": True}, "due_at": {"$exists": True}}
-        documents = tools.sources.database[fact.collection].find(query, limit=MAX_FACTS)
-        async for document in documents:
+        async for document in tools.sources.database[fact.collection].find(query, limit=MAX_FACTS):
             jobs.update(jobs_of(fact, document))
     return jobs
 

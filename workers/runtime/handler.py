@@ -24,6 +24,13 @@ class Tools:
     slow_pool: RenderPool | None = None
 
     @property
+    def renderer(self) -> RenderPool:
+        """The pool of a worker that renders."""
+        if self.pool is None:
+            raise RuntimeError("rendering needs a pool")
+        return self.pool
+
+    @property
     def of_slow_lane(self) -> "Tools":
         """The tools for jobs of the slow lane."""
         return replace(self, pool=self.slow_pool or self.pool)

@@ -1,7 +1,4 @@
-"""The outbox relay: enqueues again whatever has been pending for longer than its worker should need.
-
-It makes lost messages harmless. Any number of relays may run: a job that is enqueued twice is done once.
-"""
+"""The outbox relay enqueues again what has been pending for long (`docs/design/jobs.md`). Any number may run."""
 
 import asyncio
 from contextlib import suppress
