@@ -70,10 +70,7 @@ class EntryStore:
         await self._insert(entries)
 
     async def remove_author(self, follow: FollowRecord) -> bool:
-        """Takes the posts of an author followed no more out of a feed, and marks the follow's BACKFILL done; atomic.
-
-        False, and nothing changes, if the follow has changed since it was read or BACKFILL is not pending any more.
-        """
+        """Takes an author's posts out of a feed, and marks BACKFILL done; atomic. False if the follow has changed."""
 
         async def apply(session: Session) -> bool:
             is_done = await self._follows.mark_done([follow], Task.BACKFILL, session)
@@ -98,10 +95,7 @@ class EntryStore:
         return None if entry is None else entry["_id"]["p"]
 
     async def clear(self, feed: FeedRecord, *, upto: ObjectId | None = None) -> bool:
-        """Deletes a feed's entries, or those up to a post; False once the feed has changed since it was read.
-
-        In steps, each a transaction that holds the feed. Safe to repeat.
-        """
+        """Deletes a feed's entries, or those up to a post, in steps; False once the feed has changed. Repeatable."""
         while ids := await find_ids(self._entries, _owned_by(feed.id, upto=upto), limit=DELETED_AT_ONCE):
             if not await in_transaction(self._client, partial(self._delete_of, feed, ids)):
                 return False

@@ -26,10 +26,7 @@ ENQUEUED_AT_ONCE = 1_000  # chunks; the outbox relay enqueues the others
 
 
 class Chunk(Stored, frozen=True, kw_only=True):
-    """One part of a post's fan-out, split at this `version` of the post: the author's follows after one, up to another.
-
-    None is no bound.
-    """
+    """One part of a post's fan-out, split at this `version` of it: the author's follows after one, up to another."""
 
     post_id: ObjectId
     author_id: ObjectId

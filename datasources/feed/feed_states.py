@@ -1,7 +1,4 @@
-"""The state of each home feed: whether it is live, and above which post its entries are complete (the floor).
-
-`docs/design/feed.md` says why no post is lost.
-"""
+"""The state of each home feed, live or not, and its floor; `docs/design/feed.md` says why no post is lost."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -103,14 +100,13 @@ class FeedStates:
         query = {"_id": feed.id, "version": feed.version}
         await self._writes.uncached.update_one(query, [next_refresh, *mark_done(Task.REFRESH_FEED)])
 
-    async def enqueue_due(self, now: datetime, limit: int) -> int:
-        """Makes the daily REFRESH_FEED of up to `limit` feeds pending; returns how many. Safe to repeat."""
+    async def enqueue_due(self, now: datetime, limit: int) -> None:
+        """Makes the daily REFRESH_FEED of up to `limit` feeds pending. Safe to repeat."""
         due = {"refresh_at": {"$lte": now}}
         ids = await find_ids(self._feeds, due, sort=[("refresh_at", 1)], limit=limit)
         if ids:
             pipeline = [add_pending([Task.REFRESH_FEED], now), {"$unset": "refresh_at"}]
             await self._writes.uncached.update_many({"_id": {"$in": ids}, **due}, pipeline)
-        return len(ids)
 
     async def reset(self, owner_ids: Sequence[ObjectId], now: datetime) -> int:
         """Has these feeds rebuilt; until then their posts are pulled. Returns how many there are. Safe to repeat."""

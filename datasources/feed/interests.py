@@ -67,10 +67,7 @@ class InterestStore:
         return None if document is None or "made_at" not in document else readable(InterestsRecord, document)
 
     async def compute(self, viewer_id: ObjectId, now: datetime) -> InterestsRecord:
-        """Computes a viewer's interests and marks that done. Safe to repeat and side by side: the last one stays.
-
-        At most nine reads over indexes, of a few hundred documents each, whatever the viewer ever did.
-        """
+        """Computes interests by at most nine bounded reads, and marks that done. Safe to repeat and side by side."""
         computed = interests_from(viewer_id, await self.acts_of(viewer_id), now)
         values = {name: {"$literal": value} for name, value in computed.to_document().items() if name != "_id"}
         values["expires_at"] = {"$literal": now + KEPT}

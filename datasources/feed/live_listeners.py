@@ -43,10 +43,7 @@ class FeedListeners:
         self._is_down = False
 
     async def notify(self, owner_ids: Collection[ObjectId]) -> None:
-        """Notifies those of these owners who listen that their feed has changed; for up to a few thousand at once.
-
-        One read in Redis, and a message for each who listens. Never raises.
-        """
+        """Notifies those of up to a few thousand owners who listen that their feed has changed. Never raises."""
         members = [str(owner_id) for owner_id in owner_ids]
         lapses = await self._answer(lambda: self._redis.zmscore(self._listening, members)) if members else None
         if lapses is None:

@@ -117,10 +117,9 @@ class PushPullStore:
         held = {"$set": {"due_at": now + STEP_TIME}}
         return (await self._user_writes.uncached.update_one(_same(mode), held)).matched_count == 1
 
-    async def finish(self, mode: Mode) -> bool:
-        """Marks an author's switch done; False if the author has changed since `mode` was read."""
-        done = mark_done(Task.SWITCH_PUSH_PULL)
-        return (await self._user_writes.uncached.update_one(_same(mode), done)).matched_count == 1
+    async def finish(self, mode: Mode) -> None:
+        """Marks an author's switch done, unless the author has changed since `mode` was read."""
+        await self._user_writes.uncached.update_one(_same(mode), mark_done(Task.SWITCH_PUSH_PULL))
 
     async def _switch_mode(self, mode: Mode, now: datetime) -> None:
         """Gives an author the other mode, unless they have changed since `mode` was read."""

@@ -73,10 +73,7 @@ class Intake:
         return received
 
     async def _undo(self, upload: UploadRecord) -> None:
-        """Gives back key and quota, and deletes the file, which S3 may have taken though its answer was not heard.
-
-        Best effort: what cannot be given back now expires.
-        """
+        """Gives back key and quota, and deletes the file, which S3 may have anyway. Best effort: the rest expires."""
         results = await asyncio.gather(self._uploads.undo_intake(upload), self._delete(upload), return_exceptions=True)
         for error in results:
             if error is not None:

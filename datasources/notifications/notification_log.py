@@ -146,10 +146,7 @@ class NotificationStore(BatchedReads[NotificationRecord]):
         return SeqRange(oldest["seq"] if oldest and last else 0, last, floor)
 
     async def unseen(self, recipient_id: ObjectId) -> AsyncGenerator[list[NotificationRecord]]:
-        """Notifications not seen yet, without POST_READY, latest change first, in batches of one operation each.
-
-        Ends after `MAX_UNSEEN_READ` notifications, however many there are.
-        """
+        """Up to `MAX_UNSEEN_READ` unseen ones but POST_READY, latest change first, in batches of one operation each."""
         query: Document = {"recipient_id": recipient_id, "is_seen": False, "withdrawn": False}
         query["kind"] = {"$ne": NotificationKind.POST_READY.value}
         for _ in range(MAX_UNSEEN_READ // UNSEEN_BATCH):
@@ -212,10 +209,7 @@ class NotificationStore(BatchedReads[NotificationRecord]):
         return [_shown(row) for row in rows]
 
     async def anonymize_withdrawn(self, actor_id: ObjectId, limit: int) -> bool:
-        """Removes a user from up to `limit` withdrawn notifications of follows; whether there were any. Safe to repeat.
-
-        The notifications keep their numbers.
-        """
+        """Removes a user from up to `limit` withdrawn notifications of follows; whether there were any. Repeatable."""
         query = {"group_key": {"$in": follow_group_keys(actor_id)}, "withdrawn": True}
         ids = await find_ids(self._notifications, query, limit=limit)
         group_key = {"$concat": ["GONE:", {"$toString": "$_id"}]}

@@ -30,10 +30,7 @@ _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 
 
 class CommentStore(BatchedReads[CommentRecord]):
-    """The collection `comments`. Deleted comments are read too, and marked.
-
-    `counted` says whether the counts of the post and the parent reflect a comment.
-    """
+    """The collection `comments`, deleted ones too. `counted`: the counts of post and parent reflect the comment."""
 
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
         super().__init__(database["comments"], CommentRecord)

@@ -101,10 +101,7 @@ class PostStore(BatchedReads[PostRecord]):
         return post
 
     async def untag(self, post_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
-        """Removes a person's tags from a post and makes NOTIFY pending, which withdraws their notification.
-
-        Atomic and safe to repeat; does nothing where they are not tagged.
-        """
+        """Removes a person's tags from a post; NOTIFY, pending then, withdraws the notification. Atomic, repeatable."""
         await self._edit({"_id": post_id, "deleted": False, **tagging(user_id)}, untag(user_id, now))
 
     async def delete(self, post_id: ObjectId, author_id: ObjectId, now: datetime) -> None:
@@ -114,12 +111,9 @@ class PostStore(BatchedReads[PostRecord]):
         """
         pending = [Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.CLEAN_UP]
         changes = {"$set": {"deleted": True, "deleted_at": now, **pending_fields(pending, now)}, "$inc": {"version": 1}}
-        query = {"_id": post_id, "author_id": author_id, "deleted": False}
-        async with self._writes.invalidating([post_id]) as posts:
-            document = await posts.find_one_and_update(query, changes, return_document=True)
-        if document is not None:
-            await self._job_queue.enqueue_pending(Fact.POST, [document])
-        elif not await self._posts.count_documents({"_id": post_id, "author_id": author_id}, limit=1):
+        own: Document = {"_id": post_id, "author_id": author_id}
+        document = await self._edit({**own, "deleted": False}, changes)
+        if document is None and not await self._posts.count_documents(own, limit=1):
             raise NotFound("post", field=["postId"])
 
     async def delete_by_author(self, author_id: ObjectId, now: datetime, limit: int) -> bool:
@@ -214,9 +208,9 @@ class PostStore(BatchedReads[PostRecord]):
         query: Document = {"author_id": {"$in": list(author_ids)}, **_SHOWN}
         return await find_page(self._posts, query, request, projection={"author_id": 1}, hint=SHOWN_POSTS)
 
-    async def _edit(self, query: Document, pipeline: list[Stage]) -> Document | None:
+    async def _edit(self, query: Document, changes: Document | list[Stage]) -> Document | None:
         async with self._writes.invalidating([query["_id"]]) as posts:
-            document = await posts.find_one_and_update(query, pipeline, return_document=True)
+            document = await posts.find_one_and_update(query, changes, return_document=True)
         if document is not None:
             await self._job_queue.enqueue_pending(Fact.POST, [document])
         return document

@@ -91,10 +91,7 @@ class PublishingStore:
     async def publish(
         self, post_id: ObjectId, images: Sequence[ImageRecord], now: datetime, session: Session
     ) -> Document | None:
-        """Makes a post in PROCESSING READY within the caller's transaction; returns it, for its jobs to be enqueued.
-
-        None if it is not in PROCESSING.
-        """
+        """Makes a post in PROCESSING READY in the caller's transaction; returns it, to enqueue its jobs, or None."""
         pending = pending_fields([Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES], now)
         values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
         return await self._leave_processing(post_id, {"$set": values}, session)

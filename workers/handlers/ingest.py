@@ -102,10 +102,7 @@ async def _image(sources: Sources, upload: UploadRecord, rendered: Rendered) -> 
 
 
 async def _first_area(sources: Sources, upload: UploadRecord) -> Area:
-    """The private area; the public one if this is the last image that a public account's post waits for.
-
-    So in most cases no file has to be moved when the post becomes READY.
-    """
+    """Public if this is the last image that a public account's post waits for, so that no file must be moved."""
     post = await sources.publishing.of_upload(upload.owner_id, upload.id)
     if post is None or post.status is not PostStatus.PROCESSING or post.deleted:
         return Area.PRIVATE

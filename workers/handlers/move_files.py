@@ -42,10 +42,7 @@ async def move_files_of_user(tools: Tools, key: str) -> None:
 
 
 async def move_files_of_post(tools: Tools, key: str) -> None:
-    """Moves the files of a post to the right area, in case its account changed while it was published.
-
-    Safe to run twice: files that are in the right area stay.
-    """
+    """Moves a post's files to the right area, if its account changed while it was published. Safe to run twice."""
     sources, post_id = tools.sources, ObjectId(key)
     for document in await sources.posts.pending(Task.MOVE_FILES, [post_id]):
         await move_files(sources, document["author_id"], document.get("upload_ids", []))

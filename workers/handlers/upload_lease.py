@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 
+from datasources.concurrency.tasks import cancel_tasks
 from datasources.jobs.outbox import FIRST_PAUSE
 from datasources.media.uploads import UPLOAD_LEASE
 from datasources.mongo import clock
@@ -40,21 +41,13 @@ async def hold_upload(sources: Sources, upload: UploadRecord) -> AsyncIterator[N
 
 @contextlib.asynccontextmanager
 async def _renewed_lease(sources: Sources, upload_id: ObjectId) -> AsyncIterator[None]:
-    is_over = asyncio.Event()
-
     async def renew() -> None:
-        while not is_over.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(UPLOAD_LEASE.total_seconds() / 3):
-                    await is_over.wait()
-                    return
+        while True:
+            await asyncio.sleep(UPLOAD_LEASE.total_seconds() / 3)
             await sources.uploads.renew(upload_id, clock.now())
 
     renewing = asyncio.create_task(renew())
     try:
         yield
     finally:
-        # A cancellation alone may be lost: Python 3.11's `wait_for`, which PyMongo uses, swallows it as it returns.
-        is_over.set()
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        await cancel_tasks([renewing])

@@ -42,10 +42,7 @@ class Backlog:
         return {self._lane(job) for job in self.waiting}
 
     def add(self, job: Job, message: Message) -> bool:
-        """Lets a job wait; False if its message is not needed.
-
-        The same message comes again if this process was held up for longer than a lease: that changes nothing.
-        """
+        """Lets a job wait; False if its message is not needed. The same message may come again: it changes nothing."""
         if message.id in (self.waiting.get(job), self.in_hand.get(job)):
             return True
         if message.lost_by is not None:

@@ -1,7 +1,4 @@
-"""Detecting that this process did not run for a while: what timed out meanwhile is not the job's fault.
-
-A process may have been stopped (SIGSTOP), its container or machine paused, or it got no processor time.
-"""
+"""Detecting that this process stood still (SIGSTOP, a paused machine): what timed out then is not the job's fault."""
 
 import asyncio
 import time

@@ -45,11 +45,9 @@ class Handler:
     """A function of the tools and up to `spec.batch` keys of a kind of job.
 
     `run` is safe to run twice, also side by side, and says in its docstring why. It raises `RetryLater` to be called
-    again later; an outage of a dependency does the same; anything else is a failed attempt. To leave work for another
-    call, so that other keys get their turn, it returns the keys for which more may be pending. If it raises
-    `NeedsSlowLane`, it is called again with the tools of the slow lane.
-
-    What a call for many keys raises counts for none of them: each key is then tried alone.
+    again later; an outage of a dependency does the same; anything else is a failed attempt, or, with many keys, a call
+    for each key alone. It may return the keys for which more may be pending, so that other keys get their turn. If it
+    raises `NeedsSlowLane`, it is called again with the tools of the slow lane.
 
     `owners` returns who owns the work of each key; owners then take turns.
     """
