@@ -154,9 +154,8 @@ async def test_verify_finds_wrong_interests_and_repair_computes_them_again(world
     assert (await found_by_verify(world)) == [str(me.id)]
     await repair(world.tools, Walk(sources=world.sources))
     assert (await found_by_verify(world)) == []
-    assert (await world.sources.interests.get_or_compute(me.id, now())).authors[0].strength == pytest.approx(
-        right[0].strength
-    )
+    repaired = (await world.sources.interests.get_or_compute(me.id, now())).authors
+    assert repaired[0].strength == pytest.approx(right[0].strength, rel=1e-3)  # it decays while the test runs
 
 
 async def test_verify_accepts_interests_older_than_the_latest_activity(world: World) -> None:

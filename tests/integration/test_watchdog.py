@@ -50,7 +50,7 @@ async def test_an_absent_server_is_not_taken_for_a_stuck_pool(settings: Settings
     async with proxied(settings.mongo_url) as proxy:
         direct = f"{proxy.url}&directConnection=true".replace("replicaSet=photogram&", "")
         async with watched(settings.model_copy(update={"mongo_url": direct})) as (client, watchdog):
-            await client.admin.command("ping")
+            await client.admin.command("ping", maxTimeMS=5000)
             proxy.become(Toxic.REFUSE)
             await asyncio.sleep(1.5)  # three times what it takes
             assert not watchdog.stuck.is_set()
