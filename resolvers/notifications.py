@@ -80,9 +80,8 @@ async def notification_added(
     async with sources.news.listen(notifications_topic(viewer_id)) as listener:
         replayable = await sources.notifications.range_of(viewer_id)
         seen = replayable.newest if after is None else after
-        if (
-            not replayable.floor <= seen <= replayable.newest
-        ):  # withdrawn notifications at or below the floor may be gone
+        # Withdrawn notifications at or below the floor may be gone.
+        if not replayable.floor <= seen <= replayable.newest:
             seen = replayable.newest
             gap = NotificationGap(oldest_seq=replayable.oldest, newest_seq=replayable.newest)
             yield NotificationEvent(seq=seen, gap=gap)
@@ -93,9 +92,8 @@ async def notification_added(
                 seen = notification.seq
                 yield NotificationEvent(seq=seen, notification=shown)
             if len(changed) < BATCH:
-                listener.seen = seen = max(
-                    seen, replayable.newest
-                )  # no notification may have the last numbers any more
+                # No notification may have the last numbers any more.
+                listener.seen = seen = max(seen, replayable.newest)
                 await listener.wait()
 
 
