@@ -1,6 +1,7 @@
 """docs/api.md names every code and gives every number as the source has them."""
 
 import re
+from datetime import timedelta
 from typing import cast
 
 import pytest
@@ -110,6 +111,8 @@ NUMBERS: dict[str, dict[str, float]] = {
         "pixels": limits.MAX_IMAGE_PIXELS,
         "pixels of a WebP or AVIF": limits.MAX_WEB_PIXELS,
         "frames of an animation": limits.MAX_IMAGE_FRAMES,
+        "pixels of a frame of an animation": limits.MAX_FRAME_PIXELS,
+        "pixels of all frames of an animation": limits.MAX_MOVING_PIXELS,
         "images of an account on a day (UTC)": limits.IMAGES_PER_DAY,
         "images of an account in a month (UTC)": limits.IMAGES_PER_MONTH,
         "uploads that an account announces in an hour": limits.UPLOADS_PER_HOUR,
@@ -130,7 +133,8 @@ SENTENCES = [
     f"1 to {IDEMPOTENCY_KEY_MAX} characters",
     f"For {limits.IDEMPOTENCY_HOURS} hours and longer",
     f"({WITHDRAWN_NOTIFICATION_KEPT.days} days for what was taken back)",
-    f"within {WORDS[limits.RESERVATION_HOLD.seconds // 60]} minutes can be taken",
+    f"not come within {WORDS[limits.RESERVATION_HOLD.seconds // 60]} minutes can be taken",
+    f"uses within {limits.UNUSED_UPLOAD_KEPT // timedelta(hours=1)} hours may be removed",
     f"the count stops at {limits.NEW_POSTS_COUNTED_MAX}",
     f"every {WORDS[int(FEED_EVENT_SECONDS)]} seconds",
     f"end within {WORDS[SETTINGS.signed_url_ttl // 60]} minutes",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
+from deploy.cli.options import DATA_DIR_VARIABLE
 from tests.support.stack import ROOT
 
 FOLDERS = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."))
@@ -20,7 +21,7 @@ FILE = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:py|md|graphql|toml|yaml|sh|conf|loc
 FOLDER = re.compile(rf"(?:{FOLDERS})/[\w./-]*")
 MODULE = re.compile(rf"(?:{FOLDERS})(?:\.\w+)+")
 SETTING = re.compile(r"PHOTOGRAM_[A-Z0-9_]*[A-Z0-9]")
-SETTINGS = {f"PHOTOGRAM_{name.upper()}" for name in Settings.model_fields} | {"PHOTOGRAM_TEST_SEED"}
+SETTINGS = {f"PHOTOGRAM_{name.upper()}" for name in Settings.model_fields} | {"PHOTOGRAM_TEST_SEED", DATA_DIR_VARIABLE}
 ELSEWHERE = {"lock.py", "pymongo/lock.py"}  # PyMongo's
 
 CURRENT = pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "CHANGELOG.md"], ids=str)
