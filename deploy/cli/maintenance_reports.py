@@ -117,7 +117,7 @@ async def run_repair(settings: Settings, *, sample: int | None = None, pause: fl
         for finding in done.repaired[:FINDINGS]:
             print_line(f"repaired  {finding_line(finding)}")
         print_findings(done.left, done.left_found)
-        print_line(f"repaired: {done.repaired_found}; left: {done.left_found}; waiting for files: {done.waiting}")
+        print_line(f"repaired: {done.repaired_found}; left: {done.left_found}; not due yet: {done.waiting}")
 
     code = await _run(settings, done, work, print_report, as_json=as_json)
     return code or (FAILED if done.left_found else 0)
