@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -18,6 +17,7 @@ from tests.support.account_references import account_references, lasting_keys
 from tests.support.auditing import audit
 from tests.support.client import PASSWORD, Api, Person, Socket, small_jpeg
 from tests.support.factories import World, now, opened
+from tests.support.full_account import remove_final_check_delay
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from workers.handlers import delete_account
@@ -64,7 +64,7 @@ def oid(global_id: str) -> ObjectId:
 
 async def finish(world: World, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the final check of an account's deletion now, until it is done."""
-    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
+    remove_final_check_delay(monkeypatch)
 
     async def is_done() -> bool:
         try:

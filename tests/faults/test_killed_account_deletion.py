@@ -15,10 +15,9 @@ from tests.support.account_references import account_references, lasting_keys, s
 from tests.support.auditing import audit, count_pending
 from tests.support.crashing import dies_before_write
 from tests.support.factories import World, now, opened, with_own_buckets
-from tests.support.full_account import FullAccount, create_full_account
+from tests.support.full_account import FullAccount, create_full_account, remove_final_check_delay
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
-from workers.handlers import delete_account
 from workers.maintenance.verify import verify
 from workers.maintenance.walk import Walk
 
@@ -35,7 +34,7 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 
 @pytest.fixture
 def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
+    remove_final_check_delay(monkeypatch)
 
 
 async def _expire_addresses(world: World, account: FullAccount) -> None:
@@ -99,7 +98,7 @@ async def test_worker_processes_killed_again_and_again_leave_nothing_of_the_acco
         return await count_pending(world, limit=2) == {"user": 1}
 
     await eventually(waits_for_the_final_check, seconds=60, every=0.2)
-    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
+    remove_final_check_delay(monkeypatch)
     await _expire_addresses(world, account)
     await world.drain()
     assert set(await account_references(world, account.ana.id)) <= {"users", "interests"}

@@ -15,7 +15,7 @@ from domain.records.users import UserState
 from tests.support.account_references import account_references, lasting_keys, stored_objects
 from tests.support.auditing import audit
 from tests.support.factories import World, now, opened, with_own_buckets
-from tests.support.full_account import FullAccount, create_full_account
+from tests.support.full_account import FullAccount, create_full_account, remove_final_check_delay
 from workers.handlers import delete_account
 from workers.maintenance.checks.accounts import LEFT
 from workers.maintenance.gc.steps import collect
@@ -36,7 +36,7 @@ async def own(settings: Settings) -> AsyncIterator[World]:
 @pytest.fixture
 def _final_check_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final check comes at once."""
-    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
+    remove_final_check_delay(monkeypatch)
 
 
 async def expect_gone(world: World, life: FullAccount) -> None:
@@ -97,7 +97,7 @@ async def test_late_writes_are_removed_too_and_until_then_the_deletion_is_pendin
     assert account is not None
     assert (account.biography, account.state) == (None, UserState.DELETED)
     assert await own.sources.users.deleted_account(life.ana.id) is not None
-    monkeypatch.setattr(delete_account, "final_check_delay", lambda _settings: timedelta(0))
+    remove_final_check_delay(monkeypatch)
     await own.drain()
     await expect_gone(own, life)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
@@ -31,6 +32,11 @@ class FullAccount:
     bobs_post: PostRecord
     comment: CommentRecord
     uploads: Sequence[ObjectId]
+
+
+def remove_final_check_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the final check of a deleted account come at once."""
+    monkeypatch.setattr("workers.handlers.delete_account.final_check_delay", lambda _settings: timedelta(0))
 
 
 async def create_upload(
