@@ -1,4 +1,4 @@
-"""The dataloaders of one GraphQL operation: one for each access path, named after what it finds by what key.
+"""The loaders of one GraphQL operation: one for each access path, named after what it finds by what key.
 
 They are made for every operation, so nobody sees what another viewer loaded, or what was true before a change. The
 `visible_*` loaders answer None for what the viewer may not see, as for what does not exist. `met_user_by_id` is for
@@ -6,13 +6,13 @@ people in lists, where viewers do not meet those whom they have blocked; `blocke
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from bson import ObjectId
-from strawberry.dataloader import DataLoader
 
+from datasources.concurrency.loader import Loader
 from datasources.graph.viewer_relations import Pair
 from datasources.posts.likes import LikeStore
 from datasources.redis.read_through import Cache, Load
@@ -40,32 +40,16 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class _Loader(DataLoader[Key, Value]):
-    def load_many(self, keys: Iterable[Key]) -> Awaitable[list[Value]]:
-        """As the parent's, without a callback of the event loop for every key: all keys are loaded by one batch."""
-        return _all([self.load(key) for key in keys])
-
-
-async def _all(futures: Sequence[Awaitable[Value]]) -> list[Value]:
-    try:
-        return [await future for future in futures]
-    except BaseException:
-        for future in futures:  # they failed together: the first error is raised, the others are marked as seen
-            if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
-                future.exception()
-        raise
-
-
 def _loader(
-    load: Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]],
-) -> cached_property[DataLoader[Key, Value]]:
-    """A dataloader made of a method that finds values in the order of its keys."""
-    return cached_property(lambda loaders: _Loader(partial(load, loaders)))
+    find: Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]],
+) -> cached_property[Loader[Key, Value]]:
+    """A loader made, at its first use, of a method that finds values in the order of its keys."""
+    return cached_property(lambda loaders: Loader(partial(find, loaders)))
 
 
 def _users_by_rule(
     rule: Callable[[UserRecord, Relation], bool],
-) -> cached_property[DataLoader[ObjectId, UserRecord | None]]:
+) -> cached_property[Loader[ObjectId, UserRecord | None]]:
     async def load(loaders: "Loaders", user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
         people = await loaders.people_by_id(set(user_ids))
         return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]

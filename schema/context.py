@@ -19,7 +19,7 @@ class BadToken:
 
 
 class Context:
-    """The viewer's session and network, the stores, and the operation's own dataloaders."""
+    """The viewer's session and network, the stores, and the operation's own loaders."""
 
     __slots__ = ("_loaders", "_writes", "address", "bad_token", "request_id", "session", "sources")
 

@@ -56,11 +56,8 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
     """Edges to what `loader` loads for each of the record's keys; keys that it loads None for are left out."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
-        keys, load = getattr(root, key), getattr(info.context.loaders, loader).load
-        values = [_result_or_future(load(each)) for each in keys]
-        if any(isinstance(value, Future) for value in values):
-            return _without_none(getattr(info.context.loaders, loader).load_many(keys))
-        return [value for value in values if value is not None]
+        values = _result_or_future(getattr(info.context.loaders, loader).load_many(getattr(root, key)))
+        return _values_later(values) if isinstance(values, Future) else _values(values)
 
     return strawberry.field(resolve, **bounded(description, max_items))
 
@@ -79,8 +76,12 @@ def _result_or_future(future: "Future[Any]") -> Any:
     return future.result() if future.done() and not future.cancelled() else future
 
 
-async def _without_none(future: Awaitable[list[Any]]) -> list[Any]:
-    return [value for value in await future if value is not None]
+def _values(loaded: list[Any]) -> list[Any]:
+    return [value for value in loaded if value is not None]
+
+
+async def _values_later(loaded: Awaitable[list[Any]]) -> list[Any]:
+    return _values(await loaded)
 
 
 async def _read_later(future: Awaitable[Any], read: Callable[[Any], Any]) -> Any:
