@@ -11,7 +11,7 @@ from deploy.local.ports import LOOPBACK
 
 
 class Answer(NamedTuple):
-    """One answer: the code of its first error or "data", and how long it took."""
+    """One answer: the code of its first error, "refused" (`userErrors`) or "data", and how long it took."""
 
     outcome: str
     seconds: float
@@ -61,5 +61,5 @@ def request_of(query: str, token: str, variables: Mapping[str, Any] | None = Non
 
 def _outcome(body: bytes) -> str:
     if b'"extensions":{"code":' not in body[:2000]:
-        return "data"
+        return "refused" if b'"userErrors":[{' in body else "data"
     return str(json.loads(body)["errors"][0]["extensions"]["code"])

@@ -31,7 +31,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 @cache
-def _mongod() -> psutil.Process:
+def mongod() -> psutil.Process:
     """The process that `servers` has started."""
     return next(child for child in psutil.Process().children() if child.name() == "mongod")
 
@@ -40,7 +40,7 @@ class Stopwatch:
     """Measures what happens between its making and `load`."""
 
     def __init__(self) -> None:
-        self._mongod = _mongod()
+        self._mongod = mongod()
         self._mongo_cpu = cpu_seconds(self._mongod)
         self._own_cpu = time.process_time()
         self._started = time.perf_counter()

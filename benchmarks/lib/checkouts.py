@@ -1,0 +1,48 @@
+"""The API of this checkout and of others beside each other, over the same servers."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from config import Settings
+from deploy.local.environment import child_environment
+from deploy.local.ports import LOOPBACK, listen
+from tests.support.api_process import cpu_seconds
+
+STOP_SECONDS = 60.0
+
+
+class CheckoutApi:
+    """An API process of one checkout, and the database that is its own."""
+
+    def __init__(self, name: str, settings: Settings, process: psutil.Process) -> None:
+        self.name = name
+        self.settings = settings
+        self.port = settings.port
+        self._process = process
+
+    @property
+    def cpu(self) -> float:
+        """Processor seconds so far."""
+        return cpu_seconds(self._process)
+
+
+@contextlib.contextmanager
+def checkout_api(name: str, checkout: Path, settings: Settings) -> Iterator[CheckoutApi]:
+    """An API process of a checkout, on a database of its own; logs as in production, and nobody reads them."""
+    with listen(LOOPBACK, 0) as listener, Path(os.devnull).open("wb") as nowhere:
+        own = {"mongo_database": name, "key_prefix": f"{name}:", "host": LOOPBACK, "port": listener.getsockname()[1]}
+        served = settings.model_copy(update={**own, "allow_root": True, "log_level": "INFO", "log_format": "json"})
+        process = subprocess.Popen(
+            (checkout / ".venv/bin/python", "-m", "deploy.cli", "serve", "--listener", str(listener.fileno())),
+            cwd=checkout, env=child_environment(served), pass_fds=[listener.fileno()], stderr=nowhere, stdout=nowhere,
+        )  # fmt: skip
+    try:
+        yield CheckoutApi(name, served, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
