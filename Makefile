@@ -40,7 +40,7 @@ lock: $(MADE) ## Pin the newest packages that pyproject.toml allows. ARGS="-P ht
 	$(COMPILE) $(or $(ARGS),--upgrade) --extra embedded --extra demo --extra dev pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove .venv, caches and builds; keep the data in .photogram.
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE): requirements-dev.lock pyproject.toml deploy/local/make_venv.sh
