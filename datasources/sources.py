@@ -54,6 +54,7 @@ from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import News
 from datasources.s3.storage import Blobs, open_blobs
+from datasources.targets import Targets
 from domain.jobs import Fact
 
 BLOCKING_READ_SECONDS = 5.0
@@ -111,7 +112,8 @@ class Sources:
         self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue)
         self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue)
         self.comments = CommentStore(database, job_queue)
-        self.read_your_writes = ReadYourWrites(client, database)
+        self.read_your_writes = ReadYourWrites(database)
+        self.targets = Targets(database)
 
         active = timedelta(days=settings.feed_active_days)
         self.feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)

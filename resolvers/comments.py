@@ -1,14 +1,17 @@
 """Comments: writing and deleting them."""
 
 import strawberry
+from bson import ObjectId
 
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
+from datasources.targets import CommentTarget
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import COMMENT_MAX
 from domain.paging import encode_cursor
 from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
 from domain.text import checked_words
 from domain.visibility import can_delete_comment
 from resolvers.posts import mentioned_ids, visible_post
@@ -19,13 +22,17 @@ from schema.inputs import AddCommentInput, CommentIdInput
 from schema.payloads import AddCommentPayload, DeleteCommentPayload
 
 
-async def visible_comment(info: Info, global_id: str, field: str = "commentId") -> CommentRecord:
+async def visible_comment(info: Info, global_id: str, field: str = "commentId") -> CommentTarget:
     """The comment a mutation is about. Raises NotFound where the viewer may not see it."""
-    comment_id = expect_id(global_id, "Comment")
-    comment = None if comment_id is None else await info.context.loaders.visible_comment_by_id.load(comment_id)
-    if comment is None:
+    target = await _comment(info, global_id)
+    if target is None or not target.is_visible:
         raise NotFound("comment", field=[field])
-    return comment
+    return target
+
+
+async def _comment(info: Info, global_id: str) -> CommentTarget | None:
+    viewer_id, comment_id = info.context.require_viewer(), expect_id(global_id, "Comment")
+    return None if comment_id is None else await info.context.sources.targets.comment(comment_id, viewer_id)
 
 
 @mutation("Comments on a post or replies to a comment.")
@@ -33,36 +40,42 @@ async def add_comment(info: Info, given: AddCommentInput) -> AddCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     idempotency = Idempotency.of(given.idempotency_key, "addComment", strawberry.asdict(given))
     earlier = await sources.comments.added_earlier(viewer_id, idempotency)
-    comment = await _still_visible(info, earlier) if earlier else await _add(info, given, idempotency)
-    edge = EdgeData(encode_cursor(comment.id), comment)
-    return AddCommentPayload(comment_edge=edge, post=await sources.read_your_writes.post(comment.post_id, viewer_id))
-
-
-async def _still_visible(info: Info, comment: CommentRecord) -> CommentRecord:
-    """The comment that a repeated request made. Raises NotFound if its author may no longer see it."""
-    if await info.context.loaders.visible_comment_by_id.load(comment.id) is None:
+    if earlier is None:
+        return await _add(info, given, idempotency)
+    target = await sources.targets.comment(earlier.id, viewer_id)
+    if target is None or not target.is_visible:
         raise NotFound("comment", field=["idempotencyKey"])
-    return comment
+    return _added(earlier, await sources.read_your_writes.post(earlier.post_id, viewer_id))
 
 
-async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | None) -> CommentRecord:
-    post = await visible_post(info, given.post_id)
-    parent = None if given.parent_id is None else await visible_comment(info, given.parent_id, "parentId")
-    if parent is not None and (parent.post_id != post.id or parent.parent_id is not None):
+async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | None) -> AddCommentPayload:
+    viewer_id, sources = info.context.require_viewer(), info.context.sources
+    target = await visible_post(info, given.post_id)
+    parent = None if given.parent_id is None else (await visible_comment(info, given.parent_id, "parentId")).comment
+    if parent is not None and (parent.post_id != target.post.id or parent.parent_id is not None):
         message = "A reply answers a comment of the same post that is no reply itself."
         raise Refusal(UserErrorCode.INVALID_INPUT, message, field=["parentId"])
-    if not post.comments_enabled:
+    if not target.post.comments_enabled:
         raise Refusal(UserErrorCode.COMMENTS_OFF, "Comments are off for this post.", field=["postId"])
     text = checked_words(given.text, "text", min_length=1, max_length=COMMENT_MAX)
-    return await info.context.sources.comments.add(
-        post.id,
-        info.context.require_viewer(),
+    new_id = clock.new_id()
+    comment = await sources.comments.add(
+        target.post.id,
+        viewer_id,
         text,
         clock.now(),
+        new_id=new_id,
         parent_id=None if parent is None else parent.id,
         mention_ids=await mentioned_ids(info, text),
         idempotency=idempotency,
     )
+    if comment.id == new_id:
+        return _added(comment, target.with_comment(comment))
+    return _added(comment, await sources.read_your_writes.post(comment.post_id, viewer_id))
+
+
+def _added(comment: CommentRecord, post: PostRecord | None) -> AddCommentPayload:
+    return AddCommentPayload(comment_edge=EdgeData(encode_cursor(comment.id), comment), post=post)
 
 
 @mutation(
@@ -71,27 +84,24 @@ async def _add(info: Info, given: AddCommentInput, idempotency: Idempotency | No
 )
 async def delete_comment(info: Info, given: CommentIdInput) -> DeleteCommentPayload:
     viewer_id, sources = info.context.require_viewer(), info.context.sources
-    comment = await _deletable_comment(info, given.comment_id)
-    await sources.comments.delete(comment.id, clock.now(), by=viewer_id)
-    shown = await info.context.loaders.visible_post_by_id.load(comment.post_id)
-    post = None if shown is None else await sources.read_your_writes.post(shown.id, viewer_id)
+    target = _deletable(await _comment(info, given.comment_id), viewer_id)
+    await sources.comments.delete(target.comment.id, clock.now(), by=viewer_id)
+    post = None if target.post is None else await sources.read_your_writes.post(target.post.id, viewer_id)
     return DeleteCommentPayload(deleted_comment_id=given.comment_id, post=post)
 
 
-async def _deletable_comment(info: Info, global_id: str) -> CommentRecord:
+def _deletable(target: CommentTarget | None, viewer_id: ObjectId) -> CommentTarget:
     """The comment, if the viewer may delete it: their own on any post, or one that is shown below their own post.
 
     Raises NotFound if the viewer may not see it, Refusal (NOT_ALLOWED) if they may see it but not delete it.
     """
-    loaders, viewer_id = info.context.loaders, info.context.require_viewer()
-    comment_id = expect_id(global_id, "Comment")
-    comment = None if comment_id is None else await loaders.comment_by_id.load(comment_id)
-    if comment is not None and not comment.deleted and comment.author_id == viewer_id:
-        return comment
-    if comment is not None and comment.is_shown:
-        post = await loaders.visible_post_by_id.load(comment.post_id)
-        if post is not None and can_delete_comment(comment, post, viewer_id):
-            return comment
-    await visible_comment(info, global_id)
+    if target is not None:
+        comment, post = target.comment, target.post
+        if not comment.deleted and comment.author_id == viewer_id:
+            return target
+        if comment.is_shown and post is not None and can_delete_comment(comment, post, viewer_id):
+            return target
+    if target is None or not target.is_visible:
+        raise NotFound("comment", field=["commentId"])
     message = "A comment is deleted by who wrote it or by whose post it is on."
     raise Refusal(UserErrorCode.NOT_ALLOWED, message, field=["commentId"])

@@ -1,6 +1,7 @@
 """Likes of posts and comments: each mutation says what should be so, and answers what is so now."""
 
 from datasources.mongo import clock
+from domain.records.likes import LikeRecord
 from resolvers.comments import visible_comment
 from resolvers.posts import visible_post
 from resolvers.root_fields import mutation
@@ -11,31 +12,37 @@ from schema.payloads import CommentPayload, PostPayload
 
 @mutation("Ensures that the viewer likes the post.")
 async def like_post(info: Info, given: PostIdInput) -> PostPayload:
-    viewer_id, sources = info.context.require_viewer(), info.context.sources
-    post = await visible_post(info, given.post_id)
-    await sources.post_likes.like(post.id, viewer_id, clock.now())
-    return PostPayload(post=await sources.read_your_writes.post(post.id, viewer_id))
+    return await _set_post_like(info, given, liked=True)
 
 
 @mutation("Ensures that the viewer does not like the post.")
 async def unlike_post(info: Info, given: PostIdInput) -> PostPayload:
-    viewer_id, sources = info.context.require_viewer(), info.context.sources
-    post = await visible_post(info, given.post_id)
-    await sources.post_likes.unlike(post.id, viewer_id, clock.now())
-    return PostPayload(post=await sources.read_your_writes.post(post.id, viewer_id))
+    return await _set_post_like(info, given, liked=False)
 
 
 @mutation("Ensures that the viewer likes the comment.")
 async def like_comment(info: Info, given: CommentIdInput) -> CommentPayload:
-    viewer_id, sources = info.context.require_viewer(), info.context.sources
-    comment = await visible_comment(info, given.comment_id)
-    await sources.comment_likes.like(comment.id, viewer_id, clock.now())
-    return CommentPayload(comment=await sources.read_your_writes.comment(comment.id, viewer_id))
+    return await _set_comment_like(info, given, liked=True)
 
 
 @mutation("Ensures that the viewer does not like the comment.")
 async def unlike_comment(info: Info, given: CommentIdInput) -> CommentPayload:
-    viewer_id, sources = info.context.require_viewer(), info.context.sources
-    comment = await visible_comment(info, given.comment_id)
-    await sources.comment_likes.unlike(comment.id, viewer_id, clock.now())
-    return CommentPayload(comment=await sources.read_your_writes.comment(comment.id, viewer_id))
+    return await _set_comment_like(info, given, liked=False)
+
+
+async def _set_post_like(info: Info, given: PostIdInput, *, liked: bool) -> PostPayload:
+    viewer_id, likes = info.context.require_viewer(), info.context.sources.post_likes
+    target = await visible_post(info, given.post_id)
+    await (likes.like if liked else likes.unlike)(target.post.id, viewer_id, clock.now())
+    like = LikeRecord(target_id=target.post.id, user_id=viewer_id, liked=liked)
+    info.context.note_written("viewer_like_by_post", target.post.id, like)
+    return PostPayload(post=target.with_like(liked=liked))
+
+
+async def _set_comment_like(info: Info, given: CommentIdInput, *, liked: bool) -> CommentPayload:
+    viewer_id, likes = info.context.require_viewer(), info.context.sources.comment_likes
+    target = await visible_comment(info, given.comment_id)
+    await (likes.like if liked else likes.unlike)(target.comment.id, viewer_id, clock.now())
+    like = LikeRecord(target_id=target.comment.id, user_id=viewer_id, liked=liked)
+    info.context.note_written("viewer_like_by_comment", target.comment.id, like)
+    return CommentPayload(comment=target.with_like(liked=liked))

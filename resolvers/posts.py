@@ -9,6 +9,7 @@ from strawberry import UNSET
 
 from datasources.jobs.idempotency import Idempotency
 from datasources.mongo import clock
+from datasources.targets import PostTarget
 from domain.errors import NotFound, Refusal, UserErrorCode
 from domain.ids import expect_id
 from domain.limits import (
@@ -28,6 +29,7 @@ from schema.context import Info
 from schema.inputs import CreatePostInput, LocationInput, PostIdInput, PostImageInput, UpdatePostInput
 from schema.payloads import DeletePostPayload, PostPayload, RemoveTagPayload
 from schema.post import Post
+from schema.selections import asks_for
 
 
 @query(Post | None, "One post by global id; null where there is none or the viewer may not see it.")
@@ -38,13 +40,16 @@ async def post(
     return None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
 
 
-async def visible_post(info: Info, global_id: str) -> PostRecord:
-    """The post a mutation is about. Raises NotFound where the viewer may not see it."""
-    post_id = expect_id(global_id, "Post")
-    post = None if post_id is None else await info.context.loaders.visible_post_by_id.load(post_id)
-    if post is None:
+async def visible_post(info: Info, global_id: str) -> PostTarget:
+    """The post a mutation is about, and the viewer's acts that its answer shows. Raises NotFound where the viewer may
+    not see it.
+    """
+    viewer_id, post_id = info.context.require_viewer(), expect_id(global_id, "Post")
+    with_comments = asks_for(info, "commentCount", "previewComments")
+    target = post_id and await info.context.sources.targets.post(post_id, viewer_id, with_comments=with_comments)
+    if not target:
         raise NotFound("post", field=["postId"])
-    return post
+    return target
 
 
 async def mentioned_ids(info: Info, text: str) -> list[ObjectId]:
@@ -82,7 +87,7 @@ async def create_post(info: Info, given: CreatePostInput) -> PostPayload:
 )
 async def update_post(info: Info, given: UpdatePostInput) -> PostPayload:
     viewer_id = info.context.require_viewer()
-    post = _own(await visible_post(info, given.post_id), viewer_id)
+    post = _own((await visible_post(info, given.post_id)).post, viewer_id)
     changes: dict[str, Any] = {}
     if given.caption is not UNSET:
         caption = checked_words(given.caption or "", "caption", max_length=CAPTION_MAX)

@@ -1,6 +1,8 @@
 """What every resolver of one operation shares."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from bson import ObjectId
 from strawberry.types import Info as StrawberryInfo
@@ -21,7 +23,7 @@ class BadToken:
 class Context:
     """The viewer's session and network, the stores, and the operation's own loaders."""
 
-    __slots__ = ("_loaders", "_writes", "address", "bad_token", "request_id", "session", "sources")
+    __slots__ = ("_known", "_loaders", "_writes", "address", "bad_token", "request_id", "session", "sources")
 
     def __init__(
         self, sources: Sources, identity: SessionRecord | BadToken | None, request_id: str, address: str = ""
@@ -32,6 +34,7 @@ class Context:
         self.bad_token = identity.token if isinstance(identity, BadToken) else None
         self.request_id = request_id
         self._writes = False
+        self._known: list[tuple[str, Hashable, Any]] = []
         self._loaders: Loaders | None = None
 
     @property
@@ -39,6 +42,8 @@ class Context:
         """The loaders; new ones at the first use, and after `clear_loaders`."""
         if self._loaders is None:
             self._loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
+            for loader, key, value in self._known:
+                getattr(self._loaders, loader).prime({key: value})
         return self._loaders
 
     @property
@@ -59,7 +64,12 @@ class Context:
     def start_writing(self) -> None:
         """From now on nothing is read from caches: a write is decided and answered by what is stored."""
         self._writes = True
+        self._known = []
         self.clear_loaders()
+
+    def note_written(self, loader: str, key: Hashable, value: Any) -> None:
+        """Makes this value, which a mutation has just written, the one that its answer finds at this loader's key."""
+        self._known.append((loader, key, value))
 
     def clear_loaders(self) -> None:
         """Discards what was loaded, so that a mutation's answer is read after its write."""

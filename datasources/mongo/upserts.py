@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
 
 from datasources.mongo.client import DUPLICATE_KEY, Collection, Document
 
@@ -31,11 +31,38 @@ async def insert_absent(collection: Collection, documents: Sequence[RawBSONDocum
 
     Raises BulkWriteError.
     """
-    # The bare command, for speed: MongoDB notes each document of an `insert_many`, so that the driver may retry it,
-    # which takes a fifth of the time, and the driver goes through each document four times.
-    command = {"insert": collection.name, "documents": documents, "ordered": False}
-    answer = await collection.database.command({**command, "writeConcern": collection.write_concern.document})
-    failures = [failure for failure in answer.get("writeErrors", ()) if failure["code"] != DUPLICATE_KEY]
+    answer = await _write(collection, {"insert": collection.name, "documents": documents})
+    _raise_failures(answer, [each for each in answer.get("writeErrors", ()) if each["code"] != DUPLICATE_KEY])
+
+
+async def update_each(collection: Collection, updates: Sequence[Mapping[str, Any]]) -> bool:
+    """Applies updates, as the command `update` has them, in one operation, in any order; whether any changed something.
+
+    Each must be safe to repeat: after a lost connection or a change of the primary, all are sent once more, without
+    knowing which were applied. Raises BulkWriteError.
+    """
+    command = {"update": collection.name, "updates": updates}
+    try:
+        answer = await _write(collection, command)
+    except AutoReconnect as error:
+        if error.timeout:
+            raise
+        answer = await _write(collection, command)
+    _raise_failures(answer, answer.get("writeErrors", ()))
+    return bool(answer["nModified"] or answer.get("upserted"))
+
+
+async def _write(collection: Collection, command: Document) -> Document:
+    """The answer to a bare command, for speed.
+
+    MongoDB notes each document that the driver writes, so that the driver may retry it, which takes a fifth of the
+    time, and the driver goes through each document four times.
+    """
+    write_concern = collection.write_concern.document
+    return await collection.database.command({**command, "ordered": False, "writeConcern": write_concern})
+
+
+def _raise_failures(answer: Document, failures: Sequence[Document]) -> None:
     unsure = [answer["writeConcernError"]] if "writeConcernError" in answer else []
     if failures or unsure:
         raise BulkWriteError({"writeErrors": failures, "writeConcernErrors": unsure})

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from datasources.jobs.idempotency import Idempotency, delete_keeping_keys, find_earlier
 from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pending_fields
@@ -35,17 +36,19 @@ class CommentStore(BatchedReads[CommentRecord]):
     def __init__(self, database: Database, job_queue: JobQueue) -> None:
         super().__init__(database["comments"], CommentRecord)
         self._comments = database["comments"]
+        self._acknowledged = database.get_collection("comments", read_concern=ReadConcern("majority"))
         self._inserts = BatchedInserts(self._comments)
         self._posts = database["posts"]
         self._job_queue = job_queue
 
-    async def add(
+    async def add(  # noqa: PLR0913  each is a part of the comment
         self,
         post_id: ObjectId,
         author_id: ObjectId,
         text: str,
         now: datetime,
         *,
+        new_id: ObjectId | None = None,
         parent_id: ObjectId | None = None,
         mention_ids: Sequence[ObjectId] = (),
         idempotency: Idempotency | None = None,
@@ -53,10 +56,11 @@ class CommentStore(BatchedReads[CommentRecord]):
     ) -> CommentRecord:
         """A comment, its counting, notifying and screening pending, in one insert; a repeated key returns the first.
 
-        With `created_at` it shows another date, as the demo's comments do. Raises Refusal as `added_earlier`.
+        If the comment has another id than `new_id`, it is that first one. With `created_at` it shows another date, as
+        the demo's comments do. Raises Refusal as `added_earlier`.
         """
         document: Document = {
-            "_id": clock.new_id(),
+            "_id": new_id or clock.new_id(),
             "post_id": post_id,
             "author_id": author_id,
             "parent_id": parent_id,
@@ -83,8 +87,11 @@ class CommentStore(BatchedReads[CommentRecord]):
         return CommentRecord.from_document(document)
 
     async def added_earlier(self, author_id: ObjectId, idempotency: Idempotency | None) -> CommentRecord | None:
-        """The comment that an earlier call with this key added. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND)."""
-        first = await find_earlier(self._comments, "author_id", author_id, idempotency)
+        """The comment that an earlier call with this key added. Raises Refusal (IDEMPOTENCY_KEY_REUSED, NOT_FOUND).
+
+        Snapshots contain it too. One that is being added at this moment is not found.
+        """
+        first = await find_earlier(self._acknowledged, "author_id", author_id, idempotency)
         return None if first is None else CommentRecord.from_document(first)
 
     async def of_post(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 from bson import ObjectId
-from pymongo import UpdateOne, timeout
+from pymongo import timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from datasources.jobs.outbox import change, find_pending, mark_done
@@ -19,7 +19,7 @@ from datasources.mongo.indexes import BY_LIKER
 from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_ids
-from datasources.mongo.upserts import upsert
+from datasources.mongo.upserts import update_each, upsert
 from domain.jobs import Fact, Job, Task
 from domain.limits import LIKE_ANNOUNCED_ONCE_IN
 from domain.paging import Page, PageRequest, cut_page
@@ -156,15 +156,15 @@ class LikeStore:
                 await self._write_alone(write)
 
     async def _write_batch(self, writes: Sequence[_Write]) -> list[None]:
-        updates = [UpdateOne(write.key, write.pipeline, upsert=write.liked) for write in writes]
+        updates = [{"q": write.key, "u": write.pipeline, "upsert": write.liked} for write in writes]
         try:
             with timeout(MAX_BATCH_SECONDS):
-                result = await self._likes.bulk_write(updates, ordered=False)
+                changed = await update_each(self._likes, updates)
         except PyMongoError as error:
             if isinstance(error, BulkWriteError) or error.timeout:
                 raise _BatchFailed from error
             raise
-        if result.modified_count or result.upserted_count:
+        if changed:
             await self._enqueue(writes)
         return [None] * len(writes)
 

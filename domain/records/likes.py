@@ -2,10 +2,10 @@
 
 from bson import ObjectId
 
-from domain.records.record import Stored
+from domain.records.record import Record
 
 
-class LikeRecord(Stored, frozen=True, kw_only=True):
+class LikeRecord(Record, frozen=True, kw_only=True):
     """One user's like of one post or comment; `counted` tells whether the target's count already has it."""
 
     target_id: ObjectId

@@ -1,0 +1,124 @@
+"""The post or the comment that a mutation is about: whether the viewer may see it, and what they did to it.
+
+All of it is read from one snapshot, in one operation. So the mutation can answer from it, with its own write added.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from bson import ObjectId
+
+from datasources.graph.joined_relations import join_relations, joined_relation
+from datasources.mongo.client import Database, Document
+from datasources.mongo.joined_reads import find_joined, join, snapshot_of
+from datasources.mongo.lenient_reads import readable
+from datasources.posts.read_your_writes import join_own_comments, join_own_like, with_own_acts, with_own_like
+from domain.records.comments import CommentRecord
+from domain.records.posts import PostRecord
+from domain.records.users import UserRecord
+from domain.visibility import Relation, can_view_comment, can_view_post
+
+_USER_FIELDS = dict.fromkeys(UserRecord.__struct_encode_fields__, 1)  # so without secrets
+
+_People = Mapping[ObjectId, tuple[UserRecord, Relation]]
+
+
+class PostTarget(msgspec.Struct, frozen=True):
+    """A post that the viewer may see, their like of it, and those of their comments that are not counted yet."""
+
+    post: PostRecord
+    like: Document | None
+    comments: Sequence[Document]
+
+    def with_like(self, *, liked: bool) -> PostRecord:
+        """The post after the viewer liked it, or took that back."""
+        return with_own_acts(self.post, _as_chosen(self.like, liked=liked), self.comments)
+
+    def with_comment(self, comment: CommentRecord) -> PostRecord:
+        """The post after the viewer added this comment."""
+        added = {"_id": comment.id, "parent_id": comment.parent_id, "deleted": False}
+        return with_own_acts(self.post, self.like, [*self.comments, added])
+
+
+class CommentTarget(msgspec.Struct, frozen=True):
+    """A comment, whether the viewer may see it, its post if they may see that, and their like of the comment."""
+
+    comment: CommentRecord
+    is_visible: bool
+    post: PostRecord | None
+    like: Document | None
+
+    def with_like(self, *, liked: bool) -> CommentRecord:
+        """The comment after the viewer liked it, or took that back."""
+        return with_own_like(self.comment, _as_chosen(self.like, liked=liked))
+
+
+class Targets:
+    """Reads of what mutations are about."""
+
+    def __init__(self, database: Database) -> None:
+        self._posts = snapshot_of(database, "posts")
+        self._comments = snapshot_of(database, "comments")
+
+    async def post(self, post_id: ObjectId, viewer_id: ObjectId, *, with_comments: bool) -> PostTarget | None:
+        """A post; None if the viewer may not see it. Without `with_comments` none of the viewer's comments are read."""
+        stages = [
+            join("users", "users", on=("author_id", "_id"), fields=_USER_FIELDS),
+            *join_relations("author_id", viewer_id),
+            join_own_like("post_likes", post_id, viewer_id),
+            *([join_own_comments(post_id, viewer_id)] if with_comments else ()),
+        ]
+        found = await find_joined(self._posts, post_id, stages)
+        if found is None:
+            return None
+        document, joined = found
+        post = _visible_post(document, _people(joined, viewer_id))
+        return None if post is None else PostTarget(post, _first(joined["likes"]), joined.get("comments", []))
+
+    async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentTarget | None:
+        """A comment, also one that is hidden, deleted or not for the viewer; None if there is none."""
+        authors = {"$setUnion": [["$author_id"], "$joined.parents.author_id", "$joined.posts.author_id"]}
+        stages: list[Document] = [
+            join("comments", "parents", on=("parent_id", "_id")),
+            join("posts", "posts", on=("post_id", "_id")),
+            {"$set": {"people": authors}},
+            join("users", "users", on=("people", "_id"), fields=_USER_FIELDS),
+            *join_relations("people", viewer_id),
+            join_own_like("comment_likes", comment_id, viewer_id),
+        ]
+        found = await find_joined(self._comments, comment_id, stages)
+        if found is None:
+            return None
+        document, joined = found
+        comment, people = readable(CommentRecord, document), _people(joined, viewer_id)
+        if comment is None:
+            return None
+        post = _visible_post(_first(joined["posts"]), people)
+        thread: list[CommentRecord | None] = [comment]
+        if comment.parent_id is not None:
+            thread.append(readable(CommentRecord, _first(joined["parents"])))
+        is_visible = post is not None and all(_is_comment_visible(each, people) for each in thread)
+        return CommentTarget(comment, is_visible, post, _first(joined["likes"]))
+
+
+def _people(joined: Mapping[str, Sequence[Document]], viewer_id: ObjectId) -> _People:
+    users = [readable(UserRecord, document) for document in joined["users"]]
+    return {user.id: (user, joined_relation(joined, viewer_id, user.id)) for user in users if user is not None}
+
+
+def _visible_post(document: Document | None, people: _People) -> PostRecord | None:
+    post = readable(PostRecord, document)
+    is_visible = post is not None and post.author_id in people and can_view_post(post, *people[post.author_id])
+    return post if is_visible else None
+
+
+def _is_comment_visible(comment: CommentRecord | None, people: _People) -> bool:
+    return comment is not None and comment.author_id in people and can_view_comment(comment, *people[comment.author_id])
+
+
+def _as_chosen(like: Document | None, *, liked: bool) -> Document:
+    return {**(like or {}), "liked": liked}
+
+
+def _first(rows: Sequence[Document]) -> Document | None:
+    return rows[0] if rows else None
