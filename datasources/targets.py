@@ -12,7 +12,13 @@ from datasources.graph.joined_relations import join_relations, joined_relation
 from datasources.mongo.client import Database, Document
 from datasources.mongo.joined_reads import find_joined, join, snapshot_of
 from datasources.mongo.lenient_reads import readable
-from datasources.posts.read_your_writes import join_own_comments, join_own_like, with_own_acts, with_own_like
+from datasources.posts.read_your_writes import (
+    join_own_comments,
+    join_own_like,
+    own_comments,
+    with_own_acts,
+    with_own_like,
+)
 from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -66,14 +72,18 @@ class Targets:
             join("users", "users", on=("author_id", "_id"), fields=_USER_FIELDS),
             *join_relations("author_id", viewer_id),
             join_own_like("post_likes", post_id, viewer_id),
-            *([join_own_comments(post_id, viewer_id)] if with_comments else ()),
+            *(join_own_comments(post_id, viewer_id) if with_comments else ()),
         ]
         found = await find_joined(self._posts, post_id, stages)
         if found is None:
             return None
         document, joined = found
         post = _visible_post(document, _people(joined, viewer_id))
-        return None if post is None else PostTarget(post, _first(joined["likes"]), joined.get("comments", []))
+        return (
+            None
+            if post is None
+            else PostTarget(post, _first(joined["likes"]), own_comments(joined) if with_comments else [])
+        )
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentTarget | None:
         """A comment, also one that is hidden, deleted or not for the viewer; None if there is none."""

@@ -3,14 +3,14 @@
 The record and the viewer's facts are read from one snapshot, so no fact is left out or counted twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 
 from datasources.mongo.client import Database, Document
-from datasources.mongo.joined_reads import find_joined, join, snapshot_of
+from datasources.mongo.joined_reads import JOINED, find_joined, join, snapshot_of
 from datasources.mongo.lenient_reads import readable
 from datasources.posts.comments import is_comment_shown
 from domain.jobs import Task
@@ -34,12 +34,12 @@ class ReadYourWrites:
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
         """A post whose counts and preview include the viewer's own like and comments."""
-        own = [join_own_like("post_likes", post_id, viewer_id), join_own_comments(post_id, viewer_id)]
+        own = [join_own_like("post_likes", post_id, viewer_id), *join_own_comments(post_id, viewer_id)]
         found = await find_joined(self._posts, post_id, own)
         if found is None:
             return None
         post, joined = readable(PostRecord, found[0]), found[1]
-        return post and with_own_acts(post, _first(joined["likes"]), joined["comments"])
+        return post and with_own_acts(post, _first(joined["likes"]), own_comments(joined))
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentRecord | None:
         """A comment whose count includes the viewer's own like."""
@@ -70,10 +70,25 @@ def join_own_like(collection: str, target_id: ObjectId, viewer_id: ObjectId) -> 
     return join(collection, "likes", where={"target_id": target_id, "user_id": viewer_id})
 
 
-def join_own_comments(post_id: ObjectId, viewer_id: ObjectId) -> Document:
-    """A stage that joins the uncounted comments of a post that the viewer added or deleted, as the list `comments`."""
-    either = [{"post_id": post_id, name: viewer_id, "outbox": Task.COUNT.value} for name in ("author_id", "deleted_by")]
-    return join("comments", "comments", where={"$or": either}, fields=_COMMENT_FIELDS)
+def join_own_comments(post_id: ObjectId, viewer_id: ObjectId) -> list[Document]:
+    """Stages that join the uncounted comments of a post that the viewer added or deleted, for `own_comments`.
+
+    Only a post's author deletes others' comments. For everybody else the second stage finds nothing by the index, so it
+    does not go through all uncounted comments of a popular post.
+    """
+    own_post = {"$cond": [{"$eq": ["$author_id", viewer_id]}, "$_id", None]}
+    added = {"post_id": post_id, "author_id": viewer_id, "outbox": Task.COUNT.value}
+    deleted = {"deleted_by": viewer_id, "outbox": Task.COUNT.value}
+    return [
+        {"$set": {f"{JOINED}.own_post": own_post}},
+        join("comments", "comments", where=added, fields=_COMMENT_FIELDS),
+        join("comments", "deleted", on=(f"{JOINED}.own_post", "post_id"), where=deleted, fields=_COMMENT_FIELDS),
+    ]
+
+
+def own_comments(joined: Mapping[str, Sequence[Document]]) -> list[Document]:
+    """What the stages of `join_own_comments` have joined, each comment once."""
+    return list({comment["_id"]: comment for comment in (*joined["comments"], *joined["deleted"])}.values())
 
 
 def with_own_like(comment: CommentRecord, like: Document | None) -> CommentRecord:
