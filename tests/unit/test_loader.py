@@ -41,7 +41,7 @@ def loader(squares: Squares) -> Loader[int, int]:
     return Loader(squares.find)
 
 
-async def settle() -> None:
+async def several_turns() -> None:
     """Lets everything run that can."""
     for _ in range(5):
         await asyncio.sleep(0)
@@ -71,9 +71,9 @@ async def test_what_is_known_is_there_at_once(squares: Squares, loader: Loader[i
 async def test_a_key_that_is_being_found_is_not_looked_for_again(squares: Squares, loader: Loader[int, int]) -> None:
     squares.may_go.clear()
     first = loader.load_many([1, 2])
-    await settle()
+    await several_turns()
     both = loader.load_many([2, 3])
-    await settle()
+    await several_turns()
     squares.may_go.set()
     assert (await first, await both) == ([1, 4], [4, 9])
     assert squares.calls == [[1, 2], [3]]
@@ -106,10 +106,10 @@ async def test_an_answer_of_another_length_fails_its_keys() -> None:
 async def test_who_stops_waiting_stops_nobody_else(squares: Squares, loader: Loader[int, int]) -> None:
     squares.may_go.clear()
     leaving, one, many = loader.load(1), loader.load(1), loader.load_many([1, 2])
-    await settle()
+    await several_turns()
     leaving.cancel()
     many.cancel()
-    await settle()
+    await several_turns()
     squares.may_go.set()
     assert await one == 1
     assert loader.batch([1, 2]) == [1, 4]
@@ -123,11 +123,11 @@ async def test_a_call_for_nobody_is_ended_and_the_next_is_another(
     squares.may_go.clear()
     one, many = loader.load(1), loader.load_many([1, 2])
     if has_begun:
-        await settle()
+        await several_turns()
     one.cancel()
     many.cancel()
     later = loader.load(1)
-    await settle()
+    await several_turns()
     squares.may_go.set()
     assert await later == 1
     assert squares.ended == int(has_begun)
@@ -139,10 +139,10 @@ async def test_a_call_that_is_cancelled_from_outside_ends_those_who_wait(
 ) -> None:
     squares.may_go.clear()
     one, batch = loader.load(1), loader.batch([1, 2])
-    await settle()
+    await several_turns()
     (call,) = asyncio.all_tasks() - {asyncio.current_task()}
     call.cancel()
-    await settle()
+    await several_turns()
     assert one.cancelled()
     assert isinstance(batch, asyncio.Future)
     assert batch.cancelled()
@@ -167,7 +167,7 @@ async def test_nothing_of_a_finished_call_waits_for_the_garbage_collector(
     gc.disable()
     try:
         assert await loader.load_many([1, 2]) == [1, 4]
-        await settle()
+        await several_turns()
         assert gc.collect() == 0
     finally:
         gc.enable()
