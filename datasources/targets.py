@@ -10,9 +10,10 @@ from bson import ObjectId
 
 from datasources.graph.joined_relations import join_relations, joined_relation
 from datasources.mongo.client import Database, Document
-from datasources.mongo.joined_reads import find_joined, join, snapshot_of
+from datasources.mongo.joined_reads import find_joined, first, join, snapshot_of
 from datasources.mongo.lenient_reads import readable
 from datasources.posts.read_your_writes import (
+    USER_FIELDS,
     join_own_comments,
     join_own_like,
     own_comments,
@@ -23,8 +24,6 @@ from domain.records.comments import CommentRecord
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import Relation, can_view_comment, can_view_post
-
-_USER_FIELDS = dict.fromkeys(UserRecord.__struct_encode_fields__, 1)  # so without secrets
 
 _People = Mapping[ObjectId, tuple[UserRecord, Relation]]
 
@@ -69,7 +68,7 @@ class Targets:
     async def post(self, post_id: ObjectId, viewer_id: ObjectId, *, with_comments: bool) -> PostTarget | None:
         """A post; None if the viewer may not see it. Without `with_comments` none of the viewer's comments are read."""
         stages = [
-            join("users", "users", on=("author_id", "_id"), fields=_USER_FIELDS),
+            join("users", "users", on=("author_id", "_id"), fields=USER_FIELDS),
             *join_relations("author_id", viewer_id),
             join_own_like("post_likes", post_id, viewer_id),
             *(join_own_comments(post_id, viewer_id) if with_comments else ()),
@@ -79,11 +78,9 @@ class Targets:
             return None
         document, joined = found
         post = _visible_post(document, _people(joined, viewer_id))
-        return (
-            None
-            if post is None
-            else PostTarget(post, _first(joined["likes"]), own_comments(joined) if with_comments else [])
-        )
+        if post is None:
+            return None
+        return PostTarget(post, first(joined["likes"]), own_comments(joined) if with_comments else [])
 
     async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentTarget | None:
         """A comment, also one that is hidden, deleted or not for the viewer; None if there is none."""
@@ -92,7 +89,7 @@ class Targets:
             join("comments", "parents", on=("parent_id", "_id")),
             join("posts", "posts", on=("post_id", "_id")),
             {"$set": {"people": authors}},
-            join("users", "users", on=("people", "_id"), fields=_USER_FIELDS),
+            join("users", "users", on=("people", "_id"), fields=USER_FIELDS),
             *join_relations("people", viewer_id),
             join_own_like("comment_likes", comment_id, viewer_id),
         ]
@@ -103,12 +100,12 @@ class Targets:
         comment, people = readable(CommentRecord, document), _people(joined, viewer_id)
         if comment is None:
             return None
-        post = _visible_post(_first(joined["posts"]), people)
+        post = _visible_post(first(joined["posts"]), people)
         thread: list[CommentRecord | None] = [comment]
         if comment.parent_id is not None:
-            thread.append(readable(CommentRecord, _first(joined["parents"])))
+            thread.append(readable(CommentRecord, first(joined["parents"])))
         is_visible = post is not None and all(_is_comment_visible(each, people) for each in thread)
-        return CommentTarget(comment, is_visible, post, _first(joined["likes"]))
+        return CommentTarget(comment, is_visible, post, first(joined["likes"]))
 
 
 def _people(joined: Mapping[str, Sequence[Document]], viewer_id: ObjectId) -> _People:
@@ -128,7 +125,3 @@ def _is_comment_visible(comment: CommentRecord | None, people: _People) -> bool:
 
 def _as_chosen(like: Document | None, *, liked: bool) -> Document:
     return {**(like or {}), "liked": liked}
-
-
-def _first(rows: Sequence[Document]) -> Document | None:
-    return rows[0] if rows else None

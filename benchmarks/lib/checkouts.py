@@ -6,29 +6,20 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from config import Settings
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen
-from tests.support.api_process import cpu_seconds
+from tests.support.api_process import MeasuredProcess
 
 STOP_SECONDS = 60.0
 
 
-class CheckoutApi:
-    """An API process of one checkout, and the database that is its own."""
+class CheckoutApi(MeasuredProcess):
+    """An API process of one checkout, and the settings that name its own database."""
 
-    def __init__(self, name: str, settings: Settings, process: psutil.Process) -> None:
-        self.name = name
+    def __init__(self, settings: Settings, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(process, settings.port)
         self.settings = settings
-        self.port = settings.port
-        self._process = process
-
-    @property
-    def cpu(self) -> float:
-        """Processor seconds so far."""
-        return cpu_seconds(self._process)
 
 
 @contextlib.contextmanager
@@ -42,7 +33,7 @@ def checkout_api(name: str, checkout: Path, settings: Settings) -> Iterator[Chec
             cwd=checkout, env=child_environment(served), pass_fds=[listener.fileno()], stderr=nowhere, stdout=nowhere,
         )  # fmt: skip
     try:
-        yield CheckoutApi(name, served, psutil.Process(process.pid))
+        yield CheckoutApi(served, process)
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)

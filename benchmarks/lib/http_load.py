@@ -86,30 +86,6 @@ async def ask_all(connections: Sequence[Connection], requests: Sequence[bytes]) 
     return seconds
 
 
-async def ask_at_rate(connections: Sequence[Connection], requests: Sequence[bytes], rate: float) -> list[float]:
-    """Sends `rate` requests a second, whether or not others are answered. Returns the seconds of each.
-
-    A request that finds no free connection waits for one, and its time runs from the moment at which it was due.
-    """
-    free: asyncio.Queue[Connection] = asyncio.Queue()
-    for connection in connections:
-        free.put_nowait(connection)
-    first, seconds = time.perf_counter(), list[float]()
-
-    async def send(request: bytes, due: float) -> None:
-        connection = await free.get()
-        await connection.ask(request)
-        seconds.append(time.perf_counter() - due)
-        free.put_nowait(connection)
-
-    async with asyncio.timeout(ANSWER_SECONDS + len(requests)), asyncio.TaskGroup() as group:
-        for number, request in enumerate(requests):
-            due = first + number / rate
-            await asyncio.sleep(due - time.perf_counter())
-            group.create_task(send(request, due))
-    return seconds
-
-
 def _body(received: bytearray) -> bytes | None:
     """The body of an answer, once it is complete. Raises RuntimeError for another status than 200."""
     end = received.find(b"\r\n\r\n")

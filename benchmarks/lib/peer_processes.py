@@ -8,34 +8,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 from benchmarks.lib.peer_install import ROOT
 from deploy.local.ports import LOOPBACK, listen
-from tests.support.api_process import cpu_seconds
+from tests.support.api_process import MeasuredProcess
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 PORT = "{port}"  # in a command: the port that it shall listen on
 
 
-class PeerProcess:
+class PeerProcess(MeasuredProcess):
     """A running process. What it listens on is `port`, if its command asks for one."""
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process = process
-        self.port = port
-        self._measured = psutil.Process(process.pid)
-
-    @property
-    def cpu(self) -> float:
-        """Processor seconds of all its threads so far."""
-        return cpu_seconds(self._measured)
-
-    @property
-    def memory(self) -> int:
-        """Resident bytes."""
-        return int(self._measured.memory_info().rss)
 
     def say(self, line: str) -> bytes:
         """Writes a line to its input and returns the next line of its output. Raises RuntimeError if it has ended."""

@@ -45,3 +45,8 @@ async def find_joined(
     """A document, and the lists that these stages join to it, by name; None if there is no such document."""
     rows = await (await collection.aggregate([{"$match": {"_id": document_id}}, *stages])).to_list()
     return None if not rows else (rows[0], rows[0].pop(JOINED))
+
+
+def first(rows: Sequence[Document]) -> Document | None:
+    """The one document that a stage joined, or None."""
+    return rows[0] if rows else None

@@ -10,7 +10,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.mongo.client import Database, Document
-from datasources.mongo.joined_reads import JOINED, find_joined, join, snapshot_of
+from datasources.mongo.joined_reads import JOINED, find_joined, first, join, snapshot_of
 from datasources.mongo.lenient_reads import readable
 from datasources.posts.comments import is_comment_shown
 from domain.jobs import Task
@@ -21,7 +21,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 
 _COMMENT_FIELDS = dict.fromkeys(("parent_id", "deleted", "hidden", "counted"), 1)
-_USER_FIELDS = dict.fromkeys(UserRecord.__struct_encode_fields__, 1)  # so without secrets
+USER_FIELDS = dict.fromkeys(UserRecord.__struct_encode_fields__, 1)  # so without secrets
 
 
 class ReadYourWrites:
@@ -29,7 +29,6 @@ class ReadYourWrites:
 
     def __init__(self, database: Database) -> None:
         self._posts = snapshot_of(database, "posts")
-        self._comments = snapshot_of(database, "comments")
         self._users = snapshot_of(database, "users")
 
     async def post(self, post_id: ObjectId, viewer_id: ObjectId) -> PostRecord | None:
@@ -39,29 +38,21 @@ class ReadYourWrites:
         if found is None:
             return None
         post, joined = readable(PostRecord, found[0]), found[1]
-        return post and with_own_acts(post, _first(joined["likes"]), own_comments(joined))
-
-    async def comment(self, comment_id: ObjectId, viewer_id: ObjectId) -> CommentRecord | None:
-        """A comment whose count includes the viewer's own like."""
-        found = await find_joined(self._comments, comment_id, [join_own_like("comment_likes", comment_id, viewer_id)])
-        if found is None:
-            return None
-        comment, joined = readable(CommentRecord, found[0]), found[1]
-        return comment and with_own_like(comment, _first(joined["likes"]))
+        return post and with_own_acts(post, first(joined["likes"]), own_comments(joined))
 
     async def user(self, user_id: ObjectId, viewer_id: ObjectId) -> UserRecord | None:
         """A user whose counts include the follows between the user and the viewer."""
         by_viewer = join("follows", "by_viewer", where={"follower_id": viewer_id, "followee_id": user_id})
         of_viewer = join("follows", "of_viewer", where={"follower_id": user_id, "followee_id": viewer_id})
-        stages: list[Document] = [{"$project": _USER_FIELDS}, by_viewer, of_viewer]
+        stages: list[Document] = [{"$project": USER_FIELDS}, by_viewer, of_viewer]
         found = await find_joined(self._users, user_id, stages)
         if found is None:
             return None
         record, joined = readable(UserRecord, found[0]), found[1]
         return record and msgspec.structs.replace(
             record,
-            follower_count=record.follower_count + _follow_delta(_first(joined["by_viewer"]), "counted"),
-            following_count=record.following_count + _follow_delta(_first(joined["of_viewer"]), "counted_following"),
+            follower_count=record.follower_count + _follow_delta(first(joined["by_viewer"]), "counted"),
+            following_count=record.following_count + _follow_delta(first(joined["of_viewer"]), "counted_following"),
         )
 
 
@@ -122,7 +113,3 @@ def _preview(post: PostRecord, uncounted: Sequence[Document]) -> list[ObjectId]:
     deleted = {comment["_id"] for comment in uncounted if comment["deleted"]}
     added = {comment["_id"] for comment in uncounted if not comment["deleted"] and comment["parent_id"] is None}
     return sorted(added | set(post.preview_comment_ids) - deleted, reverse=True)[:PREVIEW_COMMENTS]
-
-
-def _first(rows: Sequence[Document]) -> Document | None:
-    return rows[0] if rows else None

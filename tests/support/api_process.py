@@ -29,13 +29,12 @@ def cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-class ApiProcess:
-    """A process that serves the API until its block ends."""
+class MeasuredProcess:
+    """A running process, and what it uses."""
 
-    def __init__(self, process: subprocess.Popen[bytes], settings: Settings) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
-        self.port = settings.port
-        self._redis_port = urlsplit(settings.redis_url).port
+        self.port = port
         self._measured = psutil.Process(process.pid)
 
     @property
@@ -47,6 +46,14 @@ class ApiProcess:
     def memory(self) -> int:
         """Resident bytes."""
         return int(self._measured.memory_info().rss)
+
+
+class ApiProcess(MeasuredProcess):
+    """A process that serves the API until its block ends."""
+
+    def __init__(self, process: subprocess.Popen[bytes], settings: Settings) -> None:
+        super().__init__(process, settings.port)
+        self._redis_port = urlsplit(settings.redis_url).port
 
     def connections(self) -> Counter[str]:
         """How many connections are established: of `clients`, to `redis`, and to `mongodb`."""

@@ -1,0 +1,31 @@
+"""Updates by a bare command are sent once more when the connection breaks."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+
+from config import Settings
+from datasources.mongo.client import open_mongo
+from datasources.mongo.upserts import update_each
+from tests.support.toxic_proxy import Proxy, Toxic, proxied
+
+
+@pytest.fixture
+async def proxy(settings: Settings) -> AsyncIterator[Proxy]:
+    async with proxied(settings.mongo_url) as standing:
+        yield standing
+
+
+async def test_an_update_survives_a_broken_connection(settings: Settings, proxy: Proxy) -> None:
+    url = proxy.url.replace("replicaSet=photogram", "directConnection=true")
+    async with open_mongo(settings.model_copy(update={"mongo_url": url})) as client:
+        collection = client[settings.mongo_database]["upserts"]
+        update = {"q": {"_id": ObjectId()}, "u": {"$set": {"liked": True}}, "upsert": True}
+        assert await update_each(collection, [update])
+        proxy.become(Toxic.NONE)  # drops the open connections
+        assert not await update_each(collection, [update])  # it was applied already
+        proxy.become(Toxic.NONE)
+        with pytest.raises(AutoReconnect):  # the same connections are broken for a command that is sent once
+            await collection.database.command({"find": collection.name})
