@@ -197,4 +197,4 @@ def test_the_machine_finds_a_lost_post(play: Callable[..., None], monkeypatch: p
 
     monkeypatch.setattr(EntryStore, "add_posts", add_all_but_one)
     with pytest.raises(AssertionError, match="lacks"):
-        play(max_examples=50, stateful_step_count=25, phases=[Phase.generate], database=None)
+        play(max_examples=1_000, stateful_step_count=25, phases=[Phase.generate], database=None)
