@@ -23,6 +23,8 @@ POLL_SECONDS = 30.0  # posts of authors who are pulled are noticed by polling al
 LISTENING_SECONDS = 3 * POLL_SECONDS  # after a poll
 SILENCE_SECONDS = 1.0
 REMEMBERED_SECONDS = 14 * 86400  # seconds
+NOTED_SECONDS = 5.0  # the same newest post of an owner is noted once in so long
+MAX_NOTED = 10_000  # owners to know that of; when there are more, they are noted again
 
 
 def feed_topic(owner_id: ObjectId) -> str:
@@ -39,6 +41,7 @@ class FeedListeners:
         self._background_writes = background_writes
         self._listening = f"{prefix}feeds:listening"
         self._read = f"{prefix}feeds:read:"
+        self._noted: dict[ObjectId, tuple[ObjectId, float]] = {}  # what was noted of an owner, and until when it holds
         self._silent_until = 0.0
         self._is_down = False
 
@@ -65,13 +68,22 @@ class FeedListeners:
         return None if answers is None or answers[-1] is None else ObjectId(answers[-1])
 
     def note_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
-        """Notes, in the background, the newest post that an owner was shown, and notifies their listeners."""
+        """Notes, in the background, the newest post that an owner was shown, and notifies their listeners.
+
+        The same post is noted once in `NOTED_SECONDS`.
+        """
+        noted, until = self._noted.get(owner_id, (None, 0.0))
+        if noted == newest and time.monotonic() < until:
+            return
         self._background_writes.offer(lambda: self.set_read(owner_id, newest))
 
     async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
         """As `note_read`, at once. Never raises."""
         key = self._read + str(owner_id)
         if await self._answer(lambda: self._redis.set(key, newest.binary, ex=REMEMBERED_SECONDS)):
+            if len(self._noted) >= MAX_NOTED:
+                self._noted.clear()
+            self._noted[owner_id] = (newest, time.monotonic() + NOTED_SECONDS)
             await self.notify([owner_id])
 
     async def erase(self, owner_id: ObjectId) -> None:

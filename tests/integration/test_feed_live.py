@@ -12,6 +12,7 @@ from bson import ObjectId
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from datasources.concurrency.background_writes import BackgroundWrites
+from datasources.feed import live_listeners
 from datasources.feed.live_listeners import FeedListeners, feed_topic
 from domain.limits import NEW_POSTS_COUNTED_MAX
 from domain.records.users import UserRecord
@@ -211,6 +212,38 @@ async def test_after_redis_was_emptied_listeners_get_news_and_old_posts_are_not_
         await world.post(author)
         await world.drain()
         assert await next_count() == 1
+
+
+async def test_the_same_newest_post_is_noted_once_in_some_seconds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listeners, redis = world.sources.feed_listeners, world.sources.redis
+    owner_id, older, newer, marker_id = (ObjectId() for _ in range(4))
+
+    async def stored(of: ObjectId) -> Any:
+        return await redis.get(f"{world.sources.settings.key_prefix}feeds:read:{of}")
+
+    async def note(post_id: ObjectId) -> Any:
+        """What is stored for the owner after this; without the marker nobody could tell that nothing was written."""
+        listeners.note_read(owner_id, post_id)
+        marker = ObjectId()
+        listeners.note_read(marker_id, marker)
+
+        async def is_marked() -> bool:
+            return bool(await stored(marker_id) == marker.binary)
+
+        await eventually(is_marked)
+        return await stored(owner_id)
+
+    assert await note(older) == older.binary
+    await wipe_redis(world)
+    assert await note(older) is None
+    assert await note(newer) == newer.binary
+    await wipe_redis(world)
+    monkeypatch.setattr(live_listeners, "NOTED_SECONDS", 0.0)
+    assert await note(older) == older.binary
+    await wipe_redis(world)
+    assert await note(older) == older.binary
 
 
 async def test_notifying_ten_thousand_followers_publishes_only_to_the_two_who_listen(
