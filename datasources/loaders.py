@@ -60,8 +60,8 @@ def _users_by_rule(
 class Loaders:
     """All loaders, for one viewer (None for a stranger).
 
-    Posts, users and relations are read through the caches. With `stored` they are read from the database, for an
-    operation that decides by them what it writes.
+    Posts, comments, users and relations are read through the caches. With `stored` they are read from the database, for
+    an operation that decides by them what it writes.
     """
 
     def __init__(self, sources: Sources, viewer_id: ObjectId | None, *, stored: bool = False) -> None:
@@ -79,7 +79,7 @@ class Loaders:
 
     @_loader
     async def comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
-        return await self._sources.comments.readable_by_ids(comment_ids)
+        return await self._read(self._sources.caches.comments, comment_ids, self._sources.comments.readable_by_ids)
 
     @_loader
     async def upload_by_id(self, upload_ids: Sequence[ObjectId]) -> Sequence[UploadRecord | None]:

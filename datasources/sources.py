@@ -44,6 +44,7 @@ from datasources.mongo.client import Client, is_mongo_outage, open_mongo
 from datasources.mongo.indexes import ensure_indexes, expect_indexes
 from datasources.mongo.watchdog import Watchdog
 from datasources.notifications.notification_log import NotificationStore
+from datasources.posts.cached_comments import CommentCache, comment_cache
 from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
@@ -70,6 +71,7 @@ class Caches:
         self.aclose = server.aclose
         self.users: UserCache = user_cache(server)
         self.posts: PostCache = post_cache(server)
+        self.comments: CommentCache = comment_cache(server)
         self.relations: RelationCache = relation_cache(server)
         self.first_pages: FirstPagesCache = first_pages_cache(server)
 
@@ -111,7 +113,7 @@ class Sources:
         )
         self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue)
         self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue)
-        self.comments = CommentStore(database, job_queue)
+        self.comments = CommentStore(database, job_queue, caches.comments)
         self.read_your_writes = ReadYourWrites(database)
         self.targets = Targets(database)
 

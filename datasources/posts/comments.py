@@ -13,11 +13,13 @@ from datasources.jobs.outbox import Stage, change, find_pending, mark_done, pend
 from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.batched_operations import BatchedInserts, BatchedReads
-from datasources.mongo.client import Database, Document, Session
+from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.counters import increment, set_numbers
 from datasources.mongo.indexes import BY_COMMENTER, TOP_COMMENTS
 from datasources.mongo.pages import find_page, find_ranked_page
 from datasources.mongo.queries import find_ids
+from datasources.posts.cached_comments import CommentCache
+from datasources.redis.invalidation import InvalidatingWrites
 from domain.jobs import Fact, Task
 from domain.limits import PREVIEW_COMMENTS
 from domain.paging import Page, PageRequest, Ranked, cut_page
@@ -33,12 +35,13 @@ _EMPTIED: Document = {"text": "", "hashtags": [], "mention_ids": []}
 class CommentStore(BatchedReads[CommentRecord]):
     """The collection `comments`, deleted ones too. `counted`: the counts of post and parent reflect the comment."""
 
-    def __init__(self, database: Database, job_queue: JobQueue) -> None:
+    def __init__(self, database: Database, job_queue: JobQueue, cache: CommentCache) -> None:
         super().__init__(database["comments"], CommentRecord)
-        self._comments = database["comments"]
-        self._acknowledged = database.get_collection("comments", read_concern=ReadConcern("majority"))
-        self._inserts = BatchedInserts(self._comments)
-        self._posts = database["posts"]
+        self._comments: Readable = database["comments"]
+        self._acknowledged: Readable = database.get_collection("comments", read_concern=ReadConcern("majority"))
+        self._writes = InvalidatingWrites(database["comments"], cache.invalidate)
+        self._inserts = BatchedInserts(database["comments"])
+        self._posts: Readable = database["posts"]
         self._job_queue = job_queue
 
     async def add(  # noqa: PLR0913  each is a part of the comment
@@ -77,7 +80,8 @@ class CommentStore(BatchedReads[CommentRecord]):
             **(idempotency.fields() if idempotency else {}),
         }
         try:
-            await self._inserts.insert(document)
+            async with self._writes.invalidating([document["_id"]]):  # who guessed the id had its absence cached
+                await self._inserts.insert(document)
         except DuplicateKeyError:
             first = await find_earlier(self._comments, "author_id", author_id, idempotency)
             if first is None:
@@ -155,16 +159,20 @@ class CommentStore(BatchedReads[CommentRecord]):
     async def remove_mentions(self, user_id: ObjectId, limit: int) -> bool:
         """Removes one user from the mentions of up to `limit` comments; whether there were any. Safe to repeat."""
         ids = await find_ids(self._comments, {"mention_ids": user_id}, limit=limit)
-        await self._comments.update_many({"_id": {"$in": ids}}, {"$pull": {"mention_ids": user_id}})
+        async with self._writes.invalidating(ids) as comments:
+            await comments.update_many({"_id": {"$in": ids}}, {"$pull": {"mention_ids": user_id}})
         return bool(ids)
 
     async def decrement_notified(self, ids: Sequence[ObjectId], session: Session) -> None:
         """Stores that one notification less tells of each of these comments."""
-        await increment(self._comments, "notified", dict.fromkeys(ids, -1), session)
+        await increment(self._writes.uncached, "notified", dict.fromkeys(ids, -1), session)
 
     async def delete_tombstones(self, author_id: ObjectId) -> None:
         """Deletes the tombstones that keep the keys of a deleted author. Safe to repeat."""
-        await self._comments.delete_many({"author_id": author_id, "idempotency_key": {"$exists": True}, **_OVER})
+        tombstones = {"author_id": author_id, "idempotency_key": {"$exists": True}, **_OVER}
+        ids = await find_ids(self._comments, tombstones)
+        async with self._writes.invalidating(ids) as comments:
+            await comments.delete_many({"_id": {"$in": ids}, **tombstones})
 
     async def pending_counts(self, post_ids: Sequence[ObjectId], session: Session, limit: int) -> list[Document]:
         """Comments that their posts' and parents' counts do not reflect yet, in the order of the posts."""
@@ -175,17 +183,19 @@ class CommentStore(BatchedReads[CommentRecord]):
         """Marks these comments as reflected in the counts; removes the deleted ones with nothing pending."""
         query = {"_id": {"$in": [comment["_id"] for comment in comments]}}
         pipeline = [{"$set": {"counted": _COUNTS}}, *mark_done(Task.COUNT)]
-        await self._comments.update_many(query, pipeline, session=session)
-        await delete_keeping_keys(self._comments, {**query, **_OVER}, _EMPTIED, session)
+        await self._writes.uncached.update_many(query, pipeline, session=session)
+        await self._remove_deleted(comments, session)
 
     async def add_to_counts(self, counter: str, deltas: Mapping[ObjectId, int], session: Session) -> None:
         """Adds to a counter of comments, within the caller's transaction."""
-        await increment(self._comments, counter, deltas, session)
+        async with self._writes.invalidating(deltas, session) as comments:
+            await increment(comments, counter, deltas, session)
 
     async def correct_counts(self, comment_id: ObjectId, counts: Document, session: Session) -> None:
         """Sets recounted counters, within the caller's transaction; not of a deleted comment."""
         query = {"_id": comment_id, "deleted": {"$ne": True}}
-        await self._comments.update_one(query, {"$set": counts}, session=session)
+        async with self._writes.invalidating([comment_id], session) as comments:
+            await comments.update_one(query, {"$set": counts}, session=session)
 
     async def preview_ids(self, post_ids: Sequence[ObjectId], session: Session) -> dict[ObjectId, list[ObjectId]]:
         """The latest few comments below each of these posts that are no replies; a missing post is left out."""
@@ -211,15 +221,14 @@ class CommentStore(BatchedReads[CommentRecord]):
 
     async def set_notified(self, notified: Mapping[ObjectId, int], session: Session) -> None:
         """Stores how many notifications tell of each of these comments, for `verify`."""
-        await set_numbers(self._comments, "notified", notified, session)
+        await set_numbers(self._writes.uncached, "notified", notified, session)
 
     async def mark_done(self, comments: Sequence[Document], task: Task, session: Session | None = None) -> None:
         """Removes a task from the outboxes of comments unchanged since read, and deleted ones with nothing pending."""
         same = [{"_id": comment["_id"], "version": comment.get("version")} for comment in comments]
         if same:
-            await self._comments.update_many({"$or": same}, mark_done(task), session=session)
-            query = {"_id": {"$in": [comment["_id"] for comment in comments]}}
-            await delete_keeping_keys(self._comments, {**query, **_OVER}, _EMPTIED, session)
+            await self._writes.uncached.update_many({"$or": same}, mark_done(task), session=session)
+            await self._remove_deleted(comments, session)
 
     async def ids_of_post(self, post_id: ObjectId, limit: int) -> list[ObjectId]:
         """Up to `limit` comments of a post, deleted ones and replies too, in no order."""
@@ -227,15 +236,27 @@ class CommentStore(BatchedReads[CommentRecord]):
 
     async def delete_documents(self, ids: Sequence[ObjectId]) -> None:
         """Deletes comments of a deleted post, also tombstones and those with pending tasks. Safe to repeat."""
-        await self._comments.delete_many({"_id": {"$in": list(ids)}})
+        async with self._writes.invalidating(ids) as comments:
+            await comments.delete_many({"_id": {"$in": list(ids)}})
 
     async def _page(self, query: Document, request: PageRequest, *, oldest_first: bool = False) -> Page[ObjectId]:
         request = request.expects(ObjectId)
         rows = await find_page(self._comments, query, request, oldest_first=oldest_first, projection={"_id": 1})
         return cut_page(request, [(row["_id"], row["_id"]) for row in rows])
 
+    async def _remove_deleted(self, comments: Sequence[Document], session: Session | None) -> None:
+        """Removes those of these comments that were read as deleted and have nothing pending any more.
+
+        One that was deleted since then has tasks of its own, the last of which removes it.
+        """
+        ids = [comment["_id"] for comment in comments if comment["deleted"]]
+        if ids:
+            async with self._writes.invalidating(ids, session) as collection:
+                await delete_keeping_keys(collection, {"_id": {"$in": ids}, **_OVER}, _EMPTIED, session)
+
     async def _change(self, query: Document, pipeline: list[Stage]) -> bool:
-        document = await self._comments.find_one_and_update(query, pipeline, return_document=True)
+        async with self._writes.invalidating([query["_id"]]) as comments:
+            document = await comments.find_one_and_update(query, pipeline, return_document=True)
         if document is not None:
             await self._job_queue.enqueue_pending(Fact.COMMENT, [document])
         return document is not None

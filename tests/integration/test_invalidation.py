@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from datasources.loaders import Loaders
 from datasources.media.images import ImageStore, Move
 from datasources.mongo.client import Session
 from datasources.mongo.transactions import after_transaction, in_transaction
+from datasources.posts.comments import CommentStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.s3.keys import moved
@@ -34,6 +36,9 @@ from tests.support.factories import World, image, now
 from tests.support.uploads import insert_upload
 from workers.maintenance.checks.counters import COUNTERS, correct_counter
 from workers.maintenance.checks.preview_comments import correct_previews
+from workers.maintenance.gc.facts import remove_orphaned_facts
+from workers.maintenance.gc.run import GcRun
+from workers.maintenance.walk import Walk
 from workers.registry import HANDLERS
 from workers.runtime.drain import pending_jobs
 from workers.runtime.handler import RetryLater
@@ -42,7 +47,17 @@ pytestmark = pytest.mark.usefixtures("patient_caches")
 
 ROUNDS = 2  # a finished task may leave another one pending
 ROOT = Path(__file__).parents[2]
-STORES = (PostStore, PublishingStore, UserStore, FollowStore, BlockStore, MuteStore, AccountRelations, ImageStore)
+STORES = (
+    PostStore,
+    PublishingStore,
+    CommentStore,
+    UserStore,
+    FollowStore,
+    BlockStore,
+    MuteStore,
+    AccountRelations,
+    ImageStore,
+)
 Action = Callable[[World, UserRecord, UserRecord], Awaitable[object]]
 
 # The methods of the stores that write to cached collections.
@@ -96,20 +111,69 @@ async def _delete(world: World, ana: UserRecord, _bob: UserRecord) -> None:
 
 
 async def _delete_tombstones(world: World, ana: UserRecord, _bob: UserRecord) -> None:
-    """A deleted post that was made with a key leaves a tombstone, which is deleted with its author."""
+    """A deleted post or comment that was made with a key leaves a tombstone, which is deleted with its author."""
     draft, key = PostDraft(images=[PostImage(upload_id=ObjectId())]), Idempotency.of("once", "createPost", {})
     post = await world.sources.publishing.create(ana.id, draft, now(), key)
+    comment = await world.comment(await world.post(ana), ana, idempotency=Idempotency.of("once", "addComment", {}))
     await world.sources.posts.delete(post.id, ana.id, now())
+    await world.sources.comments.delete(comment.id, now())
     await world.drain()
     assert (await world.stored_post(post.id)).deleted
+    assert await world.sources.comments.by_ids([comment.id]) != [None]
     await warm_caches(world)
     await world.sources.posts.delete_tombstones(ana.id)
+    await world.sources.comments.delete_tombstones(ana.id)
 
 
 async def _like_and_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
     post = await world.post(ana)
     await world.sources.post_likes.like(post.id, bob.id, now())
+    comment = await world.comment(post, bob)
+    await world.comment(post, ana, parent_id=comment.id)
+    await world.sources.comment_likes.like(comment.id, ana.id, now())
+
+
+async def _add_what_was_asked_for(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    """Somebody has guessed the id of the next comment."""
+    post, comment_id = await world.post(ana), ObjectId()
+    assert await Loaders(world.sources, bob.id).comment_by_id.load(comment_id) is None
+    await world.comment(post, bob, new_id=comment_id)
+
+
+async def _hide_a_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    comment = await world.comment(await world.post(ana), bob)
+    await warm_caches(world)
+    assert await world.sources.comments.hide(comment.id, "rude", now())
+
+
+async def _delete_a_comment(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    post = await world.post(ana)
+    comment = await world.comment(post, bob)
+    await world.comment(post, ana, parent_id=comment.id)
+    await world.drain()
+    await warm_caches(world)
+    await world.sources.comments.delete(comment.id, now())
+
+
+async def _delete_a_post_with_comments(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    post = await world.post(ana)
     await world.comment(post, bob)
+    await world.drain()
+    await warm_caches(world)
+    await world.sources.posts.delete(post.id, ana.id, now())
+
+
+async def _collect_comments(world: World, ana: UserRecord, bob: UserRecord) -> None:
+    """Of a post that is gone without a trace."""
+    post = await world.post(ana)
+    await world.comment(post, bob)
+    await world.drain()
+    await world.sources.database["posts"].delete_one({"_id": post.id})
+    await world.sources.caches.posts.invalidate([post.id])
+    await warm_caches(world)
+    run = GcRun(Walk(sources=world.sources), now() + timedelta(minutes=1), timedelta(), {}, dry_run=False)
+    await remove_orphaned_facts(run)
+    assert run.removed["comments"] == 1
 
 
 async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
@@ -124,15 +188,18 @@ async def _move_files(world: World, ana: UserRecord, _bob: UserRecord) -> None:
     assert (await world.stored_post(post.id)).images != [shown]
 
 
-async def _correct(world: World, ana: UserRecord, _bob: UserRecord) -> None:
+async def _correct(world: World, ana: UserRecord, bob: UserRecord) -> None:
     post = await world.post(ana)
+    comment = await world.comment(post, bob)
     await world.drain()
     database = world.sources.database
     await database["posts"].update_one({"_id": post.id}, {"$set": {"like_count": 9, "preview_comment_ids": [post.id]}})
+    await database["comments"].update_one({"_id": comment.id}, {"$set": {"like_count": 9}})
     await database["users"].update_one({"_id": ana.id}, {"$set": {"post_count": 9, "follower_count": 9}})
     await warm_caches(world)
+    ids = {"post": post.id, "comment": comment.id, "user": ana.id}
     for counter in COUNTERS:
-        await correct_counter(counter, world.sources, post.id if counter.target == "post" else ana.id)
+        await correct_counter(counter, world.sources, ids[counter.target])
     await correct_previews(world.sources, post.id)
 
 
@@ -150,7 +217,8 @@ async def _delete_account(world: World, ana: UserRecord, bob: UserRecord) -> Non
     await world.follow(eve, bob)
     await world.sources.mutes.mute(bob.id, eve.id)
     await world.sources.blocks.block(eve.id, ana.id, now=now())
-    await world.post(bob, tagged=[eve], mention_ids=[eve.id])
+    post = await world.post(bob, tagged=[eve], mention_ids=[eve.id])
+    await world.comment(post, bob, mention_ids=[eve.id])
     await world.drain()
     await warm_caches(world)
     await world.sources.users.delete(eve.id, now())
@@ -167,6 +235,11 @@ ACTIONS: dict[str, Action] = {
     "delete a post": _delete,
     "delete tombstones": _delete_tombstones,
     "like and comment": _like_and_comment,
+    "add what was asked for": _add_what_was_asked_for,
+    "hide a comment": _hide_a_comment,
+    "delete a comment": _delete_a_comment,
+    "delete a post with comments": _delete_a_post_with_comments,
+    "collect comments": _collect_comments,
     "move files": _move_files,
     "correct": _correct,
     "follow": lambda world, ana, bob: world.follow(ana, bob),
@@ -261,7 +334,7 @@ async def test_a_transaction_invalidates_once_it_is_over_even_if_it_failed(world
 def test_only_a_cached_collections_store_writes_to_it() -> None:
     """Others only add pending tasks, which are not cached."""
     write = re.compile(
-        r"database\[\"(posts|users|follows|blocks|mutes)\"\]\.(update|insert|delete|replace|bulk|find_one_and)"
+        r"database\[\"(posts|comments|users|follows|blocks|mutes)\"\]\.(update|insert|delete|replace|bulk|find_one_and)"
     )
     lines = {
         f"{path.relative_to(ROOT)}: {line.strip()}"

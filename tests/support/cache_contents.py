@@ -13,19 +13,21 @@ from datasources.redis.cache_server import CacheDown
 from tests.support.factories import World
 from tests.support.waiting import eventually
 
-KEY = re.compile(r"cache:(post|user|relation):\{?([0-9a-f]{24})\}?(?::([0-9a-f]{24}))?$")
+KEY = re.compile(r"cache:(post|comment|user|relation):\{?([0-9a-f]{24})\}?(?::([0-9a-f]{24}))?$")
 
 
 async def warm_caches(world: World) -> None:
-    """Loads every account, relation and post for everybody, so that whatever changes now was cached before."""
-    user_ids, post_ids = [
-        [row["_id"] async for row in world.sources.database[name].find({}, {"_id": 1})] for name in ("users", "posts")
+    """Loads every account, relation, post and comment for everybody, so that whatever changes now was cached before."""
+    user_ids, post_ids, comment_ids = [
+        [row["_id"] async for row in world.sources.database[name].find({}, {"_id": 1})]
+        for name in ("users", "posts", "comments")
     ]
     for viewer_id in user_ids:
         loaders = Loaders(world.sources, viewer_id)
         await asyncio.gather(
             loaders.user_by_id.load_many(user_ids),
             loaders.post_by_id.load_many(post_ids),
+            loaders.comment_by_id.load_many(comment_ids),
             loaders.relation_by_user.load_many(user_ids),
         )
 
@@ -33,14 +35,16 @@ async def warm_caches(world: World) -> None:
 async def stale_values(world: World) -> dict[Any, tuple[Any, Any]]:
     """Cached values that differ from what is stored: by key, the cached and the stored value."""
     sources, caches = world.sources, world.sources.caches
-    post_ids, user_ids, pairs = await _keys(world)
+    post_ids, comment_ids, user_ids, pairs = await _keys(world)
     cached: Mapping[Any, Any] = {
         **await caches.posts.cached(post_ids),
+        **await caches.comments.cached(comment_ids),
         **await caches.users.cached(user_ids),
         **await caches.relations.cached(pairs),
     }
     stored: Mapping[Any, Any] = {
         **dict(zip(post_ids, await sources.posts.by_ids(post_ids), strict=True)),
+        **dict(zip(comment_ids, await sources.comments.by_ids(comment_ids), strict=True)),
         **dict(zip(user_ids, await sources.users.by_ids(user_ids), strict=True)),
         **dict(zip(pairs, await sources.relations.by_pairs(pairs), strict=True)),
     }
@@ -61,11 +65,14 @@ async def assert_nothing_stale(world: World) -> None:
         raise AssertionError("a cached value is stale") from error
 
 
-async def _keys(world: World) -> tuple[list[ObjectId], list[ObjectId], list[tuple[ObjectId, ObjectId]]]:
-    ids: dict[str, list[Any]] = {"post": [], "user": [], "relation": []}
+async def _keys(
+    world: World,
+) -> tuple[list[ObjectId], list[ObjectId], list[ObjectId], list[tuple[ObjectId, ObjectId]]]:
+    """Of what there are cached values: posts, comments, users, and pairs of a viewer and another user."""
+    ids: dict[str, list[Any]] = {"post": [], "comment": [], "user": [], "relation": []}
     async for key in world.sources.redis.scan_iter(match=f"{world.sources.settings.key_prefix}cache:*", count=1000):
         parsed = KEY.search(key.decode())
         if parsed is not None:
             kind, first, second = parsed.groups()
             ids[kind].append(ObjectId(first) if second is None else (ObjectId(first), ObjectId(second)))
-    return ids["post"], ids["user"], ids["relation"]
+    return ids["post"], ids["comment"], ids["user"], ids["relation"]

@@ -27,7 +27,10 @@ async def _remove_facts(run: GcRun, collection: str, field: str, targets: str) -
         missing = await _missing(run.sources, targets, [row[field] for row in rows.values()])
         orphans = [row_id for row_id, row in rows.items() if row[field] in missing]
         if run.count_removal(collection, len(orphans)):
-            await run.sources.database[collection].delete_many({"_id": {"$in": orphans}})
+            if collection == "comments":  # they are cached
+                await run.sources.comments.delete_documents(orphans)
+            else:
+                await run.sources.database[collection].delete_many({"_id": {"$in": orphans}})
 
 
 async def _remove_entries(run: GcRun) -> None:

@@ -1,0 +1,16 @@
+"""Comments as they are cached: as stored, for every viewer. What a viewer may see is decided after the cache."""
+
+from bson import ObjectId
+
+from datasources.redis.cache_server import CacheServer
+from datasources.redis.read_through import Cache
+from domain.records.comments import CommentRecord
+
+COMMENT_SECONDS = 30.0
+
+CommentCache = Cache[ObjectId, CommentRecord | None]
+
+
+def comment_cache(server: CacheServer) -> CommentCache:
+    """Comments by id."""
+    return Cache(server, "comment", CommentRecord | None, COMMENT_SECONDS)
