@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
 
-from datasources.mongo.client import DUPLICATE_KEY, Collection, Document
+from datasources.mongo.client import DUPLICATE_KEY, Collection, Document, time_limit
 
 TRIES = 5  # two upserts of one new key can collide; the next try finds the document
 
@@ -39,15 +40,16 @@ async def update_each(collection: Collection, updates: Sequence[Mapping[str, Any
     """Applies updates, as the command `update` has them, in one operation, in any order; whether any changed something.
 
     Each must be safe to repeat: after a lost connection or a change of the primary, all are sent once more, without
-    knowing which were applied. Raises BulkWriteError.
+    knowing which were applied; both times share one time limit. Raises BulkWriteError.
     """
     command = {"update": collection.name, "updates": updates}
-    try:
-        answer = await _write(collection, command)
-    except AutoReconnect as error:
-        if error.timeout:
-            raise
-        answer = await _write(collection, command)
+    with pymongo.timeout(time_limit(collection)):
+        try:
+            answer = await _write(collection, command)
+        except AutoReconnect as error:
+            if error.timeout:
+                raise
+            answer = await _write(collection, command)
     _raise_failures(answer, answer.get("writeErrors", ()))
     return bool(answer["nModified"] or answer.get("upserted"))
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
 from datetime import datetime
 
 import msgspec
@@ -11,6 +10,7 @@ from bson import ObjectId
 from pymongo import timeout
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from datasources.concurrency.batcher import BatchTimeout
 from datasources.jobs.outbox import change, find_pending, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.batched_operations import MongoBatcher
@@ -27,6 +27,7 @@ from domain.records.likes import LikeRecord
 
 MAX_BATCH = 100  # likes in one write
 MAX_BATCH_SECONDS = 1.0  # how long a like that waits for a lock may delay the others of its batch
+MIN_SECONDS_ALONE = 0.5  # PyMongo waits for a server for at least this long, whatever the time limit
 _TASKS = (Task.COUNT, Task.NOTIFY)
 
 
@@ -151,8 +152,11 @@ class LikeStore:
         began, limit = time.monotonic(), time_limit(self._likes)
         try:
             await self._writes.submit(write, limit)
-        except _BatchFailed:
-            with nullcontext() if limit is None else timeout(max(began + limit - time.monotonic(), 0.001)):
+        except _BatchFailed as error:
+            left = None if limit is None else began + limit - time.monotonic()
+            if left is not None and left < MIN_SECONDS_ALONE:
+                raise BatchTimeout(f"not written within {limit} s") from error
+            with timeout(left):
                 await self._write_alone(write)
 
     async def _write_batch(self, writes: Sequence[_Write]) -> list[None]:
