@@ -66,6 +66,7 @@ class _Opened:
     def hooks(self) -> Hooks:
         return Hooks(
             authenticate=self._authenticate,
+            recall=self._recall,
             make_context=self._context,
             identity_of=lambda context: context.session,
             watch=self._watch,
@@ -88,6 +89,9 @@ class _Opened:
 
     async def _authenticate(self, token: str | None) -> SessionRecord | None:
         return None if token is None else await self.sources.sessions.authenticate(token)
+
+    def _recall(self, token: str) -> SessionRecord | None:
+        return self.sources.sessions.recall(token)
 
     def _context(self, identity: SessionRecord | BadToken | None, request_id: str, address: str) -> Context:
         return Context(self.sources, identity, request_id, address)

@@ -157,6 +157,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
             sources.news.run(),
             sources.background_writes.run(),
             sources.session_watch.run(),
+            sources.sessions.keep_checking(),
             sources.watchdog.run(),
             clock.keep_measuring(client),
         )

@@ -5,17 +5,19 @@ one ends the session, because somebody else may have it (RFC 9700, section 4.14)
 token presented and a stored salt, so it can be repeated for a minute (docs/adr/0011-refreshing-again.md).
 """
 
+import asyncio
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+import structlog
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from datasources.accounts.session_cache import AccessHashes, SessionCache, token_hash
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document
 from datasources.mongo.lenient_reads import readable
@@ -25,11 +27,17 @@ from domain.errors import Refusal, UserErrorCode
 from domain.limits import ACCESS_OVERLAP_SECONDS, LAST_USED_PRECISION, REFRESH_GRACE_SECONDS, SESSIONS_SHOWN
 from domain.records.users import SessionRecord
 
+log = structlog.stdlib.get_logger(__name__)
+
 MAX_SPENT_HASHES = 50
+CHECK_SECONDS = 1.0  # between two checks of the cached sessions; half of what they are valid for
+CHECKED_AT_ONCE = 1_000
 GRACE = timedelta(seconds=REFRESH_GRACE_SECONDS)
 OVERLAP = timedelta(seconds=ACCESS_OVERLAP_SECONDS)
 
 _BRIEF = dict.fromkeys(("previous_access_hash", "refresh_hash", "spent_hashes", "salt"), 0)
+_ACCESS = (("access_hash", "access_expires_at"), ("previous_access_hash", "previous_access_expires_at"))
+_ACCESS_ONLY = dict.fromkeys((name for names in _ACCESS for name in names), 1)
 
 
 def session_topic(session_id: ObjectId) -> str:
@@ -50,6 +58,7 @@ class SessionStore:
         self._news = news
         self._access_ttl = timedelta(seconds=access_ttl)
         self._refresh_ttl = timedelta(seconds=refresh_ttl)
+        self._cache = SessionCache()
 
     async def open(
         self,
@@ -88,30 +97,57 @@ class SessionStore:
             session = await self._sessions.find_one({"_id": user_id, "access_expires_at": {"$gt": now}})
         if session is not None:
             tokens = self._tokens(user_id, session["salt"], secret, session["created_at"])
-            if session["access_hash"] == _hash(tokens.access_token):
+            if session["access_hash"] == token_hash(tokens.access_token):
                 return SessionRecord.from_document(session), tokens
         return await self.open(user_id, client_name, now)
 
+    def recall(self, access_token: str) -> SessionRecord | None:
+        """The session of an access token as it was at most `VALID_SECONDS` ago; None if it has to be authenticated."""
+        session_id = session_id_of(access_token)
+        return None if session_id is None else self._cache.find(session_id, access_token)
+
     async def authenticate(self, access_token: str) -> SessionRecord | None:
-        """The session of an access token, or None. Records the use, at most once a minute.
+        """The session of an access token, as it is stored, or None. Records the use, at most once a minute.
 
         `access_expires_at` is when this very token ends: for one that was replaced, the end of its overlap.
         """
-        session_id, presented = session_id_of(access_token), _hash(access_token)
+        session_id, presented = session_id_of(access_token), token_hash(access_token)
         if session_id is None:
             return None
-        now = clock.now()
+        read_at, removals, now = clock.ticks(), self._cache.removals, clock.now()
         current = {"access_hash": presented, "access_expires_at": {"$gt": now}}
         previous = {"previous_access_hash": presented, "previous_access_expires_at": {"$gt": now}}
         document = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
         session = readable(SessionRecord, document)
         if document is None or session is None:
+            self._cache.discard(session_id, presented)
             return None
         if now - session.last_used_at > LAST_USED_PRECISION:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})
+            document["last_used_at"] = now
         if document["access_hash"] != presented:
             document["access_expires_at"] = document["previous_access_expires_at"]
-        return readable(SessionRecord, document)
+        session = readable(SessionRecord, document)
+        if session is not None:
+            self._cache.keep(session, presented, read_at=read_at, removals=removals)
+        return session
+
+    async def keep_checking(self) -> None:
+        """Checks the cached sessions at intervals, until cancelled. During an outage they lapse by themselves."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                await self.check_cached()
+            except Exception as error:  # noqa: BLE001  the next check may succeed
+                log.debug("sessions not checked", error=type(error).__name__)
+
+    async def check_cached(self) -> None:
+        """Reads the cached sessions that are in use again, and drops those that have ended."""
+        session_ids = self._cache.in_use()
+        for start in range(0, len(session_ids), CHECKED_AT_ONCE):
+            batch, read_at = session_ids[start : start + CHECKED_AT_ONCE], clock.ticks()
+            rows = await find_by_ids(self._sessions, batch, projection=_ACCESS_ONLY)
+            self._cache.confirm(batch, {key: _access_hashes(row) for key, row in rows.items()}, read_at=read_at)
 
     async def refresh(self, refresh_token: str, now: datetime) -> tuple[SessionRecord, Tokens]:
         """Exchanges a refresh token for new tokens, in one write; the old access token ends after `OVERLAP`.
@@ -119,7 +155,7 @@ class SessionStore:
         Safe to repeat within `GRACE`, also by concurrent duplicates: all get the same tokens. Raises Refusal
         (INVALID_CREDENTIALS) for any other token; one that was spent earlier ends the session.
         """
-        session_id, presented = session_id_of(refresh_token), _hash(refresh_token)
+        session_id, presented = session_id_of(refresh_token), token_hash(refresh_token)
         if session_id is None:
             raise _not_valid()
         salt = secrets.token_bytes(32)
@@ -138,20 +174,27 @@ class SessionStore:
         )
         if session is None:
             return await self._refresh_again(session_id, refresh_token, now)
+        self._cache.remove([session_id])
         return SessionRecord.from_document(session), tokens
 
     async def end(self, user_id: ObjectId, session_id: ObjectId) -> bool:
         """Ends a session of this user, and its sockets, at once; False if there is none. Safe to repeat."""
-        ended = await self._sessions.delete_one({"_id": session_id, "user_id": user_id})
+        try:
+            ended = await self._sessions.delete_one({"_id": session_id, "user_id": user_id})
+        finally:  # also if nobody knows whether it was deleted
+            self._cache.remove([session_id])
         await self._news.publish(session_topic(session_id))
         return ended.deleted_count == 1
 
     async def end_all(self, user_id: ObjectId, *, last: ObjectId | None = None) -> None:
         """Ends every session of this user; `last` after the others, so that its token can retry while any is left."""
         rows = await self._sessions.find({"user_id": user_id}, projection={"_id": 1}).to_list()
-        if last is not None:
-            await self._sessions.delete_many({"user_id": user_id, "_id": {"$ne": last}})
-        await self._sessions.delete_many({"user_id": user_id})
+        try:
+            if last is not None:
+                await self._sessions.delete_many({"user_id": user_id, "_id": {"$ne": last}})
+            await self._sessions.delete_many({"user_id": user_id})
+        finally:
+            self._cache.remove(row["_id"] for row in rows)
         await self._news.publish(*(session_topic(row["_id"]) for row in rows))
 
     async def of_user(self, user_id: ObjectId) -> list[SessionRecord]:
@@ -172,7 +215,7 @@ class SessionStore:
         self, session_id: ObjectId, refresh_token: str, now: datetime
     ) -> tuple[SessionRecord, Tokens]:
         """What the token before the current one was exchanged for. Any other spent token ends the session."""
-        presented = _hash(refresh_token)
+        presented = token_hash(refresh_token)
         session = await self._sessions.find_one({"_id": session_id, "spent_hashes": presented})
         if session is None:
             raise _not_valid()
@@ -200,9 +243,9 @@ class SessionStore:
     def _hashes(self, tokens: Tokens, salt: bytes, now: datetime) -> Document:
         return {
             "salt": salt,
-            "access_hash": _hash(tokens.access_token),
+            "access_hash": token_hash(tokens.access_token),
             "access_expires_at": tokens.access_token_expires_at,
-            "refresh_hash": _hash(tokens.refresh_token),
+            "refresh_hash": token_hash(tokens.refresh_token),
             "expires_at": now + self._refresh_ttl,
         }
 
@@ -221,8 +264,9 @@ def session_id_of(token: str) -> ObjectId | None:
     return ObjectId(raw[:12]) if len(raw) == 44 else None
 
 
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="replace")).digest()
+def _access_hashes(document: Document) -> AccessHashes:
+    hashes = {document.get(hashed): document.get(expires_at) for hashed, expires_at in _ACCESS}
+    return {key: value for key, value in hashes.items() if isinstance(key, bytes) and isinstance(value, datetime)}
 
 
 def _not_valid() -> Refusal:

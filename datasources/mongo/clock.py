@@ -22,7 +22,7 @@ WARN_SECONDS = 1.0  # that this machine's clock may be off without a warning
 RESOLUTION = timedelta(milliseconds=1)  # of the time that the database tells
 
 
-def _ticks() -> float:
+def ticks() -> float:
     """Seconds of a stopwatch that goes on while the machine sleeps, where the system has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
@@ -46,7 +46,7 @@ def now() -> datetime:
     """The database's time, exact to the round trip of the last measurement; before the first, this machine's."""
     if _anchor.at is None:
         return _wall()
-    return _anchor.at + timedelta(seconds=_ticks() - _anchor.ticks)
+    return _anchor.at + timedelta(seconds=ticks() - _anchor.ticks)
 
 
 def new_id() -> ObjectId:
@@ -62,7 +62,7 @@ async def measure(client: Client) -> None:
     async with asyncio.timeout(MEASURE_SECONDS):
         before = _wall()
         answer = await client.admin.command("hello")
-        after, ticks = _wall(), _ticks()
+        after, stopped = _wall(), ticks()
     theirs = answer["localTime"].replace(tzinfo=UTC)
     # The database read its clock between our two readings of ours. The smallest correction that agrees with that is
     # taken: none where both clocks may be right.
@@ -70,7 +70,7 @@ async def measure(client: Client) -> None:
     offset = early if early > timedelta() else min(late, timedelta())
     if abs(offset - _anchor.offset) > timedelta(seconds=WARN_SECONDS):
         log.warning("this machine's clock differs from the database's", seconds=round(-offset.total_seconds(), 1))
-    _anchor.at, _anchor.ticks, _anchor.offset = after + offset, ticks, offset
+    _anchor.at, _anchor.ticks, _anchor.offset = after + offset, stopped, offset
 
 
 async def keep_measuring(client: Client) -> None:

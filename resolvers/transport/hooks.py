@@ -24,7 +24,9 @@ class Hooks:
     """What the application provides to the transports.
 
     - `authenticate` returns the identity of a bearer token, or of none; None for a bad one. It is called once for an
-      HTTP request, and once for a socket.
+      HTTP request, unless `recall` answers, and once for a socket.
+    - `recall` returns what `authenticate` has returned for a token lately, if it is known at once; else None. Only
+      queries are run with it.
     - `make_context` gets the identity, the request's id and the client's network. It is called for each operation, and
       for each event of a subscription, so nothing that a context caches outlives either.
     - `identity_of` returns the identity of a context after its operation was run.
@@ -35,6 +37,7 @@ class Hooks:
     """
 
     authenticate: Callable[[str | None], Awaitable[Identity | None]]
+    recall: Callable[[str], Identity | None] = lambda _token: None
     make_context: Callable[[Identity | None, str, str], object]
     identity_of: Callable[[Any], Identity | None]
     watch: Callable[[Identity, Callable[[], None]], Watch]

@@ -9,9 +9,13 @@ import uuid
 import pytest
 from graphql import GraphQLField, get_named_type, is_composite_type, is_required_argument
 
+from domain.ids import from_global_id
 from resolvers.api import schema as graphql_schema
 from tests.e2e.conftest import Register
 from tests.support.client import PASSWORD, Api, Person
+from tests.support.factories import opened
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 TOKENS = "tokens { accessToken refreshToken accessTokenExpiresAt }"
 VIEWER = "{ viewer { email user { username } sessions { id clientName isCurrent } } }"
@@ -127,6 +131,22 @@ async def test_a_wrong_password_and_an_unknown_name_look_the_same(nobody: Api, p
 
 async def test_without_a_token_there_is_no_viewer(nobody: Api) -> None:
     assert not await signed_in(nobody)
+
+
+async def test_a_session_that_ends_without_notice_does_nothing_more_and_reads_for_two_seconds(
+    register: Register, stack: Stack
+) -> None:
+    ana = await register()
+    assert await signed_in(ana)
+    async with opened(stack.settings) as world:
+        await world.sources.database["sessions"].delete_many({"user_id": from_global_id(ana.id)[1]})
+    answer = await ana.ask('mutation { updateProfile(input: {displayName: "A thief"}) { userErrors { code } } }')
+    assert answer.codes == ["UNAUTHENTICATED"]
+
+    async def is_refused() -> bool:
+        return (await ana.ask("{ viewer { email } }")).codes == ["UNAUTHENTICATED"]
+
+    await eventually(is_refused)
 
 
 @pytest.mark.parametrize("token", ["nonsense", "A" * 59])

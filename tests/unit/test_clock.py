@@ -38,7 +38,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(clock, "_anchor", clock._Anchor())
     monkeypatch.setattr(clock, "_wall", lambda: machine.wall)
-    monkeypatch.setattr(clock, "_ticks", lambda: machine.ticks)
+    monkeypatch.setattr(clock, "ticks", lambda: machine.ticks)
     return machine
 
 
