@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=middleware(socket, origins, compress=settings.compression),
         lifespan=lifespan,
     )
-    app.state.drain = drain
+    app.state.drain, app.state.is_stuck = drain, opened.is_stuck
     return app
 
 

@@ -15,6 +15,7 @@ BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
 SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
 QUIETED = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx2", "httpcore2")
+_ABOUT: dict[str, int] = {}  # what every line of this process says
 ONLY_ERRORS = ("python_multipart",)  # it warns of every malformed form
 
 
@@ -23,10 +24,16 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: _redacted(name, value) for name, value in event.items()}
 
 
+def name_process(number: int) -> None:
+    """Puts `process` into every line, for processes that write to one log. Before `configure_logging`."""
+    _ABOUT["process"] = number
+
+
 def configure_logging(format: Literal["console", "json"], level: str) -> None:  # noqa: A002  the setting's name
     """Sends the records of structlog and of the standard library to stderr, in one shape. Safe to repeat."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_process,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -64,6 +71,10 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ONLY_ERRORS:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {**_ABOUT, **event} if _ABOUT else event
 
 
 def _redacted(name: str, value: Any) -> Any:

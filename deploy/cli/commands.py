@@ -16,7 +16,7 @@ import typer
 
 from config import Settings
 from deploy.cli.exit_codes import WRONG_USAGE, exit_code_of
-from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Pause, Port, Sample
+from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Pause, Port, Processes, Sample
 from deploy.cli.settings_source import SettingsSource
 from deploy.local.errors import StartError
 
@@ -55,7 +55,7 @@ def run(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Host = None,
     port: Port = None,
-    api_processes: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="API processes that share the port.")] = 1,
+    api_processes: Processes = 1,
     seed: Annotated[
         bool | None,
         typer.Option(
@@ -84,18 +84,27 @@ def run(
     Supervisor(settings, data_dir, api_processes, seed).run()
 
 
-@app.command(short_help="Run one API process.")
+@app.command(short_help="Run the API.")
 def serve(
     context: typer.Context,
     host: Host = None,
     port: Port = None,
+    processes: Processes = 1,
     listener: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
+    share: Annotated[int | None, typer.Option(hidden=True, help="Inherited memory of those that share it.")] = None,
+    number: Annotated[int, typer.Option(hidden=True, help="Which of them this is.")] = 0,
 ) -> None:
-    """Run one API process. SIGTERM drains it: open requests finish, new ones are refused, sockets close with 1012."""
+    """Run the API, in one process or several. SIGTERM drains it: open requests finish, sockets close with 1012."""
     from deploy.cli.serve import serve_api  # noqa: PLC0415
+    from deploy.cli.serve_processes import serve_processes  # noqa: PLC0415
+    from resolvers.transport.shared_listener import ConnectionCounts, Share  # noqa: PLC0415
 
     settings = context.obj.settings(host=host, port=port)
-    serve_api(settings, socket.socket(fileno=listener) if listener is not None else None)
+    if processes > 1:
+        serve_processes(settings, processes)
+        return
+    place = None if share is None else Share(ConnectionCounts(share), number)
+    serve_api(settings, socket.socket(fileno=listener) if listener is not None else None, place)
 
 
 @app.command(short_help="Run workers in one process.")

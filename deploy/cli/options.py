@@ -14,6 +14,7 @@ Port = Annotated[
     int | None,
     typer.Option(min=0, max=65535, metavar="NUMBER", help="Port; default PHOTOGRAM_PORT or 8000; 0: any free one."),
 ]
+Processes = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="API processes that share the port.")]
 DataDir = Annotated[
     Path,
     typer.Option(envvar=DATA_DIR_VARIABLE, metavar="FOLDER", help="Folder of the embedded servers' data and all logs."),

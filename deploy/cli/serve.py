@@ -6,7 +6,7 @@ from contextlib import closing
 
 from config import Settings
 from datasources.sources import check_prepared
-from datasources.telemetry.logs import configure_logging
+from datasources.telemetry.logs import configure_logging, name_process
 from deploy.cli.exit_codes import UNREACHED
 from deploy.cli.file_descriptors import make_room
 from deploy.cli.interpreter_memory import calm_collector
@@ -14,23 +14,30 @@ from deploy.cli.privileges import refuse_root
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from resolvers.transport.server import build_server
+from resolvers.transport.shared_listener import Share
 
 
-def serve_api(settings: Settings, listener: socket.socket | None = None) -> None:
+def serve_api(settings: Settings, listener: socket.socket | None = None, share: Share | None = None) -> None:
     """Serves on `listener`, else on the settings' host and port; drains and returns on SIGTERM or SIGINT.
 
-    Raises StartError, and in production UnusableDatabaseError on a database that was not prepared.
+    With a `share` of the listener it also ends when only another process can go on, for its parent starts another.
+    Raises StartError, also for that, and in production UnusableDatabaseError on a database that was not prepared.
     """
     from app import create_app  # noqa: PLC0415  nothing else in deploy needs the whole application
 
+    if share is not None:
+        name_process(share.number + 1)
     configure_logging(settings.log_format, settings.log_level)
     refuse_root(settings)
     asyncio.run(check_prepared(settings))  # before uvicorn, which would print a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
         settings = settings.model_copy(update={"max_connections": make_room(settings.max_connections)})
-        server = build_server(create_app(settings), settings)
+        app = create_app(settings)
+        server = build_server(app, settings, share=share)
         calm_collector()
         try:
             server.run(sockets=[sock])
         except SystemExit as error:  # uvicorn's answer to a start-up that failed
             raise StartError("the API could not start; the log above says why", exit_code=UNREACHED) from error
+    if share is not None and app.state.is_stuck():
+        raise StartError("this process could not use MongoDB any more, though MongoDB answers")

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from deploy.local.errors import PortTakenError, StartError
 from deploy.local.server_logs import last_error, names_taken_port, rotate
@@ -20,9 +20,9 @@ WRAPPER = Path(__file__).with_name("die_with_parent.py")
 class Process:
     """One running child. Not thread-safe; used by the supervisor's main thread."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path | None) -> None:
         self.name = name
-        self.log = log
+        self._log = log
         self._popen = popen
 
     @classmethod
@@ -31,13 +31,14 @@ class Process:
         name: str,
         command: Sequence[str | Path],
         *,
-        log: Path,
+        log: Path | None,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         cwd: Path | None = None,
     ) -> Self:
         """Starts `command` in a process group of its own (Ctrl-C does not reach it), with its output in `log`.
 
+        With None for a log, its output is that of this process.
         Must be called from the main thread: the kernel's parent-death signal fires when the *thread* that forked ends.
         Raises StartError if the command cannot be started.
         """
@@ -45,13 +46,12 @@ class Process:
             raise RuntimeError("children must be started from the main thread")
         command_line = [sys.executable, "-I", "-S", str(WRAPPER), str(os.getpid()), *map(str, command)]
         try:
-            rotate(log)
-            with log.open("ab") as output:
+            with _appending(log) as output:
                 popen = subprocess.Popen(
                     command_line,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stderr=None if output is None else subprocess.STDOUT,
                     env=env,
                     cwd=cwd,
                     pass_fds=pass_fds,
@@ -60,6 +60,13 @@ class Process:
         except OSError as error:
             raise StartError(f"{name} cannot be started: {error.strerror} ({error.filename or log})") from error
         return cls(name, popen, log)
+
+    @property
+    def log(self) -> Path:
+        """The file of its output. Raises RuntimeError for a child without one."""
+        if self._log is None:
+            raise RuntimeError(f"{self.name} has no log of its own")
+        return self._log
 
     @property
     def pid(self) -> int:
@@ -75,15 +82,16 @@ class Process:
         code = self.exit_code
         if code is None:
             return f"{self.name} is running"
-        if code == -signal.SIGKILL:
-            return f"{self.name} was killed by SIGKILL (log: {self.log})"
         ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return f"{self.name} {ending}: {last_error(self.log)} (log: {self.log})"
+        if self._log is None:
+            return f"{self.name} {ending}"
+        reason = "" if code == -signal.SIGKILL else f": {last_error(self._log)}"
+        return f"{self.name} {ending}{reason} (log: {self._log})"
 
     def check(self) -> None:
         """Raises StartError if it is not running any more, PortTakenError if it could not get a port."""
         if self.exit_code is not None:
-            failure = PortTakenError if names_taken_port(self.log) else StartError
+            failure = PortTakenError if self._log is not None and names_taken_port(self._log) else StartError
             raise failure(self.why_it_ended())
 
     def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -111,3 +119,14 @@ def stop_all(processes: Sequence[Process], timeout: float, number: signal.Signal
     until = time.monotonic() + timeout
     for process in processes:
         process.wait(until)
+
+
+@contextlib.contextmanager
+def _appending(log: Path | None) -> Iterator[IO[bytes] | None]:
+    """A log open for a new run, or None for none."""
+    if log is None:
+        yield None
+        return
+    rotate(log)
+    with log.open("ab") as output:
+        yield output

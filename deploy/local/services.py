@@ -4,17 +4,22 @@ import http.client
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 from config import Settings
 from deploy.local.environment import child_environment
 from deploy.local.errors import StartError
 from deploy.local.ports import LOOPBACK, is_everywhere
 from deploy.local.process import Process
+from resolvers.transport.shared_listener import ConnectionCounts
 
 ROOT = Path(__file__).parents[2]
 FIRST_PAUSE, MAX_PAUSE = 0.5, 30.0
+WATCH_SECONDS = 0.2  # between two looks at the children
+HANGS_SECONDS = 30.0  # without a sign of life, which a process gives ten times a second; then it is killed
 STEADY_SECONDS = 60.0
 """A child that ran this long restarts without the longer pauses of earlier deaths."""
 
@@ -37,26 +42,93 @@ class Service:
         """Restarts it after a pause, which doubles from death to death. Returns a line to print, or None."""
         now = time.monotonic()
         if self.again_at is not None:
-            if now >= self.again_at:
-                self.process, self.started, self.again_at = self.spawn(), now, None
-                return f"{self.process.name} was started again (process {self.process.pid})"
-            return None
+            return self._restart(now) if now >= self.again_at else None
         if self.process.exit_code is None:
             return None
-        self.deaths = 1 if now - self.started > STEADY_SECONDS else self.deaths + 1
-        pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** (self.deaths - 1))
-        self.again_at = now + pause
         reason = self.process.why_it_ended()
         self.process.kill()  # also what it started itself
+        return self._await_restart(now, reason, is_steady=now - self.started > STEADY_SECONDS)
+
+    def _restart(self, now: float) -> str:
+        try:
+            self.process = self.spawn()
+        except StartError as error:  # such as no memory for another process
+            return self._await_restart(now, str(error))
+        self.started, self.again_at = now, None
+        return f"{self.process.name} was started again (process {self.process.pid})"
+
+    def _await_restart(self, now: float, reason: str, *, is_steady: bool = False) -> str:
+        self.deaths = 1 if is_steady else self.deaths + 1
+        pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** min(self.deaths - 1, 10))
+        self.again_at = now + pause
         return f"{reason}; starting again in {pause:.1f} s"
 
 
-def api_process(number: int, settings: Settings, listener: int, logs: Path) -> Process:
-    """Starts one API process on an inherited listening socket. Raises StartError."""
-    command = [sys.executable, "-m", "deploy.cli", "serve", "--listener", str(listener)]
-    name, log = ("API", "api.log") if number == 0 else (f"API {number + 1}", f"api-{number + 1}.log")
-    env = child_environment(settings)
-    return Process.start(name, command, log=logs / log, env=env, pass_fds=[listener], cwd=ROOT)
+@dataclass
+class ApiProcesses:
+    """API processes that share a listening socket, and are started again when they die or hang.
+
+    Their logs are files in `logs`, or with None the output of this process.
+    """
+
+    settings: Settings
+    listener: int
+    counts: ConnectionCounts
+    number: int
+    logs: Path | None
+    services: list[Service] = field(default_factory=list)
+    signs: list[tuple[int, int]] = field(default_factory=list)
+    """Of each process: its last sign of life, and how many times in a row it was the same when looked at."""
+
+    @classmethod
+    def create(cls, number: int, settings: Settings, listener: int, logs: Path | None = None) -> Self:
+        """`number` processes that are not started yet, on a listening socket's descriptor."""
+        return cls(settings, listener, ConnectionCounts.create(number), number, logs)
+
+    @property
+    def running(self) -> list[Process]:
+        return [service.process for service in self.services]
+
+    def start(self) -> None:
+        """Starts all. Raises StartError; those that were started then are in `running`."""
+        for number in range(self.number):
+            self.services.append(Service.start(partial(self._spawn, number)))
+            self.signs.append((0, 0))
+
+    def restart_dead(self) -> list[str]:
+        """To be called every `WATCH_SECONDS`: restarts those that died, after a pause. Returns lines to print."""
+        lines = []
+        for number, service in enumerate(self.services):
+            if self._hangs(number):
+                lines.append(f"{service.process.name} does not react; it is killed")
+                service.process.kill()
+            if line := service.restart_if_dead():
+                lines.append(line)
+        return lines
+
+    def _hangs(self, number: int) -> bool:
+        """Whether a process has given signs of life, and none while it was looked at for `HANGS_SECONDS`.
+
+        Looks are counted, not seconds: if the whole machine stood still, this process looked as seldom.
+        """
+        sign, (last, looks) = self.counts.sign_of_life(number), self.signs[number]
+        looks = looks + 1 if sign and sign == last else 0
+        self.signs[number] = sign, looks
+        return looks == round(HANGS_SECONDS / WATCH_SECONDS)
+
+    def _spawn(self, number: int) -> Process:
+        self.counts.withdraw(number)
+        share = ["--share", str(self.counts.descriptor), "--number", str(number)]
+        command = [sys.executable, "-m", "deploy.cli", "serve", "--listener", str(self.listener), *share]
+        name, log = ("API", "api.log") if number == 0 else (f"API {number + 1}", f"api-{number + 1}.log")
+        return Process.start(
+            name,
+            command,
+            log=self.logs and self.logs / log,
+            env=child_environment(self.settings),
+            pass_fds=[self.listener, self.counts.descriptor],
+            cwd=ROOT,
+        )
 
 
 def worker_process(settings: Settings, logs: Path) -> Process:

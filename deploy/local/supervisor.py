@@ -20,7 +20,7 @@ from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
 from deploy.local.servers import STOP_SECONDS, given_servers, running_servers
-from deploy.local.services import Service, api_process, await_ready, reachable, worker_process
+from deploy.local.services import WATCH_SECONDS, ApiProcesses, Service, await_ready, reachable, worker_process
 from deploy.local.stop_signals import StopRequestedError
 from deploy.local.terminal import Terminal
 
@@ -47,7 +47,8 @@ class Supervisor:
     api_processes: int
     seed: bool | None
     terminal: Terminal = field(default_factory=Terminal)
-    services: list[Service] = field(default_factory=list)
+    api: ApiProcesses | None = None
+    worker: Service | None = None
     lost_server: bool = False
 
     def run(self) -> None:
@@ -99,12 +100,13 @@ class Supervisor:
 
     def _start_services(self, settings: Settings, listener: int) -> None:
         logs = self.data_dir.absolute() / "logs"
-        for number in range(self.api_processes):
-            self.services.append(Service.start(partial(api_process, number, settings, listener, logs)))
-        self.services.append(Service.start(partial(worker_process, settings, logs)))
+        self.api = ApiProcesses.create(self.api_processes, settings, listener, logs)
+        self.api.start()
+        self.worker = Service.start(partial(worker_process, settings, logs))
 
     def _children(self) -> list[Process]:
-        return [service.process for service in self.services]
+        api = self.api.running if self.api else []
+        return [*api, self.worker.process] if self.worker else api
 
     def _seed(self, settings: Settings) -> "DemoLogin | None":
         is_wanted = self.seed
@@ -121,10 +123,12 @@ class Supervisor:
                 if server.exit_code is not None:
                     self.lost_server = True
                     raise StartError(server.why_it_ended())
-            for service in self.services:
-                if line := service.restart_if_dead():
-                    self.terminal.print_line(line)
-            time.sleep(0.2)
+            lines = self.api.restart_dead() if self.api else []
+            if self.worker and (line := self.worker.restart_if_dead()):
+                lines.append(line)
+            for line in lines:
+                self.terminal.print_line(line)
+            time.sleep(WATCH_SECONDS)
 
     def _stop_services(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Passes SIGTERM on, for a load balancer's sake; Ctrl-C spares the time that one would need."""

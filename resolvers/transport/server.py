@@ -11,11 +11,13 @@ import math
 import signal
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import State
 
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
@@ -23,6 +25,7 @@ from domain.limits import REQUEST_HEAD_SECONDS_MAX, SOCKET_MESSAGE_BYTES_MAX, UN
 from resolvers.transport.client_address import with_mapped_ipv4
 from resolvers.transport.connection_limits import HttpConnection, ServerConfig, SocketConnection
 from resolvers.transport.drain import Drain
+from resolvers.transport.shared_listener import Share, SharedListener
 
 TICKS_A_SECOND = 10
 SOCKET_SHARE = 0.5  # of the drain's time, for the sockets' running operations
@@ -31,10 +34,13 @@ SOCKET_SHARE = 0.5  # of the drain's time, for the sockets' running operations
 class Server(uvicorn.Server):
     """A server that drains before it stops."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, state: State, settings: Settings, share: Share | None = None) -> None:
         super().__init__(config)
-        self._drain = drain
+        self._drain: Drain = state.drain
+        self._is_stuck: Callable[[], bool] = state.is_stuck
         self._settings = settings
+        self._share = share
+        self._shared: list[SharedListener] = []
         self._leave_at = self._work_until = math.inf
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -42,7 +48,22 @@ class Server(uvicorn.Server):
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
             for each in sockets or ():
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS_MAX * 1000)
-        await super().startup(sockets)
+        if self._share is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self._shared = [SharedListener(each, self._share, self._make_protocol, self._count) for each in sockets or ()]
+        self.servers += cast("list[asyncio.base_events.Server]", self._shared)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    def _count(self) -> int:
+        return len(self.server_state.connections)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Begins the drain; a second Ctrl-C does not wait."""
@@ -58,11 +79,19 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._leave_at:
             self.should_exit = True
+        for shared in self._shared:
+            shared.publish()
         if counter % TICKS_A_SECOND == 0:
+            self._end_if_stuck()
             now = asyncio.get_running_loop().time()
             for connection in tuple(self.server_state.connections):
                 cast("HttpConnection | SocketConnection", connection).check(now)
         return await super().on_tick(counter)
+
+    def _end_if_stuck(self) -> None:
+        """Where other processes share the socket, no probe finds this one: it ends, and its parent starts another."""
+        if self._share is not None and not self._drain.begun and self._is_stuck():
+            self.handle_exit(signal.SIGINT, None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -87,12 +116,18 @@ def _security_headers(settings: Settings) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers.items() if value]
 
 
-def build_server(app: Starlette, settings: Settings, *, head_seconds: float = REQUEST_HEAD_SECONDS_MAX) -> Server:
-    """A server for an application whose `state.drain` is its Drain. Callers run it on their own listening sockets.
+def build_server(
+    app: Starlette,
+    settings: Settings,
+    *,
+    head_seconds: float = REQUEST_HEAD_SECONDS_MAX,
+    share: Share | None = None,
+) -> Server:
+    """A server for an application whose `state` has `drain` and `is_stuck`. It runs on listening sockets of the caller.
 
-    Its `run` raises SystemExit if the application does not start.
+    With a `share`, other processes accept on the same sockets, and connections are divided evenly between them. Its
+    `run` raises SystemExit if the application does not start.
     """
-    drain: Drain = app.state.drain
     config = ServerConfig(
         app,
         max_connections=settings.max_connections,
@@ -110,4 +145,4 @@ def build_server(app: Starlette, settings: Settings, *, head_seconds: float = RE
         forwarded_allow_ips=with_mapped_ipv4(settings.trusted_proxies),
         headers=_security_headers(settings),
     )
-    return Server(config, drain, settings)
+    return Server(config, app.state, settings, share)

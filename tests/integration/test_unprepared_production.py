@@ -10,8 +10,10 @@ from config import Settings
 from deploy.local.environment import child_environment
 from tests.support.stack import ROOT
 
+SERVE = ["serve", "--port", "0"]
 
-@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["verify"], ["gc"]])
+
+@pytest.mark.parametrize("command", [SERVE, [*SERVE, "--processes", "2"], ["worker"], ["verify"], ["gc"]])
 async def test_missing_indexes_give_one_line_that_names_the_command(
     shared_settings: Settings, command: list[str]
 ) -> None:

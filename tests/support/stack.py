@@ -41,9 +41,9 @@ class Stack:
         """The running processes, in the order of their start."""
         return [process for process in self._processes if process.exit_code is None]
 
-    async def api(self) -> Process:
+    async def api(self, *options: str) -> Process:
         """Starts the API and waits until it is ready."""
-        process = self._start("api", "serve")
+        process = self._start("api", "serve", *options)
 
         async with httpx2.AsyncClient(base_url=self.url, timeout=5) as client:
 

@@ -60,7 +60,7 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
         middleware=middleware(socket, origins, compress=compress),
         lifespan=_lifespan,
     )
-    app.state.drain = drain
+    app.state.drain, app.state.is_stuck = drain, lambda: world.stuck
     app.state.world = world
     app.state.admission = admission
     return app
