@@ -146,7 +146,7 @@ async def test_a_session_that_ends_without_notice_does_nothing_more_and_reads_fo
     async def is_refused() -> bool:
         return (await ana.ask("{ viewer { email } }")).codes == ["UNAUTHENTICATED"]
 
-    await eventually(is_refused)
+    await eventually(is_refused, seconds=30)
 
 
 @pytest.mark.parametrize("token", ["nonsense", "A" * 59])
