@@ -14,6 +14,7 @@ from benchmarks.lib.checkouts import CheckoutApi, checkout_api
 from benchmarks.lib.documents import posts, users
 from benchmarks.lib.http_callers import Caller, request_of
 from benchmarks.lib.loads import mongod
+from benchmarks.lib.mutations import ADD_COMMENT, FOLLOW, LIKE_COMMENT, LIKE_POST, UNLIKE_POST, spread
 from benchmarks.lib.report import Table, median, rounds, show, times
 from benchmarks.lib.servers import finish, servers, stores
 from datasources.mongo import clock
@@ -29,21 +30,6 @@ POSTS_EACH = 5
 ACTORS = 50  # who act in turn
 WARM_UP = 60
 NO_COMMANDS = {"hello", "isMaster", "ping", "serverStatus", "getMore"}  # what each connection or this command sends
-
-LIKE = "mutation($id: ID!) { %s(input: {postId: $id}) { userErrors { code } post { id likeCount viewerHasLiked } } }"
-LIKE_COMMENT = """mutation($id: ID!) {
-  likeComment(input: {commentId: $id}) { userErrors { code } comment { id likeCount viewerHasLiked } }
-}"""
-ADD_COMMENT = """mutation($id: ID!) {
-  addComment(input: {postId: $id, text: "What a light! Where is this?"}) {
-    userErrors { code } post { id commentCount } commentEdge { cursor node { id text createdAt } }
-  }
-}"""
-FOLLOW = """mutation($id: ID!) {
-  followUser(input: {userId: $id}) {
-    userErrors { code } user { id followerCount viewerFollowState viewerIsFollowing }
-  }
-}"""
 
 
 class Spent(NamedTuple):
@@ -73,9 +59,9 @@ class Side:
         on_posts = zip(post_ids, authors, strict=False)
         added = [await sources.comments.add(post_id, author_id, "Where?", now) for post_id, author_id in on_posts]
         self._requests = {
-            "likePost": _requests(LIKE % "likePost", tokens, "Post", post_ids),
-            "likePost, repeated": _requests(LIKE % "likePost", tokens, "Post", post_ids),
-            "unlikePost": _requests(LIKE % "unlikePost", tokens, "Post", post_ids),
+            "likePost": _requests(LIKE_POST, tokens, "Post", post_ids),
+            "likePost, repeated": _requests(LIKE_POST, tokens, "Post", post_ids),
+            "unlikePost": _requests(UNLIKE_POST, tokens, "Post", post_ids),
             "likeComment": _requests(LIKE_COMMENT, tokens, "Comment", [comment.id for comment in added]),
             "addComment": _requests(ADD_COMMENT, tokens, "Post", post_ids),
             "followUser": _requests(FOLLOW, tokens, "User", authors),
@@ -133,11 +119,8 @@ async def _measure(apis: Sequence[CheckoutApi], callers: int, requests: int, lim
 
 
 def _requests(query: str, tokens: Sequence[str], noun: str, ids: Sequence[ObjectId]) -> Iterator[bytes]:
-    """A request of each person about each of these things, in an order that spreads both."""
-    for shift in range(len(ids)):
-        for number, token in enumerate(tokens):
-            thing = ids[(number * len(ids) // len(tokens) + shift) % len(ids)]
-            yield request_of(query, token, {"id": to_global_id(noun, thing)})
+    for token, thing_id in spread(tokens, ids):
+        yield request_of(query, token, {"id": to_global_id(noun, thing_id)})
 
 
 async def _send(caller: Caller, batch: Sequence[bytes]) -> None:

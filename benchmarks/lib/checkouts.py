@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from config import Settings
@@ -12,6 +12,7 @@ from deploy.local.ports import LOOPBACK, listen
 from tests.support.api_process import MeasuredProcess
 
 STOP_SECONDS = 60.0
+LAUNCHER = ("-m", "deploy.cli")  # arguments of the interpreter, before those of the command line
 
 
 class CheckoutApi(MeasuredProcess):
@@ -23,14 +24,29 @@ class CheckoutApi(MeasuredProcess):
 
 
 @contextlib.contextmanager
-def checkout_api(name: str, checkout: Path, settings: Settings) -> Iterator[CheckoutApi]:
-    """An API process of a checkout, on a database of its own; logs as in production, and nobody reads them."""
+def checkout_api(
+    name: str,
+    checkout: Path,
+    settings: Settings,
+    *,
+    database: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    launcher: Sequence[str] = LAUNCHER,
+) -> Iterator[CheckoutApi]:
+    """An API process of a checkout; logs as in production, and nobody reads them.
+
+    Its keys in Redis are its own, and so is its database unless one is named. `variables` are settings in the
+    environment, which an older checkout may not know.
+    """
     with listen(LOOPBACK, 0) as listener, Path(os.devnull).open("wb") as nowhere:
-        own = {"mongo_database": name, "key_prefix": f"{name}:", "host": LOOPBACK, "port": listener.getsockname()[1]}
-        served = settings.model_copy(update={**own, "allow_root": True, "log_level": "INFO", "log_format": "json"})
+        own = {"mongo_database": database or name, "key_prefix": f"{name}:"}
+        at = {"host": LOOPBACK, "port": listener.getsockname()[1]}
+        logged = {"allow_root": True, "log_level": "INFO", "log_format": "json"}
+        served = settings.model_copy(update=own | at | logged)
         process = subprocess.Popen(
-            (checkout / ".venv/bin/python", "-m", "deploy.cli", "serve", "--listener", str(listener.fileno())),
-            cwd=checkout, env=child_environment(served), pass_fds=[listener.fileno()], stderr=nowhere, stdout=nowhere,
+            (checkout / ".venv/bin/python", *launcher, "serve", "--listener", str(listener.fileno())),
+            cwd=checkout, env=child_environment(served) | dict(variables or {}),
+            pass_fds=[listener.fileno()], stderr=nowhere, stdout=nowhere,
         )  # fmt: skip
     try:
         yield CheckoutApi(served, process)

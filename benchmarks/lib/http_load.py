@@ -86,6 +86,30 @@ async def ask_all(connections: Sequence[Connection], requests: Sequence[bytes]) 
     return seconds
 
 
+async def ask_at_rate(connections: Sequence[Connection], requests: Sequence[bytes], rate: float) -> list[float]:
+    """Sends so many requests a second at even intervals, however slow the answers. Returns the seconds of each.
+
+    A request that no connection is free for waits, and its time counts.
+    """
+    free, seconds = asyncio.Queue[Connection](), list[float]()
+    for connection in connections:
+        free.put_nowait(connection)
+
+    async def send(request: bytes) -> None:
+        started = time.perf_counter()
+        connection = await free.get()
+        await connection.ask(request)
+        seconds.append(time.perf_counter() - started)
+        free.put_nowait(connection)
+
+    began = time.perf_counter()
+    async with asyncio.timeout(ANSWER_SECONDS + len(requests) / rate), asyncio.TaskGroup() as group:
+        for number, request in enumerate(requests):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            group.create_task(send(request))
+    return seconds
+
+
 def _body(received: bytearray) -> bytes | None:
     """The body of an answer, once it is complete. Raises RuntimeError for another status than 200."""
     end = received.find(b"\r\n\r\n")

@@ -33,7 +33,17 @@ class Load(msgspec.Struct, frozen=True):
 @cache
 def mongod() -> psutil.Process:
     """The process that `servers` has started."""
-    return next(child for child in psutil.Process().children() if child.name() == "mongod")
+    return _child("mongod")
+
+
+@cache
+def valkey() -> psutil.Process:
+    """The process that `servers` has started."""
+    return _child("valkey-server")
+
+
+def _child(name: str) -> psutil.Process:
+    return next(child for child in psutil.Process().children() if child.name() == name)
 
 
 class Stopwatch:
