@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
@@ -17,7 +18,7 @@ from datasources.accounts.sessions import SessionStore
 from datasources.accounts.users import UserStore
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.concurrency.process_exit import close_in_time
-from datasources.concurrency.tasks import cancel_tasks
+from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.feed.entries import EntryStore
 from datasources.feed.fan_outs import FanOutStore
 from datasources.feed.feed_states import FeedStates
@@ -153,15 +154,16 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         sources = Sources(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
         await _measure_time(client)
-        loops = (
-            sources.news.run(),
-            sources.background_writes.run(),
-            sources.session_watch.run(),
-            sources.sessions.keep_checking(),
-            sources.watchdog.run(),
-            clock.keep_measuring(client),
-        )
-        stack.push_async_callback(cancel_tasks, [asyncio.create_task(loop) for loop in loops])
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "news": sources.news.run,
+            "background writes": sources.background_writes.run,
+            "session watch": sources.session_watch.run,
+            "sessions": sources.sessions.keep_checking,
+            "watchdog": sources.watchdog.run,
+            "clock": partial(clock.keep_measuring, client),
+        }
+        tasks = [asyncio.create_task(keep_running(name, loop), name=name) for name, loop in loops.items()]
+        stack.push_async_callback(cancel_tasks, tasks)
         yield sources
 
 

@@ -1,10 +1,15 @@
-"""Running tasks side by side, with a limit, and ending them reliably."""
+"""Running tasks side by side, with a limit, keeping some running, and ending them reliably."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 CANCEL_TRIES = 6
+RESTART_SECONDS = 1.0
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -43,3 +48,21 @@ async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in ended:
             if not task.cancelled():
                 task.exception()
+
+
+async def keep_running(name: str, loop: Callable[[], Awaitable[object]]) -> None:
+    """Runs a loop that never ends, until cancelled. If it ends all the same, logs why and begins it again.
+
+    Nobody waits for the task of such a loop, so nobody else would notice.
+    """
+    task = asyncio.current_task()
+    while True:
+        error: BaseException | None = None
+        try:
+            await loop()
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  whatever it was is logged
+            error = raised
+        if task is not None and task.cancelling():
+            raise error or asyncio.CancelledError
+        log.error("loop.broken", loop=name, exc_info=error)
+        await asyncio.sleep(RESTART_SECONDS)

@@ -18,7 +18,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from datasources.concurrency.signals import Signal
-from datasources.concurrency.tasks import cancel_tasks
+from datasources.concurrency.tasks import cancel_tasks, keep_running
 
 log = structlog.get_logger(__name__)
 
@@ -123,9 +123,10 @@ class News:
 
     async def run(self) -> None:
         """Receives news, and checks, until cancelled. After an outage it reconnects, and checks or wakes all."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_receiving())
-            tasks.create_task(self._keep_checking())
+        receiving = keep_running("receive news", self._keep_receiving)
+        checking = keep_running("check news", self._keep_checking)
+        async with _running(receiving) as first, _running(checking) as second:
+            await asyncio.wait((first, second))
 
     # Receiving
 
@@ -137,11 +138,12 @@ class News:
                     await self._receive(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("news.disconnected", error=type(error).__name__)
+            finally:  # whatever it was, nothing is subscribed any more
                 self._is_connected = False
                 self._altered.update(("", *self._listeners))
                 self._has_altered.set()
                 self._add_due(self._listeners)
-                await asyncio.sleep(RECONNECT_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _receive(self, pubsub: PubSub) -> None:
         """Reads news, and pauses to subscribe: a connection that reconnects must not be used by two tasks."""

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from bson import ObjectId
+from redis.asyncio.client import PubSub
 
 from config import Settings
 from datasources.notifications.notification_log import notifications_topic
@@ -74,6 +75,24 @@ async def test_listeners_are_woken_and_get_news_again_after_a_lost_connection(wo
         await asyncio.wait_for(listener.wait(), 5)  # something may have been missed
         await wait_for_subscriptions(world, topic, 1)
         listener.clear()
+        await other.sources.news.publish(topic)
+        await asyncio.wait_for(listener.wait(), 2)
+
+
+async def test_listeners_are_woken_and_get_news_again_after_a_fault_of_the_reader(
+    world: World, other: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, get_message, faults = uuid4().hex, PubSub.get_message, [RuntimeError(), asyncio.CancelledError()]
+
+    async def fail_at_first(pubsub: PubSub, *, timeout: float) -> object:
+        if faults:
+            raise faults.pop()
+        return await get_message(pubsub, timeout=timeout)
+
+    monkeypatch.setattr(PubSub, "get_message", fail_at_first)
+    async with world.sources.news.listen(topic) as listener:
+        await wait_and_clear(listener)  # by the confirmation of the subscription, which the first readers did not read
+        assert not faults
         await other.sources.news.publish(topic)
         await asyncio.wait_for(listener.wait(), 2)
 

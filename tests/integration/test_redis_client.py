@@ -1,9 +1,11 @@
-"""Redis's pool of connections: bounded, waits in line, and is whole after many cancelled commands."""
+"""Redis's pool of connections: bounded, waits in line, and is whole after cancelled commands and lost connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -45,3 +47,21 @@ async def test_cancelled_commands_leave_every_connection_usable(redis: Redis) ->
         await asyncio.gather(*commands, return_exceptions=True)
     async with redis.client(), redis.client() as last:  # both of them, at once
         assert await last.ping()
+
+
+def test_a_connection_that_is_lost_before_a_command_is_sent_is_replaced(settings: Settings) -> None:
+    async def lose_connections() -> None:
+        async with open_redis(settings, 5.0) as redis, redis.client() as client, redis.pubsub() as pubsub:
+            assert await client.ping()
+            await pubsub.subscribe("first")
+            connections: list[Any] = [client.connection, pubsub.connection]
+            for connection in connections:
+                connection._writer.transport.abort()
+            await asyncio.sleep(0.01)  # by then uvloop has closed it, and refuses with RuntimeError to write to it
+            assert await client.ping()
+            await pubsub.subscribe("second")
+            messages = [await pubsub.get_message(timeout=5) for _ in range(2)]
+            assert {message["channel"] for message in messages} == {b"first", b"second"}
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose_connections())

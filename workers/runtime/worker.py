@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from datasources.concurrency.tasks import cancel_tasks
+from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.jobs.queue import Message, QueueConsumer
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
@@ -68,7 +68,7 @@ class Worker:
     async def run(self, stopping: asyncio.Event) -> None:
         """Works until `stopping` is set; then waits up to `drain_work` for jobs in hand, and gives the rest back."""
         self._freezes.start()
-        renewing = asyncio.create_task(self._renew_leases(), name="renew leases")
+        renewing = asyncio.create_task(keep_running("renew leases", self._renew_leases), name="renew leases")
         try:
             while not stopping.is_set():
                 if len(self._backlog.waiting) >= self._max_waiting:
