@@ -1,9 +1,12 @@
 """Structured logs of every process: one line for an event, as JSON or for people, without secrets."""
 
+import contextlib
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import structlog
@@ -14,6 +17,7 @@ SECRET_NAME = re.compile(r"password|token|authorization|secret|cookie|credential
 BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
 SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
+PLAIN = re.compile(r"[\w./:-]*")  # a text of these characters alone holds no secret of a known shape
 QUIETED = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx2", "httpcore2")
 _ABOUT: dict[str, int] = {}  # what every line of this process says
 ONLY_ERRORS = ("python_multipart",)  # it warns of every malformed form
@@ -37,7 +41,7 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_time,
         structlog.processors.StackInfoRenderer(),
     ]
     structlog.configure(
@@ -50,7 +54,7 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr) if format == "console" else JSONLines(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -73,21 +77,64 @@ def configure_logging(format: Literal["console", "json"], level: str) -> None:  
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+class JSONLines(logging.StreamHandler[Any]):
+    """Writes lines of JSON, also ones for which no record of the standard library was made."""
+
+    def write(self, event: EventDict) -> None:
+        """Writes a line. As with other handlers, a stream that takes none is no reason to fail."""
+        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError):
+            self.stream.write(_encode(event) + self.terminator)
+            self.stream.flush()
+
+
+class EventLog:
+    """For the line about each request: writes what structlog's logger would, for a tenth of the cost."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._logger = logging.getLogger(name)
+        self._structlog = structlog.stdlib.get_logger(name)
+
+    def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        """Logs an event with fields that JSON knows, at a level of the standard library."""
+        match logging.root.handlers:
+            case [JSONLines() as handler]:
+                if self._logger.isEnabledFor(level):
+                    about = {"logger": self._name, "level": logging.getLevelName(level).lower()}
+                    line = _add_time(None, event, {**_ABOUT, **fields, "event": event, **about})
+                    handler.write(redact(None, event, line))
+            case _:  # lines for people, or handlers of somebody else
+                self._structlog.log(level, event, **fields)
+
+
+_add_time = structlog.processors.TimeStamper(fmt="iso", utc=True)
+_encode = json.JSONEncoder(default=repr).encode
+
+
 def _add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {**_ABOUT, **event} if _ABOUT else event
 
 
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return SECRET_NAME.search(name) is not None
+
+
 def _redacted(name: str, value: Any) -> Any:
-    if SECRET_NAME.search(name) and isinstance(value, str | bytes | list | dict):
-        return REDACTED
     match value:
+        case str() | bytes() | list() | dict() if _is_secret(name):
+            return REDACTED
         case str():
-            text = BEARER.sub(rf"\1{REDACTED}", value)
-            text = URL_PASSWORD.sub(rf"\g<scheme>{REDACTED}@", text)
-            return SIGNATURE.sub(rf"\1{REDACTED}", text)
+            return value if PLAIN.fullmatch(value) else _redacted_text(value)
         case Mapping():
             return {str(key): _redacted(str(key), item) for key, item in value.items()}
         case list() | tuple():
             return [_redacted("", item) for item in value]
         case _:
             return value
+
+
+def _redacted_text(text: str) -> str:
+    text = BEARER.sub(rf"\1{REDACTED}", text)
+    text = URL_PASSWORD.sub(rf"\g<scheme>{REDACTED}@", text)
+    return SIGNATURE.sub(rf"\1{REDACTED}", text)

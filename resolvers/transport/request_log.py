@@ -1,5 +1,6 @@
 """Gives every request an id, and logs one line about it, without literals, variables and tokens."""
 
+import logging
 import re
 import time
 import uuid
@@ -10,23 +11,72 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = structlog.stdlib.get_logger(__name__)
+from datasources.telemetry.logs import EventLog
+
+log = EventLog(__name__)
 
 HEADER = "x-request-id"
 SANE = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 QUIET = ("/livez", "/readyz")  # probes would drown everything else
-_ID, _NOTES = "photogram.request_id", "photogram.notes"
+_LINE = "photogram.request_line"
 
 
 def request_id_of(scope: Mapping[str, Any]) -> str:
     """The request's id: that of the client or the load balancer if it has an allowed form."""
-    request_id: str = scope.get(_ID) or uuid.uuid4().hex
-    return request_id
+    line: RequestLine | None = scope.get(_LINE)
+    return uuid.uuid4().hex if line is None else line.request_id
 
 
 def add_to_log_line(scope: Mapping[str, Any], **fields: object) -> None:
     """Adds fields to the line that will be logged about this request."""
-    scope.get(_NOTES, {}).update(fields)
+    line: RequestLine | None = scope.get(_LINE)
+    if line is not None:
+        line.notes.update(fields)
+
+
+class RequestLine:
+    """A request's id, which all its log lines have, and the one line about the request itself."""
+
+    __slots__ = ("_scope", "_started", "notes", "request_id", "sent", "status")
+
+    def __init__(self, scope: Scope, given: str | None) -> None:
+        """`given` is the id that the client or the load balancer has given the request, if any."""
+        self.request_id = given if given and SANE.fullmatch(given) else uuid.uuid4().hex
+        self.status = 0  # 0: the client left before there was an answer
+        self.sent = 0
+        self.notes: dict[str, Any] = {}
+        self._scope = scope
+        self._started = time.perf_counter()
+        scope[_LINE] = self
+        # The server runs each request and each socket in a task, and so in a context, of its own.
+        structlog.contextvars.bind_contextvars(request_id=self.request_id)
+
+    def counting(self, send: Send) -> Send:
+        """Sends the answer with the request's id, and notes its status and its size."""
+
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = self.request_id
+            elif message["type"] == "http.response.body":
+                self.sent += len(message.get("body", b""))
+            await send(message)
+
+        return count
+
+    def write(self) -> None:
+        """Logs the line."""
+        path: str = self._scope["path"]
+        fields = {
+            "request_id": self.request_id,
+            "method": self._scope["method"],
+            "path": path[:200],
+            "status": self.status,
+            "bytes": self.sent,
+            "duration_ms": round((time.perf_counter() - self._started) * 1000, 1),
+        }
+        fields.update({name: value for name, value in self.notes.items() if value})
+        log.write(logging.DEBUG if path in QUIET else logging.INFO, "request", fields)
 
 
 class RequestLog:
@@ -39,38 +89,11 @@ class RequestLog:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        scope[_ID] = given if SANE.fullmatch(given) else uuid.uuid4().hex
-        scope[_NOTES] = {}
-        if scope["type"] == "websocket":  # its task, and so the context, is its own
-            structlog.contextvars.bind_contextvars(request_id=scope[_ID])
+        line = RequestLine(scope, Headers(scope=scope).get(HEADER))
+        if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        with structlog.contextvars.bound_contextvars(request_id=scope[_ID]):
-            await self._http(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, status, sent = time.perf_counter(), 0, 0
-
-        async def counting(message: Message) -> None:
-            nonlocal status, sent
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = scope[_ID]
-            elif message["type"] == "http.response.body":
-                sent += len(message.get("body", b""))
-            await send(message)
-
         try:
-            await self._app(scope, receive, counting)
+            await self._app(scope, receive, line.counting(send))
         finally:
-            write = log.debug if scope["path"] in QUIET else log.info
-            write(
-                "request",
-                method=scope["method"],
-                path=scope["path"][:200],
-                status=status,  # 0: the client left before there was an answer
-                bytes=sent,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                **{name: value for name, value in scope[_NOTES].items() if value},
-            )
+            line.write()

@@ -1,13 +1,15 @@
 """What every process logs: one shape, and no secrets."""
 
+import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
 
-from datasources.telemetry.logs import configure_logging, redact
+from datasources.telemetry.logs import EventLog, JSONLines, configure_logging, name_process, redact
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +75,52 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     configure_logging("json", "WARNING")
     structlog.stdlib.get_logger("ours").info("hello")
     assert capsys.readouterr().err == ""
+
+
+EVENTS: list[dict[str, object]] = [
+    {"status": 200, "bytes": 133, "duration_ms": 1.2, "operation": "Feed", "operation_type": "query", "cost": 3},
+    {"path": "/graphql?access_token=1 \u2028 \ud800 \n Bearer abc.def", "status": 0, "token": "x", "tokens": 3},
+    {"codes": ["BAD_USER_INPUT", "redis://:hunter2@host"], "nested": {"password": "x"}, "huge": 2**70, "id": {1}},
+]
+
+
+@pytest.mark.parametrize("fields", EVENTS)
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_the_line_of_an_event_log_is_the_one_that_any_logger_writes(
+    capsys: pytest.CaptureFixture[str], format_: Literal["json", "console"], fields: dict[str, object]
+) -> None:
+    configure_logging(format_, "INFO")
+    EventLog("ours").write(logging.INFO, "request", {"request_id": "r1", **fields})
+    with structlog.contextvars.bound_contextvars(request_id="r1"):
+        structlog.stdlib.get_logger("ours").info("request", **fields)
+    one, other = capsys.readouterr().err.splitlines()
+    if format_ == "json":
+        one, other = (json.dumps({**json.loads(line), "timestamp": ""}, sort_keys=True) for line in (one, other))
+        assert one == other
+    else:
+        assert sorted(one.split()[1:]) == sorted(other.split()[1:])
+    assert "hunter2" not in one
+    assert "abc.def" not in one
+
+
+def test_an_event_log_names_the_process(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasources.telemetry.logs._ABOUT", {})
+    name_process(2)
+    configure_logging("json", "INFO")
+    EventLog("ours").write(logging.INFO, "request", {})
+    assert json.loads(capsys.readouterr().err)["process"] == 2
+
+
+def test_an_event_log_keeps_to_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "INFO")
+    EventLog("ours").write(logging.DEBUG, "request", {})
+    assert capsys.readouterr().err == ""
+
+
+def test_a_closed_stream_fails_no_request() -> None:
+    configure_logging("json", "INFO")
+    [handler] = logging.root.handlers
+    assert isinstance(handler, JSONLines)
+    handler.stream = io.StringIO()
+    handler.stream.close()
+    EventLog("ours").write(logging.INFO, "request", {})
