@@ -12,10 +12,11 @@ from random import Random
 import httpx2
 from redis.asyncio import Redis
 
+from deploy.local.process import Process
 from domain.records.users import UserRecord
 from tests.support.actions import Progress, carry_out, random_actions, writers
 from tests.support.auditing import audit
-from tests.support.client import Person
+from tests.support.client import Person, Socket
 from tests.support.factories import World, now
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
 from tests.support.own_servers import Servers
@@ -23,6 +24,7 @@ from tests.support.stack import Stack, start_all
 from tests.support.waiting import eventually
 
 PATIENCE = 120.0  # seconds; the promise is 30 on an idle machine, and the summary says how long it took
+LINES_SHOWN = 20
 LOG_RATE = 30.0  # lines a second that all processes together may log about an outage, beside two for each action
 ADDED = "subscription { notificationAdded(after: 0) { seq } }"
 
@@ -49,24 +51,65 @@ class Logs:
         return events, self._began - began
 
 
+class Subscriber:
+    """Receives a user's notifications over a socket."""
+
+    def __init__(self, user: UserRecord, socket: Socket) -> None:
+        self._user = user
+        self._socket = socket
+        self._receiving = asyncio.create_task(self._receive())
+        self.seqs: list[int] = []
+
+    async def _receive(self) -> None:
+        while True:
+            self.seqs.append((await self._socket.next(seconds=300))["notificationAdded"]["seq"])
+
+    async def stop(self) -> None:
+        self._receiving.cancel()
+        await asyncio.gather(self._receiving, return_exceptions=True)
+
+    async def stored(self, world: World) -> set[int]:
+        """The numbers of the user's notifications in the database."""
+        rows = world.sources.database["notifications"].find({"recipient_id": self._user.id}, {"seq": 1})
+        return {row["seq"] async for row in rows}
+
+    async def has_all(self, world: World) -> bool:
+        """Whether it received every notification's latest number. No number may come twice or out of order.
+
+        Raises what ended the receiving.
+        """
+        if self._receiving.done():
+            self._receiving.result()
+        assert self.seqs == sorted(set(self.seqs))
+        return await self.stored(world) <= set(self.seqs)
+
+
 @asynccontextmanager
-async def subscriber(world: World, user: UserRecord, url: str) -> AsyncIterator[list[int]]:
-    """Subscribes to a user's notifications during the block. Yields the sequence numbers received so far."""
-    received: list[int] = []
+async def subscriber(world: World, user: UserRecord, url: str) -> AsyncIterator[Subscriber]:
+    """Subscribes to a user's notifications during the block."""
     _, tokens = await world.sources.sessions.open(user.id, None, now())
     async with httpx2.AsyncClient(base_url=url) as http, Person(http, tokens.access_token).socket() as socket:
         await socket.subscribe(ADDED)
-
-        async def receive() -> None:
-            while True:
-                received.append((await socket.next(seconds=300))["notificationAdded"]["seq"])
-
-        receiving = asyncio.create_task(receive())
+        subscribed = Subscriber(user, socket)
         try:
-            yield received
+            yield subscribed
         finally:
-            receiving.cancel()
-            await asyncio.gather(receiving, return_exceptions=True)
+            await subscribed.stop()
+
+
+@asynccontextmanager
+async def explained(world: World, subscribed: Subscriber, *processes: Process) -> AsyncIterator[None]:
+    """If the block fails, its error tells what was received and stored, and what the processes logged last."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"received {subscribed.seqs}, stored {sorted(await subscribed.stored(world))}")
+        for process in processes:
+            lines = process.log.read_text().splitlines()
+            bad = [line for line in lines if '"level": "info"' not in line]
+            last = (*bad[-LINES_SHOWN:], "...", *lines[-LINES_SHOWN:])
+            error.add_note("\n".join((process.name, f"exit code {process.exit_code}", *last)))
+        raise
 
 
 async def test_an_emptied_and_killed_redis_loses_nothing_and_all_is_correct_soon_after_its_return(
@@ -95,7 +138,11 @@ async def test_an_emptied_and_killed_redis_loses_nothing_and_all_is_correct_soon
     async def is_correct() -> bool:
         return await stored_outcomes(own) == await expected_outcomes(own, actions, posts)
 
-    async with writers(servers.settings) as writing, subscriber(own, users[0], own_stack.url) as received:
+    async with (
+        writers(servers.settings) as writing,
+        subscriber(own, users[0], own_stack.url) as subscribed,
+        explained(own, subscribed, api, workers),
+    ):
         (events_while_away, seconds), _ = await asyncio.gather(break_redis(), carry_out(writing, before, progress))
         returned = time.monotonic()
         await carry_out(writing, after, progress)
@@ -103,20 +150,13 @@ async def test_an_emptied_and_killed_redis_loses_nothing_and_all_is_correct_soon
         correct = time.monotonic() - returned
         events_after, _ = logs.events()
         await audit(own, has_files=False)
-        await eventually(lambda: has_received_all(own, users[0], received), seconds=PATIENCE)
-    stored, expected = await stored_outcomes(own), await expected_outcomes(own, actions, posts)
-    record_property("acknowledged", len(progress.acknowledged))
-    record_property("lost", count_lost(stored, expected))
-    record_property("doubled", count_doubled(stored, expected))
-    record_property("correct_after_seconds", f"{correct:.1f}")
-    record_property("log_lines", f"{events_while_away.total()}+{events_after.total()}")
-    for events, within in ((events_while_away, seconds), (events_after, correct), logs.events()):
-        assert events.total() < LOG_RATE * within + 2 * size, events
-        assert not [event for event in events if not event.startswith("warning")], events
-
-
-async def has_received_all(world: World, user: UserRecord, received: list[int]) -> bool:
-    """Whether a subscriber received every notification's latest number. No number may come twice or out of order."""
-    assert received == sorted(set(received))
-    rows = world.sources.database["notifications"].find({"recipient_id": user.id}, {"seq": 1})
-    return {row["seq"] async for row in rows} <= set(received)
+        await eventually(lambda: subscribed.has_all(own), seconds=PATIENCE)
+        stored, expected = await stored_outcomes(own), await expected_outcomes(own, actions, posts)
+        record_property("acknowledged", len(progress.acknowledged))
+        record_property("lost", count_lost(stored, expected))
+        record_property("doubled", count_doubled(stored, expected))
+        record_property("correct_after_seconds", f"{correct:.1f}")
+        record_property("log_lines", f"{events_while_away.total()}+{events_after.total()}")
+        for events, within in ((events_while_away, seconds), (events_after, correct), logs.events()):
+            assert events.total() < LOG_RATE * within + 2 * size, events
+            assert not [event for event in events if not event.startswith("warning")], events
