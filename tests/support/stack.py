@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import httpx2
 
 from config import Settings
 from deploy.local.environment import child_environment
-from deploy.local.ports import LOOPBACK, listen
+from deploy.local.ports import LOOPBACK
 from deploy.local.process import Process, stop_all
 from tests.support.waiting import eventually
 
@@ -26,9 +27,8 @@ class Stack:
     """One API process and any number of worker processes over running servers."""
 
     def __init__(self, settings: Settings, logs: Path) -> None:
-        with listen(LOOPBACK, 0) as listener:
-            port = listener.getsockname()[1]
-        self.settings = settings.model_copy(update={"host": LOOPBACK, "port": port})
+        self._reserved = _reserve_port()
+        self.settings = settings.model_copy(update={"host": LOOPBACK, "port": self._reserved.getsockname()[1]})
         self._logs = logs
         self._processes: list[Process] = []
 
@@ -81,6 +81,7 @@ class Stack:
     def close(self) -> None:
         """Stops all running processes."""
         stop_all(self._processes, STOP_SECONDS)
+        self._reserved.close()
 
     def _start(self, name: str, *command: str) -> Process:
         log = self._logs / f"{name}{len(self._processes)}.log"
@@ -88,6 +89,17 @@ class Stack:
         process = Process.start(name, argv, log=log, env=child_environment(self.settings), cwd=ROOT)
         self._processes.append(process)
         return process
+
+
+def _reserve_port() -> socket.socket:
+    """A socket that is bound and does not listen: the API can listen on its port, and nobody gets that by chance.
+
+    Else tests that run at the same time could take each other's API for their own, or find the port in use.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind((LOOPBACK, 0))
+    return reserved
 
 
 @contextmanager
