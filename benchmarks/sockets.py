@@ -5,7 +5,7 @@ The API is a process of its own, as `photogram serve` runs it; its clients are b
 
 import asyncio
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from bson import ObjectId
@@ -13,16 +13,15 @@ from bson import ObjectId
 from benchmarks.lib.documents import posts, users
 from benchmarks.lib.report import Table, show
 from benchmarks.lib.servers import finish, servers, stores
+from benchmarks.lib.socket_client import Client, connect
 from config import Settings
 from datasources.mongo import clock
 from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
-from deploy.local.ports import LOOPBACK
 from domain.limits import COMMENT_MAX
 from domain.records.notifications import NotificationKind
 from tests.support.api_process import ApiProcess, api_process
-from tests.support.raw_sockets import PING, PONG, TEXT, frame, frame_of, handshake
 from tests.support.waiting import eventually
 
 MIB = 1024**2
@@ -36,61 +35,6 @@ TEXTS = " ".join(f"t{number}: text" for number in range(90_000 // COMMENT_MAX + 
 LARGE = f"""subscription {{
   notificationAdded(after: 0) {{ notification {{ ... on PostNotification {{ comment {{ {TEXTS} }} }} }} }}
 }}"""
-
-
-class Client(asyncio.Protocol):
-    """A client that subscribes, answers pings, and counts what it is sent."""
-
-    def __init__(self, token: str, document: str) -> None:
-        self._frames = [
-            frame({"type": "connection_init", "payload": {"accessToken": token}}),
-            frame({"id": "1", "type": "subscribe", "payload": {"query": document}}),
-        ]
-        self._received = b""
-        self._is_upgraded = False
-        self.opened = asyncio.Event()
-        self.event_count = 0
-        self.largest_event = 0  # in bytes
-        self.lost = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self.transport.write(handshake())
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self.lost.set()
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if not self._is_upgraded:
-            head, end, self._received = self._received.partition(b"\r\n\r\n")
-            if not end:
-                self._received = head
-                return
-            self._is_upgraded = True
-            self.transport.writelines(self._frames)
-        while (received := self._next_frame()) is not None:
-            opcode, payload = received
-            if opcode == PING:
-                self.transport.write(frame_of(PONG, payload))
-            elif opcode == TEXT and not self.opened.is_set():  # the acknowledgement
-                self.opened.set()
-            elif opcode == TEXT:
-                self.event_count += 1
-                self.largest_event = max(self.largest_event, len(payload))
-
-    def _next_frame(self) -> tuple[int, bytes] | None:
-        if len(self._received) < 2:
-            return None
-        size, start = self._received[1] & 127, 2
-        if size > 125:
-            start = 4 if size == 126 else 10
-            size = int.from_bytes(self._received[2:start], "big")
-        if len(self._received) < start + size:
-            return None
-        opcode, payload = self._received[0] & 15, self._received[start : start + size]
-        self._received = self._received[start + size :]
-        return opcode, payload
 
 
 def main(
@@ -115,12 +59,6 @@ async def _measure(settings: Settings, sockets: int, seconds: float) -> list[Tab
     return tables
 
 
-async def connect(api: ApiProcess, token: str, document: str) -> Client:
-    client = Client(token, document)
-    await asyncio.get_running_loop().create_connection(lambda: client, LOOPBACK, api.port)
-    return client
-
-
 async def _tokens(sources: Sources, count: int) -> list[str]:
     """Access tokens of as many people."""
     now, tokens = clock.now(), list[str]()
@@ -134,7 +72,7 @@ async def _subscribe_all(api: ApiProcess, tokens: list[str]) -> list[Client]:
     """Idle subscriptions of all of these, acknowledged."""
     clients: list[Client] = []
     for start in range(0, len(tokens), AT_ONCE):
-        batch = await asyncio.gather(*(connect(api, token, IDLE) for token in tokens[start : start + AT_ONCE]))
+        batch = await asyncio.gather(*(connect(api.port, token, IDLE) for token in tokens[start : start + AT_ONCE]))
         await asyncio.gather(*(client.opened.wait() for client in batch))
         clients += batch
     await asyncio.sleep(3)  # for what follows a subscription
@@ -166,7 +104,7 @@ async def _dropped(sources: Sources, api: ApiProcess, sockets: int, _seconds: fl
 
     async def drop(token: str) -> None:
         for _ in range(sockets // AT_ONCE):
-            client = await connect(api, token, IDLE)
+            client = await connect(api.port, token, IDLE)
             await client.opened.wait()
             await asyncio.sleep(0.02)
             client.transport.abort()
@@ -191,7 +129,7 @@ async def _has_no_clients(api: ApiProcess) -> bool:
 
 async def _unread(sources: Sources, api: ApiProcess) -> Table:
     token = await _token_with_large_events(sources)
-    reader = await connect(api, token, LARGE)
+    reader = await connect(api.port, token, LARGE)
 
     async def has_all() -> bool:
         return reader.event_count == EVENTS
@@ -203,7 +141,7 @@ async def _unread(sources: Sources, api: ApiProcess) -> Table:
     await asyncio.sleep(2)
     before = api.memory
     async with api.peak_memory() as peak:
-        silent = await connect(api, token, LARGE)
+        silent = await connect(api.port, token, LARGE)
         await silent.opened.wait()
         silent.transport.pause_reading()
         await eventually(partial(_has_no_clients, api), seconds=60)

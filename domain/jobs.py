@@ -73,7 +73,8 @@ class JobSpec(msgspec.Struct, frozen=True):
 
     The value of `key_field` groups the facts that one job is about: a thousand likes of one post are one job. A call of
     the handler takes up to `batch` keys and `seconds`; a worker runs up to `concurrency` calls of a kind at once, for
-    each of its rendering processes if it is `per_render_process`. After `attempts` failures a job is a dead letter.
+    each of its rendering processes if it is `per_render_process`. After `attempts` failures a job is a dead letter. The
+    first job that waits of a kind waits `linger` seconds for others.
     """
 
     worker: str
@@ -83,10 +84,12 @@ class JobSpec(msgspec.Struct, frozen=True):
     attempts: int = 5
     concurrency: int = 16
     per_render_process: bool = False
+    linger: float = 0.0
 
 
 def _counted(key_field: str) -> JobSpec:
-    return JobSpec("counters", key_field, batch=200, concurrency=1)
+    # Counting and notifying write the same fact. At once they conflict, and people wait for notifications only.
+    return JobSpec("counters", key_field, batch=200, concurrency=1, linger=0.1)
 
 
 def _notified(key_field: str = "_id") -> JobSpec:

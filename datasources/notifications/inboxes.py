@@ -6,9 +6,10 @@ conflict, and the numbers of a log appear in their order.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 
 from datasources.mongo.client import Database, Document, Session
 from domain.notification_gaps import floor_at, record_withdrawal
@@ -31,13 +32,15 @@ class Inboxes:
         return dict.fromkeys(recipient_ids, 0) | {row["_id"]: row["last_seq"] for row in rows}
 
     async def take_seqs(self, changes: Sequence[tuple[ObjectId, bool]], now: datetime, session: Session) -> list[int]:
-        """Takes the next numbers of logs within the caller's transaction; two operations, none for no changes.
+        """Takes the next numbers of logs within the caller's transaction; two operations at most, none for no changes.
 
         A change is a recipient, and whether it is a withdrawal. The numbers are in the order of the changes.
         """
-        if not changes:
-            return []
         ids = sorted({recipient_id for recipient_id, _ in changes})
+        if len(ids) == 1 and not any(is_withdrawal for _, is_withdrawal in changes):
+            return await self._take_next(ids[0], len(changes), session)
+        if not ids:
+            return []
         rows = await self._inboxes.find({"_id": {"$in": ids}}, session=session).to_list()
         inboxes: dict[ObjectId, Document] = {id_: {"last_seq": 0} for id_ in ids} | {row["_id"]: row for row in rows}
         seqs = []
@@ -54,6 +57,17 @@ class Inboxes:
         ]
         await self._inboxes.bulk_write(updates, session=session)
         return seqs
+
+    async def _take_next(self, recipient_id: ObjectId, count: int, session: Session) -> list[int]:
+        inbox: Any = await self._inboxes.find_one_and_update(  # never None, for it upserts
+            {"_id": recipient_id},
+            {"$inc": {"last_seq": count}},
+            {"last_seq": 1},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        return list(range(inbox["last_seq"] - count + 1, inbox["last_seq"] + 1))
 
     async def delete(self, recipient_id: ObjectId, session: Session) -> None:
         """Deletes a recipient's inbox within the caller's transaction. Safe to repeat."""

@@ -6,7 +6,7 @@ tombstone for a while (`docs/design/notifications.md`).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from weakref import WeakValueDictionary
 
@@ -28,6 +28,7 @@ from domain.paging import Page, PageRequest, cut_page
 from domain.records.comments import CommentRecord
 from domain.records.notifications import NotificationKind, NotificationRecord, follow_group_keys
 
+Key = tuple[ObjectId, str]  # recipient and group
 UNSEEN_BATCH, MAX_UNSEEN_READ = 100, 1_000
 
 
@@ -90,21 +91,27 @@ class NotificationStore(BatchedReads[NotificationRecord]):
             yield
         await self._news.publish(*map(notifications_topic, recipient_ids))
 
-    async def by_keys(
-        self, keys: Iterable[tuple[ObjectId, str]], session: Session
-    ) -> dict[tuple[ObjectId, str], NotificationRecord]:
+    async def by_keys(self, keys: Iterable[Key], session: Session) -> dict[Key, NotificationRecord]:
         """Notifications by recipient and group key, withdrawn ones too; one operation, none for no keys."""
         either = [{"recipient_id": recipient_id, "group_key": group_key} for recipient_id, group_key in keys]
         rows = await self._notifications.find({"$or": either}, session=session).to_list() if either else []
         return {(row["recipient_id"], row["group_key"]): NotificationRecord.from_document(row) for row in rows}
 
-    async def write(self, notices: Sequence[Notice], now: datetime, session: Session) -> None:
+    async def write(
+        self,
+        notices: Sequence[Notice],
+        now: datetime,
+        session: Session,
+        before: Mapping[Key, NotificationRecord] | None = None,
+    ) -> None:
         """Creates or changes notifications within the caller's transaction, numbered in this order; keys are unique.
 
-        Four operations, however many there are. Safe to repeat: what does not change gets no new number. Withdrawing a
-        notification that does not exist does nothing.
+        At most four operations, however many there are. Safe to repeat: what does not change gets no new number.
+        Withdrawing a notification that does not exist does nothing. `before` has what `by_keys` returns for these keys,
+        if the caller has read them in this transaction.
         """
-        before = await self.by_keys((notice.key for notice in notices), session)
+        if before is None:
+            before = await self.by_keys((notice.key for notice in notices), session)
         changed = [notice for notice in notices if _changes(notice, before.get(notice.key))]
         seqs = await self._inboxes.take_seqs(
             [(notice.recipient_id, notice.withdrawn) for notice in changed], now, session

@@ -5,6 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -17,9 +18,10 @@ from domain.records.users import UserRecord
 from tests.support.factories import World, now
 from tests.support.handlers import ATTEMPTS, handler_of
 from tests.support.waiting import eventually
-from tests.support.workers import failures, is_empty, running_worker
+from tests.support.workers import failures, is_empty, running_worker, stream_of
 from workers.handlers import aggregate_counters, apply_in_chunks
 from workers.registry import HANDLERS
+from workers.runtime import worker
 from workers.runtime.call_handler import invoke
 from workers.runtime.drain import drain
 from workers.runtime.handler import Handler, RetryLater, Tools
@@ -45,12 +47,18 @@ class Work:
         return len(self.calls) >= times
 
 
-def working(world: World, handler: Handler) -> contextlib.AbstractAsyncContextManager[object]:
-    return running_worker(world, "counters", {**HANDLERS, LIKES: handler})
+def working(world: World, handler: Handler, **options: Any) -> contextlib.AbstractAsyncContextManager[object]:
+    return running_worker(world, "counters", {**HANDLERS, LIKES: handler}, **options)
 
 
 async def like_posts(world: World, posts: Sequence[PostRecord], fans: Sequence[UserRecord]) -> None:
     await asyncio.gather(*(world.sources.post_likes.like(post.id, fan.id, now()) for post in posts for fan in fans))
+
+
+async def are_read(world: World) -> bool:
+    """Whether the worker has all messages of its queue."""
+    groups = await world.sources.redis.xinfo_groups(stream_of(world))
+    return [group["pending"] for group in groups] == [await world.sources.redis.xlen(stream_of(world))]
 
 
 async def counts(world: World, posts: Sequence[PostRecord]) -> list[int]:
@@ -64,6 +72,39 @@ async def test_waiting_jobs_are_run_by_one_call(own: World) -> None:
         await eventually(partial(is_empty, own))
     assert sorted(key for keys in work.calls for key in keys) == KEYS
     assert max(map(len, work.calls)) == len(KEYS) - 3
+
+
+async def test_a_kind_that_lingers_waits_for_others_until_the_worker_is_full(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MAX_WAITING", len(KEYS))
+    work = Work()
+    async with working(own, handler_of(work.run, batch=len(KEYS), linger=3600.0)):
+        for key in KEYS:
+            assert work.calls == []
+            await own.sources.job_queue.enqueue([Job(*LIKES, key)])
+            await eventually(partial(are_read, own))
+        await eventually(partial(is_empty, own))
+    assert work.calls == [tuple(KEYS)]
+
+
+async def test_a_kind_that_lingers_is_done_though_no_others_come(own: World) -> None:
+    work = Work()
+    async with working(own, handler_of(work.run, linger=0.01)):
+        await own.sources.job_queue.enqueue([Job(*LIKES, BAD)])
+        await eventually(partial(is_empty, own))
+    assert work.calls == [(BAD,)]
+
+
+async def test_a_worker_that_stops_gives_back_the_jobs_that_linger(own: World) -> None:
+    work = Work()
+    async with working(own, handler_of(work.run, linger=3600.0)):
+        await own.sources.job_queue.enqueue([Job(*LIKES, BAD)])
+        await eventually(partial(are_read, own))
+    assert work.calls == []
+    async with working(own, handler_of(work.run), lease=0.3):
+        await eventually(partial(is_empty, own))
+    assert work.calls == [(BAD,)]
 
 
 async def test_only_the_culprit_collects_attempts_and_becomes_a_dead_letter(own: World) -> None:

@@ -11,11 +11,10 @@ from bson import ObjectId
 
 from datasources.mongo import clock
 from datasources.mongo.client import Document, Session
-from datasources.notifications.notification_log import Notice
+from datasources.notifications.notification_log import Key, Notice
 from datasources.posts.likes import LikeStore
-from datasources.sources import Sources
 from domain.limits import ACTORS_SHOWN
-from domain.records.notifications import NotificationKind
+from domain.records.notifications import NotificationKind, NotificationRecord
 from workers.handlers.apply_in_chunks import MAX_FACTS, apply_in_chunks
 from workers.handlers.notification_audience import allowed_pairs, are_visible
 from workers.runtime.handler import Tools
@@ -71,8 +70,10 @@ async def _notify_likes(
         allowed = await allowed_pairs(sources, pairs)
         notified = {like["_id"] for like, pair in zip(standing, pairs, strict=True) if pair in allowed}
         await likes.set_notified(notified, {like["_id"] for like in pending} - notified, session)
-        notices = await _updated_notices(sources, likes, groups, pending, notified, session)
-        await sources.notifications.write(notices, clock.now(), session)
+        concerned = [like for like in pending if like["target_id"] in groups]
+        before = await sources.notifications.by_keys({groups[like["target_id"]].key for like in concerned}, session)
+        notices = await _updated_notices(likes, groups, concerned, notified, before, session)
+        await sources.notifications.write(notices, clock.now(), session, before)
         return pending
 
     recipients = {group.recipient_id for group in groups.values()}
@@ -81,16 +82,14 @@ async def _notify_likes(
 
 
 async def _updated_notices(
-    sources: Sources,
     likes: LikeStore,
     groups: Mapping[ObjectId, Notice],
-    pending: Sequence[Document],
+    concerned: Sequence[Document],
     notified: Collection[ObjectId],
+    before: Mapping[Key, NotificationRecord],
     session: Session,
 ) -> list[Notice]:
     """Each target's notification after these pending likes, which are ordered by target, are added or withdrawn."""
-    concerned = [like for like in pending if like["target_id"] in groups]
-    before = await sources.notifications.by_keys({groups[like["target_id"]].key for like in concerned}, session)
     notices = []
     for target_id, of_target in groupby(concerned, key=lambda like: like["target_id"]):
         changes, group = list(of_target), groups[target_id]

@@ -62,6 +62,7 @@ class Worker:
         self._max_read = min(MAX_READ, self._max_waiting)
         self._backlog = Backlog()
         self._calls: dict[asyncio.Task[None], Lane] = {}
+        self._lingering: dict[Lane, asyncio.TimerHandle] = {}  # lanes of which no call begins yet
         self._freezes = FreezeDetector(lease * FREEZE_PART)
         self._is_stopping = False
 
@@ -80,11 +81,13 @@ class Worker:
                 await asyncio.wait(self._calls, timeout=self._tools.sources.settings.drain_work)
         finally:
             self._freezes.stop()
+            for timer in self._lingering.values():
+                timer.cancel()
             await cancel_tasks([renewing])
         await self._give_back()
 
     async def _take(self, messages: Sequence[Message]) -> None:
-        handled, added = [], list[Job]()
+        handled, added, before = [], list[Job](), self._backlog.lanes
         for message in messages:
             job = message.job
             if job is None or job.kind not in self._handlers:
@@ -95,8 +98,24 @@ class Worker:
             else:
                 handled.append(message.id)
         await self._note_owners(added)
+        self._linger(before)
         self._begin()
         await self._acknowledge(handled)
+
+    def _linger(self, lanes: set[Lane]) -> None:
+        """Lets lanes that are not among these wait for more jobs, if their kinds linger; none if there is no room."""
+        for lane in self._backlog.lanes - lanes:
+            linger = self._handlers[lane.kind].spec.linger
+            if linger and lane not in self._lingering:
+                loop = asyncio.get_running_loop()
+                self._lingering[lane] = loop.call_later(linger, self._end_lingering, lane)
+        if len(self._backlog.waiting) >= self._max_waiting:
+            for lane in tuple(self._lingering):
+                self._end_lingering(lane)
+
+    def _end_lingering(self, lane: Lane) -> None:
+        self._lingering.pop(lane).cancel()
+        self._begin()
 
     async def _note_owners(self, jobs: Sequence[Job]) -> None:
         for kind in {job.kind for job in jobs}:
@@ -117,7 +136,7 @@ class Worker:
         if self._is_stopping:
             return
         running = Counter(self._calls.values())
-        for lane in self._backlog.lanes:
+        for lane in self._backlog.lanes - self._lingering.keys():
             kind, handler = lane.kind, self._handlers[lane.kind]
             for _ in range(self._room(lane) - running[lane]):
                 jobs = self._backlog.begin(lane, handler.spec.batch, rotates=handler.owners is not None)
