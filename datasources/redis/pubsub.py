@@ -27,6 +27,8 @@ CONNECTED_POLL_SECONDS = 60.0  # the same while it works
 BATCH_SECONDS = 0.05  # a check waits so long for more topics
 MAX_CHECKED = 1_000  # topics in one check
 PUBLISH_SECONDS = 0.25
+PING_SECONDS = 15.0  # without a message, after which Redis is asked for a sign of life
+SILENT_SECONDS = 30.0  # the same, after which the connection counts as lost
 RECONNECT_SECONDS = 0.5
 
 Check = Callable[[Sequence[ObjectId]], Awaitable[Mapping[ObjectId, object]]]
@@ -78,6 +80,7 @@ class News:
         self._altered = {""}  # topics to subscribe to or to leave; the empty one keeps the connection open
         self._has_altered = Signal()
         self._is_connected = False
+        self._heard_at = 0.0  # in the event loop's time
         self._due: set[str] = set()  # topics to check
         self._has_due = Signal()
 
@@ -148,6 +151,7 @@ class News:
     async def _receive(self, pubsub: PubSub) -> None:
         """Reads news, and pauses to subscribe: a connection that reconnects must not be used by two tasks."""
         subscribed: set[str] = set()
+        self._heard_at = asyncio.get_running_loop().time()
         while True:
             self._has_altered.clear()
             altered, self._altered = self._altered, set()
@@ -164,16 +168,27 @@ class News:
                     await reading
 
     async def _read(self, pubsub: PubSub) -> None:
+        """Reads until the connection is lost, or silent for `SILENT_SECONDS`: a server that hangs closes none."""
+        now = asyncio.get_running_loop().time
         while True:
-            message = await pubsub.get_message(timeout=POLL_SECONDS)
-            self._is_connected = True
+            left = max(0.0, self._heard_at + SILENT_SECONDS - now())
+            message = await pubsub.get_message(timeout=min(PING_SECONDS, left))
             if message is not None:
-                topic = message["channel"].decode().removeprefix(self._prefix)
-                kind = self._kinds.get(_kind_of(topic))
-                if kind is None or (message["type"] == "message" and not kind.checks_news):
-                    self._wake(topic)
-                else:  # news to check, or the confirmation of a subscription, also of one made again
-                    self._add_due((topic,))
+                self._heard_at, self._is_connected = now(), True
+                if message["type"] != "pong":
+                    self._take(message)
+            elif now() >= self._heard_at + SILENT_SECONDS:
+                raise TimeoutError
+            else:
+                await pubsub.ping()
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        topic = message["channel"].decode().removeprefix(self._prefix)
+        kind = self._kinds.get(_kind_of(topic))
+        if kind is None or (message["type"] == "message" and not kind.checks_news):
+            self._wake(topic)
+        else:  # news to check, or the confirmation of a subscription, also of one made again
+            self._add_due((topic,))
 
     def _wake(self, topic: str) -> None:
         for listener in tuple(self._listeners.get(topic, ())):

@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import os
+import signal
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from bson import ObjectId
 from redis.asyncio.client import PubSub
+from structlog.testing import capture_logs
 
 from config import Settings
 from datasources.notifications.notification_log import notifications_topic
@@ -15,6 +19,7 @@ from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
 from datasources.sources import open_sources
 from tests.support.factories import World
 from tests.support.operation_counter import OperationCounter
+from tests.support.own_servers import own_servers
 from tests.support.waiting import eventually
 
 
@@ -95,6 +100,26 @@ async def test_listeners_are_woken_and_get_news_again_after_a_fault_of_the_reade
         assert not faults
         await other.sources.news.publish(topic)
         await asyncio.wait_for(listener.wait(), 2)
+
+
+async def test_a_quiet_connection_is_kept_and_one_of_a_redis_that_hangs_is_given_up(
+    shared_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pubsub, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(pubsub, "SILENT_SECONDS", 1.0)
+    with own_servers(tmp_path / "servers", shared_settings) as servers, capture_logs() as logs:
+        await asyncio.gather(servers.mongodb.wait_until_ready(), servers.valkey.wait_until_ready())
+        topic = notifications_topic(ObjectId())
+        async with open_sources(servers.settings) as sources, sources.news.listen(topic) as listener:
+            await wait_and_clear(listener)
+            await asyncio.sleep(1.5)
+            assert not logs
+            os.kill(servers.valkey.process.pid, signal.SIGSTOP)
+            try:
+                await asyncio.wait_for(listener.wait(), 5)  # its notifications are checked, for a message may be lost
+            finally:
+                os.kill(servers.valkey.process.pid, signal.SIGCONT)
+            assert {entry["event"] for entry in logs} == {"news.disconnected"}
 
 
 async def test_a_topic_added_during_the_outage_gets_news_after_it(world: World, other: World) -> None:
