@@ -12,11 +12,11 @@ from datasources.telemetry.logs import configure_logging
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
+from resolvers.transport.application import Application
 from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks, Watch
-from resolvers.transport.routes import middleware, routes
 from resolvers.transport.websocket_route import GraphQLSocket
 from schema.context import BadToken, Context
 
@@ -49,9 +49,14 @@ def create_app(settings: Settings) -> Starlette:
     )
     origins, graphiql = settings.origins, settings.serves_graphiql
     socket = GraphQLSocket(executor, drain, origins=origins, max_sockets=settings.max_sockets)
-    app = Starlette(
-        routes=routes(executor, health, graphiql=graphiql, origins=origins, form_timeout=settings.file_timeout),
-        middleware=middleware(socket, origins, compress=settings.compression),
+    app = Application(
+        executor,
+        health,
+        socket,
+        form_timeout=settings.file_timeout,
+        graphiql=graphiql,
+        origins=origins,
+        compress=settings.compression,
         lifespan=lifespan,
     )
     app.state.drain, app.state.is_stuck = drain, opened.is_stuck

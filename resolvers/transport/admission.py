@@ -15,7 +15,7 @@ import random
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -66,18 +66,9 @@ class Lane:
         self._operations: Counter[Client] = Counter()  # running and waiting ones
         self._done, self._seconds, self._since = RATE * MEMORY, MEMORY, 0.0
 
-    @asynccontextmanager
-    async def admitted(self, client: Client, cost: float, *, patient: bool = False) -> AsyncIterator[None]:
+    def admitted(self, client: Client, cost: float, *, patient: bool = False) -> "Place":
         """Runs the block when its turn comes. Raises Busy, if possible at once; never if it is `patient`."""
-        await self._take(client, cost, patient=patient)
-        place = _Place(self, client, cost)
-        _PLACE.set(place)
-        try:
-            yield
-        finally:
-            _PLACE.set(None)
-            if place.is_held:
-                self._leave(client, cost)
+        return Place(self, client, cost, patient=patient)
 
     async def _take(self, client: Client, cost: float, *, patient: bool) -> None:
         start = max(self._now, self._ends.get(client, 0.0))
@@ -162,17 +153,30 @@ class Lane:
             self._ends.clear()
 
 
-@dataclass(slots=True, eq=False)
-class _Place:
-    """The place of a running operation in its lane."""
+class Place:
+    """The place of an operation in its lane, which it has while the block runs."""
 
-    lane: Lane
-    client: Client
-    cost: float
-    is_held: bool = True
+    __slots__ = ("_patient", "client", "cost", "is_held", "lane")
+
+    def __init__(self, lane: Lane, client: Client, cost: float, *, patient: bool) -> None:
+        self.lane = lane
+        self.client = client
+        self.cost = cost
+        self.is_held = False
+        self._patient = patient
+
+    async def __aenter__(self) -> None:
+        await self.lane._take(self.client, self.cost, patient=self._patient)  # noqa: SLF001  one module
+        self.is_held = True
+        _PLACE.set(self)
+
+    async def __aexit__(self, *_error: object) -> None:
+        _PLACE.set(None)
+        if self.is_held:
+            self.lane._leave(self.client, self.cost)  # noqa: SLF001
 
 
-_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
+_PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
 
 
 @asynccontextmanager
@@ -203,7 +207,7 @@ class Admission:
         self._costly = Lane(cost_at_once, longest_wait)
         self._cheap = Lane(cost_at_once * CHEAP_SHARE, longest_wait)
 
-    def admitted(self, client: Client, cost: int, *, patient: bool = False) -> AbstractAsyncContextManager[None]:
+    def admitted(self, client: Client, cost: int, *, patient: bool = False) -> Place:
         """Runs the block of an operation of this cost when its turn comes. Raises Busy; not if it is `patient`."""
         lane = self._cheap if cost <= CHEAP_MAX else self._costly
         return lane.admitted(client, OVERHEAD + cost, patient=patient)

@@ -1,10 +1,12 @@
 """Chooses the media type of an answer from a request's Accept header."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
+REMEMBERED_LENGTH_MAX = 200  # of a header whose answer is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,20 @@ def answer_type(accept: str | None) -> str | None:
 
     It is `application/json` if the client has no preference, and GraphQL's own if it names both equally.
     """
+    if accept is not None and len(accept) > REMEMBERED_LENGTH_MAX:
+        return _chosen(accept)
+    return _remembered(accept)
+
+
+def _chosen(accept: str | None) -> str | None:
     ranges = _ranges(accept)
     if not ranges:
         return JSON
     best = max((GRAPHQL_JSON, JSON), key=lambda media: _preference(ranges, media))
     return best if _preference(ranges, best)[0] > 0 else None
+
+
+_remembered = lru_cache(maxsize=256)(_chosen)
 
 
 def prefers_page(accept: str | None) -> bool:

@@ -4,8 +4,8 @@ It is the only module that drives graphql-core's execution.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
@@ -21,7 +21,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from domain.limits import REQUEST_ERRORS_MAX
-from resolvers.transport.admission import Admission, Busy, Client, Clients
+from resolvers.transport.admission import Admission, Client, Clients, Place
 from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
@@ -98,14 +98,9 @@ class OperationExecutor:
         """The client that an operation counts to."""
         return address if identity is None else self.hooks.account(identity)
 
-    @asynccontextmanager
-    async def admitted(self, operation: Operation, client: Client) -> AsyncIterator[None]:
-        """Runs the block when the process has room for the operation. Raises Rejected if that would take too long."""
-        try:
-            async with self._admission.admitted(client, operation.cost):
-                yield
-        except Busy as error:
-            raise to_rejection(error) from None
+    def admitted(self, operation: Operation, client: Client) -> Place:
+        """Runs the block when the process has room for the operation. Raises Busy if that would take too long."""
+        return self._admission.admitted(client, operation.cost)
 
     async def authenticate(self, token: str | None, request_id: str) -> Identity | None:
         """The identity of a token; None for no token and for a bad one. Raises Rejected if it cannot be looked up."""

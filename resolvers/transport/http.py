@@ -2,22 +2,22 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 from graphql import OperationType
-from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import RequestErrorCode
+from domain.errors import RequestError, RequestErrorCode
 from domain.limits import FORM_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 from resolvers.transport.client_address import address_of
 from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.documents import GraphQLRequest, Operation
-from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code
+from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code, to_rejection
 from resolvers.transport.execution import Answer, OperationExecutor
 from resolvers.transport.multipart import MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.origins import Origins
@@ -27,6 +27,19 @@ from resolvers.transport.request_log import add_to_log_line, request_id_of
 log = structlog.stdlib.get_logger(__name__)
 
 METHODS = "GET, POST"
+CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (GRAPHQL_JSON, JSON)}
+
+
+class HttpAnswer(NamedTuple):
+    """One answer, ready to be sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 class GraphQLHTTP:
@@ -49,47 +62,46 @@ class GraphQLHTTP:
         self._form_timeout = form_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        accept = request.headers.get("accept")
-        if self._page and request.method == "GET" and "query" not in request.query_params and prefers_page(accept):
-            response: Response = RedirectResponse(self._page, status_code=303)
-        else:
-            try:
-                response = await self._respond(request, answer_type(accept))
-            except ClientDisconnect:
-                return
-        await response(scope, receive, send)
+        headers = Headers(scope=scope)
+        is_page = scope["method"] == "GET" and "query" not in _parameters(scope) and prefers_page(headers.get("accept"))
+        if self._page and is_page:
+            await RedirectResponse(self._page, status_code=303)(scope, receive, send)
+            return
+        answer = await self.respond(scope, headers, receive)
+        if answer is not None:
+            await answer.send(send)
 
-    async def _respond(self, request: Request, media_type: str | None) -> Response:
+    async def respond(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> HttpAnswer | None:
+        """The answer to one request; None if the client leaves before it has sent all. Headers are in lower case."""
+        media_type = answer_type(headers.get("accept"))
         try:
             if media_type is None:
                 raise bad_request(f"This endpoint answers with {GRAPHQL_JSON} or {JSON}.", status=406)
-            if self._origins.is_foreign(request.headers):
+            if self._origins.is_foreign(headers):
                 raise bad_request("Pages of this origin may not call the API.", status=403, headers=CLOSING)
-            answer = await self._serve(request)
+            answer = await self._serve(scope, headers, receive)
+        except ClientDisconnect:
+            return None
         except Rejected as rejection:
-            legacy = media_type == JSON and rejection.well_formed
-            add_to_log_line(request.scope, codes=error_codes(rejection.errors))
-            status = 200 if legacy else rejection.status
-            payload: dict[str, Any] = {"errors": rejection.errors}
-            if legacy and rejection.status == 401:
-                payload["data"] = None  # a client that ignores errors must not take this for an answer
-            return _encoded(payload, status, media_type or JSON, rejection.headers)
-        add_to_log_line(request.scope, codes=answer.codes)
+            return _rejected(scope, rejection, media_type or JSON)
+        except RequestError as error:
+            return _rejected(scope, to_rejection(error), media_type or JSON)
+        if "errors" in answer.payload:
+            add_to_log_line(scope, codes=answer.codes)
         return _encoded(answer.payload, 200 if media_type == JSON else answer.status, media_type)
 
-    async def _serve(self, request: Request) -> Answer:
-        if request.method == "POST" and _media_type(request.headers)[0] == MULTIPART:
-            return await self._serve_form(request)
-        return await self._answer(request, await _read(request))
+    async def _serve(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Answer:
+        if scope["method"] == "POST" and _media_type(headers)[0] == MULTIPART:
+            return await self._serve_form(scope, headers, receive)
+        return await self._answer(scope, headers, await _read(scope, headers, receive))
 
-    async def _serve_form(self, request: Request) -> Answer:
-        _check_uncompressed(request.headers)
-        body = Body(request, limit=FORM_BYTES_MAX, seconds=self._form_timeout)
+    async def _serve_form(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Answer:
+        _check_uncompressed(headers)
+        body = Body(receive, headers, limit=FORM_BYTES_MAX, seconds=self._form_timeout)
         try:
-            asked, file = await read_form(Form(body, boundary_of(request.headers)))
-            answer = await self._answer(request, asked, more_seconds=self._form_timeout)
-        except Rejected:
+            asked, file = await read_form(Form(body, boundary_of(headers)))
+            answer = await self._answer(scope, headers, asked, more_seconds=self._form_timeout)
+        except (Rejected, RequestError):
             await body.drain()
             raise
         await body.drain()
@@ -97,18 +109,20 @@ class GraphQLHTTP:
             raise file.failure
         return answer
 
-    async def _answer(self, request: Request, asked: GraphQLRequest, more_seconds: float = 0.0) -> Answer:
-        operation = self._executor.operation(asked)
+    async def _answer(
+        self, scope: Scope, headers: Mapping[str, str], asked: GraphQLRequest, more_seconds: float = 0.0
+    ) -> Answer:
+        executor, operation = self._executor, self._executor.operation(asked)
         name = None if operation.name is None else operation.name[:64]
-        add_to_log_line(request.scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
-        _check_transport(request.method, operation)
-        request_id = request_id_of(request.scope)
-        token, address = bearer_token(request.headers.get("authorization")), address_of(request.scope)
-        async with self._executor.admitted(operation, self._executor.sender(token, address)):
+        add_to_log_line(scope, operation=name, operation_type=operation.kind.value, cost=operation.cost)
+        _check_transport(scope["method"], operation)
+        request_id = request_id_of(scope)
+        token, address = bearer_token(headers.get("authorization")), address_of(scope)
+        async with executor.admitted(operation, executor.sender(token, address)):
             began = time.monotonic()  # the time limit is for authentication and execution together
-            identity = await self._executor.identify(operation, token, request_id, address)
+            identity = await executor.identify(operation, token, request_id, address)
             more_seconds -= time.monotonic() - began
-            return await self._executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
+            return await executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
 
 
 def bearer_token(authorization: object) -> str | None:
@@ -119,14 +133,18 @@ def bearer_token(authorization: object) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-async def _read(request: Request) -> GraphQLRequest:
-    if request.method == "GET":
-        return GraphQLRequest.from_json(_from_query_string(request.query_params))
-    if request.method != "POST":
+async def _read(scope: Scope, headers: Mapping[str, str], receive: Receive) -> GraphQLRequest:
+    if scope["method"] == "GET":
+        return GraphQLRequest.from_json(_from_query_string(_parameters(scope)))
+    if scope["method"] != "POST":
         raise bad_request(f"Use one of {METHODS}.", status=405, headers={"allow": METHODS})
-    _check_content_type(request.headers)
-    body = Body(request, limit=REQUEST_BYTES_MAX, seconds=REQUEST_SECONDS_MAX)
+    _check_content_type(headers)
+    body = Body(receive, headers, limit=REQUEST_BYTES_MAX, seconds=REQUEST_SECONDS_MAX)
     return GraphQLRequest.from_json(decode_json(await body.whole()))
+
+
+def _parameters(scope: Scope) -> Mapping[str, str]:
+    return QueryParams(scope["query_string"])
 
 
 def _from_query_string(parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -137,12 +155,12 @@ def _from_query_string(parameters: Mapping[str, str]) -> dict[str, Any]:
     return value
 
 
-def _media_type(headers: Headers) -> list[str]:
+def _media_type(headers: Mapping[str, str]) -> list[str]:
     """The content type and its parameters."""
     return [each.strip().lower() for each in headers.get("content-type", "").split(";")]
 
 
-def _check_content_type(headers: Headers) -> None:
+def _check_content_type(headers: Mapping[str, str]) -> None:
     """Allows only JSON, which a page of another origin cannot send without a CORS preflight."""
     media, *parameters = _media_type(headers)
     charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
@@ -152,7 +170,7 @@ def _check_content_type(headers: Headers) -> None:
     _check_uncompressed(headers)
 
 
-def _check_uncompressed(headers: Headers) -> None:
+def _check_uncompressed(headers: Mapping[str, str]) -> None:
     if headers.get("content-encoding", "identity") != "identity":
         raise bad_request(
             "Send the request uncompressed.", status=415, headers={"accept-encoding": "identity", **CLOSING}
@@ -166,18 +184,29 @@ def _check_transport(method: str, operation: Operation) -> None:
         raise bad_request("Only queries can be sent by GET.", status=405, headers={"allow": "POST"})
 
 
+def _rejected(scope: Scope, rejection: Rejected, media_type: str) -> HttpAnswer:
+    add_to_log_line(scope, codes=error_codes(rejection.errors))
+    legacy = media_type == JSON and rejection.well_formed
+    payload: dict[str, Any] = {"errors": rejection.errors}
+    if legacy and rejection.status == 401:
+        payload["data"] = None  # a client that ignores errors must not take this for an answer
+    return _encoded(payload, 200 if legacy else rejection.status, media_type, rejection.headers)
+
+
 def _encoded(
     payload: Mapping[str, Any], status: int, media_type: str, headers: Mapping[str, str] | None = None
-) -> Response:
+) -> HttpAnswer:
     try:
-        content = orjson.dumps(payload)
+        body = orjson.dumps(payload)
     except TypeError:  # a scalar let a Python object through
         log.exception("answer cannot be encoded")
-        content = orjson.dumps({"errors": [error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]})
+        body = orjson.dumps({"errors": [error_with_code(RequestErrorCode.INTERNAL_SERVER_ERROR, MASKED)]})
         status = 500
-    return Response(
-        content,
-        status_code=status,
-        headers={"cache-control": "no-store", **(headers or {})},
-        media_type=f"{media_type}; charset=utf-8",
-    )
+    sent = [
+        (b"content-type", CONTENT_TYPES[media_type]),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    if headers:
+        sent += [(name.encode(), value.encode()) for name, value in headers.items()]
+    return HttpAnswer(status, sent, body)

@@ -4,13 +4,12 @@ Nothing of the file is kept here: the mutation reads it piece by piece, and the 
 """
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from domain.errors import RequestError, RequestErrorCode
@@ -34,7 +33,7 @@ PartName = str
 Event = bytes | PartName | None  # data of a part; a part begins; the form ends
 
 
-def boundary_of(headers: Headers) -> bytes:
+def boundary_of(headers: Mapping[str, str]) -> bytes:
     """The form's boundary. Raises Rejected (400) if there is none, or if a foreign page may have sent the form."""
     if not any(headers.get(name) for name in PREFLIGHT_HEADERS):
         message = f"A multipart request needs one of these headers, with any value: {', '.join(PREFLIGHT_HEADERS)}."

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from resolvers.transport.errors import Rejected, bad_request
 from resolvers.transport.json_parsing import parse_json
@@ -14,14 +16,15 @@ CLOSING = {"connection": "close"}  # the unread rest of a body makes the connect
 class Body:
     """A request's body as it arrives. Only the time of waiting for the client counts against `seconds`."""
 
-    def __init__(self, request: Request, *, limit: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, headers: Mapping[str, str], *, limit: int, seconds: float) -> None:
         """Raises Rejected (413) for a body that is announced to be larger than `limit` bytes."""
-        self._stream = request.stream()
+        self._receive = receive
         self._limit = limit
         self._seconds = seconds
         self._size = 0
+        self._is_complete = False
         self._failure: Rejected | None = None
-        announced = request.headers.get("content-length", "0")
+        announced = headers.get("content-length", "0")
         if announced.isdigit() and int(announced[:12]) > limit:
             raise self._too_large()
 
@@ -32,7 +35,7 @@ class Body:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
-                chunk = await anext(self._stream, b"")
+                chunk = await self._next()
         except TimeoutError:
             self._failure = bad_request("The request did not arrive in time.", status=408, headers=CLOSING)
             raise self._failure from None
@@ -45,15 +48,26 @@ class Body:
 
     async def whole(self) -> bytes:
         """The whole body. Raises as `read` does."""
-        chunks = []
-        while chunk := await self.read():
-            chunks.append(chunk)
+        chunks = [await self.read()]
+        while not self._is_complete:
+            chunks.append(await self.read())
         return b"".join(chunks)
 
     async def drain(self) -> None:
         """Discards the rest, for clients that read no answer before they have sent all. Raises as `read` does."""
         while await self.read():
             pass
+
+    async def _next(self) -> bytes:
+        while not self._is_complete:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._is_complete = not message.get("more_body", False)
+            body: bytes = message.get("body", b"")
+            if body:
+                return body
+        return b""
 
     def _too_large(self) -> Rejected:
         return bad_request(f"The request is larger than {self._limit} bytes.", status=413, headers=CLOSING)

@@ -1,4 +1,4 @@
-"""Puts the transports together: their paths, and the middleware that every answer passes."""
+"""The paths of the transports, and the middleware around them."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -9,8 +9,6 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resolvers.transport.compression import compression
-from resolvers.transport.execution import OperationExecutor
-from resolvers.transport.graphiql import PATH as GRAPHIQL_PATH
 from resolvers.transport.graphiql import graphiql_routes
 from resolvers.transport.health import Health
 from resolvers.transport.http import GraphQLHTTP
@@ -22,29 +20,23 @@ GRAPHQL_PATH = "/graphql"
 NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-def routes(
-    executor: OperationExecutor,
-    health: Health,
-    *,
-    graphiql: bool,
-    form_timeout: float,
-    origins: Sequence[str] = (),
-) -> list[BaseRoute]:
+def routes(endpoint: GraphQLHTTP, health: Health, *, graphiql: bool) -> list[BaseRoute]:
     """`/graphql` over HTTP, `/livez`, `/readyz`, and `/graphiql` if asked for."""
-    page = GRAPHIQL_PATH if graphiql else None
     return [
-        Route(GRAPHQL_PATH, GraphQLHTTP(executor, page=page, form_timeout=form_timeout, origins=origins)),
+        Route(GRAPHQL_PATH, endpoint),
         Route("/livez", health.livez, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         *(graphiql_routes() if graphiql else ()),
     ]
 
 
-def middleware(socket: ASGIApp, origins: Sequence[str] = (), *, compress: bool = True) -> list[Middleware]:
-    """Request ids and log lines, `/graphql` over WebSocket, a content security policy, compression, and CORS.
+def middleware(socket: ASGIApp, around: Sequence[Middleware]) -> list[Middleware]:
+    """Request ids and log lines, `/graphql` over WebSocket, a content security policy, and what `around` has."""
+    return [Middleware(RequestLog), Middleware(Sockets, socket=socket), Middleware(ContentPolicy), *around]
 
-    Credentials are never cookies.
-    """
+
+def answer_middleware(origins: Sequence[str] = (), *, compress: bool = True) -> list[Middleware]:
+    """CORS for pages of these origins, and compression. Credentials are never cookies."""
     cors = Middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(origins).pattern,
@@ -53,8 +45,7 @@ def middleware(socket: ASGIApp, origins: Sequence[str] = (), *, compress: bool =
         expose_headers=[HEADER, "retry-after"],
         max_age=86_400,
     )
-    inner = [*([cors] if origins else []), *([compression()] if compress else [])]
-    return [Middleware(RequestLog), Middleware(Sockets, socket=socket), Middleware(ContentPolicy), *inner]
+    return [*([cors] if origins else []), *([compression()] if compress else [])]
 
 
 class Sockets:

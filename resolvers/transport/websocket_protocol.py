@@ -15,8 +15,9 @@ from starlette.types import Receive, Send
 from datasources.concurrency.tasks import cancel_tasks
 from domain.errors import RequestErrorCode
 from domain.limits import SOCKET_OPERATIONS_MAX
+from resolvers.transport.admission import Busy
 from resolvers.transport.documents import GraphQLRequest, Operation
-from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code
+from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code, to_rejection
 from resolvers.transport.execution import Answer, OperationExecutor
 from resolvers.transport.hooks import Identity, Watch
 from resolvers.transport.websocket_messages import (
@@ -196,7 +197,8 @@ class Socket:
                     self._watch.renew(answer.identity)
                 await self._answer(id_, answer)
             await self._finish(id_, {"id": id_, "type": "complete"})
-        except Rejected as rejection:
+        except (Rejected, Busy) as error:
+            rejection = to_rejection(error) if isinstance(error, Busy) else error
             sent_codes.update(error_codes(rejection.errors))
             await self._finish(id_, {"id": id_, "type": "error", "payload": rejection.errors})
         finally:

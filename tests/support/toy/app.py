@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 
 from resolvers.transport.admission import Admission
+from resolvers.transport.application import Application
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks
-from resolvers.transport.routes import middleware, routes
 from resolvers.transport.websocket_route import GraphQLSocket
 from tests.support.toy.schema import schema
 from tests.support.toy.world import Context, Outage, World
@@ -29,7 +29,7 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
     origins: tuple[str, ...] = (),
     compress: bool = True,
     max_sockets: int = 100,
-) -> Starlette:
+) -> Application:
     """The toy as an application. The token is the identity; "bad" is a bad token."""
 
     async def authenticate(token: str | None) -> str | None:
@@ -55,9 +55,14 @@ def toy_app(  # noqa: PLR0913  each is something that a test sets
     health = Health({"mongo": world.check}, drain, wanted={"s3": world.check_storage}, is_stuck=lambda: world.stuck)
     timeouts = {"init_timeout": init_timeout, "send_timeout": send_timeout}
     socket = GraphQLSocket(executor, drain, origins=origins, max_sockets=max_sockets, **timeouts)
-    app = Starlette(
-        routes=routes(executor, health, graphiql=True, origins=origins, form_timeout=form_timeout),
-        middleware=middleware(socket, origins, compress=compress),
+    app = Application(
+        executor,
+        health,
+        socket,
+        form_timeout=form_timeout,
+        graphiql=True,
+        origins=origins,
+        compress=compress,
         lifespan=_lifespan,
     )
     app.state.drain, app.state.is_stuck = drain, lambda: world.stuck
