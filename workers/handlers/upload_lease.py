@@ -5,15 +5,19 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import structlog
 from bson import ObjectId
 
-from datasources.concurrency.tasks import cancel_tasks
+from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.jobs.outbox import FIRST_PAUSE
 from datasources.media.uploads import UPLOAD_LEASE
 from datasources.mongo import clock
+from datasources.outages import is_outage
 from datasources.sources import Sources
 from domain.limits import RESERVATION_HOLD
 from domain.records.uploads import UploadRecord
+
+log = structlog.get_logger(__name__)
 
 MIN_PAUSE = timedelta(seconds=2)  # before an upload whose bytes have not come is tried again, at first
 MAX_PAUSE = timedelta(seconds=15)
@@ -44,9 +48,14 @@ async def _renewed_lease(sources: Sources, upload_id: ObjectId) -> AsyncIterator
     async def renew() -> None:
         while True:
             await asyncio.sleep(UPLOAD_LEASE.total_seconds() / 3)
-            await sources.uploads.renew(upload_id, clock.now())
+            try:
+                await sources.uploads.renew(upload_id, clock.now())
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("upload.lease_not_renewed", error=type(error).__name__)
 
-    renewing = asyncio.create_task(renew())
+    renewing = asyncio.create_task(keep_running("renew upload lease", renew))
     try:
         yield
     finally:
