@@ -15,7 +15,7 @@ from bson import ObjectId
 from datasources.concurrency.loader import Loader
 from datasources.graph.viewer_relations import Pair
 from datasources.posts.likes import LikeStore
-from datasources.redis.read_through import Cache, Load
+from datasources.redis.read_through import Beside, Cache, Load
 from datasources.sources import Sources
 from domain.interests import Interest
 from domain.records.comments import CommentRecord
@@ -38,6 +38,7 @@ from domain.visibility import (
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+Authored = TypeVar("Authored", PostRecord, CommentRecord)
 
 
 def _loader(
@@ -75,11 +76,13 @@ class Loaders:
 
     @_loader
     async def post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
-        return await self._read(self._sources.caches.posts, post_ids, self._sources.posts.readable_by_ids)
+        return await self._read_by_people(self._sources.caches.posts, post_ids, self._sources.posts.readable_by_ids)
 
     @_loader
     async def comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
-        return await self._read(self._sources.caches.comments, comment_ids, self._sources.comments.readable_by_ids)
+        return await self._read_by_people(
+            self._sources.caches.comments, comment_ids, self._sources.comments.readable_by_ids
+        )
 
     @_loader
     async def upload_by_id(self, upload_ids: Sequence[ObjectId]) -> Sequence[UploadRecord | None]:
@@ -177,6 +180,21 @@ class Loaders:
 
     async def _read(self, cache: Cache[Key, Value], keys: Sequence[Key], load: Load[Key, Value]) -> Sequence[Value]:
         return await (load(keys) if self._stored else cache.read(keys, load))
+
+    async def _read_by_people(
+        self, cache: Cache[ObjectId, Authored | None], ids: Sequence[ObjectId], load: Load[ObjectId, Authored | None]
+    ) -> Sequence[Authored | None]:
+        """Records, and beside them what the rules will ask of their authors, who are guessed from earlier reads."""
+        if self._stored:
+            return await load(ids)
+        authors = {record.author_id for record in cache.latest(ids) if record is not None}
+        unknown = [author_id for author_id in authors if not self.user_by_id.knows(author_id)]
+        pairs = [] if self._viewer_id is None else [(self._viewer_id, author_id) for author_id in unknown]
+        users, relations = Beside(self._sources.caches.users, unknown), Beside(self._sources.caches.relations, pairs)
+        records = await cache.read(ids, load, beside=(users, relations))
+        self.user_by_id.prime(users.found)
+        self.relation_by_user.prime({user_id: relation for (_, user_id), relation in relations.found.items()})
+        return records
 
     async def _likes(self, likes: LikeStore, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
         if self._viewer_id is None:

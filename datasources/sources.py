@@ -108,7 +108,7 @@ class Sources:
             self.uploads, blobs, max_concurrent=settings.files_at_once, max_time=settings.longest_file_request
         )
         self.posts = PostStore(database, job_queue, caches.posts)
-        self.publishing = PublishingStore(database, job_queue, caches.posts)
+        self.publishing = PublishingStore(database, job_queue, caches.posts, caches.first_pages)
         self.images = ImageStore(
             database, job_queue, self.publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl
         )

@@ -42,6 +42,10 @@ class Loader(Generic[Key, Value]):
         except KeyError:
             return self._wait(tuple(keys), _each)
 
+    def knows(self, key: Key) -> bool:
+        """Whether the value of a key is known."""
+        return key in self._known
+
     def prime(self, values: Mapping[Key, Value]) -> None:
         """Adds values that were found elsewhere, but of keys that are known or being looked for."""
         for key, value in values.items():

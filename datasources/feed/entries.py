@@ -5,7 +5,7 @@ writing an entry twice writes it once.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -58,6 +58,10 @@ class EntryStore:
         """
         await self._insert([entry for each in deliveries for entry in _encoded_entries(*each)])
         await self._first_pages.must_invalidate(owner_id for each in deliveries for owner_id in each.owner_ids)
+
+    async def show_own(self, author_ids: Iterable[ObjectId]) -> None:
+        """Has these authors' first pages read again, with their own posts. Raises outages of Redis, as `push`."""
+        await self._first_pages.must_invalidate(author_ids)
 
     async def remove_posts(self, *deliveries: Delivery) -> None:
         """Takes posts out of feeds. Safe to repeat."""

@@ -1,13 +1,14 @@
-"""The first pages of a home feed, cached: its newest entries, and the authors whose posts are pulled in addition.
+"""The first pages of a home feed, cached: its newest entries and own posts, and the authors whose posts are pulled.
 
 Why cached first pages miss only posts whose fan-out is pending: the authors to pull are read before the entries, so an
 author who is backfilled meanwhile is in one of the two. A post's fan-out, and an author's switch from push to pull, are
 pending until the first pages concerned are invalidated. A follow, and a change of the feed's state, invalidate the
-owner's. Extra posts are harmless: visibility rules remove them.
+owner's. So does an own post that becomes ready, and again its fan-out. Extra posts are harmless: visibility rules
+remove them.
 """
 
 from datetime import datetime
-from itertools import takewhile
+from itertools import islice, takewhile
 
 import msgspec
 from bson import ObjectId
@@ -21,9 +22,9 @@ FIRST_PAGES_SECONDS = 60.0
 
 
 class FirstPages(msgspec.Struct, frozen=True):
-    """The posts of all entries above the post `above`, newest first, and the authors whose posts are to be pulled.
+    """The owner's posts and those of all entries above the post `above`, newest first, and the authors to pull.
 
-    `is_whole` if the feed has no other entries. `as_of` is when this was read.
+    `is_whole` if above the feed's floor there are no other entries and own posts. `as_of` is when this was read.
     """
 
     as_of: datetime
@@ -35,9 +36,9 @@ class FirstPages(msgspec.Struct, frozen=True):
     def within(self, request: PageRequest) -> list[ObjectId]:
         """Up to `limit + 1` of these posts, for a forward request."""
         after, before = request.after, request.before
-        older = [each for each in self.post_ids if after is None or (isinstance(after, ObjectId) and each < after)]
+        older = (each for each in self.post_ids if after is None or (isinstance(after, ObjectId) and each < after))
         newer = takewhile(lambda each: before is None or (isinstance(before, ObjectId) and each > before), older)
-        return list(newer)[: request.limit + 1]
+        return list(islice(newer, request.limit + 1))
 
 
 FirstPagesCache = Cache[ObjectId, FirstPages | None]

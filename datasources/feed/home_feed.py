@@ -73,7 +73,8 @@ class HomeFeed:
         if feed.floor is None:
             return None
         as_of = clock.now()
-        newest = await self._entries.post_ids(feed.id, PageRequest(limit=FIRST_PAGES_ENTRIES, before=feed.floor))
+        request = PageRequest(limit=FIRST_PAGES_ENTRIES, before=feed.floor)
+        newest = await self._entries_with_posts_of([feed.id], feed.id, request)
         if not await self._states.is_still(feed):
             return None
         is_whole = len(newest) <= FIRST_PAGES_ENTRIES
@@ -86,8 +87,10 @@ class HomeFeed:
         """As `_walk`, for a forward request; None if the walk goes on to entries below the first pages."""
         post_ids, bounded = list[ObjectId](), _bounded(request, above=first_pages.above)
         if not _is_empty(bounded):
-            posts = await self._posts.shown_by_authors([owner_id, *first_pages.pulled], bounded)
-            post_ids = _merge(bounded, first_pages.within(bounded), [post["_id"] for post in posts])
+            post_ids = first_pages.within(bounded)
+        if not _is_empty(bounded) and first_pages.pulled:
+            posts = await self._posts.shown_by_authors(first_pages.pulled, bounded)
+            post_ids = _merge(bounded, post_ids, [post["_id"] for post in posts])
         if len(post_ids) > request.limit or bounded.before == request.before:
             return post_ids
         if not first_pages.is_whole:
@@ -115,8 +118,13 @@ class HomeFeed:
         request = _bounded(request, above=feed.floor)
         if feed.floor is None or _is_empty(request):
             return []
+        return await self._entries_with_posts_of([feed.id, *pulled], feed.id, request)
+
+    async def _entries_with_posts_of(
+        self, author_ids: Sequence[ObjectId], owner_id: ObjectId, request: PageRequest
+    ) -> list[ObjectId]:
         entries, posts = await asyncio.gather(
-            self._entries.post_ids(feed.id, request), self._posts.shown_by_authors([feed.id, *pulled], request)
+            self._entries.post_ids(owner_id, request), self._posts.shown_by_authors(author_ids, request)
         )
         return _merge(request, entries, [post["_id"] for post in posts])
 

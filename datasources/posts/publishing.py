@@ -5,6 +5,7 @@ One upload belongs to one post: a unique index on (author, uploads) ensures it.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -16,8 +17,10 @@ from datasources.jobs.queue import JobQueue
 from datasources.mongo import clock
 from datasources.mongo.client import Database, Document, Readable, Session
 from datasources.mongo.lenient_reads import readable
+from datasources.mongo.transactions import after_transaction
 from datasources.posts.cached_posts import PostCache
 from datasources.redis.invalidation import InvalidatingWrites
+from datasources.redis.read_through import Cache
 from domain.errors import Refusal, UserErrorCode
 from domain.jobs import Fact, Job, Task
 from domain.records.images import ImageRecord
@@ -26,11 +29,17 @@ from domain.records.uploads import FailureRecord
 
 
 class PublishingStore:
-    """The collection `posts`, as far as posts are created in it and leave PROCESSING."""
+    """The collection `posts`, as far as posts are created in it and leave PROCESSING.
 
-    def __init__(self, database: Database, job_queue: JobQueue, cache: PostCache) -> None:
+    `first_pages` holds the newest part of each home feed, with its owner's posts.
+    """
+
+    def __init__(
+        self, database: Database, job_queue: JobQueue, cache: PostCache, first_pages: Cache[ObjectId, Any]
+    ) -> None:
         self._posts: Readable = database["posts"]
         self._writes = InvalidatingWrites(database["posts"], cache.invalidate)
+        self._first_pages = first_pages
         self._job_queue = job_queue
 
     async def create(
@@ -94,7 +103,10 @@ class PublishingStore:
         """Makes a post in PROCESSING READY in the caller's transaction; returns it, to enqueue its jobs, or None."""
         pending = pending_fields([Task.COUNT, Task.NOTIFY, Task.FAN_OUT, Task.MOVE_FILES], now)
         values = {"status": PostStatus.READY.value, "images": [image.to_document() for image in images], **pending}
-        return await self._leave_processing(post_id, {"$set": values}, session)
+        post = await self._leave_processing(post_id, {"$set": values}, session)
+        if post is not None:
+            after_transaction(session, partial(self._first_pages.invalidate, [post["author_id"]]))
+        return post
 
     async def fail(self, post_id: ObjectId, failure: FailureRecord, now: datetime) -> None:
         """Makes a post in PROCESSING FAILED and sets its good uploads free for another try. Atomic, safe to repeat."""

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from config import Settings
 from datasources.redis import cache_server
 from datasources.redis.cache_server import CacheServer
-from datasources.redis.read_through import Cache
+from datasources.redis.read_through import Beside, Cache
 from datasources.redis.server_run import MARK_BYTES
 from domain.records.posts import PostRecord
 from tests.support.factories import World
@@ -79,6 +79,32 @@ async def test_a_value_is_loaded_once_and_then_kept(process: WordCache) -> None:
     assert await process.read(truth, "b", "a", "b") == ["2", "1", "2"]
     assert truth.asked == ["a", "b"]
     assert (process.cache.hits, process.cache.misses) == (2, 2)
+
+
+async def test_a_value_is_decoded_once_until_it_changes(process: WordCache) -> None:
+    truth = Words(a="some word")
+    await process.read(truth, "a")
+    first, second = [await process.read(truth, "a") for _ in range(2)]
+    assert first == ["some word"]
+    assert second[0] is first[0]
+    truth.words["a"] = "other"
+    await process.cache.invalidate(["a"])
+    assert [await process.read(truth, "a") for _ in range(2)] == [["other"], ["other"]]
+
+
+async def test_what_is_looked_up_beside_is_found_if_it_was_read_with_all_the_rest(process: WordCache) -> None:
+    truth, others = Words(a="1", b="2"), Words(c="3")
+    other: Cache[str, str | None] = Cache(process.server, "other", str | None, 30.0)
+    await other.read(["c"], others)
+
+    async def beside(*keys: str) -> tuple[list[str | None], dict[str, str | None]]:
+        found = Beside(other, ["c", "d"])
+        return await process.cache.read(keys, truth, beside=[found]), found.found
+
+    assert await beside("a") == (["1"], {})  # it was loaded, so later than what is beside it
+    assert await beside("a", "b") == (["1", "2"], {})
+    assert await beside("b", "a") == (["2", "1"], {"c": "3"})
+    assert (others.asked, other.hits) == (["c"], 1)
 
 
 async def test_a_missing_value_is_cached_for_a_shorter_time(process: WordCache) -> None:

@@ -16,6 +16,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, items_of, now
 from tests.support.toxic_proxy import Proxy, Toxic
+from workers.handlers.fan_out import fan_out
 
 pytestmark = pytest.mark.usefixtures("patient_caches")
 
@@ -52,6 +53,22 @@ async def test_every_process_shows_a_post_once_its_fan_out_is_done(world: World,
 async def test_ones_own_post_is_seen_at_once(world: World, other: World) -> None:
     me, _ = await reader_with_cached_pages(world, other)
     post = await world.post(me)
+    assert await home(other, me) == [post.id]
+
+
+async def test_ones_own_post_is_seen_after_its_fan_out_if_no_invalidation_went_through(
+    world: World, other: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, _ = await reader_with_cached_pages(world, other)
+
+    async def unreachable(_owner_ids: Sequence[ObjectId]) -> bool:
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.sources.publishing._first_pages, "invalidate", unreachable)
+        post = await world.post(me)
+    assert await home(other, me) == []
+    await fan_out(world.tools, str(post.id))
     assert await home(other, me) == [post.id]
 
 

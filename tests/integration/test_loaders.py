@@ -1,9 +1,13 @@
 """Dataloaders: one batch for each question, in order, showing nothing that the viewer may not see."""
 
+from collections.abc import Sequence
+
+import pytest
 from bson import ObjectId
 
 from datasources.loaders import Loaders
 from domain.records.follows import FollowState
+from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import ONESELF, STRANGERS
 from tests.support.factories import World, now
@@ -75,6 +79,25 @@ async def test_a_comment_is_as_hidden_as_its_post_and_its_author(world: World) -
     keys = [shown.id, blocked.id, hidden.id]
     assert await loaders(world, eve).visible_comment_by_id.load_many(keys) == [shown, None, None]
     assert await loaders(world, None).visible_comment_by_id.load_many(keys) == [shown, blocked, None]
+
+
+async def test_an_edit_after_a_block_is_not_shown_by_the_relation_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bob = await world.users(2)
+    post = await world.post(ana)
+    for _ in range(2):  # so that it is known whose post it is
+        assert await loaders(world, bob).visible_post_by_id.load(post.id) == post
+    await world.sources.caches.posts.invalidate([post.id])
+    read = world.sources.posts.readable_by_ids
+
+    async def read_late(ids: Sequence[ObjectId]) -> list[PostRecord | None]:
+        await world.sources.blocks.block(ana.id, bob.id, now=now())
+        await world.sources.posts.update(post.id, ana.id, {"caption": "not for bob"}, now())
+        return await read(ids)
+
+    monkeypatch.setattr(world.sources.posts, "readable_by_ids", read_late)
+    assert await loaders(world, bob).visible_post_by_id.load(post.id) is None
 
 
 async def test_a_suspended_account_is_hidden_with_all_it_made(world: World) -> None:

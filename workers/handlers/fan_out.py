@@ -21,13 +21,15 @@ async def fan_out(tools: Tools, *keys: str) -> None:
 
     The fan-out to more than a chunk of followers is split into chunks, and stays pending until the last one is done.
     Safe to run twice: entries are keyed by owner and post, and a post is split once for each of its versions. It stays
-    pending for a post that changes meanwhile. Posts of authors whose posts are pulled are not pushed; the post of one
-    who has just crossed the limit still is, and makes the author switch.
+    pending for a post that changes meanwhile, and as long as its author's own feed may lack it. Posts of authors whose
+    posts are pulled are not pushed; the post of one who has just crossed the limit still is, and makes the author
+    switch.
     """
     sources = tools.sources
     posts = await sources.posts.pending(Task.FAN_OUT, [ObjectId(key) for key in keys])
     split = [post for post in posts if post.get("split") == post["version"]]
     shown = {post["author_id"] for post in posts if is_shown(post)}
+    await sources.feed_entries.show_own(shown)
     pushed = await sources.push_pull.pushed_authors(shown, clock.now())
     pulled = [post for post in posts if post not in split and is_shown(post) and post["author_id"] not in pushed]
     await sources.posts.mark_all_done(pulled, Task.FAN_OUT)
