@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
+from benchmarks.lib.http_load import http_request
 from deploy.local.ports import LOOPBACK
 
 
@@ -50,13 +51,8 @@ class Caller:
 
 def request_of(query: str, token: str, variables: Mapping[str, Any] | None = None) -> bytes:
     """One request as bytes."""
-    body = json.dumps({"query": query, "variables": variables or {}}).encode()
-    head = (
-        f"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        f"accept: application/graphql-response+json\r\nauthorization: Bearer {token}\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    headers = {"accept": "application/graphql-response+json", "authorization": f"Bearer {token}"}
+    return http_request({"query": query, "variables": variables or {}}, headers)
 
 
 def _outcome(body: bytes) -> str:

@@ -3,10 +3,9 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.lib.feed_reader import FEED
-from benchmarks.lib.http_load import http_request
+from benchmarks.lib.http_callers import request_of
 from benchmarks.lib.mutations import ADD_COMMENT, LIKE_POST, spread
 from benchmarks.lib.product_world import Crowd, Scene
 from domain.ids import to_global_id
@@ -103,15 +102,11 @@ def operations(demo: Scene, rich: Scene, crowd: Crowd) -> list[Operation]:
 
 
 def _read(name: str, query: str, scene: Scene, variables: dict[str, str] | None = None) -> Operation:
-    requests = [_request(query, token, variables or {}) for token in scene.tokens]
+    requests = [request_of(query, token, variables) for token in scene.tokens]
     return Operation(name, itertools.cycle(requests), requests)
 
 
 def _write(name: str, query: str, crowd: Crowd) -> Operation:
     acts = spread(crowd.tokens, crowd.post_ids)
-    requests = (_request(query, token, {"id": to_global_id("Post", post_id)}) for token, post_id in acts)
+    requests = (request_of(query, token, {"id": to_global_id("Post", post_id)}) for token, post_id in acts)
     return Operation(name, requests, [], writes=True)
-
-
-def _request(query: str, token: str, variables: dict[str, Any]) -> bytes:
-    return http_request({"query": query, "variables": variables}, {"authorization": f"Bearer {token}"})
