@@ -6,7 +6,7 @@ MADE := .venv/.made
 RUN := .venv/bin
 ARGS ?=
 
-.PHONY: help run test test-faults lint words schema lock clean
+.PHONY: help run test test-faults test-engine lint words schema lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" 
 
 test-faults: $(MADE) ## Run only the tests of crashes and outages, at full size; takes some minutes.
 	@exec $(RUN)/python -m pytest tests/faults --full-size $(ARGS)
+
+test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
+	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest tests/engine $(ARGS)
 
 lint: $(MADE) words ## Check style, formatting, types, layers, vocabulary, and that schema.graphql is up to date.
 	$(RUN)/ruff check .

@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> Starlette:
         operation_timeout=settings.operation_timeout,
         admission=Admission(settings.cost_at_once, settings.admission_timeout),
         introspection=settings.allows_introspection,
+        compile_at=settings.compile_at,
     )
     drain = Drain()
     # Without Redis or S3 nearly everything is still served, so their absence must not make the API unready.

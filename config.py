@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     mongo_timeout: float = Field(5.0, gt=0, description="Longest time for one MongoDB operation.")
     redis_timeout: float = Field(1.0, gt=0, description="Longest time for one Redis command.")
     s3_timeout: float = Field(10.0, gt=0, description="Longest wait for a connection to S3 or for its next bytes.")
+    compile_at: int = Field(
+        2, ge=0, description="The use of an operation at which it is compiled; 0 for never: graphql-core executes it."
+    )
     operation_timeout: float = Field(15.0, gt=0, description="Longest time for one GraphQL query or mutation.")
     compression: bool = Field(True, description="Whether to compress answers over 1 kB; false leaves it to a balancer.")
     trusted_proxies: CommaList = Field(

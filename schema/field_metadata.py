@@ -1,31 +1,48 @@
-"""What fields, arguments and input fields declare for the transport: how long a list may be, and who may ask.
+"""What fields, arguments and input fields declare: how long a list may be, who may ask, and how a field is planned.
 
 The limit of a list comes from `domain/limits.py` and is in the description. From it the transport computes how much an
-answer can hold, and refuses a list that is far too long unread.
+answer can hold, and refuses a list that is far too long unread. Plans are for the compiled engine.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from graphql import GraphQLArgument, GraphQLField, GraphQLInputField
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
+from engine import Plan
+
 Definition = GraphQLField | GraphQLArgument | GraphQLInputField
 
+PlanOf = Callable[[str], Plan]  # the plan of a field by the name of the type that has it
+
 _MAX_ITEMS = "max_items"
+_PLAN = "plan"
 SIGNED_IN = {"needs_session": True}  # the metadata of a root field that needs a session
 
 
-def bounded(description: str, max_items: int | None) -> dict[str, Any]:
-    """The options of a field or an argument: a list of at most `max_items`, or no list if that is None."""
-    if max_items is None:
-        return {"description": description}
-    return {"description": f"{description} At most {max_items:,}.", "metadata": {_MAX_ITEMS: max_items}}
+def bounded(description: str, max_items: int | None, plan: PlanOf | None = None) -> dict[str, Any]:
+    """The options of a field or an argument: a list of at most `max_items`, or no list if that is None.
+
+    `plan` says how the compiled engine may resolve a field without its resolver, with the same result.
+    """
+    metadata: dict[str, Any] = {} if plan is None else {_PLAN: plan}
+    if max_items is not None:
+        metadata[_MAX_ITEMS] = max_items
+        description = f"{description} At most {max_items:,}."
+    return {"description": description, "metadata": metadata} if metadata else {"description": description}
 
 
 def max_items_of(definition: Definition) -> int | None:
     """The declared limit of a list; None where none is declared."""
     max_items: int | None = metadata_of(definition).get(_MAX_ITEMS)
     return max_items
+
+
+def planned(definition: GraphQLField, type_name: str) -> Plan | None:
+    """The declared plan of a type's field; None where none is declared."""
+    plan: PlanOf | None = metadata_of(definition).get(_PLAN)
+    return None if plan is None else plan(type_name)
 
 
 def needs_session(definition: GraphQLField) -> bool:

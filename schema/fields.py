@@ -2,7 +2,8 @@
 
 An edge is a declaration: which loader, and which attribute of the record holds the key. The resolvers made here are
 plain functions that return the loader's future, or its value if it is there: an `async def` resolver would cost six
-times as much for each field, and even a future that is done costs the loop a task.
+times as much for each field, and even a future that is done costs the loop a task. The plans beside them tell the
+compiled engine to load the keys of all records of a level in one call.
 """
 
 from asyncio import Future
@@ -12,8 +13,9 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 
 from domain.limits import PAGE_SIZE_MAX
+from engine import Load
 from schema.context import Info
-from schema.field_metadata import bounded
+from schema.field_metadata import PlanOf, bounded
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -33,11 +35,13 @@ def shown(graphql_type: Any, description: str) -> Any:
     return plain(description, graphql_type=graphql_type | None, default=None)
 
 
-def computed(graphql_type: Any, description: str, *, max_items: int | None = None) -> Callable[[Decorated], Any]:
-    """Decorates a function of the record (and `info`) into a field of this type."""
+def computed(
+    graphql_type: Any, description: str, *, max_items: int | None = None, plan: PlanOf | None = None
+) -> Callable[[Decorated], Any]:
+    """Decorates a function of the record (and `info`) into a field of this type. `plan` gives the same result."""
 
     def decorate(function: Decorated) -> Any:
-        return strawberry.field(function, graphql_type=graphql_type, **bounded(description, max_items))
+        return strawberry.field(function, graphql_type=graphql_type, **bounded(description, max_items, plan))
 
     return decorate
 
@@ -49,7 +53,7 @@ def loaded(loader: str, *, key: str, description: str) -> Any:
         value = getattr(root, key)
         return None if value is None else _result_or_future(getattr(info.context.loaders, loader).load(value))
 
-    return strawberry.field(resolve, description=description)
+    return strawberry.field(resolve, **bounded(description, None, _load(loader, key)))
 
 
 def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> Any:
@@ -59,7 +63,7 @@ def loaded_list(loader: str, *, key: str, description: str, max_items: int) -> A
         values = _result_or_future(getattr(info.context.loaders, loader).load_many(getattr(root, key)))
         return _values_later(values) if isinstance(values, Future) else _values(values)
 
-    return strawberry.field(resolve, **bounded(description, max_items))
+    return strawberry.field(resolve, **bounded(description, max_items, _load(loader, key, many=True)))
 
 
 def viewer_state(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, description: str) -> Any:
@@ -69,7 +73,14 @@ def viewer_state(graphql_type: Any, loader: str, read: Callable[[Any], Any], *, 
         value = _result_or_future(getattr(info.context.loaders, loader).load(root.id))
         return _read_later(value, read) if isinstance(value, Future) else read(value)
 
-    return strawberry.field(resolve, graphql_type=graphql_type, description=description)
+    plan = _load(loader, "id", read=read)
+    return strawberry.field(resolve, graphql_type=graphql_type, **bounded(description, None, plan))
+
+
+def _load(loader: str, key: str, *, many: bool = False, read: Callable[[Any], Any] | None = None) -> PlanOf:
+    """The plan of an edge: the same as its resolver, for all records of a level at once."""
+    plan = Load(lambda context: getattr(context.loaders, loader), key, many=many, read=read)
+    return lambda _: plan
 
 
 def _result_or_future(future: "Future[Any]") -> Any:

@@ -6,23 +6,38 @@ from typing import Any
 import strawberry
 
 from domain.ids import to_global_id
+from engine import Compute, Plan
 from schema.context import Info
 from schema.fields import computed
+
+_RECORD = "presented_record"
+
+
+def _id_plan(type_name: str) -> Plan:
+    return Compute(lambda record: to_global_id(type_name, record.id))
 
 
 @strawberry.interface(description="Anything that can be fetched again by its global id.")
 class Node:
     """An object with a global id, made of the type's name and the record's `id`."""
 
-    @computed(strawberry.ID, "Global id, opaque, stable for the object's life.")
+    @computed(strawberry.ID, "Global id, opaque, stable for the object's life.", plan=_id_plan)
     def id(root: strawberry.Parent[Any], info: Info) -> strawberry.ID:
         return strawberry.ID(to_global_id(info.path.typename or "", root.id))
 
 
-def presents(record: type, when: Callable[[Any], bool] = lambda _: True) -> Any:
+def presents(record: type, when: Callable[[Any], bool] | None = None) -> Any:
     """The `is_type_of` of a type that presents these records, if `when` is true of them."""
 
     def is_type_of(value: object, _info: object) -> bool:
-        return isinstance(value, record) and when(value)
+        return isinstance(value, record) and (when is None or when(value))
 
+    if when is None:
+        setattr(is_type_of, _RECORD, record)
     return staticmethod(is_type_of)
+
+
+def record_of(is_type_of: Any) -> type | None:
+    """The class all of whose instances a type presents, by what `presents` made; None where there is no such class."""
+    record: type | None = getattr(is_type_of, _RECORD, None)
+    return record

@@ -53,12 +53,18 @@ def patient_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_server, "ANSWER_SECONDS", 10.0)
 
 
+def settings_for_tests() -> Settings:
+    """Settings for tests. They compile operations at once, unless PHOTOGRAM_COMPILE_AT says otherwise."""
+    compile_at = int(os.environ.get("PHOTOGRAM_COMPILE_AT", "1"))
+    return Settings(environment="test", signed_url_ttl=8, drain_notice=0, compile_at=compile_at)
+
+
 @pytest.fixture(scope="session")
 def shared_settings() -> Iterator[Settings]:
     """Settings of this run's MongoDB, Valkey and SeaweedFS. A PHOTOGRAM_..._URL names a server to use instead."""
     with (
         tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
-        local_servers(Path(folder), Settings(environment="test", signed_url_ttl=8, drain_notice=0)) as settings,
+        local_servers(Path(folder), settings_for_tests()) as settings,
     ):
         yield settings
 

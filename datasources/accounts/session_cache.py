@@ -6,6 +6,7 @@ in use again before that, a thousand in one operation. A bad token is never kept
 """
 
 import hashlib
+import hmac
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -31,10 +32,11 @@ def token_hash(token: str) -> bytes:
 
 
 class _Entry:
-    __slots__ = ("read_at", "session", "used_at")
+    __slots__ = ("hash", "read_at", "session", "used_at")
 
-    def __init__(self, session: SessionRecord, read_at: float) -> None:
+    def __init__(self, session: SessionRecord, hashed: bytes, read_at: float) -> None:
         self.session = session
+        self.hash = hashed
         self.read_at = self.used_at = read_at
 
 
@@ -42,8 +44,7 @@ class SessionCache:
     """One access token of each session, the latest used ones. Times are those of the clock's stopwatch."""
 
     def __init__(self, limit: int = SESSIONS_MAX) -> None:
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # by tokens' hashes; the latest used one is the last
-        self._hashes: dict[ObjectId, bytes] = {}  # of the sessions' tokens
+        self._entries: OrderedDict[ObjectId, _Entry] = OrderedDict()  # the latest used one is the last
         self._limit = limit
         self.removals = 0
         """How often sessions were removed because they ended; a read that began before must not be kept."""
@@ -51,11 +52,10 @@ class SessionCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, token: str) -> SessionRecord | None:
+    def find(self, session_id: ObjectId, token: str) -> SessionRecord | None:
         """The session of a token; None if MongoDB has to be asked, also because a use of it has to be recorded."""
-        hashed = token_hash(token)
-        entry = self._entries.get(hashed)
-        if entry is None:
+        entry = self._entries.get(session_id)
+        if entry is None or not hmac.compare_digest(entry.hash, token_hash(token)):
             return None
         used_at, now, session = clock.ticks(), clock.now(), entry.session
         if (
@@ -65,37 +65,36 @@ class SessionCache:
         ):
             return None
         entry.used_at = used_at
-        self._entries.move_to_end(hashed)
+        self._entries.move_to_end(session_id)
         return session
 
     def keep(self, session: SessionRecord, hashed: bytes, *, read_at: float, removals: int) -> None:
         """Keeps a session that was read; `read_at` and `removals` are those of the moment when the read began."""
         if removals != self.removals:
             return
-        self._drop(session.id)
-        self._entries[hashed] = _Entry(session, read_at)
-        self._hashes[session.id] = hashed
+        self._entries[session.id] = _Entry(session, hashed, read_at)
+        self._entries.move_to_end(session.id)
         if len(self._entries) > self._limit:
-            self._drop_oldest()
+            self._entries.popitem(last=False)
 
     def remove(self, session_ids: Iterable[ObjectId]) -> None:
         """Drops sessions that have ended or whose tokens were replaced, also those that are being read just now."""
         self.removals += 1
         for session_id in session_ids:
-            self._drop(session_id)
+            self._entries.pop(session_id, None)
 
-    def discard(self, hashed: bytes) -> None:
+    def discard(self, session_id: ObjectId, hashed: bytes) -> None:
         """Drops a token that MongoDB has refused; another token of the session stays."""
-        entry = self._entries.get(hashed)
-        if entry is not None:
-            self._drop(entry.session.id)
+        entry = self._entries.get(session_id)
+        if entry is not None and entry.hash == hashed:
+            del self._entries[session_id]
 
     def in_use(self) -> list[ObjectId]:
         """The sessions to read again. Drops those that were not used for `IDLE_SECONDS`."""
         oldest = clock.ticks() - IDLE_SECONDS
         while self._entries and next(iter(self._entries.values())).used_at < oldest:
-            self._drop_oldest()
-        return list(self._hashes)
+            self._entries.popitem(last=False)
+        return list(self._entries)
 
     def confirm(self, checked: Sequence[ObjectId], stored: Mapping[ObjectId, AccessHashes], *, read_at: float) -> None:
         """Takes in what a read of these sessions found, which began at `read_at`; drops those that it did not find.
@@ -103,23 +102,13 @@ class SessionCache:
         A token that was replaced meanwhile expires when MongoDB says.
         """
         for session_id in checked:
-            hashed = self._hashes.get(session_id)
-            if hashed is None or self._entries[hashed].read_at > read_at:
+            entry = self._entries.get(session_id)
+            if entry is None or entry.read_at > read_at:
                 continue  # a later read knows better
-            expires_at = stored.get(session_id, {}).get(hashed)
+            expires_at = stored.get(session_id, {}).get(entry.hash)
             if expires_at is None:
-                self._drop(session_id)
+                del self._entries[session_id]
                 continue
-            entry = self._entries[hashed]
             entry.read_at = read_at
             if expires_at != entry.session.access_expires_at:
                 entry.session = replace(entry.session, access_expires_at=expires_at)
-
-    def _drop(self, session_id: ObjectId) -> None:
-        hashed = self._hashes.pop(session_id, None)
-        if hashed is not None:
-            del self._entries[hashed]
-
-    def _drop_oldest(self) -> None:
-        _, entry = self._entries.popitem(last=False)
-        del self._hashes[entry.session.id]

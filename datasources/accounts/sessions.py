@@ -103,7 +103,8 @@ class SessionStore:
 
     def recall(self, access_token: str) -> SessionRecord | None:
         """The session of an access token as it was at most `VALID_SECONDS` ago; None if it has to be authenticated."""
-        return self._cache.find(access_token)
+        session_id = session_id_of(access_token)
+        return None if session_id is None else self._cache.find(session_id, access_token)
 
     async def authenticate(self, access_token: str) -> SessionRecord | None:
         """The session of an access token, as it is stored, or None. Records the use, at most once a minute.
@@ -119,7 +120,7 @@ class SessionStore:
         document = await self._sessions.find_one({"_id": session_id, "$or": [current, previous]}, projection=_BRIEF)
         session = readable(SessionRecord, document)
         if document is None or session is None:
-            self._cache.discard(presented)
+            self._cache.discard(session_id, presented)
             return None
         if now - session.last_used_at > LAST_USED_PRECISION:
             await self._sessions.update_one({"_id": session_id}, {"$set": {"last_used_at": now}})

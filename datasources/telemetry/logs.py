@@ -1,5 +1,6 @@
 """Structured logs of every process: one line for an event, as JSON or for people, without secrets."""
 
+import contextlib
 import json
 import logging
 import re
@@ -8,7 +9,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
@@ -18,15 +18,14 @@ BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE)
 SIGNATURE = re.compile(r"(?i)((?:x-amz-signature|x-amz-credential|signature)=)[^&\s\"']+")
 PLAIN = re.compile(r"[\w./:-]*")  # a text of these characters alone holds no secret of a known shape
-NUMBERS = (int, float)
 QUIETED = ("uvicorn", "asyncio", "pymongo", "botocore", "aiobotocore", "urllib3", "PIL", "httpx2", "httpcore2")
 _ABOUT: dict[str, int] = {}  # what every line of this process says
 ONLY_ERRORS = ("python_multipart",)  # it warns of every malformed form
 
 
-def redact(_logger: WrappedLogger, _method: str, event: Mapping[str, Any]) -> EventDict:
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replaces values with secret names, at any depth, and secrets of known shapes inside texts."""
-    return {name: value if type(value) in NUMBERS else _redacted(name, value) for name, value in event.items()}
+    return {name: _redacted(name, value) for name, value in event.items()}
 
 
 def name_process(number: int) -> None:
@@ -83,15 +82,9 @@ class JSONLines(logging.StreamHandler[Any]):
 
     def write(self, event: EventDict) -> None:
         """Writes a line. As with other handlers, a stream that takes none is no reason to fail."""
-        line = _encode(event) + self.terminator
-        self.acquire()
-        try:
-            self.stream.write(line)
+        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError):
+            self.stream.write(_encode(event) + self.terminator)
             self.stream.flush()
-        except (OSError, ValueError):
-            pass
-        finally:
-            self.release()
 
 
 class EventLog:
@@ -107,23 +100,15 @@ class EventLog:
         match logging.root.handlers:
             case [JSONLines() as handler]:
                 if self._logger.isEnabledFor(level):
-                    about = {"event": event, "logger": self._name, "level": logging.getLevelName(level).lower()}
-                    handler.write(_add_time(None, event, {**_ABOUT, **redact(None, event, fields), **about}))
+                    about = {"logger": self._name, "level": logging.getLevelName(level).lower()}
+                    line = _add_time(None, event, {**_ABOUT, **fields, "event": event, **about})
+                    handler.write(redact(None, event, line))
             case _:  # lines for people, or handlers of somebody else
                 self._structlog.log(level, event, **fields)
 
 
 _add_time = structlog.processors.TimeStamper(fmt="iso", utc=True)
-_encode_any = json.JSONEncoder(default=repr).encode
-
-
-def _encode(event: EventDict) -> str:
-    """The event as JSON in ASCII, as structlog's renderer writes it but for spaces."""
-    try:
-        encoded = orjson.dumps(event, default=repr)
-    except TypeError:  # half a surrogate pair, or a number beyond 64 bits
-        return _encode_any(event)
-    return encoded.decode() if encoded.isascii() else _encode_any(event)
+_encode = json.JSONEncoder(default=repr).encode
 
 
 def _add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -136,17 +121,17 @@ def _is_secret(name: str) -> bool:
 
 
 def _redacted(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        if _is_secret(name):
+    match value:
+        case str() | bytes() | list() | dict() if _is_secret(name):
             return REDACTED
-        return value if PLAIN.fullmatch(value) else _redacted_text(value)
-    if isinstance(value, bytes | list | dict) and _is_secret(name):
-        return REDACTED
-    if isinstance(value, Mapping):
-        return {str(key): _redacted(str(key), item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_redacted("", item) for item in value]
-    return value
+        case str():
+            return value if PLAIN.fullmatch(value) else _redacted_text(value)
+        case Mapping():
+            return {str(key): _redacted(str(key), item) for key, item in value.items()}
+        case list() | tuple():
+            return [_redacted("", item) for item in value]
+        case _:
+            return value
 
 
 def _redacted_text(text: str) -> str:

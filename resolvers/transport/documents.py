@@ -1,7 +1,7 @@
 """Reads GraphQL requests, and parses, measures and validates each document once."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from graphql import (
 )
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
+from engine import CompiledOperation
 from resolvers.transport.document_limits import (
     OperationLimits,
     check,
@@ -31,9 +32,13 @@ from resolvers.transport.operation_cost import OperationMeter
 from resolvers.transport.signed_in_only import is_private
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
+TOKENS_OF_FIELD = 9  # a field of a compiled operation takes some 3,600 bytes
 CACHED_COSTS = 64
 NO_HASHES = "PersistedQueryNotSupported"  # Apollo's mobile clients compare the message, its web client the code
 NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."
+
+
+Compile = Callable[[DocumentNode, str | None], CompiledOperation | None]
 
 
 def asks_by_hash(request: Mapping[str, Any]) -> bool:
@@ -84,6 +89,7 @@ class Operation:
     cost: int
     is_private: bool
     variable_limits: Sequence[tuple[str, ValueLimits]]
+    compiled: CompiledOperation | None  # None: graphql-core executes it
 
     @property
     def kind(self) -> OperationType:
@@ -102,10 +108,12 @@ class Operation:
 
 
 class _Candidate:
-    """An operation of a cached document; caches its cost by page sizes."""
+    """An operation of a cached document; caches its cost by page sizes, and what it is compiled to."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode) -> None:
         self.node = node
+        self.compiled: CompiledOperation | None = None
+        self.uses = 0
         self._schema = schema
         self._document = document
         self.written = OperationMeter(schema, document, {}).operation(node)
@@ -133,17 +141,37 @@ class _Candidate:
         return self._costs[key]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Document:
     node: DocumentNode
     candidates: dict[str | None, _Candidate]
+    charged: int = 0  # its part of what is cached, in tokens, when it was last used
+
+    @property
+    def size(self) -> int:
+        """Its memory, in tokens of a parsed document."""
+        compiled = [each.compiled.fields for each in self.candidates.values() if each.compiled is not None]
+        return self.node.token_count + TOKENS_OF_FIELD * sum(compiled)
 
 
 class Documents:
-    """Parses, measures and validates documents, and caches the latest valid ones, limited by their tokens."""
+    """Parses, measures and validates documents, and caches the latest valid ones, limited by their size.
 
-    def __init__(self, schema: GraphQLSchema, limits: OperationLimits, *, introspection: bool = True) -> None:
+    An operation is compiled at this use of it: many never come again, and the others come often. 0 is never.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: OperationLimits,
+        *,
+        introspection: bool = True,
+        compile_operation: Compile | None = None,
+        compile_at: int = 2,
+    ) -> None:
         self._schema = schema
+        self._compile = compile_operation
+        self._compile_at = compile_at
         self._limits = limits
         self._allows_introspection = introspection
         self._cached: OrderedDict[str, _Document] = OrderedDict()
@@ -159,19 +187,34 @@ class Documents:
         except RequestError as error:
             raise to_rejection(error) from None
         return Operation(
-            document.node, candidate.node, request.variables, cost, candidate.is_private, candidate.variable_limits
+            document.node,
+            candidate.node,
+            request.variables,
+            cost,
+            candidate.is_private,
+            candidate.variable_limits,
+            self._compiled(document, candidate),
         )
+
+    def _compiled(self, document: _Document, candidate: _Candidate) -> CompiledOperation | None:
+        candidate.uses += 1
+        if candidate.uses == self._compile_at and self._compile is not None:
+            name = candidate.node.name
+            candidate.compiled = self._compile(document.node, None if name is None else name.value)
+        return candidate.compiled
 
     def _document(self, query: str) -> _Document:
         document = self._cached.get(query)
         if document is None:
             document = self._cached[query] = self._check(self._parse(query))
-            self._cached_tokens += document.node.token_count
-            while self._cached_tokens > CACHED_TOKENS:
-                _, oldest = self._cached.popitem(last=False)
-                self._cached_tokens -= oldest.node.token_count
         else:
             self._cached.move_to_end(query)
+        size = document.size
+        self._cached_tokens += size - document.charged
+        document.charged = size
+        while self._cached_tokens > CACHED_TOKENS:
+            _, oldest = self._cached.popitem(last=False)
+            self._cached_tokens -= oldest.charged
         return document
 
     def _check(self, node: DocumentNode) -> _Document:

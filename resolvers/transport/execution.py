@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
 import strawberry
-from graphql import ExecutionResult, GraphQLSchema, OperationType, execute
+import structlog
+from graphql import DocumentNode, ExecutionResult, GraphQLSchema, OperationType, execute
 from graphql.execution import (
     Executor,
     create_source_event_stream,
@@ -21,6 +22,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from domain.limits import REQUEST_ERRORS_MAX
+from engine import CompiledOperation, Unsupported, compile_operation
 from resolvers.transport.admission import Admission, Client, Clients, Place
 from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
@@ -35,6 +37,9 @@ from resolvers.transport.errors import (
     to_rejection,
 )
 from resolvers.transport.hooks import Hooks, Identity
+from schema.plans import Plans
+
+log = structlog.stdlib.get_logger(__name__)
 
 COERCION_ERRORS_SHOWN = REQUEST_ERRORS_MAX - 1  # the last one says that there are more
 
@@ -74,6 +79,7 @@ class OperationExecutor:
         operation_timeout: float = 15.0,
         admission: Admission | None = None,
         introspection: bool = True,
+        compile_at: int = 2,
     ) -> None:
         self.hooks = hooks
         self._admission = admission or Admission()
@@ -84,7 +90,14 @@ class OperationExecutor:
         # Strawberry keeps the executable schema private and offers no other way to a parsed document's execution.
         self._schema: GraphQLSchema = schema._schema  # noqa: SLF001
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
-        self._documents = Documents(self._schema, self.limits, introspection=introspection)
+        self._plans = Plans(schema)
+        self._documents = Documents(
+            self._schema,
+            self.limits,
+            introspection=introspection,
+            compile_operation=self._compile,
+            compile_at=compile_at,
+        )
 
     def operation(self, request: GraphQLRequest) -> Operation:
         """The operation asked for. Raises Rejected if it does not parse, is invalid or too large."""
@@ -152,17 +165,7 @@ class OperationExecutor:
         try:
             operation.check(signed_in=identity is not None)
             async with asyncio.timeout(self.operation_timeout + more_seconds):
-                executing = execute(
-                    self._schema,
-                    operation.document,
-                    context_value=context,
-                    variable_values=dict(operation.variables),
-                    operation_name=operation.name,
-                    max_coercion_errors=COERCION_ERRORS_SHOWN,
-                    executor_class=self._executor_class,
-                    is_awaitable=is_awaitable,
-                    hide_suggestions=True,
-                )
+                executing = self._execute(operation, context)
                 result = executing if isinstance(executing, ExecutionResult) else await executing
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             rejection = self._rejection(error, operation, request_id)
@@ -197,8 +200,13 @@ class OperationExecutor:
             async with self._admission.admitted(client, operation.cost, patient=True):
                 event.context_value = self.hooks.make_context(identity, request_id, address)
                 async with asyncio.timeout(self.operation_timeout):
-                    result = execute_subscription_event(event)
-                    return result if isinstance(result, ExecutionResult) else await result
+                    if operation.compiled is None:
+                        executing: Any = execute_subscription_event(event)
+                    else:
+                        executing = operation.compiled.execute(
+                            event.root_value, event.context_value, operation.variables
+                        )
+                    return executing if isinstance(executing, ExecutionResult) else await executing
 
         events = map_source_to_response_event(graphql_executor, cast("AsyncIterable[Any]", source), answer_event)
         async with aclosing(events):
@@ -207,6 +215,37 @@ class OperationExecutor:
                     yield self._answer(result, operation, request_id)
             except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
                 raise self._rejection(error, operation, request_id) from None
+
+    def _execute(self, operation: Operation, context: object) -> ExecutionResult | Awaitable[ExecutionResult]:
+        if operation.compiled is not None:
+            return operation.compiled.execute(None, context, operation.variables)
+        return execute(
+            self._schema,
+            operation.document,
+            context_value=context,
+            variable_values=dict(operation.variables),
+            operation_name=operation.name,
+            max_coercion_errors=COERCION_ERRORS_SHOWN,
+            executor_class=self._executor_class,
+            is_awaitable=is_awaitable,
+            hide_suggestions=True,
+        )
+
+    def _compile(self, document: DocumentNode, operation_name: str | None) -> CompiledOperation | None:
+        try:
+            return compile_operation(
+                self._schema,
+                document,
+                operation_name,
+                plan=self._plans.plan,
+                classes=self._plans.classes,
+                executor_class=self._executor_class,
+                max_coercion_errors=COERCION_ERRORS_SHOWN,
+                hide_suggestions=True,
+            )
+        except Unsupported as error:
+            log.info("operation.not_compiled", operation=operation_name, reason=str(error))
+            return None
 
     def _subscription(self, operation: Operation, context: object, request_id: str) -> Executor[Any]:
         built = self._executor_class.build(

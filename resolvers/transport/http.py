@@ -162,16 +162,12 @@ def _media_type(headers: Mapping[str, str]) -> list[str]:
 
 def _check_content_type(headers: Mapping[str, str]) -> None:
     """Allows only JSON, which a page of another origin cannot send without a CORS preflight."""
-    if headers.get("content-type") != JSON and not _is_json(headers):
+    media, *parameters = _media_type(headers)
+    charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
+    if media != JSON or charset not in ("utf-8", "utf8"):
         accepted = {"accept-post": f"{JSON}, {MULTIPART}", **CLOSING}
         raise bad_request(f"Send the request as {JSON} in UTF-8.", status=415, headers=accepted)
     _check_uncompressed(headers)
-
-
-def _is_json(headers: Mapping[str, str]) -> bool:
-    media, *parameters = _media_type(headers)
-    charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
-    return media == JSON and charset in ("utf-8", "utf8")
 
 
 def _check_uncompressed(headers: Mapping[str, str]) -> None:

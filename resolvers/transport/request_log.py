@@ -2,8 +2,8 @@
 
 import logging
 import re
-import secrets
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +24,7 @@ _LINE = "photogram.request_line"
 def request_id_of(scope: Mapping[str, Any]) -> str:
     """The request's id: that of the client or the load balancer if it has an allowed form."""
     line: RequestLine | None = scope.get(_LINE)
-    return secrets.token_hex(16) if line is None else line.request_id
+    return uuid.uuid4().hex if line is None else line.request_id
 
 
 def add_to_log_line(scope: Mapping[str, Any], **fields: object) -> None:
@@ -41,7 +41,7 @@ class RequestLine:
 
     def __init__(self, scope: Scope, given: str | None) -> None:
         """`given` is the id that the client or the load balancer has given the request, if any."""
-        self.request_id = given if given and SANE.fullmatch(given) else secrets.token_hex(16)
+        self.request_id = given if given and SANE.fullmatch(given) else uuid.uuid4().hex
         self.status = 0  # 0: the client left before there was an answer
         self.sent = 0
         self.notes: dict[str, Any] = {}

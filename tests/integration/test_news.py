@@ -106,17 +106,17 @@ async def test_a_quiet_connection_is_kept_and_one_of_a_redis_that_hangs_is_given
     shared_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pubsub, "PING_SECONDS", 0.2)
-    monkeypatch.setattr(pubsub, "SILENT_SECONDS", 3.0)  # long enough for a machine that stands still for a while
+    monkeypatch.setattr(pubsub, "SILENT_SECONDS", 1.0)
     with own_servers(tmp_path / "servers", shared_settings) as servers, capture_logs() as logs:
         await asyncio.gather(servers.mongodb.wait_until_ready(), servers.valkey.wait_until_ready())
         topic = notifications_topic(ObjectId())
         async with open_sources(servers.settings) as sources, sources.news.listen(topic) as listener:
             await wait_and_clear(listener)
-            await asyncio.sleep(3.5)
+            await asyncio.sleep(1.5)
             assert not logs
             os.kill(servers.valkey.process.pid, signal.SIGSTOP)
             try:
-                await asyncio.wait_for(listener.wait(), 15)  # its notifications are checked, for a message may be lost
+                await asyncio.wait_for(listener.wait(), 5)  # its notifications are checked, for a message may be lost
             finally:
                 os.kill(servers.valkey.process.pid, signal.SIGCONT)
             assert {entry["event"] for entry in logs} == {"news.disconnected"}

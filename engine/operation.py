@@ -1,0 +1,264 @@
+"""Compiled operations: one for each operation of a document, with a variant for each combination of its conditions."""
+
+from collections.abc import Awaitable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    Node,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    default_field_resolver,
+    default_type_resolver,
+    is_object_type,
+)
+from graphql.execution import Executor
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql.execution.values import VariableValues, get_variable_values
+
+from engine.errors import Bubble, Unsupported
+from engine.execution import Execution
+from engine.loads import BatchLoad
+from engine.plans import Classes, Planner
+from engine.positions import Tree
+from engine.source import Source
+
+VARIANTS_MAX = 8  # of an operation: one for each combination of the variables in @skip and @include
+FIELDS_MAX = 2_000  # of a variant
+CONDITIONS = ("skip", "include")
+
+
+class Variant:
+    """The generated functions of an operation, for certain values of its conditions."""
+
+    def __init__(self, operation: "CompiledOperation", variables: VariableValues) -> None:
+        self.operation = operation
+        tree = Tree(
+            operation.schema,
+            operation.fragments,
+            operation.node,
+            variables,
+            plan=operation.options.plan,
+            max_fields=operation.options.max_fields,
+        )
+        is_mutation = operation.node.operation is OperationType.MUTATION
+        source = Source(tree, serial=is_mutation, exact_classes=operation.exact_classes(tree))
+        self.source = source.text
+        self.fields = len(tree.fields)
+        names = source.names.all
+        exec(compile(self.source, f"<{operation.node.operation.value}>", "exec"), names)  # noqa: S102  our own source
+        for position in tree.positions:
+            position.function = names[f"c{position.number}"]
+        self.roots = [names[name] for name in source.roots]
+        self.loads = [BatchLoad(load, names[f"f{number}"]) for number, (_, load) in enumerate(source.loads)]
+
+    def new_buckets(self) -> list[list[Any]]:
+        """An empty bucket for each batch field."""
+        return [[] for _ in self.loads]
+
+    def run(self, root: Any, context: Any, variables: VariableValues) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """Executes the operation."""
+        execution = Execution(self, root, context, variables)
+        for number, function in enumerate(self.roots):
+            try:
+                function(root, execution.data, execution)
+            except Bubble as bubble:
+                execution.reject(bubble)
+            execution.flush()
+            if execution.data is None:
+                execution.waiting.discard()
+                break
+            if execution.waiting:
+                return self._finish(execution, number + 1)
+        return ExecutionResult(execution.data, execution.errors)
+
+    async def _finish(self, execution: Execution, number: int) -> ExecutionResult:
+        """Waits for what was started; then executes the root fields from this number on, each after the one before."""
+        await execution.waiting.wait()
+        for function in self.roots[number:]:
+            if execution.data is None:
+                break
+            try:
+                function(execution.root, execution.data, execution)
+            except Bubble as bubble:
+                execution.reject(bubble)
+            await execution.waiting.wait()
+        return ExecutionResult(execution.data, execution.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How operations are compiled and executed: the arguments of `compile_operation`."""
+
+    plan: Planner | None
+    classes: Classes | None
+    executor_class: type[Executor[Any]]
+    max_fields: int
+    max_coercion_errors: int
+    hide_suggestions: bool
+
+
+class CompiledOperation:
+    """An operation that is executed by generated code, and by graphql-core where that cannot be.
+
+    Safe to use again and at the same time, in one thread.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        node: OperationDefinitionNode,
+        options: Options,
+    ) -> None:
+        self.schema = schema
+        self.node = node
+        self.options = options
+        self.fragments = {
+            each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
+        }
+        self._conditions = _conditions(node, self.fragments)
+        self._variants: dict[tuple[bool | None, ...], Variant | None] = {}
+        self.fallbacks = 0  # runs that graphql-core executed
+        if not self._conditions:
+            self._variants[()] = Variant(self, VariableValues({}, {}))
+
+    @property
+    def sources(self) -> list[str]:
+        """The Python source of each variant."""
+        return [variant.source for variant in self._variants.values() if variant is not None]
+
+    @property
+    def fields(self) -> int:
+        """How many fields its variants have together: its memory is in proportion to it."""
+        return sum(variant.fields for variant in self._variants.values() if variant is not None)
+
+    def execute(
+        self, root_value: Any = None, context_value: Any = None, variable_values: Mapping[str, Any] | None = None
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
+        """As `graphql.execute`, and with the same answer. Variables that do not fit are errors without data.
+
+        A subscription's event is executed with the event as `root_value`.
+        """
+        variables = get_variable_values(
+            self.schema,
+            self.node.variable_definitions or (),
+            dict(variable_values or {}),
+            max_errors=self.options.max_coercion_errors,
+            hide_suggestions=self.options.hide_suggestions,
+        )
+        if isinstance(variables, list):
+            return ExecutionResult(None, variables)
+        variant = self._variant(variables)
+        if variant is None:
+            self.fallbacks += 1
+            return self.executor(root_value, context_value, variables).execute_operation()  # type: ignore[return-value]
+        return variant.run(root_value, context_value, variables)
+
+    def executor(self, root: Any, context: Any, variables: VariableValues) -> Executor[Any]:
+        """graphql-core's executor of one run."""
+        return self.options.executor_class(
+            self.schema,
+            self.fragments,
+            {name: FragmentDetails(node) for name, node in self.fragments.items()},
+            root,
+            context,
+            self.node,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            hide_suggestions=self.options.hide_suggestions,
+        )
+
+    def exact_classes(self, tree: Tree) -> dict[int, type]:
+        """The class expected at each position of an object type whose owner names one."""
+        exact: dict[int, type] = {}
+        for position in tree.positions:
+            if is_object_type(position.type) and self.options.classes is not None:
+                classes = self.options.classes(position.type)
+                position.known.update(classes)
+                if len(classes) == 1:
+                    exact[position.number] = classes[0]
+        return exact
+
+    def _variant(self, variables: VariableValues) -> Variant | None:
+        key = tuple([variables.coerced.get(name) for name in self._conditions])
+        if key in self._variants:
+            return self._variants[key]
+        if len(self._variants) >= VARIANTS_MAX or None in key:  # null is an error of its own
+            return None
+        try:
+            variant = Variant(self, variables)
+        except (Unsupported, GraphQLError, RecursionError):
+            variant = None
+        self._variants[key] = variant
+        return variant
+
+
+def compile_operation(  # noqa: PLR0913  each is something that a caller sets
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation_name: str | None = None,
+    *,
+    plan: Planner | None = None,
+    classes: Classes | None = None,
+    executor_class: type[Executor[Any]] = ExecutorThrowingOnIncremental,
+    max_fields: int = FIELDS_MAX,
+    max_coercion_errors: int = 50,
+    hide_suggestions: bool = False,
+) -> CompiledOperation:
+    """Compiles an operation of a valid document. Raises Unsupported; then graphql-core executes it."""
+    node = _operation(document, operation_name)
+    if node.directives:
+        raise Unsupported("directives of an operation")
+    for each in document.definitions:
+        if isinstance(each, FragmentDefinitionNode) and each.variable_definitions:
+            raise Unsupported("variables of fragments")
+    try:
+        options = Options(plan, classes, executor_class, max_fields, max_coercion_errors, hide_suggestions)
+        return CompiledOperation(schema, document, node, options)
+    except (GraphQLError, RecursionError) as error:
+        raise Unsupported(str(error)) from error
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    operations = [
+        each
+        for each in document.definitions
+        if isinstance(each, OperationDefinitionNode)
+        and (name is None or (each.name is not None and each.name.value == name))
+    ]
+    if len(operations) != 1:
+        raise Unsupported("there is not one operation of that name")
+    return operations[0]
+
+
+def _conditions(node: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> tuple[str, ...]:
+    """The variables that @skip and @include depend on. Raises Unsupported for directives of incremental delivery."""
+    names: dict[str, None] = {}
+    for root in (node, *fragments.values()):
+        for directive in _directives(root):
+            if directive.name.value not in CONDITIONS:
+                raise Unsupported(f"@{directive.name.value}")
+            for argument in directive.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    names[argument.value.name.value] = None
+    return tuple(names)
+
+
+def _directives(node: Any) -> Iterator[Any]:
+    """All directives in the selections of an operation or a fragment."""
+    todo: list[Node] = [node]
+    while todo:
+        selection_set = getattr(todo.pop(), "selection_set", None)
+        for selection in () if selection_set is None else selection_set.selections:
+            yield from selection.directives or ()
+            todo.append(selection)

@@ -1,0 +1,74 @@
+"""Code for fields that are read from the object that has them, without a call of a resolver."""
+
+from graphql import default_field_resolver, is_enum_type
+
+from engine.names import EXPECTED, Names, attribute, indented
+from engine.plans import Attribute, Compute, Item
+from engine.positions import Field
+
+
+def is_default(field: Field) -> bool:
+    """Whether graphql-core's default resolver resolves it."""
+    return field.plan is None and field.definition.resolve in (None, default_field_resolver)
+
+
+def is_read(field: Field) -> bool:
+    """Whether it is read with the others of its object, rather than called or loaded."""
+    if field.is_typename or field.has_variables:
+        return False
+    return isinstance(field.plan, Attribute | Item | Compute) or is_default(field)
+
+
+def reads(names: Names, fields: list[Field], source: str, *, known: str | None) -> list[str]:
+    """Reads all fields, each into its variable `a<number>`; an exception takes the place of one that cannot be read.
+
+    `known` is a test that the source's class is no mapping; None: it is not known.
+    """
+    if not fields:
+        return []
+    targets = ", ".join(f"a{field.number}" for field in fields)
+    given = ", ".join(names.field(field) for field in fields)
+    slow = f"{targets}, = S.read(({given},), {source})"
+    if not any(is_default(field) for field in fields):
+        return _attempt([f"a{field.number} = {read_expression(names, field, source)}" for field in fields], slow)
+    by_key = [
+        "g = " + source + ".get",
+        *(f"a{field.number} = {read_expression(names, field, source, 'g')}" for field in fields),
+    ]
+    lines = [f"if type({source}) is dict:", *indented(_attempt(by_key, slow))]
+    if known is not None:
+        by_name = [f"a{field.number} = {read_expression(names, field, source)}" for field in fields]
+        lines += [f"elif {known}:", *indented(_attempt(by_name, slow))]
+    return [*lines, "else:", f"    {slow}"]
+
+
+def callables(names: Names, field: Field, link: str) -> list[str]:
+    """Calls what a default resolver calls. Where a class is expected of values, only those of others are asked."""
+    if not is_default(field) or field.value.type in EXPECTED or is_enum_type(field.value.type):
+        return []
+    a = f"a{field.number}"
+    return [f"if callable({a}):", f"    {a} = S.called({a}, {names.field(field)}, {link})"]
+
+
+def _attempt(lines: list[str], slow: str) -> list[str]:
+    return ["try:", *indented(lines), "except Exception:", f"    {slow}"]
+
+
+def read_expression(names: Names, field: Field, source: str, getter: str | None = None) -> str:
+    match field.plan:
+        case Attribute(name):
+            return attribute(source, name)
+        case Item(key):
+            return f"{source}[{key!r}]" if type(key) in (str, int) else f"{source}[{names.of('Y', field.number, key)}]"
+        case Compute(function):
+            return f"{names.of('G', field.number, function)}({source})"
+        case _:
+            return attribute(source, field.name) if getter is None else f"{getter}({field.name!r})"
+
+
+def guarded(fields: list[Field], lines: list[str]) -> list[str]:
+    """Closes what was read, if one of the fields fails so that the others are given up."""
+    values = [f"a{field.number}" for field in fields if is_read(field)]
+    if not values or all(field.is_typename or field.value.nullable for field in fields):
+        return lines
+    return ["try:", *indented(lines), "except Bubble:", f"    close(({', '.join(values)},))", "    raise"]
