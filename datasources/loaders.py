@@ -138,11 +138,10 @@ class Loaders:
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
         people = await self.people_by_id({post.author_id for post in posts if post is not None})
+        authors = [None if post is None else people.get(post.author_id) for post in posts]
         return [
-            post
-            if post is not None and post.author_id in people and can_view_post(post, *people[post.author_id])
-            else None
-            for post in posts
+            post if post is not None and author is not None and can_view_post(post, *author) else None
+            for post, author in zip(posts, authors, strict=True)
         ]
 
     @_loader
@@ -150,19 +149,22 @@ class Loaders:
         comments = await self.comment_by_id.load_many(comment_ids)
         existing = [comment for comment in comments if comment is not None]
         parent_ids = {comment.parent_id for comment in existing if comment.parent_id is not None}
-        existing += [parent for parent in await self.comment_by_id.load_many(parent_ids) if parent is not None]
-        posts = await self.visible_post_by_id.load_many({comment.post_id for comment in existing})
-        post_ids = {post.id for post in posts if post is not None}
-        people = await self.people_by_id({comment.author_id for comment in existing})
-        visible_ids = {
-            comment.id
-            for comment in existing
-            if comment.post_id in post_ids
-            and comment.author_id in people
-            and can_view_comment(comment, *people[comment.author_id])
-        }
+        parents = [parent for parent in await self.comment_by_id.load_many(parent_ids) if parent is not None]
+        post_ids = list({comment.post_id for comment in (*existing, *parents)})
+        posts = dict(zip(post_ids, await self.visible_post_by_id.load_many(post_ids), strict=True))
+        people = await self.people_by_id({comment.author_id for comment in (*existing, *parents)})
+
+        def is_visible(comment: CommentRecord) -> bool:
+            author = people.get(comment.author_id)
+            return posts[comment.post_id] is not None and author is not None and can_view_comment(comment, *author)
+
+        visible_parents = {parent.id for parent in parents if is_visible(parent)}
         return [
-            comment if comment is not None and {comment.id, comment.parent_id or comment.id} <= visible_ids else None
+            comment
+            if comment is not None
+            and (comment.parent_id is None or comment.parent_id in visible_parents)
+            and is_visible(comment)
+            else None
             for comment in comments
         ]
 
@@ -192,8 +194,8 @@ class Loaders:
         pairs = [] if self._viewer_id is None else [(self._viewer_id, author_id) for author_id in unknown]
         users, relations = Beside(self._sources.caches.users, unknown), Beside(self._sources.caches.relations, pairs)
         records = await cache.read(ids, load, beside=(users, relations))
-        self.user_by_id.prime(users.found)
-        self.relation_by_user.prime({user_id: relation for (_, user_id), relation in relations.found.items()})
+        self.user_by_id.prime(users.found(unknown))
+        self.relation_by_user.prime(relations.found(unknown))
         return records
 
     async def _likes(self, likes: LikeStore, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:

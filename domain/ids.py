@@ -1,6 +1,7 @@
 """Global ids: opaque to clients, the type's name and the object's id within (Relay's object identification)."""
 
 import base64
+from binascii import b2a_base64
 
 from bson import ObjectId
 from bson.errors import InvalidId
@@ -11,7 +12,9 @@ from domain.limits import GLOBAL_ID_MAX
 
 def to_global_id(type_name: str, object_id: ObjectId) -> str:
     """`Post` and an id become one URL-safe string."""
-    return base64.urlsafe_b64encode(f"{type_name}:{object_id}".encode()).decode().rstrip("=")
+    # Of letters, digits and a colon, Base64 makes none of the two characters that are not safe in URLs.
+    encoded = b2a_base64(f"{type_name}:{object_id.binary.hex()}".encode(), newline=False)
+    return encoded.rstrip(b"=").decode()
 
 
 def from_global_id(global_id: str) -> tuple[str, ObjectId]:

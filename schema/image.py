@@ -67,8 +67,10 @@ class Image(Node):
             strawberry.argument(description="Wanted format; the best one there is when left out."),
         ] = None,
     ) -> RenditionRecord | None:
-        wanted = _wanted_format(root, format)
-        fitting = sorted((each for each in root.renditions if each.format is wanted), key=lambda each: each.width)
+        available = root.renditions_by_format
+        # The still poster of a moving image, a JPEG, is not its best.
+        wanted = format or next((each for each in BEST_FIRST if each in available), None)
+        fitting = available.get(wanted, ()) if wanted else ()
         return next((each for each in fitting if each.width >= width), fitting[-1] if fitting else None)
 
     @computed(
@@ -82,11 +84,3 @@ class Image(Node):
         pairs = [(root.author_id, tag.user_id) for tag in root.tagged_users]
         people = await info.context.loaders.tagged_user_by_pair.load_many(pairs)
         return [tag for tag, person in zip(root.tagged_users, people, strict=True) if person is not None]
-
-
-def _wanted_format(image: ImageRecord, wanted: RenditionFormat | None) -> RenditionFormat | None:
-    """The format asked for, or the best one there is. A moving image's still poster is not the best."""
-    if wanted is not None:
-        return wanted
-    available = {rendition.format for rendition in image.renditions}
-    return next((each for each in BEST_FIRST if each in available), None)

@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from datasources.redis.cache_server import CacheServer
-from datasources.redis.read_through import Cache
+from datasources.redis.read_through import Cache, id_names
 from domain.records.users import UserRecord
 
 USER_SECONDS = 30.0
@@ -12,4 +12,4 @@ UserCache = Cache[ObjectId, UserRecord | None]
 
 
 def user_cache(server: CacheServer) -> UserCache:
-    return Cache(server, "user", UserRecord | None, USER_SECONDS)
+    return Cache(server, "user", UserRecord | None, USER_SECONDS, id_names)

@@ -16,12 +16,12 @@ class Loader(Generic[Key, Value]):
     which nobody waits any more is cancelled.
     """
 
-    __slots__ = ("_find", "_known", "_loading", "_next")
+    __slots__ = ("_entries", "_find", "_next")
 
     def __init__(self, find: Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]) -> None:
         self._find = find
-        self._known: dict[Key, Value] = {}
-        self._loading: dict[Key, _Call] = {}
+        # The value of a key, or the call that looks for it: in one dictionary, because to hash an ObjectId takes long.
+        self._entries: dict[Key, Any] = {}
         self._next: _Call | None = None  # still takes keys
 
     def load(self, key: Key) -> "asyncio.Future[Value]":
@@ -37,38 +37,44 @@ class Loader(Generic[Key, Value]):
 
         In the place of a key for which `find` raised an exception is that exception.
         """
-        try:
-            return [self._known[key] for key in keys]
-        except KeyError:
-            return self._wait(tuple(keys), _each)
+        entries, values = self._entries, list[Any]()
+        for key in keys:
+            entry = entries.get(key, _UNKNOWN)
+            if entry is _UNKNOWN or type(entry) is _Call:
+                return self._wait(tuple(keys), _each)
+            values.append(entry)
+        return values
 
     def knows(self, key: Key) -> bool:
         """Whether the value of a key is known."""
-        return key in self._known
+        entry = self._entries.get(key, _UNKNOWN)
+        return entry is not _UNKNOWN and type(entry) is not _Call
 
     def prime(self, values: Mapping[Key, Value]) -> None:
         """Adds values that were found elsewhere, but of keys that are known or being looked for."""
         for key, value in values.items():
-            if key not in self._loading:
-                self._known.setdefault(key, value)
+            self._entries.setdefault(key, value)
 
     def _wait(self, keys: tuple[Key, ...], answer: "_Answer") -> "asyncio.Future[Any]":
-        calls: dict[_Call, None] = {}
+        entries, calls, call = self._entries, dict[_Call, None](), self._next
         for key in keys:
-            if key not in self._known:
-                call = self._loading.get(key)
-                if call is None:
-                    call = self._loading[key] = self._open_call()
+            if call is None and key in entries:
+                entry = entries[key]
+            else:
+                call = call or self._open_call()
+                count = len(entries)
+                entry = entries.setdefault(key, call)
+                if len(entries) > count:
                     call.keys.append(key)
-                calls[call] = None
-        return _Waiter(keys, self._known, answer, tuple(calls))
+            if type(entry) is _Call:
+                calls[entry] = None
+        return _Waiter(keys, entries, answer, tuple(calls))
 
     def _open_call(self) -> "_Call":
-        if self._next is None:
-            self._next = _Call(self._close)
-            # It begins one turn later: tasks that begin in this turn ask for their keys in the next.
-            asyncio.get_running_loop().call_soon(self._begin, self._next)
-        return self._next
+        call = self._next = _Call(self._close)
+        # It begins one turn later: tasks that begin in this turn ask for their keys in the next.
+        asyncio.get_running_loop().call_soon(self._begin, call)
+        return call
 
     def _begin(self, call: "_Call") -> None:
         if call.is_waited_for:
@@ -79,22 +85,28 @@ class Loader(Generic[Key, Value]):
             self._next = None
         failures: dict[Any, Exception] = {}
         try:
-            self._known |= dict(zip(call.keys, await self._find(call.keys), strict=True))
+            found = dict(zip(call.keys, await self._find(call.keys), strict=True))
         except Exception as error:  # noqa: BLE001  whoever waits for the keys raises it
             failures = dict.fromkeys(call.keys, error)
+            self._close(call)
         except BaseException:
             self._close(call)
             call.cancel_waiters()
             raise
-        self._close(call)
+        else:
+            if call.is_waited_for:  # else its keys are not its own any more
+                self._entries |= found
         call.finish(failures)
 
     def _close(self, call: "_Call") -> None:
         if self._next is call:
             self._next = None
         for key in call.keys:
-            if self._loading.get(key) is call:
-                del self._loading[key]
+            if self._entries.get(key) is call:
+                del self._entries[key]
+
+
+_UNKNOWN = object()
 
 
 class _Call:

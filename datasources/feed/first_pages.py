@@ -14,7 +14,7 @@ import msgspec
 from bson import ObjectId
 
 from datasources.redis.cache_server import CacheServer
-from datasources.redis.read_through import Cache
+from datasources.redis.read_through import Cache, id_names
 from domain.paging import PageRequest
 
 FIRST_PAGES_ENTRIES = 200
@@ -46,4 +46,4 @@ FirstPagesCache = Cache[ObjectId, FirstPages | None]
 
 def first_pages_cache(server: CacheServer) -> FirstPagesCache:
     """First pages by the feed's owner."""
-    return Cache(server, "first_pages", FirstPages | None, FIRST_PAGES_SECONDS)
+    return Cache(server, "first_pages", FirstPages | None, FIRST_PAGES_SECONDS, id_names)

@@ -20,7 +20,11 @@ RelationCache = Cache[Pair, Relation]
 
 def relation_cache(server: CacheServer) -> RelationCache:
     # The hash tag of a key is the viewer, so that all of a viewer's keys lie in one slot of a Redis cluster.
-    return Cache(server, "relation", Relation, RELATION_SECONDS, lambda pair: f"{{{pair[0]}}}:{pair[1]}")
+    return Cache(server, "relation", Relation, RELATION_SECONDS, _names)
+
+
+def _names(pairs: Iterable[Pair]) -> Iterable[str]:
+    return [f"{{{viewer_id.binary.hex()}}}:{user_id.binary.hex()}" for viewer_id, user_id in pairs]
 
 
 class GraphWrites:

@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from datasources.redis.cache_server import CacheServer
-from datasources.redis.read_through import Cache
+from datasources.redis.read_through import Cache, id_names
 from domain.records.comments import CommentRecord
 
 COMMENT_SECONDS = 30.0
@@ -13,4 +13,4 @@ CommentCache = Cache[ObjectId, CommentRecord | None]
 
 def comment_cache(server: CacheServer) -> CommentCache:
     """Comments by id."""
-    return Cache(server, "comment", CommentRecord | None, COMMENT_SECONDS)
+    return Cache(server, "comment", CommentRecord | None, COMMENT_SECONDS, id_names)

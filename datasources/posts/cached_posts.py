@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from datasources.redis.cache_server import CacheServer
-from datasources.redis.read_through import Cache
+from datasources.redis.read_through import Cache, id_names
 from domain.records.posts import PostRecord
 
 POST_SECONDS = 30.0
@@ -13,4 +13,4 @@ PostCache = Cache[ObjectId, PostRecord | None]
 
 def post_cache(server: CacheServer) -> PostCache:
     """Posts by id."""
-    return Cache(server, "post", PostRecord | None, POST_SECONDS)
+    return Cache(server, "post", PostRecord | None, POST_SECONDS, id_names)

@@ -29,6 +29,7 @@ MAX_BATCH = 100  # likes in one write
 MAX_BATCH_SECONDS = 1.0  # how long a like that waits for a lock may delay the others of its batch
 MIN_SECONDS_ALONE = 0.5  # PyMongo waits for a server for at least this long, whatever the time limit
 _TASKS = (Task.COUNT, Task.NOTIFY)
+_RECORD_FIELDS = dict.fromkeys(LikeRecord.__struct_encode_fields__, 1)
 
 
 class _Write(msgspec.Struct, frozen=True):
@@ -90,7 +91,8 @@ class LikeStore:
 
     async def by_targets(self, user_id: ObjectId, target_ids: Sequence[ObjectId]) -> list[LikeRecord | None]:
         """One user's likes of these targets, in their order; one operation."""
-        rows = await self._likes.find({"target_id": {"$in": list(target_ids)}, "user_id": user_id}).to_list()
+        query = {"target_id": {"$in": list(target_ids)}, "user_id": user_id}
+        rows = await self._likes.find(query, _RECORD_FIELDS, batch_size=len(target_ids) + 1).to_list()
         likes = {row["target_id"]: readable(LikeRecord, row) for row in rows}
         return [likes.get(target_id) for target_id in target_ids]
 

@@ -115,17 +115,21 @@ class CacheServer:
 
     async def _get(self, batch: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
         self._expect_readable()
-        keys = _distinct(batch)
-        held = dict(zip(keys, await self._answer(lambda: self._redis.mget(keys)), strict=True))
+        keys = batch[0] if len(batch) == 1 else _distinct(batch)
+        answers = await self._answer(lambda: self._redis.mget(keys))
         run = self._run.mark
         if run is None:
             self._unreadable_until = time.monotonic() + BACKOFF_SECONDS
             await self._run.reconnect()  # so that the next command asks for the run again
             raise CacheDown
-        values = {key: value[MARK_BYTES:] for key, value in held.items() if value is not None and value.startswith(run)}
-        if old := [key for key, value in held.items() if value is not None and key not in values]:
+        old = [key for key, value in zip(keys, answers, strict=True) if value is not None and not value.startswith(run)]
+        if old:
             await self._answer(partial(self._redis.unlink, *old))
-        return [[values.get(key) for key in keys] for keys in batch]
+        values = [value[MARK_BYTES:] if value is not None and value.startswith(run) else None for value in answers]
+        if len(batch) == 1:
+            return [values]
+        held = dict(zip(keys, values, strict=True))
+        return [[held[key] for key in keys] for keys in batch]
 
     async def _invalidate(self, batch: Sequence[Sequence[str]]) -> list[bool]:
         keys = _distinct(batch)

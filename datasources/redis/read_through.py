@@ -9,7 +9,9 @@ import contextlib
 import zlib
 from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import Enum
 from itertools import chain, islice
+from operator import attrgetter
 from secrets import token_bytes
 from typing import Any, Generic, TypeVar
 
@@ -21,13 +23,32 @@ from datasources.redis.decoded_values import DecodedValues
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+Name = TypeVar("Name")
 Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
 
 MISSING_SECONDS = 5.0  # the life of None, which says that nothing is there
 DECODED_BYTES = 2 * 1024 * 1024  # of each kind, encoded, are kept decoded
 PAUSES = (0.0, 0.005, 0.015, 0.03)  # before each look for a value that another is loading
 _LEASE, _VALUE = b"L", b"V"
+_binary_of = attrgetter("binary")
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: value.binary)  # ObjectId is the only type it does not know
+
+
+class _Gap(Enum):
+    """What there is in the place of a value."""
+
+    NOTHING = "nothing"
+    LEASE = "lease"
+    UNREADABLE = "unreadable"
+
+
+def plain_names(keys: Iterable[Any]) -> Iterable[str]:
+    return map(str, keys)
+
+
+def id_names(ids: Iterable[ObjectId]) -> Iterable[str]:
+    """As `plain_names`, in C."""
+    return map(bytes.hex, map(_binary_of, ids))
 
 
 class Cache(Generic[Key, Value]):
@@ -38,12 +59,17 @@ class Cache(Generic[Key, Value]):
     """
 
     def __init__(
-        self, server: CacheServer, kind: str, shape: Any, seconds: float, key_name: Callable[[Key], str] = str
+        self,
+        server: CacheServer,
+        kind: str,
+        shape: Any,
+        seconds: float,
+        key_names: Callable[[Iterable[Any]], Iterable[str]] = plain_names,
     ) -> None:
         self._server = server
         self._prefix = f"{server.prefix}{kind}:"
         self._seconds = seconds
-        self._key_name = key_name
+        self._key_names = key_names
         self._decoder = msgspec.msgpack.Decoder(shape, dec_hook=_as_object_id)
         self._decoded: DecodedValues[Value] = DecodedValues(self._decode, DECODED_BYTES)
         # Processes of two releases, while one is rolled out, neither read nor replace each other's values.
@@ -62,29 +88,35 @@ class Cache(Generic[Key, Value]):
 
         What is looked up `beside` is found only if all of `keys` are cached: then it was all read at one moment.
         """
-        values: dict[Key, Value] = {}
+        found: dict[Key, Value] = {}
         with contextlib.suppress(CacheDown):
-            absent, leased = await self._look_up(dict.fromkeys(keys), values, beside)
-            self.hits += len(values)
+            values = await self._look_up(keys, beside)
+            if not _has_gap(values):
+                return values
+            absent, leased = _sort(keys, values, found)
             if absent:
-                names = [self._key(key) for key in absent]
+                names = self._names(absent)
                 lease, held = await self._server.lease(names, _LEASE + token_bytes(12))
-                to_load, also_leased = self._sort(absent, names, held, values)
+                to_load, also_leased = _sort(absent, self._values(names, held), found)
                 if to_load:
-                    await self._load_and_store(to_load, lease, load, values)
+                    await self._load_and_store(to_load, lease, load, found)
                 leased += also_leased
-            await self._wait_for_others(leased, values)
-        left = [key for key in dict.fromkeys(keys) if key not in values]
+            await self._wait_for_others(leased, found)
+        left = [key for key in dict.fromkeys(keys) if key not in found]
         if left:
             self.misses += len(left)
-            values.update(zip(left, await load(left), strict=True))
-        return [values[key] for key in keys]
+            found.update(zip(left, await load(left), strict=True))
+        return [found[key] for key in keys]
 
     async def cached(self, keys: Sequence[Key]) -> dict[Key, Value]:
         """The cached values of these keys; nothing is loaded. Raises CacheDown."""
-        values: dict[Key, Value] = {}
-        await self._look_up(keys, values)
-        return values
+        found: dict[Key, Value] = {}
+        _sort(keys, await self._look_up(keys), found)
+        return found
+
+    def latest(self, keys: Iterable[Key]) -> list[Value]:
+        """Values that this process has read lately of some of these keys. They may be old: they are only hints."""
+        return [value for value in map(self._decoded.latest, self._names(keys)) if value is not None]
 
     async def invalidate(self, keys: Iterable[Key]) -> bool:
         """Removes values and leases; to be called after a write and before its answer.
@@ -92,99 +124,106 @@ class Cache(Generic[Key, Value]):
         Never raises, and takes at most a quarter of a second. False if Redis could not be reached: then this process
         reads no cache until it has been reached.
         """
-        names = [self._key(key) for key in keys]
+        names = self._names(keys)
         return await self._server.invalidate(names) if names else True
 
     async def must_invalidate(self, keys: Iterable[Key]) -> None:
         """As `invalidate`, for callers that must not go on before it is done. Raises CacheDown after some seconds."""
-        names = [self._key(key) for key in keys]
+        names = self._names(keys)
         if names:
             await self._server.must_invalidate(names)
 
-    def _key(self, key: Key) -> str:
-        return self._prefix + self._key_name(key)
+    def _names(self, keys: Iterable[Key]) -> list[str]:
+        prefix = self._prefix
+        return [prefix + name for name in self._key_names(keys)]
 
-    def latest(self, keys: Iterable[Key]) -> list[Value]:
-        """Values that this process has read lately of some of these keys. They may be old: they are only hints."""
-        found = (self._decoded.latest(self._key(key)) for key in keys)
-        return [value for value in found if value is not None]
+    async def _look_up(self, keys: Sequence[Key], beside: "Sequence[Beside[Any, Any]]" = ()) -> list[Any]:
+        """What the keys hold, in their order: values or gaps."""
+        if not keys:
+            return []
+        groups = [self._names(keys), *(each.names for each in beside)]
+        answers = await self._server.get(list(chain(*groups)))
+        values = self._values(groups[0], answers[: len(keys)])
+        if beside and not _has_gap(values):
+            rest = iter(answers[len(keys) :])
+            for each, names in zip(beside, groups[1:], strict=True):
+                each.take(names, list(islice(rest, len(names))))
+        return values
 
-    async def _look_up(
-        self, keys: Iterable[Key], values: dict[Key, Value], beside: "Sequence[Beside[Any, Any]]" = ()
-    ) -> tuple[list[Key], list[Key]]:
-        """Adds what is cached to `values`; returns the keys that hold nothing, and those that hold another's lease."""
-        wanted = list(keys)
-        if not wanted:
-            return [], []
-        names = [self._key(key) for key in wanted]
-        names_beside = [each.names for each in beside]
-        answers = iter(await self._server.get(list(chain(names, *names_beside))))
-        sorted_keys = self._sort(wanted, names, list(islice(answers, len(names))), values)
-        if len(values) == len(wanted):
-            for each, theirs in zip(beside, names_beside, strict=True):
-                each.sort(theirs, list(islice(answers, len(theirs))))
-        return sorted_keys
-
-    def _sort(
-        self, keys: Sequence[Key], names: Sequence[str], answers: Sequence[bytes | None], values: dict[Key, Value]
-    ) -> tuple[list[Key], list[Key]]:
-        absent: list[Key] = []
-        leased: list[Key] = []
-        for key, name, answer in zip(keys, names, answers, strict=True):
+    def _values(self, names: Sequence[str], answers: Sequence[bytes | None]) -> list[Any]:
+        """The values or gaps that these answers stand for."""
+        values: list[Any] = []
+        for name, answer in zip(names, answers, strict=True):
+            value: Any = _Gap.UNREADABLE
             if answer is None:
-                absent.append(key)
-            elif answer.startswith(_LEASE):
-                leased.append(key)
+                value = _Gap.NOTHING
             elif answer.startswith(self._mark):
-                with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                    values[key] = self._decoded.decode(name, answer)
-        return absent, leased
+                try:
+                    value = self._decoded.decode(name, answer)
+                    self.hits += 1
+                except (msgspec.MsgspecError, ValueError):
+                    pass
+            elif answer.startswith(_LEASE):
+                value = _Gap.LEASE
+            values.append(value)
+        return values
 
     def _decode(self, answer: bytes) -> Value:
         value: Value = self._decoder.decode(memoryview(answer)[len(self._mark) :])
         return value
 
     async def _load_and_store(
-        self, keys: Sequence[Key], lease: bytes, load: Load[Key, Value], values: dict[Key, Value]
+        self, keys: Sequence[Key], lease: bytes, load: Load[Key, Value], found: dict[Key, Value]
     ) -> None:
-        loaded = dict(zip(keys, await load(keys), strict=True))
+        loaded = await load(keys)
+        found.update(zip(keys, loaded, strict=True))
         self.misses += len(keys)
-        values |= loaded
         encoded = [
-            (
-                self._key(key),
-                self._mark + _encoder.encode(value),
-                self._seconds if value is not None else MISSING_SECONDS,
-            )
-            for key, value in loaded.items()
+            (name, self._mark + _encoder.encode(value), self._seconds if value is not None else MISSING_SECONDS)
+            for name, value in zip(self._names(keys), loaded, strict=True)
         ]
         await self._server.fill(encoded, lease)
 
-    async def _wait_for_others(self, keys: list[Key], values: dict[Key, Value]) -> None:
+    async def _wait_for_others(self, keys: list[Key], found: dict[Key, Value]) -> None:
         for pause in PAUSES:
             if not keys:
                 return
             await sleep(pause)
-            before = len(values)
-            _, keys = await self._look_up(keys, values)
-            self.hits += len(values) - before
+            _, keys = _sort(keys, await self._look_up(keys), found)
 
 
 class Beside(Generic[Key, Value]):
-    """Keys of another cache that are looked up by the same command as those of a `read`; `found` is what they hold."""
+    """Keys of another cache that are looked up by the same command as those of a `read`."""
 
     def __init__(self, cache: Cache[Key, Value], keys: Sequence[Key]) -> None:
+        self.names = cache._names(keys)  # noqa: SLF001  this is a part of the cache
         self._cache = cache
-        self._keys = keys
-        self.found: dict[Key, Value] = {}
+        self._values: list[Any] = []
 
-    @property
-    def names(self) -> list[str]:
-        return [self._cache._key(key) for key in self._keys]  # noqa: SLF001  one thing in two classes
+    def take(self, names: Sequence[str], answers: Sequence[bytes | None]) -> None:
+        self._values = self._cache._values(names, answers)  # noqa: SLF001
 
-    def sort(self, names: Sequence[str], answers: Sequence[bytes | None]) -> None:
-        self._cache._sort(self._keys, names, answers, self.found)  # noqa: SLF001
-        self._cache.hits += len(self.found)
+    def found(self, keys: Iterable[Name]) -> dict[Name, Value]:
+        """What was found, by these names for the keys, in their order."""
+        return {key: value for key, value in zip(keys, self._values, strict=False) if type(value) is not _Gap}
+
+
+def _has_gap(values: Iterable[Any]) -> bool:
+    return any(type(value) is _Gap for value in values)
+
+
+def _sort(keys: Sequence[Key], values: Sequence[Any], found: dict[Key, Any]) -> tuple[list[Key], list[Key]]:
+    """Adds the values to `found`. Returns the keys that hold nothing, and those that hold another's lease."""
+    absent: dict[Key, None] = {}
+    leased: dict[Key, None] = {}
+    for key, value in zip(keys, values, strict=True):
+        if type(value) is not _Gap:
+            found[key] = value
+        elif value is _Gap.NOTHING:
+            absent[key] = None
+        elif value is _Gap.LEASE:
+            leased[key] = None
+    return list(absent), list(leased)
 
 
 def _describe(shape: msgspec.inspect.Type) -> str:

@@ -66,8 +66,11 @@ def prefix(area: Area, upload_id: ObjectId) -> str:
     return f"{area.value}/{upload_id}/"
 
 
+_PUBLIC = f"{Area.PUBLIC.value}/"
+
+
 def is_public(key: str) -> bool:
-    return key.startswith(f"{Area.PUBLIC.value}/")
+    return key.startswith(_PUBLIC)
 
 
 def area_of_files(image: ImageRecord) -> Area:

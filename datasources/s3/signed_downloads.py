@@ -4,9 +4,10 @@ An address is good for at least half of its longest life. Time is cut into inter
 object has one address: so clients can cache it, and nothing is signed twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 from aiobotocore.credentials import AioCredentials
 from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
@@ -28,6 +29,21 @@ class BadSigningKeyError(ValueError):
     """The private key of the settings is not RSA in PEM."""
 
 
+class _SignedUrls:
+    """What `sign` returned for keys and the latest terms."""
+
+    def __init__(self, sign: Callable[..., str]) -> None:
+        self._sign = sign
+        self._terms: tuple[Any, ...] = ()
+        self._signed: Callable[[str], str] = sign
+
+    def of(self, keys: Sequence[str], *terms: Any) -> list[str]:
+        """One address for each key, in their order."""
+        if terms != self._terms:
+            self._terms, self._signed = terms, lru_cache(MAX_CACHED)(partial(self._sign, *terms))
+        return [*map(self._signed, keys)]
+
+
 class CloudFrontUrls:
     """Signed URLs with a canned policy, for a distribution that trusts the key's group.
 
@@ -43,14 +59,14 @@ class CloudFrontUrls:
         self._ttl = settings.signed_url_ttl
         self._base = settings.media_url
         self._signer = CloudFrontSigner(settings.cloudfront_key_pair_id or "", rsa)
-        self._signed = lru_cache(MAX_CACHED)(self._sign)
+        self._signed = _SignedUrls(self._sign)
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
         """One address for each key of the media bucket, in their order; nothing is sent."""
         expires = signing_interval(now, self._ttl) + timedelta(seconds=self._ttl)
-        return [self._signed(key, expires) for key in keys]
+        return self._signed.of(keys, expires)
 
-    def _sign(self, key: str, expires: datetime) -> str:
+    def _sign(self, expires: datetime, key: str) -> str:
         return str(self._signer.generate_presigned_url(f"{self._base}/{key}", date_less_than=expires))
 
 
@@ -60,17 +76,16 @@ class PresignedGets:
         self._region = settings.s3_region
         self._ttl = settings.signed_url_ttl
         self._base = settings.media_bucket_url
-        self._signed = lru_cache(MAX_CACHED)(self._sign)
+        self._signed = _SignedUrls(self._sign)
 
     async def sign(self, keys: Sequence[str], now: datetime) -> list[str]:
         """As `CloudFrontUrls.sign`, but a role's credentials may be renewed. Raises NoCredentialsError."""
         if self._credentials is None:
             raise NoCredentialsError
         frozen = await self._credentials.get_frozen_credentials()
-        begins = signing_interval(now, self._ttl)
-        return [self._signed(key, begins, frozen) for key in keys]
+        return self._signed.of(keys, signing_interval(now, self._ttl), frozen)
 
-    def _sign(self, key: str, begins: datetime, credentials: ReadOnlyCredentials) -> str:
+    def _sign(self, begins: datetime, credentials: ReadOnlyCredentials, key: str) -> str:
         request = AWSRequest(method="GET", url=f"{self._base}/{key}")
         _QueryAuthSince(credentials, "s3", self._region, self._ttl, begins).add_auth(request)
         return str(request.url)

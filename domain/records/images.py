@@ -1,5 +1,9 @@
 """Images as they are stored and shown."""
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from operator import attrgetter
+
 import msgspec
 from bson import ObjectId
 
@@ -25,7 +29,7 @@ class TagRecord(Record, frozen=True, kw_only=True):
     y: float
 
 
-class ImageRecord(Record, frozen=True, kw_only=True):
+class ImageRecord(Record, frozen=True, kw_only=True, dict=True):
     """An image as it can be shown; `id` is its upload's, `version` grows whenever its files are moved."""
 
     id: ObjectId
@@ -38,6 +42,14 @@ class ImageRecord(Record, frozen=True, kw_only=True):
     version: int = 0
     alt_text: str | None = None
     tagged_users: list[TagRecord] = []
+
+    @cached_property
+    def renditions_by_format(self) -> Mapping[RenditionFormat, Sequence[RenditionRecord]]:
+        """Its renditions of each format that it has, the narrowest first."""
+        return {
+            format_: sorted((each for each in self.renditions if each.format is format_), key=attrgetter("width"))
+            for format_ in {each.format for each in self.renditions}
+        }
 
 
 class PostedImage(ImageRecord, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from bson import ObjectId
 
@@ -41,7 +42,7 @@ class PostDraft(Record, frozen=True, kw_only=True):
     comments_enabled: bool = True
 
 
-class PostRecord(Stored, frozen=True, kw_only=True):
+class PostRecord(Stored, frozen=True, kw_only=True, dict=True):
     """One or more photographs with a caption; `images` is empty until all of them are ready."""
 
     author_id: ObjectId
@@ -61,7 +62,7 @@ class PostRecord(Stored, frozen=True, kw_only=True):
     preview_comment_ids: list[ObjectId] = []
     deleted: bool = False
 
-    @property
+    @cached_property
     def posted_images(self) -> list[ImageRecord]:
         """Its images as the API shows them: a `PostedImage` where people are tagged."""
         return [PostedImage.of(image, self.author_id) if image.tagged_users else image for image in self.images]

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from config import Settings
 from datasources.redis import cache_server
 from datasources.redis.cache_server import CacheServer
-from datasources.redis.read_through import Beside, Cache
+from datasources.redis.read_through import Beside, Cache, id_names
 from datasources.redis.server_run import MARK_BYTES
 from domain.records.posts import PostRecord
 from tests.support.factories import World
@@ -78,7 +78,7 @@ async def test_a_value_is_loaded_once_and_then_kept(process: WordCache) -> None:
     assert await process.read(truth, "a", "b") == ["1", "2"]
     assert await process.read(truth, "b", "a", "b") == ["2", "1", "2"]
     assert truth.asked == ["a", "b"]
-    assert (process.cache.hits, process.cache.misses) == (2, 2)
+    assert (process.cache.hits, process.cache.misses) == (3, 2)
 
 
 async def test_a_value_is_decoded_once_until_it_changes(process: WordCache) -> None:
@@ -99,7 +99,7 @@ async def test_what_is_looked_up_beside_is_found_if_it_was_read_with_all_the_res
 
     async def beside(*keys: str) -> tuple[list[str | None], dict[str, str | None]]:
         found = Beside(other, ["c", "d"])
-        return await process.cache.read(keys, truth, beside=[found]), found.found
+        return await process.cache.read(keys, truth, beside=[found]), found.found(["c", "d"])
 
     assert await beside("a") == (["1"], {})  # it was loaded, so later than what is beside it
     assert await beside("a", "b") == (["1", "2"], {})
@@ -387,3 +387,8 @@ async def test_cached_records_equal_the_stored_ones(process: WordCache, world: W
     for _ in range(2):
         assert await posts.read([stored.id], load) == [stored]
     assert asked == [stored.id]
+
+
+def test_names_of_ids_are_their_hexadecimal_forms() -> None:
+    ids = [ObjectId() for _ in range(3)]
+    assert list(id_names(ids)) == [str(id_) for id_ in ids]
