@@ -6,8 +6,9 @@ a second.
 """
 
 import asyncio
+import random
 from collections import deque
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -19,6 +20,7 @@ from datasources.concurrency.signals import Signal
 from domain.limits import HANDSHAKE_LINE_BYTES_MAX, PIPELINED_REQUESTS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
 
 SPARE = 64  # connections over the limit: they serve probes, and tell other clients that the process is full
+PING_SECONDS = PONG_SECONDS = 20.0  # between two pings, and for the answer
 HANDSHAKE = ("extensions", "headers", "query_string", "raw_path", "server", "state", "subprotocols")  # of the scope
 PROBES = (b"/livez", b"/readyz")
 
@@ -27,6 +29,10 @@ class ServerConfig(uvicorn.Config):
     """uvicorn's settings, with these protocols and their limits: of connections, with sockets, and of a head's time."""
 
     def __init__(self, app: Any, *, max_connections: int, head_seconds: float, **settings: Any) -> None:
+        settings |= {
+            "ws_ping_interval": None,
+            "ws_ping_timeout": None,
+        }  # `check` pings, without timers
         super().__init__(app, http=HttpConnection, ws=SocketConnection, **settings)
         self.max_connections = max_connections
         self.head_seconds = head_seconds
@@ -183,19 +189,41 @@ class _Inbox:
 class SocketConnection(WebSocketsSansIOProtocol):
     """A connection that has become a socket. An open one keeps nothing of its handshake."""
 
-    config: ServerConfig
+    # uvicorn's attributes too: in a dictionary they would take a kilobyte more.
+    # fmt: off
+    __slots__ = (
+        "app", "app_state", "asgi_version", "client", "close_sent", "close_timeout", "close_timer",
+        "config", "conn", "connections", "curr_msg_data_type", "default_headers", "disconnected", "frames",
+        "handshake_complete", "handshake_initiated", "initial_response", "last_ping_rtt", "logger", "loop",
+        "pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout", "ping_timer", "pong_timer", "queue",
+        "read_paused", "request", "response", "root_path", "scheme", "scope", "server", "tasks", "transport",
+        "writable",
+    )
+    # fmt: on
+    if TYPE_CHECKING:
+        config: ServerConfig
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self._made_at = self.loop.time()
+        self.ping_sent_at = self.loop.time()
         self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", _Inbox())
         self.writable = cast("asyncio.Event", Signal())
         self.writable.set()
 
     def check(self, now: float) -> None:
-        """Closes a socket that was not opened in time."""
-        if not self.handshake_complete and now - self._made_at > self.config.head_seconds:
-            self.transport.close()
+        """Closes a socket that was not opened in time, or whose client does not answer a ping; pings the others."""
+        seconds = now - self.ping_sent_at
+        if not self.handshake_complete:
+            if seconds > self.config.head_seconds:
+                self.transport.close()
+        elif self.pending_ping_payload is None:
+            if seconds > PING_SECONDS:
+                self.send_keepalive_ping()
+        elif seconds > PONG_SECONDS:
+            self.keepalive_timeout()
+
+    def schedule_ping(self) -> None:
+        """uvicorn would start a timer."""
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
@@ -203,9 +231,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # we refused it; without this uvicorn would log an error
 
     def start_keepalive(self) -> None:
-        """Called once, when the socket is open."""
-        super().start_keepalive()
+        """Called once, when the socket is open. The first ping comes earlier, so that not all come at once."""
+        self.ping_sent_at = self.loop.time() - random.uniform(0, PING_SECONDS)  # noqa: S311  not a secret
         self.request.headers.clear()  # websockets' parser keeps the request as long as the socket
         del self.response
-        for name in HANDSHAKE:
-            self.scope.pop(name, None)  # type: ignore[misc]
+        scope = cast("dict[str, object]", self.scope)
+        kept = {name: value for name, value in scope.items() if name not in HANDSHAKE}
+        scope.clear()  # else it would keep the room of what it had
+        scope.update(kept)

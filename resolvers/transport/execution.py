@@ -19,6 +19,7 @@ from graphql.execution import (
     map_source_to_response_event,
 )
 from strawberry.execution.is_awaitable import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from domain.limits import REQUEST_ERRORS_MAX
@@ -62,6 +63,13 @@ class Answer:
     @property
     def codes(self) -> list[str]:
         return error_codes(self.payload.get("errors", ()))
+
+
+class SubscriptionExecutor(Executor[Any]):
+    """Strawberry's executor without the parts for `@defer` and `@stream`, which would take two kilobytes a socket."""
+
+    operation_extensions = None
+    build_resolve_info = StrawberryGraphQLCoreExecutionContext.build_resolve_info
 
 
 class OperationExecutor:
@@ -248,7 +256,7 @@ class OperationExecutor:
             return None
 
     def _subscription(self, operation: Operation, context: object, request_id: str) -> Executor[Any]:
-        built = self._executor_class.build(
+        built = SubscriptionExecutor.build(
             self._schema,
             operation.document,
             context_value=context,

@@ -31,10 +31,12 @@ def short(reason: str) -> str:
     return reason.encode()[:REASON_MAX].decode(errors="ignore")
 
 
-def decode_message(text: str | None) -> dict[str, Any]:
-    """A message with its `type`; None stands for a binary one. Raises Closed (4400)."""
+def message_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The message, with its `type`, of an ASGI event. Raises Closed, with 4400 for what is none, also a binary one."""
+    if event["type"] == "websocket.disconnect":
+        raise Closed(event.get("code") or 1005, by_client=True)
     try:
-        message = parse_json(text or "")
+        message = parse_json(event.get("text") or "")
     except ValueError:
         raise Closed(4400, "A message must be a JSON object") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

@@ -22,8 +22,8 @@ from resolvers.transport.execution import Answer, OperationExecutor
 from resolvers.transport.hooks import Identity, Watch
 from resolvers.transport.websocket_messages import (
     Closed,
-    decode_message,
     id_of,
+    message_of,
     payload_of,
     request_of,
     short,
@@ -95,17 +95,11 @@ class Socket:
         try:
             async with asyncio.timeout(init_timeout):
                 while not self._initialised:
-                    await self._handle(await self._message())
+                    await self._handle(message_of(await self._receive()))
         except TimeoutError:
             raise Closed(4408, "Connection initialisation timeout") from None
         while True:
-            await self._handle(await self._message())
-
-    async def _message(self) -> dict[str, Any]:
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            raise Closed(event.get("code") or 1005, by_client=True)
-        return decode_message(event.get("text"))
+            await self._handle(message_of(await self._receive()))
 
     async def _handle(self, message: dict[str, Any]) -> None:
         match message["type"]:

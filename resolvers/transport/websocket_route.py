@@ -49,21 +49,18 @@ class GraphQLSocket:
             await send({"type": "websocket.http.response.start", "status": status, "headers": REFUSED})
             await send({"type": "websocket.http.response.body", "body": b""})
             return
+        offered = SUBPROTOCOL in scope["subprotocols"]
         self._free -= 1
         try:
-            await self._serve(scope, receive, send)
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
+            if not offered:
+                await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
+                return
+            socket = Socket(self._executor, receive, send, request_id_of(scope), address_of(scope), self._send_timeout)
+            self._drain.add(socket.retire)
+            try:
+                await socket.serve(self._init_timeout)
+            finally:
+                self._drain.remove(socket.retire)
         finally:
             self._free += 1
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        offered = SUBPROTOCOL in scope["subprotocols"]
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
-        if not offered:
-            await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
-            return
-        socket = Socket(self._executor, receive, send, request_id_of(scope), address_of(scope), self._send_timeout)
-        self._drain.add(socket.retire)
-        try:
-            await socket.serve(self._init_timeout)
-        finally:
-            self._drain.remove(socket.retire)

@@ -21,6 +21,8 @@ SUBSCRIBE = "subscription { notificationAdded { seq } }"
 AT_ONCE = 20
 GROWTH = 5 * 2**20  # bytes
 
+DRIVERS = ("PyMongo", "_poll_", "Loop.sock_connect")  # tasks of MongoDB's driver
+
 
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[ApiProcess]:
@@ -36,7 +38,7 @@ async def tasks_of(api: ApiProcess) -> dict[str, int]:
     assert api.process.stdout is not None
     line = await asyncio.wait_for(asyncio.to_thread(api.process.stdout.readline), 20)
     counts: dict[str, int] = json.loads(line)
-    return {name: count for name, count in counts.items() if not name.startswith(("PyMongo", "_poll_"))}
+    return {name: count for name, count in counts.items() if not name.startswith(DRIVERS)}
 
 
 async def test_dropped_sockets_leave_no_task_descriptor_connection_or_memory(

@@ -6,14 +6,18 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from domain.limits import PIPELINED_REQUESTS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
 from resolvers.transport import connection_limits
-from tests.support.raw_sockets import handshake
+from tests.support.raw_sockets import PING, PROTOCOL, handshake
 from tests.support.toy.server import Served, served, until
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
 END = b"\r\n"
+FIN = 0x80  # of a frame's first byte
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +171,26 @@ async def test_connections_beyond_those_for_probes_are_dropped(monkeypatch: pyte
         async with connected(toy) as (reader, writer):
             writer.write(GET + END)
             assert await answers(reader) == []
+
+
+async def test_an_open_socket_is_pinged_and_closed_if_its_client_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_limits, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(connection_limits, "PONG_SECONDS", 2.0)
+    async with (
+        served(init_timeout=60) as toy,
+        connect(toy.socket_url, subprotocols=[Subprotocol(PROTOCOL)]) as answering,
+        connected(toy) as (reader, writer),
+    ):
+        writer.write(handshake())
+        async with asyncio.timeout(20):
+            received = await reader.read()
+        assert received.count(bytes([FIN | PING, 4])) == 1
+        assert received.endswith(b"\x03\xf3keepalive ping timeout")  # 1011
+        await until(lambda: len(toy.server.server_state.connections) == 1)
+        await answering.send("{}")
+        with pytest.raises(ConnectionClosed) as closed:
+            await answering.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4400  # by the application, so it was open
