@@ -4,7 +4,8 @@ import errno
 import json
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,20 +16,41 @@ LOW, HIGH = 20_000, 32_000
 """Below the ports that systems hand to outgoing connections, so that a kept port is likely to be free next time."""
 
 
-def keep_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
+@contextmanager
+def keep_ports(file: Path, names: Sequence[str]) -> Iterator[dict[str, int]]:
     """A free port for each name: those in `file` that are still free, else new ones, which it writes there.
 
-    Kept ports let addresses survive a restart: of images at clients, and of the replica set's member.
+    Kept ports let addresses survive a restart: of images at clients, and of the replica set's member. During the block
+    all are reserved, so that starts side by side do not choose the same.
     """
     kept = _read(file)
-    ports: dict[str, int] = {}
-    for name in names:
-        port = kept.get(name)
-        taken = set(ports.values())
-        ports[name] = port if port and port not in taken and _is_free(port) else _free_port(taken | set(kept.values()))
-    if ports != kept:
-        file.write_text(json.dumps(ports, indent=1) + "\n")
-    return ports
+    with ExitStack() as stack:
+        ports: dict[str, int] = {}
+        for name in names:
+            port = kept.get(name)
+            reserved = reserve_port(port, is_kept=True) if port and port not in ports.values() else None
+            reserved = reserved or _reserve_new({*ports.values(), *kept.values()})
+            ports[name] = stack.enter_context(reserved).getsockname()[1]
+        if ports != kept:
+            file.write_text(json.dumps(ports, indent=1) + "\n")
+        yield ports
+
+
+def reserve_port(port: int = 0, *, is_kept: bool = False) -> socket.socket | None:
+    """A socket that is bound and does not listen, on any port for 0; None if the port is in use.
+
+    On Linux nobody is given its port by chance, or can reserve it, and a server that asks for it gets it. Connections
+    of the last run may linger on a port that `is_kept`.
+    """
+    reserved = socket.socket()
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_kept)
+        reserved.bind((LOOPBACK, port))
+    except OSError:
+        reserved.close()
+        return None
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return reserved
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -56,22 +78,13 @@ def is_everywhere(host: str) -> bool:
         return False
 
 
-def _free_port(taken: set[int]) -> int:
+def _reserve_new(taken: set[int]) -> socket.socket:
     for _ in range(200):
         port = random.randint(LOW, HIGH)  # noqa: S311  not a secret
-        if port not in taken and _is_free(port):
-            return port
+        reserved = None if port in taken else reserve_port(port)
+        if reserved is not None:
+            return reserved
     raise StartError(f"no free port between {LOW} and {HIGH} on {LOOPBACK}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
 
 
 def _read(file: Path) -> dict[str, int]:

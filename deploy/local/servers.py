@@ -105,7 +105,7 @@ def _start_and_wait(
 def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -> list[Waiting]:
     """Starts all at once, in the caller's thread; returns what has to be waited for, the quickest first."""
     given = given_servers(servers.settings)
-    ports = keep_ports(data_dir / "ports.json", ("mongo", "valkey", *seaweedfs.PORTS))
+    ports = stack.enter_context(keep_ports(data_dir / "ports.json", ("mongo", "valkey", *seaweedfs.PORTS)))
     logs = data_dir / "logs"
     waiting: list[Waiting] = []
     updates: dict[str, str] = {}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,6 +211,18 @@ def _settings_in(file: Path) -> Settings:
     )
 
 
+def test_a_port_is_kept_although_connections_of_the_last_run_linger(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    with (
+        keep_ports(file, ("a",)) as before,
+        closing(socket.create_server(("127.0.0.1", before["a"]))) as server,
+        socket.create_connection(server.getsockname()),
+    ):
+        server.accept()[0].close()
+    with keep_ports(file, ("a",)) as after:
+        assert after == before
+
+
 def test_a_port_taken_between_its_choice_and_its_use_costs_another_try(
     tmp_path: Path, plain: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,8 +232,10 @@ def test_a_port_taken_between_its_choice_and_its_use_costs_another_try(
     with closing(socket.create_server(("127.0.0.1", 0))) as holder:
         chosen = [{"valkey": holder.getsockname()[1]}]
 
-        def keep(file: Path, names: Sequence[str]) -> dict[str, int]:
-            return keep_ports(file, names) | (chosen.pop() if chosen else {})
+        @contextmanager
+        def keep(file: Path, names: Sequence[str]) -> Iterator[dict[str, int]]:
+            with keep_ports(file, names) as ports:
+                yield ports | (chosen.pop() if chosen else {})
 
         monkeypatch.setattr(servers_module, "keep_ports", keep)
         with local_servers(tmp_path, valkey_alone) as settings, SyncRedis.from_url(settings.redis_url) as redis:

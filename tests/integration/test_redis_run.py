@@ -29,8 +29,8 @@ def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     folder = tmp_path / "servers"
-    with hold(folder) as lock:
-        started = Server(valkey, folder / "valkey", keep_ports(folder / "ports.json", ("valkey",))["valkey"], lock)
+    with hold(folder) as lock, keep_ports(folder / "ports.json", ("valkey",)) as ports:
+        started = Server(valkey, folder / "valkey", ports["valkey"], lock)
         try:
             await started.wait_until_ready()
             async with Redis.from_url(started.url) as redis:

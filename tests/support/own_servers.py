@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -58,8 +58,7 @@ class Server:
 class Servers:
     """Both servers, and settings that name them and the shared storage of the test run."""
 
-    def __init__(self, data_dir: Path, lock: int, shared: Settings) -> None:
-        ports = keep_ports(data_dir / "ports.json", ("mongo", "valkey"))
+    def __init__(self, data_dir: Path, ports: Mapping[str, int], lock: int, shared: Settings) -> None:
         self.mongodb = Server(mongodb, data_dir / "mongo", ports["mongo"], lock)
         self.valkey = Server(valkey, data_dir / "valkey", ports["valkey"], lock)
         self.settings = shared.model_copy(update={"mongo_url": self.mongodb.url, "redis_url": self.valkey.url})
@@ -68,8 +67,8 @@ class Servers:
 @contextmanager
 def own_servers(data_dir: Path, shared: Settings) -> Iterator[Servers]:
     """Starts both servers, without waiting until they are ready, and stops them at the end of the block."""
-    with hold(data_dir) as lock:
-        servers = Servers(data_dir, lock, shared)
+    with hold(data_dir) as lock, keep_ports(data_dir / "ports.json", ("mongo", "valkey")) as ports:
+        servers = Servers(data_dir, ports, lock, shared)
         try:
             yield servers
         finally:

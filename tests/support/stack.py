@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import httpx2
 
 from config import Settings
 from deploy.local.environment import child_environment
-from deploy.local.ports import LOOPBACK
+from deploy.local.ports import LOOPBACK, reserve_port
 from deploy.local.process import Process, stop_all
 from tests.support.waiting import eventually
 
@@ -27,8 +26,12 @@ class Stack:
     """One API process and any number of worker processes over running servers."""
 
     def __init__(self, settings: Settings, logs: Path) -> None:
-        self._reserved = _reserve_port()
-        self.settings = settings.model_copy(update={"host": LOOPBACK, "port": self._reserved.getsockname()[1]})
+        reserved = reserve_port()  # so that tests side by side do not take each other's API for their own
+        assert reserved is not None
+        self._reserved = reserved
+        self.settings = settings.model_copy(update={"host": LOOPBACK, "port": reserved.getsockname()[1]})
+        if sys.platform != "linux":
+            reserved.close()  # else the API could not have the port
         self._logs = logs
         self._processes: list[Process] = []
 
@@ -89,17 +92,6 @@ class Stack:
         process = Process.start(name, argv, log=log, env=child_environment(self.settings), cwd=ROOT)
         self._processes.append(process)
         return process
-
-
-def _reserve_port() -> socket.socket:
-    """A socket that is bound and does not listen: the API can listen on its port, and nobody gets that by chance.
-
-    Else tests that run at the same time could take each other's API for their own, or find the port in use.
-    """
-    reserved = socket.socket()
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.bind((LOOPBACK, 0))
-    return reserved
 
 
 @contextmanager
