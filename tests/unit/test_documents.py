@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from graphql import DocumentNode
 
+from engine import CompiledOperation, Unsupported, compile_operation
 from resolvers.transport import documents
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest
@@ -121,3 +123,54 @@ def test_variables_of_one_request_do_not_leak_into_the_next() -> None:
     query = "query($n:Int){feed(first:$n){edges{cursor}}}"
     costs: list[Any] = [cache.operation(GraphQLRequest(query, None, {"n": n})).cost for n in (1, 50, 1)]
     assert costs == [3, 101, 3]
+
+
+class Compiler:
+    """Compiles the toy's operations, and notes which it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    def __call__(self, document: DocumentNode, operation_name: str | None) -> CompiledOperation | None:
+        self.asked.append(operation_name)
+        try:
+            return compile_operation(EXECUTABLE, document, operation_name)
+        except Unsupported:
+            return None
+
+
+def uses(query: str, times: int, *, compile_at: int, name: str | None = None) -> tuple[list[bool], Compiler]:
+    """Whether an operation was compiled at each use of it, and its compiler."""
+    compiler = Compiler()
+    cache = Documents(EXECUTABLE, OperationLimits(), compile_operation=compiler, compile_at=compile_at)
+    request = GraphQLRequest(query, name)
+    return [cache.operation(request).compiled is not None for _ in range(times)], compiler
+
+
+def test_an_operation_is_compiled_once_when_it_comes_again() -> None:
+    compiled, compiler = uses("query A { hello } query B { hello }", 4, compile_at=2, name="B")
+    assert compiled == [False, True, True, True]
+    assert compiler.asked == ["B"]
+
+
+def test_nothing_is_compiled_where_that_is_turned_off() -> None:
+    compiled, compiler = uses("{ hello }", 3, compile_at=0)
+    assert compiled == [False, False, False]
+    assert compiler.asked == []
+
+
+def test_what_cannot_be_compiled_is_tried_once() -> None:
+    compiled, compiler = uses("{ __schema { queryType { name } } }", 4, compile_at=2)
+    assert compiled == [False, False, False, False]
+    assert compiler.asked == [None]
+
+
+def test_compiled_operations_count_to_the_size_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "CACHED_TOKENS", 40)
+    cache = Documents(EXECUTABLE, OperationLimits(), compile_operation=Compiler(), compile_at=1)
+    both = [GraphQLRequest("{ hello }"), GraphQLRequest("{ a: hello b: hello c: hello }")]
+    for _ in range(2):
+        for each in both:  # five and eleven tokens fit together, one and three compiled fields do not
+            cache.operation(each)
+            cache.operation(each)
+            assert len(cache._cached) == 1
