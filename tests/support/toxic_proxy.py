@@ -73,7 +73,13 @@ class Proxy:
             while await reader.read(PIECE):
                 pass
             return
-        there, to_there = await asyncio.open_connection(self._target.hostname, self._target.port)
+        opening = asyncio.create_task(asyncio.open_connection(self._target.hostname, self._target.port))
+        try:
+            there, to_there = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # else nobody would close what is being opened
+            _, to_there = await opening
+            to_there.transport.abort()
+            raise
         try:
             ways = (self._pass(reader, to_there, Toxic.CUT_REQUESTS), self._pass(there, writer, Toxic.CUT_ANSWERS))
             await _until_one_ends(*(asyncio.create_task(way) for way in ways))
