@@ -91,13 +91,15 @@ async def ask_at_rate(connections: Sequence[Connection], requests: Sequence[byte
 
     A request that no connection is free for waits, and its time counts.
     """
-    free, seconds = asyncio.Queue[Connection](), list[float]()
+    free, seconds = asyncio.LifoQueue[Connection](), list[float]()
     for connection in connections:
         free.put_nowait(connection)
 
     async def send(request: bytes) -> None:
         started = time.perf_counter()
         connection = await free.get()
+        while connection.transport.is_closing():  # the server has closed it, because it was idle
+            connection = await free.get()
         await connection.ask(request)
         seconds.append(time.perf_counter() - started)
         free.put_nowait(connection)

@@ -22,7 +22,7 @@ _WHOLE = {
     "session": r"/datasources/accounts/\w*session\w*\.py ",
     "log": r"/structlog/|/logging/|/telemetry/logs\.py ",
     "document, limits, plan": r"/resolvers/transport/(documents|document_\w+|operation_cost|list_limits|fragments"
-    r"|json_parsing)\.py |/resolvers/transport/request_body\.py decode_json|/graphql/(language|validation|utilities)/",
+    r"|json_parsing)\.py |/resolvers/transport/request_body\.py decode_json|/graphql/(language|validation)/",
     "encode": r"/resolvers/transport/\w+\.py _?encode\w*",
     "decode records": r"/datasources/redis/read_through\.py _(sort|decode)|/lenient_read\w+\.py |/domain/records/"
     r"|/bson/__init__\.py ",
