@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from datasources.concurrency.loader import Loader
+from datasources.concurrency.loader import Answer, Loader
 from datasources.graph.viewer_relations import Pair
 from datasources.posts.likes import LikeStore
 from datasources.redis.read_through import Beside, Cache, Load
+from datasources.s3.storage import Blobs
 from datasources.sources import Sources
 from domain.interests import Interest
 from domain.records.comments import CommentRecord
@@ -58,6 +59,22 @@ def _users_by_rule(
     return _loader(load)
 
 
+class UrlLoader(Loader[str, str]):
+    """Where to fetch renditions, by their keys in storage. Only the addresses of private ones take a call."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        super().__init__(blobs.signed_urls)
+        self._public_url = blobs.public_url
+
+    def batch(self, keys: Sequence[str]) -> "list[str | Exception] | asyncio.Future[list[str | Exception]]":
+        urls = [url for url in map(self._public_url, keys) if url is not None]
+        return super().batch(keys) if len(urls) < len(keys) else [*urls]
+
+    def _wait(self, keys: tuple[str, ...], answer: Answer) -> "asyncio.Future[Any]":
+        self.prime({key: url for key in keys if (url := self._public_url(key)) is not None})
+        return super()._wait(keys, answer)
+
+
 class Loaders:
     """All loaders, for one viewer (None for a stranger).
 
@@ -92,9 +109,9 @@ class Loaders:
     async def notification_by_id(self, notification_ids: Sequence[ObjectId]) -> Sequence[NotificationRecord | None]:
         return await self._sources.notifications.readable_by_ids(notification_ids)
 
-    @_loader
-    async def signed_url_by_key(self, keys: Sequence[str]) -> Sequence[str]:
-        return await self._sources.blobs.signed_urls(keys)
+    @cached_property
+    def url_by_key(self) -> "UrlLoader":
+        return UrlLoader(self._sources.blobs)
 
     @_loader
     async def relation_by_user(self, user_ids: Sequence[ObjectId]) -> Sequence[Relation]:

@@ -1,6 +1,6 @@
 """Images and their renditions."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
@@ -27,10 +27,9 @@ class Rendition:
     height: int = plain("Height in pixels.")
     byte_size: int = plain("Size in bytes.")
 
-    @computed(Url, "Where to fetch it; signed and expiring if the image is not public.")
-    def url(root: strawberry.Parent[RenditionRecord], info: Info) -> Any:
-        public = info.context.sources.blobs.public_url(root.key)
-        return info.context.loaders.signed_url_by_key.load(root.key) if public is None else public
+    url: Url = loaded(
+        "url_by_key", key="key", description="Where to fetch it; signed and expiring if the image is not public."
+    )
 
 
 @strawberry.type(description="A person tagged in an image.")

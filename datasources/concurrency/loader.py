@@ -55,7 +55,7 @@ class Loader(Generic[Key, Value]):
         for key, value in values.items():
             self._entries.setdefault(key, value)
 
-    def _wait(self, keys: tuple[Key, ...], answer: "_Answer") -> "asyncio.Future[Any]":
+    def _wait(self, keys: tuple[Key, ...], answer: "Answer") -> "asyncio.Future[Any]":
         entries, calls, call = self._entries, dict[_Call, None](), self._next
         for key in keys:
             if call is None and key in entries:
@@ -147,15 +147,13 @@ class _Call:
             waiter.cancel()
 
 
-_Answer = Callable[[Sequence[Any], Mapping[Any, Any], Mapping[Any, Exception]], Any]
+Answer = Callable[[Sequence[Any], Mapping[Any, Any], Mapping[Any, Exception]], Any]
 
 
 class _Waiter(asyncio.Future[Any]):
     """What one caller waits for: done as soon as all calls for its keys are, with the answer made of what is known."""
 
-    def __init__(
-        self, keys: Sequence[Any], known: Mapping[Any, Any], answer: _Answer, calls: tuple[_Call, ...]
-    ) -> None:
+    def __init__(self, keys: Sequence[Any], known: Mapping[Any, Any], answer: Answer, calls: tuple[_Call, ...]) -> None:
         super().__init__()
         self._keys = keys
         self._known = known

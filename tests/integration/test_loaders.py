@@ -1,5 +1,6 @@
 """Dataloaders: one batch for each question, in order, showing nothing that the viewer may not see."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -79,6 +80,17 @@ async def test_a_comment_is_as_hidden_as_its_post_and_its_author(world: World) -
     keys = [shown.id, blocked.id, hidden.id]
     assert await loaders(world, eve).visible_comment_by_id.load_many(keys) == [shown, None, None]
     assert await loaders(world, None).visible_comment_by_id.load_many(keys) == [shown, blocked, None]
+
+
+async def test_only_addresses_of_private_renditions_take_a_call(world: World) -> None:
+    keys, urls = ["private/a", "public/b"], loaders(world, None).url_by_key
+    public = [f"{world.sources.settings.media_url}/{keys[1]}"]
+    assert urls.batch(keys[1:]) == public
+    assert await urls.load_many(keys[1:]) == public
+    later = urls.batch(keys)
+    assert isinstance(later, asyncio.Future)
+    assert await later == await world.sources.blobs.signed_urls(keys[:1]) + public
+    assert await urls.load(keys[0]) == (await later)[0]
 
 
 async def test_an_edit_after_a_block_is_not_shown_by_the_relation_before_it(
