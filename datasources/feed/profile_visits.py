@@ -15,6 +15,8 @@ from datasources.mongo.client import Database, Document
 from datasources.mongo.queries import find_ids, within
 from domain.interests import Act, ActKind
 
+MAX_NOTED = 10_000  # visits to remember as recorded; when there are more, they are recorded again
+
 
 class VisitStore:
     """The collection `profile_visits`: {_id: {v: visitor, d: day, o: owner}, at}."""
@@ -22,17 +24,21 @@ class VisitStore:
     def __init__(self, database: Database, background_writes: BackgroundWrites) -> None:
         self._visits = database["profile_visits"]
         self._background_writes = background_writes
+        self._noted: set[tuple[ObjectId, ObjectId, datetime]] = set()
 
     def note(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
         """Records a visit in the background, once a day. Best effort: never waits, never raises, may be dropped."""
-        if visitor_id != owner_id:
+        if visitor_id != owner_id and (visitor_id, owner_id, _day(now)) not in self._noted:
             self._background_writes.offer(lambda: self.add(visitor_id, owner_id, now))
 
     async def add(self, visitor_id: ObjectId, owner_id: ObjectId, now: datetime) -> None:
         """Records a visit. Safe to repeat: the first of a day stays."""
-        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        day = _day(now)
         with suppress(DuplicateKeyError):
             await self._visits.insert_one({"_id": {"v": visitor_id, "d": day, "o": owner_id}, "at": now})
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted.add((visitor_id, owner_id, day))
 
     async def erase(self, user_id: ObjectId, limit: int) -> bool:
         """Deletes up to `limit` visits of a user and to their profile; whether there were any. Safe to repeat."""
@@ -46,3 +52,7 @@ class VisitStore:
         query = {"_id": within(visitor_id, "v", "d", "o")}
         rows = await self._visits.find(query, sort=[("_id", -1)], limit=limit).to_list()
         return [Act(row["_id"]["o"], ActKind.VISIT, row["at"]) for row in rows]
+
+
+def _day(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -27,7 +27,7 @@ Name = TypeVar("Name")
 Load = Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]
 
 MISSING_SECONDS = 5.0  # the life of None, which says that nothing is there
-DECODED_BYTES = 2 * 1024 * 1024  # of each kind, encoded, are kept decoded
+DECODED_BYTES = 4 * 1024 * 1024  # of each kind, encoded, are kept decoded, which takes some five times as much
 PAUSES = (0.0, 0.005, 0.015, 0.03)  # before each look for a value that another is loading
 _LEASE, _VALUE = b"L", b"V"
 _binary_of = attrgetter("binary")

@@ -83,6 +83,7 @@ class Blobs:
         self._signer = signer  # signs addresses for clients; it sends nothing
         self._media_signer = media_signer
         self._settings = settings
+        self._public_base = settings.media_url
         self._incoming = settings.incoming_bucket
         self._media = settings.media_bucket
         self._time_limit = settings.s3_timeout * _CALL_TIMEOUTS
@@ -182,7 +183,7 @@ class Blobs:
 
     def public_url(self, key: str) -> str | None:
         """Where anybody can fetch a rendition; None for one that is not public."""
-        return f"{self._settings.media_url}/{key}" if is_public(key) else None
+        return f"{self._public_base}/{key}" if is_public(key) else None
 
     async def signed_urls(self, keys: Sequence[str]) -> list[str]:
         """Addresses of renditions, good for `signed_url_ttl` seconds at most, in the order of `keys`."""

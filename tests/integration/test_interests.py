@@ -1,7 +1,7 @@
 """Interests, computed from a viewer's own activity: what counts, and when they are computed again; visits."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -193,6 +193,27 @@ async def test_a_profile_visit_is_stored_once_a_day(world: World) -> None:
     assert sorted(await visits(world, me)) == sorted([ana.id, bob.id])
     await world.sources.visits.add(me.id, ana.id, now() - timedelta(days=1))
     assert (await visits(world, me)).count(ana.id) == 2
+
+
+async def test_a_process_writes_a_visit_once_a_day(world: World) -> None:
+    me, ana, *others = await world.users(5)
+    today = now()
+
+    async def note(marker: UserRecord, moment: datetime) -> list[ObjectId]:
+        """Whom I have visited after this; visits are written in order, so the marker is the last one."""
+        await world.sources.database["profile_visits"].delete_many({"_id.o": ana.id})
+        world.sources.visits.note(me.id, ana.id, moment)
+        world.sources.visits.note(me.id, marker.id, moment)
+
+        async def is_marked() -> bool:
+            return marker.id in await visits(world, me)
+
+        await eventually(is_marked)
+        return await visits(world, me)
+
+    assert ana.id in await note(others[0], today)
+    assert ana.id not in await note(others[1], today)
+    assert ana.id in await note(others[2], today + timedelta(days=1))
 
 
 async def test_own_and_hidden_profiles_and_batches_are_no_visits(world: World) -> None:
