@@ -63,13 +63,13 @@ class Loader(Protocol):
 class Load:
     """A batch field: a value that a loader finds by a key. All keys of a level of the answer are loaded in one call.
 
-    `key` names the attribute of the source that holds the key; a source whose key is None has the value None. With
-    `many` it holds several keys, and the field is the list of what they load, without None. `loader` finds the loader
-    in the operation's context value, each time anew. `read` makes the field's value of the loaded one.
+    `key` names the attribute of the source that holds the key, or is its item; a source whose key is None has the value
+    None. With `many` it holds several keys, and the field is the list of what they load, without None. `loader` finds
+    the loader in the operation's context value, each time anew. `read` makes the field's value of the loaded one.
     """
 
     loader: Callable[[Any], Loader]
-    key: str
+    key: str | Item
     many: bool = False
     read: Callable[[Any], Any] | None = None
 
@@ -80,12 +80,12 @@ Plan: TypeAlias = Attribute | Item | Compute | Call | Load
 class Planner(Protocol):
     """What a schema's owner knows about its fields and types."""
 
-    def __call__(self, parent_type: GraphQLObjectType, field_name: str, field: GraphQLField) -> Plan | None:
+    def __call__(self, parent_type: GraphQLObjectType, field_name: str, field: GraphQLField, /) -> Plan | None:
         """The plan of a field; None: call its resolver."""
 
 
 class Classes(Protocol):
     """What a schema's owner knows about its object types."""
 
-    def __call__(self, object_type: GraphQLObjectType) -> Sequence[type]:
+    def __call__(self, object_type: GraphQLObjectType, /) -> Sequence[type]:
         """Classes each of whose direct instances the type's `is_type_of` accepts, whatever they hold."""

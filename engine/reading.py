@@ -3,7 +3,7 @@
 from graphql import default_field_resolver, is_enum_type
 
 from engine.names import EXPECTED, Names, attribute, indented
-from engine.plans import Attribute, Compute, Item
+from engine.plans import Attribute, Compute, Item, Plan
 from engine.positions import Field
 
 
@@ -30,14 +30,16 @@ def reads(names: Names, fields: list[Field], source: str, *, known: str | None) 
     given = ", ".join(names.field(field) for field in fields)
     slow = f"{targets}, = S.read(({given},), {source})"
     if not any(is_default(field) for field in fields):
-        return _attempt([f"a{field.number} = {read_expression(names, field, source)}" for field in fields], slow)
+        return _attempt(
+            [f"a{field.number} = {read_expression(names, field, field.plan, source)}" for field in fields], slow
+        )
     by_key = [
         "g = " + source + ".get",
-        *(f"a{field.number} = {read_expression(names, field, source, 'g')}" for field in fields),
+        *(f"a{field.number} = {read_expression(names, field, field.plan, source, 'g')}" for field in fields),
     ]
     lines = [f"if type({source}) is dict:", *indented(_attempt(by_key, slow))]
     if known is not None:
-        by_name = [f"a{field.number} = {read_expression(names, field, source)}" for field in fields]
+        by_name = [f"a{field.number} = {read_expression(names, field, field.plan, source)}" for field in fields]
         lines += [f"elif {known}:", *indented(_attempt(by_name, slow))]
     return [*lines, "else:", f"    {slow}"]
 
@@ -54,8 +56,9 @@ def _attempt(lines: list[str], slow: str) -> list[str]:
     return ["try:", *indented(lines), "except Exception:", f"    {slow}"]
 
 
-def read_expression(names: Names, field: Field, source: str, getter: str | None = None) -> str:
-    match field.plan:
+def read_expression(names: Names, field: Field, plan: Plan | None, source: str, getter: str | None = None) -> str:
+    """What reads a value for a field as a plan says; without one as graphql-core's default resolver does."""
+    match plan:
         case Attribute(name):
             return attribute(source, name)
         case Item(key):

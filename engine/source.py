@@ -9,7 +9,7 @@ costs as much as three fields.
 
 from graphql import default_field_resolver, is_enum_type, is_leaf_type
 
-from engine.names import EXPECTED, Names, attribute, expected, indented
+from engine.names import EXPECTED, Names, expected, indented
 from engine.plans import Attribute, Call, Compute, Item, Load
 from engine.positions import Field, Position, Tree
 from engine.reading import callables, guarded, is_default, is_read, read_expression, reads
@@ -220,7 +220,7 @@ class Source:
     def _invocation(self, field: Field, source: str, link: str) -> list[str]:
         a, f, plan = f"a{field.number}", self.names.field(field), field.plan
         if isinstance(plan, Attribute | Item | Compute):
-            return [f"S.arguments({f})", f"{a} = {read_expression(self.names, field, source)}"]
+            return [f"S.arguments({f})", f"{a} = {read_expression(self.names, field, plan, source)}"]
         has_arguments = bool(field.definition.args or any(node.arguments for node in field.nodes))
         arguments = [f"**S.arguments({f})"] if has_arguments else []
         info = f"Info(S, {f}, {link})"
@@ -237,7 +237,8 @@ class Source:
 
     def _load(self, field: Field, load: Load, source: str, link: str) -> list[str]:
         a, k, key, p = f"a{field.number}", f"k{field.number}", repr(field.key), self.names.position(field.value)
-        read = attribute(source, load.key)
+        plan = Attribute(load.key) if isinstance(load.key, str) else load.key
+        read = read_expression(self.names, field, plan, source)
         lines = [
             f"{a} = None",
             "try:",

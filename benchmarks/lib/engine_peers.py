@@ -26,6 +26,7 @@ def engines_in_process() -> dict[str, Peer]:
     return {
         "graphql-jit (Node)": _node("in_process.mjs", "graphql-jit"),
         "by hand + orjson": _in_process("by_hand"),
+        "ours over dictionaries": _in_process("compiled_dictionaries"),
         "graphql-js (Node)": _node("in_process.mjs", "graphql-js"),
         "graphql-core over dictionaries": _in_process("core_dictionaries"),
     }
@@ -36,6 +37,7 @@ def engines_over_http() -> dict[str, Peer]:
     return {
         "Mercurius + graphql-jit (Node)": _node("server.mjs", "mercurius-jit", PORT),
         "by hand + orjson": _uvicorn(sys.executable, "bare_server", "by_hand"),
+        "ours over dictionaries": _uvicorn(sys.executable, "bare_server", "compiled_dictionaries"),
         "Mercurius (Node)": _node("server.mjs", "mercurius", PORT),
         "GraphQL Yoga (Node)": _node("server.mjs", "yoga", PORT),
         "Apollo (Node)": _node("server.mjs", "apollo", PORT),
