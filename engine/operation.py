@@ -81,7 +81,7 @@ class Variant:
 
     async def _finish(self, execution: Execution, number: int) -> ExecutionResult:
         """Waits for what was started; then executes the root fields from this number on, each after the one before."""
-        await execution.waiting.wait()
+        await execution.waiting.wait(execution)
         for function in self.roots[number:]:
             if execution.data is None:
                 break
@@ -89,7 +89,7 @@ class Variant:
                 function(execution.root, execution.data, execution)
             except Bubble as bubble:
                 execution.reject(bubble)
-            await execution.waiting.wait()
+            await execution.waiting.wait(execution)
         return ExecutionResult(execution.data, execution.errors)
 
 

@@ -20,8 +20,11 @@ from graphql import (
     OperationDefinitionNode,
     VariableNode,
     is_abstract_type,
+    is_enum_type,
     is_list_type,
+    is_non_null_type,
     is_object_type,
+    specified_scalar_types,
 )
 from graphql.execution.collect_fields import (
     FieldDetails,
@@ -42,7 +45,19 @@ DEPTH_MAX = 100  # levels of objects and lists: each is a call of a function in 
 class Field:
     """A field selected on one object type, under one key of the answer."""
 
-    __slots__ = ("definition", "details", "key", "name", "nodes", "number", "parent", "parent_type", "plan", "value")
+    __slots__ = (
+        "constants",
+        "definition",
+        "details",
+        "key",
+        "name",
+        "nodes",
+        "number",
+        "parent",
+        "parent_type",
+        "plan",
+        "value",
+    )
 
     def __init__(
         self,
@@ -60,6 +75,7 @@ class Field:
         self.parent = parent  # None: a root field
         self.definition = definition
         self.plan: Plan | None = None
+        self.constants: dict[str, Any] | None = None  # its arguments, if they are the same in every run
         self.number = 0
         self.value: Position
 
@@ -78,6 +94,15 @@ class Field:
             todo += getattr(node, "fields", None) or getattr(node, "values", None) or ()
             todo += [node.value] if isinstance(node, ArgumentNode | ObjectFieldNode) else []
         return False
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its arguments are the same in every run, and values that nobody can change."""
+        if self.has_variables:
+            return False
+        types: list[Any] = [each.type for each in self.definition.args.values()]
+        inner = [type_.of_type if is_non_null_type(type_) else type_ for type_ in types]
+        return all(type_ in specified_scalar_types.values() or is_enum_type(type_) for type_ in inner)
 
 
 class Position:

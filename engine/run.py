@@ -32,7 +32,7 @@ class Run(Answer):
         self.context = context
         self.variables = variables
         self.buckets: list[list[Any]] = variant.new_buckets()
-        self.waiting = Waiting(cast("Execution", self))
+        self.waiting = Waiting()
         self._executor: Executor[Any] | None = None
         self._arguments: dict[Field, Any] = {}
 
@@ -98,6 +98,8 @@ class Run(Answer):
 
     def arguments(self, field: Field) -> dict[str, Any]:
         """The keyword arguments of a field's resolver, made once. Raises what their coercion raises."""
+        if field.constants is not None:
+            return field.constants
         arguments = self._arguments.get(field)
         if arguments is None:
             try:
@@ -110,6 +112,8 @@ class Run(Answer):
                 )
                 if isinstance(field.plan, Call) and field.plan.convert is not None:
                     arguments = field.plan.convert(arguments, Info(self, field, None))
+                if field.is_constant:
+                    field.constants = arguments
             except Exception as error:  # noqa: BLE001  it is the error of the field wherever it stands
                 arguments = error
             self._arguments[field] = arguments

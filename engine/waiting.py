@@ -61,12 +61,14 @@ class Loading:
 
 
 class Waiting:
-    """The awaitables of one run. Those that are coroutines run in tasks, but for one that is alone."""
+    """The awaitables of one run. Those that are coroutines run in tasks, but for one that is alone.
 
-    __slots__ = ("_arrived", "_execution", "_new", "_nulled", "_running", "_stopped", "_wake")
+    It does not refer to its execution: in a cycle, the whole answer would be left to the garbage collector.
+    """
 
-    def __init__(self, execution: "Execution") -> None:
-        self._execution = execution
+    __slots__ = ("_arrived", "_new", "_nulled", "_running", "_stopped", "_wake")
+
+    def __init__(self) -> None:
         self._new: list[Slot | Loading] = []
         self._running: dict[Slot | Loading, asyncio.Future[Any]] = {}
         self._arrived: list[Slot | Loading] = []
@@ -80,10 +82,10 @@ class Waiting:
     def add(self, slot: Slot | Loading) -> None:
         self._new.append(slot)
 
-    async def wait(self) -> None:
+    async def wait(self, execution: "Execution") -> None:
         """Waits until everything has arrived, and everything that it led to. Cancelled, it leaves no task behind."""
         try:
-            while await self._wait_for_some():
+            while await self._wait_for_some(execution):
                 pass
         except BaseException:
             self.discard()
@@ -100,12 +102,12 @@ class Waiting:
         for slot in list(self._running):
             self._stop(slot)
 
-    async def _wait_for_some(self) -> bool:
+    async def _wait_for_some(self, execution: "Execution") -> bool:
         """Loads what can be loaded, and waits until something has arrived; whether there was something to wait for."""
-        self._execution.flush()
-        self._stop_dead()
+        execution.flush()
+        self._stop_dead(execution)
         if len(self._new) == 1 and not self._running:
-            await self._await_alone(self._new.pop())
+            await self._await_alone(execution, self._new.pop())
             return True
         for slot in self._new:
             self._start(slot)
@@ -117,19 +119,19 @@ class Waiting:
             await self._wake
         arrived, self._arrived = self._arrived, []
         for slot in arrived:
-            self._stop_dead()
+            self._stop_dead(execution)
             future = self._running.pop(slot, None)
             if future is not None:
-                slot.arrive(self._execution, _outcome(future))
+                slot.arrive(execution, _outcome(future))
         return True
 
-    async def _await_alone(self, slot: Slot | Loading) -> None:
+    async def _await_alone(self, execution: "Execution", slot: Slot | Loading) -> None:
         """Without a task, since there is nothing to do meanwhile."""
         try:
             value = await slot.awaitable
         except Exception as error:  # noqa: BLE001  whatever it is, it is the position's error
             value = error
-        slot.arrive(self._execution, value)
+        slot.arrive(execution, value)
 
     def _start(self, slot: Slot | Loading) -> None:
         awaitable = slot.awaitable
@@ -146,12 +148,11 @@ class Waiting:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    def _stop_dead(self) -> None:
+    def _stop_dead(self, execution: "Execution") -> None:
         """Stops what is awaited for places that are no longer in the answer.
 
         Futures that resolvers returned may be awaited by others and are left to them, unless all data is null.
         """
-        execution = self._execution
         if self._nulled == execution.nulled:
             return
         self._nulled = execution.nulled
