@@ -4,6 +4,8 @@ The API is a process of its own, as `photogram serve` runs it; its clients are b
 """
 
 import asyncio
+import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,11 +13,12 @@ import typer
 from bson import ObjectId
 
 from benchmarks.lib.documents import posts, users
-from benchmarks.lib.report import Table, show
+from benchmarks.lib.report import Table, median, show
 from benchmarks.lib.servers import finish, servers, stores
 from benchmarks.lib.socket_client import Client, connect
 from config import Settings
 from datasources.mongo import clock
+from datasources.mongo.client import Session
 from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notification_log import Notice
 from datasources.sources import Sources
@@ -32,6 +35,12 @@ EVENTS = 500
 IDLE = "subscription { notificationAdded { seq } }"
 # One text of 2,200 characters under so many names that an event has 90 kB.
 TEXTS = " ".join(f"t{number}: text" for number in range(90_000 // COMMENT_MAX + 1))
+TOLD = 1_000  # sockets that one event is sent to
+ROUNDS = 8
+NUMBER = "subscription { notificationAdded(after: 0) { seq } }"
+SHOWN = """subscription { notificationAdded(after: 0) { seq notification {
+  id createdAt isRead ... on PostNotification { kind actorCount actors { id username } post { id likeCount } }
+} } }"""
 LARGE = f"""subscription {{
   notificationAdded(after: 0) {{ notification {{ ... on PostNotification {{ comment {{ {TEXTS} }} }} }} }}
 }}"""
@@ -51,7 +60,7 @@ def main(
 async def _measure(settings: Settings, sockets: int, seconds: float) -> list[Table]:
     async with stores(settings) as sources:
         tables = []
-        for measure in (_idle, _dropped):
+        for measure in (_idle, _told, _dropped):
             with api_process(settings) as api:
                 tables.append(await measure(sources, api, sockets, seconds))
         with api_process(settings) as api:
@@ -68,11 +77,11 @@ async def _tokens(sources: Sources, count: int) -> list[str]:
     return tokens[:count]
 
 
-async def _subscribe_all(api: ApiProcess, tokens: list[str]) -> list[Client]:
+async def _subscribe_all(api: ApiProcess, tokens: list[str], document: str = IDLE) -> list[Client]:
     """Idle subscriptions of all of these, acknowledged."""
     clients: list[Client] = []
     for start in range(0, len(tokens), AT_ONCE):
-        batch = await asyncio.gather(*(connect(api.port, token, IDLE) for token in tokens[start : start + AT_ONCE]))
+        batch = await asyncio.gather(*(connect(api.port, token, document) for token in tokens[start : start + AT_ONCE]))
         await asyncio.gather(*(client.opened.wait() for client in batch))
         clients += batch
     await asyncio.sleep(3)  # for what follows a subscription
@@ -97,6 +106,42 @@ async def _idle(sources: Sources, api: ApiProcess, sockets: int, seconds: float)
 
 async def _finds(sources: Sources) -> int:
     return int((await sources.client.admin.command("serverStatus"))["opcounters"]["query"])
+
+
+async def _told(sources: Sources, api: ApiProcess, sockets: int, _seconds: float) -> Table:
+    """One notification to all sockets of one viewer."""
+    told = min(sockets, TOLD)
+    viewer_id, *actors = await users(sources, 1 + ROUNDS)
+    (post_id,) = await posts(sources, [viewer_id])
+    token = (await sources.sessions.open(viewer_id, None, clock.now()))[1].access_token
+    columns = ["event", "CPU us a socket", "least", "bytes", "s until all"]
+    table, count = Table(f"One like to {told:,} sockets of its post's author", columns), 0
+    for name, document in (("a number", NUMBER), ("a notification", SHOWN)):
+        clients = await _subscribe_all(api, [token] * told, document)
+        await eventually(partial(_have_all, clients, count), seconds=120)
+        spent, took = [], []
+        for actor_id in actors:
+            cpu, began, count = api.cpu, time.perf_counter(), count + 1
+            notice = _notice(viewer_id, actor_id, post_id, None, f"{name}:{actor_id}")
+            async with sources.notifications.changing([viewer_id]):
+                await in_transaction(sources.client, partial(_write, sources, notice))
+            await eventually(partial(_have_all, clients, count), seconds=120)
+            took.append(max(client.came_at for client in clients) - began)
+            await asyncio.sleep(0.5)
+            spent.append((api.cpu - cpu) / told * 1e6)
+        cells = [f"{median(spent[1:]):.0f}", f"{min(spent[1:]):.0f}", str(clients[0].largest_event)]
+        table.rows.append([name, *cells, f"{median(took[1:]):.2f}"])
+        for client in clients:
+            client.transport.abort()
+    return table
+
+
+async def _write(sources: Sources, notice: Notice, session: Session) -> None:
+    await sources.notifications.write([notice], clock.now(), session)
+
+
+async def _have_all(clients: Sequence[Client], count: int) -> bool:
+    return all(client.event_count >= count for client in clients)
 
 
 async def _dropped(sources: Sources, api: ApiProcess, sockets: int, _seconds: float) -> Table:
@@ -156,14 +201,16 @@ async def _token_with_large_events(sources: Sources) -> str:
     viewer_id, author_id = await users(sources, 2)
     (post_id,) = await posts(sources, [viewer_id])
     comments = [await sources.comments.add(post_id, author_id, "x" * COMMENT_MAX, now) for _ in range(EVENTS)]
-    notices = [_notice(viewer_id, author_id, post_id, comment.id) for comment in comments]
+    notices = [_notice(viewer_id, author_id, post_id, comment.id, f"COMMENT:{comment.id}") for comment in comments]
     await in_transaction(sources.client, lambda session: sources.notifications.write(notices, now, session))
     return (await sources.sessions.open(viewer_id, None, now))[1].access_token
 
 
-def _notice(recipient_id: ObjectId, author_id: ObjectId, post_id: ObjectId, comment_id: ObjectId) -> Notice:
-    more: dict[str, Any] = {"post_id": post_id, "comment_id": comment_id, "actor_ids": [author_id], "actor_count": 1}
-    kind, key = NotificationKind.COMMENTED, f"{NotificationKind.COMMENTED.value}:{comment_id}"
+def _notice(
+    recipient_id: ObjectId, actor_id: ObjectId, post_id: ObjectId, comment_id: ObjectId | None, key: str
+) -> Notice:
+    kind = NotificationKind.POST_LIKED if comment_id is None else NotificationKind.COMMENTED
+    more: dict[str, Any] = {"post_id": post_id, "comment_id": comment_id, "actor_ids": [actor_id], "actor_count": 1}
     return Notice(recipient_id=recipient_id, group_key=key, kind=kind, **more)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -15,7 +16,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from datasources.mongo import clock
-from datasources.mongo.batched_operations import BatchedReads
+from datasources.mongo.batched_operations import BatchedReads, MongoBatcher
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.indexes import UNSEEN
 from datasources.mongo.lenient_reads import readable
@@ -30,6 +31,7 @@ from domain.records.notifications import NotificationKind, NotificationRecord, f
 
 Key = tuple[ObjectId, str]  # recipient and group
 UNSEEN_BATCH, MAX_UNSEEN_READ = 100, 1_000
+MAX_LOG_READS = 1_000  # callers that share a read of one recipient's log
 
 
 def notifications_topic(user_id: ObjectId) -> str:
@@ -77,6 +79,9 @@ class NotificationStore(BatchedReads[NotificationRecord]):
         self._news = news
         news.set_check("notifications", self._inboxes.last_seqs)
         self._locks: WeakValueDictionary[ObjectId, asyncio.Lock] = WeakValueDictionary()
+        self._log_reads: WeakValueDictionary[ObjectId, MongoBatcher[tuple[int, int], list[NotificationRecord]]] = (
+            WeakValueDictionary()
+        )
 
     @contextlib.asynccontextmanager
     async def changing(self, recipient_ids: Collection[ObjectId]) -> AsyncIterator[None]:
@@ -141,10 +146,25 @@ class NotificationStore(BatchedReads[NotificationRecord]):
         return cut_page(request, [(row["seq"], _shown(row)) for row in rows])
 
     async def changed_after(self, recipient_id: ObjectId, seq: int, limit: int) -> list[NotificationRecord]:
-        """Up to `limit` notifications that changed after `seq`, withdrawn ones too, in the order of the numbers."""
-        query = {"recipient_id": recipient_id, "seq": {"$gt": seq}}
-        rows = await self._notifications.find(query, sort=[("seq", 1)], limit=limit).to_list()
-        return [_shown(row) for row in rows]
+        """Up to `limit` notifications that changed after `seq`, withdrawn ones too, in the order of the numbers.
+
+        Simultaneous callers share one operation, which begins after each has called: a recipient's sockets are woken
+        together.
+        """
+        reads = self._log_reads.get(recipient_id)
+        if reads is None:
+            reads = self._log_reads[recipient_id] = MongoBatcher(partial(self._read_log, recipient_id), MAX_LOG_READS)
+        return await reads.submit((seq, limit), self._limit)
+
+    async def _read_log(
+        self, recipient_id: ObjectId, asked: Sequence[tuple[int, int]]
+    ) -> list[list[NotificationRecord]]:
+        found = {}
+        for seq, limit in set(asked):
+            query = {"recipient_id": recipient_id, "seq": {"$gt": seq}}
+            rows = await self._notifications.find(query, sort=[("seq", 1)], limit=limit).to_list()
+            found[seq, limit] = [_shown(row) for row in rows]
+        return [found[each] for each in asked]
 
     async def range_of(self, recipient_id: ObjectId) -> SeqRange:
         """The numbers in a recipient's log; two operations."""
