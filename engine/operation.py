@@ -31,7 +31,7 @@ from engine.positions import Tree
 from engine.source import Source
 
 VARIANTS_MAX = 8  # of an operation: one for each combination of the variables in @skip and @include
-FIELDS_MAX = 2_000  # of a variant
+FIELDS_MAX = 2_000  # of a variant; no variant follows when all have so many together
 CONDITIONS = ("skip", "include")
 
 
@@ -193,7 +193,8 @@ class CompiledOperation:
         key = tuple([variables.coerced.get(name) for name in self._conditions])
         if key in self._variants:
             return self._variants[key]
-        if len(self._variants) >= VARIANTS_MAX or None in key:  # null is an error of its own
+        is_full = len(self._variants) >= VARIANTS_MAX or self.fields >= self.options.max_fields
+        if is_full or None in key:  # null is an error of its own
             return None
         try:
             variant = Variant(self, variables)

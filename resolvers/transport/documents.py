@@ -33,6 +33,7 @@ from resolvers.transport.signed_in_only import is_private
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 TOKENS_OF_FIELD = 9  # a field of a compiled operation takes some 3,600 bytes
+FIELDS_A_USE = 50  # an operation with so many fields more is compiled a use later: it costs that much more to compile
 CACHED_COSTS = 64
 NO_HASHES = "PersistedQueryNotSupported"  # Apollo's mobile clients compare the message, its web client the code
 NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."
@@ -157,7 +158,8 @@ class _Document:
 class Documents:
     """Parses, measures and validates documents, and caches the latest valid ones, limited by their size.
 
-    An operation is compiled at this use of it: many never come again, and the others come often. 0 is never.
+    An operation is compiled at its use `compile_at`, one with many fields some uses later: many never come again, and
+    who sends an operation cannot make a process compile for much longer than it executes. 0 is never.
     """
 
     def __init__(
@@ -198,7 +200,8 @@ class Documents:
 
     def _compiled(self, document: _Document, candidate: _Candidate) -> CompiledOperation | None:
         candidate.uses += 1
-        if candidate.uses == self._compile_at and self._compile is not None:
+        compile_at = self._compile_at + candidate.written.fields // FIELDS_A_USE
+        if candidate.uses == compile_at and self._compile_at and self._compile is not None:
             name = candidate.node.name
             candidate.compiled = self._compile(document.node, None if name is None else name.value)
         return candidate.compiled

@@ -1,9 +1,12 @@
 """What is selected: fragments, aliases, conditions, merged fields."""
 
 import itertools
+from typing import cast
 
 import pytest
+from graphql import ExecutionResult, parse
 
+from engine import compile_operation
 from tests.engine.running import both, schema_of
 
 SCHEMA = schema_of("""
@@ -158,3 +161,13 @@ def test_arguments_of_the_first_of_merged_fields_count_and_all_are_located() -> 
     schema = schema_of("type Query { f(n: Int): Int }", Query_f=f)
     answer = both(schema, "{ f(n: 2) ... { f(n: 2) } }")
     assert answer.problems[0].locations == ((1, 3), (1, 17))
+
+
+def test_variants_together_are_bounded() -> None:
+    schema = schema_of("type Query { a: Int b: Int }", Query_a=lambda *_: 1, Query_b=lambda *_: 2)
+    document = parse("query ($x: Boolean!, $y: Boolean!) { a @include(if: $x) b @include(if: $y) }")
+    operation = compile_operation(schema, document, max_fields=2)
+    answers = [operation.execute(None, None, {"x": x, "y": y}) for x in (True, False) for y in (True, False)]
+    assert [cast("ExecutionResult", each).data for each in answers] == [{"a": 1, "b": 2}, {"a": 1}, {"b": 2}, {}]
+    assert len(operation.sources) == 1
+    assert operation.fallbacks == 3

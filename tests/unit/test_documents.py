@@ -159,6 +159,12 @@ def test_nothing_is_compiled_where_that_is_turned_off() -> None:
     assert compiler.asked == []
 
 
+def test_a_large_operation_is_compiled_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "FIELDS_A_USE", 4)
+    compiled, _ = uses("{ a: hello b: hello c: hello d: hello }", 4, compile_at=2)
+    assert compiled == [False, False, True, True]
+
+
 def test_what_cannot_be_compiled_is_tried_once() -> None:
     compiled, compiler = uses("{ __schema { queryType { name } } }", 4, compile_at=2)
     assert compiled == [False, False, False, False]
