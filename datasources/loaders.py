@@ -67,8 +67,13 @@ class UrlLoader(Loader[str, str]):
         self._public_url = blobs.public_url
 
     def batch(self, keys: Sequence[str]) -> "list[str | Exception] | asyncio.Future[list[str | Exception]]":
-        urls = [url for url in map(self._public_url, keys) if url is not None]
-        return super().batch(keys) if len(urls) < len(keys) else [*urls]
+        urls: list[str | Exception] = []
+        for key in keys:
+            url = self._public_url(key)
+            if url is None:
+                return super().batch(keys)
+            urls.append(url)
+        return urls
 
     def _wait(self, keys: tuple[str, ...], answer: Answer) -> "asyncio.Future[Any]":
         self.prime({key: url for key in keys if (url := self._public_url(key)) is not None})
@@ -222,5 +227,8 @@ class Loaders:
 
     async def people_by_id(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
         ids = list(user_ids)
-        users, relations = await asyncio.gather(self.user_by_id.load_many(ids), self.relation_by_user.load_many(ids))
-        return {user.id: (user, relation) for user, relation in zip(users, relations, strict=True) if user is not None}
+        users, relations = self.user_by_id.load_many(ids), self.relation_by_user.load_many(ids)
+        if not (users.done() and relations.done()):
+            await asyncio.gather(users, relations)
+        pairs = zip(users.result(), relations.result(), strict=True)
+        return {user.id: (user, relation) for user, relation in pairs if user is not None}
