@@ -3,13 +3,15 @@
 Data is equal if it is the same to the last key, in the same order, with the same types. Errors are equal if message,
 path, locations, extensions and the original exception are.
 
-Where nothing is asynchronous, or awaitables end one at a time, the lists of errors are equal in order. Where
-awaitables end in any order, these differences are accepted, and no others:
+Where nothing is asynchronous, the lists of errors are equal. Where awaitables end one at a time, they are equal but for
+errors beneath nulled positions, which graphql-core still finds in the background. Where awaitables end in any order, or
+values are loaded in batches, these differences are accepted, and no others:
 
 - the order of the errors;
 - a nulled position names one of the errors that may have nulled it. Both answers have exactly one such error for it,
   and each of the two happens when nothing bubbles;
-- an error that a resolver raised with a path of its own may be that of a nulled position that has no other;
+- an error that a resolver raised with a path of its own, or below fields that object types declare differently, may
+  be that of a nulled position that has no other;
 - beneath a nulled position either answer may lack errors of the other, because execution beneath it may stop at any
   time. All that are there happen when nothing bubbles, and none nulls the same position as another.
 
@@ -17,6 +19,7 @@ awaitables end in any order, these differences are accepted, and no others:
 executes every field and reports every error.
 """
 
+import enum
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +39,7 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     get_named_type,
+    is_abstract_type,
 )
 
 Path = tuple[str | int, ...]
@@ -88,11 +92,19 @@ def _problem(error: GraphQLError) -> Problem:
     )
 
 
+class Order(enum.Enum):
+    """How much the order of errors tells."""
+
+    EXACT = "nothing is asynchronous"
+    VISIBLE = "awaitables end one at a time: so do the errors of positions that the answer has"
+    ANY = "awaitables end in any order"
+
+
 def differences(
     reference: Answer,
     compiled: Answer,
     *,
-    is_exact: bool,
+    order: Order,
     types: Types,
     without_bubbling: Callable[[], Sequence[Problem]],
 ) -> list[str]:
@@ -101,8 +113,11 @@ def differences(
         return [f"data differs:\n  {reference.data!r}\n  {compiled.data!r}"]
     if reference.problems == compiled.problems:
         return []
-    if is_exact:
-        return [f"errors differ:\n  {_lines(reference.problems)}\n  {_lines(compiled.problems)}"]
+    both = f"{_lines(reference.problems)}\n  {_lines(compiled.problems)}"
+    if order is Order.EXACT:
+        return [f"errors differ:\n  {both}"]
+    if order is Order.VISIBLE and _visible(reference, types) != _visible(compiled, types):
+        return [f"errors that are seen differ:\n  {both}"]
     if Counter(reference.problems) == Counter(compiled.problems):
         return []
     possible = set(without_bubbling())
@@ -117,10 +132,17 @@ def differences(
         foreign[name] = sum(_is_foreign(each, types) for each in answer.problems)
     more, less = nulled["compiled"] - nulled["graphql-core"], nulled["graphql-core"] - nulled["compiled"]
     if len(more) > foreign["graphql-core"] or len(less) > foreign["compiled"]:
-        found.append(
-            f"errors are about other positions:\n  {_lines(reference.problems)}\n  {_lines(compiled.problems)}"
-        )
+        found.append(f"errors are about other positions:\n  {both}")
     return found
+
+
+def _visible(answer: Answer, types: Types) -> list[Problem]:
+    """The errors of positions that are in the answer, as far as their paths tell."""
+    return [
+        each
+        for each in answer.problems
+        if not _is_foreign(each, types) and _is_there(answer.data, nulled_by(each, types))
+    ]
 
 
 def _lines(problems: Sequence[Problem]) -> str:
@@ -139,8 +161,9 @@ def _is_there(data: Any, target: Path | None) -> bool:
 
 
 def _is_foreign(problem: Problem, types: Types) -> bool:
-    """Whether a resolver raised it with a path of its own, which says nothing about where."""
-    return problem.path is not None and tuple(key for key in problem.path if isinstance(key, str)) not in types
+    """Whether its path does not say what it made null: a resolver's own path, or one over fields of several types."""
+    keys = tuple(key for key in problem.path or () if isinstance(key, str))
+    return any(types.get(keys[:end]) is None for end in range(1, len(keys) + 1))
 
 
 def nulled_by(problem: Problem, types: Types) -> Path | None:
@@ -165,7 +188,7 @@ def _type_at(path: Path, types: Types) -> Any:
 
 
 def position_types(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Types:
-    """The type of each position by its response keys. Types that share a key there differ in names only."""
+    """The type of each position by its response keys; None where object types declare it differently."""
     fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
     types: Types = {}
 
@@ -176,7 +199,10 @@ def position_types(schema: GraphQLSchema, document: DocumentNode, operation: Ope
                 definition = schema.get_field(parent, name)
                 here = (*path, node.alias.value if node.alias else name)
                 if definition:
-                    types[here] = definition.type
+                    possible = schema.get_possible_types(parent) if is_abstract_type(parent) else [parent]
+                    declared = {str(definition.type)} if here not in types else {str(types[here])}
+                    declared |= {str(found.type) for each in possible if (found := schema.get_field(each, name))}
+                    types[here] = definition.type if len(declared) == 1 else None
                     if node.selection_set:
                         visit(get_named_type(definition.type), node.selection_set, here)
                 continue

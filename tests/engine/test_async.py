@@ -210,6 +210,48 @@ async def test_cancellation_ends_everything_that_was_started() -> None:
     assert asyncio.all_tasks() <= before
 
 
+async def test_cancellation_cancels_futures_too() -> None:
+    futures = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    root = {"name": futures[0], "thing": {"name": futures[1], "words": [futures[2]]}}
+    task = asyncio.ensure_future(compiled(SCHEMA, "{ name thing { name words } }")(root, None, None))
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert all(future.cancelled() for future in futures)
+
+
+async def test_a_future_stays_for_others_where_a_part_is_null_and_is_cancelled_where_all_is() -> None:
+    shared: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    root = {"thing": {"name": shared, "must": coroutine(None)}, "name": shared}
+    task = asyncio.ensure_future(compiled(SCHEMA, "{ thing { name must { id } } name }")(root, None, None))
+    await turns()
+    assert not shared.done()
+    shared.set_result("x")
+    result = await task
+    assert result.data == {"thing": None, "name": "x"}
+
+    alone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    result = await compiled(SCHEMA, "{ name strict }")({"name": alone, "strict": coroutine(None)}, None, None)
+    assert result.data is None
+    assert alone.cancelled()
+
+
+async def test_what_is_read_and_given_up_is_closed() -> None:
+    class Reading:
+        """Each reading of the attribute makes a coroutine."""
+
+        strict = None
+
+        @property
+        def name(self) -> object:
+            return coroutine("x")
+
+    result = compiled(SCHEMA, "{ strict name }")(Reading(), None, None)
+    assert result.data is None
+    gc.collect()
+
+
 async def test_siblings_wait_together() -> None:
     running = 0
     most = 0

@@ -249,6 +249,27 @@ async def test_cancellation_ends_a_load() -> None:
     assert asyncio.all_tasks() <= before
 
 
+async def test_a_load_that_is_a_future_is_cancelled_when_nobody_needs_it() -> None:
+    futures: list[asyncio.Future[list[Any]]] = []
+
+    class Futures(Users):
+        def batch(self, _: Sequence[Any]) -> Awaitable[list[Any]]:
+            futures.append(asyncio.get_running_loop().create_future())
+            return futures[-1]
+
+    source = "{ posts { author { id } } user { friends { id } must { id } } }"
+    task = asyncio.ensure_future(compiled(SCHEMA, source, plan=plan)(ROOT, Futures(PEOPLE), None))
+    await turns()
+    assert len(futures) == 3
+    futures[2].set_result([None])  # must, so that the user is null, and no friends are needed
+    await turns()
+    assert [each.cancelled() for each in futures] == [False, True, False]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert futures[0].cancelled()
+
+
 async def test_a_mutation_that_changes_the_loader_is_seen_by_the_fields_after_it() -> None:
     first, second = Users(PEOPLE), Users({2: user(22)})
     holder = SimpleNamespace(users=first)

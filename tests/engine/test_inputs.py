@@ -210,3 +210,12 @@ def test_info_tells_what_graphql_core_tells() -> None:
     half = len(seen) // 2
     assert half == 12
     assert seen[:half] == seen[half:]
+
+
+def test_arguments_of_a_field_that_is_only_read_are_checked() -> None:
+    schema = schema_of("enum Colour { RED } type Query { f(c: Colour! = RED): String g(cs: [Colour!]!): [Int] }")
+    source = "query ($c: Colour = RED) { f(c: $c) g(cs: [$c]) }"
+    answer = both(schema, source, {"f": "x", "g": [1]}, {"c": None})
+    assert answer.data == {"f": None, "g": None}
+    assert len(answer.problems) == 2
+    assert both(schema, source, {"f": "x", "g": [1]}).data == {"f": "x", "g": [1]}

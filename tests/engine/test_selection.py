@@ -6,8 +6,8 @@ from typing import cast
 import pytest
 from graphql import ExecutionResult, parse
 
-from engine import compile_operation
-from tests.engine.running import both, schema_of
+from engine import Unsupported, compile_operation
+from tests.engine.running import both, compiled, schema_of
 
 SCHEMA = schema_of("""
 interface Node { id: ID other: Node }
@@ -171,3 +171,16 @@ def test_variants_together_are_bounded() -> None:
     assert [cast("ExecutionResult", each).data for each in answers] == [{"a": 1, "b": 2}, {"a": 1}, {"b": 2}, {}]
     assert len(operation.sources) == 1
     assert operation.fallbacks == 3
+
+
+def test_an_operation_that_is_too_deep_or_too_large_is_left_to_graphql_core() -> None:
+    """zalando-incubator/graphql-jit#279: very large queries must not take very long."""
+    schema = schema_of("type Query { query: Query name: String }")
+    deep = "{ query " * 99 + "{ name }" + " }" * 99
+    assert compiled(schema, deep)({}, None, None) == ExecutionResult({"query": None}, None)
+    with pytest.raises(Unsupported):
+        compile_operation(schema, parse(f"{{ query {deep} }}"))
+    many = " ".join(f"a{number}: name" for number in range(2_001))
+    with pytest.raises(Unsupported):
+        compile_operation(schema, parse(f"{{ {many} }}"))
+    compile_operation(schema, parse(f"{{ {many} }}"), max_fields=2_001)
