@@ -23,7 +23,7 @@ import structlog
 log = structlog.stdlib.get_logger(__name__)
 
 ACCEPTED_AT_ONCE = 16  # before other work has its turn
-PATIENCE = 0.01  # seconds for a process with fewer connections to accept before this one does
+PATIENCE = 0.03  # seconds for a process with fewer connections to accept before this one does
 SILENT_SECONDS = 1.0  # since its last sign of life; then a process is not waited for
 EXHAUSTED_PAUSE = 1.0  # without a file descriptor for one more connection
 WORDS = 2  # of eight bytes for each process: its connections, and its last sign of life in nanoseconds

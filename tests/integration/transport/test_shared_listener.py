@@ -74,7 +74,8 @@ async def test_a_server_that_lost_its_connections_gets_the_next_ones() -> None:
         await until(lambda: numbers(servers)[0] == 0)
         before = numbers(servers)[1]
         async with connections(port, before):
-            assert numbers(servers) == [before, before]
+            assert sum(numbers(servers)) == 2 * before
+            assert numbers(servers)[0] >= before - 2  # alone the kernel might give it half of them
 
 
 async def test_a_process_that_is_silent_is_not_waited_for() -> None:
