@@ -187,3 +187,4 @@ async def test_without_mongodb_no_session_is_answered_from_memory_for_long(setti
             with pytest.raises(Exception, match=r".*") as caught:
                 await sessions.authenticate(token)
             assert is_outage(caught.value)
+            proxy.become(Toxic.NONE)  # else the client could not be closed in time
