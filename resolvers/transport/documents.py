@@ -33,6 +33,7 @@ from resolvers.transport.signed_in_only import is_private
 
 CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 MB
 TOKENS_OF_FIELD = 9  # a field of a compiled operation takes some 3,600 bytes
+TOKENS_OF_COMPILED = 16  # and the operation some 6,400 besides
 FIELDS_A_USE = 50  # an operation with so many fields more is compiled a use later: it costs that much more to compile
 CACHED_COSTS = 64
 NO_HASHES = "PersistedQueryNotSupported"  # Apollo's mobile clients compare the message, its web client the code
@@ -84,6 +85,7 @@ class GraphQLRequest:
 class Operation:
     """One operation of a valid document, within the limits, with its variables."""
 
+    query: str
     document: DocumentNode
     node: OperationDefinitionNode
     variables: Mapping[str, Any]
@@ -146,13 +148,13 @@ class _Candidate:
 class _Document:
     node: DocumentNode
     candidates: dict[str | None, _Candidate]
-    charged: int = 0  # its part of what is cached, in tokens, when it was last used
+    charged: int = 0  # its part of what is cached, in tokens
 
     @property
     def size(self) -> int:
         """Its memory, in tokens of a parsed document."""
         compiled = [each.compiled.fields for each in self.candidates.values() if each.compiled is not None]
-        return self.node.token_count + TOKENS_OF_FIELD * sum(compiled)
+        return self.node.token_count + TOKENS_OF_COMPILED * len(compiled) + TOKENS_OF_FIELD * sum(compiled)
 
 
 class Documents:
@@ -189,36 +191,48 @@ class Documents:
         except RequestError as error:
             raise to_rejection(error) from None
         return Operation(
+            request.query,
             document.node,
             candidate.node,
             request.variables,
             cost,
             candidate.is_private,
             candidate.variable_limits,
-            self._compiled(document, candidate),
+            self._compiled(request.query, document, candidate),
         )
 
-    def _compiled(self, document: _Document, candidate: _Candidate) -> CompiledOperation | None:
+    def _compiled(self, query: str, document: _Document, candidate: _Candidate) -> CompiledOperation | None:
         candidate.uses += 1
         compile_at = self._compile_at + candidate.written.fields // FIELDS_A_USE
         if candidate.uses == compile_at and self._compile_at and self._compile is not None:
             name = candidate.node.name
             candidate.compiled = self._compile(document.node, None if name is None else name.value)
+            self.charge(query)
         return candidate.compiled
 
     def _document(self, query: str) -> _Document:
         document = self._cached.get(query)
         if document is None:
             document = self._cached[query] = self._check(self._parse(query))
+            self.charge(query)
         else:
             self._cached.move_to_end(query)
+        return document
+
+    def charge(self, query: str) -> None:
+        """Counts what a document takes now, and drops the oldest if all take too much.
+
+        To be called after an execution too, which may have compiled a variant.
+        """
+        document = self._cached.get(query)
+        if document is None:
+            return
         size = document.size
         self._cached_tokens += size - document.charged
         document.charged = size
         while self._cached_tokens > CACHED_TOKENS:
             _, oldest = self._cached.popitem(last=False)
             self._cached_tokens -= oldest.charged
-        return document
 
     def _check(self, node: DocumentNode) -> _Document:
         """Checks the limits before validation, which is not linear in the document."""

@@ -212,9 +212,7 @@ class OperationExecutor:
                     if operation.compiled is None:
                         executing: Any = execute_subscription_event(event)
                     else:
-                        executing = operation.compiled.execute(
-                            event.root_value, event.context_value, operation.variables
-                        )
+                        executing = self._execute(operation, event.context_value, event.root_value)
                     return executing if isinstance(executing, ExecutionResult) else await executing
 
         events = map_source_to_response_event(graphql_executor, cast("AsyncIterable[Any]", source), answer_event)
@@ -225,9 +223,13 @@ class OperationExecutor:
             except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
                 raise self._rejection(error, operation, request_id) from None
 
-    def _execute(self, operation: Operation, context: object) -> ExecutionResult | Awaitable[ExecutionResult]:
+    def _execute(
+        self, operation: Operation, context: object, root: object = None
+    ) -> ExecutionResult | Awaitable[ExecutionResult]:
         if operation.compiled is not None:
-            return operation.compiled.execute(None, context, operation.variables)
+            executing = operation.compiled.execute(root, context, operation.variables)
+            self._documents.charge(operation.query)  # a variant may have been compiled
+            return executing
         return execute(
             self._schema,
             operation.document,

@@ -171,12 +171,23 @@ def test_what_cannot_be_compiled_is_tried_once() -> None:
     assert compiler.asked == [None]
 
 
-def test_compiled_operations_count_to_the_size_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "CACHED_TOKENS", 40)
+def test_compiled_operations_count_to_the_size_of_the_cache_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "CACHED_TOKENS", 70)
     cache = Documents(EXECUTABLE, OperationLimits(), compile_operation=Compiler(), compile_at=1)
-    both = [GraphQLRequest("{ hello }"), GraphQLRequest("{ a: hello b: hello c: hello }")]
-    for _ in range(2):
-        for each in both:  # five and eleven tokens fit together, one and three compiled fields do not
-            cache.operation(each)
-            cache.operation(each)
-            assert len(cache._cached) == 1
+    for each in ("{ hello }", "{ a: hello b: hello c: hello }"):  # five and eleven tokens, one and three fields
+        cache.operation(GraphQLRequest(each))
+        assert list(cache._cached) == [each]
+
+
+def test_a_variant_that_an_execution_compiled_counts_too() -> None:
+    cache = Documents(EXECUTABLE, OperationLimits(), compile_operation=Compiler(), compile_at=1)
+    query = "query ($yes: Boolean!) { hello @include(if: $yes) }"
+    sizes = []
+    for yes in (True, False):
+        operation = cache.operation(GraphQLRequest(query, None, {"yes": yes}))
+        sizes.append(cache._cached_tokens)
+        assert operation.compiled is not None
+        operation.compiled.execute(None, None, operation.variables)
+        cache.charge(query)
+    sizes.append(cache._cached_tokens)
+    assert sizes[0] < sizes[1] == sizes[2], "the second variant has no field"
