@@ -21,7 +21,7 @@ test-faults: $(MADE) ## Run only the tests of crashes and outages, at full size;
 	@exec $(RUN)/python -m pytest tests/faults --full-size $(ARGS)
 
 test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
-	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest tests/engine $(ARGS)
+	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest tests/engine tests/integration/test_engine_equality.py $(ARGS)
 
 lint: $(MADE) words ## Check style, formatting, types, layers, vocabulary, and that schema.graphql is up to date.
 	$(RUN)/ruff check .
