@@ -39,7 +39,7 @@ ASKED = """{
 }"""
 
 
-def executor(world: World) -> OperationExecutor:
+def executor(world: World, *, compile_at: int = 1) -> OperationExecutor:
     async def nobody(_token: str | None) -> None:
         return None
 
@@ -54,7 +54,7 @@ def executor(world: World) -> OperationExecutor:
         is_outage=is_outage,
         account=lambda session: session.user_id,
     )
-    return OperationExecutor(schema, hooks, limits=UNLIMITED, compile_at=1)
+    return OperationExecutor(schema, hooks, limits=UNLIMITED, compile_at=compile_at)
 
 
 def _values(answer: Any) -> Iterator[tuple[str, Any]]:
