@@ -126,7 +126,7 @@ class Cast:
                 break
         return operation
 
-    async def forget(self, source: random.Random) -> None:
+    async def empty_caches(self, source: random.Random) -> None:
         """Sometimes empties the caches, so that values come at once, or later."""
         if source.random() < 0.2:
             caches = self.world.sources.caches
@@ -160,7 +160,7 @@ async def test_random_queries_are_answered_the_same(
             continue
         if operation.is_private and session is None:
             session = cast.sessions[1]
-        await cast.forget(source)
+        await cast.empty_caches(source)
         both = [operation, replace(operation, compiled=None)]  # the second is executed by graphql-core
         source.shuffle(both)
         answers = {each.compiled: await cast.answer(each, session) for each in both}
