@@ -35,6 +35,7 @@ CACHED_TOKENS = 50_000  # a token of a parsed document takes some 400 bytes: 20 
 TOKENS_OF_FIELD = 9  # a field of a compiled operation takes some 3,600 bytes
 TOKENS_OF_COMPILED = 16  # and the operation some 6,400 besides
 FIELDS_A_USE = 50  # an operation with so many fields more is compiled a use later: it costs that much more to compile
+COMPILED_FIELDS_MAX = 500  # of an operation, which compile in a tenth of a second; real ones have a hundred or two
 CACHED_COSTS = 64
 NO_HASHES = "PersistedQueryNotSupported"  # Apollo's mobile clients compare the message, its web client the code
 NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."

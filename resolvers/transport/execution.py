@@ -27,7 +27,7 @@ from engine import CompiledOperation, Unsupported, compile_operation
 from resolvers.transport.admission import Admission, Client, Clients, Place
 from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
-from resolvers.transport.documents import Documents, GraphQLRequest, Operation
+from resolvers.transport.documents import COMPILED_FIELDS_MAX, Documents, GraphQLRequest, Operation
 from resolvers.transport.errors import (
     TOO_SLOW,
     Culprit,
@@ -251,6 +251,7 @@ class OperationExecutor:
                 plan=self._plans.plan,
                 classes=self._plans.classes,
                 executor_class=self._executor_class,
+                max_fields=COMPILED_FIELDS_MAX,
                 max_coercion_errors=COERCION_ERRORS_SHOWN,
                 hide_suggestions=True,
             )
