@@ -7,19 +7,24 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import SEED
 from tests.engine.random_cases.cases import KINDS_OF_ERRORS, Comparison, random_cases
 
 RARE = {"impossible types", "arguments that do not fit"}
 CASES = int(os.environ.get("PHOTOGRAM_ENGINE_CASES") or 2_000)
+# `make test` has the same cases each time: where awaitables race, a rare answer may need a judgement of its own.
+IS_SEARCH = "PHOTOGRAM_ENGINE_CASES" in os.environ or SEED in os.environ
+USUAL_SEED = 1
 
 
-@pytest.mark.filterwarnings("ignore:coroutine 'Executor:RuntimeWarning")  # graphql-core leaves some of its own
+# graphql-core leaves some of its own coroutines.
+@pytest.mark.filterwarnings("ignore:coroutine '(Executor|default_type_resolver):RuntimeWarning")
 def test_random_operations_have_equal_answers(seed: int, record_property: Callable[[str, object], None]) -> None:
     """`tests/engine/comparison.py` says what equal means, and which differences are accepted."""
     comparison = Comparison()
 
     async def compare_all() -> None:
-        for number, case in enumerate(random_cases(seed, CASES)):
+        for number, case in enumerate(random_cases(seed if IS_SEARCH else USUAL_SEED, CASES)):
             if found := await comparison.compare(case):
                 raise AssertionError(f"case {number}: " + "\n".join([*found, str(case)]))
             if number % 100 == 0:
