@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from starlette.applications import Starlette
 
@@ -9,6 +10,9 @@ from config import Settings
 from datasources.outages import is_outage
 from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
+from datasources.telemetry.metrics import readings
+from datasources.telemetry.metrics_server import serve_metrics
+from datasources.telemetry.tracing import open_tracing
 from domain.records.users import SessionRecord
 from resolvers.api import schema
 from resolvers.transport.admission import Admission
@@ -17,6 +21,8 @@ from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.health import Health
 from resolvers.transport.hooks import Hooks, Watch
+from resolvers.transport.operation_metrics import OPERATION_METRICS
+from resolvers.transport.process_metrics import read_admission, read_sockets
 from resolvers.transport.websocket_route import GraphQLSocket
 from schema.context import BadToken, Context
 
@@ -28,15 +34,23 @@ def create_app(settings: Settings) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with open_sources(settings) as sources:
+        served = readings(partial(read_sockets, socket), partial(read_admission, admission))
+        async with (
+            open_tracing(settings, "api"),
+            open_sources(settings) as sources,
+            serve_metrics(settings.metrics_host, settings.metrics_port),
+        ):
             opened.sources = sources
-            yield
+            with served:
+                yield
 
+    OPERATION_METRICS.know(settings.metrics_operations)
+    admission = Admission(settings.cost_at_once, settings.admission_timeout)
     executor = OperationExecutor(
         schema,
         opened.hooks(),
         operation_timeout=settings.operation_timeout,
-        admission=Admission(settings.cost_at_once, settings.admission_timeout),
+        admission=admission,
         introspection=settings.allows_introspection,
         compile_at=settings.compile_at,
     )
@@ -78,6 +92,7 @@ class _Opened:
             watch=self._watch,
             is_outage=is_outage,
             account=lambda session: session.user_id,
+            name_in_logs=lambda identity: str(identity.user_id) if isinstance(identity, SessionRecord) else None,
             bad_token_identity=BadToken,
         )
 

@@ -72,6 +72,22 @@ class Settings(BaseSettings):
         "balancer must offer. By default max-age=31536000 in production, else nothing; empty turns it off.",
     )
     allow_root: bool = Field(False, description="Lets production run as root, for containers whose root has no rights.")
+    metrics_host: str = Field("127.0.0.1", description="Where /metrics is served, for Prometheus alone.")
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of /metrics; by default nowhere. With several processes the next ports are used too.",
+    )
+    metrics_operations: CommaList = Field(
+        (),
+        description="Names of the operations of one's own clients, with commas: metrics always show them by name. Of "
+        "other names they show as many as there are places, 200 in all.",
+    )
+    trace_endpoint: str | None = Field(
+        None, description="Where traces are sent by OTLP over HTTP: https://collector:4318/v1/traces. Needs `tracing`."
+    )
+    trace_sample: float = Field(0.01, ge=0, le=1, description="The share of requests that are traced.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "json"
 

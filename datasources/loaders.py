@@ -18,6 +18,7 @@ from datasources.posts.likes import LikeStore
 from datasources.redis.read_through import Beside, Cache, Load
 from datasources.s3.storage import Blobs
 from datasources.sources import Sources
+from datasources.telemetry.metrics import SIZES, Distribution
 from domain.interests import Interest
 from domain.records.comments import CommentRecord
 from domain.records.likes import LikeRecord
@@ -37,6 +38,8 @@ from domain.visibility import (
     can_view_profile,
 )
 
+_BATCH_SIZES = Distribution("photogram_loader_keys", "Keys of one call of a dataloader.", "loader", bounds=SIZES)
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 Authored = TypeVar("Authored", PostRecord, CommentRecord)
@@ -46,7 +49,13 @@ def _loader(
     find: Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]],
 ) -> cached_property[Loader[Key, Value]]:
     """A loader made, at its first use, of a method that finds values in the order of its keys."""
-    return cached_property(lambda loaders: Loader(partial(find, loaders)))
+    name = find.__name__
+
+    def count_and_find(loaders: Any, keys: Sequence[Key]) -> Awaitable[Sequence[Value]]:
+        _BATCH_SIZES.add(len(keys), name)
+        return find(loaders, keys)
+
+    return cached_property(lambda loaders: Loader(partial(count_and_find, loaders)))
 
 
 def _users_by_rule(

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
+from prometheus_client.core import Metric
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 from redis.asyncio import Redis
@@ -55,8 +57,10 @@ from datasources.posts.read_your_writes import ReadYourWrites
 from datasources.redis.cache_server import CacheServer
 from datasources.redis.client import open_redis
 from datasources.redis.pubsub import News
+from datasources.redis.read_through import Cache
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.targets import Targets
+from datasources.telemetry.metrics import counters, readings
 from domain.jobs import Fact
 
 BLOCKING_READ_SECONDS = 5.0
@@ -75,6 +79,22 @@ class Caches:
         self.comments: CommentCache = comment_cache(server)
         self.relations: RelationCache = relation_cache(server)
         self.first_pages: FirstPagesCache = first_pages_cache(server)
+
+    def read_counts(self) -> Iterator[Metric]:
+        """How many keys were found, and not found, by the kind of value; for Prometheus."""
+        caches: dict[str, Cache[Any, Any]] = {
+            "users": self.users,
+            "posts": self.posts,
+            "comments": self.comments,
+            "relations": self.relations,
+            "first_pages": self.first_pages,
+        }
+        samples = [
+            ((name, result), count)
+            for name, cache in caches.items()
+            for result, count in (("hit", cache.hits), ("miss", cache.misses))
+        ]
+        yield counters("photogram_cache_reads", "Keys read from the cache.", ("cache", "result"), samples)
 
 
 class Sources:
@@ -153,6 +173,7 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = Sources(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
+        stack.enter_context(readings(sources.caches.read_counts))
         await _measure_time(client)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "news": sources.news.run,

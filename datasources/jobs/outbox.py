@@ -4,6 +4,7 @@
 - `pending_since`: when the first of them became pending.
 - `due_at`: when the outbox relay enqueues their jobs next; absent when all of them are dead-lettered.
 - `enqueues`: how often the relay has enqueued them, for its back-off.
+- `traceparent`: the place in the trace of the request that made them pending; absent unless it is traced.
 - `dead_lettered`: those of the tasks that the relay skips until they are redriven or the fact changes.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.mongo.client import Document, Readable, Session
+from datasources.telemetry.tracing import TRACEPARENT, current_traceparent
 from domain.jobs import Task
 
 Stage = dict[str, Any]
@@ -21,7 +23,7 @@ Stage = dict[str, Any]
 FIRST_PAUSE = timedelta(seconds=3)  # from the first job of a pending task to the relay's
 MAX_PAUSE = timedelta(seconds=60)  # between two of the relay's
 _MAX_ENQUEUES = 20  # counted; the pause reaches its maximum long before
-NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered"]}
+NOTHING_PENDING: Stage = {"$unset": ["outbox", "pending_since", "due_at", "enqueues", "dead_lettered", TRACEPARENT]}
 _UNSET_DUE_AT: Stage = {
     "$set": {
         "due_at": {"$cond": [{"$setIsSubset": ["$outbox", {"$ifNull": ["$dead_lettered", []]}]}, "$$REMOVE", "$due_at"]}
@@ -31,16 +33,21 @@ _UNSET_DUE_AT: Stage = {
 
 def pending_fields(tasks: Iterable[Task], now: datetime) -> dict[str, Any]:
     """The fields of a new fact for which these tasks are pending."""
-    return {"outbox": [task.value for task in tasks], "pending_since": now, "due_at": now + FIRST_PAUSE, "enqueues": 0}
+    fields = {
+        "outbox": [task.value for task in tasks],
+        "pending_since": now,
+        "due_at": now + FIRST_PAUSE,
+        "enqueues": 0,
+    }
+    return fields | _trace()
 
 
 def add_pending(tasks: Iterable[Task], now: datetime) -> Stage:
     """A stage of an update pipeline: these tasks are pending too, and the relay enqueues them at once."""
     pending = {"$setUnion": [{"$ifNull": ["$outbox", []]}, [task.value for task in tasks]]}
     since = {"$ifNull": ["$pending_since", now]}
-    return {
-        "$set": {"outbox": pending, "pending_since": since, "due_at": now, "enqueues": 0, "dead_lettered": "$$REMOVE"}
-    }
+    fields = {"outbox": pending, "pending_since": since, "due_at": now, "enqueues": 0, "dead_lettered": "$$REMOVE"}
+    return {"$set": fields | _trace()}
 
 
 def change(
@@ -96,6 +103,11 @@ def mark_enqueued(now: datetime, max_pause: timedelta) -> list[Stage]:
     doubled = {"$multiply": [FIRST_PAUSE.total_seconds() * 1000, {"$pow": [2, "$enqueues"]}]}
     due_at = {"$add": [now, {"$min": [max_pause.total_seconds() * 1000, doubled]}]}
     return [{"$set": {"due_at": due_at, "enqueues": {"$min": [_MAX_ENQUEUES, {"$add": ["$enqueues", 1]}]}}}]
+
+
+def _trace() -> dict[str, str]:
+    traceparent = current_traceparent()
+    return {} if traceparent is None else {TRACEPARENT: traceparent}
 
 
 async def find_pending(

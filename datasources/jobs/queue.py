@@ -18,6 +18,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from datasources.concurrency.batcher import Batcher, BatchTimeout
+from datasources.jobs.origin import Origin
+from datasources.mongo import clock
+from datasources.telemetry.tracing import TRACEPARENT, current_traceparent
 from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 
 log = structlog.get_logger(__name__)
@@ -63,24 +66,36 @@ class JobQueue:
         For `SILENCE_SECONDS` it skips workers that it could not reach or whose stream was `MAX_STREAM_LENGTH` long; the
         outbox relay enqueues those jobs later.
         """
-        sendable = {job for job in jobs if time.monotonic() >= self._silent_until.get(JOBS[job.kind].worker, 0)}
+        await self._enqueue(dict.fromkeys(jobs, current_traceparent()))
+
+    async def _enqueue(self, traces: Mapping[Job, str | None]) -> None:
+        now = time.monotonic()
+        sendable = {
+            job: trace for job, trace in traces.items() if now >= self._silent_until.get(JOBS[job.kind].worker, 0)
+        }
         if sendable:
             with contextlib.suppress(BatchTimeout):  # the jobs are sent with those of other callers all the same
                 await self._sends.submit(sendable, ENQUEUE_SECONDS)
 
     async def enqueue_pending(self, fact: Fact, documents: Iterable[Mapping[str, Any]]) -> None:
         """Enqueues, as `enqueue` does, the jobs pending for these documents of one kind."""
-        await self.enqueue({job for document in documents for job in jobs_of(fact, document)})
+        await self._enqueue(
+            {job: document.get(TRACEPARENT) for document in documents for job in jobs_of(fact, document)}
+        )
 
-    async def _send(self, batch: Sequence[set[Job]]) -> list[None]:
+    async def _send(self, batch: Sequence[Mapping[Job, str | None]]) -> list[None]:
         """Sends each job once for all concurrent callers; a thousand likes of one post are one message."""
-        jobs = sorted(set[Job]().union(*batch))
+        traces: dict[Job, str | None] = {}
+        for each in batch:
+            traces.update({job: trace for job, trace in each.items() if traces.get(job) is None})
+        jobs, now = sorted(traces), clock.now()
         workers = sorted({JOBS[job.kind].worker for job in jobs})
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
                 pipeline = self._redis.pipeline(transaction=False)
                 for job in jobs:
-                    pipeline.xadd(stream_key(self._prefix, JOBS[job.kind].worker), msgspec.to_builtins(job))
+                    message = msgspec.to_builtins(job) | Origin(now, traces[job]).to_fields()
+                    pipeline.xadd(stream_key(self._prefix, JOBS[job.kind].worker), message)
                 for worker in workers:
                     pipeline.xlen(stream_key(self._prefix, worker))
                 lengths = (await pipeline.execute())[-len(workers) :]
@@ -104,7 +119,7 @@ class JobQueue:
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message as it came, and its job; None for a malformed message.
+    """A message as it came, its job (None for a malformed message), and where the job comes from.
 
     `lost_by` names the consumer that had started the work when its lease expired.
     """
@@ -113,6 +128,10 @@ class Message(msgspec.Struct, frozen=True):
     fields: dict[bytes, bytes]
     job: Job | None
     lost_by: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        return Origin.of(self.fields)
 
 
 class QueueConsumer:

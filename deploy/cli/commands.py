@@ -117,11 +117,13 @@ def worker(
 
     from deploy.cli.interpreter_memory import calm_collector  # noqa: PLC0415
     from deploy.cli.privileges import refuse_root  # noqa: PLC0415
+    from deploy.cli.tracing_packages import expect_tracing_packages  # noqa: PLC0415
     from workers.handlers.screen_comments import UnknownScreenError  # noqa: PLC0415
     from workers.runtime.runner import NoAvifError, StuckError, UnknownWorkerError, run_workers  # noqa: PLC0415
 
     settings = context.obj.settings()
     refuse_root(settings)
+    expect_tracing_packages(settings)
     calm_collector()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

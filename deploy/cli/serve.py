@@ -11,6 +11,8 @@ from deploy.cli.exit_codes import UNREACHED
 from deploy.cli.file_descriptors import make_room
 from deploy.cli.interpreter_memory import calm_collector
 from deploy.cli.privileges import refuse_root
+from deploy.cli.tracing_packages import expect_tracing_packages
+from deploy.local.environment import with_metrics_port
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from resolvers.transport.server import build_server
@@ -27,8 +29,10 @@ def serve_api(settings: Settings, listener: socket.socket | None = None, share: 
 
     if share is not None:
         name_process(share.number + 1)
+        settings = with_metrics_port(settings, share.number)
     configure_logging(settings.log_format, settings.log_level)
     refuse_root(settings)
+    expect_tracing_packages(settings)
     asyncio.run(check_prepared(settings))  # before uvicorn, which would print a traceback
     with closing(listener or listen(settings.host, settings.port)) as sock:
         settings = settings.model_copy(update={"max_connections": make_room(settings.max_connections)})

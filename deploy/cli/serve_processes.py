@@ -11,6 +11,7 @@ from config import Settings
 from datasources.sources import check_prepared
 from datasources.telemetry.logs import configure_logging
 from deploy.cli.privileges import refuse_root
+from deploy.cli.tracing_packages import expect_tracing_packages
 from deploy.local import stop_signals
 from deploy.local.ports import listen
 from deploy.local.process import stop_all
@@ -31,6 +32,7 @@ def serve_processes(settings: Settings, number: int) -> None:
     """
     configure_logging(settings.log_format, settings.log_level)
     refuse_root(settings)
+    expect_tracing_packages(settings)
     asyncio.run(check_prepared(settings))
     stop_signals.stop_on_signals(within=settings.drain_timeout + STOP_MARGIN)
     stopped_by = signal.SIGINT

@@ -27,6 +27,13 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return rest | environment(settings)
 
 
+def with_metrics_port(settings: Settings, number: int) -> Settings:
+    """The settings of process `number`, from 0 on, of those that are started together: each has a port for metrics."""
+    if settings.metrics_port is None:
+        return settings
+    return settings.model_copy(update={"metrics_port": settings.metrics_port + number})
+
+
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()

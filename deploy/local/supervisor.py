@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from config import Settings
 from deploy.demo import prepare_demo
 from deploy.local import data_folder
+from deploy.local.environment import with_metrics_port
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
@@ -102,7 +103,8 @@ class Supervisor:
         logs = self.data_dir.absolute() / "logs"
         self.api = ApiProcesses.create(self.api_processes, settings, listener, logs)
         self.api.start()
-        self.worker = Service.start(partial(worker_process, settings, logs))
+        worker_settings = with_metrics_port(settings, self.api_processes)
+        self.worker = Service.start(partial(worker_process, worker_settings, logs))
 
     def _children(self) -> list[Process]:
         api = self.api.running if self.api else []

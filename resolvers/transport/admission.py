@@ -55,7 +55,7 @@ class Lane:
     """Admits operations while the running ones cost at most `capacity`, or nothing runs. Others wait in fair order."""
 
     def __init__(self, capacity: float, longest_wait: float) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._longest_wait = longest_wait
         self._running = 0.0
         self._waiting: list[_Waiter] = []
@@ -65,6 +65,17 @@ class Lane:
         self._prune_at = WAITING_MAX
         self._operations: Counter[Client] = Counter()  # running and waiting ones
         self._done, self._seconds, self._since = RATE * MEMORY, MEMORY, 0.0
+        self.refused, self.waits, self.waited = 0, 0, 0.0  # the last in seconds, of all operations together
+
+    @property
+    def running(self) -> float:
+        """The cost of what runs."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait."""
+        return len(self._waiting)
 
     def admitted(self, client: Client, cost: float, *, patient: bool = False) -> "Place":
         """Runs the block when its turn comes. Raises Busy, if possible at once; never if it is `patient`."""
@@ -87,25 +98,31 @@ class Lane:
         self._number += 1
         waiter = _Waiter(start, self._number, client, cost, asyncio.get_running_loop().create_future())
         heapq.heappush(self._waiting, waiter)
+        began = time.monotonic()
         try:
             async with asyncio.timeout(None if patient else PATIENCE * self._longest_wait):
                 await waiter.turn
         except BaseException as error:
             self._withdraw(waiter)
             if isinstance(error, TimeoutError):
+                self.refused += 1
                 raise Busy(self._longest_wait) from None
             raise
+        finally:
+            self.waits += 1
+            self.waited += time.monotonic() - began
 
     def _refuse_if_too_long(self, start: float, cost: float) -> None:
         ahead = self._running + sum(waiter.cost for waiter in self._waiting if waiter.start <= start)
-        seconds = max(0.0, ahead + cost - self._capacity) * self._seconds / self._done
+        seconds = max(0.0, ahead + cost - self.capacity) * self._seconds / self._done
         # The first one may always wait: the rate, perhaps of a bad moment, is measured only while something waits.
         if self._waiting and (seconds > self._longest_wait or len(self._waiting) >= WAITING_MAX):
+            self.refused += 1
             # At random, so that not all clients come back at the same time.
             raise Busy(max(seconds, self._longest_wait) * random.uniform(0.5, 1.5))  # noqa: S311
 
     def _fits(self, cost: float) -> bool:
-        return self._running == 0 or self._running + cost <= self._capacity
+        return self._running == 0 or self._running + cost <= self.capacity
 
     def _enter(self, client: Client, start: float, cost: float) -> None:
         self._operations[client] += 1
@@ -206,6 +223,7 @@ class Admission:
     def __init__(self, cost_at_once: int = 30_000, longest_wait: float = 2.0) -> None:
         self._costly = Lane(cost_at_once, longest_wait)
         self._cheap = Lane(cost_at_once * CHEAP_SHARE, longest_wait)
+        self.lanes = {"costly": self._costly, "cheap": self._cheap}
 
     def admitted(self, client: Client, cost: int, *, patient: bool = False) -> Place:
         """Runs the block of an operation of this cost when its turn comes. Raises Busy; not if it is `patient`."""

@@ -33,6 +33,7 @@ class Hooks:
     - `watch` calls the function, once, when the identity's session is revoked or its token expires.
     - `is_outage` tells the absence of a dependency from a fault of ours.
     - `account` returns the owner of an identity.
+    - `name_in_logs` returns what log lines say about an identity's owner, None for nothing.
     - `bad_token_identity` returns the identity with which an operation is run that answers this bad token.
     """
 
@@ -43,4 +44,5 @@ class Hooks:
     watch: Callable[[Identity, Callable[[], None]], Watch]
     is_outage: Callable[[BaseException], bool]
     account: Callable[[Identity], Client]
+    name_in_logs: Callable[[Identity | None], str | None] = lambda _identity: None
     bad_token_identity: Callable[[str], Identity | None] = lambda _token: None

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse
 from starlette.types import Receive, Scope, Send
 
+from datasources.telemetry.tracing import TRACEPARENT, current_traceparent, operation_part
 from domain.errors import RequestError, RequestErrorCode
 from domain.limits import FORM_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
 from resolvers.transport.client_address import address_of
@@ -118,11 +119,18 @@ class GraphQLHTTP:
         _check_transport(scope["method"], operation)
         request_id = request_id_of(scope)
         token, address = bearer_token(headers.get("authorization")), address_of(scope)
-        async with executor.admitted(operation, executor.sender(token, address)):
-            began = time.monotonic()  # the time limit is for authentication and execution together
-            identity = await executor.identify(operation, token, request_id, address)
-            more_seconds -= time.monotonic() - began
-            return await executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
+        with operation_part(name, operation.kind.value, headers.get(TRACEPARENT)) as part:
+            async with executor.admitted(operation, executor.sender(token, address)):
+                began = time.monotonic()  # the time limit is for authentication and execution together
+                identity = await executor.identify(operation, token, request_id, address)
+                account = executor.hooks.name_in_logs(identity)
+                add_to_log_line(scope, account=account, traceparent=current_traceparent())
+                part.set(account=account, request_id=request_id, cost=operation.cost)
+                more_seconds -= time.monotonic() - began
+                answer = await executor.run(operation, identity, request_id, address=address, more_seconds=more_seconds)
+                if "errors" in answer.payload:
+                    part.fail(", ".join(answer.codes))
+                return answer
 
 
 def bearer_token(authorization: object) -> str | None:

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datasources.telemetry.logs import EventLog
+from resolvers.transport.operation_metrics import OPERATION_METRICS
 
 log = EventLog(__name__)
 
@@ -65,15 +66,18 @@ class RequestLine:
         return count
 
     def write(self) -> None:
-        """Logs the line."""
+        """Logs the line, and counts a request for an operation."""
         path: str = self._scope["path"]
+        seconds = time.perf_counter() - self._started
+        if self.notes:
+            OPERATION_METRICS.count_request(self.notes, self.status, seconds)
         fields = {
             "request_id": self.request_id,
             "method": self._scope["method"],
             "path": path[:200],
             "status": self.status,
             "bytes": self.sent,
-            "duration_ms": round((time.perf_counter() - self._started) * 1000, 1),
+            "duration_ms": round(seconds * 1000, 1),
         }
         fields.update({name: value for name, value in self.notes.items() if value})
         log.write(logging.DEBUG if path in QUIET else logging.INFO, "request", fields)

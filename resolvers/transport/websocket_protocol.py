@@ -13,6 +13,7 @@ from graphql import OperationType
 from starlette.types import Receive, Send
 
 from datasources.concurrency.tasks import cancel_tasks
+from datasources.telemetry.tracing import operation_part
 from domain.errors import RequestErrorCode
 from domain.limits import SOCKET_OPERATIONS_MAX
 from resolvers.transport.admission import Busy
@@ -20,6 +21,7 @@ from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code, to_rejection
 from resolvers.transport.execution import Answer, OperationExecutor
 from resolvers.transport.hooks import Identity, Watch
+from resolvers.transport.operation_metrics import OPERATION_METRICS
 from resolvers.transport.websocket_messages import (
     Closed,
     id_of,
@@ -145,7 +147,9 @@ class Socket:
                 return  # the socket closes in a moment; the client reconnects to another process
             operation = self._executor.operation(GraphQLRequest.from_json(payload))
         except Rejected as rejection:
-            log.info("operation", codes=error_codes(rejection.errors))
+            codes = error_codes(rejection.errors)
+            OPERATION_METRICS.count_unread(codes)
+            log.info("operation", codes=codes)
             await self._send_message({"id": id_, "type": "error", "payload": rejection.errors})
             return
         self._count += 1
@@ -184,8 +188,7 @@ class Socket:
                         sent_codes.update(answer.codes)
                         await self._answer(id_, answer)
             else:
-                async with self._executor.admitted(operation, self._executor.caller(self._identity, self._address)):
-                    answer = await self._executor.run(operation, self._identity, request_id, address=self._address)
+                answer = await self._run(operation, request_id)
                 sent_codes.update(answer.codes)
                 if self._watch is not None and answer.identity is not None:
                     self._watch.renew(answer.identity)
@@ -198,15 +201,36 @@ class Socket:
         finally:
             if self._operations.get(id_) is asyncio.current_task():
                 del self._operations[id_]
-            log.info(
-                "operation",
-                request_id=request_id,
-                operation=operation.name and operation.name[:64],
-                operation_type=operation.kind.value,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                **({"events": events} if events else {}),
-                **({"codes": sorted(sent_codes)} if sent_codes else {}),
-            )
+            self._report(operation, request_id, sent_codes, time.perf_counter() - started, events)
+
+    async def _run(self, operation: Operation, request_id: str) -> Answer:
+        """Runs a query or a mutation. Raises Busy."""
+        account = self._executor.hooks.name_in_logs(self._identity)
+        with operation_part(operation.name and operation.name[:64], operation.kind.value) as part:
+            part.set(account=account, request_id=request_id, cost=operation.cost)
+            async with self._executor.admitted(operation, self._executor.caller(self._identity, self._address)):
+                answer = await self._executor.run(operation, self._identity, request_id, address=self._address)
+            if answer.codes:
+                part.fail(", ".join(answer.codes))
+            return answer
+
+    def _report(self, operation: Operation, request_id: str, codes: set[str], seconds: float, events: int) -> None:
+        """Counts an operation that ended, and logs a line about it."""
+        name, account = operation.name and operation.name[:64], self._executor.hooks.name_in_logs(self._identity)
+        is_subscription = operation.kind is OperationType.SUBSCRIPTION
+        OPERATION_METRICS.count_over_socket(
+            name, codes, cost=operation.cost, seconds=seconds, is_subscription=is_subscription, events=events
+        )
+        log.info(
+            "operation",
+            request_id=request_id,
+            operation=name,
+            operation_type=operation.kind.value,
+            duration_ms=round(seconds * 1000, 1),
+            **({"account": account} if account else {}),
+            **({"events": events} if events else {}),
+            **({"codes": sorted(codes)} if codes else {}),
+        )
 
     async def _answer(self, id_: str, answer: Answer) -> None:
         if not answer.executed:

@@ -36,9 +36,14 @@ class GraphQLSocket:
         self._executor = executor
         self._drain = drain
         self._origins = Origins(origins)
-        self._free = max_sockets
+        self.max_sockets = self._free = max_sockets
         self._init_timeout = init_timeout
         self._send_timeout = send_timeout
+
+    @property
+    def open_sockets(self) -> int:
+        """How many sockets are open."""
+        return self.max_sockets - self._free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":

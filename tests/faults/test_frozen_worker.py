@@ -95,7 +95,7 @@ async def test_a_failure_counted_for_a_frozen_worker_is_undone_when_it_thaws(wor
             return await failures(world) == []
 
         await eventually(is_taken_back)
-        assert other._backlog.in_hand, "before the second worker has ended its call"
+        assert other.backlog.in_hand, "before the second worker has ended its call"
         may_end.set()
         stopping.set()
         await running

@@ -62,7 +62,7 @@ async def test_other_owners_are_served_while_slow_images_of_one_owner_wait(own: 
             return sorted(renderer.ended) == sorted(quick)
 
         async def are_few_in_hand() -> bool:
-            return len(worker._backlog.in_hand) == SLOW_CONCURRENCY < JOBS[INGEST].concurrency
+            return len(worker.backlog.in_hand) == SLOW_CONCURRENCY < JOBS[INGEST].concurrency
 
         await eventually(are_served)
         await eventually(are_few_in_hand)

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -15,10 +16,14 @@ from datasources.concurrency.process_exit import exit_within
 from datasources.mongo.watchdog import Watchdog
 from datasources.sources import Sources, open_queue, open_sources
 from datasources.telemetry.logs import configure_logging
+from datasources.telemetry.metrics import readings
+from datasources.telemetry.metrics_server import serve_metrics
+from datasources.telemetry.tracing import open_tracing
 from domain.jobs import WORKERS
 from workers.handlers.screen_comments import screen_of
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.runtime.handler import Tools
+from workers.runtime.job_metrics import read_backlog
 from workers.runtime.outbox_relay import keep_relaying
 from workers.runtime.worker import Worker
 
@@ -54,7 +59,12 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
     configure_logging(settings.log_format, settings.log_level)
     screen_of(settings)  # a wrong name stops the start, not the first comment
     stopping = _stopped_by_signals(settings.drain_timeout)
-    async with open_sources(settings) as sources, asyncio.TaskGroup() as group:
+    async with (
+        open_tracing(settings, "worker"),
+        open_sources(settings) as sources,
+        serve_metrics(settings.metrics_host, settings.metrics_port),
+        asyncio.TaskGroup() as group,
+    ):
         watching = group.create_task(_stop_if_stuck(sources.watchdog, stopping, settings.drain_timeout))
         for name in names or known:
             log.info("worker.start", worker=name)
@@ -120,4 +130,6 @@ async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:
         return
     consumer = f"{os.getpid()}-{secrets.token_hex(4)}"
     async with tools_of(sources, name) as tools, open_queue(settings, name, consumer) as queue:
-        await Worker(tools, queue).run(stopping)
+        worker = Worker(tools, queue)
+        with readings(partial(read_backlog, name, worker.backlog)):
+            await worker.run(stopping)

@@ -11,15 +11,18 @@ import structlog
 from redis.exceptions import RedisError
 
 from datasources.concurrency.tasks import cancel_tasks, keep_running
+from datasources.jobs.origin import Origin
 from datasources.jobs.queue import Message, QueueConsumer
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
+from datasources.telemetry.tracing import call_part
 from domain.jobs import JOBS, Fact, Job, JobKind, Task
 from workers.registry import HANDLERS
 from workers.runtime.backlog import Backlog, Lane
 from workers.runtime.call_handler import Outcome, invoke
 from workers.runtime.freeze_detector import FreezeDetector
 from workers.runtime.handler import Handler, Tools
+from workers.runtime.job_metrics import count_call, count_dead_letter
 
 log = structlog.get_logger(__name__)
 
@@ -60,9 +63,10 @@ class Worker:
         self._lease = lease
         self._max_waiting = MAX_WAITING_OF.get(queue.worker, MAX_WAITING)
         self._max_read = min(MAX_READ, self._max_waiting)
-        self._backlog = Backlog()
+        self.backlog = Backlog()
         self._calls: dict[asyncio.Task[None], Lane] = {}
         self._lingering: dict[Lane, asyncio.TimerHandle] = {}  # lanes of which no call begins yet
+        self._origins: dict[Job, Origin] = {}  # of jobs that wait
         self._freezes = FreezeDetector(lease * FREEZE_PART)
         self._is_stopping = False
 
@@ -72,7 +76,7 @@ class Worker:
         renewing = asyncio.create_task(keep_running("renew leases", self._renew_leases), name="renew leases")
         try:
             while not stopping.is_set():
-                if len(self._backlog.waiting) >= self._max_waiting:
+                if len(self.backlog.waiting) >= self._max_waiting:
                     await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
                 else:
                     await self._take(await self._read())
@@ -87,13 +91,15 @@ class Worker:
         await self._give_back()
 
     async def _take(self, messages: Sequence[Message]) -> None:
-        handled, added, before = [], list[Job](), self._backlog.lanes
+        handled, added, before = [], list[Job](), self.backlog.lanes
         for message in messages:
             job = message.job
             if job is None or job.kind not in self._handlers:
                 if await self._record_malformed(message):
                     handled.append(message.id)
-            elif self._backlog.add(job, message):
+            elif self.backlog.add(job, message):
+                if job in self.backlog.waiting:
+                    self._origins[job] = message.origin
                 added.append(job)
             else:
                 handled.append(message.id)
@@ -104,12 +110,12 @@ class Worker:
 
     def _linger(self, lanes: set[Lane]) -> None:
         """Lets lanes that are not among these wait for more jobs, if their kinds linger; none if there is no room."""
-        for lane in self._backlog.lanes - lanes:
+        for lane in self.backlog.lanes - lanes:
             linger = self._handlers[lane.kind].spec.linger
             if linger and lane not in self._lingering:
                 loop = asyncio.get_running_loop()
                 self._lingering[lane] = loop.call_later(linger, self._end_lingering, lane)
-        if len(self._backlog.waiting) >= self._max_waiting:
+        if len(self.backlog.waiting) >= self._max_waiting:
             for lane in tuple(self._lingering):
                 self._end_lingering(lane)
 
@@ -129,17 +135,17 @@ class Worker:
                 if not is_outage(error):
                     raise
                 continue  # then the jobs are done in the order they came
-            self._backlog.set_owners({Job(*kind, key): owner for key, owner in owners.items()})
+            self.backlog.set_owners({Job(*kind, key): owner for key, owner in owners.items()})
 
     def _begin(self) -> None:
         """Begins as many waiting jobs as there is room for; called whenever there may be more of either."""
         if self._is_stopping:
             return
         running = Counter(self._calls.values())
-        for lane in self._backlog.lanes - self._lingering.keys():
+        for lane in self.backlog.lanes - self._lingering.keys():
             kind, handler = lane.kind, self._handlers[lane.kind]
             for _ in range(self._room(lane) - running[lane]):
-                jobs = self._backlog.begin(lane, handler.spec.batch, rotates=handler.owners is not None)
+                jobs = self.backlog.begin(lane, handler.spec.batch, rotates=handler.owners is not None)
                 if not jobs:
                     break
                 call = asyncio.create_task(self._call(lane, jobs), name=f"{kind[0].value} {kind[1].value}")
@@ -153,15 +159,18 @@ class Worker:
         return spec.concurrency * (self._tools.sources.settings.render_processes if spec.per_render_process else 1)
 
     async def _call(self, lane: Lane, jobs: Sequence[Job]) -> None:
-        kind, messages = lane.kind, {job: self._backlog.in_hand[job] for job in jobs}
+        kind, messages = lane.kind, {job: self.backlog.in_hand[job] for job in jobs}
+        origins = [self._origins.pop(job, Origin()) for job in jobs]
         try:
             started = time.monotonic()
             await self._queue.mark_started(list(messages.values()))
-            lost_by = self._backlog.pop_lost_by(jobs[0])
+            lost_by = self.backlog.pop_lost_by(jobs[0])
             if lost_by is not None and await self._count_loss(jobs[0], lost_by):
                 await self._acknowledge([messages[jobs[0]]])
                 return
-            outcome = await self._outcome(lane, jobs)
+            with call_part(*kind, [origin.traceparent for origin in origins]) as part:
+                outcome = await self._outcome(lane, jobs)
+                count_call(part, kind, jobs, outcome, origins, time.monotonic() - started)
             await self._record(kind, outcome)
             if lost_by is not None and not outcome.failed:
                 await self._uncount_loss(lost_by, jobs[0])
@@ -169,13 +178,13 @@ class Worker:
             seconds = round(time.monotonic() - started, 3)
             log.info("worker.called", task=kind[0].value, fact=kind[1].value, **about, seconds=seconds)
             # A job with more to do waits again, behind the others, unless a newer one of its key waits already.
-            unfinished = [job for job in jobs if job.key in outcome.has_more and job not in self._backlog.waiting]
-            self._backlog.move_to_slow_lane(job for job in jobs if job.key in outcome.needs_slow_lane)
+            unfinished = [job for job in jobs if job.key in outcome.has_more and job not in self.backlog.waiting]
+            self.backlog.move_to_slow_lane(job for job in jobs if job.key in outcome.needs_slow_lane)
             for job in unfinished:
-                self._backlog.requeue(job)
+                self.backlog.requeue(job)
             await self._acknowledge([message for job, message in messages.items() if job not in unfinished])
         finally:
-            self._backlog.finish(jobs)
+            self.backlog.finish(jobs)
 
     async def _outcome(self, lane: Lane, jobs: Sequence[Job]) -> Outcome:
         """What became of the call, without failures if this process stood still meanwhile."""
@@ -208,6 +217,8 @@ class Worker:
     async def _count_failure(self, job: Job, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         letter = await self._tools.sources.dead_letters.count_failure(job, reason, clock.now())
+        if letter.dead:
+            count_dead_letter(job.kind)
         log.error("worker.failed", job=str(job), attempts=letter.attempts, dead=letter.dead, exc_info=error)
 
     async def _count_loss(self, job: Job, lost_by: str) -> bool:
@@ -243,12 +254,12 @@ class Worker:
         while True:
             await asyncio.sleep(self._lease / 3)
             with _queue_outages_logged():
-                await self._queue.renew_leases(self._backlog.messages)
+                await self._queue.renew_leases(self.backlog.messages)
                 before, renewed_at = renewed_at, time.monotonic()
                 lapsed_at = renewed_at if renewed_at - before >= self._lease else lapsed_at
                 if renewed_at - lapsed_at < self._lease * GONE_LEASES:
                     await self._uncount_loss(self._queue.consumer)
-                if not self._is_stopping and len(self._backlog.waiting) < self._max_waiting:
+                if not self._is_stopping and len(self.backlog.waiting) < self._max_waiting:
                     await self._take(await self._queue.claim_expired(self._max_read, self._lease))
                 await self._queue.remove_gone_consumers(self._lease * GONE_LEASES)
 
@@ -263,7 +274,7 @@ class Worker:
             await self._queue.acknowledge(message_ids)
 
     async def _give_back(self) -> None:
-        unfinished = self._backlog.messages
+        unfinished = self.backlog.messages
         await cancel_tasks(self._calls)
         with _queue_outages_logged():
             await self._queue.leave(unfinished)
