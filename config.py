@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import orjson
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
@@ -26,6 +26,14 @@ def _split(value: object) -> object:
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
+class RedisUrls(NamedTuple):
+    """An address for each use of Redis."""
+
+    cache: str
+    queue: str
+    news: str
+
+
 class Settings(BaseSettings):
     """Where the servers are and how a process behaves; product limits stand in `domain/limits.py`.
 
@@ -39,7 +47,13 @@ class Settings(BaseSettings):
 
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=photogram"
     mongo_database: str = "photogram"
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="One server, or redis+cluster://host,host, or redis+sentinel://host,host/service; rediss for TLS.",
+    )
+    cache_redis_url: str | None = Field(None, description="Other Redis servers for caches than `redis_url` names.")
+    queue_redis_url: str | None = Field(None, description="The same for the job queue.")
+    news_redis_url: str | None = Field(None, description="The same for news (pub/sub) and who listens to a feed.")
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
     s3_endpoint_url: str | None = Field(None, description="None means Amazon S3.")
@@ -134,6 +148,12 @@ class Settings(BaseSettings):
     feed_active_days: float = Field(14, gt=0, description="Feeds that nobody has looked at for so long get no posts.")
     caching: bool = Field(True, description="Whether records are read through Redis; writes invalidate in any case.")
     relay_interval: float = Field(1.0, gt=0, description="Pause between two searches for pending tasks.")
+
+    @property
+    def redis_urls(self) -> RedisUrls:
+        """Where the Redis servers of each use are."""
+        given = self.cache_redis_url, self.queue_redis_url, self.news_redis_url
+        return RedisUrls(*(url or self.redis_url for url in given))
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -117,7 +117,8 @@ async def _workers(sources: Sources, number: int) -> AsyncIterator[list[psutil.P
     env, group = child_environment(sources.settings), stream_key(sources.settings.key_prefix, "feed")
 
     async def all_read() -> bool:
-        groups = await sources.redis.xinfo_groups(group) if await sources.redis.exists(group) else []
+        redis = sources.redis.queue.of(group)
+        groups = await redis.xinfo_groups(group) if await redis.exists(group) else []
         return bool(sum(group["consumers"] for group in groups) == number)
 
     started = [

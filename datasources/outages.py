@@ -70,5 +70,10 @@ def _refusing_server(error: BaseException) -> str | None:
 
 def _where(server: str, settings: Settings) -> str:
     endpoint = settings.s3_endpoint_url or f"https://s3.{settings.s3_region}.amazonaws.com"
-    parts = urlsplit({"MongoDB": settings.mongo_url, "Redis": settings.redis_url, "S3": endpoint}.get(server, ""))
-    return parts.netloc.rpartition("@")[2] or parts.path
+    urls = {
+        "MongoDB": [settings.mongo_url],
+        "Redis": dict.fromkeys(settings.redis_urls),
+        "S3": [endpoint],
+    }
+    parts = map(urlsplit, urls.get(server, ()))
+    return ", ".join(each.netloc.rpartition("@")[2] or each.path for each in parts)

@@ -10,7 +10,6 @@ from typing import Any
 from prometheus_client.core import Metric
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
-from redis.asyncio import Redis
 
 from config import Settings
 from datasources.accounts.cached_users import UserCache, user_cache
@@ -54,10 +53,11 @@ from datasources.posts.likes import LikeStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
 from datasources.posts.read_your_writes import ReadYourWrites
-from datasources.redis.cache_server import CacheServer
-from datasources.redis.client import open_redis
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
 from datasources.redis.read_through import Cache
+from datasources.redis.roles import RedisRoles, open_queue_servers, open_roles
+from datasources.redis.servers import following
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
@@ -72,13 +72,13 @@ class Caches:
     Only `datasources/loaders.py` and the feed read here; stores invalidate what they write.
     """
 
-    def __init__(self, server: CacheServer) -> None:
-        self.aclose = server.aclose
-        self.users: UserCache = user_cache(server)
-        self.posts: PostCache = post_cache(server)
-        self.comments: CommentCache = comment_cache(server)
-        self.relations: RelationCache = relation_cache(server)
-        self.first_pages: FirstPagesCache = first_pages_cache(server)
+    def __init__(self, servers: CacheServers) -> None:
+        self.aclose = servers.aclose
+        self.users: UserCache = user_cache(servers)
+        self.posts: PostCache = post_cache(servers)
+        self.comments: CommentCache = comment_cache(servers)
+        self.relations: RelationCache = relation_cache(servers)
+        self.first_pages: FirstPagesCache = first_pages_cache(servers)
 
     def read_counts(self) -> Iterator[Metric]:
         """How many keys were found, and not found, by the kind of value; for Prometheus."""
@@ -100,12 +100,12 @@ class Caches:
 class Sources:
     """The stores, and the connections that they use."""
 
-    def __init__(self, settings: Settings, client: Client, redis: Redis, blobs: Blobs) -> None:
+    def __init__(self, settings: Settings, client: Client, redis: RedisRoles, blobs: Blobs) -> None:
         self.settings, self.client, self.redis, self.blobs = settings, client, redis, blobs
         self.database = database = client[settings.mongo_database]
-        self.job_queue = job_queue = JobQueue(redis, settings.key_prefix)
-        self.news = news = News(redis, settings.key_prefix)
-        self.caches = caches = Caches(CacheServer(redis, settings.key_prefix, reads=settings.caching))
+        self.job_queue = job_queue = JobQueue(redis.queue, settings.key_prefix)
+        self.news = news = News(redis.news, settings.key_prefix)
+        self.caches = caches = Caches(CacheServers(redis.cache, settings.key_prefix, reads=settings.caching))
         self.background_writes = BackgroundWrites()
         self.watchdog = Watchdog(settings, client)
 
@@ -146,7 +146,7 @@ class Sources:
         self.push_pull = PushPullStore(
             database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit
         )
-        self.feed_listeners = FeedListeners(redis, settings.key_prefix, news, self.background_writes)
+        self.feed_listeners = FeedListeners(redis.news, settings.key_prefix, news, self.background_writes)
         self.visits = VisitStore(database, self.background_writes)
         self.interests = InterestStore(database, job_queue, self.visits)
         self.rankings = RankingStore(database)
@@ -168,12 +168,13 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         stack.push_async_callback(close_in_time, client.close)
         if settings.environment == "production":
             await expect_indexes(client[settings.mongo_database])
-        redis = open_redis(settings, settings.redis_timeout)
+        redis = open_roles(settings)
         stack.push_async_callback(close_in_time, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
         sources = Sources(settings, client, redis, blobs)
         stack.push_async_callback(sources.caches.aclose)
         stack.enter_context(readings(sources.caches.read_counts))
+        await stack.enter_async_context(redis.following())
         await _measure_time(client)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "news": sources.news.run,
@@ -200,11 +201,12 @@ async def _measure_time(client: Client) -> None:
 @contextlib.asynccontextmanager
 async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[QueueConsumer]:
     """One worker's queue, over a connection of its own that may block."""
-    redis = open_redis(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
+    servers = open_queue_servers(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
     try:
-        yield QueueConsumer(redis, settings.key_prefix, worker, consumer)
+        async with following(servers):
+            yield QueueConsumer(servers, settings.key_prefix, worker, consumer)
     finally:
-        await close_in_time(redis.aclose)
+        await close_in_time(servers.aclose)
 
 
 async def prepare(settings: Settings) -> None:

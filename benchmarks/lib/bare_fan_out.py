@@ -34,7 +34,7 @@ async def run_job_per_follower(sources: Sources, author: ObjectId, owners: Seque
 
     The least such a job can do: it reads whether the feed is live, and inserts; `SLOTS` jobs run side by side.
     """
-    redis, post_id, key = sources.redis, ObjectId(), f"{sources.settings.key_prefix}jobs:{ObjectId()}"
+    redis, post_id, key = sources.redis.queue.all[0], ObjectId(), f"{sources.settings.key_prefix}jobs:{ObjectId()}"
     await redis.xgroup_create(key, GROUP, id="0", mkstream=True)
     slots, entries = asyncio.Semaphore(SLOTS), sources.database["feed_entries"]
 

@@ -91,7 +91,7 @@ class Reader:
 
     async def _begin(self, turn: int) -> None:
         """Empties Redis, then warms it again if need be, so that nothing expires between the pages."""
-        await self._network.sources.redis.flushdb()
+        await self._network.sources.redis.cache.all[0].flushdb()
         if not self._is_cold:
             await self._page(turn)
 

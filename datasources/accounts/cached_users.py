@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.redis.cache_server import CacheServer
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Cache, id_names
 from domain.records.users import UserRecord
 
@@ -11,5 +11,5 @@ USER_SECONDS = 30.0
 UserCache = Cache[ObjectId, UserRecord | None]
 
 
-def user_cache(server: CacheServer) -> UserCache:
-    return Cache(server, "user", UserRecord | None, USER_SECONDS, id_names)
+def user_cache(servers: CacheServers) -> UserCache:
+    return Cache(servers, "user", UserRecord | None, USER_SECONDS, id_names)

@@ -13,7 +13,7 @@ from itertools import islice, takewhile
 import msgspec
 from bson import ObjectId
 
-from datasources.redis.cache_server import CacheServer
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Cache, id_names
 from domain.paging import PageRequest
 
@@ -44,6 +44,6 @@ class FirstPages(msgspec.Struct, frozen=True):
 FirstPagesCache = Cache[ObjectId, FirstPages | None]
 
 
-def first_pages_cache(server: CacheServer) -> FirstPagesCache:
+def first_pages_cache(servers: CacheServers) -> FirstPagesCache:
     """First pages by the feed's owner."""
-    return Cache(server, "first_pages", FirstPages | None, FIRST_PAGES_SECONDS, id_names)
+    return Cache(servers, "first_pages", FirstPages | None, FIRST_PAGES_SECONDS, id_names)

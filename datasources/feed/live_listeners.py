@@ -10,12 +10,12 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.mongo import clock
 from datasources.redis.pubsub import PUBLISH_SECONDS, News
+from datasources.redis.servers import Pipelines, RedisServers, errors_of
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,8 @@ def feed_topic(owner_id: ObjectId) -> str:
 class FeedListeners:
     """A sorted set of the listeners by when they lapse, and for each owner the newest post read."""
 
-    def __init__(self, redis: Redis, prefix: str, news: News, background_writes: BackgroundWrites) -> None:
-        self._redis = redis
+    def __init__(self, servers: RedisServers, prefix: str, news: News, background_writes: BackgroundWrites) -> None:
+        self._servers = servers
         self._news = news
         self._background_writes = background_writes
         self._listening = f"{prefix}feeds:listening"
@@ -48,7 +48,9 @@ class FeedListeners:
     async def notify(self, owner_ids: Collection[ObjectId]) -> None:
         """Notifies those of up to a few thousand owners who listen that their feed has changed. Never raises."""
         members = [str(owner_id) for owner_id in owner_ids]
-        lapses = await self._answer(lambda: self._redis.zmscore(self._listening, members)) if members else None
+        if not members:
+            return
+        lapses = await self._answer(lambda: self._servers.of(self._listening).zmscore(self._listening, members))
         if lapses is None:
             return
         now = clock.now().timestamp()
@@ -60,11 +62,19 @@ class FeedListeners:
     async def note_listening(self, owner_id: ObjectId) -> ObjectId | None:
         """Notes that an owner listens for `LISTENING_SECONDS`; the newest post they read, if known. Never raises."""
         now = clock.now().timestamp()
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.zadd(self._listening, {str(owner_id): now + LISTENING_SECONDS})
-        pipeline.zremrangebyscore(self._listening, "-inf", now)
-        pipeline.get(self._read + str(owner_id))
-        answers = await self._answer(pipeline.execute)
+        read = self._read + str(owner_id)
+
+        async def ask() -> list[Any]:
+            pipelines = Pipelines(self._servers)
+            pipelines.at(self._listening).zadd(self._listening, {str(owner_id): now + LISTENING_SECONDS})
+            pipelines.at(self._listening).zremrangebyscore(self._listening, "-inf", now)
+            pipelines.at(read).get(read)
+            answers = await pipelines.execute(PUBLISH_SECONDS)
+            for error in errors_of(answers):
+                raise error
+            return answers
+
+        answers = await self._answer(ask)
         return None if answers is None or answers[-1] is None else ObjectId(answers[-1])
 
     def note_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
@@ -80,7 +90,7 @@ class FeedListeners:
     async def set_read(self, owner_id: ObjectId, newest: ObjectId) -> None:
         """As `note_read`, at once. Never raises."""
         key = self._read + str(owner_id)
-        if await self._answer(lambda: self._redis.set(key, newest.binary, ex=REMEMBERED_SECONDS)):
+        if await self._answer(lambda: self._servers.of(key).set(key, newest.binary, ex=REMEMBERED_SECONDS)):
             if len(self._noted) >= MAX_NOTED:
                 self._noted.clear()
             self._noted[owner_id] = (newest, time.monotonic() + NOTED_SECONDS)
@@ -88,7 +98,8 @@ class FeedListeners:
 
     async def erase(self, owner_id: ObjectId) -> None:
         """Deletes what is kept of a deleted owner. Never raises; without Redis it lapses by itself."""
-        await self._answer(lambda: self._redis.delete(self._read + str(owner_id)))
+        key = self._read + str(owner_id)
+        await self._answer(lambda: self._servers.of(key).delete(key))
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Redis's answer; None if there is none, and then nothing is asked for a while."""

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from datasources.graph.viewer_relations import Pair
 from datasources.mongo.client import Database
-from datasources.redis.cache_server import CacheServer
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.invalidation import InvalidatingWrites
 from datasources.redis.read_through import Cache
 from domain.visibility import Relation
@@ -18,9 +18,9 @@ RELATION_SECONDS = 10.0
 RelationCache = Cache[Pair, Relation]
 
 
-def relation_cache(server: CacheServer) -> RelationCache:
+def relation_cache(servers: CacheServers) -> RelationCache:
     # The hash tag of a key is the viewer, so that all of a viewer's keys lie in one slot of a Redis cluster.
-    return Cache(server, "relation", Relation, RELATION_SECONDS, _names)
+    return Cache(servers, "relation", Relation, RELATION_SECONDS, _names)
 
 
 def _names(pairs: Iterable[Pair]) -> Iterable[str]:

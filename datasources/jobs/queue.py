@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from datasources.concurrency.batcher import Batcher, BatchTimeout
 from datasources.jobs.origin import Origin
 from datasources.mongo import clock
+from datasources.redis.servers import Pipelines, RedisServers, errors_of
 from datasources.telemetry.tracing import TRACEPARENT, current_traceparent
 from domain.jobs import JOBS, Fact, Job, Task, jobs_of
 
@@ -54,8 +55,8 @@ end
 
 
 class JobQueue:
-    def __init__(self, redis: Redis, prefix: str) -> None:
-        self._redis = redis
+    def __init__(self, servers: RedisServers, prefix: str) -> None:
+        self._servers = servers
         self._prefix = prefix
         self._silent_until: dict[str, float] = {}
         self._sends = Batcher(self._send, MAX_BATCH)
@@ -90,23 +91,27 @@ class JobQueue:
             traces.update({job: trace for job, trace in each.items() if traces.get(job) is None})
         jobs, now = sorted(traces), clock.now()
         workers = sorted({JOBS[job.kind].worker for job in jobs})
+        pipelines = Pipelines(self._servers)
         try:
-            async with asyncio.timeout(ENQUEUE_SECONDS):
-                pipeline = self._redis.pipeline(transaction=False)
-                for job in jobs:
-                    message = msgspec.to_builtins(job) | Origin(now, traces[job]).to_fields()
-                    pipeline.xadd(stream_key(self._prefix, JOBS[job.kind].worker), message)
-                for worker in workers:
-                    pipeline.xlen(stream_key(self._prefix, worker))
-                lengths = (await pipeline.execute())[-len(workers) :]
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("job_queue.unanswered", jobs=len(jobs), error=type(error).__name__)
-            self._silence(workers)
+            for job in jobs:
+                key = stream_key(self._prefix, JOBS[job.kind].worker)
+                pipelines.at(key).xadd(key, msgspec.to_builtins(job) | Origin(now, traces[job]).to_fields())
+            for worker in workers:
+                key = stream_key(self._prefix, worker)
+                pipelines.at(key).xlen(key)
+        except RedisError as error:  # some server of a cluster is not known
+            lengths: list[Any] = [error] * len(workers)
         else:
-            full = [worker for worker, length in zip(workers, lengths, strict=True) if length >= MAX_STREAM_LENGTH]
-            if full:
-                log.warning("job_queue.full", workers=full)
-                self._silence(full)
+            lengths = (await pipelines.execute(ENQUEUE_SECONDS))[-len(workers) :]
+        by_worker = dict(zip(workers, lengths, strict=True))
+        unanswered = {worker for worker, length in by_worker.items() if isinstance(length, Exception)}
+        full = [worker for worker in workers if worker not in unanswered and by_worker[worker] >= MAX_STREAM_LENGTH]
+        if unanswered:
+            lost = sum(JOBS[job.kind].worker in unanswered for job in jobs)
+            log.warning("job_queue.unanswered", jobs=lost, error=type(errors_of(lengths)[0]).__name__)
+        if full:
+            log.warning("job_queue.full", workers=full)
+        self._silence({*unanswered, *full})
         return [None] * len(batch)
 
     def _silence(self, workers: Iterable[str]) -> None:
@@ -115,7 +120,8 @@ class JobQueue:
     async def put_back(self, worker: str, fields: Mapping[bytes, bytes]) -> None:
         """Puts a message back on a worker's queue. Raises RedisError on an outage."""
         message: dict[Any, Any] = dict(fields)
-        await self._redis.xadd(stream_key(self._prefix, worker), message)
+        key = stream_key(self._prefix, worker)
+        await self._servers.of(key).xadd(key, message)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -141,12 +147,16 @@ class QueueConsumer:
     another may claim it. Methods raise RedisError on an outage; all work after Redis was wiped or restored.
     """
 
-    def __init__(self, redis: Redis, prefix: str, worker: str, consumer: str) -> None:
-        self._redis = redis
+    def __init__(self, servers: RedisServers, prefix: str, worker: str, consumer: str) -> None:
+        self._servers = servers
         self.worker = worker
         self._stream = stream_key(prefix, worker)
         self.consumer = consumer
-        self._remove_idle = redis.register_script(_REMOVE_IDLE)
+
+    @property
+    def _redis(self) -> Redis:
+        """The server of the stream at this moment. Raises ConnectionError if it is not known."""
+        return self._servers.of(self._stream)
 
     async def read(self, limit: int, wait: float) -> list[Message]:
         """Up to `limit` messages that nobody has read, after at most `wait` seconds; creates a missing group."""
@@ -201,11 +211,11 @@ class QueueConsumer:
         Otherwise the consumer stays until others have claimed all: what is in flight would be lost with it.
         """
         await self._set_idle(unfinished, EXPIRED_MS, WAITING)
-        await self._remove_idle(keys=[self._stream], args=[GROUP, 0, self.consumer])
+        await self._remove_idle(0, self.consumer)
 
     async def remove_gone_consumers(self, silence: float) -> None:
         """Removes consumers with nothing in flight that have not called for so many seconds. Safe to repeat."""
-        await self._remove_idle(keys=[self._stream], args=[GROUP, int(silence * 1000), ""])
+        await self._remove_idle(int(silence * 1000), "")
 
     async def depth(self) -> int:
         """How many messages wait or are in flight."""
@@ -222,6 +232,9 @@ class QueueConsumer:
         except ResponseError as error:
             if not _is_no_group(error):
                 raise
+
+    async def _remove_idle(self, milliseconds: int, consumer: str) -> None:
+        await self._redis.eval(_REMOVE_IDLE, 1, self._stream, GROUP, milliseconds, consumer)
 
     async def _create_group(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.redis.cache_server import CacheServer
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Cache, id_names
 from domain.records.comments import CommentRecord
 
@@ -11,6 +11,6 @@ COMMENT_SECONDS = 30.0
 CommentCache = Cache[ObjectId, CommentRecord | None]
 
 
-def comment_cache(server: CacheServer) -> CommentCache:
+def comment_cache(servers: CacheServers) -> CommentCache:
     """Comments by id."""
-    return Cache(server, "comment", CommentRecord | None, COMMENT_SECONDS, id_names)
+    return Cache(servers, "comment", CommentRecord | None, COMMENT_SECONDS, id_names)

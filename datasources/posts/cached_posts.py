@@ -2,7 +2,7 @@
 
 from bson import ObjectId
 
-from datasources.redis.cache_server import CacheServer
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Cache, id_names
 from domain.records.posts import PostRecord
 
@@ -11,6 +11,6 @@ POST_SECONDS = 30.0
 PostCache = Cache[ObjectId, PostRecord | None]
 
 
-def post_cache(server: CacheServer) -> PostCache:
+def post_cache(servers: CacheServers) -> PostCache:
     """Posts by id."""
-    return Cache(server, "post", PostRecord | None, POST_SECONDS, id_names)
+    return Cache(servers, "post", PostRecord | None, POST_SECONDS, id_names)

@@ -1,31 +1,31 @@
-"""Redis as caches need it: waited for briefly, left alone while it is away, and told of every invalidation."""
+"""One Redis server as caches need it: waited for briefly, left alone while it is away, and told of invalidations."""
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.crc import key_slot
+from redis.exceptions import AskError, ReadOnlyError, RedisError, TryAgainError
 
 from datasources.concurrency.batcher import Batcher, BatchTimeout
-from datasources.concurrency.tasks import cancel_tasks
 from datasources.redis.server_run import MARK_BYTES, RedisRun
 
 log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 0.25  # the longest that a reader or a mutation waits for Redis
 BACKOFF_SECONDS = 1.0  # after a failure nobody asks Redis for so long
-MUST_INVALIDATE_SECONDS = 5.0  # the longest that a worker waits which must not go on without Redis
 LOAD_LEASE_SECONDS = 3.0  # a loader that takes longer may not store its value
-MAX_LIFE_SECONDS = 70.0  # of any value, its loader's lease included: after that an invalidation is not needed
 MAX_BATCH = 16  # callers whose keys go in one command
 MAX_UNLINKED = 1_000  # keys in one command
 
 # Each script touches one key, so that a cluster can run it. Arguments: the lease, the value, and its milliseconds.
 _FILL = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
+_ELSEWHERE = AskError, TryAgainError  # MovedError too, which is an AskError
 
 
 class CacheDown(RedisError):
@@ -33,27 +33,25 @@ class CacheDown(RedisError):
 
 
 class CacheServer:
-    """What the caches of one process do in Redis, under keys that begin with `prefix`.
+    """What the caches of one process do in one server, under the full names of keys.
 
-    Each stored value begins with the mark of the server's run. Values of an earlier run are removed where they are
-    met, because that run may have lost invalidations. Needs a client that has no connection yet.
+    Each stored value begins with the mark of the server's run. Values of another run are removed where they are met:
+    an earlier run may have lost invalidations, and so may the master that this server took over from, or the server
+    that its slots were moved from. Needs a client that has no connection yet.
 
-    `get`, `lease` and `fill` raise CacheDown, within `ANSWER_SECONDS`. With `reads` false they always raise it, and the
-    process only invalidates, for the processes that read.
+    `get`, `lease` and `fill` raise CacheDown, within `ANSWER_SECONDS`. `failed` gets keys that could not be unlinked.
     """
 
-    def __init__(self, redis: Redis, prefix: str, *, reads: bool = True) -> None:
-        self.prefix = f"{prefix}cache:"
+    def __init__(self, redis: Redis, failed: Callable[[Iterable[str]], None], *, is_in_cluster: bool) -> None:
         self._redis = redis
+        self._failed = failed
+        self._is_in_cluster = is_in_cluster
         self._run = RedisRun(redis)
-        self._reads = reads
         self._gets: Batcher[Sequence[str], list[bytes | None]] = Batcher(self._get, MAX_BATCH)
-        self._invalidations: Batcher[Sequence[str], bool] = Batcher(self._invalidate, MAX_BATCH)
+        self._unlinks: Batcher[Sequence[str], bool] = Batcher(self._unlink_batch, MAX_BATCH)
         self._down_until = 0.0
         self._unreadable_until = 0.0  # the server's run is not known, so its values cannot be trusted
         self._is_down = False
-        self._pending: dict[str, float] = {}  # keys still to be invalidated, and when their values have expired anyway
-        self._flushing: asyncio.Task[None] | None = None
 
     async def get(self, keys: Sequence[str]) -> list[bytes | None]:
         """What the keys hold. Simultaneous callers share a command."""
@@ -89,34 +87,27 @@ class CacheServer:
             pipeline.eval(_FILL, 1, key, lease, run + value, _milliseconds(seconds))
         await self._answer(pipeline.execute)
 
-    async def invalidate(self, keys: Sequence[str]) -> bool:
-        """Removes values and leases. Never raises.
-
-        False if Redis did not answer. Then it is tried again every second, until Redis answers or all values that it
-        could still hold have expired. Until then this process reads no cache, so it sees its own writes.
-        """
+    async def unlink(self, keys: Sequence[str]) -> bool:
+        """Removes values and leases. Never raises. False if Redis did not answer; then `failed` has got the keys."""
         try:
-            return await self._invalidations.submit(keys, ANSWER_SECONDS)
+            return await self._unlinks.submit(keys, ANSWER_SECONDS)
         except BatchTimeout:
-            self._add_pending(keys)
+            self._failed(keys)
             return False
 
-    async def must_invalidate(self, keys: Sequence[str]) -> None:
-        """As `invalidate`, but waits for Redis. Raises CacheDown after `MUST_INVALIDATE_SECONDS`."""
-        if not await self.invalidate(keys) and self._flushing is not None:
-            await asyncio.wait({self._flushing}, timeout=MUST_INVALIDATE_SECONDS)
-            if not self._pending.keys().isdisjoint(keys):
-                raise CacheDown("cached values could not be invalidated")
-
-    async def aclose(self) -> None:
-        """Gives up pending invalidations."""
-        if self._flushing is not None:
-            await cancel_tasks([self._flushing])
+    async def unlink_again(self, keys: Sequence[str]) -> bool:
+        """As `unlink`, also while the server is left alone after a failure; `failed` is not called."""
+        try:
+            for start in range(0, len(keys), MAX_UNLINKED):
+                await self._answer(partial(self._unlink, keys[start : start + MAX_UNLINKED]))
+        except CacheDown:
+            return False
+        return True
 
     async def _get(self, batch: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
         self._expect_readable()
         keys = batch[0] if len(batch) == 1 else _distinct(batch)
-        answers = await self._answer(lambda: self._redis.mget(keys))
+        answers: list[bytes | None] = await self._answer(lambda: self._mget(keys))
         run = self._run.mark
         if run is None:
             self._unreadable_until = time.monotonic() + BACKOFF_SECONDS
@@ -124,48 +115,44 @@ class CacheServer:
             raise CacheDown
         old = [key for key, value in zip(keys, answers, strict=True) if value is not None and not value.startswith(run)]
         if old:
-            await self._answer(partial(self._redis.unlink, *old))
+            await self._answer(lambda: self._unlink(old))
         values = [value[MARK_BYTES:] if value is not None and value.startswith(run) else None for value in answers]
         if len(batch) == 1:
             return [values]
         held = dict(zip(keys, values, strict=True))
         return [[held[key] for key in keys] for keys in batch]
 
-    async def _invalidate(self, batch: Sequence[Sequence[str]]) -> list[bool]:
+    async def _unlink_batch(self, batch: Sequence[Sequence[str]]) -> list[bool]:
         keys = _distinct(batch)
-        is_done = not self._is_backing_off and await self._unlink(keys)
+        is_done = time.monotonic() >= self._down_until and await self.unlink_again(keys)
         if not is_done:
-            self._add_pending(keys)
+            self._failed(keys)
         return [is_done] * len(batch)
 
-    async def _unlink(self, keys: Sequence[str]) -> bool:
-        try:
-            for start in range(0, len(keys), MAX_UNLINKED):
-                await self._answer(partial(self._redis.unlink, *keys[start : start + MAX_UNLINKED]))
-        except CacheDown:
-            return False
-        return True
+    # A cluster takes several keys in one command only if they are in one slot.
 
-    def _add_pending(self, keys: Iterable[str]) -> None:
-        self._pending.update(dict.fromkeys(keys, time.monotonic() + MAX_LIFE_SECONDS))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush_pending(), name="cache")
+    async def _mget(self, keys: Sequence[str]) -> Any:
+        if not self._is_in_cluster:
+            return await self._redis.mget(keys)
+        groups = _by_slot(keys)
+        pipeline = self._redis.pipeline(transaction=False)
+        for group in groups:
+            pipeline.mget(group)
+        answers = dict[str, bytes | None]()
+        for group, values in zip(groups, await pipeline.execute(), strict=True):
+            answers.update(zip(group, values, strict=True))
+        return [answers[key] for key in keys]
 
-    async def _flush_pending(self) -> None:
-        while self._pending:
-            await asyncio.sleep(BACKOFF_SECONDS)
-            now = time.monotonic()
-            self._pending = {key: until for key, until in self._pending.items() if until > now}
-            flushed = dict(self._pending)
-            if await self._unlink(list(flushed)):  # a key that was added again meanwhile was also written again
-                self._pending = {key: until for key, until in self._pending.items() if flushed.get(key) != until}
-
-    @property
-    def _is_backing_off(self) -> bool:
-        return bool(self._pending) or time.monotonic() < self._down_until
+    async def _unlink(self, keys: Sequence[str]) -> Any:
+        if not self._is_in_cluster:
+            return await self._redis.unlink(*keys)
+        pipeline = self._redis.pipeline(transaction=False)
+        for group in _by_slot(keys):
+            pipeline.unlink(*group)
+        return await pipeline.execute()
 
     def _expect_readable(self) -> None:
-        if not self._reads or self._is_backing_off or time.monotonic() < self._unreadable_until:
+        if time.monotonic() < max(self._down_until, self._unreadable_until):
             raise CacheDown
 
     async def _answer(self, command: Callable[[], Awaitable[Any]]) -> Any:
@@ -174,6 +161,8 @@ class CacheServer:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await command()
+        except _ELSEWHERE as error:  # some of the keys: the server answers, and is asked for others
+            raise CacheDown from error
         except (RedisError, OSError, TimeoutError) as error:
             if isinstance(error, ReadOnlyError):  # the server became a replica: the master is elsewhere
                 await self._run.reconnect()
@@ -192,6 +181,13 @@ class CacheServer:
 
 def _distinct(batch: Sequence[Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(key for keys in batch for key in keys))
+
+
+def _by_slot(keys: Iterable[str]) -> list[list[str]]:
+    slots = defaultdict[int, list[str]](list)
+    for key in keys:
+        slots[key_slot(key.encode())].append(key)
+    return list(slots.values())
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,15 +1,19 @@
-"""The Redis client, with time limits and a bound on its connections."""
+"""Clients of one Redis server each, with time limits and a bound on their connections."""
 
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
 
-from config import Settings
+from datasources.redis.addresses import Host, RedisAddress
+
+CONNECTIONS = 50
 
 
 class _Connection(AbstractConnection):
@@ -29,24 +33,61 @@ class _Connection(AbstractConnection):
         except RuntimeError as error:
             raise RedisConnectionError(str(error)) from error
 
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """Ends the connection when its server has become a replica: the next one may lead to the new master."""
+        try:
+            return await super().read_response(*args, **kwargs)
+        except ReadOnlyError:
+            await self.disconnect(nowait=True)
+            raise
 
-CONNECTIONS = 50
+
+class _SentinelConnection(_Connection):
+    """A connection that asks the sentinels for the master whenever it connects."""
+
+    def __init__(self, *, sentinel: Sentinel, service: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._sentinel, self._service = sentinel, service
+
+    async def connect(self) -> None:
+        if not self.is_connected:
+            master: Host = await self._sentinel.discover_master(self._service)
+            self.host, self.port = master
+        await super().connect()  # type: ignore[no-untyped-call]
 
 
-def open_redis(settings: Settings, seconds: float) -> Redis:
-    """A client whose commands take `seconds` at most; it connects on first use.
+def open_client(url: str, *, seconds: float, wait: float, host: Host | None = None) -> Redis:
+    """A client of the server at `url`, or of another `host` with the same options; it connects on first use.
 
-    Beyond `CONNECTIONS` commands at once, others wait in line for `redis_timeout`, then raise ConnectionError.
+    Commands take `seconds` at most. Beyond `CONNECTIONS` commands at once, others wait in line for `wait`, then raise
+    ConnectionError.
     """
+    return _open(url, _Connection, seconds=seconds, wait=wait, **_named(host))
+
+
+def open_sentinel_client(address: RedisAddress, *, seconds: float, wait: float) -> tuple[Redis, Sentinel]:
+    """As `open_client`, for the master of the moment of the service that sentinels watch; and what asks them."""
+    limits = {"socket_timeout": wait, "socket_connect_timeout": wait, "retry": Retry(NoBackoff(), 0)}
+    sentinel = Sentinel(address.hosts, sentinel_kwargs=limits)  # type: ignore[no-untyped-call]
+    options = {"sentinel": sentinel, "service": address.service}
+    return _open(address.one, _SentinelConnection, seconds=seconds, wait=wait, **options), sentinel
+
+
+def _named(host: Host | None) -> dict[str, Any]:
+    return {} if host is None else {"host": host[0], "port": host[1]}
+
+
+def _open(url: str, connection_class: type, *, seconds: float, wait: float, **options: Any) -> Redis:
     pool = BlockingConnectionPool.from_url(
-        settings.redis_url,
+        url,
         max_connections=CONNECTIONS,
-        timeout=settings.redis_timeout,
+        timeout=wait,
         socket_timeout=seconds,
-        socket_connect_timeout=settings.redis_timeout,
+        socket_connect_timeout=wait,
         health_check_interval=30,
         # A pooled connection does not notice a restart of Redis; one retry replaces it.
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
-    pool.connection_class = type("PhotogramConnection", (_Connection, pool.connection_class), {})
+    pool.connection_kwargs.update(options)
+    pool.connection_class = type("PhotogramConnection", (connection_class, pool.connection_class), {})
     return Redis.from_pool(pool)

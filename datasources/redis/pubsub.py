@@ -1,4 +1,4 @@
-"""News across processes by Redis pub/sub: it wakes listeners, over one connection for each process.
+"""News across processes by Redis pub/sub: it wakes listeners, over one connection of each process to each server.
 
 The news of a topic (`kind:id`) has no content: a listener reads the durable store again, so a lost message costs only
 the wait for the next check. For a kind with a `Check` this process asks the store in batches which topics have changed:
@@ -6,19 +6,20 @@ a topic when Redis confirms its subscription, and all of them at intervals (docs
 """
 
 import asyncio
-import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 import structlog
 from bson import ObjectId
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from datasources.concurrency.signals import Signal
 from datasources.concurrency.tasks import cancel_tasks, keep_running
+from datasources.redis.news_receiver import NewsReceiver, running
+from datasources.redis.servers import Pipelines, RedisServers, errors_of
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +28,6 @@ CONNECTED_POLL_SECONDS = 60.0  # the same while it works
 BATCH_SECONDS = 0.05  # a check waits so long for more topics
 MAX_CHECKED = 1_000  # topics in one check
 PUBLISH_SECONDS = 0.25
-PING_SECONDS = 15.0  # without a message, after which Redis is asked for a sign of life
-SILENT_SECONDS = 30.0  # the same, after which the connection counts as lost
-RECONNECT_SECONDS = 0.5
 
 Check = Callable[[Sequence[ObjectId]], Awaitable[Mapping[ObjectId, object]]]
 """The present version of each of these ids, whatever is comparable; one operation. What is missing has version None."""
@@ -72,17 +70,17 @@ class _Kind(NamedTuple):
 class News:
     """Publishes and receives news by topic; nothing is received unless `run` is running."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
-        self._redis = redis
+    def __init__(self, servers: RedisServers, prefix: str) -> None:
+        self._servers = servers
         self._prefix = f"{prefix}news:"
         self._listeners: dict[str, list[Listener]] = {}
         self._kinds: dict[str, _Kind] = {}
-        self._altered = {""}  # topics to subscribe to or to leave; the empty one keeps the connection open
-        self._has_altered = Signal()
-        self._is_connected = False
-        self._heard_at = 0.0  # in the event loop's time
+        self._receivers: dict[Redis, NewsReceiver] = {}
+        self._has_changed = Signal()  # the receivers
         self._due: set[str] = set()  # topics to check
         self._has_due = Signal()
+        servers.on_open(self._add_receiver)
+        servers.on_change(self._reassign)
 
     def set_check(self, kind: str, check: Check, *, checks_news: bool = False) -> None:
         """Sets how topics of a kind are checked. With `checks_news`, news of a topic is checked before it wakes."""
@@ -90,14 +88,18 @@ class News:
 
     async def publish(self, *topics: str) -> None:
         """Sends news of these topics. Best effort: never raises, and takes at most `PUBLISH_SECONDS`."""
+        pipelines = Pipelines(self._servers)
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                pipeline = self._redis.pipeline(transaction=False)
-                for topic in set(topics):
-                    pipeline.publish(self._prefix + topic, b"")
-                await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("news.not_published", topics=len(topics), error=type(error).__name__)
+            for topic in set(topics):
+                channel = self._prefix + topic
+                pipeline = pipelines.at(channel)
+                (pipeline.spublish if self._servers.is_cluster else pipeline.publish)(channel, b"")
+        except RedisError as error:  # some server of a cluster is not known
+            errors: list[Exception] = [error]
+        else:
+            errors = errors_of(await pipelines.execute(PUBLISH_SECONDS))
+        if errors:
+            log.warning("news.not_published", topics=len(errors), error=type(errors[0]).__name__)
 
     def listen(self, topic: str) -> Listener:
         """A listener, which listens within `async with`.
@@ -121,71 +123,64 @@ class News:
                 self._alter(listener.topic)
 
     def _alter(self, topic: str) -> None:
-        self._altered.add(topic)
-        self._has_altered.set()
+        server = self._server_of(topic)
+        if server is not None:
+            self._receivers[server].alter((topic,))
 
     async def run(self) -> None:
         """Receives news, and checks, until cancelled. After an outage it reconnects, and checks or wakes all."""
-        receiving = keep_running("receive news", self._keep_receiving)
+        receiving = keep_running("receive all news", self._keep_receiving)
         checking = keep_running("check news", self._keep_checking)
-        async with _running(receiving) as first, _running(checking) as second:
+        async with running(receiving) as first, running(checking) as second:
             await asyncio.wait((first, second))
 
     # Receiving
 
+    def _add_receiver(self, redis: Redis) -> None:
+        def is_wanted(topic: str) -> bool:
+            return topic in self._listeners and self._server_of(topic) is redis
+
+        self._receivers[redis] = NewsReceiver(
+            redis,
+            self._prefix,
+            is_in_cluster=self._servers.is_cluster,
+            topics=lambda: list(filter(is_wanted, self._listeners)),
+            is_wanted=is_wanted,
+            take=self._take,
+            lost=self._add_due,
+        )
+        self._has_changed.set()
+
+    def _reassign(self) -> None:
+        """Topics may belong to other servers now."""
+        for redis in self._receivers.keys() - set(self._servers.all):
+            del self._receivers[redis]
+        for receiver in self._receivers.values():
+            receiver.alter(self._listeners)
+        self._has_changed.set()
+
+    def _server_of(self, topic: str) -> Redis | None:
+        try:
+            return self._servers.of(self._prefix + topic)
+        except RedisConnectionError:
+            return None
+
     async def _keep_receiving(self) -> None:
-        while True:
-            await self._has_altered.wait()
-            try:
-                async with self._redis.pubsub() as pubsub:
-                    await self._receive(pubsub)
-            except (RedisError, OSError, TimeoutError) as error:
-                log.warning("news.disconnected", error=type(error).__name__)
-            finally:  # whatever it was, nothing is subscribed any more
-                self._is_connected = False
-                self._altered.update(("", *self._listeners))
-                self._has_altered.set()
-                self._add_due(self._listeners)
-            await asyncio.sleep(RECONNECT_SECONDS)
+        tasks: dict[NewsReceiver, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._has_changed.clear()
+                receivers = set(self._receivers.values())
+                await cancel_tasks([tasks.pop(gone) for gone in tasks.keys() - receivers])
+                for new in receivers - tasks.keys():
+                    tasks[new] = asyncio.create_task(keep_running("receive news", new.run), name="receive news")
+                await self._has_changed.wait()
+        finally:
+            await cancel_tasks(tasks.values())
 
-    async def _receive(self, pubsub: PubSub) -> None:
-        """Reads news, and pauses to subscribe: a connection that reconnects must not be used by two tasks."""
-        subscribed: set[str] = set()
-        self._heard_at = asyncio.get_running_loop().time()
-        while True:
-            self._has_altered.clear()
-            altered, self._altered = self._altered, set()
-            added = {topic for topic in altered - subscribed if topic in self._listeners or not topic}
-            removed = {topic for topic in altered & subscribed if topic not in self._listeners and topic}
-            if added:
-                await pubsub.subscribe(*(self._prefix + topic for topic in added))
-            if removed:
-                await pubsub.unsubscribe(*(self._prefix + topic for topic in removed))
-            subscribed = (subscribed | added) - removed
-            async with _running(self._read(pubsub)) as reading, _running(self._has_altered.wait()) as changing:
-                await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    await reading
-
-    async def _read(self, pubsub: PubSub) -> None:
-        """Reads until the connection is lost, or silent for `SILENT_SECONDS`: a server that hangs closes none."""
-        now = asyncio.get_running_loop().time
-        while True:
-            left = max(0.0, self._heard_at + SILENT_SECONDS - now())
-            message = await pubsub.get_message(timeout=min(PING_SECONDS, left))
-            if message is not None:
-                self._heard_at, self._is_connected = now(), True
-                if message["type"] != "pong":
-                    self._take(message)
-            elif now() >= self._heard_at + SILENT_SECONDS:
-                raise TimeoutError
-            else:
-                await pubsub.ping()
-
-    def _take(self, message: Mapping[str, Any]) -> None:
-        topic = message["channel"].decode().removeprefix(self._prefix)
+    def _take(self, topic: str, is_news: bool) -> None:
         kind = self._kinds.get(_kind_of(topic))
-        if kind is None or (message["type"] == "message" and not kind.checks_news):
+        if kind is None or (is_news and not kind.checks_news):
             self._wake(topic)
         else:  # news to check, or the confirmation of a subscription, also of one made again
             self._add_due((topic,))
@@ -193,6 +188,9 @@ class News:
     def _wake(self, topic: str) -> None:
         for listener in tuple(self._listeners.get(topic, ())):
             listener.set()
+
+    def _is_connected(self) -> bool:
+        return bool(self._receivers) and all(receiver.is_connected for receiver in self._receivers.values())
 
     # Checking
 
@@ -204,7 +202,7 @@ class News:
         now = asyncio.get_running_loop().time
         checked_at, was_checked = now(), True  # when all topics were checked, and whether all checks succeeded
         while True:
-            pause = CONNECTED_POLL_SECONDS if self._is_connected and was_checked else POLL_SECONDS
+            pause = CONNECTED_POLL_SECONDS if self._is_connected() and was_checked else POLL_SECONDS
             try:
                 async with asyncio.timeout_at(checked_at + pause):
                     await self._has_due.wait()
@@ -244,12 +242,3 @@ class News:
 
 def _kind_of(topic: str) -> str:
     return topic.partition(":")[0]
-
-
-@contextlib.asynccontextmanager
-async def _running(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        await cancel_tasks([task])

@@ -18,7 +18,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from bson import ObjectId
 
-from datasources.redis.cache_server import CacheDown, CacheServer
+from datasources.redis.cache_server import CacheDown
+from datasources.redis.cache_servers import CacheServers, Lease
 from datasources.redis.decoded_values import DecodedValues
 
 Key = TypeVar("Key")
@@ -60,14 +61,14 @@ class Cache(Generic[Key, Value]):
 
     def __init__(
         self,
-        server: CacheServer,
+        servers: CacheServers,
         kind: str,
         shape: Any,
         seconds: float,
         key_names: Callable[[Iterable[Any]], Iterable[str]] = plain_names,
     ) -> None:
-        self._server = server
-        self._prefix = f"{server.prefix}{kind}:"
+        self._servers = servers
+        self._prefix = f"{servers.prefix}{kind}:"
         self._seconds = seconds
         self._key_names = key_names
         self._decoder = msgspec.msgpack.Decoder(shape, dec_hook=_as_object_id)
@@ -86,7 +87,8 @@ class Cache(Generic[Key, Value]):
         Missing values are loaded in one call and stored. For values that another is loading it waits some 50 ms, then
         loads them too and does not store them. Raises what `load` raises.
 
-        What is looked up `beside` is found only if all of `keys` are cached: then it was all read at one moment.
+        What is looked up `beside` is found only if all of `keys` are cached, and if it was all read at one moment: in a
+        cluster it never is.
         """
         found: dict[Key, Value] = {}
         with contextlib.suppress(CacheDown):
@@ -96,7 +98,7 @@ class Cache(Generic[Key, Value]):
             absent, leased = _sort(keys, values, found)
             if absent:
                 names = self._names(absent)
-                lease, held = await self._server.lease(names, _LEASE + token_bytes(12))
+                lease, held = await self._servers.lease(names, _LEASE + token_bytes(12))
                 to_load, also_leased = _sort(absent, self._values(names, held), found)
                 if to_load:
                     await self._load_and_store(to_load, lease, load, found)
@@ -125,13 +127,13 @@ class Cache(Generic[Key, Value]):
         reads no cache until it has been reached.
         """
         names = self._names(keys)
-        return await self._server.invalidate(names) if names else True
+        return await self._servers.invalidate(names) if names else True
 
     async def must_invalidate(self, keys: Iterable[Key]) -> None:
         """As `invalidate`, for callers that must not go on before it is done. Raises CacheDown after some seconds."""
         names = self._names(keys)
         if names:
-            await self._server.must_invalidate(names)
+            await self._servers.must_invalidate(names)
 
     def _names(self, keys: Iterable[Key]) -> list[str]:
         prefix = self._prefix
@@ -141,8 +143,10 @@ class Cache(Generic[Key, Value]):
         """What the keys hold, in their order: values or gaps."""
         if not keys:
             return []
+        if not self._servers.reads_at_one_moment:
+            beside = ()
         groups = [self._names(keys), *(each.names for each in beside)]
-        answers = await self._server.get(list(chain(*groups)))
+        answers = await self._servers.get(list(chain(*groups)))
         values = self._values(groups[0], answers[: len(keys)])
         if beside and not _has_gap(values):
             rest = iter(answers[len(keys) :])
@@ -173,7 +177,7 @@ class Cache(Generic[Key, Value]):
         return value
 
     async def _load_and_store(
-        self, keys: Sequence[Key], lease: bytes, load: Load[Key, Value], found: dict[Key, Value]
+        self, keys: Sequence[Key], lease: Lease, load: Load[Key, Value], found: dict[Key, Value]
     ) -> None:
         loaded = await load(keys)
         found.update(zip(keys, loaded, strict=True))
@@ -182,7 +186,7 @@ class Cache(Generic[Key, Value]):
             (name, self._mark + _encoder.encode(value), self._seconds if value is not None else MISSING_SECONDS)
             for name, value in zip(self._names(keys), loaded, strict=True)
         ]
-        await self._server.fill(encoded, lease)
+        await self._servers.fill(encoded, lease)
 
     async def _wait_for_others(self, keys: list[Key], found: dict[Key, Value]) -> None:
         for pause in PAUSES:

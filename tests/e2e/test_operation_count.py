@@ -95,7 +95,7 @@ async def full_feed(world: World) -> UserRecord:
 
 async def cache_commands(world: World) -> Counter[str]:
     """How often Redis has been asked what only caches ask; they fill by eval, after a set as others send them too."""
-    stats = await world.sources.redis.info("commandstats")
+    stats = await world.redis.info("commandstats")
     return Counter({name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("mget", "eval")})
 
 

@@ -90,7 +90,7 @@ async def running_workers(
 
 async def deliver(world: World, messages: Sequence[Message]) -> None:
     """Puts messages on the workers' streams in this order. Waits until no stream holds any."""
-    pipeline = world.sources.redis.pipeline(transaction=False)
+    pipeline = world.redis.pipeline(transaction=False)
     for worker, fields in messages:
         pipeline.xadd(stream_key(world.sources.settings.key_prefix, worker), dict(fields))
     await pipeline.execute()
@@ -100,7 +100,7 @@ async def deliver(world: World, messages: Sequence[Message]) -> None:
 async def are_streams_empty(world: World) -> bool:
     """Whether no message waits or is in flight."""
     prefix = world.sources.settings.key_prefix
-    return not any([await world.sources.redis.xlen(stream_key(prefix, worker)) for worker in WORKERS])
+    return not any([await world.redis.xlen(stream_key(prefix, worker)) for worker in WORKERS])
 
 
 async def shown_documents(world: World) -> dict[str, list[dict[str, Any]]]:

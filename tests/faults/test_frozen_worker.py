@@ -40,7 +40,7 @@ async def toy(world: World, kind: str) -> AsyncIterator[Process]:
 
 
 async def calls(world: World) -> int:
-    return int(await world.sources.redis.get(key(world.sources.settings, "calls")) or 0)
+    return int(await world.redis.get(key(world.sources.settings, "calls")) or 0)
 
 
 async def failures(world: World) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ async def failures(world: World) -> list[dict[str, Any]]:
 
 async def is_idle(world: World) -> bool:
     """Whether no message waits or is in flight."""
-    return not await world.sources.redis.xlen(stream_key(world.sources.settings.key_prefix, QUEUE))
+    return not await world.redis.xlen(stream_key(world.sources.settings.key_prefix, QUEUE))
 
 
 async def enqueue(world: World) -> Job:

@@ -29,12 +29,14 @@ def key(settings: Settings, name: str) -> str:
 
 
 async def slow(tools: Tools, _target: str) -> None:
-    await tools.sources.redis.incr(key(tools.sources.settings, "calls"))
+    calls = key(tools.sources.settings, "calls")
+    await tools.sources.redis.queue.of(calls).incr(calls)
     await asyncio.Event().wait()
 
 
 async def deadly(tools: Tools, _target: str) -> None:
-    await tools.sources.redis.incr(key(tools.sources.settings, "calls"))
+    calls = key(tools.sources.settings, "calls")
+    await tools.sources.redis.queue.of(calls).incr(calls)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

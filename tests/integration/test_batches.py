@@ -57,8 +57,8 @@ async def like_posts(world: World, posts: Sequence[PostRecord], fans: Sequence[U
 
 async def are_read(world: World) -> bool:
     """Whether the worker has all messages of its queue."""
-    groups = await world.sources.redis.xinfo_groups(stream_of(world))
-    return [group["pending"] for group in groups] == [await world.sources.redis.xlen(stream_of(world))]
+    groups = await world.redis.xinfo_groups(stream_of(world))
+    return [group["pending"] for group in groups] == [await world.redis.xlen(stream_of(world))]
 
 
 async def counts(world: World, posts: Sequence[PostRecord]) -> list[int]:

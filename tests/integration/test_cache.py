@@ -11,10 +11,11 @@ from bson import ObjectId
 from structlog.testing import capture_logs
 
 from config import Settings
-from datasources.redis import cache_server
-from datasources.redis.cache_server import CacheServer
+from datasources.redis import cache_server, cache_servers
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Beside, Cache, id_names
 from datasources.redis.server_run import MARK_BYTES
+from datasources.redis.servers import OneServer
 from domain.records.posts import PostRecord
 from tests.support.factories import World
 from tests.support.toxic_proxy import Proxy, Toxic
@@ -29,7 +30,7 @@ Load = Callable[[Sequence[str]], Awaitable[Sequence[str | None]]]
 
 async def raw(process: WordCache, key: str) -> bytes:
     """What Redis holds under a word's key."""
-    value = await process.redis.get(f"{process.server.prefix}word:{key}")
+    value = await process.redis.get(f"{process.servers.prefix}word:{key}")
     return value if isinstance(value, bytes) else b""
 
 
@@ -94,7 +95,7 @@ async def test_a_value_is_decoded_once_until_it_changes(process: WordCache) -> N
 
 async def test_what_is_looked_up_beside_is_found_if_it_was_read_with_all_the_rest(process: WordCache) -> None:
     truth, others = Words(a="1", b="2"), Words(c="3")
-    other: Cache[str, str | None] = Cache(process.server, "other", str | None, 30.0)
+    other: Cache[str, str | None] = Cache(process.servers, "other", str | None, 30.0)
     await other.read(["c"], others)
 
     async def beside(*keys: str) -> tuple[list[str | None], dict[str, str | None]]:
@@ -112,7 +113,7 @@ async def test_a_missing_value_is_cached_for_a_shorter_time(process: WordCache) 
     assert await process.read(truth, "a", "gone") == ["1", None]
     assert await process.read(truth, "a", "gone") == ["1", None]
     assert truth.asked == ["a", "gone"]
-    lives = [await process.redis.pttl(f"{process.server.prefix}word:{key}") for key in ("a", "gone")]
+    lives = [await process.redis.pttl(f"{process.servers.prefix}word:{key}") for key in ("a", "gone")]
     assert 5_000 < lives[0] <= 30_000
     assert 0 < lives[1] <= 5_000
 
@@ -248,7 +249,7 @@ async def test_a_value_of_another_version_is_neither_read_nor_replaced_but_is_in
         word: str
 
     async with opened(shared_settings, prefix, 1) as (newer,):
-        older: Cache[str, Older | None] = Cache(newer.server, "word", Older | None, 30)
+        older: Cache[str, Older | None] = Cache(newer.servers, "word", Older | None, 30)
 
         async def load_old(keys: Sequence[str]) -> list[Older | None]:
             return [Older("old") for _ in keys]
@@ -267,7 +268,7 @@ async def test_a_damaged_value_is_loaded_again(process: WordCache, damage: bytes
     await process.read(truth, "a")
     stored = await raw(process, "a")
     cut = stored[: MARK_BYTES + 5] + b"\xc1"
-    await process.redis.set(f"{process.server.prefix}word:a", damage if damage != b"V1234" else cut)
+    await process.redis.set(f"{process.servers.prefix}word:a", damage if damage != b"V1234" else cut)
     assert await process.read(truth, "a") == ["1"]
 
 
@@ -337,7 +338,7 @@ async def test_a_failed_invalidation_is_retried_no_longer_than_the_value_can_liv
     shaky: WordCache, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(cache_server, "MAX_LIFE_SECONDS", 0.05)
+    monkeypatch.setattr(cache_servers, "MAX_LIFE_SECONDS", 0.05)
     proxy.become(Toxic.REFUSE)
     assert not await shaky.cache.invalidate(["a"])
 
@@ -365,7 +366,9 @@ async def test_a_process_that_reads_no_cache_invalidates_for_those_that_do(
     process: WordCache, shared_settings: Settings, prefix: str
 ) -> None:
     async with aclosing(WordCache(shared_settings.redis_url, prefix)) as other:
-        writer: Cache[str, str | None] = Cache(CacheServer(other.redis, prefix, reads=False), "word", str | None, 30)
+        writer: Cache[str, str | None] = Cache(
+            CacheServers(OneServer(other.redis), prefix, reads=False), "word", str | None, 30
+        )
         truth = Words(a="old")
         await process.read(truth, "a")
         truth.words["a"] = "new"
@@ -377,7 +380,7 @@ async def test_a_process_that_reads_no_cache_invalidates_for_those_that_do(
 async def test_cached_records_equal_the_stored_ones(process: WordCache, world: World) -> None:
     ana, bob = await world.users(2)
     stored = await world.post(ana, caption="#ñandú", mention_ids=[bob.id], tagged=[bob])
-    posts: Cache[ObjectId, PostRecord | None] = Cache(process.server, "post", PostRecord | None, 30)
+    posts: Cache[ObjectId, PostRecord | None] = Cache(process.servers, "post", PostRecord | None, 30)
     asked: list[ObjectId] = []
 
     async def load(ids: Sequence[ObjectId]) -> list[PostRecord | None]:

@@ -9,7 +9,7 @@ from config import Settings
 from datasources.feed import first_pages, home_feed
 from datasources.feed.entries import Delivery
 from datasources.outages import is_outage
-from datasources.redis import cache_server
+from datasources.redis import cache_server, cache_servers
 from datasources.sources import open_sources
 from domain.paging import Key, PageRequest
 from domain.records.posts import PostRecord
@@ -136,7 +136,7 @@ async def test_paging_beyond_the_cached_first_pages_misses_nothing(
 async def test_a_push_that_cannot_invalidate_raises_an_outage(
     world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "MUST_INVALIDATE_SECONDS", 0.05)
+    monkeypatch.setattr(cache_servers, "MUST_INVALIDATE_SECONDS", 0.05)
     ana, me = await world.users(2)
     async with Proxy(shared_settings.redis_url).listening() as proxy:
         shaky = world.sources.settings.model_copy(update={"redis_url": proxy.url})
@@ -150,7 +150,7 @@ async def test_a_push_that_cannot_invalidate_raises_an_outage(
 async def test_a_push_waits_for_redis_that_comes_back_soon(
     world: World, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_server, "MUST_INVALIDATE_SECONDS", 60)
+    monkeypatch.setattr(cache_servers, "MUST_INVALIDATE_SECONDS", 60)
     monkeypatch.setattr(cache_server, "BACKOFF_SECONDS", 0.01)
     ana, me = await world.users(2)
     async with Proxy(shared_settings.redis_url).listening() as proxy:

@@ -61,8 +61,8 @@ async def listening(world: World, viewer: UserRecord) -> AsyncGenerator[Callable
     channel = f"{world.sources.settings.key_prefix}news:{feed_topic(viewer.id)}"
 
     async def is_heard() -> bool:
-        ((_, heard),) = await world.sources.redis.pubsub_numsub(channel)
-        lapse = await world.sources.redis.zscore(_key(world), str(viewer.id))
+        ((_, heard),) = await world.redis.pubsub_numsub(channel)
+        lapse = await world.redis.zscore(_key(world), str(viewer.id))
         return bool(heard) and lapse is not None
 
     try:
@@ -206,7 +206,7 @@ async def test_after_redis_was_emptied_listeners_get_news_and_old_posts_are_not_
         await wipe_redis(world)
 
         async def listens_again() -> bool:
-            return await world.sources.redis.zscore(_key(world), str(reader.id)) is not None
+            return await world.redis.zscore(_key(world), str(reader.id)) is not None
 
         await eventually(listens_again)
         await world.post(author)
@@ -217,7 +217,7 @@ async def test_after_redis_was_emptied_listeners_get_news_and_old_posts_are_not_
 async def test_the_same_newest_post_is_noted_once_in_some_seconds(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listeners, redis = world.sources.feed_listeners, world.sources.redis
+    listeners, redis = world.sources.feed_listeners, world.redis
     owner_id, older, newer, marker_id = (ObjectId() for _ in range(4))
 
     async def stored(of: ObjectId) -> Any:
@@ -253,7 +253,7 @@ async def test_notifying_ten_thousand_followers_publishes_only_to_the_two_who_li
     for owner_id in (first, second):
         await world.sources.feed_listeners.note_listening(owner_id)
     lapsed = ObjectId()
-    await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
+    await world.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
     published: list[str] = []
 
     async def publish(*topics: str) -> None:
@@ -268,9 +268,9 @@ async def test_notifying_ten_thousand_followers_publishes_only_to_the_two_who_li
 
 async def test_listeners_that_left_are_removed(world: World) -> None:
     lapsed = ObjectId()
-    await world.sources.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
+    await world.redis.zadd(_key(world), {str(lapsed): time.time() - 1})
     await world.sources.feed_listeners.note_listening(ObjectId())
-    assert await world.sources.redis.zscore(_key(world), str(lapsed)) is None
+    assert await world.redis.zscore(_key(world), str(lapsed)) is None
 
 
 async def test_without_redis_nothing_fails_and_redis_is_not_asked_again_at_once(
@@ -282,8 +282,8 @@ async def test_without_redis_nothing_fails_and_redis_is_not_asked_again_at_once(
         asked.append("once more")
         raise RedisConnectionError
 
-    live = FeedListeners(world.sources.redis, uuid4().hex, world.sources.news, BackgroundWrites())
-    monkeypatch.setattr(world.sources.redis, "zmscore", refuse)
+    live = FeedListeners(world.sources.redis.news, uuid4().hex, world.sources.news, BackgroundWrites())
+    monkeypatch.setattr(world.redis, "zmscore", refuse)
     for _ in range(50):
         await live.notify([ObjectId()])
     assert await live.note_listening(ObjectId()) is None, "Redis is not asked again at once"

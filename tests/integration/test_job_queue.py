@@ -60,7 +60,7 @@ async def enqueue(world: World, *keys: str) -> list[str]:
 
 async def consumers(world: World) -> dict[str, int]:
     """How many messages are in flight at each consumer."""
-    rows: Any = await world.sources.redis.xinfo_consumers(stream_of(world), GROUP)
+    rows: Any = await world.redis.xinfo_consumers(stream_of(world), GROUP)
     return {row["name"].decode(): row["pending"] for row in rows}
 
 
@@ -109,7 +109,7 @@ async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: Worl
         await eventually(slow.is_started)
         async with working(own, "idle", idle):
             await asyncio.wait([asyncio.create_task(idle.may_finish.wait())], timeout=LEASE * 5)
-            (pending,) = await own.sources.redis.xpending_range(stream_of(own), GROUP, "-", "+", 10)
+            (pending,) = await own.redis.xpending_range(stream_of(own), GROUP, "-", "+", 10)
             assert (pending["consumer"], pending["times_delivered"]) == (b"slow", STARTED), (
                 "renewed, and claimed by nobody"
             )
@@ -183,12 +183,12 @@ async def test_messages_that_a_rewound_redis_delivers_again_change_nothing(own: 
         await own.sources.post_likes.like(post.id, fans[0].id, now())
         assert await queue.read(10, 1), "in flight"
         await own.sources.post_likes.like(post.id, fans[1].id, now())
-        old: Any = await own.sources.redis.dump(stream_of(own))
+        old: Any = await own.redis.dump(stream_of(own))
         worker = Worker(own.tools, queue, handlers={**HANDLERS, LIKES: counting}, read_wait=0.05, lease=LEASE)
         running = asyncio.create_task(worker.run(stopping))
         await own.sources.post_likes.like(post.id, fans[2].id, now())
         await eventually(is_counted)
-        await own.sources.redis.restore(stream_of(own), 0, old, replace=True)
+        await own.redis.restore(stream_of(own), 0, old, replace=True)
         assert not await is_empty(own)
         await eventually(is_counted)
         assert await own.sources.database["post_likes"].count_documents({"outbox": Task.COUNT.value}) == 0
@@ -204,9 +204,9 @@ async def test_a_job_whose_message_a_rewind_lost_is_enqueued_again(own: World) -
     await wipe_redis(own)
     async with open_queue(own.sources.settings, "counters", "consumer") as queue:
         await queue.read(1, 0.01)
-        old: Any = await own.sources.redis.dump(stream_of(own))
+        old: Any = await own.redis.dump(stream_of(own))
         await own.sources.post_likes.like(post.id, fan.id, now())
-        await own.sources.redis.restore(stream_of(own), 0, old, replace=True)
+        await own.redis.restore(stream_of(own), 0, old, replace=True)
         assert await queue.read(10, 0.05) == []
         (like,) = await own.sources.database["post_likes"].find({"outbox": "count"}).to_list()
         assert await relay_due(own.sources, like["due_at"]) == 1
@@ -232,11 +232,11 @@ async def test_a_worker_reads_no_more_than_it_can_hold(own: World) -> None:
 
 async def test_nothing_is_enqueued_to_a_stream_that_is_too_long(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "MAX_STREAM_LENGTH", 20)
-    job_queue = JobQueue(own.sources.redis, own.sources.settings.key_prefix)
+    job_queue = JobQueue(own.sources.redis.queue, own.sources.settings.key_prefix)
     keys = [str(ObjectId()) for _ in range(100)]
     for key in keys:
         await job_queue.enqueue([Job(*LIKES, key), Job(Task.FAN_OUT, Fact.POST, key)])
-    assert await own.sources.redis.xlen(stream_of(own)) == 20
+    assert await own.redis.xlen(stream_of(own)) == 20
     async with open_queue(own.sources.settings, "counters", "late") as queue:
         await queue.read(1, 0.01)
         read = await queue.read(100, 1)
@@ -253,7 +253,7 @@ async def test_nothing_is_enqueued_to_a_stream_that_is_too_long(own: World, monk
 async def test_concurrent_jobs_of_one_key_are_one_or_two_messages(own: World) -> None:
     key = str(ObjectId())
     await asyncio.gather(*(own.sources.job_queue.enqueue([Job(*LIKES, key)]) for _ in range(100)))
-    assert 1 <= await own.sources.redis.xlen(stream_of(own)) <= 2
+    assert 1 <= await own.redis.xlen(stream_of(own)) <= 2
 
 
 async def test_an_unreachable_redis_delays_one_enqueue_and_not_the_next_ones(own: World) -> None:

@@ -151,10 +151,10 @@ async def test_malformed_messages_are_listed_and_put_back(own: World, capsys: py
     with pytest.raises(StartError, match="there is no dead letter"):
         await dead_letters.run_redrive(settings, ("malformed", "feed", letter.id))
     stream = stream_key(settings.key_prefix, "counters")
-    await own.sources.redis.delete(stream)
+    await own.redis.delete(stream)
     await dead_letters.run_redrive(settings, ("malformed", "counters", letter.id))
     assert capsys.readouterr().out == "redriven: 1\n"
-    messages: Any = await own.sources.redis.xrange(stream)
+    messages: Any = await own.redis.xrange(stream)
     ((_, message),) = messages
     assert message == fields
     assert [letter async for letter in own.sources.dead_letters.all_malformed()] == []

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from config import Settings
 from datasources.notifications.notification_log import notifications_topic
-from datasources.redis import pubsub
+from datasources.redis import news_receiver, pubsub
 from datasources.redis.pubsub import PUBLISH_SECONDS, Listener
 from datasources.sources import open_sources
 from tests.support.factories import World
@@ -34,7 +34,7 @@ async def wait_for_subscriptions(world: World, topic: str, processes: int) -> No
     channel = f"{world.sources.settings.key_prefix}news:{topic}"
 
     async def are_there() -> bool:
-        ((_, count),) = await world.sources.redis.pubsub_numsub(channel)
+        ((_, count),) = await world.redis.pubsub_numsub(channel)
         return int(count) == processes
 
     await eventually(are_there, seconds=5)
@@ -76,7 +76,7 @@ async def test_listeners_are_woken_and_get_news_again_after_a_lost_connection(wo
     async with world.sources.news.listen(topic) as listener:
         await wait_for_subscriptions(world, topic, 1)
         listener.clear()
-        await world.sources.redis.client_kill_filter(_type="pubsub")
+        await world.redis.client_kill_filter(_type="pubsub")
         await asyncio.wait_for(listener.wait(), 5)  # something may have been missed
         await wait_for_subscriptions(world, topic, 1)
         listener.clear()
@@ -105,8 +105,8 @@ async def test_listeners_are_woken_and_get_news_again_after_a_fault_of_the_reade
 async def test_a_quiet_connection_is_kept_and_one_of_a_redis_that_hangs_is_given_up(
     shared_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pubsub, "PING_SECONDS", 0.2)
-    monkeypatch.setattr(pubsub, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(news_receiver, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(news_receiver, "SILENT_SECONDS", 1.0)
     with own_servers(tmp_path / "servers", shared_settings) as servers, capture_logs() as logs:
         await asyncio.gather(servers.mongodb.wait_until_ready(), servers.valkey.wait_until_ready())
         topic = notifications_topic(ObjectId())
@@ -126,7 +126,7 @@ async def test_a_topic_added_during_the_outage_gets_news_after_it(world: World, 
     before, during = uuid4().hex, uuid4().hex
     async with world.sources.news.listen(before):
         await wait_for_subscriptions(world, before, 1)
-        await world.sources.redis.client_kill_filter(_type="pubsub")
+        await world.redis.client_kill_filter(_type="pubsub")
         async with world.sources.news.listen(during) as listener:
             await wait_for_subscriptions(world, during, 1)
             listener.clear()

@@ -28,7 +28,7 @@ async def pending_like(world: World) -> ObjectId:
 
 
 async def jobs_waiting(world: World) -> int:
-    return int(await world.sources.redis.xlen(stream_of(world)))
+    return int(await world.redis.xlen(stream_of(world)))
 
 
 async def test_a_fact_just_written_is_left_to_its_own_job(own: World) -> None:

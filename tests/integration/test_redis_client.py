@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from config import Settings
 from datasources.redis import client
-from datasources.redis.client import open_redis
+from datasources.redis.client import open_client
 
 BUSY = "local n = 0 for i = 1, 20000 do n = n + i end return n"
 
@@ -20,7 +20,7 @@ BUSY = "local n = 0 for i = 1, 20000 do n = n + i end return n"
 async def redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     """With two connections, so that others have to wait for one."""
     monkeypatch.setattr(client, "CONNECTIONS", 2)
-    opened = open_redis(settings.model_copy(update={"redis_timeout": 0.5}), 5.0)
+    opened = open_client(settings.redis_url, seconds=5.0, wait=0.5)
     yield opened
     await opened.aclose()
 
@@ -51,7 +51,8 @@ async def test_cancelled_commands_leave_every_connection_usable(redis: Redis) ->
 
 def test_a_connection_that_is_lost_before_a_command_is_sent_is_replaced(settings: Settings) -> None:
     async def lose_connections() -> None:
-        async with open_redis(settings, 5.0) as redis, redis.client() as client, redis.pubsub() as pubsub:
+        redis = open_client(settings.redis_url, seconds=5.0, wait=1.0)
+        async with redis, redis.client() as client, redis.pubsub() as pubsub:
             assert await client.ping()
             await pubsub.subscribe("first")
             connections: list[Any] = [client.connection, pubsub.connection]

@@ -103,7 +103,7 @@ async def test_malformed_messages_become_dead_letters_and_the_others_are_done(ow
     with capture_logs() as logs:
         async with working(own, "counters"):
             for message in malformed * 3:
-                await own.sources.redis.xadd(stream, message)
+                await own.redis.xadd(stream, message)
             await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
             await eventually(partial(likes_of, own, post_id))
             await eventually(partial(is_empty, own))
@@ -262,8 +262,8 @@ async def test_jobs_of_one_key_are_run_together(own: World) -> None:
     async def are_two() -> bool:
         """One that is running, and one of the fifty that came since."""
         stream = stream_of(own)
-        pending: Any = await own.sources.redis.xpending(stream, GROUP)
-        return bool(pending["pending"] == await own.sources.redis.xlen(stream) == 2)
+        pending: Any = await own.redis.xpending(stream, GROUP)
+        return bool(pending["pending"] == await own.redis.xlen(stream) == 2)
 
     async with working(own, "counters", run):
         await own.sources.job_queue.enqueue([Job(*LIKES, str(post_id))])
@@ -330,7 +330,7 @@ async def test_stopping_lets_running_jobs_finish_and_leaves_the_group(own: World
     assert finished.is_set()
     assert await likes_of(own, post_id) == 1
     assert await is_empty(own)
-    groups: Any = await own.sources.redis.xinfo_consumers(stream_of(own), GROUP)
+    groups: Any = await own.redis.xinfo_consumers(stream_of(own), GROUP)
     assert groups == []
 
 

@@ -32,6 +32,9 @@ async def stored_objects(world: World, upload_ids: Sequence[ObjectId]) -> list[s
 
 async def lasting_keys(world: World, user_id: ObjectId) -> list[bytes]:
     """The Redis keys that name an account and stay longer than a cached value does."""
-    redis = world.sources.redis
-    keys = [key async for key in redis.scan_iter(match=f"{world.sources.settings.key_prefix}*{user_id}*")]
-    return [key for key in keys if not 0 <= await redis.pttl(key) <= USER_SECONDS * 1000 and await redis.exists(key)]
+    left = []
+    for key in await world.redis_keys(f"*{user_id}*"):
+        redis = world.redis_of(key)
+        if not 0 <= await redis.pttl(key) <= USER_SECONDS * 1000 and await redis.exists(key):
+            left.append(key)
+    return left

@@ -70,7 +70,7 @@ async def _keys(
 ) -> tuple[list[ObjectId], list[ObjectId], list[ObjectId], list[tuple[ObjectId, ObjectId]]]:
     """Of what there are cached values: posts, comments, users, and pairs of a viewer and another user."""
     ids: dict[str, list[Any]] = {"post": [], "comment": [], "user": [], "relation": []}
-    async for key in world.sources.redis.scan_iter(match=f"{world.sources.settings.key_prefix}cache:*", count=1000):
+    for key in await world.redis_keys("cache:*"):
         parsed = KEY.search(key.decode())
         if parsed is not None:
             kind, first, second = parsed.groups()

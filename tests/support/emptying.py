@@ -6,9 +6,8 @@ from tests.support.factories import World
 
 async def wipe_redis(world: World) -> None:
     """Deletes every key that this world has in Redis, as FLUSHALL would."""
-    keys = [key async for key in world.sources.redis.scan_iter(match=f"{world.sources.settings.key_prefix}*")]
-    if keys:
-        await world.sources.redis.delete(*keys)
+    for key in await world.redis_keys():
+        await world.redis_of(key).delete(key)
 
 
 async def empty(world: World) -> World:

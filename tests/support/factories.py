@@ -14,6 +14,7 @@ import msgspec
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
+from redis.asyncio import Redis
 from strawberry.types import ExecutionResult
 
 from config import Settings
@@ -59,6 +60,22 @@ class World:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tools", Tools(sources=self.sources))
+
+    @property
+    def redis(self) -> Redis:
+        """The server of everything that is in Redis, where there is one."""
+        (redis,) = {redis for servers in self.sources.redis for redis in servers.all}
+        return redis
+
+    async def redis_keys(self, pattern: str = "*") -> list[bytes]:
+        """The keys of this world that match, on whatever servers they are."""
+        servers = {redis for servers in self.sources.redis for redis in servers.all}
+        match = f"{self.sources.settings.key_prefix}{pattern}"
+        return [key for redis in servers async for key in redis.scan_iter(match=match, count=1000)]
+
+    def redis_of(self, key: bytes | str) -> Redis:
+        """The server of a key, where caches, queues and news have the same servers."""
+        return self.sources.redis.queue.of(key if isinstance(key, str) else key.decode())
 
     async def user(self, *, is_private: bool = False) -> UserRecord:
         """A new account that nobody follows. It has no usable password; `tests/e2e` registers properly."""

@@ -7,8 +7,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from datasources.redis.cache_server import CacheServer
+from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Cache
+from datasources.redis.servers import OneServer
 
 
 class Words:
@@ -34,12 +35,12 @@ class WordCache:
 
     def __init__(self, url: str, prefix: str, shape: object = str | None, seconds: float = 30.0) -> None:
         self.redis = Redis.from_url(url, retry=Retry(NoBackoff(), 1))
-        self.server = CacheServer(self.redis, prefix)
-        self.cache: Cache[str, str | None] = Cache(self.server, "word", shape, seconds)
+        self.servers = CacheServers(OneServer(self.redis), prefix)
+        self.cache: Cache[str, str | None] = Cache(self.servers, "word", shape, seconds)
 
     async def read(self, words: Words, *keys: str) -> list[str | None]:
         return await self.cache.read(keys, words)
 
     async def aclose(self) -> None:
-        await self.server.aclose()
+        await self.servers.aclose()
         await self.redis.aclose()

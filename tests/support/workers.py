@@ -39,7 +39,7 @@ def stream_of(world: World, name: str = "counters") -> str:
 
 async def is_empty(world: World, name: str = "counters") -> bool:
     """Whether a queue holds no message."""
-    return not await world.sources.redis.xlen(stream_of(world, name))
+    return not await world.redis_of(stream_of(world, name)).xlen(stream_of(world, name))
 
 
 async def failures(world: World) -> list[dict[str, Any]]:

@@ -52,7 +52,8 @@ async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]
     depths: dict[str, int] = {}
     try:
         for worker in WORKERS:
-            depths[worker] = int(await sources.redis.xlen(stream_key(sources.settings.key_prefix, worker)))
+            key = stream_key(sources.settings.key_prefix, worker)
+            depths[worker] = int(await sources.redis.queue.of(key).xlen(key))
     except (RedisError, OSError) as error:
         name = type(error).__name__
         return depths, [Finding(kind=QUEUE, id="redis", found=name, why=f"Redis does not answer ({name})")]

@@ -25,7 +25,7 @@ async def relay_due(sources: Sources, now: datetime) -> int:
     Returns how many facts were due. Safe to repeat and side by side; first makes REFRESH_FEED pending for feeds whose
     daily refresh is due. Raises RedisError, and postpones nothing, while Redis is away.
     """
-    await sources.redis.ping()
+    await sources.redis.queue.ping()
     await sources.feed_states.enqueue_due(now, MAX_FACTS)
     outcomes = await asyncio.gather(*(_relay(sources, fact, now) for fact in Fact), return_exceptions=True)
     for outcome in outcomes:

@@ -154,7 +154,7 @@ class Stage:
     async def work(self, worker: str) -> None:
         """Runs the jobs in one worker's stream, which may be stale and repeated."""
         sources = self.world.sources
-        queue = QueueConsumer(sources.redis, sources.settings.key_prefix, worker, "tested")
+        queue = QueueConsumer(sources.redis.queue, sources.settings.key_prefix, worker, "tested")
         messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first read made the group
         jobs = sorted({message.job for message in messages if message.job is not None})
         self.jobs.update(dict.fromkeys(jobs))
