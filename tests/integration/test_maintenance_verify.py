@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datasources.redis.roles import open_roles
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -127,17 +128,15 @@ async def test_a_sample_checks_no_more_than_its_size(own: World) -> None:
 
 async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
     await Scene.applied(own)
-    without = await _without_redis(own)
-    report = await verify(Walk(sources=without))
+    report = await verify(Walk(sources=_without_redis(own)))
     assert [(finding.kind, finding.why) for finding in report.findings] == [
         ("queue", "Redis does not answer (ConnectionError)")
     ]
 
 
-async def _without_redis(world: World) -> Any:
-    from redis.asyncio import Redis  # noqa: PLC0415
-
-    return changed_sources(world.sources, redis=Redis(host="127.0.0.1", port=1))
+def _without_redis(world: World) -> Any:
+    nowhere = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    return changed_sources(world.sources, redis=open_roles(nowhere))
 
 
 async def test_a_working_system_gives_no_false_alarm(own: World) -> None:
