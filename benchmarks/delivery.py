@@ -15,7 +15,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from benchmarks.lib.checkouts import CheckoutApi, checkout_api
+from benchmarks.lib.checkouts import Before, CheckoutApi, checkout_api, compared
 from benchmarks.lib.documents import posts, users
 from benchmarks.lib.http_callers import Caller, request_of
 from benchmarks.lib.report import Table, median, percentile, rounds, show, times
@@ -27,7 +27,6 @@ from datasources.sources import Sources
 from deploy.local.environment import child_environment
 from domain.ids import to_global_id
 from tests.support.api_process import cpu_seconds
-from tests.support.stack import ROOT
 from tests.support.waiting import eventually
 
 LONGEST = 900.0
@@ -98,9 +97,7 @@ class Side:
 
 
 def main(
-    before: Annotated[
-        Path | None, typer.Option(help="An older checkout with its `.venv`, to run beside this one.")
-    ] = None,
+    before: Before = None,
     likes: Annotated[int, typer.Option(min=1, help="Likes of a round.")] = 40,
     pause: Annotated[float, typer.Option(min=0, help="Seconds between the arrival of one and the next.")] = 0.05,
     limit: Annotated[int, typer.Option("--rounds", min=1, help="Rounds.")] = 8,
@@ -108,10 +105,9 @@ def main(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Likes posts of an author who has a socket, in turns with an older checkout, and measures the way of each."""
-    checkouts = {"now": ROOT, **({"before": before.resolve()} if before else {})}
     with servers() as settings, contextlib.ExitStack() as stack:
         sides = {}
-        for name, path in checkouts.items():
+        for name, path in compared(before).items():
             api = stack.enter_context(checkout_api(name, path, settings))
             sides[name] = api, stack.enter_context(_workers(path, api.settings))
         table = finish(_measure(list(sides.items()), likes, pause, limit, idle), LONGEST)

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 from bson import ObjectId
 
-from benchmarks.lib.checkouts import CheckoutApi, checkout_api
+from benchmarks.lib.checkouts import Before, CheckoutApi, checkout_api, compared
 from benchmarks.lib.documents import posts, users
 from benchmarks.lib.http_callers import Caller, request_of
 from benchmarks.lib.loads import mongod
@@ -21,7 +20,6 @@ from datasources.mongo import clock
 from datasources.sources import Sources
 from domain.ids import to_global_id
 from tests.support.api_process import cpu_seconds
-from tests.support.stack import ROOT
 
 LONGEST = 900.0
 BUDGET = 300.0  # seconds of rounds
@@ -90,18 +88,15 @@ class Side:
 
 
 def main(
-    before: Annotated[
-        Path | None, typer.Option(help="An older checkout with its `.venv`, to run beside this one.")
-    ] = None,
+    before: Before = None,
     callers: Annotated[int, typer.Option(min=1, help="How many send at the same time.")] = 1,
     requests: Annotated[int, typer.Option(min=1, help="Mutations of a case in a round.")] = 300,
     limit: Annotated[int, typer.Option("--rounds", min=1, help="Rounds.")] = 7,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Sends mutations to one API process of each checkout in turns, without workers, and counts what they take."""
-    checkouts = {"now": ROOT, **({"before": before.resolve()} if before else {})}
     with servers() as settings, contextlib.ExitStack() as stack:
-        apis = [stack.enter_context(checkout_api(name, path, settings)) for name, path in checkouts.items()]
+        apis = [stack.enter_context(checkout_api(name, path, settings)) for name, path in compared(before).items()]
         table = finish(_measure(apis, callers, requests, limit), LONGEST)
     show([table], ["pymongo", "strawberry-graphql"], markdown=markdown)
 

@@ -1,6 +1,6 @@
 """Compiled operations: one for each operation of a document, with a variant for each combination of its conditions."""
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,9 @@ class Variant:
         )
         is_mutation = operation.node.operation is OperationType.MUTATION
         source = Source(tree, serial=is_mutation, exact_classes=operation.exact_classes(tree))
-        self.source = source.text
         self.fields = len(tree.fields)
         names = source.names.all
-        exec(compile(self.source, f"<{operation.node.operation.value}>", "exec"), names)  # noqa: S102  our own source
+        exec(compile(source.text, f"<{operation.node.operation.value}>", "exec"), names)  # noqa: S102  our own source
         for position in tree.positions:
             position.function = names[f"c{position.number}"]
         self.roots = [names[name] for name in source.roots]
@@ -103,6 +102,7 @@ class Options:
     max_fields: int
     max_coercion_errors: int
     hide_suggestions: bool
+    grown: Callable[[], None] | None
 
 
 class CompiledOperation:
@@ -129,11 +129,6 @@ class CompiledOperation:
         self.fallbacks = 0  # runs that graphql-core executed
         if not self._conditions:
             self._variants[()] = Variant(self, VariableValues({}, {}))
-
-    @property
-    def sources(self) -> list[str]:
-        """The Python source of each variant."""
-        return [variant.source for variant in self._variants.values() if variant is not None]
 
     @property
     def fields(self) -> int:
@@ -201,6 +196,8 @@ class CompiledOperation:
         except (Unsupported, GraphQLError, RecursionError):
             variant = None
         self._variants[key] = variant
+        if variant is not None and self.options.grown is not None:
+            self.options.grown()
         return variant
 
 
@@ -215,8 +212,12 @@ def compile_operation(  # noqa: PLR0913  each is something that a caller sets
     max_fields: int = FIELDS_MAX,
     max_coercion_errors: int = 50,
     hide_suggestions: bool = False,
+    grown: Callable[[], None] | None = None,
 ) -> CompiledOperation:
-    """Compiles an operation of a valid document. Raises Unsupported; then graphql-core executes it."""
+    """Compiles an operation of a valid document. Raises Unsupported; then graphql-core executes it.
+
+    `grown` is called when an execution has compiled another variant, so that `fields` has changed.
+    """
     node = _operation(document, operation_name)
     if node.directives:
         raise Unsupported("directives of an operation")
@@ -224,7 +225,7 @@ def compile_operation(  # noqa: PLR0913  each is something that a caller sets
         if isinstance(each, FragmentDefinitionNode) and each.variable_definitions:
             raise Unsupported("variables of fragments")
     try:
-        options = Options(plan, classes, executor_class, max_fields, max_coercion_errors, hide_suggestions)
+        options = Options(plan, classes, executor_class, max_fields, max_coercion_errors, hide_suggestions, grown)
         return CompiledOperation(schema, document, node, options)
     except (GraphQLError, RecursionError) as error:
         raise Unsupported(str(error)) from error

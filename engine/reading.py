@@ -24,24 +24,15 @@ def reads(names: Names, fields: list[Field], source: str, *, known: str | None) 
 
     `known` is a test that the source's class is no mapping; None: it is not known.
     """
-    if not fields:
-        return []
+    if not any(is_default(field) for field in fields):
+        return _attempts(names, fields, source)
+    by_key = ["g = " + source + ".get", *_attempts(names, fields, source, "g")]
+    lines = [f"if type({source}) is dict:", *indented(by_key)]
+    if known is not None:
+        lines += [f"elif {known}:", *indented(_attempts(names, fields, source))]
     targets = ", ".join(f"a{field.number}" for field in fields)
     given = ", ".join(names.field(field) for field in fields)
-    slow = f"{targets}, = S.read(({given},), {source})"
-    if not any(is_default(field) for field in fields):
-        return _attempt(
-            [f"a{field.number} = {read_expression(names, field, field.plan, source)}" for field in fields], slow
-        )
-    by_key = [
-        "g = " + source + ".get",
-        *(f"a{field.number} = {read_expression(names, field, field.plan, source, 'g')}" for field in fields),
-    ]
-    lines = [f"if type({source}) is dict:", *indented(_attempt(by_key, slow))]
-    if known is not None:
-        by_name = [f"a{field.number} = {read_expression(names, field, field.plan, source)}" for field in fields]
-        lines += [f"elif {known}:", *indented(_attempt(by_name, slow))]
-    return [*lines, "else:", f"    {slow}"]
+    return [*lines, "else:", f"    {targets}, = S.read(({given},), {source})"]
 
 
 def callables(names: Names, field: Field, link: str) -> list[str]:
@@ -52,8 +43,16 @@ def callables(names: Names, field: Field, link: str) -> list[str]:
     return [f"if callable({a}):", f"    {a} = S.called({a}, {names.field(field)}, {link})"]
 
 
-def _attempt(lines: list[str], slow: str) -> list[str]:
-    return ["try:", *indented(lines), "except Exception:", f"    {slow}"]
+def _attempts(names: Names, fields: list[Field], source: str, getter: str | None = None) -> list[str]:
+    """Reads each field once, whatever becomes of the others."""
+    lines = []
+    for field in fields:
+        a = f"a{field.number}"
+        lines += ["try:", f"    {a} = {read_expression(names, field, field.plan, source, getter)}"]
+        if is_default(field) and getter is None:  # to a default resolver, an attribute that is not there is null
+            lines += ["except AttributeError:", f"    {a} = None"]
+        lines += ["except Exception as e:", f"    {a} = e"]
+    return lines
 
 
 def read_expression(names: Names, field: Field, plan: Plan | None, source: str, getter: str | None = None) -> str:

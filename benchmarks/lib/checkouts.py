@@ -5,14 +5,26 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from config import Settings
 from deploy.local.environment import child_environment
 from deploy.local.ports import LOOPBACK, listen
 from tests.support.api_process import MeasuredProcess
+from tests.support.stack import ROOT
 
+Before = Annotated[
+    Path | None, typer.Option("--before", help="An older checkout with its `.venv`, to run beside this one.")
+]
 STOP_SECONDS = 60.0
 LAUNCHER = ("-m", "deploy.cli")  # arguments of the interpreter, before those of the command line
+
+
+def compared(before: Path | None) -> dict[str, Path]:
+    """This checkout, and the older one if there is one."""
+    return {"now": ROOT} if before is None else {"now": ROOT, "before": before.resolve()}
 
 
 class CheckoutApi(MeasuredProcess):

@@ -32,7 +32,7 @@ _INNERMOST = {
     "Redis": r"/redis/|/hiredis/",
     "MongoDB": r"/pymongo/|/datasources/mongo/",
     "execute, resolve, rules": r"/graphql/|/strawberry/|/engine/|/schema/|/domain/|/datasources/|/resolvers/\w+\.py "
-    r"|/resolvers/transport/(execution|admission|bad_tokens|errors|hooks)\.py ",
+    r"|/resolvers/transport/(execution|executable_schema|admission|bad_tokens|errors|hooks)\.py ",
     REST: r"/uvicorn/|/starlette/|/resolvers/transport/|/app\.py ",
 }
 STEPS = (*_WHOLE, *_INNERMOST)

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 from graphql import (
@@ -41,7 +42,8 @@ NO_HASHES = "PersistedQueryNotSupported"  # Apollo's mobile clients compare the 
 NO_INTROSPECTION = "This server does not tell its schema: its introspection setting is off."
 
 
-Compile = Callable[[DocumentNode, str | None], CompiledOperation | None]
+Compile = Callable[[DocumentNode, str | None, Callable[[], None]], CompiledOperation | None]
+"""Compiles the operation of a name, and calls the function whenever what it has compiled takes more memory."""
 
 
 def asks_by_hash(request: Mapping[str, Any]) -> bool:
@@ -207,24 +209,22 @@ class Documents:
         compile_at = self._compile_at + candidate.written.fields // FIELDS_A_USE
         if candidate.uses == compile_at and self._compile_at and self._compile is not None:
             name = candidate.node.name
-            candidate.compiled = self._compile(document.node, None if name is None else name.value)
-            self.charge(query)
+            charge = partial(self._charge, query)
+            candidate.compiled = self._compile(document.node, None if name is None else name.value, charge)
+            charge()
         return candidate.compiled
 
     def _document(self, query: str) -> _Document:
         document = self._cached.get(query)
         if document is None:
             document = self._cached[query] = self._check(self._parse(query))
-            self.charge(query)
+            self._charge(query)
         else:
             self._cached.move_to_end(query)
         return document
 
-    def charge(self, query: str) -> None:
-        """Counts what a document takes now, and drops the oldest if all take too much.
-
-        To be called after an execution too, which may have compiled a variant.
-        """
+    def _charge(self, query: str) -> None:
+        """Counts what a document takes now, and drops the oldest if all take too much."""
         document = self._cached.get(query)
         if document is None:
             return

@@ -1,33 +1,20 @@
-"""Runs operations for all transports: with a context of their own, within a time limit, and masks their errors.
-
-It is the only module that drives graphql-core's execution.
-"""
+"""Runs operations for all transports: with a context of their own, within a time limit, and masks their errors."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from typing import Any
 
 import strawberry
-import structlog
-from graphql import DocumentNode, ExecutionResult, GraphQLSchema, OperationType, execute
-from graphql.execution import (
-    Executor,
-    create_source_event_stream,
-    execute_subscription_event,
-    map_source_to_response_event,
-)
-from strawberry.execution.is_awaitable import optimized_is_awaitable
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from graphql import ExecutionResult, OperationType
+from graphql.execution import Executor, map_source_to_response_event
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
-from domain.limits import REQUEST_ERRORS_MAX
-from engine import CompiledOperation, Unsupported, compile_operation
 from resolvers.transport.admission import Admission, Client, Clients, Place
 from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
-from resolvers.transport.documents import COMPILED_FIELDS_MAX, Documents, GraphQLRequest, Operation
+from resolvers.transport.documents import Documents, GraphQLRequest, Operation
 from resolvers.transport.errors import (
     TOO_SLOW,
     Culprit,
@@ -37,14 +24,8 @@ from resolvers.transport.errors import (
     error_codes,
     to_rejection,
 )
+from resolvers.transport.executable_schema import ExecutableSchema
 from resolvers.transport.hooks import Hooks, Identity
-from schema.plans import Plans
-
-log = structlog.stdlib.get_logger(__name__)
-
-COERCION_ERRORS_SHOWN = REQUEST_ERRORS_MAX - 1  # the last one says that there are more
-
-is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +46,8 @@ class Answer:
         return error_codes(self.payload.get("errors", ()))
 
 
-class SubscriptionExecutor(Executor[Any]):
-    """Strawberry's executor without the parts for `@defer` and `@stream`, which would take two kilobytes a socket."""
-
-    operation_extensions = None
-    build_resolve_info = StrawberryGraphQLCoreExecutionContext.build_resolve_info
-
-
 class OperationExecutor:
-    """Executes operations: parsing, validation, limits, admission, masking of errors, and logging.
-
-    It drives graphql-core itself, so extensions of the Strawberry schema are not run.
-    """
+    """Executes operations: parsing, validation, limits, admission, masking of errors, and logging."""
 
     def __init__(
         self,
@@ -95,15 +66,12 @@ class OperationExecutor:
         self.limits = limits or OperationLimits()
         self.operation_timeout = operation_timeout
         self.errors = ErrorPresenter(hooks.is_outage)
-        # Strawberry keeps the executable schema private and offers no other way to a parsed document's execution.
-        self._schema: GraphQLSchema = schema._schema  # noqa: SLF001
-        self._executor_class: type[Executor[Any]] = schema.execution_context_class
-        self._plans = Plans(schema)
+        self._schema = ExecutableSchema(schema)
         self._documents = Documents(
-            self._schema,
+            self._schema.core,
             self.limits,
             introspection=introspection,
-            compile_operation=self._compile,
+            compile_operation=self._schema.compile,
             compile_at=compile_at,
         )
 
@@ -152,7 +120,7 @@ class OperationExecutor:
         try:
             async with asyncio.timeout(self.operation_timeout):
                 context = self.hooks.make_context(bad_identity, request_id, address)
-                is_served = await is_answered(self._schema, operation, context)
+                is_served = await is_answered(self._schema.core, operation, context)
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, operation, request_id) from None
         if not is_served:
@@ -172,7 +140,7 @@ class OperationExecutor:
         context = self.hooks.make_context(identity, request_id, address)
         try:
             operation.check(signed_in=identity is not None)
-            result = self._execute(operation, context)
+            result = self._schema.execute(operation, context)
             if not isinstance(result, ExecutionResult):  # what needs no waiting needs no time limit
                 async with asyncio.timeout(self.operation_timeout + more_seconds):
                     result = await result
@@ -196,83 +164,28 @@ class OperationExecutor:
         try:
             operation.check(signed_in=identity is not None)
             context = self.hooks.make_context(identity, request_id, address)
-            graphql_executor = self._subscription(operation, context, request_id)
             async with asyncio.timeout(self.operation_timeout):
-                starting = create_source_event_stream(graphql_executor)
-                source = await starting if is_awaitable(starting) else starting
+                started = await self._schema.subscribe(operation, context)
         except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
             raise self._rejection(error, operation, request_id) from None
-        if isinstance(source, ExecutionResult):
-            raise Rejected(self._answer(source, operation, request_id).payload["errors"])
+        if isinstance(started, ExecutionResult):
+            raise Rejected(self._answer(started, operation, request_id).payload["errors"])
+        executor, source = started
 
         async def answer_event(event: Executor[Any]) -> ExecutionResult:
             async with self._admission.admitted(client, operation.cost, patient=True):
-                event.context_value = self.hooks.make_context(identity, request_id, address)
+                own_context = self.hooks.make_context(identity, request_id, address)
                 async with asyncio.timeout(self.operation_timeout):
-                    if operation.compiled is None:
-                        executing: Any = execute_subscription_event(event)
-                    else:
-                        executing = self._execute(operation, event.context_value, event.root_value)
+                    executing = self._schema.execute_event(operation, event, own_context)
                     return executing if isinstance(executing, ExecutionResult) else await executing
 
-        events = map_source_to_response_event(graphql_executor, cast("AsyncIterable[Any]", source), answer_event)
+        events = map_source_to_response_event(executor, source, answer_event)
         async with aclosing(events):
             try:
                 async for result in events:
                     yield self._answer(result, operation, request_id)
             except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
                 raise self._rejection(error, operation, request_id) from None
-
-    def _execute(
-        self, operation: Operation, context: object, root: object = None
-    ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        if operation.compiled is not None:
-            executing = operation.compiled.execute(root, context, operation.variables)
-            self._documents.charge(operation.query)  # a variant may have been compiled
-            return executing
-        return execute(
-            self._schema,
-            operation.document,
-            context_value=context,
-            variable_values=dict(operation.variables),
-            operation_name=operation.name,
-            max_coercion_errors=COERCION_ERRORS_SHOWN,
-            executor_class=self._executor_class,
-            is_awaitable=is_awaitable,
-            hide_suggestions=True,
-        )
-
-    def _compile(self, document: DocumentNode, operation_name: str | None) -> CompiledOperation | None:
-        try:
-            return compile_operation(
-                self._schema,
-                document,
-                operation_name,
-                plan=self._plans.plan,
-                classes=self._plans.classes,
-                executor_class=self._executor_class,
-                max_fields=COMPILED_FIELDS_MAX,
-                max_coercion_errors=COERCION_ERRORS_SHOWN,
-                hide_suggestions=True,
-            )
-        except Unsupported as error:
-            log.info("operation.not_compiled", operation=operation_name, reason=str(error))
-            return None
-
-    def _subscription(self, operation: Operation, context: object, request_id: str) -> Executor[Any]:
-        built = SubscriptionExecutor.build(
-            self._schema,
-            operation.document,
-            context_value=context,
-            raw_variable_values=dict(operation.variables),
-            operation_name=operation.name,
-            max_coercion_errors=COERCION_ERRORS_SHOWN,
-            is_awaitable=is_awaitable,
-            hide_suggestions=True,
-        )
-        if isinstance(built, list):
-            raise Rejected(self.errors.present(built, _culprit(operation, request_id)))
-        return built
 
     def _answer(self, result: ExecutionResult, operation: Operation, request_id: str) -> Answer:
         if not result.errors:

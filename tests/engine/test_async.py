@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from graphql import ExecutionResult
 
+from engine import Item
 from tests.engine.running import both_later, compiled, errors_of, schema_of, turns
 
 SDL = """
@@ -249,6 +250,29 @@ async def test_what_is_read_and_given_up_is_closed() -> None:
 
     result = compiled(SCHEMA, "{ strict name }")(Reading(), None, None)
     assert result.data is None
+    gc.collect()
+
+
+@pytest.mark.parametrize("plan", [None, lambda parent_type, name, field: Item(name) if name != "things" else None])
+async def test_each_item_is_read_once_also_where_another_is_missing(plan: Any) -> None:
+    read: list[str] = []
+
+    class Reading:
+        """Each reading of an item makes a coroutine."""
+
+        def __getattr__(self, name: str) -> object:
+            if name not in ("name", "id"):
+                raise AttributeError(name)
+            read.append(name)
+            return coroutine(name)
+
+        __getitem__ = __getattr__
+
+    root = {"things": [Reading(), Reading(), Reading()]}
+    result = await compiled(SCHEMA, "{ things { name n id } }", plan=plan)(root, None, None)
+    assert result.data == {"things": [{"name": "name", "n": None, "id": "id"}] * 3}
+    assert len(result.errors or ()) == (0 if plan is None else 3)
+    assert read == ["name", "id"] * 3
     gc.collect()
 
 

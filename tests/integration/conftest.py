@@ -9,6 +9,7 @@ from config import Settings
 from datasources.sources import open_sources
 from tests.support.emptying import empty
 from tests.support.factories import World, opened, own_database
+from tests.support.operation_counter import OperationCounter
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,19 @@ async def other(world: World) -> AsyncIterator[World]:
     """Another process over the same database and Redis."""
     async with open_sources(world.sources.settings) as sources:
         yield World(sources)
+
+
+@pytest.fixture
+def operations() -> OperationCounter:
+    """Counts what the world `counted` asks of MongoDB."""
+    return OperationCounter()
+
+
+@pytest.fixture
+async def counted(settings: Settings, operations: OperationCounter) -> AsyncIterator[World]:
+    """A world of the test's own, in which operations are counted."""
+    async with opened(settings, [operations]) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")

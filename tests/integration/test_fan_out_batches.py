@@ -1,7 +1,6 @@
 """Posts of many authors fanned out by one call: few operations, and each post as if it had been alone."""
 
 import itertools
-from collections.abc import AsyncIterator
 
 import bson
 import pytest
@@ -9,14 +8,13 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError
 
-from config import Settings
 from datasources.feed.entries import Delivery
 from datasources.mongo.upserts import insert_absent
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.auditing import audit
 from tests.support.crashing import dies_before_write
-from tests.support.factories import World, now, opened
+from tests.support.factories import World, now
 from tests.support.fan_outs import create_followed_author, feeds_with, ids_of, is_fan_out_pending, open_chunk_ids
 from tests.support.operation_counter import OperationCounter
 from workers.handlers import fan_out as fan_out_module
@@ -24,19 +22,6 @@ from workers.handlers.fan_out import fan_out, fan_out_chunk
 from workers.runtime.handler import RetryLater
 
 CHUNK = 4
-
-
-@pytest.fixture
-def operations() -> OperationCounter:
-    """Counts what this world asks of MongoDB."""
-    return OperationCounter()
-
-
-@pytest.fixture
-async def world(settings: Settings, operations: OperationCounter) -> AsyncIterator[World]:
-    """A world in which operations are counted."""
-    async with opened(settings, [operations]) as world:
-        yield world
 
 
 @pytest.fixture(autouse=True)
@@ -51,14 +36,14 @@ def keys(posts: list[PostRecord]) -> list[str]:
 
 @pytest.mark.parametrize("authors", [2, 8])
 async def test_a_call_takes_as_many_operations_for_many_authors_as_for_few(
-    world: World, operations: OperationCounter, monkeypatch: pytest.MonkeyPatch, authors: int
+    counted: World, operations: OperationCounter, monkeypatch: pytest.MonkeyPatch, authors: int
 ) -> None:
     monkeypatch.setattr(fan_out_module, "CHUNK", 100)
-    people = [await create_followed_author(world, 2) for _ in range(authors)]
-    await world.drain()
-    posts = [await world.post(author) for author, _ in people]
+    people = [await create_followed_author(counted, 2) for _ in range(authors)]
+    await counted.drain()
+    posts = [await counted.post(author) for author, _ in people]
     operations.counts.clear()
-    await fan_out(world.tools, *keys(posts))
+    await fan_out(counted.tools, *keys(posts))
     assert operations.counts == {
         "find posts": 3,  # the pending ones; those to be shown, before and after
         "find users": 1,
@@ -68,8 +53,8 @@ async def test_a_call_takes_as_many_operations_for_many_authors_as_for_few(
         "update posts": 1,
     }
     for post, (_, fans) in zip(posts, people, strict=True):
-        assert await feeds_with(world, post.id) == ids_of(fans)
-        assert not await is_fan_out_pending(world, post.id)
+        assert await feeds_with(counted, post.id) == ids_of(fans)
+        assert not await is_fan_out_pending(counted, post.id)
 
 
 async def mixed_posts(world: World) -> dict[ObjectId, list[UserRecord]]:
@@ -87,49 +72,49 @@ async def mixed_posts(world: World) -> dict[ObjectId, list[UserRecord]]:
     return wanted | {gone.id: [], (await world.post(pulled)).id: []}
 
 
-async def test_a_call_for_posts_of_all_kinds_treats_each_as_if_it_were_alone(world: World) -> None:
-    wanted = await mixed_posts(world)
-    await fan_out(world.tools, *map(str, wanted))
-    left = [post_id for post_id in wanted if await is_fan_out_pending(world, post_id)]
+async def test_a_call_for_posts_of_all_kinds_treats_each_as_if_it_were_alone(counted: World) -> None:
+    wanted = await mixed_posts(counted)
+    await fan_out(counted.tools, *map(str, wanted))
+    left = [post_id for post_id in wanted if await is_fan_out_pending(counted, post_id)]
     assert len(left) == 2  # those that are split
     with pytest.raises(RetryLater):
-        await fan_out(world.tools, *map(str, wanted))
-    await world.drain()
+        await fan_out(counted.tools, *map(str, wanted))
+    await counted.drain()
     for post_id, fans in wanted.items():
-        assert await feeds_with(world, post_id) == ids_of(fans)
+        assert await feeds_with(counted, post_id) == ids_of(fans)
 
 
 @pytest.mark.parametrize("count", [0, 2, CHUNK + 1])
-async def test_a_follower_count_that_is_too_high_delays_nothing(world: World, count: int) -> None:
-    author, fans = await create_followed_author(world, count)
-    await world.drain()
-    counted = {"$set": {"follower_count": 3 * CHUNK}}
-    await world.sources.database["users"].update_one({"_id": author.id}, counted)
-    post = await world.post(author)
-    await fan_out(world.tools, str(post.id))
-    for chunk_id in await open_chunk_ids(world, post.id):
-        await fan_out_chunk(world.tools, chunk_id)
-    assert await feeds_with(world, post.id) == ids_of(fans)
-    assert not await is_fan_out_pending(world, post.id)
+async def test_a_follower_count_that_is_too_high_delays_nothing(counted: World, count: int) -> None:
+    author, fans = await create_followed_author(counted, count)
+    await counted.drain()
+    miscounted = {"$set": {"follower_count": 3 * CHUNK}}
+    await counted.sources.database["users"].update_one({"_id": author.id}, miscounted)
+    post = await counted.post(author)
+    await fan_out(counted.tools, str(post.id))
+    for chunk_id in await open_chunk_ids(counted, post.id):
+        await fan_out_chunk(counted.tools, chunk_id)
+    assert await feeds_with(counted, post.id) == ids_of(fans)
+    assert not await is_fan_out_pending(counted, post.id)
 
 
-async def test_every_feed_is_right_in_the_end_whatever_write_a_call_dies_before(world: World) -> None:
+async def test_every_feed_is_right_in_the_end_whatever_write_a_call_dies_before(counted: World) -> None:
     for before in itertools.count():
-        people = [await create_followed_author(world, count) for count in (1, 2, CHUNK + 1)]
-        await world.drain()
-        posts = [await world.post(author) for author, _ in people]
-        died = await dies_before_write(lambda posts=posts: fan_out(world.tools, *keys(posts)), before)  # type: ignore[misc]
-        assert await world.drain() == set()
+        people = [await create_followed_author(counted, count) for count in (1, 2, CHUNK + 1)]
+        await counted.drain()
+        posts = [await counted.post(author) for author, _ in people]
+        died = await dies_before_write(lambda posts=posts: fan_out(counted.tools, *keys(posts)), before)  # type: ignore[misc]
+        assert await counted.drain() == set()
         for post, (_, fans) in zip(posts, people, strict=True):
-            assert await feeds_with(world, post.id) == ids_of(fans)
+            assert await feeds_with(counted, post.id) == ids_of(fans)
         if not died:
             break
     assert before > 2
-    await audit(world, seconds=0, has_files=False)
+    await audit(counted, seconds=0, has_files=False)
 
 
-async def test_one_entry_that_cannot_be_inserted_is_reported_and_the_others_are_stored(world: World) -> None:
-    entries, entry_ids = world.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
+async def test_one_entry_that_cannot_be_inserted_is_reported_and_the_others_are_stored(counted: World) -> None:
+    entries, entry_ids = counted.sources.database["feed_entries"], [ObjectId() for _ in range(3)]
     there, new, more = (RawBSONDocument(bson.encode({"_id": entry_id})) for entry_id in entry_ids)
     impossible = RawBSONDocument(bson.encode({"_id": [1]}))
     await insert_absent(entries, [there])

@@ -1,33 +1,17 @@
 """A recipient's sockets, which are woken together, share one read of the log, and none misses a notification."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from bson import ObjectId
 
-from config import Settings
 from datasources.mongo.transactions import in_transaction
 from datasources.notifications.notification_log import Notice
 from domain.records.notifications import NotificationKind
-from tests.support.factories import World, now, opened
+from tests.support.factories import World, now
 from tests.support.operation_counter import OperationCounter
 
 SOCKETS = 50
 READ = "find notifications"
-
-
-@pytest.fixture
-def operations() -> OperationCounter:
-    """Counts what this world asks of MongoDB."""
-    return OperationCounter()
-
-
-@pytest.fixture
-async def world(settings: Settings, operations: OperationCounter) -> AsyncIterator[World]:
-    """A world in which operations are counted."""
-    async with opened(settings, [operations]) as world:
-        yield world
 
 
 async def notify(world: World, *recipient_ids: ObjectId) -> None:
@@ -51,38 +35,38 @@ async def seqs_after(world: World, recipient_id: ObjectId, seq: int) -> list[int
     return [record.seq for record in await world.sources.notifications.changed_after(recipient_id, seq, 10)]
 
 
-async def test_sockets_that_have_read_as_much_share_one_operation(world: World, operations: OperationCounter) -> None:
+async def test_sockets_that_have_read_as_much_share_one_operation(counted: World, operations: OperationCounter) -> None:
     ana, ben = ObjectId(), ObjectId()
     for _ in range(3):
-        await notify(world, ana, ben)
+        await notify(counted, ana, ben)
     operations.counts.clear()
     of_ana, of_ben, behind = await asyncio.gather(
-        asyncio.gather(*(seqs_after(world, ana, 2) for _ in range(SOCKETS))),
-        asyncio.gather(*(seqs_after(world, ben, 2) for _ in range(SOCKETS))),
-        seqs_after(world, ana, 0),
+        asyncio.gather(*(seqs_after(counted, ana, 2) for _ in range(SOCKETS))),
+        asyncio.gather(*(seqs_after(counted, ben, 2) for _ in range(SOCKETS))),
+        seqs_after(counted, ana, 0),
     )
     assert (of_ana, of_ben, behind) == ([[3]] * SOCKETS, [[3]] * SOCKETS, [1, 2, 3])
     assert operations.counts[READ] == 3
 
 
 async def test_a_socket_that_is_woken_while_another_reads_gets_what_was_written_meanwhile(
-    world: World, operations: OperationCounter
+    counted: World, operations: OperationCounter
 ) -> None:
     ana = ObjectId()
     for last in range(20):
-        early = asyncio.create_task(seqs_after(world, ana, last))
+        early = asyncio.create_task(seqs_after(counted, ana, last))
         reads = operations.counts[READ]
         while operations.counts[READ] == reads:
             await asyncio.sleep(0)
-        await notify(world, ana)
-        assert await seqs_after(world, ana, last) == [last + 1]
+        await notify(counted, ana)
+        assert await seqs_after(counted, ana, last) == [last + 1]
         await early
 
 
-async def test_a_socket_that_is_closed_while_it_reads_stops_no_other(world: World) -> None:
+async def test_a_socket_that_is_closed_while_it_reads_stops_no_other(counted: World) -> None:
     ana = ObjectId()
-    await notify(world, ana)
-    readers = [asyncio.create_task(seqs_after(world, ana, 0)) for _ in range(3)]
+    await notify(counted, ana)
+    readers = [asyncio.create_task(seqs_after(counted, ana, 0)) for _ in range(3)]
     await asyncio.sleep(0)
     readers[0].cancel()
     assert await asyncio.gather(*readers[1:]) == [[1], [1]]

@@ -50,12 +50,6 @@ class Case:
         """Whether graphql-core completes a part of it for the engine, and may leave coroutines behind."""
         return "kind='async'" in repr((self.data, self.loads))
 
-    @property
-    def may_leave_coroutines(self) -> bool:
-        """Also an object that makes a coroutine each time it is read: it is read again if it has not all its items."""
-        may_lack_items = "Item(" in repr(self.schema.plans) or "itemgetter" in repr(self.schema.plans)
-        return self.has_async_lists or (may_lack_items and "form='lazy'" in repr((self.data, self.loads)))
-
     def __str__(self) -> str:
         return (
             f"seed {self.seed}, {self.mode}\n{self.schema.sdl}\nresolvers: {sorted(self.schema.resolved)}\n"
@@ -118,7 +112,7 @@ class Comparison:
         self._count(case, reference)
         types = position_types(case.schema.schema, case.operation.document, _definition(case.operation))
         found = await self._differences(case, reference, own, types)
-        found += [each for each in own.late if each != NEVER_AWAITED or not case.may_leave_coroutines]
+        found += [each for each in own.late if each != NEVER_AWAITED or not case.has_async_lists]
         if case.mode is Mode.SYNC and own.was_awaited:
             found.append("nothing is asynchronous, but the answer is")
         return found + _call_differences(case, reference, own)
