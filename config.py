@@ -93,6 +93,8 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of /metrics; by default nowhere. With several processes the next ports are used too.",
     )
+    observe_interval: float = Field(15.0, gt=0, description="Pause between two readings of what waits, for metrics.")
+    drift_interval: float = Field(3600.0, ge=0, description="Pause between two checks of records; 0 for none.")
     metrics_operations: CommaList = Field(
         (),
         description="Names of the operations of one's own clients, with commas: metrics always show them by name. Of "

@@ -131,6 +131,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "inboxes": [],
     "malformed": [IndexModel([("last_at", UP)], expireAfterSeconds=30 * 86400)],
+    "leases": [],
     "failures": [IndexModel([("dead", UP), ("last_at", DOWN)])],
 }
 for _fact in Fact:

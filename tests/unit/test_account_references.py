@@ -6,6 +6,7 @@ from datasources.mongo.indexes import INDEXES
 ELSEWHERE = {
     "users": "the account itself",
     "fan_outs": "chunks of pending posts, which end with their own tasks",
+    "leases": "names of processes",
     "failures": "deleted when their job is done",
     "malformed": "raw messages, which a TTL index deletes",
 }

@@ -21,6 +21,7 @@ from datasources.telemetry.metrics_server import serve_metrics
 from datasources.telemetry.tracing import open_tracing
 from domain.jobs import WORKERS
 from workers.handlers.screen_comments import screen_of
+from workers.monitoring.observer import OBSERVER, Observer
 from workers.rendering.pool import BELOW_ALL, BELOW_OTHER_IMAGES, RenderPool
 from workers.runtime.handler import Tools
 from workers.runtime.job_metrics import read_backlog
@@ -46,13 +47,13 @@ class NoAvifError(RuntimeError):
 
 
 async def run_workers(settings: Settings, names: Sequence[str]) -> None:
-    """Runs these workers, or all of them and the outbox relay if none is named, until SIGTERM or SIGINT.
+    """Runs these workers, or all of them, the relay and, if metrics are served, the observer, until SIGTERM or SIGINT.
 
     Then it reads no more jobs, waits for those in hand and gives the rest back; after `drain_timeout` the process ends
     in any case. Raises UnknownWorkerError, UnknownScreenError, NoAvifError, and StuckError when it has stopped because
     only a new process can go on.
     """
-    known = (*WORKERS, OUTBOX_RELAY)
+    known = (*WORKERS, OUTBOX_RELAY, OBSERVER)
     if unknown := [name for name in names if name not in known]:
         raise UnknownWorkerError(f"no such worker: {', '.join(unknown)}; there are {', '.join(known)}")
     _check_avif(settings)
@@ -66,7 +67,7 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
         asyncio.TaskGroup() as group,
     ):
         watching = group.create_task(_stop_if_stuck(sources.watchdog, stopping, settings.drain_timeout))
-        for name in names or known:
+        for name in names or (known if settings.metrics_port else known[:-1]):
             log.info("worker.start", worker=name)
             group.create_task(_serve(name, sources, stopping), name=name)
         await stopping.wait()
@@ -127,6 +128,10 @@ async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:
     settings = sources.settings
     if name == OUTBOX_RELAY:
         await keep_relaying(sources, stopping, settings.relay_interval)
+        return
+    if name == OBSERVER:
+        intervals = {"interval": settings.observe_interval, "drift_interval": settings.drift_interval}
+        await Observer(sources, **intervals).run(stopping)
         return
     consumer = f"{os.getpid()}-{secrets.token_hex(4)}"
     async with tools_of(sources, name) as tools, open_queue(settings, name, consumer) as queue:

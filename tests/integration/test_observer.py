@@ -1,0 +1,135 @@
+"""The observer: what it reads, and that one process at a time does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+
+from bson import ObjectId
+from prometheus_client.core import Metric
+
+from datasources.mongo.leases import Lease
+from domain.jobs import Fact, Job, Task
+from tests.support.emptying import wipe_redis
+from tests.support.factories import World, changed_sources, now
+from tests.support.maintenance import Scene
+from tests.support.waiting import eventually
+from workers.monitoring.observations import observe_dead_letters, observe_outbox, observe_queues, observe_uploads
+from workers.monitoring.observer import Observer
+
+
+def values(metrics: Iterable[Metric]) -> dict[tuple[str, ...], float]:
+    """The samples: the name and the values of the labels."""
+    return {(each.name, *each.labels.values()): each.value for metric in metrics for each in metric.samples}
+
+
+@contextlib.asynccontextmanager
+async def observing(world: World, *, interval: float = 0.05, drift: float = 0.0) -> AsyncIterator[Observer]:
+    observer, stopping = Observer(world.sources, interval=interval, drift_interval=drift), asyncio.Event()
+    running = asyncio.create_task(observer.run(stopping))
+    try:
+        yield observer
+    finally:
+        stopping.set()
+        await running
+
+
+async def test_it_tells_what_is_pending_of_each_kind_and_since_when(own: World) -> None:
+    ana, bob = await own.users(2)
+    post = await own.post(ana)
+    await own.drain()
+    await own.sources.post_likes.like(post.id, bob.id, now() - timedelta(minutes=5))
+    observed = values(await observe_outbox(own.sources, now()))
+    assert observed["photogram_outbox_pending", "count", "post_like"] == 1
+    assert 300 <= observed["photogram_outbox_oldest_seconds", "count", "post_like"] < 360
+    await own.drain()
+    assert values(await observe_outbox(own.sources, now())) == {}
+
+
+async def test_it_tells_dead_letters_and_not_that_their_facts_wait(own: World) -> None:
+    ana, bob = await own.users(2)
+    post = await own.post(ana)
+    await own.drain()
+    await own.sources.post_likes.like(post.id, bob.id, now())
+    for task in (Task.COUNT, Task.NOTIFY):
+        for _ in range(5):
+            await own.sources.dead_letters.count_failure(Job(task, Fact.POST_LIKE, str(post.id)), "tested", now())
+    await own.sources.dead_letters.add_malformed("feed", {b"a": b"b"}, now())
+    assert values(await observe_dead_letters(own.sources, now())) == {
+        ("photogram_dead_letters", "count", "post_like"): 1,
+        ("photogram_dead_letters", "notify", "post_like"): 1,
+        ("photogram_malformed_messages",): 1,
+    }
+    assert values(await observe_outbox(own.sources, now())) == {}
+
+
+async def test_it_tells_queues_and_uploads(own: World) -> None:
+    await wipe_redis(own)
+    await own.sources.job_queue.enqueue([Job(Task.FAN_OUT, Fact.POST, str(ObjectId())) for _ in range(3)])
+    assert values(await observe_queues(own.sources, now()))["photogram_queue_jobs", "feed"] == 3
+    due = {"due_at": now(), "pending_since": now(), "outbox": ["ingest"]}
+    await own.sources.database["uploads"].insert_many(
+        [{"status": "PROCESSING", "owner_id": ObjectId(), **due}, {"status": "READY", "owner_id": ObjectId()}]
+    )
+    assert values(await observe_uploads(own.sources, now())) == {("photogram_uploads_pending", "PROCESSING"): 1}
+
+
+async def test_without_redis_the_rest_is_observed(own: World) -> None:
+    class Away:
+        async def xlen(self, _name: str) -> int:
+            raise ConnectionError
+
+    without_redis = World(changed_sources(own.sources, redis=Away()))
+    async with observing(without_redis) as observer:
+
+        async def seen() -> dict[tuple[str, ...], float]:
+            return values(observer._read())
+
+        await eventually(seen)
+        observed = await seen()
+    assert {key[1]: value for key, value in observed.items() if key[0] == "photogram_observed"} == {
+        "outbox": 1, "queues": 0, "dead_letters": 1, "uploads": 1,
+    }  # fmt: skip
+
+
+async def test_one_of_two_observes_and_the_other_follows(own: World, other: World) -> None:
+    async with observing(other, interval=0.3) as second:
+        async with observing(own) as first:
+
+            async def either() -> list[bool]:
+                seen = [bool(values(each._read())) for each in (first, second)]
+                return seen if any(seen) else []
+
+            await eventually(either)
+            for _ in range(10):
+                assert sum(await either()) == 1
+                await asyncio.sleep(0.05)
+
+        async def second_observes() -> bool:
+            return bool(values(second._read()))
+
+        await eventually(second_observes)
+
+
+async def test_a_lease_ends_by_itself(own: World) -> None:
+    short, long = (Lease(own.sources.database, "tested", name, timedelta(seconds=1)) for name in ("dead", "next"))
+    assert await short.take()
+    assert await short.take()
+    assert not await long.take()
+    await eventually(long.take)
+    await short.release()  # what it does not hold
+    assert not await short.take()
+
+
+async def test_a_difference_between_records_is_found_and_gone_after_its_repair(own: World) -> None:
+    scene = await Scene.applied(own)
+    async with observing(own, drift=0.1) as observer:
+
+        async def drift(expected: float | None) -> bool:
+            return values(observer._read()).get(("photogram_drift", "post.like_count")) == expected
+
+        posts = own.sources.database["posts"]
+        await posts.update_one({"_id": scene.post.id}, {"$inc": {"like_count": 7}})
+        await eventually(lambda: drift(1), seconds=30)
+        await posts.update_one({"_id": scene.post.id}, {"$inc": {"like_count": -7}})
+        await eventually(lambda: drift(0), seconds=30)

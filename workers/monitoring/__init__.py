@@ -1,0 +1,1 @@
+"""What one process reads of the databases for Prometheus, on behalf of all."""
