@@ -211,6 +211,15 @@ class Loaders:
         visible_ids = {record.id for record in (*posts, *comments, *people) if record is not None}
         return [each if can_view_notification(each, self._viewer_id, visible_ids) else None for each in notifications]
 
+    def release(self) -> None:
+        """Lets go of the loaders made so far. They refer back to this, so only the garbage collector would free them.
+
+        Whoever holds one of them may go on to use it.
+        """
+        made = vars(self)
+        for name in [name for name, value in made.items() if isinstance(value, Loader)]:
+            del made[name]
+
     async def _read(self, cache: Cache[Key, Value], keys: Sequence[Key], load: Load[Key, Value]) -> Sequence[Value]:
         return await (load(keys) if self._stored else cache.read(keys, load))
 

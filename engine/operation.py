@@ -1,6 +1,7 @@
 """Compiled operations: one for each operation of a document, with a variant for each combination of its conditions."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from graphql import (
     ExecutionResult,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLResolveInfoHelpers,
     GraphQLSchema,
     Node,
     OperationDefinitionNode,
@@ -158,8 +160,8 @@ class CompiledOperation:
         return variant.run(root_value, context_value, variables)
 
     def executor(self, root: Any, context: Any, variables: VariableValues) -> Executor[Any]:
-        """graphql-core's executor of one run."""
-        return self.options.executor_class(
+        """graphql-core's executor of one run. It is in no cycle, so the garbage collector is not needed to free it."""
+        executor = self.options.executor_class(
             self.schema,
             self.fragments,
             {name: FragmentDetails(node) for name, node in self.fragments.items()},
@@ -172,6 +174,11 @@ class CompiledOperation:
             default_field_resolver,
             hide_suggestions=self.options.hide_suggestions,
         )
+        bound = copy(executor)  # its helpers are bound to it; a copy shares its state
+        del bound.async_helpers
+        helpers = GraphQLResolveInfoHelpers(gather=bound.gather_async_work, track=bound.track_async_work)
+        executor.async_helpers = helpers
+        return executor
 
     def exact_classes(self, tree: Tree) -> dict[int, type]:
         """The class expected at each position of an object type whose owner names one."""

@@ -26,6 +26,10 @@ class Info:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name == "field_nodes":
+            return self._field.nodes
+        if name == "fragments":
+            return self._run.variant.operation.fragments
         if self._full is None:
             field = self._field
             path = path_of(field.value, self._link, field.key)

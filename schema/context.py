@@ -37,6 +37,9 @@ class Context:
         self._known: list[tuple[str, Hashable, Any]] = []
         self._loaders: Loaders | None = None
 
+    def __del__(self) -> None:
+        self.clear_loaders()  # they refer to one another; so they are freed at once, without the garbage collector
+
     @property
     def loaders(self) -> Loaders:
         """The loaders; new ones at the first use, and after `clear_loaders`."""
@@ -73,7 +76,9 @@ class Context:
 
     def clear_loaders(self) -> None:
         """Discards what was loaded, so that a mutation's answer is read after its write."""
-        self._loaders = None
+        if self._loaders is not None:
+            self._loaders.release()
+            self._loaders = None
 
 
 Info = StrawberryInfo[Context, None]

@@ -38,7 +38,7 @@ def add_to_log_line(scope: Mapping[str, Any], **fields: object) -> None:
 class RequestLine:
     """A request's id, which all its log lines have, and the one line about the request itself."""
 
-    __slots__ = ("_scope", "_started", "notes", "request_id", "sent", "status")
+    __slots__ = ("_method", "_path", "_started", "notes", "request_id", "sent", "status")
 
     def __init__(self, scope: Scope, given: str | None) -> None:
         """`given` is the id that the client or the load balancer has given the request, if any."""
@@ -46,7 +46,9 @@ class RequestLine:
         self.status = 0  # 0: the client left before there was an answer
         self.sent = 0
         self.notes: dict[str, Any] = {}
-        self._scope = scope
+        # Not the scope itself: in a cycle with it, every request would be left to the garbage collector.
+        self._method: str | None = scope.get("method")  # a socket has none
+        self._path: str = scope["path"]
         self._started = time.perf_counter()
         scope[_LINE] = self
         # The server runs each request and each socket in a task, and so in a context, of its own.
@@ -67,20 +69,19 @@ class RequestLine:
 
     def write(self) -> None:
         """Logs the line, and counts a request for an operation."""
-        path: str = self._scope["path"]
         seconds = time.perf_counter() - self._started
         if self.notes:
             OPERATION_METRICS.count_request(self.notes, self.status, seconds)
         fields = {
             "request_id": self.request_id,
-            "method": self._scope["method"],
-            "path": path[:200],
+            "method": self._method,
+            "path": self._path[:200],
             "status": self.status,
             "bytes": self.sent,
             "duration_ms": round(seconds * 1000, 1),
         }
         fields.update({name: value for name, value in self.notes.items() if value})
-        log.write(logging.DEBUG if path in QUIET else logging.INFO, "request", fields)
+        log.write(logging.DEBUG if self._path in QUIET else logging.INFO, "request", fields)
 
 
 class RequestLog:

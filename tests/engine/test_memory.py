@@ -51,3 +51,21 @@ async def test_an_answer_is_freed_without_the_collector(execute: Callable[..., A
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+async def test_neither_is_what_asks_graphql_core_for_its_part() -> None:
+    def posts(_root: object, info: Any) -> list[Post]:
+        assert info.path.key == "posts"  # made by graphql-core's executor
+        return [Post()]
+
+    execute = compiled(schema_of(SDL, Query_posts=posts), "{ posts { size(width: 3) } }")
+    execute()
+    gc.collect()
+    gc.disable()
+    try:
+        result = execute()
+        assert result.data == {"posts": [{"size": 3}]}
+        del result
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
