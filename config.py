@@ -56,6 +56,20 @@ class Settings(BaseSettings):
     news_redis_url: str | None = Field(None, description="The same for news (pub/sub) and who listens to a feed.")
     key_prefix: str = Field("photogram:", description="Beginning of every Redis key, stream and channel.")
 
+    job_queue: Literal["redis", "sns-sqs"] = Field("redis", description="Where jobs wait; sns-sqs is Amazon's.")
+    aws_endpoint: str | None = Field(None, description="Where SNS and SQS are; None means Amazon.")
+    aws_region: str | None = Field(None, description="Their region, if not `s3_region`.")
+    aws_access_key: str | None = Field(
+        None, description="For SNS and SQS; None for that of Amazon S3 if it is used, else for the machine's own role."
+    )
+    aws_secret_key: SecretStr = SecretStr("")
+    aws_prefix: str = Field(
+        "photogram-",
+        pattern=r"^[A-Za-z0-9_-]{0,40}$",
+        description="Beginning of the names of topic and queues, so that installations can share an account.",
+    )
+    aws_timeout: float = Field(5.0, gt=0, description="Longest time for one call to SNS or SQS, beside its poll.")
+
     s3_endpoint_url: str | None = Field(None, description="None means Amazon S3.")
     s3_public_endpoint_url: str | None = Field(None, description="Where clients reach S3, if not at `s3_endpoint_url`.")
     s3_region: str = "us-east-1"
@@ -191,6 +205,20 @@ class Settings(BaseSettings):
     @property
     def allows_introspection(self) -> bool:
         return self.environment != "production" if self.introspection is None else self.introspection
+
+    @property
+    def queue_region(self) -> str:
+        """The region of SNS and SQS."""
+        return self.aws_region or self.s3_region
+
+    @property
+    def aws_credentials(self) -> tuple[str, str] | None:
+        """Access key and secret for SNS and SQS; None to use the machine's own role, or what AWS_... variables say."""
+        if self.aws_access_key:
+            return self.aws_access_key, self.aws_secret_key.get_secret_value()
+        if self.s3_endpoint_url is None and self.s3_access_key:
+            return self.s3_access_key, self.s3_secret_key.get_secret_value()
+        return None
 
     @property
     def media_url(self) -> str:

@@ -20,7 +20,7 @@ from benchmarks.lib.servers import finish, servers, stores, widen_cache
 from config import Settings
 from datasources.feed.feed_states import HOLDS_ALL
 from datasources.jobs.outbox import pending_fields
-from datasources.jobs.queue import stream_key
+from datasources.jobs.redis_queue import stream_key
 from datasources.mongo import clock
 from datasources.sources import Sources
 from deploy.local.environment import child_environment

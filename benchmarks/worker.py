@@ -13,11 +13,12 @@ from benchmarks.lib.loads import Load, Stopwatch, load_row
 from benchmarks.lib.report import Table, rounds, show
 from benchmarks.lib.servers import finish, servers, stores
 from config import Settings
+from datasources.jobs.opening import open_consumer
 from datasources.jobs.outbox import pending_fields
 from datasources.mongo import clock
 from datasources.mongo.client import Session
 from datasources.mongo.transactions import in_transaction
-from datasources.sources import Sources, open_queue
+from datasources.sources import Sources
 from domain.jobs import Fact, Task
 from tests.support.waiting import eventually
 from workers.runtime.handler import Tools
@@ -102,7 +103,7 @@ async def _count(sources: Sources, people: Sequence[ObjectId], fact: Fact, facts
         return not await collection.count_documents({"outbox": Task.COUNT.value}, limit=1)
 
     stopping = asyncio.Event()
-    async with open_queue(sources.settings, "counters", "benchmark") as queue:
+    async with open_consumer(sources.settings, "counters", "benchmark") as queue:
         watch = Stopwatch()
         working = asyncio.create_task(Worker(Tools(sources=sources), queue).run(stopping))
         await eventually(are_counted, seconds=PATIENCE, every=0.02)

@@ -8,6 +8,8 @@ from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissi
 
 from config import Settings
 from datasources.concurrency.batcher import BatchTimeout
+from datasources.jobs.aws_clients import MISSING
+from datasources.jobs.queue import JobQueueOutage
 from datasources.mongo.client import is_mongo_outage
 from datasources.mongo.indexes import UnusableDatabaseError
 from datasources.s3.errors import error_code, is_s3_outage
@@ -18,19 +20,25 @@ _S3_REFUSES = {
     *("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"),
     *("AuthorizationHeaderMalformed", "403"),
 }
+_AWS_REFUSES = {
+    *("AccessDenied", "AccessDeniedException", "AuthorizationError", "ExpiredToken", "InvalidClientTokenId"),
+    *("InvalidSecurity", "NoCredentialsError", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+}
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether a server, and not the work itself, is at fault: trying again later may help."""
-    return is_mongo_outage(error) or is_s3_outage(error) or isinstance(error, RedisError)
+    return is_mongo_outage(error) or is_s3_outage(error) or isinstance(error, RedisError | JobQueueOutage)
 
 
 def server_of(error: BaseException) -> str | None:
-    """The server that is away: "MongoDB", "Redis" or "S3"; None for an error that is no outage."""
+    """The server that is away: "MongoDB", "Redis", "SNS or SQS" or "S3"; None for an error that is no outage."""
     if isinstance(error, BatchTimeout | PyMongoError) and is_outage(error):
         return "MongoDB"
     if isinstance(error, RedisError):
         return "Redis"
+    if isinstance(error, JobQueueOutage):
+        return "SNS or SQS"
     return "S3" if is_s3_outage(error) else None
 
 
@@ -54,6 +62,8 @@ def describe_refusal(error: BaseException, settings: Settings) -> str | None:
         return "the database lacks an index: run `photogram prepare` first"
     if isinstance(error, ClientError) and error_code(error) == "NoSuchBucket":
         return f"a bucket is missing ({_where('S3', settings)}): run `photogram prepare` first"
+    if isinstance(error, JobQueueOutage) and error.code in MISSING:
+        return f"a queue is missing ({_where('SNS or SQS', settings)}): run `photogram prepare` first"
     server = _refusing_server(error)
     return server and f"{server} refuses the credentials of the settings ({_where(server, settings)})"
 
@@ -63,6 +73,8 @@ def _refusing_server(error: BaseException) -> str | None:
         return "MongoDB"
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return "Redis"
+    if isinstance(error, JobQueueOutage) and error.code in _AWS_REFUSES:
+        return "SNS or SQS"
     if isinstance(error, NoCredentialsError) or (isinstance(error, ClientError) and error_code(error) in _S3_REFUSES):
         return "S3"
     return None
@@ -73,6 +85,7 @@ def _where(server: str, settings: Settings) -> str:
     urls = {
         "MongoDB": [settings.mongo_url],
         "Redis": dict.fromkeys(settings.redis_urls),
+        "SNS or SQS": [settings.aws_endpoint or f"https://sqs.{settings.queue_region}.amazonaws.com"],
         "S3": [endpoint],
     }
     parts = map(urlsplit, urls.get(server, ()))

@@ -37,7 +37,8 @@ from datasources.graph.follows import FollowStore
 from datasources.graph.mutes import MuteStore
 from datasources.graph.viewer_relations import Relations
 from datasources.jobs.dead_letters import DeadLetterStore
-from datasources.jobs.queue import JobQueue, QueueConsumer
+from datasources.jobs.opening import open_job_queue, prepare_job_queue
+from datasources.jobs.queue import JobQueue
 from datasources.media.file_intake import Intake
 from datasources.media.images import ImageStore
 from datasources.media.uploads import UploadStore
@@ -56,14 +57,11 @@ from datasources.posts.read_your_writes import ReadYourWrites
 from datasources.redis.cache_servers import CacheServers
 from datasources.redis.pubsub import News
 from datasources.redis.read_through import Cache
-from datasources.redis.roles import RedisRoles, open_queue_servers, open_roles
-from datasources.redis.servers import following
+from datasources.redis.roles import RedisRoles, open_roles
 from datasources.s3.storage import Blobs, open_blobs
 from datasources.targets import Targets
 from datasources.telemetry.metrics import counters, readings
 from domain.jobs import Fact
-
-BLOCKING_READ_SECONDS = 5.0
 
 
 class Caches:
@@ -100,10 +98,12 @@ class Caches:
 class Sources:
     """The stores, and the connections that they use."""
 
-    def __init__(self, settings: Settings, client: Client, redis: RedisRoles, blobs: Blobs) -> None:
+    def __init__(
+        self, settings: Settings, client: Client, redis: RedisRoles, blobs: Blobs, job_queue: JobQueue
+    ) -> None:
         self.settings, self.client, self.redis, self.blobs = settings, client, redis, blobs
         self.database = database = client[settings.mongo_database]
-        self.job_queue = job_queue = JobQueue(redis.queue, settings.key_prefix)
+        self.job_queue = job_queue
         self.news = news = News(redis.news, settings.key_prefix)
         self.caches = caches = Caches(CacheServers(redis.cache, settings.key_prefix, reads=settings.caching))
         self.background_writes = BackgroundWrites()
@@ -171,7 +171,8 @@ async def open_sources(settings: Settings, listeners: Sequence[CommandListener] 
         redis = open_roles(settings)
         stack.push_async_callback(close_in_time, redis.aclose)
         blobs = await stack.enter_async_context(open_blobs(settings))
-        sources = Sources(settings, client, redis, blobs)
+        job_queue = await stack.enter_async_context(open_job_queue(settings, redis))
+        sources = Sources(settings, client, redis, blobs, job_queue)
         stack.push_async_callback(sources.caches.aclose)
         stack.enter_context(readings(sources.caches.read_counts))
         await stack.enter_async_context(redis.following())
@@ -198,23 +199,13 @@ async def _measure_time(client: Client) -> None:
             raise
 
 
-@contextlib.asynccontextmanager
-async def open_queue(settings: Settings, worker: str, consumer: str) -> AsyncIterator[QueueConsumer]:
-    """One worker's queue, over a connection of its own that may block."""
-    servers = open_queue_servers(settings, BLOCKING_READ_SECONDS + settings.redis_timeout)
-    try:
-        async with following(servers):
-            yield QueueConsumer(servers, settings.key_prefix, worker, consumer)
-    finally:
-        await close_in_time(servers.aclose)
-
-
 async def prepare(settings: Settings) -> None:
-    """Makes the indexes and buckets that are missing. Safe to repeat and to run side by side."""
+    """Makes the indexes, buckets and queues that are missing. Safe to repeat and to run side by side."""
     async with open_mongo(settings) as client:
         await ensure_indexes(client[settings.mongo_database])
     async with open_blobs(settings) as blobs:
         await blobs.ensure_buckets()
+    await prepare_job_queue(settings)
 
 
 async def check_prepared(settings: Settings) -> None:

@@ -13,8 +13,8 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
-from datasources.jobs.queue import stream_key
-from datasources.sources import open_queue
+from datasources.jobs.opening import open_consumer
+from datasources.jobs.redis_queue import stream_key
 from deploy.cli.dead_letters import run_redrive
 from domain.jobs import JOBS, WORKERS, Fact, Job, Task
 from domain.records.posts import PostRecord
@@ -82,7 +82,7 @@ async def running_workers(
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for name in WORKERS:
             for number in range(CONSUMERS):
-                queue = await stack.enter_async_context(open_queue(world.sources.settings, name, f"{name}-{number}"))
+                queue = await stack.enter_async_context(open_consumer(world.sources.settings, name, f"{name}-{number}"))
                 group.create_task(Worker(world.tools, queue, handlers=handlers, read_wait=0.05).run(stopping))
         yield
         stopping.set()

@@ -12,8 +12,8 @@ from typing import Any
 from bson import ObjectId
 
 from datasources.jobs.dead_letters import LOST
-from datasources.jobs.queue import stream_key
-from datasources.sources import open_queue
+from datasources.jobs.opening import open_consumer
+from datasources.jobs.redis_queue import stream_key
 from deploy.local.environment import child_environment
 from domain.jobs import Job
 from tests.faults.toy_worker import LEASE, LIMIT, MAX_LIVES, QUEUE, WORK, key
@@ -81,11 +81,11 @@ async def test_a_failure_counted_for_a_frozen_worker_is_undone_when_it_thaws(wor
     async def wait(*_: object) -> None:
         await may_end.wait()
 
-    async with toy(world, "slow") as process, open_queue(world.sources.settings, QUEUE, "other") as queue:
+    async with toy(world, "slow") as process, open_consumer(world.sources.settings, QUEUE, "other", LEASE) as queue:
         lost = await enqueue(world)
         await eventually(partial(_has_called, world, 1), seconds=START_SECONDS)
         process.send_signal(signal.SIGSTOP)
-        other, stopping = Worker(world.tools, queue, handlers={WORK: handler_of(wait)}, lease=LEASE), asyncio.Event()
+        other, stopping = Worker(world.tools, queue, handlers={WORK: handler_of(wait)}), asyncio.Event()
         running = asyncio.create_task(other.run(stopping))
         (letter,) = await eventually(partial(failures, world))
         assert (letter["_id"]["key"], letter["attempts"], letter["reason"]) == (lost.key, 1, LOST)

@@ -11,7 +11,8 @@ import signal
 import sys
 
 from config import Settings, read_settings
-from datasources.sources import open_queue, open_sources
+from datasources.jobs.opening import open_consumer
+from datasources.sources import open_sources
 from domain.jobs import Fact, Task
 from tests.support.handlers import handler_of
 from workers.runtime.handler import Handler, Tools
@@ -45,9 +46,9 @@ async def run_worker(handler: Handler) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with (
         open_sources(settings) as sources,
-        open_queue(settings, QUEUE, f"toy-{secrets.token_hex(4)}") as queue,
+        open_consumer(settings, QUEUE, f"toy-{secrets.token_hex(4)}", LEASE) as queue,
     ):
-        worker = Worker(Tools(sources=sources), queue, handlers={WORK: handler}, read_wait=0.05, lease=LEASE)
+        worker = Worker(Tools(sources=sources), queue, handlers={WORK: handler}, read_wait=0.05)
         await worker.run(stopping)
 
 

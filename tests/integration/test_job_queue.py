@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,11 @@ from bson import ObjectId
 from structlog.testing import capture_logs
 
 from datasources.concurrency.tasks import cancel_tasks
-from datasources.jobs import queue as queue_module
-from datasources.jobs.queue import GROUP, STARTED, JobQueue
-from datasources.sources import open_queue, open_sources
+from datasources.jobs import redis_queue
+from datasources.jobs.opening import open_consumer
+from datasources.jobs.queue import JobQueue
+from datasources.jobs.redis_queue import GROUP, STARTED, RedisConsumer, RedisTransport
+from datasources.sources import open_sources
 from domain.jobs import Fact, Job, Task
 from tests.support.emptying import wipe_redis
 from tests.support.factories import World, now
@@ -50,6 +52,13 @@ def working(
     """Runs a worker with short leases."""
     handlers = {**HANDLERS, LIKES: handler_of(work.run)}
     return running_worker(world, "counters", handlers, consumer=consumer, lease=LEASE)
+
+
+@contextlib.asynccontextmanager
+async def consumer_of(world: World, name: str, lease: float = LEASE) -> AsyncIterator[RedisConsumer]:
+    async with open_consumer(world.sources.settings, "counters", name, lease) as queue:
+        assert isinstance(queue, RedisConsumer)
+        yield queue
 
 
 async def enqueue(world: World, *keys: str) -> list[str]:
@@ -119,15 +128,15 @@ async def test_a_slow_handler_keeps_its_message_while_its_worker_lives(own: Worl
 
 
 async def test_unfinished_messages_of_a_stopping_worker_are_claimed_at_once(own: World) -> None:
-    async with open_queue(own.sources.settings, "counters", "stopping") as queue:
+    async with consumer_of(own, "stopping") as queue:
         await queue.read(1, 0.01)
         keys = await enqueue(own, *sorted(str(ObjectId()) for _ in range(3)))
         messages = await queue.read(10, 1)
         await queue.acknowledge([messages[0].id])
         await queue.leave([message.id for message in messages[1:]])
         assert await consumers(own) == {"stopping": 2}
-    async with open_queue(own.sources.settings, "counters", "next") as queue:
-        claimed = await queue.claim_expired(10, 3600)
+    async with consumer_of(own, "next", lease=3600) as queue:
+        claimed = await queue.claim_expired(10)
         assert [message.job and message.job.key for message in claimed] == keys[1:]
         await queue.remove_gone_consumers(0)
         assert await consumers(own) == {"next": 2}
@@ -138,7 +147,7 @@ async def test_unfinished_messages_of_a_stopping_worker_are_claimed_at_once(own:
 
 
 async def test_a_living_consumer_is_not_removed(own: World) -> None:
-    async with open_queue(own.sources.settings, "counters", "living") as queue:
+    async with consumer_of(own, "living") as queue:
         await queue.read(1, 0.01)
         await queue.read(1, 0.01)
         await queue.remove_gone_consumers(60)
@@ -147,14 +156,14 @@ async def test_a_living_consumer_is_not_removed(own: World) -> None:
 
 @pytest.mark.parametrize("act", ["renew_leases", "claim_expired", "acknowledge", "leave", "remove_gone"])
 async def test_every_operation_works_after_redis_was_wiped(own: World, act: str) -> None:
-    async with open_queue(own.sources.settings, "counters", "orphan") as queue:
+    async with consumer_of(own, "orphan", lease=0) as queue:
         await queue.read(1, 0.01)
         await enqueue(own)
         messages = [message.id for message in await queue.read(1, 1)]
         await wipe_redis(own)
         acts: dict[str, Callable[[], Awaitable[Any]]] = {
             "renew_leases": partial(queue.renew_leases, messages),
-            "claim_expired": partial(queue.claim_expired, 10, 0.0),
+            "claim_expired": partial(queue.claim_expired, 10),
             "acknowledge": partial(queue.acknowledge, messages),
             "leave": partial(queue.leave, messages),
             "remove_gone": partial(queue.remove_gone_consumers, 0.0),
@@ -177,14 +186,14 @@ async def test_messages_that_a_rewound_redis_delivers_again_change_nothing(own: 
     async def is_counted() -> bool:
         return await count() == len(fans) and await is_empty(own)
 
-    async with open_queue(own.sources.settings, "counters", "rewound") as queue:
+    async with consumer_of(own, "rewound") as queue:
         await wipe_redis(own)
         await queue.read(1, 0.01)
         await own.sources.post_likes.like(post.id, fans[0].id, now())
         assert await queue.read(10, 1), "in flight"
         await own.sources.post_likes.like(post.id, fans[1].id, now())
         old: Any = await own.redis.dump(stream_of(own))
-        worker = Worker(own.tools, queue, handlers={**HANDLERS, LIKES: counting}, read_wait=0.05, lease=LEASE)
+        worker = Worker(own.tools, queue, handlers={**HANDLERS, LIKES: counting}, read_wait=0.05)
         running = asyncio.create_task(worker.run(stopping))
         await own.sources.post_likes.like(post.id, fans[2].id, now())
         await eventually(is_counted)
@@ -202,7 +211,7 @@ async def test_a_job_whose_message_a_rewind_lost_is_enqueued_again(own: World) -
     post = await own.post(ana)
     await own.drain()
     await wipe_redis(own)
-    async with open_queue(own.sources.settings, "counters", "consumer") as queue:
+    async with consumer_of(own, "consumer") as queue:
         await queue.read(1, 0.01)
         old: Any = await own.redis.dump(stream_of(own))
         await own.sources.post_likes.like(post.id, fan.id, now())
@@ -231,13 +240,13 @@ async def test_a_worker_reads_no_more_than_it_can_hold(own: World) -> None:
 
 
 async def test_nothing_is_enqueued_to_a_stream_that_is_too_long(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "MAX_STREAM_LENGTH", 20)
-    job_queue = JobQueue(own.sources.redis.queue, own.sources.settings.key_prefix)
+    monkeypatch.setattr(redis_queue, "MAX_QUEUE_LENGTH", 20)
+    job_queue = JobQueue(RedisTransport(own.sources.redis.queue, own.sources.settings.key_prefix))
     keys = [str(ObjectId()) for _ in range(100)]
     for key in keys:
         await job_queue.enqueue([Job(*LIKES, key), Job(Task.FAN_OUT, Fact.POST, key)])
     assert await own.redis.xlen(stream_of(own)) == 20
-    async with open_queue(own.sources.settings, "counters", "late") as queue:
+    async with consumer_of(own, "late") as queue:
         await queue.read(1, 0.01)
         read = await queue.read(100, 1)
         assert [message.job and message.job.key for message in read] == keys[:20], "waiting messages are never dropped"

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from bson import ObjectId
 
-from datasources.jobs.queue import stream_key
+from datasources.jobs.redis_queue import stream_key
 from deploy.cli import dead_letters, maintenance_reports
 from deploy.local.errors import StartError
 from domain.jobs import Fact, Job, Task

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from datasources.jobs.queue import JobQueue
+from datasources.jobs.redis_queue import RedisTransport
 from datasources.redis.roles import open_roles
 from domain.jobs import Fact, Job, Task
 from domain.records.posts import PostRecord
@@ -136,7 +138,9 @@ async def test_redis_away_is_a_finding_and_no_crash(own: World) -> None:
 
 def _without_redis(world: World) -> Any:
     nowhere = world.sources.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    return changed_sources(world.sources, redis=open_roles(nowhere))
+    redis = open_roles(nowhere)
+    job_queue = JobQueue(RedisTransport(redis.queue, nowhere.key_prefix))
+    return changed_sources(world.sources, redis=redis, job_queue=job_queue)
 
 
 async def test_a_working_system_gives_no_false_alarm(own: World) -> None:

@@ -17,8 +17,8 @@ from config import Settings
 from datasources.concurrency.tasks import cancel_tasks
 from datasources.jobs import dead_letters
 from datasources.jobs.dead_letters import MAX_FIELD_BYTES, MAX_FIELDS
-from datasources.jobs.queue import GROUP
-from datasources.sources import open_queue
+from datasources.jobs.opening import open_consumer
+from datasources.jobs.redis_queue import GROUP
 from domain.jobs import Fact, Job, Task, jobs_of
 from tests.support.emptying import empty, wipe_redis
 from tests.support.factories import World, changed_sources, now
@@ -302,7 +302,7 @@ async def test_jobs_of_a_killed_worker_are_done_by_another(own: World) -> None:
         entered.set()
         await asyncio.Event().wait()
 
-    async with open_queue(own.sources.settings, "counters", "killed") as queue:
+    async with open_consumer(own.sources.settings, "counters", "killed") as queue:
         handlers = {**HANDLERS, LIKES: handler_of(hang)}
         killed = Worker(own.tools, queue, handlers=handlers)
         running = asyncio.create_task(killed.run(asyncio.Event()))

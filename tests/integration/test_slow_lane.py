@@ -7,7 +7,7 @@ from functools import partial
 
 from bson import ObjectId
 
-from datasources.sources import open_queue
+from datasources.jobs.opening import open_consumer
 from domain.image_formats import SourceFormat
 from domain.jobs import JOBS, Fact, Job, Task
 from domain.records.uploads import UploadStatus
@@ -16,6 +16,7 @@ from tests.support.factories import World
 from tests.support.pictures import gif_of_many_frames
 from tests.support.uploads import store_upload
 from tests.support.waiting import eventually
+from tests.support.workers import is_empty
 from workers.rendering.expected_time import NeedsSlowLane
 from workers.rendering.pool import RenderPool
 from workers.runtime.handler import Handler, Tools
@@ -51,7 +52,7 @@ async def test_other_owners_are_served_while_slow_images_of_one_owner_wait(own: 
     renderer = Renderer(slow, {**dict.fromkeys(slow, ANA), **dict.fromkeys(quick, BEN)})
     long_pool = RenderPool(1, 30, 512)  # it is not opened: the handler only looks whose it is
     tools, stopping = replace(own.tools, pool=RenderPool(1, 30, 512), slow_pool=long_pool), asyncio.Event()
-    async with open_queue(own.sources.settings, "media", "tested") as queue:
+    async with open_consumer(own.sources.settings, "media", "tested") as queue:
         handlers = {INGEST: Handler(renderer.run, JOBS[INGEST], owners=renderer.owners)}
         worker = Worker(tools, queue, handlers=handlers, read_wait=0.05)
         await queue.read(1, 0.01)
@@ -69,7 +70,7 @@ async def test_other_owners_are_served_while_slow_images_of_one_owner_wait(own: 
         renderer.may_end.set()
 
         async def are_all_served() -> bool:
-            return not await queue.depth()
+            return await is_empty(own, "media")
 
         await eventually(are_all_served)
         stopping.set()
@@ -94,7 +95,7 @@ async def test_the_media_worker_shows_a_photograph_before_a_slow_animation_that_
     stopping = asyncio.Event()
     async with (
         tools_of(own.sources, "media") as tools,
-        open_queue(own.sources.settings, "media", "tested") as queue,
+        open_consumer(own.sources.settings, "media", "tested") as queue,
     ):
         assert tools.slow_pool is not None
         await queue.read(1, 0.01)

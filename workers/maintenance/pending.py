@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 
 import msgspec
-from redis.exceptions import RedisError
 
 from datasources.jobs.outbox import MAX_PAUSE
-from datasources.jobs.queue import MAX_STREAM_LENGTH, stream_key
+from datasources.jobs.queue import MAX_QUEUE_LENGTH
 from datasources.mongo.client import Document
+from datasources.outages import is_outage, server_of
 from datasources.sources import Sources
 from domain.jobs import WORKERS, Fact, Job, Task
 from domain.limits import UPLOAD_LATENESS
@@ -48,17 +48,18 @@ async def report_pending(sources: Sources, now: datetime) -> PendingReport:
 
 
 async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]:
-    """How many messages wait for each worker; a finding for each full queue, or if Redis does not answer."""
+    """How many messages wait for each worker; a finding for each full queue, or if their server does not answer."""
     depths: dict[str, int] = {}
     try:
         for worker in WORKERS:
-            key = stream_key(sources.settings.key_prefix, worker)
-            depths[worker] = int(await sources.redis.queue.of(key).xlen(key))
-    except (RedisError, OSError) as error:
-        name = type(error).__name__
-        return depths, [Finding(kind=QUEUE, id="redis", found=name, why=f"Redis does not answer ({name})")]
+            depths[worker] = await sources.job_queue.depth(worker)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        server, name = server_of(error) or "the job queue", type(error).__name__
+        return depths, [Finding(kind=QUEUE, id=server.lower(), found=name, why=f"{server} does not answer ({name})")]
     why = "so many messages wait that new ones are dropped: too few workers run"
-    full = [(worker, depth) for worker, depth in depths.items() if depth >= MAX_STREAM_LENGTH]
+    full = [(worker, depth) for worker, depth in depths.items() if depth >= MAX_QUEUE_LENGTH]
     return depths, [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from datasources.jobs.outbox import MAX_PAUSE, mark_enqueued
+from datasources.jobs.queue import error_name
 from datasources.mongo import clock
 from datasources.outages import is_outage
 from datasources.sources import Sources
@@ -23,9 +24,9 @@ async def relay_due(sources: Sources, now: datetime) -> int:
     """Enqueues the jobs of up to `MAX_FACTS` due facts of each kind, oldest first, and sets when they are due next.
 
     Returns how many facts were due. Safe to repeat and side by side; first makes REFRESH_FEED pending for feeds whose
-    daily refresh is due. Raises RedisError, and postpones nothing, while Redis is away.
+    daily refresh is due. Raises an outage, and postpones nothing, while the job queue is away.
     """
-    await sources.redis.queue.ping()
+    await sources.job_queue.ping()
     await sources.feed_states.enqueue_due(now, MAX_FACTS)
     outcomes = await asyncio.gather(*(_relay(sources, fact, now) for fact in Fact), return_exceptions=True)
     for outcome in outcomes:
@@ -55,7 +56,7 @@ async def keep_relaying(sources: Sources, stopping: asyncio.Event, interval: flo
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("relay.outage", error=type(error).__name__)
+            log.warning("relay.outage", error=error_name(error))
         with suppress(TimeoutError):
             async with asyncio.timeout(interval):
                 await stopping.wait()

@@ -13,8 +13,9 @@ import structlog
 
 from config import Settings
 from datasources.concurrency.process_exit import exit_within
+from datasources.jobs.opening import open_consumer
 from datasources.mongo.watchdog import Watchdog
-from datasources.sources import Sources, open_queue, open_sources
+from datasources.sources import Sources, open_sources
 from datasources.telemetry.logs import configure_logging
 from datasources.telemetry.metrics import readings
 from datasources.telemetry.metrics_server import serve_metrics
@@ -134,7 +135,7 @@ async def _serve(name: str, sources: Sources, stopping: asyncio.Event) -> None:
         await Observer(sources, **intervals).run(stopping)
         return
     consumer = f"{os.getpid()}-{secrets.token_hex(4)}"
-    async with tools_of(sources, name) as tools, open_queue(settings, name, consumer) as queue:
+    async with tools_of(sources, name) as tools, open_consumer(settings, name, consumer) as queue:
         worker = Worker(tools, queue)
         with readings(partial(read_backlog, name, worker.backlog)):
             await worker.run(stopping)

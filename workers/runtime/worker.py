@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
-from redis.exceptions import RedisError
 
 from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.jobs.origin import Origin
-from datasources.jobs.queue import Message, QueueConsumer
+from datasources.jobs.queue import Message, QueueConsumer, error_name
 from datasources.mongo import clock
 from datasources.outages import is_outage, server_of
 from datasources.telemetry.tracing import call_part
@@ -27,14 +26,12 @@ from workers.runtime.job_metrics import count_call, count_dead_letter
 log = structlog.get_logger(__name__)
 
 MAX_READ = 500
-READ_WAIT = 1.0
 MAX_WAITING = 1_000  # no more is read while so many different jobs wait
 # A worker that read all chunks of a long fan-out would keep them from other workers.
 MAX_WAITING_OF = {"feed": JOBS[Task.FAN_OUT_CHUNK, Fact.FAN_OUT].concurrency}
 SLOW_CONCURRENCY = 2  # calls in the slow lane: one upload is rendered, and the next is read
 OUTAGE_PAUSE = 1.0
-MESSAGE_LEASE = 15.0  # seconds; a message that its worker has not renewed for so long is taken over by another
-GONE_LEASES = 10  # without a sign of life; then a consumer that holds nothing is removed
+LAPSED_LEASES = 10  # for so long after a silence it takes back what others may have counted
 FREEZE_PART = 0.2  # of a lease: a failure during such a freeze of the process is no failed attempt
 
 
@@ -52,22 +49,21 @@ class Worker:
         *,
         handlers: Mapping[JobKind, Handler] = HANDLERS,
         outage_pause: float = OUTAGE_PAUSE,
-        read_wait: float = READ_WAIT,
-        lease: float = MESSAGE_LEASE,
+        read_wait: float | None = None,
     ) -> None:
         self._tools = tools
         self._queue = queue
         self._handlers = handlers
         self._outage_pause = outage_pause
-        self._read_wait = read_wait
-        self._lease = lease
+        self._read_wait = queue.read_wait if read_wait is None else read_wait
+        self._lease = queue.lease
         self._max_waiting = MAX_WAITING_OF.get(queue.worker, MAX_WAITING)
         self._max_read = min(MAX_READ, self._max_waiting)
         self.backlog = Backlog()
         self._calls: dict[asyncio.Task[None], Lane] = {}
         self._lingering: dict[Lane, asyncio.TimerHandle] = {}  # lanes of which no call begins yet
         self._origins: dict[Job, Origin] = {}  # of jobs that wait
-        self._freezes = FreezeDetector(lease * FREEZE_PART)
+        self._freezes = FreezeDetector(queue.lease * FREEZE_PART)
         self._is_stopping = False
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -257,11 +253,10 @@ class Worker:
                 await self._queue.renew_leases(self.backlog.messages)
                 before, renewed_at = renewed_at, time.monotonic()
                 lapsed_at = renewed_at if renewed_at - before >= self._lease else lapsed_at
-                if renewed_at - lapsed_at < self._lease * GONE_LEASES:
+                if renewed_at - lapsed_at < self._lease * LAPSED_LEASES:
                     await self._uncount_loss(self._queue.consumer)
                 if not self._is_stopping and len(self.backlog.waiting) < self._max_waiting:
-                    await self._take(await self._queue.claim_expired(self._max_read, self._lease))
-                await self._queue.remove_gone_consumers(self._lease * GONE_LEASES)
+                    await self._take(await self._queue.claim_expired(self._max_read))
 
     async def _read(self) -> list[Message]:
         with _queue_outages_logged():
@@ -285,8 +280,10 @@ def _queue_outages_logged() -> Iterator[None]:
     """Goes on after an outage of the queue, which harms nothing: the outbox relay knows what is pending."""
     try:
         yield
-    except (RedisError, OSError) as error:
-        log.warning("worker.queue_unreachable", error=type(error).__name__)
+    except Exception as error:
+        if not is_outage(error) and not isinstance(error, OSError):
+            raise
+        log.warning("worker.queue_unreachable", error=error_name(error))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from typing import Any
 from bson import ObjectId
 from graphql import ExecutionResult, execute
 
-from datasources.jobs.queue import QueueConsumer
+from datasources.jobs.queue import MESSAGE_LEASE
+from datasources.jobs.redis_queue import RedisConsumer
 from datasources.mongo.client import Document
 from domain.ids import from_global_id, to_global_id
 from domain.image_formats import SourceFormat
@@ -154,7 +155,7 @@ class Stage:
     async def work(self, worker: str) -> None:
         """Runs the jobs in one worker's stream, which may be stale and repeated."""
         sources = self.world.sources
-        queue = QueueConsumer(sources.redis.queue, sources.settings.key_prefix, worker, "tested")
+        queue = RedisConsumer(sources.redis.queue, sources.settings.key_prefix, worker, "tested", MESSAGE_LEASE)
         messages = await queue.read(1_000, 0.001) or await queue.read(1_000, 0.001)  # the first read made the group
         jobs = sorted({message.job for message in messages if message.job is not None})
         self.jobs.update(dict.fromkeys(jobs))
