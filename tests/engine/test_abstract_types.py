@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.running import both, both_later, errors_of, schema_of
+from tests.engine.running import both, both_later, errors_of, schema_of, turns
 
 SDL = """
 interface Pet { name: String }
@@ -154,6 +154,83 @@ async def test_is_type_of_that_refuses_later() -> None:
 
     answer = await both_later(schema_of(SDL, Dog__is=lambda *_: refuse()), "{ dog { name } }", {"dog": DOG})
     assert answer.data == {"dog": None}
+
+
+@pytest.mark.parametrize("is_first_later", [True, False])
+@pytest.mark.parametrize("is_second_later", [True, False])
+async def test_is_type_of_that_raises_is_an_error_of_the_value(is_first_later: bool, is_second_later: bool) -> None:
+    """graphql/graphql-js's union and interface cases: no awaitable is left where a later type raises or says yes."""
+
+    def raises(message: str, *, is_later: bool) -> Any:
+        async def raise_later() -> bool:
+            await asyncio.sleep(0)
+            raise ValueError(message)
+
+        def check(value: Any, info: object) -> Any:
+            if is_later:
+                return raise_later()
+            raise ValueError(message)
+
+        return check
+
+    schema = schema_of(
+        SDL, Dog__is=raises("dog", is_later=is_first_later), Cat__is=raises("cat", is_later=is_second_later)
+    )
+    answer = await both_later(schema, "{ pet { name } }", {"pet": CAT})
+    assert answer.data == {"pet": None}
+    answer = await both_later(schema, "{ any { ... on Dog { name } } dog { name } }", {"any": CAT, "dog": DOG})
+    assert answer.data == {"any": None, "dog": None}
+    schema = schema_of(SDL, Dog__is=raises("dog", is_later=True), Cat__is=lambda value, info: True)
+    answer = await both_later(schema, "{ pets { name } }", {"pets": [CAT]})
+    assert answer.data == {"pets": [{"name": "Tom"}]}
+
+
+async def test_is_type_of_of_an_object_that_says_yes_later_and_whose_fields_come_later() -> None:
+    async def yes() -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    async def name(source: Any, info: object) -> object:
+        await asyncio.sleep(0)
+        return source["name"]
+
+    schema = schema_of(SDL, Dog__is=lambda value, info: yes(), Dog_name=name, Pet__type=kind)
+    for _ in range(2):
+        answer = await both_later(schema, "{ dog { name } pets { name } }", {"dog": DOG, "pets": [DOG, DOG]})
+        assert answer.data == {"dog": {"name": "Rex"}, "pets": [{"name": "Rex"}] * 2}
+
+
+async def test_is_type_of_is_asked_for_all_items_at_the_same_time() -> None:
+    asked = 0
+    most = 0
+
+    async def check() -> bool:
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked)
+        await turns(3)
+        asked -= 1
+        return True
+
+    schema = schema_of(SDL, Dog__is=lambda value, info: check(), Pet__type=kind)
+    answer = await both_later(schema, "{ pets { name } }", {"pets": [DOG, DOG, DOG]})
+    assert answer.problems == ()
+    assert most == 3
+
+
+def test_a_path_names_the_object_types_on_its_way() -> None:
+    seen: list[object] = []
+
+    def look(source: object, info: Any) -> int:
+        path = info.path
+        while path:
+            seen.append((path.key, path.typename))
+            path = path.prev
+        return 1
+
+    schema = schema_of(SDL, Any__type=kind, Rock_weight=look)
+    both(schema, "{ a: anys { ... on Rock { w: weight } } }", {"anys": [DOG, ROCK]})
+    assert seen == [("w", "Rock"), (1, None), ("a", "Query")] * 2
 
 
 def test_type_functions_get_an_info_that_knows_the_field() -> None:

@@ -1,12 +1,14 @@
 """Arguments and variables: what resolvers are given."""
 
 import enum
+import math
 from typing import Any
 
 import pytest
-from graphql import GraphQLResolveInfo
+from graphql import GraphQLDefaultInput, GraphQLResolveInfo, Undefined, execute, parse
 
-from tests.engine.comparison import Answer
+from engine import compile_operation
+from tests.engine.comparison import Answer, described
 from tests.engine.running import both, errors_of, schema_of
 
 
@@ -91,6 +93,54 @@ def test_enums_give_their_internal_values() -> None:
     assert f("(colour: DARK)").data["f"] == "{'d': 3, 'colour': <Shade.DARK: 'd'>}"
     assert f("(colour: $c)", "($c: Colour)", {"c": "RED"}).data["f"] == "{'d': 3, 'colour': 1}"
     assert f("(colour: $c)", "($c: Colour)", {"c": 1}).data is None
+
+
+@pytest.mark.parametrize("internal", [None, False, math.nan, (), {"a": 1}])
+def test_an_enum_value_may_stand_for_anything(internal: object) -> None:
+    schema = schema_of("enum Odd { IT } type Query { f(odd: Odd!, odds: [Odd!] = [IT]): String }", Query_f=given)
+    schema.type_map["Odd"].values["IT"].value = internal  # type: ignore[attr-defined]
+    source = (
+        "query ($odd: Odd!, $odds: [Odd!]) { f(odd: $odd, odds: $odds) x: f(odd: IT, odds: [$odd]) y: f(odd: $odd) }"
+    )
+    for variables in ({"odd": "IT"}, {"odd": "IT", "odds": ["IT", "IT"]}, {"odd": internal}):
+        both(schema, source, {}, variables)
+
+
+def test_an_undefined_variable_is_absent() -> None:
+    answer = f("(n: $v, d: $v, inner: {n: $v})", "($v: Int)", {"v": Undefined})
+    assert answer.data["f"] == f("(n: $v, d: $v, inner: {n: $v})", "($v: Int)").data["f"]
+
+
+def test_a_scalar_that_refuses_an_input_only_when_it_is_executed_is_an_error_of_the_field() -> None:
+    """What is refused at validation too is no valid document."""
+    is_strict = False
+
+    def coerce(value: object) -> object:
+        if is_strict:
+            raise ValueError("no such thing")
+        return value
+
+    schema = schema_of("scalar Fussy type Query { f(x: Fussy, xs: [Fussy!]): String n: Int }", Query_f=given)
+    schema.type_map["Fussy"].coerce_input_value = coerce  # type: ignore[attr-defined]
+    document = parse("query ($x: Fussy) { n f(x: 5) g: f(xs: [1, 5]) h: f(x: $x) i: f(xs: [$x]) }")
+    operation = compile_operation(schema, document)
+    for variables in ({}, {"x": None}, {"x": 5}):
+        for is_strict in (False, True):
+            by_core = execute(schema, document, {"n": 1}, None, variables)
+            own = operation.execute({"n": 1}, None, variables)
+            assert described(own) == described(by_core)  # type: ignore[arg-type]
+            assert bool(own.errors) is (is_strict or "x" not in variables or variables["x"] is None)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("default", [GraphQLDefaultInput(value="no number"), GraphQLDefaultInput(value=5)])
+def test_a_default_that_does_not_fit_is_an_error_of_the_field(default: GraphQLDefaultInput) -> None:
+    schema = schema_of("input In { n: Int = 1 } type Query { f(x: Int = 1, in: In): String n: Int }", Query_f=given)
+    schema.query_type.fields["f"].args["x"].default = default  # type: ignore[union-attr]
+    schema.type_map["In"].fields["n"].default = default  # type: ignore[attr-defined]
+    schema._validation_errors = []  # nobody looks at defaults before they are needed
+    answer = both(schema, "query ($x: Int) { n f g: f(x: $x) h: f(x: 2, in: {}) i: f(x: 2, in: {n: 3}) }", {"n": 1})
+    assert answer.data["i"] == "{'x': 2, 'in': {'n': 3}}"
+    assert (answer.data["f"] is None) is (default.value != 5)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +233,19 @@ def test_arguments_are_made_anew_so_that_a_resolver_may_change_them() -> None:
         assert "changed" not in str(answer.data)
 
 
-def test_an_argument_goes_by_its_internal_name() -> None:
-    schema = schema_of("type Query { f(aB: Int = 1): String }", Query_f=given)
+def test_arguments_and_fields_of_inputs_go_by_their_internal_names() -> None:
+    schema = schema_of(
+        "input In { cD: Int = 4 more: In } type Query { f(aB: Int = 1, in: In = {}): String }", Query_f=given
+    )
     schema.query_type.fields["f"].args["aB"].out_name = "a_b"  # type: ignore[union-attr]
-    assert both(schema, "{ f x: f(aB: 2) }").data == {"f": "{'a_b': 1}", "x": "{'a_b': 2}"}
+    schema.type_map["In"].fields["cD"].out_name = "c_d"  # type: ignore[attr-defined]
+    source = "query ($in: In) { f x: f(aB: 2) y: f(in: {more: {cD: 5}}) z: f(in: $in) }"
+    assert both(schema, source, None, {"in": {"more": {"cD": 6}}}).data == {
+        "f": "{'a_b': 1, 'in': {'c_d': 4}}",
+        "x": "{'a_b': 2, 'in': {'c_d': 4}}",
+        "y": "{'a_b': 1, 'in': {'c_d': 4, 'more': {'c_d': 5}}}",
+        "z": "{'a_b': 1, 'in': {'c_d': 4, 'more': {'c_d': 6}}}",
+    }
 
 
 def test_info_tells_what_graphql_core_tells() -> None:

@@ -155,6 +155,8 @@ class Coded(Exception):
         KeyError("key"),
         StopIteration("stop"),
         RecursionError("deep"),
+        ValueError(),
+        ExceptionGroup("several", [ValueError("one")]),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -168,6 +170,34 @@ def test_exceptions_raised_and_returned_are_errors_with_their_origin(error: Exce
         assert len(answer.problems) == 1
     answer = both(SCHEMA, "{ maybe { id } }", {"maybe": [error, {"id": 1}]})
     assert answer.data == {"maybe": [None, {"id": "1"}]}
+
+
+async def test_exceptions_that_awaitables_and_lists_give_are_errors() -> None:
+    async def give(value: object) -> object:
+        await asyncio.sleep(0)
+        return value
+
+    answer = await both_later(SCHEMA, "{ n }", {"n": lambda info: give(ValueError("given"))})
+    assert answer.data == {"n": None}
+    answer = await both_later(SCHEMA, "{ thing { child { id } } }", lambda: {"thing": {"child": give(Coded("coded"))}})
+    assert answer.data == {"thing": {"child": None}}
+    answer = await both_later(
+        SCHEMA, "{ maybe { id } }", lambda: {"maybe": give([ValueError("1"), give(ValueError("2")), {"id": 1}])}
+    )
+    assert answer.data == {"maybe": [None, None, {"id": "1"}]}
+    both(SCHEMA, "{ maybe { id } n }", {"maybe": [ValueError("a"), ValueError("b")], "n": ValueError("c")})
+
+
+@pytest.mark.parametrize("waits", ["", "m", "mm", "mtm", "tmmm", "mmmmm"])
+async def test_null_rises_through_a_chain_of_which_any_part_may_be_asynchronous(waits: str) -> None:
+    """A chain of five that may not be null, below one that may. A letter waits: t for the top, m for the next below."""
+    value: Any = {"id": None}
+    for level in range(5):
+        value = {"must": later(value) if level < waits.count("m") else value}
+    root = {"thing": later(value) if "t" in waits else value, "n": 1}
+    answer = await both_later(SCHEMA, "{ thing { must { must { must { must { must { id } } } } } } n }", root)
+    assert answer.data == {"thing": None, "n": 1}
+    assert errors_of(answer) == [(NULL.format("Thing.id"), ["thing", *["must"] * 5, "id"])]
 
 
 def test_attributes_that_fail_or_lack() -> None:
