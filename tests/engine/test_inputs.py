@@ -97,12 +97,12 @@ def test_enums_give_their_internal_values() -> None:
 
 @pytest.mark.parametrize("internal", [None, False, math.nan, (), {"a": 1}])
 def test_an_enum_value_may_stand_for_anything(internal: object) -> None:
-    schema = schema_of("enum Odd { IT } type Query { f(odd: Odd!, odds: [Odd!] = [IT]): String }", Query_f=given)
+    schema = schema_of("enum Odd { IT } type Query { f(odd: Odd!, more: [Odd!] = [IT]): String }", Query_f=given)
     schema.type_map["Odd"].values["IT"].value = internal  # type: ignore[attr-defined]
     source = (
-        "query ($odd: Odd!, $odds: [Odd!]) { f(odd: $odd, odds: $odds) x: f(odd: IT, odds: [$odd]) y: f(odd: $odd) }"
+        "query ($odd: Odd!, $more: [Odd!]) { f(odd: $odd, more: $more) x: f(odd: IT, more: [$odd]) y: f(odd: $odd) }"
     )
-    for variables in ({"odd": "IT"}, {"odd": "IT", "odds": ["IT", "IT"]}, {"odd": internal}):
+    for variables in ({"odd": "IT"}, {"odd": "IT", "more": ["IT", "IT"]}, {"odd": internal}):
         both(schema, source, {}, variables)
 
 
