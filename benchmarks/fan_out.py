@@ -105,6 +105,7 @@ async def _author_with_followers(sources: Sources, followers: int) -> tuple[Obje
     owners, now = [ObjectId() for _ in range(followers)], clock.now()
     ends = [{"follower_id": owner, "followee_id": author} for owner in owners]
     await insert(sources, "follows", [{**pair, "state": "FOLLOWING", "version": 1} for pair in ends])
+    await insert(sources, "followers", [{"_id": {"u": author, "f": owner}} for owner in owners])
     kept = {"live": True, "floor": HOLDS_ALL, "seen_at": now, "version": 1}
     await insert(sources, "feeds", [{"_id": owner, **kept} for owner in owners])
     return author, owners

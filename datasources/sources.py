@@ -33,6 +33,7 @@ from datasources.feed.rankings import RankingStore
 from datasources.graph.blocks import BlockStore
 from datasources.graph.cached_relations import GraphWrites, RelationCache, relation_cache
 from datasources.graph.deleted_account_relations import AccountRelations
+from datasources.graph.followers import FollowerStore, copy_follows
 from datasources.graph.follows import FollowStore
 from datasources.graph.mutes import MuteStore
 from datasources.graph.viewer_relations import Relations
@@ -118,6 +119,7 @@ class Sources:
 
         graph_writes = GraphWrites(database, caches.relations, caches.first_pages)
         self.follows = FollowStore(database, job_queue, graph_writes)
+        self.followers = followers = FollowerStore(database)
         self.blocks = BlockStore(database, job_queue, graph_writes)
         self.mutes = MuteStore(database, graph_writes)
         self.relations = Relations(database)
@@ -140,11 +142,11 @@ class Sources:
 
         active = timedelta(days=settings.feed_active_days)
         self.feed_states = FeedStates(database, job_queue, caches.first_pages, active=active)
-        self.feed_entries = EntryStore(database, self.feed_states, caches.first_pages, self.follows)
+        self.feed_entries = EntryStore(database, self.feed_states, caches.first_pages, self.follows, followers)
         self.home_feed = HomeFeed(self.feed_entries, self.feed_states, caches.first_pages, self.posts, self.follows)
-        self.fan_outs = FanOutStore(database, job_queue)
+        self.fan_outs = FanOutStore(database, job_queue, followers)
         self.push_pull = PushPullStore(
-            database, job_queue, caches.users, caches.first_pages, limit=settings.feed_push_limit
+            database, job_queue, caches.users, caches.first_pages, followers, limit=settings.feed_push_limit
         )
         self.feed_listeners = FeedListeners(redis.news, settings.key_prefix, news, self.background_writes)
         self.visits = VisitStore(database, self.background_writes)
@@ -200,8 +202,9 @@ async def _measure_time(client: Client) -> None:
 
 
 async def prepare(settings: Settings) -> None:
-    """Makes the indexes, buckets and queues that are missing. Safe to repeat and to run side by side."""
+    """Makes the collections, indexes, buckets and queues that are missing. Safe to repeat and side by side."""
     async with open_mongo(settings) as client:
+        await copy_follows(client[settings.mongo_database])
         await ensure_indexes(client[settings.mongo_database])
     async with open_blobs(settings) as blobs:
         await blobs.ensure_buckets()

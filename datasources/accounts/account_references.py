@@ -1,6 +1,7 @@
 """All places where an account's id may stand: its deletion empties them, and its final check looks through them.
 
-An index finds every place. Not listed are: an author among other users' interests, which are computed again from acts
+An index finds every place. Not listed are: who follows in `followers`, which is gone before the
+follow is; an author among other users' interests, which are computed again from acts
 that are gone, and which `gc` looks through; entries and fan-outs of its posts, which are removed with posts and
 follows; and `failures`, which are deleted at the very end.
 """
@@ -49,6 +50,7 @@ ACCOUNT_REFERENCES: Mapping[str, Sequence[Query]] = {
     ],
     "uploads": [_by("owner_id")],
     "follows": [_by("follower_id"), _by("followee_id")],
+    "followers": [_within("u", "f")],
     "blocks": [_by("blocker_id"), _by("blocked_id")],
     "mutes": [_by("muter_id"), _by("muted_id")],
     "notifications": [_by("recipient_id"), _by_follow_group],

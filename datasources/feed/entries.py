@@ -17,6 +17,7 @@ from bson.raw_bson import RawBSONDocument
 
 from datasources.feed.feed_states import FeedStates
 from datasources.feed.first_pages import FirstPagesCache
+from datasources.graph.followers import FollowerStore
 from datasources.graph.follows import FollowStore
 from datasources.mongo.client import Database, Document, Session
 from datasources.mongo.queries import find_ids
@@ -43,13 +44,19 @@ class EntryStore:
     """The collection `feed_entries`."""
 
     def __init__(
-        self, database: Database, states: FeedStates, first_pages: FirstPagesCache, follows: FollowStore
+        self,
+        database: Database,
+        states: FeedStates,
+        first_pages: FirstPagesCache,
+        follows: FollowStore,
+        followers: FollowerStore,
     ) -> None:
         self._client = database.client
         self._entries = database["feed_entries"]
         self._states = states
         self._first_pages = first_pages
         self._follows = follows
+        self._followers = followers
 
     async def push(self, *deliveries: Delivery) -> None:
         """Puts posts into feeds and invalidates their first pages. Safe to repeat: an entry that is there stays.
@@ -74,11 +81,15 @@ class EntryStore:
         await self._insert(entries)
 
     async def remove_author(self, follow: FollowRecord) -> bool:
-        """Takes an author's posts out of a feed, and marks BACKFILL done; atomic. False if the follow has changed."""
+        """Takes an author's posts out of a feed, and the follower off the author's list, and marks BACKFILL done.
+
+        Atomic. False if the follow has changed.
+        """
 
         async def apply(session: Session) -> bool:
-            is_done = await self._follows.mark_done([follow], Task.BACKFILL, session)
+            is_done = await self._follows.mark_done([follow], Task.BACKFILL, session, listed_at="$$REMOVE")
             if is_done:
+                await self._followers.remove(follow, session)
                 by_author = {**_owned_by(follow.follower_id), "a": follow.followee_id}
                 await self._entries.delete_many(by_author, session=session)
             return is_done

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from datasources.accounts.cached_users import UserCache
 from datasources.feed.first_pages import FirstPagesCache
+from datasources.graph.followers import FollowerStore
 from datasources.jobs.outbox import Stage, add_pending, change, mark_done
 from datasources.jobs.queue import JobQueue
 from datasources.mongo.client import Database, Document, Readable
@@ -21,6 +22,7 @@ from domain.records.follows import FollowState
 from domain.records.record import Stored
 
 PUSHED_AGAIN = 0.8  # of the limit; between the two an author keeps the mode
+_PAIR = [("follower_id", 1), ("followee_id", 1)]  # or MongoDB may walk all follows of the author
 STEP_TIME = timedelta(seconds=30)  # for one step of a switch; then the outbox relay enqueues it again
 
 
@@ -47,12 +49,13 @@ class PushPullStore:
         job_queue: JobQueue,
         user_cache: UserCache,
         first_pages: FirstPagesCache,
+        followers: FollowerStore,
         *,
         limit: int,
     ) -> None:
         self._users: Readable = database["users"]
-        self._follows: Readable = database["follows"]
         self._uncached_follows = database["follows"]  # to write `pulled` and outboxes, which no relation has
+        self._followers = followers
         self._user_writes = InvalidatingWrites(database["users"], user_cache.invalidate)
         self._first_pages = first_pages
         self._job_queue = job_queue
@@ -84,19 +87,14 @@ class PushPullStore:
         mode = (await self._modes([author_id])).get(author_id)
         return mode if mode is not None and mode.is_switching else None
 
-    async def follows_to_switch(self, mode: Mode, after: ObjectId | None, limit: int) -> list[ObjectId]:
-        """Up to `limit` follows with ids above `after` that are to be switched, in the order of their ids.
+    async def followers_to_switch(self, mode: Mode, above: ObjectId | None, limit: int) -> list[ObjectId]:
+        """Up to `limit` followers of the author with ids above one, whose follows are to be switched, in this order.
 
-        To push, those of the other mode; to pull, all: first pages may be cached even where the mode is right already.
+        Who is listed later need not be found: the follow's backfill lists it first and then reads the mode.
         """
-        query: Document = {"followee_id": mode.id, "state": FollowState.FOLLOWING.value}
-        if not mode.pulled:
-            query |= _of_other_mode(mode)
-        if after is not None:
-            query["_id"] = {"$gt": after}
-        return await find_ids(self._follows, query, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
+        return await self._followers.of_author(mode.id, above=above, limit=limit)
 
-    async def switch(self, mode: Mode, follow_ids: Sequence[ObjectId], now: datetime) -> None:
+    async def switch(self, mode: Mode, follower_ids: Sequence[ObjectId], now: datetime) -> None:
         """Marks follows as pulled, or makes the BACKFILL pending that ends the pulling. Safe to repeat.
 
         Their versions grow, so that a backfill that read the mode before is not marked done. Raises outages of Redis
@@ -104,13 +102,15 @@ class PushPullStore:
         """
         next_version: Stage = {"$set": {"version": {"$add": [{"$ifNull": ["$version", 0]}, 1]}}}
         new_mode: Stage = {"$set": {"pulled": True}} if mode.pulled else add_pending([Task.BACKFILL], now)
-        query = {"_id": {"$in": list(follow_ids)}, "state": FollowState.FOLLOWING.value, **_of_other_mode(mode)}
-        await self._uncached_follows.update_many(query, [next_version, new_mode])
-        if mode.pulled:
-            rows = self._follows.find({"_id": {"$in": list(follow_ids)}}, {"follower_id": 1})
-            await self._first_pages.must_invalidate([row["follower_id"] for row in await rows.to_list()])
+        follows = {"follower_id": {"$in": list(follower_ids)}, "followee_id": mode.id}
+        standing = {**follows, "state": FollowState.FOLLOWING.value}
+        to_switch = {**standing, **_of_other_mode(mode)}
+        await self._uncached_follows.update_many(to_switch, [next_version, new_mode], hint=_PAIR)
+        if mode.pulled:  # first pages may be cached even where the mode was right already
+            await self._first_pages.must_invalidate(follower_ids)
         else:
-            await self._job_queue.enqueue(Job(Task.BACKFILL, Fact.FOLLOW, str(follow_id)) for follow_id in follow_ids)
+            ids = await find_ids(self._uncached_follows, {**standing, "outbox": Task.BACKFILL.value}, hint=_PAIR)
+            await self._job_queue.enqueue(Job(Task.BACKFILL, Fact.FOLLOW, str(follow_id)) for follow_id in ids)
 
     async def postpone(self, mode: Mode, now: datetime) -> bool:
         """Postpones the relay's next turn; False if the author has changed since `mode` was read."""

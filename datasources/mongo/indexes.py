@@ -1,7 +1,6 @@
 """Every index, and the check that a database has them all: rules such as uniqueness rest on them."""
 
 import contextlib
-from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -77,6 +76,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _pending_by("followee_id"),
         _pending_by("follower_id"),
     ],
+    "followers": [],
     "blocks": [_unique("blocker_id", "blocked_id"), _listed_by("blocker_id"), _listed_by("blocked_id")],
     "mutes": [_unique("muter_id", "muted_id"), _listed_by("muter_id"), _listed_by("muted_id")],
     "uploads": [
@@ -187,8 +187,8 @@ async def missing_indexes(database: Database) -> list[str]:
     missing = []
     for name, indexes in INDEXES.items():
         existing = await database[name].index_information()
-        wanted: list[dict[str, Any]] = [index.document for index in indexes]
-        missing += [f"{name}.{index['name']}" for index in wanted if index["name"] not in existing]
+        wanted = [index.document["name"] for index in indexes] or ["_id_"]  # which comes with the collection
+        missing += [f"{name}.{index}" for index in wanted if index not in existing]
     return missing
 
 

@@ -52,6 +52,8 @@ async def create_followers(world: World, author: UserRecord, count: int) -> set[
     follows = [{"follower_id": id_, "followee_id": author.id, "state": "FOLLOWING", "version": 1} for id_ in ids]
     feeds = [{"_id": id_, "live": True, "floor": ObjectId(b"\0" * 12), "seen_at": now(), "version": 1} for id_ in ids]
     await world.sources.database["follows"].insert_many(follows, ordered=False)
+    listed = [{"_id": {"u": author.id, "f": id_}} for id_ in ids]
+    await world.sources.database["followers"].insert_many(listed, ordered=False)
     await world.sources.database["feeds"].insert_many(feeds, ordered=False)
     return set(ids)
 

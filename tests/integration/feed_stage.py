@@ -45,6 +45,7 @@ POINTS = (
     ("feed_states", "find"),
     ("follows", "followees"),
     ("follows", "mark_done"),
+    ("followers", "add"),
     ("posts", "shown_by_authors"),
 )
 Action = Callable[[], Awaitable[object]]

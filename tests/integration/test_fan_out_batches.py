@@ -47,7 +47,7 @@ async def test_a_call_takes_as_many_operations_for_many_authors_as_for_few(
     assert operations.counts == {
         "find posts": 3,  # the pending ones; those to be shown, before and after
         "find users": 1,
-        "find follows": 1,
+        "find followers": 1,
         "find feeds": 1,
         "insert feed_entries": 1,
         "update posts": 1,

@@ -53,7 +53,9 @@ async def test_chunks_hold_every_follower_once(world: World, count: int) -> None
     author, fans = await create_followed_author(world, count)
     post = await split(world, author)
     chunks = await world.sources.database["fan_outs"].find({"post_id": post.id}).to_list()
-    held = [await world.sources.fan_outs.followers(author.id, chunk["after"], chunk["upto"]) for chunk in chunks]
+    held = [
+        await world.sources.followers.of_author(author.id, above=chunk["above"], upto=chunk["last"]) for chunk in chunks
+    ]
     assert max(map(len, held)) == CHUNK
     assert sorted(itertools.chain(*held)) == sorted(ids_of(fans))
 

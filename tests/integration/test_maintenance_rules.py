@@ -13,6 +13,7 @@ from tests.support.factories import World, now
 from tests.support.maintenance import Scene, find_faults
 from workers.maintenance import verify
 from workers.maintenance.checks.feed_entries import MISSING
+from workers.maintenance.checks.followers import LISTED, UNLISTED
 from workers.maintenance.checks.indexes import INDEX
 from workers.maintenance.checks.missing_notifications import MISSING as UNNOTIFIED
 from workers.maintenance.checks.registry import CHECKS
@@ -81,6 +82,14 @@ def follow(follower: str | None, followee: str | None, state: str = "FOLLOWING")
         await insert(world, "follows", follower_id=ends[0], followee_id=ends[1], state=state, **marks)
 
     return run
+
+
+async def listed_without_a_follow(world: World, scene: Scene) -> None:
+    await insert(world, "followers", _id={"u": scene.bob.id, "f": scene.ana.id})
+
+
+async def unlisted_follow(world: World, _scene: Scene) -> None:
+    await world.sources.database["followers"].delete_many({})
 
 
 def pair(collection: str, actor_field: str, target_field: str) -> Break:
@@ -173,6 +182,8 @@ BREAKS: dict[str, Break] = {
     "follow.blocked": block_that_ended_nothing,
     "follow.requested": follow("ana", "bob", "REQUESTED"),
     "follow.pulled": author_pulled_without_a_switch,
+    LISTED: listed_without_a_follow,
+    UNLISTED: unlisted_follow,
     "block.self": pair("blocks", "blocker_id", "blocked_id"),
     "mute.self": pair("mutes", "muter_id", "muted_id"),
     "post.author_id": post_of_nobody,

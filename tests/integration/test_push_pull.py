@@ -179,7 +179,7 @@ async def test_following_a_pulled_author_shows_their_posts_at_once_and_from_then
 
 
 @pytest.mark.parametrize("begin", BEGINNINGS)
-@pytest.mark.parametrize("step", ["follows_to_switch", "switch", "finish"])
+@pytest.mark.parametrize("step", ["followers_to_switch", "switch", "finish"])
 @pytest.mark.parametrize("deed", ["post", "follow", "unfollow", "refollow"])
 async def test_no_post_is_missing_whatever_happens_during_a_switch(
     world: World, begin: Callable[[World], Awaitable[Cast]], step: str, deed: str

@@ -33,8 +33,11 @@ async def lose_the_post(world: World, scene: Scene) -> None:
     await world.sources.database["posts"].delete_one({"_id": scene.post.id})
 
 
-async def lose_the_follow(world: World, _scene: Scene) -> None:
-    await world.sources.database["follows"].delete_many({})
+def lose(collection: str) -> Break:
+    async def run(world: World, _scene: Scene) -> None:
+        await world.sources.database[collection].delete_many({})
+
+    return run
 
 
 BREAKS: dict[str, tuple[Break, set[str]]] = {
@@ -67,7 +70,8 @@ BREAKS: dict[str, tuple[Break, set[str]]] = {
         {"notification.withdrawn"},
     ),
     "a follow": (
-        lose_the_follow,
-        {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry"},
+        lose("follows"),
+        {"user.follower_count", "user.following_count", "notification.withdrawn", "feed_entry", "follower"},
     ),
+    "a list of followers": (lose("followers"), {"follow.unlisted"}),
 }

@@ -11,6 +11,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 WRITES = (
     "insert_one",
     "insert_many",
+    "replace_one",
     "update_one",
     "update_many",
     "find_one_and_update",

@@ -1,4 +1,4 @@
-"""The posts of a newly followed author go into the follower's feed; those of an author followed no more go out."""
+"""A follow's consequences: the author's list of followers has the follower, the follower's feed the author's posts."""
 
 from bson import ObjectId
 
@@ -12,7 +12,7 @@ MAX_TRIES = 5  # while the follow keeps changing
 
 
 async def backfill(tools: Tools, key: str) -> None:
-    """Puts an author's posts into a new follower's feed, or takes them out after an unfollow.
+    """Lists a new follower and puts the author's posts into the feed, or takes both back after an unfollow.
 
     If the author's posts are pulled, the follow is marked so instead. Safe to run twice: it brings the feed in line
     with the follow as it is now, and repeats that if the follow changes meanwhile. It also corrects a follow that was
@@ -32,10 +32,14 @@ async def _apply_follow(tools: Tools, follow: FollowRecord) -> bool:
         return False
     if follow.state is not FollowState.FOLLOWING:
         return await sources.feed_entries.remove_author(follow)
+    if not await sources.followers.add(follow, clock.now()):
+        return False
     is_pulled = await sources.push_pull.is_pulled(follow.followee_id)
     if not is_pulled:
         await _add_posts(tools, follow.follower_id, follow.followee_id)
-    is_done = await sources.follows.mark_done([follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE")
+    is_done = await sources.follows.mark_done(
+        [follow], Task.BACKFILL, pulled=True if is_pulled else "$$REMOVE", listed_at="$$REMOVE"
+    )
     if not is_done:  # the posts just added may not belong there any more
         await sources.follows.restart_backfill(follow.follower_id, [follow.followee_id], clock.now())
     return is_done

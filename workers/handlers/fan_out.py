@@ -60,7 +60,7 @@ async def _write_or_split(tools: Tools, posts: Sequence[Document], followers: Ma
     if followers.get(posts[0]["author_id"], 0) > CHUNK:  # such an author is alone in a group
         await sources.fan_outs.split(posts, CHUNK, clock.now())
         return
-    owner_ids = await sources.fan_outs.followers_by_author({post["author_id"] for post in posts}, CHUNK + 1)
+    owner_ids = await sources.followers.of_authors({post["author_id"] for post in posts}, CHUNK + 1)
     if sum(map(len, owner_ids.values())) <= CHUNK:
         await _write_entries(tools, {post["_id"]: post["author_id"] for post in posts}, owner_ids)
         await sources.posts.mark_all_done(posts, Task.FAN_OUT)
@@ -83,7 +83,7 @@ async def fan_out_chunk(tools: Tools, key: str) -> None:
         return
     if chunk.leased_until is not None and chunk.leased_until > now:
         raise RetryLater  # another worker has it; if that worker is dead, the outbox relay enqueues it again
-    owner_ids = await sources.fan_outs.followers(chunk.author_id, chunk.after, chunk.upto)
+    owner_ids = await sources.followers.of_author(chunk.author_id, above=chunk.above, upto=chunk.last)
     await _write_entries(tools, {chunk.post_id: chunk.author_id}, {chunk.author_id: owner_ids})
     await sources.fan_outs.finish_chunk(chunk)
 

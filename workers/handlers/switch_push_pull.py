@@ -17,11 +17,11 @@ async def switch_push_pull(tools: Tools, key: str) -> None:
     """
     push_pull, author_id = tools.sources.push_pull, ObjectId(key)
     while (mode := await push_pull.pending(author_id)) is not None:
-        after: ObjectId | None = None
+        above: ObjectId | None = None
         while await push_pull.postpone(mode, clock.now()):
-            chunk = await push_pull.follows_to_switch(mode, after, CHUNK)
+            chunk = await push_pull.followers_to_switch(mode, above, CHUNK)
             if not chunk:
                 await push_pull.finish(mode)
                 break
             await push_pull.switch(mode, chunk, clock.now())
-            after = chunk[-1]
+            above = chunk[-1]

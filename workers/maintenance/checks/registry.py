@@ -10,6 +10,7 @@ from workers.maintenance.checks.counters import COUNTER_CHECKS
 from workers.maintenance.checks.feed_entries import MISSING_ENTRIES, WRONG_ENTRIES
 from workers.maintenance.checks.feed_pages import FEED_PAGES
 from workers.maintenance.checks.files import FILES
+from workers.maintenance.checks.followers import LISTED_FOLLOWERS, UNLISTED_FOLLOWERS
 from workers.maintenance.checks.follows import FOLLOWS
 from workers.maintenance.checks.inboxes import INBOXES
 from workers.maintenance.checks.indexes import INDEXES
@@ -35,6 +36,8 @@ CHECKS: Sequence[Check] = (
     WRONG_ENTRIES,
     *LIKES,
     FOLLOWS,
+    UNLISTED_FOLLOWERS,
+    LISTED_FOLLOWERS,
     BLOCKS,
     MUTES,
     UPLOADS,
