@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from config import Settings
 from datasources.redis import cache_server
 from deploy.local.servers import local_servers
 from tests.support.factories import own_database
+from tests.support.redis_masters import masters
 
 SEED = "PHOTOGRAM_TEST_SEED"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", action="store_true", help="Run on a replica set of three and a cluster of Valkey.")
     parser.addoption("--full-size", action="store_true", help="Run the fault tests at their full size: minutes.")
 
 
@@ -60,11 +61,12 @@ def settings_for_tests() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def shared_settings() -> Iterator[Settings]:
+def shared_settings(pytestconfig: pytest.Config) -> Iterator[Settings]:
     """Settings of this run's MongoDB, Valkey and SeaweedFS. A PHOTOGRAM_..._URL names a server to use instead."""
+    cluster = bool(pytestconfig.getoption("--cluster"))
     with (
         tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
-        local_servers(Path(folder), settings_for_tests()) as settings,
+        local_servers(Path(folder), settings_for_tests(), cluster=cluster) as settings,
     ):
         yield settings
 
@@ -74,10 +76,10 @@ def settings(shared_settings: Settings) -> Iterator[Settings]:
     """Settings with a database and a Redis key prefix of the test's own, emptied afterwards. Buckets are shared."""
     with own_database(shared_settings) as own:
         yield own
-    with Redis.from_url(own.redis_url, socket_timeout=5) as redis:
-        keys = list(redis.scan_iter(match=f"{own.key_prefix}*", count=1000))
-        if keys:
-            redis.delete(*keys)
+    for redis in masters(own):
+        with redis:
+            for key in redis.scan_iter(match=f"{own.key_prefix}*", count=1000):
+                redis.delete(key)
 
 
 @pytest.fixture(scope="module")

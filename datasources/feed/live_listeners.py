@@ -14,8 +14,9 @@ from redis.exceptions import RedisError
 
 from datasources.concurrency.background_writes import BackgroundWrites
 from datasources.mongo import clock
+from datasources.redis.pipelines import Pipelines, errors_of
 from datasources.redis.pubsub import PUBLISH_SECONDS, News
-from datasources.redis.servers import Pipelines, RedisServers, errors_of
+from datasources.redis.servers import RedisServers
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 from datasources.concurrency.signals import Signal
 from datasources.concurrency.tasks import cancel_tasks, keep_running
 from datasources.redis.news_receiver import NewsReceiver, running
-from datasources.redis.servers import Pipelines, RedisServers, errors_of
+from datasources.redis.pipelines import Pipelines, errors_of
+from datasources.redis.servers import RedisServers
 
 log = structlog.get_logger(__name__)
 

@@ -1,33 +1,20 @@
-"""Which server holds a key: the only one, or one of the masters of a cluster.
+"""Which Redis server holds a key: the only one, or one of the masters of a cluster.
 
-A cluster is used as so many single servers, each with a client of its own. So one that is away delays and loses nothing
-of the others (docs/adr/0017-redis-clusters.md).
+A cluster is used as so many single servers, each with a client of its own. So one that is away delays nothing of the
+others (docs/adr/0017-redis-clusters.md).
 """
 
 import asyncio
 import contextlib
-import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
 
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import ClusterDownError, MovedError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
 
-from datasources.concurrency.signals import Signal
 from datasources.concurrency.tasks import cancel_tasks, keep_running
-from datasources.redis.addresses import Host, Kind, RedisAddress
+from datasources.redis.addresses import Kind, RedisAddress
 from datasources.redis.client import open_client, open_sentinel_client
-
-log = structlog.get_logger(__name__)
-
-REFRESH_SECONDS = 1.0  # between two looks at who holds what in a cluster
-PAUSE_SECONDS = 0.1  # the same, when servers say that it has changed
-ASK_SECONDS = 0.5  # the longest wait for one node's answer to that
-MAX_ASKED = 5  # nodes in one look
+from datasources.redis.cluster import ClusterServers
 
 
 class OneServer:
@@ -71,184 +58,7 @@ class OneServer:
             await self._sentinel.aclose()
 
 
-class ClusterServers:
-    """The masters of a Redis Cluster.
-
-    It is looked at every `REFRESH_SECONDS`, and at once when a server says that a key is elsewhere. Redirections are
-    not followed: until the look, a moved key counts as one whose server is away.
-    """
-
-    is_cluster = True
-
-    def __init__(self, seeds: Iterable[Host], connect: Callable[[Host], Redis]) -> None:
-        self._seeds = tuple(seeds)
-        self._connect = connect
-        self._masters: dict[Host, Redis] = {}
-        self._nodes: set[Host] = set()  # masters and replicas
-        self._ranges: Mapping[tuple[int, int], Host] = {}
-        self._owners: list[Redis | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-        self._opened: list[Callable[[Redis], None]] = []
-        self._changed: list[Callable[[], None]] = []
-        self._is_stale = Signal()
-        self._closing: set[asyncio.Task[None]] = set()
-
-    @property
-    def all(self) -> Sequence[Redis]:
-        return tuple(self._masters.values())
-
-    def of(self, key: str) -> Redis:
-        owner = self._owners[key_slot(key.encode())]
-        if owner is None:
-            raise RedisConnectionError("no known server of the cluster holds this key")
-        return owner
-
-    def on_open(self, opened: Callable[[Redis], None]) -> None:
-        self._opened.append(opened)
-        for redis in self._masters.values():
-            opened(redis)
-
-    def on_change(self, changed: Callable[[], None]) -> None:
-        self._changed.append(changed)
-
-    async def refresh(self) -> None:
-        for host in self._to_ask():
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(ASK_SECONDS):
-                    ranges, nodes = await self._ask(host)
-                self._take(ranges, nodes)
-                return
-        log.warning("redis.cluster_unknown", nodes=len(self._nodes or self._seeds))
-
-    async def keep_refreshing(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_SECONDS):
-                    await self._is_stale.wait()
-            self._is_stale.clear()
-            await self.refresh()
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def ping(self) -> None:
-        if None in self._owners:
-            raise RedisConnectionError("the servers of the cluster are not known")
-        await asyncio.gather(*(redis.ping() for redis in self.all))
-
-    async def aclose(self) -> None:
-        await cancel_tasks(list(self._closing))
-        await asyncio.gather(*(redis.aclose() for redis in self._masters.values()))
-
-    def _to_ask(self) -> list[Host]:
-        """Masters first, whose connections are open; then replicas and the nodes that the settings name."""
-        masters, others = list(self._masters), [*(self._nodes - self._masters.keys()), *self._seeds]
-        random.shuffle(masters)
-        random.shuffle(others)
-        return [*masters[: MAX_ASKED - 2], *others][:MAX_ASKED]
-
-    async def _ask(self, host: Host) -> tuple[Mapping[tuple[int, int], Host], set[Host]]:
-        master = self._masters.get(host)
-        redis = master or self._connect(host)
-        try:
-            slots: Any = await redis.cluster("SLOTS", current_host=host[0])
-        finally:
-            if master is None:
-                await redis.aclose()
-        if not slots:
-            raise RedisConnectionError("the cluster is not formed yet")
-        ranges = {(start, end): _host(holders["primary"]) for (start, end), holders in slots.items()}
-        return ranges, {*ranges.values(), *(_host(replica) for each in slots.values() for replica in each["replicas"])}
-
-    def _take(self, ranges: Mapping[tuple[int, int], Host], nodes: set[Host]) -> None:
-        self._nodes = nodes
-        if ranges == self._ranges:
-            return
-        if self._ranges:
-            log.warning("redis.cluster_changed", masters=len(set(ranges.values())))
-        self._ranges = ranges
-        for host in set(ranges.values()) - self._masters.keys():
-            self._masters[host] = self._open(host)
-        gone = [self._masters.pop(host) for host in self._masters.keys() - set(ranges.values())]
-        self._owners = [None] * REDIS_CLUSTER_HASH_SLOTS
-        for (start, end), host in ranges.items():
-            self._owners[start : end + 1] = [self._masters[host]] * (end + 1 - start)
-        for changed in self._changed:
-            changed()
-        for redis in gone:
-            closing = asyncio.create_task(redis.aclose(), name="close")
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-
-    def _open(self, host: Host) -> Redis:
-        redis = self._connect(host)
-        _watch(redis, self._is_stale.set)
-        for opened in self._opened:
-            opened(redis)
-        return redis
-
-
 RedisServers = OneServer | ClusterServers
-
-
-def _host(holder: tuple[str, int]) -> Host:
-    name, port = holder
-    return name, int(port)
-
-
-def _watch(redis: Redis, is_stale: Callable[[], None]) -> None:
-    """Has `is_stale` called when the server says that a key is elsewhere, or that the cluster is down."""
-    pool: Any = redis.connection_pool
-    base = pool.connection_class
-
-    async def read_response(connection: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await base.read_response(connection, *args, **kwargs)
-        except (MovedError, ClusterDownError):
-            is_stale()
-            raise
-
-    pool.connection_class = type("ClusterConnection", (base,), {"read_response": read_response})
-
-
-class Pipelines:
-    """Commands of one key each, in one pipeline for each server, which are sent side by side."""
-
-    def __init__(self, servers: RedisServers) -> None:
-        self._servers = servers
-        self._pipelines: dict[Redis, Any] = {}
-        self._places: list[tuple[Redis, int]] = []  # of each command: its server, and its place in the pipeline
-
-    def at(self, key: str) -> Any:
-        """The pipeline for the next command, whose key this is. Raises ConnectionError if its server is not known."""
-        redis = self._servers.of(key)
-        pipeline = self._pipelines.get(redis)
-        if pipeline is None:
-            pipeline = self._pipelines[redis] = redis.pipeline(transaction=False)
-        self._places.append((redis, len(pipeline)))
-        return pipeline
-
-    async def execute(self, seconds: float) -> list[Any]:
-        """The answers in the commands' order. In place of an answer there may be the error of its command or server.
-
-        Takes at most `seconds`.
-        """
-        servers = self._pipelines.items()
-        answers = await asyncio.gather(*(_execute(pipeline, seconds) for _, pipeline in servers))
-        by_server = dict(zip(self._pipelines, answers, strict=True))
-        return [by_server[redis][place] for redis, place in self._places]
-
-
-async def _execute(pipeline: Any, seconds: float) -> list[Any]:
-    number = len(pipeline)
-    try:
-        async with asyncio.timeout(seconds):
-            answers: list[Any] = await pipeline.execute(raise_on_error=False)
-    except (RedisError, OSError, TimeoutError) as error:
-        return [error] * number
-    return answers
-
-
-def errors_of(answers: Iterable[Any]) -> list[Exception]:
-    """The errors among the answers of `Pipelines`."""
-    return [answer for answer in answers if isinstance(answer, Exception)]
 
 
 def make_servers(url: str, *, seconds: float, wait: float) -> RedisServers:

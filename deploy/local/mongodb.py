@@ -18,7 +18,7 @@ REPLICA_SET = "photogram"
 NOT_YET_INITIALIZED = 94
 
 
-def start(folder: Path, log: Path, port: int, lock: int) -> Process:
+def start(folder: Path, log: Path, port: int, lock: int, *, name: str = NAME) -> Process:
     """Starts mongod on `port`; it is not ready yet. Raises StartError."""
     folder.mkdir(exist_ok=True)
     command: list[str | Path] = [
@@ -32,7 +32,7 @@ def start(folder: Path, log: Path, port: int, lock: int) -> Process:
         # A replica set member waits 15 s for a successor before it stops; this one has none.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
     ]
-    return Process.start(NAME, command, log=log, pass_fds=[lock])
+    return Process.start(name, command, log=log, pass_fds=[lock])
 
 
 def url(port: int) -> str:
@@ -48,7 +48,7 @@ def await_ready(process: Process, port: int, until: float) -> None:
     while time.monotonic() < until:
         process.check()
         # A new client each time: one that met the server before it was initiated keeps taking it for a standalone.
-        with _client(port) as client:
+        with client_of(port) as client:
             try:
                 if client.admin.command("hello").get("isWritablePrimary"):
                     return
@@ -75,7 +75,8 @@ def _configure(client: MongoClient[dict[str, Any]], member: str) -> None:
         client.admin.command("replSetReconfig", moved, force=True)
 
 
-def _client(port: int) -> MongoClient[dict[str, Any]]:
+def client_of(port: int) -> MongoClient[dict[str, Any]]:
+    """A client of this one server, whatever its state in the set."""
     return MongoClient(
         LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=500, connectTimeoutMS=500, socketTimeoutMS=5000
     )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from config import Settings
-from deploy.local import data_folder, mongodb, seaweedfs, valkey
+from deploy.local import data_folder, mongodb, replica_set, seaweedfs, valkey, valkey_cluster
 from deploy.local.environment import environment
 from deploy.local.errors import PortTakenError, StartError
 from deploy.local.ports import keep_ports
@@ -26,6 +26,7 @@ class LocalServers:
     """The servers that run, and the settings that point at them."""
 
     settings: Settings
+    cluster: bool = False
     processes: list[Process] = field(default_factory=list)
 
 
@@ -52,20 +53,27 @@ def running_stack(data_dir: Path, settings: Settings) -> Path | None:
 
 
 @contextmanager
-def local_servers(data_dir: Path, settings: Settings) -> Iterator[Settings]:
+def local_servers(data_dir: Path, settings: Settings, *, cluster: bool = False) -> Iterator[Settings]:
     """Runs the servers that `settings` does not name while the block runs; yields settings that name them all.
+
+    With `cluster`, MongoDB is a replica set of three, and Valkey a cluster of three masters with a replica each.
 
     Everything listens on loopback and writes below `data_dir`, which belongs to one such block at a time. The
     servers are stopped at the end of the block and die with this process, also when it is killed. Call it from the
     main thread. Raises StartError.
     """
-    with data_folder.hold(data_dir) as lock, running_servers(data_dir, lock, settings) as servers:
+    with data_folder.hold(data_dir) as lock, running_servers(data_dir, lock, settings, cluster=cluster) as servers:
         yield servers.settings
 
 
 @contextmanager
 def running_servers(
-    data_dir: Path, lock: int, settings: Settings, announce: Callable[[str], None] = lambda _text: None
+    data_dir: Path,
+    lock: int,
+    settings: Settings,
+    announce: Callable[[str], None] = lambda _text: None,
+    *,
+    cluster: bool = False,
 ) -> Iterator[LocalServers]:
     """As `local_servers`, in a folder that is `held`; yields the processes too, to be watched.
 
@@ -73,7 +81,9 @@ def running_servers(
     """
     with ExitStack() as stack:
         try:
-            servers = _retry(partial(_start_and_wait, data_dir.absolute(), lock, settings, announce, stack))
+            servers = _retry(
+                partial(_start_and_wait, data_dir.absolute(), lock, LocalServers(settings, cluster), announce, stack)
+            )
         except OSError as error:
             raise StartError(f"{error.strerror}: {error.filename or data_dir}") from error
         yield servers
@@ -88,11 +98,11 @@ def _retry(start: Callable[[], LocalServers]) -> LocalServers:
 
 
 def _start_and_wait(
-    data_dir: Path, lock: int, settings: Settings, announce: Callable[[str], None], stack: ExitStack
+    data_dir: Path, lock: int, wanted: LocalServers, announce: Callable[[str], None], stack: ExitStack
 ) -> LocalServers:
     """Leaves on the stack what stops the servers."""
     with ExitStack() as attempt:
-        servers = LocalServers(settings)
+        servers = LocalServers(wanted.settings, wanted.cluster)
         attempt.callback(_stop, servers)
         for name, await_ready in _start(data_dir, lock, servers, attempt):
             announce(name)
@@ -105,7 +115,8 @@ def _start_and_wait(
 def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -> list[Waiting]:
     """Starts all at once, in the caller's thread; returns what has to be waited for, the quickest first."""
     given = given_servers(servers.settings)
-    ports = stack.enter_context(keep_ports(data_dir / "ports.json", ("mongo", "valkey", *seaweedfs.PORTS)))
+    names = (*replica_set.PORTS, *valkey_cluster.PORTS) if servers.cluster else ("mongo", "valkey")
+    ports = stack.enter_context(keep_ports(data_dir / "ports.json", (*names, *seaweedfs.PORTS)))
     logs = data_dir / "logs"
     waiting: list[Waiting] = []
     updates: dict[str, str] = {}
@@ -115,12 +126,22 @@ def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -
         servers.processes.append(weed)
         waiting.append((seaweedfs.NAME, partial(seaweedfs.await_ready, weed, ports)))
         updates["s3_endpoint_url"] = seaweedfs.url(ports)
-    if "mongo_url" not in given:
+    if "mongo_url" not in given and servers.cluster:
+        members = [replica_set.start(name, data_dir, logs, ports, lock) for name in replica_set.PORTS]
+        servers.processes += members
+        waiting.insert(0, (mongodb.NAME, partial(replica_set.await_ready, members, ports)))
+        updates["mongo_url"] = replica_set.url(ports)
+    elif "mongo_url" not in given:
         mongod = mongodb.start(data_dir / "mongo", logs / "mongod.log", ports["mongo"], lock)
         servers.processes.append(mongod)
         waiting.insert(0, (mongodb.NAME, partial(mongodb.await_ready, mongod, ports["mongo"])))
         updates["mongo_url"] = mongodb.url(ports["mongo"])
-    if "redis_url" not in given:
+    if "redis_url" not in given and servers.cluster:
+        nodes = [valkey_cluster.start(name, data_dir, logs, ports, lock) for name in valkey_cluster.NODES]
+        servers.processes += nodes
+        waiting.insert(0, (valkey.NAME, partial(valkey_cluster.await_ready, nodes, ports)))
+        updates["redis_url"] = valkey_cluster.url(ports)
+    elif "redis_url" not in given:
         redis = valkey.start(data_dir / "valkey", logs / "valkey.log", ports["valkey"], lock)
         servers.processes.append(redis)
         waiting.insert(0, (valkey.NAME, partial(valkey.await_ready, redis, ports["valkey"])))

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import binaries
@@ -12,15 +13,18 @@ from deploy.local.process import Process
 NAME = "Valkey"
 
 
-def start(folder: Path, log: Path, port: int, lock: int) -> Process:
-    """Starts valkey-server on `port`; it is not ready yet. Raises StartError."""
+def start(
+    folder: Path, log: Path, port: int, lock: int, *, name: str = NAME, options: Sequence[str | Path] = ()
+) -> Process:
+    """Starts valkey-server on `port`, with these options too; it is not ready yet. Raises StartError."""
     folder.mkdir(exist_ok=True)
     command: list[str | Path] = [
         *(binaries.valkey_server(), "--port", str(port), "--bind", LOOPBACK, "--dir", folder, "--daemonize", "no"),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
         *("--maxmemory-policy", "volatile-lru"),  # evicts cached values, which expire, and no queues
+        *options,
     ]
-    return Process.start(NAME, command, log=log, pass_fds=[lock])
+    return Process.start(name, command, log=log, pass_fds=[lock])
 
 
 def url(port: int) -> str:

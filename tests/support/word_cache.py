@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from datasources.redis.cache_servers import CacheServers
 from datasources.redis.read_through import Cache
-from datasources.redis.servers import OneServer
+from datasources.redis.servers import make_servers
 
 
 class Words:
@@ -34,13 +32,19 @@ class WordCache:
     """The cache of one process. All processes use the same keys."""
 
     def __init__(self, url: str, prefix: str, shape: object = str | None, seconds: float = 30.0) -> None:
-        self.redis = Redis.from_url(url, retry=Retry(NoBackoff(), 1))
-        self.servers = CacheServers(OneServer(self.redis), prefix)
+        self.redis_servers = make_servers(url, seconds=5.0, wait=5.0)
+        self.servers = CacheServers(self.redis_servers, prefix)
         self.cache: Cache[str, str | None] = Cache(self.servers, "word", shape, seconds)
+
+    @property
+    def redis(self) -> Redis:
+        """The server, where there is one."""
+        (redis,) = self.redis_servers.all
+        return redis
 
     async def read(self, words: Words, *keys: str) -> list[str | None]:
         return await self.cache.read(keys, words)
 
     async def aclose(self) -> None:
         await self.servers.aclose()
-        await self.redis.aclose()
+        await self.redis_servers.aclose()
