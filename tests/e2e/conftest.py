@@ -13,6 +13,7 @@ from deploy.demo.seed import DemoLogin, seed
 from tests.support.auditing import audit
 from tests.support.client import Api, Person
 from tests.support.factories import opened, own_database
+from tests.support.redis_masters import refused_by_slots
 from tests.support.stack import Stack, stack_on, start_all
 
 DEMO_POSTS = 3
@@ -36,6 +37,7 @@ async def stack(e2e_settings: Settings, tmp_path_factory: pytest.TempPathFactory
         yield running
         async with opened(e2e_settings) as world:
             await audit(world, are_files_awaited=True)
+        assert not refused_by_slots(e2e_settings), "a cluster takes several keys in one command only in one slot"
 
 
 @pytest.fixture(scope="session")

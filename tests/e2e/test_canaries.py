@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
-from redis import Redis
 
 from datasources.s3.storage import Blobs, open_blobs
 from domain.ids import from_global_id
@@ -14,6 +13,7 @@ from domain.visibility import Area
 from tests.e2e.canaries import PICTURES, Canaries
 from tests.e2e.conftest import Register
 from tests.support.client import Person, small_jpeg
+from tests.support.redis_masters import masters
 from tests.support.stack import Stack
 
 FORMATS = {"moving GIF": "GIF"}
@@ -107,10 +107,13 @@ def assert_kept_nowhere(stack: Stack, canaries: Canaries) -> None:
 
 
 def _redis(stack: Stack) -> bytes:
-    with Redis.from_url(stack.settings.redis_url, socket_timeout=5) as redis:
-        keys: list[bytes] = list(redis.scan_iter(match=f"{stack.settings.key_prefix}*"))
-        assert keys
-        return b"\n".join([*keys, *(redis.dump(key) or b"" for key in keys)])
+    lines: list[bytes] = []
+    for redis in masters(stack.settings):
+        with redis:
+            for key in redis.scan_iter(match=f"{stack.settings.key_prefix}*"):
+                lines += [key, redis.dump(key) or b""]
+    assert lines
+    return b"\n".join(lines)
 
 
 def _database(stack: Stack) -> bytes:

@@ -20,6 +20,7 @@ from datasources.sources import open_queue, open_sources
 from domain.jobs import JOBS, Job
 from tests.support.factories import World
 from tests.support.own_clusters import ValkeyCluster, own_valkey_cluster
+from tests.support.redis_masters import refused_by_slots
 from tests.support.waiting import eventually
 from tests.support.word_cache import WordCache, Words
 
@@ -51,19 +52,15 @@ async def world(settings: Settings, cluster: ValkeyCluster) -> AsyncIterator[Wor
         yield World(sources)
 
 
-async def count_crossing(servers: ClusterServers) -> int:
-    """How many commands named keys of several slots, since the servers started."""
-    stats: list[dict[str, Any]] = [await redis.info("errorstats") for redis in servers.all]
-    return sum(each.get("errorstat_CROSSSLOT", {}).get("count", 0) for each in stats)
-
-
 def servers_of(process: WordCache) -> ClusterServers:
     assert isinstance(process.redis_servers, ClusterServers)
     return process.redis_servers
 
 
 @pytest.mark.usefixtures("patient_caches")
-async def test_values_of_all_masters_are_read_stored_and_invalidated_together(process: WordCache) -> None:
+async def test_values_of_all_masters_are_read_stored_and_invalidated_together(
+    process: WordCache, cluster: ValkeyCluster, settings: Settings
+) -> None:
     truth = Words(**dict.fromkeys(KEYS, "old"))
     assert await process.read(truth, *KEYS) == ["old"] * len(KEYS)
     assert await process.read(truth, *KEYS) == ["old"] * len(KEYS)
@@ -74,7 +71,7 @@ async def test_values_of_all_masters_are_read_stored_and_invalidated_together(pr
     truth.words.update(dict.fromkeys(KEYS, "new"))
     assert await process.cache.invalidate(KEYS)
     assert await process.read(truth, *KEYS) == ["new"] * len(KEYS)
-    assert not await count_crossing(servers_of(process))
+    assert not refused_by_slots(settings.model_copy(update={"redis_url": cluster.url}))
 
 
 async def test_a_master_that_hangs_delays_its_own_values_briefly_and_no_others(

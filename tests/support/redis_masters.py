@@ -17,3 +17,12 @@ def masters(settings: Settings) -> list[Redis]:
         slots = parse_cluster_slots(redis.cluster("SLOTS"), current_host=host)
     primaries = {holders["primary"] for holders in slots.values()}
     return [Redis(name, number, socket_timeout=5) for name, number in sorted(primaries)]
+
+
+def refused_by_slots(settings: Settings) -> int:
+    """How many commands a cluster has refused, since its servers started, as their keys are in several slots."""
+    refused = 0
+    for redis in masters(settings):
+        with redis:
+            refused += redis.info("errorstats").get("errorstat_CROSSSLOT", {}).get("count", 0)
+    return refused
