@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from datasources.jobs.queue import ENQUEUE_SECONDS, MAX_QUEUE_LENGTH, Message, Sent, parse_job
-from datasources.redis.servers import Pipelines, RedisServers
+from datasources.redis.pipelines import Pipelines
+from datasources.redis.servers import RedisServers
 from domain.jobs import JOBS, Job
 
 EXPIRED_MS = 24 * 3600 * 1000  # as idle time, it ends any lease

@@ -14,7 +14,8 @@ from datasources.concurrency.tasks import run_all
 from datasources.jobs.aws_clients import BATCH, CALLS_AT_ONCE, Addresses, in_batches, limited
 from datasources.jobs.queue import ENQUEUE_SECONDS, Message, parse_job
 from datasources.jobs.sns_queue import fields_of
-from datasources.redis.servers import Pipelines, RedisServers
+from datasources.redis.pipelines import Pipelines
+from datasources.redis.servers import RedisServers
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient

@@ -13,10 +13,11 @@ from bson import ObjectId
 from redis.crc import key_slot
 
 from config import Settings
-from datasources.jobs.queue import stream_key
+from datasources.jobs.opening import open_consumer
+from datasources.jobs.redis_queue import stream_key
 from datasources.redis.cluster import ClusterServers
 from datasources.redis.servers import following
-from datasources.sources import open_queue, open_sources
+from datasources.sources import open_sources
 from domain.jobs import JOBS, Job
 from tests.support.factories import World
 from tests.support.own_clusters import ValkeyCluster, own_valkey_cluster
@@ -109,7 +110,7 @@ async def test_jobs_of_every_worker_reach_it_whatever_master_holds_its_queue(wor
     jobs = {JOBS[kind].worker: Job(*kind, str(ObjectId())) for kind in JOBS}
     await world.sources.job_queue.enqueue(jobs.values())
     for worker, job in jobs.items():
-        async with open_queue(world.sources.settings, worker, "tested") as queue:
+        async with open_consumer(world.sources.settings, worker, "tested") as queue:
 
             async def read(queue: Any = queue) -> list[Any]:
                 return list(await queue.read(10, 0.1))
@@ -119,7 +120,7 @@ async def test_jobs_of_every_worker_reach_it_whatever_master_holds_its_queue(wor
             await queue.mark_started([message.id])
             await queue.renew_leases([message.id])
             await queue.acknowledge([message.id])
-            assert await queue.depth() == 0
+            assert await world.sources.job_queue.depth(worker) == 0
             await queue.leave()
     keys = [stream_key(world.sources.settings.key_prefix, worker) for worker in jobs]
     assert len({world.sources.redis.queue.of(key) for key in keys}) > 1
