@@ -13,6 +13,7 @@ from domain.limits import NODES_MAX
 from domain.paging import PageRequest
 from domain.records.notifications import NotificationRecord
 from resolvers.root_fields import mutation, query, subscription
+from resolvers.transport.audiences import Reader
 from schema.connection import ConnectionData, visible_page
 from schema.context import Info
 from schema.enums import NotificationKind
@@ -79,22 +80,22 @@ async def notification_added(
     viewer_id, sources = info.context.require_viewer(), info.context.sources
     async with sources.news.listen(notifications_topic(viewer_id)) as listener:
         replayable = await sources.notifications.range_of(viewer_id)
-        seen = replayable.newest if after is None else after
+        reader = Reader.of(listener.topic, replayable.newest if after is None else after)
         # Withdrawn notifications at or below the floor may be gone.
-        if not replayable.floor <= seen <= replayable.newest:
-            seen = replayable.newest
+        if not replayable.floor <= reader.position <= replayable.newest:
+            reader.position = replayable.newest
             gap = NotificationGap(oldest_seq=replayable.oldest, newest_seq=replayable.newest)
-            yield NotificationEvent(seq=seen, gap=gap)
+            yield NotificationEvent(seq=reader.position, gap=gap)
         while True:
             listener.clear()
-            changed = await sources.notifications.changed_after(viewer_id, seen, BATCH)
+            changed = await sources.notifications.changed_after(viewer_id, reader.position, BATCH)
             for notification, shown in zip(changed, await _visible(info, changed), strict=True):
-                seen = notification.seq
-                yield NotificationEvent(seq=seen, notification=shown)
+                reader.position = notification.seq
+                yield NotificationEvent(seq=notification.seq, notification=shown)
             if len(changed) < BATCH:
                 # No notification may have the last numbers any more.
-                listener.seen = seen = max(seen, replayable.newest)
-                await listener.wait()
+                listener.seen = reader.position = max(reader.position, replayable.newest)
+                await reader.wait(listener.wait)
 
 
 async def _visible(info: Info, changed: Sequence[NotificationRecord]) -> Sequence[NotificationRecord | None]:

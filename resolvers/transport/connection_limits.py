@@ -15,6 +15,8 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.http11 import Request
 
 from datasources.concurrency.signals import Signal
 from domain.limits import HANDSHAKE_LINE_BYTES_MAX, PIPELINED_REQUESTS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX
@@ -23,6 +25,7 @@ SPARE = 64  # connections over the limit: they serve probes, and tell other clie
 PING_SECONDS = PONG_SECONDS = 20.0  # between two pings, and for the answer
 HANDSHAKE = ("extensions", "headers", "query_string", "raw_path", "server", "state", "subprotocols")  # of the scope
 PROBES = (b"/livez", b"/readyz")
+WRITE_NOW = "photogram.write_now"  # an extension of a socket's scope: a function that writes a text, or returns false
 
 
 class ServerConfig(uvicorn.Config):
@@ -221,6 +224,23 @@ class SocketConnection(WebSocketsSansIOProtocol):
                 self.send_keepalive_ping()
         elif seconds > PONG_SECONDS:
             self.keepalive_timeout()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # else it was refused
+            extensions = cast("dict[str, object]", self.scope["extensions"])
+            extensions[WRITE_NOW] = self.write_now
+
+    def write_now(self, text: bytes) -> bool:
+        """Sends a text if the client takes it without a wait; whether it was sent."""
+        if not self.writable.is_set() or self.close_sent or self.transport.is_closing():
+            return False
+        try:
+            self.conn.send_text(text)
+        except InvalidState:
+            return False
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def schedule_ping(self) -> None:
         """uvicorn would start a timer."""

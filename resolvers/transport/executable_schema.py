@@ -3,7 +3,7 @@
 It is the only module that drives either of them.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeGuard, cast
 
 import strawberry
@@ -81,21 +81,31 @@ class ExecutableSchema:
 
     async def subscribe(
         self, operation: Operation, context: object
-    ) -> tuple[Executor[Any], AsyncIterable[Any]] | ExecutionResult:
-        """graphql-core's executor of a subscription, and its events; errors without data if it cannot start."""
+    ) -> tuple[Executor[Any] | None, AsyncGenerator[Any]] | ExecutionResult:
+        """What executes a subscription's events, and the events; errors without data if it cannot start.
+
+        A compiled operation needs no executor for its events.
+        """
         executor = self._executor(SubscriptionExecutor, operation, context)
         if isinstance(executor, ExecutionResult):
             return executor
         starting = create_source_event_stream(executor)
         source = await starting if is_awaitable(starting) else starting
-        return source if isinstance(source, ExecutionResult) else (executor, cast("AsyncIterable[Any]", source))
+        if isinstance(source, ExecutionResult):
+            return source
+        return executor if operation.compiled is None else None, cast("AsyncGenerator[Any]", source)
 
-    def execute_event(self, operation: Operation, event: Executor[Any], context: object) -> Executing:
-        """The answer to an event, which is the root value of its executor."""
+    def execute_event(
+        self, operation: Operation, executor: Executor[Any] | None, event: object, context: object
+    ) -> Executing:
+        """The answer to an event of a subscription, with what `subscribe` returned for its events."""
         if operation.compiled is not None:
-            return operation.compiled.execute(event.root_value, context, operation.variables)
-        event.context_value = context
-        return execute_subscription_event(event)
+            return operation.compiled.execute(event, context, operation.variables)
+        if executor is None:
+            raise ValueError("an operation that is not compiled needs an executor")
+        executor = executor.build_per_event_executor(event)
+        executor.context_value = context
+        return execute_subscription_event(executor)
 
     def _executor(
         self, executor_class: type[Executor[Any]], operation: Operation, context: object

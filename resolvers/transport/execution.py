@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
 
 import strawberry
 from graphql import ExecutionResult, OperationType
-from graphql.execution import Executor, map_source_to_response_event
 
 from domain.errors import RequestError, RequestErrorCode, Unauthenticated
 from resolvers.transport.admission import Admission, Client, Clients, Place
+from resolvers.transport.answer import Answer
+from resolvers.transport.audiences import Audiences, SendNow
 from resolvers.transport.bad_tokens import is_answered
 from resolvers.transport.document_limits import OperationLimits
 from resolvers.transport.documents import Documents, GraphQLRequest, Operation
@@ -21,29 +20,10 @@ from resolvers.transport.errors import (
     ErrorPresenter,
     Rejected,
     bad_token_rejection,
-    error_codes,
     to_rejection,
 )
 from resolvers.transport.executable_schema import ExecutableSchema
 from resolvers.transport.hooks import Hooks, Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to one operation, before it is encoded."""
-
-    payload: dict[str, Any]
-    status: int = 200
-    identity: Identity | None = None  # the client's from now on, if the operation was run
-
-    @property
-    def executed(self) -> bool:
-        """Whether there is data, even null; if not, it is a request error."""
-        return "data" in self.payload
-
-    @property
-    def codes(self) -> list[str]:
-        return error_codes(self.payload.get("errors", ()))
 
 
 class OperationExecutor:
@@ -63,6 +43,7 @@ class OperationExecutor:
         self.hooks = hooks
         self._admission = admission or Admission()
         self._clients = Clients()
+        self._audiences = Audiences()
         self.limits = limits or OperationLimits()
         self.operation_timeout = operation_timeout
         self.errors = ErrorPresenter(hooks.is_outage)
@@ -153,14 +134,22 @@ class OperationExecutor:
         return Answer(answer.payload, answer.status, self.hooks.identity_of(context))
 
     async def subscribe(
-        self, operation: Operation, identity: Identity | None, request_id: str, *, address: str = ""
+        self,
+        operation: Operation,
+        identity: Identity | None,
+        request_id: str,
+        *,
+        address: str = "",
+        send_now: SendNow | None = None,
     ) -> AsyncGenerator[Answer, None]:
         """Runs a subscription: an answer for each event, until its source ends or this is closed.
 
         An event waits until the process has room for it, without a time limit, since clients rely on each event. Its
-        source waits meanwhile. Closing it closes the source. Raises Rejected if it cannot start.
+        source waits meanwhile. Closing it closes the source. Raises Rejected if it cannot start. Answers that
+        `send_now` has sent are not yielded.
         """
         client = self.caller(identity, address)
+        reader = self._audiences.start(client, operation, send_now)
         try:
             operation.check(signed_in=identity is not None)
             context = self.hooks.make_context(identity, request_id, address)
@@ -171,21 +160,23 @@ class OperationExecutor:
         if isinstance(started, ExecutionResult):
             raise Rejected(self._answer(started, operation, request_id).payload["errors"])
         executor, source = started
-
-        async def answer_event(event: Executor[Any]) -> ExecutionResult:
-            async with self._admission.admitted(client, operation.cost, patient=True):
-                own_context = self.hooks.make_context(identity, request_id, address)
-                async with asyncio.timeout(self.operation_timeout):
-                    executing = self._schema.execute_event(operation, event, own_context)
-                    return executing if isinstance(executing, ExecutionResult) else await executing
-
-        events = map_source_to_response_event(executor, source, answer_event)
-        async with aclosing(events):
+        del started, context  # a subscription is idle for hours
+        async with aclosing(source):
             try:
-                async for result in events:
-                    yield self._answer(result, operation, request_id)
+                async for event in source:
+                    async with self._admission.admitted(client, operation.cost, patient=True):
+                        own_context = self.hooks.make_context(identity, request_id, address)
+                        async with asyncio.timeout(self.operation_timeout):
+                            executing = self._schema.execute_event(operation, executor, event, own_context)
+                            result = executing if isinstance(executing, ExecutionResult) else await executing
+                    answer = self._answer(result, operation, request_id)
+                    if reader is None or not await reader.send(answer):
+                        yield answer
             except Exception as error:  # noqa: BLE001  a boundary: whatever it was is presented and logged
                 raise self._rejection(error, operation, request_id) from None
+            finally:
+                if reader is not None:
+                    reader.stop()
 
     def _answer(self, result: ExecutionResult, operation: Operation, request_id: str) -> Answer:
         if not result.errors:

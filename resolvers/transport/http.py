@@ -15,11 +15,12 @@ from starlette.types import Receive, Scope, Send
 from datasources.telemetry.tracing import TRACEPARENT, current_traceparent, operation_part
 from domain.errors import RequestError, RequestErrorCode
 from domain.limits import FORM_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_SECONDS_MAX
+from resolvers.transport.answer import Answer
 from resolvers.transport.client_address import address_of
 from resolvers.transport.content_negotiation import GRAPHQL_JSON, JSON, answer_type, prefers_page
 from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code, to_rejection
-from resolvers.transport.execution import Answer, OperationExecutor
+from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.multipart import MULTIPART, Form, boundary_of, read_form
 from resolvers.transport.origins import Origins
 from resolvers.transport.request_body import CLOSING, Body, decode_json

@@ -1,4 +1,4 @@
-"""Reads the messages of graphql-transport-ws: each is well-formed, or the socket is closed with a code.
+"""The messages of graphql-transport-ws. Each that is read is well-formed, or the socket is closed with a code.
 
 Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 4403 bad or revoked token,
 4406 wrong subprotocol, 4408 no connection_init in time, 4409 duplicate id, 4410 the client does not read,
@@ -7,6 +7,8 @@ Close codes: 4400 malformed message, 4401 subscribe before the acknowledgement, 
 
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from domain.limits import SOCKET_OPERATION_ID_MAX
 from resolvers.transport.documents import asks_by_hash
@@ -81,3 +83,8 @@ def token_of(payload: Mapping[str, Any]) -> str | None:
     if given is None:
         return None
     return bearer_token(given) or str(given).strip() or None
+
+
+def next_message(id_: str, payload: bytes) -> bytes:
+    """The message `next` of an operation, with a payload that is JSON already."""
+    return b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(id_), payload)

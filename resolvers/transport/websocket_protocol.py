@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import orjson
@@ -17,20 +18,23 @@ from datasources.telemetry.tracing import operation_part
 from domain.errors import RequestErrorCode
 from domain.limits import SOCKET_OPERATIONS_MAX
 from resolvers.transport.admission import Busy
+from resolvers.transport.answer import Answer
 from resolvers.transport.documents import GraphQLRequest, Operation
 from resolvers.transport.errors import MASKED, Rejected, bad_request, error_codes, error_with_code, to_rejection
-from resolvers.transport.execution import Answer, OperationExecutor
+from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.hooks import Identity, Watch
 from resolvers.transport.operation_metrics import OPERATION_METRICS
 from resolvers.transport.websocket_messages import (
     Closed,
     id_of,
     message_of,
+    next_message,
     payload_of,
     request_of,
     short,
     token_of,
 )
+from resolvers.transport.websocket_sent import Sent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -47,6 +51,7 @@ class Socket:
     _request_id: str
     _address: str
     _send_timeout: float
+    _write_now: Callable[[bytes], bool] | None = None  # writes a text, if the client takes it without a wait
     _initialised: bool = False
     _acknowledged: bool = False
     _retiring: bool = False
@@ -178,30 +183,37 @@ class Socket:
 
     async def _operate(self, id_: str, operation: Operation, request_id: str) -> None:
         """Runs one operation to its end, and sends how it ended."""
-        started, events, sent_codes = time.perf_counter(), 0, set[str]()
+        started, sent = time.perf_counter(), Sent(id_)
         try:
             if operation.kind is OperationType.SUBSCRIPTION:
-                subscribing = self._executor.subscribe(operation, self._identity, request_id, address=self._address)
+                subscribing = self._executor.subscribe(
+                    operation,
+                    self._identity,
+                    request_id,
+                    address=self._address,
+                    send_now=self._write_now and partial(self._send_now, sent, asyncio.current_task()),
+                )
                 async with aclosing(subscribing) as answers:
                     async for answer in answers:
-                        events += 1
-                        sent_codes.update(answer.codes)
+                        sent.events += 1
+                        sent.note(answer.codes)
                         await self._answer(id_, answer)
             else:
                 answer = await self._run(operation, request_id)
-                sent_codes.update(answer.codes)
+                sent.note(answer.codes)
                 if self._watch is not None and answer.identity is not None:
                     self._watch.renew(answer.identity)
                 await self._answer(id_, answer)
             await self._finish(id_, {"id": id_, "type": "complete"})
         except (Rejected, Busy) as error:
             rejection = to_rejection(error) if isinstance(error, Busy) else error
-            sent_codes.update(error_codes(rejection.errors))
+            sent.note(error_codes(rejection.errors))
             await self._finish(id_, {"id": id_, "type": "error", "payload": rejection.errors})
         finally:
             if self._operations.get(id_) is asyncio.current_task():
                 del self._operations[id_]
-            self._report(operation, request_id, sent_codes, time.perf_counter() - started, events)
+            account = self._executor.hooks.name_in_logs(self._identity)
+            sent.report(operation, request_id, account, time.perf_counter() - started)
 
     async def _run(self, operation: Operation, request_id: str) -> Answer:
         """Runs a query or a mutation. Raises Busy."""
@@ -213,24 +225,6 @@ class Socket:
             if answer.codes:
                 part.fail(", ".join(answer.codes))
             return answer
-
-    def _report(self, operation: Operation, request_id: str, codes: set[str], seconds: float, events: int) -> None:
-        """Counts an operation that ended, and logs a line about it."""
-        name, account = operation.name and operation.name[:64], self._executor.hooks.name_in_logs(self._identity)
-        is_subscription = operation.kind is OperationType.SUBSCRIPTION
-        OPERATION_METRICS.count_over_socket(
-            name, codes, cost=operation.cost, seconds=seconds, is_subscription=is_subscription, events=events
-        )
-        log.info(
-            "operation",
-            request_id=request_id,
-            operation=name,
-            operation_type=operation.kind.value,
-            duration_ms=round(seconds * 1000, 1),
-            **({"account": account} if account else {}),
-            **({"events": events} if events else {}),
-            **({"codes": sorted(codes)} if codes else {}),
-        )
 
     async def _answer(self, id_: str, answer: Answer) -> None:
         if not answer.executed:
@@ -245,6 +239,17 @@ class Socket:
             await self._send_message(message)
 
     # Writing
+
+    def _send_now(self, sent: Sent, task: asyncio.Task[Any] | None, answer: Answer, encoded: bytes) -> bool:
+        """Sends an event's answer, given with its JSON, if the client takes it without a wait; whether it was sent."""
+        if self._closed or self._operations.get(sent.id) is not task or self._write_now is None:
+            return False
+        if not self._write_now(next_message(sent.id, encoded)):
+            return False
+        sent.events += 1
+        if "errors" in answer.payload:
+            sent.note(answer.codes)
+        return True
 
     async def _send_message(self, message: dict[str, Any]) -> None:
         """Sends one message; a client that does not take it in time loses the socket."""

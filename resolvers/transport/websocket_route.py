@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from domain.limits import SOCKET_INIT_SECONDS_MAX, SOCKET_SEND_SECONDS_MAX
 from resolvers.transport.client_address import address_of
+from resolvers.transport.connection_limits import WRITE_NOW
 from resolvers.transport.drain import Drain
 from resolvers.transport.execution import OperationExecutor
 from resolvers.transport.origins import Origins
@@ -55,13 +56,16 @@ class GraphQLSocket:
             await send({"type": "websocket.http.response.body", "body": b""})
             return
         offered = SUBPROTOCOL in scope["subprotocols"]
+        write_now = scope.get("extensions", {}).get(WRITE_NOW)  # the open socket does not keep it
         self._free -= 1
         try:
             await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if offered else None})
             if not offered:
                 await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
                 return
-            socket = Socket(self._executor, receive, send, request_id_of(scope), address_of(scope), self._send_timeout)
+            socket = Socket(
+                self._executor, receive, send, request_id_of(scope), address_of(scope), self._send_timeout, write_now
+            )
             self._drain.add(socket.retire)
             try:
                 await socket.serve(self._init_timeout)

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosed
 
 from domain.limits import SOCKET_OPERATIONS_MAX
+from tests.support.raw_sockets import RawSocket
 from tests.support.toy.server import Served, until
 from tests.support.toy.sockets import ACK, connected
 
@@ -198,3 +200,56 @@ async def test_the_log_has_sockets_and_operations_without_secrets(socket_toy: Se
     assert operation["request_id"] == socket_toy.world.contexts[0].request_id == "socket-0001-1"
     assert (closed["operations"], closed["code"]) == (1, 1000)
     assert "hunter2" not in str(logs)
+
+
+LOG = "subscription($text:String){log{number echo(text:$text)}}"
+
+
+async def test_sockets_of_one_account_are_sent_one_answer_under_their_own_ids(socket_toy: Served) -> None:
+    async with connected(socket_toy) as first, connected(socket_toy) as second:
+        for client, id_ in ((first, "1"), (second, 'é"')):
+            await client.start({"accessToken": "ana"})
+            await client.subscribe(LOG, id_, variables={"text": "ü"})
+        await until(lambda: socket_toy.world.log.reads == 2)
+        socket_toy.world.log.add(1)
+        for client, id_ in ((first, "1"), (second, 'é"')):
+            payload = {"data": {"log": {"number": 1, "echo": "anaü"}}}
+            assert await client.hear() == {"id": id_, "type": "next", "payload": payload}
+        assert socket_toy.world.executed == [("ana", 1)]
+        await second.say({"id": 'é"', "type": "complete"})
+        await second.subscribe("{hello}", 'é"')
+        assert (await second.hear())["payload"]["data"] == {"hello": "hello world"}
+        socket_toy.world.log.add(2)
+        assert (await first.hear())["payload"]["data"]["log"]["number"] == 2
+        assert (await second.hear())["type"] == "complete"
+
+
+async def test_a_revoked_session_is_sent_nothing_more_and_the_others_of_its_account_all(socket_toy: Served) -> None:
+    async with connected(socket_toy) as first, connected(socket_toy) as second:
+        for number, client in enumerate((first, second), 1):
+            await client.start({"accessToken": "ana"})
+            await client.subscribe(LOG)
+            await until(lambda number=number: socket_toy.world.log.reads == number)
+            if client is first:
+                (watch,) = socket_toy.world.watches
+        watch.ended()
+        socket_toy.world.log.add(1)
+        assert (await second.hear())["payload"]["data"]["log"]["number"] == 1
+        with pytest.raises(ConnectionClosed):
+            await first.connection.recv()
+        assert await first.closed() == (4403, "Forbidden")
+
+
+async def test_a_client_that_does_not_read_is_closed_and_the_others_get_everything(socket_toy: Served) -> None:
+    text = {"text": "x" * 50_000}
+    unread = await RawSocket.opened(socket_toy.port, "ana")
+    async with connected(socket_toy) as client:
+        unread.say({"id": "1", "type": "subscribe", "payload": {"query": LOG, "variables": text}})
+        await client.start({"accessToken": "ana"})
+        await client.subscribe(LOG, variables=text)
+        await until(lambda: socket_toy.world.log.reads == 2)
+        for number in range(1, 401):
+            socket_toy.world.log.add(number)
+            assert (await client.hear())["payload"]["data"]["log"]["number"] == number
+        await until(lambda: len(socket_toy.world.watches) == 1)
+    unread.abort()

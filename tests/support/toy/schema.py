@@ -13,6 +13,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
 from domain.errors import NotFound, Unauthenticated
+from resolvers.transport.audiences import Reader
 from resolvers.transport.bad_tokens import ANSWERS_BAD_TOKEN
 from schema.field_metadata import SIGNED_IN, bounded
 from schema.fields import plain
@@ -212,6 +213,16 @@ async def count_bytes(world: World, file: File) -> str:
 
 
 @strawberry.type
+class Entry:
+    number: int
+
+    @strawberry.field
+    def echo(self, info: ToyInfo, text: str = "") -> str:
+        info.context.world.executed.append((info.context.identity, self.number))
+        return f"{info.context.identity}{text}"
+
+
+@strawberry.type
 class Subscription:
     @strawberry.subscription
     async def count(self, info: ToyInfo, to: int = 3) -> AsyncGenerator[int, None]:
@@ -250,6 +261,17 @@ class Subscription:
     @strawberry.subscription(metadata=SIGNED_IN)  # type: ignore[untyped-decorator]
     async def private(self) -> AsyncGenerator[int, None]:
         yield 1
+
+    @strawberry.subscription
+    async def log(self, info: ToyInfo, after: int = 0) -> AsyncGenerator[Entry, None]:
+        log, reader = info.context.world.log, Reader.of("log", after)
+        async with log.listening() as news:
+            while True:
+                news.clear()
+                for number in await log.read(reader.position):
+                    reader.position = number
+                    yield Entry(number=number)
+                await reader.wait(news.wait)
 
     @strawberry.subscription
     async def breaks(self) -> AsyncGenerator[int, None]:
