@@ -23,6 +23,8 @@ from resolvers.api import schema
 SCHEMA = schema._schema
 COMPOSITE = (GraphQLObjectType, GraphQLInterfaceType)
 DEPTH = 3  # of objects within objects, not counting connections and edges
+SIZES = (1, 2, 5, 20, 50, None)
+WRONG_SIZES = (0, -1, 101, 10**6)
 WRONG_CURSORS = ("", "x", "AAAA", "é", "0" * 300)
 WRONG_IDS = (
     "",
@@ -45,10 +47,15 @@ class Things:
 
 @dataclass
 class RandomOperations:
-    """Writes queries. Not all are valid: two types of an interface may give one name to different types."""
+    """Writes queries. Not all are valid: two types of an interface may give one name to different types.
+
+    Unless it `errs`, all values are right.
+    """
 
     random: random.Random
     things: Things
+    depth: int = DEPTH
+    errs: bool = True
     numbers: "count[int]" = field(default_factory=count)
     declared: list[str] = field(default_factory=list)
     variables: dict[str, Any] = field(default_factory=dict)
@@ -61,7 +68,7 @@ class RandomOperations:
         assert root is not None
         self.declared, self.variables, self.fragments, self.spreadable = [], {}, [], {}
         names = self.random.choices(sorted(set(root.fields) - {"uploadLimits"}), k=self.random.randint(1, 2))
-        body = " ".join(self.call(root, name, root.fields[name], DEPTH) for name in names)
+        body = " ".join(self.call(root, name, root.fields[name], self.depth) for name in names)
         if self.chance(0.1):
             body += " __typename uploadLimits { maxBytes formats }"
         heading = f"({', '.join(self.declared)})" if self.declared else ""
@@ -69,6 +76,9 @@ class RandomOperations:
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
+
+    def mistake(self, probability: float) -> bool:
+        return self.errs and self.chance(probability)
 
     def call(self, parent: GraphQLNamedType, name: str, definition: GraphQLField, depth: int) -> str:
         """A field, with an alias of its own if it has arguments."""
@@ -153,9 +163,9 @@ class RandomOperations:
         given = []
         backwards = self.chance(0.2)
         for key, definition in definitions.items():
-            if key in ("first", "after") and backwards and not self.chance(0.05):
+            if key in ("first", "after") and backwards and not self.mistake(0.05):
                 continue
-            if key in ("last", "before") and not backwards and not self.chance(0.02):
+            if key in ("last", "before") and not backwards and not self.mistake(0.02):
                 continue
             value = self.value(name, key, definition)
             if value is not None:
@@ -163,36 +173,43 @@ class RandomOperations:
         return given
 
     def written(self, definition: GraphQLArgument, value: Any) -> str:
-        """The value as a constant or by a variable."""
+        """The value as a constant, or by a variable that is given, has it as default, or is left out."""
+        text = json.dumps(value, ensure_ascii=False)
+        if isinstance(get_named_type(definition.type), GraphQLEnumType):
+            text = text.replace('"', "")
         if self.chance(0.5):
-            of = get_named_type(definition.type)
-            text = json.dumps(value, ensure_ascii=False)
-            return text.replace('"', "") if isinstance(of, GraphQLEnumType) else text
-        variable = f"v{next(self.numbers)}"
-        self.declared.append(f"${variable}: {definition.type}")
-        self.variables[variable] = value
+            return text
+        variable, declared = f"v{next(self.numbers)}", str(definition.type)
+        if self.chance(0.8):
+            self.variables[variable] = value
+        elif self.chance(0.5) or declared.endswith("!"):
+            declared += f" = {text}"
+        self.declared.append(f"${variable}: {declared}")
         return f"${variable}"
 
     def value(  # noqa: PLR0911  one for each argument
         self, name: str, key: str, definition: GraphQLArgument
     ) -> tuple[Any] | None:
         """A value in a tuple; None to leave the argument out."""
-        choice = self.random.choice
+        choice, things = self.random.choice, self.things
         match key:
             case "id":
-                right = self.things.posts if name == "post" and self.chance(0.8) else self.things.ids
-                return (choice(right if self.chance(0.93) else WRONG_IDS),)
+                right = things.posts if name == "post" and not self.mistake(0.2) else things.ids
+                return (choice(WRONG_IDS if self.mistake(0.07) else right),)
             case "ids":
-                return ([choice([*self.things.ids, *WRONG_IDS]) for _ in range(choice([0, 1, 3, 8, 20]))],)
+                known = [*things.ids, *(WRONG_IDS if self.errs else ())]
+                return ([choice(known) for _ in range(choice([0, 1, 3, 8, 20]))],)
             case "username":
-                return (choice([*self.things.usernames, "nobody", "", "@" + self.things.usernames[0].upper()]),)
+                wrong = ["nobody", "", "@" + things.usernames[0].upper()] if self.errs else []
+                return (choice([*things.usernames, *wrong]),)
             case "first" | "last":
-                return (choice([1, 2, 5, 20, 50, None] * 8 + [0, -1, 101, 10**6]),) if self.chance(0.8) else None
+                sizes = WRONG_SIZES if self.mistake(0.08) else SIZES
+                return (choice(sizes),) if self.chance(0.8) else None
             case "after" | "before":
-                cursors = self.things.cursors if self.chance(0.8) else WRONG_CURSORS
-                return (choice(cursors),) if self.chance(0.15) else None
+                cursors = WRONG_CURSORS if self.mistake(0.2) else things.cursors
+                return (choice(cursors),) if cursors and self.chance(0.15) else None
             case "width":
-                return (choice([1, 150, 640, 10**6, -1]),)
+                return (choice([10**6, -1]) if self.mistake(0.4) else choice([1, 150, 640]),)
             case _:
                 return self.optional(definition)
 
