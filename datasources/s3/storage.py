@@ -37,6 +37,7 @@ _DELETE_BATCH = 1000  # S3's limit
 _LIST_PAGE = 1000  # S3's limit
 _CALL_TIMEOUTS = 6  # a call with its retries and its body may take so many times `s3_timeout`
 _PING_TIMEOUT = 2.0
+_MEDIA_BYTES_MAX = 256 * 1024 * 1024  # no rendition is as large
 
 
 class StoredBlob(NamedTuple):
@@ -122,18 +123,11 @@ class Blobs:
 
     async def read_incoming(self, key: str, limit_bytes: int) -> bytes | None:
         """The bytes of an upload, None if it is not there; of one over `limit_bytes`, the first limit + 1."""
-        async with asyncio.timeout(self._time_limit):
-            try:
-                answer = await self._client.get_object(Bucket=self._incoming, Key=key)
-            except ClientError as error:
-                if error_code(error) in ABSENT:
-                    return None
-                raise
-            data = bytearray()
-            async with answer["Body"] as body:
-                while len(data) <= limit_bytes and (chunk := await body.read(limit_bytes + 1 - len(data))):
-                    data += chunk
-            return bytes(data)
+        return await self._read(self._incoming, key, limit_bytes)
+
+    async def read_media(self, key: str) -> bytes | None:
+        """The bytes of a rendition or of a kept original; None if it is not there."""
+        return await self._read(self._media, key, _MEDIA_BYTES_MAX)
 
     async def put_media(self, key: str, data: bytes, media_type: str) -> None:
         """Stores a rendition. Safe to repeat: a key from `media_key` always has the same bytes."""
@@ -211,6 +205,20 @@ class Blobs:
         """Raises, within two seconds, if S3 does not answer or the media bucket is not there."""
         async with asyncio.timeout(_PING_TIMEOUT):
             await self._client.head_bucket(Bucket=self._media)
+
+    async def _read(self, bucket: str, key: str, limit_bytes: int) -> bytes | None:
+        async with asyncio.timeout(self._time_limit):
+            try:
+                answer = await self._client.get_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                if error_code(error) in ABSENT:
+                    return None
+                raise
+            data = bytearray()
+            async with answer["Body"] as body:
+                while len(data) <= limit_bytes and (chunk := await body.read(limit_bytes + 1 - len(data))):
+                    data += chunk
+            return bytes(data)
 
     async def _copy(self, source: "CopySourceTypeDef", to: str, media_type: str) -> bool:
         async with asyncio.timeout(self._time_limit):

@@ -7,15 +7,16 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
-from config import Settings
+from deploy.cli.backup_commands import backups
+from deploy.cli.dead_letter_commands import dlq
 from deploy.cli.exit_codes import WRONG_USAGE, exit_code_of
+from deploy.cli.maintenance_command import run_maintenance
 from deploy.cli.options import DEFAULT_DATA_DIR, EXIT_CODES, AsJson, DataDir, Host, Pause, Port, Processes, Sample
 from deploy.cli.settings_source import SettingsSource
 from deploy.local.errors import StartError
@@ -154,14 +155,6 @@ def seed(context: typer.Context) -> None:
     print(f"Demo login: {login.username} / {login.password}\nAccess token: {login.access_token}")
 
 
-def _run(context: typer.Context, command: Callable[[Settings], Coroutine[Any, Any, int]]) -> NoReturn:
-    """Runs a maintenance command with the settings, and exits with its code."""
-    from deploy.cli import maintenance_reports  # noqa: PLC0415
-
-    settings = context.obj.settings()
-    raise typer.Exit(maintenance_reports.run(settings, command(settings)))
-
-
 @app.command(
     short_help="List what is wrong or stuck; changes nothing.",
     epilog=EXIT_CODES.format("nothing is wrong", "something is"),
@@ -174,7 +167,7 @@ def verify(context: typer.Context, sample: Sample = None, pause: Pause = 0, *, a
     """
     from deploy.cli.maintenance_reports import run_verify  # noqa: PLC0415
 
-    _run(context, lambda settings: run_verify(settings, sample=sample, pause=pause, as_json=as_json))
+    run_maintenance(context, lambda settings: run_verify(settings, sample=sample, pause=pause, as_json=as_json))
 
 
 @app.command(
@@ -197,8 +190,8 @@ def repair(
     from deploy.cli.maintenance_reports import run_rebuild, run_repair  # noqa: PLC0415
 
     if feeds is None:
-        _run(context, lambda settings: run_repair(settings, sample=sample, pause=pause, as_json=as_json))
-    _run(context, lambda settings: run_rebuild(settings, feeds, pause=pause, as_json=as_json))
+        run_maintenance(context, lambda settings: run_repair(settings, sample=sample, pause=pause, as_json=as_json))
+    run_maintenance(context, lambda settings: run_rebuild(settings, feeds, pause=pause, as_json=as_json))
 
 
 @app.command(short_help="Remove files and facts that nobody uses.", epilog=EXIT_CODES.format("done", "an error"))
@@ -215,7 +208,7 @@ def gc(
     """
     from deploy.cli.maintenance_reports import run_gc  # noqa: PLC0415
 
-    _run(context, lambda settings: run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
+    run_maintenance(context, lambda settings: run_gc(settings, min_age=min_age, dry_run=dry_run, as_json=as_json))
 
 
 @app.command(short_help="Make an account, of the staff too.", epilog=EXIT_CODES.format("done", "it is refused"))
@@ -231,7 +224,9 @@ def create_account(
     """
     from deploy.cli import accounts  # noqa: PLC0415
 
-    _run(context, lambda settings: accounts.run_create(settings, username, email, accounts.read_password(), name))
+    run_maintenance(
+        context, lambda settings: accounts.run_create(settings, username, email, accounts.read_password(), name)
+    )
 
 
 @app.command(
@@ -250,41 +245,11 @@ def delete_account(
     """
     from deploy.cli.accounts import run_delete  # noqa: PLC0415
 
-    _run(context, lambda settings: run_delete(settings, username, is_sure=yes))
+    run_maintenance(context, lambda settings: run_delete(settings, username, is_sure=yes))
 
 
-dlq = typer.Typer(
-    help="Dead letters: jobs that failed five times, with the reason, and messages that made no sense.",
-    no_args_is_help=True,
-)
+app.add_typer(backups)
 app.add_typer(dlq, name="dlq", short_help="List dead letters, or have them tried again.")
-
-
-@dlq.command("list", epilog=EXIT_CODES.format("done", "an error"))
-def dlq_list(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """List the dead letters, the latest first; with --json, one document a line."""
-    from deploy.cli.dead_letters import run_list  # noqa: PLC0415
-
-    _run(context, lambda settings: run_list(settings, as_json=as_json))
-
-
-@dlq.command("redrive", epilog=EXIT_CODES.format("done", "there is no such letter"))
-def dlq_redrive(
-    context: typer.Context,
-    letter: Annotated[
-        list[str] | None, typer.Argument(metavar="TASK FACT KEY", help="One letter, as `dlq list` names it.")
-    ] = None,
-    *,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Have dead letters tried again, from the first attempt on; malformed messages go back to their queues."""
-    from deploy.cli.dead_letters import run_redrive  # noqa: PLC0415
-
-    if everything is bool(letter) or len(letter or "   ") != 3:
-        raise StartError("say which: TASK FACT KEY, or --all", exit_code=WRONG_USAGE)
-    name = (letter[0], letter[1], letter[2]) if letter else None
-    _run(context, lambda settings: run_redrive(settings, name, as_json=as_json))
 
 
 @app.command(short_help="Print the API's schema (SDL).")

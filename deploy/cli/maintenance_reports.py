@@ -55,7 +55,7 @@ class _Report(Protocol):
     incomplete: str | None
 
 
-async def _run(
+async def run_reporting(
     settings: Settings,
     report: _Report,
     work: Callable[[Sources, Watch], Awaitable[object]],
@@ -96,7 +96,7 @@ async def run_verify(settings: Settings, *, sample: int | None = None, pause: fl
         print_line(f"queued: {_numbers(report.queues) or 'nothing'}")
         print_line(f"findings: {report.found}")
 
-    code = await _run(settings, report, work, print_report, as_json=as_json)
+    code = await run_reporting(settings, report, work, print_report, as_json=as_json)
     return code or (FAILED if report.found else 0)
 
 
@@ -119,7 +119,7 @@ async def run_repair(settings: Settings, *, sample: int | None = None, pause: fl
         print_findings(done.left, done.left_found)
         print_line(f"repaired: {done.repaired_found}; left: {done.left_found}; not due yet: {done.waiting}")
 
-    code = await _run(settings, done, work, print_report, as_json=as_json)
+    code = await run_reporting(settings, done, work, print_report, as_json=as_json)
     return code or (FAILED if done.left_found else 0)
 
 
@@ -134,7 +134,7 @@ async def run_rebuild(settings: Settings, whose: str, *, pause: float = 0, as_js
     def print_report() -> None:
         print_line(f"feeds rebuilt: {done.feeds}; left to the workers: {done.waiting}; {done.seconds} s")
 
-    return await _run(settings, done, work, print_report, as_json=as_json)
+    return await run_reporting(settings, done, work, print_report, as_json=as_json)
 
 
 def _user_id(text: str) -> ObjectId:
@@ -158,6 +158,6 @@ async def run_gc(settings: Settings, *, min_age: float, dry_run: bool, as_json: 
         print_line(f"{'' if collected.removed else 'nothing to remove, '}{collected.seconds} s")
 
     try:
-        return await _run(settings, collected, work, print_report, as_json=as_json)
+        return await run_reporting(settings, collected, work, print_report, as_json=as_json)
     except EmptyDatabaseError as error:
         raise StartError(str(error), exit_code=WRONG_USAGE) from error

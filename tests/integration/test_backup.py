@@ -1,0 +1,276 @@
+"""`backup` and `restore`, drilled: what comes back is what was there, and no post lacks its picture."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import Settings
+from datasources.mongo.indexes import missing_indexes
+from tests.support.auditing import store_files
+from tests.support.command_line import run_command
+from tests.support.factories import World, changed_sources, now, opened, own_database, with_own_buckets
+from tests.support.maintenance import Scene, find_faults
+from workers.maintenance.backup.folder import MANIFEST, MEDIA, BackupError, BackupFolder
+from workers.maintenance.backup.make import back_up
+from workers.maintenance.backup.put_back import RESTORING, put_back
+
+
+@pytest.fixture
+async def source(shared_settings: Settings) -> AsyncIterator[World]:
+    """A database and buckets of the test's own, to be backed up."""
+    with own_database(shared_settings) as settings:
+        async with opened(with_own_buckets(settings)) as world:
+            yield world
+
+
+@pytest.fixture
+async def target(shared_settings: Settings) -> AsyncIterator[World]:
+    """Empty ones, to be restored into."""
+    with own_database(shared_settings) as settings:
+        async with opened(with_own_buckets(settings)) as world:
+            yield world
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BackupFolder:
+    return BackupFolder(tmp_path / "backup")
+
+
+async def documents(world: World) -> dict[str, list[Any]]:
+    """All documents of a world but sessions, by collection; empty collections are left out."""
+    names = await world.sources.database.list_collection_names()
+    found = {name: await world.sources.database[name].find(sort=[("_id", 1)]).to_list() for name in names}
+    return {name: rows for name, rows in found.items() if rows and name not in ("sessions", "leases")}
+
+
+async def objects(world: World) -> dict[str, bytes | None]:
+    return {blob.key: await world.sources.blobs.read_media(blob.key) async for blob in world.sources.blobs.list_media()}
+
+
+async def test_what_is_restored_is_what_was_there_and_verify_finds_nothing(
+    source: World, target: World, folder: BackupFolder
+) -> None:
+    await Scene.applied(source)
+    await source.sources.blobs.put_incoming("waiting", b"not rendered yet", "image/png")
+    done = await back_up(source.sources, folder)
+    assert done.lacking == []
+    restored = await put_back(target.sources, folder)
+    assert restored.collections.items() <= done.collections.items()
+    assert await documents(target) == await documents(source)
+    assert await objects(target) == await objects(source) != {}
+    assert await target.sources.blobs.read_incoming("waiting", 100) == b"not rendered yet"
+    assert await missing_indexes(target.sources.database) == []
+    assert RESTORING not in await target.sources.database.list_collection_names()
+    assert await find_faults(target) == []
+    await target.comment(await target.stored_post((await documents(target))["posts"][0]["_id"]), await target.user())
+
+
+async def test_the_documents_are_of_one_moment_whatever_is_written_meanwhile(
+    source: World, target: World, folder: BackupFolder
+) -> None:
+    """Each pair is written in a transaction, so a backup that reads collections one by one would tear some apart."""
+    database, stopping = source.sources.database, asyncio.Event()
+    await asyncio.gather(*(database.create_collection(name) for name in ("zz_left", "aa_right")))
+
+    async def write() -> None:
+        number = 0
+        async with source.sources.client.start_session() as session:
+            while not stopping.is_set():
+                number += 1
+                async with await session.start_transaction():
+                    await database["aa_right"].insert_one({"_id": number}, session=session)
+                    await database["zz_left"].insert_one({"_id": number}, session=session)
+
+    writing = asyncio.create_task(write())
+    try:
+        for _ in range(5):
+            await back_up(source.sources, folder)
+            name = folder.manifest().documents
+            left, right = (
+                [row["_id"] for row in folder.read_documents(name, each)] for each in ("zz_left", "aa_right")
+            )
+            assert left == right != []
+    finally:
+        stopping.set()
+        await writing
+
+
+async def test_a_post_that_comes_after_the_images_were_listed_has_its_picture(
+    source: World, folder: BackupFolder
+) -> None:
+    await Scene.applied(source)
+    late: list[Any] = []
+
+    class Publishing:
+        """Storage that publishes a post after everything was listed."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(source.sources.blobs, name)
+
+        async def list_incoming(self) -> AsyncIterator[Any]:
+            post = await source.post(await source.user())
+            await store_files(source, post)
+            late.append(post)
+            for blob in list[Any]():
+                yield blob
+
+    await back_up(changed_sources(source.sources, blobs=Publishing()), folder)
+    [post] = late
+    assert all(folder.has(MEDIA, each.key) for each in post.images[0].renditions)
+
+
+async def test_a_post_whose_files_went_after_the_snapshot_is_not_in_the_backup(
+    source: World, target: World, folder: BackupFolder
+) -> None:
+    """It was published after the listing and deleted before its files were copied: a new snapshot is taken."""
+    scene = await Scene.applied(source)
+    gone: list[Any] = []
+
+    class Deleting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(source.sources.blobs, name)
+
+        async def list_incoming(self) -> AsyncIterator[Any]:
+            gone.append(await source.post(scene.bob))  # its files never come
+            for blob in list[Any]():
+                yield blob
+
+        async def read_media(self, key: str) -> bytes | None:
+            data = await source.sources.blobs.read_media(key)
+            if data is None:
+                await source.sources.posts.delete(gone[0].id, scene.bob.id, now())
+            return data
+
+    done = await back_up(changed_sources(source.sources, blobs=Deleting()), folder)
+    assert done.lacking == []
+    await put_back(target.sources, folder)
+    await target.drain()
+    assert await find_faults(target) == []
+
+
+async def test_files_that_were_lost_before_are_named(source: World, folder: BackupFolder) -> None:
+    post = await source.post(await source.user())
+    keys = sorted(rendition.key for image in post.images for rendition in image.renditions)
+    assert (await back_up(source.sources, folder)).lacking == keys == folder.manifest().lacking
+
+
+async def test_the_next_backup_copies_what_is_new_and_forgets_what_is_gone(source: World, folder: BackupFolder) -> None:
+    scene = await Scene.applied(source)
+    first = await back_up(source.sources, folder)
+    assert first.copied == first.objects > 0
+    blobs = source.sources.blobs
+    await blobs.delete_media([rendition.key for rendition in scene.post.images[0].renditions])
+    await source.sources.posts.delete(scene.post.id, scene.ana.id, now())
+    await blobs.put_incoming("new", b"new", "image/png")
+    second = await back_up(source.sources, folder)
+    assert (second.copied, second.objects, second.removed) == (1, 1, first.objects)
+    assert len(list(folder.path.glob("documents-*"))) == 1
+
+
+async def test_a_backup_that_fails_leaves_the_earlier_one(source: World, folder: BackupFolder) -> None:
+    await Scene.applied(source)
+    await back_up(source.sources, folder)
+    before = folder.manifest()
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(source.sources.database, name)
+
+        def __getitem__(self, name: str) -> Any:
+            if name == "users":
+                raise ConnectionError
+            return source.sources.database[name]
+
+    with pytest.raises(ConnectionError):
+        await back_up(changed_sources(source.sources, database=Broken()), folder)
+    assert folder.manifest() == before
+    assert [row["_id"] for row in folder.read_documents(before.documents, "users")]
+
+
+async def test_only_an_empty_database_is_restored_into(source: World, target: World, folder: BackupFolder) -> None:
+    await Scene.applied(source)
+    await back_up(source.sources, folder)
+    user = await target.user()
+    with pytest.raises(BackupError, match=r"not empty \(users\)"):
+        await put_back(target.sources, folder)
+    assert [row["_id"] for row in (await documents(target))["users"]] == [user.id]
+
+
+async def test_a_restore_that_was_stopped_is_finished_by_another(
+    source: World, target: World, folder: BackupFolder
+) -> None:
+    await Scene.applied(source)
+    await back_up(source.sources, folder)
+
+    class Stopping:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(target.sources.database, name)
+
+        def __getitem__(self, name: str) -> Any:
+            if name == "users":
+                raise ConnectionError
+            return target.sources.database[name]
+
+    with pytest.raises(ConnectionError):
+        await put_back(changed_sources(target.sources, database=Stopping()), folder)
+    await put_back(target.sources, folder)
+    assert await documents(target) == await documents(source)
+
+
+async def test_sessions_come_back_only_when_asked_for(source: World, target: World, folder: BackupFolder) -> None:
+    user = await source.user()
+    await source.sources.database["sessions"].insert_one({"_id": user.id, "user_id": user.id})
+    await back_up(source.sources, folder)
+    await put_back(target.sources, folder)
+    assert await target.sources.database["sessions"].count_documents({}) == 0
+    await target.sources.database["users"].delete_many({})
+    await put_back(target.sources, folder, keep_sessions=True)
+    assert await target.sources.database["sessions"].count_documents({}) == 1
+
+
+async def test_two_backups_into_one_folder_do_not_mix(source: World, folder: BackupFolder) -> None:
+    with folder.held(), pytest.raises(BackupError, match="is running"):
+        await back_up(source.sources, folder)
+
+
+async def test_a_damaged_backup_is_refused(source: World, target: World, folder: BackupFolder) -> None:
+    await Scene.applied(source)
+    await back_up(source.sources, folder)
+    file = folder.path / folder.manifest().documents / "users.bson"
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(BackupError, match="is cut off"):
+        await put_back(target.sources, folder)
+
+
+@pytest.mark.parametrize("key", ["../out", "a//b", "/etc/passwd", "a/./b", ""])
+def test_no_key_leads_out_of_the_folder(folder: BackupFolder, key: str) -> None:
+    with pytest.raises(BackupError, match="cannot be the name of a file"):
+        folder.store(MEDIA, key, b"x")
+
+
+async def test_the_commands_do_it(source: World, target: World, folder: BackupFolder) -> None:
+    await Scene.applied(source)
+    path = str(folder.path)
+    buckets = {
+        id(world): {
+            "media_bucket": world.sources.settings.media_bucket,
+            "incoming_bucket": world.sources.settings.incoming_bucket,
+        }
+        for world in (source, target)
+    }
+    absent = await run_command(target, "restore", path, **buckets[id(target)])
+    assert (absent.code, absent.err) == (1, f"photogram: there is no finished backup in {path}\n")
+    made = await run_command(source, "backup", path, "--json", **buckets[id(source)])
+    assert (made.code, made.err) == (0, "")
+    assert json.loads(made.out)["lacking"] == []
+    assert (folder.path / MANIFEST).is_file()
+    restored = await run_command(target, "restore", path, **buckets[id(target)])
+    assert (restored.code, restored.err) == (0, "")
+    assert await documents(target) == await documents(source)
+    again = await run_command(target, "restore", path, **buckets[id(target)])
+    assert again.code == 1
+    assert "is not empty" in again.err

@@ -1,0 +1,1 @@
+"""`backup` and `restore`: the database and the images in a folder."""

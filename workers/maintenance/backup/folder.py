@@ -1,0 +1,138 @@
+"""The folder of a backup: what lies where in it.
+
+`manifest.json` names the folder of the documents, one BSON file for each collection, as `mongorestore` reads them too.
+It is replaced last, in one step: until then the earlier backup is whole. `media` and `incoming` have the objects of the
+two buckets, under their keys.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+FORM = 1  # of the folder; a later version that changes it raises the number
+MANIFEST, MEDIA, INCOMING, DOCUMENTS = "manifest.json", "media", "incoming", "documents-"
+RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument)
+_SIZE_BYTES = 4
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """What a backup has. `lacking` are the keys that ready posts name and that storage does not have."""
+
+    form: int = FORM
+    made_at: datetime
+    documents: str
+    collections: dict[str, int]
+    lacking: list[str] = []
+
+
+class BackupError(RuntimeError):
+    """A backup cannot be made or restored; the message, one line, says why."""
+
+
+class BackupFolder:
+    """Reads and writes the files of a backup."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Makes the folder, and keeps others from writing it during the block. Raises BackupError if another does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackupError(f"another backup into {self.path} is running") from None
+            yield
+
+    def manifest(self) -> Manifest:
+        """What the backup has. Raises BackupError if there is none, or of another form."""
+        try:
+            manifest = msgspec.json.decode((self.path / MANIFEST).read_bytes(), type=Manifest)
+        except FileNotFoundError:
+            raise BackupError(f"there is no finished backup in {self.path}") from None
+        except msgspec.MsgspecError as error:
+            raise BackupError(f"{self.path / MANIFEST} cannot be read: {error}") from None
+        if manifest.form != FORM:
+            raise BackupError(f"the backup in {self.path} has form {manifest.form}; this version reads {FORM}")
+        return manifest
+
+    def finish(self, manifest: Manifest) -> None:
+        """Makes the new documents the backup's, once all is on the disk, and deletes those of earlier ones."""
+        os.sync()
+        self._replace(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        os.sync()
+        for old in self.path.glob(f"{DOCUMENTS}*"):
+            if old.name != manifest.documents:
+                shutil.rmtree(old)
+
+    def write_documents(self, folder: str, collection: str) -> BinaryIO:
+        """A new file for the documents of a collection."""
+        target = self.path / folder
+        target.mkdir(parents=True, exist_ok=True)
+        return (target / f"{collection}.bson").open("wb")
+
+    def read_documents(self, folder: str, collection: str) -> Iterator[RawBSONDocument]:
+        """The documents of a collection, one after the other. Raises BackupError for a file that is cut off."""
+        path = self.path / folder / f"{collection}.bson"
+        with path.open("rb") as file:
+            while head := file.read(_SIZE_BYTES):
+                size = int.from_bytes(head, "little")
+                document = head + file.read(size - _SIZE_BYTES)
+                if size <= _SIZE_BYTES or len(document) != size:
+                    raise BackupError(f"{path} is cut off")
+                yield RawBSONDocument(document, RAW)
+
+    def has(self, area: str, key: str, size: int | None = None) -> bool:
+        """Whether an object is there, of this size."""
+        try:
+            found = self._object(area, key).stat().st_size
+        except FileNotFoundError:
+            return False
+        return size is None or size == found
+
+    def store(self, area: str, key: str, data: bytes) -> None:
+        """Writes an object, as a whole or not at all."""
+        path = self._object(area, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._replace(path, data)
+
+    def mark_used(self, area: str, key: str) -> None:
+        """Says that an object belongs to the backup that is being made."""
+        os.utime(self._object(area, key))
+
+    def objects(self, area: str) -> Iterator[tuple[str, Path]]:
+        """The keys and files of all objects."""
+        root = self.path / area
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = Path(folder) / name
+                yield path.relative_to(root).as_posix(), path
+
+    def remove_unused(self, areas: Iterable[str], before: float) -> int:
+        """Deletes objects that were not marked or stored since `before`, a file's time; returns how many."""
+        unused = [path for area in areas for _, path in self.objects(area) if path.stat().st_mtime < before]
+        for path in unused:
+            path.unlink()
+        return len(unused)
+
+    def _object(self, area: str, key: str) -> Path:
+        """Raises BackupError for a key that is not a path below the folder."""
+        if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
+            raise BackupError(f"an object of {area} has the key {key!r}, which cannot be the name of a file")
+        return self.path / area / key
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        new = path.with_name(f"{path.name}.new")
+        new.write_bytes(data)
+        new.replace(path)
