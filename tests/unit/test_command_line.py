@@ -18,6 +18,8 @@ COMMANDS = [
     "create-account",
     "delete-account",
     "schema",
+    "backup",
+    "restore",
     "dlq",
 ]
 
