@@ -26,6 +26,7 @@ from domain.records.notifications import NotificationRecord
 from domain.records.posts import PostRecord
 from domain.records.uploads import UploadRecord
 from domain.records.users import UserRecord
+from domain.usernames import typed_handle
 from domain.visibility import (
     STRANGERS,
     Relation,
@@ -242,6 +243,20 @@ class Loaders:
         if self._viewer_id is None:
             return [None] * len(target_ids)
         return await likes.by_targets(self._viewer_id, target_ids)
+
+    async def id_by_handle(self, handle: str) -> ObjectId | None:
+        """The account with this handle, as `UserStore.by_username` finds it, which is not asked for known accounts.
+
+        Whoever shows the account asks a `visible_*` loader for it.
+        """
+        users = self._sources.users
+        user_id = users.remembered_id(handle)
+        if user_id is not None:
+            known = (await self.people_by_id({user_id})).get(user_id)
+            if known is not None and known[0].username.lower() == typed_handle(handle).lower():
+                return user_id
+        account = await users.by_username(handle)
+        return None if account is None else account.id
 
     async def people_by_id(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
         ids = list(user_ids)

@@ -40,9 +40,9 @@ async def user(
         strawberry.argument(description="Handle in any case; spaces around it and one @ before it make no difference."),
     ],
 ) -> UserRecord | None:
-    account = await info.context.sources.users.by_username(username)
-    shown = None if account is None else await info.context.loaders.visible_user_by_id.load(account.id)
-    return _note_visit(info.context, shown)
+    loaders = info.context.loaders
+    user_id = await loaders.id_by_handle(username)
+    return _note_visit(info.context, None if user_id is None else await loaders.visible_user_by_id.load(user_id))
 
 
 @query(Node | None, "One object by global id; null where there is none or the viewer may not see it.")

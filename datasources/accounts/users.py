@@ -29,6 +29,7 @@ _NOT_DELETED = {"state": {"$ne": UserState.DELETED.value}}
 _PUBLIC = dict.fromkeys(("email", "email_key", "password_hash", "idempotency_key", "idempotency_digest"), 0)
 DELETED_KEPT = timedelta(days=100)  # longer than anything that no index finds may still name a deleted account
 _COUNTERS = ("post_count", "follower_count", "following_count")
+MAX_REMEMBERED = 10_000  # handles; when there are more, they are looked up again
 _DECIDE_AREA = ("avatar", "is_private", "state")  # whether strangers may fetch an account's files
 
 
@@ -54,6 +55,7 @@ class UserStore(BatchedReads[UserRecord]):
         self._users: Readable = database["users"]
         self._writes = InvalidatingWrites(database["users"], cache.invalidate)
         self._job_queue = job_queue
+        self._ids_by_handle: dict[str, ObjectId] = {}
 
     async def register(
         self,
@@ -129,8 +131,19 @@ class UserStore(BatchedReads[UserRecord]):
 
     async def by_username(self, username: str) -> UserRecord | None:
         """The account with this handle, in any case, also with an `@` or spaces around it."""
-        user = await self._users.find_one({"username_key": typed_handle(username).lower()}, projection=_PUBLIC)
-        return readable(UserRecord, user)
+        key = typed_handle(username).lower()
+        user = readable(UserRecord, await self._users.find_one({"username_key": key}, projection=_PUBLIC))
+        if user is not None:
+            if len(self._ids_by_handle) >= MAX_REMEMBERED:
+                self._ids_by_handle.clear()
+            self._ids_by_handle[key] = user.id
+        return user
+
+    def remembered_id(self, username: str) -> ObjectId | None:
+        """Whose a handle was when this process last looked it up. It is only a hint: the account may be deleted since,
+        and the handle somebody else's.
+        """
+        return self._ids_by_handle.get(typed_handle(username).lower())
 
     async def ids_by_username(self, usernames: Iterable[str]) -> dict[str, ObjectId]:
         """The ids of those handles (lower case) that exist."""

@@ -12,6 +12,7 @@ from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from domain.visibility import ONESELF, STRANGERS
 from tests.support.factories import World, now
+from tests.support.operation_counter import OperationCounter
 
 
 def loaders(world: World, viewer: UserRecord | None) -> Loaders:
@@ -121,3 +122,26 @@ async def test_a_suspended_account_is_hidden_with_all_it_made(world: World) -> N
     assert await mine.visible_user_by_id.load(ana.id) is None
     assert await mine.visible_post_by_id.load(post.id) is None
     assert await mine.visible_comment_by_id.load(comment.id) is None
+
+
+@pytest.mark.usefixtures("patient_caches")
+async def test_a_known_handle_is_not_looked_up_again(counted: World, operations: OperationCounter) -> None:
+    ana, bob = await counted.users(2)
+    assert await loaders(counted, bob).id_by_handle(ana.username) == ana.id
+    await loaders(counted, bob).people_by_id({ana.id})
+    operations.counts.clear()
+    mine = loaders(counted, bob)
+    assert await mine.id_by_handle(f" @{ana.username.upper()}") == ana.id
+    assert await mine.visible_user_by_id.load(ana.id) == ana
+    assert not operations.counts
+
+
+@pytest.mark.usefixtures("patient_caches")
+async def test_a_handle_of_a_deleted_account_is_nobodys_and_then_somebody_elses(world: World) -> None:
+    ana, bob = await world.users(2)
+    assert await loaders(world, bob).id_by_handle(ana.username) == ana.id
+    await world.sources.users.delete(ana.id, now())
+    assert await loaders(world, bob).id_by_handle(ana.username) is None
+    eve = await world.sources.users.register(ana.username, "eve@example.com", "hash", "Eve", now())
+    assert await loaders(world, bob).id_by_handle(ana.username) == eve.id
+    assert await loaders(world, bob).id_by_handle(ana.username) == eve.id
