@@ -12,6 +12,7 @@ import pytest
 from config import Settings
 from datasources.redis import cache_server
 from deploy.local.servers import local_servers
+from tests.support.amazon import Amazon, running_amazon
 from tests.support.factories import own_database
 from tests.support.redis_masters import masters
 
@@ -61,14 +62,25 @@ def settings_for_tests() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def shared_settings(pytestconfig: pytest.Config) -> Iterator[Settings]:
-    """Settings of this run's MongoDB, Valkey and SeaweedFS. A PHOTOGRAM_..._URL names a server to use instead."""
+def amazon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amazon]:
+    """SNS, SQS and S3 as Amazon has them; no test may kill it."""
+    with running_amazon(tmp_path_factory.mktemp("amazon")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_settings(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Settings]:
+    """Settings of this run's MongoDB, Valkey and SeaweedFS. A PHOTOGRAM_..._URL names a server to use instead.
+
+    With PHOTOGRAM_JOB_QUEUE=sns-sqs jobs go over SNS and SQS.
+    """
     cluster = bool(pytestconfig.getoption("--cluster"))
     with (
         tempfile.TemporaryDirectory(prefix="photogram-test-", ignore_cleanup_errors=True) as folder,
         local_servers(Path(folder), settings_for_tests(), cluster=cluster) as settings,
     ):
-        yield settings
+        is_amazon_needed = settings.job_queue == "sns-sqs" and settings.aws_endpoint is None
+        yield request.getfixturevalue("amazon").settings(settings) if is_amazon_needed else settings
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from aiohttp import ClientError as TransportError
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from config import Settings
-from datasources.jobs.queue import JobQueueOutage
+from datasources.jobs.queue import SET_ASIDE, JobQueueOutage
 from datasources.s3.connections import PatientSession
 from datasources.s3.errors import error_code
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 BATCH = 10  # the most messages that one call of SNS or SQS takes or gives
 CALLS_AT_ONCE = 8
-DEAD = "dead"  # stands in a worker's place: the queue of what SQS itself has set aside
 MISSING = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NotFound", "NotFoundException"}
 
 Item = TypeVar("Item")
@@ -106,7 +105,7 @@ class Addresses:
     async def topic(self) -> str:
         """The ARN of the topic: in the account and region of the queues. Raises JobQueueOutage."""
         if self._topic is None:
-            url = await self.queue(DEAD)
+            url = await self.queue(SET_ASIDE)
             async with limited(self._seconds):
                 answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
             partition, _, region, account, _ = answer["Attributes"]["QueueArn"].removeprefix("arn:").split(":")

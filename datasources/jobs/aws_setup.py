@@ -5,9 +5,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from config import Settings
-from datasources.jobs.aws_clients import DEAD, MISSING, Addresses, limited, open_clients
-from datasources.jobs.queue import MESSAGE_LEASE, JobQueueOutage
-from datasources.jobs.sns_queue import WORKER
+from datasources.jobs.aws_clients import BATCH, MISSING, Addresses, limited, open_clients
+from datasources.jobs.queue import MESSAGE_LEASE, SET_ASIDE, JobQueueOutage
+from datasources.jobs.sns_queue import WORKER, attributes
 from domain.jobs import WORKERS
 
 if TYPE_CHECKING:
@@ -27,10 +27,36 @@ async def prepare_queues(settings: Settings) -> None:
     """
     async with open_clients(settings) as (sns, sqs):
         setup = _Setup(sns, sqs, settings)
-        dead = await setup.ensure_queue(DEAD, {"MessageRetentionPeriod": str(DEAD_KEPT_SECONDS)})
+        dead = await setup.ensure_queue(SET_ASIDE, {"MessageRetentionPeriod": str(DEAD_KEPT_SECONDS)})
         topic = await setup.ensure_topic()
         subscribed = await setup.subscriptions(topic)
         await asyncio.gather(*(setup.ensure_worker(worker, topic, dead, subscribed) for worker in WORKERS))
+
+
+async def redrive_set_aside(settings: Settings) -> int:
+    """Puts what SQS has set aside back on its workers' queues; returns how many messages that were.
+
+    Safe to repeat and to stop half way: then a message may be there twice. Raises JobQueueOutage.
+    """
+    async with open_clients(settings) as (_, sqs):
+        addresses, number = Addresses(sqs, settings), 0
+        dead = await addresses.queue(SET_ASIDE)
+        while True:
+            async with limited(settings.aws_timeout):
+                answer = await sqs.receive_message(
+                    QueueUrl=dead, MaxNumberOfMessages=BATCH, VisibilityTimeout=60, MessageAttributeNames=[WORKER]
+                )
+            if not (messages := answer.get("Messages")):
+                return number
+            for message in messages:
+                worker = message["MessageAttributes"][WORKER]["StringValue"]
+                queue = await addresses.queue(worker)
+                async with limited(settings.aws_timeout):
+                    await sqs.send_message(
+                        QueueUrl=queue, MessageBody=message["Body"], MessageAttributes=attributes(worker)
+                    )
+                    await sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+                number += 1
 
 
 class _Setup:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from config import Settings
 from datasources.concurrency.process_exit import close_in_time
 from datasources.jobs.aws_clients import open_clients, open_sqs
-from datasources.jobs.aws_setup import prepare_queues
+from datasources.jobs.aws_setup import prepare_queues, redrive_set_aside
 from datasources.jobs.queue import MESSAGE_LEASE, JobQueue, QueueConsumer
 from datasources.jobs.redis_queue import RedisConsumer, RedisTransport
 from datasources.jobs.sns_queue import SnsTransport
@@ -41,6 +41,11 @@ async def open_consumer(
             return
         sqs = await stack.enter_async_context(open_sqs(settings, POLL_SECONDS))
         yield SqsConsumer(sqs, servers, settings, worker, consumer, lease)
+
+
+async def redrive_job_queue(settings: Settings) -> int:
+    """Puts messages back that the queue itself has set aside, which Redis never does; returns how many."""
+    return await redrive_set_aside(settings) if settings.job_queue == "sns-sqs" else 0
 
 
 async def prepare_job_queue(settings: Settings) -> None:

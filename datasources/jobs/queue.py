@@ -29,6 +29,7 @@ ENQUEUE_SECONDS = 0.25  # a mutation waits no longer than this for the queue
 MAX_QUEUE_LENGTH = 100_000
 SILENCE_SECONDS = 1.0
 MAX_BATCH = 1_000  # callers whose jobs are sent together
+SET_ASIDE = "dead"  # in a worker's place: the messages that the queue itself has set aside
 MESSAGE_LEASE = 15.0  # seconds; a message that its worker has not renewed for so long is taken over by another
 
 

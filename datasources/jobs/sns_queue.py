@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -73,7 +73,9 @@ class SnsTransport:
         """As `JobTransport.put_back`, without the topic."""
         url = await self._addresses.queue(worker)
         async with limited(self._seconds):
-            await self._sqs.send_message(QueueUrl=url, MessageBody=body_of(fields))
+            await self._sqs.send_message(
+                QueueUrl=url, MessageBody=body_of(fields), MessageAttributes=attributes(worker)
+            )
 
     async def depth(self, worker: str) -> int:
         """As `JobTransport.depth`, about."""
@@ -99,9 +101,14 @@ def _entry(entry_id: str, job: Job, fields: Mapping[str, str]) -> "PublishBatchR
     return {
         "Id": entry_id,
         "Message": json.dumps(fields),
-        "MessageAttributes": {WORKER: {"DataType": "String", "StringValue": JOBS[job.kind].worker}},
+        "MessageAttributes": attributes(JOBS[job.kind].worker),
         "MessageGroupId": job.key,
     }
+
+
+def attributes(worker: str) -> Any:
+    """The attributes of a message for this worker. SNS and SQS have the same form of them."""
+    return {WORKER: {"DataType": "String", "StringValue": worker}}
 
 
 def body_of(fields: Mapping[bytes, bytes]) -> str:

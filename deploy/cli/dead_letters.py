@@ -7,6 +7,7 @@ import msgspec
 
 from config import Settings
 from datasources.jobs.dead_letters import DeadLetter, MalformedLetter
+from datasources.jobs.opening import redrive_job_queue
 from datasources.mongo import clock
 from datasources.sources import Sources
 from deploy.cli.exit_codes import WRONG_USAGE
@@ -31,7 +32,9 @@ async def run_list(settings: Settings, *, as_json: bool) -> int:
 
 
 async def run_redrive(settings: Settings, name: Name | None, *, as_json: bool = False) -> int:
-    """Has one dead letter, or with None all of them, tried again. Raises StartError if there is no such letter.
+    """Has one dead letter, or with None all of them and all that SQS has set aside, tried again.
+
+    Raises StartError if there is no such letter.
 
     A malformed message goes back to its queue: a newer version may understand it.
     """
@@ -47,6 +50,7 @@ async def run_redrive(settings: Settings, name: Name | None, *, as_json: bool = 
                 await sources.job_queue.put_back(malformed.worker, malformed.fields)
                 await sources.dead_letters.delete_malformed(malformed)
                 number += 1
+    number += await redrive_job_queue(settings) if name is None else 0
     if name is not None and not number:
         raise StartError(f"there is no dead letter {' '.join(name)}")
     print_json({"redriven": number}) if as_json else print_line(f"redriven: {number}")

@@ -1,4 +1,4 @@
-"""Jobs that come three times in any order, that make no sense or that fail, through streams to workers."""
+"""Jobs that come three times in any order, that make no sense or that fail, through queues to workers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ import pytest
 from bson import ObjectId
 
 from config import Settings
+from datasources.concurrency.tasks import run_all
 from datasources.jobs.opening import open_consumer
-from datasources.jobs.redis_queue import stream_key
 from deploy.cli.dead_letters import run_redrive
 from domain.jobs import JOBS, WORKERS, Fact, Job, Task
 from domain.records.posts import PostRecord
 from tests.support.actions import Action, Like, random_actions
 from tests.support.auditing import audit
-from tests.support.emptying import wipe_redis
+from tests.support.emptying import lose_jobs
 from tests.support.factories import World, now, opened
 from tests.support.handlers import ATTEMPTS
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
@@ -34,13 +34,14 @@ from workers.runtime.handler import Handler, Tools
 from workers.runtime.outbox_relay import relay_due
 from workers.runtime.worker import Worker
 
-CONSUMERS = 2  # that compete for each stream
+CONSUMERS = 2  # that compete for each queue
 PATIENCE = 120.0
 LATER = timedelta(hours=1)
 LIKES = (Task.COUNT, Fact.POST_LIKE)
 SHOWN = ("users", "posts", "comments", "follows", "post_likes", "feed_entries", "notifications", "inboxes")
 
-Message = tuple[str, Mapping[Any, Any]]
+PUT_AT_ONCE = 16
+Message = tuple[str, Mapping[bytes, bytes]]
 Record = Callable[[str, object], None]
 
 
@@ -67,10 +68,15 @@ class Story:
         actions = random_actions(rng, users, posts, events)
         for action in actions:
             await action.do(world)
-        await wipe_redis(world)
+        await lose_jobs(world)
         jobs = sorted(await pending_jobs(world.tools))
         assert len(jobs) >= events
-        return cls(posts, actions, [(JOBS[job.kind].worker, msgspec.to_builtins(job)) for job in jobs])
+        return cls(posts, actions, [(JOBS[job.kind].worker, fields_of(job)) for job in jobs])
+
+
+def fields_of(job: Job) -> Mapping[bytes, bytes]:
+    """The fields of a message for a job."""
+    return {name.encode(): value.encode() for name, value in msgspec.to_builtins(job).items()}
 
 
 @asynccontextmanager
@@ -89,18 +95,14 @@ async def running_workers(
 
 
 async def deliver(world: World, messages: Sequence[Message]) -> None:
-    """Puts messages on the workers' streams in this order. Waits until no stream holds any."""
-    pipeline = world.redis.pipeline(transaction=False)
-    for worker, fields in messages:
-        pipeline.xadd(stream_key(world.sources.settings.key_prefix, worker), dict(fields))
-    await pipeline.execute()
-    await eventually(lambda: are_streams_empty(world), seconds=PATIENCE)
+    """Puts messages on the workers' queues, in about this order. Waits until no queue holds any."""
+    await run_all(PUT_AT_ONCE, lambda message: world.sources.job_queue.put_back(*message), messages)
+    await eventually(lambda: are_queues_empty(world), seconds=PATIENCE)
 
 
-async def are_streams_empty(world: World) -> bool:
+async def are_queues_empty(world: World) -> bool:
     """Whether no message waits or is in flight."""
-    prefix = world.sources.settings.key_prefix
-    return not any([await world.redis.xlen(stream_key(prefix, worker)) for worker in WORKERS])
+    return not any([await world.sources.job_queue.depth(worker) for worker in WORKERS])
 
 
 async def shown_documents(world: World) -> dict[str, list[dict[str, Any]]]:
@@ -148,11 +150,11 @@ class Broken:
 def malformed(key: str) -> list[Message]:
     """Five messages that make no sense."""
     return [
-        ("counters", {"hello": "world"}),
-        ("counters", {"task": "count", "fact": "block", "key": key}),
-        ("notifications", {"task": "notify", "fact": "post_like", "key": "no id"}),
-        ("feed", {"task": b"\xff\xfe", "fact": "follow", "key": key}),
-        ("janitor", {"task": "clean_up", "fact": "post"}),
+        ("counters", {b"hello": b"world"}),
+        ("counters", {b"task": b"count", b"fact": b"block", b"key": key.encode()}),
+        ("notifications", {b"task": b"notify", b"fact": b"post_like", b"key": b"no id"}),
+        ("feed", {b"task": b"\xff\xfe", b"fact": b"follow", b"key": key.encode()}),
+        ("janitor", {b"task": b"clean_up", b"fact": b"post"}),
     ]
 
 
@@ -170,7 +172,7 @@ async def test_unreadable_and_failing_jobs_become_dead_letters_and_the_others_ar
         for attempt in range(1, ATTEMPTS):
             assert await failures(world) == [(attempt, False)]
             await relay_due(world.sources, now() + LATER * attempt)
-            await eventually(lambda: are_streams_empty(world), seconds=PATIENCE)
+            await eventually(lambda: are_queues_empty(world), seconds=PATIENCE)
         await assert_dead_letters(world, broken, nonsense)
         without = replace(expected, like_counts=expected.like_counts.copy())
         del without.like_counts[ObjectId(broken.job.key)]
@@ -180,7 +182,7 @@ async def test_unreadable_and_failing_jobs_become_dead_letters_and_the_others_ar
         assert await run_redrive(world.sources.settings, None) == 0
         assert capsys.readouterr().out.strip().endswith(f"redriven: {1 + len(nonsense)}")
         await audit(world, seconds=PATIENCE, has_files=False)
-        await eventually(lambda: are_streams_empty(world), seconds=PATIENCE)
+        await eventually(lambda: are_queues_empty(world), seconds=PATIENCE)
     assert await stored_outcomes(world) == expected
     assert await failures(world) == []
     assert len([letter async for letter in world.sources.dead_letters.all_malformed()]) == len(nonsense)

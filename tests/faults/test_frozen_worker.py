@@ -13,7 +13,6 @@ from bson import ObjectId
 
 from datasources.jobs.dead_letters import LOST
 from datasources.jobs.opening import open_consumer
-from datasources.jobs.redis_queue import stream_key
 from deploy.local.environment import child_environment
 from domain.jobs import Job
 from tests.faults.toy_worker import LEASE, LIMIT, MAX_LIVES, QUEUE, WORK, key
@@ -49,7 +48,7 @@ async def failures(world: World) -> list[dict[str, Any]]:
 
 async def is_idle(world: World) -> bool:
     """Whether no message waits or is in flight."""
-    return not await world.redis.xlen(stream_key(world.sources.settings.key_prefix, QUEUE))
+    return not await world.sources.job_queue.depth(QUEUE)
 
 
 async def enqueue(world: World) -> Job:

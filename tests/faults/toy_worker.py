@@ -20,7 +20,7 @@ from workers.runtime.worker import Worker
 
 WORK = (Task.COUNT, Fact.POST_LIKE)
 QUEUE = "counters"
-LEASE = 0.4
+LEASE = 1.0  # the shortest of SQS
 LIMIT = 2.0  # seconds that a call may take
 MAX_LIVES = 20
 

@@ -1,6 +1,10 @@
 """Emptying a world, which is much quicker than making a new one."""
 
+from datasources.jobs.aws_clients import Addresses, open_clients
+from datasources.jobs.opening import prepare_job_queue
+from datasources.jobs.queue import SET_ASIDE
 from datasources.mongo.indexes import INDEXES
+from domain.jobs import WORKERS
 from tests.support.factories import World
 
 
@@ -10,9 +14,24 @@ async def wipe_redis(world: World) -> None:
         await world.redis_of(key).delete(key)
 
 
+async def lose_jobs(world: World) -> None:
+    """Empties Redis and the job queue, wherever that is."""
+    await wipe_redis(world)
+    settings = world.sources.settings
+    if settings.job_queue != "sns-sqs":
+        return
+    queues = [worker for worker in (*WORKERS, SET_ASIDE) if await world.sources.job_queue.depth(worker)]
+    if queues:
+        async with open_clients(settings) as (_, sqs):
+            addresses = Addresses(sqs, settings)
+            for worker in queues:  # purging is allowed once a minute only
+                await sqs.delete_queue(QueueUrl=await addresses.queue(worker))
+        await prepare_job_queue(settings)
+
+
 async def empty(world: World) -> World:
     """Deletes all documents and keys. Returns the same world; indexes and files stay."""
     for name in INDEXES:
         await world.sources.database[name].delete_many({})
-    await wipe_redis(world)
+    await lose_jobs(world)
     return world

@@ -201,9 +201,11 @@ def with_own_buckets(settings: Settings) -> Settings:
 
 @contextlib.contextmanager
 def own_database(shared: Settings, **changes: object) -> Iterator[Settings]:
-    """These settings with a database and a Redis key prefix of their own. The database is dropped at the end."""
+    """These settings with a database, a Redis key prefix and queues of their own; drops the database at the end."""
     name = f"test_{uuid4().hex[:12]}"
-    own = shared.model_copy(update={"mongo_database": name, "key_prefix": f"{name}:", **changes})
+    own = shared.model_copy(
+        update={"mongo_database": name, "key_prefix": f"{name}:", "aws_prefix": f"{name}-", **changes}
+    )
     yield own
     with MongoClient[dict[str, object]](own.mongo_url, serverSelectionTimeoutMS=5000) as client:
         client.drop_database(name)

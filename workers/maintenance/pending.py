@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from datasources.jobs.outbox import MAX_PAUSE
-from datasources.jobs.queue import MAX_QUEUE_LENGTH
+from datasources.jobs.queue import MAX_QUEUE_LENGTH, SET_ASIDE
 from datasources.mongo.client import Document
 from datasources.outages import is_outage, server_of
 from datasources.sources import Sources
@@ -53,6 +53,8 @@ async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]
     try:
         for worker in WORKERS:
             depths[worker] = await sources.job_queue.depth(worker)
+        if sources.settings.job_queue == "sns-sqs":
+            depths[SET_ASIDE] = await sources.job_queue.depth(SET_ASIDE)
     except Exception as error:
         if not is_outage(error):
             raise
@@ -60,7 +62,11 @@ async def queue_depths(sources: Sources) -> tuple[dict[str, int], list[Finding]]
         return depths, [Finding(kind=QUEUE, id=server.lower(), found=name, why=f"{server} does not answer ({name})")]
     why = "so many messages wait that new ones are dropped: too few workers run"
     full = [(worker, depth) for worker, depth in depths.items() if depth >= MAX_QUEUE_LENGTH]
-    return depths, [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
+    findings = [Finding(kind=QUEUE, id=worker, found=depth, why=why) for worker, depth in full]
+    if set_aside := depths.get(SET_ASIDE):
+        why = "SQS has set these messages aside, because no worker has finished them: `dlq redrive --all`"
+        findings.append(Finding(kind=QUEUE, id=SET_ASIDE, found=set_aside, why=why))
+    return depths, findings
 
 
 async def find_stuck(sources: Sources, now: datetime) -> list[Finding]:
