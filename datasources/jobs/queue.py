@@ -140,9 +140,10 @@ class JobQueue:
         For `SILENCE_SECONDS` it skips workers that it could not reach or whose queue was `MAX_QUEUE_LENGTH` long; the
         outbox relay enqueues those jobs later.
         """
-        await self._enqueue(dict.fromkeys(jobs, current_traceparent()))
+        await self.enqueue_traced(dict.fromkeys(jobs, current_traceparent()))
 
-    async def _enqueue(self, traces: Mapping[Job, str | None]) -> None:
+    async def enqueue_traced(self, traces: Mapping[Job, str | None]) -> None:
+        """Enqueues, as `enqueue` does, jobs with the places in traces that they belong to."""
         now = time.monotonic()
         sendable = {
             job: trace for job, trace in traces.items() if now >= self._silent_until.get(JOBS[job.kind].worker, 0)
@@ -153,7 +154,7 @@ class JobQueue:
 
     async def enqueue_pending(self, fact: Fact, documents: Iterable[Mapping[str, Any]]) -> None:
         """Enqueues, as `enqueue` does, the jobs pending for these documents of one kind."""
-        await self._enqueue(
+        await self.enqueue_traced(
             {job: document.get(TRACEPARENT) for document in documents for job in jobs_of(fact, document)}
         )
 

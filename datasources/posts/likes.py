@@ -20,6 +20,7 @@ from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_ids
 from datasources.mongo.upserts import update_each, upsert
+from datasources.telemetry.tracing import current_traceparent
 from domain.jobs import Fact, Job, Task
 from domain.limits import LIKE_ANNOUNCED_ONCE_IN
 from domain.paging import Page, PageRequest, cut_page
@@ -38,16 +39,18 @@ class _Write(msgspec.Struct, frozen=True):
     target_id: ObjectId
     user_id: ObjectId
     liked: bool
-    now: datetime
+    pipeline: list[Document]  # made by the caller, whose request may be traced
+    traceparent: str | None
+
+    @classmethod
+    def of(cls, target_id: ObjectId, user_id: ObjectId, liked: bool, now: datetime) -> "_Write":
+        changes = change({"liked": liked}, _TASKS, now, watched="liked")
+        pipeline = [*changes, {"$unset": "expires_at"}] if liked else changes
+        return cls(target_id, user_id, liked, pipeline, current_traceparent())
 
     @property
     def key(self) -> Document:
         return {"target_id": self.target_id, "user_id": self.user_id}
-
-    @property
-    def pipeline(self) -> list[Document]:
-        changes = change({"liked": self.liked}, _TASKS, self.now, watched="liked")
-        return [*changes, {"$unset": "expires_at"}] if self.liked else changes
 
 
 class _BatchFailed(Exception):
@@ -69,11 +72,11 @@ class LikeStore:
 
     async def like(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Makes the user like the target; if that is new, COUNT and NOTIFY are pending. Atomic and safe to repeat."""
-        await self._submit(_Write(target_id, user_id, True, now))
+        await self._submit(_Write.of(target_id, user_id, True, now))
 
     async def unlike(self, target_id: ObjectId, user_id: ObjectId, now: datetime) -> None:
         """Makes the user not like the target; if they did, the same is pending. Atomic and safe to repeat."""
-        await self._submit(_Write(target_id, user_id, False, now))
+        await self._submit(_Write.of(target_id, user_id, False, now))
 
     async def unlike_by_user(self, user_id: ObjectId, now: datetime, limit: int) -> bool:
         """Takes back up to `limit` likes of one user, as `unlike` does; whether there were any. Safe to repeat."""
@@ -183,7 +186,9 @@ class LikeStore:
 
     async def _enqueue(self, writes: Sequence[_Write]) -> None:
         """Enqueues the jobs of the targets; a job for a like that did not change finds nothing pending."""
-        target_ids = {write.target_id for write in writes}
-        await self._job_queue.enqueue(
-            Job(task, self._fact, str(target_id)) for target_id in target_ids for task in _TASKS
+        traces: dict[ObjectId, str | None] = {}
+        for write in writes:
+            traces[write.target_id] = traces.get(write.target_id) or write.traceparent
+        await self._job_queue.enqueue_traced(
+            {Job(task, self._fact, str(target_id)): trace for target_id, trace in traces.items() for task in _TASKS}
         )

@@ -74,13 +74,13 @@ async def test_it_tells_queues_and_uploads(own: World) -> None:
     assert values(await observe_uploads(own.sources, now())) == {("photogram_uploads_pending", "PROCESSING"): 1}
 
 
-async def test_without_redis_the_rest_is_observed(own: World) -> None:
+async def test_without_the_queues_server_the_rest_is_observed(own: World) -> None:
     class Away:
-        async def xlen(self, _name: str) -> int:
+        async def depth(self, _worker: str) -> int:
             raise ConnectionError
 
-    without_redis = World(changed_sources(own.sources, redis=Away()))
-    async with observing(without_redis) as observer:
+    without_queues = World(changed_sources(own.sources, job_queue=Away()))
+    async with observing(without_queues) as observer:
 
         async def seen() -> dict[tuple[str, ...], float]:
             return values(observer._read())
