@@ -158,7 +158,7 @@ async def test_files_that_were_lost_before_are_named(source: World, folder: Back
     assert (await back_up(source.sources, folder)).lacking == keys == folder.manifest().lacking
 
 
-async def test_the_next_backup_copies_what_is_new_and_forgets_what_is_gone(source: World, folder: BackupFolder) -> None:
+async def test_the_next_backup_copies_what_is_new_and_removes_what_is_gone(source: World, folder: BackupFolder) -> None:
     scene = await Scene.applied(source)
     first = await back_up(source.sources, folder)
     assert first.copied == first.objects > 0
