@@ -8,13 +8,16 @@ ARGS ?=
 SQS_TESTS := tests/e2e $(wildcard tests/integration/test_*queue*.py tests/faults/test_killed*.py) $(addprefix tests/integration/test_, \
 	batches.py lost_jobs.py outbox_relay.py runner.py slow_lane.py) $(addprefix tests/faults/test_, delivery.py frozen_worker.py)
 
-.PHONY: help run test test-faults test-sqs test-engine lint words schema lock clean
+.PHONY: help run cluster test test-faults test-cluster test-sqs test-engine lint words schema lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(MADE) ## Start everything on this machine and print its addresses; Ctrl-C stops it. ARGS="--port 9000" passes options.
 	@exec $(RUN)/photogram run --stop-with-parent $(ARGS)
+
+cluster: $(MADE) ## As run, on a replica set of three MongoDB servers and a cluster of six of Valkey.
+	@exec $(RUN)/photogram run --cluster --data-dir .photogram-cluster --stop-with-parent $(ARGS)
 
 test: $(MADE) ## Run all tests on servers and data of their own. ARGS="-k feed" passes options to pytest.
 	@exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
@@ -24,6 +27,9 @@ test-faults: $(MADE) ## Run only the tests of crashes and outages, at full size;
 
 test-sqs: $(MADE) ## Run the end-to-end tests, and those about jobs, with SNS and SQS (moto) as the job queue; takes some minutes.
 	@PHOTOGRAM_JOB_QUEUE=sns-sqs exec $(RUN)/python -m pytest -n auto --maxprocesses=4 --dist worksteal $(SQS_TESTS) $(ARGS)
+
+test-cluster: $(MADE) ## Run the end-to-end tests, and the tests that kill servers, on a cluster; takes some minutes.
+	@exec $(RUN)/python -m pytest --cluster --full-size tests/e2e tests/faults/test_killed_cluster.py $(ARGS)
 
 test-engine: $(MADE) ## Compare the compiled engine with graphql-core in 50,000 random cases; takes some minutes.
 	@PHOTOGRAM_ENGINE_CASES=50000 exec $(RUN)/python -m pytest tests/engine tests/integration/test_engine_equality.py $(ARGS)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from prometheus_client.core import Metric
+from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
@@ -104,6 +105,8 @@ class Sources:
     ) -> None:
         self.settings, self.client, self.redis, self.blobs = settings, client, redis, blobs
         self.database = database = client[settings.mongo_database]
+        # For what nobody decides by: it may lag, and spares the primary.
+        self.lagging_database = database.with_options(read_preference=ReadPreference.SECONDARY_PREFERRED)
         self.job_queue = job_queue
         self.news = news = News(redis.news, settings.key_prefix)
         self.caches = caches = Caches(CacheServers(redis.cache, settings.key_prefix, reads=settings.caching))

@@ -40,6 +40,8 @@ class Readable(Protocol):
 def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) -> Client:
     """A client whose every operation ends within `mongo_timeout` and whose writes wait for the majority.
 
+    It reads from the primary, whatever the settings' address says.
+
     It connects on first use. `listeners` are told of every command, for counting and tracing.
     """
     patch_pool_lock()
@@ -48,6 +50,7 @@ def open_mongo(settings: Settings, listeners: Sequence[CommandListener] = ()) ->
         appname="photogram",
         tz_aware=True,
         w="majority",
+        readPreference="primary",  # docs/design/data.md says why
         timeoutMS=int(settings.mongo_timeout * 1000),
         serverSelectionTimeoutMS=int(settings.mongo_timeout * 1000),
         maxPoolSize=50,

@@ -1,7 +1,7 @@
 """Which Redis server holds a key: the only one, or one of the masters of a cluster.
 
 A cluster is used as so many single servers, each with a client of its own. So one that is away delays nothing of the
-others (docs/adr/0017-redis-clusters.md).
+others (docs/adr/0018-redis-clusters.md).
 """
 
 import asyncio

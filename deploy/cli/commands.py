@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli import options
 from deploy.cli.backup_commands import backups
 from deploy.cli.dead_letter_commands import dlq
 from deploy.cli.exit_codes import WRONG_USAGE, exit_code_of
@@ -56,17 +57,10 @@ def run(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Host = None,
     port: Port = None,
-    api_processes: Processes = 1,
-    seed: Annotated[
-        bool | None,
-        typer.Option(
-            "--seed/--no-seed", help="Prepare the demo. Default: in the embedded database.", show_default=False
-        ),
-    ] = None,
-    stop_with_parent: Annotated[
-        bool | None,
-        typer.Option(help="Stop when the starting process dies. Default: yes, unless under nohup.", show_default=False),
-    ] = None,
+    api_processes: options.ApiProcesses = None,
+    seed: options.Seed = None,
+    cluster: options.Cluster = False,
+    stop_with_parent: options.StopWithParent = None,
 ) -> None:
     """Start everything on this machine: MongoDB, Valkey, SeaweedFS, the API, workers and a demo; Ctrl-C stops it.
 
@@ -82,7 +76,8 @@ def run(
         stop_signals.stop_with_parent(parent)
     settings = context.obj.own_settings(host=host, port=port)
     stop_signals.stop_on_signals(within=settings.drain_timeout + STOP_MARGIN)
-    Supervisor(settings, data_dir, api_processes, seed).run()
+    processes = api_processes or (2 if cluster else 1)
+    Supervisor(settings, data_dir, processes, seed, cluster).run()
 
 
 @app.command(short_help="Run the API.")

@@ -15,6 +15,20 @@ Port = Annotated[
     typer.Option(min=0, max=65535, metavar="NUMBER", help="Port; default PHOTOGRAM_PORT or 8000; 0: any free one."),
 ]
 Processes = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="API processes that share the port.")]
+ApiProcesses = Annotated[
+    int | None, typer.Option(min=1, metavar="NUMBER", help="API processes; default 1, or 2 with --cluster.")
+]
+Cluster = Annotated[
+    bool, typer.Option("--cluster", help="Three MongoDB servers and six of Valkey, any one of which may be lost.")
+]
+Seed = Annotated[
+    bool | None,
+    typer.Option("--seed/--no-seed", help="Prepare the demo. Default: in the embedded database.", show_default=False),
+]
+StopWithParent = Annotated[
+    bool | None,
+    typer.Option(help="Stop when the starting process dies. Default: yes, unless under nohup.", show_default=False),
+]
 DataDir = Annotated[
     Path,
     typer.Option(envvar=DATA_DIR_VARIABLE, metavar="FOLDER", help="Folder of the embedded servers' data and all logs."),

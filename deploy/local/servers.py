@@ -1,11 +1,12 @@
 """Starts MongoDB, Valkey and SeaweedFS as children of this process: for `photogram run` and for the tests alike."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from config import Settings
 from deploy.local import data_folder, mongodb, replica_set, seaweedfs, valkey, valkey_cluster
@@ -13,6 +14,7 @@ from deploy.local.environment import environment
 from deploy.local.errors import PortTakenError, StartError
 from deploy.local.ports import keep_ports
 from deploy.local.process import Process, stop_all
+from deploy.local.service import Service
 
 Waiting = tuple[str, Callable[[float], None]]
 """A server's name, and a function that waits for it until a time in monotonic seconds."""
@@ -28,6 +30,19 @@ class LocalServers:
     settings: Settings
     cluster: bool = False
     processes: list[Process] = field(default_factory=list)
+    """The servers that are alone of their kind."""
+    members: list[Service] = field(default_factory=list)
+    """The servers of the cluster and of the replica set, which may be started again one by one."""
+
+    @property
+    def running(self) -> list[Process]:
+        return [*self.processes, *(member.process for member in self.members)]
+
+    def add_members(self, names: Sequence[str], start: Callable[[str], Process]) -> list[Process]:
+        """Starts these members; returns their processes."""
+        added = [Service.start(partial(start, name)) for name in names]
+        self.members += added
+        return [member.process for member in added]
 
 
 def given_servers(settings: Settings) -> set[str]:
@@ -120,6 +135,7 @@ def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -
     logs = data_dir / "logs"
     waiting: list[Waiting] = []
     updates: dict[str, str] = {}
+    where: dict[str, Any] = {"data_dir": data_dir, "logs": logs, "ports": ports, "lock": lock}
     if "s3_endpoint_url" not in given:  # the slowest goes first
         weed = seaweedfs.start(data_dir / "s3", logs / "seaweedfs.log", ports, lock, servers.settings)
         stack.callback(seaweedfs.remove_sockets, ports)
@@ -127,8 +143,7 @@ def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -
         waiting.append((seaweedfs.NAME, partial(seaweedfs.await_ready, weed, ports)))
         updates["s3_endpoint_url"] = seaweedfs.url(ports)
     if "mongo_url" not in given and servers.cluster:
-        members = [replica_set.start(name, data_dir, logs, ports, lock) for name in replica_set.PORTS]
-        servers.processes += members
+        members = servers.add_members(replica_set.PORTS, partial(replica_set.start, **where))
         waiting.insert(0, (mongodb.NAME, partial(replica_set.await_ready, members, ports)))
         updates["mongo_url"] = replica_set.url(ports)
     elif "mongo_url" not in given:
@@ -137,8 +152,7 @@ def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -
         waiting.insert(0, (mongodb.NAME, partial(mongodb.await_ready, mongod, ports["mongo"])))
         updates["mongo_url"] = mongodb.url(ports["mongo"])
     if "redis_url" not in given and servers.cluster:
-        nodes = [valkey_cluster.start(name, data_dir, logs, ports, lock) for name in valkey_cluster.NODES]
-        servers.processes += nodes
+        nodes = servers.add_members(valkey_cluster.NODES, partial(valkey_cluster.start, **where))
         waiting.insert(0, (valkey.NAME, partial(valkey_cluster.await_ready, nodes, ports)))
         updates["redis_url"] = valkey_cluster.url(ports)
     elif "redis_url" not in given:
@@ -152,7 +166,7 @@ def _start(data_dir: Path, lock: int, servers: LocalServers, stack: ExitStack) -
 
 def _stop(servers: LocalServers) -> None:
     stop_all([process for process in servers.processes if process.name == seaweedfs.NAME], seaweedfs.STOP_SECONDS)
-    stop_all(servers.processes, STOP_SECONDS)
+    stop_all(servers.running, STOP_SECONDS)
 
 
 def _write_connection_file(data_dir: Path, servers: LocalServers, stack: ExitStack) -> None:

@@ -20,8 +20,9 @@ from deploy.local.environment import with_metrics_port
 from deploy.local.errors import StartError
 from deploy.local.ports import listen
 from deploy.local.process import Process, stop_all
-from deploy.local.servers import STOP_SECONDS, given_servers, running_servers
-from deploy.local.services import WATCH_SECONDS, ApiProcesses, Service, await_ready, reachable, worker_process
+from deploy.local.servers import STOP_SECONDS, LocalServers, given_servers, running_servers
+from deploy.local.service import Service
+from deploy.local.services import WATCH_SECONDS, ApiProcesses, await_ready, reachable, worker_process
 from deploy.local.stop_signals import StopRequestedError
 from deploy.local.terminal import Terminal
 
@@ -40,13 +41,15 @@ DRAIN_WITHOUT_SERVER = 2.0
 class Supervisor:
     """Owns the children of one `photogram run`. Used once, in the main thread.
 
-    `seed` says whether to prepare the demo; None: in the embedded database only, never in production.
+    `seed` says whether to prepare the demo; None: in the embedded database only, never in production. With `cluster`
+    MongoDB and Valkey are several servers each, and one that dies is started again.
     """
 
     settings: Settings
     data_dir: Path
     api_processes: int
     seed: bool | None
+    cluster: bool = False
     terminal: Terminal = field(default_factory=Terminal)
     api: ApiProcesses | None = None
     worker: Service | None = None
@@ -56,7 +59,7 @@ class Supervisor:
         """Starts everything, prints where it is, and watches it until a signal. Raises StartError.
 
         Order of stopping: API and workers side by side (they drain), then the servers. Whatever does not stop in time
-        is killed. When a server dies everything stops; the API and the workers are started again.
+        is killed. When the only server of its kind dies everything stops; other children are started again.
         """
         try:
             with ExitStack() as stack:
@@ -73,7 +76,9 @@ class Supervisor:
         # Needed next, and its import takes as long as the servers' start.
         threading.Thread(target=import_module, args=["datasources.sources"], name="import", daemon=True).start()
         announce: Callable[[str], None] = lambda name: self.terminal.doing(f"Starting {name}")  # noqa: E731
-        servers = stack.enter_context(running_servers(self.data_dir, lock, self.settings, announce))
+        servers = stack.enter_context(
+            running_servers(self.data_dir, lock, self.settings, announce, cluster=self.cluster)
+        )
         settings = servers.settings.model_copy(update={"port": listener.getsockname()[1]})
         from datasources.sources import prepare  # noqa: PLC0415  imported meanwhile
 
@@ -83,11 +88,11 @@ class Supervisor:
         stack.push(self._stop_services)
         stack.callback(listener.close)  # first: no new connections while the API drains
         self._start_services(settings, listener.fileno())
-        await_ready([*servers.processes, *self._children()], settings.host, settings.port, READY_SECONDS)
+        await_ready([*servers.running, *self._children()], settings.host, settings.port, READY_SECONDS)
         login = self._seed(settings)
         self.terminal.done()
         self.terminal.print_line(_where(settings, login, self.data_dir))
-        self._watch(servers.processes)
+        self._watch(servers)
 
     def _listen(self) -> socket.socket:
         """The API's socket. It comes before the data folder, which a taken port leaves untouched."""
@@ -119,13 +124,14 @@ class Supervisor:
         self.terminal.doing("Preparing the demo")
         return prepare_demo(settings, self.terminal.detail)
 
-    def _watch(self, servers: list[Process]) -> None:
+    def _watch(self, servers: LocalServers) -> None:
         while True:
-            for server in servers:
+            for server in servers.processes:
                 if server.exit_code is not None:
                     self.lost_server = True
                     raise StartError(server.why_it_ended())
             lines = self.api.restart_dead() if self.api else []
+            lines += [line for member in servers.members if (line := member.restart_if_dead())]
             if self.worker and (line := self.worker.restart_if_dead()):
                 lines.append(line)
             for line in lines:

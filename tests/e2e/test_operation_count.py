@@ -94,7 +94,7 @@ async def full_feed(world: World) -> UserRecord:
 
 
 async def cache_commands(world: World) -> Counter[str]:
-    """How often Redis has been asked what only caches ask; they fill by eval, after a set as others send them too."""
+    """How often the Redis server has been asked what only caches ask; they fill by eval, after a set as others send."""
     stats = await world.redis.info("commandstats")
     return Counter({name: stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("mget", "eval")})
 
@@ -129,6 +129,8 @@ async def test_a_page_of_the_feed_takes_sixteen_operations(feed: tuple[World, Us
 @pytest.mark.parametrize("size", [5, PAGE_SIZE_MAX])
 async def test_a_page_of_cached_records_takes_one_and_three_lookups(feed: tuple[World, UserRecord], size: int) -> None:
     world = feed[0]
+    if world.sources.redis.cache.is_cluster:
+        pytest.skip("a cluster takes more look-ups, of fewer keys each")
     cold, _ = await operations(*feed, FEED, first=size)
     await warm_operations(*feed, FEED, first=size)
     before = await cache_commands(world)

@@ -10,8 +10,7 @@ from pymongo import WriteConcern
 from datasources.posts.comments import CommentStore
 from datasources.posts.likes import LikeStore
 from domain.jobs import Fact
-from domain.records.posts import PostRecord
-from tests.support.actions import Action, Comment, Like, Progress, carry_out, writers
+from tests.support.actions import Action, Progress, carry_out, likes_and_comments, writers
 from tests.support.auditing import audit
 from tests.support.factories import World, changed_sources
 from tests.support.outcomes import count_doubled, count_lost, expected_outcomes, stored_outcomes
@@ -21,18 +20,6 @@ from tests.support.stack import Stack
 MAX_BURSTS = 20
 
 Record = Callable[[str, object], None]
-
-
-async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[list[PostRecord], list[Action]]:
-    """Likes of distinct pairs of user and post, and a comment for every twentieth, in random order."""
-    authors, users = await world.users(4), await world.users(likes // 20)
-    posts = [await world.post(author) for author in authors for _ in range(5)]
-    await world.drain()
-    pairs = [(user.id, post.id) for user in users for post in posts]
-    comments = [Comment(user_id, post_id, f"{user_id} on {post_id}") for user_id, post_id in pairs[::20]]
-    actions: list[Action] = [*(Like(user_id, post_id) for user_id, post_id in pairs), *comments]
-    rng.shuffle(actions)
-    return posts, actions
 
 
 def weak(world: World) -> World:

@@ -106,6 +106,18 @@ def random_actions(
     return actions
 
 
+async def likes_and_comments(world: World, likes: int, rng: Random) -> tuple[list[PostRecord], list[Action]]:
+    """Likes of distinct pairs of user and post, and a comment for every twentieth, in random order."""
+    authors, users = await world.users(4), await world.users(likes // 20)
+    posts = [await world.post(author) for author in authors for _ in range(5)]
+    await world.drain()
+    pairs = [(user.id, post.id) for user in users for post in posts]
+    comments = [Comment(user_id, post_id, f"{user_id} on {post_id}") for user_id, post_id in pairs[::20]]
+    actions: list[Action] = [*(Like(user_id, post_id) for user_id, post_id in pairs), *comments]
+    rng.shuffle(actions)
+    return posts, actions
+
+
 @asynccontextmanager
 async def writers(settings: Settings, number: int = 4) -> AsyncIterator[list[World]]:
     """Worlds with connections of their own, as different API processes have them."""

@@ -27,7 +27,7 @@ async def observe_outbox(sources: Sources, now: datetime) -> list[Metric]:
     oldest: list[tuple[tuple[str, str], float]] = []
     group = {"$group": {"_id": "$outbox", "facts": {"$sum": 1}, "since": {"$min": "$pending_since"}}}
     for fact in Fact:
-        rows = await sources.database[fact.collection].aggregate([*_DUE, {"$unwind": "$outbox"}, group])
+        rows = await sources.lagging_database[fact.collection].aggregate([*_DUE, {"$unwind": "$outbox"}, group])
         async for row in rows:
             kind = row["_id"], fact.value
             pending.append((kind, row["facts"]))
@@ -53,9 +53,9 @@ async def observe_dead_letters(sources: Sources, _now: datetime) -> list[Metric]
         {"$limit": LOOKED_AT},
         {"$group": {"_id": {"task": "$_id.task", "fact": "$_id.fact"}, "letters": {"$sum": 1}}},
     ]
-    rows = await (await sources.database["failures"].aggregate(stages)).to_list()
+    rows = await (await sources.lagging_database["failures"].aggregate(stages)).to_list()
     letters = [((str(row["_id"]["task"]), str(row["_id"]["fact"])), row["letters"]) for row in rows]
-    malformed = await sources.database["malformed"].estimated_document_count()
+    malformed = await sources.lagging_database["malformed"].estimated_document_count()
     return [
         gauges("photogram_dead_letters", "Jobs that nothing tries any more, up to 10,000.", _KIND, letters),
         gauges("photogram_malformed_messages", "Messages that made no sense.", (), [((), malformed)]),
@@ -65,7 +65,7 @@ async def observe_dead_letters(sources: Sources, _now: datetime) -> list[Metric]
 async def observe_uploads(sources: Sources, _now: datetime) -> list[Metric]:
     """How many uploads are in each state, of those with something pending."""
     group: Document = {"$group": {"_id": "$status", "uploads": {"$sum": 1}}}
-    rows = await (await sources.database["uploads"].aggregate([*_DUE, group])).to_list()
+    rows = await (await sources.lagging_database["uploads"].aggregate([*_DUE, group])).to_list()
     states = {str(row["_id"]): row["uploads"] for row in rows}
     return [gauges("photogram_uploads_pending", "Uploads in hand, by state.", ("status",), one_label(states))]
 
