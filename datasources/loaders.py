@@ -8,17 +8,19 @@ people in lists, where viewers do not meet those whom they have blocked; `blocke
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, partial
+from itertools import product
 from typing import Any, TypeVar
 
 from bson import ObjectId
 
 from datasources.concurrency.loader import Answer, Loader
 from datasources.graph.viewer_relations import Pair
-from datasources.posts.likes import LikeStore
+from datasources.posts.kept_likes import KeptLikes, new_marks
 from datasources.redis.read_through import Beside, Cache, Load
 from datasources.s3.storage import Blobs
 from datasources.sources import Sources
 from datasources.telemetry.metrics import SIZES, Distribution
+from domain.ids import raw_ids
 from domain.interests import Interest
 from domain.records.comments import CommentRecord
 from domain.records.likes import LikeRecord
@@ -47,24 +49,27 @@ Authored = TypeVar("Authored", PostRecord, CommentRecord)
 
 
 def _loader(
-    find: Callable[[Any, Sequence[Key]], Awaitable[Sequence[Value]]],
-) -> cached_property[Loader[Key, Value]]:
-    """A loader made, at its first use, of a method that finds values in the order of its keys."""
+    find: Callable[[Any, Sequence[ObjectId]], Awaitable[Sequence[Value]]],
+) -> cached_property[Loader[ObjectId, Value]]:
+    """A loader made, at its first use, of a method that finds values in the order of its ids."""
     name = find.__name__
 
-    def count_and_find(loaders: Any, keys: Sequence[Key]) -> Awaitable[Sequence[Value]]:
-        _BATCH_SIZES.add(len(keys), name)
-        return find(loaders, keys)
+    def count_and_find(loaders: Any, ids: Sequence[ObjectId]) -> Awaitable[Sequence[Value]]:
+        _BATCH_SIZES.add(len(ids), name)
+        return find(loaders, ids)
 
-    return cached_property(lambda loaders: Loader(partial(count_and_find, loaders)))
+    return cached_property(lambda loaders: Loader(partial(count_and_find, loaders), raw_ids))
 
 
 def _users_by_rule(
     rule: Callable[[UserRecord, Relation], bool],
 ) -> cached_property[Loader[ObjectId, UserRecord | None]]:
     async def load(loaders: "Loaders", user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
-        people = await loaders.people_by_id(set(user_ids))
-        return [people[id_][0] if id_ in people and rule(*people[id_]) else None for id_ in user_ids]
+        users, relations = await loaders.people(user_ids)
+        return [
+            user if user is not None and rule(user, relation) else None
+            for user, relation in zip(users, relations, strict=True)
+        ]
 
     return _loader(load)
 
@@ -86,7 +91,8 @@ class UrlLoader(Loader[str, str]):
         return urls
 
     def _wait(self, keys: tuple[str, ...], answer: Answer) -> "asyncio.Future[Any]":
-        self.prime({key: url for key in keys if (url := self._public_url(key)) is not None})
+        known = [(key, url) for key in keys if (url := self._public_url(key)) is not None]
+        self.prime([key for key, _ in known], [url for _, url in known])
         return super()._wait(keys, answer)
 
 
@@ -101,6 +107,8 @@ class Loaders:
         self._sources = sources
         self._viewer_id = viewer_id
         self._stored = stored
+        self.with_previews = False  # the comments below posts will be asked for too: they are read together
+        self._like_mark: bytes | None = None  # of the viewer's likes, as it was when the operation first read posts
 
     @_loader
     async def user_by_id(self, user_ids: Sequence[ObjectId]) -> Sequence[UserRecord | None]:
@@ -108,7 +116,10 @@ class Loaders:
 
     @_loader
     async def post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
-        return await self._read_by_people(self._sources.caches.posts, post_ids, self._sources.posts.readable_by_ids)
+        posts, comment_ids = self._sources.caches.posts, list[ObjectId]()
+        if self.with_previews:
+            comment_ids = [each for post in posts.latest(post_ids) if post for each in post.preview_comment_ids]
+        return await self._read_by_people(posts, post_ids, self._sources.posts.readable_by_ids, comment_ids)
 
     @_loader
     async def comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
@@ -137,11 +148,11 @@ class Loaders:
 
     @_loader
     async def viewer_like_by_post(self, post_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        return await self._likes(self._sources.post_likes, post_ids)
+        return await self._likes(self._sources.kept_post_likes, post_ids)
 
     @_loader
     async def viewer_like_by_comment(self, comment_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        return await self._likes(self._sources.comment_likes, comment_ids)
+        return await self._likes(self._sources.kept_comment_likes, comment_ids)
 
     @_loader
     async def interest_by_author(self, author_ids: Sequence[ObjectId]) -> Sequence[Interest | None]:
@@ -153,49 +164,37 @@ class Loaders:
     blocked_user_by_id = _users_by_rule(can_view_blocked)
     met_user_by_id = _users_by_rule(can_meet)
 
-    @_loader
-    async def tagged_user_by_pair(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
+    @cached_property
+    def tagged_user_by_pair(self) -> Loader[Pair, UserRecord | None]:
         """The tagged person of each pair of author and tagged person; None if the tag is not shown."""
-        people, apart = await asyncio.gather(
-            self.people_by_id({user_id for _, user_id in pairs}), self._sources.relations.blocked_pairs(set(pairs))
+        return Loader(self._tagged_users)
+
+    async def _tagged_users(self, pairs: Sequence[Pair]) -> Sequence[UserRecord | None]:
+        (users, relations), apart = await asyncio.gather(
+            self.people([user_id for _, user_id in pairs]), self._sources.relations.blocked_pairs(set(pairs))
         )
         return [
-            people[user_id][0]
-            if user_id in people and can_show_tag(*people[user_id], is_apart=(author_id, user_id) in apart)
-            else None
-            for author_id, user_id in pairs
+            user if user is not None and can_show_tag(user, relation, is_apart=pair in apart) else None
+            for pair, user, relation in zip(pairs, users, relations, strict=True)
         ]
 
     @_loader
     async def visible_post_by_id(self, post_ids: Sequence[ObjectId]) -> Sequence[PostRecord | None]:
         posts = await self.post_by_id.load_many(post_ids)
-        people = await self.people_by_id({post.author_id for post in posts if post is not None})
-        authors = [None if post is None else people.get(post.author_id) for post in posts]
-        return [
-            post if post is not None and author is not None and can_view_post(post, *author) else None
-            for post, author in zip(posts, authors, strict=True)
-        ]
+        return await self._visible(posts, can_view_post)
 
     @_loader
     async def visible_comment_by_id(self, comment_ids: Sequence[ObjectId]) -> Sequence[CommentRecord | None]:
         comments = await self.comment_by_id.load_many(comment_ids)
-        existing = [comment for comment in comments if comment is not None]
-        parent_ids = {comment.parent_id for comment in existing if comment.parent_id is not None}
-        parents = [parent for parent in await self.comment_by_id.load_many(parent_ids) if parent is not None]
-        post_ids = list({comment.post_id for comment in (*existing, *parents)})
-        posts = dict(zip(post_ids, await self.visible_post_by_id.load_many(post_ids), strict=True))
-        people = await self.people_by_id({comment.author_id for comment in (*existing, *parents)})
-
-        def is_visible(comment: CommentRecord) -> bool:
-            author = people.get(comment.author_id)
-            return posts[comment.post_id] is not None and author is not None and can_view_comment(comment, *author)
-
-        visible_parents = {parent.id for parent in parents if is_visible(parent)}
+        parent_ids = [each.parent_id for each in comments if each is not None and each.parent_id is not None]
+        parents = await self.comment_by_id.load_many(parent_ids) if parent_ids else []
+        both = [comment for comment in (*comments, *parents) if comment is not None]
+        posts = await self.visible_post_by_id.load_many([comment.post_id for comment in both])
+        on_visible = [comment for comment, post in zip(both, posts, strict=True) if post is not None]
+        seen = {comment.id for comment in await self._visible(on_visible, can_view_comment) if comment is not None}
         return [
             comment
-            if comment is not None
-            and (comment.parent_id is None or comment.parent_id in visible_parents)
-            and is_visible(comment)
+            if comment is not None and comment.id in seen and (comment.parent_id is None or comment.parent_id in seen)
             else None
             for comment in comments
         ]
@@ -225,24 +224,42 @@ class Loaders:
         return await (load(keys) if self._stored else cache.read(keys, load))
 
     async def _read_by_people(
-        self, cache: Cache[ObjectId, Authored | None], ids: Sequence[ObjectId], load: Load[ObjectId, Authored | None]
+        self,
+        cache: Cache[ObjectId, Authored | None],
+        ids: Sequence[ObjectId],
+        load: Load[ObjectId, Authored | None],
+        comment_ids: Sequence[ObjectId] = (),
     ) -> Sequence[Authored | None]:
-        """Records, and beside them what the rules will ask of their authors, who are guessed from earlier reads."""
+        """Records, and beside them these comments and what the rules will ask of the authors of all of them.
+
+        The authors are guessed from earlier reads.
+        """
         if self._stored:
             return await load(ids)
-        authors = {record.author_id for record in cache.latest(ids) if record is not None}
-        unknown = [author_id for author_id in authors if not self.user_by_id.knows(author_id)]
-        pairs = [] if self._viewer_id is None else [(self._viewer_id, author_id) for author_id in unknown]
-        users, relations = Beside(self._sources.caches.users, unknown), Beside(self._sources.caches.relations, pairs)
-        records = await cache.read(ids, load, beside=(users, relations))
-        self.user_by_id.prime(users.found(unknown))
-        self.relation_by_user.prime(relations.found(unknown))
+        caches, viewer_ids = self._sources.caches, [] if self._viewer_id is None else [self._viewer_id]
+        latest = [*cache.latest(ids), *caches.comments.latest(comment_ids)]
+        unknown = self.user_by_id.unknown([record.author_id for record in latest if record is not None])
+        users = Beside(caches.users, unknown)
+        relations = Beside(caches.relations, list(product(viewer_ids, unknown)))
+        comments = Beside(caches.comments, comment_ids)
+        marks = Beside(caches.like_marks, viewer_ids)
+        records = await cache.read(ids, load, beside=(users, relations, comments, marks))
+        self.user_by_id.prime(*users.found(unknown))
+        self.relation_by_user.prime(*relations.found(unknown))
+        self.comment_by_id.prime(*comments.found(comment_ids))
+        if self._like_mark is None:
+            self._like_mark = next(iter(marks.found(viewer_ids)[1]), None)
         return records
 
-    async def _likes(self, likes: LikeStore, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
-        if self._viewer_id is None:
+    async def _likes(self, likes: KeptLikes, target_ids: Sequence[ObjectId]) -> Sequence[LikeRecord | None]:
+        viewer_id, mark = self._viewer_id, self._like_mark
+        if viewer_id is None:
             return [None] * len(target_ids)
-        return await likes.by_targets(self._viewer_id, target_ids)
+        reading = likes.by_targets(viewer_id, target_ids, mark)
+        if mark is not None or self._stored:
+            return await reading
+        found, _ = await asyncio.gather(reading, self._sources.caches.like_marks.read([viewer_id], new_marks))
+        return found
 
     async def id_by_handle(self, handle: str) -> ObjectId | None:
         """The account with this handle, as `UserStore.by_username` finds it, which is not asked for known accounts.
@@ -252,16 +269,28 @@ class Loaders:
         users = self._sources.users
         user_id = users.remembered_id(handle)
         if user_id is not None:
-            known = (await self.people_by_id({user_id})).get(user_id)
-            if known is not None and known[0].username.lower() == typed_handle(handle).lower():
+            (known,), _ = await self.people([user_id])
+            if known is not None and known.username.lower() == typed_handle(handle).lower():
                 return user_id
         account = await users.by_username(handle)
         return None if account is None else account.id
 
-    async def people_by_id(self, user_ids: set[ObjectId]) -> dict[ObjectId, tuple[UserRecord, Relation]]:
-        ids = list(user_ids)
-        users, relations = self.user_by_id.load_many(ids), self.relation_by_user.load_many(ids)
+    async def people(self, user_ids: Sequence[ObjectId]) -> tuple[list[UserRecord | None], list[Relation]]:
+        """These users in their order, None for one who does not exist, and the viewer's relations to them."""
+        users, relations = self.user_by_id.load_many(user_ids), self.relation_by_user.load_many(user_ids)
         if not (users.done() and relations.done()):
             await asyncio.gather(users, relations)
-        pairs = zip(users.result(), relations.result(), strict=True)
-        return {user.id: (user, relation) for user, relation in pairs if user is not None}
+        return users.result(), relations.result()
+
+    async def _visible(
+        self, records: Sequence[Authored | None], rule: Callable[[Authored, UserRecord, Relation], bool]
+    ) -> list[Authored | None]:
+        """These records in their order; None for one that does not exist, without author, or against the rule."""
+        users, relations = await self.people([record.author_id for record in records if record is not None])
+        people = zip(users, relations, strict=True)
+        visible: list[Authored | None] = []
+        for record in records:
+            author, relation = (None, STRANGERS) if record is None else next(people)
+            is_visible = record is not None and author is not None and rule(record, author, relation)
+            visible.append(record if is_visible else None)
+        return visible

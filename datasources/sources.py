@@ -52,6 +52,7 @@ from datasources.notifications.notification_log import NotificationStore
 from datasources.posts.cached_comments import CommentCache, comment_cache
 from datasources.posts.cached_posts import PostCache, post_cache
 from datasources.posts.comments import CommentStore
+from datasources.posts.kept_likes import KeptLikes, LikeMarks, like_marks
 from datasources.posts.likes import LikeStore
 from datasources.posts.posts import PostStore
 from datasources.posts.publishing import PublishingStore
@@ -78,6 +79,7 @@ class Caches:
         self.posts: PostCache = post_cache(servers)
         self.comments: CommentCache = comment_cache(servers)
         self.relations: RelationCache = relation_cache(servers)
+        self.like_marks: LikeMarks = like_marks(servers)
         self.first_pages: FirstPagesCache = first_pages_cache(servers)
 
     def read_counts(self) -> Iterator[Metric]:
@@ -87,6 +89,7 @@ class Caches:
             "posts": self.posts,
             "comments": self.comments,
             "relations": self.relations,
+            "likes": self.like_marks,
             "first_pages": self.first_pages,
         }
         samples = [
@@ -137,8 +140,9 @@ class Sources:
         self.images = ImageStore(
             database, job_queue, self.publishing, caches.posts, caches.users, url_ttl=settings.signed_url_ttl
         )
-        self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue)
-        self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue)
+        self.post_likes = LikeStore(database, Fact.POST_LIKE, job_queue, caches.like_marks.invalidate)
+        self.comment_likes = LikeStore(database, Fact.COMMENT_LIKE, job_queue, caches.like_marks.invalidate)
+        self.kept_post_likes, self.kept_comment_likes = KeptLikes(self.post_likes), KeptLikes(self.comment_likes)
         self.comments = CommentStore(database, job_queue, caches.comments)
         self.read_your_writes = ReadYourWrites(database)
         self.targets = Targets(database)

@@ -65,6 +65,22 @@ class Execution(Run):
         _admit(position, type(value))
         return self.leaf(position, value, parent, key)
 
+    def meet(self, position: Position, value: Any) -> None:
+        """Notes that an object of which something may be kept is completed in full."""
+        position.kept.meet(value, self._lasting)
+
+    def _lasting(self, position: Position, value: Any) -> dict[str, Any] | None:
+        """What is kept of an object; None if an error or an awaitable is in it."""
+        alone = Execution(self.variant, None, None, self.variables)
+        try:
+            lasting = position.template(value, None, None, alone)
+        except Bubble:
+            return None
+        if alone.waiting:
+            alone.waiting.discard()
+            return None
+        return None if alone.errors else lasting
+
     def object(self, position: Position, value: Any, parent: Link, key: Any) -> Any:
         """Completes an object of a class not seen here before."""
         is_odd, completed = self._odd(position, value, parent, key)

@@ -27,6 +27,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from engine.errors import Bubble, Unsupported
 from engine.execution import Execution
+from engine.kept import KeptObjects, keep
 from engine.loads import BatchLoad
 from engine.plans import Classes, Planner
 from engine.positions import Tree
@@ -50,13 +51,18 @@ class Variant:
             plan=operation.options.plan,
             max_fields=operation.options.max_fields,
         )
+        if operation.options.kept is not None:
+            keep(operation.options.kept, tree.root)
         is_mutation = operation.node.operation is OperationType.MUTATION
         source = Source(tree, serial=is_mutation, exact_classes=operation.exact_classes(tree))
         self.fields = len(tree.fields)
         names = source.names.all
         exec(compile(source.text, f"<{operation.node.operation.value}>", "exec"), names)  # noqa: S102  our own source
+        self.positions = tree.positions
         for position in tree.positions:
             position.function = names[f"c{position.number}"]
+            if position.kept is not None:
+                position.template = names[f"t{position.number}"]
         self.roots = [names[name] for name in source.roots]
         self.loads = [BatchLoad(load, names[f"f{number}"]) for number, (_, load) in enumerate(source.loads)]
 
@@ -100,6 +106,7 @@ class Options:
 
     plan: Planner | None
     classes: Classes | None
+    kept: KeptObjects | None
     executor_class: type[Executor[Any]]
     max_fields: int
     max_coercion_errors: int
@@ -215,6 +222,7 @@ def compile_operation(  # noqa: PLR0913  each is something that a caller sets
     *,
     plan: Planner | None = None,
     classes: Classes | None = None,
+    kept: KeptObjects | None = None,
     executor_class: type[Executor[Any]] = ExecutorThrowingOnIncremental,
     max_fields: int = FIELDS_MAX,
     max_coercion_errors: int = 50,
@@ -232,7 +240,7 @@ def compile_operation(  # noqa: PLR0913  each is something that a caller sets
         if isinstance(each, FragmentDefinitionNode) and each.variable_definitions:
             raise Unsupported("variables of fragments")
     try:
-        options = Options(plan, classes, executor_class, max_fields, max_coercion_errors, hide_suggestions, grown)
+        options = Options(plan, classes, kept, executor_class, max_fields, max_coercion_errors, hide_suggestions, grown)
         return CompiledOperation(schema, document, node, options)
     except (GraphQLError, RecursionError) as error:
         raise Unsupported(str(error)) from error

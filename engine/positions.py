@@ -113,8 +113,8 @@ class Position:
     """
 
     __slots__ = (
-        "declared", "depth", "enum_names", "field", "fields", "function", "item", "known", "nullable", "number", "type",
-        "typename", "up", "variants",
+        "declared", "depth", "enum_names", "field", "fields", "function", "item", "kept", "known", "lasting",
+        "nullable", "number", "template", "type", "typename", "up", "variants",
     )  # fmt: skip
 
     def __init__(self, field: Field, declared: GraphQLOutputType, up: "Position | None", typename: str | None) -> None:
@@ -132,6 +132,9 @@ class Position:
         self.known: set[type] = set()  # classes whose instances generated code completes without asking
         self.enum_names: dict[Any, str] = {}  # of the values seen here, all of one class
         self.function: Callable[..., Any]
+        self.lasting: set[Field] = set()  # of an object of which something is kept: the fields that are kept
+        self.kept: Any = None
+        self.template: Callable[..., dict[str, Any]]
 
 
 class Tree:

@@ -1,10 +1,14 @@
-"""Code for fields that are read from the object that has them, without a call of a resolver."""
+"""Code for the fields of an object: how those are read that need no resolver, and the dictionary of all."""
 
-from graphql import default_field_resolver, is_enum_type
+from collections.abc import Container, Iterable
+
+from graphql import default_field_resolver, is_enum_type, is_leaf_type
 
 from engine.names import EXPECTED, Names, attribute, indented
 from engine.plans import Attribute, Compute, Item, Plan
-from engine.positions import Field
+from engine.positions import Field, Position
+
+FLAT_FIELDS_MAX = 16  # of an object that is completed where it stands
 
 
 def is_default(field: Field) -> bool:
@@ -74,3 +78,24 @@ def guarded(fields: list[Field], lines: list[str]) -> list[str]:
     if not values or all(field.is_typename or field.value.nullable for field in fields):
         return lines
     return ["try:", *indented(lines), "except Bubble:", f"    close(({', '.join(values)},))", "    raise"]
+
+
+def is_flat(position: Position) -> bool:
+    """Whether it is an object of nothing but leaves that are read."""
+    return (
+        not is_leaf_type(position.type)
+        and position.item is None
+        and not position.variants
+        and len(position.fields) <= FLAT_FIELDS_MAX
+        and all(field.is_typename or (is_read(field) and is_leaf_type(field.value.type)) for field in position.fields)
+    )
+
+
+def dictionary(fields: Iterable[Field], known: Container[Field]) -> str:
+    """The expression of an object's dictionary, with null in the place of fields whose values are not known yet."""
+    return "{" + ", ".join(f"{field.key!r}: {value_of(field) if field in known else None}" for field in fields) + "}"
+
+
+def value_of(field: Field) -> str:
+    """The expression of a field's value, where it takes its place."""
+    return repr(field.parent_type.name) if field.is_typename else f"a{field.number}"

@@ -12,9 +12,17 @@ from graphql import default_field_resolver, is_enum_type, is_leaf_type
 from engine.names import EXPECTED, Names, expected, indented
 from engine.plans import Attribute, Call, Compute, Item, Load
 from engine.positions import Field, Position, Tree
-from engine.reading import callables, guarded, is_default, is_read, read_expression, reads
-
-FLAT_FIELDS_MAX = 16  # of an object that is completed where it stands
+from engine.reading import (
+    callables,
+    dictionary,
+    guarded,
+    is_default,
+    is_flat,
+    is_read,
+    read_expression,
+    reads,
+    value_of,
+)
 
 
 class Source:
@@ -32,6 +40,8 @@ class Source:
         groups = [[field] for field in tree.root] if serial else [tree.root]
         self.roots = [f"r{number}" for number in range(len(groups))]
         lines = [line for position in tree.positions for line in self._function(position)]
+        for position in tree.positions:
+            lines += [] if position.kept is None else self._template(position)
         for name, fields in zip(self.roots, groups, strict=True):
             lines += self._root(name, fields)
         for number, (field, load) in enumerate(self.loads):
@@ -95,7 +105,7 @@ class Source:
 
     def _root(self, name: str, fields: list[Field]) -> list[str]:
         lines, after = self._fields(fields, "x", "None", "d", known=None)
-        places = [f"d[{field.key!r}] = {_value(field)}" for field in fields]
+        places = [f"d[{field.key!r}] = {value_of(field)}" for field in fields]
         return [f"def {name}(x, d, S):", *(indented([*lines, *places, *after]) or ["    pass"]), ""]
 
     def _fill(self, number: int, field: Field, load: Load) -> list[str]:
@@ -135,7 +145,7 @@ class Source:
             known = self.names.of("T", position.number, position.known)
             enum_names = self.names.of("E", position.number, position.enum_names)
             return [f"{v} = {enum_names}[{v}] if type({v}) in {known} and {v} in {enum_names} else S.enum({given})"]
-        if _is_flat(position):
+        if is_flat(position):
             return self._nullable(position, self._object(position, v, parent, key), parent, key, v)
         return [f"{v} = c{position.number}({v}, {parent}, {key}, S)"]
 
@@ -156,13 +166,16 @@ class Source:
         else:
             is_known = f"type({v}) in {self.names.of('O', number, position.known)}"
         link, d = f"({parent}, {key})", f"d{number}"
-        lines, after = self._fields(position.fields, v, f"q{number}", d, known=is_known)
-        if _is_flat(position):
+        if position.kept is not None:
+            lines = self._kept(position, v, is_known)
+        else:
+            lines, after = self._fields(position.fields, v, f"q{number}", d, known=is_known)
+            answer = dictionary(position.fields, position.fields)
+            lines += [f"{d} = {answer}", *after, f"{v} = {d}"] if after else [f"{v} = {answer}"]
+        if is_flat(position):
             lines = [line.replace(f"q{number}", link) for line in lines]
         else:
             lines.insert(0, f"q{number} = {link}")
-        answer = "{" + ", ".join(f"{field.key!r}: {_value(field)}" for field in position.fields) + "}"
-        lines += [f"{d} = {answer}", *after, f"{v} = {d}"] if after else [f"{v} = {answer}"]
         test = f"not {is_known}".replace(f"not type({v}) is", f"type({v}) is not").replace(
             f"not type({v}) in", f"type({v}) not in"
         )
@@ -172,6 +185,34 @@ class Source:
             "else:",
             *indented(lines),
         ]
+
+    def _kept(self, position: Position, v: str, is_known: str) -> list[str]:
+        """Takes the fields that last from what is kept of the object, or completes them too; then the others."""
+        number, lasting = position.number, position.lasting
+        kept, h, d = self.names.of("H", number, position.kept.entries.get), f"h{number}", f"d{number}"
+        others = [field for field in position.fields if field not in lasting]
+        new, _ = self._fields([*filter(lasting.__contains__, position.fields)], v, f"q{number}", d, known=is_known)
+        lines, after = self._fields(others, v, f"q{number}", d, known=is_known)
+        return [
+            f"{h} = {kept}(id({v}))",
+            f"if {h} is not None and {h}[0] is {v} and {h}[1]:",
+            f"    {d} = {h}[1]{'.copy()' if others else ''}",
+            "else:",
+            f"    S.meet({self.names.position(position)}, {v})",
+            *indented([*new, f"{d} = {dictionary(position.fields, lasting)}"]),
+            *lines,
+            *(f"{d}[{field.key!r}] = {value_of(field)}" for field in others),
+            *after,
+            f"{v} = {d}",
+        ]
+
+    def _template(self, position: Position) -> list[str]:
+        """The function that makes what is kept of an object: its dictionary, with null for what does not last."""
+        lasting = [field for field in position.fields if field in position.lasting]
+        lines, _ = self._fields(lasting, "v", "q", "d", known=None)
+        head = f"def t{position.number}(v, p, k, S):"
+        body = ["q = (p, k)", *lines, f"return {dictionary(position.fields, lasting)}"]
+        return [head, *indented(body), ""]
 
     # Fields
 
@@ -257,19 +298,3 @@ class Source:
                 f"        {a} = c{field.value.number}([], {link}, {key}, S)",
             ]
         return [*lines, f"    if {k} is None:", f"        {a} = S.null({p}, {link}, {key})"]
-
-
-def _is_flat(position: Position) -> bool:
-    """Whether it is an object of nothing but leaves that are read."""
-    return (
-        not is_leaf_type(position.type)
-        and position.item is None
-        and not position.variants
-        and len(position.fields) <= FLAT_FIELDS_MAX
-        and all(field.is_typename or (is_read(field) and is_leaf_type(field.value.type)) for field in position.fields)
-    )
-
-
-def _value(field: Field) -> str:
-    """The expression of a field's value, where it takes its place."""
-    return repr(field.parent_type.name) if field.is_typename else f"a{field.number}"

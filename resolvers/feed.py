@@ -16,6 +16,7 @@ from schema.connection import visible_page
 from schema.context import Info
 from schema.feed import FeedConnection, FeedData
 from schema.fields import After, Before, First, Last
+from schema.selections import asks_for
 
 
 @query(
@@ -36,6 +37,7 @@ async def feed(
 ) -> FeedData:
     viewer_id = info.context.require_viewer()
     request = PageRequest.of(first, after, last, before)
+    info.context.loaders.with_previews = asks_for(info, "previewComments")
     if order is FeedOrder.RANKED:
         return await ranked_page(info, viewer_id, request)
     return await _latest_page(info, viewer_id, request)

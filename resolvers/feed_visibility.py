@@ -18,10 +18,9 @@ async def shown_in_feed(info: Info, post_ids: Sequence[ObjectId]) -> list[PostRe
 
 async def by_followed(info: Info, posts: Sequence[Any]) -> list[Any]:
     """These posts in order; None unless the author is the viewer, or somebody they follow and have not muted."""
-    relation_of = info.context.loaders.relation_by_user
-    authors = list({post.author_id for post in posts if post is not None})
-    relations = dict(zip(authors, await relation_of.load_many(authors), strict=True))
-    return [post if post is not None and _belongs(relations[post.author_id]) else None for post in posts]
+    author_ids = [post.author_id for post in posts if post is not None]
+    relations = iter(await info.context.loaders.relation_by_user.load_many(author_ids))
+    return [post if post is not None and _belongs(next(relations)) else None for post in posts]
 
 
 def _belongs(relation: Relation) -> bool:

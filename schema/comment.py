@@ -19,7 +19,7 @@ from schema.user import User
 
 @strawberry.type(description="Words below a post.")
 class Comment(Node):
-    is_type_of = presents(CommentRecord)
+    is_type_of = presents(CommentRecord, lasts=True)
 
     post: Post = loaded("post_by_id", key="post_id", description="The post it belongs to.")
     author: User = loaded("user_by_id", key="author_id", description="Who wrote it.")

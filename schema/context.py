@@ -46,7 +46,7 @@ class Context:
         if self._loaders is None:
             self._loaders = Loaders(self.sources, self.viewer_id, stored=self._writes)
             for loader, key, value in self._known:
-                getattr(self._loaders, loader).prime({key: value})
+                getattr(self._loaders, loader).prime([key], [value])
         return self._loaders
 
     @property

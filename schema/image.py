@@ -43,7 +43,7 @@ class TaggedUser:
 
 @strawberry.type(description="An image as it can be shown.")
 class Image(Node):
-    is_type_of = presents(ImageRecord)
+    is_type_of = presents(ImageRecord, lasts=True)
 
     alt_text: str | None = text_field("Description for people who cannot see it.", max_length=ALT_TEXT_MAX)
     width: int = plain("Width in pixels, upright.")

@@ -17,7 +17,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 
 from engine import Attribute, Call, Plan
 from schema.field_metadata import planned
-from schema.node import record_of
+from schema.node import lasts, record_of
 
 
 class Plans:
@@ -44,6 +44,11 @@ class Plans:
         """The classes whose direct instances an object type presents, whatever they hold."""
         record = record_of(object_type.is_type_of)
         return () if record is None else (record, *record.__subclasses__())
+
+    @staticmethod
+    def lasts(object_type: GraphQLObjectType) -> bool:
+        """Whether what is read from a record of this type, or computed of it alone, may be kept with it."""
+        return lasts(object_type.is_type_of)
 
     def _call(self, declared: StrawberryField, resolver: StrawberryResolver[Any]) -> Plan | None:
         sources = [resolver.self_parameter, resolver.parent_parameter, resolver.root_parameter]

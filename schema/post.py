@@ -40,7 +40,7 @@ class Location:
 
 @strawberry.type(description="One or more photographs with a caption.")
 class Post(Node):
-    is_type_of = presents(PostRecord)
+    is_type_of = presents(PostRecord, lasts=True)
 
     author: User = loaded("user_by_id", key="author_id", description="Who posted it.")
     caption: str = text_field("Its words.", max_length=CAPTION_MAX)

@@ -25,7 +25,7 @@ async def _may_view_content(user: UserRecord, info: Info) -> bool:
 
 @strawberry.type(description="A person's account as the viewer may see it.")
 class User(Node):
-    is_type_of = presents(UserRecord)
+    is_type_of = presents(UserRecord, lasts=True)
 
     username: str = plain("Unique handle, without the @.")
     display_name: str = plain("Name to show.")

@@ -13,15 +13,19 @@ class Loader(Generic[Key, Value]):
 
     Keys that are asked for in the same turn of the event loop are found by one call. A value is kept as long as the
     loader; a failure is not, so its keys are looked for again. Whoever stops waiting stops nobody else; a call for
-    which nobody waits any more is cancelled.
+    which nobody waits any more is cancelled. `names` are what stands for keys in dictionaries, if not they themselves.
     """
 
-    __slots__ = ("_entries", "_find", "_next")
+    __slots__ = ("_entries", "_find", "_names", "_next")
 
-    def __init__(self, find: Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[Sequence[Key]], Awaitable[Sequence[Value]]],
+        names: Callable[[Iterable[Key]], Iterable[Any]] = iter,
+    ) -> None:
         self._find = find
-        # The value of a key, or the call that looks for it: in one dictionary, because to hash an ObjectId takes long.
-        self._entries: dict[Key, Any] = {}
+        self._names = names
+        self._entries: dict[Any, Any] = {}  # the value of a key, or the call that looks for it
         self._next: _Call | None = None  # still takes keys
 
     def load(self, key: Key) -> "asyncio.Future[Value]":
@@ -38,37 +42,40 @@ class Loader(Generic[Key, Value]):
         In the place of a key for which `find` raised an exception is that exception.
         """
         entries, values = self._entries, list[Any]()
-        for key in keys:
-            entry = entries.get(key, _UNKNOWN)
+        for name in self._names(keys):
+            entry = entries.get(name, _UNKNOWN)
             if entry is _UNKNOWN or type(entry) is _Call:
                 return self._wait(tuple(keys), _each)
             values.append(entry)
         return values
 
-    def knows(self, key: Key) -> bool:
-        """Whether the value of a key is known."""
-        entry = self._entries.get(key, _UNKNOWN)
-        return entry is not _UNKNOWN and type(entry) is not _Call
+    def unknown(self, keys: Sequence[Key]) -> list[Key]:
+        """Those of these keys whose values are not known, each once."""
+        unknown: dict[Any, Key] = {}
+        for name, key in zip(self._names(keys), keys, strict=True):
+            entry = self._entries.get(name, _UNKNOWN)
+            if entry is _UNKNOWN or type(entry) is _Call:
+                unknown[name] = key
+        return list(unknown.values())
 
-    def prime(self, values: Mapping[Key, Value]) -> None:
-        """Adds values that were found elsewhere, but of keys that are known or being looked for."""
-        for key, value in values.items():
-            self._entries.setdefault(key, value)
+    def prime(self, keys: Sequence[Key], values: Sequence[Value]) -> None:
+        """Adds values of these keys that were found elsewhere, but of keys that are known or being looked for."""
+        for name, value in zip(self._names(keys), values, strict=True):
+            self._entries.setdefault(name, value)
 
     def _wait(self, keys: tuple[Key, ...], answer: "Answer") -> "asyncio.Future[Any]":
+        names = tuple(self._names(keys))
         entries, calls, call = self._entries, dict[_Call, None](), self._next
-        for key in keys:
-            if call is None and key in entries:
-                entry = entries[key]
-            else:
+        for name, key in zip(names, keys, strict=True):
+            entry = entries.get(name, _UNKNOWN)
+            if entry is _UNKNOWN:
                 call = call or self._open_call()
-                count = len(entries)
-                entry = entries.setdefault(key, call)
-                if len(entries) > count:
-                    call.keys.append(key)
+                call.keys.append(key)
+                call.names.append(name)
+                entry = entries[name] = call
             if type(entry) is _Call:
                 calls[entry] = None
-        return _Waiter(keys, entries, answer, tuple(calls))
+        return _Waiter(names, entries, answer, tuple(calls))
 
     def _open_call(self) -> "_Call":
         call = self._next = _Call(self._close)
@@ -85,9 +92,9 @@ class Loader(Generic[Key, Value]):
             self._next = None
         failures: dict[Any, Exception] = {}
         try:
-            found = dict(zip(call.keys, await self._find(call.keys), strict=True))
+            found = dict(zip(call.names, await self._find(call.keys), strict=True))
         except Exception as error:  # noqa: BLE001  whoever waits for the keys raises it
-            failures = dict.fromkeys(call.keys, error)
+            failures = dict.fromkeys(call.names, error)
             self._close(call)
         except BaseException:
             self._close(call)
@@ -101,9 +108,9 @@ class Loader(Generic[Key, Value]):
     def _close(self, call: "_Call") -> None:
         if self._next is call:
             self._next = None
-        for key in call.keys:
-            if self._entries.get(key) is call:
-                del self._entries[key]
+        for name in call.names:
+            if self._entries.get(name) is call:
+                del self._entries[name]
 
 
 _UNKNOWN = object()
@@ -112,13 +119,14 @@ _UNKNOWN = object()
 class _Call:
     """A call of `find` for some keys, and who waits for it."""
 
-    __slots__ = ("_close", "_waiters", "_waiting", "keys", "task")
+    __slots__ = ("_close", "_waiters", "_waiting", "keys", "names", "task")
 
     def __init__(self, close: "Callable[[_Call], None]") -> None:
         self._close = close
         self._waiters: list[_Waiter] = []
         self._waiting = 0
         self.keys: list[Any] = []
+        self.names: list[Any] = []  # of the keys, in their order
         self.task: asyncio.Task[None] | None = None
 
     def add(self, waiter: "_Waiter") -> None:
@@ -153,9 +161,11 @@ Answer = Callable[[Sequence[Any], Mapping[Any, Any], Mapping[Any, Exception]], A
 class _Waiter(asyncio.Future[Any]):
     """What one caller waits for: done as soon as all calls for its keys are, with the answer made of what is known."""
 
-    def __init__(self, keys: Sequence[Any], known: Mapping[Any, Any], answer: Answer, calls: tuple[_Call, ...]) -> None:
+    def __init__(
+        self, names: Sequence[Any], known: Mapping[Any, Any], answer: Answer, calls: tuple[_Call, ...]
+    ) -> None:
         super().__init__()
-        self._keys = keys
+        self._names = names
         self._known = known
         self._answer = answer
         self._calls = calls
@@ -183,21 +193,21 @@ class _Waiter(asyncio.Future[Any]):
     def _finish(self) -> None:
         self._calls = ()
         try:
-            self.set_result(self._answer(self._keys, self._known, self._failures))
+            self.set_result(self._answer(self._names, self._known, self._failures))
         except Exception as error:  # noqa: BLE001  whoever waits raises it
             self.set_exception(error)
 
 
-def _first_or_raise(keys: Sequence[Any], known: Mapping[Any, Any], failures: Mapping[Any, Exception]) -> Any:
-    return _all_or_raise(keys, known, failures)[0]
+def _first_or_raise(names: Sequence[Any], known: Mapping[Any, Any], failures: Mapping[Any, Exception]) -> Any:
+    return _all_or_raise(names, known, failures)[0]
 
 
-def _all_or_raise(keys: Sequence[Any], known: Mapping[Any, Any], failures: Mapping[Any, Exception]) -> list[Any]:
-    for key in keys if failures else ():
-        if key in failures:
-            raise failures[key]
-    return [known[key] for key in keys]
+def _all_or_raise(names: Sequence[Any], known: Mapping[Any, Any], failures: Mapping[Any, Exception]) -> list[Any]:
+    for name in names if failures else ():
+        if name in failures:
+            raise failures[name]
+    return [known[name] for name in names]
 
 
-def _each(keys: Sequence[Any], known: Mapping[Any, Any], failures: Mapping[Any, Exception]) -> list[Any]:
-    return [failures[key] if key in failures else known[key] for key in keys]
+def _each(names: Sequence[Any], known: Mapping[Any, Any], failures: Mapping[Any, Exception]) -> list[Any]:
+    return [failures[name] if name in failures else known[name] for name in names]

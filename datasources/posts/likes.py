@@ -20,6 +20,7 @@ from datasources.mongo.lenient_reads import readable
 from datasources.mongo.pages import find_page
 from datasources.mongo.queries import find_ids
 from datasources.mongo.upserts import update_each, upsert
+from datasources.redis.invalidation import Invalidate, InvalidatingWrites
 from datasources.telemetry.tracing import current_traceparent
 from domain.jobs import Fact, Job, Task
 from domain.limits import LIKE_ANNOUNCED_ONCE_IN
@@ -61,11 +62,13 @@ class LikeStore:
     """One of the collections `post_likes` and `comment_likes`.
 
     `liked` is what the user chose last. `counted` says whether the target's count reflects it, `notified` whether the
-    owner's notification does, and `announced` whether one ever did.
+    owner's notification does, and `announced` whether one ever did. What is cached of a user's likes is removed by
+    `invalidate` before a write to them is answered.
     """
 
-    def __init__(self, database: Database, fact: Fact, job_queue: JobQueue) -> None:
+    def __init__(self, database: Database, fact: Fact, job_queue: JobQueue, invalidate: Invalidate[ObjectId]) -> None:
         self._likes = database[fact.collection]
+        self._by_user = InvalidatingWrites(self._likes, invalidate)
         self._fact = fact
         self._job_queue = job_queue
         self._writes = MongoBatcher(self._write_batch, MAX_BATCH)
@@ -167,8 +170,9 @@ class LikeStore:
     async def _write_batch(self, writes: Sequence[_Write]) -> list[None]:
         updates = [{"q": write.key, "u": write.pipeline, "upsert": write.liked} for write in writes]
         try:
-            with timeout(MAX_BATCH_SECONDS):
-                changed = await update_each(self._likes, updates)
+            async with self._by_user.invalidating({write.user_id for write in writes}) as likes:
+                with timeout(MAX_BATCH_SECONDS):
+                    changed = await update_each(likes, updates)
         except PyMongoError as error:
             if isinstance(error, BulkWriteError) or error.timeout:
                 raise _BatchFailed from error
@@ -178,10 +182,11 @@ class LikeStore:
         return [None] * len(writes)
 
     async def _write_alone(self, write: _Write) -> None:
-        if write.liked:
-            await upsert(self._likes, write.key, write.pipeline)
-        else:
-            await self._likes.update_one(write.key, write.pipeline)
+        async with self._by_user.invalidating([write.user_id]) as likes:
+            if write.liked:
+                await upsert(likes, write.key, write.pipeline)
+            else:
+                await likes.update_one(write.key, write.pipeline)
         await self._enqueue([write])
 
     async def _enqueue(self, writes: Sequence[_Write]) -> None:

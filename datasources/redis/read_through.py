@@ -11,7 +11,6 @@ from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from itertools import chain, islice
-from operator import attrgetter
 from secrets import token_bytes
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +20,7 @@ from bson import ObjectId
 from datasources.redis.cache_server import CacheDown
 from datasources.redis.cache_servers import CacheServers, Lease
 from datasources.redis.decoded_values import DecodedValues
+from domain.ids import raw_ids
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -31,7 +31,6 @@ MISSING_SECONDS = 5.0  # the life of None, which says that nothing is there
 DECODED_BYTES = 4 * 1024 * 1024  # of each kind, encoded, are kept decoded, which takes some five times as much
 PAUSES = (0.0, 0.005, 0.015, 0.03)  # before each look for a value that another is loading
 _LEASE, _VALUE = b"L", b"V"
-_binary_of = attrgetter("binary")
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: value.binary)  # ObjectId is the only type it does not know
 
 
@@ -49,7 +48,7 @@ def plain_names(keys: Iterable[Any]) -> Iterable[str]:
 
 def id_names(ids: Iterable[ObjectId]) -> Iterable[str]:
     """As `plain_names`, in C."""
-    return map(bytes.hex, map(_binary_of, ids))
+    return map(bytes.hex, raw_ids(ids))
 
 
 class Cache(Generic[Key, Value]):
@@ -207,9 +206,10 @@ class Beside(Generic[Key, Value]):
     def take(self, names: Sequence[str], answers: Sequence[bytes | None]) -> None:
         self._values = self._cache._values(names, answers)  # noqa: SLF001
 
-    def found(self, keys: Iterable[Name]) -> dict[Name, Value]:
-        """What was found, by these names for the keys, in their order."""
-        return {key: value for key, value in zip(keys, self._values, strict=False) if type(value) is not _Gap}
+    def found(self, keys: Sequence[Name]) -> tuple[list[Name], list[Value]]:
+        """What was found: those of `keys` that there is a value for, and the values."""
+        pairs = [(key, value) for key, value in zip(keys, self._values, strict=False) if type(value) is not _Gap]
+        return [key for key, _ in pairs], [value for _, value in pairs]
 
 
 def _has_gap(values: Iterable[Any]) -> bool:

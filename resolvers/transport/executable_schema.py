@@ -19,7 +19,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from domain.limits import REQUEST_ERRORS_MAX
-from engine import CompiledOperation, Unsupported, compile_operation
+from engine import CompiledOperation, KeptObjects, Unsupported, compile_operation
 from resolvers.transport.documents import COMPILED_FIELDS_MAX, Operation
 from schema.plans import Plans
 
@@ -40,13 +40,17 @@ class SubscriptionExecutor(Executor[Any]):
 
 
 class ExecutableSchema:
-    """Compiles and executes operations. Extensions of the Strawberry schema are not run."""
+    """Compiles and executes operations. Extensions of the Strawberry schema are not run.
 
-    def __init__(self, schema: strawberry.Schema) -> None:
+    Of records that last, answers keep up to `kept_objects` for later answers.
+    """
+
+    def __init__(self, schema: strawberry.Schema, kept_objects: int) -> None:
         # Strawberry keeps the executable schema private and offers no other way to a parsed document's execution.
         self.core: GraphQLSchema = schema._schema  # noqa: SLF001
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
         self._plans = Plans(schema)
+        self._kept = KeptObjects(self._plans.lasts, kept_objects) if kept_objects else None
 
     def compile(
         self, document: DocumentNode, operation_name: str | None, grown: Callable[[], None]
@@ -62,6 +66,7 @@ class ExecutableSchema:
                 operation_name,
                 plan=self._plans.plan,
                 classes=self._plans.classes,
+                kept=self._kept,
                 executor_class=self._executor_class,
                 max_fields=COMPILED_FIELDS_MAX,
                 max_coercion_errors=COERCION_ERRORS_SHOWN,

@@ -39,6 +39,7 @@ class OperationExecutor:
         admission: Admission | None = None,
         introspection: bool = True,
         compile_at: int = 2,
+        kept_objects: int = 20_000,
     ) -> None:
         self.hooks = hooks
         self._admission = admission or Admission()
@@ -47,7 +48,7 @@ class OperationExecutor:
         self.limits = limits or OperationLimits()
         self.operation_timeout = operation_timeout
         self.errors = ErrorPresenter(hooks.is_outage)
-        self._schema = ExecutableSchema(schema)
+        self._schema = ExecutableSchema(schema, kept_objects)
         self._documents = Documents(
             self._schema.core,
             self.limits,

@@ -100,7 +100,7 @@ async def test_what_is_looked_up_beside_is_found_if_it_was_read_with_all_the_res
 
     async def beside(*keys: str) -> tuple[list[str | None], dict[str, str | None]]:
         found = Beside(other, ["c", "d"])
-        return await process.cache.read(keys, truth, beside=[found]), found.found(["c", "d"])
+        return await process.cache.read(keys, truth, beside=[found]), dict(zip(*found.found(["c", "d"]), strict=True))
 
     assert await beside("a") == (["1"], {})  # it was loaded, so later than what is beside it
     assert await beside("a", "b") == (["1", "2"], {})

@@ -154,7 +154,7 @@ async def test_primed_values_are_not_looked_for(squares: Squares, loader: Loader
     assert await loader.load(1) == 1
     squares.may_go.clear()
     being_found = loader.load(2)
-    loader.prime({1: -1, 2: -2, 3: -3})
+    loader.prime([1, 2, 3], [-1, -2, -3])
     squares.may_go.set()
     assert await being_found == 4
     assert loader.batch([1, 2, 3]) == [1, 4, -3]

@@ -110,7 +110,7 @@ class Comparison:
             return []
         own = await run(case, lambda stage, root: compiled.execute(root, stage, dict(case.variables)))
         self._count(case, reference)
-        types = position_types(case.schema.schema, case.operation.document, _definition(case.operation))
+        types = position_types(case.schema.schema, case.operation.document, definition_of(case.operation))
         found = await self._differences(case, reference, own, types)
         found += [each for each in own.late if each != NEVER_AWAITED or not case.has_async_lists]
         if case.mode is Mode.SYNC and own.was_awaited:
@@ -122,7 +122,7 @@ class Comparison:
         possible: Sequence[Problem] = ()
         if order is not Order.EXACT and Counter(reference.answer.problems) != Counter(own.answer.problems):
             self.covered["other errors beneath a null"] += 1
-            document = _without_propagation(case.operation)
+            document = without_propagation(case.operation)
             everything = await run(case, lambda stage, root: by_graphql_core(case, stage, root, document))
             possible = everything.answer.problems
             if case.has_async_lists:  # which errors of one that breaks are seen is a matter of time
@@ -207,7 +207,7 @@ def by_graphql_core(
     return ExecutionResult(None, built) if isinstance(built, list) else execute_subscription_event(built)
 
 
-def _definition(operation: CaseOperation) -> OperationDefinitionNode:
+def definition_of(operation: CaseOperation) -> OperationDefinitionNode:
     return next(
         each
         for each in operation.document.definitions
@@ -216,9 +216,9 @@ def _definition(operation: CaseOperation) -> OperationDefinitionNode:
     )
 
 
-def _without_propagation(operation: CaseOperation) -> DocumentNode:
+def without_propagation(operation: CaseOperation) -> DocumentNode:
     """The document with a directive that makes graphql-core report every error where it is."""
-    chosen = _definition(operation)
+    chosen = definition_of(operation)
     directive = ConstDirectiveNode(name=NameNode(value="experimental_disableErrorPropagation"), arguments=())
     changed = replace(chosen, directives=(directive,))
     definitions = operation.document.definitions
