@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> Starlette:
         admission=admission,
         introspection=settings.allows_introspection,
         compile_at=settings.compile_at,
+        kept_objects=settings.kept_objects,
     )
     drain = Drain()
     # Without Redis or S3 nearly everything is still served, so their absence must not make the API unready.

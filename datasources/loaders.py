@@ -18,7 +18,7 @@ from datasources.graph.viewer_relations import Pair
 from datasources.posts.kept_likes import KeptLikes, new_marks
 from datasources.redis.read_through import Beside, Cache, Load
 from datasources.s3.storage import Blobs
-from datasources.sources import Sources
+from datasources.sources import Caches, Sources
 from datasources.telemetry.metrics import SIZES, Distribution
 from domain.ids import raw_ids
 from domain.interests import Interest
@@ -236,7 +236,8 @@ class Loaders:
         """
         if self._stored:
             return await load(ids)
-        caches, viewer_ids = self._sources.caches, [] if self._viewer_id is None else [self._viewer_id]
+        caches: Caches = self._sources.caches
+        viewer_ids = [] if self._viewer_id is None else [self._viewer_id]
         latest = [*cache.latest(ids), *caches.comments.latest(comment_ids)]
         unknown = self.user_by_id.unknown([record.author_id for record in latest if record is not None])
         users = Beside(caches.users, unknown)
