@@ -25,7 +25,7 @@ Record = Callable[[str, object], None]
 def weak(world: World) -> World:
     """The same world, with likes and comments acknowledged before they are on disk."""
     database = world.sources.database.with_options(write_concern=WriteConcern(w=1, j=False))
-    likes = LikeStore(database, Fact.POST_LIKE, world.sources.job_queue)
+    likes = LikeStore(database, Fact.POST_LIKE, world.sources.job_queue, world.sources.caches.like_marks.invalidate)
     comments = CommentStore(database, world.sources.job_queue, world.sources.caches.comments)
     return World(changed_sources(world.sources, post_likes=likes, comments=comments))
 

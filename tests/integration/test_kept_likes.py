@@ -1,6 +1,7 @@
 """A viewer's likes are read once, and again when the viewer likes anything on any process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -165,8 +166,8 @@ async def test_likes_are_kept_no_longer_than_their_mark_lives(
     bob, posts = scene
     reader = Reader(world, bob, posts)
     await reader.warm()
-    before, present = finds(operations), kept_likes.time.monotonic
-    monkeypatch.setattr(kept_likes.time, "monotonic", lambda: present() + kept_likes.MARK_SECONDS + 1)
+    before, present = finds(operations), time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: present() + kept_likes.MARK_SECONDS + 1)
     await reader.likes()
     assert finds(operations) == before + 1
 
