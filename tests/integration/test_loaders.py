@@ -128,7 +128,7 @@ async def test_a_suspended_account_is_hidden_with_all_it_made(world: World) -> N
 async def test_a_known_handle_is_not_looked_up_again(counted: World, operations: OperationCounter) -> None:
     ana, bob = await counted.users(2)
     assert await loaders(counted, bob).id_by_handle(ana.username) == ana.id
-    await loaders(counted, bob).people_by_id({ana.id})
+    await loaders(counted, bob).people([ana.id])
     operations.counts.clear()
     mine = loaders(counted, bob)
     assert await mine.id_by_handle(f" @{ana.username.upper()}") == ana.id
