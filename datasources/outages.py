@@ -12,6 +12,7 @@ from datasources.jobs.aws_clients import MISSING
 from datasources.jobs.queue import JobQueueOutage
 from datasources.mongo.client import is_mongo_outage
 from datasources.mongo.indexes import UnusableDatabaseError
+from datasources.redis.addresses import RedisAddressError
 from datasources.s3.errors import error_code, is_s3_outage
 
 _MONGO_REFUSES = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, and Atlas's own
@@ -56,7 +57,7 @@ def describe_refusal(error: BaseException, settings: Settings) -> str | None:
 
     As `describe_outage` it has nothing of the driver's message.
     """
-    if isinstance(error, UnusableDatabaseError):
+    if isinstance(error, UnusableDatabaseError | RedisAddressError):
         return str(error)
     if isinstance(error, OperationFailure) and error.code == _BAD_VALUE and _NO_INDEX_HINTED in str(error):
         return "the database lacks an index: run `photogram prepare` first"

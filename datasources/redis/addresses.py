@@ -21,6 +21,10 @@ class Kind(Enum):
     SENTINEL = "sentinel"
 
 
+class RedisAddressError(ValueError):
+    """An address of Redis that makes no sense. The message does not have the address, which may hold a password."""
+
+
 class RedisAddress(NamedTuple):
     """A parsed address. `one` is the address of one server without its host: what all servers have in common."""
 
@@ -31,22 +35,22 @@ class RedisAddress(NamedTuple):
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Raises ValueError, without the address in its message: it may hold a password."""
+        """Raises RedisAddressError."""
         parts = urlsplit(url)
         scheme, _, suffix = parts.scheme.partition("+")
-        if not suffix:
+        if parts.scheme in ("redis", "rediss", "unix"):
             return cls(Kind.ONE, url)
         if scheme not in ("redis", "rediss") or suffix not in ("cluster", "sentinel"):
-            raise ValueError("the address of Redis begins with redis, rediss or unix, or +cluster or +sentinel")
+            raise RedisAddressError("the address of Redis begins with redis, rediss or unix, or +cluster or +sentinel")
         credentials, at, hosts = parts.netloc.rpartition("@")
         path = parts.path.strip("/").split("/")
         if suffix == "cluster":
             if path[0] not in ("", "0"):
-                raise ValueError("a Redis Cluster has the database 0 only")
+                raise RedisAddressError("a Redis Cluster has the database 0 only")
             one = urlunsplit((scheme, f"{credentials}{at}cluster", "", parts.query, ""))
             return cls(Kind.CLUSTER, one, _hosts(hosts, CLUSTER_PORT))
         if not path[0]:
-            raise ValueError("the address of sentinels ends with /service, the name of what they watch")
+            raise RedisAddressError("the address of sentinels ends with /service, the name of what they watch")
         one = urlunsplit((scheme, f"{credentials}{at}sentinel", "/".join(["", *path[1:]]), parts.query, ""))
         return cls(Kind.SENTINEL, one, _hosts(hosts, SENTINEL_PORT), path[0])
 
@@ -55,7 +59,11 @@ def _hosts(text: str, default_port: int) -> tuple[Host, ...]:
     hosts = []
     for item in text.split(","):
         parts = urlsplit(f"//{item}")
-        if parts.hostname is None:
-            raise ValueError("the address of Redis lacks a host")
-        hosts.append((parts.hostname, parts.port or default_port))
+        try:
+            name, port = parts.hostname, parts.port
+        except ValueError:
+            raise RedisAddressError("the address of Redis has a port that is no number") from None
+        if name is None:
+            raise RedisAddressError("the address of Redis lacks a host")
+        hosts.append((name, port or default_port))
     return tuple(hosts)

@@ -44,6 +44,7 @@ class ClusterServers:
         self._opened: list[Callable[[Redis], None]] = []
         self._changed: list[Callable[[], None]] = []
         self._is_stale = Signal()
+        self._is_unknown = False
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -70,8 +71,11 @@ class ClusterServers:
                 async with asyncio.timeout(ASK_SECONDS):
                     ranges, nodes = await self._ask(host)
                 self._take(ranges, nodes)
+                self._is_unknown = False
                 return
-        log.warning("redis.cluster_unknown", nodes=len(self._nodes or self._seeds))
+        if not self._is_unknown:
+            log.warning("redis.cluster_unknown", nodes=len(self._nodes or self._seeds))
+        self._is_unknown = True
 
     async def keep_refreshing(self) -> None:
         while True:

@@ -32,8 +32,10 @@ class Pipelines:
 
         Takes at most `seconds`.
         """
-        servers = self._pipelines.items()
-        answers = await asyncio.gather(*(_execute(pipeline, seconds) for _, pipeline in servers))
+        if len(self._pipelines) == 1:
+            (pipeline,) = self._pipelines.values()
+            return await _execute(pipeline, seconds)
+        answers = await asyncio.gather(*(_execute(pipeline, seconds) for pipeline in self._pipelines.values()))
         by_server = dict(zip(self._pipelines, answers, strict=True))
         return [by_server[redis][place] for redis, place in self._places]
 
