@@ -21,10 +21,16 @@ ANSWER_SECONDS = 0.25  # the longest that a reader or a mutation waits for Redis
 BACKOFF_SECONDS = 1.0  # after a failure nobody asks Redis for so long
 LOAD_LEASE_SECONDS = 3.0  # a loader that takes longer may not store its value
 MAX_BATCH = 16  # callers whose keys go in one command
-MAX_UNLINKED = 1_000  # keys in one command
+MAX_KEYS = 1_000  # in one command that writes
 
-# Each script touches one key, so that a cluster can run it. Arguments: the lease, the value, and its milliseconds.
-_FILL = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end"
+# Puts a lease into keys that hold nothing; returns what each held. Arguments: the lease, and its milliseconds.
+_LEASE = """local held = {}
+for i, key in ipairs(KEYS) do held[i] = redis.call('SET', key, ARGV[1], 'NX', 'GET', 'PX', ARGV[2]) end
+return held"""
+# Stores values where the lease is held. Arguments: the lease, then for each key its value and milliseconds.
+_FILL = """for i, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[1] then redis.call('SET', key, ARGV[2 * i], 'PX', ARGV[2 * i + 1]) end
+end"""
 _ELSEWHERE = AskError, TryAgainError  # MovedError too, which is an AskError
 
 
@@ -71,20 +77,25 @@ class CacheServer:
         run = self._run.mark
         if run is None:
             raise CacheDown
-        lease = run + token
-        pipeline = self._redis.pipeline(transaction=False)
-        for key in keys:
-            pipeline.set(key, lease, nx=True, get=True, px=_milliseconds(LOAD_LEASE_SECONDS))
-        values = await self._answer(pipeline.execute)
-        return lease, [value and (value[MARK_BYTES:] if value.startswith(run) else b"") for value in values]
+        lease, held = run + token, dict[str, bytes | None]()
+        groups, pipeline = self._groups(keys), self._redis.pipeline(transaction=False)
+        for group in groups:
+            pipeline.eval(_LEASE, len(group), *group, lease, _milliseconds(LOAD_LEASE_SECONDS))
+        for group, values in zip(groups, await self._answer(pipeline.execute), strict=True):
+            held.update(zip(group, values, strict=True))
+        found = [held[key] for key in keys]
+        return lease, [value and (value[MARK_BYTES:] if value.startswith(run) else b"") for value in found]
 
     async def fill(self, values: Iterable[tuple[str, bytes, float]], lease: bytes) -> None:
         """Stores each value under its key, for so many seconds, if the key still holds the lease."""
         self._expect_readable()
         run = lease[:MARK_BYTES]  # not the present run's: what was loaded under the lease may be older
+        arguments: dict[str, tuple[bytes, int]] = {
+            key: (run + value, _milliseconds(seconds)) for key, value, seconds in values
+        }
         pipeline = self._redis.pipeline(transaction=False)
-        for key, value, seconds in values:
-            pipeline.eval(_FILL, 1, key, lease, run + value, _milliseconds(seconds))
+        for group in self._groups(arguments):
+            pipeline.eval(_FILL, len(group), *group, lease, *(each for key in group for each in arguments[key]))
         await self._answer(pipeline.execute)
 
     async def unlink(self, keys: Sequence[str]) -> bool:
@@ -98,8 +109,8 @@ class CacheServer:
     async def unlink_again(self, keys: Sequence[str]) -> bool:
         """As `unlink`, also while the server is left alone after a failure; `failed` is not called."""
         try:
-            for start in range(0, len(keys), MAX_UNLINKED):
-                await self._answer(partial(self._unlink, keys[start : start + MAX_UNLINKED]))
+            for start in range(0, len(keys), MAX_KEYS):
+                await self._answer(partial(self._unlink, keys[start : start + MAX_KEYS]))
         except CacheDown:
             return False
         return True
@@ -150,6 +161,11 @@ class CacheServer:
         for group in _by_slot(keys):
             pipeline.unlink(*group)
         return await pipeline.execute()
+
+    def _groups(self, keys: Iterable[str]) -> list[list[str]]:
+        """The keys as they may go into one script each, `MAX_KEYS` at most."""
+        groups = _by_slot(keys) if self._is_in_cluster else [list(keys)]
+        return [group[start : start + MAX_KEYS] for group in groups for start in range(0, len(group), MAX_KEYS)]
 
     def _expect_readable(self) -> None:
         if time.monotonic() < max(self._down_until, self._unreadable_until):
