@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.loaders import Loaders
-from datasources.posts import kept_likes
+from datasources.posts import kept_likes, likes
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
 from tests.support.factories import World, now, opened, own_database
@@ -84,14 +84,14 @@ async def test_a_like_shows_at_once_on_every_process(
 ) -> None:
     bob, posts = scene
     readers = [Reader(each, bob, posts) for each in (world, other)]
-    likes = (other if writer_is_other else world).sources.post_likes
+    writer = (other if writer_is_other else world).sources.post_likes
     expected = [False] * 4
     for step in range(12):
         for reader in readers:
             assert await reader.warm() == expected
         target = step % 4
         expected[target] = not expected[target]
-        await (likes.like if expected[target] else likes.unlike)(posts[target].id, bob.id, now())
+        await (writer.like if expected[target] else writer.unlike)(posts[target].id, bob.id, now())
         for reader in readers:
             assert await reader.likes() == expected, "the first read after the answer"
 
@@ -128,10 +128,13 @@ async def test_a_write_that_fails_removes_the_mark_too(
     reader = Reader(world, bob, posts)
     await reader.warm()
 
-    async def fail(_jobs: object) -> None:
+    write = likes.update_each
+
+    async def write_and_fail(*given: Any) -> bool:
+        await write(*given)
         raise ConnectionError("after the write")
 
-    monkeypatch.setattr(world.sources.job_queue, "enqueue", fail)
+    monkeypatch.setattr(likes, "update_each", write_and_fail)
     with pytest.raises(ConnectionError):
         await world.sources.post_likes.like(posts[3].id, bob.id, now())
     assert await reader.likes() == [False, False, False, True]
@@ -177,8 +180,8 @@ async def test_what_is_kept_is_bounded(
 ) -> None:
     bob, posts = scene
     monkeypatch.setattr(kept_likes, "KEPT_MAX", 10)
-    likes = kept_likes.KeptLikes(world.sources.post_likes)
+    kept = kept_likes.KeptLikes(world.sources.post_likes)
     for number in range(30):
-        await likes.by_targets(bob.id, [post.id for post in posts], str(number).encode())
-        halves = (likes._newer, likes._older)
-        assert sum(len(kept) for half in halves for kept in half.values()) <= 20
+        await kept.by_targets(bob.id, [post.id for post in posts], str(number).encode())
+        halves = (kept._newer, kept._older)
+        assert sum(len(each) for half in halves for each in half.values()) <= 20
