@@ -59,7 +59,7 @@ class Source:
         elif not is_leaf_type(position.type):
             head = f"def c{position.number}(v, p, k, S, checked=False):"
             body = [
-                *self._nullable(position, self._object(position, "v", "p", "k", "not checked and "), "p", "k"),
+                *self._nullable(position, self._object(position, "v", "p", "k", "not checked and "), "p", "k", "v"),
                 "return v",
             ]
         elif position.type in EXPECTED or is_enum_type(position.type):
@@ -71,7 +71,7 @@ class Source:
     def _list(self, position: Position, item: Position) -> list[str]:
         is_inline = not is_leaf_type(item.type) and not item.variants and item.item is None
         complete = (
-            self._nullable(item, self._object(item, "x", "q", "len(r)"), "q", "len(r)")
+            self._nullable(item, self._object(item, "x", "q", "len(r)"), "q", "len(r)", "x")
             if is_inline
             else self._complete(item, "x", "q", "len(r)")
         )
@@ -149,50 +149,44 @@ class Source:
             return self._nullable(position, self._object(position, v, parent, key), parent, key, v)
         return [f"{v} = c{position.number}({v}, {parent}, {key}, S)"]
 
-    def _nullable(self, position: Position, lines: list[str], parent: str, key: str, target: str = "") -> list[str]:
-        """Takes the errors of what may not be null below, where null may be."""
+    def _nullable(self, position: Position, lines: list[str], parent: str, key: str, v: str) -> list[str]:
+        """Makes a variable null for an error of what may not be null below, where null may be."""
         if not position.nullable:
             return lines
-        target = target or lines[0].partition("type(")[2].partition(")")[0]
-        caught = f"    {target} = S.caught(e, {self.names.position(position)}, {parent}, {key})"
+        caught = f"    {v} = S.caught(e, {self.names.position(position)}, {parent}, {key})"
         return ["try:", *indented(lines), "except Bubble as e:", caught]
 
     def _object(self, position: Position, v: str, parent: str, key: str, condition: str = "") -> list[str]:
         """Completes the object of a variable, in place."""
-        number = position.number
-        exact = self._exact_classes.get(number)
-        if exact is not None:
-            is_known = f"type({v}) is {self.names.of('C', number, exact)}"
+        number, exact = position.number, self._exact_classes.get(position.number)
+        if exact is None:
+            classes, is_of, is_not_of = self.names.of("O", number, position.known), "in", "not in"
         else:
-            is_known = f"type({v}) in {self.names.of('O', number, position.known)}"
-        link, d = f"({parent}, {key})", f"d{number}"
+            classes, is_of, is_not_of = self.names.of("C", number, exact), "is", "is not"
+        known, path, d = f"type({v}) {is_of} {classes}", f"({parent}, {key})", f"d{number}"
+        link = path if is_flat(position) else f"q{number}"
         if position.kept is not None:
-            lines = self._kept(position, v, is_known)
+            lines = self._kept(position, v, link, known)
         else:
-            lines, after = self._fields(position.fields, v, f"q{number}", d, known=is_known)
+            lines, after = self._fields(position.fields, v, link, d, known=known)
             answer = dictionary(position.fields, position.fields)
             lines += [f"{d} = {answer}", *after, f"{v} = {d}"] if after else [f"{v} = {answer}"]
-        if is_flat(position):
-            lines = [line.replace(f"q{number}", link) for line in lines]
-        else:
-            lines.insert(0, f"q{number} = {link}")
-        test = f"not {is_known}".replace(f"not type({v}) is", f"type({v}) is not").replace(
-            f"not type({v}) in", f"type({v}) not in"
-        )
+        if link != path:
+            lines.insert(0, f"{link} = {path}")
         return [
-            f"if {condition}{test}:",
+            f"if {condition}type({v}) {is_not_of} {classes}:",
             f"    {v} = S.object({self.names.position(position)}, {v}, {parent}, {key})",
             "else:",
             *indented(lines),
         ]
 
-    def _kept(self, position: Position, v: str, is_known: str) -> list[str]:
+    def _kept(self, position: Position, v: str, link: str, known: str) -> list[str]:
         """Takes the fields that last from what is kept of the object, or completes them too; then the others."""
         number, lasting = position.number, position.lasting
         kept, h, d = self.names.of("H", number, position.kept.entries.get), f"h{number}", f"d{number}"
         others = [field for field in position.fields if field not in lasting]
-        new, _ = self._fields([*filter(lasting.__contains__, position.fields)], v, f"q{number}", d, known=is_known)
-        lines, after = self._fields(others, v, f"q{number}", d, known=is_known)
+        new, _ = self._fields([*filter(lasting.__contains__, position.fields)], v, link, d, known=known)
+        lines, after = self._fields(others, v, link, d, known=known)
         return [
             f"{h} = {kept}(id({v}))",
             f"if {h} is not None and {h}[0] is {v} and {h}[1]:",

@@ -1,6 +1,7 @@
 """What is selected: fragments, aliases, conditions, merged fields."""
 
 import itertools
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -44,6 +45,22 @@ def test_a_fragment_spread_twice_under_conditions_is_decided_at_each_place(first
     )
     assert ("id" in answer.data["user"]) is first
     assert ("id" in answer.data["user"]["friend"]) is not second
+
+
+def test_no_name_of_a_field_or_an_alias_is_one_of_generated_code() -> None:
+    names = [f"{letter}{number}" for letter in "acdefkpqrvwxCEFGIKNOPRSTY" for number in range(8)]
+    names += ["v", "p", "k", "S", "d", "g", "q", "r", "x", "e", "type", "len", "class", "None", "Bubble", "Info"]
+    fields = " ".join(f"{name}: Int" for name in names)
+    schema = schema_of(f"type Query {{ one: One many: [One!] n: Int }} type One {{ {fields} }}")
+    for first in range(0, len(names), 12):
+        chosen = names[first : first + 12]
+        values = {name: number for number, name in enumerate(chosen)}
+        for one in (values, SimpleNamespace(**values)):
+            for aliased in ("", ": a0"):
+                selected = " ".join(name + aliased for name in chosen)
+                root = {"one": one, "many": [one, one], "n": 1}
+                answer = both(schema, f"{{ one {{ {selected} }} many {{ {selected} }} q0: n S: n }}", root)
+                assert list(answer.data["one"]) == chosen
 
 
 def test_many_repeated_conditions_do_not_grow() -> None:
