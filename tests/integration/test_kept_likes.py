@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from config import Settings
 from datasources.loaders import Loaders
+from datasources.mongo.upserts import update_each
 from datasources.posts import kept_likes, likes
 from domain.records.posts import PostRecord
 from domain.records.users import UserRecord
@@ -128,7 +129,7 @@ async def test_a_write_that_fails_removes_the_mark_too(
     reader = Reader(world, bob, posts)
     await reader.warm()
 
-    write = likes.update_each
+    write = update_each
 
     async def write_and_fail(*given: Any) -> bool:
         await write(*given)
